@@ -1,0 +1,69 @@
+/** @file The one error class that users of the SDK meet. */
+
+/**
+ * What kind of thing went wrong. `input` codes are a user's mistake (the command line exits with 2),
+ * `internal` is ours or a plugin author's.
+ */
+export type ErrorCode =
+  | 'FILE_NOT_FOUND'
+  | 'FILE_INVALID'
+  | 'MODEL_INVALID'
+  | 'MODEL_UNSUPPORTED'
+  | 'TARGET_NOT_FOUND'
+  | 'ADAPTER_INVALID'
+  | 'ADAPTER_MISMATCH'
+  | 'CONFIG_INVALID'
+  | 'DATA_INVALID'
+  | 'INPUT_INVALID'
+  | 'NO_GRADIENT'
+  | 'LOSS_NOT_FINITE'
+  | 'PROVIDER_UNAVAILABLE'
+  | 'RUNTIME_FAILED'
+  | 'PLUGIN_INVALID';
+
+/**
+ * An error whose message names the file or thing, says what was expected and found, and ends with a remedy.
+ * Everything a caller can cause is thrown as this class; anything else that escapes is a bug.
+ */
+export class OnnxLoraError extends Error {
+  override readonly name = 'OnnxLoraError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * Of `candidates`, those nearest to `word` by edit distance, best first, for "did you mean" in an error.
+ */
+export function nearest(word: string, candidates: Iterable<string>, count = 3): string[] {
+  const limit = Math.max(2, Math.ceil(word.length / 2));
+  return [...new Set(candidates)]
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate, limit) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance || a.candidate.localeCompare(b.candidate))
+    .slice(0, count)
+    .map(({ candidate }) => candidate);
+}
+
+/** `did you mean "a" or "b"?`, or an empty string where nothing is near. */
+export function didYouMean(word: string, candidates: Iterable<string>): string {
+  const near = nearest(word, candidates);
+  return near.length > 0 ? ` Did you mean ${near.map((name) => `"${name}"`).join(' or ')}?` : '';
+}
+
+function editDistance(a: string, b: string, limit: number): number {
+  if (Math.abs(a.length - b.length) > limit) return limit + 1;
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitute = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitute));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

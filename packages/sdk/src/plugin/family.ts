@@ -1,0 +1,34 @@
+/** @file What the SDK must know of a model family. One file implements one family; it is data, not code. */
+
+/** The facts by which a family is recognised. */
+export interface ModelFacts {
+  /** `config.json` of the model's folder, parsed; absent when the model is a lone .onnx file. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Module paths found in the graph, such as `vit.encoder.layer.0.attention.attention.query`. */
+  readonly modulePaths: readonly string[];
+}
+
+/** A model family such as ViT: how it is recognised, what its modules are for, and what is worth adapting. */
+export interface ModelFamily {
+  /** `model_type` in config.json; also the family's file name. */
+  readonly name: string;
+  /** Domain package that brings it, such as `vision`. */
+  readonly domain: string;
+  /** True when the model belongs to this family. The first family that says so wins. */
+  recognise(facts: ModelFacts): boolean;
+  /**
+   * Roles of modules by name: a regular expression, matched against the whole module path, for every generation of
+   * names (transformers 4 and 5). `{ 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`
+   */
+  readonly roles: Readonly<Record<string, readonly RegExp[]>>;
+  /** Roles that are adapted when the user names no targets, in the literature's choice for this family. */
+  readonly defaultTargets: readonly string[];
+  /** Names of the tasks that make sense for it, the usual one first: `image-classification`. */
+  readonly tasks: readonly string[];
+}
+
+/** The default targets of `family` as module paths that exist in `modulePaths`. */
+export function defaultTargetPaths(family: ModelFamily, modulePaths: readonly string[]): string[] {
+  const patterns = family.defaultTargets.flatMap((role) => family.roles[role] ?? []);
+  return modulePaths.filter((path) => patterns.some((pattern) => new RegExp(`^(?:${pattern.source})$`).test(path)));
+}

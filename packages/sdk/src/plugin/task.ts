@@ -1,0 +1,119 @@
+/** @file What a model is asked to learn: how examples become feeds, the loss, the metrics, and what a prediction is. */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { DataType, Feeds, Tensor } from '../runtime/tensor.ts';
+
+/** What a task may ask about the model it is prepared for. */
+export interface TaskModel {
+  /** What the user called it: a folder, a file or a hub id. For error messages. */
+  readonly name: string;
+  /** Folder with config.json and the preprocessor's file, where there is one. */
+  readonly folder?: string;
+  /** `config.json`, parsed, where there is one. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Graph inputs by name. A dimension is a number, or the name of a dynamic one. */
+  readonly inputs: Readonly<Record<string, GraphPort>>;
+  /** Graph outputs by name. */
+  readonly outputs: Readonly<Record<string, GraphPort>>;
+}
+
+/** Type and shape of a graph input or output; `dims` is undefined where the file does not say. */
+export interface GraphPort {
+  readonly type: DataType;
+  readonly dims: readonly (number | string)[] | undefined;
+}
+
+/** A finite list of examples, each loaded when asked for. */
+export interface Dataset<Example> {
+  readonly length: number;
+  get(index: number): Promise<Example>;
+}
+
+/** One batch: what the graph is fed, and what the loss compares its outputs with. */
+export interface Batch {
+  readonly inputs: Feeds;
+  readonly targets: Feeds;
+}
+
+/** A number with a name, such as `{ accuracy: 0.87 }`. */
+export type Metrics = Readonly<Record<string, number>>;
+
+/** Collects outputs batch by batch and sums them up. */
+export interface MetricCollector {
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void;
+  /** The metrics over all batches seen. The first entry is the one by which runs are compared. */
+  result(): Metrics;
+  /** For the report: counts `[true class, predicted class]` with the classes' names, where the task has classes. */
+  confusion?(): { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };
+}
+
+/** The answer for one example, as it is printed: `{ label: '7', score: 0.98 }`. */
+export type Prediction = Readonly<Record<string, unknown>>;
+
+/** A task bound to one model and one set of data. */
+export interface PreparedTask<Example = unknown> {
+  readonly train: Dataset<Example>;
+  /** Held out for evaluation; absent when the user gave no such data. */
+  readonly validation?: Dataset<Example>;
+  /** Makes one batch. Called ahead of the step that consumes it. */
+  collate(examples: readonly Example[]): Promise<Batch>;
+  /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
+  loss(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, targets: Readonly<Record<string, Value>>): Value;
+  metrics(): MetricCollector;
+  /** Predictions of one batch, one per row. */
+  decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+}
+
+/** What a user hands to `train` and `evaluate`. Reads no file before `prepare`. */
+export interface Task<Example = unknown> {
+  /** `image-classification`, …: the name that the command line's `--task` takes. */
+  readonly name: string;
+  /**
+   * Reads what the data and the model's folder say, and checks that they fit together.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` or `CONFIG_INVALID`, naming the file and the remedy
+   */
+  prepare(model: TaskModel): Promise<PreparedTask<Example>>;
+}
+
+/** Makes tasks from the command line's words; a domain package binds one per task. */
+export interface TaskFactory {
+  readonly name: string;
+  /** One line for `--help`. */
+  readonly description: string;
+  create(options: TaskOptions): Task;
+  /** Answers for new files; needs no labelled data. */
+  predictor(model: TaskModel): Promise<Predictor>;
+}
+
+/** Asks a model about files that nobody has labelled. */
+export interface Predictor {
+  /** Feeds of one batch, a row per file. */
+  feeds(files: readonly string[]): Promise<Feeds>;
+  /** Predictions of one batch, one per row. */
+  decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+}
+
+/** What the command line knows of the data. */
+export interface TaskOptions {
+  /** The path given as `--data`. */
+  readonly data: string;
+  /** Seeds splits and augmentations. */
+  readonly seed: number;
+}
+
+/** Turns files into exactly what a model is fed, by what its preprocessor's file says. */
+export interface Preprocessor {
+  /** The tensor of one file without the batch dimension: `[channels, height, width]` for an image. */
+  preprocess(file: string): Promise<Tensor>;
+}
+
+/** Recognises a parsed `preprocessor_config.json` and makes its preprocessor. */
+export interface PreprocessorFactory {
+  readonly domain: string;
+  /** File endings it can read, in lower case with the dot: `.png`. */
+  readonly fileEndings: readonly string[];
+  recognises(config: Readonly<Record<string, unknown>>): boolean;
+  /** @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported, naming `path` */
+  create(config: Readonly<Record<string, unknown>>, path: string): Preprocessor;
+}

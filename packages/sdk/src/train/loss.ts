@@ -1,0 +1,1 @@
+/** @file Losses as graph fragments, from operators that every execution provider has. */
