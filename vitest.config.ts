@@ -1,9 +1,10 @@
-import { defineConfig } from 'vitest/config';
+/** @file How the tests run: on the TypeScript sources of every package, so that no build is needed first. */
+
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 const conditions = ['@onnx-lora/source', 'node', 'import', 'module', 'default'];
 
-/** Tests read the TypeScript sources of every package directly: no build is needed first. */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -12,3 +13,4 @@ export default defineConfig({
     testTimeout: 60_000,
   },
 });
+export default config;

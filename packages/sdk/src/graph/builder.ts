@@ -1,3 +1,236 @@
-/** @file Emits nodes into a graph. */
-export interface Value { readonly name: string }
-export interface GraphBuilder { readonly prefix: string }
+/**
+ * @file Emits nodes: `g.MatMul(a, b)` appends one and returns its output. Losses, adapters and gradients are written
+ * with it. Every value carries its inferred type and shape.
+ */
+
+import { float32, int64, type Tensor } from '../runtime/tensor.ts';
+import { type AttributeProto, attributeType, type NodeProto, type TensorProto } from './proto.ts';
+import { tensorProto } from './tensorData.ts';
+import type { ValueType } from './value.ts';
+
+/** A value of the graph under construction. */
+export interface Value extends ValueType {
+  readonly name: string;
+}
+
+/** Attributes of a node as plain values: whole numbers become ints, `float(x)` makes a float of a whole number. */
+export type Attributes = Readonly<Record<string, number | string | readonly number[] | FloatAttribute | undefined>>;
+
+/** Marks an attribute as a float even when its value is whole. */
+export interface FloatAttribute {
+  readonly float: number;
+}
+
+/** A float attribute: `{ alpha: float(2) }`. */
+export function float(value: number): FloatAttribute {
+  return { float: value };
+}
+
+/** Infers the outputs of a node; `ops/infer.ts` provides it. */
+export type InferNode = (site: {
+  node: NodeProto;
+  inputs: readonly (ValueType | undefined)[];
+  opset: number;
+}) => readonly ValueType[];
+
+/** What a builder starts from. */
+export interface BuilderOptions {
+  /** Version of the standard operator set that emitted nodes must follow. */
+  readonly opset: number;
+  readonly infer: InferNode;
+  /** Prefix of the names of emitted nodes and values; must not occur in the graph yet. */
+  readonly prefix: string;
+}
+
+/** An operand: a value, or a number that becomes a float constant. */
+export type Operand = Value | number;
+
+/** Emits nodes. One method per operator, spelled as ONNX spells it; shapes and axes are given as plain arrays. */
+export class GraphBuilder {
+  /** Nodes emitted so far, in order. */
+  readonly nodes: NodeProto[] = [];
+  /** Constants that the emitted nodes use. */
+  readonly initializers: TensorProto[] = [];
+  /** Values that gradients do not pass, by name. */
+  readonly stopped: Set<string> = new Set();
+  /** Types of the emitted values and constants, by name. */
+  readonly types: Map<string, ValueType> = new Map();
+  readonly opset: number;
+  readonly #infer: InferNode;
+  readonly #prefix: string;
+  readonly #constants = new Map<string, Value>();
+  #count = 0;
+
+  constructor({ opset, infer, prefix }: BuilderOptions) {
+    this.opset = opset;
+    this.#infer = infer;
+    this.#prefix = prefix;
+  }
+
+  /** Emits any node with one output. `undefined` omits an optional input. */
+  emit(op: string, inputs: readonly (Operand | undefined)[], attributes: Attributes = {}, domain = ''): Value {
+    return this.emitMany(op, inputs, 1, attributes, domain)[0]!;
+  }
+
+  /** Emits any node with `count` outputs. */
+  emitMany(op: string, inputs: readonly (Operand | undefined)[], count: number, attributes: Attributes = {}, domain = ''): Value[] {
+    const like = inputs.find((input): input is Value => typeof input === 'object');
+    const values = inputs.map((input) => (typeof input === 'number' ? this.scalar(input, like?.type) : input));
+    while (values.length > 0 && values.at(-1) === undefined) values.pop();
+    const name = `${this.#prefix}${op}_${this.#count++}`;
+    const node: NodeProto = {
+      name,
+      opType: op,
+      input: values.map((value) => value?.name ?? ''),
+      output: Array.from({ length: count }, (_, i) => (count === 1 ? name : `${name}.${i}`)),
+      attribute: Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [attributeProto(key, value)])),
+      ...(domain ? { domain } : {}),
+    };
+    this.nodes.push(node);
+    const types = this.#infer({ node, inputs: values, opset: this.opset });
+    return node.output!.map((output, i) => {
+      const { type, shape, ints } = types[i] ?? {};
+      this.types.set(output, { type, shape, ints });
+      return { name: output, type, shape, ints };
+    });
+  }
+
+  /** A scalar constant; float32 unless told otherwise. */
+  scalar(value: number, type: ValueType['type'] = 'float32'): Value {
+    if (type === 'int64') return this.constant(int64([value], []));
+    if (type === 'float64') return this.constant({ type, dims: [], data: Float64Array.of(value) });
+    return this.constant(float32([value], []));
+  }
+
+  /** A one-dimensional int64 constant, such as a shape or axes. */
+  ints(values: readonly number[]): Value {
+    return this.constant(int64(values, [values.length]));
+  }
+
+  /** A constant tensor; equal small ones are shared. */
+  constant(tensor: Tensor): Value {
+    const key = tensor.data.length <= 16 ? `${tensor.type}[${tensor.dims.join()}]${tensor.data.join()}` : undefined;
+    const shared = key === undefined ? undefined : this.#constants.get(key);
+    if (shared) return shared;
+    const name = `${this.#prefix}constant_${this.#constants.size + this.initializers.length}`;
+    this.initializers.push(tensorProto(name, tensor));
+    const isInt = tensor.type === 'int64' && tensor.dims.length <= 1;
+    const value: Value = {
+      name,
+      type: tensor.type,
+      shape: tensor.dims,
+      ints: isInt ? Array.from(tensor.data as BigInt64Array, Number) : undefined,
+    };
+    this.types.set(name, value);
+    if (key !== undefined) this.#constants.set(key, value);
+    return value;
+  }
+
+  // Elementwise, with numpy broadcasting.
+  Add(a: Operand, b: Operand): Value { return this.emit('Add', [a, b]); } // prettier-ignore
+  Sub(a: Operand, b: Operand): Value { return this.emit('Sub', [a, b]); } // prettier-ignore
+  Mul(a: Operand, b: Operand): Value { return this.emit('Mul', [a, b]); } // prettier-ignore
+  Div(a: Operand, b: Operand): Value { return this.emit('Div', [a, b]); } // prettier-ignore
+  Pow(a: Operand, b: Operand): Value { return this.emit('Pow', [a, b]); } // prettier-ignore
+  Min(a: Operand, b: Operand): Value { return this.emit('Min', [a, b]); } // prettier-ignore
+  Max(a: Operand, b: Operand): Value { return this.emit('Max', [a, b]); } // prettier-ignore
+  Neg(x: Value): Value { return this.emit('Neg', [x]); } // prettier-ignore
+  Abs(x: Value): Value { return this.emit('Abs', [x]); } // prettier-ignore
+  Exp(x: Value): Value { return this.emit('Exp', [x]); } // prettier-ignore
+  Log(x: Value): Value { return this.emit('Log', [x]); } // prettier-ignore
+  Sqrt(x: Value): Value { return this.emit('Sqrt', [x]); } // prettier-ignore
+  Reciprocal(x: Value): Value { return this.emit('Reciprocal', [x]); } // prettier-ignore
+  Erf(x: Value): Value { return this.emit('Erf', [x]); } // prettier-ignore
+  Tanh(x: Value): Value { return this.emit('Tanh', [x]); } // prettier-ignore
+  Sigmoid(x: Value): Value { return this.emit('Sigmoid', [x]); } // prettier-ignore
+  Softplus(x: Value): Value { return this.emit('Softplus', [x]); } // prettier-ignore
+  Relu(x: Value): Value { return this.emit('Relu', [x]); } // prettier-ignore
+  Sin(x: Value): Value { return this.emit('Sin', [x]); } // prettier-ignore
+  Cos(x: Value): Value { return this.emit('Cos', [x]); } // prettier-ignore
+  Equal(a: Operand, b: Operand): Value { return this.emit('Equal', [a, b]); } // prettier-ignore
+  Less(a: Operand, b: Operand): Value { return this.emit('Less', [a, b]); } // prettier-ignore
+  Greater(a: Operand, b: Operand): Value { return this.emit('Greater', [a, b]); } // prettier-ignore
+  GreaterOrEqual(a: Operand, b: Operand): Value { return this.emit('GreaterOrEqual', [a, b]); } // prettier-ignore
+  LessOrEqual(a: Operand, b: Operand): Value { return this.emit('LessOrEqual', [a, b]); } // prettier-ignore
+  Not(x: Value): Value { return this.emit('Not', [x]); } // prettier-ignore
+  And(a: Value, b: Value): Value { return this.emit('And', [a, b]); } // prettier-ignore
+  Where(condition: Value, yes: Operand, no: Operand): Value {
+    const type = (typeof yes === 'object' ? yes : typeof no === 'object' ? no : undefined)?.type;
+    const operand = (value: Operand): Value => (typeof value === 'number' ? this.scalar(value, type) : value);
+    return this.emit('Where', [condition, operand(yes), operand(no)]);
+  }
+  Cast(x: Value, to: number): Value { return this.emit('Cast', [x], { to }); } // prettier-ignore
+  Identity(x: Value): Value { return this.emit('Identity', [x]); } // prettier-ignore
+
+  /** The same value as a constant for differentiation: no gradient flows through it. */
+  stopGradient(x: Value): Value {
+    const y = this.Identity(x);
+    this.stopped.add(y.name);
+    return y;
+  }
+
+  // Products.
+  MatMul(a: Value, b: Value): Value { return this.emit('MatMul', [a, b]); } // prettier-ignore
+  /** `alpha · op(a) · op(b) + beta · c` of two-dimensional values. */
+  Gemm(a: Value, b: Value, c?: Value, attributes: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {}): Value {
+    const { transA, transB, alpha, beta } = attributes;
+    return this.emit('Gemm', [a, b, c], {
+      transA: transA ? 1 : undefined,
+      transB: transB ? 1 : undefined,
+      alpha: alpha === undefined ? undefined : float(alpha),
+      beta: beta === undefined ? undefined : float(beta),
+    });
+  }
+
+  // Reductions. Axes are an attribute or an input, by opset.
+  ReduceSum(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSum', 13, x, axes, keepdims); } // prettier-ignore
+  ReduceMean(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMean', 18, x, axes, keepdims); } // prettier-ignore
+  ReduceMax(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMax', 18, x, axes, keepdims); } // prettier-ignore
+  ReduceMin(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMin', 18, x, axes, keepdims); } // prettier-ignore
+  ReduceSumSquare(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSumSquare', 18, x, axes, keepdims); } // prettier-ignore
+  ReduceL2(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceL2', 18, x, axes, keepdims); } // prettier-ignore
+  Softmax(x: Value, axis: number): Value { return this.emit('Softmax', [x], { axis }); } // prettier-ignore
+
+  // Movement.
+  Reshape(x: Value, shape: readonly number[] | Value): Value {
+    return this.emit('Reshape', [x, 'name' in shape ? shape : this.ints(shape)]);
+  }
+  Transpose(x: Value, perm: readonly number[]): Value { return this.emit('Transpose', [x], { perm }); } // prettier-ignore
+  Concat(values: readonly Value[], axis: number): Value { return this.emit('Concat', values, { axis }); } // prettier-ignore
+  Expand(x: Value, shape: readonly number[] | Value): Value {
+    return this.emit('Expand', [x, 'name' in shape ? shape : this.ints(shape)]);
+  }
+  Shape(x: Value): Value { return this.emit('Shape', [x]); } // prettier-ignore
+  Gather(x: Value, indices: Value, axis: number): Value { return this.emit('Gather', [x, indices], { axis }); } // prettier-ignore
+  GatherElements(x: Value, indices: Value, axis: number): Value { return this.emit('GatherElements', [x, indices], { axis }); } // prettier-ignore
+  Squeeze(x: Value, axes: readonly number[]): Value { return this.#axes('Squeeze', x, axes); } // prettier-ignore
+  Unsqueeze(x: Value, axes: readonly number[]): Value { return this.#axes('Unsqueeze', x, axes); } // prettier-ignore
+  Slice(x: Value, starts: readonly number[], ends: readonly number[], axes: readonly number[], steps?: readonly number[]): Value {
+    return this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes), steps && this.ints(steps)]);
+  }
+  /** Zero-pads; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
+  Pad(x: Value, pads: readonly number[]): Value { return this.emit('Pad', [x, this.ints(pads)], { mode: 'constant' }); } // prettier-ignore
+  Split(x: Value, sizes: readonly number[], axis: number): Value[] {
+    return this.opset < 13
+      ? this.emitMany('Split', [x], sizes.length, { axis, split: sizes })
+      : this.emitMany('Split', [x, this.ints(sizes)], sizes.length, { axis });
+  }
+
+  #reduce(op: string, inputSince: number, x: Value, axes: readonly number[], keepdims: boolean): Value {
+    const keep = { keepdims: keepdims ? 1 : 0 };
+    return this.opset >= inputSince ? this.emit(op, [x, this.ints(axes)], keep) : this.emit(op, [x], { ...keep, axes });
+  }
+
+  #axes(op: string, x: Value, axes: readonly number[]): Value {
+    return this.opset >= 13 ? this.emit(op, [x, this.ints(axes)]) : this.emit(op, [x], { axes });
+  }
+}
+
+const text = new TextEncoder();
+
+function attributeProto(name: string, value: NonNullable<Attributes[string]>): AttributeProto {
+  if (typeof value === 'string') return { name, type: attributeType.string, s: text.encode(value) };
+  if (typeof value === 'object' && 'float' in value) return { name, type: attributeType.float, f: value.float };
+  if (typeof value === 'object') return { name, type: attributeType.ints, ints: [...value] };
+  return Number.isInteger(value) ? { name, type: attributeType.int, i: value } : { name, type: attributeType.float, f: value };
+}

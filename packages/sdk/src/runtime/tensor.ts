@@ -41,7 +41,7 @@ export interface Tensor {
 /** Tensors by graph input name. */
 export type Feeds = Readonly<Record<string, Tensor>>;
 
-const arrays = {
+const arrays: Readonly<Record<DataType, TensorDataConstructor>> = {
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,
@@ -55,10 +55,23 @@ const arrays = {
   uint16: Uint16Array,
   uint8: Uint8Array,
   bool: Uint8Array,
-} as const;
+};
+
+/** The constructor of a typed array. */
+export type TensorDataConstructor =
+  | Float32ArrayConstructor
+  | Float64ArrayConstructor
+  | BigInt64ArrayConstructor
+  | BigUint64ArrayConstructor
+  | Int32ArrayConstructor
+  | Int16ArrayConstructor
+  | Int8ArrayConstructor
+  | Uint32ArrayConstructor
+  | Uint16ArrayConstructor
+  | Uint8ArrayConstructor;
 
 /** The typed-array constructor that stores elements of `type`. */
-export function arrayOf(type: DataType): (typeof arrays)[DataType] {
+export function arrayOf(type: DataType): TensorDataConstructor {
   return arrays[type];
 }
 

@@ -1,0 +1,102 @@
+/** @file Who may import whom. `npm run layers` checks it; docs/concepts/layers.md explains it. */
+
+const TEST = '[.]test[.]ts$|/fixtures/';
+
+/**
+ * Layers of the SDK: each may import itself and what its list names, besides `runtime` and `errors.ts`, which all may
+ * use. `model/`, `index.ts` and whatever else lies at the top of `src` stand above all layers.
+ */
+const layers = {
+  runtime: [],
+  graph: [],
+  ops: ['graph'],
+  match: ['graph', 'ops'],
+  autodiff: ['graph', 'ops'],
+  lora: ['graph', 'ops', 'match', 'autodiff', 'adapter'],
+  adapter: ['graph', 'ops', 'match', 'autodiff', 'lora'],
+  train: ['graph', 'ops', 'match', 'autodiff', 'lora', 'adapter'],
+  plugin: ['graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
+};
+
+const layerRules = Object.entries(layers).map(([layer, below]) => ({
+  name: `sdk-${layer}`,
+  comment: `sdk/src/${layer} imports only ${['runtime', ...below].filter((name) => name !== layer).join(', ') || 'errors.ts'} beside itself and errors.ts.`,
+  severity: 'error',
+  from: { path: `^packages/sdk/src/${layer}/`, pathNot: TEST },
+  to: {
+    path: '^packages/sdk/src/',
+    pathNot: `^packages/sdk/src/(errors[.]ts$|(${[layer, 'runtime', ...below].join('|')})/)`,
+  },
+}));
+
+/** A library that only one place may know, so that it can be replaced there. Tests may use it to check that place. */
+const onlyIn = (library, files) => ({
+  name: `only-here-${library}`,
+  comment: `${library} is imported only by ${files}.`,
+  severity: 'error',
+  from: { path: '^packages/', pathNot: `${TEST}|${files}` },
+  to: { path: `node_modules/${library}/` },
+});
+
+/** Packages of this workspace that `name` may not import: all but itself and `allowed`. */
+const packageRule = (name, allowed) => ({
+  name: `package-${name}`,
+  comment: `@onnx-lora/${name} imports of this workspace only ${allowed.map((each) => `@onnx-lora/${each}`).join(', ') || 'itself'}.`,
+  severity: 'error',
+  from: { path: `^packages/${name}/` },
+  to: { path: '^packages/', pathNot: `^packages/(${[name, ...allowed].join('|')})/` },
+});
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    ...layerRules,
+    packageRule('sdk', []),
+    packageRule('vision', ['sdk']),
+    packageRule('speech', ['sdk']),
+    packageRule('science', ['sdk']),
+    packageRule('cli', ['sdk', 'vision', 'speech', 'science']),
+    {
+      name: 'public-entry',
+      comment: 'Another package is imported by its name, never by a path into its sources.',
+      severity: 'error',
+      from: { path: '^packages/([^/]+)/' },
+      to: { path: '^packages/', pathNot: '^packages/($1/|[^/]+/src/index[.]ts$)' },
+    },
+    onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
+    onlyIn('sharp', '^packages/vision/src/.*sharpDecoder[.]ts$'),
+    onlyIn('wavefile', '^packages/speech/src/.*wavefileReader[.]ts$'),
+    onlyIn('inversify', '(^|/)(module|tokens)[.]ts$|^packages/cli/src/.*container[.]ts$'),
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-tests-in-code',
+      comment: 'Shipped code never imports a test, its fixtures, or what lies outside packages.',
+      severity: 'error',
+      from: { path: '^packages/', pathNot: TEST },
+      to: { path: `${TEST}|^(docs|test)/` },
+    },
+    {
+      name: 'resolvable',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(packages/[^/]+|docs/examples|test)/dist/|^docs/[.]vitepress/' },
+    // Type-only imports count too: a layer that needs the types of a higher one is not below it.
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@onnx-lora/source', 'import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.js', '.mjs', '.cjs', '.json', '.d.ts'],
+    },
+  },
+};

@@ -1,0 +1,32 @@
+/** @file Every example runs to its end, built as a user's own program would be, in an empty folder. */
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const examples = (await readdir(join(root, 'docs/examples')))
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => name.slice(0, -'.ts'.length));
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'onnx-lora-examples-'));
+  await run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], { cwd: root });
+}, 120_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test('there is a quickstart', () => {
+  expect(examples).toContain('quickstart');
+});
+
+test.each(examples)('docs/examples/%s.ts', { timeout: 300_000 }, async (name) => {
+  const program = join(root, `docs/examples/dist/${name}.js`);
+  const { stdout } = await run(process.execPath, ['--enable-source-maps', program], { cwd: folder });
+  expect(stdout).not.toBe('');
+});

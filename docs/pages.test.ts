@@ -1,0 +1,125 @@
+/** @file Every page keeps its word: its code compiles, its links lead somewhere, its commands exist. */
+
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { beforeAll, describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...markdownIn('docs'),
+  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
+];
+
+describe.each(pages)('%s', (page) => {
+  test('exists', () => {
+    expect(existsSync(join(root, page))).toBe(true);
+  });
+
+  test('its code compiles', () => {
+    expect(codeErrors.get(page) ?? []).toEqual([]);
+  });
+
+  test('its links lead somewhere', () => {
+    expect(brokenLinks(page)).toEqual([]);
+  });
+
+  test('its npm scripts exist', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const named = [...read(page).matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name!);
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+});
+
+/** `page:line message` of every compiler error in a `ts` fence, by page. */
+let codeErrors = new Map<string, string[]>();
+beforeAll(() => {
+  codeErrors = compileFences();
+});
+
+function compileFences(): Map<string, string[]> {
+  // Each fence is a module of its own beside its page, so that imports resolve as they would for a reader.
+  const fences = new Map(
+    pages.flatMap((page) =>
+      fencesOf(page).map((fence) => [join(root, `${page}.${fence.line}.ts`), { page, ...fence }] as const),
+    ),
+  );
+  const options: ts.CompilerOptions = {
+    ...ts.parseJsonConfigFileContent(
+      ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config,
+      ts.sys,
+      root,
+    ).options,
+    moduleDetection: ts.ModuleDetectionKind.Force,
+    isolatedDeclarations: false,
+    noUnusedLocals: false,
+    noUnusedParameters: false,
+  };
+  const host = ts.createCompilerHost(options);
+  const fileExists = host.fileExists.bind(host);
+  const readFile = host.readFile.bind(host);
+  host.fileExists = (path) => fences.has(path) || fileExists(path);
+  host.readFile = (path) => fences.get(path)?.code ?? readFile(path);
+  const program = ts.createProgram([...fences.keys()], options, host);
+
+  const errors = new Map<string, string[]>();
+  for (const [path, { page, line }] of fences) {
+    const source = program.getSourceFile(path)!;
+    for (const each of [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]) {
+      const row = source.getLineAndCharacterOfPosition(each.start ?? 0).line;
+      const message = ts.flattenDiagnosticMessageText(each.messageText, ' ');
+      errors.set(page, [...(errors.get(page) ?? []), `${page}:${line + row} ${message}`]);
+    }
+  }
+  return errors;
+}
+
+/** The `ts` fences of a page; `line` is that of their first line of code, counted from 1. */
+function fencesOf(page: string): { line: number; code: string }[] {
+  const text = read(page);
+  return [...text.matchAll(/^( *)```ts\b.*\n([\s\S]*?)^ *```$/gm)].map((match) => ({
+    line: text.slice(0, match.index).split('\n').length + 1,
+    code: match[2]!.replaceAll(new RegExp(`^${match[1]}`, 'gm'), ''),
+  }));
+}
+
+function brokenLinks(page: string): string[] {
+  const prose = read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
+  const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g), ...prose.matchAll(/^<<< (\S+?)(?:[#{].*)?$/gm)];
+  return targets
+    .map(([, target]) => target!)
+    .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(page, target));
+}
+
+function leadsSomewhere(page: string, target: string): boolean {
+  const [path, anchor] = target.split('#') as [string, string?];
+  const file = path === '' ? join(root, page) : resolve(root, dirname(page), path);
+  if (!existsSync(file)) return false;
+  return anchor === undefined || headings(relative(root, file)).includes(anchor);
+}
+
+/** Anchors of a page's headings, as GitHub and VitePress spell them. */
+function headings(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+    title!
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+function markdownIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    // The reference is generated; a dot folder is the site's machinery.
+    if (entry.isDirectory()) return entry.name.startsWith('.') || path === 'docs/reference' ? [] : markdownIn(path);
+    return entry.name.endsWith('.md') ? [path] : [];
+  });
+}
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}

@@ -1,0 +1,7 @@
+/** @file Public API of the science package. */
+
+export { EsmTokenizer } from './esmTokenizer.ts';
+export { esm } from './families/esm.ts';
+export { parseFasta, readFasta, type FastaRecord } from './fasta.ts';
+export { scienceModule } from './module.ts';
+export { SequencePreprocessor, type SequenceOptions } from './preprocessor.ts';

@@ -1,0 +1,158 @@
+/** @file What an injected graph is fed for an adapter, for the base, and for a batch that mixes them. */
+
+import { OnnxLoraError } from '../errors.ts';
+import { readFloats } from '../graph/tensorData.ts';
+import type { AdapterInput } from '../lora/plan.ts';
+import { transposed } from '../runtime/layout.ts';
+import { float32, type Tensor } from '../runtime/tensor.ts';
+import { doraGain } from './dora.ts';
+import { scalingOf } from './peftConfig.ts';
+import type { LowRankTensors, PlacedAdapter } from './place.ts';
+
+/** Tensors by input name. */
+export type AdapterFeeds = ReadonlyMap<string, Tensor>;
+
+/** The tensors that make an adapter act; every input gets one, those of modules it does not adapt the base's. */
+export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[]): AdapterFeeds {
+  const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
+  const trained = new Map(placed.trained.map((each) => [each.parameter.name, each]));
+  const prepared = new Map<string, { A: Tensor; B: Tensor; gain?: Tensor }>();
+  return new Map(
+    inputs.map((input) => {
+      if (input.parameter) {
+        const own = trained.get(input.parameter.name);
+        return [input.name, own ? toGraphLayout(own.tensor, input) : baseFeed(input)];
+      }
+      const { path } = input.lowRank!.site;
+      const own = lowRank.get(path);
+      if (!own) return [input.name, baseFeed(input)];
+      let tensors = prepared.get(path);
+      if (!tensors) prepared.set(path, (tensors = lowRankFeeds(own, placed)));
+      return [
+        input.name,
+        tensors[input.role === 'lora_A' ? 'A' : input.role === 'lora_B' ? 'B' : 'gain'] ?? baseFeed(input),
+      ];
+    }),
+  );
+}
+
+/** The tensors that leave the base as it is: rank 0, gain 1, the base's own parameters. */
+export function baseFeeds(inputs: readonly AdapterInput[]): AdapterFeeds {
+  return new Map(inputs.map((input) => [input.name, baseFeed(input)]));
+}
+
+function baseFeed({ role, lowRank, parameter }: AdapterInput): Tensor {
+  if (parameter) return float32(parameterInLayout(readFloats(parameter.tensor), parameter), wantedDims(parameter));
+  const [out, width] = lowRank!.site.weightShape as [number, number];
+  if (role === 'lora_A') return float32(new Float32Array(0), [width, 0]);
+  if (role === 'lora_B') return float32(new Float32Array(0), [0, out]);
+  return float32(new Float32Array(out).fill(1), [out]);
+}
+
+function lowRankFeeds(
+  { lowRank, A, B, magnitude }: LowRankTensors,
+  { adapter }: PlacedAdapter,
+): { A: Tensor; B: Tensor; gain?: Tensor } {
+  const { site } = lowRank;
+  const { scaling } = scalingOf(adapter.config, site.path);
+  const [out, width] = site.weightShape as [number, number];
+  const r = A.dims[0]!;
+  const [a, b] = [floats(A), floats(B)];
+  const fedB = transposed(b, out, r, scaling);
+  if (!magnitude) return { A: float32(transposed(a, r, width), [width, r]), B: float32(fedB, [r, out]) };
+  const gain = doraGain(site, a, b, r, scaling, floats(magnitude));
+  for (let k = 0; k < r; k++) for (let o = 0; o < out; o++) fedB[k * out + o]! *= gain[o]!;
+  return { A: float32(transposed(a, r, width), [width, r]), B: float32(fedB, [r, out]), gain: float32(gain, [out]) };
+}
+
+/** A tensor's values as float32. */
+export function floats(tensor: Tensor): Float32Array {
+  if (tensor.data instanceof Float32Array) return tensor.data;
+  const types: Partial<Record<Tensor['type'], number>> = { float16: 10, bfloat16: 16, float64: 11 };
+  const { data } = tensor;
+  return readFloats({
+    dims: [...tensor.dims],
+    dataType: types[tensor.type] ?? 0,
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  });
+}
+
+function toGraphLayout(tensor: Tensor, { parameter }: AdapterInput): Tensor {
+  const data = floats(tensor);
+  const isTransposed = wantsTransposed(parameter!);
+  const [rows, columns] = tensor.dims as [number, number];
+  return float32(isTransposed ? transposed(data, rows, columns) : data, wantedDims(parameter!));
+}
+
+type Parameter = NonNullable<AdapterInput['parameter']>;
+
+/** Linear weights are fed as `[in, out]`, whatever the graph stores; all else as torch has it. */
+function wantsTransposed(parameter: Parameter): boolean {
+  return parameter.layout !== 'torch';
+}
+
+function wantedDims(parameter: Parameter): number[] {
+  const dims = [...(parameter.tensor.dims ?? [])];
+  return parameter.layout === 'out-in' ? dims.reverse() : dims;
+}
+
+function parameterInLayout(data: Float32Array, parameter: Parameter): Float32Array {
+  const [rows, columns] = (parameter.tensor.dims ?? []) as [number, number];
+  return parameter.layout === 'out-in' ? transposed(data, rows, columns) : data;
+}
+
+/**
+ * Joins the feeds of the rows of a batch: A becomes `[batch, in, r]` with the largest rank, smaller ones padded with
+ * zeros, which changes nothing.
+ *
+ * @param rows feeds by row; equal objects for rows with the same adapter
+ * @throws OnnxLoraError `INPUT_INVALID` when rows differ in a parameter that only a whole batch can exchange
+ */
+export function mixedFeeds(rows: readonly AdapterFeeds[], inputs: readonly AdapterInput[]): AdapterFeeds {
+  return new Map(
+    inputs.map((input) => {
+      const tensors = rows.map((feeds) => feeds.get(input.name)!);
+      const [first] = tensors as [Tensor, ...Tensor[]];
+      if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];
+      if (input.role === 'lora_A') return [input.name, stackPadded(tensors, first.dims[0]!, 'columns')];
+      if (input.role === 'lora_B') return [input.name, stackPadded(tensors, first.dims[1]!, 'rows')];
+      if (input.role === 'lora_gain' || input.perRow) return [input.name, stackRows(tensors)];
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `The adapters of this batch train different values of "${input.parameter?.name ?? input.name}", which cannot be mixed in one batch. Run one batch per adapter.`,
+      );
+    }),
+  );
+}
+
+function same(a: Tensor, b: Tensor): boolean {
+  return (
+    a.data.length === b.data.length &&
+    a.dims.join() === b.dims.join() &&
+    a.data.every((value, i) => value === b.data[i])
+  );
+}
+
+/** `[out]` per row → `[batch, 1, out]`; `[in, out]` per row → `[batch, in, out]`. */
+function stackRows(tensors: readonly Tensor[]): Tensor {
+  const [first] = tensors as [Tensor, ...Tensor[]];
+  const size = first.data.length;
+  const data = new Float32Array(size * tensors.length);
+  tensors.forEach((tensor, i) => data.set(tensor.data as Float32Array, i * size));
+  return float32(data, first.dims.length === 1 ? [tensors.length, 1, size] : [tensors.length, ...first.dims]);
+}
+
+/** Matrices `[fixed, r]` (rank in the columns) or `[r, fixed]` (in the rows), padded to the largest r. */
+function stackPadded(tensors: readonly Tensor[], fixed: number, rankIn: 'rows' | 'columns'): Tensor {
+  const axis = rankIn === 'columns' ? 1 : 0;
+  const rank = Math.max(...tensors.map((tensor) => tensor.dims[axis]!));
+  const data = new Float32Array(tensors.length * fixed * rank);
+  tensors.forEach((tensor, i) => {
+    const own = tensor.dims[axis]!;
+    const source = tensor.data as Float32Array;
+    const base = i * fixed * rank;
+    if (rankIn === 'rows') data.set(source, base);
+    else for (let k = 0; k < fixed; k++) data.set(source.subarray(k * own, (k + 1) * own), base + k * rank);
+  });
+  return float32(data, rankIn === 'columns' ? [tensors.length, fixed, rank] : [tensors.length, rank, fixed]);
+}

@@ -1,0 +1,111 @@
+/** @file Folds an adapter into the base's weights: a plain .onnx with the same outputs and no trace of LoRA. */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
+import { dataTypeName } from '../graph/dataType.ts';
+import { readFloats, tensorProto } from '../graph/tensorData.ts';
+import { indexGraph } from '../graph/walk.ts';
+import { transposed } from '../runtime/layout.ts';
+import { float32 } from '../runtime/tensor.ts';
+import { doraGain } from './dora.ts';
+import { floats } from './feeds.ts';
+import { scalingOf } from './peftConfig.ts';
+import type { LowRankTensors, PlacedAdapter } from './place.ts';
+
+/**
+ * The model with the adapter merged. Weights that the adapter leaves alone stay where they are on disk. A weight that
+ * other layers share is copied for the adapted one, so that the others keep theirs.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for weights that are not float32
+ */
+export function mergeAdapter(model: ModelProto, placed: PlacedAdapter): ModelProto {
+  const edits: Edit[] = [
+    ...placed.lowRank.map((tensors) => ({
+      initializer: tensors.lowRank.site.weight.name,
+      readers: [tensors.lowRank.site.node],
+      tensor: mergedWeight(tensors, placed),
+    })),
+    ...placed.trained.map(({ parameter, tensor }) => {
+      const data = floats(tensor);
+      const [rows, columns] = tensor.dims as [number, number];
+      const own = parameter.layout === 'in-out' ? transposed(data, rows, columns) : data;
+      return {
+        initializer: parameter.initializer,
+        readers: parameter.readers,
+        tensor: tensorProto(parameter.initializer, float32(own, parameter.tensor.dims ?? [])),
+      };
+    }),
+  ];
+  return applyEdits(model, edits);
+}
+
+interface Edit {
+  readonly initializer: string;
+  readonly readers: readonly NodeProto[];
+  readonly tensor: TensorProto;
+}
+
+/** W + s·B·A, with DoRA times the gain of each output, in the graph's own layout. */
+function mergedWeight({ lowRank, A, B, magnitude }: LowRankTensors, { adapter }: PlacedAdapter): TensorProto {
+  const { site } = lowRank;
+  const type = dataTypeName(site.weight.tensor.dataType);
+  if (type !== 'float32') {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The weight of "${site.path}" is ${type}; only float32 weights can be merged into yet. Serve the adapter unmerged.`,
+    );
+  }
+  const { scaling } = scalingOf(adapter.config, site.path);
+  const [out, width] = site.weightShape as [number, number];
+  const r = A.dims[0]!;
+  const [a, b] = [floats(A), floats(B)];
+  const [rowStep, columnStep] = site.weight.layout === 'in-out' ? [1, out] : [width, 1];
+  const merged = readFloats(site.weight.tensor).slice();
+  const gain = magnitude && doraGain(site, a, b, r, scaling, floats(magnitude));
+  const row = new Float64Array(width);
+  for (let o = 0; o < out; o++) {
+    row.fill(0);
+    for (let k = 0; k < r; k++) {
+      const factor = scaling * b[o * r + k]!;
+      for (let i = 0; i < width; i++) row[i]! += factor * a[k * width + i]!;
+    }
+    const scale = gain?.[o] ?? 1;
+    for (let i = 0; i < width; i++) {
+      const at = o * rowStep + i * columnStep;
+      merged[at] = scale * (merged[at]! + row[i]!);
+    }
+  }
+  return tensorProto(site.weight.name, float32(merged, site.weight.tensor.dims ?? []));
+}
+
+function applyEdits(model: ModelProto, edits: readonly Edit[]): ModelProto {
+  const graph = model.graph ?? {};
+  const index = indexGraph(graph);
+  const replaced = new Map<string, TensorProto>();
+  const added: TensorProto[] = [];
+  const renames = new Map<NodeProto, Map<string, string>>();
+  for (const { initializer, readers, tensor } of edits) {
+    const others = (index.uses.get(initializer) ?? []).some(({ node }) => !readers.includes(node));
+    const isInitializer = (graph.initializer ?? []).some(({ name }) => name === initializer);
+    if (!others && isInitializer && !replaced.has(initializer)) {
+      replaced.set(initializer, tensor);
+      continue;
+    }
+    // Shared, or the value of a Constant node: the adapted layer reads a copy of its own.
+    const name = `${initializer}/merged_${added.length}`;
+    added.push({ ...tensor, name });
+    for (const node of readers)
+      renames.set(node, (renames.get(node) ?? new Map<string, string>()).set(initializer, name));
+  }
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      initializer: [...(graph.initializer ?? []).map((tensor) => replaced.get(tensor.name ?? '') ?? tensor), ...added],
+      node: (graph.node ?? []).map((node) => {
+        const names = renames.get(node);
+        return names ? { ...node, input: (node.input ?? []).map((name) => names.get(name) ?? name) } : node;
+      }),
+    },
+  };
+}

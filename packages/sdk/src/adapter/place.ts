@@ -1,0 +1,170 @@
+/** @file Where each tensor of an adapter belongs in a graph. */
+
+import { OnnxLoraError, nearest } from '../errors.ts';
+import type { GraphProto } from '../graph/proto.ts';
+import { indexGraph } from '../graph/walk.ts';
+import type { AdapterPlan, LowRankSite, TrainedParameter } from '../lora/plan.ts';
+import type { Site } from '../match/sites.ts';
+import type { Tensor } from '../runtime/tensor.ts';
+import type { Adapter } from './adapter.ts';
+import { parseTensorName } from './tensorNames.ts';
+
+/** The tensors of one module that make its low-rank adapter, as PEFT lays them out. */
+export interface LowRankTensors {
+  readonly lowRank: LowRankSite;
+  /** `[r, in]` */
+  readonly A: Tensor;
+  /** `[out, r]` */
+  readonly B: Tensor;
+  /** DoRA's magnitude, `[out]`. */
+  readonly magnitude?: Tensor;
+}
+
+/** An adapter's tensors by their places. */
+export interface PlacedAdapter {
+  readonly adapter: Adapter;
+  readonly lowRank: readonly LowRankTensors[];
+  readonly trained: readonly { readonly parameter: TrainedParameter; readonly tensor: Tensor }[];
+  /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
+  readonly unused: readonly string[];
+}
+
+/**
+ * Finds the place of every tensor of an adapter.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
+ *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
+ */
+export function placeAdapter(
+  adapter: Adapter,
+  graph: GraphProto,
+  sites: readonly Site[],
+  model: string,
+): PlacedAdapter {
+  const siteByPath = new Map(sites.map((site) => [site.path, site]));
+  const modules = new Map<string, Map<string, Tensor>>();
+  const trained: PlacedAdapter['trained'][number][] = [];
+  const unused: string[] = [];
+  for (const [name, tensor] of adapter.tensors) {
+    const { module, role, parameter } = parseTensorName(name);
+    if (role === 'parameter' || role === 'base_layer.bias') {
+      const found = findParameter(module, parameter ?? 'bias', graph, siteByPath);
+      if (found) trained.push({ parameter: checkParameter(found, tensor, model), tensor });
+      else unused.push(name);
+    } else if (role === 'base_layer.weight' || !siteByPath.has(module)) {
+      unused.push(name);
+    } else {
+      const tensors = modules.get(module) ?? new Map<string, Tensor>();
+      modules.set(module, tensors.set(role, tensor));
+    }
+  }
+  const lowRank = [...modules].map(([path, tensors]) => lowRankTensors(siteByPath.get(path)!, tensors, model));
+  if (lowRank.length === 0 && trained.length === 0) {
+    const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
+    const near = nearest(wanted, siteByPath.keys());
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `None of the adapter's modules is in "${model}": it adapts "${wanted}"…, the model has ${(near.length > 0 ? near : [...siteByPath.keys()].slice(0, 3)).map((each) => `"${each}"`).join(', ')}…. Use the base model that the adapter was trained on.`,
+    );
+  }
+  return { adapter, lowRank, trained, unused };
+}
+
+/** The plan that gives a place to every one of these adapters. */
+export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
+  const lowRank = new Map<string, LowRankSite>();
+  const trained = new Map<string, TrainedParameter>();
+  for (const each of placed) {
+    for (const { lowRank: entry } of each.lowRank) {
+      const before = lowRank.get(entry.site.path);
+      lowRank.set(entry.site.path, { site: entry.site, dora: entry.dora || (before?.dora ?? false) });
+    }
+    for (const { parameter } of each.trained) trained.set(parameter.name, parameter);
+  }
+  return { lowRank: [...lowRank.values()], trained: [...trained.values()] };
+}
+
+/** The initializer that holds torch's parameter `module.parameter`, where the graph has it. */
+export function findParameter(
+  module: string,
+  parameter: string,
+  graph: GraphProto,
+  sites: ReadonlyMap<string, Site>,
+): TrainedParameter | undefined {
+  const name = module === '' ? parameter : `${module}.${parameter}`;
+  const site = sites.get(module);
+  if (site && parameter === 'weight') {
+    const { weight, node } = site;
+    return {
+      name,
+      modulePath: module,
+      initializer: weight.name,
+      layout: weight.layout,
+      tensor: weight.tensor,
+      readers: [node],
+      site,
+    };
+  }
+  if (site?.bias && parameter === 'bias') {
+    const { bias } = site;
+    return {
+      name,
+      modulePath: module,
+      initializer: bias.name,
+      layout: 'torch',
+      tensor: bias.tensor,
+      readers: [bias.node],
+      site,
+    };
+  }
+  const { constants, uses } = indexGraph(graph);
+  const tensor = constants.get(name);
+  return (
+    tensor && {
+      name,
+      modulePath: module,
+      initializer: name,
+      layout: 'torch',
+      tensor,
+      readers: (uses.get(name) ?? []).map(({ node }) => node),
+    }
+  );
+}
+
+function checkParameter(found: TrainedParameter, tensor: Tensor, model: string): TrainedParameter {
+  const dims = found.tensor.dims ?? [];
+  const expected = found.layout === 'in-out' ? [...dims].reverse() : dims;
+  requireShape(`${found.name} of the adapter`, tensor.dims, expected, model);
+  return found;
+}
+
+function lowRankTensors(site: Site, tensors: ReadonlyMap<string, Tensor>, model: string): LowRankTensors {
+  const unsupported = ['lora_B.bias', 'trainable_tokens_delta'].find((role) => tensors.has(role));
+  if (site.kind !== 'linear' || unsupported) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter of module "${site.path}" ${unsupported ? `has a ${unsupported}` : `is for a ${site.kind}`}, which cannot be applied yet; linear layers can.`,
+    );
+  }
+  const [A, B, magnitude] = [tensors.get('lora_A'), tensors.get('lora_B'), tensors.get('lora_magnitude_vector')];
+  if (!A || !B) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `The adapter holds only half of module "${site.path}": ${A ? 'lora_B' : 'lora_A'} is missing. Copy or save it again.`,
+    );
+  }
+  const [out, width] = site.weightShape as [number, number];
+  const r = A.dims[0] ?? 0;
+  requireShape(`lora_A of "${site.path}"`, A.dims, [r, width], model);
+  requireShape(`lora_B of "${site.path}"`, B.dims, [out, r], model);
+  if (magnitude) requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, [out], model);
+  return { lowRank: { site, r, dora: magnitude !== undefined }, A, B, ...(magnitude ? { magnitude } : {}) };
+}
+
+function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
+  if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `${what} has shape [${found.join(', ')}], but "${model}" needs [${expected.join(', ')}]. Use the base model that the adapter was trained on.`,
+  );
+}

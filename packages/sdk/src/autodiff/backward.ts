@@ -1,0 +1,185 @@
+/**
+ * @file Reverse-mode differentiation, graph to graph: walks the forward nodes backwards, asks the table for each input's
+ * cotangent, undoes broadcasting, adds up, and puts the emitted nodes into the order that saves memory.
+ */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import { formatShape, type ValueType } from '../graph/value.ts';
+import { type DifferentiableOp, gradientRules, stopGradientOps } from './rules.ts';
+import type { Vjp } from './vjp.ts';
+
+/** What to differentiate. */
+export interface BackwardRequest {
+  /** Emits the gradient nodes; its opset must be the graph's. */
+  readonly g: GraphBuilder;
+  /** Forward nodes up to the loss, each after the nodes that it reads from. */
+  readonly nodes: readonly NodeProto[];
+  /** Types of all values that the forward nodes mention. */
+  readonly types: ReadonlyMap<string, ValueType>;
+  /** A float scalar. */
+  readonly loss: string;
+  /** Values to differentiate by. */
+  readonly wrt: readonly string[];
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+  /** Says where a node comes from, for errors: `module "vit.layers.0.mlp"`. */
+  readonly describe?: (node: NodeProto) => string;
+}
+
+/** The emitted gradient nodes, in three parts that must follow the forward nodes in this order. */
+export interface Backward {
+  /** Gradient by name of the value differentiated by; absent where the loss does not depend on it. */
+  readonly gradients: ReadonlyMap<string, Value>;
+  /** Nodes that depend on forward values alone, such as the derivative of GELU. */
+  readonly recompute: readonly NodeProto[];
+  /** The chain of cotangents from the loss down. */
+  readonly chain: readonly NodeProto[];
+  /** The last products, which only yield parameter gradients, in forward order of the parameters. */
+  readonly leaves: readonly NodeProto[];
+}
+
+/**
+ * Emits the gradients of `loss` with respect to `wrt`.
+ *
+ * @throws OnnxLoraError `NO_GRADIENT` naming the node, for an operator without a rule on the path
+ */
+export function differentiate(request: BackwardRequest): Backward {
+  const { g, nodes, types, loss } = request;
+  const active = activeValues(request);
+  const seed = g.scalar(1, types.get(loss)?.type);
+  const cotangents = new Map<string, Value>([[loss, seed]]);
+  const value = (name: string): Value => ({ name, ...types.get(name) });
+
+  for (const node of [...nodes].reverse()) {
+    const outputs = node.output ?? [];
+    const dys = outputs.map((name) => cotangents.get(name));
+    const dy = dys.find((each) => each !== undefined);
+    if (!dy || !outputs.some((name) => active.has(name))) continue;
+    const x = (node.input ?? []).map((name) => (name ? value(name) : undefined));
+    const site = { g, node, x, y: outputs.map(value), dy: dys[0] ?? dy, dys };
+    x.forEach((operand, i) => {
+      if (!operand || !active.has(operand.name)) return;
+      const vjp = vjpOf(node, i, request);
+      if (!vjp) return;
+      const gradient = unbroadcast(g, vjp(site, i), operand, node);
+      const before = cotangents.get(operand.name);
+      cotangents.set(operand.name, before ? g.Add(before, gradient) : gradient);
+    });
+  }
+  const gradients = new Map(request.wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])));
+  return { gradients, ...arrange(g.nodes, seed.name, gradients) };
+}
+
+/** Values that a gradient can flow into: everything computed from `wrt` through differentiable inputs. */
+function activeValues({ nodes, types, wrt, stopped }: BackwardRequest): Set<string> {
+  const active = new Set(wrt);
+  for (const node of nodes) {
+    const op = node.opType ?? '';
+    if (stopGradientOps.has(op)) continue;
+    const rule = ruleOf(op);
+    const reads = (node.input ?? []).some((name, i) => active.has(name) && !(Array.isArray(rule) && rule[i] === null));
+    if (!reads) continue;
+    for (const name of node.output ?? []) {
+      if (name && !stopped.has(name) && isFloat(types.get(name)?.type)) active.add(name);
+    }
+  }
+  return active;
+}
+
+function isFloat(type: ValueType['type']): boolean {
+  return type === undefined || type === 'float32' || type === 'float16' || type === 'float64' || type === 'bfloat16';
+}
+
+function ruleOf(op: string): (typeof gradientRules)[DifferentiableOp] | undefined {
+  return Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
+}
+
+function vjpOf(node: NodeProto, index: number, { g, describe }: BackwardRequest): Vjp | null {
+  const rule = ruleOf(node.opType ?? '');
+  const vjp = typeof rule === 'function' ? rule : rule?.[index];
+  if (vjp !== undefined) return vjp;
+  const where = describe?.(node);
+  throw new OnnxLoraError(
+    'NO_GRADIENT',
+    `No gradient rule for ${node.opType}${rule ? ` input ${index}` : ''} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
+      'which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: CONTRIBUTING.md, "Add a gradient".',
+  );
+}
+
+/** Sums a cotangent down to the shape of the operand that was broadcast. */
+function unbroadcast(g: GraphBuilder, gradient: Value, operand: Value, node: NodeProto): Value {
+  const [from, to] = [gradient.shape, operand.shape];
+  if (!from || !to) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The gradient of ${node.opType} "${node.name}" needs the shape of "${operand.name}", which the graph does not tell.`,
+    );
+  }
+  const extra = from.length - to.length;
+  const leading = Array.from({ length: extra }, (_, i) => i);
+  const inner = to.flatMap((dim, i) => (dim === 1 && from[i + extra] !== 1 ? [i + extra] : []));
+  const differs = to.some((dim, i) => dim !== 1 && from[i + extra] !== dim && typeof dim === 'number' && typeof from[i + extra] === 'number');
+  if (extra < 0 || differs) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Rule author: the gradient of ${node.opType} "${node.name}" has shape ${formatShape(from)} for an input of ${formatShape(to)}.`,
+    );
+  }
+  if (leading.length === 0) return inner.length === 0 ? gradient : g.ReduceSum(gradient, inner, true);
+  if (inner.length === 0) return g.ReduceSum(gradient, leading, false);
+  return g.Squeeze(g.ReduceSum(gradient, [...leading, ...inner], true), leading);
+}
+
+/**
+ * Splits the emitted nodes by when the runtime should run them.
+ *
+ * ONNX Runtime runs a graph by a depth-first search from its last leaf, and of a node's inputs the one with the highest
+ * position first. So parameter gradients (leaves) stand last, in forward order: the last layer's run first, as soon as
+ * their cotangent is there, and free it. Derivatives that need forward values only stand before the chain: placed later
+ * they would run during the forward pass and keep their tensors alive.
+ */
+function arrange(
+  nodes: readonly NodeProto[],
+  seed: string,
+  gradients: ReadonlyMap<string, Value>,
+): { recompute: NodeProto[]; chain: NodeProto[]; leaves: NodeProto[] } {
+  const onChain = new Set([seed]);
+  for (const node of nodes) {
+    if (node.input!.some((name) => onChain.has(name))) for (const name of node.output!) onChain.add(name);
+  }
+  const leafNodes = leavesOnly(nodes, gradients);
+  const leaves: NodeProto[] = [];
+  const placed = new Set<NodeProto>();
+  const producer = new Map(nodes.flatMap((node) => node.output!.map((name) => [name, node] as const)));
+  const place = (name: string): void => {
+    const node = producer.get(name);
+    if (!node || !leafNodes.has(node) || placed.has(node)) return;
+    placed.add(node);
+    for (const each of node.input!) place(each);
+    leaves.push(node);
+  };
+  // The walk met the last layer first; forward order is the reverse.
+  const position = new Map(nodes.map((node, i) => [node, i]));
+  const at = ({ name }: Value): number => position.get(producer.get(name)!) ?? -1;
+  const order = [...gradients.values()].sort((a, b) => at(b) - at(a));
+  for (const { name } of order) place(name);
+  const rest = nodes.filter((node) => !placed.has(node));
+  const isChain = (node: NodeProto): boolean => node.output!.some((name) => onChain.has(name));
+  return { recompute: rest.filter((node) => !isChain(node)), chain: rest.filter(isChain), leaves };
+}
+
+/** Nodes whose every reader is such a node too, or which yield a parameter's gradient that nothing reads. */
+function leavesOnly(nodes: readonly NodeProto[], gradients: ReadonlyMap<string, Value>): Set<NodeProto> {
+  const results = new Set([...gradients.values()].map(({ name }) => name));
+  const leaves = new Set<NodeProto>();
+  const readByLeaf = new Set<string>(results);
+  const readByChain = new Set<string>();
+  for (const node of [...nodes].reverse()) {
+    const isLeaf = node.output!.some((name) => readByLeaf.has(name)) && !node.output!.some((name) => readByChain.has(name));
+    if (isLeaf) leaves.add(node);
+    for (const name of node.input!) (isLeaf ? readByLeaf : readByChain).add(name);
+  }
+  return leaves;
+}

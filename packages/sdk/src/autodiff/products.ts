@@ -1,0 +1,73 @@
+/** @file Gradients of MatMul and Gemm: three quarters of the work of a training step. */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { floatAttribute, intAttribute } from '../graph/walk.ts';
+import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp } from './vjp.ts';
+
+/**
+ * dA of A·B. Through a 2-D B it is one Gemm with transB over all rows: as fast as the forward product, native on every
+ * provider, and unlike `Transpose(B)` it does not make the runtime keep a second copy of every frozen weight.
+ */
+export const matMulLeft: Vjp = (site) => {
+  const { g, dy } = site;
+  const [a, b] = [input(site, 0), input(site, 1)];
+  if (rankOf(b) === 2 && rankOf(a) >= 2) {
+    return reshapeLike(g, g.Gemm(asRows(g, dy), b, undefined, { transB: true }), a);
+  }
+  const { b: matrix, dy: rows } = withoutVectors(g, a, b, dy);
+  return fit(g, g.MatMul(rows, swapLast(g, matrix)), a, rankOf(a) === 1 ? [-2] : []);
+};
+
+/** dB of A·B; for a 2-D B summed over all rows in one Gemm with transA. */
+export const matMulRight: Vjp = (site) => {
+  const { g, dy } = site;
+  const [a, b] = [input(site, 0), input(site, 1)];
+  if (rankOf(b) === 2 && rankOf(a) >= 2) {
+    return g.Gemm(asRows(g, a), asRows(g, dy), undefined, { transA: true });
+  }
+  const { a: matrix, dy: rows } = withoutVectors(g, a, b, dy);
+  return fit(g, g.MatMul(swapLast(g, matrix), rows), b, rankOf(b) === 1 ? [-1] : []);
+};
+
+/** Operands and cotangent with 1-D operands written as matrices. */
+function withoutVectors(g: GraphBuilder, a: Value, b: Value, dy: Value): { a: Value; b: Value; dy: Value } {
+  const left = rankOf(a) === 1 ? g.Unsqueeze(a, [0]) : a;
+  const right = rankOf(b) === 1 ? g.Unsqueeze(b, [1]) : b;
+  let rows = dy;
+  if (rankOf(b) === 1) rows = g.Unsqueeze(rows, [rankOf(rows)]);
+  if (rankOf(a) === 1) rows = g.Unsqueeze(rows, [rankOf(rows) - 1]);
+  return { a: left, b: right, dy: rows };
+}
+
+function fit(g: GraphBuilder, gradient: Value, like: Value, squeeze: readonly number[]): Value {
+  if (squeeze.length === 0) return gradient;
+  const rank = rankOf(gradient);
+  return rank > rankOf(like) ? g.Squeeze(gradient, squeeze.map((axis) => axis + rank)) : gradient;
+}
+
+/**
+ * dA (index 0) or dB (index 1) of α·op(A)·op(B):
+ *
+ * | op(A)·op(B) | dA    | dB    |
+ * | ----------- | ----- | ----- |
+ * | A·B         | dy·Bᵀ | Aᵀ·dy |
+ * | A·Bᵀ        | dy·B  | dyᵀ·A |
+ * | Aᵀ·B        | B·dyᵀ | A·dy  |
+ * | Aᵀ·Bᵀ       | Bᵀ·dyᵀ| dyᵀ·Aᵀ|
+ */
+export const gemmInput: Vjp = (site, index) => {
+  const { g, dy, node } = site;
+  const [a, b] = [input(site, 0), input(site, 1)];
+  const transA = intAttribute(node, 'transA', 0) === 1;
+  const transB = intAttribute(node, 'transB', 0) === 1;
+  const alpha = floatAttribute(node, 'alpha', 1);
+  const scale = alpha === 1 ? {} : { alpha };
+  if (index === 0) {
+    return transA
+      ? g.Gemm(b, dy, undefined, { transA: transB, transB: true, ...scale })
+      : g.Gemm(dy, b, undefined, { transB: !transB, ...scale });
+  }
+  return transB
+    ? g.Gemm(dy, a, undefined, { transA: true, transB: transA, ...scale })
+    : g.Gemm(a, dy, undefined, { transA: !transA, ...scale });
+};

@@ -1,0 +1,81 @@
+/** @file The form of a gradient rule, and the small pieces that rules are made of. */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { OnnxLoraError } from '../errors.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import { formatShape, isStatic } from '../graph/value.ts';
+
+/** What a rule sees: the forward node, its inputs `x`, its outputs `y`, and the cotangents of its outputs. */
+export interface VjpSite {
+  readonly g: GraphBuilder;
+  readonly node: NodeProto;
+  /** Inputs; an omitted optional one is undefined. */
+  readonly x: readonly (Value | undefined)[];
+  readonly y: readonly Value[];
+  /** Cotangent of the first output. */
+  readonly dy: Value;
+  /** Cotangents of all outputs; undefined for one that the loss does not depend on. */
+  readonly dys: readonly (Value | undefined)[];
+}
+
+/**
+ * Emits the cotangent of ONE input; called only when that input needs a gradient. Written as if operands had equal
+ * shapes: the driver undoes broadcasting. `index` is the input's number, for variadic operators.
+ */
+export type Vjp = (site: VjpSite, index: number) => Value;
+
+/**
+ * One entry per input; `null` marks an input that no gradient flows into (indices, shapes, axes). A function alone is
+ * the rule of every input of a variadic operator.
+ */
+export type GradientRule = readonly (Vjp | null)[] | Vjp;
+
+/** Input number `i`, which the rule needs and the operator requires. */
+export function input(site: VjpSite, i: number): Value {
+  return site.x[i]!;
+}
+
+/** The shape of a value, all numbers. @throws OnnxLoraError `MODEL_UNSUPPORTED` where it is not known */
+export function staticShape(value: Value): readonly number[] {
+  if (isStatic(value.shape)) return value.shape;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The gradient needs the shape of "${value.name}", which is ${formatShape(value.shape)} from the graph alone. Give sizes to its dynamic dimensions.`,
+  );
+}
+
+/** How many dimensions a value has. @throws OnnxLoraError `MODEL_UNSUPPORTED` where that is not known */
+export function rankOf(value: Value): number {
+  if (value.shape) return value.shape.length;
+  throw new OnnxLoraError('MODEL_UNSUPPORTED', `The gradient needs the rank of "${value.name}", which the graph does not tell.`);
+}
+
+/** Axis counted from the front. */
+export function frontAxis(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
+}
+
+/** `value` in the shape of `like`, which has as many elements. One dynamic dimension is left to the runtime. */
+export function reshapeLike(g: GraphBuilder, value: Value, like: Value): Value {
+  const { shape } = like;
+  if (shape && value.shape && shape.join() === value.shape.join()) return value;
+  if (shape && shape.filter((dim) => typeof dim === 'string').length <= 1) {
+    return g.Reshape(value, shape.map((dim) => (typeof dim === 'string' ? -1 : dim)));
+  }
+  return g.Reshape(value, g.Shape(like));
+}
+
+/** `value` with its last two axes exchanged. */
+export function swapLast(g: GraphBuilder, value: Value): Value {
+  const rank = rankOf(value);
+  const perm = Array.from({ length: rank }, (_, i) => i);
+  [perm[rank - 2], perm[rank - 1]] = [rank - 1, rank - 2];
+  return g.Transpose(value, perm);
+}
+
+/** `value` as a matrix `[rows, last]`: all axes but the last are joined. */
+export function asRows(g: GraphBuilder, value: Value): Value {
+  const last = value.shape?.at(-1);
+  if (value.shape?.length === 2) return value;
+  return g.Reshape(value, [-1, typeof last === 'number' ? last : -1]);
+}

@@ -1,0 +1,112 @@
+/** @file The decoded ONNX messages, as plain objects. Names are those of onnx.proto in camelCase. */
+
+import type { Bytes } from './bytes.ts';
+
+/** Fields that this SDK does not know, as they stood in the file; written back unchanged. */
+interface Unknown {
+  unknown?: Bytes[];
+}
+
+/** An int64: a number where that is exact, else a bigint. */
+export type Int = number | bigint;
+
+export interface StringStringEntry extends Unknown {
+  key?: string;
+  value?: string;
+}
+
+export interface TensorProto extends Unknown {
+  name?: string;
+  dims?: number[];
+  dataType?: number;
+  rawData?: Bytes;
+  floatData?: Bytes;
+  int32Data?: Bytes;
+  int64Data?: Bytes;
+  doubleData?: Bytes;
+  uint64Data?: Bytes;
+  stringData?: Bytes[];
+  docString?: string;
+  externalData?: StringStringEntry[];
+  /** 1: the data lies in the file that `externalData` names. */
+  dataLocation?: number;
+  metadataProps?: StringStringEntry[];
+}
+
+export interface DimensionProto extends Unknown {
+  dimValue?: number;
+  dimParam?: string;
+}
+
+export interface TypeProto extends Unknown {
+  tensorType?: { elemType?: number; shape?: { dim?: DimensionProto[] } & Unknown } & Unknown;
+}
+
+export interface ValueInfoProto extends Unknown {
+  name?: string;
+  type?: TypeProto;
+  docString?: string;
+}
+
+/** Numbers of `AttributeProto.AttributeType` that this SDK writes. */
+export const attributeType = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8 } as const;
+
+export interface AttributeProto extends Unknown {
+  name?: string;
+  type?: number;
+  f?: number;
+  i?: Int;
+  s?: Bytes;
+  t?: TensorProto;
+  g?: GraphProto;
+  floats?: number[];
+  ints?: Int[];
+  strings?: Bytes[];
+  graphs?: GraphProto[];
+  refAttrName?: string;
+}
+
+export interface NodeProto extends Unknown {
+  name?: string;
+  opType?: string;
+  domain?: string;
+  input?: string[];
+  output?: string[];
+  attribute?: AttributeProto[];
+  docString?: string;
+  metadataProps?: StringStringEntry[];
+}
+
+export interface GraphProto extends Unknown {
+  name?: string;
+  node?: NodeProto[];
+  initializer?: TensorProto[];
+  input?: ValueInfoProto[];
+  output?: ValueInfoProto[];
+  valueInfo?: ValueInfoProto[];
+  docString?: string;
+}
+
+export interface FunctionProto extends Unknown {
+  name?: string;
+  domain?: string;
+  input?: string[];
+  output?: string[];
+  node?: NodeProto[];
+  opsetImport?: OperatorSetId[];
+}
+
+export interface OperatorSetId extends Unknown {
+  domain?: string;
+  version?: number;
+}
+
+export interface ModelProto extends Unknown {
+  irVersion?: number;
+  producerName?: string;
+  producerVersion?: string;
+  graph?: GraphProto;
+  opsetImport?: OperatorSetId[];
+  metadataProps?: StringStringEntry[];
+  functions?: FunctionProto[];
+}

@@ -1,0 +1,114 @@
+/** @file Values of `TensorProto`s: where their bytes lie, reading them, and making new ones. */
+
+import { OnnxLoraError } from '../errors.ts';
+import { arrayOf, bytesPerElement, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
+import { type Bytes, readBytes } from './bytes.ts';
+import { byteCount, dataTypeName, dataTypeNumber } from './dataType.ts';
+import type { TensorProto } from './proto.ts';
+
+/**
+ * The tensor's elements as raw little-endian bytes, still in the file where possible; undefined when they are stored
+ * as varints and must be read with {@link readTensor}.
+ */
+export function rawBytes(tensor: TensorProto): Bytes | undefined {
+  // Packed floats and doubles are laid out as raw_data is.
+  return tensor.rawData ?? tensor.floatData ?? tensor.doubleData;
+}
+
+/**
+ * Reads a tensor's values into memory.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for element types without a JavaScript array (strings, float8, int4)
+ * @throws OnnxLoraError `MODEL_INVALID` when the bytes do not fill the shape
+ */
+export function readTensor(proto: TensorProto): Tensor {
+  const type = dataTypeName(proto.dataType);
+  const dims = proto.dims ?? [];
+  if (!type) {
+    throw new OnnxLoraError('MODEL_UNSUPPORTED', `Tensor "${proto.name}" has element type ${proto.dataType}, which cannot be read.`);
+  }
+  const count = sizeOf(dims);
+  const raw = rawBytes(proto);
+  const data = raw ? fromRaw(type, readBytes(raw)) : fromVarints(type, proto, count);
+  if (data.length !== count) {
+    throw new OnnxLoraError(
+      'MODEL_INVALID',
+      `Tensor "${proto.name}" of shape [${dims.join(', ')}] needs ${count} values, but the file holds ${data.length}.`,
+    );
+  }
+  return { type, dims, data };
+}
+
+/** A tensor's values as float32, whatever float type they are stored in. @throws OnnxLoraError as {@link readTensor} */
+export function readFloats(proto: TensorProto): Float32Array {
+  const { type, data } = readTensor(proto);
+  if (data instanceof Float32Array) return data;
+  if (type === 'float16') return Float32Array.from(data as Uint16Array, halfToFloat);
+  if (type === 'bfloat16') return new Float32Array(Uint32Array.from(data as Uint16Array, (bits) => bits << 16).buffer);
+  if (type === 'float64') return Float32Array.from(data as Float64Array);
+  throw new OnnxLoraError('MODEL_UNSUPPORTED', `Tensor "${proto.name}" holds ${type} values where floats are needed.`);
+}
+
+/** Makes a `TensorProto` that holds `tensor`'s values. */
+export function tensorProto(name: string, tensor: Tensor): TensorProto {
+  const { data } = tensor;
+  return {
+    name,
+    dims: [...tensor.dims],
+    dataType: dataTypeNumber(tensor.type),
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  };
+}
+
+/** Bytes that the tensor's shape and type call for; undefined for strings. */
+export function expectedBytes(proto: TensorProto): number | undefined {
+  return byteCount(proto.dataType ?? 0, sizeOf(proto.dims ?? []));
+}
+
+/** IEEE 754 half precision to a number. */
+export function halfToFloat(bits: number): number {
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  const magnitude =
+    exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+function fromRaw(type: NonNullable<ReturnType<typeof dataTypeName>>, bytes: Uint8Array): TensorData {
+  const size = bytesPerElement(type);
+  const ArrayType = arrayOf(type);
+  const whole = bytes.length - (bytes.length % size);
+  // Typed arrays need aligned offsets; a copy is made only where the bytes are not.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return new ArrayType(aligned.buffer as ArrayBuffer, aligned.byteOffset, whole / size);
+}
+
+function fromVarints(type: NonNullable<ReturnType<typeof dataTypeName>>, proto: TensorProto, count: number): TensorData {
+  const packed = proto.int32Data ?? proto.int64Data ?? proto.uint64Data;
+  if (!packed && count > 0) {
+    throw new OnnxLoraError('MODEL_INVALID', `Tensor "${proto.name}" has no data.`);
+  }
+  const values = packed ? varints(readBytes(packed)) : [];
+  const ArrayType = arrayOf(type);
+  return ArrayType === BigInt64Array || ArrayType === BigUint64Array
+    ? (ArrayType as BigInt64ArrayConstructor).from(values)
+    : (ArrayType as Int32ArrayConstructor).from(values, Number);
+}
+
+function varints(bytes: Uint8Array): bigint[] {
+  const values: bigint[] = [];
+  let value = 0n;
+  let shift = 0n;
+  for (const byte of bytes) {
+    value |= BigInt(byte & 0x7f) << shift;
+    if (byte >= 0x80) {
+      shift += 7n;
+      if (shift > 63n) throw new OnnxLoraError('MODEL_INVALID', 'A tensor holds a number longer than 10 bytes.');
+      continue;
+    }
+    values.push(BigInt.asIntN(64, value));
+    value = 0n;
+    shift = 0n;
+  }
+  return values;
+}

@@ -1,0 +1,30 @@
+/** @file What is known of a value before it is computed: type, shape, and the contents of small integer tensors. */
+
+import type { DataType } from '../runtime/tensor.ts';
+
+/** A dimension: its size, or the name of one that is only known at run time. Equal names mean equal sizes. */
+export type Dim = number | string;
+
+/** The static type of a value. Absent fields are unknown. */
+export interface ValueType {
+  readonly type?: DataType | undefined;
+  readonly shape?: readonly Dim[] | undefined;
+  /**
+   * Contents of an integer tensor of rank 0 or 1, such as a shape that is computed in the graph. Known because Reshape,
+   * Expand and Slice take their shapes from such tensors.
+   */
+  readonly ints?: readonly Dim[] | undefined;
+}
+
+/** Types of values by name. */
+export type ValueTypes = ReadonlyMap<string, ValueType>;
+
+/** `[batch, 197, 384]`, or `unknown` without a shape. */
+export function formatShape(shape: readonly Dim[] | undefined): string {
+  return shape ? `[${shape.join(', ')}]` : 'unknown';
+}
+
+/** True when every dimension is a number. */
+export function isStatic(shape: readonly Dim[] | undefined): shape is readonly number[] {
+  return shape !== undefined && shape.every((dim) => typeof dim === 'number');
+}

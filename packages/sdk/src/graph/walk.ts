@@ -1,0 +1,97 @@
+/** @file Walking graphs: subgraphs, attributes, producers and consumers. */
+
+import { readBytes } from './bytes.ts';
+import type { AttributeProto, GraphProto, NodeProto, TensorProto } from './proto.ts';
+
+/** The graph and, depth first, the graphs inside its nodes (branches of If, bodies of Loop and Scan). */
+export function* allGraphs(graph: GraphProto): Generator<GraphProto> {
+  yield graph;
+  for (const node of graph.node ?? []) {
+    for (const subgraph of subgraphs(node)) yield* allGraphs(subgraph);
+  }
+}
+
+/** The graphs that a node holds directly. */
+export function subgraphs(node: NodeProto): GraphProto[] {
+  return (node.attribute ?? []).flatMap((attribute) => [...(attribute.g ? [attribute.g] : []), ...(attribute.graphs ?? [])]);
+}
+
+/** The named attribute of a node. */
+export function attribute(node: NodeProto, name: string): AttributeProto | undefined {
+  return node.attribute?.find((each) => each.name === name);
+}
+
+/** An integer attribute, or `fallback` where the node has none. */
+export function intAttribute<T extends number | undefined>(node: NodeProto, name: string, fallback: T): number | T {
+  const found = attribute(node, name);
+  return found ? Number(found.i ?? 0) : fallback;
+}
+
+/** A float attribute, or `fallback` where the node has none. */
+export function floatAttribute<T extends number | undefined>(node: NodeProto, name: string, fallback: T): number | T {
+  const found = attribute(node, name);
+  return found ? (found.f ?? 0) : fallback;
+}
+
+/** A list-of-integers attribute, or undefined. */
+export function intsAttribute(node: NodeProto, name: string): number[] | undefined {
+  const found = attribute(node, name);
+  return found && (found.ints ?? []).map(Number);
+}
+
+/** A string attribute, or `fallback`. */
+export function stringAttribute(node: NodeProto, name: string, fallback: string): string {
+  const found = attribute(node, name);
+  return found?.s ? new TextDecoder().decode(readBytes(found.s)) : fallback;
+}
+
+/** One use of a value: input number `index` of `node`. */
+export interface Use {
+  readonly node: NodeProto;
+  readonly index: number;
+}
+
+/** Who makes and who reads each value of one graph (not of its subgraphs). */
+export interface GraphIndex {
+  readonly producer: ReadonlyMap<string, NodeProto>;
+  readonly uses: ReadonlyMap<string, readonly Use[]>;
+  /** Initializers, and the tensors of Constant nodes, by value name. */
+  readonly constants: ReadonlyMap<string, TensorProto>;
+  readonly outputs: ReadonlySet<string>;
+}
+
+/** Indexes a graph as it stands; edits make the index stale. */
+export function indexGraph(graph: GraphProto): GraphIndex {
+  const producer = new Map<string, NodeProto>();
+  const uses = new Map<string, Use[]>();
+  const constants = new Map<string, TensorProto>();
+  for (const tensor of graph.initializer ?? []) constants.set(tensor.name ?? '', tensor);
+  for (const node of graph.node ?? []) {
+    for (const output of node.output ?? []) if (output) producer.set(output, node);
+    (node.input ?? []).forEach((input, index) => {
+      if (!input) return;
+      const list = uses.get(input);
+      if (list) list.push({ node, index });
+      else uses.set(input, [{ node, index }]);
+    });
+    const value = node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
+    if (value && node.output?.[0]) constants.set(node.output[0], value);
+  }
+  return { producer, uses, constants, outputs: new Set((graph.output ?? []).map(({ name }) => name ?? '')) };
+}
+
+/** Names that a node reads, those captured by its subgraphs from outside included. */
+export function readNames(node: NodeProto): string[] {
+  return [...(node.input ?? []).filter(Boolean), ...subgraphs(node).flatMap((graph) => [...capturedNames(graph)])];
+}
+
+function capturedNames(graph: GraphProto): Set<string> {
+  const inside = new Set([...(graph.input ?? []), ...(graph.initializer ?? [])].map(({ name }) => name ?? ''));
+  const captured = new Set<string>();
+  for (const node of graph.node ?? []) {
+    for (const name of readNames(node)) if (!inside.has(name)) captured.add(name);
+    for (const name of node.output ?? []) inside.add(name);
+  }
+  for (const { name } of graph.output ?? []) if (name && !inside.has(name)) captured.add(name);
+  return captured;
+}

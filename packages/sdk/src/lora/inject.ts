@@ -1,0 +1,269 @@
+/** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
+
+import { OnnxLoraError } from '../errors.ts';
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { dataTypeName, dataTypeNumber } from '../graph/dataType.ts';
+import type { ModelProto, NodeProto, ValueInfoProto } from '../graph/proto.ts';
+import type { Dim, ValueType } from '../graph/value.ts';
+import type { Site } from '../match/sites.ts';
+import { inferNode } from '../ops/infer.ts';
+import { opsetOf } from '../ops/inferGraph.ts';
+import type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite } from './plan.ts';
+import { RowFold } from './rows.ts';
+
+/** How the injected graph will be used. */
+export interface InjectOptions {
+  /** Types of the base graph's values. */
+  readonly types: ReadonlyMap<string, ValueType>;
+  /**
+   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: every adapter input may be fed one
+   * tensor for all rows, or one per row with a leading batch dimension, of any rank r; r = 0 switches it off.
+   */
+  readonly mode: 'training' | 'inference';
+}
+
+/** A graph with adapters, and the inputs through which they come. */
+export interface Injected {
+  readonly model: ModelProto;
+  readonly inputs: readonly AdapterInput[];
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+}
+
+/**
+ * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a kind of layer or mode that cannot be adapted yet
+ */
+export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
+  return new Injection(base, plan, options).result();
+}
+
+class Injection {
+  readonly #base: ModelProto;
+  readonly #plan: AdapterPlan;
+  readonly #types: ReadonlyMap<string, ValueType>;
+  readonly #training: boolean;
+  readonly #g: GraphBuilder;
+  readonly #rows: RowFold;
+  readonly #inputs: { input: AdapterInput; info: ValueInfoProto }[] = [];
+  readonly #valueInfo: ValueInfoProto[] = [];
+
+  constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
+    this.#base = base;
+    this.#plan = plan;
+    this.#types = types;
+    this.#training = mode === 'training';
+    this.#g = new GraphBuilder({ opset: opsetOf(base), infer: inferNode, prefix: 'lora/' });
+    const [firstInput] = base.graph?.input ?? [];
+    this.#rows = new RowFold(this.#g, { name: firstInput?.name ?? '', ...types.get(firstInput?.name ?? '') });
+  }
+
+  result(): Injected {
+    const byLast = new Map<NodeProto, LowRankSite>();
+    for (const lowRank of this.#plan.lowRank) byLast.set(lowRank.dora ? lowRank.site.node : lastNode(lowRank.site), lowRank);
+    const whole = this.#training ? new Map<NodeProto, Site>() : this.#wholeSites();
+    for (const parameter of this.#plan.trained) this.#trained(parameter, [...whole.values()].includes(parameter.site!));
+    for (const node of this.#base.graph?.node ?? []) {
+      const lowRank = byLast.get(node);
+      const site = whole.get(node);
+      const current = this.#withParameters(node);
+      if (site) {
+        if (node === lastNode(site)) this.#replaceLayer(site);
+      } else if (!lowRank) this.#g.nodes.push(...current);
+      else if (lowRank.dora) this.#dora(current, lowRank);
+      else this.#lora(current, lowRank);
+    }
+    return { model: this.#model(), inputs: this.#inputs.map(({ input }) => input), stopped: this.#g.stopped };
+  }
+
+  #model(): ModelProto {
+    const graph = this.#base.graph ?? {};
+    return {
+      ...this.#base,
+      graph: {
+        ...graph,
+        node: this.#g.nodes,
+        initializer: [...(graph.initializer ?? []), ...this.#g.initializers],
+        input: [...(graph.input ?? []), ...this.#inputs.map(({ info }) => info)],
+        valueInfo: [...(graph.valueInfo ?? []), ...this.#valueInfo],
+      },
+    };
+  }
+
+  /** y + (x·A)·B, beside a layer whose nodes are `nodes`. */
+  #lora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
+    const { site } = lowRank;
+    const base = this.#emitRenamed(nodes, site.output);
+    const sum = this.#g.Add(base, this.#lowRankProduct(lowRank));
+    this.#nameLast(sum, site.output);
+  }
+
+  /**
+   * gain·(x·W + (x·A)·B) + bias with gain = magnitude ÷ ‖W + A·B‖ per output, the norm taken as a constant.
+   * @see https://arxiv.org/abs/2402.09353
+   */
+  #dora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
+    const { site } = lowRank;
+    const ownBias = site.bias && site.bias.node === site.node ? site.bias : undefined;
+    const [node, ...rest] = nodes as [NodeProto, ...NodeProto[]];
+    const withoutBias = ownBias ? { ...node, input: node.input!.slice(0, 2) } : node;
+    const output = node.output![0]!;
+    const product = this.#emitRenamed([withoutBias, ...rest], output);
+    const gain = this.#gain(lowRank);
+    if (this.#training) {
+      const scaled = this.#g.Mul(this.#g.Add(product, this.#lowRankProduct(lowRank)), gain);
+      this.#nameLast(ownBias ? this.#g.Add(scaled, this.#read(ownBias.name)) : scaled, output);
+      return;
+    }
+    // The lora_B that is fed has the gain multiplied in already.
+    const scaled = this.#rows.scale(product, gain, site);
+    const sum = this.#g.Add(scaled, this.#lowRankProduct(lowRank));
+    this.#nameLast(ownBias ? this.#g.Add(sum, this.#read(ownBias.name)) : sum, output);
+  }
+
+  #gain(lowRank: LowRankSite): Value {
+    const { site } = lowRank;
+    const [out] = site.weightShape as [number, number];
+    if (!this.#training) return this.#input({ role: 'lora_gain', lowRank }, site, undefined);
+    const g = this.#g;
+    const magnitude = this.#input({ role: 'lora_magnitude_vector', lowRank }, site, [out]);
+    const delta = g.MatMul(this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank));
+    const transposed = site.weight.layout === 'out-in';
+    const adapted = g.Add(this.#read(site.weight.name), transposed ? g.Transpose(delta, [1, 0]) : delta);
+    const norm = g.Sqrt(g.ReduceSumSquare(adapted, [transposed ? 1 : 0], false));
+    return g.Div(magnitude, g.stopGradient(norm));
+  }
+
+  #lowRankProduct(lowRank: LowRankSite): Value {
+    const { site } = lowRank;
+    if (site.kind !== 'linear') {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `Module "${site.path}" is a ${site.kind}; only linear layers can be adapted yet. Leave it out of targetModules.`,
+      );
+    }
+    const A = this.#factor('lora_A', lowRank);
+    const B = this.#factor('lora_B', lowRank);
+    const x = this.#read(site.input);
+    if (this.#training) return this.#g.MatMul(this.#g.MatMul(x, A), B);
+    return this.#rows.apply(x, site, (rows) => this.#g.MatMul(this.#g.MatMul(rows, A), B));
+  }
+
+  readonly #factors = new Map<string, Value>();
+
+  #factor(role: 'lora_A' | 'lora_B', lowRank: LowRankSite): Value {
+    const { site, r } = lowRank;
+    const name = adapterInputName(site.path, role);
+    let value = this.#factors.get(name);
+    if (!value) {
+      const [out, width] = site.weightShape as [number, number];
+      const dims = this.#training ? (role === 'lora_A' ? [width, r!] : [r!, out]) : undefined;
+      value = this.#input({ role, lowRank }, site, dims);
+      this.#factors.set(name, value);
+    }
+    return value;
+  }
+
+  /** Linear layers that are trained as a whole, by their nodes: they are rewritten so that rows may differ in them. */
+  #wholeSites(): Map<NodeProto, Site> {
+    const adapted = new Set(this.#plan.lowRank.map(({ site }) => site));
+    const sites = this.#plan.trained.flatMap(({ site }) => (site?.kind === 'linear' && !adapted.has(site) ? [site] : []));
+    return new Map(sites.flatMap((site) => [[site.node, site] as const, [lastNode(site), site] as const]));
+  }
+
+  /** x·W + b where W is `[in, out]` or `[batch, in, out]` and b `[out]` or `[batch, 1, out]`, as they are fed. */
+  #replaceLayer(site: Site): void {
+    const trained = (initializer: string): Value | undefined => {
+      const parameter = this.#plan.trained.find((each) => each.site === site && each.initializer === initializer);
+      return parameter && this.#parameters.get(parameter);
+    };
+    const weight = trained(site.weight.name);
+    let value: Value;
+    if (weight) value = this.#rows.apply(this.#read(site.input), site, (rows) => this.#g.MatMul(rows, weight));
+    else value = this.#emitRenamed([{ ...site.node, input: site.node.input!.slice(0, 2) }], site.node.output![0]!);
+    if (site.bias) {
+      const bias = trained(site.bias.name);
+      value = bias ? this.#rows.add(value, bias, site) : this.#g.Add(value, this.#read(site.bias.name));
+    }
+    this.#nameLast(value, site.output);
+  }
+
+  readonly #parameters = new Map<AdapterPlan['trained'][number], Value>();
+
+  /** Makes a trained parameter a graph input that its readers read instead of the initializer. */
+  #trained(parameter: AdapterPlan['trained'][number], perRow: boolean): void {
+    const stored = parameter.tensor.dims ?? [];
+    const dims = !this.#training && parameter.layout === 'out-in' ? [...stored].reverse() : stored;
+    const input: AdapterInput = { role: 'parameter', parameter, name: this.#free(parameter.name), perRow };
+    const value = this.#addInput(input, perRow ? undefined : dims, dataTypeName(parameter.tensor.dataType));
+    this.#parameters.set(parameter, value);
+  }
+
+  /** The node as it stands when trained parameters are read from their inputs. */
+  #withParameters(node: NodeProto): NodeProto[] {
+    const names = this.#parameterNames(node);
+    if (names.size === 0) return [node];
+    return [{ ...node, input: (node.input ?? []).map((name) => names.get(name) ?? name) }];
+  }
+
+  #parameterNames(node: NodeProto): Map<string, string> {
+    const names = new Map<string, string>();
+    for (const parameter of this.#plan.trained) {
+      if (parameter.readers.includes(node)) names.set(parameter.initializer, this.#parameters.get(parameter)!.name);
+    }
+    return names;
+  }
+
+  #free(name: string): string {
+    return this.#types.has(name) ? `${name}.trained` : name;
+  }
+
+  #input(input: Omit<AdapterInput, 'name'>, site: Site, dims: readonly number[] | undefined): Value {
+    const name = this.#free(adapterInputName(site.path, input.role));
+    return this.#addInput({ ...input, name }, dims, 'float32');
+  }
+
+  #addInput(input: AdapterInput, dims: readonly number[] | undefined, type: ValueType['type']): Value {
+    const info = valueInfo(input.name, type, dims);
+    this.#inputs.push({ input, info });
+    return { name: input.name, type, shape: dims };
+  }
+
+  #read(name: string): Value {
+    return { name, ...this.#types.get(name) };
+  }
+
+  /** Pushes nodes, the value `output` among their outputs under a new name, which is returned. */
+  #emitRenamed(nodes: readonly NodeProto[], output: string): Value {
+    const name = `lora/base/${output}`;
+    for (const node of nodes) {
+      this.#g.nodes.push({ ...node, output: node.output!.map((each) => (each === output ? name : each)) });
+    }
+    return { name, ...this.#types.get(output) };
+  }
+
+  /** Gives the value emitted last the name that the rest of the graph reads. */
+  #nameLast(value: Value, name: string): void {
+    const last = this.#g.nodes.at(-1)!;
+    if (last.output?.[0] !== value.name) throw new Error('The value to name must have been emitted last.');
+    last.output = [name];
+    // Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help.
+    const type = this.#types.get(name);
+    if (!this.#training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
+  }
+}
+
+/** The name of the graph input that carries part of a module's adapter. */
+export function adapterInputName(path: string, role: AdapterInputRole): string {
+  return role === 'lora_A' || role === 'lora_B' ? `${path}.${role}.weight` : `${path}.${role}`;
+}
+
+function lastNode(site: Site): NodeProto {
+  return site.bias?.node ?? site.node;
+}
+
+function valueInfo(name: string, type: ValueType['type'], shape: readonly Dim[] | undefined): ValueInfoProto {
+  const dim = shape?.map((size) => (typeof size === 'number' ? { dimValue: size } : {}));
+  return { name, type: { tensorType: { elemType: dataTypeNumber(type ?? 'float32'), ...(dim ? { shape: { dim } } : {}) } } };
+}

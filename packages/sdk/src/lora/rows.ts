@@ -1,0 +1,54 @@
+/** @file Lets one product serve a whole batch with one adapter, or each row with its own. */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Site } from '../match/sites.ts';
+
+/**
+ * Brings a layer's input into the form `[batch, positions, in]`. There `MatMul` with A `[in, r]` adapts all rows alike,
+ * and with A `[batch, in, r]` each row by its own adapter: the same node does both, by the rank of what is fed.
+ */
+export class RowFold {
+  readonly #g: GraphBuilder;
+  readonly #input: Value;
+  #batch: Value | undefined;
+
+  /** @param input the graph input whose first dimension counts the rows of the batch */
+  constructor(g: GraphBuilder, input: Value) {
+    this.#g = g;
+    this.#input = input;
+  }
+
+  /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
+  apply(x: Value, site: Site, product: (rows: Value) => Value): Value {
+    const g = this.#g;
+    const rank = x.shape?.length;
+    const aligned = x.shape !== undefined && x.shape[0] === this.#input.shape?.[0];
+    if (rank === 3 && aligned) return product(x);
+    if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
+    const [out, width] = site.weightShape as [number, number];
+    const folded = g.Reshape(x, g.Concat([this.#batchSize(), g.ints([-1, width])], 0));
+    const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
+    return g.Reshape(product(folded), g.Concat([leading, g.ints([out])], 0));
+  }
+
+  /** `value · factor` where the factor is `[out]` for all rows, or `[batch, 1, out]`. */
+  scale(value: Value, factor: Value, site: Site): Value {
+    return this.apply(value, onOutputs(site), (rows) => this.#g.Mul(rows, factor));
+  }
+
+  /** `value + term` where the term is `[out]` for all rows, or `[batch, 1, out]`. */
+  add(value: Value, term: Value, site: Site): Value {
+    return this.apply(value, onOutputs(site), (rows) => this.#g.Add(rows, term));
+  }
+
+  #batchSize(): Value {
+    const g = this.#g;
+    this.#batch ??= g.Slice(g.Shape(this.#input), [0], [1], [0]);
+    return this.#batch;
+  }
+}
+
+function onOutputs(site: Site): Site {
+  const [out] = site.weightShape as [number, number];
+  return { ...site, weightShape: [out, out] };
+}

@@ -1,0 +1,151 @@
+/** @file Finds the entries of a config that have no effect, and says what the person may have meant. */
+
+import { OnnxLoraError, didYouMean } from '../errors.ts';
+import { compilePattern } from './patternMatch.ts';
+import { type LayerRule, type TargetConfig, endings, nameRule } from './targetRules.ts';
+
+interface Named {
+  readonly path: string;
+  readonly kind: string;
+}
+
+/** Checks one config against one model, after its modules have been selected. */
+export class TargetCheck {
+  readonly #modules: readonly Named[];
+  readonly #adaptable: readonly Named[];
+  readonly #config: TargetConfig;
+  readonly #where: string;
+
+  constructor(modules: readonly Named[], adaptable: readonly Named[], config: TargetConfig, model: string | undefined) {
+    this.#modules = modules;
+    this.#adaptable = adaptable;
+    this.#config = config;
+    this.#where = model === undefined ? '' : ` in "${model}"`;
+  }
+
+  /**
+   * @throws OnnxLoraError `TARGET_NOT_FOUND` for the first kind of entry that matches nothing.
+   */
+  check(
+    selected: { readonly targets: readonly string[]; readonly modulesToSave: readonly string[] },
+    isAllLinear: boolean,
+    layers: LayerRule,
+  ): void {
+    const { targetModules, excludeModules, modulesToSave } = this.#config;
+    if (targetModules === null || targetModules === undefined) {
+      this.#fail(`targetModules says nothing${this.#where}: which modules should be adapted?`);
+    }
+    if (!isAllLinear) this.#checkNames('targetModules', targetModules, this.#adaptable);
+    this.#checkNames('excludeModules', excludeModules || [], this.#modules);
+    this.#checkSaved(modulesToSave ?? []);
+    this.#checkLayers(layers);
+    if (selected.targets.length === 0 && targetModules.length > 0) {
+      this.#fail(
+        `Nothing is left to adapt${this.#where}: what targetModules names is ruled out by excludeModules, modulesToSave or layersToTransform.`,
+      );
+    }
+    this.#checkTable('rankPattern', selected.targets);
+    this.#checkTable('alphaPattern', selected.targets);
+  }
+
+  #checkNames(field: string, names: string | readonly string[], modules: readonly Named[]): void {
+    if (typeof names === 'string') {
+      const rule = nameRule(names, field);
+      if (modules.some(({ path }) => rule.matches(path))) return;
+      // The commonest slip: a name where a pattern for whole paths is meant.
+      const isName = this.#existing().has(names)
+        ? ` A single string is a pattern for full paths; for module names pass a list: ["${names}"].`
+        : '';
+      this.#fail(`No module${this.#where} matches the ${field} pattern ${quote(names)}.${isName}`);
+    }
+    const existing = new Set(modules.flatMap(({ path }) => endings(path)));
+    this.#failOn(
+      field,
+      names.filter((name) => !existing.has(name)),
+    );
+  }
+
+  #checkSaved(names: readonly string[]): void {
+    const around = [...new Set(this.#modules.flatMap(({ path }) => beginnings(path)))];
+    this.#failOn(
+      'modulesToSave',
+      names.filter((name) => !around.some((path) => path.endsWith(name))),
+    );
+  }
+
+  #checkLayers(layers: LayerRule): void {
+    if (!layers.wanted) return;
+    const { layersPattern } = this.#config;
+    const patterns = typeof layersPattern === 'string' ? [layersPattern] : (layersPattern ?? []);
+    patterns.forEach((pattern, i) => {
+      if (this.#adaptable.every(({ path }) => layers.numberBy(i, path) === undefined)) {
+        this.#fail(`No module${this.#where} lies in a numbered list that matches the layersPattern ${quote(pattern)}.`);
+      }
+    });
+    const found = new Set(this.#adaptable.map(({ path }) => layers.numberIn(path)).filter((n) => n !== undefined));
+    const missing = [...layers.wanted].filter((layer) => !found.has(layer));
+    if (missing.length > 0) {
+      const numbers = [...found].sort((a, b) => a - b).join(', ');
+      this.#fail(
+        `layersToTransform names layer ${missing.join(', ')}, but the layers${this.#where} are ${numbers === '' ? 'not numbered' : numbers}.`,
+      );
+    }
+  }
+
+  #checkTable(field: 'rankPattern' | 'alphaPattern', targets: readonly string[]): void {
+    const idle = Object.keys(this.#config[field] ?? {}).filter((key) => {
+      const pattern = compilePattern(key, field);
+      return !targets.some((path) => pattern.endMatch(path));
+    });
+    if (idle.length === 0) return;
+    const pattern = compilePattern(idle[0]!, field);
+    const other = this.#modules.find(({ path }) => pattern.endMatch(path));
+    if (!other) return this.#failOn(field, idle);
+    this.#fail(
+      `The ${field} ${quote(idle[0]!)} has no effect${this.#where}: it matches "${other.path}", which is not adapted.`,
+    );
+  }
+
+  #failOn(field: string, unmatched: readonly string[]): void {
+    const [first] = unmatched;
+    if (first === undefined) return;
+    const other = this.#modules.find(({ path }) => endings(path).includes(first));
+    if (other) this.#fail(`"${first}" (${field})${this.#where} is of kind "${other.kind}", which LoRA cannot adapt.`);
+    const more = unmatched.length > 1 ? `, nor ${unmatched.slice(1, 4).map(quote).join(', ')}` : '';
+    // Compare with names of as many parts, so that "layer.0.querry" finds "layer.0.query".
+    const parts = first.split('.').length;
+    const candidates = this.#modules.flatMap(({ path }) => [path, path.split('.').slice(-parts).join('.')]);
+    this.#fail(
+      `No module${this.#where} matches ${quote(first)}${more} (${field}).${didYouMean(first, candidates)}`,
+      field === 'modulesToSave' || field === 'excludeModules' ? this.#modules : this.#adaptable,
+    );
+  }
+
+  #fail: (what: string, modules?: readonly Named[]) => never = (what, modules = this.#adaptable) => {
+    const counts = new Map<string, number>();
+    for (const { path } of modules) {
+      const last = path.slice(path.lastIndexOf('.') + 1);
+      counts.set(last, (counts.get(last) ?? 0) + 1);
+    }
+    const common = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+    const shown = common.slice(0, 12).map(([name, count]) => (count > 1 ? `${name} (${count})` : name));
+    if (common.length > shown.length) shown.push(`and ${common.length - shown.length} more`);
+    const list = shown.length > 0 ? `Modules: ${shown.join(', ')}.` : 'The model has no modules that were recognised.';
+    const word = modules === this.#adaptable ? ', full paths, or "all-linear"' : ' or full paths';
+    throw new OnnxLoraError('TARGET_NOT_FOUND', `${what} ${list} Pass names from this list${word}.`);
+  };
+
+  #existing(): Set<string> {
+    return new Set(this.#modules.flatMap(({ path }) => endings(path)));
+  }
+}
+
+/** The path, and every module around it. */
+function beginnings(path: string): string[] {
+  const parts = path.split('.');
+  return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
+}

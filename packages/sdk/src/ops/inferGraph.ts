@@ -1,0 +1,71 @@
+/** @file Types of every value of a graph, from its inputs onwards. */
+
+import { dataTypeName } from '../graph/dataType.ts';
+import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
+import type { Dim, ValueType } from '../graph/value.ts';
+import { subgraphs } from '../graph/walk.ts';
+import { constantType, inferNode } from './infer.ts';
+
+/** Sizes for symbolic dimensions by name, or whole shapes of graph inputs by input name. */
+export interface Bindings {
+  readonly dims?: Readonly<Record<string, number>>;
+  readonly shapes?: Readonly<Record<string, readonly number[]>>;
+}
+
+/** The opset version that a model imports for the standard operators. */
+export function opsetOf(model: ModelProto): number {
+  return model.opsetImport?.find(({ domain }) => !domain || domain === 'ai.onnx')?.version ?? 0;
+}
+
+/** The type that a file declares for a value. */
+export function declaredType({ type }: ValueInfoProto): ValueType {
+  const tensor = type?.tensorType;
+  const dims = tensor?.shape && (tensor.shape.dim ?? []);
+  return {
+    type: dataTypeName(tensor?.elemType),
+    shape: dims?.map((dim, i): Dim => dim.dimParam || (dim.dimValue ?? `?${i}`)),
+  };
+}
+
+/**
+ * Infers the types of all values of the main graph.
+ *
+ * @param bindings sizes that the caller knows, such as those of the batch that will be fed
+ */
+export function inferGraph(model: ModelProto, bindings: Bindings = {}): Map<string, ValueType> {
+  const types = new Map<string, ValueType>();
+  infer(model.graph ?? {}, opsetOf(model), bindings, types);
+  return types;
+}
+
+function infer(graph: GraphProto, opset: number, bindings: Bindings, types: Map<string, ValueType>): void {
+  const declared = new Map((graph.valueInfo ?? []).map((info) => [info.name ?? '', declaredType(info)]));
+  for (const info of graph.input ?? []) types.set(info.name ?? '', bind(info.name ?? '', declaredType(info), bindings));
+  for (const tensor of graph.initializer ?? []) types.set(tensor.name ?? '', constantType(tensor));
+  for (const node of graph.node ?? []) {
+    for (const subgraph of subgraphs(node)) infer(subgraph, opset, bindings, types);
+    const inputs = (node.input ?? []).map((name) => (name ? (types.get(name) ?? {}) : undefined));
+    const inferred = inferNode({ node, inputs, opset });
+    (node.output ?? []).forEach((name, i) => {
+      if (!name) return;
+      const found = inferred[i] ?? {};
+      const fallback = declared.get(name);
+      types.set(name, {
+        type: found.type ?? fallback?.type,
+        shape: found.shape ?? (fallback?.shape && bind('', fallback, bindings).shape),
+        ints: found.ints,
+      });
+    });
+  }
+}
+
+function bind(name: string, type: ValueType, { dims, shapes }: Bindings): ValueType {
+  const whole = shapes?.[name];
+  if (whole) return { ...type, shape: whole };
+  return { ...type, shape: type.shape?.map((dim, i) => (typeof dim === 'string' ? (dims?.[dim] ?? unique(name, dim, i)) : dim)) };
+}
+
+/** A dimension without a name is nobody else's: give it one of its own. */
+function unique(name: string, dim: string, index: number): string {
+  return dim === `?${index}` && name ? `?${name}.${index}` : dim;
+}

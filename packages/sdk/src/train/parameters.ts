@@ -1,0 +1,113 @@
+/** @file The numbers that training moves: their first values, how they are fed, and the adapter they make. */
+
+import { adaptedNorm } from '../adapter/dora.ts';
+import { floats } from '../adapter/feeds.ts';
+import type { LowRankTensors, PlacedAdapter } from '../adapter/place.ts';
+import { tensorName } from '../adapter/tensorNames.ts';
+import { readFloats } from '../graph/tensorData.ts';
+import type { AdapterInput } from '../lora/plan.ts';
+import { transposed } from '../runtime/layout.ts';
+import type { Random } from '../runtime/random.ts';
+import { float32, type Tensor } from '../runtime/tensor.ts';
+
+/** One trained tensor, in the graph's layout. */
+export interface Parameter {
+  readonly input: AdapterInput;
+  readonly dims: readonly number[];
+  /** The values that the optimizer moves. lora_B without the scaling. */
+  readonly value: Float32Array;
+  /** What the graph reads: the values themselves, or for lora_B a copy times the scaling. */
+  readonly fed: Tensor;
+  /** fed = scale · value. */
+  readonly scale: number;
+}
+
+/** Gives every injected input its first value. */
+export class ParameterSet {
+  readonly all: readonly Parameter[];
+
+  constructor(all: readonly Parameter[]) {
+    this.all = all;
+  }
+
+  /**
+   * PEFT's default initialisation: A uniform in ±1/√in (Kaiming with a = √5), B zero, DoRA's magnitude the norm of the
+   * weight, trained parameters the base's.
+   */
+  static initial(inputs: readonly AdapterInput[], random: Random, scalingOf: (path: string) => number): ParameterSet {
+    return new ParameterSet(inputs.map((input) => parameter(input, initialValue(input, random), scalingOf)));
+  }
+
+  /** The values of an existing adapter. */
+  static of(placed: PlacedAdapter, inputs: readonly AdapterInput[], scalingOf: (path: string) => number): ParameterSet {
+    const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
+    const trained = new Map(placed.trained.map((each) => [each.parameter.name, each.tensor]));
+    return new ParameterSet(inputs.map((input) => parameter(input, existingValue(input, lowRank, trained), scalingOf)));
+  }
+
+  /** How many numbers are trained. */
+  get count(): number {
+    return this.all.reduce((sum, { value }) => sum + value.length, 0);
+  }
+
+  /** Brings what the graph reads up to date with the values. */
+  refresh(): void {
+    for (const { value, fed, scale } of this.all) {
+      const data = fed.data as Float32Array;
+      if (data !== value) for (let i = 0; i < value.length; i++) data[i] = scale * value[i]!;
+    }
+  }
+
+  /** The tensors under PEFT's names and in PEFT's layout, copied. */
+  tensors(): Map<string, Tensor> {
+    return new Map(this.all.map(({ input, value, dims }) => toPeft(input, value, dims)));
+  }
+}
+
+function parameter(input: AdapterInput, { value, dims }: { value: Float32Array; dims: readonly number[] }, scalingOf: (path: string) => number): Parameter {
+  const scale = input.role === 'lora_B' ? scalingOf(input.lowRank!.site.path) : 1;
+  const data = input.role === 'lora_B' ? value.map((each) => scale * each) : value;
+  return { input, dims, value, fed: float32(data, dims), scale };
+}
+
+function initialValue({ role, lowRank, parameter: trained }: AdapterInput, random: Random): { value: Float32Array; dims: readonly number[] } {
+  if (trained) return { value: readFloats(trained.tensor).slice(), dims: trained.tensor.dims ?? [] };
+  const { site, r } = lowRank!;
+  const [out, width] = site.weightShape as [number, number];
+  if (role === 'lora_A') {
+    const bound = 1 / Math.sqrt(width);
+    return { value: new Float32Array(width * r!).map(() => random.uniform(-bound, bound)), dims: [width, r!] };
+  }
+  if (role === 'lora_B') return { value: new Float32Array(r! * out), dims: [r!, out] };
+  return { value: adaptedNorm(site, new Float32Array(0), new Float32Array(0), 0, 1), dims: [out] };
+}
+
+function existingValue(
+  input: AdapterInput,
+  lowRank: ReadonlyMap<string, LowRankTensors>,
+  trained: ReadonlyMap<string, Tensor>,
+): { value: Float32Array; dims: readonly number[] } {
+  if (input.parameter) {
+    const { layout, tensor, name } = input.parameter;
+    const own = trained.get(name)!;
+    const [rows, columns] = own.dims as [number, number];
+    return { value: layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice(), dims: tensor.dims ?? [] };
+  }
+  const { A, B, magnitude } = lowRank.get(input.lowRank!.site.path)!;
+  const tensor = input.role === 'lora_A' ? A : input.role === 'lora_B' ? B : magnitude!;
+  if (tensor.dims.length !== 2) return { value: floats(tensor).slice(), dims: tensor.dims };
+  const [rows, columns] = tensor.dims as [number, number];
+  return { value: transposed(floats(tensor), rows, columns), dims: [columns, rows] };
+}
+
+function toPeft({ role, lowRank, parameter: trained }: AdapterInput, value: Float32Array, dims: readonly number[]): [string, Tensor] {
+  if (trained) {
+    const [rows, columns] = dims as [number, number];
+    const tensor = trained.layout === 'in-out' ? float32(transposed(value, rows, columns), [columns, rows]) : float32(value.slice(), dims);
+    return [tensorName(trained.modulePath, 'parameter', trained.name.slice(trained.name.lastIndexOf('.') + 1)), tensor];
+  }
+  const { path } = lowRank!.site;
+  if (role === 'lora_magnitude_vector') return [tensorName(path, role), float32(value.slice(), dims)];
+  const [rows, columns] = dims as [number, number];
+  return [tensorName(path, role as 'lora_A' | 'lora_B'), float32(transposed(value, rows, columns), [columns, rows])];
+}

@@ -1,0 +1,135 @@
+/** @file The training step: feed a batch, fetch loss and gradients, move the parameters. */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { ModelProto } from '../graph/proto.ts';
+import { sessionModel } from '../graph/onnxFile.ts';
+import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
+import type { Runtime, Session, SessionOptions } from '../runtime/session.ts';
+import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import { AdamW, type AdamWOptions } from './adamW.ts';
+import type { ParameterSet } from './parameters.ts';
+import { buildTrainingGraph, type LossFragment, type TrainingGraph } from './trainingGraph.ts';
+
+/** What a step computes on the way. */
+export interface StepResult {
+  /** Mean loss of the batch, before the step. */
+  readonly loss: number;
+  /** Euclidean norm of all gradients together. */
+  readonly gradNorm: number;
+}
+
+/** One batch's loss and gradients, in the graph's layout, by adapter input name. */
+export interface LossAndGradients {
+  readonly loss: number;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** What a trainer is made of. */
+export interface TrainerRequest {
+  readonly base: ModelProto;
+  readonly plan: AdapterPlan;
+  readonly loss: LossFragment;
+  readonly runtime: Runtime;
+  readonly session?: SessionOptions;
+  readonly optimizer?: AdamWOptions;
+  /** Gives the parameters their first values, once the graph's inputs are known. */
+  readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
+  readonly name: string;
+}
+
+interface Compiled {
+  readonly graph: TrainingGraph;
+  readonly session: Session;
+}
+
+/**
+ * Trains one adapter batch by batch. The graph is built for the shapes of the first batch, and again when a batch has
+ * others.
+ */
+export class Trainer {
+  readonly #request: TrainerRequest;
+  readonly #optimizer: AdamW;
+  #parameters: ParameterSet | undefined;
+  #compiled: { key: string; value: Compiled } | undefined;
+
+  constructor(request: TrainerRequest) {
+    this.#request = request;
+    this.#optimizer = new AdamW(request.optimizer);
+  }
+
+  /** The parameters as they are now; undefined before {@link Trainer.compile}. */
+  get parameters(): ParameterSet | undefined {
+    return this.#parameters;
+  }
+
+  /** Builds and loads the graph for batches of this shape, which the first step would otherwise do. */
+  async compile(inputs: Feeds, targets: Feeds): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+    const { session } = await this.#compile(inputs, targets);
+    return { provider: session.provider, parameters: this.#parameters! };
+  }
+
+  /** Computes loss and gradients without changing anything. */
+  async lossAndGradients(inputs: Feeds, targets: Feeds): Promise<LossAndGradients> {
+    const { graph, session } = await this.#compile(inputs, targets);
+    const feeds: Record<string, Tensor> = { ...inputs };
+    for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
+    for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
+    const outputs = await session.run(feeds);
+    const gradients = new Map<string, Float32Array>();
+    for (const { input, scale } of this.#parameters!.all) {
+      const output = graph.gradients.get(input.name);
+      if (output === undefined) continue;
+      const gradient = outputs[output]!.data as Float32Array;
+      // The graph differentiates by scale · value.
+      gradients.set(input.name, scale === 1 ? gradient : gradient.map((each) => scale * each));
+    }
+    return { loss: outputs[graph.loss]!.data[0] as number, gradients };
+  }
+
+  /**
+   * One optimizer step.
+   *
+   * @throws OnnxLoraError `LOSS_NOT_FINITE` before anything has moved, when loss or gradients are NaN or infinite
+   */
+  async step(inputs: Feeds, targets: Feeds, lr: number): Promise<StepResult> {
+    const { loss, gradients } = await this.lossAndGradients(inputs, targets);
+    const gradNorm = Math.sqrt([...gradients.values()].reduce((sum, gradient) => sum + sumOfSquares(gradient), 0));
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      throw new OnnxLoraError(
+        'LOSS_NOT_FINITE',
+        `The ${Number.isFinite(loss) ? 'gradient' : 'loss'} became ${Number.isFinite(loss) ? gradNorm : loss}. Lower the learning rate (it is ${lr.toPrecision(3)}), and check the data for values that are not numbers. The adapter of the step before is kept in memory; nothing was written.`,
+      );
+    }
+    for (const { input, value } of this.#parameters!.all) {
+      const gradient = gradients.get(input.name);
+      if (gradient) this.#optimizer.update(input.name, value, gradient, lr);
+    }
+    this.#parameters!.refresh();
+    return { loss, gradNorm };
+  }
+
+  /** Frees the native session. */
+  async release(): Promise<void> {
+    await this.#compiled?.value.session.release();
+    this.#compiled = undefined;
+  }
+
+  async #compile(inputs: Feeds, targets: Feeds): Promise<Compiled> {
+    const key = [inputs, targets].map((feeds) => Object.entries(feeds).map(([name, { dims }]) => `${name}:${dims.join()}`).join(';')).join('|');
+    if (this.#compiled?.key === key) return this.#compiled.value;
+    await this.release();
+    const { base, plan, loss, runtime, session: options, name } = this.#request;
+    const graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
+    const session = await runtime.createSession({ ...sessionModel(graph.model), name }, { ...options, purpose: 'training' });
+    this.#parameters ??= this.#request.parameters(graph.inputs);
+    const value = { graph, session };
+    this.#compiled = { key, value };
+    return value;
+  }
+}
+
+function sumOfSquares(values: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
+  return sum;
+}

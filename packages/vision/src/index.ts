@@ -1,0 +1,26 @@
+/** @file Public API of the vision package. */
+
+export { deit } from './families/deit.ts';
+export { vit } from './families/vit.ts';
+export type { Image, ImageDecoder } from './image.ts';
+export {
+  type ClassFolders,
+  type ImageFolder,
+  type LabelledFile,
+  readClassFolders,
+  readImageFolder,
+} from './imageFolder.ts';
+export type { ImagePlan, Size, SizeRule } from './imagePlan.ts';
+export { visionModule } from './module.ts';
+export type { Normalization } from './normalize.ts';
+export { ImagePreprocessor } from './preprocessor.ts';
+export { readImagePlan } from './preprocessorConfig.ts';
+export { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+export type { Resample } from './resampleFilters.ts';
+export { resize } from './resize.ts';
+export { SharpDecoder, type SharpDecoderOptions } from './sharpDecoder.ts';
+export type { ScoredLabel } from './tasks/classificationDecode.ts';
+export { imageClassification, type ImageClassificationOptions } from './tasks/imageClassification.ts';
+export { ImageClassificationFactory } from './tasks/imageClassificationFactory.ts';
+export type { ImageExample } from './tasks/imageDataset.ts';
+export { IMAGE_DECODER } from './tokens.ts';

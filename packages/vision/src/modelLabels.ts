@@ -1,0 +1,73 @@
+/** @file The classes a model knows: their names and order, from `config.json`, and how folders map to them. */
+
+import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+
+/**
+ * Names of the model's classes in the order of its outputs, from `id2label`; undefined where `config.json` has none.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when the ids are not 0, 1, 2 … or a name is no string
+ */
+export function modelLabels(model: TaskModel): readonly string[] | undefined {
+  const id2label = model.config?.['id2label'];
+  if (id2label === undefined || id2label === null) return undefined;
+  const entries = typeof id2label === 'object' ? new Map<string, unknown>(Object.entries(id2label)) : undefined;
+  const labels = entries && Array.from({ length: entries.size }, (_, id) => entries.get(String(id)));
+  if (labels?.every((label) => typeof label === 'string') && labels.length > 0) return labels;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"id2label" in config.json of "${model.name}" must give a name to every class from 0 on: { "0": "cat", "1": "dog" }. Correct it.`,
+  );
+}
+
+/** The model's labels, or the class numbers where it names none. */
+export function labelsOrNumbers(model: TaskModel, classes: number): readonly string[] {
+  const labels = modelLabels(model) ?? Array.from({ length: classes }, (_, id) => String(id));
+  if (labels.length === classes) return labels;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `config.json of "${model.name}" names ${labels.length} classes in "id2label", but the graph has ${classes} outputs. Correct "id2label", or export the model again.`,
+  );
+}
+
+/** Whether classes have names of their own, rather than none or transformers' `LABEL_0`, `LABEL_1`, …. */
+function hasNames(model: TaskModel): boolean {
+  return modelLabels(model)?.some((label, id) => label !== `LABEL_${id}`) ?? false;
+}
+
+/**
+ * The labels of all `classes` outputs, given the names of the data's class folders: the model's own, when every
+ * folder is among them; the folders' names in their order, when the model's classes have no names and are as many.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` otherwise, with both lists
+ */
+export function matchLabels(
+  model: TaskModel,
+  folders: readonly string[],
+  classes: number,
+  root: string,
+): readonly string[] {
+  const labels = labelsOrNumbers(model, classes);
+  const unknown = folders.filter((folder) => !labels.includes(folder));
+  if (unknown.length === 0) {
+    const twice = folders.find((folder) => labels.indexOf(folder) !== labels.lastIndexOf(folder));
+    if (twice === undefined) return labels;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The class folder "${twice}" could mean class ${labels.indexOf(twice)} or ${labels.lastIndexOf(twice)} of "${model.name}", whose config.json gives both this name. Make the names in "id2label" differ.`,
+    );
+  }
+  if (!hasNames(model) && folders.length === classes) return folders;
+  const remedy =
+    folders.length === classes
+      ? `Rename the folders after the model's classes; or, to teach it new classes in their place, write the folders' names into "id2label" of config.json.`
+      : `Rename the folders after the model's classes; for a new set of ${folders.length} classes, export the model with a head of ${folders.length} outputs and these names in "id2label".`;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The class folders of "${root}" are not the classes of "${model.name}". Folders (${folders.length}): ${listed(folders)}. The model's classes (${classes}): ${listed(labels)}. Not among them: ${listed(unknown)}.${didYouMean(unknown[0]!, labels)} ${remedy}`,
+  );
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 20).map((name) => `"${name}"`);
+  return names.length > 20 ? `${shown.join(', ')} and ${names.length - 20} more` : shown.join(', ');
+}

@@ -1,0 +1,31 @@
+/** @file Binds what this package brings into an inversify container. */
+
+import { MODEL_FAMILY, PREPROCESSOR_FACTORY, type PreprocessorFactory, TASK_FACTORY } from '@onnx-lora/sdk';
+import { ContainerModule } from 'inversify';
+import { deit } from './families/deit.ts';
+import { vit } from './families/vit.ts';
+import type { ImageDecoder } from './image.ts';
+import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+import { SharpDecoder } from './sharpDecoder.ts';
+import { ImageClassificationFactory } from './tasks/imageClassificationFactory.ts';
+import { IMAGE_DECODER } from './tokens.ts';
+
+/** Image families, preprocessors and tasks. Load it once: what is loaded twice is bound twice. */
+export const visionModule: ContainerModule = new ContainerModule(({ bind }) => {
+  bind(IMAGE_DECODER)
+    .toResolvedValue(() => new SharpDecoder(), [])
+    .inSingletonScope();
+  bind(MODEL_FAMILY).toConstantValue(vit);
+  bind(MODEL_FAMILY).toConstantValue(deit);
+  bind(PREPROCESSOR_FACTORY)
+    .toResolvedValue((decoder: ImageDecoder) => new ImagePreprocessorFactory(decoder), [IMAGE_DECODER])
+    .inSingletonScope();
+  bind(TASK_FACTORY)
+    .toResolvedValue(
+      // A mutable array, since inversify's types do not match a readonly one.
+      (decoder: ImageDecoder, preprocessors: PreprocessorFactory[]) =>
+        new ImageClassificationFactory(decoder, preprocessors),
+      [IMAGE_DECODER, { isMultiple: true, serviceIdentifier: PREPROCESSOR_FACTORY }],
+    )
+    .inSingletonScope();
+});

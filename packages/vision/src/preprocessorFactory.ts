@@ -1,0 +1,34 @@
+/** @file Recognises `preprocessor_config.json` of an image processor and makes its preprocessor. */
+
+import type { PreprocessorFactory } from '@onnx-lora/sdk';
+import type { ImageDecoder } from './image.ts';
+import { imageEndings } from './imageFormat.ts';
+import { ImagePreprocessor } from './preprocessor.ts';
+import { readImagePlan } from './preprocessorConfig.ts';
+import { processorTypes, shortTypeName } from './processorTypes.ts';
+
+/** Makes preprocessors for the image processors of transformers. */
+export class ImagePreprocessorFactory implements PreprocessorFactory {
+  readonly domain = 'vision';
+  readonly fileEndings: readonly string[] = imageEndings;
+  readonly #decoder: ImageDecoder;
+
+  constructor(decoder: ImageDecoder) {
+    this.#decoder = decoder;
+  }
+
+  /** True for any image processor, also one that {@link create} then refuses, saying why. */
+  recognises(config: Readonly<Record<string, unknown>>): boolean {
+    if (typeof config['image_processor_type'] === 'string') return true;
+    const extractor = config['feature_extractor_type'];
+    // Audio has feature extractors too, so an extractor is an image's only when its name is known.
+    if (typeof extractor === 'string') return processorTypes.has(shortTypeName(extractor));
+    return (
+      !('sampling_rate' in config) && ['size', 'crop_size', 'image_mean', 'do_resize'].some((key) => key in config)
+    );
+  }
+
+  create(config: Readonly<Record<string, unknown>>, path: string): ImagePreprocessor {
+    return new ImagePreprocessor(readImagePlan(config, path), this.#decoder);
+  }
+}

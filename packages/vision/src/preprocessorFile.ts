@@ -1,0 +1,97 @@
+/** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { OnnxLoraError, type Preprocessor, type PreprocessorFactory, type TaskModel } from '@onnx-lora/sdk';
+import { processorTypeOfModel } from './processorTypes.ts';
+
+const fileName = 'preprocessor_config.json';
+/** transformers 5 writes all parts of a processor into one file. */
+const jointFileName = 'processor_config.json';
+/** Real ones have a kilobyte or less. */
+const largestFile = 1_000_000;
+
+/** A preprocessor and the file that described it. */
+export interface ModelPreprocessor {
+  readonly preprocessor: Preprocessor;
+  readonly path: string;
+}
+
+/**
+ * The preprocessor of a model, from `preprocessor_config.json` in its folder, or `image_processor` in
+ * `processor_config.json`. The first of `factories` that recognises the file makes it.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when there is no such file, it is no JSON object, or nothing recognises it
+ */
+export async function preprocessorOf(
+  model: TaskModel,
+  factories: readonly PreprocessorFactory[],
+): Promise<ModelPreprocessor> {
+  if (model.folder === undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${model.name}" is a lone .onnx file, so nothing says how its images are resized and normalised. Put ${fileName} (from where the model was published) beside it.`,
+    );
+  }
+  const path = join(model.folder, fileName);
+  const jointPath = join(model.folder, jointFileName);
+  const own = await readObject(path);
+  const part = own ? undefined : (await readObject(jointPath))?.['image_processor'];
+  const config = own ?? (isObject(part) ? part : undefined);
+  if (!config) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no "${path}", so nothing says how images are resized and normalised for "${model.name}". Copy the file from where the model was published.`,
+    );
+  }
+  const foundPath = own ? path : jointPath;
+  const factory = factories.find((each) => each.recognises(config));
+  if (!factory) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${foundPath}" is no image processor's file. Check that "${model.name}" is a vision model, or copy the file again from where it was published.`,
+    );
+  }
+  return { preprocessor: factory.create(withType(config, model), foundPath), path: foundPath };
+}
+
+/** Files without a type mean the one that goes with the model, as in transformers. */
+function withType(config: Readonly<Record<string, unknown>>, model: TaskModel): Readonly<Record<string, unknown>> {
+  if ('image_processor_type' in config || 'feature_extractor_type' in config) return config;
+  const type = processorTypeOfModel(model.config?.['model_type']);
+  return type === undefined ? config : { ...config, image_processor_type: type };
+}
+
+/** The JSON object in a file; undefined where there is no file. */
+async function readObject(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
+  let text: string;
+  try {
+    const { size } = await stat(path);
+    if (size > largestFile) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" has ${size} bytes, more than a preprocessor's file can need. Copy it again from where the model was published.`,
+      );
+    }
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${reason}. Check the file.`, { cause });
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (isObject(parsed)) return parsed;
+  } catch {
+    // Reported below, like any other text that is no object.
+  }
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${path}" is not a JSON object. Copy it again from where the model was published.`,
+  );
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

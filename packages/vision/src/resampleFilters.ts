@@ -1,0 +1,94 @@
+/** @file The filters of Pillow's `Image.resize` and the weights they give to input pixels. */
+
+/** Filters by Pillow's names; `nearest` has no weights and is handled by the caller. */
+export type Resample = 'nearest' | 'lanczos' | 'bilinear' | 'bicubic' | 'box' | 'hamming';
+
+/** Pillow's numbers for its filters (`PIL.Image.Resampling`), by which `preprocessor_config.json` names them. */
+export const resampleByNumber: readonly Resample[] = ['nearest', 'lanczos', 'bilinear', 'bicubic', 'box', 'hamming'];
+
+interface Filter {
+  /** Half of the filter's width, in input pixels when enlarging. */
+  readonly support: number;
+  weight(x: number): number;
+}
+
+function sinc(x: number): number {
+  return x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
+}
+
+// Keys' cubic convolution with a = -1/2 (Keys, 1981), as in Pillow; OpenCV and torch take -3/4.
+const a = -0.5;
+
+const filters: { readonly [name in Exclude<Resample, 'nearest'>]: Filter } = {
+  box: { support: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  hamming: {
+    support: 1,
+    weight: (x) => (Math.abs(x) >= 1 ? 0 : sinc(x) * (0.54 + 0.46 * Math.cos(Math.PI * x))),
+  },
+  bicubic: {
+    support: 2,
+    weight: (signed) => {
+      const x = Math.abs(signed);
+      if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+      if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
+      return 0;
+    },
+  },
+  lanczos: { support: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+};
+
+/** Bits after the binary point of a weight: 32 less 8 for the pixel and 2 of headroom for overshooting filters. */
+export const precisionBits = 22;
+
+/** For each output pixel along one axis: the input pixels it is made of, and their weights. */
+export interface ResampleWeights {
+  /** Weights per output pixel that are reserved in `weights`. */
+  readonly stride: number;
+  /** First input pixel, by output pixel. */
+  readonly first: Int32Array;
+  /** Number of input pixels, by output pixel. */
+  readonly count: Int32Array;
+  /** Fixed-point weights with {@link precisionBits} bits after the point, `[output, stride]`. */
+  readonly weights: Int32Array;
+}
+
+/**
+ * Weights for resampling `inputSize` pixels to `outputSize`. When shrinking, the filter widens with the ratio, so that
+ * every input pixel counts (antialiasing); at the borders the weights that remain are normalised to 1.
+ */
+export function resampleWeights(
+  inputSize: number,
+  outputSize: number,
+  name: Exclude<Resample, 'nearest'>,
+): ResampleWeights {
+  const filter = filters[name];
+  const scale = inputSize / outputSize;
+  const widening = Math.max(scale, 1);
+  const support = filter.support * widening;
+  const stride = Math.ceil(support) * 2 + 1;
+  const first = new Int32Array(outputSize);
+  const count = new Int32Array(outputSize);
+  const weights = new Int32Array(outputSize * stride);
+  const exact = new Float64Array(stride);
+  // Multiplying by the reciprocal and dividing differ in the last bit, and a rounded weight could follow.
+  const narrowing = 1 / widening;
+  for (let out = 0; out < outputSize; out++) {
+    const center = (out + 0.5) * scale;
+    const from = Math.max(0, Math.trunc(center - support + 0.5));
+    const until = Math.min(inputSize, Math.trunc(center + support + 0.5));
+    let sum = 0;
+    for (let i = from; i < until; i++) {
+      const weight = filter.weight((i - center + 0.5) * narrowing);
+      exact[i - from] = weight;
+      sum += weight;
+    }
+    first[out] = from;
+    count[out] = until - from;
+    for (let i = 0; i < until - from; i++) {
+      const weight = (sum === 0 ? exact[i]! : exact[i]! / sum) * 2 ** precisionBits;
+      weights[out * stride + i] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+  }
+  return { stride, first, count, weights };
+}

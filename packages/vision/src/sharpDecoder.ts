@@ -1,0 +1,134 @@
+/** @file Decodes images with sharp (libvips). The only file that knows it. */
+
+import { open } from 'node:fs/promises';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
+import type { Image, ImageDecoder } from './image.ts';
+import { imageFormat, signatureLength, whatElse } from './imageFormat.ts';
+import { cmykToRgb, rgbPixels } from './rawPixels.ts';
+
+/** Bounds on what a file may ask for; a stranger's file of a few bytes can claim any size. */
+export interface SharpDecoderOptions {
+  /** Most pixels an image may have; 100 million by default, which takes 300 MB. */
+  readonly maxPixels?: number;
+  /** Most bytes a file may have; 512 MB by default. */
+  readonly maxBytes?: number;
+}
+
+/**
+ * Decodes JPEG, PNG, WebP, TIFF, GIF and AVIF into what Pillow's `ImageOps.exif_transpose` and `convert("RGB")` give:
+ * upright, the first frame, alpha dropped without compositing, colour profiles ignored. One difference is meant: of
+ * 16-bit gray the high byte is taken, where Pillow clips to white.
+ */
+export class SharpDecoder implements ImageDecoder {
+  readonly #maxPixels: number;
+  readonly #maxBytes: number;
+
+  constructor({ maxPixels = 100_000_000, maxBytes = 512 * 1024 * 1024 }: SharpDecoderOptions = {}) {
+    this.#maxPixels = maxPixels;
+    this.#maxBytes = maxBytes;
+  }
+
+  async decode(file: string): Promise<Image> {
+    const bytes = await this.#read(file);
+    const format = imageFormat(bytes);
+    if (!format) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `Cannot read the image "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Convert it to PNG or JPEG (WebP, TIFF, GIF and AVIF work too), or take it out of the data.`,
+      );
+    }
+    try {
+      const options = {
+        limitInputPixels: this.#maxPixels,
+        // Truncated and corrupt files fail; oddities that leave the pixels whole do not.
+        failOn: 'error',
+        ignoreIcc: true,
+        sequentialRead: true,
+      } satisfies SharpOptions;
+      const metadata = await sharp(bytes, { ...options, limitInputPixels: false }).metadata();
+      this.#check(metadata, file);
+      return await decodeRgb(sharp(bytes, options).autoOrient(), metadata);
+    } catch (cause) {
+      if (cause instanceof OnnxLoraError) throw cause;
+      const reason = cause instanceof Error ? cause.message.trim().split('\n')[0]! : String(cause);
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `Cannot decode the ${format.toUpperCase()} image "${file}": it is truncated or corrupt (${reason}). Replace the file or take it out of the data.`,
+        { cause },
+      );
+    }
+  }
+
+  /** The whole file. Sharp could read it by path, but would then answer from its cache for a file that has changed. */
+  async #read(file: string): Promise<Uint8Array> {
+    try {
+      await using handle = await open(file);
+      const { size } = await handle.stat();
+      if (size > this.#maxBytes) {
+        throw new OnnxLoraError(
+          'DATA_INVALID',
+          `The image "${file}" has ${size} bytes, more than the limit of ${this.#maxBytes}. Make it smaller.`,
+        );
+      }
+      return await handle.readFile();
+    } catch (cause) {
+      if (cause instanceof OnnxLoraError) throw cause;
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === 'ENOENT' || code === 'ENOTDIR') {
+        throw new OnnxLoraError('FILE_NOT_FOUND', `There is no image "${file}". Check the path.`, { cause });
+      }
+      const reason = code === 'EISDIR' ? 'it is a folder' : cause instanceof Error ? cause.message : String(cause);
+      throw new OnnxLoraError('DATA_INVALID', `Cannot read the image "${file}": ${reason}. Check the path.`, { cause });
+    }
+  }
+
+  #check(metadata: Metadata, file: string): void {
+    const pixels = metadata.width * metadata.height;
+    if (pixels > this.#maxPixels) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `The image "${file}" has ${metadata.width} x ${metadata.height} pixels, ${pixels} in all, more than the limit of ${this.#maxPixels}. Make it smaller, or raise maxPixels of SharpDecoder.`,
+      );
+    }
+    if (metadata.depth !== 'uchar' && metadata.depth !== 'ushort') {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `The image "${file}" has samples of type ${metadata.depth}, whose range the file does not say. Save it with 8 or 16 bits per channel.`,
+      );
+    }
+  }
+}
+
+async function decodeRgb(image: Sharp, metadata: Metadata): Promise<Image> {
+  if (metadata.space === 'cmyk') {
+    // Left as it is, for libvips would convert it through a printing profile.
+    const raw = await image
+      .pipelineColourspace('cmyk')
+      .toColourspace('cmyk')
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = raw.info;
+    return { width, height, data: cmykToRgb({ width, height, channels, samples: bytesOf(raw.data) }) };
+  }
+  if (metadata.depth === 'ushort') {
+    const space = metadata.space === 'grey16' ? 'grey16' : 'rgb16';
+    const raw = await image
+      .pipelineColourspace(space)
+      .toColourspace(space)
+      .raw({ depth: 'ushort' })
+      .toBuffer({ resolveWithObject: true });
+    const { width, height, channels } = raw.info;
+    // Copied, because a Buffer need not start at an even address.
+    const samples = new Uint16Array(new Uint8Array(raw.data).buffer);
+    return { width, height, data: rgbPixels({ width, height, channels, samples }) };
+  }
+  const raw = await image.toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
+  const { width, height, channels } = raw.info;
+  return { width, height, data: rgbPixels({ width, height, channels, samples: bytesOf(raw.data) }) };
+}
+
+/** The same memory as a plain array, so that no Buffer method leaks into what users compare and copy. */
+function bytesOf(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
