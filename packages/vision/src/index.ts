@@ -1,6 +1,7 @@
 /** @file Public API of the vision package. */
 
 export { deit } from './families/deit.ts';
+export { visionFamilies } from './families/index.ts';
 export { vit } from './families/vit.ts';
 export type { Image, ImageDecoder } from './image.ts';
 export {
@@ -22,5 +23,6 @@ export { SharpDecoder, type SharpDecoderOptions } from './sharpDecoder.ts';
 export type { ScoredLabel } from './tasks/classificationDecode.ts';
 export { imageClassification, type ImageClassificationOptions } from './tasks/imageClassification.ts';
 export { ImageClassificationFactory } from './tasks/imageClassificationFactory.ts';
+export { imageClassifier, type ImageClassifierOptions } from './tasks/imageClassifier.ts';
 export type { ImageExample } from './tasks/imageDataset.ts';
 export { IMAGE_DECODER } from './tokens.ts';

@@ -68,7 +68,9 @@ export function differentiate(request: BackwardRequest): Backward {
       cotangents.set(operand.name, before ? g.Add(before, gradient) : gradient);
     });
   }
-  const gradients = new Map(request.wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])));
+  const gradients = new Map(
+    request.wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
+  );
   return { gradients, ...arrange(g.nodes, seed.name, gradients) };
 }
 
@@ -120,7 +122,9 @@ function unbroadcast(g: GraphBuilder, gradient: Value, operand: Value, node: Nod
   const extra = from.length - to.length;
   const leading = Array.from({ length: extra }, (_, i) => i);
   const inner = to.flatMap((dim, i) => (dim === 1 && from[i + extra] !== 1 ? [i + extra] : []));
-  const differs = to.some((dim, i) => dim !== 1 && from[i + extra] !== dim && typeof dim === 'number' && typeof from[i + extra] === 'number');
+  const differs = to.some(
+    (dim, i) => dim !== 1 && from[i + extra] !== dim && typeof dim === 'number' && typeof from[i + extra] === 'number',
+  );
   if (extra < 0 || differs) {
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
@@ -177,7 +181,8 @@ function leavesOnly(nodes: readonly NodeProto[], gradients: ReadonlyMap<string, 
   const readByLeaf = new Set<string>(results);
   const readByChain = new Set<string>();
   for (const node of [...nodes].reverse()) {
-    const isLeaf = node.output!.some((name) => readByLeaf.has(name)) && !node.output!.some((name) => readByChain.has(name));
+    const isLeaf =
+      node.output!.some((name) => readByLeaf.has(name)) && !node.output!.some((name) => readByChain.has(name));
     if (isLeaf) leaves.add(node);
     for (const name of node.input!) (isLeaf ? readByLeaf : readByChain).add(name);
   }

@@ -16,7 +16,10 @@ interface Window {
 function windowOf(node: NodeProto, spatial: number): Window {
   const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
   if (auto.startsWith('SAME')) {
-    throw new OnnxLoraError('NO_GRADIENT', `Conv "${node.name}" with auto_pad "${auto}" has no gradient rule; export it with explicit pads.`);
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `Conv "${node.name}" with auto_pad "${auto}" has no gradient rule; export it with explicit pads.`,
+    );
   }
   const ones = new Array<number>(spatial).fill(1);
   return {
@@ -37,7 +40,13 @@ export const convInput: Vjp = (site) => {
   const outputPadding = out.map(
     (size, i) => x[i + 2]! - ((size - 1) * strides[i]! - pads[i]! - pads[i + n]! + dilations[i]! * (w[i + 2]! - 1) + 1),
   );
-  return g.emit('ConvTranspose', [dy, input(site, 1)], { strides, dilations, pads, group, output_padding: outputPadding });
+  return g.emit('ConvTranspose', [dy, input(site, 1)], {
+    strides,
+    dilations,
+    pads,
+    group,
+    output_padding: outputPadding,
+  });
 };
 
 /**
@@ -61,5 +70,10 @@ export const convWeight: Vjp = (site) => {
   // Rows of x that no window reached make the result larger than the kernel.
   return sizes.every((size, i) => size === w[i + 2])
     ? swapped
-    : g.Slice(swapped, spatial.map(() => 0), w.slice(2), spatial.map((i) => i + 2));
+    : g.Slice(
+        swapped,
+        spatial.map(() => 0),
+        w.slice(2),
+        spatial.map((i) => i + 2),
+      );
 };

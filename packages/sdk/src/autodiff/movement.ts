@@ -36,7 +36,10 @@ export const sliceBack: Vjp = (site) => {
     intsAttribute(node, name) ?? (site.x[i]?.ints as readonly number[] | undefined);
   const [starts, ends] = [list('starts', 1), list('ends', 2)];
   if (!starts || !ends || [...starts, ...ends].some((value) => typeof value !== 'number')) {
-    throw new OnnxLoraError('NO_GRADIENT', `The gradient of Slice "${node.name}" needs starts and ends that the graph knows.`);
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The gradient of Slice "${node.name}" needs starts and ends that the graph knows.`,
+    );
   }
   const axes = list('axes', 3) ?? starts.map((_, i) => i);
   const steps = list('steps', 4) ?? starts.map(() => 1);
@@ -65,7 +68,11 @@ export const sliceBack: Vjp = (site) => {
     const unit = g.Reshape(value, [...dims.slice(0, axis + 1), 1, ...dims.slice(axis + 1)]);
     const pads = new Array<number>(2 * (dims.length + 1)).fill(0);
     pads[dims.length + 1 + axis + 1] = stride - 1;
-    const joined = g.Reshape(g.Pad(unit, pads), [...dims.slice(0, axis), dims[axis]! * stride, ...dims.slice(axis + 1)]);
+    const joined = g.Reshape(g.Pad(unit, pads), [
+      ...dims.slice(0, axis),
+      dims[axis]! * stride,
+      ...dims.slice(axis + 1),
+    ]);
     return g.Slice(joined, [0], [(dims[axis]! - 1) * stride + 1], [axis]);
   }
 };
@@ -106,7 +113,10 @@ export const gatherData: Vjp = (site) => {
     return g.Pad(row, pads);
   }
   if (g.opset < 16) {
-    throw new OnnxLoraError('NO_GRADIENT', `The gradient of Gather "${node.name}" needs opset 16 or newer; this model has ${g.opset}.`);
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The gradient of Gather "${node.name}" needs opset 16 or newer; this model has ${g.opset}.`,
+    );
   }
   // One row per index: dy as [before, indices, after], indices spread over the other two.
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
@@ -114,7 +124,10 @@ export const gatherData: Vjp = (site) => {
   const count = staticShape(indices).reduce((a, b) => a * b, 1);
   const spread = g.Expand(g.Reshape(indices, [1, count, 1]), [outer, count, inner]);
   const zeros = g.Expand(g.scalar(0, dy.type), [outer, size, inner]);
-  const summed = g.emit('ScatterElements', [zeros, spread, g.Reshape(dy, [outer, count, inner])], { axis: 1, reduction: 'add' });
+  const summed = g.emit('ScatterElements', [zeros, spread, g.Reshape(dy, [outer, count, inner])], {
+    axis: 1,
+    reduction: 'add',
+  });
   return g.Reshape(summed, shape);
 };
 

@@ -42,7 +42,12 @@ function withoutVectors(g: GraphBuilder, a: Value, b: Value, dy: Value): { a: Va
 function fit(g: GraphBuilder, gradient: Value, like: Value, squeeze: readonly number[]): Value {
   if (squeeze.length === 0) return gradient;
   const rank = rankOf(gradient);
-  return rank > rankOf(like) ? g.Squeeze(gradient, squeeze.map((axis) => axis + rank)) : gradient;
+  return rank > rankOf(like)
+    ? g.Squeeze(
+        gradient,
+        squeeze.map((axis) => axis + rank),
+      )
+    : gradient;
 }
 
 /**

@@ -15,11 +15,15 @@ function reducedAxes(site: VjpSite): number[] {
 /** dy, or another value of its shape, with the reduced axes back as 1. */
 function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
   if (intAttribute(site.node, 'keepdims', 1) === 1 || axes.length === 0) return value;
-  return site.g.Unsqueeze(value, [...axes].sort((a, b) => a - b));
+  return site.g.Unsqueeze(
+    value,
+    [...axes].sort((a, b) => a - b),
+  );
 }
 
 /** Every summand has the gradient of the sum. */
-export const reduceSumBack: Vjp = (site) => site.g.Expand(kept(site, site.dy, reducedAxes(site)), staticShape(input(site, 0)));
+export const reduceSumBack: Vjp = (site) =>
+  site.g.Expand(kept(site, site.dy, reducedAxes(site)), staticShape(input(site, 0)));
 
 /** As ReduceSum, divided by how many were averaged. */
 export const reduceMeanBack: Vjp = (site) => {

@@ -104,4 +104,3 @@ function sign(g: Parameters<Vjp>[0]['g'], x: NonNullable<Parameters<Vjp>[0]['x']
 function scaled(g: Parameters<Vjp>[0]['g'], value: ReturnType<Vjp>, factor: number): ReturnType<Vjp> {
   return factor === 1 ? value : g.Mul(value, factor);
 }
-

@@ -47,7 +47,10 @@ export function staticShape(value: Value): readonly number[] {
 /** How many dimensions a value has. @throws OnnxLoraError `MODEL_UNSUPPORTED` where that is not known */
 export function rankOf(value: Value): number {
   if (value.shape) return value.shape.length;
-  throw new OnnxLoraError('MODEL_UNSUPPORTED', `The gradient needs the rank of "${value.name}", which the graph does not tell.`);
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The gradient needs the rank of "${value.name}", which the graph does not tell.`,
+  );
 }
 
 /** Axis counted from the front. */
@@ -60,7 +63,10 @@ export function reshapeLike(g: GraphBuilder, value: Value, like: Value): Value {
   const { shape } = like;
   if (shape && value.shape && shape.join() === value.shape.join()) return value;
   if (shape && shape.filter((dim) => typeof dim === 'string').length <= 1) {
-    return g.Reshape(value, shape.map((dim) => (typeof dim === 'string' ? -1 : dim)));
+    return g.Reshape(
+      value,
+      shape.map((dim) => (typeof dim === 'string' ? -1 : dim)),
+    );
   }
   return g.Reshape(value, g.Shape(like));
 }

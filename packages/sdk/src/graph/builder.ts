@@ -73,7 +73,13 @@ export class GraphBuilder {
   }
 
   /** Emits any node with `count` outputs. */
-  emitMany(op: string, inputs: readonly (Operand | undefined)[], count: number, attributes: Attributes = {}, domain = ''): Value[] {
+  emitMany(
+    op: string,
+    inputs: readonly (Operand | undefined)[],
+    count: number,
+    attributes: Attributes = {},
+    domain = '',
+  ): Value[] {
     const like = inputs.find((input): input is Value => typeof input === 'object');
     const values = inputs.map((input) => (typeof input === 'number' ? this.scalar(input, like?.type) : input));
     while (values.length > 0 && values.at(-1) === undefined) values.pop();
@@ -83,7 +89,9 @@ export class GraphBuilder {
       opType: op,
       input: values.map((value) => value?.name ?? ''),
       output: Array.from({ length: count }, (_, i) => (count === 1 ? name : `${name}.${i}`)),
-      attribute: Object.entries(attributes).flatMap(([key, value]) => (value === undefined ? [] : [attributeProto(key, value)])),
+      attribute: Object.entries(attributes).flatMap(([key, value]) =>
+        value === undefined ? [] : [attributeProto(key, value)],
+      ),
       ...(domain ? { domain } : {}),
     };
     this.nodes.push(node);
@@ -172,7 +180,12 @@ export class GraphBuilder {
   // Products.
   MatMul(a: Value, b: Value): Value { return this.emit('MatMul', [a, b]); } // prettier-ignore
   /** `alpha · op(a) · op(b) + beta · c` of two-dimensional values. */
-  Gemm(a: Value, b: Value, c?: Value, attributes: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {}): Value {
+  Gemm(
+    a: Value,
+    b: Value,
+    c?: Value,
+    attributes: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {},
+  ): Value {
     const { transA, transB, alpha, beta } = attributes;
     return this.emit('Gemm', [a, b, c], {
       transA: transA ? 1 : undefined,
@@ -205,7 +218,13 @@ export class GraphBuilder {
   GatherElements(x: Value, indices: Value, axis: number): Value { return this.emit('GatherElements', [x, indices], { axis }); } // prettier-ignore
   Squeeze(x: Value, axes: readonly number[]): Value { return this.#axes('Squeeze', x, axes); } // prettier-ignore
   Unsqueeze(x: Value, axes: readonly number[]): Value { return this.#axes('Unsqueeze', x, axes); } // prettier-ignore
-  Slice(x: Value, starts: readonly number[], ends: readonly number[], axes: readonly number[], steps?: readonly number[]): Value {
+  Slice(
+    x: Value,
+    starts: readonly number[],
+    ends: readonly number[],
+    axes: readonly number[],
+    steps?: readonly number[],
+  ): Value {
     return this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes), steps && this.ints(steps)]);
   }
   /** Zero-pads; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
@@ -232,5 +251,7 @@ function attributeProto(name: string, value: NonNullable<Attributes[string]>): A
   if (typeof value === 'string') return { name, type: attributeType.string, s: text.encode(value) };
   if (typeof value === 'object' && 'float' in value) return { name, type: attributeType.float, f: value.float };
   if (typeof value === 'object') return { name, type: attributeType.ints, ints: [...value] };
-  return Number.isInteger(value) ? { name, type: attributeType.int, i: value } : { name, type: attributeType.float, f: value };
+  return Number.isInteger(value)
+    ? { name, type: attributeType.int, i: value }
+    : { name, type: attributeType.float, f: value };
 }

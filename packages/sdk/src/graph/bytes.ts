@@ -41,7 +41,7 @@ function readSlice({ path, offset, length }: FileSlice): Uint8Array {
 }
 
 function readExactly(file: number, buffer: Uint8Array, offset: number): void {
-  for (let done = 0; done < buffer.length; ) {
+  for (let done = 0; done < buffer.length;) {
     // One read call returns at most 2 GiB.
     const count = readSync(file, buffer, done, Math.min(buffer.length - done, 1 << 30), offset + done);
     if (count === 0) throw new OnnxLoraError('FILE_INVALID', 'A file became shorter while it was read.');

@@ -77,7 +77,12 @@ class Decoder {
   }
 
   /** The field's value, or undefined when its wire type is not the one the schema knows. */
-  #field(field: { kind: Message | string; unpackedWire?: 0 | 1 | 5 }, wire: number, end: number, depth: number): unknown {
+  #field(
+    field: { kind: Message | string; unpackedWire?: 0 | 1 | 5 },
+    wire: number,
+    end: number,
+    depth: number,
+  ): unknown {
     const { kind } = field;
     if (typeof kind !== 'string') {
       if (wire !== 2) return undefined;
@@ -128,7 +133,9 @@ class Decoder {
   #length(end: number): number {
     const length = this.#varint(end);
     if (length > end - this.#at) {
-      this.#fail(`a field of ${length} bytes at byte ${this.#at}, but only ${end - this.#at} are left: it is truncated or not ONNX`);
+      this.#fail(
+        `a field of ${length} bytes at byte ${this.#at}, but only ${end - this.#at} are left: it is truncated or not ONNX`,
+      );
     }
     return length;
   }

@@ -1,6 +1,16 @@
 /** @file Opening and writing .onnx files. Weights are never copied on opening: they stay references into files. */
 
-import { closeSync, existsSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { type Bytes, type FileSlice, FileSource, byteLength, readBytes } from './bytes.ts';
@@ -72,7 +82,10 @@ function externalSlice(tensor: TensorProto, file: string): FileSlice {
   const folder = path.dirname(path.resolve(file));
   const target = path.resolve(folder, location);
   const refuse = (reason: string): never => {
-    throw new OnnxLoraError('FILE_INVALID', `"${file}": the data of tensor "${tensor.name}" should lie in "${location}", ${reason}`);
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}": the data of tensor "${tensor.name}" should lie in "${location}", ${reason}`,
+    );
   };
   if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {
     return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
@@ -129,7 +142,10 @@ export function writeOnnx(file: string, model: ModelProto): string[] {
     return { location: dataName, offset };
   });
   const dataFile = path.join(path.dirname(file), dataName);
-  writeAtomically([[dataFile, data], [file, encodeModel(slim)]]);
+  writeAtomically([
+    [dataFile, data],
+    [file, encodeModel(slim)],
+  ]);
   return [file, dataFile];
 }
 
@@ -161,7 +177,9 @@ function externalise(
 }
 
 function inline(tensor: TensorProto): TensorProto {
-  return tensor.rawData && !(tensor.rawData instanceof Uint8Array) ? { ...tensor, rawData: readBytes(tensor.rawData) } : tensor;
+  return tensor.rawData && !(tensor.rawData instanceof Uint8Array)
+    ? { ...tensor, rawData: readBytes(tensor.rawData) }
+    : tensor;
 }
 
 /**
@@ -226,7 +244,7 @@ const COPY_BLOCK = 1 << 24;
 
 function writeChunk(descriptor: number, chunk: Bytes): void {
   if (chunk instanceof Uint8Array) {
-    for (let done = 0; done < chunk.length; ) done += writeSync(descriptor, chunk, done);
+    for (let done = 0; done < chunk.length;) done += writeSync(descriptor, chunk, done);
     return;
   }
   for (let done = 0; done < chunk.length; done += COPY_BLOCK) {

@@ -49,7 +49,16 @@ export interface ValueInfoProto extends Unknown {
 }
 
 /** Numbers of `AttributeProto.AttributeType` that this SDK writes. */
-export const attributeType = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8 } as const;
+export const attributeType = {
+  float: 1,
+  int: 2,
+  string: 3,
+  tensor: 4,
+  graph: 5,
+  floats: 6,
+  ints: 7,
+  strings: 8,
+} as const;
 
 export interface AttributeProto extends Unknown {
   name?: string;

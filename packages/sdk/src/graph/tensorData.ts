@@ -25,7 +25,10 @@ export function readTensor(proto: TensorProto): Tensor {
   const type = dataTypeName(proto.dataType);
   const dims = proto.dims ?? [];
   if (!type) {
-    throw new OnnxLoraError('MODEL_UNSUPPORTED', `Tensor "${proto.name}" has element type ${proto.dataType}, which cannot be read.`);
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `Tensor "${proto.name}" has element type ${proto.dataType}, which cannot be read.`,
+    );
   }
   const count = sizeOf(dims);
   const raw = rawBytes(proto);
@@ -70,7 +73,13 @@ export function halfToFloat(bits: number): number {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   const magnitude =
-    exponent === 0 ? fraction * 2 ** -24 : exponent === 31 ? (fraction ? NaN : Infinity) : (1 + fraction / 1024) * 2 ** (exponent - 15);
+    exponent === 0
+      ? fraction * 2 ** -24
+      : exponent === 31
+        ? fraction
+          ? NaN
+          : Infinity
+        : (1 + fraction / 1024) * 2 ** (exponent - 15);
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
@@ -83,7 +92,11 @@ function fromRaw(type: NonNullable<ReturnType<typeof dataTypeName>>, bytes: Uint
   return new ArrayType(aligned.buffer as ArrayBuffer, aligned.byteOffset, whole / size);
 }
 
-function fromVarints(type: NonNullable<ReturnType<typeof dataTypeName>>, proto: TensorProto, count: number): TensorData {
+function fromVarints(
+  type: NonNullable<ReturnType<typeof dataTypeName>>,
+  proto: TensorProto,
+  count: number,
+): TensorData {
   const packed = proto.int32Data ?? proto.int64Data ?? proto.uint64Data;
   if (!packed && count > 0) {
     throw new OnnxLoraError('MODEL_INVALID', `Tensor "${proto.name}" has no data.`);

@@ -13,7 +13,10 @@ export function* allGraphs(graph: GraphProto): Generator<GraphProto> {
 
 /** The graphs that a node holds directly. */
 export function subgraphs(node: NodeProto): GraphProto[] {
-  return (node.attribute ?? []).flatMap((attribute) => [...(attribute.g ? [attribute.g] : []), ...(attribute.graphs ?? [])]);
+  return (node.attribute ?? []).flatMap((attribute) => [
+    ...(attribute.g ? [attribute.g] : []),
+    ...(attribute.graphs ?? []),
+  ]);
 }
 
 /** The named attribute of a node. */

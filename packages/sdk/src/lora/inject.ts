@@ -61,7 +61,8 @@ class Injection {
 
   result(): Injected {
     const byLast = new Map<NodeProto, LowRankSite>();
-    for (const lowRank of this.#plan.lowRank) byLast.set(lowRank.dora ? lowRank.site.node : lastNode(lowRank.site), lowRank);
+    for (const lowRank of this.#plan.lowRank)
+      byLast.set(lowRank.dora ? lowRank.site.node : lastNode(lowRank.site), lowRank);
     const whole = this.#training ? new Map<NodeProto, Site>() : this.#wholeSites();
     for (const parameter of this.#plan.trained) this.#trained(parameter, [...whole.values()].includes(parameter.site!));
     for (const node of this.#base.graph?.node ?? []) {
@@ -168,7 +169,9 @@ class Injection {
   /** Linear layers that are trained as a whole, by their nodes: they are rewritten so that rows may differ in them. */
   #wholeSites(): Map<NodeProto, Site> {
     const adapted = new Set(this.#plan.lowRank.map(({ site }) => site));
-    const sites = this.#plan.trained.flatMap(({ site }) => (site?.kind === 'linear' && !adapted.has(site) ? [site] : []));
+    const sites = this.#plan.trained.flatMap(({ site }) =>
+      site?.kind === 'linear' && !adapted.has(site) ? [site] : [],
+    );
     return new Map(sites.flatMap((site) => [[site.node, site] as const, [lastNode(site), site] as const]));
   }
 
@@ -265,5 +268,8 @@ function lastNode(site: Site): NodeProto {
 
 function valueInfo(name: string, type: ValueType['type'], shape: readonly Dim[] | undefined): ValueInfoProto {
   const dim = shape?.map((size) => (typeof size === 'number' ? { dimValue: size } : {}));
-  return { name, type: { tensorType: { elemType: dataTypeNumber(type ?? 'float32'), ...(dim ? { shape: { dim } } : {}) } } };
+  return {
+    name,
+    type: { tensorType: { elemType: dataTypeNumber(type ?? 'float32'), ...(dim ? { shape: { dim } } : {}) } },
+  };
 }

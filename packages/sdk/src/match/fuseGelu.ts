@@ -20,10 +20,19 @@ export function fuseGelu(graph: GraphProto): GraphProto {
     if (!found) continue;
     for (const each of found.nodes) replacement.set(each, undefined);
     const last = found.nodes.at(-1)!;
-    replacement.set(last, { name: `${last.name}/Gelu`, opType: 'Gelu', domain: CONTRIB, input: [found.x], output: last.output! });
+    replacement.set(last, {
+      name: `${last.name}/Gelu`,
+      opType: 'Gelu',
+      domain: CONTRIB,
+      input: [found.x],
+      output: last.output!,
+    });
   }
   if (replacement.size === 0) return graph;
-  return { ...graph, node: (graph.node ?? []).flatMap((node) => (replacement.has(node) ? (replacement.get(node) ?? []) : [node])) };
+  return {
+    ...graph,
+    node: (graph.node ?? []).flatMap((node) => (replacement.has(node) ? (replacement.get(node) ?? []) : [node])),
+  };
 }
 
 function match(erf: NodeProto, index: GraphIndex): { x: string; nodes: NodeProto[] } | undefined {
@@ -76,7 +85,8 @@ function soleReader(name: string, index: GraphIndex): NodeProto | undefined {
 
 function near(name: string | undefined, value: number, index: GraphIndex): boolean {
   const tensor = name === undefined ? undefined : index.constants.get(name);
-  if (!tensor || (tensor.dims ?? []).some((dim) => dim !== 1) || ![1, 10, 11].includes(tensor.dataType ?? 0)) return false;
+  if (!tensor || (tensor.dims ?? []).some((dim) => dim !== 1) || ![1, 10, 11].includes(tensor.dataType ?? 0))
+    return false;
   return Math.abs(readFloats(tensor)[0]! - value) < 1e-3 * value;
 }
 

@@ -15,7 +15,9 @@ const SCOPES = 'pkg.torch.onnx.name_scopes';
 export function pathFromScopes(node: NodeProto): string | undefined {
   const literal = node.metadataProps?.find(({ key }) => key === SCOPES)?.value;
   if (!literal) return undefined;
-  const entries = [...literal.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? match[2] ?? '');
+  const entries = [...literal.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(
+    (match) => match[1] ?? match[2] ?? '',
+  );
   const path = entries.at(-2);
   return path && !path.startsWith('_empty_nn_module_stack') ? path : undefined;
 }
@@ -38,5 +40,7 @@ export function pathFromNodeName(name: string | undefined): string | undefined {
 /** The module path in a parameter's name: `classifier.weight` gives `classifier`. Anonymous names give undefined. */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
   const suffix = `.${parameter}`;
-  return name.endsWith(suffix) && !name.includes('::') && !name.startsWith('/') ? name.slice(0, -suffix.length) : undefined;
+  return name.endsWith(suffix) && !name.includes('::') && !name.startsWith('/')
+    ? name.slice(0, -suffix.length)
+    : undefined;
 }

@@ -39,7 +39,11 @@ export interface Evaluation {
  */
 export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
   const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) throw new OnnxLoraError('CONFIG_INVALID', `batchSize must be a whole number of at least 1, but it is ${batchSize}.`);
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
+    );
   const data = await task.prepare(model);
   const examples = data.validation ?? data.train;
   const total = Math.min(examples.length, limit ?? Infinity);
@@ -63,5 +67,10 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
     await session.release();
   }
   const confusion = collector.confusion?.();
-  return { metrics: collector.result(), ...(confusion ? { confusion } : {}), examples: total, seconds: (performance.now() - start) / 1000 };
+  return {
+    metrics: collector.result(),
+    ...(confusion ? { confusion } : {}),
+    examples: total,
+    seconds: (performance.now() - start) / 1000,
+  };
 }

@@ -5,9 +5,11 @@ import { downloadFileToCacheDir, listFiles } from '@huggingface/hub';
 import { OnnxLoraError } from '../errors.ts';
 
 /** Files beside the model that say how it is used. */
-const companions = /^(config|preprocessor_config|tokenizer|tokenizer_config|special_tokens_map|generation_config)\.json$|^vocab\.txt$/;
+const companions =
+  /^(config|preprocessor_config|tokenizer|tokenizer_config|special_tokens_map|generation_config)\.json$|^vocab\.txt$/;
 /** The full-precision model and its external data; quantised variants have other names. */
-const weights = /^(?:onnx\/)?(?:\w*model|encoder_model|decoder_model(?:_merged)?|vision_encoder|prompt_encoder_mask_decoder)\.onnx(?:[._]data\w*)?$/;
+const weights =
+  /^(?:onnx\/)?(?:\w*model|encoder_model|decoder_model(?:_merged)?|vision_encoder|prompt_encoder_mask_decoder)\.onnx(?:[._]data\w*)?$/;
 
 /**
  * Downloads what is needed of a model repository, unless the cache has it.
@@ -16,15 +18,27 @@ const weights = /^(?:onnx\/)?(?:\w*model|encoder_model|decoder_model(?:_merged)?
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export async function downloadModel(repo: string, revision = 'main', hubUrl: string | undefined = process.env['HF_ENDPOINT']): Promise<string> {
-  const options = { repo, revision, ...(hubUrl === undefined ? {} : { hubUrl }), ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}) };
+export async function downloadModel(
+  repo: string,
+  revision = 'main',
+  hubUrl: string | undefined = process.env['HF_ENDPOINT'],
+): Promise<string> {
+  const options = {
+    repo,
+    revision,
+    ...(hubUrl === undefined ? {} : { hubUrl }),
+    ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}),
+  };
   try {
     const wanted: string[] = [];
     for await (const entry of listFiles({ ...options, recursive: true })) {
       if (entry.type === 'file' && (companions.test(entry.path) || weights.test(entry.path))) wanted.push(entry.path);
     }
     if (!wanted.some((file) => file.endsWith('.onnx'))) {
-      throw new OnnxLoraError('FILE_NOT_FOUND', `The hub's model "${repo}" has no ONNX file. Export it first, for example with optimum-cli export onnx.`);
+      throw new OnnxLoraError(
+        'FILE_NOT_FOUND',
+        `The hub's model "${repo}" has no ONNX file. Export it first, for example with optimum-cli export onnx.`,
+      );
     }
     let folder = '';
     for (const file of wanted) {

@@ -45,7 +45,8 @@ export interface LoraPlan {
  */
 export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   const r = options.r ?? 8;
-  if (!Number.isInteger(r) || r < 1) throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+  if (!Number.isInteger(r) || r < 1)
+    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
   const wanted = { ...options, targetModules: options.targetModules ?? familyTargets(model) };
   const modules = model.modules();
   const { targets, modulesToSave } = selectModules(modules, wanted, { model: model.name });
@@ -92,6 +93,9 @@ function familyTargets(model: Model): readonly string[] {
   if (targets.length > 0) return targets;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `No family knows the layers of "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths.slice(0, 3).map((path) => `"${path}"`).join(', ')}.`,
+    `No family knows the layers of "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths
+      .slice(0, 3)
+      .map((path) => `"${path}"`)
+      .join(', ')}.`,
   );
 }

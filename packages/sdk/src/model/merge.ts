@@ -21,15 +21,29 @@ export interface MergeResult {
  *
  * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written
  */
-export async function merge(model: Model, adapter: Adapter, file: string, options: { readonly allowBaseMismatch?: boolean } = {}): Promise<MergeResult> {
+export async function merge(
+  model: Model,
+  adapter: Adapter,
+  file: string,
+  options: { readonly allowBaseMismatch?: boolean } = {},
+): Promise<MergeResult> {
   if (existsSync(file) && path.resolve(file) === path.resolve(model.file)) {
-    throw new OnnxLoraError('FILE_INVALID', `"${file}" is the base model itself, whose weights are still needed. Write to another file.`);
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
+    );
   }
   if (!existsSync(path.dirname(path.resolve(file)))) {
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no folder "${path.dirname(file)}" to write "${path.basename(file)}" to. Make it first.`);
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `There is no folder "${path.dirname(file)}" to write "${path.basename(file)}" to. Make it first.`,
+    );
   }
   const placed = await model.place(adapter, options);
   const files = writeOnnx(file, mergeAdapter(model.onnx.model, placed));
-  const modules = [...placed.lowRank.map(({ lowRank }) => lowRank.site.path), ...placed.trained.map(({ parameter }) => parameter.modulePath)];
+  const modules = [
+    ...placed.lowRank.map(({ lowRank }) => lowRank.site.path),
+    ...placed.trained.map(({ parameter }) => parameter.modulePath),
+  ];
   return { files, modules: [...new Set(modules)] };
 }

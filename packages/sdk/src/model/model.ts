@@ -97,13 +97,18 @@ export class Model implements TaskModel {
 
   /** How many numbers all weights hold. */
   get parameterCount(): number {
-    const weights = (this.#onnx.model.graph.initializer ?? []).filter(({ dataType }) => dataTypeName(dataType)?.startsWith('float') ?? false);
+    const weights = (this.#onnx.model.graph.initializer ?? []).filter(
+      ({ dataType }) => dataTypeName(dataType)?.startsWith('float') ?? false,
+    );
     return weights.reduce((sum, tensor) => sum + sizeOf(tensor.dims ?? []), 0);
   }
 
   /** Bytes that all weights take. */
   get weightBytes(): number {
-    return (this.#onnx.model.graph.initializer ?? []).reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
+    return (this.#onnx.model.graph.initializer ?? []).reduce(
+      (sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()),
+      0,
+    );
   }
 
   /** How many nodes the main graph has. */
@@ -135,10 +140,22 @@ export class Model implements TaskModel {
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
-  async session({ adapters = {}, allowBaseMismatch = false, ...options }: ModelSessionOptions = {}): Promise<AdapterSession> {
+  async session({
+    adapters = {},
+    allowBaseMismatch = false,
+    ...options
+  }: ModelSessionOptions = {}): Promise<AdapterSession> {
     const placed: Record<string, PlacedAdapter> = {};
-    for (const [name, adapter] of Object.entries(adapters)) placed[name] = await this.place(adapter, { allowBaseMismatch });
-    return AdapterSession.create({ base: this.onnx.model, types: this.types(), adapters: placed, runtime: this.#runtime, options, name: this.name });
+    for (const [name, adapter] of Object.entries(adapters))
+      placed[name] = await this.place(adapter, { allowBaseMismatch });
+    return AdapterSession.create({
+      base: this.onnx.model,
+      types: this.types(),
+      adapters: placed,
+      runtime: this.#runtime,
+      options,
+      name: this.name,
+    });
   }
 
   /**
@@ -146,7 +163,10 @@ export class Model implements TaskModel {
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`
    */
-  async place(adapter: Adapter, { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {}): Promise<PlacedAdapter> {
+  async place(
+    adapter: Adapter,
+    { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {},
+  ): Promise<PlacedAdapter> {
     const placed = placeAdapter(adapter, this.#onnx.model.graph, this.sites(), this.name);
     if (adapter.baseDigest !== undefined && !allowBaseMismatch && adapter.baseDigest !== (await this.digest())) {
       throw new OnnxLoraError(

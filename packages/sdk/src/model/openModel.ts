@@ -27,7 +27,10 @@ export interface OpenOptions {
  *   `onnx/model.onnx`), an .onnx file, or a hub id such as `org/name`
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`
  */
-export async function openModel(source: string, { families = [], runtime = new OrtRuntime(), revision }: OpenOptions = {}): Promise<Model> {
+export async function openModel(
+  source: string,
+  { families = [], runtime = new OrtRuntime(), revision }: OpenOptions = {},
+): Promise<Model> {
   const located = existsSync(source) ? source : await fromHub(source, revision);
   const isFolder = statSync(located).isDirectory();
   const file = isFolder ? modelFile(located) : located;
@@ -45,7 +48,10 @@ export async function openModel(source: string, { families = [], runtime = new O
 
 async function fromHub(source: string, revision: string | undefined): Promise<string> {
   if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(source) || source.endsWith('.onnx')) {
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`);
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,
+    );
   }
   return downloadModel(source, revision);
 }
@@ -59,7 +65,11 @@ function modelFile(folder: string): string {
   }
   const found = ['.', 'onnx'].flatMap((sub) => {
     const inside = path.join(folder, sub);
-    return existsSync(inside) ? readdirSync(inside).filter((name) => name.endsWith('.onnx')).map((name) => path.join(inside, name)) : [];
+    return existsSync(inside)
+      ? readdirSync(inside)
+          .filter((name) => name.endsWith('.onnx'))
+          .map((name) => path.join(inside, name))
+      : [];
   });
   if (found.length === 1) return found[0]!;
   throw new OnnxLoraError(
@@ -73,7 +83,9 @@ function modelFile(folder: string): string {
 /** The repository's folder for a file that lies in it or in its `onnx` folder. */
 function folderOf(file: string): string {
   const parent = path.dirname(file);
-  return path.basename(path.resolve(parent)) === 'onnx' && !existsSync(path.join(parent, 'config.json')) ? path.dirname(path.resolve(parent)) : parent;
+  return path.basename(path.resolve(parent)) === 'onnx' && !existsSync(path.join(parent, 'config.json'))
+    ? path.dirname(path.resolve(parent))
+    : parent;
 }
 
 function readConfig(folder: string): Record<string, unknown> | undefined {
@@ -81,9 +93,14 @@ function readConfig(folder: string): Record<string, unknown> | undefined {
   if (!existsSync(file)) return undefined;
   try {
     const config = JSON.parse(readFileSync(file, 'utf8')) as unknown;
-    if (typeof config === 'object' && config !== null && !Array.isArray(config)) return config as Record<string, unknown>;
+    if (typeof config === 'object' && config !== null && !Array.isArray(config))
+      return config as Record<string, unknown>;
     throw new Error('it is not an object');
   } catch (cause) {
-    throw new OnnxLoraError('CONFIG_INVALID', `"${file}" is not readable as JSON: ${(cause as Error).message}. Download it again.`, { cause });
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${file}" is not readable as JSON: ${(cause as Error).message}. Download it again.`,
+      { cause },
+    );
   }
 }

@@ -178,7 +178,7 @@ class Run implements TrainingRun {
   }
 
   async *[Symbol.asyncIterator](): AsyncIterator<StepEvent> {
-    for (let next = 0; ; ) {
+    for (let next = 0; ;) {
       if (next < this.#events.length) yield this.#events[next++]!;
       else if (this.#ended) break;
       else await new Promise<void>((resolve) => this.#wake.push(resolve));
@@ -205,7 +205,14 @@ class Run implements TrainingRun {
         loss = result.loss;
         step++;
         const pace = elapsed() / step;
-        this.#emit({ ...result, step, steps: this.steps, lr, samplesPerSecond: batchSize / pace, secondsLeft: pace * (this.steps - step) });
+        this.#emit({
+          ...result,
+          step,
+          steps: this.steps,
+          lr,
+          samplesPerSecond: batchSize / pace,
+          secondsLeft: pace * (this.steps - step),
+        });
         // Timers, signals and input get their turn: the runtime blocks the thread during a step.
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -233,7 +240,8 @@ async function atStep<T>(step: number, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof OnnxLoraError) throw new OnnxLoraError(error.code, `Step ${step}: ${error.message}`, { cause: error });
+    if (error instanceof OnnxLoraError)
+      throw new OnnxLoraError(error.code, `Step ${step}: ${error.message}`, { cause: error });
     throw error;
   }
 }

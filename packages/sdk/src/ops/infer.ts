@@ -46,7 +46,10 @@ const same: Rule = (site) => [{ type: x(site).type, shape: x(site).shape }];
 /** Same, and small integer contents pass through too. */
 const identity: Rule = (site) => [x(site)];
 
-function broadcasting(type: (site: InferenceSite) => ValueType['type'], ints?: (a: Dim, b: Dim) => Dim | undefined): Rule {
+function broadcasting(
+  type: (site: InferenceSite) => ValueType['type'],
+  ints?: (a: Dim, b: Dim) => Dim | undefined,
+): Rule {
   return (site) => {
     const shapes = site.inputs.filter((input) => input !== undefined).map((input) => input.shape);
     const shape = shapes.every((each) => each !== undefined)
@@ -74,7 +77,8 @@ const elementwise: Rule = broadcasting(firstType);
 const comparison = (test: (a: number, b: number) => boolean): Rule =>
   broadcasting(
     () => 'bool',
-    (a, b) => (typeof a === 'number' && typeof b === 'number' ? Number(test(a, b)) : a === b ? Number(test(0, 0)) : undefined),
+    (a, b) =>
+      typeof a === 'number' && typeof b === 'number' ? Number(test(a, b)) : a === b ? Number(test(0, 0)) : undefined,
   );
 
 function reduction(axesInput: boolean): Rule {
@@ -85,7 +89,8 @@ function reduction(axesInput: boolean): Rule {
     const given = axesOf(site, axesInput ? 1 : 99);
     // Axes that are an input whose contents are unknown.
     if (!given && axesInput && site.inputs[1]) return [{ type }];
-    if ((!given || given.length === 0) && intAttribute(site.node, 'noop_with_empty_axes', 0) === 1) return [{ type, shape }];
+    if ((!given || given.length === 0) && intAttribute(site.node, 'noop_with_empty_axes', 0) === 1)
+      return [{ type, shape }];
     const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length)));
     const result = keep ? shape.map((dim, i) => (axes.has(i) ? 1 : dim)) : shape.filter((_, i) => !axes.has(i));
     return [{ type, shape: result }];
@@ -97,7 +102,11 @@ function matMul(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
   const right = b.length === 1 ? [b[0]!, 1] : b;
   const batch = broadcast(left.slice(0, -2), right.slice(0, -2));
   if (!batch) return undefined;
-  return [...batch, ...(a.length === 1 ? [] : [left[left.length - 2]!]), ...(b.length === 1 ? [] : [right[right.length - 1]!])];
+  return [
+    ...batch,
+    ...(a.length === 1 ? [] : [left[left.length - 2]!]),
+    ...(b.length === 1 ? [] : [right[right.length - 1]!]),
+  ];
 }
 
 function reshape(site: InferenceSite): readonly ValueType[] {
@@ -105,10 +114,20 @@ function reshape(site: InferenceSite): readonly ValueType[] {
   const target = x(site, 1).ints ?? intsAttribute(site.node, 'shape');
   if (!target) {
     const rank = x(site, 1).shape?.[0];
-    return [{ type, shape: typeof rank === 'number' ? Array.from({ length: rank }, (_, i) => `?${site.node.output?.[0]}.${i}`) : undefined }];
+    return [
+      {
+        type,
+        shape:
+          typeof rank === 'number'
+            ? Array.from({ length: rank }, (_, i) => `?${site.node.output?.[0]}.${i}`)
+            : undefined,
+      },
+    ];
   }
   const allowZero = intAttribute(site.node, 'allowzero', 0) === 1;
-  const dims = target.map((dim, i) => (dim === 0 && !allowZero ? (shape?.[i] ?? `?${site.node.output?.[0]}.${i}`) : dim));
+  const dims = target.map((dim, i) =>
+    dim === 0 && !allowZero ? (shape?.[i] ?? `?${site.node.output?.[0]}.${i}`) : dim,
+  );
   const free = dims.indexOf(-1);
   if (free >= 0) {
     const rest = product(dims.filter((_, i) => i !== free));
@@ -119,9 +138,18 @@ function reshape(site: InferenceSite): readonly ValueType[] {
 }
 
 /** Output size of a sliding window along one axis. */
-function windowed(size: Dim, kernel: number, stride: number, dilation: number, before: number, after: number, ceil: boolean): Dim {
+function windowed(
+  size: Dim,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  before: number,
+  after: number,
+  ceil: boolean,
+): Dim {
   const reach = dilation * (kernel - 1) + 1;
-  if (typeof size !== 'number') return `win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`;
+  if (typeof size !== 'number')
+    return `win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`;
   const steps = (size + before + after - reach) / stride;
   return (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
 }
@@ -136,7 +164,8 @@ function spatial(site: InferenceSite, kernel: readonly Dim[]): { size: (size: Di
   const ceil = intAttribute(site.node, 'ceil_mode', 0) === 1;
   return {
     size: (size, i) => {
-      if (auto.startsWith('SAME')) return typeof size === 'number' ? Math.ceil(size / strides[i]!) : `same(${size},${strides[i]})`;
+      if (auto.startsWith('SAME'))
+        return typeof size === 'number' ? Math.ceil(size / strides[i]!) : `same(${size},${strides[i]})`;
       const [before, after] = auto === 'VALID' ? [0, 0] : [pads[i]!, pads[i + n]!];
       return windowed(size, kernel[i] as number, strides[i]!, dilations[i]!, before, after, ceil);
     },
@@ -174,7 +203,10 @@ const pool: Rule = (site) => {
   const window = spatial(site, intsAttribute(site.node, 'kernel_shape') ?? []);
   if (!shape || !window) return [{ type }];
   const result = [...shape.slice(0, 2), ...shape.slice(2).map((size, i) => window.size(size, i))];
-  return [{ type, shape: result }, { type: 'int64', shape: result }];
+  return [
+    { type, shape: result },
+    { type: 'int64', shape: result },
+  ];
 };
 
 const globalPool: Rule = (site) => [{ type: x(site).type, shape: x(site).shape?.map((dim, i) => (i < 2 ? dim : 1)) }];
@@ -207,7 +239,9 @@ const concat: Rule = (site) => {
   const axis = axisOf(intAttribute(site.node, 'axis', 0), first.length);
   const total = shapes.map((shape) => shape![axis]!).reduce(add);
   // A symbol in one input may be a number in another: prefer the number.
-  const shape = first.map((dim, i) => (i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim)));
+  const shape = first.map((dim, i) =>
+    i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim),
+  );
   const ints = site.inputs.every((input) => input?.ints) ? site.inputs.flatMap((input) => input!.ints!) : undefined;
   return [{ type, shape, ints: shape.length === 1 ? ints : undefined }];
 };
@@ -215,7 +249,8 @@ const concat: Rule = (site) => {
 const slice: Rule = (site) => {
   const { type, shape, ints } = x(site);
   if (!shape) return [{ type }];
-  const list = (name: string, index: number): readonly Dim[] | undefined => intsAttribute(site.node, name) ?? x(site, index).ints;
+  const list = (name: string, index: number): readonly Dim[] | undefined =>
+    intsAttribute(site.node, name) ?? x(site, index).ints;
   const [starts, ends] = [list('starts', 1), list('ends', 2)];
   const axes = list('axes', 3) ?? starts?.map((_, i) => i);
   const steps = list('steps', 4) ?? starts?.map(() => 1);
@@ -261,7 +296,9 @@ const squeeze: Rule = (site) => {
   const { type, shape, ints } = x(site);
   const axes = axesOf(site, 1);
   if (!shape || (!axes && site.inputs[1])) return [{ type }];
-  const drop = new Set(axes?.map((axis) => axisOf(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])));
+  const drop = new Set(
+    axes?.map((axis) => axisOf(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
+  );
   return [{ type, shape: shape.filter((_, i) => !drop.has(i)), ints }];
 };
 
@@ -336,7 +373,9 @@ const einsum: Rule = (site) => {
   });
   const shape = [...(right ?? '')].map((letter) => sizes.get(letter));
   const type = x(site).type;
-  return [{ type, shape: right !== undefined && shape.every((dim) => dim !== undefined) ? (shape as Dim[]) : undefined }];
+  return [
+    { type, shape: right !== undefined && shape.every((dim) => dim !== undefined) ? (shape as Dim[]) : undefined },
+  ];
 };
 
 const constant: Rule = ({ node }) => {
@@ -364,7 +403,8 @@ const constantOfShape: Rule = (site) => {
   const value = proto ? readTensor(proto) : undefined;
   const type = value?.type ?? 'float32';
   const count = shape?.length === 1 && typeof shape[0] === 'number' && shape[0] <= 64 ? shape[0] : undefined;
-  const ints = value && type === 'int64' && count !== undefined ? new Array<Dim>(count).fill(Number(value.data[0])) : undefined;
+  const ints =
+    value && type === 'int64' && count !== undefined ? new Array<Dim>(count).fill(Number(value.data[0])) : undefined;
   return [{ type, shape, ints }];
 };
 
@@ -372,7 +412,9 @@ const cast: Rule = (site) => [{ ...x(site), type: dataTypeName(intAttribute(site
 
 const where: Rule = (site) => {
   const shapes = [0, 1, 2].map((i) => x(site, i).shape);
-  const shape = shapes.every((each) => each) ? shapes.reduce<Dim[] | undefined>((a, b) => a && broadcast(a, b!), []) : undefined;
+  const shape = shapes.every((each) => each)
+    ? shapes.reduce<Dim[] | undefined>((a, b) => a && broadcast(a, b!), [])
+    : undefined;
   const [condition, yes, no] = [0, 1, 2].map((i) => x(site, i).ints);
   const at = (list: readonly Dim[], i: number): Dim => list[list.length === 1 ? 0 : i]!;
   const length = typeof shape?.[0] === 'number' ? shape[0] : 1;
@@ -388,7 +430,13 @@ const range: Rule = (site) => {
   const type = x(site).type;
   if (typeof start === 'number' && typeof limit === 'number' && typeof delta === 'number') {
     const count = Math.max(0, Math.ceil((limit - start) / delta));
-    return [{ type, shape: [count], ints: count <= 64 ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined }];
+    return [
+      {
+        type,
+        shape: [count],
+        ints: count <= 64 ? Array.from({ length: count }, (_, i) => start + i * delta) : undefined,
+      },
+    ];
   }
   return [{ type, shape: [start === 0 && delta === 1 && limit !== undefined ? limit : `?${site.node.output?.[0]}`] }];
 };
@@ -409,7 +457,11 @@ const normalization: Rule = (site) => {
   const { type, shape } = x(site);
   const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
   const reduced = shape?.map((dim, i) => (i >= axis! ? 1 : dim));
-  return [{ type, shape }, { type: 'float32', shape: reduced }, { type: 'float32', shape: reduced }];
+  return [
+    { type, shape },
+    { type: 'float32', shape: reduced },
+    { type: 'float32', shape: reduced },
+  ];
 };
 
 const topK: Rule = (site) => {
@@ -417,7 +469,10 @@ const topK: Rule = (site) => {
   const k = x(site, 1).ints?.[0];
   const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
   const result = shape && k !== undefined ? shape.map((dim, i) => (i === axis ? k : dim)) : undefined;
-  return [{ type, shape: result }, { type: 'int64', shape: result }];
+  return [
+    { type, shape: result },
+    { type: 'int64', shape: result },
+  ];
 };
 
 const arg: Rule = (site) => {
@@ -448,7 +503,12 @@ const oneHot: Rule = (site) => {
   const depth = x(site, 1).ints?.[0];
   if (!indices) return [{ type: x(site, 2).type }];
   const axis = axisOf(intAttribute(site.node, 'axis', -1), indices.length + 1);
-  return [{ type: x(site, 2).type, shape: [...indices.slice(0, axis), depth ?? `?${site.node.output?.[0]}`, ...indices.slice(axis)] }];
+  return [
+    {
+      type: x(site, 2).type,
+      shape: [...indices.slice(0, axis), depth ?? `?${site.node.output?.[0]}`, ...indices.slice(axis)],
+    },
+  ];
 };
 
 const depthToSpace: Rule = (site) => {
@@ -485,7 +545,9 @@ const rules: Readonly<Record<string, Rule>> = {
   Sub: broadcasting(firstType, subtract),
   Mul: broadcasting(firstType, multiply),
   Div: broadcasting(firstType, integerDivide),
-  Mod: broadcasting(firstType, (a, b) => (typeof a === 'number' && typeof b === 'number' ? ((a % b) + b) % b : undefined)),
+  Mod: broadcasting(firstType, (a, b) =>
+    typeof a === 'number' && typeof b === 'number' ? ((a % b) + b) % b : undefined,
+  ),
   Pow: elementwise,
   Min: broadcasting(firstType, (a, b) => (typeof a === 'number' && typeof b === 'number' ? Math.min(a, b) : undefined)),
   Max: broadcasting(firstType, (a, b) => (typeof a === 'number' && typeof b === 'number' ? Math.max(a, b) : undefined)),
@@ -565,4 +627,3 @@ const rules: Readonly<Record<string, Rule>> = {
   },
   FusedGemm: gemm,
 };
-

@@ -62,7 +62,10 @@ function infer(graph: GraphProto, opset: number, bindings: Bindings, types: Map<
 function bind(name: string, type: ValueType, { dims, shapes }: Bindings): ValueType {
   const whole = shapes?.[name];
   if (whole) return { ...type, shape: whole };
-  return { ...type, shape: type.shape?.map((dim, i) => (typeof dim === 'string' ? (dims?.[dim] ?? unique(name, dim, i)) : dim)) };
+  return {
+    ...type,
+    shape: type.shape?.map((dim, i) => (typeof dim === 'string' ? (dims?.[dim] ?? unique(name, dim, i)) : dim)),
+  };
 }
 
 /** A dimension without a name is nobody else's: give it one of its own. */

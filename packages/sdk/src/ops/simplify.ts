@@ -45,6 +45,9 @@ export function reachable(nodes: readonly NodeProto[], outputs: Iterable<string>
 
 /** The graph with only the initializers that something reads. */
 export function dropUnreadInitializers(graph: GraphProto): GraphProto {
-  const read = new Set([...(graph.node ?? []).flatMap(readNames), ...(graph.output ?? []).map(({ name }) => name ?? '')]);
+  const read = new Set([
+    ...(graph.node ?? []).flatMap(readNames),
+    ...(graph.output ?? []).map(({ name }) => name ?? ''),
+  ]);
   return { ...graph, initializer: (graph.initializer ?? []).filter(({ name }) => read.has(name ?? '')) };
 }

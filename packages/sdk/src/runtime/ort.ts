@@ -41,7 +41,11 @@ function automaticProviders(): ConcreteProvider[] {
   return [...(has('cuda') ? (['cuda'] as const) : []), ...(has('dml') ? (['dml'] as const) : []), 'cpu'];
 }
 
-function sessionOptions(source: SessionSource, options: SessionOptions, provider: ConcreteProvider): ort.InferenceSession.SessionOptions {
+function sessionOptions(
+  source: SessionSource,
+  options: SessionOptions,
+  provider: ConcreteProvider,
+): ort.InferenceSession.SessionOptions {
   const training = options.purpose === 'training';
   const extra: Record<string, string> = {};
   if (source.folder !== undefined) extra['session.model_external_initializers_file_folder_path'] = source.folder;
@@ -60,7 +64,8 @@ function sessionOptions(source: SessionSource, options: SessionOptions, provider
 
 function creationError(name: string, wanted: Provider, cause: unknown): OnnxLoraError {
   const reason = (cause instanceof Error ? cause.message : String(cause)).split('\n')[0];
-  const isProvider = wanted !== 'auto' && wanted !== 'cpu' && /backend|provider|adapter|device|library|GPU/i.test(reason ?? '');
+  const isProvider =
+    wanted !== 'auto' && wanted !== 'cpu' && /backend|provider|adapter|device|library|GPU/i.test(reason ?? '');
   return isProvider
     ? new OnnxLoraError(
         'PROVIDER_UNAVAILABLE',
@@ -99,7 +104,9 @@ class OrtSession implements Session {
     }
     try {
       const outputs = await (fetches ? this.#session.run(native, [...fetches]) : this.#session.run(native));
-      return Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, fromNative(output as ort.Tensor)]));
+      return Object.fromEntries(
+        Object.entries(outputs).map(([name, output]) => [name, fromNative(output as ort.Tensor)]),
+      );
     } catch (cause) {
       const reason = (cause as Error).message.split('\n')[0];
       throw new OnnxLoraError('RUNTIME_FAILED', `ONNX Runtime failed on "${this.#name}": ${reason}`, { cause });

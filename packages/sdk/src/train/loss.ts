@@ -18,17 +18,29 @@ export interface CrossEntropyOptions {
  * @returns a scalar
  * @see https://pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
  */
-export function crossEntropy(g: GraphBuilder, logits: Value, labels: Value, { ignoreIndex = -100 }: CrossEntropyOptions = {}): Value {
+export function crossEntropy(
+  g: GraphBuilder,
+  logits: Value,
+  labels: Value,
+  { ignoreIndex = -100 }: CrossEntropyOptions = {},
+): Value {
   const shape = logits.shape;
   const classes = shape?.at(-1);
   if (!isStatic(shape) || typeof classes !== 'number') {
-    throw new OnnxLoraError('MODEL_UNSUPPORTED', `Cross-entropy needs scores of a known shape [..., classes], but "${logits.name}" has none.`);
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `Cross-entropy needs scores of a known shape [..., classes], but "${logits.name}" has none.`,
+    );
   }
   const rows = g.Reshape(logits, [-1, classes]);
   // [rows, 1]: each label compared with the class numbers gives its one-hot row, without OneHot (CPU only on WebGPU).
   const column = g.Reshape(labels, [-1, 1]);
   const counts = g.Not(g.Equal(column, g.scalar(ignoreIndex, 'int64')));
-  const numbers = g.constant({ type: 'int64', dims: [1, classes], data: BigInt64Array.from({ length: classes }, (_, i) => BigInt(i)) });
+  const numbers = g.constant({
+    type: 'int64',
+    dims: [1, classes],
+    data: BigInt64Array.from({ length: classes }, (_, i) => BigInt(i)),
+  });
   const hit = g.Cast(g.Equal(column, numbers), 1);
   const shifted = g.Sub(rows, g.stopGradient(g.ReduceMax(rows, [1], true)));
   const logSum = g.Log(g.ReduceSum(g.Exp(shifted), [1], true));
@@ -61,5 +73,9 @@ export function binaryCrossEntropy(g: GraphBuilder, logits: Value, targets: Valu
 }
 
 function meanOfAll(g: GraphBuilder, x: Value): Value {
-  return g.ReduceMean(x, (x.shape ?? []).map((_, i) => i), false);
+  return g.ReduceMean(
+    x,
+    (x.shape ?? []).map((_, i) => i),
+    false,
+  );
 }

@@ -64,13 +64,20 @@ export class ParameterSet {
   }
 }
 
-function parameter(input: AdapterInput, { value, dims }: { value: Float32Array; dims: readonly number[] }, scalingOf: (path: string) => number): Parameter {
+function parameter(
+  input: AdapterInput,
+  { value, dims }: { value: Float32Array; dims: readonly number[] },
+  scalingOf: (path: string) => number,
+): Parameter {
   const scale = input.role === 'lora_B' ? scalingOf(input.lowRank!.site.path) : 1;
   const data = input.role === 'lora_B' ? value.map((each) => scale * each) : value;
   return { input, dims, value, fed: float32(data, dims), scale };
 }
 
-function initialValue({ role, lowRank, parameter: trained }: AdapterInput, random: Random): { value: Float32Array; dims: readonly number[] } {
+function initialValue(
+  { role, lowRank, parameter: trained }: AdapterInput,
+  random: Random,
+): { value: Float32Array; dims: readonly number[] } {
   if (trained) return { value: readFloats(trained.tensor).slice(), dims: trained.tensor.dims ?? [] };
   const { site, r } = lowRank!;
   const [out, width] = site.weightShape as [number, number];
@@ -91,7 +98,10 @@ function existingValue(
     const { layout, tensor, name } = input.parameter;
     const own = trained.get(name)!;
     const [rows, columns] = own.dims as [number, number];
-    return { value: layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice(), dims: tensor.dims ?? [] };
+    return {
+      value: layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice(),
+      dims: tensor.dims ?? [],
+    };
   }
   const { A, B, magnitude } = lowRank.get(input.lowRank!.site.path)!;
   const tensor = input.role === 'lora_A' ? A : input.role === 'lora_B' ? B : magnitude!;
@@ -100,10 +110,17 @@ function existingValue(
   return { value: transposed(floats(tensor), rows, columns), dims: [columns, rows] };
 }
 
-function toPeft({ role, lowRank, parameter: trained }: AdapterInput, value: Float32Array, dims: readonly number[]): [string, Tensor] {
+function toPeft(
+  { role, lowRank, parameter: trained }: AdapterInput,
+  value: Float32Array,
+  dims: readonly number[],
+): [string, Tensor] {
   if (trained) {
     const [rows, columns] = dims as [number, number];
-    const tensor = trained.layout === 'in-out' ? float32(transposed(value, rows, columns), [columns, rows]) : float32(value.slice(), dims);
+    const tensor =
+      trained.layout === 'in-out'
+        ? float32(transposed(value, rows, columns), [columns, rows])
+        : float32(value.slice(), dims);
     return [tensorName(trained.modulePath, 'parameter', trained.name.slice(trained.name.lastIndexOf('.') + 1)), tensor];
   }
   const { path } = lowRank!.site;

@@ -63,7 +63,10 @@ export class Trainer {
   }
 
   /** Builds and loads the graph for batches of this shape, which the first step would otherwise do. */
-  async compile(inputs: Feeds, targets: Feeds): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+  async compile(
+    inputs: Feeds,
+    targets: Feeds,
+  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
     const { session } = await this.#compile(inputs, targets);
     return { provider: session.provider, parameters: this.#parameters! };
   }
@@ -115,12 +118,21 @@ export class Trainer {
   }
 
   async #compile(inputs: Feeds, targets: Feeds): Promise<Compiled> {
-    const key = [inputs, targets].map((feeds) => Object.entries(feeds).map(([name, { dims }]) => `${name}:${dims.join()}`).join(';')).join('|');
+    const key = [inputs, targets]
+      .map((feeds) =>
+        Object.entries(feeds)
+          .map(([name, { dims }]) => `${name}:${dims.join()}`)
+          .join(';'),
+      )
+      .join('|');
     if (this.#compiled?.key === key) return this.#compiled.value;
     await this.release();
     const { base, plan, loss, runtime, session: options, name } = this.#request;
     const graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
-    const session = await runtime.createSession({ ...sessionModel(graph.model), name }, { ...options, purpose: 'training' });
+    const session = await runtime.createSession(
+      { ...sessionModel(graph.model), name },
+      { ...options, purpose: 'training' },
+    );
     this.#parameters ??= this.#request.parameters(graph.inputs);
     const value = { graph, session };
     this.#compiled = { key, value };

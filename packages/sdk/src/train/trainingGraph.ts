@@ -58,11 +58,18 @@ export function buildTrainingGraph({ base, plan, loss, inputs, targets }: Traini
 
   const opset = opsetOf(base);
   const lossBuilder = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
-  const targetValues = Object.entries(targets).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }] as const);
-  const outputs = Object.fromEntries((folded.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]));
+  const targetValues = Object.entries(targets).map(
+    ([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }] as const,
+  );
+  const outputs = Object.fromEntries(
+    (folded.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
+  );
   const lossValue = loss(lossBuilder, outputs, Object.fromEntries(targetValues));
   if (lossValue.shape?.length !== 0) {
-    throw new OnnxLoraError('PLUGIN_INVALID', `Task author: the loss must be a scalar, but "${lossValue.name}" has shape ${formatShape(lossValue.shape)}.`);
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss must be a scalar, but "${lossValue.name}" has shape ${formatShape(lossValue.shape)}.`,
+    );
   }
   for (const [name, type] of lossBuilder.types) types.set(name, type);
   for (const [, value] of targetValues) types.set(value.name, value);
@@ -109,5 +116,7 @@ function port(name: string, { type, dims }: Tensor): ValueInfoProto {
 }
 
 function withContrib({ opsetImport = [] }: ModelProto): NonNullable<ModelProto['opsetImport']> {
-  return opsetImport.some(({ domain }) => domain === CONTRIB) ? opsetImport : [...opsetImport, { domain: CONTRIB, version: 1 }];
+  return opsetImport.some(({ domain }) => domain === CONTRIB)
+    ? opsetImport
+    : [...opsetImport, { domain: CONTRIB, version: 1 }];
 }

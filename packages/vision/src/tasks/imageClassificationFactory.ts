@@ -1,21 +1,9 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
-import {
-  type Predictor,
-  type PreprocessorFactory,
-  stack,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-} from '@onnx-lora/sdk';
+import type { Predictor, PreprocessorFactory, Task, TaskFactory, TaskModel, TaskOptions } from '@onnx-lora/sdk';
 import type { ImageDecoder } from '../image.ts';
-import { labelsOrNumbers } from '../modelLabels.ts';
-import { ImagePreprocessor } from '../preprocessor.ts';
-import { preprocessorOf } from '../preprocessorFile.ts';
-import { decodeClasses } from './classificationDecode.ts';
 import { imageClassification } from './imageClassification.ts';
-import { checkImageSize, classifierPorts } from './imagePorts.ts';
+import { imageClassifier } from './imageClassifier.ts';
 
 /** Makes `image-classification` tasks and predictors. */
 export class ImageClassificationFactory implements TaskFactory {
@@ -34,16 +22,7 @@ export class ImageClassificationFactory implements TaskFactory {
     return imageClassification(data, { seed, decoder: this.#decoder, preprocessors: this.#preprocessors });
   }
 
-  async predictor(model: TaskModel): Promise<Predictor> {
-    const ports = classifierPorts(model);
-    const { preprocessor, path } = await preprocessorOf(model, this.#preprocessors);
-    if (preprocessor instanceof ImagePreprocessor) checkImageSize(model, ports.input, preprocessor.outputSize, path);
-    const labels = labelsOrNumbers(model, ports.classes);
-    return {
-      feeds: async (files) => ({
-        [ports.input]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
-      }),
-      decode: (outputs) => decodeClasses(outputs, ports.output, labels),
-    };
+  predictor(model: TaskModel): Promise<Predictor> {
+    return imageClassifier(model, { decoder: this.#decoder, preprocessors: this.#preprocessors });
   }
 }

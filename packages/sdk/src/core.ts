@@ -1,0 +1,55 @@
+/**
+ * @file `@onnx-lora/sdk/core`: the layers under the public API, for those who extend the SDK or measure it. Names here
+ * may change in a minor release; those of the main entry do not.
+ */
+
+export { openOnnx, type OnnxFile, sessionModel, writeOnnx } from './graph/onnxFile.ts';
+export {
+  type Attributes,
+  type BuilderOptions,
+  float,
+  GraphBuilder,
+  type InferNode,
+  type Operand,
+  type Value,
+} from './graph/builder.ts';
+export type {
+  AttributeProto,
+  GraphProto,
+  Int,
+  ModelProto,
+  NodeProto,
+  StringStringEntry,
+  TensorProto,
+  TypeProto,
+  ValueInfoProto,
+} from './graph/proto.ts';
+export type { Bytes, FileSlice } from './graph/bytes.ts';
+export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
+export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
+export type { Dim, ValueType } from './graph/value.ts';
+export { indexGraph, type GraphIndex } from './graph/walk.ts';
+export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
+export { inferNode } from './ops/infer.ts';
+export { findSites, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
+export type { PathSource } from './match/modulePath.ts';
+export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
+export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
+export type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite, TrainedParameter } from './lora/plan.ts';
+export { selectModules } from './lora/targets.ts';
+export { type LowRankTensors, placeAdapter, type PlacedAdapter, joinPlans } from './adapter/place.ts';
+export { mergeAdapter } from './adapter/merge.ts';
+export { scalingOf } from './adapter/peftConfig.ts';
+export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
+export { type Parameter, ParameterSet } from './train/parameters.ts';
+export { Trainer, type TrainerRequest, type LossAndGradients, type StepResult } from './train/trainer.ts';
+export {
+  buildTrainingGraph,
+  type LossFragment,
+  type TrainingGraph,
+  type TrainingGraphRequest,
+} from './train/trainingGraph.ts';
+export type { AdamWOptions } from './train/adamW.ts';
+export { Random } from './runtime/random.ts';
+export type { LoraPlan } from './model/loraOptions.ts';
+export { planLora } from './model/loraOptions.ts';
