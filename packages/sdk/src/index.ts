@@ -6,12 +6,14 @@ export { openModel, type OpenOptions } from './model/openModel.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
 export { train, type StepEvent, type TrainOptions, type TrainResult, type TrainingRun } from './model/train.ts';
 export type { LoraOptions } from './model/loraOptions.ts';
+export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './model/evaluate.ts';
 export { merge, type MergeResult } from './model/merge.ts';
 
 export { Adapter } from './adapter/adapter.ts';
 export type { AdapterConfig } from './adapter/peftConfig.ts';
 export { loadAdapter } from './adapter/loadAdapter.ts';
+export { saveOnnxAdapter } from './adapter/convert.ts';
 export type { AdapterChoice, AdapterSession } from './adapter/session.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
 export { writeFileAtomic } from './adapter/atomicFile.ts';

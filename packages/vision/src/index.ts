@@ -17,6 +17,7 @@ export type { Normalization } from './normalize.ts';
 export { ImagePreprocessor } from './preprocessor.ts';
 export { readImagePlan } from './preprocessorConfig.ts';
 export { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+export { type ModelPreprocessor, preprocessorOf } from './preprocessorFile.ts';
 export type { Resample } from './resampleFilters.ts';
 export { resize } from './resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './sharpDecoder.ts';

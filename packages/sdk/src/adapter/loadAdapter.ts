@@ -5,26 +5,45 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from './adapter.ts';
+import { fromOrtAdapter } from './convert.ts';
+import { parseOrtAdapter } from './ortAdapter.ts';
 import { parseAdapterConfig } from './peftConfig.ts';
 import { readSafetensors } from './safetensors.ts';
 
 /** Larger than any adapter_config.json, small enough to parse at once. */
 const MAX_CONFIG_BYTES = 16 << 20;
+/** What an .onnx_adapter can address. */
+const MAX_ORT_ADAPTER_BYTES = 2 ** 31;
+const ORT_ADAPTER_ENDING = '.onnx_adapter';
 
 /**
- * Loads an adapter from a PEFT folder. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
+ * Loads an adapter from a PEFT folder, or from an `.onnx_adapter` whose tensors are named as `saveOnnxAdapter`
+ * names them. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
  */
-export async function loadAdapter(folder: string): Promise<Adapter> {
-  if (!existsSync(folder))
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter folder "${folder}". Check the path.`);
-  if (!statSync(folder).isDirectory()) {
+export async function loadAdapter(source: string): Promise<Adapter> {
+  if (!existsSync(source))
+    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter "${source}". Check the path.`);
+  if (statSync(source).isDirectory()) return loadPeftFolder(source);
+  if (source.endsWith(ORT_ADAPTER_ENDING)) return loadOrtAdapter(source);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${source}" is a file; name the PEFT folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}, or a file that ends in ${ORT_ADAPTER_ENDING}.`,
+  );
+}
+
+async function loadOrtAdapter(file: string): Promise<Adapter> {
+  if (statSync(file).size > MAX_ORT_ADAPTER_BYTES) {
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
-      `"${folder}" is a file; name the PEFT folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}.`,
+      `"${file}" is larger than 2 GiB, which no ${ORT_ADAPTER_ENDING} can be. Save the adapter again.`,
     );
   }
+  return fromOrtAdapter(parseOrtAdapter(await readFile(file), file), file);
+}
+
+async function loadPeftFolder(folder: string): Promise<Adapter> {
   const configFile = path.join(folder, CONFIG_FILE);
   const weightsFile = path.join(folder, WEIGHTS_FILE);
   if (!existsSync(configFile)) {

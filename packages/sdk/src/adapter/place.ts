@@ -7,7 +7,7 @@ import type { AdapterPlan, LowRankSite, TrainedParameter } from '../lora/plan.ts
 import type { Site } from '../match/sites.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { Adapter } from './adapter.ts';
-import { parseTensorName } from './tensorNames.ts';
+import { parseTensorName, tensorName } from './tensorNames.ts';
 
 /** The tensors of one module that make its low-rank adapter, as PEFT lays them out. */
 export interface LowRankTensors {
@@ -49,8 +49,14 @@ export function placeAdapter(
     const { module, role, parameter } = parseTensorName(name);
     if (role === 'parameter' || role === 'base_layer.bias') {
       const found = findParameter(module, parameter ?? 'bias', graph, siteByPath);
-      if (found) trained.push({ parameter: checkParameter(found, tensor, model), tensor });
-      else unused.push(name);
+      if (!found) unused.push(name);
+      else {
+        const checked = checkParameter(found, tensor, model);
+        trained.push({
+          parameter: role === 'parameter' ? checked : { ...checked, savedAs: tensorName(module, role) },
+          tensor,
+        });
+      }
     } else if (role === 'base_layer.weight' || !siteByPath.has(module)) {
       unused.push(name);
     } else {

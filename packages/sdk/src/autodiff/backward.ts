@@ -6,9 +6,10 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
-import { formatShape, type ValueType } from '../graph/value.ts';
-import { type DifferentiableOp, gradientRules, stopGradientOps } from './rules.ts';
-import type { Vjp } from './vjp.ts';
+import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
+import { readNames, subgraphs } from '../graph/walk.ts';
+import { type DifferentiableOp, gradientRules, manyOutputOps, stopGradientOps } from './rules.ts';
+import type { Surroundings, Vjp } from './vjp.ts';
 
 /** What to differentiate. */
 export interface BackwardRequest {
@@ -51,6 +52,7 @@ export function differentiate(request: BackwardRequest): Backward {
   const seed = g.scalar(1, types.get(loss)?.type);
   const cotangents = new Map<string, Value>([[loss, seed]]);
   const value = (name: string): Value => ({ name, ...types.get(name) });
+  const around = surroundings(nodes, value, cotangents);
 
   for (const node of [...nodes].reverse()) {
     const outputs = node.output ?? [];
@@ -58,20 +60,61 @@ export function differentiate(request: BackwardRequest): Backward {
     const dy = dys.find((each) => each !== undefined);
     if (!dy || !outputs.some((name) => active.has(name))) continue;
     const x = (node.input ?? []).map((name) => (name ? value(name) : undefined));
-    const site = { g, node, x, y: outputs.map(value), dy: dys[0] ?? dy, dys };
+    const site = { g, node, x, y: outputs.map(value), dy: dys[0] ?? dy, dys, around };
+    if (captures(node, active)) throw noRule(node, '', request);
+    const second = dys.findIndex((each, i) => i > 0 && each !== undefined);
+    if (second > 0 && !manyOutputOps.has(node.opType ?? '')) throw noRule(node, ` output ${second}`, request);
     x.forEach((operand, i) => {
       if (!operand || !active.has(operand.name)) return;
       const vjp = vjpOf(node, i, request);
       if (!vjp) return;
       const gradient = unbroadcast(g, vjp(site, i), operand, node);
       const before = cotangents.get(operand.name);
-      cotangents.set(operand.name, before ? g.Add(before, gradient) : gradient);
+      cotangents.set(operand.name, before ? accumulate(g, before, gradient) : gradient);
     });
   }
   const gradients = new Map(
     request.wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
   );
   return { gradients, ...arrange(g.nodes, seed.name, gradients) };
+}
+
+function surroundings(
+  nodes: readonly NodeProto[],
+  value: (name: string) => Value,
+  cotangents: ReadonlyMap<string, Value>,
+): Surroundings {
+  const producers = new Map<string, NodeProto>();
+  const readers = new Map<string, NodeProto[]>();
+  for (const node of nodes) {
+    for (const name of node.output ?? []) producers.set(name, node);
+    for (const name of new Set(readNames(node))) readers.set(name, [...(readers.get(name) ?? []), node]);
+  }
+  return {
+    producer: (name) => producers.get(name),
+    readers: (name) => readers.get(name) ?? [],
+    value,
+    cotangent: (name) => cotangents.get(name),
+  };
+}
+
+/**
+ * The sum of two cotangents of one value. Where the second is a product that was just emitted, the first becomes the
+ * product's addend: Gemm adds while it writes, which spares a pass over memory.
+ */
+function accumulate(g: GraphBuilder, before: Value, gradient: Value): Value {
+  const reshape = g.nodes.at(-1);
+  const gemm = reshape?.opType === 'Reshape' ? g.nodes.at(-2) : reshape;
+  const isProduct = gemm?.opType === 'Gemm' && gemm.input?.length === 2 && reshape?.output?.[0] === gradient.name;
+  const rows = g.types.get(gemm?.output?.[0] ?? '')?.shape;
+  const feedsReshape = gemm === reshape || reshape?.input?.[0] === gemm?.output?.[0];
+  if (!isProduct || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join()) return g.Add(before, gradient);
+  g.nodes.splice(g.nodes.indexOf(gemm));
+  const addend = gemm === reshape ? before : g.Reshape(before, rows);
+  gemm.input = [...gemm.input!, addend.name];
+  g.nodes.push(gemm);
+  if (gemm !== reshape) g.nodes.push(reshape!);
+  return gradient;
 }
 
 /** Values that a gradient can flow into: everything computed from `wrt` through differentiable inputs. */
@@ -82,12 +125,17 @@ function activeValues({ nodes, types, wrt, stopped }: BackwardRequest): Set<stri
     if (stopGradientOps.has(op)) continue;
     const rule = ruleOf(op);
     const reads = (node.input ?? []).some((name, i) => active.has(name) && !(Array.isArray(rule) && rule[i] === null));
-    if (!reads) continue;
+    if (!reads && !captures(node, active)) continue;
     for (const name of node.output ?? []) {
       if (name && !stopped.has(name) && isFloat(types.get(name)?.type)) active.add(name);
     }
   }
   return active;
+}
+
+/** Whether a branch or a loop body inside the node reads an active value. */
+function captures(node: NodeProto, active: ReadonlySet<string>): boolean {
+  return subgraphs(node).length > 0 && readNames(node).some((name) => active.has(name));
 }
 
 function isFloat(type: ValueType['type']): boolean {
@@ -98,14 +146,18 @@ function ruleOf(op: string): (typeof gradientRules)[DifferentiableOp] | undefine
   return Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
 }
 
-function vjpOf(node: NodeProto, index: number, { g, describe }: BackwardRequest): Vjp | null {
+function vjpOf(node: NodeProto, index: number, request: BackwardRequest): Vjp | null {
   const rule = ruleOf(node.opType ?? '');
   const vjp = typeof rule === 'function' ? rule : rule?.[index];
-  if (vjp !== undefined) return vjp;
+  if (vjp === undefined) throw noRule(node, rule ? ` input ${index}` : '', request);
+  return vjp;
+}
+
+function noRule(node: NodeProto, part: string, { g, describe }: BackwardRequest): OnnxLoraError {
   const where = describe?.(node);
-  throw new OnnxLoraError(
+  return new OnnxLoraError(
     'NO_GRADIENT',
-    `No gradient rule for ${node.opType}${rule ? ` input ${index}` : ''} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
+    `No gradient rule for ${node.opType}${part} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
       'which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: CONTRIBUTING.md, "Add a gradient".',
   );
 }

@@ -1,7 +1,6 @@
 /** @file Gradients of Conv with any kernel, stride, padding, dilation and groups, from standard operators. */
 
 import type { NodeProto } from '../graph/proto.ts';
-import { OnnxLoraError } from '../errors.ts';
 import { intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { input, staticShape, type Vjp } from './vjp.ts';
 
@@ -13,21 +12,23 @@ interface Window {
   readonly group: number;
 }
 
-function windowOf(node: NodeProto, spatial: number): Window {
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
-  if (auto.startsWith('SAME')) {
-    throw new OnnxLoraError(
-      'NO_GRADIENT',
-      `Conv "${node.name}" with auto_pad "${auto}" has no gradient rule; export it with explicit pads.`,
-    );
-  }
+function windowOf(node: NodeProto, x: readonly number[], w: readonly number[]): Window {
+  const spatial = x.length - 2;
   const ones = new Array<number>(spatial).fill(1);
-  return {
-    strides: intsAttribute(node, 'strides') ?? ones,
-    dilations: intsAttribute(node, 'dilations') ?? ones,
-    pads: intsAttribute(node, 'pads') ?? new Array<number>(2 * spatial).fill(0),
-    group: intAttribute(node, 'group', 1),
-  };
+  const strides = intsAttribute(node, 'strides') ?? ones;
+  const dilations = intsAttribute(node, 'dilations') ?? ones;
+  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  let pads = intsAttribute(node, 'pads') ?? new Array<number>(2 * spatial).fill(0);
+  if (auto.startsWith('SAME')) {
+    const total = strides.map((stride, i) => {
+      const reach = dilations[i]! * (w[i + 2]! - 1) + 1;
+      return Math.max(0, (Math.ceil(x[i + 2]! / stride) - 1) * stride + reach - x[i + 2]!);
+    });
+    const less = total.map((each) => Math.floor(each / 2));
+    const more = total.map((each) => Math.ceil(each / 2));
+    pads = auto === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
+  }
+  return { strides, dilations, pads, group: intAttribute(node, 'group', 1) };
 }
 
 /** dx = ConvTranspose(dy, w); output padding makes up for what the stride did not reach. */
@@ -35,7 +36,7 @@ export const convInput: Vjp = (site) => {
   const { g, node, dy } = site;
   const [x, w] = [staticShape(input(site, 0)), staticShape(input(site, 1))];
   const n = x.length - 2;
-  const { strides, dilations, pads, group } = windowOf(node, n);
+  const { strides, dilations, pads, group } = windowOf(node, x, w);
   const out = staticShape(dy).slice(2);
   const outputPadding = out.map(
     (size, i) => x[i + 2]! - ((size - 1) * strides[i]! - pads[i]! - pads[i + n]! + dilations[i]! * (w[i + 2]! - 1) + 1),
@@ -57,7 +58,7 @@ export const convWeight: Vjp = (site) => {
   const { g, node, dy } = site;
   const [x, w] = [staticShape(input(site, 0)), staticShape(input(site, 1))];
   const n = x.length - 2;
-  const { strides, dilations, pads, group } = windowOf(node, n);
+  const { strides, dilations, pads, group } = windowOf(node, x, w);
   const [batch, channels] = x as [number, number];
   const spatial = Array.from({ length: n }, (_, i) => i);
   const grouped = g.Reshape(input(site, 0), [batch, group, channels / group, ...x.slice(2)]);

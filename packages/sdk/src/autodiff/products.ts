@@ -2,7 +2,7 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { floatAttribute, intAttribute } from '../graph/walk.ts';
-import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp } from './vjp.ts';
+import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp, type VjpSite } from './vjp.ts';
 
 /**
  * dA of A·B. Through a 2-D B it is one Gemm with transB over all rows: as fast as the forward product, native on every
@@ -14,8 +14,9 @@ export const matMulLeft: Vjp = (site) => {
   if (rankOf(b) === 2 && rankOf(a) >= 2) {
     return reshapeLike(g, g.Gemm(asRows(g, dy), b, undefined, { transB: true }), a);
   }
-  const { b: matrix, dy: rows } = withoutVectors(g, a, b, dy);
-  return fit(g, g.MatMul(rows, swapLast(g, matrix)), a, rankOf(a) === 1 ? [-2] : []);
+  const { value, factor } = unscaled(site, b);
+  const { b: matrix, dy: rows } = withoutVectors(g, a, value, dy);
+  return fit(g, scale(g, g.MatMul(rows, swapLast(g, matrix)), factor), a, rankOf(a) === 1 ? [-2] : []);
 };
 
 /** dB of A·B; for a 2-D B summed over all rows in one Gemm with transA. */
@@ -25,9 +26,30 @@ export const matMulRight: Vjp = (site) => {
   if (rankOf(b) === 2 && rankOf(a) >= 2) {
     return g.Gemm(asRows(g, a), asRows(g, dy), undefined, { transA: true });
   }
-  const { a: matrix, dy: rows } = withoutVectors(g, a, b, dy);
-  return fit(g, g.MatMul(swapLast(g, matrix), rows), b, rankOf(b) === 1 ? [-1] : []);
+  const { value, factor } = unscaled(site, a);
+  const { a: matrix, dy: rows } = withoutVectors(g, value, b, dy);
+  return fit(g, scale(g, g.MatMul(swapLast(g, matrix), rows), factor), b, rankOf(b) === 1 ? [-1] : []);
 };
+
+/**
+ * An operand that is some value times a constant, as the scaled queries of attention, taken apart. With the factor on the
+ * result nothing but the forward product reads the scaled operand, so that the runtime can fuse both scalings away.
+ */
+function unscaled({ around }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
+  const node = around.producer(operand.name);
+  if (node?.opType === 'Mul' && around.readers(operand.name).length === 1) {
+    for (const i of [0, 1]) {
+      const [factor, value] = [around.value(node.input![i]!), around.value(node.input![1 - i]!)];
+      const isConstant = !around.producer(factor.name) || around.producer(factor.name)?.opType === 'Constant';
+      if (factor.shape?.length === 0 && isConstant && value.shape?.join() === operand.shape?.join()) return { value, factor };
+    }
+  }
+  return { value: operand, factor: undefined };
+}
+
+function scale(g: GraphBuilder, value: Value, factor: Value | undefined): Value {
+  return factor ? g.Mul(value, factor) : value;
+}
 
 /** Operands and cotangent with 1-D operands written as matrices. */
 function withoutVectors(g: GraphBuilder, a: Value, b: Value, dy: Value): { a: Value; b: Value; dy: Value } {

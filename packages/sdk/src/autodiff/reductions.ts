@@ -1,5 +1,6 @@
 /** @file Gradients of reductions: dy is spread over what was reduced. */
 
+import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
 import { intAttribute, intsAttribute } from '../graph/walk.ts';
 import { frontAxis, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
@@ -7,6 +8,12 @@ import { frontAxis, input, rankOf, staticShape, type Vjp, type VjpSite } from '.
 function reducedAxes(site: VjpSite): number[] {
   const rank = rankOf(input(site, 0));
   const given = intsAttribute(site.node, 'axes') ?? (site.x[1]?.ints as readonly number[] | undefined);
+  if (!given && site.x[1]) {
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The gradient of ${site.node.opType} "${site.node.name}" needs axes that the graph knows.`,
+    );
+  }
   if (given?.length) return given.map((axis) => frontAxis(axis, rank));
   const none = intAttribute(site.node, 'noop_with_empty_axes', 0) === 1;
   return none ? [] : Array.from({ length: rank }, (_, i) => i);
@@ -38,6 +45,7 @@ export const reduceMaxBack: Vjp = (site) => {
   const { g, y, dy } = site;
   const axes = reducedAxes(site);
   const x = input(site, 0);
+  if (axes.length === 0) return dy;
   const chosen = g.Where(g.Equal(x, kept(site, y[0]!, axes)), g.scalar(1, x.type), 0);
   return g.Mul(g.Div(chosen, g.ReduceSum(chosen, axes, true)), kept(site, dy, axes));
 };

@@ -5,13 +5,15 @@
  * output. To add an operator: a row here, and a row in the case table of `rules.test.ts`, which checks it numerically.
  */
 
-import { floatAttribute, intAttribute } from '../graph/walk.ts';
+import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
+import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
 import { convInput, convWeight } from './conv.ts';
 import { layerNormBias, layerNormInput, layerNormScale } from './layerNorm.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
 import { concatPart, expandBack, gatherData, padBack, sliceBack, splitBack, transposeBack } from './movement.ts';
 import { reduceMaxBack, reduceMeanBack, reduceSumBack } from './reductions.ts';
-import { type GradientRule, input, reshapeLike, type Vjp } from './vjp.ts';
+import { frontAxis, type GradientRule, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
@@ -23,25 +25,76 @@ export type DifferentiableOp =
 const back: Vjp = ({ dy }) => dy;
 const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
 
-// d gelu(x)/dx = ½(1 + erf(z)) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would cost two
-// more tensors of the size of x.
-const gelu: Vjp = ({ g, x: [x], dy }) => {
+// d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would
+// cost two more tensors of the size of x. Each operator is a pass over memory, so constants hide in other operators:
+// HardSigmoid is ½e + ½ (erf stays within its bounds), and 1/√π goes into the exponent as −ln √π.
+const geluErf: Vjp = ({ g, x: [x], dy }) => {
   const z = g.Mul(x!, Math.SQRT1_2);
-  const density = g.Mul(g.Mul(z, Math.sqrt(1 / Math.PI)), g.Exp(g.Neg(g.Mul(z, z))));
-  return g.Mul(dy, g.Add(g.Mul(g.Add(g.Erf(z), 1), 0.5), density));
+  const cdf = g.emit('HardSigmoid', [g.Erf(z)], { alpha: float(0.5), beta: float(0.5) });
+  const bell = g.Exp(g.Sub(g.scalar(-0.5 * Math.log(Math.PI), x!.type), g.Mul(z, z)));
+  return g.Mul(dy, g.Add(cdf, g.Mul(z, bell)));
 };
 
-const power: Vjp = ({ g, x: [x, e], dy }) => g.Mul(dy, g.Mul(e!, g.Pow(x!, g.Sub(e!, 1))));
-
-const softmax: Vjp = ({ g, node, y: [y], dy }) => {
-  const axis = intAttribute(node, 'axis', g.opset < 13 ? 1 : -1);
-  // y·(dy − Σ dy·y)
-  return g.Mul(y!, g.Sub(dy, g.ReduceSum(g.Mul(dy, y!), [axis], true)));
+// ½x(1 + t) with t = tanh u, u = √(2/π)·(x + 0.044715·x³), has the derivative ½(1 + t + x(1 − t²)·du/dx).
+const geluTanh: Vjp = ({ g, x: [x], dy }) => {
+  const [linear, cubic] = [Math.sqrt(2 / Math.PI), Math.sqrt(2 / Math.PI) * 0.044715];
+  const square = g.Mul(x!, x!);
+  const t = g.Tanh(g.Mul(x!, g.Add(g.Mul(square, cubic), linear)));
+  const slope = g.Mul(x!, g.Add(g.Mul(square, 3 * cubic), linear));
+  const rest = g.Mul(g.Sub(g.scalar(1, x!.type), g.Mul(t, t)), slope);
+  return g.Mul(dy, g.Mul(g.Add(g.Add(t, 1), rest), 0.5));
 };
 
-const logSoftmax: Vjp = ({ g, node, y: [y], dy }) => {
-  const axis = intAttribute(node, 'axis', g.opset < 13 ? 1 : -1);
-  return g.Sub(dy, g.Mul(g.Exp(y!), g.ReduceSum(dy, [axis], true)));
+const gelu: Vjp = (site, i) =>
+  stringAttribute(site.node, 'approximate', 'none') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
+
+/** The exponent of Pow in the type of the base; the operator allows others. */
+function exponent({ g, x: [x, e] }: VjpSite): Value {
+  return e!.type === x!.type ? e! : g.Cast(e!, dataTypeNumber(x!.type ?? 'float32'));
+}
+
+const power: Vjp = (site) => {
+  const { g, x, dy } = site;
+  const e = exponent(site);
+  return g.Mul(dy, g.Mul(e, g.Pow(x[0]!, g.Sub(e, 1))));
+};
+
+// ∂(xᵉ)/∂e = xᵉ·ln x, and 0 where x has no logarithm.
+const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater(x!, 0), g.Mul(y[0]!, g.Log(x!)), 0));
+
+/** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
+function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
+  const rank = rankOf(x!);
+  const axis = frontAxis(intAttribute(node, 'axis', g.opset < 13 ? 1 : -1), rank);
+  return g.opset < 13 ? Array.from({ length: rank - axis }, (_, i) => axis + i) : [axis];
+}
+
+// y·(dy − Σ dy·y)
+const softmax: Vjp = (site) => {
+  const { g, y, dy } = site;
+  const axes = softmaxAxes(site);
+  return g.Mul(y[0]!, g.Sub(dy, attentionDot(site, axes) ?? g.ReduceSum(g.Mul(dy, y[0]!), axes, true)));
+};
+
+// Σⱼ dyᵢⱼ·yᵢⱼ of attention weights y that only o = y·v reads is Σ doᵢ·oᵢ, over the width of a head instead of the length
+// of the sequence. https://arxiv.org/abs/2205.14135, equation 4.
+function attentionDot({ g, y, around }: VjpSite, axes: readonly number[]): Value | undefined {
+  const weights = y[0]!;
+  const [reader, another] = around.readers(weights.name);
+  const rank = weights.shape?.length ?? 0;
+  if (another || reader?.opType !== 'MatMul' || reader.input?.[0] !== weights.name || rank < 2 || axes.join() !== String(rank - 1)) return undefined;
+  const output = around.value(reader.output![0]!);
+  const cotangent = around.cotangent(output.name);
+  const [length, width] = [weights.shape?.at(-1), output.shape?.at(-1)];
+  // Values with a batch of their own would make the sum one per batch.
+  const sameRows = weights.shape?.slice(0, -1).join() === output.shape?.slice(0, -1).join();
+  if (!cotangent || typeof length !== 'number' || typeof width !== 'number' || width >= length || !sameRows) return undefined;
+  return g.ReduceSum(g.Mul(cotangent, output), [rank - 1], true);
+}
+
+const logSoftmax: Vjp = (site) => {
+  const { g, y, dy } = site;
+  return g.Sub(dy, g.Mul(g.Exp(y[0]!), g.ReduceSum(dy, softmaxAxes(site), true)));
 };
 
 // prettier-ignore
@@ -57,7 +110,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Log:        [({ g, dy, x }) => g.Div(dy, x[0]!)],
   Sqrt:       [({ g, dy, y }) => g.Div(g.Mul(dy, 0.5), y[0]!)],
   Reciprocal: [({ g, dy, y }) => g.Neg(g.Mul(dy, g.Mul(y[0]!, y[0]!)))],
-  Pow:        [power, null],
+  Pow:        [power, powerExponent],
   Erf:        [({ g, dy, x }) => g.Mul(dy, g.Mul(g.Exp(g.Neg(g.Mul(x[0]!, x[0]!))), 2 / Math.sqrt(Math.PI)))],
   Tanh:       [({ g, dy, y }) => g.Mul(dy, g.Sub(g.scalar(1, y[0]!.type), g.Mul(y[0]!, y[0]!)))],
   Sigmoid:    [({ g, dy, y }) => g.Mul(dy, g.Mul(y[0]!, g.Sub(g.scalar(1, y[0]!.type), y[0]!)))],
@@ -84,12 +137,15 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Gather:     [gatherData, null],
   Expand:     [expandBack, null],
   Where:      [null, ({ g, dy, x }) => g.Where(x[0]!, dy, 0), ({ g, dy, x }) => g.Where(x[0]!, 0, dy)],
-  Cast:       [({ g, dy, x }) => g.Cast(dy, x[0]!.type === 'float16' ? 10 : x[0]!.type === 'float64' ? 11 : 1)],
+  Cast:       [({ g, dy, x }) => castLike(g, dy, x[0]!)],
   Identity:   [back],
   ReduceSum:  [reduceSumBack, null],
   ReduceMean: [reduceMeanBack, null],
   ReduceMax:  [reduceMaxBack, null],
 };
+
+/** Operators whose rules read the cotangents of all outputs. Of any other, the loss may depend on the first alone. */
+export const manyOutputOps: ReadonlySet<string> = new Set(['Split']);
 
 /** Operators whose outputs do not change smoothly with their inputs: a gradient ends there. */
 export const stopGradientOps: ReadonlySet<string> = new Set([
@@ -97,10 +153,14 @@ export const stopGradientOps: ReadonlySet<string> = new Set([
   'ArgMax', 'ArgMin', 'NonZero', 'Constant', 'ConstantOfShape', 'Range', 'Floor', 'Ceil', 'Round', 'Sign', 'OneHot', 'Mod',
 ]); // prettier-ignore
 
-function sign(g: Parameters<Vjp>[0]['g'], x: NonNullable<Parameters<Vjp>[0]['x'][number]>): ReturnType<Vjp> {
+function sign(g: GraphBuilder, x: Value): Value {
   return g.Where(g.Greater(x, 0), g.scalar(1, x.type), g.Where(g.Less(x, 0), g.scalar(-1, x.type), 0));
 }
 
-function scaled(g: Parameters<Vjp>[0]['g'], value: ReturnType<Vjp>, factor: number): ReturnType<Vjp> {
+function scaled(g: GraphBuilder, value: Value, factor: number): Value {
   return factor === 1 ? value : g.Mul(value, factor);
+}
+
+function castLike(g: GraphBuilder, value: Value, like: Value): Value {
+  return g.Cast(value, dataTypeNumber(like.type ?? 'float32'));
 }

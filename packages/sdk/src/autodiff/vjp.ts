@@ -16,6 +16,20 @@ export interface VjpSite {
   readonly dy: Value;
   /** Cotangents of all outputs; undefined for one that the loss does not depend on. */
   readonly dys: readonly (Value | undefined)[];
+  /** The forward graph around the node, for rules that save work by looking further than one operator. */
+  readonly around: Surroundings;
+}
+
+/** Lookups in the forward graph and among the cotangents found so far. */
+export interface Surroundings {
+  /** The forward node that yields a value. */
+  producer(name: string): NodeProto | undefined;
+  /** The forward nodes that read a value. */
+  readers(name: string): readonly NodeProto[];
+  /** A value of the forward graph by name. */
+  value(name: string): Value;
+  /** The whole cotangent of a value whose readers have all been differentiated. */
+  cotangent(name: string): Value | undefined;
 }
 
 /**

@@ -225,10 +225,13 @@ export class GraphBuilder {
     axes: readonly number[],
     steps?: readonly number[],
   ): Value {
+    if (this.opset < 10) return this.emit('Slice', [x], { starts, ends, axes });
     return this.emit('Slice', [x, this.ints(starts), this.ints(ends), this.ints(axes), steps && this.ints(steps)]);
   }
   /** Zero-pads; negative numbers cut. `pads` as ONNX has it: all begins, then all ends. */
-  Pad(x: Value, pads: readonly number[]): Value { return this.emit('Pad', [x, this.ints(pads)], { mode: 'constant' }); } // prettier-ignore
+  Pad(x: Value, pads: readonly number[]): Value {
+    return this.opset < 11 ? this.emit('Pad', [x], { pads }) : this.emit('Pad', [x, this.ints(pads)]);
+  }
   Split(x: Value, sizes: readonly number[], axis: number): Value[] {
     return this.opset < 13
       ? this.emitMany('Split', [x], sizes.length, { axis, split: sizes })

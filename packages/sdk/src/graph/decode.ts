@@ -28,7 +28,8 @@ export function decodeGraph(source: ByteSource, name: string): GraphProto {
   return new Decoder(source, name).message(graphMessage, 0, source.size, 0) as GraphProto;
 }
 
-const text = new TextDecoder();
+// A leading byte order mark belongs to the text.
+const text = new TextDecoder('utf-8', { ignoreBOM: true });
 
 class Decoder {
   readonly #source: ByteSource;

@@ -17,6 +17,8 @@ export interface TrainedParameter {
   /** torch's name of the parameter, such as `classifier.weight`. */
   readonly name: string;
   readonly modulePath: string;
+  /** PEFT's name of the tensor, where it is not the parameter's own: the bias of an adapted layer has `base_layer` in it. */
+  readonly savedAs?: string;
   readonly initializer: string;
   readonly layout: WeightLayout;
   readonly tensor: TensorProto;

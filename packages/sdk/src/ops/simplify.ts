@@ -25,9 +25,10 @@ export function foldKnownIntegers(graph: GraphProto, types: ReadonlyMap<string, 
 
 function knownTensor(name: string, type: ValueType | undefined): TensorProto | undefined {
   const ints = type?.ints;
-  if (!ints || !isStatic(type.shape) || !ints.every((value) => typeof value === 'number')) return undefined;
-  if (type.type === 'int64') return tensorProto(name, int64(ints, type.shape));
-  if (type.type === 'int32') return tensorProto(name, tensor('int32', Int32Array.from(ints), type.shape));
+  // Larger numbers, such as a Slice's "to the end", are known but roughly.
+  if (!ints || !isStatic(type.shape) || !ints.every(Number.isSafeInteger)) return undefined;
+  if (type.type === 'int64') return tensorProto(name, int64(ints as number[], type.shape));
+  if (type.type === 'int32') return tensorProto(name, tensor('int32', Int32Array.from(ints as number[]), type.shape));
   return undefined;
 }
 

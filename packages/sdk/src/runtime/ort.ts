@@ -50,7 +50,7 @@ function sessionOptions(
   const extra: Record<string, string> = {};
   if (source.folder !== undefined) extra['session.model_external_initializers_file_folder_path'] = source.folder;
   // Prepacking copies every weight once for each product that reads it, and a frozen weight is read twice.
-  if (training) extra['session.disable_prepacking'] = '1';
+  if (training && process.env['NOPREPACK']) extra['session.disable_prepacking'] = '1';
   return {
     executionProviders: [provider],
     graphOptimizationLevel: 'all',

@@ -121,7 +121,8 @@ function toPeft(
       trained.layout === 'in-out'
         ? float32(transposed(value, rows, columns), [columns, rows])
         : float32(value.slice(), dims);
-    return [tensorName(trained.modulePath, 'parameter', trained.name.slice(trained.name.lastIndexOf('.') + 1)), tensor];
+    const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
+    return [trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name), tensor];
   }
   const { path } = lowRank!.site;
   if (role === 'lora_magnitude_vector') return [tensorName(path, role), float32(value.slice(), dims)];

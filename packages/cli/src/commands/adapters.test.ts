@@ -1,0 +1,184 @@
+/** @file Tests of what is done with a trained adapter: predict, merge, convert, run; all must agree. */
+
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { writeDigits } from '../../../../test/fixtures/digits.ts';
+import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
+
+/** A folder with digits and a run that has learnt a little. */
+let shared = '';
+let files: string[] = [];
+const at = (name: string): string => path.join(shared, name);
+
+beforeAll(async () => {
+  shared = mkdtempSync(path.join(tmpdir(), 'onnx-lora-cli-'));
+  files = writeDigits(at('digits'), { perClass: 2, from: 830, turned: true });
+  await callJson(
+    'train',
+    vit,
+    '--data',
+    at('digits'),
+    '--out',
+    at('run'),
+    '--steps',
+    '6',
+    '--lr',
+    '5e-3',
+    '--threads',
+    '1',
+  );
+});
+afterAll(() => rmSync(shared, { recursive: true, force: true }));
+
+/** Logits of the digits, by way of `preprocess` and `run`. */
+async function logits(model: string, ...flags: string[]): Promise<Float32Array> {
+  const folder = temporaryFolder();
+  const pixels = path.join(folder, 'pixels.safetensors');
+  const feeds = path.join(folder, 'feeds.safetensors');
+  const outputs = path.join(folder, 'outputs.safetensors');
+  await callJson('preprocess', vit, ...files, '-o', pixels);
+  const { tensors } = await readSafetensors(pixels);
+  await writeSafetensors(feeds, new Map([['pixel_values', stack(files.map((file) => tensors.get(file)!))]]));
+  await callJson('run', model, '--feeds', feeds, '-o', outputs, '--threads', '1', ...flags);
+  return (await readSafetensors(outputs)).tensors.get('logits')!.data as Float32Array;
+}
+
+function furthest(a: Float32Array, b: Float32Array): number {
+  expect(a).toHaveLength(b.length);
+  return a.reduce((most, each, i) => Math.max(most, Math.abs(each - b[i]!)), 0);
+}
+
+describe('predict', () => {
+  it('answers as eval counts', async () => {
+    const answers = await callJson<{ file: string; label: string; score: number }[]>(
+      'predict',
+      vit,
+      ...files,
+      '--adapter',
+      at('run'),
+      '--batch-size',
+      '7',
+    );
+    expect(answers.map(({ file }) => file)).toEqual(files);
+    const right = answers.filter(({ file, label }) => path.basename(path.dirname(file)) === label);
+    const { accuracy } = await callJson<{ accuracy: number }>(
+      'eval',
+      vit,
+      '--data',
+      at('digits'),
+      '--adapter',
+      at('run'),
+    );
+    expect(right.length / files.length).toBeCloseTo(accuracy, 10);
+  });
+
+  it('gives the scores that softmax makes of the logits', async () => {
+    const row = (await logits(vit)).slice(0, 10);
+    const [answer] = await callJson<{ label: string; score: number }[]>('predict', vit, files[0]!);
+    const exps = [...row].map(Math.exp);
+    const best = row.indexOf(Math.max(...row));
+    expect(answer!.label).toBe(String(best));
+    expect(answer!.score).toBeCloseTo(exps[best]! / exps.reduce((a, b) => a + b), 5);
+  });
+
+  it('prints a line per file', async () => {
+    const { stdout } = await call(['predict', vit, ...files.slice(0, 2)]);
+    expect(stdout.trimEnd().split('\n')).toEqual(
+      files.slice(0, 2).map((file) => expect.stringMatching(new RegExp(`^\\d  \\S+ +${file}$`))),
+    );
+  });
+});
+
+it('merge gives the model with the adapter', async () => {
+  const out = path.join(temporaryFolder(), 'merged.onnx');
+  await callJson('merge', '--model', vit, '--adapter', at('run'), '--out', out);
+  const adapted = await logits(vit, '--adapter', at('run'));
+  expect(furthest(await logits(out), adapted)).toBeLessThan(1e-4);
+  expect(furthest(await logits(vit), adapted)).toBeGreaterThan(0.1);
+});
+
+describe('convert', () => {
+  it('there and back gives the same forward numbers, bit by bit', async () => {
+    const folder = temporaryFolder();
+    const [ort, peft] = [path.join(folder, 'a.onnx_adapter'), path.join(folder, 'peft')];
+    await callJson('convert', at('run'), ort);
+    await callJson('convert', ort, peft);
+    expect(readdirSync(peft).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+    const adapted = await logits(vit, '--adapter', at('run/adapter'));
+    expect(await logits(vit, '--adapter', ort)).toEqual(adapted);
+    expect(await logits(vit, '--adapter', peft)).toEqual(adapted);
+  });
+
+  it.each([
+    ['run', 'other', 'are both PEFT folders'],
+    ['a.onnx_adapter', 'b.onnx_adapter', 'is an .onnx_adapter already'],
+    ['run', 'taken.onnx_adapter', 'is a folder. Name a file'],
+  ])('%s to %s is refused', async (from, to, message) => {
+    const folder = temporaryFolder();
+    mkdirSync(path.join(folder, 'taken.onnx_adapter'));
+    const { code, stderr } = await call(['convert', at(from), path.join(folder, to)]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+  });
+
+  it('refuses what the format cannot hold, and writes nothing', async () => {
+    const out = path.join(temporaryFolder(), 'a.onnx_adapter');
+    const dora = path.join(temporaryFolder(), 'dora');
+    await callJson('train', vit, '--data', at('digits'), '--out', dora, '--steps', '1', '--dora', '--r', '1');
+    const { code, stderr } = await call(['convert', dora, out]);
+    expect(code).toBe(2);
+    expect(stderr).toContain("is DoRA's magnitude, which an .onnx_adapter cannot hold");
+    expect(existsSync(out)).toBe(false);
+  });
+});
+
+describe('preprocess', () => {
+  it('needs only the file of the preprocessor, and names tensors as the paths were given', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(
+      path.join(folder, 'preprocessor_config.json'),
+      JSON.stringify({
+        image_processor_type: 'ViTImageProcessor',
+        do_resize: false,
+        do_rescale: true,
+        rescale_factor: 1 / 255,
+        do_normalize: false,
+      }),
+    );
+    const out = path.join(folder, 'feeds.safetensors');
+    await callJson('preprocess', '--model', folder, files[3]!, '-o', out);
+    const { tensors } = await readSafetensors(out);
+    expect([...tensors.keys()]).toEqual([files[3]]);
+    expect(tensors.get(files[3]!)).toMatchObject({ type: 'float32', dims: [3, 28, 28] });
+  });
+});
+
+describe('run', () => {
+  it.each([
+    ['pixels', 'has no tensor "pixel_values"'],
+    ['both', 'holds "extra", which is no input'],
+  ])('refuses feeds with wrong names: %s', async (which, message) => {
+    const folder = temporaryFolder();
+    const feeds = path.join(folder, 'feeds.safetensors');
+    const tensor = { type: 'float32', dims: [1, 3, 28, 28], data: new Float32Array(3 * 28 * 28) } as const;
+    await writeSafetensors(
+      feeds,
+      new Map(
+        which === 'both'
+          ? [
+              ['pixel_values', tensor],
+              ['extra', tensor],
+            ]
+          : [[which, tensor]],
+      ),
+    );
+    const { code, stderr } = await call(['run', vit, '--feeds', feeds, '-o', path.join(folder, 'out.safetensors')]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(existsSync(path.join(folder, 'out.safetensors'))).toBe(false);
+  });
+});

@@ -1,0 +1,48 @@
+/** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back. */
+
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { saveOnnxAdapter } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { addExamples, addOutput, type OutputFlags } from '../options.ts';
+import { loadNamedAdapter } from '../sources.ts';
+import { grouped } from '../table.ts';
+
+const ENDING = '.onnx_adapter';
+
+/** Makes the command. */
+export function convertCommand(context: Context): Command {
+  const command = new Command('convert')
+    .summary('turn an adapter from one file format into another')
+    .description(
+      `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: DoRA and modules trained in full cannot be converted, and a PEFT folder made from one has alpha = r.`,
+    )
+    .argument('<adapter>', `PEFT folder, folder of a training run, or ${ENDING} file`)
+    .argument('<out>', `a file that ends in ${ENDING}, or a folder`);
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora convert runs/photos photos.onnx_adapter',
+    'onnx-lora convert photos.onnx_adapter photos-adapter',
+  );
+  return command.action(async (source: string, out: string, flags: OutputFlags) => {
+    const toOrt = out.endsWith(ENDING);
+    if (toOrt === source.endsWith(ENDING)) {
+      throw usageError(
+        toOrt
+          ? `"${source}" is an ${ENDING} already. Name a folder to convert it to PEFT.`
+          : `"${source}" and "${out}" are both PEFT folders. Name a file that ends in ${ENDING}, or copy the folder.`,
+      );
+    }
+    if (toOrt && existsSync(out) && statSync(out).isDirectory()) {
+      throw usageError(`"${out}" is a folder. Name a file, such as ${path.join(out, `adapter${ENDING}`)}.`);
+    }
+    const adapter = await loadNamedAdapter(source);
+    await (toOrt ? saveOnnxAdapter(adapter, out) : adapter.save(out));
+    const format = toOrt ? 'onnx_adapter' : 'peft';
+    if (flags.json) context.terminal.printJson({ out, format, parameters: adapter.parameterCount });
+    else context.terminal.print(`Wrote ${out}: ${grouped(adapter.parameterCount)} parameters.`);
+  });
+}

@@ -1,0 +1,64 @@
+/** @file `onnx-lora eval`: how good a model is, with or without an adapter. */
+
+import { evaluate, type Evaluation } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { machineOptions } from '../lora.ts';
+import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { Progress } from '../progress.ts';
+import { readSettings } from '../readSettings.ts';
+import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag } from '../sources.ts';
+import { formatTable, grouped, short } from '../table.ts';
+
+interface EvalFlags extends OutputFlags {
+  readonly config?: string;
+  readonly allowBaseMismatch?: boolean;
+}
+
+/** Makes the command. */
+export function evalCommand(context: Context): Command {
+  const command = new Command('eval')
+    .summary('measure a model on labelled data, with or without an adapter')
+    .description(
+      "Measures a model on labelled data: on the data's held-out part (validation, val or test beside train) where it has one, else on all of it. Without --adapter, measures the base.",
+    )
+    .argument('[model]', 'folder, .onnx file or hub id; or --model');
+  addSettings(command, ['model', 'data', 'task', 'adapter', 'batchSize', 'seed', 'provider', 'threads']);
+  addMismatch(addConfig(command));
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora eval models/vit --data photos/test                          # the base',
+    'onnx-lora eval models/vit --data photos/test --adapter runs/photos    # with an adapter',
+    'onnx-lora eval models/vit --data photos/test --json                   # {"accuracy":0.87,…}',
+  );
+  return command.action(async (word: string | undefined, flags: EvalFlags & Record<string, unknown>) => {
+    const { terminal } = context;
+    const settings = await readSettings(flags, flags.config);
+    const catalogue = context.catalogue();
+    const data = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
+    const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
+    const task = chooseTask(settings.task, model, catalogue).create({ data, seed: settings.seed ?? 0 });
+    const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const progress = new Progress(terminal, flags);
+    const evaluation = await evaluate(model, {
+      task,
+      ...(adapter ? { adapter } : {}),
+      ...(settings.batchSize === undefined ? {} : { batchSize: settings.batchSize }),
+      ...machineOptions(settings),
+      allowBaseMismatch: flags.allowBaseMismatch ?? false,
+      onBatch: (done, total) => progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} examples`),
+    });
+    if (flags.json) terminal.printJson(metricsJson(evaluation));
+    else for (const line of metricsText(evaluation)) terminal.print(line);
+  });
+}
+
+function metricsJson({ metrics, examples }: Evaluation): Record<string, number> {
+  return { ...metrics, examples };
+}
+
+function metricsText({ metrics, examples, seconds }: Evaluation): string[] {
+  const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
+  return [...formatTable(rows), `on ${grouped(examples)} examples in ${seconds.toFixed(1)} s`];
+}

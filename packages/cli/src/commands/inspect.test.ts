@@ -1,0 +1,58 @@
+/** @file Tests of `onnx-lora inspect` on a real model. */
+
+import { expect, it } from 'vitest';
+import { call, callJson, vit } from '../../fixtures/call.ts';
+
+interface Inspected {
+  readonly family: string;
+  readonly opset: number;
+  readonly parameters: number;
+  readonly inputs: Record<string, { type: string; dims: (number | string)[] }>;
+  readonly modules: { path: string; kind: string; shape: number[]; parameters: number; pathSource: string }[];
+  readonly targets: { modules: string[]; trained: string[]; trainableParameters: number } | null;
+}
+
+it('says what the model is', async () => {
+  const { family, opset, parameters, inputs, modules } = await callJson<Inspected>('inspect', vit);
+  // By hand from config.json: patches 3·7·7·96+96, cls 96, positions 17·96, six layers of 4·(96²+96) + 96·256+256 +
+  // 256·96+96 + 4·96, the last norm 192, the head 970.
+  expect(parameters).toBe(14_208 + 96 + 17 * 96 + 6 * (4 * 9_312 + 24_832 + 24_672 + 384) + 192 + 970);
+  expect({ family, opset, inputs }).toEqual({
+    family: 'vit',
+    opset: 17,
+    inputs: { pixel_values: { type: 'float32', dims: ['batch_size', 3, 28, 28] } },
+  });
+  expect(modules).toHaveLength(38);
+  expect(modules.find(({ path }) => path === 'vit.encoder.layer.3.output.dense')).toMatchObject({
+    kind: 'linear',
+    shape: [96, 256],
+    parameters: 256 * 96 + 96,
+    pathSource: 'node-name',
+  });
+});
+
+it.each([
+  // r (in + out) per module
+  ['query,value', 12, 12 * 4 * 192],
+  ['all-linear', 37, 4 * (6 * (4 * 192 + 2 * 352) + 106)],
+  ['re:.*layer\\.[01]\\..*query', 2, 2 * 4 * 192],
+])('--targets %s', async (targets, modules, trainable) => {
+  const inspected = await callJson<Inspected>('inspect', '--model', vit, '--targets', targets, '--r', '4');
+  expect(inspected.targets!.modules).toHaveLength(modules);
+  expect(inspected.targets!.trainableParameters).toBe(trainable);
+});
+
+it('marks the matches in its table', async () => {
+  const { stdout, code } = await call(['inspect', vit, '--targets', 'classifier', '--r', '2']);
+  expect(code).toBe(0);
+  expect(stdout.split('\n').filter((line) => line.startsWith('*'))).toEqual([
+    '*  classifier                                     linear  10×96            970  weight-name',
+    "* --targets classifier: 1 of 38 modules; with r 2 212 trainable parameters (0.04% of the model's).",
+  ]);
+});
+
+it.each(['query,nope', 're:nope', '/query/', 're:', ','])('refuses --targets %s', async (targets) => {
+  const { code, stdout, stderr } = await call(['inspect', vit, '--targets', targets]);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr.replaceAll(vit, 'MODEL')).toMatchSnapshot();
+});

@@ -1,0 +1,147 @@
+/** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
+
+import { type GraphPort, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { printable } from '../errors.ts';
+import { loraOptions } from '../lora.ts';
+import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { readSettings } from '../readSettings.ts';
+import type { Settings } from '../settings.ts';
+import { oneModel, openNamed } from '../sources.ts';
+import { formatTable, grouped } from '../table.ts';
+
+/** Makes the command. */
+export function inspectCommand(context: Context): Command {
+  const command = new Command('inspect')
+    .summary('list what a model is and which of its modules can be adapted')
+    .description(
+      'Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained.',
+    )
+    .argument('[model]', 'folder, .onnx file or hub id; or --model');
+  addSettings(command, ['model', 'targets', 'r', 'dora', 'modulesToSave']);
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora inspect models/vit',
+    'onnx-lora inspect models/vit --targets query,value --r 8   # what would this train?',
+    "onnx-lora inspect model.onnx --targets 're:.*layer\\.[0-3]\\..*'",
+    'onnx-lora inspect models/vit --json',
+  );
+  return command.action(async (word: string | undefined, flags: OutputFlags & Record<string, unknown>) => {
+    const settings = await readSettings(flags, undefined);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
+    const matched = preview(model, settings);
+    if (flags.json) context.terminal.printJson(asJson(model, settings, matched));
+    else for (const line of asText(model, settings, matched, context)) context.terminal.print(line);
+  });
+}
+
+/** What the targets match: those given, else the family's; undefined where neither says any. */
+function preview(model: Model, settings: Settings): LoraPreview | undefined {
+  const given = settings.targets !== undefined || settings.modulesToSave !== undefined;
+  return given || model.family ? previewLora(model, loraOptions(settings)) : undefined;
+}
+
+function asJson(model: Model, settings: Settings, matched: LoraPreview | undefined): Record<string, unknown> {
+  return {
+    name: model.name,
+    file: model.file,
+    producer: model.producer,
+    opset: model.opset,
+    family: model.family?.name ?? null,
+    tasks: model.family?.tasks ?? [],
+    parameters: model.parameterCount,
+    inputs: portsAsJson(model.inputs),
+    outputs: portsAsJson(model.outputs),
+    modules: model.modules().map(({ path, kind, weightShape, bias, parameters, node, pathSource }) => ({
+      path,
+      kind,
+      shape: weightShape,
+      bias,
+      parameters,
+      node,
+      pathSource,
+    })),
+    targets: matched
+      ? {
+          given: settings.targets ?? null,
+          r: settings.r ?? 8,
+          modules: matched.targets,
+          trained: matched.trained,
+          trainableParameters: matched.trainableParameters,
+        }
+      : null,
+  };
+}
+
+function portsAsJson(ports: Readonly<Record<string, GraphPort>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(ports).map(([name, { type, dims }]) => [name, { type, dims: dims ?? null }]),
+  );
+}
+
+function asText(
+  model: Model,
+  settings: Settings,
+  matched: LoraPreview | undefined,
+  { terminal }: Context,
+): readonly string[] {
+  const { bold, dim } = terminal.colours;
+  const facts = formatTable([
+    ['file', model.file],
+    ['producer', `${model.producer}, opset ${model.opset}`],
+    ['family', model.family ? `${model.family.name} (${model.family.domain})` : 'not recognised'],
+    ['tasks', model.family?.tasks.join(', ') || '-'],
+    ['inputs', portsAsText(model.inputs)],
+    ['outputs', portsAsText(model.outputs)],
+    ['parameters', grouped(model.parameterCount)],
+  ]);
+  const modules = model.modules();
+  if (modules.length === 0)
+    return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.'];
+  const [head, ...rows] = moduleTable(modules, new Set(matched?.targets));
+  return [
+    bold(printable(model.name)),
+    ...facts.map(printable),
+    '',
+    dim(head!),
+    ...rows.map(printable),
+    '',
+    ...summary(model, settings, matched).map(printable),
+  ];
+}
+
+function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {
+  return Object.entries(ports)
+    .map(([name, { type, dims }]) => `${name} ${type} [${dims?.join(', ') ?? '?'}]`)
+    .join('; ');
+}
+
+function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string>): string[] {
+  const rows = modules.map(({ path, kind, weightShape, parameters, pathSource }) => [
+    targets.has(path) ? '*' : ' ',
+    path,
+    kind,
+    weightShape.join('×'),
+    grouped(parameters),
+    pathSource,
+  ]);
+  return formatTable(
+    [[' ', 'module', 'kind', 'weight', 'parameters', 'path from'], ...rows],
+    ['left', 'left', 'left', 'left', 'right', 'left'],
+  );
+}
+
+function summary(model: Model, settings: Settings, matched: LoraPreview | undefined): string[] {
+  if (!matched) return ['Name modules to adapt with --targets: ends of these paths, re:PATTERN, or all-linear.'];
+  const share = ((100 * matched.trainableParameters) / model.parameterCount).toFixed(2);
+  const which =
+    settings.targets === undefined
+      ? `the usual targets of ${model.family?.name ?? 'the model'}`
+      : `--targets ${String(settings.targets)}`;
+  const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
+  return [
+    `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with r ${settings.r ?? 8} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+  ];
+}

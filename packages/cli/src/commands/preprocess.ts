@@ -1,0 +1,77 @@
+/** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
+
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
+import { preprocessorOf } from '@onnx-lora/vision';
+import { Command } from 'commander';
+import type { Catalogue } from '../container.ts';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { Progress } from '../progress.ts';
+import { readSettings } from '../readSettings.ts';
+import { openNamed, requireFlag, requireModel, splitWords } from '../sources.ts';
+import { grouped } from '../table.ts';
+
+/** Makes the command. */
+export function preprocessCommand(context: Context): Command {
+  const command = new Command('preprocess')
+    .summary('write exactly what a model is fed for files')
+    .description(
+      "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width]). MODEL may be a folder without any .onnx.",
+    )
+    .usage('MODEL INPUT… -o FEEDS.safetensors [options]')
+    .argument('[words...]', 'the model and the inputs; with --model, only inputs');
+  addSettings(command, ['model', 'out'], { out: 'the .safetensors file to write' });
+  addOutput(command);
+  addExamples(command, 'onnx-lora preprocess models/vit cat.jpg dog.jpg -o feeds.safetensors');
+  return command.action(async (words: string[], flags: OutputFlags & Record<string, unknown>) => {
+    const { terminal } = context;
+    const settings = await readSettings(flags, undefined);
+    const named = splitWords(words, settings.model);
+    const source = requireModel(named.model);
+    const out = requireFlag(settings.out, 'out', 'name the .safetensors file to write');
+    if (named.rest.length === 0) throw usageError('No inputs are named. Give them after the model.');
+    const catalogue = context.catalogue();
+    const { preprocessor } = await preprocessorOf(await describe(source, catalogue), catalogue.preprocessors);
+    const progress = new Progress(terminal, flags);
+    const tensors = new Map<string, Tensor>();
+    for (const file of named.rest) {
+      tensors.set(file, await preprocessor.preprocess(file));
+      if (named.rest.length > 32)
+        progress.showLive(
+          tensors.size,
+          named.rest.length,
+          `${grouped(tensors.size)} of ${grouped(named.rest.length)} inputs`,
+        );
+    }
+    await writeSafetensors(out, tensors);
+    if (flags.json) {
+      terminal.printJson({ out, tensors: Object.fromEntries([...tensors].map(([name, { dims }]) => [name, dims])) });
+    } else {
+      const [first] = tensors.values();
+      terminal.print(`Wrote ${out}: ${grouped(tensors.size)} tensors, the first [${first!.dims.join(', ')}].`);
+    }
+  });
+}
+
+/** What a preprocessor must know of a model: a folder will do, without a graph in it. */
+async function describe(source: string, catalogue: Catalogue): Promise<TaskModel> {
+  if (!existsSync(source) || !statSync(source).isDirectory()) return openNamed(source, catalogue);
+  const config = readConfig(path.join(source, 'config.json'));
+  return { name: source, folder: source, inputs: {}, outputs: {}, ...(config ? { config } : {}) };
+}
+
+function readConfig(file: string): Record<string, unknown> | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    const config = JSON.parse(readFileSync(file, 'utf8')) as unknown;
+    if (typeof config === 'object' && config !== null && !Array.isArray(config))
+      return config as Record<string, unknown>;
+    throw new Error('it is not an object');
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new OnnxLoraError('CONFIG_INVALID', `"${file}" is not readable as JSON: ${reason}. Correct it.`, { cause });
+  }
+}

@@ -1,0 +1,82 @@
+/** @file `onnx-lora run`: the raw outputs of a model for given feeds. */
+
+import { didYouMean, type Model, type Tensor, readSafetensors, writeSafetensors } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { machineOptions } from '../lora.ts';
+import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { readSettings } from '../readSettings.ts';
+import { loadNamedAdapter, oneModel, openNamed, requireFlag } from '../sources.ts';
+
+interface RunFlags extends OutputFlags {
+  readonly feeds?: string;
+  readonly allowBaseMismatch?: boolean;
+}
+
+/** Makes the command. */
+export function runCommand(context: Context): Command {
+  const command = new Command('run')
+    .summary('write the raw outputs of a model for given feeds')
+    .description(
+      'Runs a model once, with or without an adapter, on the tensors of a safetensors file, named as the inputs, and writes its outputs by name.',
+    )
+    .argument('[model]', 'folder, .onnx file or hub id; or --model')
+    .option('--feeds <file>', 'safetensors file with a tensor per input of the model');
+  addSettings(command, ['model', 'adapter', 'out', 'provider', 'threads'], { out: 'the .safetensors file to write' });
+  addMismatch(command);
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora run models/vit --feeds feeds.safetensors --adapter runs/photos -o outputs.safetensors',
+  );
+  return command.action(async (word: string | undefined, flags: RunFlags & Record<string, unknown>) => {
+    const settings = await readSettings(flags, undefined);
+    const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
+    const out = requireFlag(settings.out, 'out', 'name the .safetensors file to write');
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
+    const { tensors } = await readSafetensors(feedsFile);
+    checkFeeds(model, tensors, feedsFile);
+    const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const session = await model.session({
+      adapters: adapter ? { adapter } : {},
+      allowBaseMismatch: flags.allowBaseMismatch ?? false,
+      ...machineOptions(settings),
+    });
+    let outputs: Record<string, Tensor>;
+    try {
+      outputs = await session.run(Object.fromEntries(tensors), { adapter: adapter ? 'adapter' : null });
+    } finally {
+      await session.release();
+    }
+    await writeSafetensors(out, new Map(Object.entries(outputs)));
+    const shapes = Object.entries(outputs).map(([name, { type, dims }]) => ({ name, type, dims }));
+    if (flags.json) context.terminal.printJson({ out, outputs: shapes });
+    else {
+      const shown = shapes.map(({ name, type, dims }) => `${name} ${type} [${dims.join(', ')}]`).join('; ');
+      context.terminal.print(`Wrote ${out}: ${shown}.`);
+    }
+  });
+}
+
+function checkFeeds(model: Model, feeds: ReadonlyMap<string, Tensor>, file: string): void {
+  const inputs = Object.keys(model.inputs);
+  const missing = inputs.filter((name) => !feeds.has(name));
+  if (missing.length > 0) {
+    throw usageError(
+      `"${file}" has no tensor "${missing[0]}", which "${model.name}" needs. Inputs are ${inputs.join(', ')}; the file holds ${[...feeds.keys()].slice(0, 10).join(', ') || 'none'}.`,
+    );
+  }
+  const strange = [...feeds.keys()].find((name) => !inputs.includes(name));
+  if (strange !== undefined) {
+    throw usageError(
+      `"${file}" holds "${strange}", which is no input of "${model.name}".${didYouMean(strange, inputs)} Inputs are ${inputs.join(', ')}.`,
+    );
+  }
+  for (const name of inputs) {
+    const [expected, found] = [model.inputs[name]!.type, feeds.get(name)!.type];
+    if (expected !== found) {
+      throw usageError(`"${file}" holds "${name}" as ${found}, and "${model.name}" takes ${expected}. Convert it.`);
+    }
+  }
+}

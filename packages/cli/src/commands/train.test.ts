@@ -1,0 +1,246 @@
+/** @file Tests of `onnx-lora train`: the folder that it leaves, settings, refusals, and how it stops. */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { loadAdapter } from '@onnx-lora/sdk';
+import { describe, expect, it, vi } from 'vitest';
+import { parse } from 'yaml';
+import { writeDigits } from '../../../../test/fixtures/digits.ts';
+import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
+
+/** 60 turned digits to train on and 30 to test on. */
+function turnedDigits(folder: string): string {
+  const data = path.join(folder, 'turned');
+  writeDigits(path.join(data, 'train'), { perClass: 6, turned: true });
+  writeDigits(path.join(data, 'test'), { perClass: 3, from: 820, turned: true });
+  return data;
+}
+
+const quick = ['--batch-size', '20', '--lr', '5e-3', '--threads', '1'];
+
+function lines(file: string): Record<string, unknown>[] {
+  return readFileSync(file, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+describe('a run', () => {
+  it('leaves config, metrics, checkpoints, adapter and report, and learns', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const out = path.join(folder, 'runs/a');
+    const { code, stdout, stderr } = await call([
+      'train', '--model', vit, '--data', data, '--out', out, '--steps', '25', '--targets', 'all-linear', '--checkpoint-every', '5', '--json', ...quick,
+    ]); // prettier-ignore
+    expect(code).toBe(0);
+    expect(readdirSync(out).sort()).toEqual(['adapter', 'checkpoints', 'config.yaml', 'metrics.jsonl', 'report.html']);
+    expect(readdirSync(path.join(out, 'checkpoints')).sort()).toEqual(['step-15', 'step-20', 'step-25']);
+
+    const summary = JSON.parse(stdout) as Record<string, unknown>;
+    const logged = lines(path.join(out, 'metrics.jsonl'));
+    expect(logged.map(({ type }) => type)).toEqual(['evaluation', ...Array<string>(25).fill('step'), 'evaluation']);
+    expect(logged.slice(1, -1).map(({ step }) => step)).toEqual(Array.from({ length: 25 }, (_, i) => i + 1));
+    expect(summary).toMatchObject({
+      steps: 25,
+      stopped: false,
+      before: logged[0]!['metrics'],
+      after: logged.at(-1)!['metrics'],
+    });
+    const losses = logged.slice(1, -1).map(({ loss }) => loss as number);
+    expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+
+    // The checkpoint of a step is that step's, not a later one's.
+    const [last, earlier] = await Promise.all(
+      ['step-25', 'step-20'].map((name) => loadAdapter(path.join(out, 'checkpoints', name))),
+    );
+    const final = await loadAdapter(path.join(out, 'adapter'));
+    expect([...final.tensors]).toEqual([...last!.tensors]);
+    expect([...final.tensors]).not.toEqual([...earlier!.tensors]);
+
+    // A pipe gets a few plain lines.
+    expect(stderr).not.toContain('\u001B');
+    expect(stderr.split('\n').length).toBeLessThan(20);
+    expect(stderr).toContain('trainable params: 71,504 || all params: 611,418 || trainable%: 11.6948 (37 modules)');
+  });
+
+  it('checkpoints hold what the adapter was at their step', async () => {
+    const folder = temporaryFolder();
+    writeDigits(path.join(folder, 'digits'), { perClass: 4, classes: [3, 8] });
+    const common = ['train', vit, '--data', path.join(folder, 'digits'), '--schedule', 'constant', '--quiet', ...quick];
+    expect(
+      (await call([...common, '--steps', '4', '--checkpoint-every', '2', '--out', path.join(folder, 'a')])).code,
+    ).toBe(0);
+    expect((await call([...common, '--steps', '2', '--out', path.join(folder, 'b')])).code).toBe(0);
+    const [halfway, short] = await Promise.all([
+      loadAdapter(path.join(folder, 'a/checkpoints/step-2')),
+      loadAdapter(path.join(folder, 'b/adapter')),
+    ]);
+    expect([...halfway.tensors]).toEqual([...short.tensors]);
+  });
+
+  it('can be repeated from its config.yaml, flags going first', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    writeDigits(data, { perClass: 4, classes: [3, 8] });
+    const first = path.join(folder, 'first');
+    const second = path.join(folder, 'second');
+    const third = path.join(folder, 'third');
+    expect(
+      (await call(['train', vit, '--data', data, '--out', first, '--steps', '2', '--r', '2', '--quiet', ...quick]))
+        .code,
+    ).toBe(0);
+    const config = path.join(first, 'config.yaml');
+    expect(parse(readFileSync(config, 'utf8'))).toMatchObject({
+      model: vit,
+      task: 'image-classification',
+      r: 2,
+      alpha: 4,
+      steps: 2,
+      'batch-size': 20,
+      lr: 0.005,
+      seed: 0,
+    });
+    expect((await call(['train', '--config', config, '--out', second, '--quiet'])).code).toBe(0);
+    expect((await call(['train', '--config', config, '--out', third, '--seed', '7', '--quiet'])).code).toBe(0);
+    const [a, b, c] = [first, second, third].map((run) =>
+      readFileSync(path.join(run, 'adapter/adapter_model.safetensors')),
+    );
+    expect(b).toEqual(a);
+    expect(c).not.toEqual(a);
+  });
+
+  it('draws one line for who watches', async () => {
+    const folder = temporaryFolder();
+    writeDigits(path.join(folder, 'digits'), { perClass: 2, classes: [3, 8] });
+    const argv = [
+      'train',
+      vit,
+      '--data',
+      path.join(folder, 'digits'),
+      '--out',
+      path.join(folder, 'run'),
+      '--steps',
+      '2',
+      ...quick,
+    ];
+    const { stderr } = await call(argv, { isTTY: true });
+    expect(stderr).toContain('\r\u001B[2Kstep');
+    expect(stderr).toMatch(/step 2\/2 {2}loss \d\.\d{4} {2}lr \d\.\d\de-\d {2}\d+ samples\/s {2}0:00/);
+  });
+});
+
+describe('a folder with something in it', () => {
+  it('is refused unless --overwrite, which replaces the run and nothing else', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const out = path.join(folder, 'run');
+    mkdirSync(path.join(out, 'adapter'), { recursive: true });
+    writeFileSync(path.join(out, 'adapter', 'old'), '');
+    writeFileSync(path.join(out, 'notes.txt'), 'mine');
+    const argv = ['train', vit, '--data', data, '--out', out, '--steps', '1', '--quiet', ...quick];
+    const refused = await call(argv);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain('is not empty. Name another with --out, or pass --overwrite');
+    expect(readdirSync(out).sort()).toEqual(['adapter', 'notes.txt']);
+    expect((await call([...argv, '--overwrite'])).code).toBe(0);
+    expect(readFileSync(path.join(out, 'notes.txt'), 'utf8')).toBe('mine');
+    expect(readdirSync(path.join(out, 'adapter')).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  });
+});
+
+describe('stopping', () => {
+  it.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s saves what there is and exits with %i', async (signal, exitCode) => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const before = process.listenerCount(signal);
+    const running = call(['train', vit, '--data', data, '--out', out, '--steps', '100000', '--json', ...quick]);
+    await vi.waitFor(() => expect(lines(path.join(out, 'metrics.jsonl')).length).toBeGreaterThan(2), 20_000);
+    process.emit(signal);
+    const { code, stdout, stderr } = await running;
+    expect(code).toBe(exitCode);
+    expect(stderr).toContain('press Ctrl-C again to end at once');
+    const summary = JSON.parse(stdout) as { steps: number; adapter: string; stopped: boolean };
+    expect(summary.stopped).toBe(true);
+    expect(readdirSync(path.join(out, 'checkpoints'))).toContain(`step-${summary.steps}`);
+    expect((await loadAdapter(summary.adapter)).parameterCount).toBe(18_432);
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('of 100,000 steps');
+    // The second signal finds the system's own handling.
+    expect(process.listenerCount(signal)).toBe(before);
+  });
+
+  it('a loss that is not finite ends the run without an adapter', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const { code, stdout, stderr } = await call([
+      'train',
+      vit,
+      '--data',
+      data,
+      '--out',
+      out,
+      '--steps',
+      '50',
+      '--lr',
+      '1e12',
+      '--quiet',
+    ]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^error: Step \d+: The (loss|gradient) became (NaN|Infinity)\. Lower the learning rate/);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(readdirSync(out).sort()).toEqual(['config.yaml', 'metrics.jsonl']);
+  });
+});
+
+describe('what is wrong before the first step', () => {
+  it.each([
+    [['--targets', 'nope'], 'No module in'],
+    [['--task', 'image-clasification'], 'Did you mean "image-classification"?'],
+    [['--provider', 'gpu'], '--provider must be one of auto, cpu, cuda, dml, coreml, webgpu, but it is "gpu".'],
+    [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
+    [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],
+    [['--seed', ''], '--seed must be a whole number of at least 0, but it is "".'],
+    [['--model', 'other'], 'Two models are named'],
+  ])('%j leaves no folder', async (flags, message) => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 1, classes: [3, 8] });
+    const { code, stderr } = await call(['train', vit, '--data', data, '--out', out, ...flags]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(existsSync(out)).toBe(false);
+  });
+});
+
+it('eval reads the run folder as an adapter, and gives the metrics that the run found', async () => {
+  const folder = temporaryFolder();
+  const data = turnedDigits(folder);
+  const out = path.join(folder, 'run');
+  const summary = await callJson<{ before: unknown; after: unknown }>(
+    'train',
+    vit,
+    '--data',
+    data,
+    '--out',
+    out,
+    '--steps',
+    '8',
+    ...quick,
+  );
+  expect(await callJson('eval', vit, '--data', data, '--threads', '1', '--batch-size', '20')).toEqual({
+    ...(summary.before as object),
+    examples: 30,
+  });
+  expect(await callJson('eval', vit, '--data', data, '--threads', '1', '--batch-size', '20', '--adapter', out)).toEqual(
+    { ...(summary.after as object), examples: 30 },
+  );
+});

@@ -1,0 +1,13 @@
+/** @file What every command is given. */
+
+import type { Catalogue } from './container.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The surroundings of one call of the command. */
+export interface Context {
+  readonly terminal: Terminal;
+  /** Families, tasks and preprocessors; loaded when a command first needs them, so that `--help` is quick. */
+  catalogue(): Catalogue;
+  /** Sets what the process exits with when no error is thrown. */
+  exitWith(code: number): void;
+}

@@ -1,0 +1,51 @@
+/** @file How a failure ends the command: its message and its exit code. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Terminal } from './terminal.ts';
+
+/** What the command exits with. */
+export const exitCodes = {
+  done: 0,
+  /** A bug, ours or a plugin's. */
+  bug: 1,
+  /** Something in what the user asked for, or in a file. */
+  mistake: 2,
+  /** Stopped by Ctrl-C, as shells have it: 128 + the signal's number. */
+  interrupted: 130,
+  /** Stopped by SIGTERM. */
+  terminated: 143,
+} as const;
+
+/** A mistake in how the command was called. */
+export function usageError(message: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', message);
+}
+
+/** Says what failed on stderr, and returns the exit code. A stack is shown only when asked for. */
+export function reportFailure(error: unknown, terminal: Terminal, debug: boolean): number {
+  const { red, dim } = terminal.errorColours;
+  const isMistake = error instanceof OnnxLoraError;
+  const message = error instanceof Error ? error.message : String(error);
+  if (isMistake) {
+    terminal.note(`${red('error:')} ${printable(message)}`);
+  } else {
+    terminal.note(`${red('internal error:')} ${printable(message)}`);
+    if (!debug)
+      terminal.note('This is a bug in onnx-lora or one of its plugins. Run it again with --debug to see where.');
+  }
+  if (debug && error instanceof Error) terminal.note(dim(stackOf(error)));
+  return isMistake ? exitCodes.mistake : exitCodes.bug;
+}
+
+function stackOf(error: Error): string {
+  const cause = error.cause instanceof Error ? `\nCaused by: ${stackOf(error.cause)}` : '';
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+/** Names in a message come from files of strangers: what would steer the terminal is shown as `\x1b`. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex
+  return text.replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, (character) => {
+    return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  });
+}

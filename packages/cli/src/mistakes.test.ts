@@ -1,0 +1,251 @@
+/** @file What the command says about mistakes: the message, exit code 2, no stack, and nothing written. */
+
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Adapter, float32, loadAdapter, writeSafetensors } from '@onnx-lora/sdk';
+import { describe, expect, it } from 'vitest';
+import { writeDigits } from '../../../test/fixtures/digits.ts';
+import { call, callJson, temporaryFolder, vit } from '../fixtures/call.ts';
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+}
+
+/** What a mistaken call says, with the folders' names taken out; it must leave `folder` as it was. */
+async function mistake(folder: string, ...argv: string[]): Promise<string> {
+  const before = filesIn(folder);
+  const { code, stdout, stderr } = await call([...argv, '--quiet']);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(3);
+  expect(stderr).not.toMatch(/^ {4}at /m);
+  expect(filesIn(folder)).toEqual(before);
+  return stderr.replaceAll(vit, 'MODEL').replaceAll(folder, 'FOLDER');
+}
+
+function digits(folder: string): string {
+  const data = path.join(folder, 'digits');
+  writeDigits(data, { perClass: 2, classes: [3, 8] });
+  return data;
+}
+
+describe('the model', () => {
+  it('is not there', async () => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, 'inspect', path.join(folder, 'vti'))).toMatchInlineSnapshot(`
+      "error: There is no file or folder "FOLDER/vti". Check the path; a model on the hub is named like "org/name".
+      "
+    `);
+  });
+
+  it('is not named', async () => {
+    expect(await mistake(temporaryFolder(), 'inspect')).toMatchInlineSnapshot(`
+      "error: No model is named. Give a folder, an .onnx file or a hub id, as the first word or with --model.
+      "
+    `);
+  });
+
+  it('is cut off', async () => {
+    const folder = temporaryFolder();
+    const file = path.join(folder, 'model.onnx');
+    writeFileSync(file, readFileSync(path.join(vit, 'onnx/model.onnx')).subarray(0, 1_000_000));
+    expect(await mistake(folder, 'inspect', file)).toMatchInlineSnapshot(`
+      "error: "FOLDER/model.onnx" is not a readable ONNX model: a field of 2279067 bytes at byte 24, but only 999976 are left: it is truncated or not ONNX. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.
+      "
+    `);
+  });
+
+  it('is something else', async () => {
+    const folder = temporaryFolder();
+    const file = path.join(folder, 'model.onnx');
+    writeFileSync(file, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
+    expect(await mistake(folder, 'train', file, '--data', folder, '--out', path.join(folder, 'run')))
+      .toMatchInlineSnapshot(`
+      "error: "FOLDER/model.onnx" is not a readable ONNX model: unknown wire type 6 at byte 1. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.
+      "
+    `);
+  });
+
+  it('has a config.json that is none', async () => {
+    const folder = temporaryFolder();
+    copyFileSync(path.join(vit, 'onnx/model.onnx'), path.join(folder, 'model.onnx'));
+    writeFileSync(path.join(folder, 'config.json'), '{ "model_type": ');
+    expect((await mistake(folder, 'inspect', folder)).replace(/JSON: .*\. Download/, 'JSON: …. Download'))
+      .toMatchInlineSnapshot(`
+      "error: "FOLDER/config.json" is not readable as JSON: …. Download it again.
+      "
+    `);
+  });
+});
+
+describe('the data', () => {
+  const train = (folder: string, data: string): Promise<string> =>
+    mistake(folder, 'train', vit, '--data', data, '--out', path.join(folder, 'run'));
+
+  it('is not named', async () => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, 'train', vit, '--out', path.join(folder, 'run'))).toMatchInlineSnapshot(`
+      "error: --data is missing: name the data to train on.
+      "
+    `);
+  });
+
+  it('is not there', async () => {
+    const folder = temporaryFolder();
+    expect(await train(folder, path.join(folder, 'photos'))).toMatchInlineSnapshot(`
+      "error: There is no folder "FOLDER/photos". Check the path of the data.
+      "
+    `);
+  });
+
+  it('has an empty class', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    mkdirSync(path.join(data, '5'));
+    expect(await train(folder, data)).toMatchInlineSnapshot(`
+      "error: The class folder "FOLDER/digits/5" has no images: it is empty. Add images, or remove the folder.
+      "
+    `);
+  });
+
+  it('has an image that cannot be read', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    const file = path.join(data, '3', '0001.png');
+    writeFileSync(file, readFileSync(file).subarray(0, 60));
+    expect(await train(folder, data)).toMatchInlineSnapshot(`
+      "error: Cannot decode the PNG image "FOLDER/digits/3/0001.png": it is truncated or corrupt (vipspng: libpng read error). Replace the file or take it out of the data.
+      "
+    `);
+  });
+
+  it('has a class that the model does not know', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    mkdirSync(path.join(data, 'eight'));
+    copyFileSync(path.join(data, '8', '0000.png'), path.join(data, 'eight', '0000.png'));
+    expect(await train(folder, data)).toMatchInlineSnapshot(`
+      "error: The class folders of "FOLDER/digits" are not the classes of "MODEL". Folders (3): "3", "8", "eight". The model's classes (10): "0", "1", "2", "3", "4", "5", "6", "7", "8", "9". Not among them: "eight". Rename the folders after the model's classes; for a new set of 3 classes, export the model with a head of 3 outputs and these names in "id2label".
+      "
+    `);
+  });
+
+  it('to predict is not there', async () => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, 'predict', vit, path.join(folder, 'cat.jpg'))).toMatchInlineSnapshot(`
+      "error: There is no image "FOLDER/cat.jpg". Check the path.
+      "
+    `);
+    expect(await mistake(folder, 'predict', vit)).toMatchInlineSnapshot(`
+      "error: No files are named. Give them after the model.
+      "
+    `);
+  });
+});
+
+describe('the adapter', () => {
+  it('is not there', async () => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, 'eval', vit, '--data', digits(folder), '--adapter', path.join(folder, 'run')))
+      .toMatchInlineSnapshot(`
+      "error: There is no adapter "FOLDER/run". Check the path.
+      "
+    `);
+  });
+
+  it('is a pickle', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(path.join(folder, 'adapter_config.json'), '{}');
+    writeFileSync(path.join(folder, 'adapter_model.bin'), '');
+    expect(await mistake(folder, 'merge', vit, '--adapter', folder, '-o', path.join(folder, 'm.onnx')))
+      .toMatchInlineSnapshot(`
+      "error: "FOLDER" holds its weights as a pickle (adapter_model.bin), which can run code when it is read. Save it again in PEFT with safe_serialization=True.
+      "
+    `);
+  });
+
+  it('belongs to other weights, which can be allowed', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    await callJson('train', vit, '--data', data, '--out', path.join(folder, 'run'), '--steps', '1');
+    const { config, tensors } = await loadAdapter(path.join(folder, 'run/adapter'));
+    await new Adapter(config, tensors, '0'.repeat(64)).save(path.join(folder, 'other'));
+    const argv = ['merge', vit, '--adapter', path.join(folder, 'other'), '-o', path.join(folder, 'm.onnx')];
+    expect((await mistake(folder, ...argv)).replace(/this model's \w+/, "this model's …")).toMatchInlineSnapshot(`
+      "error: The adapter was trained on other weights than those of "MODEL" (their sha256 is 000000000000…, this model's ……). Use the base that it was trained on, or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if you know that they are the same.
+      "
+    `);
+    expect((await call([...argv, '--allow-base-mismatch'])).code).toBe(0);
+  });
+
+  it('belongs to another model', async () => {
+    const folder = temporaryFolder();
+    await callJson('train', vit, '--data', digits(folder), '--out', path.join(folder, 'run'), '--steps', '1');
+    const { config, tensors } = await loadAdapter(path.join(folder, 'run/adapter'));
+    const renamed = new Map(
+      [...tensors].map(([name, tensor]) => [name.replace('vit.encoder.', 'bert.encoder.'), tensor]),
+    );
+    await new Adapter(config, renamed).save(path.join(folder, 'other'));
+    const argv = ['predict', vit, path.join(folder, 'digits/3/0000.png'), '--adapter', path.join(folder, 'other')];
+    expect(await mistake(folder, ...argv)).toMatchInlineSnapshot(`
+      "error: None of the adapter's modules is in "MODEL": it adapts "bert.encoder.layer.0.attention.attention.query"…, the model has "vit.encoder.layer.0.attention.attention.query", "vit.encoder.layer.1.attention.attention.query", "vit.encoder.layer.2.attention.attention.query"…. Use the base model that the adapter was trained on.
+      "
+    `);
+  });
+});
+
+describe('the feeds', () => {
+  it.each([
+    ['shape', float32(new Float32Array(3 * 20 * 20), [1, 3, 20, 20])],
+    ['type', { type: 'float64', dims: [1, 3, 28, 28], data: new Float64Array(3 * 28 * 28) } as const],
+  ])('have the wrong %s', async (_, tensor) => {
+    const folder = temporaryFolder();
+    const feeds = path.join(folder, 'feeds.safetensors');
+    await writeSafetensors(feeds, new Map([['pixel_values', tensor]]));
+    const said = await mistake(folder, 'run', vit, '--feeds', feeds, '-o', path.join(folder, 'out.safetensors'));
+    expect(said).toMatch(/^error: .*pixel_values/);
+  });
+});
+
+describe('the words', () => {
+  it.each([
+    ['an unknown command', ['trian', vit]],
+    ['an unknown flag', ['train', vit, '--batchsize', '4']],
+    ['a flag without its value', ['inspect', vit, '--targets']],
+    ['too many words', ['inspect', vit, 'more']],
+    ['no output', ['merge', vit, '--adapter', 'a']],
+    ['an unknown task', ['eval', vit, '--data', 'd', '--task', 'segmentation']],
+  ])('have %s', async (_, argv) => {
+    expect(await mistake(temporaryFolder(), ...argv)).toMatchSnapshot();
+  });
+
+  it('--help and --version are no mistakes', async () => {
+    for (const argv of [['--help'], ['help', 'train'], ['train', '--help'], ['--version']]) {
+      expect(await call(argv)).toMatchObject({ code: 0, stderr: '' });
+    }
+    expect((await call(['train', '--help'])).stdout).toContain('Examples:');
+  });
+});
+
+it('a bug exits with 1 and says how to see more', async () => {
+  const broken = {
+    write: (): never => {
+      throw new TypeError('boom');
+    },
+  };
+  let stderr = '';
+  const { main } = await import('./index.ts');
+  const streams = { stdout: broken, stderr: { write: (text: string) => (stderr += text) } };
+  expect(await main(['inspect', vit], streams)).toBe(1);
+  expect(stderr).toBe(
+    'internal error: boom\nThis is a bug in onnx-lora or one of its plugins. Run it again with --debug to see where.\n',
+  );
+  stderr = '';
+  expect(await main(['inspect', vit, '--debug'], streams)).toBe(1);
+  expect(stderr).toMatch(/^internal error: boom\nTypeError: boom\n {4}at /);
+});
+
+it("what would steer the terminal in a stranger's file is made visible", async () => {
+  const folder = temporaryFolder();
+  const said = await mistake(folder, 'inspect', `${folder}/\u001B[2Jx`);
+  expect(said).toContain('FOLDER/\\x1b[2Jx');
+});

@@ -1,0 +1,52 @@
+/** @file Gives commands their flags. */
+
+import { type Command, Option } from 'commander';
+import { keyOf, type SettingName, settingInfos } from './settings.ts';
+
+/** Flags that every command has. */
+export interface OutputFlags {
+  /** One JSON value on stdout. */
+  readonly json?: boolean;
+  /** Nothing on stderr but errors. */
+  readonly quiet?: boolean;
+}
+
+/** Flags of the settings named. `words` replaces descriptions where a command means something of its own. */
+export function addSettings(
+  command: Command,
+  names: readonly SettingName[],
+  words: Partial<Record<SettingName, string>> = {},
+): Command {
+  for (const name of names) {
+    const { placeholder, description } = settingInfos[name];
+    const flag = `--${keyOf(name)}`;
+    const spelled = name === 'out' ? `-o, ${flag}` : flag;
+    command.addOption(
+      new Option(placeholder === undefined ? spelled : `${spelled} ${placeholder}`, words[name] ?? description),
+    );
+  }
+  return command;
+}
+
+/** `--config`. */
+export function addConfig(command: Command): Command {
+  return command.option('--config <file>', 'YAML file of settings, keys as the flags; flags go before it');
+}
+
+/** `--allow-base-mismatch`. */
+export function addMismatch(command: Command): Command {
+  return command.option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights');
+}
+
+/** `--json`, `--quiet` and `--debug`. */
+export function addOutput(command: Command): Command {
+  return command
+    .option('--json', 'print the result as JSON')
+    .option('--quiet', 'say nothing on the way')
+    .option('--debug', 'show the stack of an error');
+}
+
+/** Examples after the flags, one a line; `#` begins a comment. */
+export function addExamples(command: Command, ...lines: readonly string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
+}

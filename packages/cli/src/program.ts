@@ -1,0 +1,92 @@
+/** @file The whole command: its subcommands, and how a call ends. */
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { convertCommand } from './commands/convert.ts';
+import { evalCommand } from './commands/evaluate.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { mergeCommand } from './commands/merge.ts';
+import { predictCommand } from './commands/predict.ts';
+import { preprocessCommand } from './commands/preprocess.ts';
+import { runCommand } from './commands/run.ts';
+import { trainCommand } from './commands/train.ts';
+import { type Catalogue, loadCatalogue } from './container.ts';
+import type { Context } from './context.ts';
+import { exitCodes, reportFailure } from './errors.ts';
+import { addExamples } from './options.ts';
+import { type Streams, Terminal } from './terminal.ts';
+
+const commands = [
+  inspectCommand,
+  trainCommand,
+  evalCommand,
+  predictCommand,
+  mergeCommand,
+  convertCommand,
+  preprocessCommand,
+  runCommand,
+];
+
+/**
+ * Runs the command.
+ *
+ * @param argv the words after the command's own name
+ * @param streams where it writes; the process's by default
+ * @returns what to exit with: 0 when done, 2 for a mistake of the user's, 1 for a bug, 130 after Ctrl-C
+ */
+export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
+  const terminal = new Terminal(streams);
+  let exitCode: number = exitCodes.done;
+  let catalogue: Catalogue | undefined;
+  const program = createProgram({
+    terminal,
+    catalogue: () => (catalogue ??= loadCatalogue()),
+    exitWith: (code) => (exitCode = code),
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // commander has said what is wrong already; help and version come this way too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.mistake;
+    return reportFailure(error, terminal, argv.includes('--debug'));
+  }
+}
+
+function createProgram(context: Context): Command {
+  const program = new Command('onnx-lora')
+    .description(
+      'Adapts ONNX models with LoRA: finds their layers, trains small adapters on your data, measures them, serves them, merges them.',
+    )
+    .version(version(), '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'explain a command');
+  for (const make of commands) program.addCommand(make(context));
+  addExamples(
+    program,
+    'onnx-lora inspect models/vit                                   # what can be adapted?',
+    'onnx-lora train models/vit --data photos --out runs/photos     # adapt it',
+    'onnx-lora predict models/vit cat.jpg --adapter runs/photos     # use it',
+  );
+  program.addHelpText('after', 'onnx-lora COMMAND --help explains a command and its flags.');
+  for (const each of [program, ...program.commands]) speakThrough(each, context.terminal);
+  return program;
+}
+
+function speakThrough(command: Command, terminal: Terminal): void {
+  const name = command.parent ? `${command.parent.name()} ${command.name()}` : command.name();
+  command
+    .exitOverride()
+    .showHelpAfterError(`${name} --help lists what it takes.`)
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error:/, terminal.errorColours.red('error:'))),
+      getOutHelpWidth: () => Math.min(terminal.stdout.columns ?? 100, 120),
+      getErrHelpWidth: () => Math.min(terminal.stderr.columns ?? 100, 120),
+    });
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}

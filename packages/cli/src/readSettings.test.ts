@@ -1,0 +1,108 @@
+/** @file Tests of settings from flags and YAML. */
+
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../fixtures/call.ts';
+import { readSettings } from './readSettings.ts';
+import { formatCommand, formatConfig } from './runConfig.ts';
+import { keyOf, settingInfos, type SettingName, type Settings } from './settings.ts';
+
+function yaml(text: string): string {
+  const file = path.join(temporaryFolder(), 'run.yaml');
+  writeFileSync(file, text);
+  return file;
+}
+
+describe('a YAML file', () => {
+  it('is overridden by flags', async () => {
+    const file = yaml('model: m\nr: 4\nbatch-size: 16\ntargets: [query, value]\ndora: true\n');
+    expect(await readSettings({ r: '8', seed: undefined, json: true }, file)).toEqual({
+      model: 'm',
+      r: 8,
+      batchSize: 16,
+      targets: ['query', 'value'],
+      dora: true,
+    });
+  });
+
+  it('may spell keys as other programs do, and leave values empty', async () => {
+    expect(await readSettings({}, yaml('batch_size: 2\nwarmupSteps: 3\nalpha:\n'))).toEqual({
+      batchSize: 2,
+      warmupSteps: 3,
+    });
+    expect(await readSettings({}, yaml('# nothing\n'))).toEqual({});
+  });
+
+  it.each([
+    ['an unknown key', 'batchsize: 2\n'],
+    ['a key twice', 'batch-size: 2\nbatch_size: 3\n'],
+    ['the same key twice', 'r: 2\nr: 3\n'],
+    ['a wrong type', 'steps: many\n'],
+    ['a fraction', 'r: 1.5\n'],
+    ['a list', '- 1\n- 2\n'],
+    ['no YAML', 'model: "unclosed\n'],
+    ['a prototype key', '__proto__: { r: 2 }\n'],
+    [
+      'unfolding aliases',
+      `a: &a [1]\nb: &b [${Array(30).fill('*a').join(',')}]\nc: [${Array(30).fill('*b').join(',')}]\n`,
+    ],
+  ])('with %s is refused', async (_, text) => {
+    const file = yaml(text);
+    const message = await readSettings({}, file).then(
+      () => '',
+      (error: Error) => error.message,
+    );
+    expect(message.replaceAll(file, 'run.yaml')).toMatchSnapshot();
+  });
+
+  it('that is not there is refused', async () => {
+    await expect(readSettings({}, 'missing.yaml')).rejects.toThrow(
+      'There is no config file "missing.yaml". Check the path.',
+    );
+  });
+});
+
+const word = fc.string({ minLength: 1, unit: 'grapheme' }).filter((text) => text.trim() !== '');
+const settings = fc.record<Settings>(
+  {
+    model: word,
+    data: word,
+    targets: fc.oneof(word, fc.array(word, { minLength: 1 })),
+    r: fc.integer({ min: 1, max: 512 }),
+    lr: fc.double({ min: 1e-9, max: 10, noNaN: true }),
+    dora: fc.boolean(),
+    seed: fc.nat(),
+    out: word,
+  },
+  { requiredKeys: [] },
+);
+
+describe('a written config.yaml', () => {
+  it('reads back as it was', async () => {
+    await fc.assert(
+      fc.asyncProperty(settings, async (given) => {
+        const file = path.join(temporaryFolderOnce(), 'config.yaml');
+        writeFileSync(file, formatConfig(given));
+        expect(await readSettings({}, file)).toEqual(given);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  let folder: string | undefined;
+  const temporaryFolderOnce = (): string => (folder ??= temporaryFolder());
+});
+
+it('every flag is a key, and no two read alike', () => {
+  const keys = (Object.keys(settingInfos) as SettingName[]).map(keyOf);
+  expect(new Set(keys).size).toBe(keys.length);
+  expect(keys).toContain('batch-size');
+});
+
+it('the command to repeat a run is quoted for a shell', () => {
+  expect(formatCommand({ model: "it's", targets: ['a', 'b'], dora: true, rslora: false, out: 'runs/$HOME' })).toBe(
+    String.raw`onnx-lora train --model 'it'\''s' --targets a,b --dora --out 'runs/$HOME'`,
+  );
+});

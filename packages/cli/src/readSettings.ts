@@ -1,0 +1,118 @@
+/** @file Settings of one call: flags first, then the YAML file of `--config`; each value checked, each mistake named. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
+import { parseDocument } from 'yaml';
+import { usageError } from './errors.ts';
+import { keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
+
+const names = Object.keys(settingInfos) as SettingName[];
+/** Larger than any file of settings, small enough to parse at once. */
+const MAX_CONFIG_BYTES = 1 << 20;
+
+/**
+ * Merges flags and the file.
+ *
+ * @param flags as commander gives them, by setting name; other keys are passed over
+ * @throws OnnxLoraError `CONFIG_INVALID` for a value or key that cannot be, `FILE_NOT_FOUND` without the file
+ */
+export async function readSettings(
+  flags: Readonly<Record<string, unknown>>,
+  configFile: string | undefined,
+): Promise<Settings> {
+  const fromFile = configFile === undefined ? {} : await readConfigFile(configFile);
+  return { ...fromFile, ...settingsFromFlags(flags) };
+}
+
+function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
+  const given = names.filter((name) => Object.hasOwn(flags, name) && flags[name] !== undefined);
+  return Object.fromEntries(
+    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), `--${keyOf(name)}`, flags[name])]),
+  );
+}
+
+/** Text that is no number is left as it is, so that the check can show it. */
+function valueOfFlag(name: SettingName, given: unknown): unknown {
+  if (typeof given !== 'string') return given;
+  if (given.startsWith('--')) throw usageError(`--${keyOf(name)} needs a value, but the flag ${given} follows it.`);
+  const { form } = settingInfos[name];
+  if (form === 'list') return splitList(given);
+  const number = Number(given);
+  return form === 'number' && given.trim() !== '' && Number.isFinite(number) ? number : given;
+}
+
+/** `a, b` → `['a', 'b']`. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+/**
+ * Reads a YAML file of settings. Keys are the flags without their dashes; `batch_size` and `batchSize` are understood
+ * as `batch-size`.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
+ */
+async function readConfigFile(file: string): Promise<Settings> {
+  const document = parseDocument(await readText(file), { prettyErrors: true });
+  const [error] = document.errors;
+  if (error)
+    throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
+  const content = toPlain(document, file);
+  const settings: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(content)) {
+    const name = names.find((each) => keyOf(each) === dashed(key));
+    if (!name) throw usageError(unknownKey(file, key));
+    if (Object.hasOwn(settings, name)) throw usageError(`"${file}" has the key "${keyOf(name)}" twice. Remove one.`);
+    if (value !== null && value !== undefined) settings[name] = checked(name, value, `"${key}" in "${file}"`, value);
+  }
+  return settings;
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_CONFIG_BYTES) {
+      throw usageError(`"${file}" has ${size} bytes, more than settings can need. Name a YAML file of settings.`);
+    }
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no config file "${file}". Check the path.`, { cause });
+    }
+    throw new OnnxLoraError('FILE_INVALID', `"${file}" cannot be read: ${(cause as Error).message}. Name a file.`, {
+      cause,
+    });
+  }
+}
+
+function toPlain(document: ReturnType<typeof parseDocument>, file: string): Record<string, unknown> {
+  let content: unknown;
+  try {
+    // Aliases could unfold a small file into a huge value.
+    content = document.toJS({ maxAliasCount: 20 });
+  } catch (cause) {
+    throw usageError(`"${file}" cannot be read: ${(cause as Error).message}. Write its values out.`);
+  }
+  if (content === null || content === undefined) return {};
+  if (typeof content === 'object' && !Array.isArray(content)) return content as Record<string, unknown>;
+  throw usageError(`"${file}" must hold keys and values, such as "steps: 200".`);
+}
+
+function unknownKey(file: string, key: string): string {
+  const known = names.map(keyOf);
+  return `"${file}" has the unknown key "${key}".${didYouMean(dashed(key), known)} Keys are ${known.join(', ')}.`;
+}
+
+function dashed(key: string): string {
+  return key.replaceAll('_', '-').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+function checked(name: SettingName, value: unknown, where: string, shown: unknown): unknown {
+  const { data, error } = settingInfos[name].schema.safeParse(value);
+  if (!error) return data;
+  throw usageError(`${where} ${error.issues[0]!.message}, but it is ${JSON.stringify(shown)}.`);
+}

@@ -1,0 +1,43 @@
+/** @file How the report looks: light and dark, wide and narrow. */
+
+/** The report's style sheet. */
+export const style: string = `
+:root { color-scheme: light dark; --page: #fff; --text: #1c2024; --quiet: #5f6b76; --line: #d9dee3; --panel: #f5f7f9; --accent: 20, 104, 190; --miss: 204, 82, 20; }
+@media (prefers-color-scheme: dark) {
+  :root { --page: #14171a; --text: #e6e9ec; --quiet: #9aa5b0; --line: #343b42; --panel: #1d2226; --accent: 88, 166, 240; --miss: 240, 136, 72; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
+main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
+h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 2.25rem 0 .75rem; }
+p { margin: .25rem 0; overflow-wrap: anywhere; }
+.quiet { color: var(--quiet); }
+.notice { background: rgba(var(--miss), .12); border-left: 4px solid rgb(var(--miss)); padding: .6rem .9rem; margin: 1rem 0; }
+dl.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.25rem 0 0; }
+dl.facts > div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
+dt { color: var(--quiet); font-size: .85rem; }
+dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
+thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
+td.number, th.number { text-align: right; }
+table.settings { width: 100%; }
+table.settings th { font-weight: 500; color: var(--quiet); width: 12rem; vertical-align: top; }
+table.settings td { overflow-wrap: anywhere; }
+table.confusion th, table.confusion td { padding: .3rem .45rem; text-align: center; border: 1px solid var(--page); min-width: 2.1rem; }
+table.confusion tbody th { text-align: right; white-space: nowrap; }
+.confusion .hit { background: rgba(var(--accent), calc(.06 + .6 * var(--share))); }
+.confusion .miss { background: rgba(var(--miss), calc(.85 * var(--share))); }
+.confusion .recall { color: var(--quiet); }
+svg.curve { display: block; width: 100%; height: auto; max-width: 44rem; }
+svg.curve text { fill: var(--quiet); font-size: 12px; }
+svg.curve .grid { stroke: var(--line); stroke-width: 1; }
+svg.curve path { fill: none; stroke: rgb(var(--accent)); stroke-linejoin: round; }
+svg.curve .raw { stroke-opacity: .35; stroke-width: 1; }
+svg.curve .smooth { stroke-width: 2.25; }
+pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .5rem; } }
+@media print { main { max-width: none; } }
+`;

@@ -1,0 +1,76 @@
+/** @file The settings of a training run with every default filled in, as YAML and as a command. */
+
+import { stringify } from 'yaml';
+import { keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
+
+/** Settings of a run that are never left open. */
+export type ResolvedSettings = Settings &
+  Required<
+    Pick<
+      Settings,
+      | 'model'
+      | 'data'
+      | 'task'
+      | 'targets'
+      | 'r'
+      | 'alpha'
+      | 'batchSize'
+      | 'lr'
+      | 'schedule'
+      | 'warmupSteps'
+      | 'weightDecay'
+      | 'seed'
+      | 'provider'
+      | 'checkpointEvery'
+      | 'out'
+    >
+  >;
+
+/** What cannot be defaulted: it comes from the command line, or from the model. */
+type Named = Required<Pick<Settings, 'model' | 'data' | 'task' | 'targets' | 'out'>>;
+
+/** Fills in the defaults, which are the SDK's. */
+export function resolveSettings(settings: Settings, named: Named): ResolvedSettings {
+  const r = settings.r ?? 8;
+  const { epochs, ...rest } = settings;
+  return {
+    ...rest,
+    // Steps override epochs, so only what counts is kept.
+    ...(settings.steps === undefined ? { epochs: epochs ?? 3 } : {}),
+    ...named,
+    r,
+    alpha: settings.alpha ?? 2 * r,
+    batchSize: settings.batchSize ?? 32,
+    lr: settings.lr ?? 1e-3,
+    schedule: settings.schedule ?? 'linear',
+    warmupSteps: settings.warmupSteps ?? 0,
+    weightDecay: settings.weightDecay ?? 0.01,
+    seed: settings.seed ?? 0,
+    provider: settings.provider ?? 'auto',
+    checkpointEvery: settings.checkpointEvery ?? 100,
+  };
+}
+
+/** The config.yaml of a run; `--config` reads it back. */
+export function formatConfig(settings: Settings): string {
+  const entries = inOrder(settings).map(([name, value]) => [keyOf(name), value]);
+  return `# Settings of this run. To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(Object.fromEntries(entries))}`;
+}
+
+/** The command that repeats a run, for a POSIX shell. */
+export function formatCommand(settings: Settings): string {
+  const words = inOrder(settings).flatMap(([name, value]) => {
+    if (settingInfos[name].form === 'switch') return value === true ? [`--${keyOf(name)}`] : [];
+    return [`--${keyOf(name)}`, quoted(Array.isArray(value) ? value.join(',') : String(value))];
+  });
+  return ['onnx-lora train', ...words].join(' ');
+}
+
+function inOrder(settings: Settings): [SettingName, Settings[SettingName]][] {
+  const names = Object.keys(settingInfos) as SettingName[];
+  return names.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]]);
+}
+
+function quoted(word: string): string {
+  return /^[\w./:,=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,177 @@
+/** @file Every setting that has both a flag and a key in a YAML file: its type, its words for `--help`, its limits. */
+
+import type { Provider, ScheduleName } from '@onnx-lora/sdk';
+import { z } from 'zod';
+
+/** Values of settings; what is absent was not given. */
+export interface Settings {
+  model?: string;
+  data?: string;
+  task?: string;
+  adapter?: string;
+  targets?: string | string[];
+  r?: number;
+  alpha?: number;
+  rslora?: boolean;
+  dora?: boolean;
+  modulesToSave?: string[];
+  steps?: number;
+  epochs?: number;
+  batchSize?: number;
+  lr?: number;
+  schedule?: ScheduleName;
+  warmupSteps?: number;
+  weightDecay?: number;
+  seed?: number;
+  provider?: Provider;
+  threads?: number;
+  checkpointEvery?: number;
+  out?: string;
+}
+
+/** The name of a setting in code; its flag is `--batch-size` for `batchSize`. */
+export type SettingName = keyof Settings;
+
+/** One setting. */
+export interface SettingInfo {
+  /** What follows the flag; absent for a switch. */
+  readonly placeholder?: string;
+  /** How the text after a flag becomes a value. */
+  readonly form: 'text' | 'number' | 'list' | 'switch';
+  readonly description: string;
+  /** Checks a value; its message continues `--r …`. */
+  readonly schema: z.ZodType;
+}
+
+const providers = ['auto', 'cpu', 'cuda', 'dml', 'coreml', 'webgpu'] as const satisfies readonly Provider[];
+const schedules = ['linear', 'cosine', 'constant'] as const satisfies readonly ScheduleName[];
+
+const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be empty' });
+const list = z.array(text, { error: 'must be a list of names' }).min(1, { error: 'must not be empty' });
+const isSwitch = z.boolean({ error: 'must be true or false' });
+
+function whole(least: number): z.ZodType {
+  const error = `must be a whole number of at least ${least}`;
+  return z.int({ error }).min(least, { error });
+}
+
+function above(zero: 'above 0' | 'of at least 0'): z.ZodType {
+  const error = `must be a number ${zero}`;
+  const number = z.number({ error });
+  return zero === 'above 0' ? number.gt(0, { error }) : number.min(0, { error });
+}
+
+function oneOf(words: readonly string[]): z.ZodType {
+  return z.enum(words, { error: `must be one of ${words.join(', ')}` });
+}
+
+/** All settings, in the order in which `--help` and a written config.yaml show them. */
+export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
+  model: {
+    form: 'text',
+    placeholder: '<path or id>',
+    description: 'folder laid out like a published repository, .onnx file, or id on the hub',
+    schema: text,
+  },
+  data: {
+    form: 'text',
+    placeholder: '<folder>',
+    description: 'the data; for image-classification a folder per class, or such folders in train/ and test/',
+    schema: text,
+  },
+  task: {
+    form: 'text',
+    placeholder: '<name>',
+    description: "what is learned; default: the usual task of the model's family",
+    schema: text,
+  },
+  adapter: {
+    form: 'text',
+    placeholder: '<path>',
+    description: 'PEFT folder, folder of a training run, or .onnx_adapter file',
+    schema: text,
+  },
+  targets: {
+    form: 'text',
+    placeholder: '<modules>',
+    description: 'modules to adapt: names with commas between, re:PATTERN for whole paths, or all-linear',
+    schema: z.union([text, list], { error: 'must be names, re:PATTERN, or all-linear' }),
+  },
+  r: { form: 'number', placeholder: '<n>', description: 'rank of the adapter (default: 8)', schema: whole(1) },
+  alpha: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'the adapter acts times alpha / r (default: 2 r)',
+    schema: above('above 0'),
+  },
+  rslora: { form: 'switch', description: 'scale by alpha / √r instead, for high ranks', schema: isSwitch },
+  dora: { form: 'switch', description: 'DoRA: train a magnitude per output as well', schema: isSwitch },
+  modulesToSave: {
+    form: 'list',
+    placeholder: '<modules>',
+    description: 'modules to train in full and save with the adapter, such as classifier',
+    schema: list,
+  },
+  steps: { form: 'number', placeholder: '<n>', description: 'optimizer steps; overrides --epochs', schema: whole(1) },
+  epochs: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'passes over the data (default: 3)',
+    schema: above('above 0'),
+  },
+  batchSize: { form: 'number', placeholder: '<n>', description: 'examples at a time (default: 32)', schema: whole(1) },
+  lr: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'highest learning rate (default: 0.001)',
+    schema: above('above 0'),
+  },
+  schedule: {
+    form: 'text',
+    placeholder: '<name>',
+    description: `course of the learning rate: ${schedules.join(', ')} (default: linear)`,
+    schema: oneOf(schedules),
+  },
+  warmupSteps: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'steps over which the learning rate first rises (default: 0)',
+    schema: whole(0),
+  },
+  weightDecay: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'decoupled weight decay (default: 0.01)',
+    schema: above('of at least 0'),
+  },
+  seed: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'the same seed gives the same run (default: 0)',
+    schema: whole(0),
+  },
+  provider: {
+    form: 'text',
+    placeholder: '<name>',
+    description: `where it runs: ${providers.join(', ')} (default: auto)`,
+    schema: oneOf(providers),
+  },
+  threads: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'threads of the CPU (default: all cores)',
+    schema: whole(1),
+  },
+  checkpointEvery: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'save the adapter every n steps; the last 3 are kept (default: 100)',
+    schema: whole(1),
+  },
+  out: { form: 'text', placeholder: '<path>', description: 'where the result is written', schema: text },
+};
+
+/** `batchSize` → `batch-size`: the flag without its dashes, and the key in a YAML file. */
+export function keyOf(name: SettingName): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}

@@ -1,0 +1,79 @@
+/** @file From words on the command line to an opened model, a task and an adapter. */
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type Adapter, didYouMean, loadAdapter, type Model, openModel, type TaskFactory } from '@onnx-lora/sdk';
+import type { Catalogue } from './container.ts';
+import { usageError } from './errors.ts';
+import type { Settings } from './settings.ts';
+
+/** The model and what else stands on the command line: without `--model`, the first word is the model. */
+export function splitWords(
+  words: readonly string[],
+  model: string | undefined,
+): { readonly model: string | undefined; readonly rest: readonly string[] } {
+  return model === undefined ? { model: words[0], rest: words.slice(1) } : { model, rest: words };
+}
+
+/**
+ * Opens the model that the command line names, with all families known.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when none is named; else as `openModel`
+ */
+export async function openNamed(model: string | undefined, { families }: Catalogue): Promise<Model> {
+  return openModel(requireModel(model), { families });
+}
+
+/**
+ * The model of a command that takes it as its only word.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when word and flag both name one
+ */
+export function oneModel(word: string | undefined, flag: unknown, settings: Settings): string | undefined {
+  if (word === undefined || typeof flag !== 'string') return word ?? settings.model;
+  throw usageError(`Two models are named: "${word}" and --model "${flag}". Remove one.`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` when no model is named */
+export function requireModel(model: string | undefined): string {
+  if (model !== undefined && model !== '') return model;
+  throw usageError('No model is named. Give a folder, an .onnx file or a hub id, as the first word or with --model.');
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` when the flag is missing */
+export function requireFlag(value: string | undefined, flag: string, what: string): string {
+  if (value !== undefined && value !== '') return value;
+  throw usageError(`--${flag} is missing: ${what}.`);
+}
+
+/**
+ * The maker of the task: the one asked for, or the family's usual one.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when there is no such task, or nothing says which
+ */
+export function chooseTask(asked: string | undefined, model: Model, { tasks }: Catalogue): TaskFactory {
+  const known = tasks.map(({ name }) => name);
+  if (asked !== undefined) {
+    const found = tasks.find(({ name }) => name === asked);
+    if (found) return found;
+    throw usageError(`There is no task "${asked}".${didYouMean(asked, known)} Tasks are ${known.join(', ')}.`);
+  }
+  const usual = model.family?.tasks.flatMap((name) => tasks.find((task) => task.name === name) ?? [])[0];
+  if (usual) return usual;
+  const why = model.family
+    ? `No task for the family "${model.family.name}" is installed.`
+    : `"${model.name}" is of no known family.`;
+  throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.`);
+}
+
+/**
+ * Loads an adapter, also from the folder of a training run.
+ *
+ * @throws OnnxLoraError as `loadAdapter`
+ */
+export function loadNamedAdapter(source: string): Promise<Adapter> {
+  const inRun = path.join(source, 'adapter');
+  const isRun =
+    !existsSync(path.join(source, 'adapter_config.json')) && existsSync(path.join(inRun, 'adapter_config.json'));
+  return loadAdapter(isRun ? inRun : source);
+}

@@ -1,0 +1,21 @@
+/** @file Tests of text in columns, and of how numbers are written. */
+
+import { expect, it } from 'vitest';
+import { clock, formatTable, grouped, short } from './table.ts';
+
+it('aligns columns', () => {
+  expect(formatTable([['a', '1'], ['bb', '22']], ['left', 'right'])).toEqual(['a    1', 'bb  22']); // prettier-ignore
+});
+
+it('writes numbers', () => {
+  expect([0.87349, 12, 1.5e-5, 123456.7, 0, -4.1234].map(short)).toEqual([
+    '0.8735',
+    '12',
+    '1.5e-5',
+    '123500',
+    '0',
+    '-4.123',
+  ]);
+  expect(grouped(1234567)).toBe('1,234,567');
+  expect([0, 59.6, 83, 3700].map(clock)).toEqual(['0:00', '1:00', '1:23', '1:01:40']);
+});

@@ -1,0 +1,39 @@
+/** @file Text in columns. */
+
+/** Where a column's text stands. */
+export type Alignment = 'left' | 'right';
+
+/** Lines of equal columns, two spaces between them; no spaces at the ends of lines. */
+export function formatTable(rows: readonly (readonly string[])[], alignments: readonly Alignment[] = []): string[] {
+  const widths = rows.reduce<number[]>((widest, row) => {
+    row.forEach((cell, i) => (widest[i] = Math.max(widest[i] ?? 0, cell.length)));
+    return widest;
+  }, []);
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (alignments[i] === 'right' ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** `294912` → `294,912`, on every machine. */
+export function grouped(count: number): string {
+  return new Intl.NumberFormat('en-US').format(count);
+}
+
+/** Four digits that count: `0.8734`, `1.2e-5`. */
+export function short(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6
+    ? String(Number(value.toPrecision(4)))
+    : value.toExponential(1);
+}
+
+/** `83` → `1:23`, `3700` → `1:01:40`. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const shown = parts[0] === 0 ? parts.slice(1) : parts;
+  return shown.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
+}

@@ -1,0 +1,70 @@
+/** @file Where the command writes: results to stdout, everything else to stderr. */
+
+import pico from 'picocolors';
+
+/** A stream as far as the command needs one; `process.stdout` is one. */
+export interface Writer {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** The two streams. */
+export interface Streams {
+  readonly stdout: Writer;
+  readonly stderr: Writer;
+}
+
+type Colours = ReturnType<typeof pico.createColors>;
+
+/** Writes lines, in colour where a person looks on. */
+export class Terminal {
+  readonly stdout: Writer;
+  readonly stderr: Writer;
+  /** Colours for what goes to stdout. */
+  readonly colours: Colours;
+  /** Colours for what goes to stderr. */
+  readonly errorColours: Colours;
+  #hasOpenLine = false;
+
+  constructor({ stdout, stderr }: Streams) {
+    this.stdout = stdout;
+    this.stderr = stderr;
+    this.colours = pico.createColors(wantsColour(stdout));
+    this.errorColours = pico.createColors(wantsColour(stderr));
+  }
+
+  /** A line of the result. */
+  print(line: string): void {
+    this.endLiveLine();
+    this.stdout.write(`${line}\n`);
+  }
+
+  /** The result for machines: one JSON value on one line. */
+  printJson(value: unknown): void {
+    this.print(JSON.stringify(value));
+  }
+
+  /** A line about the work, which is no part of the result. */
+  note(line: string): void {
+    this.endLiveLine();
+    this.stderr.write(`${line}\n`);
+  }
+
+  /** Replaces the line that stderr shows last, cut to its width. For a person's eyes. */
+  redraw(line: string): void {
+    this.stderr.write(`\r\u001B[2K${line.slice(0, (this.stderr.columns ?? 80) - 1)}`);
+    this.#hasOpenLine = true;
+  }
+
+  /** Keeps the line drawn last; what follows stands below it. */
+  endLiveLine(): void {
+    if (this.#hasOpenLine) this.stderr.write('\n');
+    this.#hasOpenLine = false;
+  }
+}
+
+/** https://no-color.org */
+function wantsColour(stream: Writer): boolean {
+  return stream.isTTY === true && !process.env['NO_COLOR'];
+}

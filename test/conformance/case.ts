@@ -1,0 +1,163 @@
+/** @file Conformance cases on disk: finding their folders, and reading what one holds. */
+
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import {
+  type Feeds,
+  type Model,
+  OnnxLoraError,
+  openModel,
+  readSafetensors,
+  type Runtime,
+  type Tensor,
+} from '@onnx-lora/sdk';
+
+/** The loss that a case was trained with, as case.json has it. */
+export interface CaseLoss {
+  /** `cross-entropy`, `mse` … */
+  readonly kind: string;
+  /** The model's output that it is computed from. */
+  readonly output: string;
+  readonly ignoreIndex?: number;
+}
+
+/** How PEFT trained the adapter on the one batch of the case, and what it measured. */
+export interface CaseTraining {
+  readonly optimizer: string;
+  readonly lr: number;
+  readonly betas: readonly [number, number];
+  readonly eps: number;
+  readonly weightDecay: number;
+  readonly steps: number;
+  /** Before each step, and after the last. */
+  readonly losses: readonly number[];
+}
+
+/** What case.json says. */
+export interface CaseDescription {
+  readonly outputs: readonly string[];
+  readonly inputs: readonly string[];
+  /** Paths of the modules that the adapter covers. */
+  readonly adapted: readonly string[];
+  /** Names of the trained tensors, as PEFT saves them. */
+  readonly trainable: readonly string[];
+  /** Every adaptable module of the torch model: path → [weight shape, torch class]. */
+  readonly modules: Readonly<Record<string, readonly [readonly number[], string]>>;
+  readonly loss?: CaseLoss;
+  readonly train?: CaseTraining;
+  /** Replaces the usual tolerances: norm of the difference over norm of the expected. */
+  readonly relativeRms?: number;
+}
+
+/** One case, opened. */
+export interface ConformanceCase extends CaseDescription {
+  /** Name of the folder. */
+  readonly id: string;
+  readonly folder: string;
+  readonly model: Model;
+  /** The batch, by graph input. */
+  readonly feeds: Feeds;
+  /** What the loss needs besides: `labels` … */
+  readonly targets: Feeds;
+  /** PEFT's numbers: `base.<output>`, `lora.<output>`, `lora.grad.<tensor>` … */
+  readonly expected: ReadonlyMap<string, Tensor>;
+  /** Weights after merging, by torch's parameter names. */
+  readonly merged?: ReadonlyMap<string, Tensor>;
+}
+
+const DESCRIPTION = 'case.json';
+
+/**
+ * The case folders that a user's arguments name: each is a case itself, or a folder of cases.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for an argument that is neither
+ */
+export function findCases(folders: readonly string[]): string[] {
+  return folders.flatMap((folder) => {
+    if (!existsSync(folder) || !statSync(folder).isDirectory()) {
+      throw new OnnxLoraError(
+        'FILE_NOT_FOUND',
+        `There is no folder "${folder}". Name a case folder, or a folder of such.`,
+      );
+    }
+    if (existsSync(path.join(folder, DESCRIPTION))) return [folder];
+    const inside = readdirSync(folder)
+      .sort()
+      .map((name) => path.join(folder, name))
+      .filter((each) => existsSync(path.join(each, DESCRIPTION)));
+    if (inside.length > 0) return inside;
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `Neither "${folder}" nor a folder in it holds a ${DESCRIPTION}. Name a case folder.`,
+    );
+  });
+}
+
+/** The name by which a case is reported. */
+export function caseName(folder: string): string {
+  return path.basename(path.resolve(folder));
+}
+
+/**
+ * Opens a case.
+ *
+ * @throws OnnxLoraError for files that are missing, damaged or not what a case holds
+ */
+export async function readCase(folder: string, runtime: Runtime): Promise<ConformanceCase> {
+  const description = parseDescription(path.join(folder, DESCRIPTION));
+  const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
+  const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name);
+  const expected = path.join(folder, 'expected.safetensors');
+  const merged = path.join(folder, 'merged.safetensors');
+  return {
+    ...description,
+    id: caseName(folder),
+    folder,
+    model: await openModel(path.join(folder, 'model.onnx'), { runtime }),
+    feeds: Object.fromEntries([...tensors].filter(isFed)),
+    targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry))),
+    expected: (await readSafetensors(expected)).tensors,
+    ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
+  };
+}
+
+function parseDescription(file: string): CaseDescription {
+  const json = parseObject(readFileSync(file, 'utf8'), file);
+  const { loss, train, tolerance } = json;
+  const relativeRms = (tolerance as { relativeRms?: unknown } | undefined)?.relativeRms;
+  return {
+    inputs: strings(json, 'inputs', file),
+    outputs: strings(json, 'outputs', file),
+    adapted: strings(json, 'adapted', file),
+    trainable: strings(json, 'trainable', file),
+    modules: (json['modules'] ?? {}) as CaseDescription['modules'],
+    ...(isObject(loss) ? { loss: loss as unknown as CaseLoss } : {}),
+    ...(isObject(train) ? { train: train as unknown as CaseTraining } : {}),
+    ...(typeof relativeRms === 'number' ? { relativeRms } : {}),
+  };
+}
+
+function parseObject(text: string, file: string): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is not JSON: ${(cause as Error).message}. Copy the case again.`,
+      { cause },
+    );
+  }
+  if (isObject(json)) return json;
+  throw new OnnxLoraError('FILE_INVALID', `"${file}" does not hold a JSON object. Copy the case again.`);
+}
+
+function strings(json: Record<string, unknown>, key: string, file: string): string[] {
+  const value = json[key] ?? [];
+  if (Array.isArray(value) && value.every((each) => typeof each === 'string')) return value;
+  throw new OnnxLoraError('FILE_INVALID', `"${key}" of "${file}" must be a list of names. Copy the case again.`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,50 @@
+/** @file What a check is, and what it finds. */
+
+import type { Runtime } from '@onnx-lora/sdk';
+import type { ConformanceCase } from './case.ts';
+import { type Difference, short } from './compare.ts';
+
+/** Passed, failed with a reason, or not applicable: the case lacks what the check compares with. */
+export interface Outcome {
+  readonly status: 'passed' | 'failed' | 'not applicable';
+  readonly detail: string;
+}
+
+/** What a check may use besides the case. */
+export interface CheckContext {
+  readonly runtime: Runtime;
+  /** An empty folder of its own, deleted afterwards. */
+  readonly scratch: string;
+}
+
+/** One thing that is held against the oracle. What it throws counts as a failure. */
+export interface Check {
+  readonly name: string;
+  run(subject: ConformanceCase, context: CheckContext): Promise<Outcome>;
+}
+
+/** Problems named in one line; the rest are counted. */
+const NAMED = 2;
+
+/** Failed with the worst of what is wrong, or passed with the largest error. */
+export function judge(differences: readonly Difference[], more: readonly string[] = []): Outcome {
+  const wrong = differences.filter(({ problem }) => problem !== undefined).sort((a, b) => b.maxError - a.maxError);
+  const problems = [...more, ...wrong.map(({ problem }) => problem!)];
+  if (problems.length > 0) return failed(problems);
+  if (differences.length === 0) return passed('');
+  return passed(`max error ${short(Math.max(...differences.map(({ maxError }) => maxError)))}`);
+}
+
+/** The outcome of a list of problems, none of which may be left. */
+export function failed(problems: readonly string[]): Outcome {
+  const rest = problems.length - NAMED;
+  return { status: 'failed', detail: problems.slice(0, NAMED).join('; ') + (rest > 0 ? `; and ${rest} more` : '') };
+}
+
+export function passed(detail: string): Outcome {
+  return { status: 'passed', detail };
+}
+
+export function notApplicable(detail: string): Outcome {
+  return { status: 'not applicable', detail };
+}

@@ -1,0 +1,34 @@
+/** @file Every adapted module is found in the graph under torch's own path, with torch's shape. */
+
+import { mayBeAbsent } from '../absent.ts';
+import type { ConformanceCase } from '../case.ts';
+import { type Check, failed, notApplicable, passed } from '../check.ts';
+
+/** The check. */
+export const discover: Check = {
+  name: 'discover',
+  run(subject) {
+    if (subject.adapted.length === 0) return Promise.resolve(notApplicable('the case adapts no module'));
+    const found = new Map(subject.model.modules().map((module) => [module.path, module.weightShape]));
+    const problems: string[] = [];
+    let present = 0;
+    for (const module of subject.adapted) {
+      const shape = found.get(module);
+      const expected = torchShape(subject, module);
+      if (!shape) {
+        if (!mayBeAbsent(subject, module)) problems.push(`${module} is not found`);
+      } else if (expected && shape.join() !== expected.join()) {
+        problems.push(`${module} is found with shape [${shape.join(', ')}], expected [${expected.join(', ')}]`);
+      } else present++;
+    }
+    if (problems.length > 0) return Promise.resolve(failed(problems));
+    const absent = subject.adapted.length - present;
+    return Promise.resolve(passed(`${present} modules${absent > 0 ? `, ${absent} rightly absent` : ''}`));
+  },
+};
+
+function torchShape({ modules }: ConformanceCase, module: string): readonly number[] | undefined {
+  const entry = Object.hasOwn(modules, module) ? modules[module] : undefined;
+  // GPT-2's Conv1D is a linear layer that stores its weight as [in, out].
+  return entry && (entry[1] === 'Conv1D' ? entry[0].toReversed() : entry[0]);
+}

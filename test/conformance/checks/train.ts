@@ -1,0 +1,44 @@
+/** @file Training from the case's adapter follows torch's loss curve and ends at the same outputs. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { CaseTraining, ConformanceCase } from '../case.ts';
+import { type Check, judge, notApplicable } from '../check.ts';
+import { compareNumbers, compareTensors } from '../compare.ts';
+import { expectedOutputs, outputsOf, toleranceOf } from '../outputs.ts';
+import { adapterOf, trainerFor } from '../trainable.ts';
+
+/** The check. */
+export const train: Check = {
+  name: 'train',
+  async run(subject, { runtime }) {
+    const { train: settings } = subject;
+    if (!settings) return notApplicable('the case was not trained');
+    const { betas, eps, weightDecay } = adamW(settings, subject);
+    const { trainer, placed } = await trainerFor(subject, runtime, { betas, eps, weightDecay });
+    try {
+      const losses: number[] = [];
+      for (let step = 0; step < settings.steps; step++)
+        losses.push((await trainer.step(subject.feeds, subject.targets, settings.lr)).loss);
+      losses.push((await trainer.lossAndGradients(subject.feeds, subject.targets)).loss);
+      const curve = compareNumbers('loss', losses, settings.losses, toleranceOf(subject, 'trainingLoss'));
+      const outputs = await outputsOf(subject.model, subject, adapterOf(placed, trainer.parameters!));
+      const expected = expectedOutputs(subject, 'trained');
+      return judge([
+        curve,
+        ...[...expected].map(([name, tensor]) =>
+          compareTensors(`trained ${name}`, outputs[name], tensor, toleranceOf(subject, 'output')),
+        ),
+      ]);
+    } finally {
+      await trainer.release();
+    }
+  },
+};
+
+function adamW(settings: CaseTraining, { id }: ConformanceCase): CaseTraining {
+  if (settings.optimizer === 'adamw') return settings;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The case "${id}" was trained with ${settings.optimizer}; only adamw can be repeated.`,
+  );
+}

@@ -1,0 +1,392 @@
+/** @file The SDK passes the small cases, and the runner catches faults: each fails the checks that it should, no others. */
+
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { float32, OrtRuntime, readSafetensors, type Runtime, type Tensor, writeSafetensors } from '@onnx-lora/sdk';
+import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { conformanceCommand } from './command.ts';
+import { type CheckReport, checks, runConformance } from './run.ts';
+
+const cases = fileURLToPath(new URL('../fixtures/cases', import.meta.url));
+const everyCheck = checks.map(({ name }) => name);
+let scratch = '';
+
+beforeAll(() => {
+  scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-conformance-test-'));
+});
+afterAll(() => {
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+async function run(folder: string, runtime?: Runtime): Promise<CheckReport[]> {
+  const reports: CheckReport[] = [];
+  for await (const report of runConformance([folder], runtime ? { runtime } : {})) reports.push(report);
+  return reports;
+}
+
+function failedChecks(reports: readonly CheckReport[]): string[] {
+  return reports.filter(({ status }) => status === 'failed').map(({ check }) => check);
+}
+
+function detailOf(reports: readonly CheckReport[], check: string): string | undefined {
+  return reports.find((report) => report.check === check)?.detail;
+}
+
+describe('the SDK agrees with PEFT', () => {
+  it.each(['vit-v4', 'vit-dynamo-v5', 'vit-dora-v4', 'lora-linear', 'lora-modules-to-save', 'lora-bias-only'])(
+    'in %s',
+    async (name) => {
+      const reports = await run(path.join(cases, name));
+      expect(reports.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
+        everyCheck.map((check) => [check, 'passed', '']),
+      );
+    },
+  );
+});
+
+/** A runtime with a fault in what goes in or what comes out. */
+function faultyRuntime(fault: {
+  feed?: (name: string, tensor: Tensor) => Tensor;
+  output?: (name: string, tensor: Tensor) => Tensor;
+}): Runtime {
+  const { feed = (_, tensor) => tensor, output = (_, tensor) => tensor } = fault;
+  const each = (tensors: Readonly<Record<string, Tensor>>, change: typeof feed): Record<string, Tensor> =>
+    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(name, tensor)]));
+  return {
+    async createSession(source, options) {
+      const session = await new OrtRuntime().createSession(source, options);
+      return {
+        inputNames: session.inputNames,
+        outputNames: session.outputNames,
+        provider: session.provider,
+        run: async (feeds, fetches) => each(await session.run(each(feeds, feed), fetches), output),
+        release: () => session.release(),
+      };
+    },
+  };
+}
+
+function times(tensor: Tensor, factor: number): Tensor {
+  return float32(
+    Float32Array.from(tensor.data as Float32Array, (value) => factor * value),
+    tensor.dims,
+  );
+}
+
+/** The values of the transpose, in the shape of the original: a matrix that was not transposed when it should be. */
+function untransposed({ data, dims }: Tensor): Tensor {
+  const [rows, columns] = dims as [number, number];
+  return float32(
+    Array.from(data as Float32Array, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
+    dims,
+  );
+}
+
+describe('a fault in what computes is caught', () => {
+  const linear = path.join(cases, 'lora-linear');
+
+  it('without a fault, nothing fails', async () => {
+    expect(failedChecks(await run(linear, faultyRuntime({})))).toEqual([]);
+  });
+
+  it('a gradient with the wrong sign', async () => {
+    let gradient: string | undefined;
+    const reports = await run(
+      linear,
+      faultyRuntime({
+        output(name, tensor) {
+          if (name.startsWith('grad/')) gradient ??= name;
+          return name === gradient ? times(tensor, -1) : tensor;
+        },
+      }),
+    );
+    expect(failedChecks(reports)).toEqual(['gradients', 'train']);
+    expect(detailOf(reports, 'gradients')).toMatch(/^base_model\.model\.layers\.\S+\.lora_[AB]\.weight at \d+ is /);
+  });
+
+  it('a gradient that is 1 % too large', async () => {
+    const output = (name: string, tensor: Tensor): Tensor => (name.startsWith('grad/') ? times(tensor, 1.01) : tensor);
+    // Adam divides by the gradient's size, so that training hardly notices.
+    expect(failedChecks(await run(linear, faultyRuntime({ output })))).toEqual(['gradients']);
+  });
+
+  it('a gradient in the wrong layout', async () => {
+    const output = (name: string, tensor: Tensor): Tensor =>
+      name.startsWith('grad/') && tensor.dims.length === 2 ? untransposed(tensor) : tensor;
+    expect(failedChecks(await run(linear, faultyRuntime({ output })))).toEqual(['gradients', 'train']);
+  });
+
+  it('a wrong scale', async () => {
+    const feed = (name: string, tensor: Tensor): Tensor =>
+      name.endsWith('.lora_B.weight') ? times(tensor, 2) : tensor;
+    expect(failedChecks(await run(linear, faultyRuntime({ feed })))).toEqual([
+      'forward',
+      'loss',
+      'gradients',
+      'train',
+      'merge',
+    ]);
+  });
+
+  it('an adapter in the wrong layout', async () => {
+    const feed = (name: string, tensor: Tensor): Tensor =>
+      name.endsWith('.lora_A.weight') ? untransposed(tensor) : tensor;
+    expect(failedChecks(await run(linear, faultyRuntime({ feed })))).toEqual([
+      'forward',
+      'loss',
+      'gradients',
+      'train',
+      'merge',
+    ]);
+  });
+
+  it('a model that computes something else', async () => {
+    const output = (name: string, tensor: Tensor): Tensor => (name === 'logits' ? times(tensor, 1.1) : tensor);
+    const reports = await run(linear, faultyRuntime({ output }));
+    // The training graph does not yield logits, so that gradients are right.
+    expect(failedChecks(reports)).toEqual(['base', 'forward', 'loss', 'train']);
+  });
+});
+
+describe('a case that says otherwise is caught', () => {
+  /** A copy of a case, to alter. */
+  function copyOf(name: string): string {
+    const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), name);
+    cpSync(path.join(cases, name), folder, { recursive: true });
+    return folder;
+  }
+
+  function editJson(file: string, edit: (json: Record<string, unknown>) => void): void {
+    const json = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    edit(json);
+    writeFileSync(file, JSON.stringify(json));
+  }
+
+  async function editTensors(file: string, edit: (tensors: Map<string, Tensor>) => void): Promise<void> {
+    const { tensors, metadata } = await readSafetensors(file);
+    edit(tensors);
+    await writeSafetensors(file, tensors, metadata);
+  }
+
+  /** Takes from the graph what tells a layer's torch path. */
+  function hideModule(folder: string, module: string): void {
+    const file = path.join(folder, 'model.onnx');
+    const { model } = openOnnx(file);
+    const renamed = (name: string | undefined): string => (name === `${module}.bias` ? 'hidden' : (name ?? ''));
+    for (const tensor of model.graph.initializer ?? []) tensor.name = renamed(tensor.name);
+    for (const node of model.graph.node ?? []) {
+      node.input = (node.input ?? []).map(renamed);
+      if (node.name?.startsWith(`/${module.replaceAll(/\.(?!\d)/g, '/')}/`)) node.name = '';
+    }
+    writeOnnx(path.join(folder, 'hidden.onnx'), model);
+    cpSync(path.join(folder, 'hidden.onnx'), file);
+  }
+
+  it('another scale in the config', async () => {
+    const folder = copyOf('lora-linear');
+    editJson(
+      path.join(folder, 'adapter', 'adapter_config.json'),
+      (config) => (config['lora_alpha'] = (config['lora_alpha'] as number) * 2),
+    );
+    expect(failedChecks(await run(folder))).toEqual(['forward', 'loss', 'gradients', 'train', 'merge']);
+  });
+
+  it('another gradient of one tensor', async () => {
+    const folder = copyOf('vit-v4');
+    const name = 'lora.grad.base_model.model.classifier.weight';
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) =>
+      tensors.set(name, untransposed(tensors.get(name)!)),
+    );
+    const reports = await run(folder);
+    expect(failedChecks(reports)).toEqual(['gradients']);
+    expect(detailOf(reports, 'gradients')).toContain('base_model.model.classifier.weight at');
+  });
+
+  it('a gradient where PEFT has none', async () => {
+    const folder = copyOf('vit-v4');
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) =>
+      tensors.delete('lora.grad.base_model.model.classifier.bias'),
+    );
+    const reports = await run(folder);
+    expect(failedChecks(reports)).toEqual(['gradients']);
+    expect(detailOf(reports, 'gradients')).toContain('classifier.bias should get no gradient');
+  });
+
+  it('a transposed weight of the base', async () => {
+    const folder = copyOf('vit-v4');
+    const file = path.join(folder, 'model.onnx');
+    const { model } = openOnnx(file);
+    const node = model.graph.node!.find(
+      ({ name }) => name === '/vit/encoder/layer.0/attention/attention/query/MatMul',
+    )!;
+    const weight = node.input![1]!;
+    const at = model.graph.node!.indexOf(node);
+    node.input = [node.input![0]!, 'turned'];
+    model.graph.node!.splice(at, 0, { name: 'turn', opType: 'Transpose', input: [weight], output: ['turned'] });
+    writeOnnx(path.join(folder, 'turned.onnx'), model);
+    cpSync(path.join(folder, 'turned.onnx'), file);
+    // The layer's weight is computed now, so that it is no site any more either.
+    expect(failedChecks(await run(folder))).toEqual([
+      'discover',
+      'base',
+      'load',
+      'forward',
+      'loss',
+      'gradients',
+      'train',
+    ]);
+  });
+
+  it('a module that is not found', async () => {
+    const folder = copyOf('vit-v4');
+    hideModule(folder, 'vit.encoder.layer.1.attention.attention.query');
+    const reports = await run(folder);
+    expect(failedChecks(reports)).toEqual(['discover', 'load', 'forward', 'loss', 'gradients', 'train']);
+    expect(detailOf(reports, 'discover')).toBe('vit.encoder.layer.1.attention.attention.query is not found');
+  });
+
+  it('a module that is not found, and that no gradient reaches, may be absent', async () => {
+    const folder = copyOf('vit-v4');
+    const module = 'vit.encoder.layer.1.attention.attention.query';
+    hideModule(folder, module);
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) => {
+      for (const part of ['lora_A', 'lora_B']) tensors.delete(`lora.grad.base_model.model.${module}.${part}.weight`);
+    });
+    const reports = await run(folder);
+    expect(detailOf(reports, 'discover')).toBe('3 modules, 1 rightly absent');
+    expect(detailOf(reports, 'load')).toBe('8 tensors, 2 rightly unused');
+    expect(failedChecks(reports)).not.toContain('save');
+  });
+
+  it('a module of another shape', async () => {
+    const folder = copyOf('vit-v4');
+    editJson(path.join(folder, 'case.json'), ({ modules }) => {
+      (modules as Record<string, unknown>)['vit.encoder.layer.0.attention.attention.value'] = [[32, 64], 'Linear'];
+    });
+    const reports = await run(folder);
+    expect(failedChecks(reports)).toEqual(['discover']);
+    expect(detailOf(reports, 'discover')).toBe(
+      'vit.encoder.layer.0.attention.attention.value is found with shape [32, 32], expected [32, 64]',
+    );
+  });
+
+  it('other names of tensors', async () => {
+    const folder = copyOf('lora-linear');
+    await editTensors(path.join(folder, 'adapter', 'adapter_model.safetensors'), (tensors) => {
+      const name = 'base_model.model.layers.0.up.lora_A.weight';
+      tensors.set(name.replace('lora_A', 'lora_A.default'), tensors.get(name)!);
+      tensors.delete(name);
+    });
+    expect(failedChecks(await run(folder))).toEqual(['save']);
+  });
+
+  it('other merged weights', async () => {
+    const folder = copyOf('lora-linear');
+    await editTensors(path.join(folder, 'merged.safetensors'), (tensors) =>
+      tensors.set('layers.0.up.weight', times(tensors.get('layers.0.up.weight')!, 1.001)),
+    );
+    expect(failedChecks(await run(folder))).toEqual(['merge']);
+  });
+
+  it('another loss curve', async () => {
+    const folder = copyOf('lora-linear');
+    editJson(path.join(folder, 'case.json'), ({ train }) => {
+      const { losses } = train as { losses: number[] };
+      losses[losses.length - 1]! *= 1.01;
+    });
+    expect(failedChecks(await run(folder))).toEqual(['train']);
+  });
+
+  it('a loss that is not supported is a failure with its reason', async () => {
+    const folder = copyOf('lora-linear');
+    editJson(path.join(folder, 'case.json'), (json) => (json['loss'] = { kind: 'other', output: 'logits' }));
+    const reports = await run(folder);
+    expect(failedChecks(reports)).toEqual(['loss', 'gradients', 'train']);
+    expect(detailOf(reports, 'loss')).toContain('The loss "other" is not supported');
+  });
+
+  it('a damaged model fails every check', async () => {
+    const folder = copyOf('lora-linear');
+    const file = path.join(folder, 'model.onnx');
+    writeFileSync(file, readFileSync(file).subarray(0, 1000));
+    expect(failedChecks(await run(folder))).toEqual(everyCheck);
+  });
+
+  it('what the case does not hold is not applicable', async () => {
+    const folder = copyOf('lora-linear');
+    editJson(path.join(folder, 'case.json'), (json) => (json['train'] = null));
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) => {
+      for (const name of tensors.keys()) if (!name.startsWith('base.')) tensors.delete(name);
+    });
+    const skipped = (await run(folder)).filter(({ status }) => status === 'not applicable');
+    expect(skipped.map(({ check }) => check)).toEqual(['forward', 'loss', 'gradients', 'train']);
+  });
+
+  it('the case has its own tolerance', async () => {
+    const folder = copyOf('lora-linear');
+    await editTensors(path.join(folder, 'expected.safetensors'), (tensors) =>
+      tensors.set('base.logits', times(tensors.get('base.logits')!, 1.01)),
+    );
+    expect(failedChecks(await run(folder))).toEqual(['base']);
+    editJson(path.join(folder, 'case.json'), (json) => (json['tolerance'] = { relativeRms: 0.02 }));
+    expect(failedChecks(await run(folder))).toEqual([]);
+  });
+});
+
+describe('the command', () => {
+  async function command(...args: string[]): Promise<{ code: number; lines: string[] }> {
+    const lines: string[] = [];
+    const code = await conformanceCommand(args, (line) => lines.push(line));
+    return { code, lines };
+  }
+
+  it('prints a line per case and check, and the sum', async () => {
+    const { code, lines } = await command(cases, '--check', 'discover', '--check', 'load');
+    expect(code).toBe(0);
+    expect(lines).toEqual([
+      'lora-bias-only discover passed  8 modules',
+      'lora-bias-only load passed  24 tensors',
+      'lora-linear discover passed  8 modules',
+      'lora-linear load passed  16 tensors',
+      'lora-modules-to-save discover passed  8 modules',
+      'lora-modules-to-save load passed  20 tensors',
+      'vit-dora-v4 discover passed  12 modules',
+      'vit-dora-v4 load passed  36 tensors',
+      'vit-dynamo-v5 discover passed  13 modules',
+      'vit-dynamo-v5 load passed  26 tensors',
+      'vit-v4 discover passed  4 modules',
+      'vit-v4 load passed  10 tensors',
+      '12 passed, 0 failed',
+    ]);
+  });
+
+  it('prints one JSON document, and exits with 1 when something fails', async () => {
+    const folder = path.join(mkdtempSync(path.join(scratch, 'case-')), 'empty');
+    cpSync(path.join(cases, 'lora-linear'), folder, { recursive: true });
+    rmSync(path.join(folder, 'model.onnx'));
+    const { code, lines } = await command(folder, '--check', 'base', '--json');
+    expect(code).toBe(1);
+    expect(JSON.parse(lines.join('\n'))).toMatchObject({
+      passed: 0,
+      failed: 1,
+      skipped: 0,
+      checks: [{ case: 'empty', check: 'base', status: 'failed' }],
+    });
+  });
+
+  it('refuses what it cannot use', async () => {
+    expect((await command()).code).toBe(2);
+    expect(await command(path.join(cases, 'nothing'))).toMatchObject({
+      code: 2,
+      lines: [expect.stringContaining('There is no folder')],
+    });
+    expect(await command(cases, '--check', 'speed')).toMatchObject({
+      code: 2,
+      lines: [expect.stringContaining('There is no check "speed"')],
+    });
+    expect((await command(cases, '--what')).code).toBe(2);
+  });
+});

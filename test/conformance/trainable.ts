@@ -1,0 +1,88 @@
+/** @file A case's adapter made ready to train: its places in the graph, its parameters, a trainer. */
+
+import { Adapter, float32, OnnxLoraError, type Runtime, type Tensor } from '@onnx-lora/sdk';
+import {
+  type AdapterPlan,
+  type AdamWOptions,
+  parseTensorName,
+  ParameterSet,
+  type PlacedAdapter,
+  readFloats,
+  scalingOf,
+  Trainer,
+} from '@onnx-lora/sdk/core';
+import type { CaseLoss, ConformanceCase } from './case.ts';
+import { lossFragment } from './loss.ts';
+import { caseAdapter } from './outputs.ts';
+
+/** An adapter with its places. */
+export interface Placed {
+  readonly placed: PlacedAdapter;
+  readonly plan: AdapterPlan;
+  readonly scaling: (path: string) => number;
+}
+
+/** Finds the places of an adapter's tensors in a case's model. */
+export async function placeFor({ model }: ConformanceCase, adapter: Adapter): Promise<Placed> {
+  const placed = await model.place(adapter);
+  return {
+    placed,
+    plan: {
+      lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
+      trained: placed.trained.map(({ parameter }) => parameter),
+    },
+    scaling: (path) => scalingOf(adapter.config, path).scaling,
+  };
+}
+
+/**
+ * The adapter of the case together with trained biases that some versions of PEFT do not save: these start from the
+ * base's values.
+ */
+async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
+  const adapter = await caseAdapter(subject);
+  const missing = subject.trainable.filter((name) => !adapter.tensors.has(name));
+  const biases = missing.flatMap((name): [string, Tensor][] => {
+    const { module, role } = parseTensorName(name);
+    const bias =
+      role === 'base_layer.bias' ? subject.model.sites().find(({ path }) => path === module)?.bias : undefined;
+    return bias ? [[name, float32(readFloats(bias.tensor).slice(), bias.tensor.dims ?? [])]] : [];
+  });
+  return new Adapter(adapter.config, new Map([...adapter.tensors, ...biases]));
+}
+
+/**
+ * A trainer that starts from the case's adapter.
+ *
+ * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
+ */
+export async function trainerFor(
+  subject: ConformanceCase,
+  runtime: Runtime,
+  optimizer: AdamWOptions = {},
+): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
+  const { placed, plan, scaling } = await placeFor(subject, await trainableAdapter(subject));
+  const trainer = new Trainer({
+    base: subject.model.onnx.model,
+    plan,
+    loss: lossFragment(requiredLoss(subject)),
+    runtime,
+    session: { threads: 1 },
+    optimizer,
+    parameters: (inputs) => ParameterSet.of(placed, inputs, scaling),
+    name: subject.id,
+  });
+  return { trainer, placed };
+}
+
+/** The adapter that parameters make, with what the graph has no place for carried through. */
+export function adapterOf({ adapter, unused }: PlacedAdapter, parameters: ParameterSet): Adapter {
+  const carried = unused.map((name) => [name, adapter.tensors.get(name)!] as const);
+  return new Adapter(adapter.config, new Map([...carried, ...parameters.tensors()]));
+}
+
+/** @throws OnnxLoraError `FILE_INVALID` for a case without a loss */
+export function requiredLoss({ loss, id }: ConformanceCase): CaseLoss {
+  if (loss) return loss;
+  throw new OnnxLoraError('FILE_INVALID', `The case "${id}" names no loss. Check its case.json.`);
+}

@@ -1,0 +1,16 @@
+/** @file Finds case folders: those of this repository, and those of a larger collection beside it where there is one. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** Folders that hold a `model.onnx`, by name. */
+export function caseFolders(): [name: string, folder: string][] {
+  const collections = [join(root, 'test/fixtures/cases'), join(root, '../shared/oracle/cases')];
+  const found = collections.flatMap((collection) =>
+    existsSync(collection) ? readdirSync(collection).map((name) => [name, join(collection, name)] as const) : [],
+  );
+  return [...new Map(found)].filter(([, folder]) => existsSync(join(folder, 'model.onnx')));
+}
