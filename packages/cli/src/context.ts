@@ -7,7 +7,7 @@ import type { Terminal } from './terminal.ts';
 export interface Context {
   readonly terminal: Terminal;
   /** Families, tasks and preprocessors; loaded when a command first needs them, so that `--help` is quick. */
-  catalogue(): Catalogue;
+  readonly catalogue: () => Catalogue;
   /** Sets what the process exits with when no error is thrown. */
-  exitWith(code: number): void;
+  readonly exitWith: (code: number) => void;
 }

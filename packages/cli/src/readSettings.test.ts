@@ -27,6 +27,10 @@ describe('a YAML file', () => {
     });
   });
 
+  it('gives way to --epochs also where it counts in steps', async () => {
+    expect(await readSettings({ epochs: '2' }, yaml('steps: 9\nr: 2\n'))).toEqual({ epochs: 2, r: 2 });
+  });
+
   it('may spell keys as other programs do, and leave values empty', async () => {
     expect(await readSettings({}, yaml('batch_size: 2\nwarmupSteps: 3\nalpha:\n'))).toEqual({
       batchSize: 2,

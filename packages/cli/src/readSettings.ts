@@ -20,8 +20,11 @@ export async function readSettings(
   flags: Readonly<Record<string, unknown>>,
   configFile: string | undefined,
 ): Promise<Settings> {
-  const fromFile = configFile === undefined ? {} : await readConfigFile(configFile);
-  return { ...fromFile, ...settingsFromFlags(flags) };
+  const fromFile: Settings = configFile === undefined ? {} : await readConfigFile(configFile);
+  const fromFlags = settingsFromFlags(flags);
+  // Steps go before epochs; those of the file must not go before epochs that were asked for now.
+  if (fromFlags.epochs !== undefined) delete fromFile.steps;
+  return { ...fromFile, ...fromFlags };
 }
 
 function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {

@@ -105,13 +105,16 @@ export async function runTraining(
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
+    const { targets: _, ...others } = settings;
+    const shown = given.targets === undefined ? others : settings;
     const after = before && !stopped ? await measure(work, 'adapted', run) : undefined;
     if (after) folder.log({ type: 'evaluation', step: made, examples: after.examples, metrics: after.metrics });
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
-        settings,
-        command: formatCommand(settings),
+        // The family's choice is listed as the adapted modules; among the settings it would only be long.
+        settings: shown,
+        command: formatCommand(shown),
         steps,
         planned: run.steps,
         seconds,

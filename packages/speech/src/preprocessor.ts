@@ -26,6 +26,7 @@ export class WhisperPreprocessorFactory implements PreprocessorFactory {
     this.#reader = reader;
   }
 
+  /** True for `feature_extractor_type: WhisperFeatureExtractor`. */
   recognises(config: Readonly<Record<string, unknown>>): boolean {
     return config['feature_extractor_type'] === 'WhisperFeatureExtractor';
   }
@@ -73,6 +74,7 @@ export class Wav2Vec2PreprocessorFactory implements PreprocessorFactory {
     this.#reader = reader;
   }
 
+  /** True for `feature_extractor_type: Wav2Vec2FeatureExtractor`. */
   recognises(config: Readonly<Record<string, unknown>>): boolean {
     return config['feature_extractor_type'] === 'Wav2Vec2FeatureExtractor';
   }

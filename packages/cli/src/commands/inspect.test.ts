@@ -42,6 +42,14 @@ it.each([
   expect(inspected.targets!.trainableParameters).toBe(trainable);
 });
 
+it('counts magnitudes and modules trained in full', async () => {
+  const flags = ['inspect', vit, '--targets', 'vit.encoder.layer.0.output.dense', '--r', '2'];
+  const { targets } = await callJson<Inspected>(...flags, '--dora', '--modules-to-save', 'classifier');
+  expect(targets!.trained).toEqual(['classifier.weight', 'classifier.bias']);
+  // r (in + out), a magnitude per output, the head.
+  expect(targets!.trainableParameters).toBe(2 * (256 + 96) + 96 + 970);
+});
+
 it('marks the matches in its table', async () => {
   const { stdout, code } = await call(['inspect', vit, '--targets', 'classifier', '--r', '2']);
   expect(code).toBe(0);

@@ -2,6 +2,7 @@
 
 import { type GraphPort, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
 import { loraOptions } from '../lora.ts';
@@ -32,7 +33,7 @@ export function inspectCommand(context: Context): Command {
     const settings = await readSettings(flags, undefined);
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
     const matched = preview(model, settings);
-    if (flags.json) context.terminal.printJson(asJson(model, settings, matched));
+    if (flags.json) context.terminal.printJson(asJson(model, settings, matched, context));
     else for (const line of asText(model, settings, matched, context)) context.terminal.print(line);
   });
 }
@@ -43,14 +44,19 @@ function preview(model: Model, settings: Settings): LoraPreview | undefined {
   return given || model.family ? previewLora(model, loraOptions(settings)) : undefined;
 }
 
-function asJson(model: Model, settings: Settings, matched: LoraPreview | undefined): Record<string, unknown> {
+function asJson(
+  model: Model,
+  settings: Settings,
+  matched: LoraPreview | undefined,
+  { catalogue }: Context,
+): Record<string, unknown> {
   return {
     name: model.name,
     file: model.file,
     producer: model.producer,
     opset: model.opset,
     family: model.family?.name ?? null,
-    tasks: model.family?.tasks ?? [],
+    tasks: usualTasks(model, catalogue()).installed,
     parameters: model.parameterCount,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
@@ -75,6 +81,13 @@ function asJson(model: Model, settings: Settings, matched: LoraPreview | undefin
   };
 }
 
+/** The family's tasks, parted by whether a domain package brings them. */
+function usualTasks(model: Model, { tasks }: Catalogue): { installed: readonly string[]; missing: readonly string[] } {
+  const usual = model.family?.tasks ?? [];
+  const isInstalled = (name: string): boolean => tasks.some((task) => task.name === name);
+  return { installed: usual.filter(isInstalled), missing: usual.filter((name) => !isInstalled(name)) };
+}
+
 function portsAsJson(ports: Readonly<Record<string, GraphPort>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(ports).map(([name, { type, dims }]) => [name, { type, dims: dims ?? null }]),
@@ -85,14 +98,15 @@ function asText(
   model: Model,
   settings: Settings,
   matched: LoraPreview | undefined,
-  { terminal }: Context,
+  { terminal, catalogue }: Context,
 ): readonly string[] {
   const { bold, dim } = terminal.colours;
+  const tasks = usualTasks(model, catalogue());
   const facts = formatTable([
     ['file', model.file],
     ['producer', `${model.producer}, opset ${model.opset}`],
     ['family', model.family ? `${model.family.name} (${model.family.domain})` : 'not recognised'],
-    ['tasks', model.family?.tasks.join(', ') || '-'],
+    ['tasks', [...tasks.installed, ...tasks.missing.map((name) => `${name} (not installed)`)].join(', ') || '-'],
     ['inputs', portsAsText(model.inputs)],
     ['outputs', portsAsText(model.outputs)],
     ['parameters', grouped(model.parameterCount)],

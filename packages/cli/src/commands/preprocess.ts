@@ -51,7 +51,9 @@ export function preprocessCommand(context: Context): Command {
       terminal.printJson({ out, tensors: Object.fromEntries([...tensors].map(([name, { dims }]) => [name, dims])) });
     } else {
       const [first] = tensors.values();
-      terminal.print(`Wrote ${out}: ${grouped(tensors.size)} tensors, the first [${first!.dims.join(', ')}].`);
+      terminal.print(
+        `Wrote ${out}: ${tensors.size === 1 ? 'a tensor' : `${grouped(tensors.size)} tensors, the first`} [${first!.dims.join(', ')}].`,
+      );
     }
   });
 }

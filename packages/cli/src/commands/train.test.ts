@@ -103,6 +103,9 @@ describe('a run', () => {
     });
     expect((await call(['train', '--config', config, '--out', second, '--quiet'])).code).toBe(0);
     expect((await call(['train', '--config', config, '--out', third, '--seed', '7', '--quiet'])).code).toBe(0);
+    // The family's usual targets are written down, and left out of the command in the report.
+    expect((parse(readFileSync(config, 'utf8')) as { targets: string[] }).targets).toHaveLength(12);
+    expect(readFileSync(path.join(first, 'report.html'), 'utf8')).not.toContain('--targets');
     const [a, b, c] = [first, second, third].map((run) =>
       readFileSync(path.join(run, 'adapter/adapter_model.safetensors')),
     );

@@ -105,8 +105,8 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
  * Writes an adapter as an `.onnx_adapter`, which ONNX Runtime's other languages load for a model that has the adapter's
  * tensors as inputs. Complete or not at all.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say (see {@link toOrtAdapter}), `FILE_INVALID` when
- *   the file cannot be written
+ * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: DoRA's magnitude, modules trained in full, biases
+ *   of B, adapted embeddings; `FILE_INVALID` when the file cannot be written
  */
 export async function saveOnnxAdapter(adapter: Adapter, file: string): Promise<void> {
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));

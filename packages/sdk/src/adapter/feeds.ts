@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { readFloats } from '../graph/tensorData.ts';
 import type { AdapterInput } from '../lora/plan.ts';
 import { transposed } from '../runtime/layout.ts';
+import type { Provider } from '../runtime/session.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { doraGain } from './dora.ts';
 import { scalingOf } from './peftConfig.ts';
@@ -12,8 +13,16 @@ import type { LowRankTensors, PlacedAdapter } from './place.ts';
 /** Tensors by input name. */
 export type AdapterFeeds = ReadonlyMap<string, Tensor>;
 
+/**
+ * The rank of the zeros that leave a module as it is. Rank 0 costs nothing, but a product over no columns ends the process
+ * in ONNX Runtime's WebGPU provider; other GPU providers get a column of zeros too.
+ */
+export function idleRank(provider: Provider): 0 | 1 {
+  return provider === 'cpu' ? 0 : 1;
+}
+
 /** The tensors that make an adapter act; every input gets one, those of modules it does not adapt the base's. */
-export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[]): AdapterFeeds {
+export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
   const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
   const trained = new Map(placed.trained.map((each) => [each.parameter.name, each]));
   const prepared = new Map<string, { A: Tensor; B: Tensor; gain?: Tensor }>();
@@ -21,31 +30,31 @@ export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInpu
     inputs.map((input) => {
       if (input.parameter) {
         const own = trained.get(input.parameter.name);
-        return [input.name, own ? toGraphLayout(own.tensor, input) : baseFeed(input)];
+        return [input.name, own ? toGraphLayout(own.tensor, input) : baseFeed(input, idle)];
       }
       const { path } = input.lowRank!.site;
       const own = lowRank.get(path);
-      if (!own) return [input.name, baseFeed(input)];
+      if (!own) return [input.name, baseFeed(input, idle)];
       let tensors = prepared.get(path);
       if (!tensors) prepared.set(path, (tensors = lowRankFeeds(own, placed)));
       return [
         input.name,
-        tensors[input.role === 'lora_A' ? 'A' : input.role === 'lora_B' ? 'B' : 'gain'] ?? baseFeed(input),
+        tensors[input.role === 'lora_A' ? 'A' : input.role === 'lora_B' ? 'B' : 'gain'] ?? baseFeed(input, idle),
       ];
     }),
   );
 }
 
-/** The tensors that leave the base as it is: rank 0, gain 1, the base's own parameters. */
-export function baseFeeds(inputs: readonly AdapterInput[]): AdapterFeeds {
-  return new Map(inputs.map((input) => [input.name, baseFeed(input)]));
+/** The tensors that leave the base as it is: A and B of rank `idle`, gain 1, the base's own parameters. */
+export function baseFeeds(inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
+  return new Map(inputs.map((input) => [input.name, baseFeed(input, idle)]));
 }
 
-function baseFeed({ role, lowRank, parameter }: AdapterInput): Tensor {
+function baseFeed({ role, lowRank, parameter }: AdapterInput, idle: 0 | 1): Tensor {
   if (parameter) return float32(parameterInLayout(readFloats(parameter.tensor), parameter), wantedDims(parameter));
   const [out, width] = lowRank!.site.weightShape as [number, number];
-  if (role === 'lora_A') return float32(new Float32Array(0), [width, 0]);
-  if (role === 'lora_B') return float32(new Float32Array(0), [0, out]);
+  if (role === 'lora_A') return float32(new Float32Array(width * idle), [width, idle]);
+  if (role === 'lora_B') return float32(new Float32Array(idle * out), [idle, out]);
   return float32(new Float32Array(out).fill(1), [out]);
 }
 

@@ -8,7 +8,7 @@ import { injectAdapters } from '../lora/inject.ts';
 import type { AdapterInput } from '../lora/plan.ts';
 import type { Provider, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import { type AdapterFeeds, adapterFeeds, baseFeeds, mixedFeeds } from './feeds.ts';
+import { type AdapterFeeds, adapterFeeds, baseFeeds, idleRank, mixedFeeds } from './feeds.ts';
 import { joinPlans, type PlacedAdapter } from './place.ts';
 
 /** Which adapter a run uses: one name for the whole batch, or one per row; null is the base model. */
@@ -37,7 +37,7 @@ export class AdapterSession {
     this.#session = session;
     this.#inputs = inputs;
     this.#feeds = feeds;
-    this.#base = baseFeeds(inputs);
+    this.#base = baseFeeds(inputs, idleRank(session.provider));
     const own = new Set(inputs.map(({ name }) => name));
     this.#modelInputs = session.inputNames.filter((name) => !own.has(name));
   }
@@ -54,7 +54,8 @@ export class AdapterSession {
     const plan = joinPlans(Object.values(adapters));
     const { model, inputs } = injectAdapters(base, plan, { types, mode: 'inference' });
     const session = await runtime.createSession({ ...sessionModel(model), name }, options);
-    const feeds = new Map(Object.entries(adapters).map(([key, placed]) => [key, adapterFeeds(placed, inputs)]));
+    const idle = idleRank(session.provider);
+    const feeds = new Map(Object.entries(adapters).map(([key, placed]) => [key, adapterFeeds(placed, inputs, idle)]));
     return new AdapterSession(session, inputs, feeds);
   }
 

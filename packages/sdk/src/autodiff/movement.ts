@@ -104,7 +104,7 @@ export const gatherData: Vjp = (site) => {
   const axis = frontAxis(intAttribute(node, 'axis', 0), shape.length);
   const size = shape[axis]!;
   const [only] = indices.ints ?? [];
-  if (indices.ints?.length === 1 && typeof only === 'number') {
+  if (indices.ints?.length === 1 && typeof only === 'number' && rankOf(indices) <= 1) {
     const row = rankOf(indices) === 0 ? g.Unsqueeze(dy, [axis]) : dy;
     const pads = new Array<number>(2 * shape.length).fill(0);
     const at = frontAxis(only, size);

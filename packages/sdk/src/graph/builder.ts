@@ -135,39 +135,69 @@ export class GraphBuilder {
   }
 
   // Elementwise, with numpy broadcasting.
+  /** `a + b`. */
   Add(a: Operand, b: Operand): Value { return this.emit('Add', [a, b]); } // prettier-ignore
+  /** `a − b`. */
   Sub(a: Operand, b: Operand): Value { return this.emit('Sub', [a, b]); } // prettier-ignore
+  /** `a · b`, element by element. */
   Mul(a: Operand, b: Operand): Value { return this.emit('Mul', [a, b]); } // prettier-ignore
+  /** `a ÷ b`. */
   Div(a: Operand, b: Operand): Value { return this.emit('Div', [a, b]); } // prettier-ignore
+  /** `a` to the power of `b`. */
   Pow(a: Operand, b: Operand): Value { return this.emit('Pow', [a, b]); } // prettier-ignore
+  /** The smaller of `a` and `b`. */
   Min(a: Operand, b: Operand): Value { return this.emit('Min', [a, b]); } // prettier-ignore
+  /** The larger of `a` and `b`. */
   Max(a: Operand, b: Operand): Value { return this.emit('Max', [a, b]); } // prettier-ignore
+  /** `−x`. */
   Neg(x: Value): Value { return this.emit('Neg', [x]); } // prettier-ignore
+  /** `|x|`. */
   Abs(x: Value): Value { return this.emit('Abs', [x]); } // prettier-ignore
+  /** `eˣ`. */
   Exp(x: Value): Value { return this.emit('Exp', [x]); } // prettier-ignore
+  /** The natural logarithm of x. */
   Log(x: Value): Value { return this.emit('Log', [x]); } // prettier-ignore
+  /** `√x`. */
   Sqrt(x: Value): Value { return this.emit('Sqrt', [x]); } // prettier-ignore
+  /** `1 ÷ x`. */
   Reciprocal(x: Value): Value { return this.emit('Reciprocal', [x]); } // prettier-ignore
+  /** Gauss's error function of x. */
   Erf(x: Value): Value { return this.emit('Erf', [x]); } // prettier-ignore
+  /** The hyperbolic tangent of x. */
   Tanh(x: Value): Value { return this.emit('Tanh', [x]); } // prettier-ignore
+  /** `1 ÷ (1 + e⁻ˣ)`. */
   Sigmoid(x: Value): Value { return this.emit('Sigmoid', [x]); } // prettier-ignore
+  /** `ln(1 + eˣ)`. */
   Softplus(x: Value): Value { return this.emit('Softplus', [x]); } // prettier-ignore
+  /** `max(x, 0)`. */
   Relu(x: Value): Value { return this.emit('Relu', [x]); } // prettier-ignore
+  /** The sine of x. */
   Sin(x: Value): Value { return this.emit('Sin', [x]); } // prettier-ignore
+  /** The cosine of x. */
   Cos(x: Value): Value { return this.emit('Cos', [x]); } // prettier-ignore
+  /** Where `a = b`: bool. */
   Equal(a: Operand, b: Operand): Value { return this.emit('Equal', [a, b]); } // prettier-ignore
+  /** Where `a < b`: bool. */
   Less(a: Operand, b: Operand): Value { return this.emit('Less', [a, b]); } // prettier-ignore
+  /** Where `a > b`: bool. */
   Greater(a: Operand, b: Operand): Value { return this.emit('Greater', [a, b]); } // prettier-ignore
+  /** Where `a ≥ b`: bool. */
   GreaterOrEqual(a: Operand, b: Operand): Value { return this.emit('GreaterOrEqual', [a, b]); } // prettier-ignore
+  /** Where `a ≤ b`: bool. */
   LessOrEqual(a: Operand, b: Operand): Value { return this.emit('LessOrEqual', [a, b]); } // prettier-ignore
+  /** The negation of a bool. */
   Not(x: Value): Value { return this.emit('Not', [x]); } // prettier-ignore
+  /** Where both bools hold. */
   And(a: Value, b: Value): Value { return this.emit('And', [a, b]); } // prettier-ignore
+  /** `yes` where the bool `condition` holds, else `no`; a number takes the type of the other. */
   Where(condition: Value, yes: Operand, no: Operand): Value {
     const type = (typeof yes === 'object' ? yes : typeof no === 'object' ? no : undefined)?.type;
     const operand = (value: Operand): Value => (typeof value === 'number' ? this.scalar(value, type) : value);
     return this.emit('Where', [condition, operand(yes), operand(no)]);
   }
+  /** x in another element type, by its number in onnx.proto (1 is float32, 7 is int64). */
   Cast(x: Value, to: number): Value { return this.emit('Cast', [x], { to }); } // prettier-ignore
+  /** x under another name. */
   Identity(x: Value): Value { return this.emit('Identity', [x]); } // prettier-ignore
 
   /** The same value as a constant for differentiation: no gradient flows through it. */
@@ -178,6 +208,7 @@ export class GraphBuilder {
   }
 
   // Products.
+  /** The matrix product, over leading batch dimensions as numpy's `matmul`. */
   MatMul(a: Value, b: Value): Value { return this.emit('MatMul', [a, b]); } // prettier-ignore
   /** `alpha · op(a) · op(b) + beta · c` of two-dimensional values. */
   Gemm(
@@ -196,28 +227,45 @@ export class GraphBuilder {
   }
 
   // Reductions. Axes are an attribute or an input, by opset.
+  /** Sums over `axes`. */
   ReduceSum(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSum', 13, x, axes, keepdims); } // prettier-ignore
+  /** Means over `axes`. */
   ReduceMean(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMean', 18, x, axes, keepdims); } // prettier-ignore
+  /** Maxima over `axes`. */
   ReduceMax(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMax', 18, x, axes, keepdims); } // prettier-ignore
+  /** Minima over `axes`. */
   ReduceMin(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMin', 18, x, axes, keepdims); } // prettier-ignore
+  /** Sums of squares over `axes`. */
   ReduceSumSquare(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSumSquare', 18, x, axes, keepdims); } // prettier-ignore
+  /** Euclidean norms over `axes`. */
   ReduceL2(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceL2', 18, x, axes, keepdims); } // prettier-ignore
+  /** `eˣ` divided by its sum along `axis`. */
   Softmax(x: Value, axis: number): Value { return this.emit('Softmax', [x], { axis }); } // prettier-ignore
 
   // Movement.
+  /** x in another shape; one dimension may be -1, and 0 keeps the dimension of x. */
   Reshape(x: Value, shape: readonly number[] | Value): Value {
     return this.emit('Reshape', [x, 'name' in shape ? shape : this.ints(shape)]);
   }
+  /** x with its axes in the order `perm`. */
   Transpose(x: Value, perm: readonly number[]): Value { return this.emit('Transpose', [x], { perm }); } // prettier-ignore
+  /** Values one after the other along `axis`. */
   Concat(values: readonly Value[], axis: number): Value { return this.emit('Concat', values, { axis }); } // prettier-ignore
+  /** x broadcast to a shape. */
   Expand(x: Value, shape: readonly number[] | Value): Value {
     return this.emit('Expand', [x, 'name' in shape ? shape : this.ints(shape)]);
   }
+  /** The shape of x: int64 `[rank]`. */
   Shape(x: Value): Value { return this.emit('Shape', [x]); } // prettier-ignore
+  /** The slices of x along `axis` that `indices` name. */
   Gather(x: Value, indices: Value, axis: number): Value { return this.emit('Gather', [x, indices], { axis }); } // prettier-ignore
+  /** The elements of x along `axis` that `indices` name; as many as there are indices. */
   GatherElements(x: Value, indices: Value, axis: number): Value { return this.emit('GatherElements', [x, indices], { axis }); } // prettier-ignore
+  /** x without its dimensions of size 1 at `axes`. */
   Squeeze(x: Value, axes: readonly number[]): Value { return this.#axes('Squeeze', x, axes); } // prettier-ignore
+  /** x with dimensions of size 1 inserted at `axes`. */
   Unsqueeze(x: Value, axes: readonly number[]): Value { return this.#axes('Unsqueeze', x, axes); } // prettier-ignore
+  /** `x[starts:ends:steps]` along `axes`; negative numbers count from the end. */
   Slice(
     x: Value,
     starts: readonly number[],
@@ -232,6 +280,7 @@ export class GraphBuilder {
   Pad(x: Value, pads: readonly number[]): Value {
     return this.opset < 11 ? this.emit('Pad', [x], { pads }) : this.emit('Pad', [x, this.ints(pads)]);
   }
+  /** Parts of x of these sizes along `axis`. */
   Split(x: Value, sizes: readonly number[], axis: number): Value[] {
     return this.opset < 13
       ? this.emitMany('Split', [x], sizes.length, { axis, split: sizes })

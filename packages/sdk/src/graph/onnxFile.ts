@@ -16,7 +16,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { type Bytes, type FileSlice, FileSource, byteLength, readBytes } from './bytes.ts';
 import { decodeModel } from './decode.ts';
 import { encodeModel } from './encode.ts';
-import type { GraphProto, ModelProto, TensorProto } from './proto.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto.ts';
 import { expectedBytes, rawBytes } from './tensorData.ts';
 import { allGraphs } from './walk.ts';
 
@@ -40,6 +40,8 @@ export function openOnnx(file: string): OnnxFile {
   if (statSync(file).isDirectory()) {
     throw new OnnxLoraError('FILE_NOT_FOUND', `"${file}" is a folder. Name the .onnx file inside it.`);
   }
+  // Opening a named pipe would wait forever.
+  if (!statSync(file).isFile()) throw new OnnxLoraError('FILE_INVALID', `"${file}" is not a regular file.`);
   const real = realpathSync(file);
   const source = new FileSource(real);
   try {
@@ -52,7 +54,8 @@ export function openOnnx(file: string): OnnxFile {
       );
     }
     for (const each of allGraphs(graph)) {
-      for (const tensor of each.initializer ?? []) resolveData(tensor, file);
+      for (const node of each.node ?? []) checkNode(node, file);
+      for (const tensor of tensorsOf(each)) resolveData(tensor, file);
     }
     return { path: file, model: { ...model, graph } };
   } finally {
@@ -60,7 +63,30 @@ export function openOnnx(file: string): OnnxFile {
   }
 }
 
+/** Everything that reads graphs may rely on it: a node has an operator, outputs, and a list of inputs. */
+function checkNode(node: NodeProto, file: string): void {
+  node.input ??= [];
+  if (node.opType && node.output?.length) return;
+  const lacks = node.opType ? 'output' : 'operator';
+  throw new OnnxLoraError(
+    'MODEL_INVALID',
+    `"${file}": node "${node.name}" has no ${lacks}. The file is damaged: download it again.`,
+  );
+}
+
+/** Initializers, and the tensors that nodes hold, such as those of Constant. */
+function tensorsOf(graph: GraphProto): TensorProto[] {
+  const held = (graph.node ?? []).flatMap(({ attribute = [] }) => attribute.flatMap(({ t }) => t ?? []));
+  return [...(graph.initializer ?? []), ...held];
+}
+
 function resolveData(tensor: TensorProto, file: string): void {
+  if (!(tensor.dims ?? []).every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
+    throw new OnnxLoraError(
+      'MODEL_INVALID',
+      `"${file}": tensor "${tensor.name}" has the impossible shape [${tensor.dims!.join(', ')}]. The file is damaged: download it again.`,
+    );
+  }
   if (tensor.dataLocation === 1) {
     tensor.rawData = externalSlice(tensor, file);
     delete tensor.dataLocation;
@@ -96,7 +122,9 @@ function externalSlice(tensor: TensorProto, file: string): FileSlice {
     return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
   }
   const offset = Number(entries.get('offset') ?? 0);
-  const { size } = statSync(real);
+  const stat = statSync(real);
+  if (!stat.isFile()) return refuse('which is not a file.');
+  const { size } = stat;
   const length = entries.has('length') ? Number(entries.get('length')) : (expectedBytes(tensor) ?? size - offset);
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
     return refuse('but its offset and length are not whole numbers.');
@@ -115,7 +143,7 @@ function allowedRoots(folder: string): string[] {
 
 function isInside(file: string, folder: string): boolean {
   const relative = path.relative(folder, file);
-  return relative !== '' && !relative.startsWith('..') && !path.isAbsolute(relative);
+  return relative !== '' && relative.split(path.sep)[0] !== '..' && !path.isAbsolute(relative);
 }
 
 /** A protobuf message cannot hold more than 2 GiB; leave room for the structure. */

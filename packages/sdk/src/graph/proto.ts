@@ -10,11 +10,13 @@ interface Unknown {
 /** An int64: a number where that is exact, else a bigint. */
 export type Int = number | bigint;
 
+/** A key and its value, as in metadata and in the description of external data. */
 export interface StringStringEntry extends Unknown {
   key?: string;
   value?: string;
 }
 
+/** A tensor: type, dimensions, and its bytes in one of several fields, or where they lie. Read it with `readTensor`. */
 export interface TensorProto extends Unknown {
   name?: string;
   dims?: number[];
@@ -33,15 +35,18 @@ export interface TensorProto extends Unknown {
   metadataProps?: StringStringEntry[];
 }
 
+/** A size, or the name of one that is only known at run time. */
 export interface DimensionProto extends Unknown {
   dimValue?: number;
   dimParam?: string;
 }
 
+/** The type of a value. Types other than tensors are among the unknown fields. */
 export interface TypeProto extends Unknown {
   tensorType?: { elemType?: number; shape?: { dim?: DimensionProto[] } & Unknown } & Unknown;
 }
 
+/** Name and type of a graph input, a graph output, or a value inside. */
 export interface ValueInfoProto extends Unknown {
   name?: string;
   type?: TypeProto;
@@ -60,6 +65,7 @@ export const attributeType = {
   strings: 8,
 } as const;
 
+/** An attribute of a node; the field in use is the one that `type` names. */
 export interface AttributeProto extends Unknown {
   name?: string;
   type?: number;
@@ -75,6 +81,7 @@ export interface AttributeProto extends Unknown {
   refAttrName?: string;
 }
 
+/** One operator: the values that it reads and yields, by name. An empty name is an omitted input or output. */
 export interface NodeProto extends Unknown {
   name?: string;
   opType?: string;
@@ -86,6 +93,7 @@ export interface NodeProto extends Unknown {
   metadataProps?: StringStringEntry[];
 }
 
+/** A graph: nodes in an order in which each follows those that it reads from, and the weights as initializers. */
 export interface GraphProto extends Unknown {
   name?: string;
   node?: NodeProto[];
@@ -96,6 +104,7 @@ export interface GraphProto extends Unknown {
   docString?: string;
 }
 
+/** A composite operator that the model brings along. */
 export interface FunctionProto extends Unknown {
   name?: string;
   domain?: string;
@@ -105,11 +114,13 @@ export interface FunctionProto extends Unknown {
   opsetImport?: OperatorSetId[];
 }
 
+/** The version of a set of operators; the empty domain is the standard one. */
 export interface OperatorSetId extends Unknown {
   domain?: string;
   version?: number;
 }
 
+/** A whole file. */
 export interface ModelProto extends Unknown {
   irVersion?: number;
   producerName?: string;

@@ -27,7 +27,7 @@ describe('models', () => {
 
   // Torch's writer does not pack repeated integers, so that bytes differ, but only once.
   test.each(caseFolders())('%s', (_, folder) => {
-    const bytes = readFileSync(join(folder, 'model.onnx'));
+    const bytes = Uint8Array.from(readFileSync(join(folder, 'model.onnx')));
     const model = decode(bytes);
     const again = encode(model);
     expect(isDeepStrictEqual(decode(again), model)).toBe(true);

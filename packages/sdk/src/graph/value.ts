@@ -10,8 +10,8 @@ export interface ValueType {
   readonly type?: DataType | undefined;
   readonly shape?: readonly Dim[] | undefined;
   /**
-   * Contents of an integer tensor of rank 0 or 1, such as a shape that is computed in the graph. Known because Reshape,
-   * Expand and Slice take their shapes from such tensors.
+   * Contents of a small integer tensor in row-major order, such as a shape that is computed in the graph. Known because
+   * Reshape, Expand and Slice take their shapes from such tensors, and Pad its padding from a turned-around matrix.
    */
   readonly ints?: readonly Dim[] | undefined;
 }

@@ -10,6 +10,7 @@ import { inferNode } from '../ops/infer.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite } from './plan.ts';
 import { RowFold } from './rows.ts';
+import { TrainingProduct } from './trainingProduct.ts';
 
 /** How the injected graph will be used. */
 export interface InjectOptions {
@@ -48,6 +49,7 @@ class Injection {
   readonly #rows: RowFold;
   readonly #inputs: { input: AdapterInput; info: ValueInfoProto }[] = [];
   readonly #valueInfo: ValueInfoProto[] = [];
+  readonly #trainingProduct: TrainingProduct;
 
   constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
     this.#base = base;
@@ -56,6 +58,10 @@ class Injection {
     this.#training = mode === 'training';
     this.#g = new GraphBuilder({ opset: opsetOf(base), infer: inferNode, prefix: 'lora/' });
     const [firstInput] = base.graph?.input ?? [];
+    this.#trainingProduct = new TrainingProduct(this.#g, plan.lowRank, {
+      factor: (role, lowRank) => this.#factor(role, lowRank),
+      read: (name) => this.#read(name),
+    });
     this.#rows = new RowFold(this.#g, { name: firstInput?.name ?? '', ...types.get(firstInput?.name ?? '') });
   }
 
@@ -95,8 +101,9 @@ class Injection {
   /** y + (x·A)·B, beside a layer whose nodes are `nodes`. */
   #lora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
     const { site } = lowRank;
+    this.#requireLinear(site);
     const base = this.#emitRenamed(nodes, site.output);
-    const sum = this.#g.Add(base, this.#lowRankProduct(lowRank));
+    const sum = this.#training ? this.#trainingProduct.addTo(base, lowRank) : this.#g.Add(base, this.#lowRankProduct(lowRank));
     this.#nameLast(sum, site.output);
   }
 
@@ -106,21 +113,22 @@ class Injection {
    */
   #dora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
     const { site } = lowRank;
-    const ownBias = site.bias && site.bias.node === site.node ? site.bias : undefined;
+    this.#requireLinear(site);
     const [node, ...rest] = nodes as [NodeProto, ...NodeProto[]];
+    const ownBias = site.bias?.node === site.node ? node.input![2] : undefined;
     const withoutBias = ownBias ? { ...node, input: node.input!.slice(0, 2) } : node;
     const output = node.output![0]!;
     const product = this.#emitRenamed([withoutBias, ...rest], output);
     const gain = this.#gain(lowRank);
     if (this.#training) {
-      const scaled = this.#g.Mul(this.#g.Add(product, this.#lowRankProduct(lowRank)), gain);
-      this.#nameLast(ownBias ? this.#g.Add(scaled, this.#read(ownBias.name)) : scaled, output);
+      const scaled = this.#g.Mul(this.#trainingProduct.addTo(product, lowRank), gain);
+      this.#nameLast(ownBias ? this.#g.Add(scaled, this.#read(ownBias)) : scaled, output);
       return;
     }
     // The lora_B that is fed has the gain multiplied in already.
     const scaled = this.#rows.scale(product, gain, site);
     const sum = this.#g.Add(scaled, this.#lowRankProduct(lowRank));
-    this.#nameLast(ownBias ? this.#g.Add(sum, this.#read(ownBias.name)) : sum, output);
+    this.#nameLast(ownBias ? this.#g.Add(sum, this.#read(ownBias)) : sum, output);
   }
 
   #gain(lowRank: LowRankSite): Value {
@@ -136,19 +144,20 @@ class Injection {
     return g.Div(magnitude, g.stopGradient(norm));
   }
 
+  #requireLinear({ kind, path }: Site): void {
+    if (kind === 'linear') return;
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `Module "${path}" is a ${kind}; only linear layers can be adapted yet. Leave it out of targetModules.`,
+    );
+  }
+
+  /** (x·A)·B for inference, for one adapter or one per row. */
   #lowRankProduct(lowRank: LowRankSite): Value {
     const { site } = lowRank;
-    if (site.kind !== 'linear') {
-      throw new OnnxLoraError(
-        'MODEL_UNSUPPORTED',
-        `Module "${site.path}" is a ${site.kind}; only linear layers can be adapted yet. Leave it out of targetModules.`,
-      );
-    }
     const A = this.#factor('lora_A', lowRank);
     const B = this.#factor('lora_B', lowRank);
-    const x = this.#read(site.input);
-    if (this.#training) return this.#g.MatMul(this.#g.MatMul(x, A), B);
-    return this.#rows.apply(x, site, (rows) => this.#g.MatMul(this.#g.MatMul(rows, A), B));
+    return this.#rows.apply(this.#read(site.input), site, (rows) => this.#g.MatMul(this.#g.MatMul(rows, A), B));
   }
 
   readonly #factors = new Map<string, Value>();

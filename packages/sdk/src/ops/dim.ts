@@ -1,6 +1,19 @@
 /** @file Arithmetic on dimensions that may be symbols, so that shapes computed in a graph stay known. */
 
+import { createHash } from 'node:crypto';
 import type { Dim } from '../graph/value.ts';
+
+const LONGEST = 160;
+
+/**
+ * A symbol for a computed dimension: the expression itself, or a short name for a long one, so that expressions which
+ * contain each other twice do not grow without bound. Equal expressions have equal symbols.
+ */
+export function symbol(expression: string): string {
+  return expression.length <= LONGEST
+    ? expression
+    : `d${createHash('sha256').update(expression).digest('hex').slice(0, 32)}`;
+}
 
 /** A product: a number times symbols, in a canonical order. */
 interface Product {
@@ -9,7 +22,8 @@ interface Product {
 }
 
 function parse(dim: Dim): Product {
-  if (typeof dim === 'number') return { factor: dim, symbols: [] };
+  // An invalid node can ask for a dimension that is not there: no number.
+  if (typeof dim !== 'string') return { factor: Number(dim), symbols: [] };
   if (!/^[\w.?]+(\*[\w.?]+)*$/.test(dim)) return { factor: 1, symbols: [dim] };
   let factor = 1;
   const symbols: string[] = [];
@@ -22,7 +36,7 @@ function parse(dim: Dim): Product {
 
 function format({ factor, symbols }: Product): Dim {
   if (factor === 0 || symbols.length === 0) return factor;
-  return [...(factor === 1 ? [] : [String(factor)]), ...symbols].join('*');
+  return symbol([...(factor === 1 ? [] : [String(factor)]), ...symbols].join('*'));
 }
 
 /** The product of two dimensions. */
@@ -54,7 +68,7 @@ export function add(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a + b;
   if (a === 0) return b;
   if (b === 0) return a;
-  return `(${a}+${b})`;
+  return symbol(`(${a}+${b})`);
 }
 
 /** The difference of two dimensions. */
@@ -62,7 +76,7 @@ export function subtract(a: Dim, b: Dim): Dim {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
   if (b === 0) return a;
   if (a === b) return 0;
-  return `(${a}-${b})`;
+  return symbol(`(${a}-${b})`);
 }
 
 /** The shape of `a` and `b` broadcast together by ONNX's (numpy's) rule, or undefined where they cannot be. */
@@ -78,7 +92,7 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefin
     // A number above 1 beside a symbol: at run time the symbol is that number or 1.
     else if (typeof left === 'number') result.push(left);
     else if (typeof right === 'number') result.push(right);
-    else result.push(`bcast(${left},${right})`);
+    else result.push(symbol(`bcast(${left},${right})`));
   }
   return result;
 }

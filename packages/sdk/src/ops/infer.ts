@@ -3,9 +3,9 @@
 import { dataTypeName } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
-import type { Dim, ValueType } from '../graph/value.ts';
+import { type Dim, isStatic, type ValueType } from '../graph/value.ts';
 import { attribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
-import { add, broadcast, divideExactly, multiply, product, subtract } from './dim.ts';
+import { add, broadcast, divideExactly, multiply, product, subtract, symbol } from './dim.ts';
 
 /** What a rule sees: the node, the types of its inputs (undefined for an omitted one), and the opset of its domain. */
 export interface InferenceSite {
@@ -22,8 +22,21 @@ type Rule = (site: InferenceSite) => readonly ValueType[];
  * @returns as many entries as the rule knows; `{}` where nothing is known
  */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
-  const rule = rules[site.node.opType ?? ''];
-  return rule ? rule(site) : [];
+  const { opType = '' } = site.node;
+  return Object.hasOwn(rules, opType) ? rules[opType]!(site).map(sound) : [];
+}
+
+/** Drops the shape or contents that only a node which breaks ONNX's rules leads to; the runtime will refuse it. */
+function sound({ type, shape, ints }: ValueType): ValueType {
+  const isSize = (dim: Dim): boolean => typeof dim === 'string' || (Number.isSafeInteger(dim) && dim >= 0);
+  const isKnown = (value: Dim | undefined): boolean =>
+    typeof value === 'string' || (typeof value === 'number' && !Number.isNaN(value));
+  // Holes of sparse arrays too, which `every` would pass over.
+  return {
+    type,
+    shape: shape && Array.from(shape).every(isSize) ? shape : undefined,
+    ints: ints && Array.from(ints).every(isKnown) ? ints : undefined,
+  };
 }
 
 const x = ({ inputs }: InferenceSite, index = 0): ValueType => inputs[index] ?? {};
@@ -109,6 +122,9 @@ function matMul(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
   ];
 }
 
+/** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
+const MAX_RANK = 64;
+
 function reshape(site: InferenceSite): readonly ValueType[] {
   const { type, shape, ints } = x(site);
   const target = x(site, 1).ints ?? intsAttribute(site.node, 'shape');
@@ -118,7 +134,7 @@ function reshape(site: InferenceSite): readonly ValueType[] {
       {
         type,
         shape:
-          typeof rank === 'number'
+          typeof rank === 'number' && rank <= MAX_RANK
             ? Array.from({ length: rank }, (_, i) => `?${site.node.output?.[0]}.${i}`)
             : undefined,
       },
@@ -134,7 +150,7 @@ function reshape(site: InferenceSite): readonly ValueType[] {
     const size = shape && rest !== 0 ? divideExactly(product(shape), rest) : undefined;
     dims[free] = size ?? `?${site.node.output?.[0]}.${free}`;
   }
-  return [{ type, shape: dims, ints: dims.length <= 1 ? ints : undefined }];
+  return [{ type, shape: dims, ints }];
 }
 
 /** Output size of a sliding window along one axis. */
@@ -149,7 +165,7 @@ function windowed(
 ): Dim {
   const reach = dilation * (kernel - 1) + 1;
   if (typeof size !== 'number')
-    return `win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`;
+    return symbol(`win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`);
   const steps = (size + before + after - reach) / stride;
   return (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
 }
@@ -165,7 +181,7 @@ function spatial(site: InferenceSite, kernel: readonly Dim[]): { size: (size: Di
   return {
     size: (size, i) => {
       if (auto.startsWith('SAME'))
-        return typeof size === 'number' ? Math.ceil(size / strides[i]!) : `same(${size},${strides[i]})`;
+        return typeof size === 'number' ? Math.ceil(size / strides[i]!) : symbol(`same(${size},${strides[i]})`);
       const [before, after] = auto === 'VALID' ? [0, 0] : [pads[i]!, pads[i + n]!];
       return windowed(size, kernel[i] as number, strides[i]!, dilations[i]!, before, after, ceil);
     },
@@ -184,7 +200,7 @@ const convTranspose: Rule = (site) => {
   const { type, shape } = x(site);
   const weight = x(site, 1).shape;
   if (!shape || !weight) return [{ type }];
-  const n = shape.length - 2;
+  const n = Math.max(0, shape.length - 2);
   const ones = new Array<number>(n).fill(1);
   const strides = intsAttribute(site.node, 'strides') ?? ones;
   const dilations = intsAttribute(site.node, 'dilations') ?? ones;
@@ -216,7 +232,7 @@ const gather: Rule = (site) => {
   if (!shape || !indices.shape) return [{ type }];
   const axis = axisOf(intAttribute(site.node, 'axis', 0), shape.length);
   const picked =
-    ints && indices.ints?.every((index) => typeof index === 'number')
+    ints && shape.length === 1 && indices.ints?.every((index) => typeof index === 'number')
       ? (indices.ints as number[]).map((index) => ints[axisOf(index, ints.length)]!)
       : undefined;
   const result = [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)];
@@ -262,20 +278,42 @@ const slice: Rule = (site) => {
   axes.forEach((each, i) => {
     const axis = axisOf(Number(each), shape.length);
     const range = sliceRange(shape[axis]!, starts[i]!, ends[i]!, Number(steps[i]!));
-    result[axis] = range ? range.count : `slice(${shape[axis]},${starts[i]},${ends[i]},${steps[i]})`;
-    const from = range?.from;
+    result[axis] = range ? range.count : symbol(`slice(${shape[axis]},${starts[i]},${ends[i]},${steps[i]})`);
+    const { count, from } = range ?? {};
     kept =
-      kept && range && typeof range.count === 'number' && from !== undefined
-        ? Array.from({ length: range.count }, (_, k) => kept![from + k * Number(steps[i]!)]!)
+      kept && isStatic(shape) && typeof count === 'number' && from !== undefined
+        ? along(
+            kept,
+            result,
+            axis,
+            shape[axis]!,
+            Array.from({ length: count }, (_, k) => from + k * Number(steps[i]!)),
+          )
         : undefined;
   });
   return [{ type, shape: result, ints: kept }];
 };
 
+/** Row-major contents with only `picked` positions of an axis; `shape` already has the new size there, `size` is the old. */
+function along(
+  values: readonly Dim[],
+  shape: readonly Dim[],
+  axis: number,
+  size: number,
+  picked: readonly number[],
+): Dim[] {
+  const inner = shape.slice(axis + 1).reduce<number>((a, b) => a * Number(b), 1);
+  const outer = values.length / (size * inner) || 0;
+  return Array.from({ length: outer }, (_, o) =>
+    picked.flatMap((at) => values.slice((o * size + at) * inner, (o * size + at + 1) * inner)),
+  ).flat();
+}
+
 const HUGE = 2 ** 31 - 1;
 
 /** Elements that a slice takes of an axis, and the first of them where it is a number. */
 function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim; from?: number } | undefined {
+  if (!Number.isFinite(step) || step === 0) return undefined;
   if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
     const clamp = (value: number): number => {
       const index = value < 0 ? value + size : value;
@@ -310,7 +348,7 @@ const unsqueeze: Rule = (site) => {
   const inserted = new Set(axes.map((axis) => axisOf(axis, rank)));
   let next = 0;
   const result = Array.from({ length: rank }, (_, i) => (inserted.has(i) ? 1 : shape[next++]!));
-  return [{ type, shape: result, ints: rank <= 1 ? ints : undefined }];
+  return [{ type, shape: result, ints }];
 };
 
 const split: Rule = (site) => {
@@ -442,9 +480,18 @@ const range: Rule = (site) => {
 };
 
 const transpose: Rule = (site) => {
-  const { type, shape } = x(site);
+  const { type, shape, ints } = x(site);
   const perm = intsAttribute(site.node, 'perm') ?? shape?.map((_, i) => shape.length - 1 - i);
-  return [{ type, shape: shape && perm!.map((from) => shape[from]!) }];
+  // Of a matrix the contents are kept too: exporters turn paddings around so.
+  const turned = ints && isStatic(shape) && shape.length === 2 && perm![0] === 1;
+  const [rows, columns] = (shape ?? []) as number[];
+  return [
+    {
+      type,
+      shape: shape && perm!.map((from) => shape[from]!),
+      ints: turned ? ints.map((_, i) => ints[(i % rows!) * columns! + Math.floor(i / rows!)]!) : undefined,
+    },
+  ];
 };
 
 const tile: Rule = (site) => {
@@ -521,7 +568,7 @@ const depthToSpace: Rule = (site) => {
 
 const integerDivide = (a: Dim, b: Dim): Dim | undefined => {
   if (typeof a === 'number' && typeof b === 'number') return b === 0 ? undefined : Math.trunc(a / b);
-  return divideExactly(a, b) ?? `(${a}/${b})`;
+  return divideExactly(a, b) ?? symbol(`(${a}/${b})`);
 };
 
 /** Rows by operator; contrib operators of com.microsoft share names with none of ONNX's that mean something else. */

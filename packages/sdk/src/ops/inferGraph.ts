@@ -23,7 +23,11 @@ export function declaredType({ type }: ValueInfoProto): ValueType {
   const dims = tensor?.shape && (tensor.shape.dim ?? []);
   return {
     type: dataTypeName(tensor?.elemType),
-    shape: dims?.map((dim, i): Dim => dim.dimParam || (dim.dimValue ?? `?${i}`)),
+    // Some writers put −1 for an unknown size.
+    shape: dims?.map(
+      ({ dimParam, dimValue = -1 }, i): Dim =>
+        dimParam || (Number.isSafeInteger(dimValue) && dimValue >= 0 ? dimValue : `?${i}`),
+    ),
   };
 }
 

@@ -26,6 +26,7 @@ export interface GraphPort {
 /** A finite list of examples, each loaded when asked for. */
 export interface Dataset<Example> {
   readonly length: number;
+  /** Loads example `index`, from 0 to `length − 1`. */
   get(index: number): Promise<Example>;
 }
 
@@ -40,6 +41,7 @@ export type Metrics = Readonly<Record<string, number>>;
 
 /** Collects outputs batch by batch and sums them up. */
 export interface MetricCollector {
+  /** Takes in one batch: what the model gave, and what `collate` gave beside its feeds. */
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void;
   /** The metrics over all batches seen. The first entry is the one by which runs are compared. */
   result(): Metrics;
@@ -59,6 +61,7 @@ export interface PreparedTask<Example = unknown> {
   collate(examples: readonly Example[]): Promise<Batch>;
   /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
   loss(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, targets: Readonly<Record<string, Value>>): Value;
+  /** A collector that has seen nothing yet. */
   metrics(): MetricCollector;
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
@@ -81,6 +84,7 @@ export interface TaskFactory {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
+  /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */
   predictor(model: TaskModel): Promise<Predictor>;
@@ -113,6 +117,7 @@ export interface PreprocessorFactory {
   readonly domain: string;
   /** File endings it can read, in lower case with the dot: `.png`. */
   readonly fileEndings: readonly string[];
+  /** True when it can make what this file describes. The first factory that says so wins. */
   recognises(config: Readonly<Record<string, unknown>>): boolean;
   /** @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported, naming `path` */
   create(config: Readonly<Record<string, unknown>>, path: string): Preprocessor;

@@ -1,6 +1,6 @@
 /** @file AdamW, as torch computes it. */
 
-/** Settings of {@link AdamW}; the defaults are torch's. */
+/** Settings of `AdamW`; the defaults are torch's. */
 export interface AdamWOptions {
   readonly betas?: readonly [number, number];
   readonly eps?: number;

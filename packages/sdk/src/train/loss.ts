@@ -2,6 +2,7 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
 import { isStatic } from '../graph/value.ts';
 
 /** Options of {@link crossEntropy}. */
@@ -34,18 +35,19 @@ export function crossEntropy(
   }
   const rows = g.Reshape(logits, [-1, classes]);
   // [rows, 1]: each label compared with the class numbers gives its one-hot row, without OneHot (CPU only on WebGPU).
-  const column = g.Reshape(labels, [-1, 1]);
-  const counts = g.Not(g.Equal(column, g.scalar(ignoreIndex, 'int64')));
-  const numbers = g.constant({
-    type: 'int64',
-    dims: [1, classes],
-    data: BigInt64Array.from({ length: classes }, (_, i) => BigInt(i)),
-  });
-  const hit = g.Cast(g.Equal(column, numbers), 1);
+  // WebGPU has no int64: as int32 only the labels cross over, not the rows made of them.
+  const column = g.Cast(g.Reshape(labels, [-1, 1]), dataTypeNumber('int32'));
+  const int32 = (data: Int32Array, dims: readonly number[]): Value => g.constant({ type: 'int32', dims, data });
+  const counts = g.Not(g.Equal(column, int32(Int32Array.of(ignoreIndex), [])));
+  const numbers = int32(
+    Int32Array.from({ length: classes }, (_, i) => i),
+    [1, classes],
+  );
+  const hit = g.Cast(g.Equal(column, numbers), dataTypeNumber('float32'));
   const shifted = g.Sub(rows, g.stopGradient(g.ReduceMax(rows, [1], true)));
   const logSum = g.Log(g.ReduceSum(g.Exp(shifted), [1], true));
   const perRow = g.Sub(logSum, g.ReduceSum(g.Mul(shifted, hit), [1], true));
-  const weight = g.Cast(counts, 1);
+  const weight = g.Cast(counts, dataTypeNumber('float32'));
   return g.Div(g.ReduceSum(g.Mul(perRow, weight), [0, 1], false), g.ReduceSum(weight, [0, 1], false));
 }
 

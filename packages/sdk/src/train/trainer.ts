@@ -7,6 +7,7 @@ import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import type { Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { AdamW, type AdamWOptions } from './adamW.ts';
+import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from './parameters.ts';
 import { buildTrainingGraph, type LossFragment, type TrainingGraph } from './trainingGraph.ts';
 
@@ -32,6 +33,11 @@ export interface TrainerRequest {
   readonly runtime: Runtime;
   readonly session?: SessionOptions;
   readonly optimizer?: AdamWOptions;
+  /**
+   * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
+   * computed in pieces; without it always at once.
+   */
+  readonly lossWeight?: (targets: Feeds) => number;
   /** Gives the parameters their first values, once the graph's inputs are known. */
   readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
   readonly name: string;
@@ -40,7 +46,12 @@ export interface TrainerRequest {
 interface Compiled {
   readonly graph: TrainingGraph;
   readonly session: Session;
+  /** Rows that one run takes; undefined where a batch is computed at once. */
+  readonly rows: number | undefined;
 }
+
+/** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
+const PREPACK_BYTES = 512 << 20;
 
 /**
  * Trains one adapter batch by batch. The graph is built for the shapes of the first batch, and again when a batch has
@@ -73,7 +84,24 @@ export class Trainer {
 
   /** Computes loss and gradients without changing anything. */
   async lossAndGradients(inputs: Feeds, targets: Feeds): Promise<LossAndGradients> {
-    const { graph, session } = await this.#compile(inputs, targets);
+    const compiled = await this.#compile(inputs, targets);
+    const { lossWeight } = this.#request;
+    if (compiled.rows === undefined || !lossWeight) return this.#run(compiled, inputs, targets);
+    const pieces = cut(inputs, targets, compiled.rows, rowsOf(inputs, targets)!);
+    const total = pieces.reduce((sum, piece) => sum + lossWeight(piece.targets), 0);
+    const gradients = new Map<string, Float32Array>();
+    let loss = 0;
+    for (const piece of pieces) {
+      const share = lossWeight(piece.targets) / total;
+      if (share === 0) continue;
+      const part = await this.#run(compiled, piece.inputs, piece.targets);
+      loss += share * part.loss;
+      for (const [name, gradient] of part.gradients) addScaled(gradients, name, gradient, share);
+    }
+    return { loss: total === 0 ? NaN : loss, gradients };
+  }
+
+  async #run({ graph, session }: Compiled, inputs: Feeds, targets: Feeds): Promise<LossAndGradients> {
     const feeds: Record<string, Tensor> = { ...inputs };
     for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
     for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
@@ -127,17 +155,31 @@ export class Trainer {
       .join('|');
     if (this.#compiled?.key === key) return this.#compiled.value;
     await this.release();
-    const { base, plan, loss, runtime, session: options, name } = this.#request;
-    const graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
+    const { base, plan, loss, runtime, session: options, name, lossWeight } = this.#request;
+    let graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
+    const total = rowsOf(inputs, targets);
+    let rows: number | undefined;
+    if (lossWeight && total !== undefined && pieceRows(total, graph.forwardBytes) < total) {
+      rows = pieceRows(total, graph.forwardBytes);
+      const [piece] = cut(inputs, targets, rows, total) as [Piece];
+      graph = buildTrainingGraph({ base, plan, loss, ...piece });
+    }
     const session = await runtime.createSession(
       { ...sessionModel(graph.model), name },
-      { ...options, purpose: 'training' },
+      // Each frozen weight is read by a forward and a backward product, and packed for both.
+      { ...options, purpose: 'training', prepack: 2 * graph.weightBytes <= PREPACK_BYTES },
     );
     this.#parameters ??= this.#request.parameters(graph.inputs);
-    const value = { graph, session };
+    const value = { graph, session, rows };
     this.#compiled = { key, value };
     return value;
   }
+}
+
+function addScaled(sums: Map<string, Float32Array>, name: string, values: Float32Array, factor: number): void {
+  const sum = sums.get(name);
+  if (!sum) sums.set(name, values.map((value) => factor * value));
+  else for (let i = 0; i < sum.length; i++) sum[i]! += factor * values[i]!;
 }
 
 function sumOfSquares(values: Float32Array): number {

@@ -5,14 +5,16 @@ import { differentiate } from '../autodiff/backward.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { ModelProto, ValueInfoProto } from '../graph/proto.ts';
-import { formatShape } from '../graph/value.ts';
+import { byteLength } from '../graph/bytes.ts';
+import { rawBytes } from '../graph/tensorData.ts';
+import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import { CONTRIB, fuseGelu } from '../match/fuseGelu.ts';
 import { inferNode } from '../ops/infer.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import { dropUnreadInitializers, foldKnownIntegers, reachable } from '../ops/simplify.ts';
-import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import { bytesPerElement, type Feeds, sizeOf, type Tensor } from '../runtime/tensor.ts';
 
 /** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
 export type LossFragment = (
@@ -41,6 +43,10 @@ export interface TrainingGraph {
   readonly gradients: ReadonlyMap<string, string>;
   /** Prefix that the loss's targets carry as graph inputs. */
   readonly targetNames: Readonly<Record<string, string>>;
+  /** Bytes of all forward values: an upper bound of what a step keeps for its gradients. */
+  readonly forwardBytes: number;
+  /** Bytes of the frozen weights. */
+  readonly weightBytes: number;
 }
 
 /**
@@ -105,7 +111,13 @@ export function buildTrainingGraph({ base, plan, loss, inputs, targets }: Traini
     loss: lossValue.name,
     gradients,
     targetNames: Object.fromEntries(targetValues.map(([name, value]) => [name, value.name])),
+    forwardBytes: forward.flatMap(({ output }) => output ?? []).reduce((sum, name) => sum + bytesOf(types.get(name)), 0),
+    weightBytes: graph.initializer!.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0),
   };
+}
+
+function bytesOf(value: ValueType | undefined): number {
+  return value?.type && isStatic(value.shape) ? sizeOf(value.shape) * bytesPerElement(value.type) : 0;
 }
 
 function port(name: string, { type, dims }: Tensor): ValueInfoProto {

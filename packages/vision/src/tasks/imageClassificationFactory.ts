@@ -18,6 +18,7 @@ export class ImageClassificationFactory implements TaskFactory {
     this.#preprocessors = preprocessors;
   }
 
+  /** The task on the folder `data`. */
   create({ data, seed }: TaskOptions): Task {
     return imageClassification(data, { seed, decoder: this.#decoder, preprocessors: this.#preprocessors });
   }

@@ -1,0 +1,44 @@
+/**
+ * @file A domain that the SDK has never heard of, series of sensor readings, brought by a plugin in `series/`: a model
+ * family, a task and a preprocessor. Nothing in the SDK is touched.
+ */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { evaluate, MODEL_FAMILY, openModel, TASK_FACTORY, train } from '@onnx-lora/sdk';
+import { Container } from 'inversify';
+import { seriesModule } from './series/module.ts';
+import { publishModel, writeSensor } from './series/published.ts';
+
+const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-plugin-'));
+const [published, boiler] = [path.join(folder, 'forecaster'), path.join(folder, 'boiler.txt')];
+await publishModel(published);
+await writeSensor(boiler, 12, 1);
+
+// 1. Whatever hosts plugins, such as a command, loads their modules and asks for what they bring.
+const container = new Container();
+await container.load(seriesModule);
+const model = await openModel(published, { families: container.getAll(MODEL_FAMILY) });
+const factory = container.getAll(TASK_FACTORY).find(({ name }) => name === model.family?.tasks[0]);
+if (!model.family || !factory) throw new Error('No plugin knows this model.');
+console.log(`A model of the family "${model.family.name}", for the task "${factory.name}"`);
+
+// 2. Training and evaluation as for any other domain; the family says which modules to adapt.
+const task = factory.create({ data: boiler, seed: 0 });
+const run = await train(model, { task, lora: { r: 4 }, steps: 400, lr: 1e-2 });
+const { adapter, seconds } = await run.done;
+console.log(`Adapted ${adapter.config.targetModules?.toString()} in ${seconds.toFixed(1)} s`);
+
+const before = (await evaluate(model, { task })).metrics['meanAbsoluteError']!;
+const after = (await evaluate(model, { task, adapter })).metrics['meanAbsoluteError']!;
+console.log(`Off by ${before.toFixed(2)} degrees before, ${after.toFixed(2)} after`);
+if (!(after < before / 2)) throw new Error('The adapter learned too little.');
+
+// 3. Answers for files.
+const predictor = await factory.predictor(model);
+const session = await model.session({ adapters: { boiler: adapter } });
+const outputs = await session.run(await predictor.feeds([boiler]), { adapter: 'boiler' });
+console.log('Next reading of the boiler:', predictor.decode(outputs)[0]);
+await session.release();
+await rm(folder, { recursive: true });

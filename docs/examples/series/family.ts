@@ -1,0 +1,13 @@
+/** @file The model family of the example: small forecasters of sensor readings. */
+
+import type { ModelFamily } from '@onnx-lora/sdk';
+
+/** Forecasters: some encoder layers, and a head that yields the next reading. */
+export const forecaster: ModelFamily = {
+  name: 'forecaster',
+  domain: 'series',
+  recognise: ({ config }) => config?.['model_type'] === 'forecaster',
+  roles: { encoder: [/encoder\.\d+/], head: [/head/] },
+  defaultTargets: ['encoder', 'head'],
+  tasks: ['forecast'],
+};

@@ -1,0 +1,49 @@
+/** @file One loaded model serves many adapters: one per call, or a different one in each row of a batch. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type Adapter, loadAdapter, openModel, stack, train } from '@onnx-lora/sdk';
+import { forecaster } from './series/family.ts';
+import { forecast } from './series/forecast.ts';
+import { preprocessorOf } from './series/preprocessor.ts';
+import { publishModel, writeSensor } from './series/published.ts';
+
+const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-serve-'));
+const published = path.join(folder, 'forecaster');
+await publishModel(published);
+const model = await openModel(published, { families: [forecaster] });
+
+// An adapter for each sensor, of different ranks, saved as PEFT folders.
+const sensors = { boiler: { period: 12, r: 4 }, tank: { period: 7, r: 8 } };
+const adapters: Record<string, Adapter> = {};
+for (const [name, { period, r }] of Object.entries(sensors)) {
+  const data = path.join(folder, `${name}.txt`);
+  await writeSensor(data, period, period);
+  const { adapter } = await (await train(model, { task: forecast(data), lora: { r }, steps: 200, lr: 1e-2 })).done;
+  await adapter.save(path.join(folder, name));
+  adapters[name] = await loadAdapter(path.join(folder, name));
+}
+
+// One session: the base is in memory once, the adapters beside it.
+const session = await model.session({ adapters });
+const preprocessor = await preprocessorOf(model);
+const boiler = await preprocessor.preprocess(path.join(folder, 'boiler.txt'));
+const tank = await preprocessor.preprocess(path.join(folder, 'tank.txt'));
+const ask = async (windows: (typeof boiler)[], adapter: string | null | (string | null)[]): Promise<number[]> => {
+  const { forecast: scaled } = await session.run({ readings: stack(windows) }, { adapter });
+  return Array.from(scaled!.data as Float32Array, (value) => preprocessor.unscaled(value));
+};
+
+// Swap: the adapter is chosen for each call. null is the model as it was.
+const separate = [...(await ask([boiler], 'boiler')), ...(await ask([tank], 'tank')), ...(await ask([tank], null))];
+console.log('one call each: ', separate.map((value) => value.toFixed(3)).join('  '));
+
+// Mix: the same three requests in one batch, an adapter per row.
+const mixed = await ask([boiler, tank, tank], ['boiler', 'tank', null]);
+console.log('in one batch:  ', mixed.map((value) => value.toFixed(3)).join('  '));
+if (mixed.some((value, i) => Math.abs(value - separate[i]!) > 1e-4))
+  throw new Error('Rows differ from separate calls.');
+
+await session.release();
+await rm(folder, { recursive: true });
