@@ -5,22 +5,29 @@ import { type DefaultTheme, defineConfig, type UserConfig } from 'vitepress';
 
 const guides = [
   { text: 'First steps', link: '/guides/first-steps' },
-  { text: 'Train on your own data', link: '/guides/train' },
-  { text: 'Use and exchange adapters', link: '/guides/adapters' },
+  { text: 'Your own data', link: '/guides/own-data' },
+  { text: 'Train', link: '/guides/train' },
+  { text: 'Serve adapters', link: '/guides/serve' },
   { text: 'Merge and ship', link: '/guides/merge' },
+  { text: 'Exchange with PEFT', link: '/guides/exchange' },
   { text: 'The command line', link: '/guides/command-line' },
   { text: 'CPU and GPU providers', link: '/guides/providers' },
   { text: 'Check against PEFT', link: '/guides/conformance' },
-  { text: 'Bring your own domain', link: '/guides/domain-package' },
+  { text: 'Write a plugin', link: '/guides/plugin' },
 ];
 
 const concepts = [
   { text: 'How it works', link: '/concepts/overview' },
-  { text: 'Graphs and weights', link: '/concepts/graphs' },
-  { text: 'Sites and module paths', link: '/concepts/sites' },
-  { text: 'Adapters', link: '/concepts/adapters' },
-  { text: 'The backward graph', link: '/concepts/autodiff' },
-  { text: 'Layers and plugins', link: '/concepts/layers' },
+  { text: 'Layers', link: '/concepts/layers' },
+  { text: 'Graph', link: '/concepts/graph' },
+  { text: 'Ops', link: '/concepts/ops' },
+  { text: 'Match', link: '/concepts/match' },
+  { text: 'Autodiff', link: '/concepts/autodiff' },
+  { text: 'LoRA', link: '/concepts/lora' },
+  { text: 'Adapter', link: '/concepts/adapter' },
+  { text: 'Train', link: '/concepts/train' },
+  { text: 'Runtime', link: '/concepts/runtime' },
+  { text: 'Model and plugin', link: '/concepts/plugin' },
 ];
 
 // `vitepress dev` also works before the reference has been generated.

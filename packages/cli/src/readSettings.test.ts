@@ -73,6 +73,10 @@ const settings = fc.record<Settings>(
   {
     model: word,
     data: word,
+    validation: fc.oneof(
+      fc.double({ min: 0, minExcluded: true, max: 1, maxExcluded: true, noNaN: true }),
+      word.filter((text) => !/\d/.test(text) && Number.isNaN(Number(text))),
+    ),
     targets: fc.oneof(word, fc.array(word, { minLength: 1 })),
     r: fc.integer({ min: 1, max: 512 }),
     lr: fc.double({ min: 1e-9, max: 10, noNaN: true }),
@@ -97,6 +101,27 @@ describe('a written config.yaml', () => {
 
   let folder: string | undefined;
   const temporaryFolderOnce = (): string => (folder ??= temporaryFolder());
+});
+
+describe('--validation', () => {
+  it.each([
+    ['0.2', 0.2],
+    ['.5', 0.5],
+    ['2e-1', 0.2],
+    ['held', 'held'],
+    ['./2', './2'],
+    ['../held', '../held'],
+    ['2024-05', '2024-05'],
+  ])('%s is a fraction or a folder', async (given, read) => {
+    expect(await readSettings({ validation: given }, undefined)).toEqual({ validation: read });
+    expect(await readSettings({}, yaml(`validation: ${JSON.stringify(given)}\n`))).toEqual({ validation: read });
+  });
+
+  it.each(['', '0', '1', '-0.2', '1.5', '20%', '0,2', '1.2.3'])('%j is neither', async (given) => {
+    await expect(readSettings({ validation: given }, undefined)).rejects.toThrow(
+      `--validation must be a folder, or a fraction between 0 and 1 such as 0.2, but it is ${JSON.stringify(given)}.`,
+    );
+  });
 });
 
 it('every flag is a key, and no two read alike', () => {

@@ -41,8 +41,9 @@ export class RunFolder {
     return path.join(this.path, CONFIG);
   }
 
-  /** The checkpoint saved last, if any. */
-  get lastCheckpoint(): string | undefined {
+  /** The checkpoint saved last, if any, once those under way have been. */
+  async lastCheckpoint(): Promise<string | undefined> {
+    await this.#saving;
     return this.#lastCheckpoint;
   }
 

@@ -7,6 +7,7 @@ import { z } from 'zod';
 export interface Settings {
   model?: string;
   data?: string;
+  validation?: string | number;
   task?: string;
   adapter?: string;
   targets?: string | string[];
@@ -65,6 +66,21 @@ function oneOf(words: readonly string[]): z.ZodType {
   return z.enum(words, { error: `must be one of ${words.join(', ')}` });
 }
 
+/** A folder or a fraction. Text that can only be meant as a number, such as `20%` or `0,2`, must not pass for a folder. */
+function folderOrFraction(): z.ZodType {
+  const error = 'must be a folder, or a fraction between 0 and 1 such as 0.2';
+  const fraction = z.number({ error }).gt(0, { error }).lt(1, { error });
+  const folder = z
+    .string({ error })
+    .min(1, { error })
+    .regex(/^(?![+-]?[\d.,]*\d[\d.,]*%?$)/, { error });
+  return z.preprocess(
+    (value) =>
+      typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value,
+    z.union([fraction, folder], { error }),
+  );
+}
+
 /** All settings, in the order in which `--help` and a written config.yaml show them. */
 export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   model: {
@@ -78,6 +94,12 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<folder>',
     description: 'the data; for image-classification a folder per class, or such folders in train/ and test/',
     schema: text,
+  },
+  validation: {
+    form: 'text',
+    placeholder: '<folder|fraction>',
+    description: 'data held out of training, to be measured: another folder, or a fraction of --data such as 0.2',
+    schema: folderOrFraction(),
   },
   task: {
     form: 'text',

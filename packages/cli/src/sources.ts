@@ -2,7 +2,15 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, didYouMean, loadAdapter, type Model, openModel, type TaskFactory } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  didYouMean,
+  loadAdapter,
+  type Model,
+  openModel,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk';
 import type { Catalogue } from './container.ts';
 import { usageError } from './errors.ts';
 import type { Settings } from './settings.ts';
@@ -64,6 +72,11 @@ export function chooseTask(asked: string | undefined, model: Model, { tasks }: C
     ? `No task for the family "${model.family.name}" is installed.`
     : `"${model.name}" is of no known family.`;
   throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.`);
+}
+
+/** What a task is made from. */
+export function taskOptions({ validation }: Settings, data: string, seed: number): TaskOptions {
+  return { data, ...(validation === undefined ? {} : { validation }), seed };
 }
 
 /**

@@ -4,14 +4,16 @@ import {
   evaluate,
   type Evaluation,
   type Model,
+  OnnxLoraError,
   previewLora,
   type StepEvent,
   type Task,
   train,
+  type TrainResult,
   type TrainingRun,
 } from '@onnx-lora/sdk';
 import type { Context } from './context.ts';
-import { exitCodes } from './errors.ts';
+import { exitCodes, usageError } from './errors.ts';
 import { Interrupt } from './interrupt.ts';
 import { loraOptions, machineOptions } from './lora.ts';
 import { Progress } from './progress.ts';
@@ -19,7 +21,7 @@ import { formatReport } from './report/html.ts';
 import { formatCommand, formatConfig, type ResolvedSettings, resolveSettings } from './runConfig.ts';
 import { RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
-import { chooseTask, openNamed, requireFlag, requireModel } from './sources.ts';
+import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, grouped, short } from './table.ts';
 
 /** How a run is made, settings aside. */
@@ -75,7 +77,10 @@ export async function runTraining(
     targets: given.targets ?? [...preview.targets],
     out: folder.path,
   });
-  const { task, holdsOut } = await prepareOnce(factory.create({ data, seed: settings.seed }), model);
+  const { task, holdsOut } = await prepareOnce(factory.create(taskOptions(settings, data, settings.seed)), model);
+  if (given.validation !== undefined && !holdsOut) {
+    throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
+  }
   const progress = new Progress(context.terminal, { quiet });
   const work: Work = { model, task, settings, progress };
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, preview.targets.length));
@@ -95,8 +100,8 @@ export async function runTraining(
   try {
     begin(folder, settings, run);
     if (before) folder.log({ type: 'evaluation', step: 0, examples: before.examples, metrics: before.metrics });
-    const steps = await follow(run, folder, work);
-    const { adapter, seconds, loss, steps: made } = await run.done;
+    const { steps, result } = await complete(run, folder, work);
+    const { adapter, seconds, loss, steps: made } = result;
     if (made > 0) {
       folder.checkpoint(adapter, made);
       await folder.settle();
@@ -192,6 +197,30 @@ function begin(folder: RunFolder, settings: ResolvedSettings, run: TrainingRun):
   } catch (error) {
     run.stop();
     throw error;
+  }
+}
+
+/**
+ * Waits for the end of the run.
+ *
+ * @throws OnnxLoraError of the step that failed, with what is left in the folder
+ */
+async function complete(
+  run: TrainingRun,
+  folder: RunFolder,
+  work: Work,
+): Promise<{ steps: StepEvent[]; result: TrainResult }> {
+  try {
+    const steps = await follow(run, folder, work);
+    return { steps, result: await run.done };
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError)) throw error;
+    const checkpoint = await folder.lastCheckpoint();
+    const left =
+      checkpoint === undefined
+        ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
+        : `The adapter of an earlier step is in "${checkpoint}"; name another --out to keep it, or replace it with --overwrite.`;
+    throw new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
   }
 }
 

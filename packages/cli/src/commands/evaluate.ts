@@ -7,7 +7,7 @@ import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag } from '../sources.ts';
+import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short } from '../table.ts';
 
 interface EvalFlags extends OutputFlags {
@@ -20,10 +20,10 @@ export function evalCommand(context: Context): Command {
   const command = new Command('eval')
     .summary('measure a model on labelled data, with or without an adapter')
     .description(
-      "Measures a model on labelled data: on the data's held-out part (validation, val or test beside train) where it has one, else on all of it. Without --adapter, measures the base.",
+      'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it. Without --adapter, measures the base.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', 'data', 'task', 'adapter', 'batchSize', 'seed', 'provider', 'threads']);
+  addSettings(command, ['model', 'data', 'validation', 'task', 'adapter', 'batchSize', 'seed', 'provider', 'threads']);
   addMismatch(addConfig(command));
   addOutput(command);
   addExamples(
@@ -38,7 +38,7 @@ export function evalCommand(context: Context): Command {
     const catalogue = context.catalogue();
     const data = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
-    const task = chooseTask(settings.task, model, catalogue).create({ data, seed: settings.seed ?? 0 });
+    const task = chooseTask(settings.task, model, catalogue).create(taskOptions(settings, data, settings.seed ?? 0));
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
     const progress = new Progress(terminal, flags);
     const evaluation = await evaluate(model, {

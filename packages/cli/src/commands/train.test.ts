@@ -133,6 +133,41 @@ describe('a run', () => {
   });
 });
 
+describe('--validation', () => {
+  it('holds a fraction of flat folders out, and measures before and after on it, as eval does', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 10, turned: true });
+    const common = ['--data', data, '--validation', '0.2', '--seed', '3', '--threads', '1', '--batch-size', '20'];
+    const { before, after } = await callJson<{ before: Record<string, number>; after: Record<string, number> }>(
+      'train', vit, ...common, '--lr', '5e-3', '--steps', '20', '--targets', 'all-linear', '--out', out,
+    ); // prettier-ignore
+    expect(after['accuracy']).toBeGreaterThan(before['accuracy']!);
+    expect(await callJson('eval', vit, ...common)).toEqual({ ...before, examples: 20 });
+    expect(await callJson('eval', vit, ...common, '--adapter', out)).toEqual({ ...after, examples: 20 });
+
+    const report = readFileSync(path.join(out, 'report.html'), 'utf8');
+    expect(report).toContain('Metrics on 20 held-out examples');
+    expect(report).toContain('Confusion matrix after training');
+    expect(report).toContain('--validation 0.2');
+    expect(parse(readFileSync(path.join(out, 'config.yaml'), 'utf8'))).toMatchObject({ validation: 0.2 });
+  });
+
+  it('takes another folder', async () => {
+    const folder = temporaryFolder();
+    const held = path.join(folder, 'held');
+    writeDigits(path.join(folder, 'digits'), { perClass: 2, classes: [3, 8] });
+    writeDigits(held, { perClass: 3, from: 800, classes: [3, 8] });
+    const out = path.join(folder, 'run');
+    const config = path.join(folder, 'run.yaml');
+    writeFileSync(config, `validation: ${held}\n`);
+    const argv = ['train', vit, '--data', path.join(folder, 'digits'), '--config', config, '--steps', '1'];
+    expect((await call([...argv, '--out', out, '--quiet', ...quick])).code).toBe(0);
+    expect(lines(path.join(out, 'metrics.jsonl'))[0]).toMatchObject({ type: 'evaluation', step: 0, examples: 6 });
+  });
+});
+
 describe('a folder with something in it', () => {
   it('is refused unless --overwrite, which replaces the run and nothing else', async () => {
     const folder = temporaryFolder();
@@ -198,6 +233,7 @@ describe('stopping', () => {
     ]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^error: Step \d+: The (loss|gradient) became (NaN|Infinity)\. Lower the learning rate/);
+    expect(stderr).toContain(`There is no adapter in "${out}"; --overwrite lets another run take its place.`);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
     expect(readdirSync(out).sort()).toEqual(['config.yaml', 'metrics.jsonl']);
   });
@@ -210,6 +246,9 @@ describe('what is wrong before the first step', () => {
     [['--provider', 'gpu'], '--provider must be one of auto, cpu, cuda, dml, coreml, webgpu, but it is "gpu".'],
     [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
     [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],
+    [['--validation', '1.5'], '--validation must be a folder, or a fraction between 0 and 1 such as 0.2'],
+    [['--validation', 'held'], 'There is no folder "held".'],
+    [['--validation', '0.5'], 'so none can be held out for validation. Add images,'],
     [['--seed', ''], '--seed must be a whole number of at least 0, but it is "".'],
     [['--model', 'other'], 'Two models are named'],
   ])('%j leaves no folder', async (flags, message) => {

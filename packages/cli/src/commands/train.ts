@@ -20,7 +20,7 @@ export function trainCommand(context: Context): Command {
   const command = new Command('train')
     .summary('train an adapter')
     .description(
-      'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where the data has a held-out part (validation, val or test beside train), it is measured before and after. Ctrl-C saves what there is and exits with 130; a second Ctrl-C ends at once.',
+      'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves what there is and exits with 130; a second Ctrl-C ends at once.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addSettings(
@@ -28,6 +28,7 @@ export function trainCommand(context: Context): Command {
     [
       'model',
       'data',
+      'validation',
       'task',
       'out',
       'targets',
@@ -58,6 +59,7 @@ export function trainCommand(context: Context): Command {
   addExamples(
     command,
     'onnx-lora train models/vit --data photos --out runs/photos',
+    'onnx-lora train models/vit --data photos --validation 0.2 --out runs/photos         # measured on a fifth',
     'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
     'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
   );

@@ -95,7 +95,7 @@ function facts({ steps, seconds, trainableParameters, model, settings, before, a
 
 function metrics({ before, after }: ReportContent): string {
   if (!before) {
-    return '<h2>Metrics</h2>\n<p class="quiet">The data has no held-out part (validation, val or test beside train), or it was not to be measured.</p>';
+    return '<h2>Metrics</h2>\n<p class="quiet">Nothing was measured: no data was held out (--validation, or validation, val or test beside train), or --no-eval was given.</p>';
   }
   const rows = Object.entries(before.metrics).map(([name, value]) => {
     const now = after?.metrics[name];

@@ -70,7 +70,7 @@ describe('the report', () => {
   it('does without held-out data', () => {
     const { before: _b, after: _a, ...rest } = content;
     const html = formatReport({ ...rest, before: undefined, after: undefined });
-    expect(html).toContain('The data has no held-out part');
+    expect(html).toContain('no data was held out');
     expect(html).not.toContain('Confusion');
   });
 });

@@ -7,7 +7,7 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
-import { readNames, subgraphs } from '../graph/walk.ts';
+import { intAttribute, readNames, subgraphs } from '../graph/walk.ts';
 import { type DifferentiableOp, gradientRules, manyOutputOps, stopGradientOps } from './rules.ts';
 import type { Surroundings, Vjp } from './vjp.ts';
 
@@ -70,7 +70,7 @@ export function differentiate(request: BackwardRequest): Backward {
       if (!vjp) return;
       const gradient = unbroadcast(g, vjp(site, i), operand, node);
       const before = cotangents.get(operand.name);
-      cotangents.set(operand.name, before ? accumulate(g, before, gradient) : gradient);
+      cotangents.set(operand.name, before ? accumulate(g, before, gradient, value) : gradient);
     });
   }
   const gradients = new Map(
@@ -98,17 +98,24 @@ function surroundings(
   };
 }
 
+/** Below this many summands the runtime computes a Gemm with an addend on one thread only. */
+const SHORT_PRODUCT = 64;
+
 /**
  * The sum of two cotangents of one value. Where the second is a product that was just emitted, the first becomes the
  * product's addend: Gemm adds while it writes, which spares a pass over memory.
  */
-function accumulate(g: GraphBuilder, before: Value, gradient: Value): Value {
+function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (name: string) => Value): Value {
+  const valueOf = (name: string): ValueType => g.types.get(name) ?? forward(name);
   const reshape = g.nodes.at(-1);
   const gemm = reshape?.opType === 'Reshape' ? g.nodes.at(-2) : reshape;
   const isProduct = gemm?.opType === 'Gemm' && gemm.input?.length === 2 && reshape?.output?.[0] === gradient.name;
   const rows = g.types.get(gemm?.output?.[0] ?? '')?.shape;
   const feedsReshape = gemm === reshape || reshape?.input?.[0] === gemm?.output?.[0];
-  if (!isProduct || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join()) return g.Add(before, gradient);
+  const summands = gemm && valueOf(gemm.input?.[0] ?? '').shape?.[intAttribute(gemm, 'transA', 0) ? 0 : 1];
+  const isShort = typeof summands !== 'number' || summands < SHORT_PRODUCT;
+  if (!isProduct || isShort || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join())
+    return g.Add(before, gradient);
   g.nodes.splice(g.nodes.indexOf(gemm));
   const addend = gemm === reshape ? before : g.Reshape(before, rows);
   gemm.input = [...gemm.input!, addend.name];

@@ -41,7 +41,8 @@ function unscaled({ around }: VjpSite, operand: Value): { value: Value; factor: 
     for (const i of [0, 1]) {
       const [factor, value] = [around.value(node.input![i]!), around.value(node.input![1 - i]!)];
       const isConstant = !around.producer(factor.name) || around.producer(factor.name)?.opType === 'Constant';
-      if (factor.shape?.length === 0 && isConstant && value.shape?.join() === operand.shape?.join()) return { value, factor };
+      if (factor.shape?.length === 0 && isConstant && value.shape?.join() === operand.shape?.join())
+        return { value, factor };
     }
   }
   return { value: operand, factor: undefined };

@@ -82,13 +82,21 @@ function attentionDot({ g, y, around }: VjpSite, axes: readonly number[]): Value
   const weights = y[0]!;
   const [reader, another] = around.readers(weights.name);
   const rank = weights.shape?.length ?? 0;
-  if (another || reader?.opType !== 'MatMul' || reader.input?.[0] !== weights.name || rank < 2 || axes.join() !== String(rank - 1)) return undefined;
+  if (
+    another ||
+    reader?.opType !== 'MatMul' ||
+    reader.input?.[0] !== weights.name ||
+    rank < 2 ||
+    axes.join() !== String(rank - 1)
+  )
+    return undefined;
   const output = around.value(reader.output![0]!);
   const cotangent = around.cotangent(output.name);
   const [length, width] = [weights.shape?.at(-1), output.shape?.at(-1)];
   // Values with a batch of their own would make the sum one per batch.
   const sameRows = weights.shape?.slice(0, -1).join() === output.shape?.slice(0, -1).join();
-  if (!cotangent || typeof length !== 'number' || typeof width !== 'number' || width >= length || !sameRows) return undefined;
+  if (!cotangent || typeof length !== 'number' || typeof width !== 'number' || width >= length || !sameRows)
+    return undefined;
   return g.ReduceSum(g.Mul(cotangent, output), [rank - 1], true);
 }
 

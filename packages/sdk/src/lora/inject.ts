@@ -103,7 +103,9 @@ class Injection {
     const { site } = lowRank;
     this.#requireLinear(site);
     const base = this.#emitRenamed(nodes, site.output);
-    const sum = this.#training ? this.#trainingProduct.addTo(base, lowRank) : this.#g.Add(base, this.#lowRankProduct(lowRank));
+    const sum = this.#training
+      ? this.#trainingProduct.addTo(base, lowRank)
+      : this.#g.Add(base, this.#lowRankProduct(lowRank));
     this.#nameLast(sum, site.output);
   }
 

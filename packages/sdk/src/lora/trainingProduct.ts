@@ -1,7 +1,6 @@
 /** @file The low-rank product as it is trained: few passes over memory, forward and backward. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { isStatic } from '../graph/value.ts';
 import type { LowRankSite } from './plan.ts';
 
 /** Where a site's value comes from. */
@@ -30,16 +29,9 @@ export class TrainingProduct {
     }
   }
 
-  /** `base` + (x·A)·B, the sum taken while the product is written. */
+  /** `base` + (x·A)·B. */
   addTo(base: Value, lowRank: LowRankSite): Value {
-    const g = this.#g;
-    const reduced = this.#reduce(lowRank);
-    const B = this.#source.factor('lora_B', lowRank);
-    const { shape } = base;
-    if (!isStatic(shape) || !isStatic(reduced.shape)) return g.Add(base, g.MatMul(reduced, B));
-    if (shape.length === 2) return g.Gemm(reduced, B, base);
-    const rows = g.Reshape(reduced, [-1, reduced.shape.at(-1)!]);
-    return g.Reshape(g.Gemm(rows, B, g.Reshape(base, [-1, shape.at(-1)!])), shape);
+    return this.#g.Add(base, this.#g.MatMul(this.#reduce(lowRank), this.#source.factor('lora_B', lowRank)));
   }
 
   #reduce(lowRank: LowRankSite): Value {
@@ -51,7 +43,11 @@ export class TrainingProduct {
     const x = this.#source.read(input);
     const factors = sites.map((each) => this.#source.factor('lora_A', each));
     if (sites.length === 1) return g.MatMul(x, factors[0]!);
-    const parts = g.Split(g.MatMul(x, g.Concat(factors, 1)), sites.map(({ r }) => r!), (x.shape?.length ?? 1) - 1);
+    const parts = g.Split(
+      g.MatMul(x, g.Concat(factors, 1)),
+      sites.map(({ r }) => r!),
+      (x.shape?.length ?? 1) - 1,
+    );
     sites.forEach((each, i) => this.#reduced.set(each.site.path, parts[i]!));
     return this.#reduced.get(path)!;
   }

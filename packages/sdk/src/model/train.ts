@@ -106,6 +106,7 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
     base: model.onnx.model,
     plan,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
+    ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.runtime,
     session: {
       ...(options.provider === undefined ? {} : { provider: options.provider }),

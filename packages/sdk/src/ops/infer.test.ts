@@ -10,7 +10,7 @@ import { readSafetensors } from '../adapter/safetensors.ts';
 import { type Attributes, GraphBuilder, type Value } from '../graph/builder.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
-import { isStatic, type Dim, type ValueType } from '../graph/value.ts';
+import type { Dim, ValueType } from '../graph/value.ts';
 import { type Feeds, float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { add, broadcast, divideExactly, multiply, product, subtract, symbol } from './dim.ts';
 import { inferNode } from './infer.ts';
@@ -23,7 +23,11 @@ async function allValues(model: ModelProto, feeds: Feeds): Promise<Record<string
 }
 
 /** What was inferred wrongly: empty when all that is claimed is true. `known` counts the claims. */
-function compare(types: ReadonlyMap<string, ValueType>, real: Readonly<Record<string, Tensor>>, symbols: ReadonlyMap<string, number>): { wrong: string[]; unknown: string[]; known: number } {
+function compare(
+  types: ReadonlyMap<string, ValueType>,
+  real: Readonly<Record<string, Tensor>>,
+  symbols: ReadonlyMap<string, number>,
+): { wrong: string[]; unknown: string[]; known: number } {
   const wrong: string[] = [];
   const unknown: string[] = [];
   let known = 0;
@@ -32,10 +36,16 @@ function compare(types: ReadonlyMap<string, ValueType>, real: Readonly<Record<st
     const inferred = types.get(name) ?? {};
     if (inferred.type && inferred.type !== type) wrong.push(`${name}: ${inferred.type}, really ${type}`);
     if (!inferred.shape) unknown.push(name);
-    else if (inferred.shape.length !== dims.length || inferred.shape.some((dim, i) => (size(dim) ?? dims[i]) !== dims[i])) {
+    else if (
+      inferred.shape.length !== dims.length ||
+      inferred.shape.some((dim, i) => (size(dim) ?? dims[i]) !== dims[i])
+    ) {
       wrong.push(`${name}: [${inferred.shape.join(', ')}], really [${dims.join(', ')}]`);
     } else known++;
-    const isWrong = inferred.ints && (inferred.ints.length !== data.length || inferred.ints.some((value, i) => (size(value) ?? Number(data[i])) !== Number(data[i])));
+    const isWrong =
+      inferred.ints &&
+      (inferred.ints.length !== data.length ||
+        inferred.ints.some((value, i) => (size(value) ?? Number(data[i])) !== Number(data[i])));
     if (isWrong) wrong.push(`${name} holds ${inferred.ints!.join()}, really ${[...data].join()}`);
   }
   return { wrong, unknown, known };
@@ -46,13 +56,17 @@ function symbolsOf(model: ModelProto, feeds: Feeds): Map<string, number> {
   const sizes = new Map<string, number>();
   for (const info of model.graph!.input!) {
     declaredType(info).shape?.forEach((dim, i) => {
-      if (typeof dim === 'string' && feeds[info.name!]) sizes.set(dim.startsWith('?') ? `?${info.name}.${i}` : dim, feeds[info.name!]!.dims[i]!);
+      if (typeof dim === 'string' && feeds[info.name!])
+        sizes.set(dim.startsWith('?') ? `?${info.name}.${i}` : dim, feeds[info.name!]!.dims[i]!);
     });
   }
   return sizes;
 }
 
-async function check(model: ModelProto, feeds: Feeds): Promise<{ bound: ReturnType<typeof compare>; symbolic: ReturnType<typeof compare> }> {
+async function check(
+  model: ModelProto,
+  feeds: Feeds,
+): Promise<{ bound: ReturnType<typeof compare>; symbolic: ReturnType<typeof compare> }> {
   const real = await allValues(model, feeds);
   const shapes = Object.fromEntries(Object.entries(feeds).map(([name, { dims }]) => [name, dims]));
   return {
@@ -64,17 +78,95 @@ async function check(model: ModelProto, feeds: Feeds): Promise<{ bound: ReturnTy
 describe('models', () => {
   test('a Vision Transformer, bound and with a symbolic batch', async () => {
     const model = vitModel({ hidden: 16, layers: 1, heads: 2, image: 16, patch: 8, classes: 3 });
-    const { bound, symbolic } = await check(model, { pixel_values: float32(new Float32Array(2 * 3 * 16 * 16), [2, 3, 16, 16]) });
+    const { bound, symbolic } = await check(model, {
+      pixel_values: float32(new Float32Array(2 * 3 * 16 * 16), [2, 3, 16, 16]),
+    });
     expect(bound).toMatchObject({ wrong: [], unknown: [] });
     expect(symbolic).toMatchObject({ wrong: [], unknown: [] });
   });
 
-  test.each(caseFolders().filter(([, folder]) => existsSync(join(folder, 'inputs.safetensors'))))('%s', async (_, folder) => {
-    const { model } = openOnnx(join(folder, 'model.onnx'));
-    const { tensors } = await readSafetensors(join(folder, 'inputs.safetensors'));
-    const feeds = Object.fromEntries((model.graph.input ?? []).flatMap(({ name }) => (tensors.has(name!) ? [[name!, tensors.get(name!)!]] : [])));
-    const { bound, symbolic } = await check(model, feeds);
-    expect(bound).toMatchObject({ wrong: [], unknown: [] });
-    expect(symbolic.wrong).toEqual([]);
+  test.each(caseFolders().filter(([, folder]) => existsSync(join(folder, 'inputs.safetensors'))))(
+    '%s',
+    async (_, folder) => {
+      const { model } = openOnnx(join(folder, 'model.onnx'));
+      const { tensors } = await readSafetensors(join(folder, 'inputs.safetensors'));
+      const feeds = Object.fromEntries(
+        (model.graph.input ?? []).flatMap(({ name }) => (tensors.has(name!) ? [[name!, tensors.get(name!)!]] : [])),
+      );
+      const { bound, symbolic } = await check(model, feeds);
+      expect(bound).toMatchObject({ wrong: [], unknown: [] });
+      expect(symbolic.wrong).toEqual([]);
+    },
+  );
+});
+
+describe('operators', () => {
+  const value = (name: string, ...shape: Dim[]): Value => ({ name, type: 'float32', shape });
+  /** Shape of the last value that `build` emits, inferred; equal to the real one, or the test fails. */
+  const inferred = async (
+    build: (g: GraphBuilder, x: Value) => Value,
+    dims: readonly number[],
+    opset = 18,
+  ): Promise<readonly Dim[] | undefined> => {
+    const g = new GraphBuilder({ opset, infer: inferNode, prefix: '' });
+    const x = value('x', ...dims);
+    const y = build(g, x);
+    const real = (
+      await runOnce(modelFrom(g, [x], [y]), { x: float32(new Float32Array(dims.reduce((a, b) => a * b, 1)), dims) })
+    )[y.name];
+    expect([y.type, y.shape]).toEqual([real!.type, real!.dims]);
+    if (y.ints) expect(y.ints).toEqual([...real!.data].map(Number));
+    return y.shape;
+  };
+  const emit =
+    (op: string, rest: (number[] | Value)[], attributes: Attributes = {}) =>
+    (g: GraphBuilder, x: Value): Value =>
+      g.emit(op, [x, ...rest.map((each) => (Array.isArray(each) ? g.ints(each) : each))], attributes);
+
+  test.each<[string, (g: GraphBuilder, x: Value) => Value, number[], number?]>([
+    ['MaxPool with ceil_mode', emit('MaxPool', [], { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }), [1, 2, 5, 5]],
+    ['MaxPool whose last window would lie in the padding', emit('MaxPool', [], { kernel_shape: [1], strides: [2], ceil_mode: 1, pads: [0, 0] }), [1, 1, 6]],
+    ['AveragePool SAME_UPPER', emit('AveragePool', [], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: 'SAME_UPPER' }), [1, 2, 5, 6]],
+    ['ConvTranspose', (g, x) => g.emit('ConvTranspose', [x, g.constant(float32(new Float32Array(36), [2, 2, 3, 3]))], { strides: [2, 2], pads: [1, 0, 1, 1], output_padding: [1, 0] }), [1, 2, 4, 5]],
+    ['Slice backwards', (g, x) => g.Slice(x, [-1, 3], [-100, 0], [0, 1], [-2, -1]), [5, 6]],
+    ['Slice beyond the end', (g, x) => g.Slice(x, [2, -2], [1000, 2 ** 53 - 1], [0, 1]), [5, 6]],
+    ['Split in uneven chunks', (g, x) => g.emitMany('Split', [x], 3, { num_outputs: 3 })[2]!, [7, 2]],
+    ['Pad of some axes', (g, x) => g.emit('Pad', [x, g.ints([1, -1]), undefined, g.ints([-1])]), [2, 3]],
+    ['Tile', emit('Tile', [[2, 3]]), [2, 3]],
+    ['Expand both ways', emit('Expand', [[2, 1, 1]]), [4, 1]],
+    ['Reshape with 0 and −1', emit('Reshape', [[0, -1, 2]]), [3, 4, 2]],
+    ['Reshape with allowzero', emit('Reshape', [[0, 3]], { allowzero: 1 }), [0, 3]],
+    ['Flatten at a negative axis', emit('Flatten', [], { axis: -1 }), [2, 3, 4]],
+    ['Einsum with the output left out', (g, x) => g.emit('Einsum', [x, x], { equation: 'bij,bkj->bik' }), [2, 3, 4]],
+    ['ArgMax without keepdims', emit('ArgMax', [], { axis: -1, keepdims: 0 }), [2, 3]],
+    ['TopK', (g, x) => g.emitMany('TopK', [x, g.ints([2])], 2, { axis: 1 })[1]!, [2, 3]],
+    ['GatherND', (g, x) => g.emit('GatherND', [x, g.constant(int64([0, 1, 1, 0], [2, 2]))]), [2, 3, 4]],
+    ['DepthToSpace', emit('DepthToSpace', [], { blocksize: 2 }), [1, 8, 2, 3]],
+    ['contents of a turned-around matrix', (g, x) => g.Reshape(g.Transpose(g.Slice(g.Reshape(g.Concat([g.Shape(x), g.ints([7, 8])], 0), [-1, 2]), [-1], [-100], [0], [-1]), [1, 0]), [-1]), [5, 6]],
+    ['contents of OneHot', (g, x) => g.Reshape(g.emit('OneHot', [g.ints([1, -1]), g.scalar(3, 'int64'), g.Shape(x)]), [-1]), [4, 9]],
+    ['contents of Shape with start and end', emit('Shape', [], { start: -2, end: 3 }), [2, 3, 4, 5]],
+    ['contents of integer arithmetic', (g, x) => { const n = g.Shape(x); return g.Sub(g.Mul(g.Div(n, g.ints([2])), n), g.ints([-3])); }, [5, 8]],
+    ['contents of Range', (g, x) => g.emit('Range', [g.scalar(1, 'int64'), g.Gather(g.Shape(x), g.scalar(0, 'int64'), 0), g.scalar(2, 'int64')]), [8]],
+    ['reduction before axes were inputs', emit('ReduceMean', [], { axes: [-1], keepdims: 0 }), [2, 3], 17],
+  ])('%s', async (_, build, dims, opset) => expect(await inferred(build, dims, opset)).toBeDefined()); // prettier-ignore
+});
+
+describe('dimensions', () => {
+  test('products and quotients of symbols are canonical', () => {
+    expect(multiply('b', multiply(3, 'a'))).toBe(multiply('a', multiply('b', 3)));
+    expect(divideExactly(product(['b', 4, 'a']), multiply('a', 2))).toBe('2*b');
+    expect(divideExactly('a', 2)).toBeUndefined();
+    expect([add('a', 0), subtract('a', 'a'), multiply('a', 0), product([])]).toEqual(['a', 0, 0, 1]);
+  });
+  test('broadcasting', () => {
+    expect(broadcast([2, 1, 'n'], [3, 1])).toEqual([2, 3, 'n']);
+    expect(broadcast(['n'], [4])).toEqual([4]);
+    expect(broadcast([2], [3])).toBeUndefined();
+  });
+  test('expressions that double with every step stay short', () => {
+    let dim: Dim = 'n';
+    for (let i = 0; i < 200; i++) dim = multiply(add(dim, dim), dim);
+    expect(String(dim).length).toBeLessThan(400);
+    expect(symbol('x'.repeat(500))).toBe(symbol('x'.repeat(500)));
   });
 });

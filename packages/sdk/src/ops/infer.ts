@@ -167,7 +167,9 @@ function windowed(
   if (typeof size !== 'number')
     return symbol(`win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`);
   const steps = (size + before + after - reach) / stride;
-  return (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
+  const count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
+  // A last window that would lie in the padding alone is left out.
+  return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
 function spatial(site: InferenceSite, kernel: readonly Dim[]): { size: (size: Dim, i: number) => Dim } | undefined {
@@ -546,16 +548,17 @@ const resize: Rule = (site) => {
 const skipNormalization: Rule = (site) => [x(site), {}, {}, x(site)].map(({ type, shape }) => ({ type, shape }));
 
 const oneHot: Rule = (site) => {
-  const indices = x(site).shape;
+  const { shape: indices, ints } = x(site);
   const depth = x(site, 1).ints?.[0];
-  if (!indices) return [{ type: x(site, 2).type }];
+  const { type, ints: values } = x(site, 2);
+  if (!indices) return [{ type }];
   const axis = axisOf(intAttribute(site.node, 'axis', -1), indices.length + 1);
-  return [
-    {
-      type: x(site, 2).type,
-      shape: [...indices.slice(0, axis), depth ?? `?${site.node.output?.[0]}`, ...indices.slice(axis)],
-    },
-  ];
+  const shape = [...indices.slice(0, axis), depth ?? `?${site.node.output?.[0]}`, ...indices.slice(axis)];
+  const isSmall = typeof depth === 'number' && depth <= 64 && axis === indices.length;
+  const known = isSmall && values?.length === 2 && ints?.every((index) => typeof index === 'number');
+  const row = (index: number): Dim[] =>
+    Array.from({ length: Number(depth) }, (_, i) => values![axisOf(index, Number(depth)) === i ? 1 : 0]!);
+  return [{ type, shape, ints: known ? (ints as readonly number[]).flatMap(row) : undefined }];
 };
 
 const depthToSpace: Rule = (site) => {

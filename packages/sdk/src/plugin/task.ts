@@ -61,6 +61,12 @@ export interface PreparedTask<Example = unknown> {
   collate(examples: readonly Example[]): Promise<Batch>;
   /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
   loss(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, targets: Readonly<Record<string, Value>>): Value;
+  /**
+   * How much a batch counts when the loss of a larger batch is the mean over its parts, such as its number of labels.
+   * With it a large batch is computed in parts, which takes less memory; a loss that compares the rows of a batch with
+   * each other must leave it out.
+   */
+  lossWeight?(targets: Feeds): number;
   /** A collector that has seen nothing yet. */
   metrics(): MetricCollector;
   /** Predictions of one batch, one per row. */
@@ -102,6 +108,8 @@ export interface Predictor {
 export interface TaskOptions {
   /** The path given as `--data`. */
   readonly data: string;
+  /** Held-out data: a path, or a fraction of the data. */
+  readonly validation?: string | number;
   /** Seeds splits and augmentations. */
   readonly seed: number;
 }

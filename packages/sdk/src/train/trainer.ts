@@ -128,7 +128,7 @@ export class Trainer {
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       throw new OnnxLoraError(
         'LOSS_NOT_FINITE',
-        `The ${Number.isFinite(loss) ? 'gradient' : 'loss'} became ${Number.isFinite(loss) ? gradNorm : loss}. Lower the learning rate (it is ${lr.toPrecision(3)}), and check the data for values that are not numbers. The adapter of the step before is kept in memory; nothing was written.`,
+        `The ${Number.isFinite(loss) ? 'gradient' : 'loss'} became ${Number.isFinite(loss) ? gradNorm : loss}. Lower the learning rate (it is ${lr.toPrecision(3)}), and check the data for values that are not numbers. Nothing of this step went into the adapter.`,
       );
     }
     for (const { input, value } of this.#parameters!.all) {
@@ -178,7 +178,11 @@ export class Trainer {
 
 function addScaled(sums: Map<string, Float32Array>, name: string, values: Float32Array, factor: number): void {
   const sum = sums.get(name);
-  if (!sum) sums.set(name, values.map((value) => factor * value));
+  if (!sum)
+    sums.set(
+      name,
+      values.map((value) => factor * value),
+    );
   else for (let i = 0; i < sum.length; i++) sum[i]! += factor * values[i]!;
 }
 

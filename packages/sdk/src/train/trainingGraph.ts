@@ -111,7 +111,9 @@ export function buildTrainingGraph({ base, plan, loss, inputs, targets }: Traini
     loss: lossValue.name,
     gradients,
     targetNames: Object.fromEntries(targetValues.map(([name, value]) => [name, value.name])),
-    forwardBytes: forward.flatMap(({ output }) => output ?? []).reduce((sum, name) => sum + bytesOf(types.get(name)), 0),
+    forwardBytes: forward
+      .flatMap(({ output }) => output ?? [])
+      .reduce((sum, name) => sum + bytesOf(types.get(name)), 0),
     weightBytes: graph.initializer!.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0),
   };
 }

@@ -83,6 +83,7 @@ async function prepare(
     ...(held && { validation: held }),
     collate: (examples) => collate(examples, ports, model),
     loss: (g, outputs, targets) => crossEntropy(g, outputs[ports.output]!, targets['labels']!),
+    lossWeight: ({ labels }) => labels!.data.length,
     metrics: () => new ClassificationMetrics({ output: ports.output, labels, present: train.present }),
     decode: (outputs: Readonly<Record<string, Tensor>>): Prediction[] => decodeClasses(outputs, ports.output, labels),
   };
@@ -110,6 +111,12 @@ async function readData(
     validation,
     seed,
   );
+  if (split.held.length === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `No class of "${root}" has two images, so none can be held out for validation. Add images, or give another folder for validation.`,
+    );
+  }
   const pick = (indices: readonly number[]): LabelledFile[] => indices.map((i) => files[i]!);
   return { train: { root, classes, files: pick(split.kept) }, validation: { root, classes, files: pick(split.held) } };
 }

@@ -19,8 +19,13 @@ export class ImageClassificationFactory implements TaskFactory {
   }
 
   /** The task on the folder `data`. */
-  create({ data, seed }: TaskOptions): Task {
-    return imageClassification(data, { seed, decoder: this.#decoder, preprocessors: this.#preprocessors });
+  create({ data, validation, seed }: TaskOptions): Task {
+    return imageClassification(data, {
+      ...(validation === undefined ? {} : { validation }),
+      seed,
+      decoder: this.#decoder,
+      preprocessors: this.#preprocessors,
+    });
   }
 
   predictor(model: TaskModel): Promise<Predictor> {

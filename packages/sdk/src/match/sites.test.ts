@@ -1,0 +1,112 @@
+/** @file The layers that are found in graphs of every exporter. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { vitModel } from '../../../../test/fixtures/vit.ts';
+import { caseFolders } from '../../../../test/support/caseFolders.ts';
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { openOnnx } from '../graph/onnxFile.ts';
+import { inferNode } from '../ops/infer.ts';
+import { float32 } from '../runtime/tensor.ts';
+import { findSites, type Site } from './sites.ts';
+
+const found = (build: (g: GraphBuilder, x: Value, w: (...dims: number[]) => Value) => Value): Site[] => {
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'g/' });
+  let salt = 0;
+  const w = (...dims: number[]): Value =>
+    g.constant(float32(new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(++salt), dims));
+  const y = build(g, { name: 'x', type: 'float32', shape: [2, 3, 4] }, w);
+  return findSites({ node: g.nodes, initializer: g.initializers, input: [{ name: 'x' }], output: [{ name: y.name }] });
+};
+
+describe('kinds', () => {
+  test('MatMul and the bias behind it, on either side', () => {
+    for (const biasFirst of [true, false]) {
+      const [site] = found((g, x, w) => {
+        const product = g.MatMul(x, w(4, 5));
+        return biasFirst ? g.Add(w(5), product) : g.Add(product, w(5));
+      });
+      expect(site).toMatchObject({
+        kind: 'linear',
+        weightShape: [5, 4],
+        weight: { layout: 'in-out' },
+        output: 'g/Add_1',
+      });
+      expect(site!.bias?.node.opType).toBe('Add');
+    }
+  });
+  test('an Add that is no bias: another shape, or a product that is read elsewhere', () => {
+    expect(found((g, x, w) => g.Add(g.MatMul(x, w(4, 5)), w(3, 5)))[0]).toMatchObject({ output: 'g/MatMul_0' });
+    const [site] = found((g, x, w) => {
+      const product = g.MatMul(x, w(4, 5));
+      return g.Mul(g.Add(product, w(5)), product);
+    });
+    expect(site!.bias).toBeUndefined();
+  });
+  test('Gemm in both orientations', () => {
+    const gemm = (transB: boolean, ...dims: number[]): Site[] =>
+      found((g, x, w) => g.Gemm(g.Reshape(x, [6, 4]), w(...dims), w(5), { transB }));
+    expect(gemm(true, 5, 4)[0]).toMatchObject({ weightShape: [5, 4], weight: { layout: 'out-in' } });
+    expect(gemm(false, 4, 5)[0]).toMatchObject({ weightShape: [5, 4], weight: { layout: 'in-out' } });
+    expect(gemm(true, 5, 4)[0]!.bias?.node.opType).toBe('Gemm');
+  });
+  test('Conv of one and two dimensions, Gather as embedding', () => {
+    expect(found((g, x, w) => g.emit('Conv', [x, w(5, 3, 2)]))[0]).toMatchObject({
+      kind: 'conv1d',
+      weightShape: [5, 3, 2],
+    });
+    expect(found((g, x, w) => g.emit('Conv', [g.Unsqueeze(x, [0]), w(5, 2, 1, 1)]))[0]).toMatchObject({
+      kind: 'conv2d',
+    });
+    const ids: Value = { name: 'x', type: 'int64', shape: [2, 3] };
+    expect(found((g, _, w) => g.Gather(w(7, 4), ids, 0))[0]).toMatchObject({ kind: 'embedding', weightShape: [7, 4] });
+  });
+  test('products of two computed values, of two constants, and lookups of constant positions are none', () => {
+    expect(found((g, x) => g.MatMul(x, g.Transpose(x, [0, 2, 1])))).toEqual([]);
+    expect(found((g, x, w) => g.Add(x, g.MatMul(w(3, 4), w(4, 4))))).toEqual([]);
+    expect(found((g, x, w) => g.Add(x, g.Gather(w(7, 4), g.ints([0, 1, 2]), 0)))).toEqual([]);
+  });
+});
+
+test('a Vision Transformer of the TorchScript exporter', () => {
+  const sites = findSites(vitModel({ hidden: 16, layers: 1, heads: 2, image: 16, patch: 8, classes: 3 }).graph!);
+  expect(
+    sites.map(({ path, kind, pathSource, weightShape }) => `${path} ${kind} ${weightShape.join('x')} ${pathSource}`),
+  ).toMatchInlineSnapshot(`
+    [
+      "vit.embeddings.patch_embeddings.projection conv2d 16x3x8x8 weight-name",
+      "vit.encoder.layer.0.attention.attention.key linear 16x16 node-name",
+      "vit.encoder.layer.0.attention.attention.value linear 16x16 node-name",
+      "vit.encoder.layer.0.attention.attention.query linear 16x16 node-name",
+      "vit.encoder.layer.0.attention.output.dense linear 16x16 node-name",
+      "vit.encoder.layer.0.intermediate.dense linear 64x16 node-name",
+      "vit.encoder.layer.0.output.dense linear 16x64 node-name",
+      "classifier linear 3x16 weight-name",
+    ]
+  `);
+});
+
+describe('cases', () => {
+  interface CaseFile {
+    readonly adapted: readonly string[];
+    readonly modules?: Readonly<Record<string, readonly [readonly (readonly number[] | number)[], string]>>;
+  }
+  // Sites that no name tells, or that the graph does not hold, are in the lists of the exporters' limits.
+  test.each(
+    caseFolders().filter(
+      ([name, folder]) =>
+        /^(vit|deit|esm2|bert|minilm|gpt2|llama|wav2vec2|whisper|lora-(linear|all-linear|bias|regex|rslora))/.test(
+          name,
+        ) && existsSync(join(folder, 'case.json')),
+    ),
+  )('%s: every adapted linear layer is found under its path, in its shape', (_, folder) => {
+    const { adapted, modules = {} } = JSON.parse(readFileSync(join(folder, 'case.json'), 'utf8')) as CaseFile;
+    const sites = new Map(findSites(openOnnx(join(folder, 'model.onnx')).model.graph).map((site) => [site.path, site]));
+    for (const path of adapted) {
+      const [shape, kind] = modules[path] ?? [];
+      if (kind !== 'Linear' || path.includes('contact_head')) continue;
+      expect(sites.get(path)?.weightShape, path).toEqual(Array.isArray(shape?.[0]) ? shape[0] : shape);
+    }
+  });
+});

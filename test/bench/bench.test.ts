@@ -1,0 +1,121 @@
+/** @file The benchmark runs to its end at small sizes, and writes what docs/performance.md says it writes. */
+
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BenchReport } from './report.ts';
+import { quickSizes } from './settings.ts';
+import { median, pairedRatio } from './statistics.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+// Among the other build output: there the program finds its packages, and git does not.
+const dist = path.join(root, 'test/dist');
+let folder = '';
+beforeAll(async () => {
+  mkdirSync(dist, { recursive: true });
+  folder = mkdtempSync(path.join(dist, 'bench-test-'));
+  await build({
+    root,
+    configFile: false,
+    logLevel: 'error',
+    resolve: { conditions: ['@onnx-lora/source'] },
+    ssr: { noExternal: [/^@onnx-lora\//], resolve: { conditions: ['@onnx-lora/source'] } },
+    build: { ssr: path.join(root, 'test/bench/main.ts'), outDir: folder, emptyOutDir: false },
+  });
+}, 60_000);
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function bench(...args: string[]): Promise<{ code: number; stdout: string }> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [path.join(folder, 'main.js'), ...args]);
+    return { code: 0, stdout };
+  } catch (error) {
+    return error as { code: number; stdout: string };
+  }
+}
+
+const figures = {
+  medianMs: expect.any(Number) as number,
+  minMs: expect.any(Number) as number,
+  timesMs: Array.from({ length: quickSizes.rounds }, () => expect.any(Number) as number),
+  peakMb: expect.any(Number) as number,
+};
+
+describe('the command', () => {
+  it('prints a table and writes the figures', async () => {
+    const out = path.join(folder, 'report.json');
+    const { code, stdout } = await bench('--quick', '--threads', '1', '--out', out, '--peft', '/nonexistent/python');
+    expect(stdout).toMatch(/^base forward( +\d+\.\d){2} +1\.00 +\d+$/m);
+    expect(stdout).toMatch(/^training step \(all linear\)( +\d+\.\d){2} +\d+\.\d\d +\d+$/m);
+    expect(code).toBe(0);
+    const report = JSON.parse(readFileSync(out, 'utf8')) as BenchReport;
+    expect(report).toEqual({
+      machine: {
+        cpu: expect.any(String) as string,
+        cores: expect.any(Number) as number,
+        memoryMb: expect.any(Number) as number,
+        platform: `${process.platform} ${process.arch}`,
+        node: process.version,
+        onnxruntime: '1.30',
+      },
+      settings: { ...quickSizes, provider: 'cpu', threads: 1 },
+      onnxLora: {
+        cases: {
+          base: figures,
+          lora: figures,
+          swap: figures,
+          mixed: figures,
+          step: figures,
+          allLinearStep: figures,
+        },
+        ratios: {
+          loraToBase: expect.any(Number) as number,
+          stepToBase: expect.any(Number) as number,
+          allLinearStepToBase: expect.any(Number) as number,
+          mixedToSingle: expect.any(Number) as number,
+        },
+        swapMs: expect.any(Number) as number,
+        idlePeakMb: expect.any(Number) as number,
+      },
+      peft: { skipped: expect.stringContaining('/nonexistent/python') as string },
+    });
+    const { cases, idlePeakMb } = report.onnxLora;
+    // A process with a session holds more than one without.
+    expect(cases.base.peakMb).toBeGreaterThan(idlePeakMb);
+    expect(cases.base.minMs).toBeLessThanOrEqual(cases.base.medianMs);
+    expect(stdout).toContain('PEFT is left out: ');
+  }, 120_000);
+
+  it.each([['--threads', '0'], ['--nonsense'], ['stray']])('exits with 2 for %s %s', async (...args) => {
+    expect(await bench(...args.filter(Boolean))).toMatchObject({ code: 2 });
+  });
+
+  it('tells a mistake that a child meets in one line', async () => {
+    const { code, stdout } = await bench('--quick', '--provider', 'cudo');
+    expect(code).toBe(2);
+    expect(stdout).toMatch(/^There is no provider "cudo"\. Did you mean "cuda"\?.*\n$/);
+  });
+
+  it('finds its Python script', () => {
+    expect(existsSync(path.join(folder, '../../bench/peft_on_torch.py'))).toBe(true);
+  });
+});
+
+describe('statistics', () => {
+  it('the median of an even number is the mean of the middle two', () => {
+    expect(median([5, 1, 3])).toBe(3);
+    expect(median([4, 1, 3, 10])).toBe(3.5);
+  });
+
+  it('ratios are taken round by round', () => {
+    // The machine was ten times slower in the second round.
+    expect(pairedRatio([2, 20, 3], [1, 10, 1])).toBe(2);
+  });
+});

@@ -1,0 +1,161 @@
+/** @file The command `bench [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]`. */
+
+import { OnnxLoraError, type Provider, writeFileAtomic } from '@onnx-lora/sdk';
+import { writeOnnx } from '@onnx-lora/sdk/core';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { vitModel } from '../fixtures/vit.ts';
+import { type CaseName, caseNames } from './cases.ts';
+import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
+import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines } from './report.ts';
+import { type BenchSettings, fullSizes, quickSizes } from './settings.ts';
+import { runChild } from './spawn.ts';
+import { median, pairedRatio } from './statistics.ts';
+
+const usage = `Usage: npm run bench -- [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]
+
+Times forward passes and training steps of LoRA on a ViT-S/16 with random weights, and the memory that each takes.
+
+  --out FILE       write all figures as JSON
+  --quick          a tiny model and few rounds, to try the benchmark itself
+  --provider NAME  cpu (default), cuda, dml, coreml or webgpu
+  --threads N      threads for one operator; all cores by default
+  --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3)`;
+
+const EXIT_USAGE = 2;
+
+/** Files that the command starts. */
+export interface BenchPrograms {
+  /** This program, for children. */
+  readonly self: string;
+  /** The Python script that times PEFT. */
+  readonly peft: string;
+}
+
+/** The command, from its arguments to its exit code: 0, or 2 for arguments that it cannot use. */
+export async function benchCommand(
+  args: readonly string[],
+  programs: BenchPrograms,
+  print: (line: string) => void,
+): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        out: { type: 'string' },
+        quick: { type: 'boolean' },
+        provider: { type: 'string' },
+        threads: { type: 'string' },
+        peft: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    const threads = Number(values.threads ?? availableParallelism());
+    const isUsable = positionals.length <= (values.peft ? 1 : 0) && Number.isInteger(threads) && threads > 0;
+    if (values.help || !isUsable) {
+      print(usage);
+      return values.help ? 0 : EXIT_USAGE;
+    }
+    const sizes = values.quick ? quickSizes : fullSizes;
+    const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
+    const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
+    const report = await bench(settings, programs.self, peft);
+    for (const line of reportLines(report)) print(line);
+    if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, undefined, 2)}\n`);
+    return 0;
+  } catch (error) {
+    const isUsers = error instanceof OnnxLoraError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
+    if (!isUsers) throw error;
+    print((error as Error).message);
+    return EXIT_USAGE;
+  }
+}
+
+async function bench(
+  settings: BenchSettings,
+  program: string,
+  peft: PeftPython | string | undefined,
+): Promise<BenchReport> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
+  try {
+    const model = path.join(folder, 'vit.onnx');
+    writeOnnx(model, vitModel(settings));
+    const peak = async (name: CaseName | 'idle'): Promise<number> => {
+      const result = await runChild(program, { settings, model, peak: name });
+      return 'peakMb' in result ? result.peakMb : NaN;
+    };
+    const ours = async (half: BenchSettings): Promise<Record<string, number[]>> => {
+      const result = await runChild(program, { settings: half, model });
+      return 'times' in result ? result.times : {};
+    };
+    const [found, theirs] = typeof peft === 'object' ? await inTurn(settings, ours, peft) : [await ours(settings)];
+    const cases = await collect(caseNames, found, peak);
+    return {
+      machine: machine(),
+      settings,
+      onnxLora: {
+        cases,
+        ratios: { ...ratiosOf(cases), mixedToSingle: pairedRatio(cases.mixed.timesMs, cases.lora.timesMs) },
+        swapMs: median(cases.swap.timesMs.map((time, round) => time - cases.lora.timesMs[round]!)),
+        idlePeakMb: await peak('idle'),
+      },
+      ...(typeof peft === 'string' ? { peft: { skipped: peft } } : {}),
+      ...(typeof peft === 'object' && theirs ? { peft: await comparison(settings, peft, theirs) } : {}),
+    };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+type Times = Readonly<Record<string, readonly number[]>>;
+
+/** Both sides twice, in turn, so that a slow spell of the machine does not hit one side alone. */
+async function inTurn(
+  settings: BenchSettings,
+  ours: (half: BenchSettings) => Promise<Times>,
+  peft: PeftPython,
+): Promise<[Times, Times]> {
+  const half = { ...settings, rounds: Math.ceil(settings.rounds / 2) };
+  const [firstOurs, firstTheirs] = [await ours(half), await peftTimes(peft, half)];
+  const [secondOurs, secondTheirs] = [await ours(half), await peftTimes(peft, half)];
+  return [joined(firstOurs, secondOurs), joined(firstTheirs, secondTheirs)];
+}
+
+function joined(first: Times, second: Times): Times {
+  return Object.fromEntries(Object.entries(first).map(([name, times]) => [name, [...times, ...(second[name] ?? [])]]));
+}
+
+async function comparison(
+  settings: BenchSettings,
+  peft: PeftPython,
+  times: Times,
+): Promise<NonNullable<BenchReport['peft']>> {
+  const cases = await collect(peftCases, times, (name: PeftCase) => peftPeak(peft, settings, name));
+  return { versions: peft.versions, cases, ratios: ratiosOf(cases) };
+}
+
+async function collect<Name extends CaseName>(
+  names: readonly Name[],
+  times: Times,
+  peak: (name: Name) => Promise<number>,
+): Promise<Record<Name, CaseFigures>> {
+  const all: [Name, CaseFigures][] = [];
+  for (const name of names) all.push([name, figures(times[name] ?? [], await peak(name))]);
+  return Object.fromEntries(all) as Record<Name, CaseFigures>;
+}
+
+function machine(): BenchReport['machine'] {
+  const sdk = createRequire(import.meta.url)('@onnx-lora/sdk/package.json') as { dependencies: Record<string, string> };
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryMb: Math.round(totalmem() / 2 ** 20),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.version,
+    onnxruntime: sdk.dependencies['onnxruntime-node'] ?? 'unknown',
+  };
+}

@@ -1,0 +1,18 @@
+/** @file `npm run bench`: times LoRA on a ViT-S/16, and PEFT beside it on request. */
+
+import { fileURLToPath } from 'node:url';
+import { type ChildOrder, childWork } from './child.ts';
+import { benchCommand } from './command.ts';
+import { CHILD, childLine } from './spawn.ts';
+
+const [first, order] = process.argv.slice(2);
+if (first === CHILD) {
+  console.log(await childLine(() => childWork(JSON.parse(order ?? '') as ChildOrder)));
+} else {
+  const programs = {
+    self: fileURLToPath(import.meta.url),
+    // The script stays among the sources; this file runs from a folder two levels below test.
+    peft: fileURLToPath(new URL('../../bench/peft_on_torch.py', import.meta.url)),
+  };
+  process.exitCode = await benchCommand(process.argv.slice(2), programs, (line) => console.log(line));
+}

@@ -1,0 +1,49 @@
+/** @file Starts programs that print one line of JSON, and reads it. */
+
+import { type ErrorCode, OnnxLoraError } from '@onnx-lora/sdk';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { ChildOrder, ChildResult } from './child.ts';
+
+const execute = promisify(execFile);
+
+/** The argument that makes the benchmark's own program a child. */
+export const CHILD = '--child';
+
+/** What a child prints instead of a result when a user's mistake ends it. */
+interface ChildFailure {
+  readonly failed: { readonly code: ErrorCode; readonly message: string };
+}
+
+/**
+ * Runs the benchmark's program as a child with this order.
+ *
+ * @throws OnnxLoraError that the child ended with
+ */
+export async function runChild(program: string, order: ChildOrder): Promise<ChildResult> {
+  const printed = await lastJson(process.execPath, [program, CHILD, JSON.stringify(order)]);
+  const result = printed as ChildResult | ChildFailure;
+  if ('failed' in result) throw new OnnxLoraError(result.failed.code, result.failed.message);
+  return result;
+}
+
+/** What a child prints: its result, or the user's mistake that ended it. */
+export async function childLine(work: () => Promise<ChildResult>): Promise<string> {
+  try {
+    return JSON.stringify(await work());
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError)) throw error;
+    const failure: ChildFailure = { failed: { code: error.code, message: error.message } };
+    return JSON.stringify(failure);
+  }
+}
+
+/**
+ * Runs a program and parses the last line that it prints.
+ *
+ * @throws Error with what it wrote to stderr, when it fails
+ */
+export async function lastJson(program: string, args: readonly string[]): Promise<unknown> {
+  const { stdout } = await execute(program, args, { maxBuffer: 1 << 24 });
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as unknown;
+}

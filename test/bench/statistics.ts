@@ -1,0 +1,16 @@
+/** @file Medians of times and of ratios. */
+
+/** The middle of the values; the mean of the two middle ones of an even number. NaN without any. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const [low, high] = [Math.floor((sorted.length - 1) / 2), Math.ceil((sorted.length - 1) / 2)];
+  return sorted.length === 0 ? NaN : (sorted[low]! + sorted[high]!) / 2;
+}
+
+/**
+ * The median of the ratios of two cases round by round. What slows the machine for a while slows both, so this varies
+ * less than the ratio of the medians.
+ */
+export function pairedRatio(times: readonly number[], against: readonly number[]): number {
+  return median(times.map((time, round) => time / against[round]!));
+}
