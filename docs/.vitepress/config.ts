@@ -14,6 +14,7 @@ const guides = [
   { text: 'CPU and GPU providers', link: '/guides/providers' },
   { text: 'Check against PEFT', link: '/guides/conformance' },
   { text: 'Write a plugin', link: '/guides/plugin' },
+  { text: 'Performance', link: '/performance' },
 ];
 
 const concepts = [

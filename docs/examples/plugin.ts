@@ -18,7 +18,7 @@ await writeSensor(boiler, 12, 1);
 
 // 1. Whatever hosts plugins, such as a command, loads their modules and asks for what they bring.
 const container = new Container();
-await container.load(seriesModule);
+container.load(seriesModule);
 const model = await openModel(published, { families: container.getAll(MODEL_FAMILY) });
 const factory = container.getAll(TASK_FACTORY).find(({ name }) => name === model.family?.tasks[0]);
 if (!model.family || !factory) throw new Error('No plugin knows this model.');

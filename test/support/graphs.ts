@@ -43,7 +43,7 @@ export function modelFrom(g: GraphBuilder, inputs: readonly Value[], outputs: re
 }
 
 /** A graph input or output that declares its type. */
-export function port({ name, type, shape }: Value): ValueInfoProto {
+function port({ name, type, shape }: Value): ValueInfoProto {
   const dim = (shape ?? []).map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
   return { name, type: { tensorType: { elemType: dataTypeNumber(type!), shape: { dim } } } };
 }

@@ -5,6 +5,7 @@ import {
   float32,
   meanSquaredError,
   type MetricCollector,
+  OnnxLoraError,
   type Predictor,
   type PreparedTask,
   stack,
@@ -25,18 +26,19 @@ export interface ForecastExample {
   readonly next: Tensor;
 }
 
-/** Of each series, the last fifth is held out. */
-const TRAINED = 0.8;
-
-/** Forecasting on a file with one reading in each line. */
-export function forecast(file: string): Task<ForecastExample> {
-  return { name: 'forecast', prepare: (model) => prepare(file, model) };
+/**
+ * Forecasting on a file with one reading in each line.
+ *
+ * @param heldOut how much of the series, from its end, is for evaluation
+ */
+export function forecast(file: string, heldOut = 0.2): Task<ForecastExample> {
+  return { name: 'forecast', prepare: (model) => prepare(file, heldOut, model) };
 }
 
-async function prepare(file: string, model: TaskModel): Promise<PreparedTask<ForecastExample>> {
+async function prepare(file: string, heldOut: number, model: TaskModel): Promise<PreparedTask<ForecastExample>> {
   const preprocessor = await preprocessorOf(model);
   const readings = preprocessor.scaled(await readReadings(file, 10 * preprocessor.length));
-  const split = Math.floor(readings.length * TRAINED);
+  const split = Math.floor(readings.length * (1 - heldOut));
   return {
     train: windows(readings.subarray(0, split), preprocessor.length),
     validation: windows(readings.subarray(split), preprocessor.length),
@@ -46,6 +48,7 @@ async function prepare(file: string, model: TaskModel): Promise<PreparedTask<For
         targets: { next: stack(examples.map(({ next }) => next)) },
       }),
     loss: (g, outputs, targets) => meanSquaredError(g, outputs['forecast']!, targets['next']!),
+    lossWeight: ({ next }) => next!.data.length,
     metrics: () => meanAbsoluteError(preprocessor),
     decode: (outputs) => decode(outputs, preprocessor),
   };
@@ -90,8 +93,12 @@ export class ForecastFactory implements TaskFactory {
   readonly name = 'forecast';
   readonly description = 'The next reading of a series; the data is a file with one reading in each line.';
 
-  create({ data }: TaskOptions): Task {
-    return forecast(data);
+  create({ data, validation }: TaskOptions): Task {
+    if (typeof validation !== 'string') return forecast(data, validation);
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `Forecasts are measured at the end of the series itself, but "${validation}" is a path. Give a fraction such as 0.2.`,
+    );
   }
 
   async predictor(model: TaskModel): Promise<Predictor> {

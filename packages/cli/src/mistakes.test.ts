@@ -136,7 +136,11 @@ describe('the data', () => {
       "
     `);
     expect(await mistake(folder, 'predict', vit)).toMatchInlineSnapshot(`
-      "error: No files are named. Give them after the model.
+      "error: No files are named: "MODEL" is taken for the model. Give the files after it.
+      "
+    `);
+    expect(await mistake(folder, 'predict', '--model', vit)).toMatchInlineSnapshot(`
+      "error: No files are named. Give them beside --model.
       "
     `);
   });
@@ -148,6 +152,24 @@ describe('the adapter', () => {
     expect(await mistake(folder, 'eval', vit, '--data', digits(folder), '--adapter', path.join(folder, 'run')))
       .toMatchInlineSnapshot(`
       "error: There is no adapter "FOLDER/run". Check the path.
+      "
+    `);
+  });
+
+  it('stands where the model should', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(path.join(folder, 'run/adapter'), { recursive: true });
+    writeFileSync(path.join(folder, 'run/adapter/adapter_config.json'), '{}');
+    expect(await mistake(folder, 'inspect', path.join(folder, 'run'))).toMatchInlineSnapshot(`
+      "error: "FOLDER/run" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.
+      "
+    `);
+  });
+
+  it('is a folder without one', async () => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, 'convert', folder, path.join(folder, 'a.onnx_adapter'))).toMatchInlineSnapshot(`
+      "error: "FOLDER" holds no adapter_config.json: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with adapter_model.safetensors beside it.
       "
     `);
   });
@@ -203,6 +225,36 @@ describe('the feeds', () => {
     await writeSafetensors(feeds, new Map([['pixel_values', tensor]]));
     const said = await mistake(folder, 'run', vit, '--feeds', feeds, '-o', path.join(folder, 'out.safetensors'));
     expect(said).toMatch(/^error: .*pixel_values/);
+  });
+});
+
+describe('the output', () => {
+  it.each([
+    ['merge', ['--adapter', 'a']],
+    ['run', ['--feeds', 'f']],
+    ['preprocess', ['cat.jpg']],
+  ])('of %s is a folder', async (command, words) => {
+    const folder = temporaryFolder();
+    expect(await mistake(folder, command, vit, ...words, '--out', folder)).toContain(
+      'error: "FOLDER" is a folder. Name a file, such as FOLDER/out.',
+    );
+  });
+
+  it('of convert is a file', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    await callJson('train', vit, '--data', data, '--out', path.join(folder, 'run'), '--steps', '1');
+    const ort = path.join(folder, 'a.onnx_adapter');
+    await callJson('convert', path.join(folder, 'run'), ort);
+    const taken = path.join(data, '3', '0000.png');
+    expect(await mistake(folder, 'convert', ort, taken)).toMatchInlineSnapshot(`
+      "error: "FOLDER/digits/3/0000.png" is a file. Name a folder.
+      "
+    `);
+    expect(await mistake(folder, 'convert', taken, ort.replace('.onnx_adapter', ''))).toMatchInlineSnapshot(`
+      "error: "FOLDER/digits/3/0000.png" is a file; name the PEFT folder that holds adapter_config.json and adapter_model.safetensors, or a file that ends in .onnx_adapter.
+      "
+    `);
   });
 });
 

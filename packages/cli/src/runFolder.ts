@@ -62,7 +62,7 @@ export class RunFolder {
       throw new OnnxLoraError(
         'FILE_INVALID',
         code === 'ENOTDIR'
-          ? `"${this.path}" is a file. Name a folder with --out.`
+          ? `"${this.path}" is a file, or would lie in one. Name a folder with --out.`
           : `"${this.path}" cannot be used: ${(cause as Error).message}. Name another folder with --out.`,
         { cause },
       );

@@ -1,12 +1,13 @@
 /** @file From words on the command line to an opened model, a task and an adapter. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Adapter,
   didYouMean,
   loadAdapter,
   type Model,
+  type OnnxLoraError,
   openModel,
   type TaskFactory,
   type TaskOptions,
@@ -23,13 +24,33 @@ export function splitWords(
   return model === undefined ? { model: words[0], rest: words.slice(1) } : { model, rest: words };
 }
 
+/** What to say when only one word was given, which was taken for the model. */
+export function nothingNamed(what: 'files' | 'inputs', source: string, model: string | undefined): OnnxLoraError {
+  return usageError(
+    model === undefined
+      ? `No ${what} are named: "${source}" is taken for the model. Give the ${what} after it.`
+      : `No ${what} are named. Give them beside --model.`,
+  );
+}
+
 /**
  * Opens the model that the command line names, with all families known.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when none is named; else as `openModel`
  */
 export async function openNamed(model: string | undefined, { families }: Catalogue): Promise<Model> {
-  return openModel(requireModel(model), { families });
+  const source = requireModel(model);
+  const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
+  if (
+    !holds('onnx') &&
+    !holds('model.onnx') &&
+    (holds('adapter_config.json') || holds('adapter', 'adapter_config.json'))
+  ) {
+    throw usageError(
+      `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
+    );
+  }
+  return openModel(source, { families });
 }
 
 /**
@@ -52,6 +73,23 @@ export function requireModel(model: string | undefined): string {
 export function requireFlag(value: string | undefined, flag: string, what: string): string {
   if (value !== undefined && value !== '') return value;
   throw usageError(`--${flag} is missing: ${what}.`);
+}
+
+/**
+ * The file that a command writes. Found out before the work, not after it.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when the flag is missing or names a folder
+ */
+export function requireOutFile(out: string | undefined, ending: string): string {
+  const file = requireFlag(out, 'out', `name the ${ending} file to write`);
+  if (isFolder(file))
+    throw usageError(`"${file}" is a folder. Name a file, such as ${path.join(file, `out${ending}`)}.`);
+  return file;
+}
+
+/** True for a folder that is there. */
+export function isFolder(name: string): boolean {
+  return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 /**

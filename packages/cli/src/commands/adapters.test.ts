@@ -114,7 +114,7 @@ describe('convert', () => {
   });
 
   it.each([
-    ['run', 'other', 'are both PEFT folders'],
+    ['run', 'other', 'would be one too'],
     ['a.onnx_adapter', 'b.onnx_adapter', 'is an .onnx_adapter already'],
     ['run', 'taken.onnx_adapter', 'is a folder. Name a file'],
   ])('%s to %s is refused', async (from, to, message) => {

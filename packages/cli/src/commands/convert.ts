@@ -1,13 +1,12 @@
 /** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back. */
 
-import { existsSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from 'node:fs';
 import { saveOnnxAdapter } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { addExamples, addOutput, type OutputFlags } from '../options.ts';
-import { loadNamedAdapter } from '../sources.ts';
+import { isFolder, loadNamedAdapter, requireOutFile } from '../sources.ts';
 import { grouped } from '../table.ts';
 
 const ENDING = '.onnx_adapter';
@@ -29,17 +28,18 @@ export function convertCommand(context: Context): Command {
   );
   return command.action(async (source: string, out: string, flags: OutputFlags) => {
     const toOrt = out.endsWith(ENDING);
-    if (toOrt === source.endsWith(ENDING)) {
-      throw usageError(
-        toOrt
-          ? `"${source}" is an ${ENDING} already. Name a folder to convert it to PEFT.`
-          : `"${source}" and "${out}" are both PEFT folders. Name a file that ends in ${ENDING}, or copy the folder.`,
-      );
-    }
-    if (toOrt && existsSync(out) && statSync(out).isDirectory()) {
-      throw usageError(`"${out}" is a folder. Name a file, such as ${path.join(out, `adapter${ENDING}`)}.`);
+    const fromOrt = source.endsWith(ENDING);
+    if (toOrt && fromOrt) {
+      throw usageError(`"${source}" is an ${ENDING} already. Name a folder to convert it to PEFT.`);
     }
     const adapter = await loadNamedAdapter(source);
+    if (!toOrt && !fromOrt) {
+      throw usageError(
+        `"${source}" is a PEFT folder, and "${out}" would be one too. Name a file that ends in ${ENDING}, or copy the folder.`,
+      );
+    }
+    if (toOrt) requireOutFile(out, ENDING);
+    else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
     await (toOrt ? saveOnnxAdapter(adapter, out) : adapter.save(out));
     const format = toOrt ? 'onnx_adapter' : 'peft';
     if (flags.json) context.terminal.printJson({ out, format, parameters: adapter.parameterCount });

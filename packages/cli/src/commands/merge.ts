@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { loadNamedAdapter, oneModel, openNamed, requireFlag } from '../sources.ts';
+import { loadNamedAdapter, oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
 
 interface MergeFlags extends OutputFlags {
   readonly allowBaseMismatch?: boolean;
@@ -26,7 +26,7 @@ export function mergeCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: MergeFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
     const source = requireFlag(settings.adapter, 'adapter', 'name the adapter to merge');
-    const out = requireFlag(settings.out, 'out', 'name the .onnx file to write');
+    const out = requireOutFile(settings.out, '.onnx');
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
     const adapter = await loadNamedAdapter(source);
     const { files, modules } = await merge(model, adapter, out, {

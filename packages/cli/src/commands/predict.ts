@@ -3,12 +3,12 @@
 import type { AdapterSession, Prediction, Predictor } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable, usageError } from '../errors.ts';
+import { printable } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { chooseTask, loadNamedAdapter, openNamed, requireModel, splitWords } from '../sources.ts';
+import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
 import { formatTable, grouped, short } from '../table.ts';
 
 interface PredictFlags extends OutputFlags {
@@ -35,8 +35,8 @@ export function predictCommand(context: Context): Command {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
     const named = splitWords(words, settings.model);
-    requireModel(named.model);
-    if (named.rest.length === 0) throw usageError('No files are named. Give them after the model.');
+    const source = requireModel(named.model);
+    if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     const catalogue = context.catalogue();
     const model = await openNamed(named.model, catalogue);
     const predictor = await chooseTask(settings.task, model, catalogue).predictor(model);

@@ -1,17 +1,16 @@
 /** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
 import { preprocessorOf } from '@onnx-lora/vision';
 import { Command } from 'commander';
 import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
-import { usageError } from '../errors.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { openNamed, requireFlag, requireModel, splitWords } from '../sources.ts';
+import { openNamed, nothingNamed, isFolder, requireModel, requireOutFile, splitWords } from '../sources.ts';
 import { grouped } from '../table.ts';
 
 /** Makes the command. */
@@ -31,8 +30,8 @@ export function preprocessCommand(context: Context): Command {
     const settings = await readSettings(flags, undefined);
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
-    const out = requireFlag(settings.out, 'out', 'name the .safetensors file to write');
-    if (named.rest.length === 0) throw usageError('No inputs are named. Give them after the model.');
+    const out = requireOutFile(settings.out, '.safetensors');
+    if (named.rest.length === 0) throw nothingNamed('inputs', source, settings.model);
     const catalogue = context.catalogue();
     const { preprocessor } = await preprocessorOf(await describe(source, catalogue), catalogue.preprocessors);
     const progress = new Progress(terminal, flags);
@@ -60,7 +59,7 @@ export function preprocessCommand(context: Context): Command {
 
 /** What a preprocessor must know of a model: a folder will do, without a graph in it. */
 async function describe(source: string, catalogue: Catalogue): Promise<TaskModel> {
-  if (!existsSync(source) || !statSync(source).isDirectory()) return openNamed(source, catalogue);
+  if (!isFolder(source)) return openNamed(source, catalogue);
   const config = readConfig(path.join(source, 'config.json'));
   return { name: source, folder: source, inputs: {}, outputs: {}, ...(config ? { config } : {}) };
 }

@@ -7,7 +7,7 @@ import { usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { loadNamedAdapter, oneModel, openNamed, requireFlag } from '../sources.ts';
+import { loadNamedAdapter, oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
 
 interface RunFlags extends OutputFlags {
   readonly feeds?: string;
@@ -33,7 +33,7 @@ export function runCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: RunFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
-    const out = requireFlag(settings.out, 'out', 'name the .safetensors file to write');
+    const out = requireOutFile(settings.out, '.safetensors');
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);
@@ -64,7 +64,7 @@ function checkFeeds(model: Model, feeds: ReadonlyMap<string, Tensor>, file: stri
   const missing = inputs.filter((name) => !feeds.has(name));
   if (missing.length > 0) {
     throw usageError(
-      `"${file}" has no tensor "${missing[0]}", which "${model.name}" needs. Inputs are ${inputs.join(', ')}; the file holds ${[...feeds.keys()].slice(0, 10).join(', ') || 'none'}.`,
+      `"${file}" has no tensor "${missing[0]}", which "${model.name}" needs. Inputs are ${inputs.join(', ')}; the file holds ${[...feeds.keys()].slice(0, 10).join(', ') || 'none'}. Give it that name; what preprocess wrote for single files must be stacked first, as a batch.`,
     );
   }
   const strange = [...feeds.keys()].find((name) => !inputs.includes(name));

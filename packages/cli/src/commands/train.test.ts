@@ -213,6 +213,31 @@ describe('stopping', () => {
     expect(process.listenerCount(signal)).toBe(before);
   });
 
+  it('a loss that is not finite leaves the checkpoints, and says where', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const argv = [
+      'train',
+      vit,
+      '--data',
+      data,
+      '--out',
+      out,
+      '--steps',
+      '9',
+      '--lr',
+      '1e30',
+      '--checkpoint-every',
+      '1',
+    ];
+    const { code, stderr } = await call([...argv, '--quiet']);
+    expect(code).toBe(2);
+    expect(stderr).toContain(`The adapter of an earlier step is in "${path.join(out, 'checkpoints', 'step-1')}"`);
+    expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-1']);
+  });
+
   it('a loss that is not finite ends the run without an adapter', async () => {
     const folder = temporaryFolder();
     const data = path.join(folder, 'digits');

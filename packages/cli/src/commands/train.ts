@@ -82,7 +82,7 @@ function asText({ out, adapter, report, steps, loss, stopped, seconds, before, a
   const how = stopped ? 'Stopped' : 'Trained';
   const [name] = Object.keys(after ?? {});
   return [
-    `${how} after ${steps} steps in ${seconds.toFixed(1)} s, last loss ${short(loss!)}.`,
+    `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s, last loss ${short(loss!)}.`,
     ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after`]),
     `adapter  ${adapter}`,
     `report   ${report}`,

@@ -49,7 +49,7 @@ async function loadPeftFolder(folder: string): Promise<Adapter> {
   if (!existsSync(configFile)) {
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
-      `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved.`,
+      `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
     );
   }
   if (!existsSync(weightsFile)) {

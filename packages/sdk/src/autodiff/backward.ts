@@ -209,41 +209,19 @@ function arrange(
   gradients: ReadonlyMap<string, Value>,
 ): { recompute: NodeProto[]; chain: NodeProto[]; leaves: NodeProto[] } {
   const onChain = new Set([seed]);
+  const read = new Set<string>();
   for (const node of nodes) {
     if (node.input!.some((name) => onChain.has(name))) for (const name of node.output!) onChain.add(name);
+    for (const name of node.input!) read.add(name);
   }
-  const leafNodes = leavesOnly(nodes, gradients);
-  const leaves: NodeProto[] = [];
-  const placed = new Set<NodeProto>();
-  const producer = new Map(nodes.flatMap((node) => node.output!.map((name) => [name, node] as const)));
-  const place = (name: string): void => {
-    const node = producer.get(name);
-    if (!node || !leafNodes.has(node) || placed.has(node)) return;
-    placed.add(node);
-    for (const each of node.input!) place(each);
-    leaves.push(node);
-  };
-  // The walk met the last layer first; forward order is the reverse.
-  const position = new Map(nodes.map((node, i) => [node, i]));
-  const at = ({ name }: Value): number => position.get(producer.get(name)!) ?? -1;
-  const order = [...gradients.values()].sort((a, b) => at(b) - at(a));
-  for (const { name } of order) place(name);
-  const rest = nodes.filter((node) => !placed.has(node));
-  const isChain = (node: NodeProto): boolean => node.output!.some((name) => onChain.has(name));
-  return { recompute: rest.filter((node) => !isChain(node)), chain: rest.filter(isChain), leaves };
-}
-
-/** Nodes whose every reader is such a node too, or which yield a parameter's gradient that nothing reads. */
-function leavesOnly(nodes: readonly NodeProto[], gradients: ReadonlyMap<string, Value>): Set<NodeProto> {
   const results = new Set([...gradients.values()].map(({ name }) => name));
-  const leaves = new Set<NodeProto>();
-  const readByLeaf = new Set<string>(results);
-  const readByChain = new Set<string>();
-  for (const node of [...nodes].reverse()) {
-    const isLeaf =
-      node.output!.some((name) => readByLeaf.has(name)) && !node.output!.some((name) => readByChain.has(name));
-    if (isLeaf) leaves.add(node);
-    for (const name of node.input!) (isLeaf ? readByLeaf : readByChain).add(name);
-  }
-  return leaves;
+  const isLeaf = (node: NodeProto): boolean => node.output!.every((name) => results.has(name) && !read.has(name));
+  const isChain = (node: NodeProto): boolean => node.output!.some((name) => onChain.has(name));
+  const inner = nodes.filter((node) => !isLeaf(node));
+  return {
+    recompute: inner.filter((node) => !isChain(node)),
+    chain: inner.filter(isChain),
+    // The walk met the last layer first; forward order is the reverse.
+    leaves: nodes.filter(isLeaf).reverse(),
+  };
 }

@@ -255,10 +255,10 @@ describe.each(Object.entries(cases) as [DifferentiableOp, Cases][])('%s', (op, c
 
   test('has a check for the gradient of every input', () => {
     const rule = gradientRules[op];
-    if (typeof rule === 'function') return;
-    rule.forEach((vjp, input) => {
-      if (vjp) expect(checks.some(({ inputs }) => inputs[input] !== undefined), `input ${input}`).toBe(true); // prettier-ignore
-    });
+    const missing = (typeof rule === 'function' ? [] : rule).flatMap((vjp, input) =>
+      vjp && !checks.some(({ inputs }) => inputs[input] !== undefined) ? [input] : [],
+    );
+    expect(missing).toEqual([]);
   });
 });
 

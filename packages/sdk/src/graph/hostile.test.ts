@@ -1,9 +1,6 @@
 /** @file Damaged and hostile files end in an OnnxLoraError: no crash, no hang, no memory beyond the file's own size. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { findSites } from '../match/sites.ts';
 import { fuseGelu } from '../match/fuseGelu.ts';
@@ -16,13 +13,10 @@ import { memorySource, readBytes } from './bytes.ts';
 import { decodeModel } from './decode.ts';
 import { weightsDigest } from './digest.ts';
 import { encodeModel } from './encode.ts';
-import { openOnnx } from './onnxFile.ts';
+import { parseOnnx } from './onnxFile.ts';
 import { modelFrom } from '../../../../test/support/graphs.ts';
 import { attributeType, type GraphProto, type ModelProto } from './proto.ts';
 import { readTensor, tensorProto } from './tensorData.ts';
-
-const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-'));
-afterAll(() => rmSync(folder, { recursive: true }));
 
 /** A model with a bit of everything: shapes computed in the graph, a branch, a Constant, a GELU, packed numbers. */
 function sample(): ModelProto {
@@ -80,10 +74,8 @@ function digest(model: ModelProto & { graph: GraphProto }): void {
 }
 
 function attempt(damaged: Uint8Array): OnnxLoraError | undefined {
-  const file = join(folder, 'damaged.onnx');
-  writeFileSync(file, damaged);
   try {
-    digest(openOnnx(file).model);
+    digest(parseOnnx(memorySource(damaged), 'damaged.onnx'));
     return undefined;
   } catch (error) {
     if (error instanceof OnnxLoraError) return error;
@@ -95,11 +87,10 @@ describe('damage', () => {
   test('the sample itself is sound', () => expect(attempt(bytes)).toBeUndefined());
 
   test('truncated anywhere', () => {
-    for (let length = 0; length < bytes.length; length += 9) {
-      const error = attempt(bytes.subarray(0, length));
-      // A file that ends between two fields of the model, the graph complete, is a model.
-      if (error) expect(error.code).toMatch(/MODEL_INVALID|FILE_INVALID|MODEL_UNSUPPORTED/);
-    }
+    const codes = new Set<string>();
+    for (let length = 0; length < bytes.length; length += 9)
+      codes.add(attempt(bytes.subarray(0, length))?.code ?? 'none');
+    expect([...codes]).toEqual(['MODEL_INVALID']);
   });
 
   test('bytes changed, removed, inserted and repeated', () => {
@@ -133,7 +124,7 @@ describe('damage', () => {
   test('well-formed messages with fields removed, exchanged or out of range', () => {
     const random = new Random(9);
     const pick = <T>(list: readonly T[]): T => list[random.index(list.length)]!;
-    for (let run = 0; run < 1500; run++) {
+    for (let run = 0; run < 1000; run++) {
       const model = decodeModel(memorySource(bytes), 'sample');
       for (let k = random.index(3); k >= 0; k--) {
         const places: [holder: Record<string, unknown>, key: string][] = [];
@@ -189,7 +180,7 @@ describe('damage', () => {
     expect(
       attempt(Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00\n'))?.message,
     ).toMatchInlineSnapshot(
-      `""/tmp/onnx-lora-SWnQFD/damaged.onnx" is not a readable ONNX model: unknown wire type 6 at byte 1. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer."`,
+      `""damaged.onnx" is not a readable ONNX model: unknown wire type 6 at byte 1. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer."`,
     );
   });
 });

@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
-import { type Bytes, type FileSlice, FileSource, byteLength, readBytes } from './bytes.ts';
+import { type Bytes, type ByteSource, type FileSlice, FileSource, byteLength, readBytes } from './bytes.ts';
 import { decodeModel } from './decode.ts';
 import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto.ts';
@@ -45,22 +45,32 @@ export function openOnnx(file: string): OnnxFile {
   const real = realpathSync(file);
   const source = new FileSource(real);
   try {
-    const model = decodeModel(source, file);
-    const { graph } = model;
-    if (!graph || !graph.node || graph.node.length === 0 || !model.opsetImport) {
-      throw new OnnxLoraError(
-        'MODEL_INVALID',
-        `"${file}" holds no ONNX graph. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.`,
-      );
-    }
-    for (const each of allGraphs(graph)) {
-      for (const node of each.node ?? []) checkNode(node, file);
-      for (const tensor of tensorsOf(each)) resolveData(tensor, file);
-    }
-    return { path: file, model: { ...model, graph } };
+    return { path: file, model: parseOnnx(source, file) };
   } finally {
     source.close();
   }
+}
+
+/**
+ * Decodes and checks a model.
+ *
+ * @param file its name, for errors and for finding external data
+ * @throws OnnxLoraError as {@link openOnnx}
+ */
+export function parseOnnx(source: ByteSource, file: string): OnnxFile['model'] {
+  const model = decodeModel(source, file);
+  const { graph } = model;
+  if (!graph || !graph.node || graph.node.length === 0 || !model.opsetImport) {
+    throw new OnnxLoraError(
+      'MODEL_INVALID',
+      `"${file}" holds no ONNX graph. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.`,
+    );
+  }
+  for (const each of allGraphs(graph)) {
+    for (const node of each.node ?? []) checkNode(node, file);
+    for (const tensor of tensorsOf(each)) resolveData(tensor, file);
+  }
+  return { ...model, graph };
 }
 
 /** Everything that reads graphs may rely on it: a node has an operator, outputs, and a list of inputs. */

@@ -93,10 +93,10 @@ describe('what the schema does not know', () => {
 
   test('fields survive at every level, of every wire type', () => {
     const unknown = [
-      [...[30 * 8 - 128 + 128, 1], 0x96, 0x01], // 30: varint 150
-      [...[0xf9, 1], 1, 2, 3, 4, 5, 6, 7, 8], // 31: 64-bit
-      [...[0xfd, 1], 1, 2, 3, 4], // 31: 32-bit
-      [...[0xfa, 1], 3, 7, 8, 9], // 31: bytes
+      [0xf0, 1, 0x96, 0x01], // 30: varint 150
+      [0xf9, 1, 1, 2, 3, 4, 5, 6, 7, 8], // 31: 64-bit
+      [0xfd, 1, 1, 2, 3, 4], // 31: 32-bit
+      [0xfa, 1, 3, 7, 8, 9], // 31: bytes
     ].flat();
     const node = [...block(4, Buffer.from('Relu')), ...unknown];
     const graph = [...block(1, node), ...unknown];

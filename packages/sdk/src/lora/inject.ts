@@ -177,12 +177,9 @@ class Injection {
     return value;
   }
 
-  /** Linear layers that are trained as a whole, by their nodes: they are rewritten so that rows may differ in them. */
+  /** Linear layers with a trained weight or bias, by their nodes: they are rewritten so that rows may differ in them. */
   #wholeSites(): Map<NodeProto, Site> {
-    const adapted = new Set(this.#plan.lowRank.map(({ site }) => site));
-    const sites = this.#plan.trained.flatMap(({ site }) =>
-      site?.kind === 'linear' && !adapted.has(site) ? [site] : [],
-    );
+    const sites = this.#plan.trained.flatMap(({ site }) => (site?.kind === 'linear' ? [site] : []));
     return new Map(sites.flatMap((site) => [[site.node, site] as const, [lastNode(site), site] as const]));
   }
 
@@ -193,9 +190,13 @@ class Injection {
       return parameter && this.#parameters.get(parameter);
     };
     const weight = trained(site.weight.name);
-    let value: Value;
-    if (weight) value = this.#rows.apply(this.#read(site.input), site, (rows) => this.#g.MatMul(rows, weight));
-    else value = this.#emitRenamed([{ ...site.node, input: site.node.input!.slice(0, 2) }], site.node.output![0]!);
+    let value = weight
+      ? this.#rows.apply(this.#read(site.input), site, (rows) => this.#g.MatMul(rows, weight))
+      : this.#emitRenamed([{ ...site.node, input: site.node.input!.slice(0, 2) }], site.node.output![0]!);
+    // Another adapter may have a low-rank product where this one has a weight.
+    const lowRank = this.#plan.lowRank.find((each) => each.site === site);
+    if (lowRank?.dora) value = this.#rows.scale(value, this.#gain(lowRank), site);
+    if (lowRank) value = this.#g.Add(value, this.#lowRankProduct(lowRank));
     if (site.bias) {
       const bias = trained(site.bias.name);
       value = bias ? this.#rows.add(value, bias, site) : this.#g.Add(value, this.#read(site.bias.name));

@@ -79,6 +79,7 @@ describe('what stays', () => {
     'x is divided, not divides': (g, v) =>
       g.Mul(g.Mul(v, g.Add(g.Erf(g.emit('Div', [g.scalar(Math.SQRT2), v])), 1)), half(g)),
     'another value than x is multiplied': (g, v) => g.Mul(g.Mul(g.Abs(v), cdf['x / √2'](g, v)), half(g)),
+    'x twice': (g, v) => g.Mul(g.Mul(v, cdf['x / √2'](g, v)), g.Mul(v, half(g))),
     'the ½ twice': (g, v) => g.Mul(g.Mul(cdf['x / √2'](g, v), half(g)), half(g)),
   };
   test.each(Object.entries(stays))('%s', (_, build) => {

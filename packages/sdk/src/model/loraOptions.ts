@@ -5,6 +5,7 @@ import { type AdapterConfig, scalingOf } from '../adapter/peftConfig.ts';
 import { findParameter } from '../adapter/place.ts';
 import type { AdapterPlan } from '../lora/plan.ts';
 import { selectModules } from '../lora/targets.ts';
+import { pathFromParameter } from '../match/modulePath.ts';
 import { defaultTargetPaths } from '../plugin/family.ts';
 import type { Model } from './model.ts';
 
@@ -48,7 +49,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
   const wanted = { ...options, targetModules: options.targetModules ?? familyTargets(model) };
-  const modules = model.modules();
+  const modules = [...model.modules(), ...otherModules(model)];
   const { targets, modulesToSave } = selectModules(modules, wanted, { model: model.name });
   const config: AdapterConfig = {
     r,
@@ -85,6 +86,15 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
       ),
     },
   };
+}
+
+/** Modules that cannot be adapted but trained in full: those whose parameters the graph holds under torch's names. */
+function otherModules(model: Model): { path: string; kind: string }[] {
+  const adaptable = new Set(model.modules().map(({ path }) => path));
+  const paths = (model.onnx.model.graph.initializer ?? []).flatMap(
+    ({ name = '' }) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? [],
+  );
+  return [...new Set(paths)].filter((path) => !adaptable.has(path)).map((path) => ({ path, kind: 'other' }));
 }
 
 function familyTargets(model: Model): readonly string[] {

@@ -38,6 +38,8 @@ export interface TrainerRequest {
    * computed in pieces; without it always at once.
    */
   readonly lossWeight?: (targets: Feeds) => number;
+  /** How many rows a piece has, of a batch of so many rows and bytes of forward values; {@link pieceRows} by default. */
+  readonly pieceRows?: (rows: number, forwardBytes: number) => number;
   /** Gives the parameters their first values, once the graph's inputs are known. */
   readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
   readonly name: string;
@@ -156,11 +158,12 @@ export class Trainer {
     if (this.#compiled?.key === key) return this.#compiled.value;
     await this.release();
     const { base, plan, loss, runtime, session: options, name, lossWeight } = this.#request;
+    const choose = this.#request.pieceRows ?? pieceRows;
     let graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
     const total = rowsOf(inputs, targets);
     let rows: number | undefined;
-    if (lossWeight && total !== undefined && pieceRows(total, graph.forwardBytes) < total) {
-      rows = pieceRows(total, graph.forwardBytes);
+    if (lossWeight && total !== undefined && choose(total, graph.forwardBytes) < total) {
+      rows = choose(total, graph.forwardBytes);
       const [piece] = cut(inputs, targets, rows, total) as [Piece];
       graph = buildTrainingGraph({ base, plan, loss, ...piece });
     }
