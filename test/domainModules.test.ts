@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 
 it('speech and science together give every family once', async () => {
   const container = new Container();
-  await container.load(speechModule, scienceModule);
+  container.load(speechModule, scienceModule);
   const families = container.getAll(MODEL_FAMILY);
   expect(families.map(({ name }) => name)).toEqual(['whisper', 'esm']);
   expect(families.map(({ domain }) => domain)).toEqual(['speech', 'science']);

@@ -7,7 +7,7 @@ import { scienceModule } from './module.ts';
 
 it('scienceModule brings one family, and no preprocessor that makes a tensor of a file', async () => {
   const container = new Container();
-  await container.load(scienceModule);
+  container.load(scienceModule);
   expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual(['science/esm']);
   expect(container.isBound(PREPROCESSOR_FACTORY)).toBe(false);
 });

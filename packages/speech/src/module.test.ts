@@ -11,7 +11,7 @@ import { WavefileReader } from './wavefileReader.ts';
 describe('speechModule', () => {
   it('brings a family, two preprocessors and a reader, each once', async () => {
     const container = new Container();
-    await container.load(speechModule);
+    container.load(speechModule);
     expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual(['speech/whisper']);
     expect(container.get(AUDIO_READER)).toBeInstanceOf(WavefileReader);
     const types = ['WhisperFeatureExtractor', 'Wav2Vec2FeatureExtractor', 'ViTImageProcessor'];
@@ -24,9 +24,9 @@ describe('speechModule', () => {
 
   it('lets an application bring its own reader', async () => {
     const container = new Container();
-    await container.load(speechModule);
+    container.load(speechModule);
     const tone: AudioReader = { read: async () => ({ sampleRate: 16_000, channels: [new Float32Array([1, -1])] }) };
-    (await container.rebind(AUDIO_READER)).toConstantValue(tone);
+    container.rebindSync(AUDIO_READER).toConstantValue(tone);
     const factory = container
       .getAll(PREPROCESSOR_FACTORY)
       .find((each) => each.recognises({ feature_extractor_type: 'Wav2Vec2FeatureExtractor' }));

@@ -54,7 +54,9 @@ function canonical({ encoding, channels, sampleRate, bits }: WaveFormat, data: U
   const frame = (channels * bits) / 8;
   const bytes = new Uint8Array(44 + data.length);
   const view = new DataView(bytes.buffer);
-  const ascii = (offset: number, text: string): void => void bytes.set(Buffer.from(text, 'latin1'), offset);
+  const ascii = (offset: number, text: string): void => {
+    bytes.set(Buffer.from(text, 'latin1'), offset);
+  };
   ascii(0, 'RIFF');
   view.setUint32(4, 36 + data.length, true);
   ascii(8, 'WAVEfmt ');

@@ -7,7 +7,7 @@ import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the ids are not 0, 1, 2 … or a name is no string
  */
-export function modelLabels(model: TaskModel): readonly string[] | undefined {
+function modelLabels(model: TaskModel): readonly string[] | undefined {
   const id2label = model.config?.['id2label'];
   if (id2label === undefined || id2label === null) return undefined;
   const entries = typeof id2label === 'object' ? new Map<string, unknown>(Object.entries(id2label)) : undefined;

@@ -20,8 +20,8 @@ describe('resize', () => {
     expect(mine).toHaveLength(8);
     for (const { seed, from, to, pixels } of mine) {
       const image = resize(synthetic(from[0], from[1], seed), to[1], to[0], resample);
-      expect([image.width, image.height], `${from} to ${to}`).toEqual(to);
-      expect(image.data, `${from} to ${to}`).toEqual(bytesOf(pixels));
+      expect([image.width, image.height], `${from.join()} to ${to.join()}`).toEqual(to);
+      expect(image.data, `${from.join()} to ${to.join()}`).toEqual(bytesOf(pixels));
     }
   });
 

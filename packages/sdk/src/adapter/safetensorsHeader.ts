@@ -21,7 +21,7 @@ export const safetensorsTypes: Readonly<Record<string, DataType>> = {
 };
 
 /** The limit of the reference library; a longer header is refused unread. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 /** The bytes that hold the header's length, before the header itself. */
 export const LENGTH_BYTES = 8;

@@ -69,7 +69,7 @@ export function expectedBytes(proto: TensorProto): number | undefined {
 }
 
 /** IEEE 754 half precision to a number. */
-export function halfToFloat(bits: number): number {
+function halfToFloat(bits: number): number {
   const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
   const magnitude =

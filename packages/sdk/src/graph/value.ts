@@ -16,9 +16,6 @@ export interface ValueType {
   readonly ints?: readonly Dim[] | undefined;
 }
 
-/** Types of values by name. */
-export type ValueTypes = ReadonlyMap<string, ValueType>;
-
 /** `[batch, 197, 384]`, or `unknown` without a shape. */
 export function formatShape(shape: readonly Dim[] | undefined): string {
   return shape ? `[${shape.join(', ')}]` : 'unknown';

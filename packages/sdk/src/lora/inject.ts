@@ -270,7 +270,7 @@ class Injection {
 }
 
 /** The name of the graph input that carries part of a module's adapter. */
-export function adapterInputName(path: string, role: AdapterInputRole): string {
+function adapterInputName(path: string, role: AdapterInputRole): string {
   return role === 'lora_A' || role === 'lora_B' ? `${path}.${role}.weight` : `${path}.${role}`;
 }
 
