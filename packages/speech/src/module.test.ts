@@ -26,7 +26,7 @@ describe('speechModule', () => {
     const container = new Container();
     container.load(speechModule);
     const tone: AudioReader = { read: async () => ({ sampleRate: 16_000, channels: [new Float32Array([1, -1])] }) };
-    container.rebindSync(AUDIO_READER).toConstantValue(tone);
+    container.rebind(AUDIO_READER).toConstantValue(tone);
     const factory = container
       .getAll(PREPROCESSOR_FACTORY)
       .find((each) => each.recognises({ feature_extractor_type: 'Wav2Vec2FeatureExtractor' }));
