@@ -108,6 +108,8 @@ async function training(model: Model, settings: BenchSettings, { plan, config }:
     base: model.onnx.model,
     plan,
     loss: (g, outputs, targets) => crossEntropy(g, outputs['logits']!, targets['labels']!),
+    // As image classification has it: a batch may be computed in pieces.
+    lossWeight: ({ labels }) => labels!.data.length,
     runtime: model.runtime,
     session: machine(settings),
     parameters: (inputs) => ParameterSet.initial(inputs, random, (path) => scalingOf(config, path).scaling),

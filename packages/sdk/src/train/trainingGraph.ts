@@ -13,6 +13,7 @@ import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import { CONTRIB, fuseGelu } from '../match/fuseGelu.ts';
 import { inferNode } from '../ops/infer.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
+import { computeOnlyPicked } from '../ops/narrow.ts';
 import { dropUnreadInitializers, foldKnownIntegers, reachable } from '../ops/simplify.ts';
 import { bytesPerElement, type Feeds, sizeOf, type Tensor } from '../runtime/tensor.ts';
 
@@ -80,7 +81,9 @@ export function buildTrainingGraph({ base, plan, loss, inputs, targets }: Traini
   for (const [name, type] of lossBuilder.types) types.set(name, type);
   for (const [, value] of targetValues) types.set(value.name, value);
 
-  const forward = reachable([...(folded.node ?? []), ...lossBuilder.nodes], [lossValue.name]);
+  const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
+  const needed = reachable([...(folded.node ?? []), ...lossBuilder.nodes], [lossValue.name]);
+  const forward = computeOnlyPicked(needed, types, narrower, [lossValue.name]);
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
   const backward = differentiate({
     g,
@@ -97,7 +100,12 @@ export function buildTrainingGraph({ base, plan, loss, inputs, targets }: Traini
   const graph = dropUnreadInitializers({
     ...folded,
     node: [...forward, ...backward.recompute, ...backward.chain, ...backward.leaves],
-    initializer: [...(folded.initializer ?? []), ...lossBuilder.initializers, ...g.initializers],
+    initializer: [
+      ...(folded.initializer ?? []),
+      ...lossBuilder.initializers,
+      ...narrower.initializers,
+      ...g.initializers,
+    ],
     input: [
       ...(folded.input ?? []).map((info) => (inputs[info.name!] ? port(info.name!, inputs[info.name!]!) : info)),
       ...targetValues.map(([name, value]) => port(value.name, targets[name]!)),

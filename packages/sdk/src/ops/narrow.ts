@@ -1,0 +1,223 @@
+/**
+ * @file Computes only what is picked: where a graph ends in one position of a sequence, as a classifier on the first token
+ * does, the last layer need not compute the others.
+ */
+
+import type { GraphBuilder } from '../graph/builder.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import { isStatic, type ValueType } from '../graph/value.ts';
+import { intAttribute, intsAttribute, subgraphs } from '../graph/walk.ts';
+
+/** One position of one axis. */
+interface Pick {
+  readonly axis: number;
+  readonly index: number;
+}
+
+/** What is needed of a value: all of it, or one position. */
+type Need = 'all' | Pick;
+
+/** What a node needs of each input for one position of its output; `all` also for an input that has no such axis. */
+type Rule = (site: {
+  node: NodeProto;
+  pick: Pick;
+  x: readonly ValueType[];
+  y: ValueType;
+}) => readonly Need[] | undefined;
+
+const elementwise: Rule = ({ pick, x, y }) =>
+  x.map(({ shape }) => {
+    const axis = pick.axis - (y.shape!.length - shape!.length);
+    return axis < 0 || shape![axis] === 1 ? 'all' : { ...pick, axis };
+  });
+
+const normalization: Rule = ({ node, pick, x, y }) => {
+  const axis = intAttribute(node, 'axis', -1);
+  const first = axis < 0 ? axis + y.shape!.length : axis;
+  return pick.axis < first ? [pick, ...x.slice(1).map((): Need => 'all')] : undefined;
+};
+
+/** Only over the last axis, said explicitly: older operator sets mean something else where it is not said. */
+const softmax: Rule = ({ node, pick, y }) => {
+  const last = y.shape!.length - 1;
+  const axis = intAttribute(node, 'axis', undefined);
+  return (axis === -1 || axis === last) && pick.axis !== last ? [pick] : undefined;
+};
+
+/** A row of a product needs that row of the left operand. */
+const matMul: Rule = ({ pick, x, y }) => {
+  const [left, rank] = [x[0]!.shape!.length, y.shape!.length];
+  return pick.axis === rank - 2 && left >= 2 && x[1]!.shape!.length >= 2
+    ? [{ ...pick, axis: left - 2 }, 'all']
+    : undefined;
+};
+
+const transpose: Rule = ({ node, pick, y }) => {
+  const perm = intsAttribute(node, 'perm') ?? y.shape!.map((_, i) => y.shape!.length - 1 - i);
+  return [{ ...pick, axis: perm[pick.axis]! }];
+};
+
+/** An axis survives a Reshape when as many elements lie before it, and it is as long. */
+const reshape: Rule = ({ pick, x, y }) => {
+  const before = (shape: readonly unknown[], axis: number): number =>
+    (shape as number[]).slice(0, axis).reduce((a, b) => a * b, 1);
+  const from = x[0]!.shape!;
+  const axis = from.findIndex(
+    (size, i) => size === y.shape![pick.axis] && before(from, i) === before(y.shape!, pick.axis),
+  );
+  return axis < 0 ? undefined : [{ ...pick, axis }, 'all'];
+};
+
+const rules: Readonly<Record<string, Rule>> = {
+  ...Object.fromEntries(
+    [
+      'Add',
+      'Sub',
+      'Mul',
+      'Div',
+      'Gelu',
+      'QuickGelu',
+      'FastGelu',
+      'Erf',
+      'Tanh',
+      'Relu',
+      'Sigmoid',
+      'Neg',
+      'Exp',
+      'Sqrt',
+      'Identity',
+      'Where',
+      'IsNaN',
+    ].map((op) => [op, elementwise]),
+  ),
+  LayerNormalization: normalization,
+  RMSNormalization: normalization,
+  Softmax: softmax,
+  MatMul: matMul,
+  Transpose: transpose,
+  Reshape: reshape,
+};
+
+/**
+ * Rewrites `nodes` so that values of which only one position is read are computed for that position alone. Exact: what is
+ * left out had no influence. Updates `types`.
+ *
+ * @param g makes the constants and Slices; its nodes are placed where they are read
+ * @param outputs values that are needed whole
+ */
+export function computeOnlyPicked(
+  nodes: readonly NodeProto[],
+  types: Map<string, ValueType>,
+  g: GraphBuilder,
+  outputs: Iterable<string>,
+): NodeProto[] {
+  const needs = needsOf(nodes, types, outputs);
+  // Graph inputs and constants come whole and are sliced where they are read.
+  const computed = new Set(nodes.flatMap(({ output }) => output ?? []));
+  const isPicked = (name: string): boolean => computed.has(name) && typeof needs.get(name) === 'object';
+  if (![...needs.values()].some((need) => typeof need === 'object')) return [...nodes];
+  const full = new Map(types);
+  const result: NodeProto[] = [];
+  const slices = new Map<string, string>();
+  for (const node of nodes) {
+    const [output = ''] = node.output ?? [];
+    const pick = needs.get(output);
+    const wanted = inputNeeds(node, pick, full);
+    const input = (node.input ?? []).map((name, i) => {
+      const want = wanted?.[i] ?? 'all';
+      if (want === 'all' || isPicked(name)) return name;
+      const key = `${name} ${want.axis} ${want.index}`;
+      let slice = slices.get(key);
+      if (slice === undefined) {
+        const value = g.Slice({ name, ...full.get(name) }, [want.index], [want.index + 1], [want.axis]);
+        result.push(...g.nodes.splice(0));
+        types.set(value.name, value);
+        slices.set(key, (slice = value.name));
+      }
+      return slice;
+    });
+    if (typeof pick === 'object') {
+      const shape = full.get(output)!.shape!.map((size, i) => (i === pick.axis ? 1 : size));
+      types.set(output, { ...full.get(output), shape, ints: undefined });
+      if (node.opType === 'Reshape') input[1] = g.ints(shape as number[]).name;
+    }
+    if (isGatherOfOne(node, full) && wanted) input[1] = scalarLike(g, full.get(node.input![1]!)!);
+    result.push({ ...node, input });
+  }
+  for (const [name, type] of g.types) if (!types.has(name)) types.set(name, type);
+  return result;
+}
+
+/** The index 0 in the form of the index it replaces. */
+function scalarLike(g: GraphBuilder, { shape }: ValueType): string {
+  return (shape!.length === 0 ? g.scalar(0, 'int64') : g.ints([0])).name;
+}
+
+function needsOf(
+  nodes: readonly NodeProto[],
+  types: ReadonlyMap<string, ValueType>,
+  outputs: Iterable<string>,
+): Map<string, Need> {
+  const needs = new Map<string, Need>();
+  const require = (name: string, need: Need): void => {
+    const before = needs.get(name);
+    const agrees =
+      before === undefined ||
+      (typeof before === 'object' &&
+        typeof need === 'object' &&
+        before.axis === need.axis &&
+        before.index === need.index);
+    needs.set(name, agrees ? need : 'all');
+  };
+  for (const name of outputs) require(name, 'all');
+  for (const node of [...nodes].reverse()) {
+    const [output = ''] = node.output ?? [];
+    const wanted = inputNeeds(node, needs.get(output), types);
+    // A node that cannot compute one position alone computes all of them.
+    if (!wanted) for (const name of node.output ?? []) if (needs.has(name)) needs.set(name, 'all');
+    (node.input ?? []).forEach((name, i) => {
+      if (name) require(name, wanted?.[i] ?? 'all');
+    });
+    for (const graph of subgraphs(node))
+      for (const inner of graph.node ?? []) for (const name of inner.input ?? []) require(name, 'all');
+  }
+  return needs;
+}
+
+/** What a node needs of its inputs when `need` of its output is needed; undefined for all of everything. */
+function inputNeeds(
+  node: NodeProto,
+  need: Need | undefined,
+  types: ReadonlyMap<string, ValueType>,
+): readonly Need[] | undefined {
+  if (need === 'all' && isGatherOfOne(node, types)) {
+    const { axis, index } = gatherPick(node, types);
+    return [{ axis, index }, 'all'];
+  }
+  const rule = rules[node.opType ?? ''];
+  if (typeof need !== 'object' || !rule || node.output?.length !== 1) return undefined;
+  const x = (node.input ?? []).map((name) => types.get(name) ?? {});
+  const y = types.get(node.output[0]!) ?? {};
+  if (![...x, y].every(({ shape }) => isStatic(shape))) return undefined;
+  return rule({ node, pick: need, x, y });
+}
+
+function isGatherOfOne(node: NodeProto, types: ReadonlyMap<string, ValueType>): boolean {
+  if (node.opType !== 'Gather') return false;
+  const [data, indices] = (node.input ?? []).map((name) => types.get(name));
+  return (
+    data?.type === 'float32' &&
+    isStatic(data.shape) &&
+    indices?.ints?.length === 1 &&
+    typeof indices.ints[0] === 'number' &&
+    indices.shape !== undefined
+  );
+}
+
+function gatherPick(node: NodeProto, types: ReadonlyMap<string, ValueType>): Pick {
+  const [data, indices] = (node.input ?? []).map((name) => types.get(name)!);
+  const axis = intAttribute(node, 'axis', 0);
+  const front = axis < 0 ? axis + data!.shape!.length : axis;
+  const index = indices!.ints![0] as number;
+  return { axis: front, index: index < 0 ? index + (data!.shape![front] as number) : index };
+}
