@@ -50,7 +50,12 @@ export async function openNamed(model: string | undefined, { families }: Catalog
       `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
     );
   }
-  return openModel(source, { families });
+  return openModel(source, {
+    families,
+    onDownload: (file) => {
+      if (process.stderr.isTTY) process.stderr.write(`downloading ${file} of ${source}\n`);
+    },
+  });
 }
 
 /**

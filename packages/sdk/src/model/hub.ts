@@ -14,15 +14,16 @@ const weights =
 /**
  * Downloads what is needed of a model repository, unless the cache has it.
  *
- * @param hubUrl the hub to ask; the public one, or `HF_ENDPOINT`, by default
+ * @param onDownload called with the name of each file that the cache lacks
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
 export async function downloadModel(
   repo: string,
   revision = 'main',
-  hubUrl: string | undefined = process.env['HF_ENDPOINT'],
+  onDownload?: (file: string) => void,
 ): Promise<string> {
+  const hubUrl = process.env['HF_ENDPOINT'];
   const options = {
     repo,
     revision,
@@ -42,7 +43,10 @@ export async function downloadModel(
     }
     let folder = '';
     for (const file of wanted) {
-      const cached = await downloadFileToCacheDir({ ...options, path: file });
+      const cached = await announced(
+        () => downloadFileToCacheDir({ ...options, path: file }),
+        () => onDownload?.(file),
+      );
       folder = cached.slice(0, cached.length - path.normalize(file).length);
     }
     return path.resolve(folder);
@@ -53,5 +57,20 @@ export async function downloadModel(
       `There is no file or folder "${repo}", and the hub did not give a model of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private models.`,
       { cause },
     );
+  }
+}
+
+/** The hub client tells of a download by console.debug, which is standard output: there it would spoil a program's own. */
+/* oxlint-disable no-console -- taken over for the time of a download, and given back */
+async function announced<T>(download: () => Promise<T>, onDownload: () => void): Promise<T> {
+  const debug = console.debug;
+  console.debug = (...words: unknown[]): void => {
+    if (String(words[0]).startsWith('Downloading')) onDownload();
+    else debug(...words);
+  };
+  try {
+    return await download();
+  } finally {
+    console.debug = debug;
   }
 }

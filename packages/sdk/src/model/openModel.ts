@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly runtime?: Runtime;
   /** Branch, tag or commit, for a hub id. */
   readonly revision?: string;
+  /** Called with the name of each file of a hub id that must be downloaded first. */
+  readonly onDownload?: (file: string) => void;
 }
 
 /**
@@ -29,9 +31,9 @@ export interface OpenOptions {
  */
 export async function openModel(
   source: string,
-  { families = [], runtime = new OrtRuntime(), revision }: OpenOptions = {},
+  { families = [], runtime = new OrtRuntime(), revision, onDownload }: OpenOptions = {},
 ): Promise<Model> {
-  const located = existsSync(source) ? source : await fromHub(source, revision);
+  const located = existsSync(source) ? source : await fromHub(source, revision, onDownload);
   const isFolder = statSync(located).isDirectory();
   const file = isFolder ? modelFile(located) : located;
   const folder = isFolder ? located : folderOf(located);
@@ -46,14 +48,14 @@ export async function openModel(
   });
 }
 
-async function fromHub(source: string, revision: string | undefined): Promise<string> {
+async function fromHub(source: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
   if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(source) || source.endsWith('.onnx')) {
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
       `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,
     );
   }
-  return downloadModel(source, revision);
+  return downloadModel(source, revision, onDownload);
 }
 
 /** Where published repositories put the model, in order of preference. */
