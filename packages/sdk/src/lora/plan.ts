@@ -40,10 +40,10 @@ export type AdapterInputRole = 'lora_A' | 'lora_B' | 'lora_magnitude_vector' | '
 /**
  * A graph input through which an adapter enters.
  *
- * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; lora_B is fed times the scaling, so the
- *   graph knows no scaling, and changing it needs no new graph.
- * - `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training.
- * - `lora_gain` `[out]` is magnitude ÷ norm, computed once per adapter for inference.
+ * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; those of convolutions are as PEFT has
+ *   them. lora_B is fed times the scaling, so the graph knows no scaling, and changing it needs no new graph.
+ * - `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training; `[1, out, 1, ...]` of a convolution.
+ * - `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  * - `parameter` is a whole weight or bias: in the graph's own layout while training, a linear weight as `[in, out]` for
  *   inference.
  */
@@ -52,6 +52,6 @@ export interface AdapterInput {
   readonly role: AdapterInputRole;
   readonly lowRank?: LowRankSite;
   readonly parameter?: TrainedParameter;
-  /** A parameter that each row of a batch may bring its own of; low-rank inputs always may. */
-  readonly perRow?: boolean;
+  /** Whether each row of a batch may bring its own. */
+  readonly perRow: boolean;
 }
