@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { readFloats } from '../graph/tensorData.ts';
 import type { Factor } from '../lora/kinds/kind.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput, AdapterInputRole } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Provider } from '../runtime/session.ts';
@@ -28,7 +28,7 @@ export function idleRank(provider: Provider): 0 | 1 {
 export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
   const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
   const trained = new Map(placed.trained.map((each) => [each.parameter.name, each]));
-  const prepared = new Map<string, { A: Tensor; B: Tensor; gain?: Tensor }>();
+  const prepared = new Map<string, LowRankFeeds>();
   return new Map(
     inputs.map((input) => {
       if (input.parameter) {
@@ -40,10 +40,7 @@ export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInpu
       if (!own) return [input.name, baseFeed(input, idle)];
       let tensors = prepared.get(path);
       if (!tensors) prepared.set(path, (tensors = lowRankFeeds(own, placed)));
-      return [
-        input.name,
-        tensors[input.role === 'lora_A' ? 'A' : input.role === 'lora_B' ? 'B' : 'gain'] ?? baseFeed(input, idle),
-      ];
+      return [input.name, tensors[input.role as keyof LowRankFeeds] ?? baseFeed(input, idle)];
     }),
   );
 }
@@ -58,29 +55,36 @@ function baseFeed({ role, lowRank, parameter }: AdapterInput, idle: 0 | 1): Tens
   const { site } = lowRank!;
   const kind = kindOf(site);
   if (role === 'lora_A' || role === 'lora_B') {
-    // Of a grouped convolution the rank is a multiple of the groups.
-    const dims = factorDims(site, role, idle * kind.matrix(site).groups);
+    const dims = factorDims(site, role, Math.max(idle, kind.leastRank(site)));
     return float32(new Float32Array(sizeOf(dims)), dims);
   }
   const dims = kind.perOutputShape(site);
-  return float32(new Float32Array(sizeOf(dims)).fill(1), dims);
+  return float32(new Float32Array(sizeOf(dims)).fill(role === 'lora_gain' ? 1 : 0), dims);
 }
 
-function lowRankFeeds(
-  { lowRank, A, B, magnitude }: LowRankTensors,
-  { adapter }: PlacedAdapter,
-): { A: Tensor; B: Tensor; gain?: Tensor } {
+type LowRankFeeds = Readonly<Partial<Record<AdapterInputRole, Tensor>>>;
+
+function lowRankFeeds({ lowRank, A, B, magnitude, bias }: LowRankTensors, { adapter }: PlacedAdapter): LowRankFeeds {
   const { site } = lowRank;
   const { scaling } = scalingOf(adapter.config, site.path);
   const r = A.dims[0]!;
   const values = floats(B);
   const gain = magnitude && doraGain(site, { A: floats(A), B: values, r, scaling }, floats(magnitude));
-  const perOutput = values.length / (gain?.length ?? 1);
-  const scaled = values.map((value, i) => scaling * (gain ? gain[Math.floor(i / perOutput)]! : 1) * value);
+  const row = values.length / kindOf(site).matrix(site).out;
+  const scaled = values.map((value, i) => scaling * (gain ? gain[Math.floor(i / row)]! : 1) * value);
+  const perOutput = kindOf(site).perOutputShape(site);
   return {
-    A: factorForGraph(site, 'lora_A', floats(A), r),
-    B: factorForGraph(site, 'lora_B', scaled, r),
-    ...(gain ? { gain: float32(gain, kindOf(site).perOutputShape(site)) } : {}),
+    lora_A: factorForGraph(site, 'lora_A', floats(A), r),
+    lora_B: factorForGraph(site, 'lora_B', scaled, r),
+    ...(gain ? { lora_gain: float32(gain, perOutput) } : {}),
+    ...(bias
+      ? {
+          'lora_B.bias': float32(
+            floats(bias).map((value) => scaling * value),
+            perOutput,
+          ),
+        }
+      : {}),
   };
 }
 

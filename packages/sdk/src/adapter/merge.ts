@@ -8,7 +8,7 @@ import { indexGraph } from '../graph/walk.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { Site } from '../match/sites.ts';
 import { transposed } from '../runtime/layout.ts';
-import { float32 } from '../runtime/tensor.ts';
+import { float32, type Tensor } from '../runtime/tensor.ts';
 import { eachDeltaRow, weightSteps } from './delta.ts';
 import { doraGain } from './dora.ts';
 import { floats } from './feeds.ts';
@@ -39,6 +39,8 @@ export function mergeAdapter(model: ModelProto, placed: PlacedAdapter): ModelPro
         tensor: tensorProto(parameter.initializer, float32(own, parameter.tensor.dims ?? [])),
       };
     }),
+    // Last, for a bias that is trained in full as well already counts with its new values.
+    ...placed.lowRank.flatMap(({ lowRank, bias }) => (bias ? [mergedBias(lowRank.site, bias, placed)] : [])),
   ];
   return applyEdits(model, edits);
 }
@@ -76,6 +78,27 @@ function mergedWeight({ lowRank, A, B, magnitude }: LowRankTensors, { adapter }:
     }
   });
   return tensorProto(site.weight.name, float32(merged, site.weight.tensor.dims ?? []));
+}
+
+/** The layer's bias + s·b, where b is the bias of B. */
+function mergedBias(site: Site, bias: Tensor, { adapter, trained }: PlacedAdapter): Edit {
+  const own = site.bias;
+  if (!own || dataTypeName(own.tensor.dataType) !== 'float32') {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The lora_B.bias of "${site.path}" cannot be merged: the layer has no float32 bias to add it to. Serve the adapter unmerged.`,
+    );
+  }
+  const { scaling } = scalingOf(adapter.config, site.path);
+  const inFull = trained.find(({ parameter }) => parameter.site === site && parameter.initializer === own.name);
+  const before = inFull ? floats(inFull.tensor) : readFloats(own.tensor);
+  const added = floats(bias);
+  const merged = before.map((value, i) => value + scaling * added[i]!);
+  return {
+    initializer: own.name,
+    readers: [own.node],
+    tensor: tensorProto(own.name, float32(merged, own.tensor.dims ?? [])),
+  };
 }
 
 function cannotHold({ path, weightShape }: Site): OnnxLoraError {

@@ -19,6 +19,8 @@ export interface LowRankTensors {
   readonly B: Tensor;
   /** DoRA's magnitude: `[out]`, `[1, out, 1, ...]` of a convolution, `[dim]` of an embedding. */
   readonly magnitude?: Tensor;
+  /** The bias of B (`lora_bias`), `[out]`. */
+  readonly bias?: Tensor;
 }
 
 /** An adapter's tensors by their places. */
@@ -84,7 +86,11 @@ export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
   for (const each of placed) {
     for (const { lowRank: entry } of each.lowRank) {
       const before = lowRank.get(entry.site.path);
-      lowRank.set(entry.site.path, { site: entry.site, dora: entry.dora || (before?.dora ?? false) });
+      lowRank.set(entry.site.path, {
+        site: entry.site,
+        dora: entry.dora || (before?.dora ?? false),
+        bias: (entry.bias ?? false) || (before?.bias ?? false),
+      });
     }
     for (const { parameter } of each.trained) trained.set(parameter.name, parameter);
   }
@@ -146,11 +152,10 @@ function checkParameter(found: TrainedParameter, tensor: Tensor, model: string):
 }
 
 function lowRankTensors(site: Site, tensors: ReadonlyMap<string, Tensor>, model: string): LowRankTensors {
-  const unsupported = ['lora_B.bias', 'trainable_tokens_delta'].find((role) => tensors.has(role));
-  if (unsupported) {
+  if (tensors.has('trainable_tokens_delta')) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The adapter of module "${site.path}" has a ${unsupported}, which cannot be applied yet.`,
+      `The adapter of module "${site.path}" has a trainable_tokens_delta, which cannot be applied yet.`,
     );
   }
   const kind = kindOf(site);
@@ -168,7 +173,8 @@ function lowRankTensors(site: Site, tensors: ReadonlyMap<string, Tensor>, model:
   }
   const r = A.dims[0] ?? 0;
   const dora = magnitude !== undefined;
-  const refusal = kind.refuses(site, { r, dora });
+  const bias = tensors.get('lora_B.bias');
+  const refusal = kind.refuses(site, { r, dora, bias: bias !== undefined });
   if (refusal !== undefined)
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
@@ -178,7 +184,14 @@ function lowRankTensors(site: Site, tensors: ReadonlyMap<string, Tensor>, model:
   requireShape(`${names.lora_B} of "${site.path}"`, B.dims, kind.factorShape(site, 'lora_B', r), model);
   if (magnitude)
     requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
-  return { lowRank: { site, r, dora }, A, B, ...(magnitude ? { magnitude } : {}) };
+  if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
+  return {
+    lowRank: { site, r, dora, bias: bias !== undefined },
+    A,
+    B,
+    ...(magnitude ? { magnitude } : {}),
+    ...(bias ? { bias } : {}),
+  };
 }
 
 function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {

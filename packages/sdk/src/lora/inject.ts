@@ -130,12 +130,18 @@ class Injection {
     const { site } = lowRank;
     const g = this.#g;
     const kind = kindOf(site);
-    const dims = kind.perOutputShape(site);
-    if (!this.#training) return this.#input({ role: 'lora_gain', lowRank }, site, kind.perRow ? undefined : dims);
+    const dims = this.#perOutputDims(site);
+    if (!this.#training) return this.#input({ role: 'lora_gain', lowRank }, site, dims);
     const magnitude = this.#input({ role: 'lora_magnitude_vector', lowRank }, site, dims);
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
     const norm = kind.adaptedNorm(g, site, this.#read(site.weight.name), A, B);
     return g.Div(magnitude, g.stopGradient(norm));
+  }
+
+  /** Shape of one number per output; none where each row may bring its own. */
+  #perOutputDims(site: Site): readonly number[] | undefined {
+    const kind = kindOf(site);
+    return kind.perRow && !this.#training ? undefined : kind.perOutputShape(site);
   }
 
   /** `value · gain`, for one adapter or one per row. */
@@ -147,10 +153,14 @@ class Injection {
   #lowRankProduct(lowRank: LowRankSite): Value {
     const { site } = lowRank;
     const kind = kindOf(site);
-    if (this.#training && site.kind === 'linear') return this.#trainingProduct.of(lowRank);
+    const own = lowRank.bias
+      ? this.#input({ role: 'lora_B.bias', lowRank }, site, this.#perOutputDims(site))
+      : undefined;
+    const biased = (value: Value): Value => (own ? this.#g.Add(value, own) : value);
+    if (this.#training && site.kind === 'linear') return biased(this.#trainingProduct.of(lowRank));
     const A = this.#factor('lora_A', lowRank);
     const B = this.#factor('lora_B', lowRank);
-    const product = (x: Value): Value => kind.product(this.#g, site, x, A, B);
+    const product = (x: Value): Value => biased(kind.product(this.#g, site, x, A, B));
     const x = this.#read(site.input);
     return kind.perRow && !this.#training ? this.#rows.apply(x, site, product) : product(x);
   }

@@ -15,9 +15,9 @@ import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 export interface Parameter {
   readonly input: AdapterInput;
   readonly dims: readonly number[];
-  /** The values that the optimizer moves. lora_B without the scaling. */
+  /** The values that the optimizer moves. lora_B and its bias without the scaling. */
   readonly value: Float32Array;
-  /** What the graph reads: the values themselves, or for lora_B a copy times the scaling. */
+  /** What the graph reads: the values themselves, or for lora_B and its bias a copy times the scaling. */
   readonly fed: Tensor;
   /** fed = scale · value. */
   readonly scale: number;
@@ -70,8 +70,9 @@ function parameter(
   { value, dims }: { value: Float32Array; dims: readonly number[] },
   scalingOf: (path: string) => number,
 ): Parameter {
-  const scale = input.role === 'lora_B' ? scalingOf(input.lowRank!.site.path) : 1;
-  const data = input.role === 'lora_B' ? value.map((each) => scale * each) : value;
+  const isScaled = input.role === 'lora_B' || input.role === 'lora_B.bias';
+  const scale = isScaled ? scalingOf(input.lowRank!.site.path) : 1;
+  const data = isScaled ? value.map((each) => scale * each) : value;
   return { input, dims, value, fed: float32(data, dims), scale };
 }
 
@@ -86,6 +87,8 @@ function initialValue(
     const values = kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random);
     return valueOf(factorForGraph(site, role, values, r!));
   }
+  if (role === 'lora_B.bias')
+    return { value: new Float32Array(kind.matrix(site).out), dims: kind.perOutputShape(site) };
   const none = new Float32Array(0);
   return { value: adaptedNorm(site, { A: none, B: none, r: 0, scaling: 1 }), dims: kind.perOutputShape(site) };
 }
@@ -104,8 +107,10 @@ function existingValue(
       dims: tensor.dims ?? [],
     };
   }
-  const { A, B, magnitude } = lowRank.get(input.lowRank!.site.path)!;
+  const { A, B, magnitude, bias } = lowRank.get(input.lowRank!.site.path)!;
   const { role } = input;
+  if (role === 'lora_B.bias')
+    return { value: floats(bias!).slice(), dims: kindOf(input.lowRank!.site).perOutputShape(input.lowRank!.site) };
   if (role !== 'lora_A' && role !== 'lora_B') return { value: floats(magnitude!).slice(), dims: magnitude!.dims };
   return valueOf(factorForGraph(input.lowRank!.site, role, floats(role === 'lora_A' ? A : B), A.dims[0]!));
 }
@@ -129,6 +134,7 @@ function toPeft(
     return [trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name), tensor];
   }
   const { site } = lowRank!;
+  if (role === 'lora_B.bias') return [tensorName(site.path, role), float32(value.slice(), [value.length])];
   if (role !== 'lora_A' && role !== 'lora_B')
     return [tensorName(site.path, 'lora_magnitude_vector'), float32(value.slice(), dims)];
   const { names, transposesFactors } = kindOf(site);

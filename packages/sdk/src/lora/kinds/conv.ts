@@ -5,7 +5,7 @@ import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.t
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import type { LayerKind } from './kind.ts';
-import { kaiming } from './linear.ts';
+import { kaiming, twoVariants } from './linear.ts';
 
 /**
  * Convolutions of one and two dimensions with any kernel, stride, padding, dilation and groups. A `[r, in, ...kernel]` is
@@ -16,6 +16,8 @@ export const conv: LayerKind = {
   transposesFactors: false,
   // A convolution has one kernel for all rows of a batch.
   perRow: false,
+  // ONNX Runtime leaves the output of a convolution over no channels as it found the memory.
+  leastRank: groupsOf,
   matrix: (site) => ({
     out: site.weightShape[0]!,
     width: sizeOf(site.weightShape.slice(1)) * groupsOf(site),
@@ -28,10 +30,12 @@ export const conv: LayerKind = {
     return factor === 'lora_A' ? [r, channels * groups, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
   },
   perOutputShape: channelwise,
-  refuses: (site, { r, dora }) => {
+  refuses: (site, adapter) => {
     const groups = groupsOf(site);
-    if (r % groups !== 0) return `has ${groups} groups, of which the rank must be a multiple, but it is ${r}`;
-    return dora && groups > 1 ? `has ${groups} groups, and DoRA is defined for one group only` : undefined;
+    if (adapter.r % groups !== 0)
+      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+    if (adapter.dora && groups > 1) return `has ${groups} groups, and DoRA is defined for one group only`;
+    return twoVariants(adapter);
   },
   product: (g, site, x, A, B) => {
     const { node } = site;

@@ -12,10 +12,11 @@ export const embedding: LayerKind = {
   transposesFactors: true,
   // Each row of a batch would have to look its ids up in a table of its own.
   perRow: false,
+  leastRank: () => 0,
   matrix: ({ weightShape: [vocabulary, dim] }) => ({ out: dim!, width: vocabulary!, layout: 'in-out', groups: 1 }),
   factorShape: ({ weightShape: [vocabulary, dim] }, factor, r) => (factor === 'lora_A' ? [r, vocabulary!] : [dim!, r]),
   perOutputShape: ({ weightShape: [, dim] }) => [dim!],
-  refuses: () => undefined,
+  refuses: (_, { bias }) => (bias ? 'is an embedding, whose lora_B has no bias' : undefined),
   product: (g, _, ids, A, B) => g.MatMul(g.Gather(A, ids, 0), B),
   adaptedNorm: (g, _, table, A, B) => matrixNorm(g, table, g.MatMul(A, B), true),
   outputBias: (_, __, bias) => bias,

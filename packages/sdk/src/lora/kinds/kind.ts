@@ -30,13 +30,18 @@ export interface LayerKind {
   readonly transposesFactors: boolean;
   /** Whether each row of a batch may bring an adapter of its own. */
   readonly perRow: boolean;
+  /** The smallest rank that the runtime computes: of what rank the zeros are that switch an adapter off. */
+  leastRank(site: Site): number;
   matrix(site: Site): WeightMatrix;
   /** Shape of a factor as PEFT stores it. */
   factorShape(site: Site, factor: Factor, r: number): readonly number[];
   /** Shape of one number per output, as DoRA's magnitude is stored; it broadcasts against the layer's output. */
   perOutputShape(site: Site): readonly number[];
   /** Why the layer cannot have such an adapter, as the end of a sentence that begins with the layer; or nothing. */
-  refuses(site: Site, adapter: { readonly r: number; readonly dora: boolean }): string | undefined;
+  refuses(
+    site: Site,
+    adapter: { readonly r: number; readonly dora: boolean; readonly bias: boolean },
+  ): string | undefined;
   /** The low-rank product of the layer's input x: what is added to its output. A and B as the graph takes them. */
   product(g: GraphBuilder, site: Site, x: Value, A: Value, B: Value): Value;
   /** ‖W + B·A‖ per output, in the shape of {@link LayerKind.perOutputShape}. */

@@ -9,6 +9,7 @@ export const linear: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
   transposesFactors: true,
   perRow: true,
+  leastRank: () => 0,
   matrix: ({ weightShape: [out, width], weight }) => ({
     out: out!,
     width: width!,
@@ -17,13 +18,18 @@ export const linear: LayerKind = {
   }),
   factorShape: ({ weightShape: [out, width] }, factor, r) => (factor === 'lora_A' ? [r, width!] : [out!, r]),
   perOutputShape: ({ weightShape: [out] }) => [out!],
-  refuses: () => undefined,
+  refuses: (_, adapter) => twoVariants(adapter),
   product: (g, _, x, A, B) => g.MatMul(g.MatMul(x, A), B),
   adaptedNorm: (g, { weight: { layout } }, weight, A, B) => matrixNorm(g, weight, g.MatMul(A, B), layout === 'in-out'),
   outputBias: (_, __, bias) => bias,
   initial: ({ weightShape: [, width] }, factor, size, random) =>
     factor === 'lora_A' ? kaiming(width!, size, random) : new Float32Array(size),
 };
+
+/** DoRA and a bias of B together mean nothing in PEFT. */
+export function twoVariants({ dora, bias }: { readonly dora: boolean; readonly bias: boolean }): string | undefined {
+  return dora && bias ? 'has both DoRA and a lora_B.bias, which exclude each other' : undefined;
+}
 
 /**
  * ‖W + Δ‖ per output where Δ is `[in, out]`.
