@@ -170,6 +170,12 @@ const cases: { readonly [Op in DifferentiableOp]: Cases } = {
     { inputs: [[2, 3, 2, 2], [3], [3], from('any', 3), from('positive', 3)] },
     { inputs: [[2, 3, 4], [3], [3], from('any', 3), from('positive', 3)], attributes: { epsilon: 0.1 } },
   ),
+  Einsum: [
+    { inputs: [[2, 3, 4, 5], [3, 6, 5]], attributes: { equation: 'bhwc,hkc->bhwk' } },
+    { inputs: [[2, 3], [3, 4], [4]], attributes: { equation: 'ij, jk, k -> ik' } },
+    { inputs: [[2, 3], [2, 3]], attributes: { equation: 'ij,ij->' } },
+    { inputs: [[2, 3]], attributes: { equation: 'ij->ji' } },
+  ],
   MaxPool: [
     { inputs: [from('distinct', 1, 2, 4, 4)], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
     // Windows that overlap, and one that is all padding but for a corner.
@@ -388,6 +394,7 @@ describe('what has no rule', () => {
       'MaxPool "MaxPool_1" needs opset 16',
       (g, x) => g.emit('MaxPool', [g.Reshape(x, [1, 1, 6])], { kernel_shape: [2] }),
     ],
+    ['for the equation "i->"', (g, x) => g.emit('Einsum', [x], { equation: 'i->' })],
     [
       'is in training mode',
       (g, x) => {
