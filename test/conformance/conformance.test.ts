@@ -36,15 +36,23 @@ function detailOf(reports: readonly CheckReport[], check: string): string | unde
 }
 
 describe('the SDK agrees with PEFT', () => {
-  it.each(['vit-v4', 'vit-dynamo-v5', 'vit-dora-v4', 'lora-linear', 'lora-modules-to-save', 'lora-bias-only'])(
-    'in %s',
-    async (name) => {
-      const reports = await run(path.join(cases, name));
-      expect(reports.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
-        everyCheck.map((check) => [check, 'passed', '']),
-      );
-    },
-  );
+  it.each([
+    'vit-v4',
+    'vit-dynamo-v5',
+    'vit-dora-v4',
+    'lora-linear',
+    'lora-modules-to-save',
+    'lora-bias-only',
+    'lora-lora-bias',
+    'lora-conv2d-dilated',
+    'lora-dora-conv2d',
+    'lora-dora-embedding',
+  ])('in %s', async (name) => {
+    const reports = await run(path.join(cases, name));
+    expect(reports.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
+      everyCheck.map((check) => [check, 'passed', '']),
+    );
+  });
 });
 
 /** A runtime with a fault in what goes in or what comes out. */
@@ -349,8 +357,16 @@ describe('the command', () => {
     expect(lines).toEqual([
       'lora-bias-only discover passed  8 modules',
       'lora-bias-only load passed  24 tensors',
+      'lora-conv2d-dilated discover passed  1 modules',
+      'lora-conv2d-dilated load passed  2 tensors',
+      'lora-dora-conv2d discover passed  3 modules',
+      'lora-dora-conv2d load passed  9 tensors',
+      'lora-dora-embedding discover passed  2 modules',
+      'lora-dora-embedding load passed  6 tensors',
       'lora-linear discover passed  8 modules',
       'lora-linear load passed  16 tensors',
+      'lora-lora-bias discover passed  8 modules',
+      'lora-lora-bias load passed  24 tensors',
       'lora-modules-to-save discover passed  8 modules',
       'lora-modules-to-save load passed  20 tensors',
       'vit-dora-v4 discover passed  12 modules',
@@ -359,7 +375,7 @@ describe('the command', () => {
       'vit-dynamo-v5 load passed  26 tensors',
       'vit-v4 discover passed  4 modules',
       'vit-v4 load passed  10 tensors',
-      '12 passed, 0 failed',
+      '20 passed, 0 failed',
     ]);
   });
 

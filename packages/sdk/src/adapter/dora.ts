@@ -2,45 +2,30 @@
 
 import { readFloats } from '../graph/tensorData.ts';
 import type { Site } from '../match/sites.ts';
+import { eachDeltaRow, type FactorValues, weightSteps } from './delta.ts';
 
 /**
- * ‖W + s·B·A‖ for each output row.
+ * ‖W + s·B·A‖ for each output, of a layer without groups.
  *
- * @param A `[r, in]`
- * @param B `[out, r]`
  * @returns `[out]`
  * @see https://arxiv.org/abs/2402.09353
  */
-export function adaptedNorm(site: Site, A: Float32Array, B: Float32Array, r: number, scaling: number): Float32Array {
-  const [out, width] = site.weightShape as [number, number];
+export function adaptedNorm(site: Site, factors: FactorValues): Float32Array {
   const W = readFloats(site.weight.tensor);
-  const [rowStep, columnStep] = site.weight.layout === 'in-out' ? [1, out] : [width, 1];
-  const norm = new Float32Array(out);
-  const row = new Float64Array(width);
-  for (let o = 0; o < out; o++) {
-    row.fill(0);
-    for (let k = 0; k < r; k++) {
-      const b = scaling * B[o * r + k]!;
-      if (b !== 0) for (let i = 0; i < width; i++) row[i]! += b * A[k * width + i]!;
-    }
+  const steps = weightSteps(site);
+  const norms: number[] = [];
+  eachDeltaRow(site, factors, (o, row) => {
     let sum = 0;
-    for (let i = 0; i < width; i++) {
-      const value = W[o * rowStep + i * columnStep]! + row[i]!;
+    for (let i = 0; i < row.length; i++) {
+      const value = W[o * steps.row + i * steps.column]! + row[i]!;
       sum += value * value;
     }
-    norm[o] = Math.sqrt(sum);
-  }
-  return norm;
+    norms.push(Math.sqrt(sum));
+  });
+  return Float32Array.from(norms);
 }
 
 /** magnitude ÷ ‖W + s·B·A‖, the factor of each output: `[out]`. */
-export function doraGain(
-  site: Site,
-  A: Float32Array,
-  B: Float32Array,
-  r: number,
-  scaling: number,
-  magnitude: Float32Array,
-): Float32Array {
-  return adaptedNorm(site, A, B, r, scaling).map((norm, o) => magnitude[o]! / norm);
+export function doraGain(site: Site, factors: FactorValues, magnitude: Float32Array): Float32Array {
+  return adaptedNorm(site, factors).map((norm, o) => magnitude[o]! / norm);
 }

@@ -2,10 +2,13 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { readFloats } from '../graph/tensorData.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { Factor } from '../lora/kinds/kind.ts';
+import { kindOf } from '../lora/kinds/table.ts';
+import type { AdapterInput, AdapterInputRole } from '../lora/plan.ts';
+import type { Site } from '../match/sites.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Provider } from '../runtime/session.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
+import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { doraGain } from './dora.ts';
 import { scalingOf } from './peftConfig.ts';
 import type { LowRankTensors, PlacedAdapter } from './place.ts';
@@ -25,7 +28,7 @@ export function idleRank(provider: Provider): 0 | 1 {
 export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
   const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
   const trained = new Map(placed.trained.map((each) => [each.parameter.name, each]));
-  const prepared = new Map<string, { A: Tensor; B: Tensor; gain?: Tensor }>();
+  const prepared = new Map<string, LowRankFeeds>();
   return new Map(
     inputs.map((input) => {
       if (input.parameter) {
@@ -37,10 +40,7 @@ export function adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInpu
       if (!own) return [input.name, baseFeed(input, idle)];
       let tensors = prepared.get(path);
       if (!tensors) prepared.set(path, (tensors = lowRankFeeds(own, placed)));
-      return [
-        input.name,
-        tensors[input.role === 'lora_A' ? 'A' : input.role === 'lora_B' ? 'B' : 'gain'] ?? baseFeed(input, idle),
-      ];
+      return [input.name, tensors[input.role as keyof LowRankFeeds] ?? baseFeed(input, idle)];
     }),
   );
 }
@@ -52,26 +52,56 @@ export function baseFeeds(inputs: readonly AdapterInput[], idle: 0 | 1): Adapter
 
 function baseFeed({ role, lowRank, parameter }: AdapterInput, idle: 0 | 1): Tensor {
   if (parameter) return float32(parameterInLayout(readFloats(parameter.tensor), parameter), wantedDims(parameter));
-  const [out, width] = lowRank!.site.weightShape as [number, number];
-  if (role === 'lora_A') return float32(new Float32Array(width * idle), [width, idle]);
-  if (role === 'lora_B') return float32(new Float32Array(idle * out), [idle, out]);
-  return float32(new Float32Array(out).fill(1), [out]);
+  const { site } = lowRank!;
+  const kind = kindOf(site);
+  if (role === 'lora_A' || role === 'lora_B') {
+    const dims = factorDims(site, role, Math.max(idle, kind.leastRank(site)));
+    return float32(new Float32Array(sizeOf(dims)), dims);
+  }
+  const dims = kind.perOutputShape(site);
+  return float32(new Float32Array(sizeOf(dims)).fill(role === 'lora_gain' ? 1 : 0), dims);
 }
 
-function lowRankFeeds(
-  { lowRank, A, B, magnitude }: LowRankTensors,
-  { adapter }: PlacedAdapter,
-): { A: Tensor; B: Tensor; gain?: Tensor } {
+type LowRankFeeds = Readonly<Partial<Record<AdapterInputRole, Tensor>>>;
+
+function lowRankFeeds({ lowRank, A, B, magnitude, bias }: LowRankTensors, { adapter }: PlacedAdapter): LowRankFeeds {
   const { site } = lowRank;
   const { scaling } = scalingOf(adapter.config, site.path);
-  const [out, width] = site.weightShape as [number, number];
   const r = A.dims[0]!;
-  const [a, b] = [floats(A), floats(B)];
-  const fedB = transposed(b, out, r, scaling);
-  if (!magnitude) return { A: float32(transposed(a, r, width), [width, r]), B: float32(fedB, [r, out]) };
-  const gain = doraGain(site, a, b, r, scaling, floats(magnitude));
-  for (let k = 0; k < r; k++) for (let o = 0; o < out; o++) fedB[k * out + o]! *= gain[o]!;
-  return { A: float32(transposed(a, r, width), [width, r]), B: float32(fedB, [r, out]), gain: float32(gain, [out]) };
+  const values = floats(B);
+  const gain = magnitude && doraGain(site, { A: floats(A), B: values, r, scaling }, floats(magnitude));
+  const row = values.length / kindOf(site).matrix(site).out;
+  const scaled = values.map((value, i) => scaling * (gain ? gain[Math.floor(i / row)]! : 1) * value);
+  const perOutput = kindOf(site).perOutputShape(site);
+  return {
+    lora_A: factorForGraph(site, 'lora_A', floats(A), r),
+    lora_B: factorForGraph(site, 'lora_B', scaled, r),
+    ...(gain ? { lora_gain: float32(gain, perOutput) } : {}),
+    ...(bias
+      ? {
+          'lora_B.bias': float32(
+            floats(bias).map((value) => scaling * value),
+            perOutput,
+          ),
+        }
+      : {}),
+  };
+}
+
+/** Shape of a factor as the graph takes it. */
+function factorDims(site: Site, factor: Factor, r: number): readonly number[] {
+  const kind = kindOf(site);
+  const dims = kind.factorShape(site, factor, r);
+  return kind.transposesFactors ? dims.toReversed() : dims;
+}
+
+/** A factor from PEFT's layout in the graph's. */
+export function factorForGraph(site: Site, factor: Factor, values: Float32Array, r: number): Tensor {
+  const kind = kindOf(site);
+  const dims = kind.factorShape(site, factor, r);
+  if (!kind.transposesFactors) return float32(values.slice(), dims);
+  const [rows, columns] = dims as [number, number];
+  return float32(transposed(values, rows, columns), [columns, rows]);
 }
 
 /** A tensor's values as float32. */
@@ -115,7 +145,8 @@ function parameterInLayout(data: Float32Array, parameter: Parameter): Float32Arr
  * zeros, which changes nothing.
  *
  * @param rows feeds by row; equal objects for rows with the same adapter
- * @throws OnnxLoraError `INPUT_INVALID` when rows differ in a parameter that only a whole batch can exchange
+ * @throws OnnxLoraError `INPUT_INVALID` when rows differ in what only a whole batch can exchange: some trained parameters,
+ *   adapters of convolutions and embeddings
  */
 export function mixedFeeds(rows: readonly AdapterFeeds[], inputs: readonly AdapterInput[]): AdapterFeeds {
   return new Map(
@@ -123,14 +154,21 @@ export function mixedFeeds(rows: readonly AdapterFeeds[], inputs: readonly Adapt
       const tensors = rows.map((feeds) => feeds.get(input.name)!);
       const [first] = tensors as [Tensor, ...Tensor[]];
       if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];
+      if (!input.perRow) throw cannotMix(input);
       if (input.role === 'lora_A') return [input.name, stackPadded(tensors, first.dims[0]!, 'columns')];
       if (input.role === 'lora_B') return [input.name, stackPadded(tensors, first.dims[1]!, 'rows')];
-      if (input.role === 'lora_gain' || input.perRow) return [input.name, stackRows(tensors)];
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `The adapters of this batch train different values of "${input.parameter?.name ?? input.name}", which cannot be mixed in one batch. Run one batch per adapter.`,
-      );
+      return [input.name, stackRows(tensors)];
     }),
+  );
+}
+
+function cannotMix({ name, parameter, lowRank }: AdapterInput): OnnxLoraError {
+  const what = lowRank
+    ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
+    : `train different values of "${parameter?.name ?? name}"`;
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapters of this batch ${what}, which cannot be mixed in one batch. Run one batch per adapter.`,
   );
 }
 

@@ -5,8 +5,11 @@ import type { ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { dataTypeName } from '../graph/dataType.ts';
 import { readFloats, tensorProto } from '../graph/tensorData.ts';
 import { indexGraph } from '../graph/walk.ts';
+import { kindOf } from '../lora/kinds/table.ts';
+import type { Site } from '../match/sites.ts';
 import { transposed } from '../runtime/layout.ts';
-import { float32 } from '../runtime/tensor.ts';
+import { float32, type Tensor } from '../runtime/tensor.ts';
+import { eachDeltaRow, weightSteps } from './delta.ts';
 import { doraGain } from './dora.ts';
 import { floats } from './feeds.ts';
 import { scalingOf } from './peftConfig.ts';
@@ -16,7 +19,8 @@ import type { LowRankTensors, PlacedAdapter } from './place.ts';
  * The model with the adapter merged. Weights that the adapter leaves alone stay where they are on disk. A weight that
  * other layers share is copied for the adapted one, so that the others keep theirs.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for weights that are not float32
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for weights that are not float32, and for a delta that a grouped convolution's
+ *   weight cannot hold
  */
 export function mergeAdapter(model: ModelProto, placed: PlacedAdapter): ModelProto {
   const edits: Edit[] = [
@@ -35,6 +39,8 @@ export function mergeAdapter(model: ModelProto, placed: PlacedAdapter): ModelPro
         tensor: tensorProto(parameter.initializer, float32(own, parameter.tensor.dims ?? [])),
       };
     }),
+    // Last, for a bias that is trained in full as well already counts with its new values.
+    ...placed.lowRank.flatMap(({ lowRank, bias }) => (bias ? [mergedBias(lowRank.site, bias, placed)] : [])),
   ];
   return applyEdits(model, edits);
 }
@@ -56,26 +62,50 @@ function mergedWeight({ lowRank, A, B, magnitude }: LowRankTensors, { adapter }:
     );
   }
   const { scaling } = scalingOf(adapter.config, site.path);
-  const [out, width] = site.weightShape as [number, number];
-  const r = A.dims[0]!;
-  const [a, b] = [floats(A), floats(B)];
-  const [rowStep, columnStep] = site.weight.layout === 'in-out' ? [1, out] : [width, 1];
+  const factors = { A: floats(A), B: floats(B), r: A.dims[0]!, scaling };
   const merged = readFloats(site.weight.tensor).slice();
-  const gain = magnitude && doraGain(site, a, b, r, scaling, floats(magnitude));
-  const row = new Float64Array(width);
-  for (let o = 0; o < out; o++) {
-    row.fill(0);
-    for (let k = 0; k < r; k++) {
-      const factor = scaling * b[o * r + k]!;
-      for (let i = 0; i < width; i++) row[i]! += factor * a[k * width + i]!;
-    }
+  const gain = magnitude && doraGain(site, factors, floats(magnitude));
+  const { out, groups } = kindOf(site).matrix(site);
+  const steps = weightSteps(site);
+  eachDeltaRow(site, factors, (o, row) => {
+    const own = row.length / groups;
+    const first = Math.floor((o * groups) / out) * own;
+    if (groups > 1 && row.some((value, i) => value !== 0 && (i < first || i >= first + own))) throw cannotHold(site);
     const scale = gain?.[o] ?? 1;
-    for (let i = 0; i < width; i++) {
-      const at = o * rowStep + i * columnStep;
-      merged[at] = scale * (merged[at]! + row[i]!);
+    for (let i = 0; i < own; i++) {
+      const at = o * steps.row + i * steps.column;
+      merged[at] = scale * (merged[at]! + row[first + i]!);
     }
-  }
+  });
   return tensorProto(site.weight.name, float32(merged, site.weight.tensor.dims ?? []));
+}
+
+/** The layer's bias + s·b, where b is the bias of B. */
+function mergedBias(site: Site, bias: Tensor, { adapter, trained }: PlacedAdapter): Edit {
+  const own = site.bias;
+  if (!own || dataTypeName(own.tensor.dataType) !== 'float32') {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The lora_B.bias of "${site.path}" cannot be merged: the layer has no float32 bias to add it to. Serve the adapter unmerged.`,
+    );
+  }
+  const { scaling } = scalingOf(adapter.config, site.path);
+  const inFull = trained.find(({ parameter }) => parameter.site === site && parameter.initializer === own.name);
+  const before = inFull ? floats(inFull.tensor) : readFloats(own.tensor);
+  const added = floats(bias);
+  const merged = before.map((value, i) => value + scaling * added[i]!);
+  return {
+    initializer: own.name,
+    readers: [own.node],
+    tensor: tensorProto(own.name, float32(merged, own.tensor.dims ?? [])),
+  };
+}
+
+function cannotHold({ path, weightShape }: Site): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The adapter of "${path}" cannot be merged: the layer is a grouped convolution, whose weight [${weightShape.join(', ')}] connects outputs only with the inputs of their own group, while the adapter connects all. Serve the adapter unmerged.`,
+  );
 }
 
 function applyEdits(model: ModelProto, edits: readonly Edit[]): ModelProto {

@@ -3,6 +3,7 @@
 import { OnnxLoraError, nearest } from '../errors.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { indexGraph } from '../graph/walk.ts';
+import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterPlan, LowRankSite, TrainedParameter } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import type { Tensor } from '../runtime/tensor.ts';
@@ -12,12 +13,14 @@ import { parseTensorName, tensorName } from './tensorNames.ts';
 /** The tensors of one module that make its low-rank adapter, as PEFT lays them out. */
 export interface LowRankTensors {
   readonly lowRank: LowRankSite;
-  /** `[r, in]` */
+  /** `[r, in]`, `[r, in, ...kernel]` of a convolution, `[r, vocabulary]` of an embedding. */
   readonly A: Tensor;
-  /** `[out, r]` */
+  /** `[out, r]`, `[out, r / groups, 1, ...]` of a convolution, `[dim, r]` of an embedding. */
   readonly B: Tensor;
-  /** DoRA's magnitude, `[out]`. */
+  /** DoRA's magnitude: `[out]`, `[1, out, 1, ...]` of a convolution, `[dim]` of an embedding. */
   readonly magnitude?: Tensor;
+  /** The bias of B (`lora_bias`), `[out]`. */
+  readonly bias?: Tensor;
 }
 
 /** An adapter's tensors by their places. */
@@ -83,7 +86,11 @@ export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
   for (const each of placed) {
     for (const { lowRank: entry } of each.lowRank) {
       const before = lowRank.get(entry.site.path);
-      lowRank.set(entry.site.path, { site: entry.site, dora: entry.dora || (before?.dora ?? false) });
+      lowRank.set(entry.site.path, {
+        site: entry.site,
+        dora: entry.dora || (before?.dora ?? false),
+        bias: (entry.bias ?? false) || (before?.bias ?? false),
+      });
     }
     for (const { parameter } of each.trained) trained.set(parameter.name, parameter);
   }
@@ -145,26 +152,46 @@ function checkParameter(found: TrainedParameter, tensor: Tensor, model: string):
 }
 
 function lowRankTensors(site: Site, tensors: ReadonlyMap<string, Tensor>, model: string): LowRankTensors {
-  const unsupported = ['lora_B.bias', 'trainable_tokens_delta'].find((role) => tensors.has(role));
-  if (site.kind !== 'linear' || unsupported) {
+  if (tensors.has('trainable_tokens_delta')) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The adapter of module "${site.path}" ${unsupported ? `has a ${unsupported}` : `is for a ${site.kind}`}, which cannot be applied yet; linear layers can.`,
+      `The adapter of module "${site.path}" has a trainable_tokens_delta, which cannot be applied yet.`,
     );
   }
-  const [A, B, magnitude] = [tensors.get('lora_A'), tensors.get('lora_B'), tensors.get('lora_magnitude_vector')];
+  const kind = kindOf(site);
+  const { names } = kind;
+  const [A, B, magnitude] = [
+    tensors.get(names.lora_A),
+    tensors.get(names.lora_B),
+    tensors.get('lora_magnitude_vector'),
+  ];
   if (!A || !B) {
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
-      `The adapter holds only half of module "${site.path}": ${A ? 'lora_B' : 'lora_A'} is missing. Copy or save it again.`,
+      `The adapter holds only half of module "${site.path}", a ${site.kind}: ${A ? names.lora_B : names.lora_A} is missing. Copy or save it again.`,
     );
   }
-  const [out, width] = site.weightShape as [number, number];
   const r = A.dims[0] ?? 0;
-  requireShape(`lora_A of "${site.path}"`, A.dims, [r, width], model);
-  requireShape(`lora_B of "${site.path}"`, B.dims, [out, r], model);
-  if (magnitude) requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, [out], model);
-  return { lowRank: { site, r, dora: magnitude !== undefined }, A, B, ...(magnitude ? { magnitude } : {}) };
+  const dora = magnitude !== undefined;
+  const bias = tensors.get('lora_B.bias');
+  const refusal = kind.refuses(site, { r, dora, bias: bias !== undefined });
+  if (refusal !== undefined)
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter of "${site.path}" cannot be applied: the layer ${refusal}.`,
+    );
+  requireShape(`${names.lora_A} of "${site.path}"`, A.dims, kind.factorShape(site, 'lora_A', r), model);
+  requireShape(`${names.lora_B} of "${site.path}"`, B.dims, kind.factorShape(site, 'lora_B', r), model);
+  if (magnitude)
+    requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
+  if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
+  return {
+    lowRank: { site, r, dora, bias: bias !== undefined },
+    A,
+    B,
+    ...(magnitude ? { magnitude } : {}),
+    ...(bias ? { bias } : {}),
+  };
 }
 
 function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {

@@ -1,7 +1,9 @@
 /** @file Gradients of operators that move values without changing them. */
 
 import { OnnxLoraError } from '../errors.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
 import { intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { float32 } from '../runtime/tensor.ts';
 import { frontAxis, input, rankOf, staticShape, type Vjp } from './vjp.ts';
 
 /** Transpose by the inverse permutation. */
@@ -96,7 +98,7 @@ export const padBack: Vjp = (site) => {
   return g.Pad(dy, back);
 };
 
-/** A single constant index is padded back into place; anything else is added up by ScatterElements. */
+/** A single constant index is padded back into place; anything else is added up, by ScatterElements where it can. */
 export const gatherData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
@@ -112,19 +114,23 @@ export const gatherData: Vjp = (site) => {
     pads[axis + shape.length] = size - 1 - at;
     return g.Pad(row, pads);
   }
-  if (g.opset < 16) {
-    throw new OnnxLoraError(
-      'NO_GRADIENT',
-      `The gradient of Gather "${node.name}" needs opset 16 or newer; this model has ${g.opset}.`,
-    );
-  }
   // One row per index: dy as [before, indices, after], indices spread over the other two.
   const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
   const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
   const count = staticShape(indices).reduce((a, b) => a * b, 1);
+  const rows = g.Reshape(dy, [outer, count, inner]);
+  if (g.opset < 16) {
+    // ScatterElements cannot add yet: dy is multiplied with a matrix that has a one where a row was read.
+    const wide = indices.type === 'int64' ? indices : g.Cast(indices, dataTypeNumber('int64'));
+    const read = g.emit('OneHot', [g.Reshape(wide, [count]), g.ints([size]), g.constant(float32([0, 1], [2]))], {
+      axis: 0,
+    });
+    const typed = dy.type === 'float32' ? read : g.Cast(read, dataTypeNumber(dy.type ?? 'float32'));
+    return g.Reshape(g.MatMul(typed, rows), shape);
+  }
   const spread = g.Expand(g.Reshape(indices, [1, count, 1]), [outer, count, inner]);
   const zeros = g.Expand(g.scalar(0, dy.type), [outer, size, inner]);
-  const summed = g.emit('ScatterElements', [zeros, spread, g.Reshape(dy, [outer, count, inner])], {
+  const summed = g.emit('ScatterElements', [zeros, spread, rows], {
     axis: 1,
     reduction: 'add',
   });

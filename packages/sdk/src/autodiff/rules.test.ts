@@ -166,6 +166,25 @@ const cases: { readonly [Op in DifferentiableOp]: Cases } = {
     { inputs: [[1, 2, 6], [2, 2, 4]], attributes: { auto_pad: 'SAME_LOWER' } },
     { inputs: [[1, 3, 1, 1], [2, 3, 1, 1], [2]] },
   ),
+  BatchNormalization: single(
+    { inputs: [[2, 3, 2, 2], [3], [3], from('any', 3), from('positive', 3)] },
+    { inputs: [[2, 3, 4], [3], [3], from('any', 3), from('positive', 3)], attributes: { epsilon: 0.1 } },
+  ),
+  Einsum: [
+    { inputs: [[2, 3, 4, 5], [3, 6, 5]], attributes: { equation: 'bhwc,hkc->bhwk' } },
+    { inputs: [[2, 3], [3, 4], [4]], attributes: { equation: 'ij, jk, k -> ik' } },
+    { inputs: [[2, 3], [2, 3]], attributes: { equation: 'ij,ij->' } },
+    { inputs: [[2, 3]], attributes: { equation: 'ij->ji' } },
+  ],
+  MaxPool: [
+    { inputs: [from('distinct', 1, 2, 4, 4)], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
+    // Windows that overlap, and one that is all padding but for a corner.
+    { inputs: [from('distinct', 1, 2, 5, 4)], attributes: { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] } },
+    { inputs: [from('distinct', 2, 1, 7)], attributes: { kernel_shape: [2], dilations: [2], strides: [1] } },
+    { inputs: [from('distinct', 1, 1, 5, 5)], attributes: { kernel_shape: [2, 2], strides: [2, 2], auto_pad: 'SAME_UPPER' } },
+    { inputs: [from('distinct', 1, 1, 5)], attributes: { kernel_shape: [2], strides: [2], ceil_mode: 1 } },
+  ],
+  GlobalAveragePool: single({ inputs: [[2, 3, 4]] }, { inputs: [[1, 2, 3, 2]] }),
   Transpose: [
     { inputs: [[2, 3, 4]] },
     { inputs: [[2, 3, 4]], attributes: { perm: [1, 2, 0] } },
@@ -225,6 +244,8 @@ const cases: { readonly [Op in DifferentiableOp]: Cases } = {
     { inputs: [[2, 4], { fed: [3, 0, 3, 1, 3, -4], dims: [2, 3] }], attributes: { axis: 1 } },
     { inputs: [[2, 3, 2], { fed: [1], dims: [] }], attributes: { axis: 1 } },
     { inputs: [[4, 2], { fed: [2, 2], dims: [1, 2] }], opset: 16 },
+    { inputs: [[4, 3], { fed: [3, 0, -1, 3], dims: [2, 2] }], opset: 13 },
+    { inputs: [[2, 4, 3], { fed: [3, 0, 3], dims: [3] }], attributes: { axis: 1 }, opset: 14 },
   ],
   Expand: [
     { inputs: [[3, 1], { ints: [2, 3, 4] }] },
@@ -369,7 +390,18 @@ describe('what has no rule', () => {
   });
   test.each<[string, (g: GraphBuilder, x: Value) => Value]>([
     ['Pad "Pad_0" with mode "reflect"', (g, x) => g.emit('Pad', [x, g.ints([1, 1])], { mode: 'reflect' })],
-    ['Gather "Gather_0" needs opset 16', (g, x) => g.Gather(x, g.ints([1, 1]), 0)],
+    [
+      'MaxPool "MaxPool_1" needs opset 16',
+      (g, x) => g.emit('MaxPool', [g.Reshape(x, [1, 1, 6])], { kernel_shape: [2] }),
+    ],
+    ['for the equation "i->"', (g, x) => g.emit('Einsum', [x], { equation: 'i->' })],
+    [
+      'is in training mode',
+      (g, x) => {
+        const c = g.constant(float32([1], [1]));
+        return g.emit('BatchNormalization', [g.Reshape(x, [2, 1, 3]), c, c, c, c], { training_mode: 1 });
+      },
+    ],
   ])('%s', (message, f) => {
     const build = (): unknown => differentiated({ x: [6] }, ['x'], (g, { x }) => g.ReduceSum(f(g, x!), [], false), 13);
     expect(build).toThrow(expect.objectContaining({ code: 'NO_GRADIENT', message: expect.stringContaining(message) }));

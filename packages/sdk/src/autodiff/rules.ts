@@ -8,10 +8,13 @@
 import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
+import { batchNormBias, batchNormInput, batchNormScale } from './batchNorm.ts';
 import { convInput, convWeight } from './conv.ts';
+import { einsumOperand } from './einsum.ts';
 import { layerNormBias, layerNormInput, layerNormScale } from './layerNorm.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
 import { concatPart, expandBack, gatherData, padBack, sliceBack, splitBack, transposeBack } from './movement.ts';
+import { globalAverageBack, maxPoolBack } from './pooling.ts';
 import { reduceMaxBack, reduceMeanBack, reduceSumBack } from './reductions.ts';
 import { frontAxis, type GradientRule, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
 
@@ -20,7 +23,7 @@ export type DifferentiableOp =
   | 'Add' | 'Sub' | 'Mul' | 'Div' | 'Neg' | 'Abs' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Pow' | 'Erf' | 'Tanh'
   | 'Sigmoid' | 'Relu' | 'Sin' | 'Cos' | 'Softplus' | 'Gelu' | 'Softmax' | 'LogSoftmax' | 'LayerNormalization' | 'MatMul'
   | 'Gemm' | 'Conv' | 'Transpose' | 'Reshape' | 'Flatten' | 'Squeeze' | 'Unsqueeze' | 'Concat' | 'Split' | 'Slice' | 'Pad'
-  | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'; // prettier-ignore
+  | 'BatchNormalization' | 'MaxPool' | 'GlobalAveragePool' | 'Einsum' | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'; // prettier-ignore
 
 const back: Vjp = ({ dy }) => dy;
 const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
@@ -132,7 +135,11 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   LayerNormalization: [layerNormInput, layerNormScale, layerNormBias],
   MatMul:     [matMulLeft, matMulRight],
   Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, floatAttribute(node, 'beta', 1))],
+  Einsum:     einsumOperand,
   Conv:       [convInput, convWeight, ({ g, dy }) => g.ReduceSum(dy, dy.shape!.map((_, i) => i).filter((i) => i !== 1), false)],
+  BatchNormalization: [batchNormInput, batchNormScale, batchNormBias, null, null],
+  MaxPool:    [maxPoolBack],
+  GlobalAveragePool: [globalAverageBack],
   Transpose:  [transposeBack],
   Reshape:    [reshaped, null],
   Flatten:    [reshaped],

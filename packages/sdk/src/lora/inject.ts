@@ -1,6 +1,5 @@
 /** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
 
-import { OnnxLoraError } from '../errors.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeName, dataTypeNumber } from '../graph/dataType.ts';
 import type { ModelProto, NodeProto, ValueInfoProto } from '../graph/proto.ts';
@@ -8,6 +7,7 @@ import type { Dim, ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
 import { inferNode } from '../ops/infer.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
+import { kindOf } from './kinds/table.ts';
 import type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite } from './plan.ts';
 import { RowFold } from './rows.ts';
 import { TrainingProduct } from './trainingProduct.ts';
@@ -33,8 +33,6 @@ export interface Injected {
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a kind of layer or mode that cannot be adapted yet
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
   return new Injection(base, plan, options).result();
@@ -101,77 +99,82 @@ class Injection {
   /** y + (x·A)·B, beside a layer whose nodes are `nodes`. */
   #lora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
     const { site } = lowRank;
-    this.#requireLinear(site);
     const base = this.#emitRenamed(nodes, site.output);
-    const sum = this.#training
-      ? this.#trainingProduct.addTo(base, lowRank)
-      : this.#g.Add(base, this.#lowRankProduct(lowRank));
-    this.#nameLast(sum, site.output);
+    this.#nameLast(this.#g.Add(base, this.#lowRankProduct(lowRank)), site.output);
   }
 
   /**
-   * gain·(x·W + (x·A)·B) + bias with gain = magnitude ÷ ‖W + A·B‖ per output, the norm taken as a constant.
+   * gain·(x·W + (x·A)·B) + bias (and alike for other kinds of layers) with gain = magnitude ÷ ‖W + A·B‖ per output, the norm taken as a constant.
    * @see https://arxiv.org/abs/2402.09353
    */
   #dora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
     const { site } = lowRank;
-    this.#requireLinear(site);
+    const kind = kindOf(site);
     const [node, ...rest] = nodes as [NodeProto, ...NodeProto[]];
     const ownBias = site.bias?.node === site.node ? node.input![2] : undefined;
     const withoutBias = ownBias ? { ...node, input: node.input!.slice(0, 2) } : node;
     const output = node.output![0]!;
     const product = this.#emitRenamed([withoutBias, ...rest], output);
     const gain = this.#gain(lowRank);
-    if (this.#training) {
-      const scaled = this.#g.Mul(this.#trainingProduct.addTo(product, lowRank), gain);
-      this.#nameLast(ownBias ? this.#g.Add(scaled, this.#read(ownBias)) : scaled, output);
-      return;
-    }
-    // The lora_B that is fed has the gain multiplied in already.
-    const scaled = this.#rows.scale(product, gain, site);
-    const sum = this.#g.Add(scaled, this.#lowRankProduct(lowRank));
-    this.#nameLast(ownBias ? this.#g.Add(sum, this.#read(ownBias)) : sum, output);
+    const lowRankProduct = (): Value => this.#lowRankProduct(lowRank);
+    // For inference the lora_B that is fed has the gain multiplied in already.
+    const sum = this.#training
+      ? this.#g.Mul(this.#g.Add(product, lowRankProduct()), gain)
+      : this.#g.Add(this.#scale(product, gain, site), lowRankProduct());
+    if (!ownBias) return this.#nameLast(sum, output);
+    const bias = kind.outputBias(this.#g, site, this.#read(ownBias));
+    this.#nameLast(this.#g.Add(sum, bias), output);
   }
 
   #gain(lowRank: LowRankSite): Value {
     const { site } = lowRank;
-    const [out] = site.weightShape as [number, number];
-    if (!this.#training) return this.#input({ role: 'lora_gain', lowRank }, site, undefined);
     const g = this.#g;
-    const magnitude = this.#input({ role: 'lora_magnitude_vector', lowRank }, site, [out]);
-    const delta = g.MatMul(this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank));
-    const transposed = site.weight.layout === 'out-in';
-    const adapted = g.Add(this.#read(site.weight.name), transposed ? g.Transpose(delta, [1, 0]) : delta);
-    const norm = g.Sqrt(g.ReduceSumSquare(adapted, [transposed ? 1 : 0], false));
+    const kind = kindOf(site);
+    const dims = this.#perOutputDims(site);
+    if (!this.#training) return this.#input({ role: 'lora_gain', lowRank }, site, dims);
+    const magnitude = this.#input({ role: 'lora_magnitude_vector', lowRank }, site, dims);
+    const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
+    const norm = kind.adaptedNorm(g, site, this.#read(site.weight.name), A, B);
     return g.Div(magnitude, g.stopGradient(norm));
   }
 
-  #requireLinear({ kind, path }: Site): void {
-    if (kind === 'linear') return;
-    throw new OnnxLoraError(
-      'MODEL_UNSUPPORTED',
-      `Module "${path}" is a ${kind}; only linear layers can be adapted yet. Leave it out of targetModules.`,
-    );
+  /** Shape of one number per output; none where each row may bring its own. */
+  #perOutputDims(site: Site): readonly number[] | undefined {
+    const kind = kindOf(site);
+    return kind.perRow && !this.#training ? undefined : kind.perOutputShape(site);
   }
 
-  /** (x·A)·B for inference, for one adapter or one per row. */
+  /** `value · gain`, for one adapter or one per row. */
+  #scale(value: Value, gain: Value, site: Site): Value {
+    return kindOf(site).perRow ? this.#rows.scale(value, gain, site) : this.#g.Mul(value, gain);
+  }
+
+  /** (x·A)·B, where it is for inference and the kind of layer allows it for one adapter per row too. */
   #lowRankProduct(lowRank: LowRankSite): Value {
     const { site } = lowRank;
+    const kind = kindOf(site);
+    const own = lowRank.bias
+      ? this.#input({ role: 'lora_B.bias', lowRank }, site, this.#perOutputDims(site))
+      : undefined;
+    const biased = (value: Value): Value => (own ? this.#g.Add(value, own) : value);
+    if (this.#training && site.kind === 'linear') return biased(this.#trainingProduct.of(lowRank));
     const A = this.#factor('lora_A', lowRank);
     const B = this.#factor('lora_B', lowRank);
-    return this.#rows.apply(this.#read(site.input), site, (rows) => this.#g.MatMul(this.#g.MatMul(rows, A), B));
+    const product = (x: Value): Value => biased(kind.product(this.#g, site, x, A, B));
+    const x = this.#read(site.input);
+    return kind.perRow && !this.#training ? this.#rows.apply(x, site, product) : product(x);
   }
 
   readonly #factors = new Map<string, Value>();
 
   #factor(role: 'lora_A' | 'lora_B', lowRank: LowRankSite): Value {
     const { site, r } = lowRank;
-    const name = adapterInputName(site.path, role);
+    const name = adapterInputName(site, role);
     let value = this.#factors.get(name);
     if (!value) {
-      const [out, width] = site.weightShape as [number, number];
-      const dims = this.#training ? (role === 'lora_A' ? [width, r!] : [r!, out]) : undefined;
-      value = this.#input({ role, lowRank }, site, dims);
+      const kind = kindOf(site);
+      const dims = r === undefined || !this.#training ? undefined : kind.factorShape(site, role, r);
+      value = this.#input({ role, lowRank }, site, kind.transposesFactors ? dims?.toReversed() : dims);
       this.#factors.set(name, value);
     }
     return value;
@@ -195,7 +198,7 @@ class Injection {
       : this.#emitRenamed([{ ...site.node, input: site.node.input!.slice(0, 2) }], site.node.output![0]!);
     // Another adapter may have a low-rank product where this one has a weight.
     const lowRank = this.#plan.lowRank.find((each) => each.site === site);
-    if (lowRank?.dora) value = this.#rows.scale(value, this.#gain(lowRank), site);
+    if (lowRank?.dora) value = this.#scale(value, this.#gain(lowRank), site);
     if (lowRank) value = this.#g.Add(value, this.#lowRankProduct(lowRank));
     if (site.bias) {
       const bias = trained(site.bias.name);
@@ -234,9 +237,9 @@ class Injection {
     return this.#types.has(name) ? `${name}.trained` : name;
   }
 
-  #input(input: Omit<AdapterInput, 'name'>, site: Site, dims: readonly number[] | undefined): Value {
-    const name = this.#free(adapterInputName(site.path, input.role));
-    return this.#addInput({ ...input, name }, dims, 'float32');
+  #input(input: Omit<AdapterInput, 'name' | 'perRow'>, site: Site, dims: readonly number[] | undefined): Value {
+    const name = this.#free(adapterInputName(site, input.role));
+    return this.#addInput({ ...input, name, perRow: kindOf(site).perRow }, dims, 'float32');
   }
 
   #addInput(input: AdapterInput, dims: readonly number[] | undefined, type: ValueType['type']): Value {
@@ -270,8 +273,10 @@ class Injection {
 }
 
 /** The name of the graph input that carries part of a module's adapter. */
-function adapterInputName(path: string, role: AdapterInputRole): string {
-  return role === 'lora_A' || role === 'lora_B' ? `${path}.${role}.weight` : `${path}.${role}`;
+function adapterInputName(site: Site, role: AdapterInputRole): string {
+  if (role !== 'lora_A' && role !== 'lora_B') return `${site.path}.${role}`;
+  const name = kindOf(site).names[role];
+  return name === role ? `${site.path}.${name}.weight` : `${site.path}.${name}`;
 }
 
 function lastNode(site: Site): NodeProto {

@@ -10,6 +10,8 @@ export interface LowRankSite {
   readonly r?: number;
   /** Weight-decomposed (DoRA): outputs are rescaled by a trained magnitude. */
   readonly dora: boolean;
+  /** Whether the low-rank product has a bias of its own (PEFT's `lora_bias`). */
+  readonly bias?: boolean;
 }
 
 /** A parameter that is replaced as a whole (`modules_to_save`, trained biases). */
@@ -35,15 +37,17 @@ export interface AdapterPlan {
 }
 
 /** What an injected graph input carries. */
-export type AdapterInputRole = 'lora_A' | 'lora_B' | 'lora_magnitude_vector' | 'lora_gain' | 'parameter';
+export type AdapterInputRole =
+  'lora_A' | 'lora_B' | 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain' | 'parameter';
 
 /**
  * A graph input through which an adapter enters.
  *
- * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; lora_B is fed times the scaling, so the
- *   graph knows no scaling, and changing it needs no new graph.
- * - `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training.
- * - `lora_gain` `[out]` is magnitude ÷ norm, computed once per adapter for inference.
+ * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; those of convolutions are as PEFT has
+ *   them. lora_B is fed times the scaling, so the graph knows no scaling, and changing it needs no new graph.
+ * - `lora_B.bias` `[out]` is fed times the scaling too.
+ * - `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training; `[1, out, 1, ...]` of a convolution.
+ * - `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  * - `parameter` is a whole weight or bias: in the graph's own layout while training, a linear weight as `[in, out]` for
  *   inference.
  */
@@ -52,6 +56,6 @@ export interface AdapterInput {
   readonly role: AdapterInputRole;
   readonly lowRank?: LowRankSite;
   readonly parameter?: TrainedParameter;
-  /** A parameter that each row of a batch may bring its own of; low-rank inputs always may. */
-  readonly perRow?: boolean;
+  /** Whether each row of a batch may bring its own. */
+  readonly perRow: boolean;
 }

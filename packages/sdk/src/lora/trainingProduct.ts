@@ -24,14 +24,15 @@ export class TrainingProduct {
     this.#g = g;
     this.#source = source;
     for (const lowRank of sites) {
+      if (lowRank.site.kind !== 'linear') continue;
       const { input } = lowRank.site;
       this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), lowRank]);
     }
   }
 
-  /** `base` + (x·A)·B. */
-  addTo(base: Value, lowRank: LowRankSite): Value {
-    return this.#g.Add(base, this.#g.MatMul(this.#reduce(lowRank), this.#source.factor('lora_B', lowRank)));
+  /** (x·A)·B of a linear layer. */
+  of(lowRank: LowRankSite): Value {
+    return this.#g.MatMul(this.#reduce(lowRank), this.#source.factor('lora_B', lowRank));
   }
 
   #reduce(lowRank: LowRankSite): Value {

@@ -3,9 +3,11 @@
 import { OnnxLoraError } from '../errors.ts';
 import { type AdapterConfig, scalingOf } from '../adapter/peftConfig.ts';
 import { findParameter } from '../adapter/place.ts';
-import type { AdapterPlan } from '../lora/plan.ts';
+import { kindOf } from '../lora/kinds/table.ts';
+import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
 import { selectModules } from '../lora/targets.ts';
 import { pathFromParameter } from '../match/modulePath.ts';
+import type { Site } from '../match/sites.ts';
 import { defaultTargetPaths } from '../plugin/family.ts';
 import type { Model } from './model.ts';
 
@@ -80,12 +82,22 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   return {
     config,
     plan: {
-      lowRank: targets.map((path) => ({ site: sites.get(path)!, r: scalingOf(config, path).r, dora: config.useDora })),
+      lowRank: targets.map((path) => lowRankSite(sites.get(path)!, config)),
       trained: modulesToSave.flatMap((path) =>
         ['weight', 'bias'].flatMap((parameter) => findParameter(path, parameter, graph, sites) ?? []),
       ),
     },
   };
+}
+
+function lowRankSite(site: Site, config: AdapterConfig): LowRankSite {
+  const { r } = scalingOf(config, site.path);
+  const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
+  if (refusal === undefined) return { site, r, dora: config.useDora, bias: config.loraBias };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${site.path}" cannot be adapted in this way: the layer ${refusal}. Leave it out (excludeModules), or change the rank by rankPattern.`,
+  );
 }
 
 /** Modules that cannot be adapted but trained in full: those whose parameters the graph holds under torch's names. */

@@ -1,5 +1,6 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
+import { kindOf } from '../lora/kinds/table.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { type LoraOptions, planLora } from './loraOptions.ts';
 import type { Model } from './model.ts';
@@ -21,10 +22,10 @@ export interface LoraPreview {
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
   const { plan } = planLora(model, options);
-  const lowRank = plan.lowRank.map(({ site: { kind, weightShape }, r, dora }) => {
-    // An embedding's weight is [vocabulary, dim]; of a convolution, A takes the kernel.
-    const [out, width] = [weightShape[0]!, sizeOf(weightShape.slice(1))];
-    return r! * (out + width) + (dora ? (kind === 'embedding' ? width : out) : 0);
+  const lowRank = plan.lowRank.map(({ site, r, dora }) => {
+    const kind = kindOf(site);
+    const factors = (['lora_A', 'lora_B'] as const).map((factor) => sizeOf(kind.factorShape(site, factor, r!)));
+    return factors[0]! + factors[1]! + (dora ? kind.matrix(site).out : 0);
   });
   const trained = plan.trained.map(({ tensor }) => sizeOf(tensor.dims ?? []));
   return {

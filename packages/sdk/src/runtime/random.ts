@@ -34,6 +34,12 @@ export class Random {
     return low + (high - low) * this.next();
   }
 
+  /** Normally distributed with mean 0 and deviation 1 (Box and Muller). */
+  normal(): number {
+    const radius = Math.sqrt(-2 * Math.log(1 - this.next()));
+    return radius * Math.cos(2 * Math.PI * this.next());
+  }
+
   /** A whole number from 0 to `below − 1`. */
   index(below: number): number {
     return Math.floor(this.next() * below);

@@ -1,22 +1,23 @@
 /** @file The numbers that training moves: their first values, how they are fed, and the adapter they make. */
 
 import { adaptedNorm } from '../adapter/dora.ts';
-import { floats } from '../adapter/feeds.ts';
+import { factorForGraph, floats } from '../adapter/feeds.ts';
 import type { LowRankTensors, PlacedAdapter } from '../adapter/place.ts';
 import { tensorName } from '../adapter/tensorNames.ts';
 import { readFloats } from '../graph/tensorData.ts';
+import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
+import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 
 /** One trained tensor, in the graph's layout. */
 export interface Parameter {
   readonly input: AdapterInput;
   readonly dims: readonly number[];
-  /** The values that the optimizer moves. lora_B without the scaling. */
+  /** The values that the optimizer moves. lora_B and its bias without the scaling. */
   readonly value: Float32Array;
-  /** What the graph reads: the values themselves, or for lora_B a copy times the scaling. */
+  /** What the graph reads: the values themselves, or for lora_B and its bias a copy times the scaling. */
   readonly fed: Tensor;
   /** fed = scale · value. */
   readonly scale: number;
@@ -31,8 +32,8 @@ export class ParameterSet {
   }
 
   /**
-   * PEFT's default initialisation: A uniform in ±1/√in (Kaiming with a = √5), B zero, DoRA's magnitude the norm of the
-   * weight, trained parameters the base's.
+   * PEFT's default initialisation: A uniform in ±1/√in (Kaiming with a = √5), B zero; of an embedding A zero and B normal;
+   * DoRA's magnitude the norm of the weight, trained parameters the base's.
    */
   static initial(inputs: readonly AdapterInput[], random: Random, scalingOf: (path: string) => number): ParameterSet {
     return new ParameterSet(inputs.map((input) => parameter(input, initialValue(input, random), scalingOf)));
@@ -69,8 +70,9 @@ function parameter(
   { value, dims }: { value: Float32Array; dims: readonly number[] },
   scalingOf: (path: string) => number,
 ): Parameter {
-  const scale = input.role === 'lora_B' ? scalingOf(input.lowRank!.site.path) : 1;
-  const data = input.role === 'lora_B' ? value.map((each) => scale * each) : value;
+  const isScaled = input.role === 'lora_B' || input.role === 'lora_B.bias';
+  const scale = isScaled ? scalingOf(input.lowRank!.site.path) : 1;
+  const data = isScaled ? value.map((each) => scale * each) : value;
   return { input, dims, value, fed: float32(data, dims), scale };
 }
 
@@ -80,13 +82,15 @@ function initialValue(
 ): { value: Float32Array; dims: readonly number[] } {
   if (trained) return { value: readFloats(trained.tensor).slice(), dims: trained.tensor.dims ?? [] };
   const { site, r } = lowRank!;
-  const [out, width] = site.weightShape as [number, number];
-  if (role === 'lora_A') {
-    const bound = 1 / Math.sqrt(width);
-    return { value: new Float32Array(width * r!).map(() => random.uniform(-bound, bound)), dims: [width, r!] };
+  const kind = kindOf(site);
+  if (role === 'lora_A' || role === 'lora_B') {
+    const values = kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random);
+    return valueOf(factorForGraph(site, role, values, r!));
   }
-  if (role === 'lora_B') return { value: new Float32Array(r! * out), dims: [r!, out] };
-  return { value: adaptedNorm(site, new Float32Array(0), new Float32Array(0), 0, 1), dims: [out] };
+  if (role === 'lora_B.bias')
+    return { value: new Float32Array(kind.matrix(site).out), dims: kind.perOutputShape(site) };
+  const none = new Float32Array(0);
+  return { value: adaptedNorm(site, { A: none, B: none, r: 0, scaling: 1 }), dims: kind.perOutputShape(site) };
 }
 
 function existingValue(
@@ -103,11 +107,16 @@ function existingValue(
       dims: tensor.dims ?? [],
     };
   }
-  const { A, B, magnitude } = lowRank.get(input.lowRank!.site.path)!;
-  const tensor = input.role === 'lora_A' ? A : input.role === 'lora_B' ? B : magnitude!;
-  if (tensor.dims.length !== 2) return { value: floats(tensor).slice(), dims: tensor.dims };
-  const [rows, columns] = tensor.dims as [number, number];
-  return { value: transposed(floats(tensor), rows, columns), dims: [columns, rows] };
+  const { A, B, magnitude, bias } = lowRank.get(input.lowRank!.site.path)!;
+  const { role } = input;
+  if (role === 'lora_B.bias')
+    return { value: floats(bias!).slice(), dims: kindOf(input.lowRank!.site).perOutputShape(input.lowRank!.site) };
+  if (role !== 'lora_A' && role !== 'lora_B') return { value: floats(magnitude!).slice(), dims: magnitude!.dims };
+  return valueOf(factorForGraph(input.lowRank!.site, role, floats(role === 'lora_A' ? A : B), A.dims[0]!));
+}
+
+function valueOf({ data, dims }: Tensor): { value: Float32Array; dims: readonly number[] } {
+  return { value: data as Float32Array, dims };
 }
 
 function toPeft(
@@ -124,8 +133,14 @@ function toPeft(
     const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
     return [trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name), tensor];
   }
-  const { path } = lowRank!.site;
-  if (role === 'lora_magnitude_vector') return [tensorName(path, role), float32(value.slice(), dims)];
+  const { site } = lowRank!;
+  if (role === 'lora_B.bias') return [tensorName(site.path, role), float32(value.slice(), [value.length])];
+  if (role !== 'lora_A' && role !== 'lora_B')
+    return [tensorName(site.path, 'lora_magnitude_vector'), float32(value.slice(), dims)];
+  const { names, transposesFactors } = kindOf(site);
   const [rows, columns] = dims as [number, number];
-  return [tensorName(path, role as 'lora_A' | 'lora_B'), float32(transposed(value, rows, columns), [columns, rows])];
+  return [
+    tensorName(site.path, names[role]),
+    transposesFactors ? float32(transposed(value, rows, columns), [columns, rows]) : float32(value.slice(), dims),
+  ];
 }

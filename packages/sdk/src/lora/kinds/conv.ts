@@ -1,0 +1,80 @@
+/** @file Adapters of convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import type { Site } from '../../match/sites.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import type { LayerKind } from './kind.ts';
+import { kaiming, twoVariants } from './linear.ts';
+
+/**
+ * Convolutions of one and two dimensions with any kernel, stride, padding, dilation and groups. A `[r, in, ...kernel]` is
+ * never grouped and reads all channels; B `[out, r / groups, 1, ...]` has the base's groups.
+ */
+export const conv: LayerKind = {
+  names: { lora_A: 'lora_A', lora_B: 'lora_B' },
+  transposesFactors: false,
+  // A convolution has one kernel for all rows of a batch.
+  perRow: false,
+  // ONNX Runtime leaves the output of a convolution over no channels as it found the memory.
+  leastRank: groupsOf,
+  matrix: (site) => ({
+    out: site.weightShape[0]!,
+    width: sizeOf(site.weightShape.slice(1)) * groupsOf(site),
+    layout: 'out-in',
+    groups: groupsOf(site),
+  }),
+  factorShape: (site, factor, r) => {
+    const [out, channels, ...kernel] = site.weightShape as [number, number, ...number[]];
+    const groups = groupsOf(site);
+    return factor === 'lora_A' ? [r, channels * groups, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
+  },
+  perOutputShape: channelwise,
+  refuses: (site, adapter) => {
+    const groups = groupsOf(site);
+    if (adapter.r % groups !== 0)
+      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+    if (adapter.dora && groups > 1) return `has ${groups} groups, and DoRA is defined for one group only`;
+    return twoVariants(adapter);
+  },
+  product: (g, site, x, A, B) => {
+    const { node } = site;
+    const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+    const reduced = g.emit('Conv', [x, A], {
+      kernel_shape: site.weightShape.slice(2),
+      strides: intsAttribute(node, 'strides'),
+      dilations: intsAttribute(node, 'dilations'),
+      pads: intsAttribute(node, 'pads'),
+      auto_pad: auto === 'NOTSET' ? undefined : auto,
+    });
+    return g.emit('Conv', [reduced, B], { kernel_shape: onesLike(site), group: groupsOf(site) });
+  },
+  adaptedNorm: (g, site, weight, A, B) => {
+    const { out, width } = conv.matrix(site);
+    const delta = g.MatMul(g.Reshape(B, [out, -1]), g.Reshape(A, [-1, width]));
+    const rows = g.Add(g.Reshape(weight, [out, width]), delta);
+    return asChannels(g, site, g.Sqrt(g.ReduceSumSquare(rows, [1], false)));
+  },
+  outputBias: asChannels,
+  initial: (site, factor, size, random) =>
+    factor === 'lora_A' ? kaiming(conv.matrix(site).width, size, random) : new Float32Array(size),
+};
+
+function groupsOf({ node }: Site): number {
+  return intAttribute(node, 'group', 1);
+}
+
+/** `[1, out, 1, ...]` */
+function channelwise(site: Site): number[] {
+  return [1, site.weightShape[0]!, ...onesLike(site)];
+}
+
+/** A one for each dimension of the kernel. */
+function onesLike({ weightShape }: Site): number[] {
+  return weightShape.slice(2).map(() => 1);
+}
+
+/** `[out]` → `[1, out, 1, ...]`. */
+function asChannels(g: GraphBuilder, site: Site, value: Value): Value {
+  return g.Reshape(value, channelwise(site));
+}

@@ -1,0 +1,28 @@
+/** @file Adapters of embeddings: y = E[ids] + A[ids]·B. */
+
+import type { LayerKind } from './kind.ts';
+import { matrixNorm } from './linear.ts';
+
+/**
+ * Embeddings: the table E is `[vocabulary, dim]`, A `[r, vocabulary]`, B `[dim, r]`. In the graph A is `[vocabulary, r]`,
+ * whose rows are looked up like the table's. Other readers of a shared table keep the base's.
+ */
+export const embedding: LayerKind = {
+  names: { lora_A: 'lora_embedding_A', lora_B: 'lora_embedding_B' },
+  transposesFactors: true,
+  // Each row of a batch would have to look its ids up in a table of its own.
+  perRow: false,
+  leastRank: () => 0,
+  matrix: ({ weightShape: [vocabulary, dim] }) => ({ out: dim!, width: vocabulary!, layout: 'in-out', groups: 1 }),
+  factorShape: ({ weightShape: [vocabulary, dim] }, factor, r) => (factor === 'lora_A' ? [r, vocabulary!] : [dim!, r]),
+  perOutputShape: ({ weightShape: [, dim] }) => [dim!],
+  refuses: (_, { bias }) => (bias ? 'is an embedding, whose lora_B has no bias' : undefined),
+  product: (g, _, ids, A, B) => g.MatMul(g.Gather(A, ids, 0), B),
+  adaptedNorm: (g, _, table, A, B) => matrixNorm(g, table, g.MatMul(A, B), true),
+  outputBias: (_, __, bias) => bias,
+  // The other way round than elsewhere: A is zero, so that only rows that are read move away from it.
+  initial: (_, factor, size, random) => {
+    const values = new Float32Array(size);
+    return factor === 'lora_A' ? values : values.map(() => random.normal());
+  },
+};

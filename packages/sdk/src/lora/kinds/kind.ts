@@ -1,0 +1,53 @@
+/** @file What a kind of layer has of its own when it is adapted: shapes, names, the fragment beside it, first values. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { Site } from '../../match/sites.ts';
+import type { Random } from '../../runtime/random.ts';
+
+/** One of the two factors of a low-rank delta. */
+export type Factor = 'lora_A' | 'lora_B';
+
+/** A layer's weight, and the delta B·A, seen as a matrix with a row per output. */
+export interface WeightMatrix {
+  /** How many outputs there are. */
+  readonly out: number;
+  /** Length of a row of the delta B·A. */
+  readonly width: number;
+  /** Where the graph's weight holds its rows: one after the other, or as columns. */
+  readonly layout: 'out-in' | 'in-out';
+  /**
+   * In how many groups outputs and inputs are split. A grouped weight holds of each row only the inputs of the output's
+   * own group, `width / groups` values, while the delta's rows reach all inputs.
+   */
+  readonly groups: number;
+}
+
+/** The rules of one kind of layer; `lora/kinds/table.ts` has them all. */
+export interface LayerKind {
+  /** PEFT's names of the factors in a file. */
+  readonly names: Readonly<{ lora_A: 'lora_A' | 'lora_embedding_A'; lora_B: 'lora_B' | 'lora_embedding_B' }>;
+  /** Whether the graph takes the factors transposed: A as `[in, r]`, B as `[r, out]`. Otherwise as PEFT stores them. */
+  readonly transposesFactors: boolean;
+  /** Whether each row of a batch may bring an adapter of its own. */
+  readonly perRow: boolean;
+  /** The smallest rank that the runtime computes: of what rank the zeros are that switch an adapter off. */
+  leastRank(site: Site): number;
+  matrix(site: Site): WeightMatrix;
+  /** Shape of a factor as PEFT stores it. */
+  factorShape(site: Site, factor: Factor, r: number): readonly number[];
+  /** Shape of one number per output, as DoRA's magnitude is stored; it broadcasts against the layer's output. */
+  perOutputShape(site: Site): readonly number[];
+  /** Why the layer cannot have such an adapter, as the end of a sentence that begins with the layer; or nothing. */
+  refuses(
+    site: Site,
+    adapter: { readonly r: number; readonly dora: boolean; readonly bias: boolean },
+  ): string | undefined;
+  /** The low-rank product of the layer's input x: what is added to its output. A and B as the graph takes them. */
+  product(g: GraphBuilder, site: Site, x: Value, A: Value, B: Value): Value;
+  /** ‖W + B·A‖ per output, in the shape of {@link LayerKind.perOutputShape}. */
+  adaptedNorm(g: GraphBuilder, site: Site, weight: Value, A: Value, B: Value): Value;
+  /** The layer's own bias, an input of its node, as what is added to the output. */
+  outputBias(g: GraphBuilder, site: Site, bias: Value): Value;
+  /** PEFT's first values of a factor, `size` of them. */
+  initial(site: Site, factor: Factor, size: number, random: Random): Float32Array;
+}

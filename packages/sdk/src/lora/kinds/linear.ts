@@ -1,0 +1,48 @@
+/** @file Adapters of linear layers: y = x·W + (x·A)·B. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { LayerKind } from './kind.ts';
+
+/** Linear layers: A `[r, in]`, B `[out, r]`. */
+export const linear: LayerKind = {
+  names: { lora_A: 'lora_A', lora_B: 'lora_B' },
+  transposesFactors: true,
+  perRow: true,
+  leastRank: () => 0,
+  matrix: ({ weightShape: [out, width], weight }) => ({
+    out: out!,
+    width: width!,
+    layout: weight.layout === 'in-out' ? 'in-out' : 'out-in',
+    groups: 1,
+  }),
+  factorShape: ({ weightShape: [out, width] }, factor, r) => (factor === 'lora_A' ? [r, width!] : [out!, r]),
+  perOutputShape: ({ weightShape: [out] }) => [out!],
+  refuses: (_, adapter) => twoVariants(adapter),
+  product: (g, _, x, A, B) => g.MatMul(g.MatMul(x, A), B),
+  adaptedNorm: (g, { weight: { layout } }, weight, A, B) => matrixNorm(g, weight, g.MatMul(A, B), layout === 'in-out'),
+  outputBias: (_, __, bias) => bias,
+  initial: ({ weightShape: [, width] }, factor, size, random) =>
+    factor === 'lora_A' ? kaiming(width!, size, random) : new Float32Array(size),
+};
+
+/** DoRA and a bias of B together mean nothing in PEFT. */
+export function twoVariants({ dora, bias }: { readonly dora: boolean; readonly bias: boolean }): string | undefined {
+  return dora && bias ? 'has both DoRA and a lora_B.bias, which exclude each other' : undefined;
+}
+
+/**
+ * ‖W + Δ‖ per output where Δ is `[in, out]`.
+ *
+ * @param isInOut whether W is `[in, out]` too, and not `[out, in]`
+ */
+export function matrixNorm(g: GraphBuilder, weight: Value, delta: Value, isInOut: boolean): Value {
+  const adapted = g.Add(weight, isInOut ? delta : g.Transpose(delta, [1, 0]));
+  return g.Sqrt(g.ReduceSumSquare(adapted, [isInOut ? 0 : 1], false));
+}
+
+/** Kaiming's uniform values with a = √5: ±1/√fanIn. */
+export function kaiming(fanIn: number, size: number, random: Random): Float32Array {
+  const bound = 1 / Math.sqrt(fanIn);
+  return new Float32Array(size).map(() => random.uniform(-bound, bound));
+}

@@ -1,0 +1,14 @@
+/** @file Which rules belong to which kind of layer. */
+
+import type { Site, SiteKind } from '../../match/sites.ts';
+import { conv } from './conv.ts';
+import { embedding } from './embedding.ts';
+import type { LayerKind } from './kind.ts';
+import { linear } from './linear.ts';
+
+const kinds: Readonly<Record<SiteKind, LayerKind>> = { linear, conv1d: conv, conv2d: conv, embedding };
+
+/** The rules for a site. */
+export function kindOf({ kind }: Site): LayerKind {
+  return kinds[kind];
+}

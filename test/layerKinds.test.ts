@@ -1,0 +1,162 @@
+/** @file Adapters of convolutions and embeddings, from training to serving, on small models. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  crossEntropy,
+  type Feeds,
+  float32,
+  int64,
+  loadAdapter,
+  type LoraOptions,
+  merge,
+  type Model,
+  openModel,
+  previewLora,
+  type Task,
+  type Tensor,
+  train,
+} from '@onnx-lora/sdk';
+import { type ModelProto, Random, writeOnnx } from '@onnx-lora/sdk/core';
+import { afterAll, describe, expect, it } from 'vitest';
+import { convModel, convNet, tokenModel, tokenNet } from './fixtures/smallNets.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kinds-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const random = new Random(7);
+const rows = 4;
+const pixels = float32(
+  new Float32Array(rows * convNet.channels * convNet.side ** 2).map(() => random.uniform(-1, 1)),
+  [rows, convNet.channels, convNet.side, convNet.side],
+);
+// A token that occurs several times, and the last of the table.
+const ids = int64([1, 1, 4, 3, 0, 10, 5, 5, 5, 2, 7, 1], [rows, 3]);
+
+interface Net {
+  readonly model: Model;
+  readonly feeds: Feeds;
+  readonly output: string;
+  readonly task: Task<number>;
+}
+
+async function net(name: string, proto: ModelProto, feeds: Feeds, classes: number): Promise<Net> {
+  const file = path.join(folder, `${name}.onnx`);
+  writeOnnx(file, proto);
+  const output = proto.graph!.output![0]!.name!;
+  const labels = int64(
+    Array.from({ length: rows }, (_, i) => i % classes),
+    [rows],
+  );
+  const task: Task<number> = {
+    name: 'memorize',
+    prepare: () =>
+      Promise.resolve({
+        train: { length: rows, get: (i: number) => Promise.resolve(i) },
+        collate: () => Promise.resolve({ inputs: feeds, targets: { labels } }),
+        loss: (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!),
+        metrics: () => ({ update: () => undefined, result: () => ({}) }),
+        decode: () => [],
+      }),
+  };
+  return { model: await openModel(file), feeds, output, task };
+}
+
+const nets = {
+  conv: await net('conv', convModel(), { x: pixels }, convNet.classes),
+  tokens: await net('tokens', tokenModel(), { ids }, tokenNet.vocabulary),
+  'tokens before opset 16': await net('tokens13', tokenModel(13), { ids }, tokenNet.vocabulary),
+};
+const settings = { steps: 8, batchSize: rows, lr: 2e-2, provider: 'cpu' } as const;
+
+const values = ({ data }: Tensor): number[] => Array.from(data as Float32Array);
+const difference = (a: Tensor, b: Tensor): number =>
+  Math.max(...values(a).map((value, i) => Math.abs(value - values(b)[i]!)));
+
+const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: LoraOptions, mergeable: boolean])[] = [
+  ['a strided convolution', 'conv', { r: 2, targetModules: ['stem'] }, true],
+  ['a dilated convolution of one dimension', 'conv', { r: 3, alpha: 9, targetModules: ['wide'] }, true],
+  ['convolutions with DoRA', 'conv', { r: 2, targetModules: ['stem', 'wide', 'head'], useDora: true }, true],
+  ['a grouped convolution', 'conv', { r: 4, targetModules: ['grouped', 'head'] }, false],
+  ['an embedding', 'tokens', { r: 2, targetModules: ['tokens'] }, true],
+  ['an embedding with DoRA', 'tokens', { r: 2, targetModules: ['tokens', 'mix'], useDora: true }, true],
+  ['an embedding in an older opset', 'tokens before opset 16', { r: 2, targetModules: ['tokens'] }, true],
+];
+
+describe.each(kinds)('%s', (_, on, lora, mergeable) => {
+  const { model, feeds, output, task } = nets[on];
+
+  it('starts as the base, learns, and is the same merged, saved and loaded', async () => {
+    const run = await train(model, { task, lora, ...settings });
+    const fresh = await model.session({ adapters: { fresh: run.adapter }, provider: 'cpu' });
+    const base = (await fresh.run(feeds))[output]!;
+    expect(difference((await fresh.run(feeds, { adapter: 'fresh' }))[output]!, base)).toBeLessThan(1e-5);
+    await fresh.release();
+    const size = [...run.adapter.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+    expect(previewLora(model, lora).trainableParameters).toBe(size);
+
+    const losses: number[] = [];
+    for await (const { loss } of run) losses.push(loss);
+    expect(losses.at(-1)).toBeLessThan(losses[0]! - 1e-3);
+    const { adapter } = await run.done;
+    const saved = path.join(folder, 'saved');
+    rmSync(saved, { recursive: true, force: true });
+    await adapter.save(saved);
+    const loaded = await loadAdapter(saved);
+    expect(loaded.tensors).toEqual(adapter.tensors);
+
+    const bare = await model.session({ provider: 'cpu' });
+    const untouched = (await bare.run(feeds))[output]!;
+    await bare.release();
+    const live = await model.session({ adapters: { loaded }, provider: 'cpu' });
+    const unmerged = (await live.run(feeds, { adapter: 'loaded' }))[output]!;
+    expect(values((await live.run(feeds))[output]!)).toEqual(values(untouched));
+    await live.release();
+    expect(difference(unmerged, base)).toBeGreaterThan(1e-2);
+
+    const plain = path.join(folder, 'merged.onnx');
+    if (!mergeable) {
+      await expect(merge(model, loaded, plain)).rejects.toThrow(/grouped convolution.*Serve the adapter unmerged/);
+      return;
+    }
+    await merge(model, loaded, plain);
+    const merged = await (await openModel(plain)).session({ provider: 'cpu' });
+    expect(difference((await merged.run(feeds))[output]!, unmerged)).toBeLessThan(1e-4);
+    await merged.release();
+  });
+});
+
+describe('what cannot be', () => {
+  it.each([
+    ['conv', ['stem', 'head'], /conv2d "stem" in different ways.*Run one batch per adapter/],
+    ['tokens', ['tokens', 'mix'], /embedding "tokens" in different ways.*Run one batch per adapter/],
+  ] as const)('rows of one batch with their own adapters: %s', async (on, targetModules, message) => {
+    const { model, feeds, task, output } = nets[on];
+    const adapterOf = async (targets: readonly string[]): Promise<Awaited<ReturnType<typeof loadAdapter>>> =>
+      (await (await train(model, { task, lora: { r: 2, targetModules: targets }, ...settings })).done).adapter;
+    const adapters = { both: await adapterOf(targetModules), linear: await adapterOf(targetModules.slice(1)) };
+    const session = await model.session({ adapters, provider: 'cpu' });
+    const choice = ['both', 'linear', null, 'both'] as const;
+    await expect(session.run(feeds, { adapter: choice })).rejects.toThrow(message);
+    // What the adapters share, or only linear layers have, still goes row by row.
+    const mixed = (await session.run(feeds, { adapter: ['linear', null, 'linear', null] }))[output]!;
+    const all = (await session.run(feeds, { adapter: 'linear' }))[output]!;
+    const width = mixed.data.length / rows;
+    values(mixed)
+      .slice(0, width)
+      .forEach((value, i) => {
+        expect(value).toBeCloseTo(values(all)[i]!, 5);
+      });
+    await session.release();
+  });
+
+  it('a rank that the groups do not divide, and DoRA of groups', () => {
+    const { model } = nets.conv;
+    const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['grouped'], ...lora });
+    expect(preview({ r: 3 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 3/);
+    expect(preview({ r: 4, useDora: true })).toThrow(/"grouped".*DoRA is defined for one group only/);
+  });
+});
