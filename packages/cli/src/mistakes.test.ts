@@ -112,8 +112,9 @@ describe('the data', () => {
     const data = digits(folder);
     const file = path.join(data, '3', '0001.png');
     writeFileSync(file, readFileSync(file).subarray(0, 60));
-    expect(await train(folder, data)).toMatchInlineSnapshot(`
-      "error: Cannot decode the PNG image "FOLDER/digits/3/0001.png": it is truncated or corrupt (vipspng: libpng read error). Replace the file or take it out of the data.
+    // What libvips says of the reason differs from run to run.
+    expect((await train(folder, data)).replace(/corrupt \(.*\)/, 'corrupt (…)')).toMatchInlineSnapshot(`
+      "error: Cannot decode the PNG image "FOLDER/digits/3/0001.png": it is truncated or corrupt (…). Replace the file or take it out of the data.
       "
     `);
   });

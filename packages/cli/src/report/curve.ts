@@ -77,7 +77,8 @@ function thinned(points: readonly CurvePoint[]): CurvePoint[] {
 
 /** Round numbers from at or below `from` to at or above `to`, about `count` of them. */
 export function niceTicks(from: number, to: number, count: number): number[] {
-  const rough = (to - from || Math.abs(to) || 1) / count;
+  // Below this, a power of ten is no longer exact enough to count in.
+  const rough = Math.max((to - from || Math.abs(to) || 1) / count, 1e-290);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)!;
   const first = Math.floor(from / step + 1e-9);

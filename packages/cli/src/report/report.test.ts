@@ -120,6 +120,7 @@ describe('the curve', () => {
     expect(niceTicks(0, 5.13, 5)).toEqual([0, 2, 4, 6]);
     expect(niceTicks(0, 0.043, 5)).toEqual([0, 0.01, 0.02, 0.03, 0.04, 0.05]);
     expect(niceTicks(2, 2, 5).length).toBeGreaterThanOrEqual(2);
+    expect(niceTicks(0, Number.MIN_VALUE, 5).every(Number.isFinite)).toBe(true);
   });
 });
 

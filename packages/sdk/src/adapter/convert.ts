@@ -7,7 +7,7 @@ import { Adapter } from './adapter.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
-import { type AdapterConfig, scalingOf } from './peftConfig.ts';
+import { type AdapterConfig, scalingOf, adapterConfig } from './peftConfig.ts';
 import { parseTensorName, tensorName } from './tensorNames.ts';
 
 /**
@@ -150,27 +150,5 @@ function configOf(ranks: ReadonlyMap<string, number>): AdapterConfig {
   const pattern = uniform
     ? {}
     : Object.fromEntries(byPath.map(([path, rank]) => [path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), rank]));
-  return {
-    r,
-    alpha: r,
-    targetModules: [...ranks.keys()],
-    excludeModules: null,
-    modulesToSave: null,
-    layersToTransform: null,
-    layersPattern: null,
-    rankPattern: pattern,
-    alphaPattern: pattern,
-    useRslora: false,
-    useDora: false,
-    fanInFanOut: false,
-    bias: 'none',
-    loraBias: false,
-    loraDropout: 0,
-    targetParameters: null,
-    trainableTokenIndices: null,
-    initLoraWeights: true,
-    taskType: null,
-    baseModelNameOrPath: null,
-    extra: {},
-  };
+  return adapterConfig({ r, alpha: r, targetModules: [...ranks.keys()], rankPattern: pattern, alphaPattern: pattern });
 }

@@ -47,6 +47,32 @@ export interface AdapterConfig {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
+/** A config with PEFT's default for everything that is not given. */
+export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig, 'r' | 'alpha'>): AdapterConfig {
+  return {
+    targetModules: null,
+    excludeModules: null,
+    modulesToSave: null,
+    layersToTransform: null,
+    layersPattern: null,
+    rankPattern: {},
+    alphaPattern: {},
+    useRslora: false,
+    useDora: false,
+    fanInFanOut: false,
+    bias: 'none',
+    loraBias: false,
+    loraDropout: 0,
+    targetParameters: null,
+    trainableTokenIndices: null,
+    initLoraWeights: true,
+    taskType: null,
+    baseModelNameOrPath: null,
+    extra: {},
+    ...given,
+  };
+}
+
 const names = z.union([z.string(), z.array(z.string())]);
 const flag = z.boolean().nullish();
 const index = z.int().min(0);

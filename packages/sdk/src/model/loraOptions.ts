@@ -1,7 +1,7 @@
 /** @file What a user says of the adapter to train, made into a plan for one model. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { type AdapterConfig, scalingOf } from '../adapter/peftConfig.ts';
+import { type AdapterConfig, adapterConfig, scalingOf } from '../adapter/peftConfig.ts';
 import { findParameter } from '../adapter/place.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
@@ -53,30 +53,18 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   const wanted = { ...options, targetModules: options.targetModules ?? familyTargets(model) };
   const modules = [...model.modules(), ...otherModules(model)];
   const { targets, modulesToSave } = selectModules(modules, wanted, { model: model.name });
-  const config: AdapterConfig = {
+  const config = adapterConfig({
     r,
     alpha: options.alpha ?? 2 * r,
     // Full paths leave nothing to interpret when PEFT loads the adapter.
     targetModules: targets,
-    excludeModules: null,
     modulesToSave: options.modulesToSave ?? null,
-    layersToTransform: null,
-    layersPattern: null,
     rankPattern: options.rankPattern ?? {},
     alphaPattern: options.alphaPattern ?? {},
     useRslora: options.useRslora ?? false,
     useDora: options.useDora ?? false,
-    fanInFanOut: false,
-    bias: 'none',
-    loraBias: false,
-    loraDropout: 0,
-    targetParameters: null,
-    trainableTokenIndices: null,
-    initLoraWeights: true,
-    taskType: null,
     baseModelNameOrPath: model.name,
-    extra: {},
-  };
+  });
   const sites = new Map(model.sites().map((site) => [site.path, site]));
   const graph = model.onnx.model.graph;
   return {
