@@ -10,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'docs/**/*.test.ts'],
     pool: 'forks',
+    setupFiles: ['test/support/seed.ts'],
     testTimeout: 60_000,
   },
 });

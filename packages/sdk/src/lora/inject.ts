@@ -104,7 +104,8 @@ class Injection {
   }
 
   /**
-   * gain·(x·W + (x·A)·B) + bias (and alike for other kinds of layers) with gain = magnitude ÷ ‖W + A·B‖ per output, the norm taken as a constant.
+   * gain·(x·W + (x·A)·B) + bias, and alike for other kinds of layers, with gain = magnitude ÷ ‖W + A·B‖ per output, the
+   * norm taken as a constant.
    * @see https://arxiv.org/abs/2402.09353
    */
   #dora(nodes: readonly NodeProto[], lowRank: LowRankSite): void {
