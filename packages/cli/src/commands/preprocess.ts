@@ -1,8 +1,6 @@
 /** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
 
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
-import { OnnxLoraError, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
+import { readModelConfig, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
 import { preprocessorOf } from '@onnx-lora/vision';
 import { Command } from 'commander';
 import type { Catalogue } from '../container.ts';
@@ -60,19 +58,6 @@ export function preprocessCommand(context: Context): Command {
 /** What a preprocessor must know of a model: a folder will do, without a graph in it. */
 async function describe(source: string, catalogue: Catalogue): Promise<TaskModel> {
   if (!isFolder(source)) return openNamed(source, catalogue);
-  const config = readConfig(path.join(source, 'config.json'));
+  const config = readModelConfig(source);
   return { name: source, folder: source, inputs: {}, outputs: {}, ...(config ? { config } : {}) };
-}
-
-function readConfig(file: string): Record<string, unknown> | undefined {
-  if (!existsSync(file)) return undefined;
-  try {
-    const config = JSON.parse(readFileSync(file, 'utf8')) as unknown;
-    if (typeof config === 'object' && config !== null && !Array.isArray(config))
-      return config as Record<string, unknown>;
-    throw new Error('it is not an object');
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new OnnxLoraError('CONFIG_INVALID', `"${file}" is not readable as JSON: ${reason}. Correct it.`, { cause });
-  }
 }

@@ -1,6 +1,6 @@
 /** @file From what a user calls a model to an opened one: a folder, an .onnx file, or an id on the Hugging Face hub. */
 
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
@@ -9,6 +9,7 @@ import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { downloadModel } from './hub.ts';
 import { Model } from './model.ts';
+import { readModelConfig } from './readModelConfig.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions {
@@ -37,7 +38,7 @@ export async function openModel(
   const isFolder = statSync(located).isDirectory();
   const file = isFolder ? modelFile(located) : located;
   const folder = isFolder ? located : folderOf(located);
-  const config = readConfig(folder);
+  const config = readModelConfig(folder);
   return new Model({
     name: source,
     onnx: openOnnx(file),
@@ -88,21 +89,4 @@ function folderOf(file: string): string {
   return path.basename(path.resolve(parent)) === 'onnx' && !existsSync(path.join(parent, 'config.json'))
     ? path.dirname(path.resolve(parent))
     : parent;
-}
-
-function readConfig(folder: string): Record<string, unknown> | undefined {
-  const file = path.join(folder, 'config.json');
-  if (!existsSync(file)) return undefined;
-  try {
-    const config = JSON.parse(readFileSync(file, 'utf8')) as unknown;
-    if (typeof config === 'object' && config !== null && !Array.isArray(config))
-      return config as Record<string, unknown>;
-    throw new Error('it is not an object');
-  } catch (cause) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${file}" is not readable as JSON: ${(cause as Error).message}. Download it again.`,
-      { cause },
-    );
-  }
 }
