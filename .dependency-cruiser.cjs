@@ -8,13 +8,14 @@ const TEST = '[.]test[.]ts$|/fixtures/';
  */
 const layers = {
   runtime: [],
+  linalg: [],
   graph: [],
   ops: ['graph'],
   match: ['graph', 'ops'],
   autodiff: ['graph', 'ops'],
-  lora: ['graph', 'ops', 'match', 'autodiff', 'adapter'],
-  adapter: ['graph', 'ops', 'match', 'autodiff', 'lora'],
-  train: ['graph', 'ops', 'match', 'autodiff', 'lora', 'adapter'],
+  lora: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'adapter'],
+  adapter: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora'],
+  train: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter'],
   plugin: ['graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
 };
 
@@ -64,6 +65,7 @@ module.exports = {
       to: { path: '^packages/', pathNot: '^packages/($1/|[^/]+/src/index[.]ts$)' },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
+    onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/.*sharpDecoder[.]ts$'),
     onlyIn('wavefile', '^packages/speech/src/.*wavefileReader[.]ts$'),
     onlyIn('inversify', '(^|/)(module|tokens)[.]ts$|^packages/cli/src/.*container[.]ts$'),

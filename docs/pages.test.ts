@@ -38,7 +38,7 @@ describe.each(pages)('%s', (page) => {
 let codeErrors = new Map<string, string[]>();
 beforeAll(() => {
   codeErrors = compileFences();
-});
+}, 120_000);
 
 function compileFences(): Map<string, string[]> {
   // Each fence is a module of its own beside its page, so that imports resolve as they would for a reader.

@@ -195,7 +195,8 @@ describe('training', () => {
         pieceRows: (rows) => (lossWeight ? 2 : rows),
         runtime: model.runtime,
         session: { provider: 'cpu' },
-        parameters: (inputs) => ParameterSet.initial(inputs, new Random(1), (at) => scalingOf(config, at).scaling),
+        parameters: (inputs) =>
+          ParameterSet.initial(inputs, new Random(1), ({ site }) => scalingOf(config, site.path).scaling),
         name: 'vit',
       });
     const targets: Feeds = { labels: int64([0, 1, 2, 3, -100, 4], [6]) };

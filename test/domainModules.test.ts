@@ -10,8 +10,13 @@ it('speech and science together give every family once', async () => {
   const container = new Container();
   container.load(speechModule, scienceModule);
   const families = container.getAll(MODEL_FAMILY);
-  expect(families.map(({ name }) => name)).toEqual(['whisper', 'esm']);
-  expect(families.map(({ domain }) => domain)).toEqual(['speech', 'science']);
+  expect(families.map(({ domain, name }) => `${domain}/${name}`)).toEqual([
+    'speech/whisper',
+    'speech/wav2vec2',
+    'speech/audio-spectrogram-transformer',
+    'science/esm',
+    'science/bert',
+  ]);
   expect(container.getAll(PREPROCESSOR_FACTORY)).toHaveLength(2);
   // Each recognises its own model and leaves the other's alone.
   for (const { name } of families) {

@@ -1,7 +1,7 @@
-/** @file A model by hub id, from a server that answers as the hub does. */
+/** @file Models and adapters by hub id, from a server that answers as the hub does. */
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,65 +9,86 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 
-const repository = fileURLToPath(new URL('../docs/examples/models/vit-mnist', import.meta.url));
-const cache = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hub-'));
+const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hub-'));
+const cache = path.join(scratch, 'cache');
+const adapter = fileURLToPath(new URL('fixtures/cases/lora-linear/adapter', import.meta.url));
 const commit = 'a'.repeat(40);
 const requests: string[] = [];
 
-const files = readdirSync(repository, { recursive: true, encoding: 'utf8' })
-  .filter((name) => statSync(path.join(repository, name)).isFile())
-  .map((name) => name.replaceAll(path.sep, '/'));
-const oid = (name: string): string => createHash('sha1').update(name).digest('hex');
+/** Folders by the repository that they are served as. */
+const repositories: Readonly<Record<string, string>> = {
+  'team/vit': fileURLToPath(new URL('../docs/examples/models/vit-mnist', import.meta.url)),
+  'team/lora': path.join(scratch, 'lora'),
+  'team/sharded': path.join(scratch, 'sharded'),
+  'team/pickled': path.join(scratch, 'pickled'),
+};
+
+function filesOf(repository: string): { path: string; type: 'file'; oid: string; size: number }[] {
+  const folder = repositories[repository]!;
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(path.join(folder, name)).isFile())
+    .map((name) => ({
+      path: name.replaceAll(path.sep, '/'),
+      type: 'file',
+      oid: createHash('sha1')
+        .update(repository + name)
+        .digest('hex'),
+      size: statSync(path.join(folder, name)).size,
+    }));
+}
 
 const server: Server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   requests.push(`${request.method} ${pathname}`);
-  if (pathname === '/api/models/team/vit/tree/main') {
-    const tree = files.map((name) => ({
-      type: 'file',
-      path: name,
-      oid: oid(name),
-      size: statSync(path.join(repository, name)).size,
-    }));
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(tree));
-  } else if (pathname.startsWith('/team/vit/resolve/main/') || pathname.startsWith('/team/vit/raw/main/')) {
-    const name = decodeURIComponent(pathname.split('/main/')[1]!);
-    const content = readFileSync(path.join(repository, name));
-    response
-      .setHeader('etag', `"${oid(name)}"`)
-      .setHeader('x-repo-commit', commit)
-      .setHeader('x-linked-etag', `"${oid(name)}"`);
+  const json = (value: unknown): void =>
+    void response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
+  const [, ofApi, api, ofRevision] =
+    /^\/api\/models\/(team\/\w+)\/(revision|tree|paths-info)\/(\w+)$/.exec(pathname) ?? [];
+  const [, ofFile, name] = /^\/(team\/\w+)\/(?:resolve|raw)\/a+\/(.+)$/.exec(pathname) ?? [];
+  const repository = ofApi ?? ofFile ?? '';
+  if (!(repository in repositories)) {
+    response.statusCode = 404;
+    response.setHeader('x-error-code', 'RepoNotFound');
+    json({ error: 'Repository not found' });
+  } else if (api === 'revision') json({ id: repository, sha: commit });
+  else if (ofApi && ofRevision !== commit) throw new Error(`files of "${ofRevision}" were asked for`);
+  else if (api === 'tree') json(filesOf(repository));
+  else if (api === 'paths-info') {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+    request.on('end', () => {
+      const wanted = (JSON.parse(body) as { paths: string[] }).paths;
+      // Each file was changed last by a commit of its own.
+      const lastCommit = (oid: string) => ({ id: oid, title: 'x', date: '2026-01-01T00:00:00.000Z' });
+      json(filesOf(repository).flatMap((file) => (wanted.includes(file.path) ? [{ ...file, lastCommit: lastCommit(file.oid) }] : []))); // prettier-ignore
+    });
+  } else {
+    const file = decodeURIComponent(name!);
+    const content = readFileSync(path.join(repositories[repository]!, file));
+    const oid = filesOf(repository).find((each) => each.path === file)!.oid;
+    response.setHeader('etag', `"${oid}"`).setHeader('x-repo-commit', commit).setHeader('x-linked-etag', `"${oid}"`);
     const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? '');
     const [from, to] = range
       ? [Number(range[1]), Math.min(Number(range[2]), content.length - 1)]
       : [0, content.length - 1];
     if (range) response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${content.length}` });
     response.end(request.method === 'HEAD' ? undefined : content.subarray(from, to + 1));
-  } else if (
-    /^\/api\/(models\/team\/vit\/)?paths-info/.test(pathname) ||
-    pathname === '/api/models/team/vit/paths-info/main'
-  ) {
-    let body = '';
-    request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => {
-      const wanted = (JSON.parse(body) as { paths: string[] }).paths;
-      const infos = wanted.map((name) => ({
-        path: name,
-        type: 'file',
-        oid: oid(name),
-        size: statSync(path.join(repository, name)).size,
-        lastCommit: { id: commit, title: 'x', date: '2026-01-01T00:00:00.000Z' },
-      }));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(infos));
-    });
-  } else {
-    response
-      .writeHead(404, { 'content-type': 'application/json', 'x-error-code': 'RepoNotFound' })
-      .end('{"error":"Repository not found"}');
   }
 });
 
 beforeAll(async () => {
+  const { loadAdapter } = await import('@onnx-lora/sdk');
+  cpSync(adapter, repositories['team/lora']!, { recursive: true });
+  // What programs beside PEFT leave there.
+  for (const name of ['adapter_model.bin', 'optimizer.pt', 'README.md', 'checkpoint-1/adapter_model.safetensors']) {
+    const file = path.join(repositories['team/lora']!, name);
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, 'not to be downloaded');
+  }
+  await (await loadAdapter(adapter)).save(repositories['team/sharded']!, { maxShardBytes: 3000 });
+  mkdirSync(repositories['team/pickled']!);
+  cpSync(path.join(adapter, 'adapter_config.json'), path.join(repositories['team/pickled']!, 'adapter_config.json'));
+  writeFileSync(path.join(repositories['team/pickled']!, 'adapter_model.bin'), 'PK');
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   vi.stubEnv('HF_HOME', cache);
   vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -75,7 +96,7 @@ beforeAll(async () => {
 afterAll(() => {
   server.close();
   vi.unstubAllEnvs();
-  rmSync(cache, { recursive: true });
+  rmSync(scratch, { recursive: true });
 });
 
 it('downloads what a model needs into the cache of the hub client, once', async () => {
@@ -102,4 +123,47 @@ it('says what is wrong with a name that the hub does not know', async () => {
   await expect(openModel('team/unknown')).rejects.toThrow(
     /There is no file or folder "team\/unknown", and the hub did not give a model of that name: .*Check the name, the network, and HF_TOKEN/,
   );
+});
+
+it('downloads an adapter, without what else lies beside it, once', async () => {
+  const { loadAdapter } = await import('@onnx-lora/sdk');
+  const downloaded: string[] = [];
+  const found = await loadAdapter('team/lora', { onDownload: (file) => downloaded.push(file) });
+  expect(downloaded.sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
+  expect(found).toEqual(await loadAdapter(adapter));
+  const contents = (): string[] => requests.filter((request) => /^GET .*safetensors/.test(request));
+  const before = contents();
+  expect(before).not.toEqual([]);
+  await loadAdapter('team/lora');
+  expect(contents()).toEqual(before);
+});
+
+it('takes what the cache has when the hub cannot be reached, or shall not be', async () => {
+  const { loadAdapter } = await import('@onnx-lora/sdk');
+  const before = [...requests];
+  const endpoint = process.env['HF_ENDPOINT']!;
+  vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1');
+  expect(await loadAdapter('team/lora')).toEqual(await loadAdapter(adapter));
+  expect(await loadAdapter('team/lora', { revision: commit })).toEqual(await loadAdapter(adapter));
+  await expect(loadAdapter('team/other')).rejects.toThrow('Check the name, the network, and HF_TOKEN');
+  await expect(loadAdapter('team/lora', { revision: '../../x' })).rejects.toThrow('Check the name, the network');
+  vi.stubEnv('HF_ENDPOINT', endpoint);
+  vi.stubEnv('HF_HUB_OFFLINE', '1');
+  expect((await loadAdapter('team/lora')).tensors.size).toBe(16);
+  await expect(loadAdapter('team/sharded')).rejects.toThrow('HF_HUB_OFFLINE is set, and the cache does not have it');
+  vi.stubEnv('HF_HUB_OFFLINE', undefined);
+  expect(requests).toEqual(before);
+});
+
+it('downloads an adapter in several files', async () => {
+  const { loadAdapter } = await import('@onnx-lora/sdk');
+  expect((await loadAdapter('team/sharded')).tensors).toEqual((await loadAdapter(adapter)).tensors);
+});
+
+it('refuses pickles, and repositories that hold no adapter', async () => {
+  const { loadAdapter } = await import('@onnx-lora/sdk');
+  await expect(loadAdapter('team/pickled')).rejects.toThrow('holds its weights as a pickle (adapter_model.bin)');
+  expect(requests.filter((request) => request.includes('.bin'))).toEqual([]);
+  await expect(loadAdapter('team/vit')).rejects.toThrow('holds no adapter_config.json');
+  await expect(loadAdapter('team/unknown')).rejects.toThrow('the hub did not give an adapter of that name');
 });

@@ -1,7 +1,7 @@
 /** @file The WebGPU provider computes what the CPU provider computes: forward, mixed rows, merged, gradients, training. */
 
 import {
-  type Adapter,
+  Adapter,
   type AdapterChoice,
   crossEntropy,
   type Feeds,
@@ -16,12 +16,24 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { ParameterSet, planLora, Random, scalingOf, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
+import {
+  GraphBuilder,
+  inferNode,
+  ParameterSet,
+  planLora,
+  Random,
+  scalingOf,
+  tensorName,
+  Trainer,
+  type Value,
+  writeOnnx,
+} from '@onnx-lora/sdk/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';
+import { modelFrom } from './support/graphs.ts';
 
 const [side, classes, batchSize] = [16, 10, 4];
 
@@ -187,7 +199,7 @@ async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradien
     runtime: model.runtime,
     session: { provider },
     parameters: (inputs) => {
-      const set = ParameterSet.initial(inputs, seeded, (module) => scalingOf(config, module).scaling);
+      const set = ParameterSet.initial(inputs, seeded, ({ site }) => scalingOf(config, site.path).scaling);
       for (const { value } of set.all) for (let i = 0; i < value.length; i++) value[i] = seeded.uniform(-0.05, 0.05);
       set.refresh();
       return set;
@@ -200,6 +212,87 @@ async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradien
     await trainer.release();
   }
 }
+
+/** An adapter of all linear layers with values that are not zero. */
+function randomAdapter(seed: number): Adapter {
+  const { plan, config } = planLora(model, { r: 4, targetModules: 'all-linear' });
+  const seeded = new Random(seed);
+  const values = (dims: readonly [number, number]): Tensor =>
+    float32(
+      new Float32Array(dims[0] * dims[1]).map(() => seeded.uniform(-0.2, 0.2)),
+      dims,
+    );
+  const tensors = plan.lowRank.flatMap(({ site }): [string, Tensor][] => {
+    const [out, width] = site.weightShape as [number, number];
+    return [
+      [tensorName(site.path, 'lora_A'), values([4, width])],
+      [tensorName(site.path, 'lora_B'), values([out, 4])],
+    ];
+  });
+  return new Adapter(config, new Map(tensors));
+}
+
+describe.skipIf(whyNoWebgpu !== undefined)('a report of WebGPU', () => {
+  it('says that it runs a ViT but for shapes, and how close to the CPU', async () => {
+    const adapters = { one: randomAdapter(1), two: randomAdapter(2) };
+    const session = await model.session({ provider: 'webgpu', strict: true, adapters });
+    const adapter = ['one', 'two', null, 'one'];
+    const report = await session.providerReport(first.inputs, { adapter });
+    expect(report.provider).toBe('webgpu');
+    expect(report.nodes['webgpu']).toBeGreaterThan(50);
+    expect(new Set(report.fallenBack.map(({ reason }) => reason))).toEqual(new Set(['shape-arithmetic']));
+    expect(report.verified!.maxDifference).toBeLessThan(1e-3);
+    // Strict: it would have failed otherwise.
+    const outputs = await session.run(first.inputs, { adapter });
+    await session.release();
+    expect(difference(floats(outputs['logits']), await logits(model, 'cpu', adapters, adapter))).toBeLessThan(1e-3);
+  });
+
+  it('names operators without a kernel, with which strict sessions fail', async () => {
+    const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'c/' });
+    const x: Value = { name: 'x', type: 'float32', shape: ['n'] };
+    const signs = path.join(folder, 'signs.onnx');
+    writeOnnx(signs, modelFrom(g, [x], [g.Mul(g.emit('Sign', [g.Add(x, 1)]), 2)]));
+    const signed = await openModel(signs);
+    const feeds = { x: float32([-3, 5], [2]) };
+    const session = await signed.session({ provider: 'webgpu' });
+    const { nodes, fallenBack } = await session.providerReport(feeds);
+    await session.release();
+    expect(nodes).toEqual({ webgpu: 2, cpu: 1 });
+    expect(fallenBack).toMatchObject([{ op: 'Sign', reason: 'no-kernel' }]);
+    const strict = await signed.session({ provider: 'webgpu', strict: true });
+    await expect(strict.run(feeds)).rejects.toThrow(
+      /no kernel for 1 operators of ".*signs\.onnx", which ran on the CPU: Sign/,
+    );
+    await strict.release();
+  });
+});
+
+describe.skipIf(whyNoWebgpu !== undefined)('adapters on WebGPU', () => {
+  it.each([true, false])('come and go while a session runs; with worker: %s', async (worker) => {
+    const adapters = { one: randomAdapter(1), two: randomAdapter(2) };
+    const expected = {
+      one: await logits(model, 'cpu', adapters, 'one'),
+      two: await logits(model, 'cpu', adapters, 'two'),
+    };
+    const session = await model.session({ provider: 'webgpu', worker, targetModules: 'all-linear' });
+    const run = async (adapter: AdapterChoice): Promise<Float32Array> =>
+      floats((await session.run(first.inputs, { adapter }))['logits']);
+    const base = await run(null);
+    for (let round = 0; round < 3; round++) {
+      await session.add('one', adapters.one);
+      expect(difference(await run('one'), expected.one)).toBeLessThan(1e-3);
+      const asked = run('one');
+      await session.replace('one', adapters.two);
+      expect(difference(await run('one'), expected.two)).toBeLessThan(1e-3);
+      // It reads the tensors that were there when it was asked for.
+      expect(difference(await asked, expected.one)).toBeLessThan(1e-3);
+      expect(session.remove('one')).toBe(true);
+    }
+    expect(await run(null)).toEqual(base);
+    await session.release();
+  });
+});
 
 describe.skipIf(whyNoWebgpu !== undefined)('WebGPU failures', () => {
   it('a graph that is none is told as such, not as a missing provider', async () => {

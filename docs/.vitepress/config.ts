@@ -9,6 +9,7 @@ const guides = [
   { text: 'Train', link: '/guides/train' },
   { text: 'Serve adapters', link: '/guides/serve' },
   { text: 'Merge and ship', link: '/guides/merge' },
+  { text: 'Combine adapters', link: '/guides/combine' },
   { text: 'Exchange with PEFT', link: '/guides/exchange' },
   { text: 'The command line', link: '/guides/command-line' },
   { text: 'CPU and GPU providers', link: '/guides/providers' },

@@ -1,9 +1,9 @@
-/** @file One loaded model serves many adapters: one per call, or a different one in each row of a batch. */
+/** @file One loaded model serves many adapters: one per call, one per row of a batch, blends, and some that come later. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Adapter, loadAdapter, openModel, stack, train } from '@onnx-lora/sdk';
+import { type Adapter, type AdapterChoice, loadAdapter, openModel, stack, train } from '@onnx-lora/sdk';
 import { forecaster } from './series/family.ts';
 import { forecast } from './series/forecast.ts';
 import { preprocessorOf } from './series/preprocessor.ts';
@@ -25,12 +25,12 @@ for (const [name, { period, r }] of Object.entries(sensors)) {
   adapters[name] = await loadAdapter(path.join(folder, name));
 }
 
-// One session: the base is in memory once, the adapters beside it.
+// One session: the base is in memory once, the adapters beside it. It computes in a worker thread.
 const session = await model.session({ adapters });
 const preprocessor = await preprocessorOf(model);
 const boiler = await preprocessor.preprocess(path.join(folder, 'boiler.txt'));
 const tank = await preprocessor.preprocess(path.join(folder, 'tank.txt'));
-const ask = async (windows: (typeof boiler)[], adapter: string | null | (string | null)[]): Promise<number[]> => {
+const ask = async (windows: (typeof boiler)[], adapter: AdapterChoice): Promise<number[]> => {
   const { forecast: scaled } = await session.run({ readings: stack(windows) }, { adapter });
   return Array.from(scaled!.data as Float32Array, (value) => preprocessor.unscaled(value));
 };
@@ -44,6 +44,18 @@ const mixed = await ask([boiler, tank, tank], ['boiler', 'tank', null]);
 console.log('in one batch:  ', mixed.map((value) => value.toFixed(3)).join('  '));
 if (mixed.some((value, i) => Math.abs(value - separate[i]!) > 1e-4))
   throw new Error('Rows differ from separate calls.');
+
+// Blend: the changes of several adapters, each with a weight.
+const [blended] = await ask([tank], { boiler: 0.25, tank: 0.75 });
+console.log('blended:       ', blended!.toFixed(3));
+
+// Exchange: calls that were asked for before keep the adapter that they were asked with.
+const before = ask([tank], 'tank');
+await session.replace('tank', adapters['boiler']!);
+const after = ask([tank], 'tank');
+console.log('exchanged:     ', [...(await before), ...(await after)].map((value) => value.toFixed(3)).join('  '));
+if (Math.abs((await before)[0]! - separate[1]!) > 1e-4) throw new Error('A call got the adapter of a later one.');
+session.remove('boiler');
 
 await session.release();
 await rm(folder, { recursive: true });

@@ -1,14 +1,18 @@
 /** @file The benchmark runs to its end at small sizes, and writes what docs/performance.md says it writes. */
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { openOnnx, readFloats } from '@onnx-lora/sdk/core';
 import { build } from 'vite';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { type LargeModel, writeLargeAdapter, writeLargeModel } from './largeModel.ts';
 import type { BenchReport } from './report.ts';
 import { quickSizes } from './settings.ts';
+import { runChild } from './spawn.ts';
 import { median, pairedRatio } from './statistics.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -72,6 +76,9 @@ describe('the command', () => {
           lora: figures,
           swap: figures,
           mixed: figures,
+          newlyMixed: figures,
+          allLinear: figures,
+          mixedAllLinear: figures,
           step: figures,
           allLinearStep: figures,
         },
@@ -79,10 +86,22 @@ describe('the command', () => {
           loraToBase: expect.any(Number) as number,
           stepToBase: expect.any(Number) as number,
           allLinearStepToBase: expect.any(Number) as number,
+          allLinearToBase: expect.any(Number) as number,
           mixedToSingle: expect.any(Number) as number,
+          newlyMixedToSingle: expect.any(Number) as number,
+          mixedToSingleAllLinear: expect.any(Number) as number,
         },
         swapMs: expect.any(Number) as number,
+        addMs: expect.any(Number) as number,
         idlePeakMb: expect.any(Number) as number,
+        opening: ['external', 'inline'].map((weights) => ({
+          weights,
+          nodes: 4000,
+          bytes: expect.any(Number) as number,
+          modules: 1000,
+          ms: expect.any(Number) as number,
+          grownMb: expect.any(Number) as number,
+        })),
       },
       peft: { skipped: expect.stringContaining('/nonexistent/python') as string },
     });
@@ -93,9 +112,12 @@ describe('the command', () => {
     expect(stdout).toContain('PEFT is left out: ');
   }, 120_000);
 
-  it.each([['--threads', '0'], ['--nonsense'], ['stray']])('exits with 2 for %s %s', async (...args) => {
-    expect(await bench(...args.filter(Boolean))).toMatchObject({ code: 2 });
-  });
+  it.each([['--threads', '0'], ['--model', 'vit-x'], ['--nonsense'], ['stray']])(
+    'exits with 2 for %s %s',
+    async (...args) => {
+      expect(await bench(...args.filter(Boolean))).toMatchObject({ code: 2 });
+    },
+  );
 
   it('tells a mistake that a child meets in one line', async () => {
     const { code, stdout } = await bench('--quick', '--provider', 'cudo');
@@ -106,6 +128,57 @@ describe('the command', () => {
   it('finds its Python script', () => {
     expect(existsSync(path.join(folder, '../../bench/peft_on_torch.py'))).toBe(true);
   });
+});
+
+describe('large models', () => {
+  const program = (): string => path.join(folder, 'main.js');
+  function sparseModel(model: LargeModel): { readonly file: string; readonly folder: string } {
+    const place = mkdtempSync(path.join(tmpdir(), 'onnx-lora-large-'));
+    onTestFinished(() => rmSync(place, { recursive: true }));
+    return { file: writeLargeModel(place, model), folder: place };
+  }
+
+  it.each<LargeModel>([
+    { nodes: 4000, bytes: 5e9, weights: 'external' },
+    { nodes: 40, bytes: 1.2e9, weights: 'inline' },
+  ])('of $bytes bytes, $weights, are opened without being read', async (model) => {
+    const { file } = sparseModel(model);
+    if (model.weights === 'inline') expect(statSync(file).size).toBeGreaterThan(1e9);
+    const found = await runChild(program(), { open: file });
+    expect(found).toMatchObject({ modules: model.nodes / 4 });
+    // Of 5 GB, what 4000 nodes take.
+    expect((found as { grownMb: number }).grownMb).toBeLessThan(100);
+  });
+
+  // Gigabytes take half a minute on a slow disk; with LARGE_FILES=1 a file beyond what a 32-bit offset reaches is written.
+  it.each([{ bytes: 3e8, inlineLimit: 1e8 }, ...(process.env['LARGE_FILES'] === '1' ? [{ bytes: 2.2e9 }] : [])])(
+    'beyond what one file holds are written piece by piece: $bytes bytes',
+    async ({ bytes, ...limit }) => {
+      const { file, folder: place } = sparseModel({ nodes: 400, bytes, weights: 'external' });
+      const out = path.join(place, 'out.onnx');
+      const found = await runChild(program(), { open: file, write: out, ...limit });
+      expect(found).toMatchObject({ files: [out, `${out}.data`] });
+      expect(statSync(`${out}.data`).size).toBeGreaterThan(0.99 * bytes);
+      expect((found as { grownMb: number }).grownMb).toBeLessThan(100);
+    },
+    120_000,
+  );
+
+  it('take an adapter into every weight, one weight at a time', async () => {
+    const isThorough = process.env['LARGE_FILES'] === '1';
+    const { file, folder: place } = sparseModel({ nodes: 400, bytes: isThorough ? 3.3e9 : 4e8, weights: 'external' });
+    const adapter = path.join(place, 'adapter');
+    await writeLargeAdapter(adapter, file);
+    const out = path.join(place, 'out.onnx');
+    const found = await runChild(program(), { open: file, write: out, merge: adapter });
+    // Beyond 2 GB weights go beside the .onnx file by themselves.
+    expect(found).toMatchObject({ files: isThorough ? [out, `${out}.data`] : [out] });
+    expect((found as { grownMb: number }).grownMb).toBeLessThan(250);
+    const { model } = openOnnx(out);
+    const weight = model.graph.initializer!.find(({ name }) => name === 'encoder.layer.99.dense.weight')!;
+    // B·A of rank 4 with 0.01 everywhere, on a base of zeros.
+    expect(new Set(readFloats(weight))).toEqual(new Set([Math.fround(4e-4)]));
+  }, 300_000);
 });
 
 describe('statistics', () => {

@@ -1,8 +1,18 @@
 /** @file The cases that are timed, each loaded and ready to be run again and again. */
 
-import { Adapter, crossEntropy, type Feeds, float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  type AdapterSession,
+  crossEntropy,
+  type Feeds,
+  float32,
+  int64,
+  type Model,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import { type LoraPlan, ParameterSet, planLora, Random, scalingOf, tensorName, Trainer } from '@onnx-lora/sdk/core';
 import type { BenchSettings } from './settings.ts';
+import { median } from './statistics.ts';
 
 /** A case that is loaded. */
 export interface LoadedCase {
@@ -17,7 +27,12 @@ export interface BenchCase {
 }
 
 /** Name of a case. */
-export type CaseName = 'base' | 'lora' | 'swap' | 'mixed' | 'step' | 'allLinearStep';
+export type CaseName =
+  'base' | 'lora' | 'swap' | 'mixed' | 'newlyMixed' | 'allLinear' | 'mixedAllLinear' | 'step' | 'allLinearStep';
+
+const queryAndValue = ['query', 'value'];
+/** All linear layers but the classifier, as PEFT's `all-linear` takes them. */
+const allLinear = ['query', 'key', 'value', 'dense'];
 
 /** What is timed, by name, in the order of the report. */
 export const benchCases: Readonly<Record<CaseName, BenchCase>> = {
@@ -29,17 +44,27 @@ export const benchCases: Readonly<Record<CaseName, BenchCase>> = {
       return { run: () => session.run(inputs), release: () => session.release() };
     },
   },
-  lora: { title: 'LoRA forward (q, v)', load: (model, settings) => adapted(model, settings, () => 'one') },
+  lora: { title: 'LoRA forward (q, v)', load: (model, settings) => adapted(model, settings, queryAndValue, () => 0) },
   swap: {
-    title: 'LoRA forward, another adapter each time',
-    load: (model, settings) => adapted(model, settings, (run) => (run % 2 === 0 ? 'one' : 'two')),
+    title: 'another adapter each time (q, v)',
+    load: (model, settings) => adapted(model, settings, queryAndValue, (run) => run),
   },
   mixed: {
-    title: 'LoRA forward, another adapter each row',
-    load: (model, settings) => {
-      const rows = Array.from({ length: settings.batch }, (_, row) => (row % 2 === 0 ? 'one' : 'two'));
-      return adapted(model, settings, () => rows);
-    },
+    title: 'another adapter in each row (q, v)',
+    load: (model, settings) => adapted(model, settings, queryAndValue, permuted(settings)),
+  },
+  newlyMixed: {
+    title: 'rows of adapters not met before (q, v)',
+    // So many that a batch like this is forgotten before it comes again.
+    load: (model, settings) => adapted(model, settings, queryAndValue, (run) => rows(settings, (row) => run + row)),
+  },
+  allLinear: {
+    title: 'LoRA forward (all linear)',
+    load: (model, settings) => adapted(model, settings, allLinear, () => 0),
+  },
+  mixedAllLinear: {
+    title: 'another adapter in each row (all linear)',
+    load: (model, settings) => adapted(model, settings, allLinear, permuted(settings)),
   },
   step: {
     title: 'training step (q, v)',
@@ -54,9 +79,14 @@ export const benchCases: Readonly<Record<CaseName, BenchCase>> = {
 /** Names of all cases, in the order of the report. */
 export const caseNames = Object.keys(benchCases) as readonly CaseName[];
 
-const queryAndValue = ['query', 'value'];
-/** All linear layers but the classifier, as PEFT's `all-linear` takes them. */
-const allLinear = ['query', 'key', 'value', 'dense'];
+/** The same adapters in each batch, in another order. */
+function permuted(settings: BenchSettings): (run: number) => readonly number[] {
+  return (run) => rows(settings, (row) => (run + row) % settings.batch);
+}
+
+function rows({ batch }: BenchSettings, adapter: (row: number) => number): readonly number[] {
+  return Array.from({ length: batch }, (_, row) => adapter(row));
+}
 
 function machine({ provider, threads }: BenchSettings): Pick<BenchSettings, 'provider' | 'threads'> {
   return { provider, threads };
@@ -76,18 +106,78 @@ function batchOf({ batch, image, classes }: BenchSettings): { inputs: Feeds; tar
   };
 }
 
-/** A session with two adapters, of which `choose` picks by the number of the run. */
+/** Runs with the adapters that `choose` numbers, by the number of the run: one, or one for each row. */
 async function adapted(
   model: Model,
   settings: BenchSettings,
-  choose: (run: number) => string | readonly string[],
+  targetModules: readonly string[],
+  choose: (run: number) => number | readonly number[],
 ): Promise<LoadedCase> {
-  const plan = planOf(model, settings, queryAndValue);
-  const adapters = { one: randomAdapter(plan, 1), two: randomAdapter(plan, 2) };
-  const session = await model.session({ ...machine(settings), adapters });
+  const session = await servingSession(model, settings, targetModules);
+  const names = session.adapterNames;
+  const name = (number: number): string => names[number % names.length]!;
   const { inputs } = batchOf(settings);
   let runs = 0;
-  return { run: () => session.run(inputs, { adapter: choose(runs++) }), release: () => session.release() };
+  return {
+    run: () => {
+      const chosen = choose(runs++);
+      return session.run(inputs, { adapter: typeof chosen === 'number' ? name(chosen) : chosen.map(name) });
+    },
+    release: () => session.release(),
+  };
+}
+
+const serving = new WeakMap<Model, Map<readonly string[], Promise<AdapterSession>>>();
+
+/** A session with twice as many adapters as a batch has rows. Cases with the same targets share it. */
+function servingSession(
+  model: Model,
+  settings: BenchSettings,
+  targetModules: readonly string[],
+): Promise<AdapterSession> {
+  const byTargets = serving.get(model) ?? new Map<readonly string[], Promise<AdapterSession>>();
+  serving.set(model, byTargets);
+  let session = byTargets.get(targetModules);
+  if (!session) {
+    const plan = planOf(model, settings, targetModules);
+    const numbers = Array.from({ length: 2 * settings.batch }, (_, i) => i);
+    const adapters = Object.fromEntries(numbers.map((i) => [`adapter${i}`, randomAdapter(plan, i)]));
+    byTargets.set(targetModules, (session = model.session({ ...machine(settings), adapters })));
+  }
+  return session;
+}
+
+/** What changing adapters costs a session that serves. */
+export interface SwapFigures {
+  /** What choosing another adapter than the run before did adds to a run: the median, which noise can bring below zero. */
+  readonly swapMs: number;
+  /** Milliseconds to bring a new adapter into the session. */
+  readonly addMs: number;
+}
+
+/** Changes adapters again and again; the fewer tokens the input has, the less noise there is. */
+export async function timeSwap(model: Model, settings: BenchSettings): Promise<SwapFigures> {
+  const session = await servingSession(model, settings, queryAndValue);
+  const { inputs } = batchOf(settings);
+  const timed = async (work: () => Promise<unknown>): Promise<number> => {
+    const start = performance.now();
+    await work();
+    return performance.now() - start;
+  };
+  const run = (adapter: number): Promise<number> =>
+    timed(() => session.run(inputs, { adapter: session.adapterNames[adapter % (2 * settings.batch)]! }));
+  const [added, differences]: number[][] = [[], []];
+  const plan = planOf(model, settings, queryAndValue);
+  for (let round = 0; round < settings.swaps; round++) {
+    const adapter = randomAdapter(plan, round);
+    added!.push(await timed(() => session.add('another', adapter)));
+    session.remove('another');
+    await run(round);
+    const same = await run(round);
+    differences!.push((await run(round + 1)) - same);
+  }
+  await session.release();
+  return { swapMs: median(differences!), addMs: median(added!) };
 }
 
 function randomAdapter({ plan, config }: LoraPlan, seed: number): Adapter {
@@ -112,7 +202,7 @@ async function training(model: Model, settings: BenchSettings, { plan, config }:
     lossWeight: ({ labels }) => labels!.data.length,
     runtime: model.runtime,
     session: machine(settings),
-    parameters: (inputs) => ParameterSet.initial(inputs, random, (path) => scalingOf(config, path).scaling),
+    parameters: (inputs) => ParameterSet.initial(inputs, random, ({ site }) => scalingOf(config, site.path).scaling),
     name: model.name,
   });
   const { inputs, targets } = batchOf(settings);

@@ -1,13 +1,28 @@
 /** @file What child processes do: time all cases in turn, or hold one case for its peak memory. */
 
 import { openModel } from '@onnx-lora/sdk';
-import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
-import { benchCases, type CaseName, caseNames, type LoadedCase } from './cases.ts';
+import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
+import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
 import type { BenchSettings } from './settings.ts';
 
-/** The order that a child gets as JSON. */
-export interface ChildOrder {
+/** The order that a child gets as JSON: to time cases, to open a model, or to open it and write it once more. */
+export type ChildOrder =
+  CasesOrder | { readonly swap: string; readonly settings: BenchSettings } | { readonly open: string } | WriteOrder;
+
+/**
+ * To open a model and write it to `write`, with the adapter in the folder `merge` in its weights, or unchanged, its weights
+ * beside it where they exceed `inlineLimit` bytes.
+ */
+export interface WriteOrder {
+  readonly open: string;
+  readonly write: string;
+  readonly merge?: string;
+  readonly inlineLimit?: number;
+}
+
+/** To run one case or all. */
+export interface CasesOrder {
   readonly settings: BenchSettings;
   readonly model: string;
   /** Only this case, for its memory; all cases, for their times, without one. `idle` opens the model and runs nothing. */
@@ -15,10 +30,23 @@ export interface ChildOrder {
 }
 
 /** What a child prints as JSON. */
-export type ChildResult = { readonly times: Record<CaseName, number[]> } | { readonly peakMb: number };
+export type ChildResult =
+  | { readonly times: Record<CaseName, number[]> }
+  | { readonly peakMb: number }
+  | SwapFigures
+  | OpeningFigures
+  | WritingFigures;
 
 /** Does what the order says, in this process. */
-export async function childWork({ settings, model, peak }: ChildOrder): Promise<ChildResult> {
+export async function childWork(order: ChildOrder): Promise<ChildResult> {
+  if ('write' in order) {
+    return order.merge === undefined
+      ? rewritingOf(order.open, order.write, order.inlineLimit)
+      : mergingOf(order.open, order.merge, order.write);
+  }
+  if ('open' in order) return openingOf(order.open);
+  if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);
+  const { settings, model, peak } = order;
   return peak === undefined
     ? { times: await timeAll(model, settings) }
     : { peakMb: await peakOf(peak, model, settings) };
@@ -52,12 +80,5 @@ async function peakOf(peak: CaseName | 'idle', file: string, settings: BenchSett
     for (let run = 0; run < RUNS_FOR_PEAK; run++) await loaded.run();
     await loaded.release();
   }
-  return peakMegabytes();
-}
-
-function peakMegabytes(): number {
-  // On Linux maxRSS starts at the size of the process that started this one; VmHWM does not.
-  const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
-  const kilobytes = /^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1] ?? process.resourceUsage().maxRSS;
-  return Number(kilobytes) / 1024;
+  return peakMb();
 }

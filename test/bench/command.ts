@@ -1,4 +1,4 @@
-/** @file The command `bench [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]`. */
+/** @file The command `bench [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]`. */
 
 import { OnnxLoraError, type Provider, writeFileAtomic } from '@onnx-lora/sdk';
 import { writeOnnx } from '@onnx-lora/sdk/core';
@@ -8,17 +8,18 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { vitModel } from '../fixtures/vit.ts';
-import { type CaseName, caseNames } from './cases.ts';
+import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
+import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
 import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
-import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines } from './report.ts';
-import { type BenchSettings, fullSizes, quickSizes } from './settings.ts';
+import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, servingRatiosOf } from './report.ts';
+import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
 import { runChild } from './spawn.ts';
-import { median, pairedRatio } from './statistics.ts';
 
-const usage = `Usage: npm run bench -- [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]
+const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]
 
-Times forward passes and training steps of LoRA on a ViT-S/16 with random weights, and the memory that each takes.
+Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
 
+  --model NAME     vit-s (ViT-S/16, default) or vit-b (ViT-B/16)
   --out FILE       write all figures as JSON
   --quick          a tiny model and few rounds, to try the benchmark itself
   --provider NAME  cpu (default), cuda, dml, coreml or webgpu
@@ -46,6 +47,7 @@ export async function benchCommand(
       args: [...args],
       allowPositionals: true,
       options: {
+        model: { type: 'string' },
         out: { type: 'string' },
         quick: { type: 'boolean' },
         provider: { type: 'string' },
@@ -55,12 +57,13 @@ export async function benchCommand(
       },
     });
     const threads = Number(values.threads ?? availableParallelism());
+    const full = fullSizes[(values.model ?? 'vit-s') as VitName] as Sizes | undefined;
     const isUsable = positionals.length <= (values.peft ? 1 : 0) && Number.isInteger(threads) && threads > 0;
-    if (values.help || !isUsable) {
+    if (values.help || !isUsable || !full) {
       print(usage);
       return values.help ? 0 : EXIT_USAGE;
     }
-    const sizes = values.quick ? quickSizes : fullSizes;
+    const sizes = values.quick ? quickSizes : full;
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
     const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
     const report = await bench(settings, programs.self, peft);
@@ -99,9 +102,10 @@ async function bench(
       settings,
       onnxLora: {
         cases,
-        ratios: { ...ratiosOf(cases), mixedToSingle: pairedRatio(cases.mixed.timesMs, cases.lora.timesMs) },
-        swapMs: median(cases.swap.timesMs.map((time, round) => time - cases.lora.timesMs[round]!)),
+        ratios: { ...ratiosOf(cases), ...servingRatiosOf(cases) },
+        ...(await swapping(settings, program, folder)),
         idlePeakMb: await peak('idle'),
+        opening: await opening(largeModels, program),
       },
       ...(typeof peft === 'string' ? { peft: { skipped: peft } } : {}),
       ...(typeof peft === 'object' && theirs ? { peft: await comparison(settings, peft, theirs) } : {}),
@@ -109,6 +113,34 @@ async function bench(
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Swaps are timed on one image of one patch, so that they are not lost in the noise of a long run. */
+async function swapping(settings: BenchSettings, program: string, folder: string): Promise<SwapFigures> {
+  const short = { ...settings, image: settings.patch, batch: 1 };
+  const model = path.join(folder, 'short.onnx');
+  writeOnnx(model, vitModel(short));
+  const found = await runChild(program, { swap: model, settings: short });
+  return 'swapMs' in found ? found : { swapMs: NaN, addMs: NaN };
+}
+
+const largeModels: readonly LargeModel[] = [
+  { nodes: 4000, bytes: 5e9, weights: 'external' },
+  { nodes: 4000, bytes: 1.2e9, weights: 'inline' },
+];
+
+async function opening(models: readonly LargeModel[], program: string): Promise<(LargeModel & OpeningFigures)[]> {
+  const all: (LargeModel & OpeningFigures)[] = [];
+  for (const model of models) {
+    const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-bench-'));
+    try {
+      const found = await runChild(program, { open: writeLargeModel(folder, model) });
+      if ('modules' in found) all.push({ ...model, ...found });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+  return all;
 }
 
 type Times = Readonly<Record<string, readonly number[]>>;

@@ -1,6 +1,7 @@
 /** @file What a run found: the document that is written as JSON, and the table that is printed. */
 
 import { benchCases, type CaseName, caseNames } from './cases.ts';
+import type { LargeModel, OpeningFigures } from './largeModel.ts';
 import { type PeftCase, peftCases } from './peft.ts';
 import type { BenchSettings } from './settings.ts';
 import { median, pairedRatio } from './statistics.ts';
@@ -22,6 +23,15 @@ export interface Ratios {
   readonly allLinearStepToBase: number;
 }
 
+/** Quotients of cases that serve adapters; each is the median over rounds. */
+export interface ServingRatios {
+  readonly allLinearToBase: number;
+  /** What a batch with another adapter in each row takes, in parts of one with the same adapter in all. */
+  readonly mixedToSingle: number;
+  readonly newlyMixedToSingle: number;
+  readonly mixedToSingleAllLinear: number;
+}
+
 /** What `--out` writes. */
 export interface BenchReport {
   readonly machine: {
@@ -35,11 +45,15 @@ export interface BenchReport {
   readonly settings: BenchSettings;
   readonly onnxLora: {
     readonly cases: Readonly<Record<CaseName, CaseFigures>>;
-    readonly ratios: Ratios & { readonly mixedToSingle: number };
+    readonly ratios: Ratios & ServingRatios;
     /** What choosing another adapter adds to a run: the median over rounds, which noise can bring below zero. */
     readonly swapMs: number;
+    /** Milliseconds to bring a new adapter into a session. */
+    readonly addMs: number;
     /** Peak memory of a process that has opened the model and runs nothing. */
     readonly idlePeakMb: number;
+    /** Large models, opened in a process of their own. */
+    readonly opening: readonly (LargeModel & OpeningFigures)[];
   };
   /** PEFT on torch, or why it was left out; absent when it was not asked for. */
   readonly peft?:
@@ -66,6 +80,23 @@ export function ratiosOf(cases: Readonly<Record<PeftCase, CaseFigures>>): Ratios
   };
 }
 
+/** The ratios of serving. */
+export function servingRatiosOf({
+  base,
+  lora,
+  mixed,
+  newlyMixed,
+  allLinear,
+  mixedAllLinear,
+}: Readonly<Record<CaseName, CaseFigures>>): ServingRatios {
+  return {
+    allLinearToBase: pairedRatio(allLinear.timesMs, base.timesMs),
+    mixedToSingle: pairedRatio(mixed.timesMs, lora.timesMs),
+    newlyMixedToSingle: pairedRatio(newlyMixed.timesMs, lora.timesMs),
+    mixedToSingleAllLinear: pairedRatio(mixedAllLinear.timesMs, allLinear.timesMs),
+  };
+}
+
 /** The report as lines of a table. */
 export function reportLines({ settings, onnxLora, peft }: BenchReport): string[] {
   const { hidden, layers, patch, image, batch, r, provider, threads, rounds } = settings;
@@ -78,8 +109,13 @@ export function reportLines({ settings, onnxLora, peft }: BenchReport): string[]
   for (const name of caseNames) lines.push(caseRow(name, cases[name], cases.base));
   lines.push(
     '',
-    `Another adapter for the next run: ${onnxLora.swapMs.toFixed(2)} ms. Another for each row: ${ratios.mixedToSingle.toFixed(3)} × one adapter.`,
+    `Another adapter than the run before: ${onnxLora.swapMs.toFixed(2)} ms. A new one for the session: ${onnxLora.addMs.toFixed(1)} ms.`,
+    `A batch with another adapter in each row: ${ratios.mixedToSingle.toFixed(3)} × one with a single adapter (${ratios.newlyMixedToSingle.toFixed(3)} × for adapters not met before, ${ratios.mixedToSingleAllLinear.toFixed(3)} × on all linear layers).`,
     `A process that has opened the model and runs nothing: ${onnxLora.idlePeakMb.toFixed(0)} MB.`,
+    ...onnxLora.opening.map(
+      ({ bytes, weights, nodes, modules, ms, grownMb }) =>
+        `A model of ${(bytes / 1e9).toFixed(1)} GB (${weights}) and ${nodes} nodes: opened, and its ${modules} modules listed, in ${ms.toFixed(0)} ms and ${grownMb.toFixed(0)} MB.`,
+    ),
   );
   if (!peft) return lines;
   if ('skipped' in peft) return [...lines, '', `PEFT is left out: ${peft.skipped}`];

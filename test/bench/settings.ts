@@ -18,17 +18,20 @@ export interface BenchSettings {
   readonly rounds: number;
   /** Runs of each case before those. */
   readonly warmUps: number;
+  /** How often adapters are changed to time that. */
+  readonly swaps: number;
   readonly provider: Provider;
   readonly threads: number;
 }
 
-type Sizes = Omit<BenchSettings, 'provider' | 'threads'>;
+/** What does not depend on the machine. */
+export type Sizes = Omit<BenchSettings, 'provider' | 'threads'>;
 
-/** ViT-S/16 on eight images. */
-export const fullSizes: Sizes = {
-  hidden: 384,
+/** Name of a model to time. */
+export type VitName = 'vit-s' | 'vit-b';
+
+const common: Omit<Sizes, 'hidden' | 'heads'> = {
   layers: 12,
-  heads: 6,
   image: 224,
   patch: 16,
   classes: 100,
@@ -36,6 +39,13 @@ export const fullSizes: Sizes = {
   r: 8,
   rounds: 10,
   warmUps: 2,
+  swaps: 50,
+};
+
+/** ViT-S/16 and ViT-B/16 on eight images. */
+export const fullSizes: Readonly<Record<VitName, Sizes>> = {
+  'vit-s': { ...common, hidden: 384, heads: 6 },
+  'vit-b': { ...common, hidden: 768, heads: 12 },
 };
 
 /** A ViT of a few thousand numbers, to try the benchmark itself. */
@@ -50,4 +60,5 @@ export const quickSizes: Sizes = {
   r: 2,
   rounds: 2,
   warmUps: 1,
+  swaps: 3,
 };

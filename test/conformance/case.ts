@@ -109,16 +109,23 @@ export async function readCase(folder: string, runtime: Runtime): Promise<Confor
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name);
   const expected = path.join(folder, 'expected.safetensors');
   const merged = path.join(folder, 'merged.safetensors');
+  const numbers = (await readSafetensors(expected)).tensors;
   return {
     ...description,
     id: caseName(folder),
     folder,
-    model: await openModel(path.join(folder, 'model.onnx'), { runtime }),
+    model: await openModel(path.join(folder, 'model.onnx'), { runtime, foldedScales: foldedScales(numbers) }),
     feeds: Object.fromEntries([...tensors].filter(isFed)),
     targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry))),
-    expected: (await readSafetensors(expected)).tensors,
+    expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
   };
+}
+
+/** The factors of normalisations that the exporter folded into convolutions: `fold.<path>`. */
+function foldedScales(expected: ReadonlyMap<string, Tensor>): Record<string, Float32Array> {
+  const folds = [...expected].filter(([name]) => name.startsWith('fold.'));
+  return Object.fromEntries(folds.map(([name, { data }]) => [name.slice('fold.'.length), data as Float32Array]));
 }
 
 function parseDescription(file: string): CaseDescription {

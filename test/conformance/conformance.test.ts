@@ -86,9 +86,13 @@ function times(tensor: Tensor, factor: number): Tensor {
 
 /** The values of the transpose, in the shape of the original: a matrix that was not transposed when it should be. */
 function untransposed({ data, dims }: Tensor): Tensor {
-  const [rows, columns] = dims as [number, number];
+  // Sessions are fed banks, several matrices one behind the other.
+  const [rows, columns] = dims.slice(-2) as [number, number];
   return float32(
-    Array.from(data as Float32Array, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
+    Array.from(data as Float32Array, (_, i) => {
+      const at = i % (rows * columns);
+      return data[i - at + (at % rows) * columns + Math.floor(at / rows)] as number;
+    }),
     dims,
   );
 }
@@ -183,11 +187,14 @@ describe('a case that says otherwise is caught', () => {
   function hideModule(folder: string, module: string): void {
     const file = path.join(folder, 'model.onnx');
     const { model } = openOnnx(file);
-    const renamed = (name: string | undefined): string => (name === `${module}.bias` ? 'hidden' : (name ?? ''));
-    for (const tensor of model.graph.initializer ?? []) tensor.name = renamed(tensor.name);
+    const scope = `/${module.replaceAll(/\.(?!\d)/g, '/')}/`;
+    const renamed = (name: string): string =>
+      name === `${module}.bias` || name.startsWith(scope) ? `hidden${name.length}` : name;
+    for (const tensor of model.graph.initializer ?? []) tensor.name = renamed(tensor.name ?? '');
     for (const node of model.graph.node ?? []) {
       node.input = (node.input ?? []).map(renamed);
-      if (node.name?.startsWith(`/${module.replaceAll(/\.(?!\d)/g, '/')}/`)) node.name = '';
+      node.output = (node.output ?? []).map(renamed);
+      if (node.name?.startsWith(scope)) node.name = '';
     }
     writeOnnx(path.join(folder, 'hidden.onnx'), model);
     cpSync(path.join(folder, 'hidden.onnx'), file);
@@ -236,16 +243,9 @@ describe('a case that says otherwise is caught', () => {
     model.graph.node!.splice(at, 0, { name: 'turn', opType: 'Transpose', input: [weight], output: ['turned'] });
     writeOnnx(path.join(folder, 'turned.onnx'), model);
     cpSync(path.join(folder, 'turned.onnx'), file);
-    // The layer's weight is computed now, so that it is no site any more either.
-    expect(failedChecks(await run(folder))).toEqual([
-      'discover',
-      'base',
-      'load',
-      'forward',
-      'loss',
-      'gradients',
-      'train',
-    ]);
+    // The layer is still found, for what turns a weight is part of how it is stored, and the matrix is square: only
+    // numbers tell.
+    expect(failedChecks(await run(folder))).toEqual(['base', 'forward', 'loss', 'gradients', 'train']);
   });
 
   it('a module that is not found', async () => {
@@ -352,30 +352,17 @@ describe('the command', () => {
   }
 
   it('prints a line per case and check, and the sum', async () => {
-    const { code, lines } = await command(cases, '--check', 'discover', '--check', 'load');
+    const some = ['lora-bias-only', 'lora-conv2d-dilated', 'vit-v4'].map((name) => path.join(cases, name));
+    const { code, lines } = await command(...some, '--check', 'discover', '--check', 'load');
     expect(code).toBe(0);
     expect(lines).toEqual([
       'lora-bias-only discover passed  8 modules',
       'lora-bias-only load passed  24 tensors',
       'lora-conv2d-dilated discover passed  1 modules',
       'lora-conv2d-dilated load passed  2 tensors',
-      'lora-dora-conv2d discover passed  3 modules',
-      'lora-dora-conv2d load passed  9 tensors',
-      'lora-dora-embedding discover passed  2 modules',
-      'lora-dora-embedding load passed  6 tensors',
-      'lora-linear discover passed  8 modules',
-      'lora-linear load passed  16 tensors',
-      'lora-lora-bias discover passed  8 modules',
-      'lora-lora-bias load passed  24 tensors',
-      'lora-modules-to-save discover passed  8 modules',
-      'lora-modules-to-save load passed  20 tensors',
-      'vit-dora-v4 discover passed  12 modules',
-      'vit-dora-v4 load passed  36 tensors',
-      'vit-dynamo-v5 discover passed  13 modules',
-      'vit-dynamo-v5 load passed  26 tensors',
       'vit-v4 discover passed  4 modules',
       'vit-v4 load passed  10 tensors',
-      '20 passed, 0 failed',
+      '6 passed, 0 failed',
     ]);
   });
 

@@ -7,7 +7,6 @@ import {
   parseTensorName,
   ParameterSet,
   type PlacedAdapter,
-  readFloats,
   scalingOf,
   Trainer,
 } from '@onnx-lora/sdk/core';
@@ -46,7 +45,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
     const { module, role } = parseTensorName(name);
     const bias =
       role === 'base_layer.bias' ? subject.model.sites().find(({ path }) => path === module)?.bias : undefined;
-    return bias ? [[name, float32(readFloats(bias.tensor).slice(), bias.tensor.dims ?? [])]] : [];
+    return bias ? [[name, float32(bias.stored.read().slice(), bias.stored.dims)]] : [];
   });
   return new Adapter(adapter.config, new Map([...adapter.tensors, ...biases]));
 }
@@ -61,7 +60,7 @@ export async function trainerFor(
   runtime: Runtime,
   optimizer: AdamWOptions = {},
 ): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
-  const { placed, plan, scaling } = await placeFor(subject, await trainableAdapter(subject));
+  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject));
   const trainer = new Trainer({
     base: subject.model.onnx.model,
     plan,
@@ -69,7 +68,7 @@ export async function trainerFor(
     runtime,
     session: { threads: 1 },
     optimizer,
-    parameters: (inputs) => ParameterSet.of(placed, inputs, scaling),
+    parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,
   });
   return { trainer, placed };

@@ -177,7 +177,7 @@ describe('the adapter', () => {
 
   it('is a pickle', async () => {
     const folder = temporaryFolder();
-    writeFileSync(path.join(folder, 'adapter_config.json'), '{}');
+    writeFileSync(path.join(folder, 'adapter_config.json'), '{"peft_type":"LORA"}');
     writeFileSync(path.join(folder, 'adapter_model.bin'), '');
     expect(await mistake(folder, 'merge', vit, '--adapter', folder, '-o', path.join(folder, 'm.onnx')))
       .toMatchInlineSnapshot(`

@@ -2,10 +2,12 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { combineCommand } from './commands/combine.ts';
 import { convertCommand } from './commands/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
 import { inspectCommand } from './commands/inspect.ts';
-import { mergeCommand } from './commands/merge.ts';
+import { exportCommand } from './commands/export.ts';
+import { mergeCommand, unmergeCommand } from './commands/merge.ts';
 import { predictCommand } from './commands/predict.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { runCommand } from './commands/run.ts';
@@ -22,6 +24,9 @@ const commands = [
   evalCommand,
   predictCommand,
   mergeCommand,
+  unmergeCommand,
+  exportCommand,
+  combineCommand,
   convertCommand,
   preprocessCommand,
   runCommand,

@@ -11,7 +11,6 @@ export type ResolvedSettings = Settings &
       | 'model'
       | 'data'
       | 'task'
-      | 'targets'
       | 'r'
       | 'alpha'
       | 'batchSize'
@@ -27,7 +26,7 @@ export type ResolvedSettings = Settings &
   >;
 
 /** What cannot be defaulted: it comes from the command line, or from the model. */
-type Named = Required<Pick<Settings, 'model' | 'data' | 'task' | 'targets' | 'out'>>;
+type Named = Required<Pick<Settings, 'model' | 'data' | 'task' | 'out'>> & Pick<Settings, 'targets'>;
 
 /** Fills in the defaults, which are the SDK's. */
 export function resolveSettings(settings: Settings, named: Named): ResolvedSettings {
@@ -61,9 +60,18 @@ export function formatConfig(settings: Settings): string {
 export function formatCommand(settings: Settings): string {
   const words = inOrder(settings).flatMap(([name, value]) => {
     if (settingInfos[name].form === 'switch') return value === true ? [`--${keyOf(name)}`] : [];
-    return [`--${keyOf(name)}`, quoted(Array.isArray(value) ? value.join(',') : String(value))];
+    return [`--${keyOf(name)}`, quoted(wordOf(value))];
   });
   return ['onnx-lora train', ...words].join(' ');
+}
+
+/** A value as its flag takes it. */
+export function wordOf(value: unknown): string {
+  if (Array.isArray(value)) return value.join(',');
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.entries(value)
+    .map(([name, each]) => `${name}=${wordOf(each)}`)
+    .join(';');
 }
 
 function inOrder(settings: Settings): [SettingName, Settings[SettingName]][] {

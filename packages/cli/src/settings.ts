@@ -1,6 +1,6 @@
 /** @file Every setting that has both a flag and a key in a YAML file: its type, its words for `--help`, its limits. */
 
-import type { Provider, ScheduleName } from '@onnx-lora/sdk';
+import { initializerNames, type Provider, type ScheduleName } from '@onnx-lora/sdk';
 import { z } from 'zod';
 
 /** Values of settings; what is absent was not given. */
@@ -16,6 +16,19 @@ export interface Settings {
   rslora?: boolean;
   dora?: boolean;
   modulesToSave?: string[];
+  excludeModules?: string[];
+  layersToTransform?: string | number | number[];
+  layersPattern?: string[];
+  rankPattern?: string | Record<string, number>;
+  alphaPattern?: string | Record<string, number>;
+  targetParameters?: string[];
+  trainableTokenIndices?: string | number[] | Record<string, number[]>;
+  bias?: (typeof biases)[number];
+  loraBias?: boolean;
+  ensureWeightTying?: boolean;
+  init?: string;
+  original?: string;
+  initBatches?: number;
   steps?: number;
   epochs?: number;
   batchSize?: number;
@@ -47,6 +60,8 @@ export interface SettingInfo {
 const providers = ['auto', 'cpu', 'cuda', 'dml', 'coreml', 'webgpu'] as const satisfies readonly Provider[];
 const schedules = ['linear', 'cosine', 'constant'] as const satisfies readonly ScheduleName[];
 
+const biases = ['none', 'all', 'lora_only'] as const;
+
 const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be empty' });
 const list = z.array(text, { error: 'must be a list of names' }).min(1, { error: 'must not be empty' });
 const isSwitch = z.boolean({ error: 'must be true or false' });
@@ -61,6 +76,8 @@ function above(zero: 'above 0' | 'of at least 0'): z.ZodType {
   const number = z.number({ error });
   return zero === 'above 0' ? number.gt(0, { error }) : number.min(0, { error });
 }
+
+const index = z.int().min(0);
 
 function oneOf(words: readonly string[]): z.ZodType {
   return z.enum(words, { error: `must be one of ${words.join(', ')}` });
@@ -116,8 +133,11 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   targets: {
     form: 'text',
     placeholder: '<modules>',
-    description: 'modules to adapt: names with commas between, re:PATTERN for whole paths, or all-linear',
-    schema: z.union([text, list], { error: 'must be names, re:PATTERN, or all-linear' }),
+    description:
+      'modules to adapt: names with commas between, re:PATTERN for whole paths, all-linear, none, or conditions: node:, weight: (patterns), kind:, shape:',
+    schema: z.union([text, list], {
+      error: 'must be names, re:PATTERN, conditions such as kind:linear, or all-linear',
+    }),
   },
   r: { form: 'number', placeholder: '<n>', description: 'rank of the adapter (default: 8)', schema: whole(1) },
   alpha: {
@@ -133,6 +153,80 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<modules>',
     description: 'modules to train in full and save with the adapter, such as classifier',
     schema: list,
+  },
+  excludeModules: {
+    form: 'list',
+    placeholder: '<modules>',
+    description: 'modules to leave out of the targets',
+    schema: list,
+  },
+  layersToTransform: {
+    form: 'text',
+    placeholder: '<layers>',
+    description: 'only these layer numbers, such as 0-3,7',
+    schema: z.union([text, index, z.array(index)], { error: 'must be layer numbers, such as 0-3,7' }),
+  },
+  layersPattern: {
+    form: 'list',
+    placeholder: '<names>',
+    description: 'name of the list whose numbers --layers-to-transform means, where there are several',
+    schema: list,
+  },
+  rankPattern: {
+    form: 'text',
+    placeholder: '<table>',
+    description: 'other ranks, such as query=4,output.dense=16',
+    schema: z.union([text, z.record(z.string(), z.number())], { error: 'must be names and ranks, such as query=4' }),
+  },
+  alphaPattern: {
+    form: 'text',
+    placeholder: '<table>',
+    description: 'other alphas, likewise',
+    schema: z.union([text, z.record(z.string(), z.number())], { error: 'must be names and alphas, such as query=8' }),
+  },
+  targetParameters: {
+    form: 'list',
+    placeholder: '<names>',
+    description: 'parameters to adapt by their own names, such as experts.up_proj',
+    schema: list,
+  },
+  trainableTokenIndices: {
+    form: 'text',
+    placeholder: '<ids>',
+    description: 'tokens whose rows of the embedding are trained: 5,7, or wte=5,7 for one by name',
+    schema: z.union([text, index, z.array(index), z.record(z.string(), z.array(index))], {
+      error: 'must be token ids, such as 5,7 or wte=5,7',
+    }),
+  },
+  bias: {
+    form: 'text',
+    placeholder: '<which>',
+    description: `biases to train in full: ${biases.join(', ')} (default: none)`,
+    schema: oneOf(biases),
+  },
+  loraBias: { form: 'switch', description: 'give lora_B a bias of its own', schema: isSwitch },
+  ensureWeightTying: {
+    form: 'switch',
+    description: 'one adapter for embed_tokens and the lm_head that shares its weight',
+    schema: isSwitch,
+  },
+  init: {
+    form: 'text',
+    placeholder: '<name>',
+    description: `how the adapter starts: ${initializerNames.join(', ')}`,
+    schema: text,
+  },
+  original: {
+    form: 'text',
+    placeholder: '<path or id>',
+    description: 'with --init loftq: the model before it was quantised',
+    schema: text,
+  },
+  initBatches: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'batches that corda, eva and lora_ga look at (default: 8)',
+    schema: whole(1),
   },
   steps: { form: 'number', placeholder: '<n>', description: 'optimizer steps; overrides --epochs', schema: whole(1) },
   epochs: {

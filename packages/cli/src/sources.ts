@@ -1,6 +1,6 @@
 /** @file From words on the command line to an opened model, a task and an adapter. */
 
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Adapter,
@@ -41,11 +41,7 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
 export async function openNamed(model: string | undefined, { families }: Catalogue): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
-  if (
-    !holds('onnx') &&
-    !holds('model.onnx') &&
-    (holds('adapter_config.json') || holds('adapter', 'adapter_config.json'))
-  ) {
+  if (!holds('onnx') && !holds('model.onnx') && holdsAdapter(source)) {
     throw usageError(
       `"${source}" is an adapter. Name the model that it was trained on in its place, and the adapter with --adapter.`,
     );
@@ -92,6 +88,21 @@ export function requireOutFile(out: string | undefined, ending: string): string 
   return file;
 }
 
+/**
+ * Refuses to write an adapter over one that it is made from.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function requireOther(out: string, sources: readonly string[]): void {
+  if (!existsSync(out)) return;
+  const real = realpathSync(out);
+  const same = sources.find((source) =>
+    [source, path.join(source, 'adapter')].some((each) => existsSync(each) && realpathSync(each) === real),
+  );
+  if (same !== undefined)
+    throw usageError(`"${out}" is an adapter that is read here, and would be overwritten. Name another to write.`);
+}
+
 /** True for a folder that is there. */
 export function isFolder(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
@@ -120,6 +131,11 @@ export function chooseTask(asked: string | undefined, model: Model, { tasks }: C
 /** What a task is made from. */
 export function taskOptions({ validation }: Settings, data: string, seed: number): TaskOptions {
   return { data, ...(validation === undefined ? {} : { validation }), seed };
+}
+
+/** True for a PEFT folder, and for the folder of a training run. */
+export function holdsAdapter(source: string): boolean {
+  return ['', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json')));
 }
 
 /**

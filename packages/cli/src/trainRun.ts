@@ -68,13 +68,15 @@ export async function runTraining(
   folder.checkFree(overwrite);
   const model = await openNamed(requireModel(given.model), catalogue);
   const factory = chooseTask(given.task, model, catalogue);
-  const preview = previewLora(model, loraOptions(given));
+  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
+  const preview = previewLora(model, loraOptions(given, original));
+  const targets = given.targets ?? [...preview.targets];
   const settings = resolveSettings(given, {
     model: model.name,
     data,
     task: factory.name,
     // Without targets the family chose; the choice is written down.
-    targets: given.targets ?? [...preview.targets],
+    ...(targets.length > 0 ? { targets } : {}),
     out: folder.path,
   });
   const { task, holdsOut } = await prepareOnce(factory.create(taskOptions(settings, data, settings.seed)), model);
@@ -83,12 +85,14 @@ export async function runTraining(
   }
   const progress = new Progress(context.terminal, { quiet });
   const work: Work = { model, task, settings, progress };
-  progress.note(parameterLine(preview.trainableParameters, model.parameterCount, preview.targets.length));
+  const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
+  progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
   const before = measures && holdsOut ? await measure(work, 'base') : undefined;
+  if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
     task,
-    lora: loraOptions(settings),
+    lora: loraOptions(settings, original),
     ...(settings.steps === undefined ? { epochs: settings.epochs! } : { steps: settings.steps }),
     ...pick(settings),
     ...machineOptions(settings),
@@ -125,7 +129,7 @@ export async function runTraining(
         seconds,
         provider: run.provider,
         trainableParameters: run.trainableParameters,
-        modules: preview.targets,
+        modules: adapted,
         before,
         after,
         runtime: `Node ${process.versions.node}`,
@@ -257,6 +261,18 @@ function pick({
   warmupSteps,
   weightDecay,
   seed,
-}: ResolvedSettings): Pick<ResolvedSettings, 'batchSize' | 'lr' | 'schedule' | 'warmupSteps' | 'weightDecay' | 'seed'> {
-  return { batchSize, lr, schedule, warmupSteps, weightDecay, seed };
+  initBatches,
+}: ResolvedSettings): Pick<
+  ResolvedSettings,
+  'batchSize' | 'lr' | 'schedule' | 'warmupSteps' | 'weightDecay' | 'seed' | 'initBatches'
+> {
+  return {
+    batchSize,
+    lr,
+    schedule,
+    warmupSteps,
+    weightDecay,
+    seed,
+    ...(initBatches === undefined ? {} : { initBatches }),
+  };
 }

@@ -5,9 +5,12 @@ import { Container } from 'inversify';
 import { expect, it } from 'vitest';
 import { scienceModule } from './module.ts';
 
-it('scienceModule brings one family, and no preprocessor that makes a tensor of a file', async () => {
+it('scienceModule brings families, and no preprocessor that makes a tensor of a file', async () => {
   const container = new Container();
   container.load(scienceModule);
-  expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual(['science/esm']);
+  expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual([
+    'science/esm',
+    'science/bert',
+  ]);
   expect(container.isBound(PREPROCESSOR_FACTORY)).toBe(false);
 });

@@ -2,11 +2,9 @@
 
 import { MODEL_FAMILY } from '@onnx-lora/sdk';
 import { ContainerModule } from 'inversify';
-import { esm } from './families/esm.ts';
+import { scienceFamilies } from './families/index.ts';
 
-/** Science: ESM's family. Sequences are made into feeds by `SequencePreprocessor`, which is used with `new`. */
+/** Science: the families. Sequences are made into feeds by `SequencePreprocessor`, which is used with `new`. */
 export const scienceModule: ContainerModule = new ContainerModule(({ bind }) => {
-  bind(MODEL_FAMILY)
-    .toResolvedValue(() => esm, [])
-    .inSingletonScope();
+  for (const family of scienceFamilies) bind(MODEL_FAMILY).toConstantValue(family);
 });

@@ -3,7 +3,7 @@
  * may change in a minor release; those of the main entry do not.
  */
 
-export { openOnnx, type OnnxFile, sessionModel, writeOnnx } from './graph/onnxFile.ts';
+export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/onnxFile.ts';
 export {
   type Attributes,
   type BuilderOptions,
@@ -24,22 +24,30 @@ export type {
   TypeProto,
   ValueInfoProto,
 } from './graph/proto.ts';
-export type { Bytes, FileSlice } from './graph/bytes.ts';
+export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
+export { type Chunks, encodeModel } from './graph/encode.ts';
+export { weightsDigest } from './graph/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export type { Dim, ValueType } from './graph/value.ts';
-export { indexGraph, type GraphIndex } from './graph/walk.ts';
+export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
+export { viewOf } from './match/view.ts';
 export { findSites, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
 export type { PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite, TrainedParameter } from './lora/plan.ts';
 export { selectModules } from './lora/targets.ts';
-export { type LowRankTensors, placeAdapter, type PlacedAdapter, joinPlans } from './adapter/place.ts';
+export { SiteNames } from './adapter/moduleNames.ts';
+export { placeAdapter, joinPlans } from './adapter/place.ts';
+export type { LowRankTensors, PlacedAdapter } from './adapter/placed.ts';
 export { mergeAdapter } from './adapter/merge.ts';
 export { scalingOf } from './adapter/peftConfig.ts';
+export { parseSafetensors } from './adapter/safetensors.ts';
+export { parseOrtAdapter } from './adapter/ortAdapter.ts';
+export { fromOrtAdapter, toOrtAdapter } from './adapter/convert.ts';
 export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type LossAndGradients, type StepResult } from './train/trainer.ts';
@@ -51,5 +59,5 @@ export {
 } from './train/trainingGraph.ts';
 export type { AdamWOptions } from './train/adamW.ts';
 export { Random } from './runtime/random.ts';
-export type { LoraPlan } from './model/loraOptions.ts';
-export { planLora } from './model/loraOptions.ts';
+export type { LoraPlan } from './model/planLora.ts';
+export { planLora } from './model/planLora.ts';

@@ -19,6 +19,8 @@ export type ErrorCode =
   | 'LOSS_NOT_FINITE'
   | 'PROVIDER_UNAVAILABLE'
   | 'RUNTIME_FAILED'
+  | 'CANCELLED'
+  | 'OVERLOADED'
   | 'PLUGIN_INVALID';
 
 /**

@@ -8,14 +8,53 @@ export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo } fro
 export { train, type StepEvent, type TrainOptions, type TrainResult, type TrainingRun } from './model/train.ts';
 export type { LoraOptions } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
+export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions, type Evaluation } from './model/evaluate.ts';
-export { merge, type MergeResult } from './model/merge.ts';
+export {
+  type AdaptersToMerge,
+  merge,
+  type MergeOptions,
+  type MergeResult,
+  unmerge,
+  type WeightedAdapter,
+} from './model/merge.ts';
+export { exportWithInputs, type ExportOptions, type ExportResult } from './model/exportWithInputs.ts';
 
-export { Adapter } from './adapter/adapter.ts';
+export { initializerNames } from './lora/init/named.ts';
+export { corda, type CordaOptions } from './lora/init/corda.ts';
+export { eva, type EvaOptions } from './lora/init/eva.ts';
+export { loraGa, type LoraGaOptions } from './lora/init/loraGa.ts';
+export type {
+  GradientInitializer,
+  InitialFactors,
+  Initializer,
+  InitSite,
+  InputBatch,
+  InputInitializer,
+  InputObserver,
+  ObservedLayer,
+  RandomInitializer,
+  WeightInitializer,
+} from './lora/init/initializer.ts';
+export { type Matrix, matrix } from './linalg/matrix.ts';
+
+export { Adapter, type SaveOptions } from './adapter/adapter.ts';
+export type { RoundingError } from './adapter/editWeights.ts';
 export type { AdapterConfig } from './adapter/peftConfig.ts';
-export { loadAdapter } from './adapter/loadAdapter.ts';
+export { type NamedBase, withNames } from './adapter/generations.ts';
+export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/nameTable.ts';
+export { loadAdapter, type LoadAdapterOptions } from './model/loadAdapter.ts';
 export { saveOnnxAdapter } from './adapter/convert.ts';
-export type { AdapterChoice, AdapterSession } from './adapter/session.ts';
+export { combineAdapters } from './adapter/combine/combine.ts';
+export {
+  combineMethods,
+  type CombineMethod,
+  type CombineOptions,
+  type CombinePart,
+} from './adapter/combine/options.ts';
+export { negate } from './adapter/combine/negate.ts';
+export type { AdapterBlend, AdapterChoice, AdapterRunOptions, AdapterSession, RowAdapter } from './adapter/session.ts';
+export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
 export { writeFileAtomic } from './adapter/atomicFile.ts';
 
@@ -34,7 +73,20 @@ export {
   tensor,
 } from './runtime/tensor.ts';
 export { OrtRuntime } from './runtime/ort.ts';
-export type { Provider, Runtime, Session, SessionOptions, SessionSource } from './runtime/session.ts';
+export { WorkerRuntime } from './runtime/workerRuntime.ts';
+export { KeptFeeds } from './runtime/keptFeeds.ts';
+export type {
+  ConcreteProvider,
+  FallenBackNode,
+  Provider,
+  ProviderReport,
+  RunOptions,
+  Runtime,
+  Session,
+  SessionOptions,
+  SessionSource,
+  Verification,
+} from './runtime/session.ts';
 
 export { type ModelFacts, type ModelFamily, defaultTargetPaths } from './plugin/family.ts';
 export type {

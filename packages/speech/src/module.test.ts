@@ -9,10 +9,14 @@ import { AUDIO_READER } from './tokens.ts';
 import { WavefileReader } from './wavefileReader.ts';
 
 describe('speechModule', () => {
-  it('brings a family, two preprocessors and a reader, each once', async () => {
+  it('brings families, two preprocessors and a reader, each once', async () => {
     const container = new Container();
     container.load(speechModule);
-    expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual(['speech/whisper']);
+    expect(container.getAll(MODEL_FAMILY).map(({ name, domain }) => `${domain}/${name}`)).toEqual([
+      'speech/whisper',
+      'speech/wav2vec2',
+      'speech/audio-spectrogram-transformer',
+    ]);
     expect(container.get(AUDIO_READER)).toBeInstanceOf(WavefileReader);
     const types = ['WhisperFeatureExtractor', 'Wav2Vec2FeatureExtractor', 'ViTImageProcessor'];
     const takers = types.map((feature_extractor_type) =>

@@ -1,7 +1,12 @@
 /** @file Public API of the vision package. */
 
+export { clip } from './families/clip.ts';
 export { deit } from './families/deit.ts';
+export { dinov2 } from './families/dinov2.ts';
 export { visionFamilies } from './families/index.ts';
+export { sam } from './families/sam.ts';
+export { siglip } from './families/siglip.ts';
+export { swin } from './families/swin.ts';
 export { vit } from './families/vit.ts';
 export type { Image, ImageDecoder } from './image.ts';
 export {

@@ -18,7 +18,15 @@ function container(): Container {
 
 test('binds families, preprocessors and tasks', () => {
   const made = container();
-  expect(made.getAll(MODEL_FAMILY).map(({ name }) => name)).toEqual(['vit', 'deit']);
+  expect(made.getAll(MODEL_FAMILY).map(({ name }) => name)).toEqual([
+    'vit',
+    'deit',
+    'dinov2',
+    'swin',
+    'clip',
+    'siglip',
+    'sam',
+  ]);
   expect(made.get(PREPROCESSOR_FACTORY)).toBeInstanceOf(ImagePreprocessorFactory);
   expect(made.get(PREPROCESSOR_FACTORY)).toBe(made.get(PREPROCESSOR_FACTORY));
   expect(made.getAll(TASK_FACTORY).map(({ name }) => name)).toEqual(['image-classification']);

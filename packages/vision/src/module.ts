@@ -2,8 +2,7 @@
 
 import { MODEL_FAMILY, PREPROCESSOR_FACTORY, type PreprocessorFactory, TASK_FACTORY } from '@onnx-lora/sdk';
 import { ContainerModule } from 'inversify';
-import { deit } from './families/deit.ts';
-import { vit } from './families/vit.ts';
+import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image.ts';
 import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
 import { SharpDecoder } from './sharpDecoder.ts';
@@ -15,8 +14,7 @@ export const visionModule: ContainerModule = new ContainerModule(({ bind }) => {
   bind(IMAGE_DECODER)
     .toResolvedValue(() => new SharpDecoder(), [])
     .inSingletonScope();
-  bind(MODEL_FAMILY).toConstantValue(vit);
-  bind(MODEL_FAMILY).toConstantValue(deit);
+  for (const family of visionFamilies) bind(MODEL_FAMILY).toConstantValue(family);
   bind(PREPROCESSOR_FACTORY)
     .toResolvedValue((decoder: ImageDecoder) => new ImagePreprocessorFactory(decoder), [IMAGE_DECODER])
     .inSingletonScope();

@@ -1,19 +1,21 @@
 /** @file Every adapted module is found in the graph under torch's own path, with torch's shape. */
 
+import { SiteNames } from '@onnx-lora/sdk/core';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, failed, notApplicable, passed } from '../check.ts';
+import { caseAdapter } from '../outputs.ts';
 
 /** The check. */
 export const discover: Check = {
   name: 'discover',
-  run(subject) {
-    if (subject.adapted.length === 0) return Promise.resolve(notApplicable('the case adapts no module'));
-    const found = new Map(subject.model.modules().map((module) => [module.path, module.weightShape]));
+  async run(subject) {
+    if (subject.adapted.length === 0) return notApplicable('the case adapts no module');
+    const names = new SiteNames(subject.model.sites(), (await caseAdapter(subject)).config);
     const problems: string[] = [];
     let present = 0;
     for (const module of subject.adapted) {
-      const shape = found.get(module);
+      const shape = names.find(module)?.weightShape;
       const expected = torchShape(subject, module);
       if (!shape) {
         if (!mayBeAbsent(subject, module)) problems.push(`${module} is not found`);
@@ -21,9 +23,9 @@ export const discover: Check = {
         problems.push(`${module} is found with shape [${shape.join(', ')}], expected [${expected.join(', ')}]`);
       } else present++;
     }
-    if (problems.length > 0) return Promise.resolve(failed(problems));
+    if (problems.length > 0) return failed(problems);
     const absent = subject.adapted.length - present;
-    return Promise.resolve(passed(`${present} modules${absent > 0 ? `, ${absent} rightly absent` : ''}`));
+    return passed(`${present} modules${absent > 0 ? `, ${absent} rightly absent` : ''}`);
   },
 };
 

@@ -16,9 +16,7 @@ export const load: Check = {
       return role !== 'base_layer.weight' && !mayBeAbsent(subject, module);
     });
     if (homeless.length > 0) return failed(homeless.map((name) => `${name} has no place`));
-    const places =
-      placed.lowRank.reduce((sum, { magnitude, bias }) => sum + 2 + (magnitude ? 1 : 0) + (bias ? 1 : 0), 0) +
-      placed.trained.length;
+    const places = placed.lowRank.flatMap(({ names }) => names).length + placed.trained.length;
     const lost = adapter.tensors.size - places - placed.unused.length;
     if (lost !== 0)
       return failed([`of ${adapter.tensors.size} tensors ${lost} are neither placed nor reported as unused`]);

@@ -1,12 +1,12 @@
 /** @file The merged model does what the model with the adapter does, and its weights are those that PEFT merges. */
 
 import path from 'node:path';
-import { float32, merge as mergeModel, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { float32, merge as mergeModel, type MergeResult, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
 import { readFloats } from '@onnx-lora/sdk/core';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge } from '../check.ts';
-import { compareTensors } from '../compare.ts';
+import { compareTensors, type Tolerance } from '../compare.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 
 /** The check. */
@@ -15,20 +15,41 @@ export const merge: Check = {
   async run(subject, { runtime, scratch }) {
     const adapter = await caseAdapter(subject);
     const file = path.join(scratch, 'merged.onnx');
-    await mergeModel(subject.model, adapter, file);
+    const { rounding } = await mergeModel(subject.model, adapter, file);
     const model = await openModel(file, { runtime });
     const [merged, unmerged] = [await outputsOf(model, subject), await outputsOf(subject.model, subject, adapter)];
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
-      compareTensors(name, merged[name], tensor, toleranceOf(subject, 'output')),
+      compareTensors(name, merged[name], tensor, outputTolerance(toleranceOf(subject, 'output'), rounding)),
     );
     // A module that the graph lacks has no weight to merge into.
     const mergeable = [...(subject.merged ?? [])].filter(([name]) => !mayBeAbsent(subject, moduleOf(name)));
     const weights = mergeable.map(([name, tensor]) =>
-      compareTensors(name, parameterOf(model, subject, name), tensor, toleranceOf(subject, 'weight')),
+      compareTensors(
+        name,
+        parameterOf(model, subject, name),
+        tensor,
+        weightTolerance(toleranceOf(subject, 'weight'), rounding, moduleOf(name)),
+      ),
     );
     return judge([...outputs, ...weights]);
   },
 };
+
+/** A merged weight that is stored as integers or in 16 bits is off by what the merge reports. */
+function weightTolerance(own: Tolerance, rounding: MergeResult['rounding'], module: string): Tolerance {
+  const found = rounding.find((each) => each.module === module);
+  return found ? widened(own, 2 * found.relativeError) : own;
+}
+
+/** The errors of several layers add up like noise, and later layers may amplify them. */
+function outputTolerance(own: Tolerance, rounding: MergeResult['rounding']): Tolerance {
+  if (rounding.length === 0) return own;
+  return widened(own, 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError)));
+}
+
+function widened(own: Tolerance, by: number): Tolerance {
+  return { relativeRms: ('relativeRms' in own ? own.relativeRms : 0) + by };
+}
 
 function moduleOf(parameter: string): string {
   return parameter.slice(0, parameter.lastIndexOf('.'));
@@ -37,18 +58,19 @@ function moduleOf(parameter: string): string {
 /** A parameter of the model by torch's name, in torch's layout. */
 function parameterOf(model: Model, { modules }: ConformanceCase, name: string): Tensor | undefined {
   const module = moduleOf(name);
+  const stacked = model.sites().find((each) => each.path === name);
+  if (stacked) return float32(stacked.weight.stored.read(), stacked.weight.stored.dims);
   const site = model.sites().find((each) => each.path === module);
   const part = name.slice(module.length + 1);
-  if (site && part === 'weight') {
+  // A MultiheadAttention has its products of queries, keys and values in one parameter.
+  if (site && (part === 'weight' || part === 'in_proj_weight')) {
     // GPT-2's Conv1D keeps its weight as [in, out].
     const isInOut = modules[module]?.[1] === 'Conv1D';
-    const stored = float32(readFloats(site.weight.tensor), site.weight.tensor.dims ?? []);
+    const stored = float32(site.weight.stored.read(), site.weight.stored.dims);
     return site.weight.layout === (isInOut ? 'out-in' : 'in-out') ? transposed(stored) : stored;
   }
-  const stored =
-    part === 'bias' && site?.bias
-      ? site.bias.tensor
-      : model.onnx.model.graph.initializer?.find((tensor) => tensor.name === name);
+  if (part === 'bias' && site?.bias) return float32(site.bias.stored.read(), site.bias.stored.dims);
+  const stored = model.onnx.model.graph.initializer?.find((tensor) => tensor.name === name);
   return stored && float32(readFloats(stored), stored.dims ?? []);
 }
 

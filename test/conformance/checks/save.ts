@@ -31,11 +31,11 @@ export const save: Check = {
 
 /** The adapter after its tensors were in the graph's layout, where training moves them, and back. */
 async function throughTraining(subject: ConformanceCase, adapter: Adapter): Promise<Adapter> {
-  const { placed, plan, scaling } = await placeFor(subject, adapter);
+  const { placed, plan } = await placeFor(subject, adapter);
   const base = subject.model.onnx.model;
   const shapes = Object.fromEntries(Object.entries(subject.feeds).map(([name, { dims }]) => [name, dims]));
   const { inputs } = injectAdapters(base, plan, { types: inferGraph(base, { shapes }), mode: 'training' });
-  return adapterOf(placed, ParameterSet.of(placed, inputs, scaling));
+  return adapterOf(placed, ParameterSet.of(placed, inputs));
 }
 
 async function differences(original: Adapter, folder: string): Promise<string[]> {

@@ -1,8 +1,8 @@
 /** @file Tests of what is done with a trained adapter: predict, merge, convert, run; all must agree. */
 
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
+import { Adapter, loadAdapter, readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -125,13 +125,94 @@ describe('convert', () => {
     expect(stderr).toContain(message);
   });
 
+  it('gives modules the names of the other version of transformers, and back', async () => {
+    const folder = temporaryFolder();
+    const [v5, v4] = [path.join(folder, 'v5'), path.join(folder, 'v4')];
+    const names = async (adapter: string): Promise<string[]> =>
+      [...(await readSafetensors(path.join(adapter, 'adapter_model.safetensors'))).tensors.keys()].sort();
+    const result = await callJson('convert', at('run'), v5, '--names', '5', '--model', vit);
+    expect(result).toMatchObject({ out: v5, format: 'peft', names: 5 });
+    const renamed = await names(v5);
+    expect(renamed.filter((name) => /^base_model\.model\.vit\.layers\.\d+\.attention\.[qv]_proj\./.test(name))).toEqual(
+      renamed,
+    );
+    const adapted = await logits(vit, '--adapter', at('run'));
+    expect(await logits(vit, '--adapter', v5)).toEqual(adapted);
+    const { stdout } = await call(['convert', v5, v4, '--names=4', '--model', vit]);
+    expect(stdout).toMatch(/^Wrote .*v4: [\d,]+ parameters, under the names of transformers 4\.\n$/);
+    expect(await names(v4)).toEqual(await names(at('run/adapter')));
+    const { stdout: same } = await call(['convert', v4, path.join(folder, 'again'), '--names=4', '--model', vit]);
+    expect(same).toContain('; its names are those of transformers 4 already.');
+  });
+
+  it.each([
+    [
+      'another version',
+      ['--names', '3', '--model', vit],
+      '--names must be 4 or 5, a version of transformers, but it is "3".',
+    ],
+    ['no model', ['--names', '5'], '--names needs the base model, whose family knows the names of both. Add --model.'],
+    ['a model without names', ['--model', vit], '--model is of use with --names only.'],
+  ])('with %s is refused', async (_, flags, message) => {
+    const out = path.join(temporaryFolder(), 'out');
+    const { code, stderr } = await call(['convert', at('run'), out, ...flags]);
+    expect({ code, exists: existsSync(out) }).toEqual({ code: 2, exists: false });
+    expect(stderr).toContain(message);
+  });
+
+  it('makes an adapter plain that PEFT trained on a base it had changed', async () => {
+    const folder = temporaryFolder();
+    const [zeros, initial] = [path.join(folder, 'zeros'), path.join(folder, 'initial')];
+    const trained = await loadAdapter(at('run/adapter'));
+    const { r, alpha } = trained.config;
+    const pissa = { ...trained.config, initLoraWeights: 'pissa' };
+    const emptied = [...trained.tensors].map(
+      ([name, each]) => [name, { ...each, data: new Float32Array(each.data.length) }] as const,
+    );
+    await new Adapter(pissa, new Map(emptied)).save(zeros);
+    // Of an adapter of zeros only what was taken out of the base is left: the first values, B's with the other sign.
+    await callJson('convert', zeros, path.join(folder, 'taken'), '--plain-from', vit);
+    const taken = await loadAdapter(path.join(folder, 'taken'));
+    const firsts = [...trained.tensors].map(([name, { type, dims }]) => {
+      const { data, dims: both } = taken.tensors.get(name)!;
+      const isA = name.includes('lora_A');
+      const values = Array.from(data as Float32Array).filter((_, i) =>
+        isA ? i >= data.length / 2 : i % both[1]! >= dims[1]!,
+      );
+      return [name, { type, dims, data: Float32Array.from(values, (value) => (isA ? value : -value)) }] as const;
+    });
+    await new Adapter(pissa, new Map(firsts)).save(initial);
+
+    // An adapter that has not been trained yet gives the base, whichever way it is made plain.
+    const base = await logits(vit);
+    for (const from of [vit, initial]) {
+      const out = path.join(folder, 'plain');
+      await callJson('convert', initial, out, '--plain-from', from);
+      expect((await loadAdapter(out)).config).toMatchObject({ r: 2 * r, alpha: 2 * alpha, initLoraWeights: true });
+      expect(furthest(await logits(vit, '--adapter', out), base)).toBeLessThan(1e-3);
+    }
+    const { code, stderr } = await call(['merge', vit, '--adapter', initial, '-o', path.join(folder, 'm.onnx')]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('counts from a base that its initialisation "pissa" has changed. Make it plain LoRA');
+  });
+
+  it('does not write over what it reads', async () => {
+    for (const out of [at('run'), at('run/adapter')]) {
+      const { code, stderr } = await call(['convert', at('run'), out, '--names', '5', '--model', vit]);
+      expect(code).toBe(2);
+      expect(stderr).toContain('is an adapter that is read here, and would be overwritten');
+    }
+  });
+
   it('refuses what the format cannot hold, and writes nothing', async () => {
     const out = path.join(temporaryFolder(), 'a.onnx_adapter');
-    const dora = path.join(temporaryFolder(), 'dora');
-    await callJson('train', vit, '--data', at('digits'), '--out', dora, '--steps', '1', '--dora', '--r', '1');
-    const { code, stderr } = await call(['convert', dora, out]);
+    const variant = path.join(temporaryFolder(), 'variant');
+    cpSync(at('run/adapter'), variant, { recursive: true });
+    const config = path.join(variant, 'adapter_config.json');
+    writeFileSync(config, JSON.stringify({ ...JSON.parse(readFileSync(config, 'utf8')), use_qalora: true }));
+    const { code, stderr } = await call(['convert', variant, out]);
     expect(code).toBe(2);
-    expect(stderr).toContain("is DoRA's magnitude, which an .onnx_adapter cannot hold");
+    expect(stderr).toContain('(use_qalora), which an .onnx_adapter has no place for. Keep the PEFT folder, or merge');
     expect(existsSync(out)).toBe(false);
   });
 });

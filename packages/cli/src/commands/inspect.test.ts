@@ -54,7 +54,7 @@ it('marks the matches in its table', async () => {
   const { stdout, code } = await call(['inspect', vit, '--targets', 'classifier', '--r', '2']);
   expect(code).toBe(0);
   expect(stdout.split('\n').filter((line) => line.startsWith('*'))).toEqual([
-    '*  classifier                                     linear  10×96            970  weight-name',
+    '*  classifier                                     linear  10×96            970  float32    weight-name',
     "* --targets classifier: 1 of 38 modules; with r 2 212 trainable parameters (0.04% of the model's).",
   ]);
 });

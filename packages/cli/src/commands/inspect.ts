@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
-import { loraOptions } from '../lora.ts';
+import { adapterSettings, loraOptions } from '../lora.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
@@ -20,7 +20,7 @@ export function inspectCommand(context: Context): Command {
       'Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', 'targets', 'r', 'dora', 'modulesToSave']);
+  addSettings(command, ['model', ...adapterSettings]);
   addOutput(command);
   addExamples(
     command,
@@ -40,7 +40,8 @@ export function inspectCommand(context: Context): Command {
 
 /** What the targets match: those given, else the family's; undefined where neither says any. */
 function preview(model: Model, settings: Settings): LoraPreview | undefined {
-  const given = settings.targets !== undefined || settings.modulesToSave !== undefined;
+  const given =
+    settings.targets !== undefined || settings.modulesToSave !== undefined || settings.targetParameters !== undefined;
   return given || model.family ? previewLora(model, loraOptions(settings)) : undefined;
 }
 
@@ -60,20 +61,27 @@ function asJson(
     parameters: model.parameterCount,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
-    modules: model.modules().map(({ path, kind, weightShape, bias, parameters, node, pathSource }) => ({
-      path,
-      kind,
-      shape: weightShape,
-      bias,
-      parameters,
-      node,
-      pathSource,
-    })),
+    modules: model
+      .modules()
+      .map(({ path, kind, weightShape, bias, parameters, node, weight, pathSource, confidence, storage }) => ({
+        path,
+        kind,
+        shape: weightShape,
+        bias,
+        parameters,
+        node,
+        weight,
+        pathSource,
+        confidence,
+        storage,
+      })),
     targets: matched
       ? {
           given: settings.targets ?? null,
           r: settings.r ?? 8,
           modules: matched.targets,
+          parameters: matched.parameters,
+          tokens: matched.tokens,
           trained: matched.trained,
           trainableParameters: matched.trainableParameters,
         }
@@ -114,7 +122,10 @@ function asText(
   const modules = model.modules();
   if (modules.length === 0)
     return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.'];
-  const [head, ...rows] = moduleTable(modules, new Set(matched?.targets));
+  const [head, ...rows] = moduleTable(
+    modules,
+    new Set([...(matched?.targets ?? []), ...(matched?.parameters ?? []), ...(matched?.tokens ?? [])]),
+  );
   return [
     bold(printable(model.name)),
     ...facts.map(printable),
@@ -133,17 +144,18 @@ function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {
 }
 
 function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string>): string[] {
-  const rows = modules.map(({ path, kind, weightShape, parameters, pathSource }) => [
+  const rows = modules.map(({ path, kind, weightShape, parameters, pathSource, confidence, storage }) => [
     targets.has(path) ? '*' : ' ',
     path,
     kind,
     weightShape.join('×'),
     grouped(parameters),
-    pathSource,
+    storage,
+    confidence === 'certain' ? pathSource : `${pathSource} (${confidence})`,
   ]);
   return formatTable(
-    [[' ', 'module', 'kind', 'weight', 'parameters', 'path from'], ...rows],
-    ['left', 'left', 'left', 'left', 'right', 'left'],
+    [[' ', 'module', 'kind', 'weight', 'parameters', 'stored as', 'path from'], ...rows],
+    ['left', 'left', 'left', 'left', 'right', 'left', 'left'],
   );
 }
 

@@ -113,6 +113,23 @@ describe('a run', () => {
     expect(c).not.toEqual(a);
   });
 
+  it('starts where --init says, and leaves an adapter for the base as it is', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const out = path.join(folder, 'run');
+    const flags = ['--init', 'corda', '--init-batches', '1', '--steps', '3', '--r', '4', '--no-eval', ...quick];
+    await callJson('train', vit, '--data', data, '--out', out, ...flags);
+    expect(parse(readFileSync(path.join(out, 'config.yaml'), 'utf8'))).toMatchObject({
+      init: 'corda',
+      'init-batches': 1,
+    });
+    const { config, tensors } = await loadAdapter(path.join(out, 'adapter'));
+    expect(config).toMatchObject({ r: 8, alpha: 16, initLoraWeights: true });
+    expect([...tensors.values()][0]!.dims[0]).toBe(8);
+    const losses = lines(path.join(out, 'metrics.jsonl')).map(({ loss }) => loss as number);
+    expect(losses[2]).toBeLessThan(losses[0]!);
+  });
+
   it('draws one line for who watches', async () => {
     const folder = temporaryFolder();
     writeDigits(path.join(folder, 'digits'), { perClass: 2, classes: [3, 8] });
@@ -276,6 +293,16 @@ describe('what is wrong before the first step', () => {
     [['--validation', '0.5'], 'so none can be held out for validation. Add images,'],
     [['--seed', ''], '--seed must be a whole number of at least 0, but it is "".'],
     [['--model', 'other'], 'Two models are named'],
+    [['--init', 'pizza'], '(--init) "pizza" is not known. Did you mean "pissa"'],
+    [['--init', 'pizza'], 'There are default, gaussian, orthogonal, zeros, pissa, pissa_niter_N, olora, mica, corda,'],
+    [
+      ['--init', 'pissa', '--r', '99'],
+      'cannot start with "pissa": the layer has a weight [96, 96], which has 96 components, not 99',
+    ],
+    [['--init', 'loftq'], 'Name it with original (--original)'],
+    [['--init', 'loftq', '--original', vit], 'so there is nothing lost that "loftq" could make up for'],
+    [['--original', vit], 'which only initLoraWeights (--init) "loftq" reads'],
+    [['--init-batches', '0'], '--init-batches must be a whole number of at least 1, but it is "0".'],
   ])('%j leaves no folder', async (flags, message) => {
     const folder = temporaryFolder();
     const data = path.join(folder, 'digits');

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
+import { adapterSettings } from '../lora.ts';
 import { addConfig, addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
 import { oneModel } from '../sources.ts';
@@ -31,12 +32,10 @@ export function trainCommand(context: Context): Command {
       'validation',
       'task',
       'out',
-      'targets',
-      'r',
-      'alpha',
-      'rslora',
-      'dora',
-      'modulesToSave',
+      ...adapterSettings,
+      'init',
+      'original',
+      'initBatches',
       'steps',
       'epochs',
       'batchSize',
@@ -61,6 +60,8 @@ export function trainCommand(context: Context): Command {
     'onnx-lora train models/vit --data photos --out runs/photos',
     'onnx-lora train models/vit --data photos --validation 0.2 --out runs/photos         # measured on a fifth',
     'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
+    "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",
+    "onnx-lora train models/vit --data photos --init pissa --out runs/pissa   # starts with the weights' main directions",
     'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
   );
   return command.action(async (word: string | undefined, flags: TrainFlags & Record<string, unknown>) => {

@@ -1,6 +1,7 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
 import type { Evaluation, StepEvent } from '@onnx-lora/sdk';
+import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
 import { clock, grouped, short } from '../table.ts';
 import { confusionTable } from './confusion.ts';
@@ -119,7 +120,7 @@ function settingsTable(settings: Settings): string {
   const names = (Object.keys(settingInfos) as SettingName[]).filter((name) => settings[name] !== undefined);
   const rows = names.map((name) => {
     const value = settings[name];
-    const text = Array.isArray(value) ? value.join(', ') : String(value);
+    const text = Array.isArray(value) ? value.join(', ') : wordOf(value);
     return `<tr><th scope="row">${keyOf(name)}</th><td>${escapeHtml(text)}</td></tr>`;
   });
   return `<table class="settings"><tbody>\n${rows.join('\n')}\n</tbody></table>`;

@@ -1,9 +1,13 @@
 /** @file An adapter as PEFT has it: a config and tensors under PEFT's own names. */
 
+import { readdir } from 'node:fs/promises';
+import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { writeFolderAtomic } from './atomicFile.ts';
 import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
 import { formatSafetensors } from './safetensors.ts';
+import { formatShards, INDEX_FILE, SHARD_NAME } from './shardedWeights.ts';
+import { PEFT_PREFIX } from './tensorNames.ts';
 
 /** Key of the safetensors metadata under which the digest of the base's weights is kept; PEFT ignores it. */
 export const BASE_DIGEST = 'onnx_lora.base_sha256';
@@ -11,6 +15,17 @@ export const BASE_DIGEST = 'onnx_lora.base_sha256';
 /** File names of a PEFT folder. */
 export const CONFIG_FILE = 'adapter_config.json';
 export const WEIGHTS_FILE = 'adapter_model.safetensors';
+
+/** How {@link Adapter.save} writes a folder. */
+export interface SaveOptions {
+  /**
+   * Whether names of tensors begin with `base_model.model.`, as PEFT needs them. An adapter that was read keeps its names
+   * by default, so that it is written as it was; all others have the prefix.
+   */
+  readonly prefix?: boolean;
+  /** Bytes of tensors for one file; more of them go to several files that an index lists. One file by default. */
+  readonly maxShardBytes?: number;
+}
 
 /** A LoRA adapter. Immutable; made by training, or by `loadAdapter`. */
 export class Adapter {
@@ -37,15 +52,45 @@ export class Adapter {
   }
 
   /**
-   * Writes a PEFT folder (`adapter_config.json`, `adapter_model.safetensors`). A reader never sees half of it.
+   * Writes a PEFT folder: `adapter_config.json` beside `adapter_model.safetensors`, or beside several files and their index.
+   * A reader never sees half of it, or an older adapter's tensors.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written
+   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, `INPUT_INVALID` for a shard size that is no whole
+   *   number above 0
    */
-  async save(folder: string): Promise<void> {
+  async save(folder: string, { prefix, maxShardBytes }: SaveOptions = {}): Promise<void> {
     const metadata = { format: 'pt', ...(this.baseDigest === undefined ? {} : { [BASE_DIGEST]: this.baseDigest }) };
+    const tensors = prefix === undefined ? this.tensors : withPrefix(this.tensors, prefix);
+    if (maxShardBytes !== undefined && !(Number.isSafeInteger(maxShardBytes) && maxShardBytes > 0)) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `maxShardBytes is ${maxShardBytes}. Pass a whole number of bytes above 0.`,
+      );
+    }
+    const isOne = maxShardBytes === undefined || this.byteLength <= maxShardBytes;
     await writeFolderAtomic(folder, {
-      [WEIGHTS_FILE]: formatSafetensors(this.tensors, metadata),
+      ...(await oldWeights(folder)),
+      ...(isOne
+        ? { [WEIGHTS_FILE]: formatSafetensors(tensors, metadata) }
+        : formatShards({ tensors, metadata }, maxShardBytes)),
       [CONFIG_FILE]: formatAdapterConfig(this.config),
     });
   }
+}
+
+function withPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: boolean): Map<string, Tensor> {
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      const bare = name.startsWith(PEFT_PREFIX) ? name.slice(PEFT_PREFIX.length) : name;
+      return [prefix ? PEFT_PREFIX + bare : bare, tensor];
+    }),
+  );
+}
+
+/** Files of tensors that are in a folder already, to be removed: a reader would take them for the new adapter's. */
+async function oldWeights(folder: string): Promise<Record<string, null>> {
+  // What is wrong with the folder is told by who writes to it.
+  const names = await readdir(folder).catch(() => []);
+  const old = names.filter((name) => name === WEIGHTS_FILE || name === INDEX_FILE || SHARD_NAME.test(name));
+  return Object.fromEntries(old.map((name) => [name, null]));
 }

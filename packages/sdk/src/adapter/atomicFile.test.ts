@@ -58,6 +58,26 @@ describe('writeFolderAtomic', () => {
     expect(await content()).toEqual({ config: 'c2', weights: 'w2', more: 'm2', 'README.md': 'mine' });
   });
 
+  it('takes files away together with what comes, also as the only change', async () => {
+    await writeFolderAtomic(path(), { config: 'c1', weights: 'w1', none: null });
+    await writeFolderAtomic(path(), { config: 'c2', weights: null, parts: 'p2' });
+    expect(await content()).toEqual({ config: 'c2', parts: 'p2' });
+    await writeFolderAtomic(path(), { config: 'c2', parts: null, weights: null });
+    expect(await content()).toEqual({ config: 'c2' });
+  });
+
+  it('puts a file back that was to go, when another cannot come', async () => {
+    await writeFolderAtomic(path(), { a: 'a1', b: 'b1' });
+    const saboteur = eachTurn(() => {
+      const names = readdirSync(path());
+      if (!names.includes('a'))
+        names.filter((name) => name.endsWith('.tmp')).forEach((name) => rmSync(join(path(), name)));
+    });
+    await expect(writeFolderAtomic(path(), { a: null, b: 'b2' })).rejects.toThrow(/ENOENT/);
+    saboteur.stop();
+    expect(await content()).toEqual({ a: 'a1', b: 'b1' });
+  });
+
   it('does not touch a file that stays the same', async () => {
     await writeFolderAtomic(path(), { config: 'c1', weights: 'w1' });
     const { ino } = await stat(join(path(), 'config'));

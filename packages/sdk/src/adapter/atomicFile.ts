@@ -24,6 +24,9 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string): 
   }
 }
 
+/** Contents by file name; null for a file that shall not be there. */
+type FolderFiles = Readonly<Record<string, Uint8Array | string | null>>;
+
 /**
  * Writes files that belong together into a folder, such as the two of a PEFT adapter, so that at no
  * moment an old one and a new one stand side by side. Other files in the folder, a README say, stay.
@@ -32,13 +35,10 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string): 
  * single changed file is replaced in one step; where several change, the old ones are moved aside first, so that in
  * between a reader finds a file missing, but no mixture. A failure puts the old files back.
  *
- * @param files contents by plain file name.
+ * @param files contents by plain file name; null for a file that shall not be there any more.
  * @throws OnnxLoraError `INPUT_INVALID` for a name with a folder in it, `FILE_INVALID` when the system refuses.
  */
-export async function writeFolderAtomic(
-  folder: string,
-  files: Readonly<Record<string, Uint8Array | string>>,
-): Promise<void> {
+export async function writeFolderAtomic(folder: string, files: FolderFiles): Promise<void> {
   for (const name of Object.keys(files)) {
     if (name !== basename(name) || name === '' || name === '.' || name === '..' || name.includes('\\')) {
       throw new OnnxLoraError('INPUT_INVALID', `"${name}" is not a plain file name, so it cannot go into "${folder}".`);
@@ -52,13 +52,15 @@ export async function writeFolderAtomic(
 }
 
 /** Returns false, having done nothing, when the folder is already there. */
-async function writeNewFolder(folder: string, files: Readonly<Record<string, Uint8Array | string>>): Promise<boolean> {
+async function writeNewFolder(folder: string, files: FolderFiles): Promise<boolean> {
   if (await exists(folder)) return false;
   await mkdir(dirname(folder), { recursive: true });
   const temporary = besides(folder, 'tmp');
   try {
     await mkdir(temporary);
-    for (const [name, data] of Object.entries(files)) await writeFlushed(join(temporary, name), data);
+    for (const [name, data] of Object.entries(files)) {
+      if (data !== null) await writeFlushed(join(temporary, name), data);
+    }
     await flushFolder(temporary);
     await rename(temporary, folder);
     await flushFolder(dirname(folder));
@@ -72,27 +74,32 @@ async function writeNewFolder(folder: string, files: Readonly<Record<string, Uin
   }
 }
 
-async function replaceFiles(folder: string, files: Readonly<Record<string, Uint8Array | string>>): Promise<void> {
-  const changes: { path: string; temporary: string; aside: string; movedAside: boolean; moved: boolean }[] = [];
+/** One file on its way into a folder, or out of it. */
+interface Change {
+  readonly path: string;
+  /** Where the new content waits; undefined for a file that goes. */
+  readonly temporary: string | undefined;
+  readonly aside: string;
+  movedAside: boolean;
+  moved: boolean;
+}
+
+async function replaceFiles(folder: string, files: FolderFiles): Promise<void> {
+  const changes: Change[] = [];
   try {
     for (const [name, data] of Object.entries(files)) {
       const path = join(folder, name);
-      if (await holds(path, data)) continue;
-      const change = {
-        path,
-        temporary: besides(path, 'tmp'),
-        aside: besides(path, 'old'),
-        movedAside: false,
-        moved: false,
-      };
-      changes.push(change);
-      await writeFlushed(change.temporary, data);
+      if (data === null ? !(await exists(path)) : await holds(path, data)) continue;
+      const temporary = data === null ? undefined : besides(path, 'tmp');
+      changes.push({ path, temporary, aside: besides(path, 'old'), movedAside: false, moved: false });
+      if (data !== null) await writeFlushed(temporary!, data);
     }
     if (changes.length > 1) {
       for (const change of changes) change.movedAside = await renameIfThere(change.path, change.aside);
     }
     for (const change of changes) {
-      await rename(change.temporary, change.path);
+      if (change.temporary !== undefined) await rename(change.temporary, change.path);
+      else if (!change.movedAside) await rm(change.path, { force: true });
       change.moved = true;
     }
     await flushFolder(folder);
@@ -105,7 +112,7 @@ async function replaceFiles(folder: string, files: Readonly<Record<string, Uint8
     }
     throw cause;
   } finally {
-    for (const { temporary } of changes) await discard(temporary);
+    for (const { temporary } of changes) if (temporary !== undefined) await discard(temporary);
   }
 }
 

@@ -7,148 +7,204 @@ import { Adapter } from './adapter.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
-import { type AdapterConfig, scalingOf, adapterConfig } from './peftConfig.ts';
-import { parseTensorName, tensorName } from './tensorNames.ts';
+import { type AdapterConfig, adapterConfig, baseChangingInit, scalingOf } from './peftConfig.ts';
+import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from './tensorNames.ts';
 
-/**
- * Some exporters leave `.weight` out. PEFT's own names, with its prefix, would mean PEFT's layout and a scaling that
- * nobody has written down.
- */
-const ORT_NAME = /^(?!base_model\.model\.)(.+)\.(lora_A|lora_B)(?:\.weight)?$/;
+/** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
+const suffixes = {
+  lora_A: 'lora_A.weight',
+  lora_B: 'lora_B.weight',
+  'lora_B.bias': 'lora_B.bias',
+  lora_embedding_A: 'lora_embedding_A',
+  lora_embedding_B: 'lora_embedding_B',
+  lora_magnitude_vector: 'lora_magnitude_vector',
+} as const;
 
-/** The two factors of one module. */
-interface Factors {
-  A?: Tensor;
-  B?: Tensor;
+type LowRankRole = keyof typeof suffixes;
+
+function isLowRank(role: TensorRole): role is LowRankRole {
+  return Object.hasOwn(suffixes, role);
 }
 
+/** What the graph, which knows no scaling, must be fed scaled. */
+const scaled: ReadonlySet<LowRankRole> = new Set<LowRankRole>(['lora_B', 'lora_embedding_B', 'lora_B.bias']);
+
+/** Name of a graph input. Some exporters leave `.weight` out. */
+const INPUT_NAME =
+  /^(.+)\.(lora_B\.bias|lora_magnitude_vector|lora_embedding_[AB]|lora_[AB](?=$|\.weight$))(?:\.weight)?$/;
+
 /**
- * The tensors that ONNX Runtime feeds: for each module `<path>.lora_A.weight` `[in, r]` and `<path>.lora_B.weight`
- * `[r, out]`, the scaling inside B. Float32, whatever the adapter has.
+ * The tensors of an `.onnx_adapter`, in the adapter's order.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: DoRA's magnitude, modules trained in full,
- *   biases of B, adapted embeddings; `ADAPTER_INVALID` for half of a pair
+ * Low-rank tensors have the names and layouts of a graph's inputs, as float32, with the scaling inside B and its bias: of
+ * linear layers `<path>.lora_A.weight` `[in, r]` and `<path>.lora_B.weight` `[r, out]`, of embeddings
+ * `<path>.lora_embedding_A` `[vocabulary, r]` and `<path>.lora_embedding_B` `[r, dim]`; the factors of convolutions, the
+ * bias of B and DoRA's magnitude are laid out as PEFT has them. Parameters trained in full keep PEFT's names, which begin
+ * with `base_model.model.`, and PEFT's layout. Copies of the base's weights are left out.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: trained tokens and adapted parameters, whose
+ *   places stand in the config alone, adapters of a base that their initialisation has changed, variants of LoRA that
+ *   compute something else, single numbers; `ADAPTER_INVALID` for half of a pair
  */
 export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
-  const modules = new Map<string, Factors>();
-  for (const [name, tensor] of adapter.tensors) {
-    const { module, role } = parseTensorName(name);
-    // A copy of the base changes nothing.
-    if (role === 'base_layer.weight' || role === 'base_layer.bias') continue;
-    if (role !== 'lora_A' && role !== 'lora_B') {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `The adapter's tensor "${name}" is ${inWords[role]}, which an .onnx_adapter cannot hold: it has low-rank pairs only. Keep the PEFT folder, or merge the adapter into the model.`,
-      );
-    }
-    addFactor(modules, module, role, matrix(tensor, name, 'INPUT_INVALID'));
-  }
+  refuseWhatOnlyConfigSays(adapter.config);
+  lowRanks(adapter.tensors);
   const result = new Map<string, Tensor>();
-  for (const [module, factors] of modules) {
-    const { A, B } = pair(module, factors);
-    const [r, width] = A.dims as [number, number];
-    const [out, rank] = B.dims as [number, number];
-    requireRank(module, r, rank);
-    const { scaling } = scalingOf(adapter.config, module);
-    result.set(`${module}.lora_A.weight`, float32(transposed(floats(A), r, width), [width, r]));
-    result.set(`${module}.lora_B.weight`, float32(transposed(floats(B), out, r, scaling), [r, out]));
+  for (const [name, tensor] of adapter.tensors) {
+    const { module, role, parameter } = parseTensorName(name);
+    if (role === 'base_layer.weight') continue;
+    if (role === 'trainable_tokens_delta') throw cannotHold(`the tensor "${name}", a set of trained token embeddings`);
+    if (isLowRank(role)) {
+      const scaling = scaled.has(role) ? scalingOf(adapter.config, module).scaling : 1;
+      result.set(`${module}.${suffixes[role]}`, turned(tensor, scaling));
+    } else {
+      if (tensor.dims.length === 0) throw cannotHold(`the tensor "${name}", a single number`);
+      result.set(tensorName(module, role, parameter), tensor);
+    }
   }
   return result;
 }
-
-const inWords = {
-  'lora_B.bias': 'a bias of lora_B',
-  lora_embedding_A: 'part of an adapted embedding',
-  lora_embedding_B: 'part of an adapted embedding',
-  lora_magnitude_vector: "DoRA's magnitude",
-  trainable_tokens_delta: 'a set of trained token embeddings',
-  parameter: 'a parameter trained in full (modules_to_save or bias)',
-} as const;
 
 /**
  * The adapter that such tensors make. The scaling is inside B already, so alpha equals r; targets are full module paths.
  * The file does not say which base it belongs to.
  *
  * @param name how errors call the file
- * @throws OnnxLoraError `ADAPTER_INVALID` for tensors that are no low-rank pairs named `<module path>.lora_A.weight`
+ * @throws OnnxLoraError `ADAPTER_INVALID` for tensors under other names than {@link toOrtAdapter} gives
  */
 export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the .onnx_adapter'): Adapter {
-  const modules = new Map<string, Factors>();
+  const peft = new Map<string, Tensor>();
   for (const [key, tensor] of tensors) {
-    const [, module, role] = ORT_NAME.exec(key) ?? [];
-    if (module === undefined || role === undefined) {
-      throw new OnnxLoraError(
-        'ADAPTER_INVALID',
-        `"${name}" holds the tensor "${key}", and only tensors named <module path>.lora_A.weight and <module path>.lora_B.weight can be read. Save it again with onnx-lora, or load it with ONNX Runtime for the model that it was made for.`,
-      );
-    }
-    addFactor(modules, module, role as 'lora_A' | 'lora_B', matrix(tensor, key, 'ADAPTER_INVALID'));
+    const { module, role, parameter } = parseOrtName(key, name);
+    peft.set(tensorName(module, role, parameter), isLowRank(role) ? turned(tensor) : tensor);
   }
-  if (modules.size === 0) {
+  if (peft.size === 0) {
     throw new OnnxLoraError('ADAPTER_INVALID', `"${name}" holds no tensors. Save the adapter again.`);
   }
-  const ranks = new Map<string, number>();
-  const peft = new Map<string, Tensor>();
-  for (const [module, factors] of modules) {
-    const { A, B } = pair(module, factors);
-    const [width, r] = A.dims as [number, number];
-    const [rank, out] = B.dims as [number, number];
-    requireRank(module, r, rank);
-    ranks.set(module, r);
-    peft.set(tensorName(module, 'lora_A'), float32(transposed(floats(A), width, r), [r, width]));
-    peft.set(tensorName(module, 'lora_B'), float32(transposed(floats(B), r, out), [out, r]));
-  }
-  return new Adapter(configOf(ranks), peft);
+  return new Adapter(configOf(lowRanks(peft), [...peft.keys()].map(parseTensorName)), peft);
 }
 
 /**
  * Writes an adapter as an `.onnx_adapter`, which ONNX Runtime's other languages load for a model that has the adapter's
  * tensors as inputs. Complete or not at all.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: DoRA's magnitude, modules trained in full, biases
- *   of B, adapted embeddings; `FILE_INVALID` when the file cannot be written
+ * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
+ *   file cannot be written
  */
 export async function saveOnnxAdapter(adapter: Adapter, file: string): Promise<void> {
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }
 
-function addFactor(modules: Map<string, Factors>, module: string, role: 'lora_A' | 'lora_B', tensor: Tensor): void {
-  const factors = modules.get(module) ?? {};
-  factors[role === 'lora_A' ? 'A' : 'B'] = tensor;
-  modules.set(module, factors);
+/** The low-rank tensor in the graph's layout, or back: matrices are transposed, everything else stays as it lies. */
+function turned(tensor: Tensor, scaling = 1): Tensor {
+  const values = floats(tensor);
+  const [rows, columns, ...rest] = tensor.dims;
+  if (rows !== undefined && columns !== undefined && rest.length === 0) {
+    return float32(transposed(values, rows, columns, scaling), [columns, rows]);
+  }
+  return float32(scaling === 1 ? values : values.map((value) => scaling * value), tensor.dims);
 }
 
-function matrix(tensor: Tensor, name: string, code: 'INPUT_INVALID' | 'ADAPTER_INVALID'): Tensor {
-  if (tensor.dims.length === 2) return tensor;
-  throw new OnnxLoraError(
-    code,
-    `The adapter's tensor "${name}" has shape [${tensor.dims.join(', ')}]; only adapters of linear layers, whose factors are matrices, can be converted.`,
-  );
-}
-
-function pair(module: string, { A, B }: Factors): { A: Tensor; B: Tensor } {
-  if (A && B) return { A, B };
-  throw new OnnxLoraError(
-    'ADAPTER_INVALID',
-    `The adapter holds only half of module "${module}": ${A ? 'lora_B' : 'lora_A'} is missing. Copy or save it again.`,
-  );
-}
-
-function requireRank(module: string, ofA: number, ofB: number): void {
-  if (ofA === ofB && ofA > 0) return;
+function parseOrtName(key: string, file: string): TensorName {
+  if (key.startsWith(PEFT_PREFIX)) {
+    const parsed = parseTensorName(key);
+    if (parsed.role === 'parameter' || parsed.role === 'base_layer.bias') return parsed;
+    // Its scaling would stand in a config that this file does not have.
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" holds the tensor "${key}" under PEFT's name, so that its scaling is unknown. Load the PEFT folder that it was made from, and save that with onnx-lora.`,
+    );
+  }
+  const [, module, role] = INPUT_NAME.exec(key) ?? [];
+  if (module !== undefined && role !== undefined) return { module, role: role as LowRankRole };
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `The adapter's lora_A of module "${module}" has rank ${ofA} and its lora_B has rank ${ofB}; they must be equal and at least 1. Save it again.`,
+    `"${file}" holds the tensor "${key}", and only tensors of low-rank adapters, named like <module path>.lora_A.weight, and parameters under PEFT's names can be read. Save it again with onnx-lora, or load it with ONNX Runtime for the model that it was made for.`,
   );
 }
 
-function configOf(ranks: ReadonlyMap<string, number>): AdapterConfig {
-  const r = [...ranks.values()][0]!;
+/**
+ * The rank of each module, from factors in PEFT's layout.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, other shapes than factors have, and ranks that differ
+ */
+function lowRanks(tensors: ReadonlyMap<string, Tensor>): Map<string, number> {
+  const modules = new Map<string, Partial<Record<LowRankRole, readonly number[]>>>();
+  for (const [name, { dims }] of tensors) {
+    const { module, role } = parseTensorName(name);
+    if (isLowRank(role)) modules.set(module, { ...modules.get(module), [role]: dims });
+  }
+  return new Map(
+    [...modules].map(([module, found]) => {
+      const isEmbedding = found.lora_embedding_A !== undefined || found.lora_embedding_B !== undefined;
+      const [nameA, nameB] = isEmbedding ? (['lora_embedding_A', 'lora_embedding_B'] as const) : (['lora_A', 'lora_B'] as const); // prettier-ignore
+      const [A, B] = [found[nameA], found[nameB]];
+      if (!A || !B) {
+        throw new OnnxLoraError(
+          'ADAPTER_INVALID',
+          `The adapter holds only half of module "${module}": ${A ? nameB : nameA} is missing. Copy or save it again.`,
+        );
+      }
+      const [r = 0] = A;
+      const [, ofB = 0] = B;
+      // A grouped convolution's B has r / groups columns.
+      const fits = A.length === B.length && A.length >= 2 && r > 0 && ofB > 0 && (A.length === 2 ? r === ofB : r % ofB === 0); // prettier-ignore
+      if (fits) return [module, r];
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, which are no factors of one rank. Save it again.`,
+      );
+    }),
+  );
+}
+
+/** Options whose meaning is not in the tensors. */
+function refuseWhatOnlyConfigSays(config: AdapterConfig): void {
+  const { targetParameters, trainableTokenIndices, extra } = config;
+  if (targetParameters?.length) throw cannotHold('adapted parameters (target_parameters)');
+  if (trainableTokenIndices && Object.keys(trainableTokenIndices).length > 0) {
+    throw cannotHold('trained token embeddings (trainable_token_indices)');
+  }
+  const init = baseChangingInit(config);
+  if (init !== undefined) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The adapter counts from a base that its initialisation "${init}" has changed, and an .onnx_adapter cannot say so. Make it plain LoRA first (toPlainLora, convert --plain-from).`,
+    );
+  }
+  const variants = ['alora_invocation_tokens', 'use_qalora', 'use_bdlora', 'kasa_config', 'arrow_config', 'layer_replication']; // prettier-ignore
+  const variant = variants.find((key) => Boolean(extra[key]));
+  if (variant !== undefined) throw cannotHold(`a variant of LoRA that the config names (${variant})`);
+}
+
+function cannotHold(what: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapter has ${what}, which an .onnx_adapter has no place for. Keep the PEFT folder, or merge the adapter into the model.`,
+  );
+}
+
+function configOf(ranks: ReadonlyMap<string, number>, names: readonly TensorName[]): AdapterConfig {
+  const [r = 8] = ranks.values();
   const uniform = [...ranks.values()].every((each) => each === r);
   // A key means every module that ends with it, and the first that fits counts: longer paths go first.
   const byPath = [...ranks].sort(([a], [b]) => b.length - a.length);
   const pattern = uniform
     ? {}
     : Object.fromEntries(byPath.map(([path, rank]) => [path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), rank]));
-  return adapterConfig({ r, alpha: r, targetModules: [...ranks.keys()], rankPattern: pattern, alphaPattern: pattern });
+  const parameters = names.filter(({ role }) => role === 'parameter');
+  const saved = new Set(parameters.filter(({ parameter }) => parameter !== 'bias').map(({ module }) => module));
+  const otherBiases = parameters.some(({ module }) => !saved.has(module));
+  const has = (role: TensorRole): boolean => names.some((name) => name.role === role);
+  return adapterConfig({
+    r,
+    alpha: r,
+    targetModules: [...ranks.keys()],
+    rankPattern: pattern,
+    alphaPattern: pattern,
+    modulesToSave: saved.size > 0 ? [...saved] : null,
+    bias: otherBiases ? 'all' : has('base_layer.bias') ? 'lora_only' : 'none',
+    useDora: has('lora_magnitude_vector'),
+    loraBias: has('lora_B.bias'),
+  });
 }

@@ -1,17 +1,8 @@
 /** @file The delta of a low-rank adapter, output by output. */
 
+import type { FactorValues } from '../lora/kinds/kind.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { Site } from '../match/sites.ts';
-
-/** The factors of one module as numbers, flat, in PEFT's layout. */
-export interface FactorValues {
-  /** `[r, in, ...kernel]` */
-  readonly A: Float32Array;
-  /** `[out, r / groups, ...]` */
-  readonly B: Float32Array;
-  readonly r: number;
-  readonly scaling: number;
-}
 
 /**
  * Visits the rows of s·B·A.

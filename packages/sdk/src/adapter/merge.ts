@@ -1,141 +1,229 @@
-/** @file Folds an adapter into the base's weights: a plain .onnx with the same outputs and no trace of LoRA. */
+/** @file Folds adapters into the base's weights: a plain .onnx with the same outputs and no trace of LoRA. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
-import { dataTypeName } from '../graph/dataType.ts';
-import { readFloats, tensorProto } from '../graph/tensorData.ts';
-import { indexGraph } from '../graph/walk.ts';
+import type { ModelProto, TensorProto } from '../graph/proto.ts';
+import { tensorProto } from '../graph/tensorData.ts';
+import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
+import { type ParameterReader, placesOf } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
+import type { StoredWeight } from '../match/weights/index.ts';
+import { refold } from '../match/view.ts';
+import { inferGraph } from '../ops/inferGraph.ts';
 import { transposed } from '../runtime/layout.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
 import { eachDeltaRow, weightSteps } from './delta.ts';
 import { doraGain } from './dora.ts';
-import { floats } from './feeds.ts';
-import { scalingOf } from './peftConfig.ts';
-import type { LowRankTensors, PlacedAdapter } from './place.ts';
+import { type EditedModel, editWeights, type WeightEdit } from './editWeights.ts';
+import { adapterFeeds, floats } from './feeds.ts';
+import { withFloatBiases } from './floatBias.ts';
+import type { LowRankTensors, PlacedAdapter } from './placed.ts';
 
-/**
- * The model with the adapter merged. Weights that the adapter leaves alone stay where they are on disk. A weight that
- * other layers share is copied for the adapted one, so that the others keep theirs.
- *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for weights that are not float32, and for a delta that a grouped convolution's
- *   weight cannot hold
- */
-export function mergeAdapter(model: ModelProto, placed: PlacedAdapter): ModelProto {
-  const edits: Edit[] = [
-    ...placed.lowRank.map((tensors) => ({
-      initializer: tensors.lowRank.site.weight.name,
-      readers: [tensors.lowRank.site.node],
-      tensor: mergedWeight(tensors, placed),
-    })),
-    ...placed.trained.map(({ parameter, tensor }) => {
-      const data = floats(tensor);
-      const [rows, columns] = tensor.dims as [number, number];
-      const own = parameter.layout === 'in-out' ? transposed(data, rows, columns) : data;
-      return {
-        initializer: parameter.initializer,
-        readers: parameter.readers,
-        tensor: tensorProto(parameter.initializer, float32(own, parameter.tensor.dims ?? [])),
-      };
-    }),
-    // Last, for a bias that is trained in full as well already counts with its new values.
-    ...placed.lowRank.flatMap(({ lowRank, bias }) => (bias ? [mergedBias(lowRank.site, bias, placed)] : [])),
-  ];
-  return applyEdits(model, edits);
+/** How {@link mergeAdapter} merges. */
+export interface MergeAdapterOptions {
+  /** Take the deltas out again instead of adding them. */
+  readonly unmerge?: boolean;
+  /** How much of each adapter: of weight w the w-th part of its change is made. 1 without. */
+  readonly weights?: readonly number[];
 }
 
-interface Edit {
-  readonly initializer: string;
-  readonly readers: readonly NodeProto[];
-  readonly tensor: TensorProto;
+/** A merged model. */
+export interface MergedModel extends EditedModel {
+  /**
+   * Modules whose weight cannot hold the delta, such as that of a grouped convolution: their low-rank product has become
+   * part of the graph, beside the layer.
+   */
+  readonly beside: readonly string[];
+}
+
+/**
+ * The model with adapters merged, one after the other. Weights that they leave alone stay where they are on disk. A weight
+ * that other layers share is copied for the adapted one, so that the others keep theirs. Weights of 16 bits are rounded,
+ * and quantised ones quantised anew; how far they are then from the exact sum is reported.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again
+ */
+export function mergeAdapter(
+  model: ModelProto,
+  adapters: PlacedAdapter | readonly PlacedAdapter[],
+  { unmerge = false, weights = [] }: MergeAdapterOptions = {},
+): MergedModel {
+  const all = Array.isArray(adapters) ? (adapters as readonly PlacedAdapter[]) : [adapters as PlacedAdapter];
+  if (unmerge) for (const placed of all) checkUnmerge(placed);
+  const sign = unmerge ? -1 : 1;
+  const beside = all.map((placed) => placed.lowRank.filter((tensors) => !isHeldByWeight(tensors)));
+  if (unmerge && beside.flat().length > 0)
+    throw cannotUnmerge(beside.flat()[0]!.lowRank.site.path, 'is no part of its weight');
+  const editsOf = (placed: PlacedAdapter, i: number): WeightEdit[] => [
+    ...placed.lowRank
+      .filter((tensors) => !beside[i]!.includes(tensors))
+      .flatMap((tensors) => weightEdits(tensors, sign)),
+    ...placed.trained.flatMap(trainedEdits),
+    // Last, for a bias that is trained in full as well already counts with its new values.
+    ...placed.lowRank.filter((tensors) => !beside[i]!.includes(tensors)).flatMap((tensors) => biasEdits(tensors, sign)),
+  ];
+  const edits = all.flatMap((placed, i) => editsOf(placed, i).map((edit) => weighted(edit, weights[i] ?? 1)));
+  // Beside the layers first: an edit may replace the nodes that this finds its places by.
+  const widened = all.reduce((result, placed, i) => (beside[i]!.length > 0 ? withBranches(result, { ...placed, lowRank: beside[i]!.map((each) => ({ ...each, scaling: (weights[i] ?? 1) * each.scaling })), trained: [] }) : result), model); // prettier-ignore
+  const edited = editWeights(widened, edits);
+  const merged = withFloatBiases(edited.model, all.flatMap(changedPlaces));
+  return { ...edited, model: refold(merged), beside: beside.flat().map(({ lowRank }) => lowRank.site.path) };
+}
+
+/** Where the layers are computed whose weight or bias an adapter changes. */
+function changedPlaces({ lowRank, trained }: PlacedAdapter): Site[] {
+  const sites = [
+    ...lowRank.map((each) => each.lowRank.site),
+    ...trained.flatMap(({ parameter }) => parameter.site ?? []),
+  ];
+  return sites.flatMap(placesOf);
+}
+
+/** The edit with this part of its change. */
+function weighted(edit: WeightEdit, weight: number): WeightEdit {
+  if (weight === 1) return edit;
+  const change = (before: Float32Array): Float32Array => {
+    const from = before.slice();
+    return edit.change(before).map((to, i) => from[i]! + weight * (to - from[i]!));
+  };
+  return { ...edit, change };
 }
 
 /** W + s·B·A, with DoRA times the gain of each output, in the graph's own layout. */
-function mergedWeight({ lowRank, A, B, magnitude }: LowRankTensors, { adapter }: PlacedAdapter): TensorProto {
+function weightEdits({ lowRank, A, B, magnitude, scaling }: LowRankTensors, sign: 1 | -1): WeightEdit[] {
   const { site } = lowRank;
-  const type = dataTypeName(site.weight.tensor.dataType);
-  if (type !== 'float32') {
-    throw new OnnxLoraError(
-      'MODEL_UNSUPPORTED',
-      `The weight of "${site.path}" is ${type}; only float32 weights can be merged into yet. Serve the adapter unmerged.`,
-    );
-  }
-  const { scaling } = scalingOf(adapter.config, site.path);
-  const factors = { A: floats(A), B: floats(B), r: A.dims[0]!, scaling };
-  const merged = readFloats(site.weight.tensor).slice();
-  const gain = magnitude && doraGain(site, factors, floats(magnitude));
-  const { out, groups } = kindOf(site).matrix(site);
-  const steps = weightSteps(site);
-  eachDeltaRow(site, factors, (o, row) => {
-    const own = row.length / groups;
-    const first = Math.floor((o * groups) / out) * own;
-    if (groups > 1 && row.some((value, i) => value !== 0 && (i < first || i >= first + own))) throw cannotHold(site);
-    const scale = gain?.[o] ?? 1;
-    for (let i = 0; i < own; i++) {
-      const at = o * steps.row + i * steps.column;
-      merged[at] = scale * (merged[at]! + row[first + i]!);
-    }
+  const kind = kindOf(site);
+  const factors = { A: floats(A), B: floats(B), r: kind.rankOf(site, A.dims), scaling: sign * scaling };
+  const changeAt =
+    (place: Site) =>
+    (before: Float32Array): Float32Array => {
+      if (kind.addDelta) return kind.addDelta(place, before, factors);
+      const gain = magnitude && doraGain(place, factors, floats(magnitude), before);
+      const { out, groups } = kind.matrix(place);
+      const steps = weightSteps(place);
+      eachDeltaRow(place, factors, (o, row) => {
+        const own = row.length / groups;
+        const first = Math.floor((o * groups) / out) * own;
+        const [scale, folded] = [gain?.[o] ?? 1, site.foldedScale?.[o] ?? 1];
+        for (let i = 0; i < own; i++) {
+          const at = o * steps.row + i * steps.column;
+          before[at] = scale * (before[at]! + folded * row[first + i]!);
+        }
+      });
+      return before;
+    };
+  return byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) => ({
+    stored: places[0].weight.stored,
+    readers: places.map(weightReader),
+    change: changeAt(places[0]),
+    module: site.path,
+  }));
+}
+
+/** The trained values, wherever the module is computed. */
+function trainedEdits({ parameter, tensor }: PlacedAdapter['trained'][number]): WeightEdit[] {
+  const { site, stored, readers, layout, modulePath } = parameter;
+  const values = floats(tensor);
+  const [rows, columns] = tensor.dims as [number, number];
+  const inLayout = (own: typeof layout): Float32Array =>
+    own === 'in-out' ? transposed(values, rows, columns) : values;
+  const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
+    ...own,
+    change: () => wanted,
+    module: modulePath,
   });
-  return tensorProto(site.weight.name, float32(merged, site.weight.tensor.dims ?? []));
-}
-
-/** The layer's bias + s·b, where b is the bias of B. */
-function mergedBias(site: Site, bias: Tensor, { adapter, trained }: PlacedAdapter): Edit {
-  const own = site.bias;
-  if (!own || dataTypeName(own.tensor.dataType) !== 'float32') {
-    throw new OnnxLoraError(
-      'MODEL_UNSUPPORTED',
-      `The lora_B.bias of "${site.path}" cannot be merged: the layer has no float32 bias to add it to. Serve the adapter unmerged.`,
-    );
-  }
-  const { scaling } = scalingOf(adapter.config, site.path);
-  const inFull = trained.find(({ parameter }) => parameter.site === site && parameter.initializer === own.name);
-  const before = inFull ? floats(inFull.tensor) : readFloats(own.tensor);
-  const added = floats(bias);
-  const merged = before.map((value, i) => value + scaling * added[i]!);
-  return {
-    initializer: own.name,
-    readers: [own.node],
-    tensor: tensorProto(own.name, float32(merged, own.tensor.dims ?? [])),
-  };
-}
-
-function cannotHold({ path, weightShape }: Site): OnnxLoraError {
-  return new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `The adapter of "${path}" cannot be merged: the layer is a grouped convolution, whose weight [${weightShape.join(', ')}] connects outputs only with the inputs of their own group, while the adapter connects all. Serve the adapter unmerged.`,
+  if (!site) return [edit({ stored, readers }, inLayout(layout))];
+  if (stored === site.bias?.stored) return biasPlaces(site).map((own) => edit(own, values));
+  return byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) =>
+    edit({ stored: places[0].weight.stored, readers: places.map(weightReader) }, inLayout(places[0].weight.layout)),
   );
 }
 
-function applyEdits(model: ModelProto, edits: readonly Edit[]): ModelProto {
-  const graph = model.graph ?? {};
-  const index = indexGraph(graph);
-  const replaced = new Map<string, TensorProto>();
-  const added: TensorProto[] = [];
-  const renames = new Map<NodeProto, Map<string, string>>();
-  for (const { initializer, readers, tensor } of edits) {
-    const others = (index.uses.get(initializer) ?? []).some(({ node }) => !readers.includes(node));
-    const isInitializer = (graph.initializer ?? []).some(({ name }) => name === initializer);
-    if (!others && isInitializer && !replaced.has(initializer)) {
-      replaced.set(initializer, tensor);
-      continue;
-    }
-    // Shared, or the value of a Constant node: the adapted layer reads a copy of its own.
-    const name = `${initializer}/merged_${added.length}`;
-    added.push({ ...tensor, name });
-    for (const node of readers)
-      renames.set(node, (renames.get(node) ?? new Map<string, string>()).set(initializer, name));
+/** The places that share a tensor, in lists: one, or one for each branch of an If that keeps its own copy. */
+function byTensor(places: readonly Site[], storedOf: (place: Site) => StoredWeight): [Site, ...Site[]][] {
+  const groups = new Map<string, [Site, ...Site[]]>();
+  for (const place of places) {
+    const key = storedOf(place).tensors[0].name;
+    const group = groups.get(key);
+    if (group) group.push(place);
+    else groups.set(key, [place]);
   }
+  return [...groups.values()];
+}
+
+function weightReader({ node, weight: { name, stored } }: Site): ParameterReader {
+  return { node, name, chain: stored.chain };
+}
+
+function biasPlaces(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
+  const places = placesOf(site).filter(({ bias }) => bias);
+  return byTensor(places, ({ bias }) => bias!.stored).map((group) => ({
+    stored: group[0].bias!.stored,
+    readers: group.map(({ bias }) => ({ node: bias!.node, name: bias!.name, chain: bias!.stored.chain })),
+  }));
+}
+
+/** The layer's bias + s·b, where b is the bias of B. */
+function biasEdits({ lowRank, bias, scaling }: LowRankTensors, sign: 1 | -1): WeightEdit[] {
+  const { site } = lowRank;
+  if (!bias) return [];
+  const added = floats(bias);
+  return biasPlaces(site).map((own) => ({
+    ...own,
+    change: (before) => before.map((value, o) => value + sign * scaling * (site.foldedScale?.[o] ?? 1) * added[o]!),
+    module: site.path,
+  }));
+}
+
+/** Whether weight and bias have room for the delta. */
+function isHeldByWeight({ lowRank, A, B, bias, scaling }: LowRankTensors): boolean {
+  const { site } = lowRank;
+  const kind = kindOf(site);
+  if (bias && placesOf(site).some((place) => !place.bias)) return false;
+  if (kind.addDelta) return true;
+  const { out, groups } = kind.matrix(site);
+  if (groups === 1) return true;
+  let isHeld = true;
+  const factors = { A: floats(A), B: floats(B), r: kind.rankOf(site, A.dims), scaling };
+  eachDeltaRow(site, factors, (o, row) => {
+    const own = row.length / groups;
+    const first = Math.floor((o * groups) / out) * own;
+    if (row.some((value, i) => value !== 0 && (i < first || i >= first + own))) isHeld = false;
+  });
+  return isHeld;
+}
+
+/** The model with the adapter's low-rank products as part of the graph, their factors constants. */
+function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
+  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [] };
+  const { model: injected, inputs } = injectAdapters(model, plan, { types: inferGraph(model), mode: 'training' });
+  const feeds = adapterFeeds(placed, inputs);
+  const names = new Set(inputs.map(({ name }) => name));
+  const { graph = {} } = injected;
   return {
-    ...model,
+    ...injected,
     graph: {
       ...graph,
-      initializer: [...(graph.initializer ?? []).map((tensor) => replaced.get(tensor.name ?? '') ?? tensor), ...added],
-      node: (graph.node ?? []).map((node) => {
-        const names = renames.get(node);
-        return names ? { ...node, input: (node.input ?? []).map((name) => names.get(name) ?? name) } : node;
-      }),
+      input: (graph.input ?? []).filter(({ name }) => !names.has(name ?? '')),
+      initializer: [
+        ...(graph.initializer ?? []),
+        ...[...feeds].map(([name, tensor]): TensorProto => tensorProto(name, tensor)),
+      ],
     },
   };
+}
+
+function checkUnmerge({ lowRank, trained }: PlacedAdapter): void {
+  const dora = lowRank.find(({ magnitude }) => magnitude);
+  if (dora) throw cannotUnmerge(dora.lowRank.site.path, 'is DoRA, whose magnitudes replace those of the weight');
+  const tokens = lowRank.find((tensors) => tensors.lowRank.tokens);
+  if (tokens) throw cannotUnmerge(tokens.lowRank.site.path, 'replaces rows of the table');
+  if (trained[0])
+    throw cannotUnmerge(trained[0].parameter.modulePath, 'is trained in full and has replaced what was there');
+}
+
+function cannotUnmerge(module: string, reason: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The adapter of "${module}" cannot be taken out of a merged model: it ${reason}. Use the base model that it was merged into.`,
+  );
 }

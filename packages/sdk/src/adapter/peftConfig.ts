@@ -168,7 +168,11 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
     initLoraWeights: data.init_lora_weights,
     taskType: data.task_type ?? null,
     baseModelNameOrPath: data.base_model_name_or_path ?? null,
-    extra: Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
+    extra: {
+      // PEFT has written its version since 0.18, and known target_parameters since 0.17.
+      ...(data.target_parameters?.length ? { peft_version: '0.17' } : {}),
+      ...Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
+    },
   };
 }
 
@@ -214,6 +218,14 @@ export function formatAdapterConfig(config: AdapterConfig): string {
   };
   const sources = [written ? {} : otherDefaults, config.extra, members];
   return pythonJson(new Map(sources.flatMap((source) => Object.entries<unknown>(source))), new Set(['lora_dropout']));
+}
+
+/** Initialisations that take the first values out of the base's weights, or exchange those for quantised ones. */
+const BASE_CHANGING = /^(pissa|corda|olora|loftq|lora_ga)/;
+
+/** The initialisation by which the adapter counts from a base other than the one that it names. */
+export function baseChangingInit({ initLoraWeights }: Pick<AdapterConfig, 'initLoraWeights'>): string | undefined {
+  return typeof initLoraWeights === 'string' && BASE_CHANGING.test(initLoraWeights) ? initLoraWeights : undefined;
 }
 
 /** What one module's delta is multiplied with, and where that comes from. */

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { type DataType, bytesPerElement } from '../runtime/tensor.ts';
+import { parseForeignJson } from './foreignJson.ts';
 
 /** Element types by their safetensors spelling, in the order in which the reference library lays tensors out. */
 export const safetensorsTypes: Readonly<Record<string, DataType>> = {
@@ -103,9 +104,9 @@ function parseJson(bytes: Uint8Array, file: string): object {
   let json: unknown;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    json = JSON.parse(text);
+    json = parseForeignJson(text);
   } catch (cause) {
-    throw invalid(file, 'its header is not JSON', cause);
+    throw invalid(file, 'its header is not JSON, or nested beyond measure', cause);
   }
   if (!isObject(json)) throw invalid(file, 'its header is not a JSON object');
   const repeated = repeatedKey(text);

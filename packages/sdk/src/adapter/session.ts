@@ -1,66 +1,96 @@
-/** @file One loaded base model that serves many adapters, chosen per run or per row. */
+/** @file One loaded base model that serves many adapters, chosen per run or per row, and changed while it runs. */
 
-import { OnnxLoraError, didYouMean } from '../errors.ts';
+import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { sessionModel } from '../graph/onnxFile.ts';
 import type { ValueType } from '../graph/value.ts';
-import { injectAdapters } from '../lora/inject.ts';
-import type { AdapterInput } from '../lora/plan.ts';
-import type { Provider, Runtime, Session, SessionOptions } from '../runtime/session.ts';
+import { type Injected, injectAdapters } from '../lora/inject.ts';
+import type { AdapterPlan } from '../lora/plan.ts';
+import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import { type AdapterFeeds, adapterFeeds, baseFeeds, idleRank, mixedFeeds } from './feeds.ts';
-import { joinPlans, type PlacedAdapter } from './place.ts';
+import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, namesIn } from './activeFeeds.ts';
+import type { Adapter } from './adapter.ts';
+import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
+import { baseFeeds, idleRank } from './feeds.ts';
+import type { PlacedAdapter } from './placed.ts';
+import { planPlaces } from './places.ts';
 
-/** Which adapter a run uses: one name for the whole batch, or one per row; null is the base model. */
-export type AdapterChoice = string | null | readonly (string | null)[];
+export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
 /** What a session is made from. */
 export interface AdapterSessionRequest {
   readonly base: ModelProto;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly adapters: Readonly<Record<string, PlacedAdapter>>;
+  /** Places for adapters that come later, beside those of `adapters`. */
+  readonly reserved?: AdapterPlan | undefined;
+  readonly source?: AdapterSource | undefined;
+  /** Finds the places of an adapter that comes later. */
+  readonly place: BankRequest['place'];
   readonly runtime: Runtime;
   readonly options?: SessionOptions;
   readonly name: string;
 }
 
-/** A base model, loaded once, with any number of adapters. Swapping costs nothing: adapters are fed with each run. */
+/** Options of {@link AdapterSession.run}. */
+export interface AdapterRunOptions {
+  /** A name or a blend for all rows, or an array with one per row; null or nothing is the base. */
+  readonly adapter?: AdapterChoice;
+  /** Cancels the run: it rejects at once with `CANCELLED`. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A base model, loaded once, with any number of adapters. Swapping costs nothing: they lie where the graph runs, and a
+ * run names those it reads. They can be added, replaced and removed at any time; a run that has been asked for keeps the
+ * adapters that it was asked with.
+ */
 export class AdapterSession {
   readonly #session: Session;
-  readonly #inputs: readonly AdapterInput[];
-  readonly #feeds: ReadonlyMap<string, AdapterFeeds>;
-  readonly #base: AdapterFeeds;
+  readonly #name: string;
+  readonly #bank: AdapterBank;
+  readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
 
   /** Used by {@link AdapterSession.create}. */
-  private constructor(session: Session, inputs: readonly AdapterInput[], feeds: ReadonlyMap<string, AdapterFeeds>) {
+  private constructor(
+    session: Session,
+    injected: Pick<Injected, 'inputs' | 'rows'>,
+    { name, place, source }: Pick<AdapterSessionRequest, 'name' | 'place' | 'source'>,
+  ) {
+    const { inputs, rows } = injected;
     this.#session = session;
-    this.#inputs = inputs;
-    this.#feeds = feeds;
-    this.#base = baseFeeds(inputs, idleRank(session.provider));
-    const own = new Set(inputs.map(({ name }) => name));
-    this.#modelInputs = session.inputNames.filter((name) => !own.has(name));
+    this.#name = name;
+    this.#active = new ActiveAdapters(session, injected, baseFeeds(inputs, idleRank(session.provider)));
+    this.#bank = new AdapterBank({
+      session,
+      inputs,
+      place,
+      source,
+      onRemoved: (adapter) => this.#active.removed(adapter),
+    });
+    const own = new Set([...inputs.map((input) => input.name), rows]);
+    this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
   }
 
-  /** Injects the adapters' places into the base and loads it. */
-  static async create({
-    base,
-    types,
-    adapters,
-    runtime,
-    options,
-    name,
-  }: AdapterSessionRequest): Promise<AdapterSession> {
-    const plan = joinPlans(Object.values(adapters));
-    const { model, inputs } = injectAdapters(base, plan, { types, mode: 'inference' });
-    const session = await runtime.createSession({ ...sessionModel(model), name }, options);
-    const idle = idleRank(session.provider);
-    const feeds = new Map(Object.entries(adapters).map(([key, placed]) => [key, adapterFeeds(placed, inputs, idle)]));
-    return new AdapterSession(session, inputs, feeds);
+  /** Injects the places into the base and loads it. */
+  static async create(request: AdapterSessionRequest): Promise<AdapterSession> {
+    const { base, types, adapters, reserved, runtime, options, name } = request;
+    const plan = planPlaces(Object.values(adapters), reserved);
+    const injected = injectAdapters(base, plan, { types, mode: 'inference' });
+    const native = await runtime.createSession({ ...sessionModel(injected.model), name }, options);
+    try {
+      const session = new AdapterSession(native, injected, request);
+      for (const [key, placed] of Object.entries(adapters)) await session.#bank.addPlaced(key, placed);
+      return session;
+    } catch (error) {
+      await native.release();
+      throw error;
+    }
   }
 
-  /** The provider that the model runs on. */
-  get provider(): Exclude<Provider, 'auto'> {
+  /** The provider that the model runs on. Where the first run is verified, it may change it. */
+  get provider(): ConcreteProvider {
     return this.#session.provider;
   }
 
@@ -73,29 +103,87 @@ export class AdapterSession {
     return this.#session.outputNames;
   }
 
+  /** The adapters that the session holds now. */
   get adapterNames(): readonly string[] {
-    return [...this.#feeds.keys()];
+    return this.#bank.names;
+  }
+
+  /**
+   * Adds an adapter while the session runs. It needs places in the graph: those of the adapters that the session was made
+   * with, and those reserved by `targetModules` and `modulesToSave`.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken; `ADAPTER_MISMATCH` for an adapter of another base, or
+   *   one that needs a place which the graph does not have
+   */
+  add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    return this.#bank.add(name, adapter, options);
+  }
+
+  /**
+   * Gives a name to another adapter: runs that are asked for from then on use that one.
+   *
+   * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has
+   */
+  replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    return this.#bank.replace(name, adapter, options);
+  }
+
+  /** Removes an adapter, and frees its tensors after the runs that use it; false where there is none of that name. */
+  remove(name: string): boolean {
+    return this.#bank.remove(name);
   }
 
   /**
    * Runs the model once.
    *
    * @param feeds one tensor per input of the model, `[batch, ...]`
-   * @param options `adapter`: one name for all rows, or an array with a name per row; null or nothing is the base
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a missing input, or as many names as there are not rows
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a missing input, or as many names as there are not rows;
+   *   `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of adapters throws
    */
-  async run(feeds: Feeds, options: { readonly adapter?: AdapterChoice } = {}): Promise<Record<string, Tensor>> {
-    const adapter = this.#adapterFeeds(options.adapter ?? null, feeds);
-    return this.#session.run({ ...feeds, ...Object.fromEntries(adapter) });
+  async run(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
+    return this.#with(adapter, feeds, (active) =>
+      this.#session.run({ ...feeds, ...active.feeds }, undefined, {
+        kept: active.kept,
+        ...(signal ? { signal } : {}),
+      }),
+    );
   }
 
-  /** Frees the native session. */
+  /**
+   * Runs once with ONNX Runtime's profiler, and says which provider computed each operator, and how far the outputs are
+   * from the CPU's. It loads the graph again for this, and releases it.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
+   */
+  async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
+    return this.#with(adapter, feeds, (active) => {
+      const options = { kept: active.kept, ...(signal ? { signal } : {}) };
+      const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);
+      if (report) return report;
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The runtime of "${this.#name}" cannot tell where operators run. Open the model with OrtRuntime or WorkerRuntime.`,
+      );
+    });
+  }
+
+  /** Frees the native session, after the runs that have been asked for. */
   async release(): Promise<void> {
     await this.#session.release();
   }
 
-  #adapterFeeds(choice: AdapterChoice, feeds: Feeds): AdapterFeeds {
-    if (choice === null || typeof choice === 'string') return this.#named(choice);
+  /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */
+  async #with<T>(choice: AdapterChoice, feeds: Feeds, use: (active: ActiveFeeds) => Promise<T>): Promise<T> {
+    const once = this.#onePerRow(choice, feeds);
+    const names = namesIn(once);
+    const start = (): { readonly running: Promise<T> } => ({ running: use(this.#active.of(once, this.#bank)) });
+    if (!this.#bank.mustLoad(names)) return start().running;
+    return (await this.#bank.withLoaded(names, start)).running;
+  }
+
+  /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
+  #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
+    if (!isRows(choice)) return choice;
     const rows = feeds[this.#modelInputs[0] ?? '']?.dims[0];
     if (rows !== undefined && rows !== choice.length) {
       throw new OnnxLoraError(
@@ -103,22 +191,7 @@ export class AdapterSession {
         `${choice.length} adapter names were given for a batch of ${rows} rows. Give one name per row.`,
       );
     }
-    const distinct = new Set(choice);
-    if (distinct.size === 1) return this.#named(choice[0]!);
-    return mixedFeeds(
-      choice.map((name) => this.#named(name)),
-      this.#inputs,
-    );
-  }
-
-  #named(name: string | null): AdapterFeeds {
-    if (name === null) return this.#base;
-    const feeds = this.#feeds.get(name);
-    if (feeds) return feeds;
-    const names = [...this.#feeds.keys()];
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `This session has no adapter "${name}".${didYouMean(name, names)} It has ${names.join(', ') || 'none'}; name one of these, or null for the base.`,
-    );
+    const [first = null] = choice;
+    return choice.every((each) => each === first) ? first : choice;
   }
 }

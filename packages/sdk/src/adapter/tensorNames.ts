@@ -25,7 +25,8 @@ export interface TensorName {
   readonly parameter?: string;
 }
 
-const PREFIX = 'base_model.model.';
+/** What the names of PEFT's tensors begin with. */
+export const PEFT_PREFIX = 'base_model.model.';
 
 /** What follows the module's path, by role, as PEFT writes it. */
 const suffixes: Readonly<Record<Exclude<TensorRole, 'parameter'>, string>> = {
@@ -63,7 +64,7 @@ const named = new Set([
  * (`lora_A.default.weight`), as in a live model's state dict. A name that follows no rule is a plain parameter.
  */
 export function parseTensorName(name: string): TensorName {
-  const parts = (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name).split('.');
+  const parts = (name.startsWith(PEFT_PREFIX) ? name.slice(PEFT_PREFIX.length) : name).split('.');
   // The longest ending has four parts: trainable tokens with an adapter's name.
   for (let length = Math.min(4, parts.length); length > 0; length--) {
     const role = roles.get(withoutAdapter(parts.slice(-length)).join('.'));
@@ -81,7 +82,7 @@ export function parseTensorName(name: string): TensorName {
  */
 export function tensorName(module: string, role: TensorRole, parameter = 'weight'): string {
   const suffix = role === 'parameter' ? parameter : suffixes[role];
-  return `${PREFIX}${module === '' ? '' : `${module}.`}${suffix}`;
+  return `${PEFT_PREFIX}${module === '' ? '' : `${module}.`}${suffix}`;
 }
 
 function withoutAdapter(parts: readonly string[]): readonly string[] {

@@ -8,6 +8,7 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
 import { intAttribute, readNames, subgraphs } from '../graph/walk.ts';
+import { isKnownDomain } from '../ops/domains.ts';
 import { type DifferentiableOp, gradientRules, manyOutputOps, stopGradientOps } from './rules.ts';
 import type { Surroundings, Vjp } from './vjp.ts';
 
@@ -128,9 +129,8 @@ function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (n
 function activeValues({ nodes, types, wrt, stopped }: BackwardRequest): Set<string> {
   const active = new Set(wrt);
   for (const node of nodes) {
-    const op = node.opType ?? '';
-    if (stopGradientOps.has(op)) continue;
-    const rule = ruleOf(op);
+    if (isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) continue;
+    const rule = ruleOf(node);
     const reads = (node.input ?? []).some((name, i) => active.has(name) && !(Array.isArray(rule) && rule[i] === null));
     if (!reads && !captures(node, active)) continue;
     for (const name of node.output ?? []) {
@@ -149,12 +149,13 @@ function isFloat(type: ValueType['type']): boolean {
   return type === undefined || type === 'float32' || type === 'float16' || type === 'float64' || type === 'bfloat16';
 }
 
-function ruleOf(op: string): (typeof gradientRules)[DifferentiableOp] | undefined {
-  return Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
+function ruleOf(node: NodeProto): (typeof gradientRules)[DifferentiableOp] | undefined {
+  const { opType: op = '' } = node;
+  return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
 }
 
 function vjpOf(node: NodeProto, index: number, request: BackwardRequest): Vjp | null {
-  const rule = ruleOf(node.opType ?? '');
+  const rule = ruleOf(node);
   const vjp = typeof rule === 'function' ? rule : rule?.[index];
   if (vjp === undefined) throw noRule(node, rule ? ` input ${index}` : '', request);
   return vjp;

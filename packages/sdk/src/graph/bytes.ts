@@ -1,4 +1,4 @@
-/** @file Byte ranges that may still lie in a file: the reason why opening a model does not load its weights. */
+/** @file Byte ranges that may still lie in a file, or are not computed yet: why no model's weights are ever all in memory. */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { OnnxLoraError } from '../errors.ts';
@@ -10,34 +10,83 @@ export interface FileSlice {
   readonly length: number;
 }
 
-/** Bytes in memory, or a range of a file. */
-export type Bytes = Uint8Array | FileSlice;
+/** Bytes that take no memory until they are asked for, and are computed anew each time. */
+export interface ComputedBytes {
+  readonly length: number;
+  /** Exactly `length` bytes, always the same. */
+  readonly compute: () => Uint8Array;
+}
+
+/** Bytes in memory, a range of a file, or bytes to be computed. */
+export type Bytes = Uint8Array | FileSlice | ComputedBytes;
+
+/** Whether the bytes lie in a file. */
+export function isInFile(bytes: Bytes): bytes is FileSlice {
+  return 'path' in bytes;
+}
 
 /** How many bytes there are, without reading them. */
 export function byteLength(bytes: Bytes): number {
   return bytes.length;
 }
 
-/** The bytes themselves; a file slice is read. */
+/** The bytes themselves, read or computed where they are not in memory. */
 export function readBytes(bytes: Bytes): Uint8Array {
-  return bytes instanceof Uint8Array ? bytes : readSlice(bytes);
+  if (bytes instanceof Uint8Array) return bytes;
+  return isInFile(bytes) ? readSlice(bytes) : computed(bytes);
 }
 
-function readSlice({ path, offset, length }: FileSlice): Uint8Array {
-  const file = openSync(path, 'r');
+function computed({ length, compute }: ComputedBytes): Uint8Array {
+  const bytes = compute();
+  // What is around them has been written with this length already.
+  if (bytes.length !== length) throw new Error(`${bytes.length} bytes were computed where ${length} were promised.`);
+  return bytes;
+}
+
+function readSlice(slice: FileSlice): Uint8Array {
+  const file = openSync(slice.path, 'r');
   try {
-    if (offset + length > fstatSync(file).size) {
-      throw new OnnxLoraError(
-        'FILE_INVALID',
-        `"${path}" ends before byte ${offset + length}, where a weight should lie. The file is truncated: copy or download it again.`,
-      );
-    }
-    const buffer = new Uint8Array(length);
-    readExactly(file, buffer, offset);
+    requireBytes(file, slice);
+    const buffer = new Uint8Array(slice.length);
+    readExactly(file, buffer, slice.offset);
     return buffer;
   } finally {
     closeSync(file);
   }
+}
+
+const BLOCK = 1 << 24;
+
+/**
+ * The bytes in order; those of a file in pieces of at most 16 MiB that share one buffer: a piece is only good until the
+ * next is asked for.
+ */
+export function* blocksOf(bytes: Bytes): Generator<Uint8Array> {
+  if (!isInFile(bytes)) {
+    yield readBytes(bytes);
+    return;
+  }
+  const { path, offset, length } = bytes;
+  const file = openSync(path, 'r');
+  try {
+    requireBytes(file, bytes);
+    const buffer = new Uint8Array(Math.min(BLOCK, length));
+    for (let done = 0; done < length; done += buffer.length) {
+      const block = buffer.subarray(0, Math.min(buffer.length, length - done));
+      readExactly(file, block, offset + done);
+      yield block;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function requireBytes(file: number, { path, offset, length }: FileSlice): void {
+  if (offset + length <= fstatSync(file).size) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${path}" ends before byte ${offset + length}, where a weight should lie. The file is truncated: copy or download it again.`,
+  );
 }
 
 function readExactly(file: number, buffer: Uint8Array, offset: number): void {
@@ -76,8 +125,10 @@ export class FileSource implements ByteSource {
   readonly size: number;
   readonly #path: string;
   readonly #file: number;
-  #window = new Uint8Array(0);
+  readonly #window = new Uint8Array(WINDOW);
+  /** Where in the file the window lies, and how much of it is filled. */
   #start = 0;
+  #filled = 0;
 
   constructor(path: string) {
     this.#path = path;
@@ -86,15 +137,19 @@ export class FileSource implements ByteSource {
   }
 
   view(offset: number, length: number): Uint8Array {
-    const from = offset - this.#start;
-    if (from < 0 || from + length > this.#window.length) {
-      const size = Math.min(Math.max(length, WINDOW), this.size - offset);
-      this.#window = new Uint8Array(size);
+    if (length > WINDOW) return this.#read(new Uint8Array(length), offset);
+    if (offset < this.#start || offset + length > this.#start + this.#filled) {
+      this.#filled = Math.min(WINDOW, this.size - offset);
       this.#start = offset;
-      readExactly(this.#file, this.#window, offset);
-      return this.#window.subarray(0, length);
+      this.#read(this.#window.subarray(0, this.#filled), offset);
     }
+    const from = offset - this.#start;
     return this.#window.subarray(from, from + length);
+  }
+
+  #read(into: Uint8Array, offset: number): Uint8Array {
+    readExactly(this.#file, into, offset);
+    return into;
   }
 
   keep(offset: number, length: number): Bytes {

@@ -79,7 +79,7 @@ class Decoder {
 
   /** The field's value, or undefined when its wire type is not the one the schema knows. */
   #field(
-    field: { kind: Message | string; unpackedWire?: 0 | 1 | 5 },
+    field: { kind: Message | string; repeated: boolean; unpackedWire?: 0 | 1 | 5 },
     wire: number,
     end: number,
     depth: number,
@@ -104,10 +104,10 @@ class Decoder {
     }
     if (kind === 'int') {
       if (wire === 0) return this.#int(end);
-      return wire === 2 ? this.#packed(end, () => this.#int(end)) : undefined;
+      return wire === 2 && field.repeated ? this.#packed(end, () => this.#int(end)) : undefined;
     }
     if (wire === 5) return this.#float(end);
-    return wire === 2 ? this.#packed(end, () => this.#float(end)) : undefined;
+    return wire === 2 && field.repeated ? this.#packed(end, () => this.#float(end)) : undefined;
   }
 
   #packed<T>(end: number, read: () => T): T[] {

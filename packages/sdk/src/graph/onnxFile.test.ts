@@ -296,6 +296,34 @@ describe('writing', () => {
     expect(readdirSync(folder).sort()).toEqual(['model.onnx', 'out.onnx', 'w.data']);
     expect(existsSync(join(folder, 'none'))).toBe(false);
   });
+
+  test('replaces a model together with its weights, or neither', () => {
+    const [out, data] = [join(folder, 'out.onnx'), join(folder, 'out.onnx.data')];
+    // So few bytes stay in the .onnx file that the weights go beside it.
+    const limit = 1000;
+    expect(writeOnnx(out, vit(), limit)).toEqual([out, data]);
+    const old = readFileSync(data);
+    const other = vit();
+    other.graph!.initializer!.forEach(
+      (tensor) => (tensor.rawData = readBytes(tensor.rawData!).map((byte) => byte ^ 1)),
+    );
+    // A folder stands where the .onnx file belongs: by then the weights are in their place.
+    rmSync(out);
+    mkdirSync(join(out, 'inside'), { recursive: true });
+    expect(() => writeOnnx(out, other, limit)).toThrow(expect.objectContaining({ code: 'FILE_INVALID' }));
+    expect(readFileSync(data).equals(old)).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(['out.onnx', 'out.onnx.data']);
+    rmSync(out, { recursive: true });
+    rmSync(data);
+    mkdirSync(join(out, 'inside'), { recursive: true });
+    expect(() => writeOnnx(out, other, limit)).toThrow(expect.objectContaining({ code: 'FILE_INVALID' }));
+    expect(readdirSync(folder)).toEqual(['out.onnx']);
+    rmSync(out, { recursive: true });
+    writeFileSync(out, 'old');
+    writeOnnx(out, other, limit);
+    expect(readFileSync(data).equals(Uint8Array.from(old, (byte) => byte ^ 1))).toBe(true);
+    expect(readdirSync(folder).sort()).toEqual(['out.onnx', 'out.onnx.data']);
+  });
 });
 
 test('tensors of every storage are read', () => {

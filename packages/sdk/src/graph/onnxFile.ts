@@ -13,11 +13,22 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
-import { type Bytes, type ByteSource, type FileSlice, FileSource, byteLength, readBytes } from './bytes.ts';
+import {
+  blocksOf,
+  byteLength,
+  type Bytes,
+  type ByteSource,
+  type FileSlice,
+  FileSource,
+  isInFile,
+  readBytes,
+} from './bytes.ts';
 import { decodeModel } from './decode.ts';
 import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto.ts';
 import { expectedBytes, rawBytes } from './tensorData.ts';
+import { tensorsOf, withTensors } from './tensors.ts';
+import { isInside, leadsInside } from './insideFolder.ts';
 import { allGraphs } from './walk.ts';
 
 /** An opened model: structure in memory, weights as ranges of the files on disk. */
@@ -66,11 +77,17 @@ export function parseOnnx(source: ByteSource, file: string): OnnxFile['model'] {
       `"${file}" holds no ONNX graph. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.`,
     );
   }
-  for (const each of allGraphs(graph)) {
+  const locate = new DataLocator(file);
+  for (const each of graphsOf(model)) {
     for (const node of each.node ?? []) checkNode(node, file);
-    for (const tensor of tensorsOf(each)) resolveData(tensor, file);
+    for (const tensor of tensorsOf(each)) resolveData(tensor, file, locate);
   }
   return { ...model, graph };
+}
+
+/** Every graph of a model: the main one, those inside nodes, and the bodies of functions. */
+function graphsOf({ graph, functions = [] }: ModelProto): GraphProto[] {
+  return [graph ?? {}, ...functions.map(({ node = [] }) => ({ node }))].flatMap((each) => [...allGraphs(each)]);
 }
 
 /** Everything that reads graphs may rely on it: a node has an operator, outputs, and a list of inputs. */
@@ -84,13 +101,7 @@ function checkNode(node: NodeProto, file: string): void {
   );
 }
 
-/** Initializers, and the tensors that nodes hold, such as those of Constant. */
-function tensorsOf(graph: GraphProto): TensorProto[] {
-  const held = (graph.node ?? []).flatMap(({ attribute = [] }) => attribute.flatMap(({ t }) => t ?? []));
-  return [...(graph.initializer ?? []), ...held];
-}
-
-function resolveData(tensor: TensorProto, file: string): void {
+function resolveData(tensor: TensorProto, file: string, locator: DataLocator): void {
   if (!(tensor.dims ?? []).every((dim) => Number.isSafeInteger(dim) && dim >= 0)) {
     throw new OnnxLoraError(
       'MODEL_INVALID',
@@ -98,7 +109,7 @@ function resolveData(tensor: TensorProto, file: string): void {
     );
   }
   if (tensor.dataLocation === 1) {
-    tensor.rawData = externalSlice(tensor, file);
+    tensor.rawData = externalSlice(tensor, file, locator);
     delete tensor.dataLocation;
     delete tensor.externalData;
   }
@@ -112,29 +123,17 @@ function resolveData(tensor: TensorProto, file: string): void {
   }
 }
 
-function externalSlice(tensor: TensorProto, file: string): FileSlice {
+function externalSlice(tensor: TensorProto, file: string, locator: DataLocator): FileSlice {
   const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value ?? '']));
   const location = entries.get('location') ?? '';
-  const folder = path.dirname(path.resolve(file));
-  const target = path.resolve(folder, location);
   const refuse = (reason: string): never => {
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}": the data of tensor "${tensor.name}" should lie in "${location}", ${reason}`,
     );
   };
-  if (location === '' || path.isAbsolute(location) || !isInside(target, folder)) {
-    return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
-  }
-  if (!existsSync(target)) return refuse('which does not exist. Download it too and put it beside the .onnx file.');
-  const real = realpathSync(target);
-  if (!allowedRoots(folder).some((root) => isInside(real, root))) {
-    return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
-  }
+  const { path: real, size } = locator.locate(location, refuse);
   const offset = Number(entries.get('offset') ?? 0);
-  const stat = statSync(real);
-  if (!stat.isFile()) return refuse('which is not a file.');
-  const { size } = stat;
   const length = entries.has('length') ? Number(entries.get('length')) : (expectedBytes(tensor) ?? size - offset);
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0) {
     return refuse('but its offset and length are not whole numbers.');
@@ -145,15 +144,36 @@ function externalSlice(tensor: TensorProto, file: string): FileSlice {
   return { path: real, offset, length };
 }
 
-/** The model's folder, and the blob folder of the Hugging Face cache, whose snapshots are links into it. */
-function allowedRoots(folder: string): string[] {
-  const snapshot = /^(.*)[/\\]snapshots[/\\][^/\\]+(?:[/\\].*)?$/.exec(folder);
-  return [realpathSync(folder), ...(snapshot ? [path.join(realpathSync(snapshot[1]!), 'blobs')] : [])];
-}
+/** Finds the files of external data and checks that they lie where they may; each is looked up once. */
+class DataLocator {
+  readonly #folder: string;
+  readonly #found = new Map<string, { readonly path: string; readonly size: number }>();
 
-function isInside(file: string, folder: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative !== '' && relative.split(path.sep)[0] !== '..' && !path.isAbsolute(relative);
+  /** @param file the model */
+  constructor(file: string) {
+    this.#folder = path.dirname(path.resolve(file));
+  }
+
+  /** The file itself, links followed. Calls `refuse` with what is wrong. */
+  locate(location: string, refuse: (reason: string) => never): { readonly path: string; readonly size: number } {
+    let found = this.#found.get(location);
+    if (!found) this.#found.set(location, (found = this.#lookUp(location, refuse)));
+    return found;
+  }
+
+  #lookUp(location: string, refuse: (reason: string) => never): { path: string; size: number } {
+    const target = path.resolve(this.#folder, location);
+    if (location === '' || path.isAbsolute(location) || !isInside(target, this.#folder)) {
+      return refuse("which is outside the model's folder. Such a path is refused: it could read any file.");
+    }
+    if (!existsSync(target)) return refuse('which does not exist. Download it too and put it beside the .onnx file.');
+    if (!leadsInside(target, this.#folder)) {
+      return refuse("a link that leads outside the model's folder. Such a link is refused: it could read any file.");
+    }
+    const real = realpathSync(target);
+    const stat = statSync(real);
+    return stat.isFile() ? { path: real, size: stat.size } : refuse('which is not a file.');
+  }
 }
 
 /** A protobuf message cannot hold more than 2 GiB; leave room for the structure. */
@@ -163,23 +183,29 @@ const INLINE_TOTAL_LIMIT = 1_900_000_000;
  * Writes a self-contained .onnx file, streaming every weight from where it lies. Above 1.9 GB the weights go to
  * `<name>.data` beside it. The file appears under its name only when it is complete.
  *
+ * @param inlineLimit bytes of weights up to which they stay in the .onnx file
  * @returns the files written
+ * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file is shorter than it was
  */
-export function writeOnnx(file: string, model: ModelProto): string[] {
-  const tensors = [...allGraphs(model.graph ?? {})].flatMap((graph) => graph.initializer ?? []);
+export function writeOnnx(file: string, model: ModelProto, inlineLimit: number = INLINE_TOTAL_LIMIT): string[] {
+  const tensors = graphsOf(model).flatMap(tensorsOf);
   const total = tensors.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
-  if (total <= INLINE_TOTAL_LIMIT) {
+  if (total <= inlineLimit) {
     writeAtomically([[file, encodeModel(model)]]);
     return [file];
   }
-  const dataName = `${path.basename(file)}.data`;
+  const location = `${path.basename(file)}.data`;
   const data: Bytes[] = [];
-  const { model: slim } = externalise(model, (bytes) => {
-    const offset = data.reduce((sum, each) => sum + byteLength(each), 0);
-    data.push(bytes);
-    return { location: dataName, offset };
-  });
-  const dataFile = path.join(path.dirname(file), dataName);
+  let end = 0;
+  const slim = withTensors(model, (tensor) =>
+    externalised(tensor, (bytes) => {
+      const offset = end;
+      data.push(bytes);
+      end += byteLength(bytes);
+      return { location, offset };
+    }),
+  );
+  const dataFile = path.join(path.dirname(file), location);
   writeAtomically([
     [dataFile, data],
     [file, encodeModel(slim)],
@@ -190,28 +216,24 @@ export function writeOnnx(file: string, model: ModelProto): string[] {
 /** Weights up to this size are kept inside the graph: shape inference needs small constants there. */
 const EXTERNAL_THRESHOLD = 1024;
 
-/** A copy of `model` whose large initializers of the main graph are external-data entries that `place` decides on. */
-function externalise(
-  model: ModelProto,
+/** The tensor with its bytes where `place` says, when they are many and it says so; otherwise with its bytes in memory. */
+function externalised(
+  tensor: TensorProto,
   place: (bytes: Bytes) => { location: string; offset: number } | undefined,
-): { model: ModelProto } {
-  const initializer = (model.graph?.initializer ?? []).map((tensor): TensorProto => {
-    const raw = rawBytes(tensor);
-    if (!raw || byteLength(raw) <= EXTERNAL_THRESHOLD) return inline(tensor);
-    const placed = place(raw);
-    if (!placed) return inline(tensor);
-    const { rawData: _raw, floatData: _float, doubleData: _double, ...rest } = tensor;
-    return {
-      ...rest,
-      dataLocation: 1,
-      externalData: [
-        { key: 'location', value: placed.location },
-        { key: 'offset', value: String(placed.offset) },
-        { key: 'length', value: String(byteLength(raw)) },
-      ],
-    };
-  });
-  return { model: { ...model, graph: { ...model.graph, initializer } } };
+): TensorProto {
+  const raw = rawBytes(tensor);
+  const placed = raw && byteLength(raw) > EXTERNAL_THRESHOLD ? place(raw) : undefined;
+  if (!placed) return inline(tensor);
+  const { rawData: _raw, floatData: _float, doubleData: _double, ...rest } = tensor;
+  return {
+    ...rest,
+    dataLocation: 1,
+    externalData: [
+      { key: 'location', value: placed.location },
+      { key: 'offset', value: String(placed.offset) },
+      { key: 'length', value: String(byteLength(raw!)) },
+    ],
+  };
 }
 
 function inline(tensor: TensorProto): TensorProto {
@@ -226,15 +248,17 @@ function inline(tensor: TensorProto): TensorProto {
  */
 export function sessionModel(model: ModelProto): { bytes: Uint8Array; folder?: string } {
   const files = new Set<string>();
-  for (const tensor of model.graph?.initializer ?? []) {
+  for (const tensor of graphsOf(model).flatMap(tensorsOf)) {
     const raw = rawBytes(tensor);
-    if (raw && !(raw instanceof Uint8Array)) files.add(path.dirname(raw.path));
+    if (raw && isInFile(raw)) files.add(path.dirname(raw.path));
   }
   const folder = commonFolder([...files]);
-  const { model: slim } = externalise(model, (bytes) =>
-    bytes instanceof Uint8Array || folder === undefined
-      ? undefined
-      : { location: path.relative(folder, bytes.path), offset: bytes.offset },
+  const slim = withTensors(model, (tensor) =>
+    externalised(tensor, (bytes) =>
+      isInFile(bytes) && folder !== undefined
+        ? { location: path.relative(folder, bytes.path), offset: bytes.offset }
+        : undefined,
+    ),
   );
   const chunks = encodeModel(slim).map(readBytes);
   const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
@@ -256,37 +280,48 @@ function commonFolder(folders: readonly string[]): string | undefined {
   return common;
 }
 
+/**
+ * Writes files that belong together. They appear under their names when all are complete. Of several, the ones that stand
+ * there already are moved aside first, so that a reader, or a crash, never meets a model with the weights of another.
+ */
 function writeAtomically(files: readonly (readonly [string, readonly Bytes[]])[]): void {
-  const written: [temporary: string, final: string][] = [];
+  const besides = (file: string, ending: string): string => `${file}.${process.pid}.${ending}`;
+  const names = files.map(([final]) => final);
+  const aside: string[] = [];
+  const placed: string[] = [];
   try {
-    for (const [final, chunks] of files) {
-      const temporary = `${final}.${process.pid}.tmp`;
-      written.push([temporary, final]);
-      const descriptor = openSync(temporary, 'w');
-      try {
-        for (const chunk of chunks) writeChunk(descriptor, chunk);
-        fsyncSync(descriptor);
-      } finally {
-        closeSync(descriptor);
-      }
+    for (const [final, chunks] of files) writeFlushed(besides(final, 'tmp'), chunks);
+    for (const final of names.length > 1 ? names.toReversed() : []) {
+      if (!statSync(final, { throwIfNoEntry: false })?.isFile()) continue;
+      renameSync(final, besides(final, 'old'));
+      aside.push(final);
     }
-    for (const [temporary, final] of written) renameSync(temporary, final);
+    for (const final of names) {
+      renameSync(besides(final, 'tmp'), final);
+      placed.push(final);
+    }
+    for (const final of aside) rmSync(besides(final, 'old'), { force: true });
   } catch (cause) {
-    for (const [temporary] of written) rmSync(temporary, { force: true });
+    for (const final of names) rmSync(besides(final, 'tmp'), { force: true });
+    for (const final of placed) rmSync(final, { force: true });
+    for (const final of aside) renameSync(besides(final, 'old'), final);
     if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError('FILE_INVALID', `Cannot write "${files[0]![0]}": ${(cause as Error).message}.`, { cause });
+    throw new OnnxLoraError('FILE_INVALID', `Cannot write "${names[0]}": ${(cause as Error).message}.`, { cause });
   }
 }
 
-const COPY_BLOCK = 1 << 24;
+function writeFlushed(file: string, chunks: readonly Bytes[]): void {
+  const descriptor = openSync(file, 'w');
+  try {
+    for (const chunk of chunks) writeChunk(descriptor, chunk);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
 
 function writeChunk(descriptor: number, chunk: Bytes): void {
-  if (chunk instanceof Uint8Array) {
-    for (let done = 0; done < chunk.length;) done += writeSync(descriptor, chunk, done);
-    return;
-  }
-  for (let done = 0; done < chunk.length; done += COPY_BLOCK) {
-    const length = Math.min(COPY_BLOCK, chunk.length - done);
-    writeChunk(descriptor, readBytes({ path: chunk.path, offset: chunk.offset + done, length }));
+  for (const block of blocksOf(chunk)) {
+    for (let done = 0; done < block.length;) done += writeSync(descriptor, block, done);
   }
 }

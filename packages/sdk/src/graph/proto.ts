@@ -35,6 +35,13 @@ export interface TensorProto extends Unknown {
   metadataProps?: StringStringEntry[];
 }
 
+/** A tensor of which only some values are written down, by their indices; the others are zero. */
+export interface SparseTensorProto extends Unknown {
+  values?: TensorProto;
+  indices?: TensorProto;
+  dims?: number[];
+}
+
 /** A size, or the name of one that is only known at run time. */
 export interface DimensionProto extends Unknown {
   dimValue?: number;
@@ -77,7 +84,10 @@ export interface AttributeProto extends Unknown {
   floats?: number[];
   ints?: Int[];
   strings?: Bytes[];
+  tensors?: TensorProto[];
   graphs?: GraphProto[];
+  sparseTensor?: SparseTensorProto;
+  sparseTensors?: SparseTensorProto[];
   refAttrName?: string;
 }
 
@@ -86,6 +96,8 @@ export interface NodeProto extends Unknown {
   name?: string;
   opType?: string;
   domain?: string;
+  /** Which of several functions of one name a call means. */
+  overload?: string;
   input?: string[];
   output?: string[];
   attribute?: AttributeProto[];
@@ -98,6 +110,7 @@ export interface GraphProto extends Unknown {
   name?: string;
   node?: NodeProto[];
   initializer?: TensorProto[];
+  sparseInitializer?: SparseTensorProto[];
   input?: ValueInfoProto[];
   output?: ValueInfoProto[];
   valueInfo?: ValueInfoProto[];
@@ -108,10 +121,19 @@ export interface GraphProto extends Unknown {
 export interface FunctionProto extends Unknown {
   name?: string;
   domain?: string;
+  /** Tells functions of one name apart; a call names the one that it means. */
+  overload?: string;
   input?: string[];
   output?: string[];
+  /** Attributes that a call gives and that have no default. */
+  attribute?: string[];
+  /** Attributes that a call may give, with their defaults. */
+  attributeProto?: AttributeProto[];
   node?: NodeProto[];
   opsetImport?: OperatorSetId[];
+  valueInfo?: ValueInfoProto[];
+  docString?: string;
+  metadataProps?: StringStringEntry[];
 }
 
 /** The version of a set of operators; the empty domain is the standard one. */

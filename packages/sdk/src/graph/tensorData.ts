@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, bytesPerElement, sizeOf, type Tensor, type TensorData } from '../runtime/tensor.ts';
 import { type Bytes, readBytes } from './bytes.ts';
 import { byteCount, dataTypeName, dataTypeNumber } from './dataType.ts';
+import { fromBfloat16s, fromHalves } from './halfFloat.ts';
 import type { TensorProto } from './proto.ts';
 
 /**
@@ -46,8 +47,8 @@ export function readTensor(proto: TensorProto): Tensor {
 export function readFloats(proto: TensorProto): Float32Array {
   const { type, data } = readTensor(proto);
   if (data instanceof Float32Array) return data;
-  if (type === 'float16') return Float32Array.from(data as Uint16Array, halfToFloat);
-  if (type === 'bfloat16') return new Float32Array(Uint32Array.from(data as Uint16Array, (bits) => bits << 16).buffer);
+  if (type === 'float16') return fromHalves(data as Uint16Array);
+  if (type === 'bfloat16') return fromBfloat16s(data as Uint16Array);
   if (type === 'float64') return Float32Array.from(data as Float64Array);
   throw new OnnxLoraError('MODEL_UNSUPPORTED', `Tensor "${proto.name}" holds ${type} values where floats are needed.`);
 }
@@ -66,21 +67,6 @@ export function tensorProto(name: string, tensor: Tensor): TensorProto {
 /** Bytes that the tensor's shape and type call for; undefined for strings. */
 export function expectedBytes(proto: TensorProto): number | undefined {
   return byteCount(proto.dataType ?? 0, sizeOf(proto.dims ?? []));
-}
-
-/** IEEE 754 half precision to a number. */
-function halfToFloat(bits: number): number {
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  const magnitude =
-    exponent === 0
-      ? fraction * 2 ** -24
-      : exponent === 31
-        ? fraction
-          ? NaN
-          : Infinity
-        : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return bits & 0x8000 ? -magnitude : magnitude;
 }
 
 function fromRaw(type: NonNullable<ReturnType<typeof dataTypeName>>, bytes: Uint8Array): TensorData {

@@ -54,7 +54,7 @@ export interface Use {
   readonly index: number;
 }
 
-/** Who makes and who reads each value of one graph (not of its subgraphs). */
+/** Who makes and who reads each value. */
 export interface GraphIndex {
   readonly producer: ReadonlyMap<string, NodeProto>;
   readonly uses: ReadonlyMap<string, readonly Use[]>;
@@ -63,11 +63,42 @@ export interface GraphIndex {
   readonly outputs: ReadonlySet<string>;
 }
 
-/** Indexes a graph as it stands; edits make the index stale. */
+/** Indexes one graph, without its subgraphs, as it stands; edits make the index stale. */
 export function indexGraph(graph: GraphProto): GraphIndex {
-  const producer = new Map<string, NodeProto>();
-  const uses = new Map<string, Use[]>();
-  const constants = new Map<string, TensorProto>();
+  return indexAll([graph]);
+}
+
+/** Indexes a graph together with its subgraphs, whose values must have names of their own (see `uniqueNames`). */
+export function indexWhole(graph: GraphProto): GraphIndex {
+  return indexAll([...allGraphs(graph)]);
+}
+
+function indexAll(graphs: readonly GraphProto[]): GraphIndex {
+  const index = {
+    producer: new Map<string, NodeProto>(),
+    uses: new Map<string, Use[]>(),
+    constants: new Map<string, TensorProto>(),
+    outputs: new Set<string>(),
+  };
+  for (const graph of graphs) addToIndex(graph, index);
+  return index;
+}
+
+function addToIndex(
+  graph: GraphProto,
+  {
+    producer,
+    uses,
+    constants,
+    outputs,
+  }: {
+    readonly producer: Map<string, NodeProto>;
+    readonly uses: Map<string, Use[]>;
+    readonly constants: Map<string, TensorProto>;
+    readonly outputs: Set<string>;
+  },
+): void {
+  for (const { name } of graph.output ?? []) outputs.add(name ?? '');
   for (const tensor of graph.initializer ?? []) constants.set(tensor.name ?? '', tensor);
   for (const node of graph.node ?? []) {
     for (const output of node.output ?? []) if (output) producer.set(output, node);
@@ -80,7 +111,6 @@ export function indexGraph(graph: GraphProto): GraphIndex {
     const value = node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
     if (value && node.output?.[0]) constants.set(node.output[0], value);
   }
-  return { producer, uses, constants, outputs: new Set((graph.output ?? []).map(({ name }) => name ?? '')) };
 }
 
 /** Names that a node reads, those captured by its subgraphs from outside included. */

@@ -1,7 +1,10 @@
 /** @file What an adapter changes in a graph: which sites get low-rank products, which parameters are trained in full. */
 
-import type { NodeProto, TensorProto } from '../graph/proto.ts';
+import type { NodeProto } from '../graph/proto.ts';
 import type { Site, WeightLayout } from '../match/sites.ts';
+import type { StoredWeight } from '../match/weights/index.ts';
+import type { Tensor } from '../runtime/tensor.ts';
+import type { Factor } from './kinds/kind.ts';
 
 /** A site with a low-rank adapter. */
 export interface LowRankSite {
@@ -12,7 +15,29 @@ export interface LowRankSite {
   readonly dora: boolean;
   /** Whether the low-rank product has a bias of its own (PEFT's `lora_bias`). */
   readonly bias?: boolean;
+  /** The module's name in PEFT's files, where wrappers are nested: `attn.base_layer.out_proj`. */
+  readonly savedAs?: string;
+  /**
+   * Ids whose rows of an embedding are trained (PEFT's `trainable_token_indices`): the low-rank delta then has a fixed A
+   * that picks these rows, and B holds what is added to them.
+   */
+  readonly tokens?: readonly number[];
+  /**
+   * A second pair of factors beside the trained one, as constants: first values that are taken out again, so that the
+   * layer starts at what the base computes. In the graph's layout, lora_B times minus the scaling.
+   */
+  readonly constants?: FactorTensors;
+  /** Factors that are not trained, in the graph's layout, lora_B times the scaling. */
+  readonly fixed?: Partial<FactorTensors>;
+  /**
+   * The embedding's adapter that this one is the transpose of, since their weights are one: lora_A is the other's lora_B,
+   * and lora_B its lora_A.
+   */
+  readonly tiedTo?: LowRankSite;
 }
+
+/** Values of both factors. */
+export type FactorTensors = Readonly<Record<Factor, Tensor>>;
 
 /** A parameter that is replaced as a whole (`modules_to_save`, trained biases). */
 export interface TrainedParameter {
@@ -21,13 +46,23 @@ export interface TrainedParameter {
   readonly modulePath: string;
   /** PEFT's name of the tensor, where it is not the parameter's own: the bias of an adapted layer has `base_layer` in it. */
   readonly savedAs?: string;
-  readonly initializer: string;
   readonly layout: WeightLayout;
-  readonly tensor: TensorProto;
+  /** Its shape in torch, where the graph's has ones more than that. */
+  readonly torchDims?: readonly number[];
+  /** The base's values, and how the graph keeps them. */
+  readonly stored: StoredWeight;
   /** The module's own nodes: they read the trained parameter, while other readers of a shared one keep the base's. */
-  readonly readers: readonly NodeProto[];
+  readonly readers: readonly ParameterReader[];
   /** The layer that it belongs to, where that can be adapted. */
   readonly site?: Site;
+}
+
+/** A node that reads a parameter, and the name by which it does. */
+export interface ParameterReader {
+  readonly node: NodeProto;
+  readonly name: string;
+  /** The nodes between the stored tensors and the name; those of the parameter's `stored` where left out. */
+  readonly chain?: readonly NodeProto[];
 }
 
 /** Everything that is injected into one graph. */
@@ -36,12 +71,17 @@ export interface AdapterPlan {
   readonly trained: readonly TrainedParameter[];
 }
 
+/** Where a site's module is computed: usually one place. */
+export function placesOf(site: Site): readonly Site[] {
+  return [site, ...site.alsoAt];
+}
+
 /** What an injected graph input carries. */
 export type AdapterInputRole =
   'lora_A' | 'lora_B' | 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain' | 'parameter';
 
 /**
- * A graph input through which an adapter enters.
+ * A graph input through which an adapter enters. All are float32, whatever the model computes in.
  *
  * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; those of convolutions are as PEFT has
  *   them. lora_B is fed times the scaling, so the graph knows no scaling, and changing it needs no new graph.
@@ -50,12 +90,15 @@ export type AdapterInputRole =
  * - `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  * - `parameter` is a whole weight or bias: in the graph's own layout while training, a linear weight as `[in, out]` for
  *   inference.
+ *
+ * For inference, those that may differ between rows are banks of n adapters: matrices are stacked to `[n, in, r]`, what has
+ * one number per output to `[n, 1, out]`.
  */
 export interface AdapterInput {
   readonly name: string;
   readonly role: AdapterInputRole;
   readonly lowRank?: LowRankSite;
   readonly parameter?: TrainedParameter;
-  /** Whether each row of a batch may bring its own. */
+  /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;
 }

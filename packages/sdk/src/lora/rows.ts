@@ -9,11 +9,14 @@ import type { Site } from '../match/sites.ts';
  */
 export class RowFold {
   readonly #g: GraphBuilder;
-  readonly #input: Value;
+  readonly #input: Value | undefined;
   #batch: Value | undefined;
 
-  /** @param input the graph input whose first dimension counts the rows of the batch */
-  constructor(g: GraphBuilder, input: Value) {
+  /**
+   * @param input the graph input whose first dimension counts the rows of the batch; none where values are not those of a
+   *   batch, and all rows must be adapted alike
+   */
+  constructor(g: GraphBuilder, input: Value | undefined) {
     this.#g = g;
     this.#input = input;
   }
@@ -21,12 +24,14 @@ export class RowFold {
   /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
   apply(x: Value, site: Site, product: (rows: Value) => Value): Value {
     const g = this.#g;
+    const input = this.#input;
+    if (!input) return product(x);
     const rank = x.shape?.length;
-    const aligned = x.shape !== undefined && x.shape[0] === this.#input.shape?.[0];
+    const aligned = x.shape !== undefined && x.shape[0] === input.shape?.[0];
     if (rank === 3 && aligned) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const [out, width] = site.weightShape as [number, number];
-    const folded = g.Reshape(x, g.Concat([this.#batchSize(), g.ints([-1, width])], 0));
+    const folded = g.Reshape(x, g.Concat([this.#batchSize(input), g.ints([-1, width])], 0));
     const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
     return g.Reshape(product(folded), g.Concat([leading, g.ints([out])], 0));
   }
@@ -41,9 +46,9 @@ export class RowFold {
     return this.apply(value, onOutputs(site), (rows) => this.#g.Add(rows, term));
   }
 
-  #batchSize(): Value {
+  #batchSize(input: Value): Value {
     const g = this.#g;
-    this.#batch ??= g.Slice(g.Shape(this.#input), [0], [1], [0]);
+    this.#batch ??= g.Slice(g.Shape(input), [0], [1], [0]);
     return this.#batch;
   }
 }

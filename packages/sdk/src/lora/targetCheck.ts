@@ -44,8 +44,10 @@ export class TargetCheck {
         `Nothing is left to adapt${this.#where}: what targetModules names is ruled out by excludeModules, modulesToSave or layersToTransform.`,
       );
     }
-    this.#checkTable('rankPattern', selected.targets);
-    this.#checkTable('alphaPattern', selected.targets);
+    const adapted = [...selected.targets, ...(this.#config.targetParameters ?? [])];
+    this.#checkParameters(selected.targets);
+    this.#checkTable('rankPattern', adapted);
+    this.#checkTable('alphaPattern', adapted);
   }
 
   #checkNames(field: string, names: string | readonly string[], modules: readonly Named[]): void {
@@ -90,6 +92,18 @@ export class TargetCheck {
         `layersToTransform names layer ${missing.join(', ')}, but the layers${this.#where} are ${numbers === '' ? 'not numbered' : numbers}.`,
       );
     }
+  }
+
+  /** A weight cannot be adapted by its module's name and by its own. */
+  #checkParameters(targets: readonly string[]): void {
+    const twice = (this.#config.targetParameters ?? []).find((name) =>
+      targets.some((path) => name === `${path}.weight`),
+    );
+    if (twice === undefined) return;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${twice}" (targetParameters)${this.#where} is the weight of a module that targetModules adapts already. Name it in one of them.`,
+    );
   }
 
   #checkTable(field: 'rankPattern' | 'alphaPattern', targets: readonly string[]): void {

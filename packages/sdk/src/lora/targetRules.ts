@@ -13,6 +13,8 @@ export interface TargetConfig {
   readonly rankPattern?: Readonly<Record<string, number>> | null | undefined;
   readonly alphaPattern?: Readonly<Record<string, number>> | null | undefined;
   readonly taskType?: string | null | undefined;
+  /** Full names of parameters that are adapted beside the modules: patterns for rank and alpha may mean them. */
+  readonly targetParameters?: readonly string[] | null | undefined;
 }
 
 /** A test of module paths: a pattern for the whole path, or a list of names. */

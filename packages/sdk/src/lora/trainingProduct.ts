@@ -1,6 +1,7 @@
 /** @file The low-rank product as it is trained: few passes over memory, forward and backward. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Site } from '../match/sites.ts';
 import type { LowRankSite } from './plan.ts';
 
 /** Where a site's value comes from. */
@@ -16,40 +17,39 @@ export interface FactorSource {
 export class TrainingProduct {
   readonly #g: GraphBuilder;
   readonly #source: FactorSource;
-  readonly #bySource = new Map<string, LowRankSite[]>();
-  /** x·A by module path. */
-  readonly #reduced = new Map<string, Value>();
+  readonly #bySource = new Map<string, (readonly [Site, LowRankSite])[]>();
+  /** x·A by the place where it is computed. */
+  readonly #reduced = new Map<Site, Value>();
 
-  constructor(g: GraphBuilder, sites: readonly LowRankSite[], source: FactorSource) {
+  /** @param places where linear layers of one graph are computed, and their adapters */
+  constructor(g: GraphBuilder, places: readonly (readonly [Site, LowRankSite])[], source: FactorSource) {
     this.#g = g;
     this.#source = source;
-    for (const lowRank of sites) {
-      if (lowRank.site.kind !== 'linear') continue;
-      const { input } = lowRank.site;
-      this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), lowRank]);
+    for (const place of places) {
+      const [{ kind, input, arrange }] = place;
+      if (kind === 'linear' && !arrange) this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), place]);
     }
   }
 
   /** (x·A)·B of a linear layer. */
-  of(lowRank: LowRankSite): Value {
-    return this.#g.MatMul(this.#reduce(lowRank), this.#source.factor('lora_B', lowRank));
+  of(site: Site, lowRank: LowRankSite): Value {
+    return this.#g.MatMul(this.#reduce(site), this.#source.factor('lora_B', lowRank));
   }
 
-  #reduce(lowRank: LowRankSite): Value {
-    const { path, input } = lowRank.site;
-    const done = this.#reduced.get(path);
+  #reduce(site: Site): Value {
+    const done = this.#reduced.get(site);
     if (done) return done;
     const g = this.#g;
-    const sites = this.#bySource.get(input)!;
-    const x = this.#source.read(input);
-    const factors = sites.map((each) => this.#source.factor('lora_A', each));
-    if (sites.length === 1) return g.MatMul(x, factors[0]!);
+    const places = this.#bySource.get(site.input)!;
+    const x = this.#source.read(site.input);
+    const factors = places.map(([, lowRank]) => this.#source.factor('lora_A', lowRank));
+    if (places.length === 1) return g.MatMul(x, factors[0]!);
     const parts = g.Split(
       g.MatMul(x, g.Concat(factors, 1)),
-      sites.map(({ r }) => r!),
+      factors.map(({ shape }) => shape![1] as number),
       (x.shape?.length ?? 1) - 1,
     );
-    sites.forEach((each, i) => this.#reduced.set(each.site.path, parts[i]!));
-    return this.#reduced.get(path)!;
+    places.forEach(([each], i) => this.#reduced.set(each, parts[i]!));
+    return this.#reduced.get(site)!;
   }
 }

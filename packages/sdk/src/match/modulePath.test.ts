@@ -1,7 +1,15 @@
 /** @file Module paths from what exporters leave in names and metadata. */
 
 import { describe, expect, test } from 'vitest';
-import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
+import { uncountedPaths } from './completePaths.ts';
+import {
+  confidenceOf,
+  pathFromNodeName,
+  pathFromParameter,
+  pathFromScopes,
+  pathFromValueName,
+  scopeOf,
+} from './modulePath.ts';
 
 describe('node names of the TorchScript exporter', () => {
   test.each([
@@ -18,6 +26,12 @@ describe('node names of the TorchScript exporter', () => {
     // A node of the model itself, a name that was numbered, names of other exporters.
     ['/MatMul', undefined],
     ['/fc1/MatMul_1', 'fc1'],
+    // What optimizers and quantizers append, and names without the first slash.
+    ['/fc1/MatMul_quant', 'fc1'],
+    ['/fc1/MatMul/MatMulAddFusion', 'fc1'],
+    ['fc1/MatMul_Q4', 'fc1'],
+    ['fc1/something', undefined],
+    ['/attn/Conv_/fc/Gemm_4', 'attn.Conv_.fc'],
     ['node_MatMul_27', undefined],
     ['', undefined],
     [undefined, undefined],
@@ -58,4 +72,46 @@ test('parameter names', () => {
   expect(pathFromParameter('onnx::MatMul_293', 'weight')).toBeUndefined();
   expect(pathFromParameter('/layer/a.weight', 'weight')).toBeUndefined();
   expect(pathFromParameter('val_28', 'weight')).toBeUndefined();
+});
+
+test('parameter names that optimizers and quantizers have appended to', () => {
+  for (const name of [
+    'fc.weight_quantized',
+    'fc.weight_merged_0',
+    'fc.weight_Q4',
+    'fc.weight_fp16',
+    'fc.weight_transposed',
+    'fc.weight_DequantizeLinear',
+    'fc.weight_transposed_quantized',
+  ])
+    // prettier-ignore
+    expect(pathFromParameter(name, 'weight'), name).toBe('fc');
+  expect(pathFromParameter('fc.weight_g', 'weight')).toBeUndefined();
+});
+
+test('names of values', () => {
+  expect(pathFromValueName('/layer.0/attention/Reshape_3_output_0')).toBe('layer.0.attention');
+  expect(pathFromValueName('/layer/layer.0/Add_output_0')).toBe('layer.0');
+  expect(pathFromValueName('/Add_output_0')).toBeUndefined();
+  expect(pathFromValueName('logits')).toBeUndefined();
+});
+
+test('the scope of a node of any kind', () => {
+  expect(scopeOf({ name: '/layer.0/norm/Mul' })).toBe('layer.0.norm');
+  expect(scopeOf({ name: 'node_mul_3' })).toBeUndefined();
+  const metadataProps = [{ key: 'pkg.torch.onnx.name_scopes', value: "['', 'a', 'a.b', 'mul']" }];
+  expect(scopeOf({ name: '/other/Mul', metadataProps })).toBe('a.b');
+});
+
+test('paths that numbered calls may stand for', () => {
+  expect(uncountedPaths('attention.query_1')).toEqual(['attention.query']);
+  expect(new Set(uncountedPaths('attention_1.query_2'))).toEqual(
+    new Set(['attention.query_2', 'attention_1.query', 'attention.query']),
+  );
+  expect(uncountedPaths('attention.query')).toEqual([]);
+});
+
+test('how sure a path is', () => {
+  const sources = ['name-scopes', 'node-name', 'weight-name', 'bias-name', 'output-name', 'structure', 'value-name'] as const; // prettier-ignore
+  expect(sources.map(confidenceOf)).toEqual(['certain', 'certain', 'certain', 'likely', 'likely', 'likely', 'unknown']);
 });

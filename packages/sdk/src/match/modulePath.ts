@@ -2,8 +2,30 @@
 
 import type { NodeProto } from '../graph/proto.ts';
 
-/** Where a module path was read: `inspect` shows it, since some sources are surer than others. */
-export type PathSource = 'name-scopes' | 'node-name' | 'weight-name' | 'bias-name' | 'value-name';
+/**
+ * Where a module path was read. `name-scopes` are torch's own words; `output-name` is the name of the value that the layer
+ * yields; `structure` is a guess from the layers around; a `value-name` is no torch path at all.
+ */
+export type PathSource =
+  'name-scopes' | 'node-name' | 'weight-name' | 'bias-name' | 'output-name' | 'structure' | 'value-name';
+
+/** How sure a path is. */
+export type PathConfidence = 'certain' | 'likely' | 'unknown';
+
+const confidences: Readonly<Record<PathSource, PathConfidence>> = {
+  'name-scopes': 'certain',
+  'node-name': 'certain',
+  'weight-name': 'certain',
+  'bias-name': 'likely',
+  'output-name': 'likely',
+  structure: 'likely',
+  'value-name': 'unknown',
+};
+
+/** How sure a path from this source is. */
+export function confidenceOf(source: PathSource): PathConfidence {
+  return confidences[source];
+}
 
 const SCOPES = 'pkg.torch.onnx.name_scopes';
 
@@ -22,14 +44,38 @@ export function pathFromScopes(node: NodeProto): string | undefined {
   return path && !path.startsWith('_empty_nn_module_stack') ? path : undefined;
 }
 
+/** The part of a node name that is an operator, as exporters, optimizers and quantizers write it: `MatMul_1_quant`. */
+const operator =
+  /^(?:MatMul|Gemm|Conv|ConvTranspose|Gather|Einsum|FusedMatMul|FusedGemm|FusedConv|MatMulNBits|MatMulInteger)(?:_.*)?$/;
+
 /**
  * The module path in a node name of torch's TorchScript exporter: `/vit/encoder/layer.0/attention/query/MatMul` gives
  * `vit.encoder.layer.0.attention.query`. A called Sequential or ModuleList repeats its own name (`/layer/layer.1`), which
- * is undone.
+ * is undone; what optimizers append behind the operator is dropped.
  */
 export function pathFromNodeName(name: string | undefined): string | undefined {
-  if (!name?.startsWith('/')) return undefined;
-  const scopes = name.slice(1).split('/').slice(0, -1);
+  if (!name?.includes('/')) return undefined;
+  const parts = name.replace(/^\//, '').split('/');
+  const at = parts.findLastIndex((part) => operator.test(part));
+  // Without the leading slash only an operator at the end tells that it is a path of scopes.
+  if (at < 0 && !name.startsWith('/')) return undefined;
+  return pathOfScopes(at < 0 ? parts.slice(0, -1) : parts.slice(0, at));
+}
+
+/** The module in the name that torch's TorchScript exporter gives to a value: of `/layer.0/attention/Reshape_3_output_0`. */
+export function pathFromValueName(name: string): string | undefined {
+  const node = /^\/(.+)_output_\d+$/.exec(name)?.[1];
+  return node === undefined ? undefined : pathOfScopes(node.split('/').slice(0, -1));
+}
+
+/** The module whose scope a node of any kind is in: of `/layer.0/norm/Mul` that is `layer.0.norm`. */
+export function scopeOf(node: NodeProto): string | undefined {
+  const fromMetadata = pathFromScopes(node);
+  if (fromMetadata !== undefined) return fromMetadata;
+  return node.name?.startsWith('/') ? pathOfScopes(node.name.slice(1).split('/').slice(0, -1)) : undefined;
+}
+
+function pathOfScopes(scopes: readonly string[]): string | undefined {
   const parts = scopes.filter((scope, i) => {
     const next = scopes[i + 1];
     return next === undefined || !(next.startsWith(`${scope}.`) && /^\d+$/.test(next.slice(scope.length + 1)));
@@ -39,8 +85,9 @@ export function pathFromNodeName(name: string | undefined): string | undefined {
 
 /** The module path in a parameter's name: `classifier.weight` gives `classifier`. Anonymous names give undefined. */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
+  const plain = name.replace(/(?:_merged_\d+|_quantized|_Q[248]\w*|_DequantizeLinear\w*|_transposed|_fp16)+$/, '');
   const suffix = `.${parameter}`;
-  return name.endsWith(suffix) && !name.includes('::') && !name.startsWith('/')
-    ? name.slice(0, -suffix.length)
+  return plain.endsWith(suffix) && !plain.includes('::') && !plain.startsWith('/')
+    ? plain.slice(0, -suffix.length)
     : undefined;
 }

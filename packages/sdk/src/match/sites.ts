@@ -1,146 +1,182 @@
 /** @file Finds the places of a graph that can be adapted: linear layers, convolutions, embeddings. */
 
-import type { GraphProto, NodeProto, TensorProto } from '../graph/proto.ts';
-import { dataTypeName } from '../graph/dataType.ts';
-import { type GraphIndex, indexGraph, intAttribute } from '../graph/walk.ts';
-import { type PathSource, pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
+import type { GraphProto, NodeProto } from '../graph/proto.ts';
+import { type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
+import { isKnownDomain } from '../ops/domains.ts';
+import { conv, convInteger } from './layers/conv.ts';
+import { embedding } from './layers/embedding.ts';
+import type { Layer, LayerFinder } from './layers/layer.ts';
+import { einsum, gemm, matMul, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
+import { stackedParameter } from './layers/parameter.ts';
+import { scopeCompletion, uncountedPaths } from './completePaths.ts';
+import {
+  type PathSource,
+  pathFromNodeName,
+  pathFromParameter,
+  pathFromScopes,
+  pathFromValueName,
+} from './modulePath.ts';
+import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
+import { weightsAgree } from './weights/index.ts';
 
-/** What kind of torch module a site is. */
-export type SiteKind = 'linear' | 'conv1d' | 'conv2d' | 'embedding';
+export type { SiteKind, WeightLayout } from './layers/layer.ts';
 
-/** How the graph stores the weight, compared with torch: `[out, in]` as torch's Linear does, or transposed. */
-export type WeightLayout = 'out-in' | 'in-out' | 'torch';
-
-/** One adaptable layer. */
-export interface Site {
-  /** torch's module path, against which PEFT's target rules are matched. */
+/** One adaptable layer: a torch module. */
+export interface Site extends Layer {
+  /** torch's module path, against which PEFT's target rules are matched; of a `parameter` its full name. */
   readonly path: string;
   readonly pathSource: PathSource;
-  readonly kind: SiteKind;
-  /** The MatMul, Gemm, Conv or Gather. */
-  readonly node: NodeProto;
-  /** Value that the layer reads: `[..., in]` for a linear layer. */
-  readonly input: string;
-  /** Value that the layer yields, its bias added: `[..., out]`. */
-  readonly output: string;
-  readonly weight: { readonly name: string; readonly layout: WeightLayout; readonly tensor: TensorProto };
-  /** The bias, and the node that adds it (the Gemm or Conv itself, or an Add behind a MatMul). */
-  readonly bias?: { readonly name: string; readonly tensor: TensorProto; readonly node: NodeProto };
-  /** Shape of the weight as torch has it: `[out, in]`, `[out, in / groups, ...kernel]`, `[vocabulary, dim]`. */
-  readonly weightShape: readonly number[];
+  /**
+   * Where else the graph computes the same module: in the other branch of an If, or again for a module that is called
+   * several times.
+   */
+  readonly alsoAt: readonly Site[];
+  /**
+   * Where an exporter folded a normalisation into the weight: the factor of each output. The weight is that many times
+   * torch's, and so must a delta be.
+   */
+  readonly foldedScale?: Float32Array;
+  /** Of a projection that was packed into a fused attention: which one, and the path of the attention's module. */
+  readonly projection?: { readonly of: string; readonly as: Projection };
 }
 
-/** Finds all sites of the main graph, in graph order. */
-export function findSites(graph: GraphProto): Site[] {
-  const index = indexGraph(graph);
-  const sites: Site[] = [];
-  for (const node of graph.node ?? []) {
-    const layer = linear(node, index) ?? gemm(node, index) ?? conv(node, index) ?? embedding(node, index);
-    if (layer) sites.push(named(layer, index));
+/** How {@link findSites} looks. */
+export interface FindOptions {
+  /** Rank of a value, where it is known. */
+  readonly rankOf?: (value: string) => number | undefined;
+}
+
+/**
+ * Finds all sites of a graph and its subgraphs, in graph order. Values of subgraphs must have names of their own.
+ */
+export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindOptions = {}): Site[] {
+  const index = indexWhole(graph);
+  const finders: readonly LayerFinder[] = [
+    matMul, gemm, conv, embedding, matMulNBits, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
+  ]; // prettier-ignore
+  const complete = scopeCompletion(graph, index);
+  const found: Found[] = [];
+  for (const { node, branch } of allNodes(graph, '')) {
+    if (!isKnownDomain(node)) continue;
+    for (const find of finders) {
+      const layer = find(node, index);
+      if (!layer) continue;
+      const site = named(layer, index, complete);
+      // A constant from the left is a layer only where a name says so: otherwise it is a transform's matrix.
+      if (node.input?.[0] !== layer.weight.name || node.opType !== 'MatMul' || site.pathSource !== 'value-name')
+        found.push({ site, branch });
+      break;
+    }
   }
-  return sites;
+  return grouped(withRepeatedCalls(withStructure(found)));
 }
 
-type Layer = Omit<Site, 'path' | 'pathSource'>;
-
-function floatConstant(name: string | undefined, index: GraphIndex): TensorProto | undefined {
-  const tensor = name ? index.constants.get(name) : undefined;
-  const type = tensor && dataTypeName(tensor.dataType);
-  return type === 'float32' || type === 'float16' || type === 'bfloat16' || type === 'float64' ? tensor : undefined;
-}
-
-function linear(node: NodeProto, index: GraphIndex): Layer | undefined {
-  if (node.opType !== 'MatMul') return undefined;
-  const [input, weightName] = node.input ?? [];
-  const tensor = floatConstant(weightName, index);
-  if (!input || !weightName || tensor?.dims?.length !== 2 || index.constants.has(input)) return undefined;
-  const [rows, columns] = tensor.dims as [number, number];
-  const bias = addedBias(node.output![0]!, columns, index);
-  return {
-    kind: 'linear',
-    node,
-    input,
-    output: bias?.node.output?.[0] ?? node.output![0]!,
-    weight: { name: weightName, layout: 'in-out', tensor },
-    ...(bias ? { bias } : {}),
-    weightShape: [columns, rows],
+/** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */
+function withStructure(found: readonly Found[]): readonly Found[] {
+  const readers = new Map(found.map(({ site }) => [site.input, site]));
+  const pathOfReader = (value: string): string | undefined => {
+    const reader = readers.get(value);
+    return reader && reader.pathSource !== 'value-name' ? reader.path : undefined;
   };
+  return found.map(({ site, branch }) => {
+    const packed = site.pathSource === 'value-name' ? packedProjection(site.node, pathOfReader) : undefined;
+    if (!packed) return { site, branch };
+    const { projection, attention, output } = packed;
+    const path = projectionPath(packed, pathOfReader(output));
+    return { site: { ...site, path, pathSource: 'structure', projection: { of: attention, as: projection } }, branch };
+  });
 }
 
-/** The Add behind a MatMul whose other operand is a constant `[out]`, when it alone reads the product. */
-function addedBias(product: string, out: number, index: GraphIndex): Site['bias'] | undefined {
-  const [use, another] = index.uses.get(product) ?? [];
-  if (!use || another || use.node.opType !== 'Add' || index.outputs.has(product)) return undefined;
-  const name = use.node.input?.[1 - use.index];
-  const tensor = floatConstant(name, index);
-  return name && tensor?.dims?.length === 1 && tensor.dims[0] === out ? { name, tensor, node: use.node } : undefined;
+/** Gives later calls of a module the path of its first, which the exporter numbers: `query_1` is `query` again. */
+function withRepeatedCalls(found: readonly Found[]): readonly Found[] {
+  const byPath = new Map<string, Found>();
+  for (const each of found) if (!byPath.has(each.site.path)) byPath.set(each.site.path, each);
+  return found.map((each) => {
+    const path = uncountedPaths(each.site.path).find((candidate) => {
+      const first = byPath.get(candidate);
+      return first !== undefined && isSameModule(first, each);
+    });
+    return path === undefined ? each : { ...each, site: { ...each.site, path } };
+  });
 }
 
-function gemm(node: NodeProto, index: GraphIndex): Layer | undefined {
-  if (node.opType !== 'Gemm' || intAttribute(node, 'transA', 0) === 1) return undefined;
-  const [input, weightName, biasName] = node.input ?? [];
-  const tensor = floatConstant(weightName, index);
-  if (!input || !weightName || tensor?.dims?.length !== 2 || index.constants.has(input)) return undefined;
-  const transposed = intAttribute(node, 'transB', 0) === 1;
-  const [rows, columns] = tensor.dims as [number, number];
-  const bias = floatConstant(biasName, index);
-  return {
-    kind: 'linear',
-    node,
-    input,
-    output: node.output![0]!,
-    weight: { name: weightName, layout: transposed ? 'out-in' : 'in-out', tensor },
-    ...(bias ? { bias: { name: biasName!, tensor: bias, node } } : {}),
-    weightShape: transposed ? [rows, columns] : [columns, rows],
-  };
+interface Found {
+  readonly site: Site;
+  /** Which subgraph of which nodes it is in: empty in the main graph. */
+  readonly branch: string;
 }
 
-function conv(node: NodeProto, index: GraphIndex): Layer | undefined {
-  if (node.opType !== 'Conv') return undefined;
-  const [input, weightName, biasName] = node.input ?? [];
-  const tensor = floatConstant(weightName, index);
-  const rank = tensor?.dims?.length;
-  if (!input || !weightName || (rank !== 3 && rank !== 4)) return undefined;
-  const bias = floatConstant(biasName, index);
-  return {
-    kind: rank === 3 ? 'conv1d' : 'conv2d',
-    node,
-    input,
-    output: node.output![0]!,
-    weight: { name: weightName, layout: 'torch', tensor: tensor! },
-    ...(bias ? { bias: { name: biasName!, tensor: bias, node } } : {}),
-    weightShape: tensor!.dims!,
-  };
+function* allNodes(graph: GraphProto, branch: string): Generator<{ node: NodeProto; branch: string }> {
+  let count = 0;
+  for (const node of graph.node ?? []) {
+    yield { node, branch };
+    for (const subgraph of subgraphs(node)) yield* allNodes(subgraph, `${branch}/${count++}`);
+  }
 }
 
-function embedding(node: NodeProto, index: GraphIndex): Layer | undefined {
-  if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return undefined;
-  const [weightName, input] = node.input ?? [];
-  const tensor = floatConstant(weightName, index);
-  // Constant indices are positions or relative biases, not tokens that a user feeds.
-  if (!input || !weightName || tensor?.dims?.length !== 2 || index.constants.has(input)) return undefined;
-  return {
-    kind: 'embedding',
-    node,
-    input,
-    output: node.output![0]!,
-    weight: { name: weightName, layout: 'torch', tensor },
-    weightShape: tensor.dims,
-  };
+/** Joins places that compute the same module, and gives names of their own to layers that only share a path. */
+function grouped(found: readonly Found[]): Site[] {
+  const byPath = new Map<string, Found[]>();
+  for (const each of found) byPath.set(each.site.path, [...(byPath.get(each.site.path) ?? []), each]);
+  const sites: Site[] = [];
+  const taken = new Set(byPath.keys());
+  for (const places of byPath.values()) {
+    let rest: readonly Found[] = places;
+    for (let number = 0; rest.length > 0; number++) {
+      const [first, ...others] = rest as [Found, ...Found[]];
+      const same = others.filter((other) => isSameModule(first, other));
+      rest = others.filter((other) => !same.includes(other));
+      const path = number === 0 ? first.site.path : freePath(first.site, taken);
+      sites.push({ ...first.site, path, alsoAt: same.map(({ site }) => ({ ...site, path })) });
+    }
+  }
+  const order = new Map(found.map(({ site }, i) => [site.node, i]));
+  return sites.sort((a, b) => order.get(a.node)! - order.get(b.node)!);
 }
 
-function named(layer: Layer, index: GraphIndex): Site {
-  const weightPath = pathFromParameter(layer.weight.name, 'weight');
-  const shared = (index.uses.get(layer.weight.name)?.length ?? 0) > 1;
+function isSameModule(a: Found, b: Found): boolean {
+  if (a.site.kind !== b.site.kind || a.site.weightShape.join() !== b.site.weightShape.join()) return false;
+  // The branches of an If compute the same module, be its weight stored once or twice.
+  return a.branch !== b.branch || weightsAgree(a.site.weight.stored, b.site.weight.stored);
+}
+
+/** A second layer in a module's own scope: told from the first by its node. */
+function freePath({ path, node }: Site, taken: Set<string>): string {
+  const last = node.name?.split('/').at(-1);
+  const base = last ? `${path}.${last}` : path;
+  let free = base;
+  for (let number = 1; taken.has(free); number++) free = `${base}.${number}`;
+  taken.add(free);
+  return free;
+}
+
+function named(layer: Layer, index: GraphIndex, complete: (scope: string) => string): Site {
+  const { node, weight, bias, kind } = layer;
+  const root = weight.stored.tensors[0].name;
+  if (kind === 'parameter') return { ...layer, path: root, pathSource: 'weight-name', alsoAt: [] };
+  const weightPath = pathFromParameter(root, 'weight');
+  const shared = weight.stored.isPart || (index.uses.get(root)?.length ?? 0) > 1;
+  const scope = pathFromNodeName(node.name);
+  const scopes = pathFromScopes(node);
+  const biasPath = bias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
+  // A module whose parameters another one reads, such as a MultiheadAttention's out_proj, is no scope.
+  const inScopes = (inner: string | undefined): string | undefined =>
+    !shared && scopes !== undefined && inner?.startsWith(`${scopes}.`) ? inner : undefined;
   const candidates: readonly (readonly [PathSource, string | undefined])[] = [
-    ['name-scopes', pathFromScopes(layer.node)],
+    // A normalisation folded into a convolution leaves its own scope, and the convolution's parameter names.
+    ['weight-name', bias?.name === `${root}_bias` ? weightPath : undefined],
+    ['weight-name', inScopes(weightPath)],
+    ['bias-name', inScopes(biasPath)],
+    ['name-scopes', scopes],
     // A parameter that one node alone reads keeps torch's own name; a shared one may carry another module's.
     ['weight-name', shared ? undefined : weightPath],
-    ['node-name', pathFromNodeName(layer.node.name)],
-    ['weight-name', weightPath],
-    ['bias-name', layer.bias && pathFromParameter(layer.bias.name, 'bias')],
-    ['value-name', layer.node.name || layer.node.output![0]!],
+    ['node-name', scope === undefined ? undefined : complete(scope)],
+    ['weight-name', weight.stored.isPart ? undefined : weightPath],
+    ['bias-name', biasPath],
+    ['bias-name', pathFromFusedBias(layer.product, index)],
+    ['output-name', pathFromValueName(layer.output)],
+    ['value-name', node.name || node.output![0]!],
   ];
   const [pathSource, path] = candidates.find(([, candidate]) => candidate !== undefined)!;
-  return { ...layer, path: path!, pathSource };
+  return { ...layer, path: path!, pathSource, alsoAt: [] };
 }

@@ -1,8 +1,13 @@
-/** @file Fetches published models through the hub client's own cache. */
+/** @file Fetches published models and adapters through the hub client's own cache. */
 
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { downloadFileToCacheDir, listFiles } from '@huggingface/hub';
+import type * as Hub from '@huggingface/hub';
+import { CONFIG_FILE, WEIGHTS_FILE } from '../adapter/adapter.ts';
+import { PICKLE_FILE } from '../adapter/readAdapter.ts';
+import { writeFileAtomic } from '../adapter/atomicFile.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { isInside } from '../graph/insideFolder.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
@@ -11,6 +16,14 @@ const companions =
 const weights =
   /^(?:onnx\/)?(?:\w*model|encoder_model|decoder_model(?:_merged)?|vision_encoder|prompt_encoder_mask_decoder)\.onnx(?:[._]data\w*)?$/;
 
+/** A hub id such as `org/name`, and not a path. */
+const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+
+/** Whether `source` may be the id of a repository on the hub. */
+export function isHubId(source: string): boolean {
+  return HUB_ID.test(source) && !/\.(?:onnx|onnx_adapter|safetensors)$/.test(source);
+}
+
 /**
  * Downloads what is needed of a model repository, unless the cache has it.
  *
@@ -18,46 +31,128 @@ const weights =
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export async function downloadModel(
+export function downloadModel(repo: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+  const choose = (files: readonly string[]): string[] => {
+    const wanted = files.filter((file) => companions.test(file) || weights.test(file));
+    if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `The hub's model "${repo}" has no ONNX file. Export it first, for example with optimum-cli export onnx.`,
+    );
+  };
+  return download(repo, 'a model', choose, revision, onDownload);
+}
+
+/** The files of a PEFT adapter: config, tensors in one file, or in several with their index. */
+const adapterFiles = /^adapter_(?:config\.json|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json)$/;
+
+/**
+ * Downloads the adapter at the top of a repository, unless the cache has it. Its pickles stay where they are.
+ *
+ * @param onDownload called with the name of each file that the cache lacks
+ * @returns the repository's folder in the cache
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such repository or cannot be reached; `ADAPTER_INVALID` when it
+ *   holds no adapter, or one whose tensors are only there as a pickle
+ */
+export function downloadAdapter(repo: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+  const choose = (files: readonly string[]): string[] => {
+    const wanted = files.filter((file) => adapterFiles.test(file));
+    if (!wanted.includes(CONFIG_FILE)) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The hub's repository "${repo}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Check the name.`,
+      );
+    }
+    if (wanted.some((file) => file.endsWith('.safetensors'))) return wanted;
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      files.includes(PICKLE_FILE)
+        ? `The hub's adapter "${repo}" holds its weights as a pickle (${PICKLE_FILE}), which can run code when it is read. Ask its author for safetensors, or save it again in PEFT with safe_serialization=True.`
+        : `The hub's adapter "${repo}" holds no ${WEIGHTS_FILE}. Check the revision.`,
+    );
+  };
+  return download(repo, 'an adapter', choose, revision, onDownload);
+}
+
+/** What of a repository is fetched, and how. */
+interface Download {
+  readonly repo: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+  readonly choose: (files: readonly string[]) => string[];
+  readonly onDownload: ((file: string) => void) | undefined;
+}
+
+/** Fetches the files of a repository that `choose` chooses; returns its folder in the cache. */
+async function download(
   repo: string,
+  what: string,
+  choose: (files: readonly string[]) => string[],
   revision = 'main',
   onDownload?: (file: string) => void,
 ): Promise<string> {
-  const hubUrl = process.env['HF_ENDPOINT'];
-  const options = {
-    repo,
-    revision,
-    ...(hubUrl === undefined ? {} : { hubUrl }),
-    ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}),
-  };
+  // Loaded when it is needed: opening a local model shall not pay for it.
+  const hub = await import('@huggingface/hub');
+  const wanted = { repo, revision, choose, onDownload };
+  const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
   try {
-    const wanted: string[] = [];
-    for await (const entry of listFiles({ ...options, recursive: true })) {
-      if (entry.type === 'file' && (companions.test(entry.path) || weights.test(entry.path))) wanted.push(entry.path);
-    }
-    if (!wanted.some((file) => file.endsWith('.onnx'))) {
-      throw new OnnxLoraError(
-        'FILE_NOT_FOUND',
-        `The hub's model "${repo}" has no ONNX file. Export it first, for example with optimum-cli export onnx.`,
-      );
-    }
-    let folder = '';
-    for (const file of wanted) {
-      const cached = await announced(
-        () => downloadFileToCacheDir({ ...options, path: file }),
-        () => onDownload?.(file),
-      );
-      folder = cached.slice(0, cached.length - path.normalize(file).length);
-    }
-    return path.resolve(folder);
+    if (isSet(process.env['HF_HUB_OFFLINE'])) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
+    return await fetchSnapshot(hub, cache, wanted);
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
+    // The hub's own answer counts; where there is none, what the cache has is as good as it was.
+    const snapshot = cause instanceof hub.HubApiError ? undefined : cachedSnapshot(cache, wanted);
+    if (snapshot !== undefined) return snapshot;
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
-      `There is no file or folder "${repo}", and the hub did not give a model of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private models.`,
+      `There is no file or folder "${repo}", and the hub did not give ${what} of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private ones.`,
       { cause },
     );
   }
+}
+
+async function fetchSnapshot(
+  { modelInfo, listFiles, downloadFileToCacheDir }: typeof Hub,
+  cache: string,
+  { repo, revision, choose, onDownload }: Download,
+): Promise<string> {
+  const hubUrl = process.env['HF_ENDPOINT'];
+  const connection = {
+    ...(hubUrl === undefined ? {} : { hubUrl }),
+    ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}),
+  };
+  // Of one commit all files lie in one folder; by the name of a branch each would lie in that of its own last commit.
+  const { sha } = await modelInfo({ ...connection, name: repo, revision, additionalFields: ['sha'] });
+  const files: string[] = [];
+  for await (const entry of listFiles({ ...connection, repo, revision: sha, recursive: true })) {
+    if (entry.type === 'file') files.push(entry.path);
+  }
+  for (const file of choose(files)) {
+    await announced(
+      () => downloadFileToCacheDir({ ...connection, repo, revision: sha, path: file }),
+      () => onDownload?.(file),
+    );
+  }
+  const ref = path.join(cache, 'refs', revision);
+  if (revision !== sha && isInside(ref, path.join(cache, 'refs'))) {
+    await writeFileAtomic(ref, sha);
+  }
+  return path.join(cache, 'snapshots', sha);
+}
+
+/** The folder of a revision in the cache, where it was fetched before and still holds what is chosen. */
+function cachedSnapshot(cache: string, { revision, choose }: Download): string | undefined {
+  const ref = path.join(cache, 'refs', revision);
+  const sha = isInside(ref, cache) && existsSync(ref) ? readFileSync(ref, 'utf8').trim() : revision;
+  const snapshot = path.join(cache, 'snapshots', sha);
+  if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
+  const files = readdirSync(snapshot, { recursive: true, encoding: 'utf8' });
+  choose(files.map((file) => file.replaceAll(path.sep, '/')));
+  return snapshot;
+}
+
+function isSet(flag: string | undefined): boolean {
+  return flag !== undefined && /^(1|on|yes|true)$/i.test(flag);
 }
 
 /** The hub client tells of a download by console.debug, which is standard output: there it would spoil a program's own. */

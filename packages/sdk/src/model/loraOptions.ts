@@ -1,15 +1,7 @@
-/** @file What a user says of the adapter to train, made into a plan for one model. */
+/** @file What a user says of the adapter to train. */
 
-import { OnnxLoraError } from '../errors.ts';
-import { type AdapterConfig, adapterConfig, scalingOf } from '../adapter/peftConfig.ts';
-import { findParameter } from '../adapter/place.ts';
-import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
-import { selectModules } from '../lora/targets.ts';
-import { pathFromParameter } from '../match/modulePath.ts';
-import type { Site } from '../match/sites.ts';
-import { defaultTargetPaths } from '../plugin/family.ts';
-import type { Model } from './model.ts';
+import type { Initializer } from '../lora/init/initializer.ts';
+import type { Model, ModuleInfo } from './model.ts';
 
 /** The adapter to train, in PEFT's words (camelCase). */
 export interface LoraOptions {
@@ -19,12 +11,35 @@ export interface LoraOptions {
   readonly alpha?: number;
   /**
    * Modules to adapt: names (exact, or the end after a dot), a pattern for full paths, or `all-linear`. By default what
-   * the model's family recommends.
+   * the model's family recommends. Where the family knows the names of transformers 4 and 5, either will do, here and in
+   * the other fields: `query` finds `q_proj`.
+   *
+   * Or a function that says which modules, by whatever is known of them: kind, shape, names of node and weight. For models
+   * that have lost torch's names. The saved config lists the paths.
    */
-  readonly targetModules?: string | readonly string[];
+  readonly targetModules?: string | readonly string[] | ((module: ModuleInfo) => boolean);
   readonly excludeModules?: string | readonly string[];
   /** Modules to train in full and save with the adapter, such as `classifier`. */
   readonly modulesToSave?: readonly string[];
+  /**
+   * Parameters to adapt by their own names, such as the stacked weights of experts: full names, or their ends after a dot.
+   * Without `targetModules` these alone, and what the model's family recommends.
+   */
+  readonly targetParameters?: readonly string[];
+  /**
+   * Ids of tokens whose rows of an embedding are trained: of the embedding that the model's input ids go to, or by the name
+   * of the embedding.
+   */
+  readonly trainableTokenIndices?: readonly number[] | Readonly<Record<string, readonly number[]>>;
+  /** Which of torch's biases are trained in full as well: `all` of the model, or those of adapted layers; `none` by default. */
+  readonly bias?: 'none' | 'all' | 'lora_only';
+  /** Whether lora_B has a bias of its own. */
+  readonly loraBias?: boolean;
+  /**
+   * Whether an embedding among the targets and the layer that shares its weight get one adapter between them, as PEFT does
+   * for `embed_tokens` and `lm_head`. Otherwise each that is named has its own.
+   */
+  readonly ensureWeightTying?: boolean;
   /** Scale by alpha / √r, which keeps high ranks stable. */
   readonly useRslora?: boolean;
   /** Weight-decomposed LoRA: trains a magnitude per output beside the direction. */
@@ -33,79 +48,12 @@ export interface LoraOptions {
   readonly alphaPattern?: Readonly<Record<string, number>>;
   readonly layersToTransform?: number | readonly number[];
   readonly layersPattern?: string | readonly string[];
-}
-
-/** A plan for one model, and the config that PEFT will read. */
-export interface LoraPlan {
-  readonly plan: AdapterPlan;
-  readonly config: AdapterConfig;
-}
-
-/**
- * Applies the options to a model.
- *
- * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
- */
-export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
-  const r = options.r ?? 8;
-  if (!Number.isInteger(r) || r < 1)
-    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
-  const wanted = { ...options, targetModules: options.targetModules ?? familyTargets(model) };
-  const modules = [...model.modules(), ...otherModules(model)];
-  const { targets, modulesToSave } = selectModules(modules, wanted, { model: model.name });
-  const config = adapterConfig({
-    r,
-    alpha: options.alpha ?? 2 * r,
-    // Full paths leave nothing to interpret when PEFT loads the adapter.
-    targetModules: targets,
-    modulesToSave: options.modulesToSave ?? null,
-    rankPattern: options.rankPattern ?? {},
-    alphaPattern: options.alphaPattern ?? {},
-    useRslora: options.useRslora ?? false,
-    useDora: options.useDora ?? false,
-    baseModelNameOrPath: model.name,
-  });
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
-  const graph = model.onnx.model.graph;
-  return {
-    config,
-    plan: {
-      lowRank: targets.map((path) => lowRankSite(sites.get(path)!, config)),
-      trained: modulesToSave.flatMap((path) =>
-        ['weight', 'bias'].flatMap((parameter) => findParameter(path, parameter, graph, sites) ?? []),
-      ),
-    },
-  };
-}
-
-function lowRankSite(site: Site, config: AdapterConfig): LowRankSite {
-  const { r } = scalingOf(config, site.path);
-  const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
-  if (refusal === undefined) return { site, r, dora: config.useDora, bias: config.loraBias };
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${site.path}" cannot be adapted in this way: the layer ${refusal}. Leave it out (excludeModules), or change the rank by rankPattern.`,
-  );
-}
-
-/** Modules that cannot be adapted but trained in full: those whose parameters the graph holds under torch's names. */
-function otherModules(model: Model): { path: string; kind: string }[] {
-  const adaptable = new Set(model.modules().map(({ path }) => path));
-  const paths = (model.onnx.model.graph.initializer ?? []).flatMap(
-    ({ name = '' }) => pathFromParameter(name, 'weight') ?? pathFromParameter(name, 'bias') ?? [],
-  );
-  return [...new Set(paths)].filter((path) => !adaptable.has(path)).map((path) => ({ path, kind: 'other' }));
-}
-
-function familyTargets(model: Model): readonly string[] {
-  const paths = model.modules().map(({ path }) => path);
-  const targets = model.family ? defaultTargetPaths(model.family, paths) : [];
-  if (targets.length > 0) return targets;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `No family knows the layers of "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths
-      .slice(0, 3)
-      .map((path) => `"${path}"`)
-      .join(', ')}.`,
-  );
+  /**
+   * How the adapter starts, by PEFT's names: `true` (A random, B zero), `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`,
+   * `olora`, `mica`, `corda`, `corda_kpm`, `eva`, `lora_ga`, `loftq`; `zeros` (A zero, B random); or an initialiser. The
+   * base is changed by none.
+   */
+  readonly initLoraWeights?: boolean | string | Initializer;
+  /** The model before it was quantised, for `loftq`. */
+  readonly original?: Model;
 }

@@ -9,15 +9,24 @@ import { rawBytes } from '../graph/tensorData.ts';
 import type { ValueType } from '../graph/value.ts';
 import { dataTypeName } from '../graph/dataType.ts';
 import { findSites, type Site, type SiteKind } from '../match/sites.ts';
-import type { PathSource } from '../match/modulePath.ts';
+import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
+import { viewOf } from '../match/view.ts';
+import { weightSize } from '../match/weights/stored.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import type { Adapter } from '../adapter/adapter.ts';
-import { type PlacedAdapter, placeAdapter } from '../adapter/place.ts';
+import type { AdapterSource } from '../adapter/adapterBank.ts';
+import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
+import { prefixChange } from '../adapter/modulePrefix.ts';
+import { baseChangingInit } from '../adapter/peftConfig.ts';
+import { placeAdapter } from '../adapter/place.ts';
+import type { PlacedAdapter } from '../adapter/placed.ts';
 import { AdapterSession } from '../adapter/session.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import type { GraphPort, TaskModel } from '../plugin/task.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { namedModules } from './namedModules.ts';
+import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
 
 /** What `model.modules()` says of one adaptable layer. */
 export interface ModuleInfo {
@@ -31,8 +40,14 @@ export interface ModuleInfo {
   readonly parameters: number;
   /** Name of the ONNX node. */
   readonly node: string;
+  /** Name of the ONNX tensor that holds the weight. */
+  readonly weight: string;
   /** What the path was read from; a `value-name` is not a torch path at all. */
   readonly pathSource: PathSource;
+  /** How sure the path is: `unknown` where the file has lost it. */
+  readonly confidence: PathConfidence;
+  /** How the weight is stored: `float32`, `float16`, `int8` … */
+  readonly storage: string;
 }
 
 /** What a model is made of. */
@@ -42,15 +57,30 @@ export interface ModelParts {
   readonly folder?: string;
   readonly config?: Readonly<Record<string, unknown>>;
   readonly families: readonly ModelFamily[];
+  /**
+   * Where an exporter folded a normalisation into a convolution's weight: by module path, the factor of each output,
+   * γ ÷ √(σ² + ε).
+   */
+  readonly foldedScales?: Readonly<Record<string, Float32Array>>;
+  /** What training runs on. */
   readonly runtime: Runtime;
+  /** What `model.session` runs on; `runtime` by default. */
+  readonly sessionRuntime?: Runtime;
 }
 
 /** Options of `model.session`. */
-export interface ModelSessionOptions extends Omit<SessionOptions, 'purpose'> {
+export interface ModelSessionOptions extends Omit<SessionOptions, 'purpose'>, ReservedModules {
   /** Adapters by the name that `session.run` chooses them by. */
   readonly adapters?: Readonly<Record<string, Adapter>>;
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
+  /** Where adapters come from that a run names and the session does not hold. */
+  readonly adapterSource?: AdapterSource;
+  /**
+   * Whether runs compute in a worker thread, which leaves this one free; true by default, unless the model was opened with
+   * a runtime of the user's.
+   */
+  readonly worker?: boolean;
 }
 
 /** An opened ONNX model. Holds the graph's structure; weights stay in the user's files. */
@@ -71,18 +101,35 @@ export class Model implements TaskModel {
   readonly opset: number;
   /** The program that wrote the file, such as `pytorch 2.9`. */
   readonly producer: string;
+  /** The file's graph as layers are found in it. */
   readonly #onnx: OnnxFile;
+  readonly #file: OnnxFile;
+  readonly #foldedScales: Readonly<Record<string, Float32Array>>;
   readonly #runtime: Runtime;
+  readonly #sessionRuntime: Runtime;
   #sites: readonly Site[] | undefined;
+  #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
   #digest: string | undefined;
 
-  constructor({ name, onnx, folder, config, families, runtime }: ModelParts) {
+  constructor({
+    name,
+    onnx,
+    folder,
+    config,
+    families,
+    runtime,
+    sessionRuntime = runtime,
+    foldedScales = {},
+  }: ModelParts) {
     const { graph } = onnx.model;
     this.name = name;
     this.file = onnx.path;
-    this.#onnx = onnx;
+    this.#file = onnx;
+    this.#onnx = { ...onnx, model: viewOf(onnx.model) };
+    this.#foldedScales = foldedScales;
     this.#runtime = runtime;
+    this.#sessionRuntime = sessionRuntime;
     const initializers = new Set((graph.initializer ?? []).map((tensor) => tensor.name));
     this.inputs = ports((graph.input ?? []).filter((info) => !initializers.has(info.name)));
     this.outputs = ports(graph.output ?? []);
@@ -113,61 +160,98 @@ export class Model implements TaskModel {
 
   /** How many nodes the main graph has. */
   get nodeCount(): number {
-    return this.#onnx.model.graph.node?.length ?? 0;
+    return this.#file.model.graph.node?.length ?? 0;
   }
 
   /** What can be adapted, in graph order. */
   modules(): readonly ModuleInfo[] {
-    return this.sites().map(({ path, kind, weightShape, bias, node, pathSource }) => ({
+    return this.sites().map(({ path, kind, weightShape, weight, bias, node, pathSource }) => ({
       path,
       kind,
       weightShape,
       bias: bias !== undefined,
-      parameters: sizeOf(weightShape) + (bias ? sizeOf(bias.tensor.dims ?? []) : 0),
+      parameters: sizeOf(weightShape) + (bias ? weightSize(bias.stored) : 0),
       node: node.name ?? '',
+      weight: weight.stored.tensors[0].name,
       pathSource,
+      confidence: confidenceOf(pathSource),
+      storage: weight.stored.storage,
     }));
   }
 
   /** sha256 of the model's weights, by which adapters know their base. Reads every weight once. */
   digest(): Promise<string> {
-    this.#digest ??= weightsDigest(this.#onnx.model.graph);
+    this.#digest ??= weightsDigest(this.#file.model.graph);
     return Promise.resolve(this.#digest);
   }
 
   /**
-   * Loads the model for inference, with places for these adapters.
+   * Loads the model for inference, with places for these adapters and for those that `targetModules` and `modulesToSave`
+   * name.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that matches
+   *   nothing, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
   async session({
     adapters = {},
     allowBaseMismatch = false,
+    adapterSource,
+    worker = true,
+    targetModules,
+    modulesToSave,
+    useDora,
     ...options
   }: ModelSessionOptions = {}): Promise<AdapterSession> {
     const placed: Record<string, PlacedAdapter> = {};
     for (const [name, adapter] of Object.entries(adapters))
       placed[name] = await this.place(adapter, { allowBaseMismatch });
+    const { name, family } = this;
+    const { model } = this.onnx;
+    const reserved = reservedPlaces(
+      { name, ...(family ? { family } : {}), graph: model.graph, sites: this.sites() },
+      {
+        ...(targetModules === undefined ? {} : { targetModules }),
+        ...(modulesToSave === undefined ? {} : { modulesToSave }),
+        ...(useDora === undefined ? {} : { useDora }),
+      },
+    );
     return AdapterSession.create({
-      base: this.onnx.model,
+      base: model,
       types: this.types(),
       adapters: placed,
-      runtime: this.#runtime,
+      reserved,
+      source: adapterSource,
+      place: (adapter, place) => this.place(adapter, { allowBaseMismatch, ...place }),
+      runtime: worker ? this.#sessionRuntime : this.#runtime,
       options,
-      name: this.name,
+      name,
     });
   }
 
   /**
-   * Finds the place of each of an adapter's tensors, and checks that it was trained on these weights.
+   * Finds the place of each of an adapter's tensors, and checks that it was trained on these weights. Where the family
+   * knows the names of transformers 4 and 5, an adapter trained under either is placed, under the graph's names.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH`
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names
    */
   async place(
     adapter: Adapter,
     { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {},
   ): Promise<PlacedAdapter> {
-    const placed = placeAdapter(adapter, this.#onnx.model.graph, this.sites(), this.name);
+    const { graph } = this.#onnx.model;
+    this.#modulePaths ??= namedModules(graph, this.sites()).map(({ path }) => path);
+    const prefix = prefixChange(modulesOf(adapter), this.#modulePaths, this.file);
+    const { inAdapter, inGraph } = prefix;
+    const paths = this.#modulePaths.map((path) => `${inAdapter}${path.slice(inGraph.length)}`);
+    const named = adaptNames(adapter, paths, tablesOf(this));
+    const placed = placeAdapter(named, graph, this.sites(), this.name, prefix);
+    const init = baseChangingInit(adapter.config);
+    if (init !== undefined && !allowBaseMismatch) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `The adapter counts from a base that its initialisation "${init}" has changed. Make it plain LoRA (toPlainLora; onnx-lora convert --plain-from), or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if "${this.name}" is that changed base.`,
+      );
+    }
     if (adapter.baseDigest !== undefined && !allowBaseMismatch && adapter.baseDigest !== (await this.digest())) {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',
@@ -177,19 +261,28 @@ export class Model implements TaskModel {
     return placed;
   }
 
-  /** The opened file. For code that extends the SDK. */
+  /**
+   * The opened file, its graph as layers are found in it: functions inlined, fused operators with weights taken apart. For
+   * code that extends the SDK.
+   */
   get onnx(): OnnxFile {
     return this.#onnx;
   }
 
-  /** The runtime that sessions are made with. */
+  /** The runtime in this thread, on which training runs. For code that extends the SDK. */
   get runtime(): Runtime {
     return this.#runtime;
   }
 
   /** The adaptable layers with their nodes. For code that extends the SDK. */
   sites(): readonly Site[] {
-    this.#sites ??= findSites(this.#onnx.model.graph);
+    this.#sites ??= findSites(this.#onnx.model.graph, {
+      rankOf: (value) => this.types().get(value)?.shape?.length,
+    }).map((site) => {
+      const foldedScale = this.#foldedScales[site.path];
+      if (!foldedScale) return site;
+      return { ...site, foldedScale, alsoAt: site.alsoAt.map((place) => ({ ...place, foldedScale })) };
+    });
     return this.#sites;
   }
 

@@ -7,7 +7,8 @@ import { openOnnx } from '../graph/onnxFile.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
-import { downloadModel } from './hub.ts';
+import { WorkerRuntime } from '../runtime/workerRuntime.ts';
+import { downloadModel, isHubId } from './hub.ts';
 import { Model } from './model.ts';
 import { readModelConfig } from './readModelConfig.ts';
 
@@ -15,8 +16,16 @@ import { readModelConfig } from './readModelConfig.ts';
 export interface OpenOptions {
   /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
-  /** What runs it; onnxruntime-node in this process by default. */
+  /**
+   * What runs it. By default sessions run in a worker thread ({@link WorkerRuntime}), and training in this thread
+   * ({@link OrtRuntime}).
+   */
   readonly runtime?: Runtime;
+  /**
+   * Where an exporter folded a batch normalisation into a convolution's weight, as torch's do unless told to keep it: by
+   * module path of the convolution, the factor of each output, γ ÷ √(σ² + ε). Adapters are made for the weight without it.
+   */
+  readonly foldedScales?: Readonly<Record<string, Float32Array>>;
   /** Branch, tag or commit, for a hub id. */
   readonly revision?: string;
   /** Called with the name of each file of a hub id that must be downloaded first. */
@@ -32,7 +41,7 @@ export interface OpenOptions {
  */
 export async function openModel(
   source: string,
-  { families = [], runtime = new OrtRuntime(), revision, onDownload }: OpenOptions = {},
+  { families = [], runtime, foldedScales, revision, onDownload }: OpenOptions = {},
 ): Promise<Model> {
   const located = existsSync(source) ? source : await fromHub(source, revision, onDownload);
   const isFolder = statSync(located).isDirectory();
@@ -44,13 +53,15 @@ export async function openModel(
     onnx: openOnnx(file),
     folder,
     ...(config ? { config } : {}),
+    ...(foldedScales ? { foldedScales } : {}),
     families,
-    runtime,
+    runtime: runtime ?? new OrtRuntime(),
+    sessionRuntime: runtime ?? new WorkerRuntime(),
   });
 }
 
 async function fromHub(source: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
-  if (!/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(source) || source.endsWith('.onnx')) {
+  if (!isHubId(source)) {
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
       `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,

@@ -1,18 +1,26 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
+import type { Generation } from '../adapter/nameTable.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import { sizeOf } from '../runtime/tensor.ts';
-import { type LoraOptions, planLora } from './loraOptions.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import { planLora } from './planLora.ts';
 import type { Model } from './model.ts';
 
 /** What {@link previewLora} finds. */
 export interface LoraPreview {
-  /** Paths of the modules that would get a low-rank adapter, in graph order. */
+  /** Paths of the modules that would get a low-rank adapter, in graph order; of a MultiheadAttention that of the whole. */
   readonly targets: readonly string[];
+  /** Names of the parameters that would get one by their own names. */
+  readonly parameters: readonly string[];
+  /** Paths of the embeddings of which rows would be trained. */
+  readonly tokens: readonly string[];
   /** Names of the parameters that would be trained in full, such as `classifier.weight`. */
   readonly trained: readonly string[];
   /** How many numbers would be trained. */
   readonly trainableParameters: number;
+  /** The version of transformers whose names the options use, where the model has the other's: they were translated. */
+  readonly namedAs?: Generation;
 }
 
 /**
@@ -21,16 +29,24 @@ export interface LoraPreview {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
-  const { plan } = planLora(model, options);
-  const lowRank = plan.lowRank.map(({ site, r, dora }) => {
+  const { plan, config, initializer, namedAs } = planLora(model, options);
+  const lowRank = plan.lowRank.map(({ site, r, dora, bias, tokens, tiedTo }) => {
     const kind = kindOf(site);
-    const factors = (['lora_A', 'lora_B'] as const).map((factor) => sizeOf(kind.factorShape(site, factor, r!)));
-    return factors[0]! + factors[1]! + (dora ? kind.matrix(site).out : 0);
+    const [A, B] = (['lora_A', 'lora_B'] as const).map((factor) =>
+      initializer?.fixed?.includes(factor) ? 0 : sizeOf(kind.factorShape(site, factor, r!)),
+    );
+    const { out } = kind.matrix(site);
+    const factors = tiedTo ? 0 : tokens ? B! : A! + B!;
+    return factors + (dora ? out : 0) + (bias ? out : 0);
   });
-  const trained = plan.trained.map(({ tensor }) => sizeOf(tensor.dims ?? []));
+  const trained = plan.trained.map(({ stored }) => sizeOf(stored.dims));
   return {
-    targets: plan.lowRank.map(({ site }) => site.path),
+    // Anything but a list is PEFT's word for no modules.
+    targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),
+    parameters: config.targetParameters ?? [],
+    tokens: Object.keys(config.trainableTokenIndices ?? {}),
     trained: plan.trained.map(({ name }) => name),
     trainableParameters: [...lowRank, ...trained].reduce((sum, count) => sum + count, 0),
+    ...(namedAs === undefined ? {} : { namedAs }),
   };
 }

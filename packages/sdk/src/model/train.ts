@@ -1,7 +1,7 @@
 /** @file `train`: from a model and a task to an adapter. */
 
-import { Adapter } from '../adapter/adapter.ts';
-import { scalingOf } from '../adapter/peftConfig.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { scalingAt } from '../adapter/moduleNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { Batch, PreparedTask, Task } from '../plugin/task.ts';
 import { Random } from '../runtime/random.ts';
@@ -10,7 +10,9 @@ import { ParameterSet } from '../train/parameters.ts';
 import { shuffledBatches } from '../train/sampler.ts';
 import { scheduleFactor, type ScheduleName } from '../train/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
-import { type LoraOptions, planLora } from './loraOptions.ts';
+import { initialise } from './initialise.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import { planLora } from './planLora.ts';
 import type { Model } from './model.ts';
 
 /** Options of {@link train}. */
@@ -33,6 +35,8 @@ export interface TrainOptions {
   readonly warmupSteps?: number;
   /** Seeds the initial weights and the order of examples; 0 by default. */
   readonly seed?: number;
+  /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */
+  readonly initBatches?: number;
   readonly provider?: Provider;
   readonly threads?: number;
   /** Ends the run after the step under way, as `stop()` does. */
@@ -94,26 +98,39 @@ export interface TrainingRun extends AsyncIterable<StepEvent> {
  */
 export async function train(model: Model, options: TrainOptions): Promise<TrainingRun> {
   const lr = positive('lr', options.lr ?? 1e-3);
-  const { plan, config } = planLora(model, options.lora);
+  const planned = planLora(model, options.lora);
   const data = await options.task.prepare(model);
   const batchSize = Math.min(wholePositive('batchSize', options.batchSize ?? 32), data.train.length);
   const steps = wholePositive(
     'steps',
     options.steps ?? Math.ceil((positive('epochs', options.epochs ?? 3) * data.train.length) / batchSize),
   );
-  const random = new Random(options.seed ?? 0);
+  const seed = options.seed ?? 0;
+  const random = new Random(seed);
+  const session = {
+    ...(options.provider === undefined ? {} : { provider: options.provider }),
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+  };
+  const initial = await initialise({
+    model,
+    planned,
+    data,
+    session,
+    seed,
+    batches: wholePositive('initBatches', options.initBatches ?? 8),
+    batchSize,
+  });
+  const { plan, config } = initial;
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.runtime,
-    session: {
-      ...(options.provider === undefined ? {} : { provider: options.provider }),
-      ...(options.threads === undefined ? {} : { threads: options.threads }),
-    },
+    session,
     optimizer: { weightDecay: options.weightDecay ?? 0.01 },
-    parameters: (inputs) => ParameterSet.initial(inputs, random, (path) => scalingOf(config, path).scaling),
+    parameters: (inputs) =>
+      ParameterSet.initial(inputs, random, (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
     name: model.name,
   });
   const batches = shuffledBatches(data.train.length, batchSize, random);
@@ -131,7 +148,7 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
     signal: options.signal,
     provider,
     trainableParameters: parameters.count,
-    makeAdapter: () => new Adapter(config, parameters.tensors(), digest),
+    makeAdapter: () => initial.finish(parameters.tensors(), digest),
   });
 }
 

@@ -4,7 +4,9 @@ import { dataTypeName } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
 import type { Dim, ValueType } from '../graph/value.ts';
 import { subgraphs } from '../graph/walk.ts';
-import { constantType, inferNode } from './infer.ts';
+import { inferNode } from './infer.ts';
+import { constantType } from './inference/sources.ts';
+import { controlFlow, isControlFlow } from './inference/subgraphs.ts';
 
 /** Sizes for symbolic dimensions by name, or whole shapes of graph inputs by input name. */
 export interface Bindings {
@@ -47,16 +49,20 @@ function infer(graph: GraphProto, opset: number, bindings: Bindings, types: Map<
   for (const info of graph.input ?? []) types.set(info.name ?? '', bind(info.name ?? '', declaredType(info), bindings));
   for (const tensor of graph.initializer ?? []) types.set(tensor.name ?? '', constantType(tensor));
   for (const node of graph.node ?? []) {
-    for (const subgraph of subgraphs(node)) infer(subgraph, opset, bindings, types);
+    const bodies = subgraphs(node).map((subgraph) => {
+      infer(subgraph, opset, bindings, types);
+      return (subgraph.output ?? []).map(({ name }) => types.get(name ?? '') ?? {});
+    });
     const inputs = (node.input ?? []).map((name) => (name ? (types.get(name) ?? {}) : undefined));
-    const inferred = inferNode({ node, inputs, opset });
+    const site = { node, inputs, opset };
+    const inferred = isControlFlow(node) ? controlFlow(site, bodies) : inferNode(site);
     (node.output ?? []).forEach((name, i) => {
       if (!name) return;
       const found = inferred[i] ?? {};
       const fallback = declared.get(name);
       types.set(name, {
         type: found.type ?? fallback?.type,
-        shape: found.shape ?? (fallback?.shape && bind('', fallback, bindings).shape),
+        shape: found.shape ?? (fallback?.shape && bind(name, fallback, bindings).shape),
         ints: found.ints,
       });
     });

@@ -1,5 +1,7 @@
 /** @file What the SDK must know of a model family. One file implements one family; it is data, not code. */
 
+import type { NameTable } from '../adapter/nameTable.ts';
+
 /** The facts by which a family is recognised. */
 export interface ModelFacts {
   /** `config.json` of the model's folder, parsed; absent when the model is a lone .onnx file. */
@@ -23,6 +25,11 @@ export interface ModelFamily {
   readonly roles: Readonly<Record<string, readonly RegExp[]>>;
   /** Roles that are adapted when the user names no targets, in the literature's choice for this family. */
   readonly defaultTargets: readonly string[];
+  /**
+   * What transformers 4 and 5 call the same modules, where that differs. Adapters then load on a graph of either, and are
+   * saved for either.
+   */
+  readonly generations?: readonly NameTable[];
   /** Names of the tasks that make sense for it, the usual one first: `image-classification`. */
   readonly tasks: readonly string[];
 }

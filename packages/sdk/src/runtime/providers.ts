@@ -4,10 +4,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { OnnxLoraError, nearest } from '../errors.ts';
-import type { Provider } from './session.ts';
-
-/** A provider by name; `auto` becomes one of these. */
-export type ConcreteProvider = Exclude<Provider, 'auto'>;
+import type { ConcreteProvider, FallenBackNode } from './session.ts';
 
 const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', 'webgpu'];
 
@@ -87,6 +84,27 @@ export function providerFailed(provider: ConcreteProvider, cause: unknown): Onnx
     'PROVIDER_UNAVAILABLE',
     `The provider "${provider}" does not work on this machine: ${reasonOf(cause)}. ${remedies[provider]}, or use cpu; ${guide}.`,
     { cause },
+  );
+}
+
+/** The error for a provider whose outputs are not those of the CPU. */
+export function wrongOutputs(
+  provider: ConcreteProvider,
+  found: { readonly model: string; readonly output: string; readonly difference: number; readonly tolerance: number },
+): OnnxLoraError {
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider "${provider}" computes "${found.output}" of "${found.model}" differently from the CPU: by ${found.difference.toPrecision(2)} of its largest value, where ${found.tolerance} is accepted. Use cpu, or accept more (verify: { tolerance }); ${guide}.`,
+  );
+}
+
+/** The error for a provider that leaves operators to the CPU although it may not. */
+export function usesTheCpu(provider: ConcreteProvider, model: string, nodes: readonly FallenBackNode[]): OnnxLoraError {
+  const shown = nodes.slice(0, 3).map(({ op, name }) => `${op} "${name}"`);
+  const more = nodes.length > shown.length ? ` and ${nodes.length - shown.length} more` : '';
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider "${provider}" has no kernel for ${nodes.length} operators of "${model}", which ran on the CPU: ${shown.join(', ')}${more}. Allow that (strict: false), or use cpu; ${guide}.`,
   );
 }
 

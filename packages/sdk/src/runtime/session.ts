@@ -1,9 +1,13 @@
 /** @file The runtime port: what the SDK needs of an inference engine. `ort.ts` implements it on ONNX Runtime. */
 
+import type { KeptFeeds } from './keptFeeds.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** Where a graph runs. `auto` picks the best provider that works on this machine. */
 export type Provider = 'auto' | 'cpu' | 'cuda' | 'dml' | 'coreml' | 'webgpu';
+
+/** A provider by name; `auto` becomes one of these. */
+export type ConcreteProvider = Exclude<Provider, 'auto'>;
 
 /** How a session uses the machine. */
 export interface SessionOptions {
@@ -21,6 +25,67 @@ export interface SessionOptions {
    * the user's file, mapped into memory, and products of many rows take a few percent longer.
    */
   readonly prepack?: boolean;
+  /** Providers to try, in this order, where `provider` does not work or fails its verification; `auto` brings its own. */
+  readonly fallback?: readonly ConcreteProvider[];
+  /**
+   * Whether the first run is held against the CPU provider's: true by default for inference where another provider can
+   * take over (`auto`, `fallback`), false otherwise. It takes one run on the CPU, and a second copy of the weights while
+   * that lasts.
+   */
+  readonly verify?: boolean | Verification;
+  /**
+   * Fail instead of falling back: when the first choice of provider does not work, when its first run differs from the
+   * CPU's, or when it leaves operators to the CPU (those that only compute shapes aside). False by default.
+   */
+  readonly strict?: boolean;
+  /** Called when another provider takes over, with the reason; a warning of the process by default. */
+  readonly onWarning?: (message: string) => void;
+  /** How many runs may wait while one computes; one more is refused as `OVERLOADED`. No limit by default. */
+  readonly maxQueue?: number;
+}
+
+/** How close a provider must come to the CPU. */
+export interface Verification {
+  /**
+   * The largest difference that is accepted, in parts of the largest magnitude of the same output; 0.01 by default. For
+   * outputs that are not floating-point numbers: the part of elements that may differ.
+   */
+  readonly tolerance?: number;
+}
+
+/** Options of one run. */
+export interface RunOptions {
+  /** Tensors that the session keeps, beside the feeds. */
+  readonly kept?: readonly KeptFeeds[];
+  /**
+   * Cancels: a run that waits is dropped, one that computes is abandoned, and its result with it. Either rejects at once
+   * with `CANCELLED`.
+   */
+  readonly signal?: AbortSignal;
+}
+
+/** An operator that ran on the CPU although the session runs elsewhere. */
+export interface FallenBackNode {
+  /** Type of the operator, such as `LogSoftmax`. */
+  readonly op: string;
+  /** Name of the node, in the graph that ONNX Runtime has optimized. */
+  readonly name: string;
+  /**
+   * `shape-arithmetic`: it computes with integers only, which ONNX Runtime leaves on the CPU by choice. `no-kernel`: the
+   * provider cannot compute it for these types, so tensors are copied there and back.
+   */
+  readonly reason: 'shape-arithmetic' | 'no-kernel';
+}
+
+/** Where a graph really ran. */
+export interface ProviderReport {
+  readonly provider: ConcreteProvider;
+  /** How many operators ran where: by provider, or by ONNX Runtime's own name of one that the SDK does not know. */
+  readonly nodes: Readonly<Record<string, number>>;
+  /** Operators that ran on the CPU; none where that is the provider. */
+  readonly fallenBack: readonly FallenBackNode[];
+  /** How far the outputs are from the CPU's, in parts of the largest magnitude; absent where that is the provider. */
+  readonly verified?: { readonly maxDifference: number; readonly tolerance: number };
 }
 
 /** A graph ready to run: the bytes of a model without large weights, and the folder its external data lies in. */
@@ -36,16 +101,27 @@ export interface SessionSource {
 export interface Session {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  /** The provider it really runs on. */
-  readonly provider: Exclude<Provider, 'auto'>;
+  /** The provider it really runs on. The first run may change it, where it is verified. */
+  readonly provider: ConcreteProvider;
   /**
-   * Runs the graph once.
+   * Runs the graph once. Runs of one session take turns. A tensor must not be changed before its run has ended.
    *
-   * @param feeds one tensor per graph input
+   * @param feeds one tensor per graph input, apart from those kept
    * @param fetches names of the outputs to return; all of them by default
+   * @throws OnnxLoraError `INPUT_INVALID` for a missing input, `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`
    */
-  run(feeds: Feeds, fetches?: readonly string[]): Promise<Record<string, Tensor>>;
-  /** Frees the native session. */
+  run(feeds: Feeds, fetches?: readonly string[], options?: RunOptions): Promise<Record<string, Tensor>>;
+  /**
+   * Hands tensors over once that many runs will read, so that they need not travel with each. A runtime for which that
+   * makes no difference may lack it.
+   */
+  keep?(feeds: Feeds): KeptFeeds;
+  /**
+   * Runs once with ONNX Runtime's profiler, in a session made for this and released again, and says where each operator
+   * ran.
+   */
+  providerReport?(feeds: Feeds, options?: RunOptions): Promise<ProviderReport>;
+  /** Frees the native session, after the runs that were asked for before. */
   release(): Promise<void>;
 }
 

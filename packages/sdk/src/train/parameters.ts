@@ -2,11 +2,11 @@
 
 import { adaptedNorm } from '../adapter/dora.ts';
 import { factorForGraph, floats } from '../adapter/feeds.ts';
-import type { LowRankTensors, PlacedAdapter } from '../adapter/place.ts';
+import type { LowRankTensors, PlacedAdapter } from '../adapter/placed.ts';
 import { tensorName } from '../adapter/tensorNames.ts';
-import { readFloats } from '../graph/tensorData.ts';
+import { tokenRows } from '../adapter/trainableTokens.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput, LowRankSite } from '../lora/plan.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
 import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
@@ -23,6 +23,14 @@ export interface Parameter {
   readonly scale: number;
 }
 
+/** First values of one module's factors, flat, in PEFT's layout. */
+export interface FirstValues {
+  readonly lora_A: Float32Array;
+  readonly lora_B: Float32Array;
+  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
+  readonly isResidual: boolean;
+}
+
 /** Gives every injected input its first value. */
 export class ParameterSet {
   readonly all: readonly Parameter[];
@@ -34,14 +42,24 @@ export class ParameterSet {
   /**
    * PEFT's default initialisation: A uniform in ±1/√in (Kaiming with a = √5), B zero; of an embedding A zero and B normal;
    * DoRA's magnitude the norm of the weight, trained parameters the base's.
+   *
+   * @param first other first factors, by module path
    */
-  static initial(inputs: readonly AdapterInput[], random: Random, scalingOf: (path: string) => number): ParameterSet {
-    return new ParameterSet(inputs.map((input) => parameter(input, initialValue(input, random), scalingOf)));
+  static initial(
+    inputs: readonly AdapterInput[],
+    random: Random,
+    scalingOf: (lowRank: LowRankSite) => number,
+    first: ReadonlyMap<string, FirstValues> = new Map(),
+  ): ParameterSet {
+    return new ParameterSet(
+      inputs.map((input) => parameter(input, initialValue(input, random, scalingOf, first), scalingOf)),
+    );
   }
 
   /** The values of an existing adapter. */
-  static of(placed: PlacedAdapter, inputs: readonly AdapterInput[], scalingOf: (path: string) => number): ParameterSet {
+  static of(placed: PlacedAdapter, inputs: readonly AdapterInput[]): ParameterSet {
     const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
+    const scalingOf = ({ site }: LowRankSite): number => lowRank.get(site.path)!.scaling;
     const trained = new Map(placed.trained.map((each) => [each.parameter.name, each.tensor]));
     return new ParameterSet(inputs.map((input) => parameter(input, existingValue(input, lowRank, trained), scalingOf)));
   }
@@ -68,10 +86,10 @@ export class ParameterSet {
 function parameter(
   input: AdapterInput,
   { value, dims }: { value: Float32Array; dims: readonly number[] },
-  scalingOf: (path: string) => number,
+  scalingOf: (lowRank: LowRankSite) => number,
 ): Parameter {
   const isScaled = input.role === 'lora_B' || input.role === 'lora_B.bias';
-  const scale = isScaled ? scalingOf(input.lowRank!.site.path) : 1;
+  const scale = isScaled && !input.lowRank!.tokens ? scalingOf(input.lowRank!) : 1;
   const data = isScaled ? value.map((each) => scale * each) : value;
   return { input, dims, value, fed: float32(data, dims), scale };
 }
@@ -79,18 +97,27 @@ function parameter(
 function initialValue(
   { role, lowRank, parameter: trained }: AdapterInput,
   random: Random,
+  scalingOf: (lowRank: LowRankSite) => number,
+  first: ReadonlyMap<string, FirstValues>,
 ): { value: Float32Array; dims: readonly number[] } {
-  if (trained) return { value: readFloats(trained.tensor).slice(), dims: trained.tensor.dims ?? [] };
+  if (trained) return { value: trained.stored.read().slice(), dims: trained.stored.dims };
   const { site, r } = lowRank!;
   const kind = kindOf(site);
+  const given = first.get(site.path);
   if (role === 'lora_A' || role === 'lora_B') {
-    const values = kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random);
+    // Trained rows of a table start as they are: the factor is what is added to them.
+    if (lowRank!.tokens) return valueOf(zeros(kind.graphShape(site, role, r!)));
+    const values = given?.[role] ?? kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random);
     return valueOf(factorForGraph(site, role, values, r!));
   }
   if (role === 'lora_B.bias')
     return { value: new Float32Array(kind.matrix(site).out), dims: kind.perOutputShape(site) };
   const none = new Float32Array(0);
-  return { value: adaptedNorm(site, { A: none, B: none, r: 0, scaling: 1 }), dims: kind.perOutputShape(site) };
+  const factors =
+    given && !given.isResidual
+      ? { A: given.lora_A, B: given.lora_B, r: r!, scaling: scalingOf(lowRank!) }
+      : { A: none, B: none, r: 0, scaling: 1 };
+  return { value: adaptedNorm(site, factors), dims: kind.perOutputShape(site) };
 }
 
 function existingValue(
@@ -99,12 +126,12 @@ function existingValue(
   trained: ReadonlyMap<string, Tensor>,
 ): { value: Float32Array; dims: readonly number[] } {
   if (input.parameter) {
-    const { layout, tensor, name } = input.parameter;
+    const { layout, stored, name } = input.parameter;
     const own = trained.get(name)!;
     const [rows, columns] = own.dims as [number, number];
     return {
       value: layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice(),
-      dims: tensor.dims ?? [],
+      dims: stored.dims,
     };
   }
   const { A, B, magnitude, bias } = lowRank.get(input.lowRank!.site.path)!;
@@ -112,7 +139,12 @@ function existingValue(
   if (role === 'lora_B.bias')
     return { value: floats(bias!).slice(), dims: kindOf(input.lowRank!.site).perOutputShape(input.lowRank!.site) };
   if (role !== 'lora_A' && role !== 'lora_B') return { value: floats(magnitude!).slice(), dims: magnitude!.dims };
-  return valueOf(factorForGraph(input.lowRank!.site, role, floats(role === 'lora_A' ? A : B), A.dims[0]!));
+  const { site } = input.lowRank!;
+  return valueOf(factorForGraph(site, role, floats(role === 'lora_A' ? A : B), kindOf(site).rankOf(site, A.dims)));
+}
+
+function zeros(dims: readonly number[]): Tensor {
+  return float32(new Float32Array(sizeOf(dims)), dims);
 }
 
 function valueOf({ data, dims }: Tensor): { value: Float32Array; dims: readonly number[] } {
@@ -129,18 +161,19 @@ function toPeft(
     const tensor =
       trained.layout === 'in-out'
         ? float32(transposed(value, rows, columns), [columns, rows])
-        : float32(value.slice(), dims);
+        : float32(value.slice(), trained.torchDims ?? dims);
     const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
     return [trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name), tensor];
   }
-  const { site } = lowRank!;
-  if (role === 'lora_B.bias') return [tensorName(site.path, role), float32(value.slice(), [value.length])];
+  const { site, r } = lowRank!;
+  const savedAs = lowRank!.savedAs ?? site.path;
+  if (role === 'lora_B.bias') return [tensorName(savedAs, role), float32(value.slice(), [value.length])];
   if (role !== 'lora_A' && role !== 'lora_B')
-    return [tensorName(site.path, 'lora_magnitude_vector'), float32(value.slice(), dims)];
-  const { names, transposesFactors } = kindOf(site);
-  const [rows, columns] = dims as [number, number];
+    return [tensorName(savedAs, 'lora_magnitude_vector'), float32(value.slice(), dims)];
+  if (lowRank!.tokens) return [tensorName(savedAs, 'trainable_tokens_delta'), tokenRows(site, lowRank!.tokens, value)];
+  const kind = kindOf(site);
   return [
-    tensorName(site.path, names[role]),
-    transposesFactors ? float32(transposed(value, rows, columns), [columns, rows]) : float32(value.slice(), dims),
+    tensorName(savedAs, kind.names[role]),
+    float32(kind.fromGraph(site, role, value, r!), kind.factorShape(site, role, r!)),
   ];
 }

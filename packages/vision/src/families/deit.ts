@@ -1,7 +1,7 @@
 /** @file The family DeiT (data-efficient image Transformer). */
 
 import type { ModelFamily } from '@onnx-lora/sdk';
-import { encoderUnder, queryAndValue, vitRoles } from './vitModules.ts';
+import { encoderUnder, queryAndValue, vitNames, vitRoles } from './vitModules.ts';
 
 /**
  * DeiT as transformers writes it: ViT's encoder with a distillation token, and one classifier or two.
@@ -15,5 +15,6 @@ export const deit: ModelFamily = {
     config?.['model_type'] === undefined ? encoderUnder('deit', modulePaths) : config['model_type'] === 'deit',
   roles: { ...vitRoles, classifier: [/classifier/, /cls_classifier/, /distillation_classifier/] },
   defaultTargets: queryAndValue,
+  generations: [vitNames],
   tasks: ['image-classification'],
 };

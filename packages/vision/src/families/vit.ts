@@ -1,7 +1,7 @@
 /** @file The family ViT (Vision Transformer). */
 
 import type { ModelFamily } from '@onnx-lora/sdk';
-import { encoderUnder, queryAndValue, vitRoles } from './vitModules.ts';
+import { encoderUnder, queryAndValue, vitNames, vitRoles } from './vitModules.ts';
 
 /**
  * ViT as transformers writes it, versions 4 and 5.
@@ -15,5 +15,6 @@ export const vit: ModelFamily = {
     config?.['model_type'] === undefined ? encoderUnder('vit', modulePaths) : config['model_type'] === 'vit',
   roles: vitRoles,
   defaultTargets: queryAndValue,
+  generations: [vitNames],
   tasks: ['image-classification'],
 };

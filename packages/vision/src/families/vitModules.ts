@@ -1,5 +1,24 @@
 /** @file Module names of transformers' ViT encoder, which several families share. */
 
+import type { NameTable } from '@onnx-lora/sdk';
+
+/**
+ * ViT's encoder as transformers 4 and 5 call it; the same in all models that were written after it: DeiT, BEiT, ViT-MAE,
+ * ViT-MSN, ViViT, I-JEPA, and the Audio Spectrogram Transformer.
+ */
+export const vitNames: NameTable = {
+  pairs: [
+    { 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' },
+    { 4: 'encoder.layer.{n}.attention.attention.key', 5: 'layers.{n}.attention.k_proj' },
+    { 4: 'encoder.layer.{n}.attention.attention.value', 5: 'layers.{n}.attention.v_proj' },
+    { 4: 'encoder.layer.{n}.attention.output.dense', 5: 'layers.{n}.attention.o_proj' },
+    { 4: 'encoder.layer.{n}.intermediate.dense', 5: 'layers.{n}.mlp.fc1' },
+    { 4: 'encoder.layer.{n}.output.dense', 5: 'layers.{n}.mlp.fc2' },
+    // The rest of a layer, such as its norms.
+    { 4: 'encoder.layer.{n}', 5: 'layers.{n}' },
+  ],
+};
+
 /**
  * Roles of a ViT encoder's modules, for both generations of names: transformers 4 (`encoder.layer.0.…`) and
  * transformers 5 (`layers.0.…`). The prefix (`vit.`, `deit.`, a wrapper's or none) is free.

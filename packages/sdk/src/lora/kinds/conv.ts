@@ -4,7 +4,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import type { LayerKind } from './kind.ts';
+import { type LayerKind, plainFactors } from './kind.ts';
 import { kaiming, twoVariants } from './linear.ts';
 
 /**
@@ -13,7 +13,6 @@ import { kaiming, twoVariants } from './linear.ts';
  */
 export const conv: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
-  transposesFactors: false,
   // A convolution has one kernel for all rows of a batch.
   perRow: false,
   // ONNX Runtime leaves the output of a convolution over no channels as it found the memory.
@@ -24,11 +23,11 @@ export const conv: LayerKind = {
     layout: 'out-in',
     groups: groupsOf(site),
   }),
-  factorShape: (site, factor, r) => {
+  ...plainFactors((site, factor, r) => {
     const [out, channels, ...kernel] = site.weightShape as [number, number, ...number[]];
     const groups = groupsOf(site);
     return factor === 'lora_A' ? [r, channels * groups, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
-  },
+  }),
   perOutputShape: channelwise,
   refuses: (site, adapter) => {
     const groups = groupsOf(site);

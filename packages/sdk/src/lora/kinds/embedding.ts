@@ -1,6 +1,6 @@
 /** @file Adapters of embeddings: y = E[ids] + A[ids]·B. */
 
-import type { LayerKind } from './kind.ts';
+import { type LayerKind, transposedFactors } from './kind.ts';
 import { matrixNorm } from './linear.ts';
 
 /**
@@ -9,12 +9,13 @@ import { matrixNorm } from './linear.ts';
  */
 export const embedding: LayerKind = {
   names: { lora_A: 'lora_embedding_A', lora_B: 'lora_embedding_B' },
-  transposesFactors: true,
   // Each row of a batch would have to look its ids up in a table of its own.
   perRow: false,
   leastRank: () => 0,
   matrix: ({ weightShape: [vocabulary, dim] }) => ({ out: dim!, width: vocabulary!, layout: 'in-out', groups: 1 }),
-  factorShape: ({ weightShape: [vocabulary, dim] }, factor, r) => (factor === 'lora_A' ? [r, vocabulary!] : [dim!, r]),
+  ...transposedFactors(({ weightShape: [vocabulary, dim] }, factor, r) =>
+    factor === 'lora_A' ? [r, vocabulary!] : [dim!, r],
+  ),
   perOutputShape: ({ weightShape: [, dim] }) => [dim!],
   refuses: (_, { bias }) => (bias ? 'is an embedding, whose lora_B has no bias' : undefined),
   product: (g, _, ids, A, B) => g.MatMul(g.Gather(A, ids, 0), B),

@@ -2,12 +2,11 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { LayerKind } from './kind.ts';
+import { type LayerKind, transposedFactors } from './kind.ts';
 
 /** Linear layers: A `[r, in]`, B `[out, r]`. */
 export const linear: LayerKind = {
   names: { lora_A: 'lora_A', lora_B: 'lora_B' },
-  transposesFactors: true,
   perRow: true,
   leastRank: () => 0,
   matrix: ({ weightShape: [out, width], weight }) => ({
@@ -16,7 +15,7 @@ export const linear: LayerKind = {
     layout: weight.layout === 'in-out' ? 'in-out' : 'out-in',
     groups: 1,
   }),
-  factorShape: ({ weightShape: [out, width] }, factor, r) => (factor === 'lora_A' ? [r, width!] : [out!, r]),
+  ...transposedFactors(({ weightShape: [out, width] }, factor, r) => (factor === 'lora_A' ? [r, width!] : [out!, r])),
   perOutputShape: ({ weightShape: [out] }) => [out!],
   refuses: (_, adapter) => twoVariants(adapter),
   product: (g, _, x, A, B) => g.MatMul(g.MatMul(x, A), B),

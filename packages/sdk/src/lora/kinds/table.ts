@@ -2,11 +2,22 @@
 
 import type { Site, SiteKind } from '../../match/sites.ts';
 import { conv } from './conv.ts';
+import { convTranspose } from './convTranspose.ts';
 import { embedding } from './embedding.ts';
 import type { LayerKind } from './kind.ts';
 import { linear } from './linear.ts';
+import { parameter } from './parameter.ts';
 
-const kinds: Readonly<Record<SiteKind, LayerKind>> = { linear, conv1d: conv, conv2d: conv, embedding };
+const kinds: Readonly<Record<SiteKind, LayerKind>> = {
+  linear,
+  conv1d: conv,
+  conv2d: conv,
+  conv3d: conv,
+  convTranspose1d: convTranspose,
+  convTranspose2d: convTranspose,
+  embedding,
+  parameter,
+};
 
 /** The rules for a site. */
 export function kindOf({ kind }: Site): LayerKind {

@@ -1,0 +1,180 @@
+/** @file Combines adapters into one plain LoRA adapter: weighted sums, TIES, DARE, pruning, slerp; and negation. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { Adapter } from '../adapter.ts';
+import { looksLike } from '../generations.ts';
+import type { AdapterConfig } from '../peftConfig.ts';
+import { parseTensorName, tensorName } from '../tensorNames.ts';
+import { combinedConfig, commonDigest } from './combinedConfig.ts';
+import { type Combined, combineDeltas, type DeltaSettings, type Term } from './deltas.ts';
+import { keptParameters } from './kept.ts';
+import { checkOptions, type CombineMethod, type CombineOptions, type CombinePart, ruleOf } from './options.ts';
+import { combineFactors } from './peftFactors.ts';
+import { capital, commonShape, type LayerShape, type ModulePart, readSources, type Source } from './sources.ts';
+
+/**
+ * Combines adapters of one base model into a plain LoRA adapter in float32, with scaling 1 and full module paths as
+ * targets. Modules that only some of them adapt count as unchanged in the others. What an adapter trained in full (a
+ * head, biases) is kept as it is when one adapter has it, or all that have it agree.
+ *
+ * @example
+ * const both = combineAdapters([{ adapter: cats, weight: 0.7 }, { adapter: birds, weight: 0.3 }], { method: 'linear' });
+ * const without = combineAdapters([{ adapter: base }, { adapter: rude, weight: -1 }], { method: 'svd', rank: 16 });
+ * @throws OnnxLoraError `INPUT_INVALID` for options that are wrong and for adapters that have no sum, such as DoRA;
+ *   `ADAPTER_MISMATCH` for adapters of different bases, or under the names of different versions of transformers;
+ *   `ADAPTER_INVALID` for a broken one
+ */
+export function combineAdapters(parts: readonly CombinePart[], options: CombineOptions): Adapter {
+  return combineWith(parts, options, new Random(options.seed ?? 0));
+}
+
+/** Combines adapters with a given source of random numbers. */
+export function combineWith(
+  parts: readonly CombinePart[],
+  options: CombineOptions,
+  random: Pick<Random, 'next'>,
+): Adapter {
+  checkOptions(parts, options);
+  const sources = readSources(parts);
+  requireSameNames(sources);
+  const digest = commonDigest(parts, sources);
+  const { config, tensors } = combineSources(sources, options, random);
+  requireLoadable(config, tensors);
+  return new Adapter(config, tensors, digest);
+}
+
+/** The config and tensors of the combination; says nothing about the base. */
+function combineSources(
+  sources: readonly Source[],
+  options: CombineOptions,
+  random: Pick<Random, 'next'>,
+): { readonly config: AdapterConfig; readonly tensors: Map<string, Tensor> } {
+  const peft = options.compat === 'peft' ? peftPlan(sources, options) : undefined;
+  const method = peft?.method ?? options.method;
+  const rule = ruleOf(method);
+  const kept = keptParameters(sources);
+  const paths = [...new Set(sources.flatMap(({ modules }) => [...modules.keys()]))].sort();
+  const loraBias = sources.some(({ modules }) => [...modules.values()].some(({ hasBias }) => hasBias));
+  const share = sources.length === 2 ? sources[1]!.weight / (sources[0]!.weight + sources[1]!.weight) : 0;
+  const tensors = new Map<string, Tensor>();
+  const ranks = new Map<string, number>();
+  for (const path of paths) {
+    const owners = sources.flatMap((source) => {
+      const part = source.modules.get(path);
+      return part ? [{ source, part }] : [];
+    });
+    const shape = commonShape(path, owners);
+    const terms = owners.map(({ source, part }): Term => ({
+      factors: part.factors(),
+      weight: weightOf(source, sources, method, share),
+    }));
+    const settings: DeltaSettings = {
+      ...rule,
+      method,
+      rank: peft?.rank ?? options.rank ?? defaultRank(method, owners),
+      share,
+      density: options.density ?? 1,
+      majoritySign: options.majoritySign ?? 'total',
+      random: () => random.next(),
+    };
+    const combined =
+      peft && rule.onFactors ? combineFactors(path, terms, settings) : combineDeltas(shape, terms, settings);
+    ranks.set(path, combined.A.rows);
+    for (const [name, tensor] of tensorsOf(path, shape, combined, loraBias)) tensors.set(name, tensor);
+  }
+  for (const [name, tensor] of kept) tensors.set(name, tensor);
+  const config = combinedConfig({ sources, ranks, loraBias, rsloraRank: peft?.rsloraRank });
+  return { config, tensors };
+}
+
+/** slerp's weights are shares of the way. */
+function weightOf(source: Source, sources: readonly Source[], method: CombineMethod, share: number): number {
+  if (method !== 'slerp') return source.weight;
+  return source === sources[0] ? 1 - share : share;
+}
+
+function defaultRank(method: CombineMethod, owners: readonly { readonly part: ModulePart }[]): number | 'full' {
+  return method === 'slerp' ? 'full' : Math.max(...owners.map(({ part }) => part.r));
+}
+
+/** What PEFT decides before it looks at any module. */
+interface PeftPlan {
+  readonly method: CombineMethod;
+  readonly rank: number | 'full';
+  /** The rank whose root is the scaling of the result, where PEFT copies rsLoRA from the first config. */
+  readonly rsloraRank: number | undefined;
+}
+
+function peftPlan(sources: readonly Source[], { method: asked, rank }: CombineOptions): PeftPlan {
+  const wrong = sources.find(({ modules }) =>
+    [...modules.values()].some(({ hasBias, shape }) => hasBias || shape.groups > 1),
+  );
+  if (wrong) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `PEFT combines neither a bias of lora_B nor grouped convolutions, of which ${wrong.name} has some. Leave compat out.`,
+    );
+  }
+  const ranks = sources.map(({ config: { r, rankPattern } }) => Math.max(r, ...Object.values(rankPattern)));
+  // One adapter alone is always scaled as it is.
+  const method = sources.length === 1 ? 'linear' : asked;
+  if (ruleOf(method).onFactors && ranks.some((r) => r !== ranks[0])) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `PEFT's "${method}" refuses adapters of different ranks (${ranks.join(', ')}). Leave compat out, or choose "cat" or a method with "_svd".`,
+    );
+  }
+  const largest = Math.max(...ranks);
+  const ofMethod =
+    method === 'cat' ? ranks.reduce((sum, r) => sum + r, 0) : ruleOf(method).onFactors ? largest : (rank ?? largest);
+  return {
+    method,
+    rank: ofMethod,
+    rsloraRank: sources[0]!.config.useRslora && ofMethod !== 'full' ? ofMethod : undefined,
+  };
+}
+
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` where one adapter has names of transformers 4, and another those of 5 */
+function requireSameNames(sources: readonly Source[]): void {
+  const named = sources.map(({ name, modules }) => {
+    const paths = [...modules.keys()];
+    return { name, paths, generation: looksLike(paths) };
+  });
+  const [old, recent] = [4, 5].map((version) => named.find(({ generation }) => generation === version));
+  if (!old || !recent || old.paths.some((path) => recent.paths.includes(path))) return;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `${capital(old.name)} names its modules as transformers 4 does ("${old.paths[0]}"), and ${recent.name} as transformers 5 ("${recent.paths[0]}"), so that their changes would not meet. Give both the same names first: withNames(adapter, 5, model), or onnx-lora convert with --names 5.`,
+  );
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for what PEFT could not load */
+function requireLoadable({ loraBias }: AdapterConfig, tensors: ReadonlyMap<string, Tensor>): void {
+  const embedding = [...tensors.keys()].map(parseTensorName).find(({ role }) => role === 'lora_embedding_A');
+  if (!loraBias || !embedding) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `One of the adapters has biases of lora_B, and "${embedding.module}" is an embedding, which PEFT cannot load with them. Combine adapters without lora_bias, or without the embedding.`,
+  );
+}
+
+function tensorsOf(path: string, shape: LayerShape, { A, B, bias }: Combined, loraBias: boolean): [string, Tensor][] {
+  const { isEmbedding, inner, ones, out } = shape;
+  const values = (data: Float64Array): Float32Array => {
+    const rounded = Float32Array.from(data);
+    if (rounded.every(Number.isFinite)) return rounded;
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The combined adapter of "${path}" has values beyond what float32 can hold. Choose smaller weights.`,
+    );
+  };
+  return [
+    [tensorName(path, isEmbedding ? 'lora_embedding_A' : 'lora_A'), float32(values(A.data), [A.rows, ...inner])],
+    [tensorName(path, isEmbedding ? 'lora_embedding_B' : 'lora_B'), float32(values(B.data), [out, B.columns, ...ones])],
+    ...(loraBias && !isEmbedding
+      ? [[tensorName(path, 'lora_B.bias'), float32(values(bias ?? new Float64Array(out)), [out])] as [string, Tensor]]
+      : []),
+  ];
+}

@@ -1,0 +1,123 @@
+/** @file Combines the true deltas of one module: s·B·A of each adapter, weighted, or pruned and merged. */
+
+import { type Matrix, matmul, matrix, sliceRows } from '../../linalg/matrix.ts';
+import { approximated, concatenated, type Product, truncated } from './lowRank.ts';
+import type { CombineMethod } from './options.ts';
+import { type MergeSettings, mergeTensors } from './prune.ts';
+import { slerpFactors } from './slerp.ts';
+import type { LayerShape, ModuleFactors } from './sources.ts';
+
+/** One adapter of the module. */
+export interface Term {
+  readonly factors: ModuleFactors;
+  readonly weight: number;
+}
+
+/** The module's combined adapter; its scaling is 1. */
+export interface Combined {
+  /** `[r, width]` */
+  readonly A: Matrix;
+  /** `[out, r / groups]` */
+  readonly B: Matrix;
+  /** `[out]` */
+  readonly bias?: Float64Array;
+}
+
+/** How the deltas of one module are combined. */
+export interface DeltaSettings extends MergeSettings {
+  readonly method: CombineMethod;
+  /** Rank of the result; `full` keeps everything. */
+  readonly rank: number | 'full';
+  /** The second adapter's share, with slerp. */
+  readonly share: number;
+}
+
+/** Combines one module. Adapters without the module count as a delta of zero, and need not be among the terms. */
+export function combineDeltas(shape: LayerShape, terms: readonly Term[], settings: DeltaSettings): Combined {
+  const { rank, prune, exact } = settings;
+  const scaled = terms.map(({ factors }) => groupsOf(shape, factors));
+  const weights = settings.method === 'slerp' ? slerpWeights(terms, scaled, settings.share) : weightsOf(terms);
+  const bias = combinedBias(terms, weights, shape, settings);
+  // With groups, the rank is what all groups have together.
+  const perGroup = rank === 'full' ? Number.POSITIVE_INFINITY : Math.ceil(rank / shape.groups);
+  let products: Product[];
+  if (prune === 'none') {
+    const sums = range(shape.groups).map((g) =>
+      concatenated(scaled.map((groups, i) => ({ ...groups[g]!, factor: weights[i]! }))),
+    );
+    // Nothing is gained by a decomposition that leaves nothing out.
+    products =
+      exact || sums[0]!.A.rows <= Math.min(perGroup, smallestSide(sums[0]!))
+        ? sums
+        : sums.map((sum) => truncated(sum, perGroup));
+  } else {
+    const expected = scaled.reduce((sum, groups) => sum + groups[0]!.A.rows, 0);
+    const merged = mergeTensors(
+      scaled.map((groups) => denseOf(groups)),
+      weights,
+      settings,
+    );
+    products = rowsByGroup(matrix(shape.out, scaled[0]![0]!.A.columns, merged), shape.groups).map((dense) =>
+      approximated(dense, perGroup, expected),
+    );
+  }
+  return { A: stacked(products.map(({ A }) => A)), B: stacked(products.map(({ B }) => B)), ...(bias ? { bias } : {}) };
+}
+
+function smallestSide({ B, A }: Product): number {
+  return Math.min(B.rows, A.columns);
+}
+
+function weightsOf(terms: readonly Term[]): number[] {
+  return terms.map(({ weight }) => weight);
+}
+
+/** A module that only one of two adapters has is on the line to zero, where no angle is defined. */
+function slerpWeights(terms: readonly Term[], scaled: readonly (readonly Product[])[], share: number): number[] {
+  const [first, second] = scaled;
+  return first && second ? slerpFactors(first, second, share) : weightsOf(terms);
+}
+
+/** The scaled product of each group: the group's rows of B and its share of A's rows. */
+function groupsOf({ groups }: LayerShape, { A, B, scaling }: ModuleFactors): Product[] {
+  const rows = rowsByGroup(A, groups);
+  return rowsByGroup(B, groups).map((own, g) => ({
+    B: own,
+    A: { ...rows[g]!, data: rows[g]!.data.map((value) => scaling * value) },
+  }));
+}
+
+function rowsByGroup(whole: Matrix, groups: number): Matrix[] {
+  const rows = whole.rows / groups;
+  return groups === 1 ? [whole] : range(groups).map((g) => sliceRows(whole, g * rows, (g + 1) * rows));
+}
+
+function denseOf(groups: readonly Product[]): Float64Array {
+  return stacked(groups.map(({ B, A }) => matmul(B, A))).data;
+}
+
+function stacked(blocks: readonly Matrix[]): Matrix {
+  const [first] = blocks as [Matrix, ...Matrix[]];
+  if (blocks.length === 1) return first;
+  const result = matrix(first.rows * blocks.length, first.columns);
+  blocks.forEach(({ data }, i) => result.data.set(data, i * data.length));
+  return result;
+}
+
+/** A bias of B is part of the delta: the outputs' share that depends on no input. */
+function combinedBias(
+  terms: readonly Term[],
+  weights: readonly number[],
+  { out }: LayerShape,
+  settings: MergeSettings,
+): Float64Array | undefined {
+  if (!terms.some(({ factors }) => factors.bias)) return undefined;
+  const biases = terms.map(({ factors: { bias, scaling } }) =>
+    bias ? bias.map((value) => scaling * value) : new Float64Array(out),
+  );
+  return mergeTensors(biases, weights, settings);
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}

@@ -1,0 +1,92 @@
+/** @file Sums of low-rank products, and their best approximations of a smaller rank. */
+
+import { svd, type SingularValues } from '../../linalg/decompositions.ts';
+import { matmul, type Matrix, matrix, scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
+import { qr } from '../../linalg/qr.ts';
+import { randomSvd } from '../../linalg/randomSvd.ts';
+import { Random } from '../../runtime/random.ts';
+
+/** A product B·A. */
+export interface Product {
+  /** `[out, r]` */
+  readonly B: Matrix;
+  /** `[r, width]` */
+  readonly A: Matrix;
+}
+
+/** Σ factor·B·A as one product, its rank the sum of the ranks. The factor goes into A. */
+export function concatenated(terms: readonly (Product & { readonly factor: number })[]): Product {
+  const [out, width] = [terms[0]!.B.rows, terms[0]!.A.columns];
+  const r = terms.reduce((sum, { A }) => sum + A.rows, 0);
+  const [B, A] = [matrix(out, r), matrix(r, width)];
+  let at = 0;
+  for (const { B: b, A: a, factor } of terms) {
+    for (let o = 0; o < out; o++) B.data.set(b.data.subarray(o * a.rows, (o + 1) * a.rows), o * r + at);
+    for (let i = 0; i < a.data.length; i++) A.data[at * width + i] = factor * a.data[i]!;
+    at += a.rows;
+  }
+  return { B, A };
+}
+
+/**
+ * The best approximation of B·A of this rank: B becomes U·diag(S), A becomes Vᵀ. Works on the triangles of both factors,
+ * never on the product.
+ */
+export function truncated({ B, A }: Product, rank: number): Product {
+  const left = qr(B);
+  const right = qr(transpose(A));
+  const { U, S, V } = svd(matmul(left.R, right.R, { transposeB: true }));
+  return product({ U: matmul(left.Q, U), S, V: matmul(right.Q, V) }, rank);
+}
+
+/** Up to this many rows or columns, all singular values are computed at once. */
+const SMALL = 128;
+/** A vector counts as found when what is left of it is smaller than float32 can tell, relative to the largest value. */
+const TOLERANCE = 1e-8;
+/** Columns of a projection beyond the rank that is expected. */
+const MARGIN = 8;
+
+/**
+ * The best approximation of a dense matrix of this rank.
+ *
+ * @param expected about where singular values become small: the rank before the pruning
+ */
+export function approximated(dense: Matrix, rank: number, expected: number): Product {
+  const smaller = Math.min(dense.rows, dense.columns);
+  const width = Math.max(rank, expected) + MARGIN;
+  if (smaller > SMALL && width < smaller / 2) {
+    for (let iterations = 3; iterations <= 24; iterations *= 2) {
+      const found = randomSvd(dense, { rank, iterations, width, random: new Random(0) });
+      if (residual(dense, found) <= TOLERANCE * found.S[0]!) return product(found, rank);
+    }
+  }
+  return product(svd(dense), rank);
+}
+
+/** The largest ‖M·v − σ·u‖. */
+function residual(dense: Matrix, { U, S, V }: SingularValues): number {
+  const image = matmul(dense, V);
+  const sums = new Float64Array(S.length);
+  for (let i = 0; i < image.rows; i++) {
+    for (let k = 0; k < S.length; k++) {
+      const rest = image.data[i * S.length + k]! - S[k]! * U.data[i * S.length + k]!;
+      sums[k]! += rest * rest;
+    }
+  }
+  return Math.sqrt(Math.max(...sums));
+}
+
+function product({ U, S, V }: SingularValues, rank: number): Product {
+  const count = Math.min(rank, S.length);
+  return {
+    B: scaleColumns(sliceColumns(U, 0, count), S.subarray(0, count)),
+    A: transpose(sliceColumns(V, 0, count)),
+  };
+}
+
+/** ⟨B₁·A₁, B₂·A₂⟩, the sum over all entries, from products of the factors alone. */
+export function innerProduct(first: Product, second: Product): number {
+  const left = matmul(first.B, second.B, { transposeA: true });
+  const right = matmul(first.A, second.A, { transposeB: true });
+  return left.data.reduce((sum, value, i) => sum + value * right.data[i]!, 0);
+}

@@ -1,0 +1,39 @@
+/** @file The adapter that takes back what another one does. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { type Tensor } from '../../runtime/tensor.ts';
+import { Adapter } from '../adapter.ts';
+import { parseTensorName } from '../tensorNames.ts';
+import { requirePlainLora } from './sources.ts';
+
+/**
+ * The same adapter with its effect turned round: −s·B·A. Config, ranks and number types stay; twice is the adapter itself,
+ * bit by bit.
+ *
+ * @see https://arxiv.org/abs/2212.04089 task arithmetic
+ * @throws OnnxLoraError `INPUT_INVALID` for DoRA, for parameters trained in full, and for other parts without an opposite
+ */
+export function negate(adapter: Adapter): Adapter {
+  requirePlainLora(adapter, 'the adapter');
+  const tensors = new Map<string, Tensor>();
+  for (const [name, tensor] of adapter.tensors) {
+    const { role } = parseTensorName(name);
+    if (role === 'parameter' || role === 'base_layer.bias') {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `The adapter's tensor "${name}" was trained in full, and its opposite depends on the base's values, which the adapter does not hold. Negate an adapter without modules_to_save and biases.`,
+      );
+    }
+    const turns = role === 'lora_B' || role === 'lora_embedding_B' || role === 'lora_B.bias';
+    tensors.set(name, turns ? opposite(tensor) : tensor);
+  }
+  return new Adapter(adapter.config, tensors, adapter.baseDigest);
+}
+
+function opposite({ type, dims, data }: Tensor): Tensor {
+  // Half precision is kept as bits, of which the highest is the sign.
+  if (data instanceof Uint16Array) return { type, dims, data: data.map((bits) => bits ^ 0x8000) };
+  if (data instanceof Float32Array) return { type, dims, data: data.map((value) => -value) };
+  if (data instanceof Float64Array) return { type, dims, data: data.map((value) => -value) };
+  throw new OnnxLoraError('ADAPTER_INVALID', `The adapter holds ${type} values, which are no weights. Save it again.`);
+}

@@ -1,0 +1,226 @@
+/** @file The adapters that are combined, taken apart: low-rank pairs by module, and parameters trained in full. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { type Matrix, matrix } from '../../linalg/matrix.ts';
+import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
+import type { Adapter } from '../adapter.ts';
+import { floats } from '../feeds.ts';
+import { type AdapterConfig, baseChangingInit, scalingOf } from '../peftConfig.ts';
+import { parseTensorName, tensorName, type TensorRole } from '../tensorNames.ts';
+import { type CombinePart, partName } from './options.ts';
+
+/** What must be the same in all adapters of a module. */
+export interface LayerShape {
+  readonly isEmbedding: boolean;
+  readonly out: number;
+  /** Groups of a convolution. Outputs of a group see only the group's share of A's rows. */
+  readonly groups: number;
+  /** Dimensions of A after the rank: `[in]`, `[in, ...kernel]`, `[vocabulary]`. */
+  readonly inner: readonly number[];
+  /** Dimensions of B after the rank: a one per dimension of a kernel. */
+  readonly ones: readonly number[];
+}
+
+/** The low-rank delta s·B·A of one module, in float64. */
+export interface ModuleFactors {
+  /** `[r, width]` */
+  readonly A: Matrix;
+  /** `[out, r / groups]` */
+  readonly B: Matrix;
+  readonly scaling: number;
+  /** B's own bias, `[out]`, yet to be scaled. */
+  readonly bias?: Float64Array;
+}
+
+/** The tensors of one module. */
+export interface ModulePart {
+  readonly shape: LayerShape;
+  readonly r: number;
+  readonly hasBias: boolean;
+  /** Reads the tensors; called when the module's turn comes, so that one module at a time is in float64. */
+  factors(): ModuleFactors;
+}
+
+/** A parameter trained in full. */
+export interface KeptParameter {
+  readonly module: string;
+  readonly parameter: string;
+  readonly tensor: Tensor;
+}
+
+/** One adapter, taken apart. */
+export interface Source {
+  /** How errors call it. */
+  readonly name: string;
+  readonly weight: number;
+  readonly config: AdapterConfig;
+  readonly modules: ReadonlyMap<string, ModulePart>;
+  /** By PEFT's name of the tensor. */
+  readonly parameters: ReadonlyMap<string, KeptParameter>;
+}
+
+/**
+ * Takes adapters apart.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for kinds of adapters that cannot be combined; `ADAPTER_INVALID` for one that is
+ *   broken
+ */
+export function readSources(parts: readonly CombinePart[]): Source[] {
+  return parts.map(({ adapter, weight = 1, name }, i) => readSource(adapter, weight, partName(name, i, parts.length)));
+}
+
+function readSource(adapter: Adapter, weight: number, name: string): Source {
+  requirePlainLora(adapter, name);
+  const pairs = new Map<string, Map<TensorRole, Tensor>>();
+  const parameters = new Map<string, KeptParameter>();
+  for (const [key, tensor] of adapter.tensors) {
+    const { module, role, parameter } = parseTensorName(key);
+    // A copy of the base changes nothing.
+    if (role === 'base_layer.weight') continue;
+    if (role === 'parameter' || role === 'base_layer.bias') {
+      const own = parameter ?? 'bias';
+      parameters.set(tensorName(module, role, own), { module, parameter: own, tensor });
+    } else {
+      const tensors = pairs.get(module) ?? new Map<TensorRole, Tensor>();
+      pairs.set(module, tensors.set(role, tensor));
+    }
+  }
+  const modules = new Map([...pairs].map(([path, tensors]) => [path, modulePart(path, tensors, adapter.config, name)]));
+  return { name, weight, config: adapter.config, modules, parameters };
+}
+
+/** Options that make an adapter something else than s·B·A, under PEFT's keys. */
+const variants = [
+  'alora_invocation_tokens',
+  'arrow_config',
+  'kasa_config',
+  'monteclora_config',
+  'use_bdlora',
+  'use_qalora',
+];
+
+/** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no sum s·B·A on the base's own weights */
+export function requirePlainLora({ config, tensors }: Adapter, name: string): void {
+  const roles = new Set([...tensors.keys()].map((key) => parseTensorName(key).role));
+  const no = (what: string, why: string, remedy: string): OnnxLoraError =>
+    new OnnxLoraError('INPUT_INVALID', `${capital(name)} ${what}, which cannot be combined: ${why}. ${remedy}`);
+  if (config.useDora || roles.has('lora_magnitude_vector')) {
+    throw no(
+      'is DoRA',
+      "a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products",
+      'Serve the adapter as it is, or train it without DoRA.',
+    );
+  }
+  if (roles.has('trainable_tokens_delta')) {
+    throw no(
+      'has trained token embeddings',
+      'they replace rows of the base, and weights cannot be applied to them without it',
+      'Train the adapter without them.',
+    );
+  }
+  if ((config.targetParameters?.length ?? 0) > 0) {
+    throw no(
+      'adapts bare parameters (target_parameters)',
+      'their tensors do not say which parameter is meant',
+      'Train the adapter on modules instead.',
+    );
+  }
+  const variant = variants.find((key) => Object.hasOwn(config.extra, key) && isOn(config.extra[key]));
+  if (variant !== undefined) {
+    throw no(
+      `is a variant of LoRA (${variant})`,
+      "what it computes is not scaling times B times A on the layer's input",
+      'Serve it as it is.',
+    );
+  }
+  const init = baseChangingInit(config);
+  if (init !== undefined) {
+    throw no(
+      `counts from a base that its initialisation "${init}" has changed`,
+      'the others count from the base itself',
+      'Make it plain LoRA first: toPlainLora, or onnx-lora convert with --plain-from.',
+    );
+  }
+}
+
+function isOn(value: unknown): boolean {
+  return value !== null && value !== undefined && value !== false;
+}
+
+/** The two names that a pair can have. */
+const namings = [
+  { isEmbedding: false, A: 'lora_A', B: 'lora_B' },
+  { isEmbedding: true, A: 'lora_embedding_A', B: 'lora_embedding_B' },
+] as const;
+
+function modulePart(
+  path: string,
+  tensors: ReadonlyMap<TensorRole, Tensor>,
+  config: AdapterConfig,
+  name: string,
+): ModulePart {
+  const naming = namings.find(({ A, B }) => tensors.has(A) || tensors.has(B)) ?? namings[0];
+  const A = tensors.get(naming.A);
+  const B = tensors.get(naming.B);
+  if (!A || !B) throw invalid(name, `holds only half of module "${path}": ${A ? naming.B : naming.A} is missing`);
+  const [r = 0, ...inner] = A.dims;
+  const [out = 0, perGroup = 0, ...ones] = B.dims;
+  const groups = r / perGroup;
+  const fits = r > 0 && out > 0 && Number.isInteger(groups) && out % groups === 0;
+  if (!fits || inner.length === 0 || sizeOf(inner) === 0 || sizeOf(ones) !== 1) {
+    throw invalid(
+      name,
+      `has ${naming.A} [${A.dims.join(', ')}] and ${naming.B} [${B.dims.join(', ')}] of module "${path}", which do not fit each other`,
+    );
+  }
+  const bias = tensors.get('lora_B.bias');
+  if (bias && bias.data.length !== out)
+    throw invalid(name, `has a lora_B.bias of ${bias.data.length} values for the ${out} outputs of "${path}"`);
+  const values = (tensor: Tensor, what: string): Float32Array => {
+    const numbers = floats(tensor);
+    if (numbers.every(Number.isFinite)) return numbers;
+    throw invalid(name, `has values in the ${what} of "${path}" that are not finite`);
+  };
+  return {
+    shape: { isEmbedding: naming.isEmbedding, out, groups, inner, ones },
+    r,
+    hasBias: bias !== undefined,
+    factors: () => ({
+      A: matrix(r, sizeOf(inner), values(A, naming.A)),
+      B: matrix(out, perGroup, values(B, naming.B)),
+      scaling: scalingOf(config, path).scaling,
+      ...(bias ? { bias: Float64Array.from(values(bias, 'lora_B.bias')) } : {}),
+    }),
+  };
+}
+
+function invalid(name: string, what: string): OnnxLoraError {
+  return new OnnxLoraError('ADAPTER_INVALID', `${capital(name)} ${what}. Copy or save it again.`);
+}
+
+/** A sentence's first letter. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * The module's shape, which all of its adapters must have.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` when they differ
+ */
+export function commonShape(
+  path: string,
+  parts: readonly { readonly source: Source; readonly part: ModulePart }[],
+): LayerShape {
+  const [first, ...rest] = parts as [(typeof parts)[number], ...typeof parts];
+  const words = (shape: LayerShape): string =>
+    JSON.stringify([shape.isEmbedding, shape.out, shape.groups, shape.inner, shape.ones]);
+  const other = rest.find(({ part }) => words(part.shape) !== words(first.part.shape));
+  if (!other) return first.part.shape;
+  const shown = ({ isEmbedding, out, groups, inner }: LayerShape): string =>
+    `${isEmbedding ? 'embedding ' : ''}${inner.join('×')} → ${out}${groups > 1 ? ` in ${groups} groups` : ''}`;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `${capital(first.source.name)} and ${other.source.name} are of different models: "${path}" is ${shown(first.part.shape)} in the first, and ${shown(other.part.shape)} in the second. Combine adapters of one base model.`,
+  );
+}

@@ -1,0 +1,19 @@
+/** @file JSON that a stranger wrote: parsed, and bounded in its nesting. */
+
+/** Deeper than any file of an adapter; what walks a value by recursion would overflow the stack. */
+const MAX_DEPTH = 64;
+
+/**
+ * Parses JSON text.
+ *
+ * @throws Error saying what is wrong with it, also when lists and objects are nested more than 64 deep
+ */
+export function parseForeignJson(text: string): unknown {
+  const json = JSON.parse(text) as unknown;
+  let level: unknown[] = [json];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) throw new Error(`lists and objects are nested more than ${MAX_DEPTH} deep`);
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
+  return json;
+}

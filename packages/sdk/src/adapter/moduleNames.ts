@@ -1,0 +1,89 @@
+/** @file From the module names in PEFT's files to the sites of a graph, through PEFT's nested wrappers. */
+
+import type { Site } from '../match/sites.ts';
+import { isCalledProjection } from '../match/structuralPath.ts';
+import type { LowRankSite } from '../lora/plan.ts';
+import { type AdapterConfig, type Scaling, scalingOf } from './peftConfig.ts';
+
+const WRAPPED = '.base_layer';
+const OUT_PROJ = `${WRAPPED}.out_proj`;
+
+/** Sites by path, with the names that PEFT's wrappers give them. */
+export class SiteNames {
+  readonly #byPath: ReadonlyMap<string, Site>;
+  readonly #targetParameters: readonly string[];
+
+  constructor(sites: readonly Site[], config: Pick<AdapterConfig, 'targetParameters'>) {
+    this.#byPath = new Map(sites.map((site) => [site.path, site]));
+    this.#targetParameters = config.targetParameters ?? [];
+  }
+
+  /** All paths of the graph. */
+  get paths(): readonly string[] {
+    return [...this.#byPath.keys()];
+  }
+
+  /**
+   * The site that a file's module name means. Inside a MultiheadAttention PEFT wraps `out_proj` once more:
+   * `attn.base_layer.out_proj`. Of several target parameters of one module, the first that torch registered is the
+   * innermost: `experts.base_layer` is `experts.up` where `experts` is `experts.down`.
+   */
+  find(module: string): Site | undefined {
+    const own = this.#byPath.get(module);
+    if (own) return own;
+    const depth = trailingWrappers(module);
+    const plain = module.slice(0, module.length - depth * WRAPPED.length);
+    const parameters = this.#parametersOf(plain);
+    if (parameters.length > 0) return parameters[parameters.length - 1 - depth];
+    return this.#byPath.get(module.replaceAll(`${WRAPPED}.`, '.')) ?? this.#projectionCalled(module);
+  }
+
+  /** A packed projection, whose name is but a guess, under any name that torch models have for it. */
+  #projectionCalled(module: string): Site | undefined {
+    const at = module.lastIndexOf('.');
+    const [attention, name] = [module.slice(0, at), module.slice(at + 1)];
+    return [...this.#byPath.values()].find(
+      ({ projection }) => projection?.of === attention && isCalledProjection(name, projection.as),
+    );
+  }
+
+  /** The name in PEFT's files of a target parameter's module. */
+  nameOf(site: Site): string {
+    const module = site.path.slice(0, site.path.lastIndexOf('.'));
+    const parameters = this.#parametersOf(module);
+    const at = parameters.indexOf(site);
+    return at < 0 ? site.path : `${module}${WRAPPED.repeat(parameters.length - 1 - at)}`;
+  }
+
+  #parametersOf(module: string): Site[] {
+    return [...this.#byPath.values()]
+      .filter(({ path, kind }) => kind === 'parameter' && path.slice(0, path.lastIndexOf('.')) === module)
+      .filter(({ path }) => this.#targetParameters.some((target) => path === target || path.endsWith(`.${target}`)));
+  }
+}
+
+/**
+ * Scaling of one module. PEFT takes rank and alpha of a MultiheadAttention for its `out_proj` too, and merges that one's
+ * delta twice, in training as in inference: what it learnt acts doubled.
+ */
+export function scalingAt(
+  config: Parameters<typeof scalingOf>[0] & Partial<Pick<AdapterConfig, 'targetParameters'>>,
+  { site, savedAs = site.path }: Pick<LowRankSite, 'site' | 'savedAs'>,
+): Scaling {
+  if (!savedAs.endsWith(OUT_PROJ)) return scalingOf(config, patternName(site, config.targetParameters ?? []));
+  const own = scalingOf(config, savedAs.slice(0, -OUT_PROJ.length));
+  return { ...own, scaling: 2 * own.scaling };
+}
+
+/** What patterns for rank and alpha are matched against: of a weight that is adapted by its own name that name. */
+function patternName({ path, kind }: Site, targetParameters: readonly string[]): string {
+  const weight = `${path}.weight`;
+  const isNamed = (target: string): boolean => weight === target || weight.endsWith(`.${target}`);
+  return kind !== 'parameter' && targetParameters.some(isNamed) ? weight : path;
+}
+
+function trailingWrappers(module: string): number {
+  let depth = 0;
+  for (let rest = module; rest.endsWith(WRAPPED); rest = rest.slice(0, -WRAPPED.length)) depth++;
+  return depth;
+}

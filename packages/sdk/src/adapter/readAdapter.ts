@@ -1,0 +1,99 @@
+/** @file Reads adapters from disk. */
+
+import { existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { OnnxLoraError } from '../errors.ts';
+import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from './adapter.ts';
+import { fromOrtAdapter } from './convert.ts';
+import { parseForeignJson } from './foreignJson.ts';
+import { parseOrtAdapter } from './ortAdapter.ts';
+import { parseAdapterConfig } from './peftConfig.ts';
+import { readSafetensors, type Safetensors } from './safetensors.ts';
+import { INDEX_FILE, readShards } from './shardedWeights.ts';
+import { PEFT_PREFIX } from './tensorNames.ts';
+
+/** Where PEFT once kept the tensors. */
+export const PICKLE_FILE = 'adapter_model.bin';
+
+/** Larger than any adapter_config.json, small enough to parse at once. */
+const MAX_CONFIG_BYTES = 16 << 20;
+/** What an .onnx_adapter can address. */
+const MAX_ORT_ADAPTER_BYTES = 2 ** 31;
+const ORT_ADAPTER_ENDING = '.onnx_adapter';
+
+/**
+ * Reads an adapter from a PEFT folder, its tensors in one file or in several that an index lists, or from an
+ * `.onnx_adapter` whose tensors are named as `saveOnnxAdapter` names them. Pickle files (`adapter_model.bin`) are refused:
+ * reading one runs code.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
+ */
+export async function readAdapter(source: string): Promise<Adapter> {
+  if (!existsSync(source))
+    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter "${source}". Check the path.`);
+  const stat = statSync(source);
+  if (stat.isDirectory()) return readPeftFolder(source);
+  if (stat.isFile() && source.endsWith(ORT_ADAPTER_ENDING)) return readOrtAdapter(source);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${source}" is a file; name the PEFT folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}, or a file that ends in ${ORT_ADAPTER_ENDING}.`,
+  );
+}
+
+async function readOrtAdapter(file: string): Promise<Adapter> {
+  if (statSync(file).size > MAX_ORT_ADAPTER_BYTES) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" is larger than 2 GiB, which no ${ORT_ADAPTER_ENDING} can be. Save the adapter again.`,
+    );
+  }
+  return fromOrtAdapter(parseOrtAdapter(await readFile(file), file), file);
+}
+
+async function readPeftFolder(folder: string): Promise<Adapter> {
+  const configFile = path.join(folder, CONFIG_FILE);
+  if (!existsSync(configFile)) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
+    );
+  }
+  const config = parseAdapterConfig(await readJson(configFile), configFile);
+  const { tensors, metadata } = await readWeights(folder);
+  const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
+  if (twice !== undefined) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${folder}" holds the tensor "${twice}" twice, with "${PEFT_PREFIX}" before its name and without. Save the adapter again.`,
+    );
+  }
+  return new Adapter(config, tensors, metadata[BASE_DIGEST]);
+}
+
+/** The tensors of a PEFT folder: from the one file, else from those that the index lists. */
+async function readWeights(folder: string): Promise<Safetensors> {
+  const [whole, index] = [WEIGHTS_FILE, INDEX_FILE].map((name) => path.join(folder, name)) as [string, string];
+  if (existsSync(whole)) return readSafetensors(whole);
+  if (existsSync(index)) return readShards(await readJson(index), index);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    existsSync(path.join(folder, PICKLE_FILE))
+      ? `"${folder}" holds its weights as a pickle (${PICKLE_FILE}), which can run code when it is read. Save it again in PEFT with safe_serialization=True.`
+      : `"${folder}" holds no ${WEIGHTS_FILE}. Copy it there too.`,
+  );
+}
+
+async function readJson(file: string): Promise<unknown> {
+  if (statSync(file).size > MAX_CONFIG_BYTES) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" is larger than ${MAX_CONFIG_BYTES >> 20} MB, which no config and no index of an adapter is.`,
+    );
+  }
+  try {
+    return parseForeignJson(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new OnnxLoraError('ADAPTER_INVALID', `"${file}" is not valid JSON: ${(cause as Error).message}.`, { cause });
+  }
+}

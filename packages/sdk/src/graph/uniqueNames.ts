@@ -1,0 +1,69 @@
+/** @file Gives the values of subgraphs names of their own, so that one name means one value in the whole model. */
+
+import type { AttributeProto, GraphProto, NodeProto, ValueInfoProto } from './proto.ts';
+import { subgraphs } from './walk.ts';
+
+/**
+ * The graph with every value of a subgraph renamed whose name occurs elsewhere, as in the two branches of a merged decoder.
+ * Names of nodes stay, and so does everything of a graph without such values.
+ */
+export function uniqueNames(graph: GraphProto): GraphProto {
+  if (!(graph.node ?? []).some((node) => subgraphs(node).length > 0)) return graph;
+  const taken = new Set(definedNames(graph));
+  return withSubgraphs(graph, (inner) => renamed(inner, new Map(), taken));
+}
+
+/** Values that a graph itself defines: inputs, initializers, outputs of nodes. */
+function definedNames({ input = [], initializer = [], node = [] }: GraphProto): string[] {
+  const names = [...input, ...initializer].map(({ name }) => name ?? '');
+  return [...names, ...node.flatMap(({ output }) => output ?? [])].filter(Boolean);
+}
+
+/** @param outer new names of values that the graph captures */
+function renamed(graph: GraphProto, outer: ReadonlyMap<string, string>, taken: Set<string>): GraphProto {
+  const names = new Map(outer);
+  for (const name of definedNames(graph)) {
+    let free = name;
+    for (let number = 1; taken.has(free); number++) free = `${name}~${number}`;
+    taken.add(free);
+    if (free === name) names.delete(name);
+    else names.set(name, free);
+  }
+  const rename = (name: string): string => names.get(name) ?? name;
+  const ports = (infos: readonly ValueInfoProto[] | undefined): ValueInfoProto[] =>
+    (infos ?? []).map((info) => ({ ...info, name: rename(info.name ?? '') }));
+  return {
+    ...graph,
+    input: ports(graph.input),
+    output: ports(graph.output),
+    valueInfo: ports(graph.valueInfo),
+    initializer: (graph.initializer ?? []).map((tensor) => ({ ...tensor, name: rename(tensor.name ?? '') })),
+    node: (graph.node ?? []).map((node) => ({
+      ...withInner(node, (inner) => renamed(inner, names, taken)),
+      input: (node.input ?? []).map(rename),
+      output: (node.output ?? []).map(rename),
+    })),
+  };
+}
+
+/** A graph whose nodes' subgraphs are replaced; nodes without any stay the same objects. */
+export function withSubgraphs(graph: GraphProto, replace: (inner: GraphProto) => GraphProto): GraphProto {
+  return { ...graph, node: (graph.node ?? []).map((node) => withInner(node, replace)) };
+}
+
+/** A node with its subgraphs replaced; the same object where nothing changes. */
+export function withInner(node: NodeProto, replace: (inner: GraphProto) => GraphProto): NodeProto {
+  if (subgraphs(node).length === 0) return node;
+  let isSame = true;
+  const swap = (inner: GraphProto): GraphProto => {
+    const after = replace(inner);
+    if (after !== inner) isSame = false;
+    return after;
+  };
+  const attribute = (node.attribute ?? []).map((each): AttributeProto => ({
+    ...each,
+    ...(each.g ? { g: swap(each.g) } : {}),
+    ...(each.graphs ? { graphs: each.graphs.map(swap) } : {}),
+  }));
+  return isSame ? node : { ...node, attribute };
+}

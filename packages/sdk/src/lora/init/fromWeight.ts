@@ -1,0 +1,64 @@
+/** @file Initialisers that need the weight alone: PiSSA, OLoRA, MiCA. */
+
+import { svd } from '../../linalg/decompositions.ts';
+import { leadingSvd } from '../../linalg/leadingSvd.ts';
+import { matrix, sliceColumns } from '../../linalg/matrix.ts';
+import { qr } from '../../linalg/qr.ts';
+import { randomSvd } from '../../linalg/randomSvd.ts';
+import { refuseRankAbove, type WeightInitializer } from './initializer.ts';
+import { splitComponents } from './split.ts';
+
+/**
+ * PiSSA: the adapter takes over the weight's r largest singular components.
+ *
+ * @see https://arxiv.org/abs/2404.02948
+ */
+export const pissa: WeightInitializer = {
+  name: 'pissa',
+  needs: 'weight',
+  refuses: (site) => refuseRankAbove(site, site.r),
+  init: ({ r, scaling }, weight, random) => ({
+    ...splitComponents(leadingSvd(weight, r, random), 0, r, scaling),
+    residual: 'subtract',
+  }),
+};
+
+/** PiSSA by a random projection and so many subspace iterations: nearly the same, in a fraction of the time. */
+export function fastPissa(iterations: number): WeightInitializer {
+  return {
+    ...pissa,
+    name: `pissa_niter_${iterations}`,
+    init: ({ r, scaling }, weight, random) => {
+      const components = randomSvd(weight, { rank: r, iterations, random });
+      return { ...splitComponents(components, 0, r, scaling), residual: 'subtract' };
+    },
+  };
+}
+
+/**
+ * OLoRA: B is the first r columns of Q, A the first r rows of R, where W = Q·R.
+ *
+ * @see https://arxiv.org/abs/2406.01775
+ */
+export const olora: WeightInitializer = {
+  name: 'olora',
+  needs: 'weight',
+  refuses: (site) => refuseRankAbove(site, site.r),
+  init: ({ r }, weight) => {
+    const { Q, R } = qr(weight, r);
+    return { A: R, B: Q, residual: 'subtract' };
+  },
+};
+
+/** MiCA: B is the r left singular vectors of the smallest components and stays so; A starts at zero and is trained. */
+export const mica: WeightInitializer = {
+  name: 'mica',
+  needs: 'weight',
+  saved: { initLoraWeights: 'mica' },
+  fixed: ['lora_B'],
+  refuses: (site) => refuseRankAbove(site, site.r),
+  init: ({ r, width }, weight) => {
+    const { U } = svd(weight);
+    return { A: matrix(r, width), B: sliceColumns(U, U.columns - r, U.columns) };
+  },
+};

@@ -1,0 +1,124 @@
+/** @file Principal components of rows that come in batches, in memory that does not grow with them. */
+
+import { svd } from '../../linalg/decompositions.ts';
+import { type Matrix, matrix } from '../../linalg/matrix.ts';
+import { randomSvd } from '../../linalg/randomSvd.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { InputBatch } from './initializer.ts';
+
+/** What {@link IncrementalPca} looks for. */
+export interface IncrementalPcaOptions {
+  readonly width: number;
+  /** How many components, at most `width`. */
+  readonly components: number;
+  /** Cosine between a component before and after a batch from which on it counts as settled. */
+  readonly tau: number;
+  readonly random: Random;
+}
+
+/** Widths from which on all components would take too long, and only the first are computed, as PEFT always does. */
+const WIDE = 64;
+
+/**
+ * After each batch: the components of the rows of the batch together with the components kept so far, each as long as
+ * its singular value. Means are taken off.
+ *
+ * @see https://www.cs.toronto.edu/~dross/ivt/RossLimLinYang_ijcv.pdf
+ */
+export class IncrementalPca {
+  readonly #options: IncrementalPcaOptions;
+  #components: Matrix;
+  #values: Float64Array = new Float64Array(0);
+  #rows = 0;
+  #mean: Float64Array;
+  /** Σ |x|² over all rows. */
+  #squares = 0;
+  #settled = false;
+
+  constructor(options: IncrementalPcaOptions) {
+    this.#options = options;
+    this.#components = matrix(options.width, 0);
+    this.#mean = new Float64Array(options.width);
+  }
+
+  /** Components as columns, `[width, components]`, by falling singular value. */
+  get components(): Matrix {
+    return this.#components;
+  }
+
+  /** Singular values of the rows without their mean, `[components]`. */
+  get singularValues(): Float64Array {
+    return this.#values;
+  }
+
+  /** Share of the variance that each component explains. */
+  get explained(): readonly number[] {
+    const total = this.#squares - this.#rows * sumOfSquares(this.#mean);
+    return Array.from(this.#values, (value) => (total > 0 ? (value * value) / total : 0));
+  }
+
+  /** Whether the last batch turned no component further than tau allows. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Takes in a batch; one of fewer rows than components says too little and is left out. */
+  update({ gram, sum, rows }: InputBatch): void {
+    const { width, components: count } = this.#options;
+    if (rows < count) return;
+    const scatter = matrix(width, width, gram.data.slice());
+    const batchMean = sum.map((value) => value / rows);
+    addOuter(scatter, batchMean, -rows);
+    const all = this.#rows + rows;
+    for (let j = 0; j < this.#values.length; j++) addOuter(scatter, column(this.#components, j), this.#values[j]! ** 2);
+    // What the batch's own mean misses of the distance between the batch and the rows before.
+    const shift = batchMean.map((value, i) => this.#mean[i]! - value);
+    addOuter(scatter, shift, (this.#rows / all) * rows);
+
+    const before = this.#components;
+    const { S, V } = this.#decompose(scatter, count);
+    this.#components = V;
+    this.#values = S.map((value) => Math.sqrt(Math.max(0, value)));
+    this.#mean = batchMean.map((value, i) => (this.#mean[i]! * this.#rows + value * rows) / all);
+    for (let i = 0; i < width; i++) this.#squares += gram.data[i * width + i]!;
+    this.#rows = all;
+    this.#settled =
+      before.columns === count && cosines(before, V).every((cosine) => Math.abs(cosine) >= this.#options.tau);
+  }
+
+  /** The first eigenvectors of a symmetric matrix without negative eigenvalues, whose singular vectors they are. */
+  #decompose(scatter: Matrix, count: number): { readonly S: Float64Array; readonly V: Matrix } {
+    const { width, random } = this.#options;
+    if (width > WIDE) return randomSvd(scatter, { rank: count, width: 2 * count, iterations: 2, random });
+    const { S, V } = svd(scatter);
+    const first = matrix(width, count);
+    for (let i = 0; i < width; i++) first.data.set(V.data.subarray(i * width, i * width + count), i * count);
+    return { S: S.slice(0, count), V: first };
+  }
+}
+
+/** Adds `factor · v·vᵀ`. */
+function addOuter({ columns, data }: Matrix, v: Float64Array, factor: number): void {
+  if (factor === 0) return;
+  for (let i = 0; i < v.length; i++) {
+    const left = factor * v[i]!;
+    for (let j = 0; j < v.length; j++) data[i * columns + j]! += left * v[j]!;
+  }
+}
+
+function column({ rows, columns, data }: Matrix, j: number): Float64Array {
+  return Float64Array.from({ length: rows }, (_, i) => data[i * columns + j]!);
+}
+
+/** The cosines between corresponding columns, which have length 1. */
+function cosines(a: Matrix, b: Matrix): number[] {
+  const result = Array.from({ length: a.columns }, () => 0);
+  for (let i = 0; i < a.data.length; i++) result[i % a.columns]! += a.data[i]! * b.data[i]!;
+  return result;
+}
+
+function sumOfSquares(values: Float64Array): number {
+  let sum = 0;
+  for (const value of values) sum += value * value;
+  return sum;
+}

@@ -1,0 +1,68 @@
+/** @file Initialisers by the names that PEFT's `init_lora_weights` and the command line know. */
+
+import { OnnxLoraError, didYouMean } from '../../errors.ts';
+import { corda } from './corda.ts';
+import { eva } from './eva.ts';
+import type { Site } from '../../match/sites.ts';
+import { bothRandom, gaussian, orthogonal, zeros } from './fromRandom.ts';
+import { fastPissa, mica, olora, pissa } from './fromWeight.ts';
+import type { Initializer } from './initializer.ts';
+import { loftq } from './loftq.ts';
+import { loraGa } from './loraGa.ts';
+
+const named: ReadonlyMap<string, () => Initializer> = new Map<string, () => Initializer>([
+  ['gaussian', () => gaussian],
+  ['orthogonal', () => orthogonal],
+  ['zeros', () => zeros],
+  ['pissa', () => pissa],
+  ['olora', () => olora],
+  ['mica', () => mica],
+  ['corda', () => corda()],
+  ['corda_kpm', () => corda({ method: 'kpm' })],
+  ['eva', () => eva()],
+  ['lora_ga', () => loraGa()],
+]);
+
+/** All names, `pissa_niter_N` with its placeholder. */
+export const initializerNames: readonly string[] = [
+  'default',
+  ...[...named.keys()].flatMap((name) => (name === 'pissa' ? [name, 'pissa_niter_N'] : [name])),
+  'loftq',
+];
+
+/**
+ * The initialiser that a user means: one of the names, `true` for PEFT's default, `false` for random values in both
+ * factors, or an initialiser itself. Undefined stands for PEFT's default.
+ *
+ * @param original the layers of the model before it was quantised, for `loftq`
+ * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, and for `loftq` without the model before or any other with it
+ */
+export function initializerOf(
+  given: boolean | string | Initializer | undefined,
+  original?: readonly Site[],
+): Initializer | undefined {
+  if (given === 'loftq') {
+    if (original) return loftq(original);
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'initLoraWeights (--init) "loftq" compares the quantised base with the model before quantising, and none is given. Name it with original (--original), or take "pissa", which needs the base alone.',
+    );
+  }
+  if (original) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'A model before quantising is given (original, --original), which only initLoraWeights (--init) "loftq" reads. Take "loftq", or leave the model out.',
+    );
+  }
+  if (given === undefined || given === true || given === 'default') return undefined;
+  if (given === false) return bothRandom;
+  if (typeof given === 'object') return given;
+  const iterations = /^pissa_niter_(\d{1,3})$/.exec(given)?.[1];
+  if (iterations !== undefined) return fastPissa(Number(iterations));
+  const make = named.get(given);
+  if (make) return make();
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `initLoraWeights (--init) "${given}" is not known.${didYouMean(given, initializerNames)} There are ${initializerNames.join(', ')}, with a whole number for N.`,
+  );
+}

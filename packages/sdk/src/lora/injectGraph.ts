@@ -1,0 +1,363 @@
+/** @file Puts adapters into one graph of a model: the main graph, or a branch or body inside a node. */
+
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
+import { addendOf } from '../match/layers/layer.ts';
+import type { Site } from '../match/sites.ts';
+import { inferNode } from '../ops/infer.ts';
+import type { Injection } from './injection.ts';
+import { kindOf } from './kinds/table.ts';
+import { type AdapterInputRole, type LowRankSite, placesOf, type TrainedParameter } from './plan.ts';
+import { float32 } from '../runtime/tensor.ts';
+import { RowFold } from './rows.ts';
+import { TrainingProduct } from './trainingProduct.ts';
+import { valueInfo } from './valueInfo.ts';
+
+/** The nodes of a graph as the file has them, beside what their subgraphs became. */
+type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
+
+/** One graph of a model while adapters are put into it. */
+export class GraphInjection {
+  readonly #whole: Injection;
+  readonly #graph: GraphProto;
+  readonly #g: GraphBuilder;
+  readonly #rows: RowFold;
+  readonly #trainingProduct: TrainingProduct;
+  readonly #valueInfo: ValueInfoProto[] = [];
+  /** Trained parameters in the type that this graph's nodes compute in. */
+  readonly #cast = new Map<TrainedParameter, Value>();
+
+  constructor(whole: Injection, graph: GraphProto, prefix: string, holdsBatch: boolean) {
+    this.#whole = whole;
+    this.#graph = graph;
+    this.#g = new GraphBuilder({ opset: whole.opset, infer: inferNode, prefix });
+    this.#rows = new RowFold(this.#g, holdsBatch ? whole.batchInput : undefined);
+    const own = new Set(graph.node);
+    const sites = whole.lowRankPlaces().filter(([site]) => own.has(site.node));
+    this.#trainingProduct = new TrainingProduct(this.#g, sites, {
+      factor: (role, lowRank) => this.#factor(role, lowRank),
+      read: (name) => this.#read(name),
+    });
+  }
+
+  /** Constants that the new nodes read. They belong to the main graph, where every graph sees them. */
+  get constants(): readonly TensorProto[] {
+    return this.#g.initializers;
+  }
+
+  get stopped(): ReadonlySet<string> {
+    return this.#g.stopped;
+  }
+
+  /** The graph with adapters. */
+  rewrite(nodes: RewrittenNodes): GraphProto {
+    const own = new Set(this.#graph.node);
+    const byLast = new Map<NodeProto, Site>();
+    for (const [site, { dora }] of this.#whole.lowRankPlaces()) {
+      if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
+    }
+    const replaced = this.#replacedSites(own);
+    const skipped = new Set([...replaced.values()].flatMap((site) => [...site.nodes, lastNode(site)]));
+    for (const [original, current] of nodes) {
+      const rebuilt = replaced.get(original);
+      const site = byLast.get(original);
+      if (rebuilt) this.#replaceLayer(rebuilt);
+      else if (skipped.has(original)) continue;
+      else if (!site) this.#g.nodes.push(this.#withParameters(original, current));
+      else if (this.#whole.lowRankAt(site)!.dora) this.#dora(original, current, site);
+      else this.#lora(original, current, site);
+    }
+    return {
+      ...this.#graph,
+      node: this.#g.nodes,
+      valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
+    };
+  }
+
+  /** y + (x·A)·B, behind the last node of a layer. */
+  #lora(original: NodeProto, current: NodeProto, site: Site): void {
+    const base = this.#emitRenamed(this.#withParameters(original, current), site.output);
+    this.#nameLast(this.#g.Add(base, this.#lowRankProduct(site)), site.output);
+  }
+
+  /**
+   * gain·(x·W + (x·A)·B) + bias, and alike for other kinds of layers, with gain = magnitude ÷ ‖W + A·B‖ per output, the
+   * norm taken as a constant.
+   * @see https://arxiv.org/abs/2402.09353
+   */
+  #dora(original: NodeProto, current: NodeProto, site: Site): void {
+    const kind = kindOf(site);
+    const read = this.#withParameters(original, current);
+    const addend = addendOf(site);
+    const name = addend === undefined ? undefined : site.node.input![addend];
+    const isFirst = original === site.node;
+    const bare = isFirst && addend !== undefined ? withoutInput(read, addend) : read;
+    let product = this.#emitRenamed(bare, site.product);
+    // Nodes behind the layer's own, which round its product, hold the bias already.
+    if (!isFirst && name !== undefined)
+      product = this.#g.Sub(product, kind.outputBias(this.#g, site, this.#read(name)));
+    const gain = this.#gain(site);
+    const lowRankProduct = (): Value => this.#lowRankProduct(site);
+    // For inference the lora_B that is fed has the gain multiplied in already.
+    const sum = this.#whole.training
+      ? this.#scale(this.#g.Add(product, lowRankProduct()), gain, site)
+      : this.#g.Add(this.#scale(product, gain, site), lowRankProduct());
+    if (addend === undefined) return this.#nameLast(sum, site.product);
+    const bias = kind.outputBias(this.#g, site, this.#read(isFirst ? read.input![addend]! : name!));
+    this.#nameLast(this.#g.Add(sum, bias), site.product);
+  }
+
+  #gain(site: Site): Value {
+    const lowRank = this.#whole.lowRankAt(site)!;
+    const g = this.#g;
+    const kind = kindOf(site);
+    const dims = this.#perOutputDims(site);
+    const typeOfLayer = this.#read(site.product).type;
+    if (!this.#whole.training) return this.#as(this.#input('lora_gain', lowRank, dims), typeOfLayer);
+    const magnitude = this.#whole.input('lora_magnitude_vector', lowRank, dims);
+    const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
+    const folded = this.#as(this.#read(site.weight.name), 'float32');
+    const weight = site.foldedScale
+      ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
+      : folded;
+    const norm = kind.adaptedNorm(g, site, weight, A, B);
+    return this.#as(g.Div(magnitude, g.stopGradient(norm)), typeOfLayer);
+  }
+
+  /** Shape of one number per output; none where each row may bring its own. */
+  #perOutputDims(site: Site): readonly number[] | undefined {
+    const kind = kindOf(site);
+    return this.#whole.differs(site) ? undefined : kind.perOutputShape(site);
+  }
+
+  /** `value · gain`, for one adapter or one per row. */
+  #scale(value: Value, gain: Value, site: Site): Value {
+    const g = this.#g;
+    const perRow = this.#whole.differs(site);
+    const scaled = (rows: Value): Value => (perRow ? this.#rows.scale(rows, gain, site) : g.Mul(rows, gain));
+    if (!site.arrange) return scaled(value);
+    // The gain of each output broadcasts where outputs are the last dimension.
+    const { output } = site.arrange;
+    const outputsLast = output.map((_, axis) => output.indexOf(axis));
+    return g.Transpose(scaled(g.Transpose(value, outputsLast)), [...output]);
+  }
+
+  /**
+   * (x·A)·B, where it is for inference and the kind of layer allows it for one adapter per row too. Computed in float32,
+   * and given in the layer's own type, as PEFT does.
+   */
+  #lowRankProduct(site: Site): Value {
+    const lowRank = this.#whole.lowRankAt(site)!;
+    const g = this.#g;
+    const kind = kindOf(site);
+    const own = lowRank.bias ? this.#input('lora_B.bias', lowRank, this.#perOutputDims(site)) : undefined;
+    const scaled = (value: Value): Value =>
+      site.foldedScale && this.#whole.training ? g.Mul(value, this.#perOutput(site, kind.perOutputShape(site))) : value;
+    const biased = (value: Value): Value => scaled(own ? g.Add(value, own) : value);
+    const typeOfLayer = this.#read(site.product).type;
+    const isId = site.kind === 'embedding';
+    const read = this.#read(site.input);
+    const source = isId ? read : this.#as(read, 'float32');
+    if (this.#whole.training && site.kind === 'linear' && source === read && !site.arrange) {
+      return this.#as(biased(this.#trainingProduct.of(site, lowRank)), typeOfLayer);
+    }
+    if (this.#whole.training && lowRank.tokens) return this.#tokenRows(read, lowRank);
+    const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
+    const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
+    const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
+    const value = this.#whole.differs(site) ? this.#rows.apply(x, site, product) : product(x);
+    return this.#as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
+  }
+
+  /** What trained rows of a table add: the row of each id that is trained, else zero. */
+  #tokenRows(ids: Value, lowRank: LowRankSite): Value {
+    const g = this.#g;
+    const { tokens } = lowRank as { tokens: readonly number[] };
+    const type = ids.type === 'int32' ? 'int32' : 'int64';
+    const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
+    const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);
+    return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.#factor('lora_B', lowRank));
+  }
+
+  /** The factors of a folded normalisation as a constant. */
+  #perOutput(site: Site, dims: readonly number[]): Value {
+    return this.#g.constant(float32(site.foldedScale!, dims));
+  }
+
+  /** Part of a module's adapter, as the rows of this batch get it. */
+  #input(role: AdapterInputRole, lowRank: LowRankSite, dims: readonly number[] | undefined): Value {
+    const value = this.#whole.input(role, lowRank, dims);
+    return this.#whole.differs(lowRank.site) ? this.#picked(value) : value;
+  }
+
+  /** A trained parameter, as the rows of this batch get it. */
+  #parameter(parameter: TrainedParameter): Value {
+    const value = this.#whole.parameter(parameter);
+    return this.#whole.isPerRow(parameter) ? this.#picked(value) : value;
+  }
+
+  readonly #pickedFrom = new Map<string, Value>();
+
+  /** What rows get from a bank: one tensor without the bank's dimension, or `[batch, ...]`. */
+  #picked(bank: Value): Value {
+    let picked = this.#pickedFrom.get(bank.name);
+    if (!picked) this.#pickedFrom.set(bank.name, (picked = this.#g.Gather(bank, this.#whole.rows, 0)));
+    return picked;
+  }
+
+  readonly #factors = new Map<string, Value>();
+
+  #factor(role: 'lora_A' | 'lora_B', lowRank: LowRankSite): Value {
+    if (!this.#whole.training) return this.#input(role, lowRank, undefined);
+    const key = `${role} ${lowRank.site.path}`;
+    const known = this.#factors.get(key);
+    if (known) return known;
+    const { site, r, fixed, constants, tiedTo } = lowRank;
+    const kind = kindOf(site);
+    const dims = r === undefined ? undefined : kind.graphShape(site, role, r);
+    const own = fixed?.[role]
+      ? this.#g.constant(fixed[role])
+      : tiedTo
+        ? this.#g.Transpose(this.#factor(role === 'lora_A' ? 'lora_B' : 'lora_A', tiedTo), [1, 0])
+        : this.#whole.input(role, lowRank, dims);
+    const value = constants ? this.#g.Concat([own, this.#g.constant(constants[role])], rankAxis(site, role)) : own;
+    this.#factors.set(key, value);
+    return value;
+  }
+
+  /** Layers with a trained weight or bias that are written anew, by their last nodes. */
+  #replacedSites(own: ReadonlySet<NodeProto>): Map<NodeProto, Site> {
+    const sites = this.#whole.trained.flatMap((parameter) =>
+      this.#whole.isRewritten(parameter) ? placesOf(parameter.site!) : [],
+    );
+    return new Map(sites.filter(({ node }) => own.has(node)).map((site) => [lastNode(site), site]));
+  }
+
+  /**
+   * x·W + b where W is `[in, out]` or `[batch, in, out]` and b `[out]` or `[batch, 1, out]`, as they are fed; alike for
+   * other kinds of layers, for all rows.
+   */
+  #replaceLayer(site: Site): void {
+    const typeOfLayer = this.#read(site.product).type;
+    const trained = (kind: 'weight' | 'bias'): Value | undefined => {
+      const name = kind === 'weight' ? site.weight.name : site.bias?.name;
+      const parameter = this.#whole.trained.find(({ readers }) =>
+        readers.some(
+          (reader) => reader.name === name && (reader.node === site.node || reader.node === site.bias?.node),
+        ),
+      );
+      return parameter && this.#as(this.#parameter(parameter), typeOfLayer);
+    };
+    const weight = trained('weight');
+    const addend = addendOf(site);
+    let value: Value;
+    if (weight) value = this.#product(site, weight);
+    else {
+      const [first, ...rest] = site.nodes as [NodeProto, ...NodeProto[]];
+      const own = addend === undefined ? first : withoutInput(first, addend);
+      const renamed = `lora/base/${site.product}`;
+      for (const node of [own, ...rest]) {
+        this.#g.nodes.push({ ...node, output: node.output!.map((each) => (each === site.product ? renamed : each)) });
+      }
+      value = { name: renamed, ...this.#whole.types.get(site.product) };
+    }
+    // Another adapter may have a low-rank product where this one has a weight.
+    const lowRank = this.#whole.lowRankAt(site);
+    if (lowRank?.dora) value = this.#scale(value, this.#gain(site), site);
+    if (lowRank) value = this.#g.Add(value, this.#lowRankProduct(site));
+    if (site.bias) {
+      const bias = trained('bias');
+      const perRow = bias && this.#whole.differs(site);
+      value = perRow ? this.#rows.add(value, bias, site) : this.#g.Add(value, bias ?? this.#read(site.bias.name));
+    } else if (addend !== undefined) value = this.#g.Add(value, this.#read(site.node.input![addend]!));
+    this.#nameLast(value, site.output);
+  }
+
+  /** A layer's product with a weight of floats, as it is fed. */
+  #product(site: Site, weight: Value): Value {
+    const g = this.#g;
+    const input = this.#read(site.input);
+    if (site.kind === 'embedding') return g.Gather(weight, input, 0);
+    if (site.kind !== 'linear') {
+      const name = `lora/base/${site.product}`;
+      g.nodes.push({ ...site.node, opType: 'Conv', input: [site.input, weight.name], output: [name] });
+      return { name, ...this.#whole.types.get(site.product) };
+    }
+    if (this.#whole.differs(site)) return this.#rows.apply(input, site, (rows) => g.MatMul(rows, weight));
+    if (!this.#whole.training) return g.MatMul(input, weight);
+    return g.MatMul(input, site.weight.layout === 'out-in' ? g.Transpose(weight, [1, 0]) : weight);
+  }
+
+  /** The node as it stands when trained parameters are read from their inputs. */
+  #withParameters(original: NodeProto, current: NodeProto): NodeProto {
+    const names = new Map<string, string>();
+    for (const parameter of this.#whole.trained) {
+      for (const { node, name } of parameter.readers) {
+        if (node === original) names.set(name, this.#parameterFor(parameter, name).name);
+      }
+    }
+    if (names.size === 0) return current;
+    return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
+  }
+
+  #parameterFor(parameter: TrainedParameter, name: string): Value {
+    const known = this.#cast.get(parameter);
+    if (known) return known;
+    const fed = this.#parameter(parameter);
+    // For inference weights are fed as `[in, out]`, which only layers that are written anew read as it is.
+    const isTransposed = !this.#whole.training && parameter.layout === 'out-in';
+    const value = this.#as(isTransposed ? this.#g.Transpose(fed, [1, 0]) : fed, this.#whole.types.get(name)?.type);
+    this.#cast.set(parameter, value);
+    return value;
+  }
+
+  /** A value in another float type; itself where it has it. */
+  #as(value: Value, type: Value['type']): Value {
+    const isOther = type !== undefined && value.type !== undefined && type !== value.type;
+    return isOther ? this.#g.Cast(value, dataTypeNumber(type)) : value;
+  }
+
+  #read(name: string): Value {
+    return { name, ...this.#whole.types.get(name) };
+  }
+
+  /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */
+  #emitRenamed(node: NodeProto, output: string): Value {
+    const name = `lora/base/${output}`;
+    this.#g.nodes.push({ ...node, output: node.output!.map((each) => (each === output ? name : each)) });
+    return { name, ...this.#whole.types.get(output) };
+  }
+
+  /** Gives the value emitted last the name that the rest of the graph reads. */
+  #nameLast(value: Value, name: string): void {
+    const last = this.#g.nodes.at(-1)!;
+    if (last.output?.[0] !== value.name) throw new Error('The value to name must have been emitted last.');
+    last.output = [name];
+    // Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help.
+    const type = this.#whole.types.get(name);
+    if (!this.#whole.training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
+  }
+}
+
+/** Which dimension of a factor, as the graph takes it, is the rank. */
+function rankAxis(site: Site, role: 'lora_A' | 'lora_B'): number {
+  const [dims, doubled] = [1, 2].map((r) => kindOf(site).graphShape(site, role, r)) as [number[], number[]];
+  return dims.findIndex((dim, axis) => dim !== doubled[axis]);
+}
+
+/** A one for each dimension of a weight behind the first. */
+function ones({ weightShape }: Site): number[] {
+  return weightShape.slice(1).map(() => 1);
+}
+
+function lastNode(site: Site): NodeProto {
+  return site.bias && site.bias.node !== site.node ? site.bias.node : site.nodes.at(-1)!;
+}
+
+/** A node without one of its inputs. */
+function withoutInput(node: NodeProto, at: number): NodeProto {
+  const input = (node.input ?? []).map((name, i) => (i === at ? '' : name));
+  while (input.at(-1) === '') input.pop();
+  return { ...node, input };
+}

@@ -1,0 +1,157 @@
+/** @file What the graphs of a model share while adapters are put into them: the adapter's inputs, which are the main graph's. */
+
+import type { Value } from '../graph/builder.ts';
+import type { ModelProto, ValueInfoProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
+import type { Site } from '../match/sites.ts';
+import { readsCodes } from '../match/weights/index.ts';
+import { opsetOf } from '../ops/inferGraph.ts';
+import { kindOf } from './kinds/table.ts';
+import {
+  type AdapterInput,
+  type AdapterInputRole,
+  type AdapterPlan,
+  type LowRankSite,
+  placesOf,
+  type TrainedParameter,
+} from './plan.ts';
+import { valueInfo } from './valueInfo.ts';
+
+/** How the injected graph will be used. */
+export interface InjectOptions {
+  /** Types of the base graph's values. */
+  readonly types: ReadonlyMap<string, ValueType>;
+  /**
+   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
+   * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
+   * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
+   */
+  readonly mode: 'training' | 'inference' | 'single';
+}
+
+/** A graph with adapters, and the inputs through which they come. */
+export interface Injected {
+  readonly model: ModelProto;
+  readonly inputs: readonly AdapterInput[];
+  /**
+   * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with
+   * one for each row. Absent where nothing can differ between rows.
+   */
+  readonly rows?: string;
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+}
+
+/** The part of an injection that all graphs of a model share: the adapter's inputs, which are the main graph's. */
+export class Injection {
+  readonly training: boolean;
+  readonly #hasBanks: boolean;
+  readonly types: ReadonlyMap<string, ValueType>;
+  readonly opset: number;
+  /** The graph input whose first dimension counts the rows of a batch. */
+  readonly batchInput: Value;
+  readonly #plan: AdapterPlan;
+  readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
+  readonly #lowRankAt = new Map<Site, LowRankSite>();
+  readonly #parameters = new Map<TrainedParameter, Value>();
+  #rows: Value | undefined;
+
+  constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
+    this.#plan = plan;
+    this.types = types;
+    this.training = mode === 'training';
+    this.#hasBanks = mode === 'inference';
+    this.opset = opsetOf(base);
+    const name = base.graph?.input?.[0]?.name ?? '';
+    this.batchInput = { name, ...types.get(name) };
+    for (const lowRank of plan.lowRank) for (const site of placesOf(lowRank.site)) this.#lowRankAt.set(site, lowRank);
+    for (const parameter of plan.trained) this.#addParameter(parameter);
+  }
+
+  /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
+  added(): Pick<Injected, 'inputs' | 'rows'> & { readonly infos: readonly ValueInfoProto[] } {
+    const inputs = [...this.#inputs.values()];
+    const rows = this.#rows?.name;
+    return {
+      inputs: inputs.map(({ input }) => input),
+      infos: [...inputs.map(({ info }) => info), ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
+      ...(rows === undefined ? {} : { rows }),
+    };
+  }
+
+  /** A site's low-rank adapter. */
+  lowRankAt(site: Site): LowRankSite | undefined {
+    return this.#lowRankAt.get(site);
+  }
+
+  /** All places with a low-rank adapter. */
+  lowRankPlaces(): readonly (readonly [Site, LowRankSite])[] {
+    return [...this.#lowRankAt];
+  }
+
+  get trained(): readonly TrainedParameter[] {
+    return this.#plan.trained;
+  }
+
+  /** Whether rows of a batch may differ in a site's adapter. */
+  differs(site: Site): boolean {
+    return this.#hasBanks && kindOf(site).perRow;
+  }
+
+  /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
+  isPerRow({ site }: TrainedParameter): boolean {
+    return this.#hasBanks && site?.kind === 'linear' && site.arrange === undefined;
+  }
+
+  /** Whether a trained parameter's layer is written anew: rows may differ, or its node would read integers. */
+  isRewritten(parameter: TrainedParameter): boolean {
+    return this.isPerRow(parameter) || (parameter.site !== undefined && readsCodes(parameter.stored));
+  }
+
+  /** The input that says which adapter of a bank each row of a batch gets. */
+  get rows(): Value {
+    this.#rows ??= { name: this.#free('lora_rows'), type: 'int64' };
+    return this.#rows;
+  }
+
+  /** The input of a trained parameter, as it is fed. */
+  parameter(parameter: TrainedParameter): Value {
+    return this.#parameters.get(parameter)!;
+  }
+
+  /** The input that carries part of a module's adapter; one for all places of the module. */
+  input(role: AdapterInputRole, lowRank: LowRankSite, dims: readonly number[] | undefined): Value {
+    const { site } = lowRank;
+    const name = adapterInputName(site, role);
+    const known = this.#inputs.get(name);
+    if (known) return known.value;
+    return this.#addInput({ role, lowRank, name: this.#free(name), perRow: this.differs(site) }, dims, name);
+  }
+
+  /** Makes a trained parameter a graph input that its readers read instead of the base's. */
+  #addParameter(parameter: TrainedParameter): void {
+    const perRow = this.isPerRow(parameter);
+    const stored = parameter.stored.dims;
+    const dims = !this.training && parameter.layout === 'out-in' ? stored.toReversed() : stored;
+    const name = this.#free(parameter.name);
+    const value = this.#addInput({ role: 'parameter', parameter, name, perRow }, perRow ? undefined : dims, name);
+    this.#parameters.set(parameter, value);
+  }
+
+  #free(name: string): string {
+    return this.types.has(name) ? `${name}.trained` : name;
+  }
+
+  #addInput(input: AdapterInput, dims: readonly number[] | undefined, key: string): Value {
+    const value: Value = { name: input.name, type: 'float32', shape: dims };
+    this.#inputs.set(key, { input, info: valueInfo(input.name, 'float32', dims), value });
+    return value;
+  }
+}
+
+/** The name of the graph input that carries part of a module's adapter. */
+function adapterInputName(site: Site, role: AdapterInputRole): string {
+  if (role !== 'lora_A' && role !== 'lora_B') return `${site.path}.${role}`;
+  const name = kindOf(site).names[role];
+  return name === role ? `${site.path}.${name}.weight` : `${site.path}.${name}`;
+}

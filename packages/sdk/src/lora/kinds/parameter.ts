@@ -1,0 +1,77 @@
+/** @file Adapters of stacked parameters: y = x·W[e] + (x·P[e])·Q[e] for each expert e. */
+
+import type { Site } from '../../match/sites.ts';
+import { permute } from '../../match/weights/index.ts';
+import type { Factor, LayerKind } from './kind.ts';
+import { kaiming } from './linear.ts';
+
+/**
+ * A parameter W `[experts, d1, d2]` (PEFT's `target_parameters`). A `[r·experts, d2]` holds r rows for each expert after
+ * the other, B `[d1, r·experts]` a column of each expert for each rank after the other; the delta of expert e is
+ * s·Σₖ B[:, k·experts + e]·A[e·r + k], as PEFT has it since 0.19 (until then d1 and d2 had each other's places). In the
+ * graph both are stacked matrices that Einsum multiplies.
+ */
+export const parameter: LayerKind = {
+  names: { lora_A: 'lora_A', lora_B: 'lora_B' },
+  perRow: false,
+  leastRank: () => 1,
+  matrix: ({ weightShape: [, first, second] }) => ({ out: first!, width: second!, layout: 'out-in', groups: 1 }),
+  factorShape: ({ weightShape: [experts, first, second] }, factor, r) =>
+    factor === 'lora_A' ? [r * experts!, second!] : [first!, r * experts!],
+  rankOf: ({ weightShape: [experts] }, [rows]) => (rows ?? 0) / experts!,
+  graphShape: (site, factor, r) => arrangement(site, factor, r).after,
+  toGraph: (site, factor, values, r) => {
+    const { before, perm } = arrangement(site, factor, r);
+    return permute(values, before, perm);
+  },
+  fromGraph: (site, factor, values, r) => {
+    const { after, perm } = arrangement(site, factor, r);
+    return permute(
+      values,
+      after,
+      perm.map((_, axis) => perm.indexOf(axis)),
+    );
+  },
+  perOutputShape: ({ weightShape: [, first] }) => [first!],
+  refuses: (_, { dora, bias }) =>
+    dora || bias ? `is a bare parameter, for which there is no ${dora ? 'DoRA' : 'bias of lora_B'}` : undefined,
+  product: (g, { equations, contracted }, x, A, B) => {
+    const [first, second] = contracted === 2 ? [A, B] : [B, A];
+    return g.emit('Einsum', [g.emit('Einsum', [x, first], { equation: equations![0] }), second], {
+      equation: equations![1],
+    });
+  },
+  adaptedNorm: () => {
+    throw new Error('A parameter has no DoRA.');
+  },
+  outputBias: (_, __, bias) => bias,
+  initial: ({ weightShape: [, , second] }, factor, size, random) =>
+    factor === 'lora_A' ? kaiming(second!, size, random) : new Float32Array(size),
+  addDelta: ({ weightShape }, weight, { A, B, r, scaling }) => {
+    const [experts, first, second] = weightShape as [number, number, number];
+    const result = weight.slice();
+    const width = r * experts;
+    for (let e = 0; e < experts; e++)
+      for (let o = 0; o < first; o++)
+        for (let i = 0; i < second; i++) {
+          let sum = 0;
+          for (let k = 0; k < r; k++) sum += B[o * width + k * experts + e]! * A[(e * r + k) * second + i]!;
+          result[(e * first + o) * second + i]! += scaling * sum;
+        }
+    return result;
+  },
+};
+
+/** PEFT's layout of a factor with its dimensions told apart, their order in the graph, and the graph's shape. */
+function arrangement(
+  { weightShape, contracted }: Site,
+  factor: Factor,
+  r: number,
+): { readonly before: readonly number[]; readonly perm: readonly number[]; readonly after: readonly number[] } {
+  const [experts, first, second] = weightShape as [number, number, number];
+  // The factor that meets the input has the rank last, the other one in the middle.
+  const meetsInput = (factor === 'lora_A') === (contracted === 2);
+  const before = factor === 'lora_A' ? [experts, r, second] : [first, r, experts];
+  const perm = factor === 'lora_A' ? (meetsInput ? [0, 2, 1] : [0, 1, 2]) : meetsInput ? [2, 0, 1] : [2, 1, 0];
+  return { before, perm, after: perm.map((axis) => before[axis]!) };
+}

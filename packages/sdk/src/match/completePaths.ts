@@ -1,0 +1,61 @@
+/** @file Corrects paths in which the exporter's scopes differ from torch's modules, by the names of the parameters. */
+
+import type { GraphProto } from '../graph/proto.ts';
+import { allGraphs, type GraphIndex } from '../graph/walk.ts';
+import { scopeOf } from './modulePath.ts';
+
+/**
+ * What stands before the scopes of node names in torch's paths. A module whose children are called past it (OPT's `model`,
+ * in `self.model.decoder(…)`) is no scope of the exporter's; parameters have their full names still.
+ *
+ * @returns by a scope path the path of the module
+ */
+export function scopeCompletion(graph: GraphProto, index: GraphIndex): (scope: string) => string {
+  const votes = new Map<string, Map<string, number>>();
+  for (const { node = [] } of allGraphs(graph)) {
+    for (const each of node) {
+      const scope = scopeOf(each);
+      if (scope === undefined) continue;
+      for (const name of each.input ?? []) {
+        const prefix = index.constants.has(name) ? prefixBefore(scope, name) : undefined;
+        if (prefix === undefined) continue;
+        const own = votes.get(firstPart(scope)) ?? new Map<string, number>();
+        votes.set(firstPart(scope), own.set(prefix, (own.get(prefix) ?? 0) + 1));
+      }
+    }
+  }
+  const prefixes = new Map(
+    [...votes].filter(([, own]) => own.size === 1).map(([first, own]) => [first, [...own.keys()][0]!]),
+  );
+  return (scope) => `${prefixes.get(firstPart(scope)) ?? ''}${scope}`;
+}
+
+/** What a parameter of a scope's module has before the scope: of `model.norm.weight` in `norm` that is `model.`. */
+function prefixBefore(scope: string, parameter: string): string | undefined {
+  const module = parameter.slice(0, Math.max(0, parameter.lastIndexOf('.')));
+  if (module === scope) return '';
+  return module.endsWith(`.${scope}`) ? module.slice(0, -scope.length) : undefined;
+}
+
+function firstPart(path: string): string {
+  return path.split('.', 1)[0]!;
+}
+
+/**
+ * The paths that a path may stand for where TorchScript's exporter has numbered the calls of a module: the second call of
+ * `attention.query` is in the scope `attention/query_1`, or `attention_1/query`.
+ */
+export function uncountedPaths(path: string): string[] {
+  const parts = path.split('.');
+  const counted = parts.flatMap((part, i) => (/_\d+$/.test(part) ? [i] : []));
+  const variants: string[] = [];
+  // Few parts end so; of more than four the outer ones are names.
+  const last = counted.slice(-4);
+  for (let mask = 1; mask < 1 << last.length; mask++)
+    variants.push(
+      parts
+        .map((part, i) => (mask & (1 << last.indexOf(i)) && last.includes(i) ? part.replace(/_\d+$/, '') : part))
+        .join('.'),
+    );
+  return variants;
+}

@@ -1,0 +1,40 @@
+/** @file Bare three-dimensional parameters, such as the stacked weights of experts, in Einsum. */
+
+import { constantWeight } from '../weights/index.ts';
+import { einsumLabels } from './linear.ts';
+import { type Layer, type LayerFinder, operands } from './layer.ts';
+
+/**
+ * A product with a constant `[experts, d1, d2]`, summed over d1 or d2, the experts side by side. What PEFT calls a target
+ * parameter: its delta is a low-rank product per expert.
+ */
+export const stackedParameter: LayerFinder = (node, index) => {
+  if (node.opType !== 'Einsum' || node.input?.length !== 2) return undefined;
+  const at = constantWeight(node.input[1], index) ? { input: 0, weight: 1 } : { input: 1, weight: 0 };
+  const found = operands(node, index, at);
+  const labels = einsumLabels(node, at);
+  if (found?.stored.dims.length !== 3 || labels?.weight.length !== 3) return undefined;
+  const { x, weight, y } = labels;
+  const [expert, first, second] = weight as unknown as [string, string, string];
+  const contracted = [first, second].findIndex((label) => x.includes(label) && !y.includes(label));
+  if (contracted < 0 || !y.includes(expert)) return undefined;
+  const [summed, kept] = contracted === 0 ? [first, second] : [second, first];
+  if (x.includes(kept) || !y.includes(kept)) return undefined;
+  const rank = 'RSTUVWXYZ'.split('').find((letter) => !`${x}${weight}${y}`.includes(letter))!;
+  const middle = y.replace(kept, rank);
+  const [A, B] = [`${expert}${summed}${rank}`, `${expert}${rank}${kept}`];
+  const { stored, input } = found;
+  const output = node.output![0]!;
+  return {
+    kind: 'parameter',
+    node,
+    nodes: [node],
+    input,
+    product: output,
+    output,
+    weight: { name: stored.name, layout: 'torch', stored },
+    weightShape: stored.dims,
+    contracted: contracted === 0 ? 1 : 2,
+    equations: [`${x},${A}->${middle}`, `${middle},${B}->${y}`],
+  } satisfies Layer;
+};

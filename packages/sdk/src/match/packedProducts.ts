@@ -1,0 +1,87 @@
+/** @file Products that an optimizer has joined, such as those of queries, keys and values: one MatMul and a Split. */
+
+import type { NodeProto, TensorProto } from '../graph/proto.ts';
+import { readTensor, tensorProto } from '../graph/tensorData.ts';
+import { type GraphIndex, intAttribute, intsAttribute } from '../graph/walk.ts';
+import { int64 } from '../runtime/tensor.ts';
+import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
+import { constantWeight } from './weights/index.ts';
+
+/** A joined product, and the products that it was made of. */
+export interface PackedProduct {
+  /** The MatMul and the Split, which the parts replace. */
+  readonly packed: readonly [product: NodeProto, split: NodeProto];
+  readonly nodes: readonly NodeProto[];
+  /** Bounds of the parts. */
+  readonly initializers: readonly TensorProto[];
+}
+
+/**
+ * Takes a joined product apart: a product for each output of the Split, whose weight is a Slice of the packed one. A
+ * product that has a module's name is that module, such as a `qkv` of torch's own, and stays whole.
+ *
+ * @param opset version of the standard operator set
+ * @param prefix of new names
+ * @param rankOf rank of a value, where it is known
+ */
+export function unpackProduct(
+  node: NodeProto,
+  index: GraphIndex,
+  {
+    opset,
+    prefix,
+    rankOf,
+  }: {
+    readonly opset: number;
+    readonly prefix: string;
+    readonly rankOf: (value: string) => number | undefined;
+  },
+): PackedProduct | undefined {
+  const [x, weight] = node.input ?? [];
+  if (node.opType !== 'MatMul' || node.domain || opset < 10 || hasPath(node, weight)) return undefined;
+  const stored = constantWeight(weight, index);
+  const product = node.output![0]!;
+  const [use, ...others] = index.uses.get(product) ?? [];
+  if (stored?.dims.length !== 2 || use?.node.opType !== 'Split' || others.length > 0 || index.outputs.has(product))
+    return undefined;
+  const split = use.node;
+  const axis = intAttribute(split, 'axis', 0);
+  if (axis !== -1 && axis + 1 !== rankOf(product)) return undefined;
+  const [, width] = stored.dims as [number, number];
+  const sizes = sizesOf(split, width, index);
+  if (!sizes) return undefined;
+  const bound = (name: string, at: number): TensorProto => tensorProto(`${prefix}${name}`, int64([at], [1]));
+  const ends = sizes.map((_, i) => sizes.slice(0, i + 1).reduce((sum, size) => sum + size, 0));
+  const parts = split.output!.flatMap((output, i): readonly NodeProto[] => {
+    if (!output) return [];
+    const [start, end] = [i === 0 ? 'bound_0' : `bound_${i}`, `bound_${i + 1}`].map((name) => `${prefix}${name}`);
+    const own = `${prefix}${i}.weight`;
+    return [
+      { opType: 'Slice', name: own, input: [weight!, start!, end!, `${prefix}axis`], output: [own] },
+      { opType: 'MatMul', name: `${prefix}${i}`, input: [x!, own], output: [output] },
+    ];
+  });
+  return {
+    packed: [node, split],
+    nodes: parts,
+    initializers: [bound('axis', 1), ...[0, ...ends].map((at, i) => bound(`bound_${i}`, at))],
+  };
+}
+
+function hasPath(node: NodeProto, weight = ''): boolean {
+  return (pathFromScopes(node) ?? pathFromNodeName(node.name) ?? pathFromParameter(weight, 'weight')) !== undefined;
+}
+
+/** Sizes of a Split's outputs, in its forms before opset 13, since, and since 18. */
+function sizesOf(split: NodeProto, width: number, index: GraphIndex): readonly number[] | undefined {
+  const count = split.output?.length ?? 0;
+  const given = split.input?.[1];
+  const constant = given ? index.constants.get(given) : undefined;
+  const named = constant
+    ? Array.from(readTensor(constant).data as BigInt64Array, Number)
+    : intsAttribute(split, 'split');
+  if (given && !constant) return undefined;
+  const sizes = named ?? Array.from({ length: count }, () => width / count);
+  const isWhole = sizes.length === count && sizes.every((size) => Number.isInteger(size) && size > 0);
+  return isWhole && sizes.reduce((sum, size) => sum + size, 0) === width ? sizes : undefined;
+}

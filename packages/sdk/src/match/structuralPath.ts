@@ -1,0 +1,89 @@
+/** @file Module paths of layers whose own names an optimizer has dropped, from the names around them. */
+
+import type { NodeProto } from '../graph/proto.ts';
+import type { GraphIndex } from '../graph/walk.ts';
+import { pathFromParameter, pathFromValueName } from './modulePath.ts';
+import { fusedFrom } from './view.ts';
+
+/** Which of an attention's projections a layer is. */
+export type Projection = 'q' | 'k' | 'v';
+
+/** How torch models call the three projections, by what they call the fourth, that of the output. */
+const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Projection, string>>])[] = [
+  [/\.output\.dense$/, { q: 'query', k: 'key', v: 'value' }],
+  [/\.out_lin$/, { q: 'q_lin', k: 'k_lin', v: 'v_lin' }],
+  [/\.to_out(?:\.0)?$/, { q: 'to_q', k: 'to_k', v: 'to_v' }],
+  [/\.(?:o|wo)$/, { q: 'q', k: 'k', v: 'v' }],
+  [/\.(?:out_proj|o_proj|projection_layer|proj|dense)$/, { q: 'q_proj', k: 'k_proj', v: 'v_proj' }],
+];
+const unknown = { q: 'query', k: 'key', v: 'value' };
+
+/** Every name of the three projections in torch models. */
+const synonyms: Readonly<Record<Projection, RegExp>> = {
+  q: /^(?:q|query|q_proj|query_proj|q_lin|to_q|wq|q_attn|queries|linear_q)$/,
+  k: /^(?:k|key|k_proj|key_proj|k_lin|to_k|wk|k_attn|keys|linear_k)$/,
+  v: /^(?:v|value|v_proj|value_proj|v_lin|to_v|wv|v_attn|values|linear_v)$/,
+};
+
+/** Whether a module of this name is such a projection. */
+export function isCalledProjection(name: string, projection: Projection): boolean {
+  return synonyms[projection].test(name);
+}
+
+/** A projection that an optimizer has packed into a fused attention, and the module that the attention was. */
+export interface PackedProjection {
+  readonly projection: Projection;
+  /** Path of the attention module. */
+  readonly attention: string;
+  /** What the attention yields, which the projection of the output reads. */
+  readonly output: string;
+}
+
+/**
+ * What a layer taken out of a fused attention is; undefined for other layers, and where nothing around tells.
+ *
+ * @param pathOfReader path of the layer that reads a value, where one does
+ */
+export function packedProjection(
+  node: NodeProto,
+  pathOfReader: (value: string) => string | undefined,
+): PackedProjection | undefined {
+  const fused = fusedFrom(node);
+  const projection = /\/([qkv])$/.exec(node.name ?? '')?.[1] as Projection | undefined;
+  if (!projection || !fused?.opType?.endsWith('Attention')) return undefined;
+  const output = fused.output?.[0] ?? '';
+  const attention = pathFromValueName(output) ?? attentionBefore(pathOfReader(output));
+  return attention === undefined ? undefined : { projection, attention, output };
+}
+
+/** The path of a packed projection, named as the model names what is around it. */
+export function projectionPath({ projection, attention }: PackedProjection, outputPath: string | undefined): string {
+  const names = conventions.find(([output]) => output.test(outputPath ?? ''))?.[1] ?? unknown;
+  return `${attention}.${names[projection]}`;
+}
+
+/** `encoder.layer.0.attention` has its projections in `.self` where the output's is in `.output.dense`. */
+function attentionBefore(outputPath: string | undefined): string | undefined {
+  if (outputPath === undefined) return undefined;
+  if (outputPath.endsWith('.output.dense')) return outputPath.replace(/output\.dense$/, 'self');
+  return outputPath.replace(/\.(?:to_out\.0|[^.]+)$/, '');
+}
+
+/** The module whose bias a fused operator adds to a product: `BiasGelu(x·W, dense.bias)`. */
+export function pathFromFusedBias(product: string, index: GraphIndex): string | undefined {
+  for (const { node, index: at } of index.uses.get(product) ?? []) {
+    const bias = biasInput(node, at);
+    const path = bias && index.constants.has(bias) ? pathFromParameter(bias, 'bias') : undefined;
+    if (path !== undefined) return path;
+  }
+  return undefined;
+}
+
+/** The bias that an operator adds to its input number `at`. */
+function biasInput(node: NodeProto, at: number): string | undefined {
+  const { opType = '', input = [] } = node;
+  if (at === 0 && /^(?:BiasGelu|FastGelu|BiasSplitGelu)$/.test(opType)) return input[1];
+  if (at === 0 && opType === 'SkipLayerNormalization') return input[4];
+  if (at === 0 && opType === 'SkipSimplifiedLayerNormalization') return input[3];
+  return at === 0 && opType === 'BiasAdd' ? input[1] : undefined;
+}

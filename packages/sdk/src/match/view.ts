@@ -1,0 +1,187 @@
+/** @file A model as sites are looked for: functions inlined, fused operators that hide layers taken apart. */
+
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
+import { uniqueNames, withInner } from '../graph/uniqueNames.ts';
+import type { ValueType } from '../graph/value.ts';
+import { type GraphIndex, indexWhole, readNames } from '../graph/walk.ts';
+import { expandNode, isExpandable } from '../ops/expand/index.ts';
+import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
+import { inlineFunctions } from '../ops/inlineFunctions.ts';
+import { unpackProduct } from './packedProducts.ts';
+import { constantWeight } from './weights/index.ts';
+
+/** Names of what expansions make begin with this. */
+const PREFIX = 'expanded/';
+
+/** Where fused operators keep the weights of layers: which of their inputs. */
+const weightInputs: Readonly<Record<string, readonly number[]>> = {
+  Attention: [1],
+  QAttention: [1],
+  FusedMatMul: [0, 1],
+  TransposeMatMul: [0, 1],
+  FusedMatMulActivation: [0, 1],
+  FusedGemm: [1],
+  GemmFastGelu: [1],
+  FusedConv: [1],
+  NhwcConv: [1],
+  NhwcFusedConv: [1],
+  EmbedLayerNormalization: [2],
+  QEmbedLayerNormalization: [2],
+  DynamicQuantizeMatMul: [1],
+  MatMulIntegerToFloat: [1],
+  QLinearMatMul: [3],
+  QLinearConv: [3],
+  QGemm: [3],
+  GatherBlockQuantized: [0],
+};
+
+/** What operators were taken apart into. */
+interface Origin {
+  readonly fused: readonly NodeProto[];
+  readonly nodes: readonly NodeProto[];
+}
+
+/** By each node of an expansion. Kept beside the nodes, so that a graph can be edited without knowing of it. */
+const origins = new WeakMap<NodeProto, Origin>();
+
+/**
+ * The model as layers can be found and adapted in it. Functions are inlined, values of subgraphs have names of their own,
+ * and operators with weights inside are standard ones. The file's own nodes and tensors are shared where they stay.
+ */
+export function viewOf(model: ModelProto & { readonly graph: GraphProto }): ModelProto & { graph: GraphProto } {
+  const inlined = (model.functions ?? []).length > 0 ? inlineFunctions(model) : model;
+  const graph = uniqueNames(inlined.graph ?? {});
+  const unique = { ...inlined, graph };
+  const index = indexWhole(graph);
+  if (!hidesLayers(graph, index)) return unique;
+  const initializers: TensorProto[] = [];
+  const context = { types: inferGraph(unique), constants: index.constants, opset: opsetOf(unique) };
+  const expanded = expandGraph(graph, index, context, initializers);
+  return { ...unique, graph: { ...expanded, initializer: [...(expanded.initializer ?? []), ...initializers] } };
+}
+
+/** Every operator that has a rule taken apart, for those who know standard operators alone, such as differentiation. */
+export function expandAll(
+  model: ModelProto & { readonly graph: GraphProto },
+  types: ReadonlyMap<string, ValueType>,
+): ModelProto & { graph: GraphProto } {
+  const context = { types, constants: indexWhole(model.graph).constants, opset: opsetOf(model) };
+  const initializers: TensorProto[] = [];
+  const expand = (graph: GraphProto): GraphProto => ({
+    ...graph,
+    node: (graph.node ?? []).flatMap((node) => {
+      const own = withInner(node, expand);
+      return (isExpandable(own) ? takenApart(own, context, initializers) : undefined) ?? [own];
+    }),
+  });
+  const graph = expand(model.graph);
+  return { ...model, graph: { ...graph, initializer: [...(graph.initializer ?? []), ...initializers] } };
+}
+
+type Context = Omit<Parameters<typeof expandNode>[1], 'prefix'>;
+
+function hidesLayers({ node = [] }: GraphProto, index: GraphIndex): boolean {
+  return node.some((each) => {
+    if (isHiding(each, index) || mayBePacked(each, index)) return true;
+    let inside = false;
+    withInner(each, (graph) => {
+      inside ||= hidesLayers(graph, index);
+      return graph;
+    });
+    return inside;
+  });
+}
+
+function mayBePacked({ opType, output }: NodeProto, index: GraphIndex): boolean {
+  return opType === 'MatMul' && index.uses.get(output?.[0] ?? '')?.[0]?.node.opType === 'Split';
+}
+
+function isHiding(node: NodeProto, index: GraphIndex): boolean {
+  const inputs = Object.hasOwn(weightInputs, node.opType ?? '') ? weightInputs[node.opType!]! : [];
+  if (inputs.length === 0 || !isExpandable(node)) return false;
+  return inputs.some((at) => {
+    const name = node.input?.[at];
+    return name !== undefined && (index.constants.has(name) || constantWeight(name, index) !== undefined);
+  });
+}
+
+function expandGraph(graph: GraphProto, index: GraphIndex, context: Context, initializers: TensorProto[]): GraphProto {
+  const rankOf = (value: string): number | undefined => context.types.get(value)?.shape?.length;
+  const present = new Set(graph.node);
+  const unpacked = new Set<NodeProto>();
+  return {
+    ...graph,
+    node: (graph.node ?? []).flatMap((node) => {
+      if (unpacked.has(node)) return [];
+      const prefix = `${PREFIX}${node.output?.[0] ?? ''}/`;
+      const packed = unpackProduct(node, index, { opset: context.opset, prefix, rankOf });
+      if (packed && present.has(packed.packed[1])) {
+        unpacked.add(packed.packed[1]);
+        initializers.push(...packed.initializers);
+        return remembered(packed.packed, packed.nodes);
+      }
+      const own = withInner(node, (inner) => expandGraph(inner, index, context, initializers));
+      const nodes = isHiding(own, index) ? takenApart(own, context, initializers) : undefined;
+      return nodes ? remembered([own], nodes) : [own];
+    }),
+  };
+}
+
+function remembered(fused: readonly NodeProto[], nodes: readonly NodeProto[]): readonly NodeProto[] {
+  const origin = { fused, nodes };
+  for (const each of nodes) origins.set(each, origin);
+  return nodes;
+}
+
+function takenApart(node: NodeProto, context: Context, initializers: TensorProto[]): NodeProto[] | undefined {
+  // The first output is unique in the graph, which a node's name need not be.
+  const prefix = `${PREFIX}${node.output!.find(Boolean)}/`;
+  const expansion = expandNode(node, { ...context, prefix });
+  if (!expansion) return undefined;
+  initializers.push(...expansion.initializers);
+  return expansion.nodes;
+}
+
+/** The fused operator that a node of an expansion comes from. */
+export function fusedFrom(node: NodeProto): NodeProto | undefined {
+  return origins.get(node)?.fused[0];
+}
+
+/** Puts operators together again whose parts nobody has changed, and drops constants that only expansions needed. */
+export function refold(model: ModelProto): ModelProto {
+  const { graph } = model;
+  if (!graph) return model;
+  const folded = refoldGraph(graph, indexWhole(graph));
+  if (folded === graph) return model;
+  const read = new Set((folded.node ?? []).flatMap(readNames));
+  const initializer = (folded.initializer ?? []).filter(({ name = '' }) => !name.startsWith(PREFIX) || read.has(name));
+  return { ...model, graph: { ...folded, initializer } };
+}
+
+function refoldGraph(graph: GraphProto, index: GraphIndex): GraphProto {
+  const present = new Set(graph.node);
+  const done = new Set<Origin>();
+  let isSame = true;
+  const node = (graph.node ?? []).flatMap((each) => {
+    const inner = withInner(each, (own) => refoldGraph(own, index));
+    if (inner !== each) isSame = false;
+    const origin = origins.get(each);
+    if (!origin?.nodes.every((part) => present.has(part)) || isReadInside(origin, index)) return [inner];
+    isSame = false;
+    if (done.has(origin)) return [];
+    done.add(origin);
+    return origin.fused;
+  });
+  return isSame ? graph : { ...graph, node };
+}
+
+/** Whether other nodes read what only the parts of an operator yield. */
+function isReadInside({ fused, nodes }: Origin, { uses, outputs }: GraphIndex): boolean {
+  const own = new Set(nodes);
+  const yielded = new Set(fused.flatMap(({ output = [] }) => output));
+  return nodes.some(({ output = [] }) =>
+    output.some(
+      (name) => !yielded.has(name) && (outputs.has(name) || uses.get(name)?.some(({ node }) => !own.has(node))),
+    ),
+  );
+}

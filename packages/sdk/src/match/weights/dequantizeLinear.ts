@@ -1,0 +1,125 @@
+/** @file Weights behind DequantizeLinear: one scale, one per slice of an axis, or one per block. */
+
+import { dataTypeName } from '../../graph/dataType.ts';
+import type { NodeProto, TensorProto } from '../../graph/proto.ts';
+import { readFloats } from '../../graph/tensorData.ts';
+import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { codeType, readCodes, withCodes } from './codes.ts';
+import { floatTensor, floatType } from './plain.ts';
+import { dequantize, type Quantized, requantize } from './quantized.ts';
+import { type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
+
+/** Where a quantised weight's numbers lie. */
+export interface QuantizedTensors {
+  readonly codes: NamedTensor;
+  readonly scales: NamedTensor;
+  readonly zeros?: NamedTensor;
+  /** Shape of the weight. */
+  readonly dims: readonly number[];
+  /** How positions of the weight map to scales. */
+  readonly groupOf: (position: number) => number;
+  /** Nodes elsewhere that read the tensors for this weight alone. */
+  readonly support?: readonly NodeProto[];
+}
+
+/** The weight that a DequantizeLinear node makes of constants; undefined for activations and for other integer types. */
+export function dequantizedWeight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
+  const [codes, scales, zeros] = [0, 1, 2].map((i) => namedConstant(node.input?.[i], index));
+  if (!codes || !scales || (node.input?.[2] && !zeros)) return undefined;
+  const dims = codes.tensor.dims ?? [];
+  const given = intAttribute(node, 'axis', 1);
+  const axis = given < 0 ? given + dims.length : given;
+  const groupOf = grouping(dims, scales.tensor.dims ?? [], axis, intAttribute(node, 'block_size', 0));
+  return (
+    groupOf && quantizedWeight(node.output![0]!, [node], { codes, scales, ...(zeros ? { zeros } : {}), dims, groupOf })
+  );
+}
+
+/** A constant of the graph under the name that nodes read. */
+export function namedConstant(name: string | undefined, index: GraphIndex): NamedTensor | undefined {
+  const tensor = name ? index.constants.get(name) : undefined;
+  return tensor && { name: name!, tensor };
+}
+
+/** A weight of integers, scales and zero points; undefined where their types or sizes do not fit. */
+export function quantizedWeight(
+  name: string,
+  chain: readonly NodeProto[],
+  { codes, scales, zeros, dims, groupOf, support = [] }: QuantizedTensors,
+): StoredWeight | undefined {
+  const type = codeType(codes.tensor.dataType);
+  const scaleType = floatType(scales.tensor.dataType);
+  if (!type || !scaleType || sizeOf(dims) === 0) return undefined;
+  const state = (changed?: ChangedTensors): Quantized => {
+    const scaleValues = readFloats(current(scales, changed));
+    const zeroCodes = zeros ? readCodes(current(zeros, changed)) : undefined;
+    return {
+      codes: readCodes(current(codes, changed)) ?? new Int32Array(sizeOf(dims)),
+      scales: scaleValues,
+      zeros: zeroCodes
+        ? scaleValues.map((_, i) => zeroCodes[zeroCodes.length === 1 ? 0 : i]!)
+        : new Float32Array(scaleValues.length),
+      groupOf,
+      type,
+      roundScale: (scale) => readFloats(floatTensor('', scaleType, [scale], []))[0]!,
+      zerosAreFixed: !zeros,
+    };
+  };
+  return {
+    name,
+    dims,
+    storage: type.name,
+    tensors: [codes, scales, ...(zeros ? [zeros] : [])],
+    chain,
+    support,
+    isPart: false,
+    cuts: [],
+    read: (changed) => dequantize(state(changed)),
+    write: (values, changed) => {
+      const after = requantize(values, state(changed));
+      return [
+        { name: codes.name, tensor: withCodes(codes.tensor, after.codes) },
+        { name: scales.name, tensor: floatTensor(scales.name, scaleType, after.scales, scales.tensor.dims ?? []) },
+        ...(zeros ? [{ name: zeros.name, tensor: withCodes(zeros.tensor, zerosAs(zeros.tensor, after.zeros)) }] : []),
+      ];
+    },
+  };
+}
+
+function zerosAs({ dims = [] }: TensorProto, zeros: Float32Array): Float32Array {
+  return zeros.slice(0, sizeOf(dims));
+}
+
+function grouping(
+  dims: readonly number[],
+  scaleDims: readonly number[],
+  axis: number,
+  blockSize: number,
+): ((position: number) => number) | undefined {
+  if (sizeOf(scaleDims) === 1) return () => 0;
+  const size = dims[axis];
+  if (size === undefined) return undefined;
+  const inner = sizeOf(dims.slice(axis + 1));
+  if (scaleDims.length === 1 && blockSize === 0) {
+    return scaleDims[0] === size ? (position) => Math.floor(position / inner) % size : undefined;
+  }
+  const blocks = Math.ceil(size / blockSize);
+  if (blockSize < 1 || scaleDims.join() !== dims.with(axis, blocks).join()) return undefined;
+  return (position) => {
+    const row = Math.floor(position / inner);
+    const [outer, at] = [Math.floor(row / size), row % size];
+    return (outer * blocks + Math.floor(at / blockSize)) * inner + (position % inner);
+  };
+}
+
+/** Whether a layer's own node reads the codes of its weight, and multiplies integers. */
+export function readsCodes({ name, tensors: [codes] }: StoredWeight): boolean {
+  return codes.name === name && codeType(codes.tensor.dataType) !== undefined;
+}
+
+/** Whether a constant holds integers that can be a weight's codes. */
+export function holdsCodes({ dataType }: TensorProto): boolean {
+  const name = dataTypeName(dataType);
+  return name === 'int8' || name === 'uint8' || codeType(dataType)?.bits === 4 || codeType(dataType)?.bits === 2;
+}

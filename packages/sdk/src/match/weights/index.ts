@@ -1,0 +1,44 @@
+/** @file The constant behind a value, however the file stores it. */
+
+import { type GraphIndex } from '../../graph/walk.ts';
+import { dequantizedWeight } from './dequantizeLinear.ts';
+import { plainWeight } from './plain.ts';
+import { rearranged } from './rearranged.ts';
+import type { StoredWeight } from './stored.ts';
+
+export { quantizedWeight, holdsCodes, namedConstant, readsCodes } from './dequantizeLinear.ts';
+export { nBitsWeight } from './nBits.ts';
+export { floatTensor, floatType } from './plain.ts';
+export { permute } from './rearranged.ts';
+export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './stored.ts';
+
+/** Deeper chains are no exporter's work. */
+const MAX_CHAIN = 16;
+
+/**
+ * The floats that a value always holds: an initializer or a Constant, also behind DequantizeLinear, Transpose, Cast,
+ * Identity, Slice and the like. Undefined where it depends on the model's inputs, or is computed in another way.
+ */
+export function constantWeight(name: string | undefined, index: GraphIndex): StoredWeight | undefined {
+  return name ? behind(name, index, MAX_CHAIN) : undefined;
+}
+
+function behind(name: string, index: GraphIndex, left: number): StoredWeight | undefined {
+  const tensor = index.constants.get(name);
+  if (tensor) return plainWeight({ name, tensor });
+  const node = index.producer.get(name);
+  const source = node?.input?.[0];
+  if (!node || !source || left === 0) return undefined;
+  if (node.opType === 'DequantizeLinear') return dequantizedWeight(node, index);
+  const inner = behind(source, index, left - 1);
+  return inner && rearranged(node, name, inner, index);
+}
+
+/** Whether two weights are one: the same tensor, or one with equal bytes. */
+export function weightsAgree(a: StoredWeight, b: StoredWeight): boolean {
+  const [one, other] = [a.tensors[0], b.tensors[0]];
+  if (a.dims.join() !== b.dims.join() || a.storage !== b.storage) return false;
+  if (one.name === other.name) return true;
+  const [left, right] = [a.read(), b.read()];
+  return left.every((value, i) => value === right[i]);
+}

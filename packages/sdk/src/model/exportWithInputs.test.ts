@@ -1,0 +1,176 @@
+/** @file What is exported for ONNX Runtime's other languages, run by the plain runtime, against PEFT's numbers. */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Adapter } from '../adapter/adapter.ts';
+import { parseOrtAdapter } from '../adapter/ortAdapter.ts';
+import { parseTensorName } from '../adapter/tensorNames.ts';
+import { readSafetensors } from '../adapter/safetensors.ts';
+import { openOnnx, writeOnnx } from '../graph/onnxFile.ts';
+import { readTensor } from '../graph/tensorData.ts';
+import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import { exportWithInputs, type ExportResult } from './exportWithInputs.ts';
+import { loadAdapter } from './loadAdapter.ts';
+import type { Model } from './model.ts';
+import { openModel } from './openModel.ts';
+
+const cases = fileURLToPath(new URL('../../../../test/fixtures/cases', import.meta.url));
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-export-'));
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+interface Exported {
+  readonly model: Model;
+  readonly half: Adapter;
+  readonly result: ExportResult;
+  readonly feeds: Feeds;
+  /** PEFT's outputs. */
+  readonly expected: ReadonlyMap<string, Tensor>;
+}
+
+async function exported(name: string): Promise<Exported> {
+  const from = (...parts: string[]): string => path.join(cases, name, ...parts);
+  const model = await openModel(from('model.onnx'));
+  const lora = await loadAdapter(from('adapter'));
+  // A second one, which adapts less: where it says nothing the defaults count.
+  const half = new Adapter({ ...lora.config, alpha: 3 * lora.config.alpha }, firstModule(lora));
+  const { tensors } = await readSafetensors(from('inputs.safetensors'));
+  return {
+    model,
+    half,
+    result: await exportWithInputs(model, { lora, half }, path.join(folder, `${name}.onnx`)),
+    feeds: Object.fromEntries([...tensors].filter(([input]) => Object.hasOwn(model.inputs, input))),
+    expected: (await readSafetensors(from('expected.safetensors'))).tensors,
+  };
+}
+
+/** The tensors of the module that comes first. */
+function firstModule({ tensors }: Adapter): Map<string, Tensor> {
+  const moduleOf = (name: string): string => parseTensorName(name).module;
+  const first = moduleOf([...tensors.keys()].find((name) => name.includes('lora_'))!);
+  return new Map([...tensors].filter(([name]) => moduleOf(name) === first));
+}
+
+/** Runs a file with the runtime alone. */
+async function run(file: string, feeds: Feeds): Promise<Record<string, OrtTensor>> {
+  const session = await InferenceSession.create(file);
+  const ort = Object.entries(feeds).map(([name, { type, data, dims }]) => [name, new OrtTensor(type as 'float32', data as Float32Array, [...dims])]); // prettier-ignore
+  try {
+    return await session.run(Object.fromEntries(ort) as Record<string, OrtTensor>);
+  } finally {
+    await session.release();
+  }
+}
+
+/**
+ * Runs a file with an active adapter as other languages do: what the adapter's file holds takes the place of the defaults.
+ * This binding cannot do so by itself, so the inputs lose their defaults.
+ */
+async function runWith(
+  file: string,
+  active: ReadonlyMap<string, Tensor>,
+  feeds: Feeds,
+): Promise<Record<string, OrtTensor>> {
+  const { model } = openOnnx(file);
+  const inputs = new Set(model.graph.input?.map(({ name }) => name));
+  const isDefault = ({ name }: { name?: string }): boolean => inputs.has(name);
+  const defaults = (model.graph.initializer ?? [])
+    .filter(isDefault)
+    .map((each) => [each.name!, readTensor(each)] as const);
+  const required = path.join(folder, 'required.onnx');
+  const initializer = (model.graph.initializer ?? []).filter((each) => !isDefault(each));
+  writeOnnx(required, { ...model, graph: { ...model.graph, initializer } });
+  return run(required, { ...feeds, ...Object.fromEntries(defaults), ...Object.fromEntries(active) });
+}
+
+/** What an adapter's file holds. */
+function read(adapterFile: string): Map<string, Tensor> {
+  return parseOrtAdapter(readFileSync(adapterFile), adapterFile);
+}
+
+function furthest(found: OrtTensor, expected: Tensor): number {
+  expect(found.dims).toEqual(expected.dims);
+  return (found.data as Float32Array).reduce((most, each, i) => Math.max(most, Math.abs(each - Number(expected.data[i]))), 0); // prettier-ignore
+}
+
+describe.each([
+  'vit-dora-v4',
+  'lora-modules-to-save',
+  'lora-dora-conv2d',
+  'lora-dora-embedding',
+  'lora-bias-all',
+  'lora-lora-bias',
+  'lora-mha',
+  'lora-target-parameters',
+  'lora-trainable-tokens',
+])('%s', (name) => {
+  it('runs as the base, and with each adapter as PEFT does', async () => {
+    const { model, half, result, feeds, expected } = await exported(name);
+    const [file] = result.files as [string];
+    expect(furthest((await run(file, feeds))['logits']!, expected.get('base.logits')!)).toBeLessThan(1e-4);
+    const { logits } = await runWith(file, read(result.adapters['lora']!), feeds);
+    expect(furthest(logits!, expected.get('lora.logits')!)).toBeLessThan(1e-4);
+    const session = await model.session({ adapters: { half }, provider: 'cpu', worker: false });
+    const own = await session.run(feeds, { adapter: 'half' });
+    await session.release();
+    const found = await runWith(file, read(result.adapters['half']!), feeds);
+    expect(furthest(found['logits']!, own['logits']!)).toBeLessThan(1e-5);
+  });
+});
+
+it('declares any rank for each module, and holds no parameter twice', async () => {
+  const { result } = await exported('lora-modules-to-save');
+  const { graph } = openOnnx(result.files[0]!).model;
+  const shapes = Object.fromEntries(
+    graph.input!.map(({ name, type }) => [name, type!.tensorType!.shape!.dim!.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue))]), // prettier-ignore
+  );
+  expect(shapes).toMatchObject({
+    'layers.0.up.lora_A.weight': [16, 'layers.0.up.r'],
+    'layers.0.up.lora_B.weight': ['layers.0.up.r', 24],
+    'head.weight.trained': [16, 3],
+  });
+  expect(Object.keys(shapes).filter((input) => input !== 'x')).toEqual(result.inputs);
+  const weights = graph.initializer!.map(({ name }) => name);
+  expect(weights).toEqual(expect.arrayContaining([...result.inputs]));
+  expect(weights).not.toContain('head.weight');
+});
+
+it('takes adapters of other ranks than the one that it was exported with', async () => {
+  const { result, feeds } = await exported('lora-lora-bias');
+  const [file] = result.files as [string];
+  const own = read(result.adapters['lora']!);
+  // The same deltas with one rank more: the column 7 of A meets a row of zeros in B.
+  const wider = [...own].map(([name, tensor]): [string, Tensor] => {
+    const data = Array.from(tensor.data as Float32Array);
+    const [rows, columns] = tensor.dims as [number, number];
+    if (name.endsWith('lora_B.weight')) {
+      return [name, { type: 'float32', dims: [rows + 1, columns], data: Float32Array.from([...data, ...Array.from({ length: columns }, () => 0)]) }]; // prettier-ignore
+    }
+    if (!name.endsWith('lora_A.weight')) return [name, tensor];
+    const values = Array.from({ length: rows }, (_, i) => [...data.slice(i * columns, (i + 1) * columns), 7]).flat();
+    return [name, { type: 'float32', dims: [rows, columns + 1], data: Float32Array.from(values) }];
+  });
+  const [expected, found] = [await runWith(file, own, feeds), await runWith(file, new Map(wider), feeds)];
+  expect(furthest(found['logits']!, expected['logits'] as unknown as Tensor)).toBeLessThan(1e-6);
+});
+
+it('writes nothing for a name that is no file name, or into a folder that is not there', async () => {
+  const model = await openModel(path.join(cases, 'lora-linear', 'model.onnx'));
+  const adapter = await loadAdapter(path.join(cases, 'lora-linear', 'adapter'));
+  const before = readdirSync(folder);
+  await expect(exportWithInputs(model, { '../a': adapter }, path.join(folder, 'x.onnx'))).rejects.toMatchObject({
+    code: 'INPUT_INVALID',
+  });
+  await expect(exportWithInputs(model, { a: adapter }, path.join(folder, 'none', 'x.onnx'))).rejects.toMatchObject({
+    code: 'FILE_NOT_FOUND',
+  });
+  await expect(exportWithInputs(model, {}, path.join(folder, 'x.onnx'))).rejects.toMatchObject({
+    code: 'INPUT_INVALID',
+  });
+  expect(readdirSync(folder)).toEqual(before);
+});

@@ -1,0 +1,27 @@
+/** @file From what a user calls an adapter to the adapter: a PEFT folder, a file, or an id on the Hugging Face hub. */
+
+import { existsSync } from 'node:fs';
+import type { Adapter } from '../adapter/adapter.ts';
+import { readAdapter } from '../adapter/readAdapter.ts';
+import { downloadAdapter, isHubId } from './hub.ts';
+
+/** Options of {@link loadAdapter}. */
+export interface LoadAdapterOptions {
+  /** Branch, tag or commit, for a hub id. */
+  readonly revision?: string;
+  /** Called with the name of each file of a hub id that must be downloaded first. */
+  readonly onDownload?: (file: string) => void;
+}
+
+/**
+ * Loads an adapter. Pickle files (`adapter_model.bin`) are refused: reading one runs code.
+ *
+ * @param source a PEFT folder, its tensors in one safetensors file or in several that an index lists; an `.onnx_adapter`
+ *   whose tensors are named as `saveOnnxAdapter` names them; or a hub id such as `org/name`, whose files are taken from the
+ *   hub client's cache, or downloaded into it
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
+ */
+export async function loadAdapter(source: string, { revision, onDownload }: LoadAdapterOptions = {}): Promise<Adapter> {
+  const isOnHub = !existsSync(source) && isHubId(source);
+  return readAdapter(isOnHub ? await downloadAdapter(source, revision, onDownload) : source);
+}

@@ -1,0 +1,149 @@
+/** @file What a user says of the adapter to train, made into a plan for one model. */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { Generation } from '../adapter/nameTable.ts';
+import { SiteNames, scalingAt } from '../adapter/moduleNames.ts';
+import { type AdapterConfig, adapterConfig } from '../adapter/peftConfig.ts';
+import type { Initializer } from '../lora/init/initializer.ts';
+import { initializerOf } from '../lora/init/named.ts';
+import { kindOf } from '../lora/kinds/table.ts';
+import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
+import type { Site } from '../match/sites.ts';
+import { targetNames, withAttentions } from './chosenModules.ts';
+import { requireInitializable } from './initialSite.ts';
+import type { Model } from './model.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import { namedModules } from './namedModules.ts';
+import { selectNamed } from './selectNamed.ts';
+import { targetParameters } from './targetParameters.ts';
+import { trainedParameters } from './trainedParameters.ts';
+import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
+import { trainedTokens } from './trainedTokens.ts';
+
+/** A plan for one model, and the config that PEFT will read. */
+export interface LoraPlan {
+  readonly plan: AdapterPlan;
+  /** Under the model's own names. */
+  readonly config: AdapterConfig;
+  /** The generation whose names the options use, where it is not the model's: they were translated. */
+  readonly namedAs?: Generation;
+  /** What gives first values; PEFT's default without. */
+  readonly initializer?: Initializer;
+}
+
+/**
+ * Applies the options to a model.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
+ */
+export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
+  const r = options.r ?? 8;
+  if (!Number.isInteger(r) || r < 1)
+    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+  const initializer = initializerOf(options.initLoraWeights, options.original?.sites());
+  const scale = { r, alpha: options.alpha ?? 2 * r };
+  const chosen = choose(model, options, scale);
+  const { adapted, parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
+  const config = adapterConfig({
+    ...scale,
+    // Full paths leave nothing to interpret when PEFT loads the adapter.
+    targetModules: adapted.flatMap(({ path, savedAs }) => (savedAs === undefined ? [path] : [])),
+    ...fields,
+    useRslora: options.useRslora ?? false,
+    useDora: options.useDora ?? false,
+    bias: options.bias ?? 'none',
+    loraBias: options.loraBias ?? false,
+    targetParameters: parameters.length > 0 ? parameters.map(({ name }) => name) : null,
+    trainableTokenIndices: idsByPath(tokens),
+    baseModelNameOrPath: model.name,
+    ...(options.ensureWeightTying ? { extra: { ensure_weight_tying: true } } : {}),
+  });
+  checkTogether(config, chosen, initializer);
+  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const names = new SiteNames(model.sites(), config);
+  const own = [
+    ...adapted.map(({ path, savedAs }) => lowRankSite(sites.get(path)!, savedAs, config)),
+    ...parameters.map(({ site }) => lowRankSite(site, names.nameOf(site), config)),
+  ];
+  if (options.original) requireQuantised(own, model, options.original);
+  if (initializer) requireInitializable(initializer, own, config, new Set(model.onnx.model.graph.node));
+  const lowRank = [...own, ...tiedAdapters(own, ties, config), ...tokens];
+  const trained = trainedParameters(model, { lowRank, modulesToSave, bias: config.bias });
+  if (lowRank.length + trained.length === 0)
+    throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, and so is all else: nothing would be trained. Name modules.'); // prettier-ignore
+  return {
+    config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
+    ...(namedAs === undefined ? {} : { namedAs }),
+    ...(initializer ? { initializer } : {}),
+    plan: { lowRank, trained },
+  };
+}
+
+/** What the options name, found in the model. */
+function choose(model: Model, options: LoraOptions, scale: { readonly r: number; readonly alpha: number }) {
+  const parameters = targetParameters(model, options.targetParameters ?? []);
+  const wanted = {
+    ...options,
+    ...scale,
+    targetModules: targetNames(model, options),
+    targetParameters: parameters.map(({ name }) => name),
+  };
+  const modules = namedModules(model.onnx.model.graph, model.sites());
+  const selected = selectNamed(modules, wanted, model);
+  const { targets, modulesToSave } = selected;
+  const tokens = trainedTokens(model, options.trainableTokenIndices ?? [], [...targets, ...modulesToSave]);
+  const ties = options.ensureWeightTying ? ensuredTies(model, { targets, modulesToSave, tokens }) : [];
+  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
+}
+
+/** The config's entry; the layers that share a table are PEFT's to find. */
+function idsByPath(tokens: readonly LowRankSite[]): AdapterConfig['trainableTokenIndices'] {
+  const own = tokens.filter(({ tiedTo }) => !tiedTo);
+  return own.length === 0 ? null : Object.fromEntries(own.map(({ site, tokens: ids }) => [site.path, ids!]));
+}
+
+/** PEFT's word for an adapter without low-rank modules; an empty list it refuses. */
+const NO_MODULES = 'dummy-target-modules';
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT does not take together, or could not be loaded from */
+function checkTogether(
+  { useDora, loraBias }: AdapterConfig,
+  { adapted, parameters, ties }: ReturnType<typeof choose>,
+  initializer: Initializer | undefined,
+): void {
+  const [hasParameters, isInitialised] = [parameters.length > 0, initializer !== undefined];
+  const isAttention = adapted.some(({ savedAs }) => savedAs !== undefined);
+  const problem = [
+    useDora && loraBias && 'useDora and loraBias',
+    useDora && hasParameters && 'useDora and targetParameters',
+    useDora && isAttention && 'useDora and a MultiheadAttention',
+    loraBias && hasParameters && 'loraBias and targetParameters',
+    loraBias && isInitialised && 'loraBias and another initialisation than the default',
+    hasParameters && isInitialised && 'targetParameters and another initialisation than the default',
+    ties.length > 0 && isInitialised && 'ensureWeightTying and another initialisation than the default',
+  ].find((each) => each !== false);
+  if (problem === undefined) return;
+  throw new OnnxLoraError('CONFIG_INVALID', `${problem} do not go together. Leave one of them out.`);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` when the layers are stored as they were before */
+function requireQuantised(lowRank: readonly LowRankSite[], model: Model, original: Model): void {
+  const before = new Map(original.sites().map(({ path, weight }) => [path, weight.stored.storage]));
+  if (lowRank.some(({ site }) => before.get(site.path) !== site.weight.stored.storage)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${model.name}" stores the layers to adapt as "${original.name}" does (${lowRank[0]?.site.weight.stored.storage}), so there is nothing lost that "loftq" could make up for. Train on the quantised model, or take another initialisation.`,
+  );
+}
+
+function lowRankSite(site: Site, name: string | undefined, config: AdapterConfig): LowRankSite {
+  const named = { site, ...(name === undefined || name === site.path ? {} : { savedAs: name }) };
+  const { r } = scalingAt(config, named);
+  const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
+  if (refusal === undefined) return { ...named, r, dora: config.useDora, bias: config.loraBias };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${site.path}" cannot be adapted in this way: the layer ${refusal}. Leave it out (excludeModules), or change the rank by rankPattern.`,
+  );
+}

@@ -1,0 +1,94 @@
+/** @file LayerNormalization and RMSNormalization, alone and behind a residual sum. */
+
+import { float, type Value } from '../../graph/builder.ts';
+import { type Expanded, type ExpansionSite, rankOf, type Rule } from './site.ts';
+
+/**
+ * LayerNormalization over the last axis. The operator is standard since opset 17; ONNX Runtime knows it in the standard
+ * domain at every opset, and fuses to it itself.
+ *
+ * @returns the result, and where `statistics` is set the means and inverse deviations `[…, 1]`
+ */
+export function layerNorm(
+  { g }: ExpansionSite,
+  x: Value,
+  scale: Value,
+  bias: Value | undefined,
+  epsilon: number,
+  statistics = false,
+): readonly Value[] {
+  const attributes = { axis: -1, epsilon: float(epsilon) };
+  return g.emitMany('LayerNormalization', [x, scale, bias], statistics ? 3 : 1, attributes);
+}
+
+/** LayerNormalization that stands in the domain com.microsoft, as some old files have it: the same in the standard one. */
+export const layerNormalization: Rule = (site) => {
+  const [x, scale, bias] = site.inputs;
+  if (!x || !scale) return undefined;
+  const attributes = { axis: site.int('axis', -1), epsilon: float(site.float('epsilon', 1e-5)) };
+  return site.g.emitMany('LayerNormalization', [x, scale, bias], site.wants(1) || site.wants(2) ? 3 : 1, attributes);
+};
+
+/**
+ * `x · (1/√(mean(x²) + epsilon)) · scale` over the axes from `axis` on; computed in float32 for shorter floats.
+ *
+ * @returns the result and the inverse root mean square; undefined where the rank must be known and is not
+ */
+export function rmsNorm(
+  site: ExpansionSite,
+  x: Value,
+  scale: Value | undefined,
+  epsilon: number,
+  axis = -1,
+): readonly [Value, Value] | undefined {
+  const { g } = site;
+  const rank = rankOf(x);
+  if (axis !== -1 && rank === undefined) return undefined;
+  const first = axis < 0 ? axis : axis - rank!;
+  const axes = Array.from({ length: -first }, (_, i) => first + i);
+  const isShort = x.type === 'float16' || x.type === 'bfloat16';
+  const wide = isShort ? site.cast(x, 'float32') : x;
+  const square = g.ReduceMean(g.Mul(wide, wide), axes, true);
+  const inverse = g.Reciprocal(g.Sqrt(g.Add(square, g.scalar(epsilon, wide.type))));
+  const normal = isShort ? site.cast(g.Mul(wide, inverse), x.type!) : g.Mul(wide, inverse);
+  return [scale ? g.Mul(normal, scale) : normal, inverse];
+}
+
+/** SimplifiedLayerNormalization and RMSNormalization: any `axis`, `stash_type` 1 (float32), output 1 where asked for. */
+export const rmsNormalization: Rule = (site) => {
+  const [x, scale] = site.inputs;
+  if (!x || !scale || site.int('stash_type', 1) !== 1) return undefined;
+  return rmsNorm(site, x, scale, site.float('epsilon', 1e-5), site.int('axis', -1));
+};
+
+/**
+ * `LayerNormalization(input + skip + bias)`, skip `[batch, positions, hidden]` or broadcast to it, bias and beta
+ * optional; outputs: result, means, inverse deviations, and the sum.
+ */
+export const skipLayerNorm: Rule = (site) => {
+  const [x, skip, gamma, beta, bias] = site.inputs;
+  if (!x || !skip || !gamma) return undefined;
+  const sum = residual(site, x, skip, bias);
+  const [y, mean, inverse] = layerNorm(
+    site,
+    sum,
+    gamma,
+    beta,
+    site.float('epsilon', 1e-12),
+    site.wants(1) || site.wants(2),
+  );
+  return [y, mean, inverse, sum];
+};
+
+/** The same with RMSNormalization, without beta and without means. */
+export const skipRmsNorm: Rule = (site): Expanded => {
+  const [x, skip, gamma, bias] = site.inputs;
+  if (!x || !skip || !gamma) return undefined;
+  const sum = residual(site, x, skip, bias);
+  const [y, inverse] = rmsNorm(site, sum, gamma, site.float('epsilon', 1e-12))!;
+  return [y, undefined, inverse, sum];
+};
+
+function residual({ g }: ExpansionSite, x: Value, skip: Value, bias: Value | undefined): Value {
+  return g.Add(bias ? g.Add(x, bias) : x, skip);
+}

@@ -1,0 +1,82 @@
+/** @file FusedMatMul, TransposeMatMul, FusedMatMulActivation, FusedGemm and GemmFastGelu. */
+
+import type { Value } from '../../graph/builder.ts';
+import { activate } from './activation.ts';
+import { geluTanh } from './gelu.ts';
+import { type ExpansionSite, rankOf, type Rule, staticShape } from './site.ts';
+
+/**
+ * `alpha · op(A) · op(B)` with transA, transB, transBatchA, transBatchB, and an activation with its parameters where the
+ * operator has one (FusedMatMulActivation). Of operands of unknown rank only the plain product.
+ */
+export const fusedMatMul: Rule = (site) => {
+  const [a, b] = site.inputs;
+  if (!a || !b || site.has('activation_axis')) return undefined;
+  const product = timesTurnedWeight(site, a, b) ?? batchedProduct(site, a, b);
+  const alpha = site.float('alpha', 1);
+  if (!product) return undefined;
+  const scaled = alpha === 1 ? product : site.g.Mul(product, site.scalar(alpha));
+  return activate(site, site.string('activation', ''), scaled, activationParameters(site));
+};
+
+/** `A · Wᵀ` as a Gemm over the rows of A, so that a weight of the file stays a plain input; undefined for other forms. */
+function timesTurnedWeight(site: ExpansionSite, a: Value, weight: Value): Value | undefined {
+  const { g } = site;
+  const [columns, width] = staticShape(weight) ?? [];
+  const plain = site.int('transA', 0) === 0 && site.int('transBatchA', 0) === 0 && site.int('transB', 0) === 1;
+  const rank = rankOf(a) ?? 0;
+  if (!plain || !site.constant(weight) || rankOf(weight) !== 2 || rank < 2 || columns === undefined) return undefined;
+  const rows = rank === 2 ? a : g.Reshape(a, [-1, width!]);
+  const product = site.layer(g.Gemm(rows, weight, undefined, { transB: true }));
+  if (rank === 2) return product;
+  return g.Reshape(product, g.Concat([g.Slice(g.Shape(a), [0], [-1], [0]), g.ints([columns])], 0));
+}
+
+function batchedProduct(site: ExpansionSite, a: Value, b: Value): Value | undefined {
+  const left = turned(site, a, 'A');
+  const right = turned(site, b, 'B');
+  return left && right && site.layer(site.g.MatMul(left, right));
+}
+
+/** An operand with its first axis moved behind the batch axes (transBatch), then its last two exchanged (trans). */
+function turned(site: ExpansionSite, x: Value, which: 'A' | 'B'): Value | undefined {
+  const trans = site.int(`trans${which}`, 0) === 1;
+  const transBatch = site.int(`transBatch${which}`, 0) === 1;
+  if (!trans && !transBatch) return x;
+  const rank = rankOf(x);
+  if (rank === undefined) return undefined;
+  if (rank < 2) return x;
+  const axes = Array.from({ length: rank }, (_, i) => i);
+  const perm = transBatch ? [...axes.slice(1, -1), 0, rank - 1] : axes;
+  if (trans) perm.push(...perm.splice(-2).reverse());
+  return site.g.Transpose(x, perm);
+}
+
+/** `activation(alpha · op(A) · op(B) + beta · C)` with transA, transB and any activation of {@link activate}. */
+export const fusedGemm: Rule = (site) => {
+  const [a, b, c] = site.inputs;
+  if (!a || !b) return undefined;
+  const product = site.g.Gemm(a, b, c, {
+    transA: site.int('transA', 0) === 1,
+    transB: site.int('transB', 0) === 1,
+    ...(site.has('alpha') ? { alpha: site.float('alpha', 1) } : {}),
+    ...(site.has('beta') ? { beta: site.float('beta', 1) } : {}),
+  });
+  return activate(site, site.string('activation', ''), site.layer(product), activationParameters(site));
+};
+
+/** Gelu's tanh form of `X·W + bias`, the bias optional. */
+export const gemmFastGelu: Rule = (site) => {
+  const [x, weight, bias] = site.inputs;
+  if (!x || !weight) return undefined;
+  const product = site.layer(site.g.MatMul(x, weight));
+  return geluTanh(site, bias ? site.g.Add(product, bias) : product);
+};
+
+function activationParameters(site: ExpansionSite): Record<'alpha' | 'beta' | 'gamma', number | undefined> {
+  return {
+    alpha: site.float('activation_alpha', undefined),
+    beta: site.float('activation_beta', undefined),
+    gamma: site.float('activation_gamma', undefined),
+  };
+}

@@ -1,0 +1,149 @@
+/** @file THE table of expandable operators: a row per operator of each domain, with the attributes that its rule knows. */
+
+import { float } from '../../graph/builder.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { attention } from './attention.ts';
+import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';
+import { gatherBlockQuantized } from './gatherBlockQuantized.ts';
+import { groupNorm, groupNormalization } from './groupNorm.ts';
+import { groupQueryAttention } from './groupQueryAttention.ts';
+import { dynamicQuantizeMatMul, matMulIntegerToFloat, qAttention } from './quantizedProducts.ts';
+import { biasSoftmax, gatedRelativePositionBias } from './positionBias.ts';
+import {
+  linearQuantization, qGemm, qLinearAveragePool, qLinearBinary, qLinearConcat, qLinearConv, qLinearGlobalAveragePool,
+  qLinearMatMul, qLinearSoftmax, qLinearUnary, qLinearWhere,
+} from './qLinear.ts'; // prettier-ignore
+import { rotaryEmbedding, standardRotaryEmbedding } from './rotary.ts';
+import { standardAttention } from './standardAttention.ts';
+import { fusedConv, nhwcConv } from './conv.ts';
+import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, hardSwish, mish, swish } from './gelu.ts';
+import { layerNormalization, rmsNormalization, skipLayerNorm, skipRmsNorm } from './layerNorm.ts';
+import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
+import { matMulBnb4 } from './matMulBnb4.ts';
+import { matMulNBits } from './matMulNBits.ts';
+import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './multiHeadAttention.ts';
+import type { Rule } from './site.ts';
+
+/** One operator. */
+export interface ExpansionRow {
+  readonly expand: Rule;
+  /** Attributes that the rule reads, or that do not change what is computed. A node with others is left as it is. */
+  readonly attributes: ReadonlySet<string>;
+}
+
+const row = (expand: Rule, ...attributes: string[]): ExpansionRow => ({ expand, attributes: new Set(attributes) });
+
+const transposes = ['alpha', 'transA', 'transB', 'transBatchA', 'transBatchB'];
+const activations = ['activation', 'activation_alpha', 'activation_beta', 'activation_gamma'];
+const convolution = ['kernel_shape', 'strides', 'pads', 'dilations', 'group', 'auto_pad'];
+
+const contrib: Readonly<Record<string, ExpansionRow>> = {
+  // Products and convolutions.
+  FusedMatMul: row(fusedMatMul, ...transposes),
+  TransposeMatMul: row(fusedMatMul, ...transposes),
+  FusedMatMulActivation: row(fusedMatMul, ...transposes, ...activations),
+  FusedGemm: row(fusedGemm, 'alpha', 'beta', 'transA', 'transB', ...activations),
+  GemmFastGelu: row(gemmFastGelu),
+  FusedConv: row(fusedConv, ...convolution, 'activation', 'activation_params'),
+  NhwcConv: row(nhwcConv, ...convolution),
+  NhwcFusedConv: row(nhwcConv, ...convolution, 'activation', 'activation_params'),
+  // Activations.
+  Gelu: row(gelu),
+  BiasGelu: row(biasGelu),
+  FastGelu: row(fastGelu),
+  QuickGelu: row(swish(1.702), 'alpha'),
+  BiasAdd: row(biasAdd),
+  BiasSplitGelu: row(biasSplitGelu),
+  // Normalisations.
+  LayerNormalization: row(layerNormalization, 'axis', 'epsilon', 'stash_type'),
+  SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
+  SkipLayerNormalization: row(skipLayerNorm, 'epsilon'),
+  SkipSimplifiedLayerNormalization: row(skipRmsNorm, 'epsilon'),
+  GroupNorm: row(groupNorm, 'epsilon', 'groups', 'activation', 'channels_last'),
+  SkipGroupNorm: row(groupNorm, 'epsilon', 'groups', 'activation', 'channels_last'),
+  // Attention.
+  BiasSoftmax: row(biasSoftmax, 'axis', 'is_inner_broadcast'),
+  GatedRelativePositionBias: row(gatedRelativePositionBias, 'num_heads'),
+  Attention: row(
+    attention, 'num_heads', 'unidirectional', 'qkv_hidden_sizes', 'scale', 'mask_filter_value', 'do_rotary',
+    'past_present_share_buffer',
+  ), // prettier-ignore
+  MultiHeadAttention: row(multiHeadAttention, 'num_heads', 'unidirectional', 'scale', 'mask_filter_value'),
+  DecoderMaskedMultiHeadAttention: row(
+    decoderMaskedMultiHeadAttention, 'num_heads', 'scale', 'mask_filter_value', 'output_qk',
+  ), // prettier-ignore
+  GroupQueryAttention: row(
+    groupQueryAttention, 'num_heads', 'kv_num_heads', 'scale', 'softcap', 'do_rotary', 'rotary_interleaved',
+    'local_window_size', 'smooth_softmax', 'causal', 'sliding_window_cache', 'qk_output', 'kv_cache_bit_width',
+    'qk_norm_epsilon', 'q_norm_epsilon', 'k_norm_epsilon',
+  ), // prettier-ignore
+  RotaryEmbedding: row(
+    rotaryEmbedding,
+    'interleaved',
+    'num_heads',
+    'rotary_embedding_dim',
+    'is_packed_batching',
+    'scale',
+  ),
+  // Embeddings.
+  EmbedLayerNormalization: row(embedLayerNorm, 'epsilon', 'mask_index_type'),
+  QEmbedLayerNormalization: row(qEmbedLayerNorm, 'epsilon'),
+  GatherBlockQuantized: row(gatherBlockQuantized, 'bits', 'block_size', 'gather_axis', 'quantize_axis'),
+  // Quantised products.
+  DynamicQuantizeMatMul: row(dynamicQuantizeMatMul),
+  MatMulIntegerToFloat: row(matMulIntegerToFloat),
+  QAttention: row(
+    qAttention, 'num_heads', 'unidirectional', 'scale', 'mask_filter_value', 'do_rotary', 'past_present_share_buffer',
+  ), // prettier-ignore
+  QGemm: row(qGemm, 'transA', 'transB', 'alpha'),
+  QLinearConv: row(qLinearConv, ...convolution, 'channels_last'),
+  MatMulBnb4: row(matMulBnb4, 'K', 'N', 'block_size', 'quant_type', 'transB', 'training_mode'),
+  MatMulNBits: row(matMulNBits, 'K', 'N', 'bits', 'block_size', 'accuracy_level', 'weight_prepacked'),
+};
+
+const pooling = ['kernel_shape', 'strides', 'pads', 'auto_pad', 'ceil_mode', 'count_include_pad', 'channels_last'];
+
+const quantized: Readonly<Record<string, ExpansionRow>> = {
+  QLinearAdd: row(qLinearBinary('Add')),
+  QLinearMul: row(qLinearBinary('Mul')),
+  QLinearSigmoid: row(qLinearUnary('Sigmoid')),
+  QLinearLeakyRelu: row(
+    qLinearUnary('LeakyRelu', (site) => ({ alpha: float(site.float('alpha', 0.01)) })),
+    'alpha',
+  ),
+  QLinearSoftmax: row(qLinearSoftmax, 'axis', 'opset'),
+  QLinearAveragePool: row(qLinearAveragePool, ...pooling),
+  QLinearGlobalAveragePool: row(qLinearGlobalAveragePool, 'channels_last'),
+  QLinearConcat: row(qLinearConcat, 'axis'),
+  QLinearWhere: row(qLinearWhere),
+  QuantizeLinear: row(linearQuantization('QuantizeLinear'), 'axis'),
+  DequantizeLinear: row(linearQuantization('DequantizeLinear'), 'axis'),
+};
+
+const standard: Readonly<Record<string, ExpansionRow>> = {
+  Gelu: row(gelu, 'approximate'),
+  Mish: row(mish),
+  Swish: row(swish(1), 'alpha'),
+  HardSwish: row(hardSwish),
+  SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
+  RMSNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
+  GroupNormalization: row(groupNormalization, 'epsilon', 'num_groups', 'stash_type'),
+  RotaryEmbedding: row(standardRotaryEmbedding, 'interleaved', 'num_heads', 'rotary_embedding_dim'),
+  QLinearMatMul: row(qLinearMatMul),
+  QLinearConv: row(qLinearConv, ...convolution),
+  Attention: row(
+    standardAttention, 'is_causal', 'q_num_heads', 'kv_num_heads', 'scale', 'softcap', 'qk_matmul_output_mode',
+  ), // prettier-ignore
+};
+
+const domains: Readonly<Record<string, Readonly<Record<string, ExpansionRow>>>> = {
+  '': standard,
+  'ai.onnx': standard,
+  'com.microsoft': { ...contrib, ...quantized },
+};
+
+/** The row of a node's operator, if it has one. */
+export function rowOf({ opType = '', domain = '' }: NodeProto): ExpansionRow | undefined {
+  const rows = Object.hasOwn(domains, domain) ? domains[domain]! : {};
+  return Object.hasOwn(rows, opType) ? rows[opType] : undefined;
+}

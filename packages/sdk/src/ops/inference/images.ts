@@ -1,0 +1,112 @@
+/** @file Types and shapes of operators on images `[batch, channels, …]` and boxes in them. */
+
+import type { Dim } from '../../graph/value.ts';
+import { attribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { divideExactly, multiply } from '../dim.ts';
+import { axesOf, axisOf, firstType, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+
+/** Sizes or scales; those of whole numbers are known. Before opset 11, input 1 held the scales. */
+const resize: Rule = (site) => {
+  const { type, shape } = input(site);
+  if (!shape) return [{ type, shape: input(site, 3).ints }];
+  const sizes = input(site, 3).ints;
+  const scales = numbersIn(input(site, site.opset < 11 ? 1 : 2));
+  // The sizes are then bounds.
+  const isBound = stringAttribute(site.node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch';
+  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length));
+  const result: Dim[] = [...shape];
+  axes.forEach((axis, i) => {
+    const scaled = scales?.[i] === undefined ? undefined : multiply(shape[axis]!, scales[i]!);
+    result[axis] = (isBound ? undefined : (sizes?.[i] ?? scaled)) ?? unknownDim(site, axis);
+  });
+  return [{ type, shape: result }];
+};
+
+const upsample: Rule = (site) => {
+  const { type, shape } = input(site);
+  const scales = attribute(site.node, 'scales')?.floats ?? numbersIn(input(site, 1));
+  const sized = (dim: Dim, scale: number | undefined): Dim | undefined => {
+    if (scale === undefined) return undefined;
+    return typeof dim === 'number'
+      ? Math.floor(dim * scale)
+      : Number.isInteger(scale)
+        ? multiply(dim, scale)
+        : undefined;
+  };
+  return [{ type, shape: shape?.map((dim, i) => sized(dim, scales?.[i]) ?? unknownDim(site, i)) }];
+};
+
+const depthToSpace: Rule = (site) => {
+  const { type, shape } = input(site);
+  const b = intAttribute(site.node, 'blocksize', 1);
+  if (shape?.length !== 4) return [{ type }];
+  const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
+  return [{ type, shape: [n, divideExactly(c, b * b) ?? unknownDim(site, 1), multiply(h, b), multiply(w, b)] }];
+};
+
+const spaceToDepth: Rule = (site) => {
+  const { type, shape } = input(site);
+  const b = intAttribute(site.node, 'blocksize', 1);
+  if (shape?.length !== 4) return [{ type }];
+  const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
+  const smaller = [h, w].map((size, i) => divideExactly(size, b) ?? unknownDim(site, i + 2));
+  return [{ type, shape: [n, multiply(c, b * b), ...smaller] }];
+};
+
+/** Points of an image at a grid `[batch, …, axes]`. */
+const gridSample: Rule = (site) => {
+  const [{ type, shape }, grid] = [input(site), input(site, 1).shape];
+  return [{ type, shape: shape && grid && [shape[0]!, shape[1]!, ...grid.slice(1, -1)] }];
+};
+
+/** A grid for images of the size `[batch, channels, …]` that input 1 holds. */
+const affineGrid: Rule = (site) => {
+  const size = input(site, 1).ints;
+  return [{ type: firstType(site), shape: size && [size[0]!, ...size.slice(2), size.length - 2] }];
+};
+
+const centerCropPad: Rule = (site) => {
+  const { type, shape } = input(site);
+  const sizes = input(site, 1).ints;
+  if (!shape) return [{ type }];
+  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length));
+  return [
+    {
+      type,
+      shape: shape.map((dim, i) => (axes.includes(i) ? (sizes?.[axes.indexOf(i)] ?? unknownDim(site, i)) : dim)),
+    },
+  ];
+};
+
+/** One image a box, of the sizes that `sizes` tells. */
+const boxes =
+  (sizes: (site: InferenceSite) => readonly Dim[] | undefined): Rule =>
+  (site) => {
+    const [{ type, shape }, rois, size] = [input(site), input(site, 1).shape, sizes(site)];
+    return [{ type, shape: shape && rois && size && [rois[0]!, shape[1]!, ...size] }];
+  };
+
+/** A dimension of size 1 where the contents of input 1 say. */
+const expandDims: Rule = (site) => {
+  const { type, shape } = input(site);
+  const [axis] = numbersIn(input(site, 1)) ?? axesOf(site, 1) ?? [];
+  return [
+    { type, shape: shape && axis !== undefined ? shape.toSpliced(axisOf(axis, shape.length + 1), 0, 1) : undefined },
+  ];
+};
+
+/** Rows by operator. */
+export const imageRules: Readonly<Record<string, Rule>> = {
+  Resize: resize,
+  Upsample: upsample,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
+  GridSample: gridSample,
+  AffineGrid: affineGrid,
+  CenterCropPad: centerCropPad,
+  RoiAlign: boxes(({ node }) => [intAttribute(node, 'output_height', 1), intAttribute(node, 'output_width', 1)]),
+  MaxRoiPool: boxes(({ node }) => intsAttribute(node, 'pooled_shape')),
+  CropAndResize: boxes((site) => input(site, 3).ints),
+  NonMaxSuppression: (site) => [{ type: 'int64', shape: [unknownDim(site, 0), 3] }],
+  ExpandDims: expandDims,
+};

@@ -1,0 +1,153 @@
+/** @file Types and shapes of operators that only move numbers. */
+
+import { type Dim, isStatic } from '../../graph/value.ts';
+import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { add, broadcast, divideExactly, multiply, product } from '../dim.ts';
+import { axesOf, axisOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+
+/** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
+const MAX_RANK = 64;
+
+const reshape: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const target = input(site, 1).ints ?? intsAttribute(site.node, 'shape');
+  if (!target) {
+    const rank = input(site, 1).shape?.[0];
+    const isRank = typeof rank === 'number' && rank <= MAX_RANK;
+    return [{ type, shape: isRank ? Array.from({ length: rank }, (_, i) => unknownDim(site, i)) : undefined }];
+  }
+  const allowZero = intAttribute(site.node, 'allowzero', 0) === 1;
+  const dims = target.map((dim, i) => (dim === 0 && !allowZero ? (shape?.[i] ?? unknownDim(site, i)) : dim));
+  const free = dims.indexOf(-1);
+  if (free >= 0) {
+    const rest = product(dims.filter((_, i) => i !== free));
+    const size = shape && rest !== 0 ? divideExactly(product(shape), rest) : undefined;
+    dims[free] = size ?? unknownDim(site, free);
+  }
+  return [{ type, shape: dims, ints }];
+};
+
+const flatten: Rule = (site) => {
+  const { type, shape } = input(site);
+  if (!shape) return [{ type }];
+  const axis = axisOf(intAttribute(site.node, 'axis', 1), shape.length);
+  return [{ type, shape: [product(shape.slice(0, axis)), product(shape.slice(axis))] }];
+};
+
+const transpose: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const perm = intsAttribute(site.node, 'perm') ?? shape?.map((_, i) => shape.length - 1 - i);
+  // Of a matrix the contents are kept too: exporters turn paddings around so.
+  const turned = ints && isStatic(shape) && shape.length === 2 && perm![0] === 1;
+  const [rows, columns] = (shape ?? []) as number[];
+  return [
+    {
+      type,
+      shape: shape && perm!.map((from) => shape[from]!),
+      ints: turned ? ints.map((_, i) => ints[(i % rows!) * columns! + Math.floor(i / rows!)]!) : undefined,
+    },
+  ];
+};
+
+const squeeze: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const axes = axesOf(site, 1);
+  if (!shape || (!axes && site.inputs[1])) return [{ type }];
+  // Which dimensions go is not known while one has a name.
+  if (!axes && !isStatic(shape)) return [{ type }];
+  const drop = new Set(
+    axes?.map((axis) => axisOf(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
+  );
+  return [{ type, shape: shape.filter((_, i) => !drop.has(i)), ints }];
+};
+
+const unsqueeze: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const axes = axesOf(site, 1);
+  if (!shape || !axes) return [{ type }];
+  const rank = shape.length + axes.length;
+  const inserted = new Set(axes.map((axis) => axisOf(axis, rank)));
+  let next = 0;
+  const result = Array.from({ length: rank }, (_, i) => (inserted.has(i) ? 1 : shape[next++]!));
+  return [{ type, shape: result, ints }];
+};
+
+/** Inputs one after the other along an axis. */
+export const concat: Rule = (site) => {
+  const shapes = site.inputs.map((each) => each?.shape);
+  const [first] = shapes;
+  const type = firstType(site);
+  if (!first || shapes.some((shape) => !shape)) return [{ type }];
+  const axis = axisOf(intAttribute(site.node, 'axis', 0), first.length);
+  const total = shapes.map((shape) => shape![axis]!).reduce(add);
+  // A symbol in one input may be a number in another: prefer the number.
+  const shape = first.map((dim, i) =>
+    i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim),
+  );
+  const ints = site.inputs.every((each) => each?.ints) ? site.inputs.flatMap((each) => each!.ints!) : undefined;
+  return [{ type, shape, ints: shape.length === 1 ? ints : undefined }];
+};
+
+const split: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const outputs = site.node.output ?? [];
+  if (!shape) return outputs.map(() => ({ type }));
+  const axis = axisOf(intAttribute(site.node, 'axis', 0), shape.length);
+  const sizes = intsAttribute(site.node, 'split') ?? input(site, 1).ints;
+  const total = shape[axis]!;
+  const count = intAttribute(site.node, 'num_outputs', outputs.length);
+  const chunk = typeof total === 'number' && !site.inputs[1] ? Math.ceil(total / count) : undefined;
+  let from = 0;
+  return outputs.map((_, i) => {
+    const even = chunk === undefined ? undefined : Math.max(0, Math.min(chunk, (total as number) - i * chunk));
+    const size = sizes?.[i] ?? even ?? (site.inputs[1] ? undefined : divideExactly(total, count));
+    const part = typeof size === 'number' && shape.length === 1 ? ints?.slice(from, (from += size)) : undefined;
+    return { type, shape: shape.map((dim, k) => (k === axis ? (size ?? unknownDim(site, axis, i)) : dim)), ints: part };
+  });
+};
+
+const expand: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  const target = input(site, 1).ints;
+  const result = shape && target ? broadcast(shape, target) : undefined;
+  const [count] = result?.length === 1 ? result : [];
+  const isSmall = typeof count === 'number' && count <= 64;
+  return [
+    { type, shape: result, ints: ints?.length === 1 && isSmall ? new Array<Dim>(count).fill(ints[0]!) : undefined },
+  ];
+};
+
+const tile: Rule = (site) => {
+  const { type, shape } = input(site);
+  const repeats = input(site, 1).ints;
+  if (!repeats) return [{ type, shape: shape?.map((_, i) => unknownDim(site, i)) }];
+  return [{ type, shape: shape?.map((dim, i) => multiply(dim, repeats[i]!)) }];
+};
+
+const pad: Rule = (site) => {
+  const { type, shape } = input(site);
+  const pads = intsAttribute(site.node, 'pads') ?? input(site, 1).ints;
+  const axes = site.inputs[3] ? numbersIn(input(site, 3)) : shape?.map((_, i) => i);
+  if (!shape) return [{ type }];
+  if (!pads || !axes) return [{ type, shape: shape.map((_, i) => unknownDim(site, i)) }];
+  const result = [...shape];
+  axes.forEach((each, i) => {
+    const axis = axisOf(each, shape.length);
+    result[axis] = add(add(result[axis]!, pads[i]!), pads[i + axes.length]!);
+  });
+  return [{ type, shape: result }];
+};
+
+/** Rows by operator. */
+export const movementRules: Readonly<Record<string, Rule>> = {
+  Reshape: reshape,
+  Flatten: flatten,
+  Transpose: transpose,
+  Squeeze: squeeze,
+  Unsqueeze: unsqueeze,
+  Concat: concat,
+  Split: split,
+  Expand: expand,
+  Tile: tile,
+  Pad: pad,
+};

@@ -1,0 +1,100 @@
+/** @file Types and shapes of matrix products, fused and of integers too. */
+
+import type { Dim, ValueType } from '../../graph/value.ts';
+import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { broadcast, divideExactly } from '../dim.ts';
+import { matMulShape } from '../productShape.ts';
+import { firstType, type InferenceSite, input, type Rule } from './site.ts';
+
+/** A product of inputs 0 and `right`, of the element type that `type` tells. */
+export const product =
+  (type: (site: InferenceSite) => ValueType['type'], right = 1): Rule =>
+  (site) => {
+    const [a, b] = [input(site).shape, input(site, right).shape];
+    return [{ type: type(site), shape: a && b && matMulShape(a, b) }];
+  };
+
+/** The same of two-dimensional operands, with transA and transB. */
+export const gemm =
+  (type: (site: InferenceSite) => ValueType['type'], right = 1): Rule =>
+  (site) => {
+    const [a, b] = [input(site).shape, input(site, right).shape];
+    if (!a || !b) return [{ type: type(site) }];
+    const rows = a[intAttribute(site.node, 'transA', 0) ? 1 : 0]!;
+    const columns = b[intAttribute(site.node, 'transB', 0) ? 0 : 1]!;
+    return [{ type: type(site), shape: [rows, columns] }];
+  };
+
+const fusedMatMul: Rule = (site) => {
+  const operand = (index: number, which: 'A' | 'B'): readonly Dim[] | undefined => {
+    const { shape } = input(site, index);
+    if (!shape || shape.length < 2) return shape;
+    const moved =
+      intAttribute(site.node, `transBatch${which}`, 0) === 1
+        ? [...shape.slice(1, -1), shape[0]!, shape.at(-1)!]
+        : shape;
+    return intAttribute(site.node, `trans${which}`, 0) === 1
+      ? [...moved.slice(0, -2), moved.at(-1)!, moved.at(-2)!]
+      : moved;
+  };
+  const [a, b] = [operand(0, 'A'), operand(1, 'B')];
+  return [{ type: firstType(site), shape: a && b && matMulShape(a, b) }];
+};
+
+/** The first input with its last dimension another. */
+const withLast =
+  (last: (site: InferenceSite) => Dim | undefined): Rule =>
+  (site) => {
+    const { type, shape } = input(site);
+    const width = last(site);
+    return [{ type, shape: shape && width !== undefined ? [...shape.slice(0, -1), width] : undefined }];
+  };
+
+/** Letters name dimensions; an ellipsis stands for those without a letter, which are broadcast. */
+const einsum: Rule = (site) => {
+  const type = firstType(site);
+  const [left = '', right] = stringAttribute(site.node, 'equation', '').replaceAll(' ', '').split('->');
+  const sizes = new Map<string, Dim>();
+  let rest: readonly Dim[] | undefined = [];
+  for (const [i, term] of left.split(',').entries()) {
+    const { shape } = input(site, i);
+    if (!shape) return [{ type }];
+    const [before = '', after] = term.split('...');
+    const end = after === undefined ? before.length : shape.length - after.length;
+    if (after !== undefined) rest = rest && broadcast(rest, shape.slice(before.length, end));
+    const named = [...shape.slice(0, before.length), ...shape.slice(end)];
+    for (const [k, letter] of [...before, ...(after ?? '')].entries()) {
+      const dim = named[k];
+      if (dim !== undefined && (sizes.get(letter) ?? 1) === 1) sizes.set(letter, dim);
+    }
+  }
+  const letters = [...left].filter((letter) => /[A-Za-z]/.test(letter));
+  const once = [...new Set(letters)].filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter));
+  const result = right ?? `${left.includes('...') ? '...' : ''}${once.sort().join('')}`;
+  const [before = '', after] = result.split('...');
+  const dims = (names: string): (Dim | undefined)[] => [...names].map((letter) => sizes.get(letter));
+  const shape = after === undefined ? dims(before) : [...dims(before), ...(rest ?? [undefined]), ...dims(after)];
+  return [{ type, shape: shape.every((dim) => dim !== undefined) ? shape : undefined }];
+};
+
+/** Rows by operator. */
+export const productRules: Readonly<Record<string, Rule>> = {
+  MatMul: product(firstType),
+  Gemm: gemm(firstType),
+  Einsum: einsum,
+  FusedGemm: gemm(firstType),
+  FusedMatMul: fusedMatMul,
+  TransposeMatMul: fusedMatMul,
+  FusedMatMulActivation: fusedMatMul,
+  GemmFastGelu: product(firstType),
+  DynamicQuantizeMatMul: product(firstType),
+  MatMulIntegerToFloat: product((site) => input(site, 2).type),
+  MatMulInteger: product(() => 'int32'),
+  MatMulInteger16: product(() => 'int32'),
+  MatMulNBits: withLast(({ node }) => intAttribute(node, 'N', undefined)),
+  MatMulBnb4: withLast(({ node }) => intAttribute(node, intAttribute(node, 'transB', 1) === 1 ? 'N' : 'K', undefined)),
+  BiasSplitGelu: withLast((site) => {
+    const last = input(site).shape?.at(-1);
+    return last === undefined ? undefined : divideExactly(last, 2);
+  }),
+};

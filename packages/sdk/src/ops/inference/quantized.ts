@@ -1,0 +1,93 @@
+/** @file Types and shapes of operators that turn floats to integers and back, or calculate with integers that mean floats. */
+
+import { dataTypeName } from '../../graph/dataType.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { attribute, intAttribute } from '../../graph/walk.ts';
+import { broadcast, multiply } from '../dim.ts';
+import { concat } from './movement.ts';
+import { gemm, product } from './products.ts';
+import { axisOf, type InferenceSite, input, type Rule } from './site.ts';
+import { channelsLast, conv, globalPool, pool } from './windows.ts';
+
+/** The element type of the zero point at input `at`, else that of input `otherwise`. */
+const rounded =
+  (at: number, otherwise = 0) =>
+  (site: InferenceSite): ValueType['type'] =>
+    site.inputs[at] ? input(site, at).type : input(site, otherwise).type;
+
+const quantizeLinear: Rule = (site) => {
+  // Types without an array in JavaScript, such as int4, are named by an attribute.
+  const chosen = attribute(site.node, 'output_dtype');
+  const type = site.inputs[2] ? input(site, 2).type : chosen ? dataTypeName(Number(chosen.i)) : 'uint8';
+  return [{ type, shape: input(site).shape }];
+};
+
+const dequantizeLinear: Rule = (site) => {
+  const chosen = intAttribute(site.node, 'output_dtype', 0);
+  return [{ type: chosen === 0 ? input(site, 1).type : dataTypeName(chosen), shape: input(site).shape }];
+};
+
+const dynamicQuantizeLinear: Rule = (site) => [
+  { type: 'uint8', shape: input(site).shape },
+  { type: 'float32', shape: [] },
+  { type: 'uint8', shape: [] },
+];
+
+/** Rows of a packed table: the axis that is packed is `count` times as long as its bytes. */
+const gatherBlockQuantized: Rule = (site) => {
+  const [{ type: packed, shape }, indices, { type }] = [input(site), input(site, 1).shape, input(site, 2)];
+  if (!shape || !indices) return [{ type }];
+  const axis = (name: string, fallback: number): number =>
+    axisOf(intAttribute(site.node, name, fallback), shape.length);
+  const [gathered, quantized] = [axis('gather_axis', 0), axis('quantize_axis', 1)];
+  const count = packed === 'uint8' ? 8 / intAttribute(site.node, 'bits', 4) : 1;
+  const table = shape.map((dim, i) => (i === quantized ? multiply(dim, count) : dim));
+  return [{ type, shape: [...table.slice(0, gathered), ...indices, ...table.slice(gathered + 1)] }];
+};
+
+/** The rule of the float operator, with the element type of the zero point at `at`. */
+const like =
+  (at: number, rule: Rule): Rule =>
+  (site) => [{ type: rounded(at)(site), shape: rule(site)[0]?.shape }];
+
+const same: Rule = (site) => [{ shape: input(site).shape }];
+
+/** Inputs at these positions broadcast together. */
+const together =
+  (...at: readonly number[]): Rule =>
+  (site) => {
+    const [first, ...others] = at.map((i) => input(site, i).shape);
+    return [{ shape: others.reduce((a, b) => a && b && broadcast(a, b), first) }];
+  };
+
+/** The rule, or with `channels_last` the one for images with channels last. */
+const byLayout =
+  (rule: Rule): Rule =>
+  (site) =>
+    (intAttribute(site.node, 'channels_last', 0) === 1 ? channelsLast(rule) : rule)(site);
+
+/** Scale and zero point of the result, then three inputs an operand. */
+const qLinearConcat: Rule = (site) => {
+  const inputs = site.inputs.filter((_, i) => i % 3 === 2);
+  return [{ type: input(site, 1).type, shape: concat({ ...site, inputs })[0]?.shape }];
+};
+
+/** Rows by operator. */
+export const quantizedRules: Readonly<Record<string, Rule>> = {
+  QuantizeLinear: quantizeLinear,
+  DequantizeLinear: dequantizeLinear,
+  DynamicQuantizeLinear: dynamicQuantizeLinear,
+  GatherBlockQuantized: gatherBlockQuantized,
+  QLinearMatMul: product(rounded(7), 3),
+  QLinearConv: byLayout(conv(rounded(7), 3)),
+  QGemm: gemm((site) => (site.inputs[7] ? rounded(8)(site) : 'float32'), 3),
+  QLinearAdd: like(7, together(0, 3)),
+  QLinearMul: like(7, together(0, 3)),
+  QLinearWhere: like(8, together(0, 1, 4)),
+  QLinearSigmoid: like(4, same),
+  QLinearLeakyRelu: like(4, same),
+  QLinearSoftmax: like(4, same),
+  QLinearAveragePool: like(4, byLayout(pool)),
+  QLinearGlobalAveragePool: like(4, byLayout(globalPool)),
+  QLinearConcat: qLinearConcat,
+};

@@ -1,0 +1,121 @@
+/** @file Types and shapes of reductions and normalisations. */
+
+import type { Dim, ValueType } from '../../graph/value.ts';
+import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { add, multiply } from '../dim.ts';
+import { axesOf, axisOf, type InferenceSite, input, like, type Rule } from './site.ts';
+
+/** A reduction over the attribute `axes`, or over input 1; `fold` calculates with contents of one dimension. */
+function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
+  return (site) => {
+    const { type, shape, ints } = input(site);
+    if (!shape) return [{ type }];
+    const keep = intAttribute(site.node, 'keepdims', 1) === 1;
+    const given = axesOf(site, 1);
+    // Axes that are an input whose contents are unknown.
+    if (!given && site.inputs[1]) return [{ type }];
+    if (!given?.length && intAttribute(site.node, 'noop_with_empty_axes', 0) === 1) return [{ type, shape }];
+    const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length)));
+    const result = keep ? shape.map((dim, i) => (axes.has(i) ? 1 : dim)) : shape.filter((_, i) => !axes.has(i));
+    return [{ type, shape: result, ints: shape.length === 1 && ints && fold ? folded(ints, fold) : undefined }];
+  };
+}
+
+function folded(ints: readonly Dim[], fold: (a: Dim, b: Dim) => Dim | undefined): Dim[] | undefined {
+  const [first, ...rest] = ints;
+  const result = rest.reduce<Dim | undefined>((a, b) => (a === undefined ? undefined : fold(a, b)), first);
+  return result === undefined ? undefined : [result];
+}
+
+const numeric =
+  (operation: (a: number, b: number) => number) =>
+  (a: Dim, b: Dim): Dim | undefined =>
+    typeof a === 'number' && typeof b === 'number' ? operation(a, b) : undefined;
+
+const arg: Rule = (site) => {
+  const { shape } = input(site);
+  const axis = shape && axisOf(intAttribute(site.node, 'axis', 0), shape.length);
+  const keep = intAttribute(site.node, 'keepdims', 1) === 1;
+  return [{ type: 'int64', shape: shape?.flatMap((dim, i) => (i === axis ? (keep ? [1] : []) : [dim])) }];
+};
+
+/** Result, means and inverse deviations; these over the axes from `axis` on. */
+const normalization: Rule = (site) => {
+  const { type, shape } = input(site);
+  const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
+  const reduced = shape?.map((dim, i) => (i >= axis! ? 1 : dim));
+  const statistics = { type: 'float32' as const, shape: reduced };
+  return [{ type, shape }, statistics, statistics];
+};
+
+/** Result, means, inverse deviations, and the sum that was normalised. */
+const skipNormalization: Rule = (site) =>
+  [input(site), {}, {}, input(site)].map(({ type, shape }) => ({ type, shape }));
+
+/** While training, the running means and variances too: one a channel. */
+const batchNormalization: Rule = (site) => [
+  ...like(1)(site),
+  ...[3, 4, 3, 4].map((i) => ({ type: input(site, i).type, shape: input(site, i).shape })),
+];
+
+/** A loss of scores `[batch, classes, …]`: one number, or one each without `reduction`; then the logarithms. */
+const loss: Rule = (site) => {
+  const { type, shape } = input(site);
+  const isReduced = stringAttribute(site.node, 'reduction', 'mean') !== 'none';
+  return [
+    { type, shape: isReduced ? [] : input(site, 1).shape },
+    { type, shape },
+  ];
+};
+
+/** Result `[batch, positions, hidden]`, lengths `[batch]`, sum of the embeddings. */
+const embedLayerNorm =
+  (typed: number): Rule =>
+  (site: InferenceSite): readonly ValueType[] => {
+    const [ids, words] = [input(site).shape, input(site, 2).shape];
+    const { type } = input(site, typed);
+    const shape = ids && words && [...ids, words[1]!];
+    return [
+      { type, shape },
+      { type: 'int32', shape: ids && [ids[0]!] },
+      { type, shape },
+    ];
+  };
+
+/** Rows by operator. */
+export const reductionRules: Readonly<Record<string, Rule>> = {
+  ReduceSum: reduction(add),
+  ReduceProd: reduction(multiply),
+  ReduceMax: reduction(numeric(Math.max)),
+  ReduceMin: reduction(numeric(Math.min)),
+  ...Object.fromEntries(
+    ['ReduceMean', 'ReduceL1', 'ReduceL2', 'ReduceSumSquare', 'ReduceLogSum', 'ReduceLogSumExp'].map((op) => [
+      op,
+      reduction(),
+    ]),
+  ),
+  Det: (site) => [{ type: input(site).type, shape: input(site).shape?.slice(0, -2) }],
+  ArgMax: arg,
+  ArgMin: arg,
+  LayerNormalization: normalization,
+  RMSNormalization: normalization,
+  SimplifiedLayerNormalization: normalization,
+  SkipLayerNormalization: skipNormalization,
+  SkipSimplifiedLayerNormalization: skipNormalization,
+  EmbedLayerNormalization: embedLayerNorm(2),
+  QEmbedLayerNormalization: embedLayerNorm(8),
+  BatchNormalization: batchNormalization,
+  ...Object.fromEntries(
+    [
+      'InstanceNormalization',
+      'GroupNormalization',
+      'LpNormalization',
+      'MeanVarianceNormalization',
+      'LRN',
+      'GroupNorm',
+    ].map((op) => [op, like(1)]),
+  ),
+  SkipGroupNorm: like(2),
+  SoftmaxCrossEntropyLoss: loss,
+  NegativeLogLikelihoodLoss: loss,
+};

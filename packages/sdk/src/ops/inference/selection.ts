@@ -1,0 +1,157 @@
+/** @file Types and shapes of operators that pick numbers: slices, gathers, the largest, those that are not zero. */
+
+import { type Dim, isStatic } from '../../graph/value.ts';
+import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { subtract, symbol } from '../dim.ts';
+import { axisOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+
+const slice: Rule = (site) => {
+  const { type, shape, ints } = input(site);
+  if (!shape) return [{ type }];
+  const list = (name: string, index: number): readonly Dim[] | undefined =>
+    intsAttribute(site.node, name) ?? input(site, index).ints;
+  const [starts, ends] = [list('starts', 1), list('ends', 2)];
+  const axes = site.inputs[3] ? list('axes', 3) : (intsAttribute(site.node, 'axes') ?? starts?.map((_, i) => i));
+  const steps = site.inputs[4] ? list('steps', 4) : starts?.map(() => 1);
+  const result = [...shape];
+  let kept = ints;
+  if (!starts || !ends || !axes || !steps) {
+    // Which axes is often known where how much is not.
+    const cut = axes?.map((axis) => axisOf(Number(axis), shape.length));
+    return [{ type, shape: shape.map((dim, i) => (cut && !cut.includes(i) ? dim : unknownDim(site, i))) }];
+  }
+  axes.forEach((each, i) => {
+    const axis = axisOf(Number(each), shape.length);
+    const range = sliceRange(shape[axis]!, starts[i]!, ends[i]!, Number(steps[i]!));
+    result[axis] = range ? range.count : symbol(`slice(${shape[axis]},${starts[i]},${ends[i]},${steps[i]})`);
+    const { count, from } = range ?? {};
+    kept =
+      kept && isStatic(shape) && typeof count === 'number' && from !== undefined
+        ? along(
+            kept,
+            result,
+            axis,
+            shape[axis]!,
+            Array.from({ length: count }, (_, k) => from + k * Number(steps[i]!)),
+          )
+        : undefined;
+  });
+  return [{ type, shape: result, ints: kept }];
+};
+
+/** Row-major contents with only `picked` positions of an axis; `shape` already has the new size there, `size` is the old. */
+function along(
+  values: readonly Dim[],
+  shape: readonly Dim[],
+  axis: number,
+  size: number,
+  picked: readonly number[],
+): Dim[] {
+  const inner = shape.slice(axis + 1).reduce<number>((a, b) => a * Number(b), 1);
+  const outer = values.length / (size * inner) || 0;
+  return Array.from({ length: outer }, (_, o) =>
+    picked.flatMap((at) => values.slice((o * size + at) * inner, (o * size + at + 1) * inner)),
+  ).flat();
+}
+
+const HUGE = 2 ** 31 - 1;
+
+/** Elements that a slice takes of an axis, and the first of them where it is a number. */
+function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim; from?: number } | undefined {
+  if (!Number.isFinite(step) || step === 0) return undefined;
+  if (typeof size === 'number' && typeof start === 'number' && typeof end === 'number') {
+    const clamp = (value: number): number => {
+      const index = value < 0 ? value + size : value;
+      return step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
+    };
+    const [from, to] = [clamp(start), end < -HUGE && step < 0 ? -1 : clamp(end)];
+    return { count: Math.max(0, Math.ceil((to - from) / step)), from };
+  }
+  if (step !== 1) return undefined;
+  const toEnd = end === size || (typeof end === 'number' && end >= HUGE);
+  if (start === 0 && toEnd) return { count: size, from: 0 };
+  if (toEnd && typeof start === 'number') return start > 0 ? { count: subtract(size, start) } : { count: -start };
+  if (start === 0 && (typeof end === 'string' || end >= 0)) return { count: end, from: 0 };
+  return undefined;
+}
+
+const gather: Rule = (site) => {
+  const [{ type, shape, ints }, indices] = [input(site), input(site, 1)];
+  if (!shape || !indices.shape) return [{ type }];
+  const axis = axisOf(intAttribute(site.node, 'axis', 0), shape.length);
+  const picked =
+    shape.length === 1 && ints ? numbersIn(indices)?.map((index) => ints[axisOf(index, ints.length)]!) : undefined;
+  const result = [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)];
+  return [{ type, shape: result, ints: result.length <= 1 ? picked : undefined }];
+};
+
+const gatherNd: Rule = (site) => {
+  const [{ type, shape }, indices] = [input(site), input(site, 1).shape];
+  const batch = intAttribute(site.node, 'batch_dims', 0);
+  const depth = indices?.at(-1);
+  if (!shape || !indices || typeof depth !== 'number') return [{ type }];
+  return [{ type, shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }];
+};
+
+const topK: Rule = (site) => {
+  const { type, shape } = input(site);
+  const k = intAttribute(site.node, 'k', undefined) ?? input(site, 1).ints?.[0] ?? unknownDim(site, 'k');
+  const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
+  const result = shape?.map((dim, i) => (i === axis ? k : dim));
+  return [
+    { type, shape: result },
+    { type: 'int64', shape: result },
+  ];
+};
+
+const oneHot: Rule = (site) => {
+  const { shape: indices, ints } = input(site);
+  const depth = input(site, 1).ints?.[0];
+  const { type, ints: values } = input(site, 2);
+  if (!indices) return [{ type }];
+  const axis = axisOf(intAttribute(site.node, 'axis', -1), indices.length + 1);
+  const shape = [...indices.slice(0, axis), depth ?? unknownDim(site, axis), ...indices.slice(axis)];
+  const isSmall = typeof depth === 'number' && depth <= 64 && axis === indices.length;
+  const known = isSmall && values?.length === 2 && ints?.every((index) => typeof index === 'number');
+  const row = (index: number): Dim[] =>
+    Array.from({ length: Number(depth) }, (_, i) => values![axisOf(index, Number(depth)) === i ? 1 : 0]!);
+  return [{ type, shape, ints: known ? (ints as readonly number[]).flatMap(row) : undefined }];
+};
+
+/** Positions of all that is not zero: one row a dimension. */
+const nonZero: Rule = (site) => {
+  const rank = input(site).shape?.length;
+  return [{ type: 'int64', shape: rank ? [rank, unknownDim(site, 1)] : undefined }];
+};
+
+const compress: Rule = (site) => {
+  const { type, shape } = input(site);
+  const axis = intAttribute(site.node, 'axis', undefined);
+  if (axis === undefined) return [{ type, shape: [unknownDim(site, 0)] }];
+  const at = shape && axisOf(axis, shape.length);
+  return [{ type, shape: shape?.map((dim, i) => (i === at ? unknownDim(site, i) : dim)) }];
+};
+
+/** What is left, where it first was, what stands where, how often. */
+const unique: Rule = (site) => {
+  const { type, shape } = input(site);
+  const axis = intAttribute(site.node, 'axis', undefined);
+  const at = shape && axis !== undefined ? axisOf(axis, shape.length) : undefined;
+  const count = unknownDim(site, 'count');
+  const list = { type: 'int64' as const, shape: [count] };
+  const left = axis === undefined ? [count] : shape?.map((dim, i) => (i === at ? count : dim));
+  return [{ type, shape: left }, list, { type: 'int64', shape: [unknownDim(site, 'all')] }, list];
+};
+
+/** Rows by operator. */
+export const selectionRules: Readonly<Record<string, Rule>> = {
+  Slice: slice,
+  Gather: gather,
+  GatherElements: (site) => [{ type: firstType(site), shape: input(site, 1).shape }],
+  GatherND: gatherNd,
+  TopK: topK,
+  OneHot: oneHot,
+  NonZero: nonZero,
+  Compress: compress,
+  Unique: unique,
+};

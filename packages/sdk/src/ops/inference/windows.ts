@@ -1,0 +1,161 @@
+/** @file Types and shapes of convolutions and pooling: windows that slide over an image `[batch, channels, …]`. */
+
+import type { Dim, ValueType } from '../../graph/value.ts';
+import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.ts';
+import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
+
+/** Output size of a window along one axis. */
+function windowed(
+  size: Dim,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  before: number,
+  after: number,
+  ceil: boolean,
+): Dim {
+  const reach = dilation * (kernel - 1) + 1;
+  if (typeof size !== 'number')
+    return symbol(`win(${size},${kernel},${stride},${dilation},${before + after}${ceil ? ',ceil' : ''})`);
+  const steps = (size + before + after - reach) / stride;
+  const count = (ceil ? Math.ceil(steps) : Math.floor(steps)) + 1;
+  // A last window that would lie in the padding alone is left out.
+  return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
+}
+
+interface Window {
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  readonly pads: readonly number[];
+  readonly auto: string;
+}
+
+function windowOf({ node }: InferenceSite, n: number): Window {
+  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const zeros = new Array<number>(2 * n).fill(0);
+  return {
+    strides: intsAttribute(node, 'strides') ?? new Array<number>(n).fill(1),
+    dilations: intsAttribute(node, 'dilations') ?? new Array<number>(n).fill(1),
+    pads: auto === 'VALID' ? zeros : (intsAttribute(node, 'pads') ?? zeros),
+    auto,
+  };
+}
+
+function spatial(site: InferenceSite, kernel: readonly Dim[]): ((size: Dim, i: number) => Dim) | undefined {
+  const n = kernel.length;
+  if (n > 16 || !kernel.every((k) => typeof k === 'number')) return undefined;
+  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const ceil = intAttribute(site.node, 'ceil_mode', 0) === 1;
+  return (size, i) => {
+    if (auto.startsWith('SAME'))
+      return typeof size === 'number' ? Math.ceil(size / strides[i]!) : symbol(`same(${size},${strides[i]})`);
+    return windowed(size, kernel[i] as number, strides[i]!, dilations[i]!, pads[i]!, pads[i + n]!, ceil);
+  };
+}
+
+/** A convolution of input 0 with the weight at input `weight`, of the element type that `type` tells. */
+export const conv =
+  (type: (site: InferenceSite) => ValueType['type'], weight = 1): Rule =>
+  (site) => {
+    const [{ shape }, kernel] = [input(site), input(site, weight).shape];
+    const window = kernel && spatial(site, kernel.slice(2));
+    if (!shape || !kernel || !window) return [{ type: type(site) }];
+    return [{ type: type(site), shape: [shape[0]!, kernel[0]!, ...shape.slice(2).map(window)] }];
+  };
+
+const convTranspose: Rule = (site) => {
+  const { type, shape } = input(site);
+  const weight = input(site, 1).shape;
+  if (!shape || !weight || shape.length > 16) return [{ type }];
+  const n = Math.max(0, shape.length - 2);
+  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const extra = intsAttribute(site.node, 'output_padding') ?? new Array<number>(n).fill(0);
+  const given = intsAttribute(site.node, 'output_shape');
+  const sizes = shape.slice(2).map((size, i): Dim => {
+    const kernel = weight[i + 2]!;
+    if (given) return given.at(i - n)!;
+    if (auto.startsWith('SAME')) return multiply(size, strides[i]!);
+    if (typeof kernel !== 'number') return unknownDim(site, i + 2);
+    const reach = extra[i]! + (kernel - 1) * dilations[i]! + 1 - pads[i]! - pads[i + n]! - strides[i]!;
+    return shifted(multiply(size, strides[i]!), reach);
+  });
+  return [{ type, shape: [shape[0]!, multiply(weight[1]!, intAttribute(site.node, 'group', 1)), ...sizes] }];
+};
+
+/** `size + by`, by of either sign. */
+function shifted(size: Dim, by: number): Dim {
+  return by < 0 ? subtract(size, -by) : add(size, by);
+}
+
+/** Of MaxPool, the positions too. */
+export const pool: Rule = (site) => {
+  const { type, shape } = input(site);
+  const window = spatial(site, intsAttribute(site.node, 'kernel_shape') ?? []);
+  if (!shape || !window) return [{ type }];
+  const result = [...shape.slice(0, 2), ...shape.slice(2).map(window)];
+  return [
+    { type, shape: result },
+    { type: 'int64', shape: result },
+  ];
+};
+
+const maxUnpool: Rule = (site) => {
+  const { type, shape } = input(site);
+  const given = input(site, 2);
+  if (given.ints || given.shape) return [{ type, shape: given.ints }];
+  const kernel = intsAttribute(site.node, 'kernel_shape') ?? [];
+  const { strides, pads } = windowOf(site, kernel.length);
+  const sizes = shape?.slice(2).map((size, i) => {
+    const reach = kernel[i]! - strides[i]! - pads[i]! - pads[i + kernel.length]!;
+    return shifted(multiply(size, strides[i]!), reach);
+  });
+  return [{ type, shape: shape && sizes && [...shape.slice(0, 2), ...sizes] }];
+};
+
+/** One number a channel. */
+export const globalPool: Rule = (site) => [
+  { type: firstType(site), shape: input(site).shape?.map((dim, i) => (i < 2 ? dim : 1)) },
+];
+
+/** Blocks `[batch, channels · block, positions]` put together to an image. */
+const col2Im: Rule = (site) => {
+  const { type, shape } = input(site);
+  const [image, block] = [input(site, 1).ints, input(site, 2).ints];
+  const channels = shape && block ? divideExactly(shape[1]!, product(block)) : undefined;
+  return [{ type, shape: image && channels !== undefined ? [shape![0]!, channels, ...image] : undefined }];
+};
+
+/** A rule of images `[batch, channels, …]` for those with channels last. */
+export function channelsLast(rule: Rule): Rule {
+  return (site) => {
+    const [image, ...rest] = site.inputs;
+    const { type, shape } = image ?? {};
+    if (!shape || shape.length < 3) return rule({ ...site, inputs: [{ type }, ...rest] });
+    const first = { type, shape: [shape[0]!, shape.at(-1)!, ...shape.slice(1, -1)] };
+    return rule({ ...site, inputs: [first, ...rest] }).map(({ type: result, shape: y }) => ({
+      type: result,
+      shape: y && [y[0]!, ...y.slice(2), y[1]!],
+    }));
+  };
+}
+
+/** Rows by operator. */
+export const windowRules: Readonly<Record<string, Rule>> = {
+  Conv: conv(firstType),
+  DeformConv: conv(firstType),
+  ConvInteger: conv(() => 'int32'),
+  FusedConv: conv(firstType),
+  NhwcConv: channelsLast(conv(firstType)),
+  NhwcFusedConv: channelsLast(conv(firstType)),
+  ConvTranspose: convTranspose,
+  MaxPool: pool,
+  AveragePool: pool,
+  LpPool: pool,
+  NhwcMaxPool: channelsLast(pool),
+  MaxUnpool: maxUnpool,
+  GlobalAveragePool: globalPool,
+  GlobalMaxPool: globalPool,
+  GlobalLpPool: globalPool,
+  Col2Im: col2Im,
+};

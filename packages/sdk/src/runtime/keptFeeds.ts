@@ -1,0 +1,34 @@
+/** @file Tensors that were handed over to a session once and are read by many runs. */
+
+/** Feeds that stay where the graph runs. Freed when they are released and no run reads them any more. */
+export class KeptFeeds {
+  /** Names of the graph inputs that they are for. */
+  readonly names: readonly string[];
+  readonly #free: () => void;
+  #holders = 1;
+  #released = false;
+
+  /** @param free called once, when nobody holds the tensors any more */
+  constructor(names: readonly string[], free: () => void) {
+    this.names = names;
+    this.#free = free;
+  }
+
+  /** Holds them for one run; the function that it returns lets go. */
+  hold(): () => void {
+    this.#holders++;
+    return () => this.#letGo();
+  }
+
+  /** Gives them up: runs that have been asked for still read them. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#letGo();
+  }
+
+  #letGo(): void {
+    this.#holders--;
+    if (this.#holders === 0) this.#free();
+  }
+}

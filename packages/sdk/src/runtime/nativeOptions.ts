@@ -1,0 +1,33 @@
+/** @file The settings of ONNX Runtime that the SDK chooses; docs/concepts/runtime.md has the measurements. */
+
+import type { NativeOptions } from './engine.ts';
+import type { ConcreteProvider, SessionOptions, SessionSource } from './session.ts';
+
+/** ONNX Runtime's options for a session on one provider. */
+export function nativeOptions(
+  source: SessionSource,
+  { purpose = 'inference', prepack = true, threads }: SessionOptions,
+  provider: ConcreteProvider,
+): NativeOptions {
+  const training = purpose === 'training';
+  const extra: Record<string, string> = {
+    // At its default, 4, products with weights of 4 or 8 bits round their inputs to 8 bits too; 1 keeps them float32.
+    'session.qdq_matmulnbits_accuracy_level': '1',
+  };
+  if (source.folder !== undefined) extra['session.model_external_initializers_file_folder_path'] = source.folder;
+  if (!prepack) extra['session.disable_prepacking'] = '1';
+  if (training && provider === 'cpu') {
+    // It would make MatMul and Add of a bias one Gemm, which is slower: 16.1 ms against 11.8 + 1.4 ms for
+    // [1576, 384] × [384, 1536].
+    extra['optimization.disable_specified_optimizers'] = 'MatMulAddFusion';
+  }
+  return {
+    executionProviders: [provider],
+    graphOptimizationLevel: 'all',
+    // The pattern planner doubles the peak of a fixed-shape training loop.
+    enableMemPattern: !training,
+    logSeverityLevel: 3,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    extra,
+  };
+}

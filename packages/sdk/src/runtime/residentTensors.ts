@@ -1,0 +1,103 @@
+/** @file Tensors that stay in a GPU's memory between the runs that read them. */
+
+import type { NativeOptions } from './engine.ts';
+import type { DataType, TensorData } from './tensor.ts';
+
+/** What is used of onnxruntime-node. */
+export interface OrtModule {
+  readonly InferenceSession: {
+    create(
+      model: Uint8Array,
+      options: NativeOptions & { readonly preferredOutputLocation?: 'gpu-buffer' },
+    ): Promise<OrtSession>;
+  };
+  readonly Tensor: new (type: DataType, data: TensorData, dims: readonly number[]) => OrtTensor;
+}
+
+/** A tensor of onnxruntime-node. Of one on a GPU, the data must not be asked for: that ends the process. */
+export interface OrtTensor {
+  readonly type: DataType;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+  dispose(): void;
+}
+
+/** Tensors by graph input name. */
+export type OrtFeeds = Readonly<Record<string, OrtTensor>>;
+
+/** A session of onnxruntime-node. */
+export interface OrtSession {
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+  run(feeds: OrtFeeds, fetches?: readonly string[]): Promise<OrtFeeds>;
+  endProfiling(): void;
+  release(): Promise<void>;
+}
+
+/** One graph's copies of kept tensors on the GPU. */
+export interface ResidentTensors<Key> {
+  /** The copies of these tensors, made when they are first asked for; where none can be made, the tensor itself. */
+  of(key: Key, tensors: OrtFeeds): Promise<OrtFeeds>;
+  /** Frees the copies of one key. */
+  drop(key: Key): void;
+  /** Frees all of them. */
+  release(): Promise<void>;
+}
+
+/** y = Identity(x) for float32 of any shape, as an ONNX file. */
+export const identityModel = 'CAg6KwoQCgF4EgF5IghJZGVudGl0eRIBZ1oJCgF4EgQKAggBYgkKAXkSBAoCCAFCBAoAEA0=';
+
+/**
+ * Keeps copies on the GPU for a graph that runs on WebGPU, the one provider whose tensors onnxruntime-node can hand from
+ * run to run. This function's text is a part of the worker's program, so it may use nothing but its arguments.
+ *
+ * @param options options of the graph's own session
+ */
+export function residentTensors<Key>(
+  ort: OrtModule,
+  identity: Uint8Array,
+  options: NativeOptions,
+): ResidentTensors<Key> {
+  const copies = new Map<Key, Promise<OrtFeeds>>();
+  let opened: Promise<OrtSession> | undefined;
+
+  const uploaded = async (tensors: OrtFeeds): Promise<OrtFeeds> => {
+    // Of a profile there must be one file only, the graph's.
+    const own = { ...options, enableProfiling: false, preferredOutputLocation: 'gpu-buffer' } as const;
+    opened ??= ort.InferenceSession.create(identity, own);
+    const session = await opened;
+    const result: Record<string, OrtTensor> = {};
+    for (const [name, tensor] of Object.entries(tensors)) {
+      const isCopied = tensor.type === 'float32' && tensor.data.length > 0;
+      result[name] = isCopied ? (await session.run({ x: tensor }))['y']! : tensor;
+    }
+    return result;
+  };
+
+  const free = (own: Promise<OrtFeeds> | undefined): void => {
+    own?.then(
+      (tensors) => Object.values(tensors).forEach((tensor) => tensor.dispose()),
+      () => undefined,
+    );
+  };
+
+  return {
+    of: (key, tensors) => {
+      let own = copies.get(key);
+      if (!own) {
+        copies.set(key, (own = uploaded(tensors)));
+        own.catch(() => copies.delete(key));
+      }
+      return own;
+    },
+    drop: (key) => {
+      free(copies.get(key));
+      copies.delete(key);
+    },
+    release: async () => {
+      for (const own of copies.values()) free(own);
+      copies.clear();
+      await (await opened)?.release();
+    },
+  };
+}

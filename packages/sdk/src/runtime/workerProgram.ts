@@ -1,0 +1,141 @@
+/** @file What a worker thread does: it loads graphs and runs them, by messages. */
+
+import type { NativeOptions } from './engine.ts';
+import type { OrtFeeds, OrtModule, OrtSession, ResidentTensors, residentTensors } from './residentTensors.ts';
+import type { DataType, TensorData } from './tensor.ts';
+
+/** A tensor as it travels: name, type, dimensions, values. */
+export type SentTensor = readonly [name: string, type: DataType, dims: readonly number[], data: TensorData];
+
+/** What the worker is asked to do. Those with an `ask` are answered. */
+export type WorkerRequest =
+  | { readonly ask: number; readonly op: 'load'; readonly model: Uint8Array; readonly options: NativeOptions }
+  | {
+      readonly ask: number;
+      readonly op: 'run';
+      readonly graph: number;
+      readonly feeds: readonly SentTensor[];
+      readonly kept: readonly number[];
+      readonly fetches: readonly string[] | undefined;
+    }
+  | { readonly ask: number; readonly op: 'endProfiling' | 'release'; readonly graph: number }
+  | { readonly op: 'keep'; readonly kept: number; readonly feeds: readonly SentTensor[] }
+  | { readonly op: 'drop'; readonly kept: number }
+  | { readonly op: 'stop' };
+
+/** An answer: what was asked for, or the message of an error. */
+export type WorkerAnswer =
+  { readonly ask: number; readonly value: unknown } | { readonly ask: number; readonly error: string };
+
+/** What a loaded graph is known by. */
+export interface LoadedAnswer {
+  readonly graph: number;
+  readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
+}
+
+interface Port {
+  on(event: 'message', listener: (request: WorkerRequest) => void): void;
+  postMessage(answer: WorkerAnswer, transfer?: readonly ArrayBufferLike[]): void;
+  close(): void;
+}
+
+/** What a worker is given. */
+export interface WorkerShared {
+  readonly state: Int32Array;
+  /** The model with which tensors are copied to a GPU. */
+  readonly identity: Uint8Array;
+}
+
+/** A graph, and its kept tensors on the GPU where it runs there. */
+interface Loaded {
+  readonly session: OrtSession;
+  readonly resident: ResidentTensors<number> | undefined;
+}
+
+/** Place in the shared state: how many calls of ONNX Runtime the worker is in. */
+export const BUSY = 0;
+/** Place in the shared state: 1 once the worker may begin no more. */
+export const STOPPING = 1;
+
+/**
+ * Serves graphs on `port`. This function's text is the worker's program, so it may use nothing but its arguments: so the
+ * SDK needs no second file to find, and works bundled, built or run from its sources.
+ *
+ * @param shared.state shared with the main thread, which must not let this thread end within a call of ONNX Runtime: that
+ *   ends the process, with a C++ exception
+ */
+export function serveGraphs(
+  ort: OrtModule,
+  port: Port,
+  { state, identity }: WorkerShared,
+  { busyPlace, stoppingPlace }: { readonly busyPlace: number; readonly stoppingPlace: number },
+  resident: typeof residentTensors,
+): void {
+  const graphs = new Map<number, Loaded>();
+  const kept = new Map<number, OrtFeeds>();
+  let count = 0;
+
+  const tensorsOf = (sent: readonly SentTensor[]): OrtFeeds =>
+    Object.fromEntries(sent.map(([name, type, dims, data]) => [name, new ort.Tensor(type, data, dims)]));
+
+  /** Calls ONNX Runtime; once the thread is to end, it calls nothing more, and nobody waits for an answer. */
+  const native = async <T>(call: () => Promise<T> | T): Promise<T> => {
+    Atomics.add(state, busyPlace, 1);
+    try {
+      if (Atomics.load(state, stoppingPlace) === 0) return await call();
+    } finally {
+      Atomics.sub(state, busyPlace, 1);
+      Atomics.notify(state, busyPlace);
+    }
+    return new Promise<T>(() => undefined);
+  };
+
+  const answer = async (request: Extract<WorkerRequest, { readonly ask: number }>): Promise<void> => {
+    const { ask } = request;
+    if (request.op === 'load') {
+      const session = await native(() => ort.InferenceSession.create(request.model, request.options));
+      const graph = count++;
+      const isOnGpu = request.options.executionProviders[0] === 'webgpu';
+      graphs.set(graph, { session, resident: isOnGpu ? resident(ort, identity, request.options) : undefined });
+      port.postMessage({
+        ask,
+        value: { graph, inputNames: session.inputNames, outputNames: session.outputNames },
+      });
+      return;
+    }
+    const { session, resident: onGpu } = graphs.get(request.graph)!;
+    if (request.op === 'run') {
+      const held: OrtFeeds[] = [];
+      for (const id of request.kept) {
+        const tensors = kept.get(id) ?? {};
+        held.push(onGpu ? await native(() => onGpu.of(id, tensors)) : tensors);
+      }
+      const feeds = Object.assign(tensorsOf(request.feeds), ...held) as OrtFeeds;
+      const outputs = Object.entries(
+        await native(() => (request.fetches ? session.run(feeds, request.fetches) : session.run(feeds))),
+      ).map(([name, { type, dims, data }]) => [name, type, dims, data] as const);
+      port.postMessage({ ask, value: outputs }, [...new Set(outputs.map(([, , , data]) => data.buffer))]);
+      return;
+    }
+    if (request.op === 'release') {
+      graphs.delete(request.graph);
+      await native(() => onGpu?.release());
+      await native(() => session.release());
+    } else await native(() => session.endProfiling());
+    port.postMessage({ ask, value: undefined });
+  };
+
+  port.on('message', (request) => {
+    if (request.op === 'keep') kept.set(request.kept, tensorsOf(request.feeds));
+    else if (request.op === 'drop') {
+      kept.delete(request.kept);
+      for (const { resident: onGpu } of graphs.values()) onGpu?.drop(request.kept);
+    } else if (request.op === 'stop') port.close();
+    else {
+      answer(request).catch((error: unknown) => {
+        port.postMessage({ ask: request.ask, error: error instanceof Error ? error.message : String(error) });
+      });
+    }
+  });
+}

@@ -1,0 +1,66 @@
+/** @file The runtime port on onnxruntime-node in a worker thread, which leaves the thread of its user free. */
+
+import type { Engine, LoadedGraph, NativeOptions } from './engine.ts';
+import { builtProviders, ortFile } from './ort.ts';
+import { openSession } from './providerSession.ts';
+import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
+import { WorkerThread } from './workerThread.ts';
+
+/**
+ * ONNX Runtime in a worker thread. All sessions of one runtime share the thread and take turns in it; each operator may
+ * still use all cores. The thread starts with the first session, ends with the last, and does not keep the process
+ * alive. After a crash the next session starts another.
+ */
+export class WorkerRuntime implements Runtime {
+  #thread: WorkerThread | undefined;
+  #graphs = 0;
+  readonly #engine: Engine = { built: builtProviders(), load: (model, options) => this.#load(model, options) };
+
+  /**
+   * Loads a graph.
+   *
+   * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` when the provider asked for is not on this machine
+   * @throws OnnxLoraError `RUNTIME_FAILED` when ONNX Runtime refuses the graph
+   */
+  createSession(source: SessionSource, options: SessionOptions = {}): Promise<Session> {
+    return openSession(this.#engine, source, options);
+  }
+
+  /**
+   * Gives up all sessions at once: what is pending fails with `RUNTIME_FAILED`. The thread ends when the run that computes
+   * is over, which nothing can stop.
+   */
+  terminate(): void {
+    this.#thread?.terminate();
+  }
+
+  async #load(model: Uint8Array, options: NativeOptions): Promise<LoadedGraph> {
+    if (!this.#thread || this.#thread.hasEnded) {
+      this.#thread = new WorkerThread(ortFile());
+      this.#graphs = 0;
+    }
+    const thread = this.#thread;
+    this.#graphs++;
+    try {
+      const graph = await thread.load(model, options);
+      return {
+        ...graph,
+        release: async () => {
+          await graph.release();
+          this.#released(thread);
+        },
+      };
+    } catch (error) {
+      this.#released(thread);
+      throw error;
+    }
+  }
+
+  #released(thread: WorkerThread): void {
+    if (thread !== this.#thread) return;
+    this.#graphs--;
+    if (this.#graphs > 0) return;
+    thread.stop();
+    this.#thread = undefined;
+  }
+}

@@ -1,0 +1,85 @@
+/** @file The gradient of the loss with respect to whole weights, as a mean over batches. */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { ModelProto } from '../graph/proto.ts';
+import type { TrainedParameter } from '../lora/plan.ts';
+import { Random } from '../runtime/random.ts';
+import type { Runtime, SessionOptions } from '../runtime/session.ts';
+import type { Feeds } from '../runtime/tensor.ts';
+import { ParameterSet } from './parameters.ts';
+import { Trainer } from './trainer.ts';
+import type { LossFragment } from './trainingGraph.ts';
+
+/** What {@link weightGradients} runs. */
+export interface GradientRequest {
+  readonly base: ModelProto;
+  readonly loss: LossFragment;
+  /** As the trainer takes it: with it, large batches are computed in pieces. */
+  readonly lossWeight?: (targets: Feeds) => number;
+  readonly runtime: Runtime;
+  readonly session: SessionOptions;
+  readonly name: string;
+  /** Inputs and targets of batch `index`. */
+  readonly batch: (index: number) => Promise<{ readonly inputs: Feeds; readonly targets: Feeds }>;
+  readonly batches: number;
+}
+
+/**
+ * Gradients of these parameters at the base's own values, in the graph's layout. Nothing is changed.
+ *
+ * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated, and for a parameter that the loss does
+ *   not depend on; `LOSS_NOT_FINITE`
+ */
+export async function weightGradients(
+  parameters: readonly TrainedParameter[],
+  { base, loss, lossWeight, runtime, session, name, batch, batches }: GradientRequest,
+): Promise<ReadonlyMap<TrainedParameter, Float32Array>> {
+  const trainer = new Trainer({
+    base,
+    plan: { lowRank: [], trained: parameters },
+    loss,
+    ...(lossWeight ? { lossWeight } : {}),
+    runtime,
+    session,
+    parameters: (inputs) => ParameterSet.initial(inputs, new Random(0), () => 1),
+    name,
+  });
+  const sums = new Map<TrainedParameter, Float32Array>();
+  try {
+    for (let i = 0; i < batches; i++) {
+      const { inputs, targets } = await batch(i);
+      const found = await trainer.lossAndGradients(inputs, targets);
+      if (!Number.isFinite(found.loss)) {
+        throw new OnnxLoraError(
+          'LOSS_NOT_FINITE',
+          `The loss of the base is ${found.loss} on batch ${i + 1}, so there is no gradient to start from. Check the data for values that are not numbers, or take another initialisation.`,
+        );
+      }
+      for (const { input } of trainer.parameters!.all) {
+        const gradient = found.gradients.get(input.name);
+        if (gradient) addTo(sums, input.parameter!, gradient, 1 / batches);
+      }
+    }
+  } finally {
+    await trainer.release();
+  }
+  const missing = parameters.find((each) => !sums.has(each));
+  if (missing) {
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The loss does not depend on "${missing.name}", so there is no gradient to start from. Leave the module out (excludeModules), or take another initialisation.`,
+    );
+  }
+  return sums;
+}
+
+function addTo(
+  sums: Map<TrainedParameter, Float32Array>,
+  parameter: TrainedParameter,
+  gradient: Float32Array,
+  share: number,
+): void {
+  const sum = sums.get(parameter) ?? new Float32Array(gradient.length);
+  for (let i = 0; i < sum.length; i++) sum[i]! += share * gradient[i]!;
+  sums.set(parameter, sum);
+}

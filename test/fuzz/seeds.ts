@@ -1,0 +1,87 @@
+/** @file What mutation starts from: small real files of this repository, and some that hold what those lack. */
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { float32, int64 } from '@onnx-lora/sdk';
+import {
+  GraphBuilder,
+  inferNode,
+  type ModelProto,
+  openOnnx,
+  sessionModel,
+  tensorProto,
+  writeOnnx,
+} from '@onnx-lora/sdk/core';
+
+const cases = 'test/fixtures/cases';
+const adapters = 'packages/sdk/fixtures/adapters';
+
+/** Every file below `folders` of the repository whose name ends so. */
+export function filesEnding(root: string, ending: string, folders: readonly string[] = [cases, adapters]): string[] {
+  return folders.flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith(ending))
+      .map((name) => path.join(root, folder, name))
+      .sort(),
+  );
+}
+
+/** Whole files below this size are worth mutating; in larger ones most bytes are weights. */
+const LARGE = 50_000;
+
+/**
+ * Models: small exports as they are; large ones with their weights in another file, `data.bin` in `folder`, which is
+ * written; and one with branches and a loop, and operators that compute shapes.
+ */
+export function modelSeeds(root: string, folder: string): Uint8Array[] {
+  const made = path.join(folder, 'made.onnx');
+  writeOnnx(made, modelOfManyParts());
+  writeFileSync(path.join(folder, 'data.bin'), new Uint8Array(1 << 16));
+  return [...filesEnding(root, '.onnx', [cases]), made].map((file) => {
+    const bytes = readFileSync(file);
+    return bytes.length < LARGE ? Uint8Array.from(bytes) : withoutWeights(file);
+  });
+}
+
+/** A model whose external data all lie at the beginning of `data.bin`, as far as they fit. */
+function withoutWeights(file: string): Uint8Array {
+  const { bytes } = sessionModel(openOnnx(file).model);
+  const text = Buffer.from(bytes).toString('latin1');
+  const name = path.basename(file);
+  // Of the same length, so that no length around it changes.
+  return Uint8Array.from(Buffer.from(text.replaceAll(name, 'data.bin'.padStart(name.length, './')), 'latin1'));
+}
+
+function modelOfManyParts(): ModelProto {
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '/m/' });
+  const x = { name: 'x', type: 'float32', shape: ['batch', 4, 4] } as const;
+  const w = g.constant(float32(Float32Array.from({ length: 32 }, (_, i) => i), [4, 8])); // prettier-ignore
+  const y = g.Add(g.MatMul(x, w), g.constant(float32(new Float32Array(8), [8])));
+  const gelu = g.Mul(g.Mul(y, g.Add(g.Erf(g.Div(y, Math.SQRT2)), 1)), 0.5);
+  const flat = g.Reshape(gelu, g.Concat([g.Slice(g.Shape(x), [0], [1], [0]), g.ints([-1])], 0));
+  const padded = g.Pad(g.Slice(g.Transpose(flat, [1, 0]), [1], [9], [0], [2]), [0, 1, 0, 1]);
+  const [first] = g.Split(padded, [1, 3], 0);
+  const conv = g.emit('Conv', [g.Unsqueeze(x, [0]), g.constant(float32(new Float32Array(8), [1, 2, 2, 2]))], { group: 1, pads: [1, 1, 0, 0] }); // prettier-ignore
+  const branch = { name: 'b', node: [{ opType: 'Neg', input: ['x'], output: ['z'] }], output: [{ name: 'z' }] };
+  return {
+    irVersion: 8,
+    producerName: 'seed',
+    opsetImport: [{ domain: '', version: 17 }],
+    metadataProps: [{ key: 'k', value: 'v' }],
+    graph: {
+      name: 'g',
+      input: [{ name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'batch' }, { dimValue: 4 }, { dimValue: 4 }] } } } }], // prettier-ignore
+      output: [first!, conv].map(({ name }) => ({ name })),
+      initializer: [...g.initializers, { name: 'v', dims: [3], dataType: 7, int64Data: Uint8Array.of(1, 2, 0x80, 1) }],
+      node: [
+        ...g.nodes,
+        { opType: 'Constant', name: 'c', output: ['c'], attribute: [{ name: 'value', type: 4, t: tensorProto('t', int64([1, 2], [2])) }] }, // prettier-ignore
+        { opType: 'ConstantOfShape', output: ['filled'], input: ['c'], attribute: [{ name: 'value', type: 4, t: tensorProto('o', int64([7], [1])) }] }, // prettier-ignore
+        { opType: 'Range', output: ['range'], input: ['c', 'c', 'c'] },
+        { opType: 'Tile', output: ['tiled'], input: ['filled', 'c'] },
+        { opType: 'If', input: ['c'], output: ['if'], attribute: [{ name: 'then_branch', type: 5, g: branch }, { name: 'else_branch', type: 5, g: branch }] }, // prettier-ignore
+        { opType: 'Loop', input: ['c', '', 'x'], output: ['loop'], attribute: [{ name: 'body', type: 5, g: branch }] },
+      ],
+    },
+  };
+}

@@ -1,0 +1,180 @@
+/** @file The parsers of foreign bytes: what each is given, and what is done with whatever it accepts. */
+
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Adapter, loadAdapter, openModel, readModelConfig, readSafetensors } from '@onnx-lora/sdk';
+import {
+  fromOrtAdapter,
+  findSites,
+  inferGraph,
+  memorySource,
+  type OnnxFile,
+  openOnnx,
+  parseOnnx,
+  parseOrtAdapter,
+  parseSafetensors,
+  parseTensorName,
+  placeAdapter,
+  type Random,
+  readTensor,
+  scalingOf,
+  selectModules,
+  sessionModel,
+  toOrtAdapter,
+  weightsDigest,
+} from '@onnx-lora/sdk/core';
+import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
+import { mutateJson } from './mutateJson.ts';
+import { mutateProtobuf } from './mutateProtobuf.ts';
+import { mutateSafetensors } from './mutateSafetensors.ts';
+import { filesEnding, modelSeeds } from './seeds.ts';
+
+/** One parser under test. */
+export interface FuzzTarget {
+  readonly seeds: readonly Uint8Array[];
+  /** Damages a file once. */
+  mutate(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array;
+  /** Parses, and uses what is accepted. Throws an OnnxLoraError, or nothing. */
+  run(bytes: Uint8Array): Promise<void> | void;
+}
+
+/** Makes a target. `folder` is its own, and empty. */
+type TargetMaker = (root: string, folder: string) => FuzzTarget;
+
+/** All targets by the name that `--target` takes. */
+export const targets: Readonly<Record<string, TargetMaker>> = {
+  onnx(root, folder) {
+    const file = path.join(folder, 'model.onnx');
+    symlinkSync('/etc/hostname', path.join(folder, 'outside'));
+    symlinkSync('loop', path.join(folder, 'loop'));
+    return {
+      seeds: modelSeeds(root, folder),
+      mutate: mutateProtobuf,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        const memory = refusalOf(() => useModel(parseOnnx(memorySource(bytes), file)));
+        const model = await openModel(file);
+        model.modules();
+        useModel(model.onnx.model);
+        if (memory) throw memory;
+      },
+    };
+  },
+
+  safetensors(root, folder) {
+    const file = path.join(folder, 'x.safetensors');
+    return {
+      seeds: contents(filesEnding(root, '.safetensors').filter((name) => !name.endsWith('inputs.safetensors'))),
+      mutate: mutateSafetensors,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        const memory = refusalOf(() => void parseSafetensors(bytes, file));
+        const { tensors } = await readSafetensors(file);
+        for (const name of tensors.keys()) parseTensorName(name);
+        if (memory) throw memory;
+      },
+    };
+  },
+
+  'onnx-adapter'(root, folder) {
+    const file = path.join(folder, 'x.onnx_adapter');
+    return {
+      seeds: contents(filesEnding(root, '.onnx_adapter')),
+      mutate: mutateFlatBuffer,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        fromOrtAdapter(parseOrtAdapter(bytes, file), file);
+        useAdapter(await loadAdapter(file));
+      },
+    };
+  },
+
+  'adapter-config'(root, folder) {
+    const adapter = path.join(root, 'test/fixtures/cases/lora-linear');
+    writeFileSync(path.join(folder, 'adapter_model.safetensors'), readFileSync(path.join(adapter, 'adapter/adapter_model.safetensors'))); // prettier-ignore
+    const { graph } = openOnnx(path.join(adapter, 'model.onnx')).model;
+    const sites = findSites(graph);
+    const modules = sites.map(({ path: name, kind }) => ({ path: name, kind }));
+    return {
+      seeds: contents(filesEnding(root, 'adapter_config.json')),
+      mutate: mutateJson,
+      async run(bytes) {
+        writeFileSync(path.join(folder, 'adapter_config.json'), bytes);
+        const loaded = await loadAdapter(folder);
+        selectModules(modules, loaded.config, { strict: false });
+        placeAdapter(loaded, graph, sites, 'model');
+        useAdapter(loaded);
+        // Flushing to the disk takes most of the time.
+        if (bytes.length % 16 === 0) await loaded.save(path.join(folder, 'saved'));
+      },
+    };
+  },
+
+  'adapter-index'(root, folder) {
+    const adapter = path.join(root, 'test/fixtures/cases/lora-linear/adapter');
+    const shard = 'adapter_model-00001-of-00001.safetensors';
+    const bytes = Uint8Array.from(readFileSync(path.join(adapter, 'adapter_model.safetensors')));
+    writeFileSync(path.join(folder, shard), bytes);
+    writeFileSync(path.join(folder, 'adapter_config.json'), readFileSync(path.join(adapter, 'adapter_config.json')));
+    const names = [...parseSafetensors(bytes, shard).tensors.keys()];
+    // What is in the list must all be there: most damage would be refused without something that may be anything.
+    const metadata = { notes: names.map((name) => ({ name })) };
+    const index = { metadata, weight_map: Object.fromEntries(names.map((name) => [name, shard])) };
+    return {
+      seeds: [Buffer.from(JSON.stringify(index))],
+      mutate: mutateJson,
+      async run(json) {
+        writeFileSync(path.join(folder, 'adapter_model.safetensors.index.json'), json);
+        useAdapter(await loadAdapter(folder));
+      },
+    };
+  },
+
+  'model-config'(root, folder) {
+    return {
+      seeds: contents(filesEnding(root, 'config.json', ['docs/examples/models', 'test/fixtures/cases'])),
+      mutate: mutateJson,
+      run(bytes) {
+        writeFileSync(path.join(folder, 'config.json'), bytes);
+        readModelConfig(folder);
+      },
+    };
+  },
+};
+
+function contents(files: readonly string[]): Uint8Array[] {
+  return files.map((file) => Uint8Array.from(readFileSync(file)));
+}
+
+/** Everything that opening and listing do with a model. */
+function useModel(model: OnnxFile['model']): void {
+  findSites(model.graph);
+  inferGraph(model, { dims: { batch: 2 } });
+  for (const tensor of model.graph.initializer ?? []) refusalOf(() => void readTensor(tensor));
+  weightsDigest(model.graph);
+  sessionModel(model);
+}
+
+function useAdapter(adapter: Adapter): void {
+  for (const name of adapter.tensors.keys()) scalingOf(adapter.config, parseTensorName(name).module);
+  refusalOf(() => void toOrtAdapter(adapter));
+}
+
+/** The OnnxLoraError that `work` ends with, so that what comes after it is tried all the same. */
+function refusalOf(work: () => void): Error | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    if ((error as Error).name === 'OnnxLoraError') return error as Error;
+    throw error;
+  }
+}
+
+/** Makes the folder of a target and the target itself. */
+export function makeTarget(name: string, root: string, folder: string): FuzzTarget {
+  mkdirSync(folder, { recursive: true });
+  const { seeds, ...target } = targets[name]!(root, folder);
+  // A slice of a Buffer is no copy, and damage would stay in the seed.
+  return { ...target, seeds: seeds.map((seed) => Uint8Array.from(seed)) };
+}
