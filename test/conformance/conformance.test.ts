@@ -55,6 +55,31 @@ describe('the SDK agrees with PEFT', () => {
   });
 });
 
+/** The checks of what needs no training. */
+const inference = ['discover', 'base', 'load', 'forward', 'save', 'merge'];
+
+describe('layers are found, served and merged', () => {
+  it.each([
+    // Attention, whose packed projections have lost their names.
+    'bert-fused-ortopt',
+    // Projections that an optimizer joined into one product.
+    'vit-onnxsim-v4',
+    // Modules that are called several times, which the exporter numbers.
+    'albert-shared-v4',
+    // Scopes of the exporter that lack what the parameters' names begin with.
+    'opt-v4',
+    'bert-nbits4-qdq',
+    'bert-int8-dynamic',
+    'vit-qoperator-static',
+  ])('in %s', async (name) => {
+    const reports = await run(path.join(cases, name));
+    const found = reports.filter(({ check }) => inference.includes(check));
+    expect(found.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
+      inference.map((check) => [check, 'passed', '']),
+    );
+  });
+});
+
 /** A runtime with a fault in what goes in or what comes out. */
 function faultyRuntime(fault: {
   feed?: (name: string, tensor: Tensor) => Tensor;

@@ -6,7 +6,7 @@ import { readFloats } from '@onnx-lora/sdk/core';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge } from '../check.ts';
-import { compareTensors, type Tolerance } from '../compare.ts';
+import { compareTensors, type Difference, type Tolerance } from '../compare.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 
 /** The check. */
@@ -31,9 +31,17 @@ export const merge: Check = {
         weightTolerance(toleranceOf(subject, 'weight'), rounding, moduleOf(name)),
       ),
     );
-    return judge([...outputs, ...weights]);
+    return judge([...outputs, ...weights, ...rounding.map(roundingDifference)]);
   },
 };
+
+/** Rounding may take a weight no further than its bits explain: half a step of what reaches the group's extremes. */
+function roundingDifference({ module, storage, relativeError }: MergeResult['rounding'][number]): Difference {
+  const bits = Number(/\d+/.exec(storage)?.[0]);
+  const limit = bits >= 16 ? 0.005 : bits === 8 ? 0.03 : bits === 4 ? 0.25 : 0.6;
+  const problem = `${module} (${storage}) is off by ${relativeError.toPrecision(3)} of its norm after rounding, allowed ${limit}`;
+  return { name: module, maxError: relativeError, ...(relativeError <= limit ? {} : { problem }) };
+}
 
 /** A merged weight that is stored as integers or in 16 bits is off by what the merge reports. */
 function weightTolerance(own: Tolerance, rounding: MergeResult['rounding'], module: string): Tolerance {

@@ -68,6 +68,7 @@ describe('name scopes of the dynamo exporter', () => {
 
 test('parameter names', () => {
   expect(pathFromParameter('classifier.weight', 'weight')).toBe('classifier');
+  expect(pathFromParameter('classifier.MatMul.weight', 'weight')).toBe('classifier');
   expect(pathFromParameter('classifier.bias', 'weight')).toBeUndefined();
   expect(pathFromParameter('onnx::MatMul_293', 'weight')).toBeUndefined();
   expect(pathFromParameter('/layer/a.weight', 'weight')).toBeUndefined();

@@ -46,7 +46,7 @@ export function pathFromScopes(node: NodeProto): string | undefined {
 
 /** The part of a node name that is an operator, as exporters, optimizers and quantizers write it: `MatMul_1_quant`. */
 const operator =
-  /^(?:MatMul|Gemm|Conv|ConvTranspose|Gather|Einsum|FusedMatMul|FusedGemm|FusedConv|MatMulNBits|MatMulInteger)(?:_.*)?$/;
+  /^(?:MatMul|Gemm|Conv|ConvTranspose|Gather|Einsum|FusedMatMul|FusedGemm|FusedConv|MatMulNBits|MatMulBnb4|MatMulInteger)(?:_.*)?$/;
 
 /**
  * The module path in a node name of torch's TorchScript exporter: `/vit/encoder/layer.0/attention/query/MatMul` gives
@@ -83,11 +83,17 @@ function pathOfScopes(scopes: readonly string[]): string | undefined {
   return parts.length > 0 ? parts.join('.') : undefined;
 }
 
-/** The module path in a parameter's name: `classifier.weight` gives `classifier`. Anonymous names give undefined. */
+/**
+ * The module path in a parameter's name: `classifier.weight` gives `classifier`, and so does `classifier.MatMul.weight`, as
+ * ONNX Runtime's model builder has it. Anonymous names give undefined.
+ */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
-  const plain = name.replace(/(?:_merged_\d+|_quantized|_Q[248]\w*|_DequantizeLinear\w*|_transposed|_fp16)+$/, '');
+  const plain = name.replace(
+    /(?:_merged_\d+|_quantized|(?:_Q[248]|_Bnb4)\w*|_DequantizeLinear\w*|_transposed|_fp16)+$/,
+    '',
+  );
   const suffix = `.${parameter}`;
   return plain.endsWith(suffix) && !plain.includes('::') && !plain.startsWith('/')
-    ? plain.slice(0, -suffix.length)
+    ? plain.slice(0, -suffix.length).replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '')
     : undefined;
 }

@@ -6,7 +6,7 @@ import { isKnownDomain } from '../ops/domains.ts';
 import { conv, convInteger } from './layers/conv.ts';
 import { embedding } from './layers/embedding.ts';
 import type { Layer, LayerFinder } from './layers/layer.ts';
-import { einsum, gemm, matMul, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
+import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
 import { stackedParameter } from './layers/parameter.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
@@ -52,7 +52,7 @@ export interface FindOptions {
 export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindOptions = {}): Site[] {
   const index = indexWhole(graph);
   const finders: readonly LayerFinder[] = [
-    matMul, gemm, conv, embedding, matMulNBits, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
+    matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
   ]; // prettier-ignore
   const complete = scopeCompletion(graph, index);
   const found: Found[] = [];

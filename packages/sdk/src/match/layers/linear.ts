@@ -2,7 +2,14 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { type GraphIndex, floatAttribute, intAttribute, stringAttribute } from '../../graph/walk.ts';
-import { constantWeight, namedConstant, nBitsWeight, quantizedWeight, type StoredWeight } from '../weights/index.ts';
+import {
+  bnb4Weight,
+  constantWeight,
+  namedConstant,
+  nBitsWeight,
+  quantizedWeight,
+  type StoredWeight,
+} from '../weights/index.ts';
 import {
   addedBias,
   beforeRounding,
@@ -95,6 +102,14 @@ export const matMulNBits: LayerFinder = (node, index) => {
     { node, nodes: [node], input, stored, layout: 'out-in', bias: ownBias(node, index, 5, stored.dims[0]!) },
     index,
   );
+};
+
+/** ONNX Runtime's product with a weight in the 4-bit floats of bitsandbytes. */
+export const matMulBnb4: LayerFinder = (node, index) => {
+  if (node.opType !== 'MatMulBnb4') return undefined;
+  const [input] = node.input ?? [];
+  const stored = bnb4Weight(node, index);
+  return input && stored ? linear({ node, nodes: [node], input, stored, layout: 'out-in' }, index) : undefined;
 };
 
 /**

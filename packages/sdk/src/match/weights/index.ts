@@ -7,6 +7,7 @@ import { rearranged } from './rearranged.ts';
 import type { StoredWeight } from './stored.ts';
 
 export { quantizedWeight, holdsCodes, namedConstant, readsCodes } from './dequantizeLinear.ts';
+export { bnb4Weight } from './bnb4.ts';
 export { nBitsWeight } from './nBits.ts';
 export { floatTensor, floatType } from './plain.ts';
 export { permute } from './rearranged.ts';

@@ -3,7 +3,7 @@
 import type { Value } from '../../graph/builder.ts';
 import type { Rule } from './site.ts';
 
-/** The numbers of the 16 codes: FP4 and NF4. @see https://arxiv.org/abs/2305.14314, appendix E, and bitsandbytes */
+/** FP4 and NF4. @see https://arxiv.org/abs/2305.14314, appendix E, and bitsandbytes */
 const tables: readonly (readonly number[])[] = [
   [0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4, -0, -1 / 192, -2 / 3, -1, -1 / 3, -1 / 2, -1 / 6, -1 / 4],
   [
@@ -13,6 +13,11 @@ const tables: readonly (readonly number[])[] = [
   ],
 ]; // prettier-ignore
 
+/** The numbers of the 16 codes of a `quant_type`; undefined for one that is not known. */
+export function bnb4Numbers(quantType: number): readonly number[] | undefined {
+  return tables[quantType];
+}
+
 /**
  * `A · Wᵀ`, W `[N, K]` row by row in 4 bits each, the higher first, times the largest number of their block. Not:
  * `transB` 0, which is for backward passes; a size that is no multiple of the blocks'.
@@ -20,7 +25,7 @@ const tables: readonly (readonly number[])[] = [
 export const matMulBnb4: Rule = (site) => {
   const [a, packed, largest] = site.inputs;
   const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.int('block_size', 0)];
-  const values = tables[site.int('quant_type', -1)];
+  const values = bnb4Numbers(site.int('quant_type', -1));
   if (!a || !packed || !largest || !values || K < 1 || N < 1 || size < 1 || (K * N) % size !== 0) return undefined;
   if (site.int('transB', 1) !== 1) return undefined;
   const { g } = site;
