@@ -19,6 +19,7 @@ export type {
   Int,
   ModelProto,
   NodeProto,
+  SparseTensorProto,
   StringStringEntry,
   TensorProto,
   TypeProto,
@@ -34,22 +35,35 @@ export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
 export { viewOf } from './match/view.ts';
-export { findSites, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
-export type { PathSource } from './match/modulePath.ts';
+export { findSites, type FindOptions, type Site, type SiteKind, type WeightLayout } from './match/sites.ts';
+export type { Arrangement, LayerBias } from './match/layers/layer.ts';
+export type { Projection } from './match/structuralPath.ts';
+export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './match/weights/index.ts';
+export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
-export type { AdapterInput, AdapterInputRole, AdapterPlan, LowRankSite, TrainedParameter } from './lora/plan.ts';
+export type {
+  AdapterInput,
+  AdapterInputRole,
+  AdapterPlan,
+  LowRankSite,
+  ParameterReader,
+  TrainedParameter,
+} from './lora/plan.ts';
+export type { Factor } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { SiteNames } from './adapter/moduleNames.ts';
 export { placeAdapter, joinPlans } from './adapter/place.ts';
 export type { LowRankTensors, PlacedAdapter } from './adapter/placed.ts';
-export { mergeAdapter } from './adapter/merge.ts';
+export type { PrefixChange } from './adapter/modulePrefix.ts';
+export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merge.ts';
+export type { EditedModel, RoundingError } from './adapter/editWeights.ts';
 export { scalingOf } from './adapter/peftConfig.ts';
 export { parseSafetensors } from './adapter/safetensors.ts';
 export { parseOrtAdapter } from './adapter/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/convert.ts';
 export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
-export { type Parameter, ParameterSet } from './train/parameters.ts';
+export { type FirstValues, type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type LossAndGradients, type StepResult } from './train/trainer.ts';
 export {
   buildTrainingGraph,

@@ -4,6 +4,7 @@ export { OnnxLoraError, type ErrorCode, nearest, didYouMean } from './errors.ts'
 
 export { openModel, type OpenOptions } from './model/openModel.ts';
 export { readModelConfig } from './model/readModelConfig.ts';
+export type { PathConfidence } from './match/modulePath.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
 export { train, type StepEvent, type TrainOptions, type TrainResult, type TrainingRun } from './model/train.ts';
 export type { LoraOptions } from './model/loraOptions.ts';

@@ -50,18 +50,21 @@ interface NamedInitializer {
 /** First values from random numbers alone. */
 export interface RandomInitializer extends NamedInitializer {
   readonly needs: 'nothing';
+  /** The first factors of one layer. */
   init(site: InitSite, random: Random): InitialFactors;
 }
 
 /** First values from the layer's weight, `[out, width]`. */
 export interface WeightInitializer extends NamedInitializer {
   readonly needs: 'weight';
+  /** The first factors of one layer. */
   init(site: InitSite, weight: Matrix, random: Random): InitialFactors;
 }
 
 /** First values from the gradient of the loss with respect to the weight, `[out, width]`, a mean over batches. */
 export interface GradientInitializer extends NamedInitializer {
   readonly needs: 'gradient';
+  /** The first factors of one layer. */
   init(site: InitSite, gradient: Matrix, random: Random): InitialFactors;
 }
 
@@ -93,6 +96,7 @@ export interface InputBatch {
 
 /** Gathers what an initialiser wants to know of a layer's inputs. */
 export interface InputObserver {
+  /** Takes in the layer's inputs of one batch. */
   update(batch: InputBatch): void;
   /** Whether more batches would change nothing that matters. */
   readonly settled: boolean;
