@@ -117,6 +117,23 @@ describe.each([
   });
 });
 
+test("says that the decoder has no place for the encoder's part", async () => {
+  const warnings: string[] = [];
+  const listen = (warning: Error): unknown => warnings.push(warning.message);
+  process.on('warning', listen);
+  try {
+    const model = await open('decoder_model_merged.onnx');
+    await model.place(adapter);
+    await model.place(adapter);
+    await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    process.off('warning', listen);
+  }
+  expect(warnings.filter((message) => message.includes('does not hold'))).toEqual([
+    expect.stringContaining('"model.encoder.layers.0.fc1", "model.encoder.layers.0.self_attn.q_proj"'),
+  ]);
+});
+
 test('merged into both branches, it generates the golden tokens', async () => {
   const file = path.join(scratch, 'decoder_merged.onnx');
   await merge(await open('decoder_model_merged.onnx'), adapter, file);

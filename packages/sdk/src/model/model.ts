@@ -17,6 +17,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import type { AdapterSource } from '../adapter/adapterBank.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
 import { prefixChange } from '../adapter/modulePrefix.ts';
+import { parseTensorName } from '../adapter/tensorNames.ts';
 import { baseChangingInit } from '../adapter/peftConfig.ts';
 import { placeAdapter } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
@@ -111,6 +112,7 @@ export class Model implements TaskModel {
   #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
   #digest: string | undefined;
+  readonly #warned = new WeakSet<Adapter>();
 
   constructor({
     name,
@@ -230,7 +232,8 @@ export class Model implements TaskModel {
 
   /**
    * Finds the place of each of an adapter's tensors, and checks that it was trained on these weights. Where the family
-   * knows the names of transformers 4 and 5, an adapter trained under either is placed, under the graph's names.
+   * knows the names of transformers 4 and 5, an adapter trained under either is placed, under the graph's names. What the
+   * graph has no place for is the subject of a process warning.
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names
    */
@@ -245,6 +248,7 @@ export class Model implements TaskModel {
     const paths = this.#modulePaths.map((path) => `${inAdapter}${path.slice(inGraph.length)}`);
     const named = adaptNames(adapter, paths, tablesOf(this));
     const placed = placeAdapter(named, graph, this.sites(), this.name, prefix);
+    this.#warnOfUnused(adapter, placed.unused);
     const init = baseChangingInit(adapter.config);
     if (init !== undefined && !allowBaseMismatch) {
       throw new OnnxLoraError(
@@ -259,6 +263,21 @@ export class Model implements TaskModel {
       );
     }
     return placed;
+  }
+
+  /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */
+  #warnOfUnused(adapter: Adapter, unused: readonly string[]): void {
+    // Copies of the base are no part of what was trained.
+    const parsed = unused.map((name) => parseTensorName(name)).filter(({ role }) => role !== 'base_layer.weight');
+    const modules = [...new Set(parsed.map(({ module }) => module))];
+    if (modules.length === 0 || this.#warned.has(adapter)) return;
+    this.#warned.add(adapter);
+    const few = modules.slice(0, 3).map((module) => `"${module}"`);
+    const rest = modules.length > few.length ? ` and ${modules.length - few.length} more` : '';
+    process.emitWarning(
+      `The adapter changes modules that "${this.name}" does not hold, which has no effect here: ${few.join(', ')}${rest}.`,
+      'OnnxLoraWarning',
+    );
   }
 
   /**
