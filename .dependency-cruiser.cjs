@@ -66,6 +66,7 @@ module.exports = {
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
+    onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/.*sharpDecoder[.]ts$'),
     onlyIn('wavefile', '^packages/speech/src/.*wavefileReader[.]ts$'),
     onlyIn('inversify', '(^|/)(module|tokens)[.]ts$|^packages/cli/src/.*container[.]ts$'),

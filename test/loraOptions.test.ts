@@ -80,7 +80,7 @@ const furthest = (a: Float32Array, b: Float32Array): number =>
 async function trained(each: Case, lora: LoraOptions, steps: number): Promise<{ losses: number[]; adapter: Adapter }> {
   const run = await train(each.model, { task: task(each), lora, steps, lr: 2e-2, schedule: 'constant', provider: 'cpu', threads: 1 }); // prettier-ignore
   const losses: number[] = [];
-  for await (const { loss } of run) losses.push(loss);
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
   return { losses, adapter: run.adapter };
 }
 

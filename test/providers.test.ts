@@ -116,7 +116,7 @@ async function trainOn(provider: Provider, seed: number): Promise<Trained> {
   const run = await train(model, { task: noise, lora, steps: 5, batchSize, lr: 0.02, seed, provider });
   expect(run.provider).toBe(provider);
   const losses: number[] = [];
-  for await (const { loss } of run) losses.push(loss);
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
   return { losses, adapter: run.adapter };
 }
 
@@ -133,6 +133,28 @@ async function logits(
     await session.release();
   }
 }
+
+describe.skipIf(whyNoWebgpu !== undefined)('a training on WebGPU', () => {
+  it('says which operators are left to the CPU, and why', async () => {
+    const run = await train(model, {
+      task: noise,
+      lora: { r: 2, targetModules: 'all-linear' },
+      steps: 2,
+      batchSize,
+      provider: 'webgpu',
+    });
+    const { provider, nodes, fallenBack, verified } = await run.providerReport();
+    await run.done;
+    expect(provider).toBe('webgpu');
+    expect(nodes['webgpu']).toBeGreaterThan(100);
+    // Labels are whole numbers of 64 bits, which stay on the CPU until they are 32.
+    expect(new Set(fallenBack.map(({ op, reason }) => `${op}: ${reason}`))).toEqual(
+      new Set(['Reshape: shape-arithmetic', 'Cast: shape-arithmetic']),
+    );
+    expect(verified!.maxDifference).toBeLessThan(1e-3);
+    await expect(run.providerReport()).rejects.toThrow('The run has ended');
+  });
+});
 
 describe.skipIf(whyNoWebgpu !== undefined)('WebGPU agrees with the CPU', () => {
   let cpu: Trained;

@@ -7,6 +7,7 @@ const guides = [
   { text: 'First steps', link: '/guides/first-steps' },
   { text: 'Your own data', link: '/guides/own-data' },
   { text: 'Train', link: '/guides/train' },
+  { text: 'Losses', link: '/guides/losses' },
   { text: 'Serve adapters', link: '/guides/serve' },
   { text: 'Merge and ship', link: '/guides/merge' },
   { text: 'Combine adapters', link: '/guides/combine' },

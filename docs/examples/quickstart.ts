@@ -44,7 +44,7 @@ for (const shift of shifts) {
     batchSize: 32,
     lr: 5e-3,
   });
-  for await (const event of run) showProgress(shift, event);
+  for await (const event of run) if (event.type === 'step') showProgress(shift, event);
   const { adapter, seconds } = await run.done;
   await adapter.save(path.join(out, 'adapters', shift));
   const adapted = await evaluate(model, { task, adapter });

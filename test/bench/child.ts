@@ -5,10 +5,15 @@ import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
 import type { BenchSettings } from './settings.ts';
+import { timeSteps, type TrainingCase, type TrainingFigures } from './training.ts';
 
 /** The order that a child gets as JSON: to time cases, to open a model, or to open it and write it once more. */
 export type ChildOrder =
-  CasesOrder | { readonly swap: string; readonly settings: BenchSettings } | { readonly open: string } | WriteOrder;
+  | CasesOrder
+  | { readonly swap: string; readonly settings: BenchSettings }
+  | { readonly open: string }
+  | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
+  | WriteOrder;
 
 /**
  * To open a model and write it to `write`, with the adapter in the folder `merge` in its weights, or unchanged, its weights
@@ -34,6 +39,7 @@ export type ChildResult =
   | { readonly times: Record<CaseName, number[]> }
   | { readonly peakMb: number }
   | SwapFigures
+  | TrainingFigures
   | OpeningFigures
   | WritingFigures;
 
@@ -44,6 +50,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
       ? rewritingOf(order.open, order.write, order.inlineLimit)
       : mergingOf(order.open, order.merge, order.write);
   }
+  if ('train' in order) return timeSteps(order.model, order.train, order.steps);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);
   const { settings, model, peak } = order;

@@ -8,6 +8,7 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { vitModel } from '../fixtures/vit.ts';
+import { compareTraining } from './besidePeft.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
 import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
@@ -15,7 +16,7 @@ import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, ser
 import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
 import { runChild } from './spawn.ts';
 
-const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]
+const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT]
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
 
@@ -24,7 +25,8 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --quick          a tiny model and few rounds, to try the benchmark itself
   --provider NAME  cpu (default), cuda, dml, coreml or webgpu
   --threads N      threads for one operator; all cores by default
-  --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3)`;
+  --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models
+  --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches`;
 
 const EXIT_USAGE = 2;
 
@@ -34,6 +36,8 @@ export interface BenchPrograms {
   readonly self: string;
   /** The Python script that times PEFT. */
   readonly peft: string;
+  /** The Python script that exports models and trains them with PEFT. */
+  readonly training: string;
 }
 
 /** The command, from its arguments to its exit code: 0, or 2 for arguments that it cannot use. */
@@ -53,6 +57,7 @@ export async function benchCommand(
         provider: { type: 'string' },
         threads: { type: 'string' },
         peft: { type: 'boolean' },
+        training: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -66,9 +71,21 @@ export async function benchCommand(
     const sizes = values.quick ? quickSizes : full;
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };
     const peft = values.peft ? await findPeft(positionals[0] ?? 'python3', programs.peft) : undefined;
+    const only = new RegExp(values.training ?? '');
+    const sides = typeof peft === 'object' && { self: programs.self, python: peft.python, script: programs.training };
+    if (values.training !== undefined) {
+      if (sides) await compareTraining(sides, only, print);
+      else print(`Training steps are held against PEFT's: ${typeof peft === 'string' ? peft : 'pass --peft'}.`);
+      return sides ? 0 : EXIT_USAGE;
+    }
     const report = await bench(settings, programs.self, peft);
     for (const line of reportLines(report)) print(line);
-    if (values.out !== undefined) await writeFileAtomic(values.out, `${JSON.stringify(report, undefined, 2)}\n`);
+    const training = sides && !values.quick ? await compareTraining(sides, only, print) : undefined;
+    if (values.out !== undefined)
+      await writeFileAtomic(
+        values.out,
+        `${JSON.stringify({ ...report, ...(training ? { training } : {}) }, undefined, 2)}\n`,
+      );
     return 0;
   } catch (error) {
     const isUsers = error instanceof OnnxLoraError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');

@@ -19,6 +19,10 @@ export interface CaseLoss {
   /** The model's output that it is computed from. */
   readonly output: string;
   readonly ignoreIndex?: number;
+  /** Of CTC. */
+  readonly blank?: number;
+  readonly reduction?: 'mean' | 'sum';
+  readonly zero_infinity?: boolean;
 }
 
 /** How PEFT trained the adapter on the one batch of the case, and what it measured. */

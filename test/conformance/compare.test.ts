@@ -63,6 +63,13 @@ describe('gradients', () => {
     );
   });
 
+  it('that are noise beside the largest of the case are noise', () => {
+    const [found, expected] = [float32([-4.5e-7], [1]), float32([1.8e-7], [1])];
+    expect(compareGradients('g', found, expected, gradient, 2.7).problem).toBeUndefined();
+    expect(compareGradients('g', found, expected, gradient, 0.3).problem).toContain('expected 1.8e-7');
+    expect(compareGradients('g', float32([1e-4], [1]), expected, gradient, 2.7).problem).toContain('should be zero');
+  });
+
   it('that are noise need not be the same noise', () => {
     expect(compareGradients('g', float32([3e-8], [1]), float32([-2e-9], [1]), gradient).problem).toBeUndefined();
     expect(compareGradients('g', float32([1e-3], [1]), float32([-2e-9], [1]), gradient).problem).toBe(

@@ -22,6 +22,9 @@ export const tolerances: Readonly<Record<'output' | 'gradient' | 'trainingLoss' 
 /** A gradient whose largest magnitude is below this is rounding noise. */
 const GRADIENT_NOISE = 1e-7;
 
+/** So is one below this times the largest of the case: a few roundings of the float32 numbers that they are made of. */
+const ROUNDING = 2 ** -21;
+
 /** How one tensor compares. */
 export interface Difference {
   readonly name: string;
@@ -57,17 +60,23 @@ export function compareTensors(
   return compareNumbers(name, numbers(actual), numbers(expected), tolerance);
 }
 
-/** As {@link compareTensors}; what should be noise must be nearly nothing, and need not be the same noise. */
+/**
+ * As {@link compareTensors}; what should be noise must be nearly nothing, and need not be the same noise.
+ *
+ * @param scale the largest magnitude of all gradients of the case
+ */
 export function compareGradients(
   name: string,
   actual: Tensor | undefined,
   expected: Tensor,
   tolerance: Tolerance,
+  scale = 0,
 ): Difference {
   const largest = largestMagnitude(expected);
-  if (largest >= GRADIENT_NOISE || !actual) return compareTensors(name, actual, expected, tolerance);
+  const noise = Math.max(GRADIENT_NOISE, ROUNDING * scale);
+  if (largest >= noise || !actual) return compareTensors(name, actual, expected, tolerance);
   const found = largestMagnitude(actual);
-  const ok = found < 10 * GRADIENT_NOISE;
+  const ok = found < 10 * noise;
   return {
     name,
     maxError: Math.max(found, largest),

@@ -3,6 +3,7 @@
 import {
   binaryCrossEntropy,
   crossEntropy,
+  ctc,
   type GraphBuilder,
   meanSquaredError,
   OnnxLoraError,
@@ -11,7 +12,13 @@ import {
 import type { LossFragment } from '@onnx-lora/sdk/core';
 import type { CaseLoss } from './case.ts';
 
-type Fragment = (g: GraphBuilder, output: Value, labels: Value, loss: CaseLoss) => Value;
+type Fragment = (
+  g: GraphBuilder,
+  output: Value,
+  labels: Value,
+  loss: CaseLoss,
+  targets: Readonly<Record<string, Value>>,
+) => Value;
 
 const fragments: Readonly<Record<string, Fragment>> = {
   'cross-entropy': (g, logits, labels, loss) => crossEntropy(g, logits, labels, ignored(loss)),
@@ -20,6 +27,8 @@ const fragments: Readonly<Record<string, Fragment>> = {
     crossEntropy(g, g.Transpose(logits, [0, 2, 3, 1]), labels, ignored(loss)),
   mse: (g, predictions, labels) => meanSquaredError(g, predictions, labels),
   'bce-with-logits': (g, logits, labels) => binaryCrossEntropy(g, logits, labels),
+  ctc: (g, logits, labels, { blank, reduction, zero_infinity: zeroInfinity }, { input_lengths: inputLengths }) =>
+    ctc(g, logits, labels, { blank, reduction, zeroInfinity, inputLengths }),
 };
 
 /**
@@ -35,7 +44,8 @@ export function lossFragment(loss: CaseLoss): LossFragment {
       `The loss "${loss.kind}" is not supported; ${Object.keys(fragments).join(', ')} are.`,
     );
   }
-  return (g, outputs, targets) => fragment(g, required(outputs, loss.output), required(targets, 'labels'), loss);
+  return (g, outputs, targets) =>
+    fragment(g, required(outputs, loss.output), required(targets, 'labels'), loss, targets);
 }
 
 function ignored({ ignoreIndex }: CaseLoss): { ignoreIndex?: number } {

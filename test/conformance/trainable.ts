@@ -1,9 +1,8 @@
 /** @file A case's adapter made ready to train: its places in the graph, its parameters, a trainer. */
 
-import { Adapter, float32, OnnxLoraError, type Runtime, type Tensor } from '@onnx-lora/sdk';
+import { Adapter, float32, OnnxLoraError, type OptimizerOptions, type Runtime, type Tensor } from '@onnx-lora/sdk';
 import {
   type AdapterPlan,
-  type AdamWOptions,
   parseTensorName,
   ParameterSet,
   type PlacedAdapter,
@@ -58,7 +57,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
 export async function trainerFor(
   subject: ConformanceCase,
   runtime: Runtime,
-  optimizer: AdamWOptions = {},
+  optimizer: OptimizerOptions = { name: 'adamw' },
 ): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
   const { placed, plan } = await placeFor(subject, await trainableAdapter(subject));
   const trainer = new Trainer({

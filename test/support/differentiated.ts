@@ -22,19 +22,22 @@ export interface Differentiated {
  * @param shapes shapes of the float32 inputs by name
  * @param wrt names of the inputs to differentiate by
  * @param build emits the graph from its inputs and returns the loss, a scalar
+ * @param recomputed names of values that the gradient computes again
  */
 export function differentiated(
   shapes: Readonly<Record<string, readonly number[]>>,
   wrt: readonly string[],
   build: (g: GraphBuilder, inputs: Readonly<Record<string, Value>>) => Value,
   opset = 18,
+  recomputed: ReadonlySet<string> = new Set(),
 ): Differentiated {
   const inputs = Object.entries(shapes).map(([name, shape]): Value => ({ name, type: 'float32', shape }));
   const f = new GraphBuilder({ opset, infer: inferNode, prefix: '' });
   const loss = build(f, Object.fromEntries(inputs.map((value) => [value.name, value])));
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'g/' });
   const types = new Map([...f.types, ...inputs.map((value) => [value.name, value] as const)]);
-  const backward = differentiate({ g, nodes: f.nodes, types, loss: loss.name, wrt, stopped: f.stopped });
+  const { nodes, stopped, given } = f;
+  const backward = differentiate({ g, nodes, types, loss: loss.name, wrt, stopped, given, recomputed });
   const parts = [backward.recompute, backward.chain, backward.leaves];
   const model = modelOf({
     opset,

@@ -3,24 +3,38 @@
 import { differentiate } from '../../packages/sdk/src/autodiff/backward.ts';
 import { type DifferentiableOp, gradientRules } from '../../packages/sdk/src/autodiff/rules.ts';
 import { type Attributes, GraphBuilder, type Value } from '../../packages/sdk/src/graph/builder.ts';
+import { toHalf, toShorts } from '../../packages/sdk/src/graph/halfFloat.ts';
+import type { ModelProto } from '../../packages/sdk/src/graph/proto.ts';
 import { inferNode } from '../../packages/sdk/src/ops/infer.ts';
 import { Random } from '../../packages/sdk/src/runtime/random.ts';
 import type { Session } from '../../packages/sdk/src/runtime/session.ts';
-import { type Feeds, int64, sizeOf, type Tensor } from '../../packages/sdk/src/runtime/tensor.ts';
+import {
+  type Feeds,
+  float32,
+  int64,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+} from '../../packages/sdk/src/runtime/tensor.ts';
 import { cpuSession, modelOf } from './graphs.ts';
 
 /**
  * Where an input's values are drawn from: `any` is [−1.5, 1.5), `positive` [0.5, 2), `nonzero` 0.3 to 1.5 away from
- * zero on either side, `distinct` values that are at least 0.3 apart.
+ * zero on either side, `small` [−0.4, 0.4), `large` [2, 3), `distinct` values that are at least 0.3 apart and less than
+ * 0.1 away from a multiple of ½ (of ¼, where their number is odd).
  */
-export type Domain = 'any' | 'positive' | 'nonzero' | 'distinct';
+export type Domain = 'any' | 'positive' | 'nonzero' | 'small' | 'large' | 'distinct';
 
 /** An operand of the operator under test. A plain list of numbers is the shape of a float input over `any`. */
 export type Operand =
   | readonly number[]
   | { readonly shape: readonly number[]; readonly domain: Domain }
+  /** A float input with these values. */
+  | { readonly floats: readonly number[]; readonly dims: readonly number[] }
   /** An int64 constant that the graph knows, one-dimensional unless told otherwise. */
   | { readonly ints: readonly number[]; readonly dims?: readonly number[] }
+  /** A one-dimensional float32 constant that the graph knows. */
+  | { readonly scales: readonly number[] }
   /** An int64 tensor that is only known at run time. */
   | { readonly fed: readonly number[]; readonly dims: readonly number[] }
   /** A condition, only known at run time. */
@@ -29,6 +43,9 @@ export type Operand =
   | { readonly same: number }
   /** An optional input that is left out. */
   | undefined;
+
+/** The element types that a check can be run in. */
+export type FloatType = 'float16' | 'float32' | 'float64';
 
 /** One check of one operator. */
 export interface Case {
@@ -43,6 +60,8 @@ export interface Case {
   readonly outputs?: number;
   /** Outputs that the loss reads; all unless told otherwise. */
   readonly read?: readonly number[];
+  /** Why the case is not run on WebGPU: what ONNX Runtime's kernel of the operator itself does wrong there. */
+  readonly webgpu?: string;
 }
 
 /** How far a gradient is from the finite difference. */
@@ -57,15 +76,31 @@ export interface GradientError {
 /** Several operators together: emits them from the inputs and returns what the loss reads. */
 export type Composite = (g: GraphBuilder, inputs: readonly Value[]) => Value;
 
+/** An operator alone, and with its gradients behind it. */
+interface Check {
+  /** Yields the values that the loss reads. */
+  readonly forward: ModelProto;
+  /** Yields the loss, then the gradients. */
+  readonly backward: ModelProto;
+  readonly feeds: Record<string, Tensor>;
+  readonly read: readonly Value[];
+  /** Random weights of the outputs in the loss, one for each of `read`. */
+  readonly weights: readonly Value[];
+  /** The gradient by number of the input. */
+  readonly gradients: ReadonlyMap<number, Value>;
+}
+
 /**
- * Checks every float input of `op` that has a rule, or all of a composite.
- *
- * The numeric side is the five-point difference of ⟨w, f(x + εv)⟩ for every unit vector v, with w fixed and random: its
- * error is of order ε⁴, so that float64 agrees to 1e-8 and float32, with a wide ε, to 2e-5.
+ * The graphs that a check runs: the loss is ⟨w, f(x)⟩ with w random, and differentiated by every float input of `op` that
+ * has a rule, or all of a composite.
  */
-export async function gradcheck(op: DifferentiableOp | Composite, check: Case, seed = 1): Promise<GradientError[]> {
-  const { type = 'float64', opset = 18 } = check;
-  const [epsilon, tolerance] = type === 'float64' ? [2e-3, 1e-8] : [4e-2, 2e-5];
+export function checkOf(
+  op: DifferentiableOp | Composite,
+  check: Case,
+  type: FloatType = check.type ?? 'float64',
+  seed = 1,
+): Check {
+  const { opset = 18 } = check;
   const random = new Random(seed);
   const { inputs, feeds, constants } = operands(check, type, random);
 
@@ -77,7 +112,8 @@ export async function gradcheck(op: DifferentiableOp | Composite, check: Case, s
       : f.emitMany(op, values, check.outputs ?? 1, check.attributes, check.domain);
   const read = (check.read ?? outputs.map((_, i) => i)).map((i) => outputs[i]!);
   const weights = read.map((y, i): Value => ({ name: `w${i}`, type: y.type, shape: y.shape }));
-  for (const { name, shape } of weights) feeds[name] = randomTensor(type, shape as readonly number[], 'any', random);
+  for (const { name, type: own, shape } of weights)
+    feeds[name] = randomTensor(own as FloatType, shape as readonly number[], 'any', random);
   const forwardNodes = [...f.nodes];
   const terms = read.map((y, i) => f.ReduceSum(f.Mul(y, weights[i]!), y.shape!.map((_, axis) => axis), false)); // prettier-ignore
   const loss = terms.reduce((a, b) => f.Add(a, b));
@@ -98,36 +134,50 @@ export async function gradcheck(op: DifferentiableOp | Composite, check: Case, s
     loss: loss.name,
     wrt: wrt.map((i) => `x${i}`),
     stopped: f.stopped,
+    given: f.given,
   });
-
-  const numeric = await cpuSession(
-    modelOf({
+  const missing = wrt.find((i) => !backward.gradients.has(`x${i}`));
+  if (missing !== undefined) throw new Error(`There is no gradient for input ${missing}.`);
+  return {
+    forward: modelOf({
       opset,
       inputs: fedInputs,
       outputs: read.map(({ name }) => name),
       nodes: forwardNodes,
       initializers: f.initializers,
     }),
-    'forward',
-  );
-  const analytic = await cpuSession(
-    modelOf({
+    backward: modelOf({
       opset,
       inputs: [...fedInputs, ...weights],
       outputs: [loss.name, ...[...backward.gradients.values()].map(({ name }) => name)],
       nodes: [...f.nodes, ...backward.recompute, ...backward.chain, ...backward.leaves],
       initializers: [...f.initializers, ...g.initializers],
     }),
-    'backward',
-  );
+    feeds,
+    read,
+    weights,
+    gradients: new Map(wrt.map((i) => [i, backward.gradients.get(`x${i}`)!])),
+  };
+}
+
+/**
+ * Checks every gradient of `op`.
+ *
+ * The numeric side is the five-point difference of ⟨w, f(x + εv)⟩ for every unit vector v, with w fixed and random: its
+ * error is of order ε⁴, so that float64 agrees to 1e-8 and float32, with a wide ε, to 2e-5.
+ */
+export async function gradcheck(op: DifferentiableOp | Composite, check: Case, seed = 1): Promise<GradientError[]> {
+  const { type = 'float64' } = check;
+  const [epsilon, tolerance] = type === 'float64' ? [2e-3, 1e-8] : [4e-2, 2e-5];
+  const { forward, backward, feeds, read, weights, gradients } = checkOf(op, check, type, seed);
+  const numeric = await cpuSession(forward, 'forward');
+  const analytic = await cpuSession(backward, 'backward');
   try {
-    const gradients = await analytic.run(feeds);
+    const outputs = await analytic.run(feeds);
     const results: GradientError[] = [];
-    for (const input of wrt) {
+    for (const [input, gradient] of gradients) {
       const name = `x${input}`;
-      const gradient = backward.gradients.get(name);
-      const found = gradient && gradients[gradient.name];
-      if (!found) throw new Error(`There is no gradient for input ${input}.`);
+      const found = outputs[gradient.name]!;
       const shape = feeds[name]!.dims.join();
       if (found.dims.join() !== shape || gradient.shape?.join() !== shape || found.type !== type) {
         throw new Error(
@@ -148,7 +198,7 @@ type Prepared = Value | (Value & { tensor: Tensor }) | undefined;
 
 function operands(
   check: Case,
-  type: 'float32' | 'float64',
+  type: FloatType,
   random: Random,
 ): { inputs: Prepared[]; feeds: Record<string, Tensor>; constants: Set<number> } {
   const feeds: Record<string, Tensor> = {};
@@ -165,27 +215,37 @@ function operands(
     else if ('ints' in operand) {
       constants.add(i);
       inputs.push({ name, tensor: int64(operand.ints, operand.dims ?? [operand.ints.length]) });
+    } else if ('scales' in operand) {
+      constants.add(i);
+      inputs.push({ name, tensor: float32(operand.scales, [operand.scales.length]) });
     } else if ('fed' in operand) inputs.push(fed(int64(operand.fed, operand.dims)));
     else if ('bools' in operand)
       inputs.push(fed({ type: 'bool', dims: operand.dims, data: Uint8Array.from(operand.bools) }));
+    else if ('floats' in operand) inputs.push(fed({ type, dims: operand.dims, data: floatsOf(type, operand.floats) }));
     else if ('shape' in operand) inputs.push(fed(randomTensor(type, operand.shape, operand.domain, random)));
     else inputs.push(fed(randomTensor(type, operand, 'any', random)));
   });
   return { inputs, feeds, constants };
 }
 
-function randomTensor(type: 'float32' | 'float64', dims: readonly number[], domain: Domain, random: Random): Tensor {
+function floatsOf(type: FloatType, values: readonly number[]): TensorData {
+  if (type === 'float16') return toShorts(values, toHalf);
+  return type === 'float64' ? Float64Array.from(values) : Float32Array.from(values);
+}
+
+function randomTensor(type: FloatType, dims: readonly number[], domain: Domain, random: Random): Tensor {
   const size = sizeOf(dims);
   const order = random.permutation(size);
-  const data = new (type === 'float64' ? Float64Array : Float32Array)(size);
-  for (let i = 0; i < size; i++) {
+  const values = order.map((place) => {
     const u = random.uniform(-1, 1);
-    if (domain === 'any') data[i] = 1.5 * u;
-    else if (domain === 'positive') data[i] = 1.25 + 0.75 * u;
-    else if (domain === 'nonzero') data[i] = Math.sign(u || 1) * (0.3 + 1.2 * Math.abs(u));
-    else data[i] = order[i]! * 0.5 - size / 4 + 0.1 * u;
-  }
-  return { type, dims, data };
+    if (domain === 'any') return 1.5 * u;
+    if (domain === 'positive') return 1.25 + 0.75 * u;
+    if (domain === 'small') return 0.4 * u;
+    if (domain === 'large') return 2.5 + 0.5 * u;
+    if (domain === 'nonzero') return Math.sign(u || 1) * (0.3 + 1.2 * Math.abs(u));
+    return place * 0.5 - size / 4 + 0.1 * u;
+  });
+  return { type, dims, data: floatsOf(type, values) };
 }
 
 /** ⟨w, f(x)⟩, summed in float64 whatever f is computed in. */

@@ -17,7 +17,6 @@ export type ResolvedSettings = Settings &
       | 'lr'
       | 'schedule'
       | 'warmupSteps'
-      | 'weightDecay'
       | 'seed'
       | 'provider'
       | 'checkpointEvery'
@@ -43,7 +42,6 @@ export function resolveSettings(settings: Settings, named: Named): ResolvedSetti
     lr: settings.lr ?? 1e-3,
     schedule: settings.schedule ?? 'linear',
     warmupSteps: settings.warmupSteps ?? 0,
-    weightDecay: settings.weightDecay ?? 0.01,
     seed: settings.seed ?? 0,
     provider: settings.provider ?? 'auto',
     checkpointEvery: settings.checkpointEvery ?? 100,
@@ -53,7 +51,7 @@ export function resolveSettings(settings: Settings, named: Named): ResolvedSetti
 /** The config.yaml of a run; `--config` reads it back. */
 export function formatConfig(settings: Settings): string {
   const entries = inOrder(settings).map(([name, value]) => [keyOf(name), value]);
-  return `# Settings of this run. To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(Object.fromEntries(entries))}`;
+  return `# Settings of this run. To go on with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(Object.fromEntries(entries))}`;
 }
 
 /** The command that repeats a run, for a POSIX shell. */
@@ -79,6 +77,7 @@ function inOrder(settings: Settings): [SettingName, Settings[SettingName]][] {
   return names.filter((name) => settings[name] !== undefined).map((name) => [name, settings[name]]);
 }
 
-function quoted(word: string): string {
+/** A word as a POSIX shell takes it. */
+export function quoted(word: string): string {
   return /^[\w./:,=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -1,10 +1,12 @@
 /** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter and report.html. */
 
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import path from 'node:path';
-import { type Adapter, OnnxLoraError, writeFileAtomic } from '@onnx-lora/sdk';
+import { createInterface } from 'node:readline';
+import { OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
+import type { Measured } from './history.ts';
 
 /** What a run puts into its folder, and `--overwrite` therefore removes. */
 const CONFIG = 'config.yaml';
@@ -12,17 +14,17 @@ const METRICS = 'metrics.jsonl';
 const CHECKPOINTS = 'checkpoints';
 const ADAPTER = 'adapter';
 const REPORT = 'report.html';
-/** How many checkpoints stay. */
-const KEPT = 3;
+const TENSORBOARD = 'tensorboard';
+
+/** A line of metrics.jsonl. */
+export type LoggedEvent = TrainEvent | ({ readonly type: 'evaluation' } & Measured);
 
 /** Writes one run. Nothing is touched before {@link RunFolder.begin}. */
 export class RunFolder {
   readonly path: string;
   #metrics: number | undefined;
-  /** Saves go on beside the training, one after the other; `failure` is the first that went wrong. */
-  #saving: Promise<void> = Promise.resolve();
-  #failure: unknown;
-  #lastCheckpoint: string | undefined;
+  #board: TensorBoardWriter | undefined;
+  #failure: Error | undefined;
 
   constructor(folder: string) {
     this.path = folder;
@@ -41,10 +43,9 @@ export class RunFolder {
     return path.join(this.path, CONFIG);
   }
 
-  /** The checkpoint saved last, if any, once those under way have been. */
-  async lastCheckpoint(): Promise<string | undefined> {
-    await this.#saving;
-    return this.#lastCheckpoint;
+  /** Where the run's checkpoints lie. */
+  get checkpoints(): string {
+    return path.join(this.path, CHECKPOINTS);
   }
 
   /**
@@ -80,58 +81,72 @@ export class RunFolder {
    *
    * @throws OnnxLoraError `FILE_INVALID`
    */
-  begin(config: string): void {
+  begin(config: string, { tensorboard }: RecordOptions): void {
     try {
       mkdirSync(this.path, { recursive: true });
-      for (const name of [ADAPTER, CHECKPOINTS, METRICS, REPORT, CONFIG]) {
+      // The checkpoints of an earlier run have been removed by the one that begins.
+      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
       const file = openSync(this.config, 'wx');
       writeSync(file, config);
       closeSync(file);
-      this.#metrics = openSync(path.join(this.path, METRICS), 'wx');
+      this.#metrics = openSync(this.#metricsFile, 'wx');
+      if (tensorboard) this.#board = new TensorBoardWriter(path.join(this.path, TENSORBOARD));
     } catch (cause) {
-      throw new OnnxLoraError(
-        'FILE_INVALID',
-        `The run cannot be written to "${this.path}": ${(cause as Error).message}. Name another folder with --out.`,
-        { cause },
-      );
+      throw cannotWrite(this.path, cause);
     }
   }
 
-  /** Adds a line to metrics.jsonl. */
-  log(entry: Readonly<Record<string, unknown>>): void {
-    if (this.#metrics !== undefined) writeSync(this.#metrics, `${JSON.stringify(entry)}\n`);
-  }
-
-  /** Saves a checkpoint in the background and removes those that are too old. */
-  checkpoint(adapter: Adapter, step: number): void {
-    this.#saving = this.#saving.then(async () => {
-      if (this.#failure !== undefined) return;
-      try {
-        const folder = path.join(this.path, CHECKPOINTS, `step-${step}`);
-        await adapter.save(folder);
-        this.#lastCheckpoint = folder;
-        await this.#removeOldCheckpoints();
-      } catch (error) {
-        this.#failure = error;
+  /**
+   * Goes on with the run that is in the folder: what metrics.jsonl holds of steps beyond its last checkpoint is cut off.
+   *
+   * @param step the checkpoint's step
+   * @returns what the run has told until then
+   * @throws OnnxLoraError `FILE_INVALID`
+   */
+  async goOn(step: number, { tensorboard }: RecordOptions): Promise<LoggedEvent[]> {
+    const events: LoggedEvent[] = [];
+    try {
+      if (existsSync(this.#metricsFile)) {
+        const kept = `${this.#metricsFile}.new`;
+        const file = openSync(kept, 'w');
+        try {
+          for await (const line of createInterface({ input: createReadStream(this.#metricsFile) })) {
+            const event = parseLine(line);
+            if (!event || event.step > step) continue;
+            events.push(event);
+            writeSync(file, `${line}\n`);
+          }
+        } finally {
+          closeSync(file);
+        }
+        await rename(kept, this.#metricsFile);
       }
-    });
-  }
-
-  /** True once a checkpoint could not be saved; {@link RunFolder.settle} then says why. */
-  get hasFailed(): boolean {
-    return this.#failure !== undefined;
+      this.#metrics = openSync(this.#metricsFile, 'a');
+      const options = { firstStep: step };
+      if (tensorboard) this.#board = new TensorBoardWriter(path.join(this.path, TENSORBOARD), options);
+    } catch (cause) {
+      throw cannotWrite(this.path, cause);
+    }
+    return events;
   }
 
   /**
-   * Waits until every checkpoint is on the disk.
+   * Adds a line to metrics.jsonl, and its numbers to TensorBoard's file. A disk that is full does not end the training.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when one could not be saved
+   * @returns what went wrong, the first time that it does
    */
-  async settle(): Promise<void> {
-    await this.#saving;
-    if (this.#failure !== undefined) throw this.#failure as Error;
+  log(event: LoggedEvent): Error | undefined {
+    try {
+      if (this.#metrics !== undefined) writeSync(this.#metrics, `${JSON.stringify(logged(event))}\n`);
+      this.#board?.add(event as TrainEvent);
+      return undefined;
+    } catch (error) {
+      const isFirst = this.#failure === undefined;
+      this.#failure = error as Error;
+      return isFirst ? this.#failure : undefined;
+    }
   }
 
   /** Writes the report. */
@@ -139,18 +154,45 @@ export class RunFolder {
     await writeFileAtomic(this.report, html);
   }
 
-  /** Closes metrics.jsonl. */
+  /** Closes the records. */
   close(): void {
     if (this.#metrics !== undefined) closeSync(this.#metrics);
     this.#metrics = undefined;
+    this.#board?.close();
+    this.#board = undefined;
   }
 
-  async #removeOldCheckpoints(): Promise<void> {
-    const folder = path.join(this.path, CHECKPOINTS);
-    const steps = (await readdir(folder))
-      .map((name) => Number(/^step-(\d+)$/.exec(name)?.[1]))
-      .filter(Number.isInteger)
-      .sort((a, b) => b - a);
-    for (const step of steps.slice(KEPT)) await rm(path.join(folder, `step-${step}`), { recursive: true, force: true });
+  get #metricsFile(): string {
+    return path.join(this.path, METRICS);
+  }
+}
+
+/** What is recorded beside metrics.jsonl. */
+export interface RecordOptions {
+  readonly tensorboard: boolean;
+}
+
+function cannotWrite(folder: string, cause: unknown): OnnxLoraError {
+  if (cause instanceof OnnxLoraError) return cause;
+  return new OnnxLoraError(
+    'FILE_INVALID',
+    `The run cannot be written to "${folder}": ${(cause as Error).message}. Name another folder with --out.`,
+    { cause },
+  );
+}
+
+/** What of an event stays of interest; a folder's confusion matrix is in its report. */
+function logged(event: LoggedEvent): Record<string, unknown> {
+  const { confusion: _c, steps: _s, secondsLeft: _l, ...rest } = event as unknown as Record<string, unknown>;
+  return rest;
+}
+
+/** A killed process may leave half a line. */
+function parseLine(line: string): LoggedEvent | undefined {
+  try {
+    const event = JSON.parse(line) as LoggedEvent;
+    return typeof event === 'object' && event !== null && Number.isInteger(event.step) ? event : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -1,6 +1,15 @@
 /** @file Every setting that has both a flag and a key in a YAML file: its type, its words for `--help`, its limits. */
 
-import { initializerNames, type Provider, type ScheduleName } from '@onnx-lora/sdk';
+import {
+  type BadLossPolicy,
+  type BadSamplePolicy,
+  initializerNames,
+  type OptimizerName,
+  optimizerNames,
+  type Provider,
+  type ScheduleName,
+  scheduleNames,
+} from '@onnx-lora/sdk';
 import { z } from 'zod';
 
 /** Values of settings; what is absent was not given. */
@@ -32,14 +41,31 @@ export interface Settings {
   steps?: number;
   epochs?: number;
   batchSize?: number;
+  accumulationSteps?: number;
   lr?: number;
+  optimizer?: OptimizerName;
   schedule?: ScheduleName;
   warmupSteps?: number;
   weightDecay?: number;
+  loraPlusRatio?: number;
+  clipNorm?: number;
+  ema?: number;
+  evalEvery?: number | 'epoch';
+  metric?: string;
+  patience?: number;
+  minDelta?: number;
+  loadBest?: boolean;
+  onBadLoss?: BadLossPolicy;
+  onBadSample?: BadSamplePolicy;
+  prefetch?: number;
+  memory?: number | 'auto';
+  cachePrefix?: number | 'auto' | 'off';
   seed?: number;
   provider?: Provider;
   threads?: number;
   checkpointEvery?: number;
+  keepCheckpoints?: number;
+  tensorboard?: boolean;
   out?: string;
 }
 
@@ -58,7 +84,8 @@ export interface SettingInfo {
 }
 
 const providers = ['auto', 'cpu', 'cuda', 'dml', 'coreml', 'webgpu'] as const satisfies readonly Provider[];
-const schedules = ['linear', 'cosine', 'constant'] as const satisfies readonly ScheduleName[];
+const badLosses = ['stop', 'skip', 'backoff'] as const satisfies readonly BadLossPolicy[];
+const badSamples = ['fail', 'skip'] as const satisfies readonly BadSamplePolicy[];
 
 const biases = ['none', 'all', 'lora_only'] as const;
 
@@ -78,6 +105,24 @@ function above(zero: 'above 0' | 'of at least 0'): z.ZodType {
 }
 
 const index = z.int().min(0);
+const decay = 'must be a number between 0 and 1, such as 0.999';
+
+/** Megabytes, or one of these words. */
+function megabytesOr(...words: readonly string[]): z.ZodType {
+  const error = `must be a number of megabytes, or ${words.join(' or ')}`;
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value),
+    z.union([z.number({ error }).gt(0, { error }), z.enum(words, { error })], { error }),
+  );
+}
+
+function stepsOrEpoch(): z.ZodType {
+  const error = 'must be a number of steps, or epoch';
+  return z.preprocess(
+    (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
+    z.union([z.int({ error }).min(1, { error }), z.literal('epoch', { error })], { error }),
+  );
+}
 
 function oneOf(words: readonly string[]): z.ZodType {
   return z.enum(words, { error: `must be one of ${words.join(', ')}` });
@@ -236,29 +281,116 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     schema: above('above 0'),
   },
   batchSize: { form: 'number', placeholder: '<n>', description: 'examples at a time (default: 32)', schema: whole(1) },
+  accumulationSteps: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'batches whose gradients make one step (default: 1)',
+    schema: whole(1),
+  },
   lr: {
     form: 'number',
     placeholder: '<x>',
     description: 'highest learning rate (default: 0.001)',
     schema: above('above 0'),
   },
+  optimizer: {
+    form: 'text',
+    placeholder: '<name>',
+    description: `one of ${optimizerNames.join(', ')} (default: adamw)`,
+    schema: oneOf(optimizerNames),
+  },
   schedule: {
     form: 'text',
     placeholder: '<name>',
-    description: `course of the learning rate: ${schedules.join(', ')} (default: linear)`,
-    schema: oneOf(schedules),
+    description: `course of the learning rate: ${scheduleNames.join(', ')} (default: linear)`,
+    schema: oneOf(scheduleNames),
   },
   warmupSteps: {
     form: 'number',
     placeholder: '<n>',
-    description: 'steps over which the learning rate first rises (default: 0)',
-    schema: whole(0),
+    description: 'steps over which the learning rate first rises; below 1: this part of all steps (default: 0)',
+    schema: above('of at least 0'),
   },
   weightDecay: {
     form: 'number',
     placeholder: '<x>',
-    description: 'decoupled weight decay (default: 0.01)',
+    description: 'weight decay (default: 0.01 with adamw)',
     schema: above('of at least 0'),
+  },
+  loraPlusRatio: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'LoRA+: lora_B learns so many times faster than lora_A',
+    schema: above('above 0'),
+  },
+  clipNorm: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'bound the norm of all gradients together',
+    schema: above('above 0'),
+  },
+  ema: {
+    form: 'number',
+    placeholder: '<decay>',
+    description: 'average the adapter over the last steps, such as 0.999; the average is measured and saved',
+    schema: z.number({ error: decay }).gt(0, { error: decay }).lt(1, { error: decay }),
+  },
+  evalEvery: {
+    form: 'text',
+    placeholder: '<n|epoch>',
+    description: 'measure the held-out data every n steps, or after each epoch',
+    schema: stepsOrEpoch(),
+  },
+  metric: {
+    form: 'text',
+    placeholder: '<name>',
+    description:
+      "metric by which --load-best and --patience compare; name:lower or name:higher says which is better (default: the task's first)",
+    schema: text,
+  },
+  patience: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'stop early after n measurements without a better one',
+    schema: whole(1),
+  },
+  minDelta: {
+    form: 'number',
+    placeholder: '<x>',
+    description: 'how much better a measurement must be to count for --patience (default: 0)',
+    schema: above('of at least 0'),
+  },
+  loadBest: { form: 'switch', description: 'keep the adapter that measured best, not the last one', schema: isSwitch },
+  onBadLoss: {
+    form: 'text',
+    placeholder: '<what>',
+    description: `when a loss is no number: ${badLosses.join(', ')} (skip the batch and halve the learning rate) (default: stop)`,
+    schema: oneOf(badLosses),
+  },
+  onBadSample: {
+    form: 'text',
+    placeholder: '<what>',
+    description: `when a file cannot be read: ${badSamples.join(', ')} (default: fail)`,
+    schema: oneOf(badSamples),
+  },
+  prefetch: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'batches that load while a step computes (default: 2)',
+    schema: whole(0),
+  },
+  memory: {
+    form: 'text',
+    placeholder: '<auto|MB>',
+    description: 'megabytes that a step may keep for its gradients; the rest is computed again (default: auto)',
+    schema: megabytesOr('auto'),
+  },
+  cachePrefix: {
+    form: 'text',
+    placeholder: '<auto|off|MB>',
+    description:
+      'keep what frozen layers below the adapter give for each example, up to so many megabytes (default: auto)',
+    schema: megabytesOr('auto', 'off'),
   },
   seed: {
     form: 'number',
@@ -281,9 +413,16 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   checkpointEvery: {
     form: 'number',
     placeholder: '<n>',
-    description: 'save the adapter every n steps; the last 3 are kept (default: 100)',
+    description: 'save all that --resume needs every n steps (default: 100)',
     schema: whole(1),
   },
+  keepCheckpoints: {
+    form: 'number',
+    placeholder: '<n>',
+    description: 'how many checkpoints stay (default: 3)',
+    schema: whole(1),
+  },
+  tensorboard: { form: 'switch', description: 'write tensorboard/ into the folder of the run', schema: isSwitch },
   out: { form: 'text', placeholder: '<path>', description: 'where the result is written', schema: text },
 };
 

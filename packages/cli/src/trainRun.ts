@@ -3,30 +3,37 @@
 import {
   evaluate,
   type Evaluation,
+  type FallenBackNode,
   type Model,
   OnnxLoraError,
   previewLora,
+  type ProviderReport,
   type StepEvent,
   type Task,
   train,
+  type TrainEvent,
   type TrainResult,
   type TrainingRun,
 } from '@onnx-lora/sdk';
 import type { Context } from './context.ts';
 import { exitCodes, usageError } from './errors.ts';
+import { type Measured, RunHistory } from './history.ts';
 import { Interrupt } from './interrupt.ts';
 import { loraOptions, machineOptions } from './lora.ts';
 import { Progress } from './progress.ts';
 import { formatReport } from './report/html.ts';
-import { formatCommand, formatConfig, type ResolvedSettings, resolveSettings } from './runConfig.ts';
-import { RunFolder } from './runFolder.ts';
+import { formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSettings } from './runConfig.ts';
+import { type LoggedEvent, RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, grouped, short } from './table.ts';
+import { trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
 export interface TrainRunOptions {
   readonly overwrite: boolean;
+  /** Go on with the run that is in the folder. */
+  readonly resume: boolean;
   /** Whether held-out data, where there is such, is measured before and after. */
   readonly evaluate: boolean;
   readonly quiet: boolean;
@@ -41,10 +48,15 @@ export interface TrainSummary {
   /** Null when no step was made. */
   readonly loss: number | null;
   readonly stopped: boolean;
+  readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
   readonly trainableParameters: number;
   readonly before: Evaluation['metrics'] | null;
   readonly after: Evaluation['metrics'] | null;
+  /** The best measurement during the run, where there were any. */
+  readonly best: TrainResult['best'] | null;
+  readonly skippedSteps: number;
+  readonly badSamples: number;
 }
 
 /** A finished or interrupted run. */
@@ -59,13 +71,13 @@ export interface TrainOutcome {
  */
 export async function runTraining(
   given: Settings,
-  { overwrite, evaluate: measures, quiet }: TrainRunOptions,
+  { overwrite, resume, evaluate: measures, quiet }: TrainRunOptions,
   context: Context,
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
   const folder = new RunFolder(requireFlag(given.out, 'out', 'name the folder for the run'));
   const data = requireFlag(given.data, 'data', 'name the data to train on');
-  folder.checkFree(overwrite);
+  if (!resume) folder.checkFree(overwrite);
   const model = await openNamed(requireModel(given.model), catalogue);
   const factory = chooseTask(given.task, model, catalogue);
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
@@ -84,47 +96,60 @@ export async function runTraining(
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
   const progress = new Progress(context.terminal, { quiet });
-  const work: Work = { model, task, settings, progress };
+  const work: Work = { model, task, settings, progress, folder, history: new RunHistory() };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
-  const before = measures && holdsOut ? await measure(work, 'base') : undefined;
+  const start = measures && holdsOut && !resume ? await measure(work, 'base') : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
     task,
     lora: loraOptions(settings, original),
-    ...(settings.steps === undefined ? { epochs: settings.epochs! } : { steps: settings.steps }),
-    ...pick(settings),
-    ...machineOptions(settings),
+    ...trainOptions(settings),
+    checkpoints: {
+      folder: folder.checkpoints,
+      every: settings.checkpointEvery,
+      ...(settings.keepCheckpoints === undefined ? {} : { keep: settings.keepCheckpoints }),
+      overwrite,
+    },
+    resume,
   });
+  if (run.prefix.kept) {
+    progress.note(
+      `keeping what the frozen layers give for each example: ${(100 * run.prefix.share).toFixed(0)}% of the forward pass`,
+    );
+  }
+  if (run.provider !== 'cpu') {
+    // Not waited for: the run answers before its next step, or ends before.
+    run.providerReport().then(
+      (report) => progress.note(placementLine(report)),
+      () => undefined,
+    );
+  }
   const interrupt = new Interrupt(() => {
     run.stop();
     progress.note('Stopping after this step; press Ctrl-C again to end at once.');
   });
   try {
-    begin(folder, settings, run);
-    if (before) folder.log({ type: 'evaluation', step: 0, examples: before.examples, metrics: before.metrics });
-    const { steps, result } = await complete(run, folder, work);
+    const before = await begin(work, run, resume, start);
+    const result = await complete(run, work);
     const { adapter, seconds, loss, steps: made } = result;
-    if (made > 0) {
-      folder.checkpoint(adapter, made);
-      await folder.settle();
-      await adapter.save(folder.adapter);
-    }
+    if (made > 0) await saveAdapter(adapter, work);
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
+    const after = before && !stopped ? await measureAfter(work, result) : undefined;
     const { targets: _, ...others } = settings;
     const shown = given.targets === undefined ? others : settings;
-    const after = before && !stopped ? await measure(work, 'adapted', run) : undefined;
-    if (after) folder.log({ type: 'evaluation', step: made, examples: after.examples, metrics: after.metrics });
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
         // The family's choice is listed as the adapted modules; among the settings it would only be long.
         settings: shown,
         command: formatCommand(shown),
-        steps,
+        history: work.history,
+        made,
+        endedBy: result.endedBy,
         planned: run.steps,
         seconds,
         provider: run.provider,
@@ -135,6 +160,7 @@ export async function runTraining(
         runtime: `Node ${process.versions.node}`,
       }),
     );
+    if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
     return {
       exitCode: interrupt.code ?? exitCodes.done,
       summary: {
@@ -142,12 +168,16 @@ export async function runTraining(
         adapter: made > 0 ? folder.adapter : null,
         report: folder.report,
         steps: made,
-        loss: made > 0 ? loss : null,
+        loss: made > 0 && Number.isFinite(loss) ? loss : null,
         stopped,
+        endedBy: result.endedBy,
         seconds,
         trainableParameters: run.trainableParameters,
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
+        best: result.best ?? null,
+        skippedSteps: result.skippedSteps,
+        badSamples: result.badSamples,
       },
     };
   } finally {
@@ -162,6 +192,8 @@ interface Work {
   readonly task: Task;
   readonly settings: ResolvedSettings;
   readonly progress: Progress;
+  readonly folder: RunFolder;
+  readonly history: RunHistory;
 }
 
 /** Reads the data once for training and both evaluations, so that files are decoded once. */
@@ -176,11 +208,11 @@ async function prepareOnce(task: Task, model: Model): Promise<{ task: Task; hold
 async function measure(
   { model, task, settings, progress }: Work,
   which: 'base' | 'adapted',
-  run?: TrainingRun,
+  adapter?: TrainingRun['adapter'],
 ): Promise<Evaluation> {
   const evaluation = await evaluate(model, {
     task,
-    ...(run ? { adapter: run.adapter } : {}),
+    ...(adapter ? { adapter } : {}),
     batchSize: settings.batchSize,
     ...machineOptions(settings),
     onBatch: (done, total) =>
@@ -190,17 +222,62 @@ async function measure(
         `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
       ),
   });
-  const metrics = Object.entries(evaluation.metrics).map(([name, value]) => `${name} ${short(value)}`);
-  progress.note(`${which === 'base' ? 'before' : 'after'}: ${metrics.join('  ')}`);
+  progress.note(`${which === 'base' ? 'before' : 'after'}: ${metricsLine(evaluation.metrics)}`);
   return evaluation;
 }
 
-function begin(folder: RunFolder, settings: ResolvedSettings, run: TrainingRun): void {
+/**
+ * Prepares the folder, and tells the history what the run had told before an interruption.
+ *
+ * @returns what the base measured
+ */
+async function begin(
+  work: Work,
+  run: TrainingRun,
+  resume: boolean,
+  start: Evaluation | undefined,
+): Promise<Measured | undefined> {
+  const { folder, settings, history, progress } = work;
+  const records = { tensorboard: settings.tensorboard ?? false };
   try {
-    folder.begin(formatConfig(settings));
+    if (resume) {
+      for (const event of await folder.goOn(run.firstStep, records)) history.add(event);
+      progress.note(
+        run.firstStep > 0
+          ? `going on after step ${run.firstStep}`
+          : 'The run had not reached its first checkpoint, so it begins anew.',
+      );
+      return history.evaluations.find(({ step }) => step === 0);
+    }
+    folder.begin(formatConfig(settings), records);
   } catch (error) {
     run.stop();
     throw error;
+  }
+  if (!start) return undefined;
+  const { examples, metrics } = start;
+  record(work, { type: 'evaluation', step: 0, examples, metrics });
+  return { step: 0, examples, metrics };
+}
+
+/** The returned adapter's metrics: as the run measured them, or measured now. */
+async function measureAfter(work: Work, { adapter, steps, best }: TrainResult): Promise<Measured> {
+  const { history, settings } = work;
+  const [known, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
+  // What was read back from an earlier part of the run has no confusion matrix.
+  if (known && known.step === step && known.confusion) return known;
+  const { examples, metrics, confusion } = await measure(work, 'adapted', adapter);
+  const measured = { step: step ?? steps, examples, metrics, confusion };
+  record(work, { type: 'evaluation', ...measured });
+  return measured;
+}
+
+/** @throws OnnxLoraError where the disk refuses, with what is left */
+async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
+  try {
+    await adapter.save(work.folder.adapter);
+  } catch (error) {
+    throw withRemains(error, work);
   }
 }
 
@@ -209,70 +286,84 @@ function begin(folder: RunFolder, settings: ResolvedSettings, run: TrainingRun):
  *
  * @throws OnnxLoraError of the step that failed, with what is left in the folder
  */
-async function complete(
-  run: TrainingRun,
-  folder: RunFolder,
-  work: Work,
-): Promise<{ steps: StepEvent[]; result: TrainResult }> {
+async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
   try {
-    const steps = await follow(run, folder, work);
-    return { steps, result: await run.done };
+    for await (const event of run) tell(event, run, work);
+    return await run.done;
   } catch (error) {
-    if (!(error instanceof OnnxLoraError)) throw error;
-    const checkpoint = await folder.lastCheckpoint();
-    const left =
-      checkpoint === undefined
-        ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
-        : `The adapter of an earlier step is in "${checkpoint}"; name another --out to keep it, or replace it with --overwrite.`;
-    throw new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
+    throw withRemains(error, work);
   }
 }
 
-/**
- * Follows the run to its end. Nothing here may wait between an event and `run.adapter`: the run goes on meanwhile, and
- * the adapter would be a later step's.
- */
-async function follow(run: TrainingRun, folder: RunFolder, { settings, progress }: Work): Promise<StepEvent[]> {
-  const steps: StepEvent[] = [];
-  for await (const event of run) {
-    steps.push(event);
-    const { step, loss, lr, gradNorm, samplesPerSecond } = event;
-    folder.log({ type: 'step', step, loss, lr, gradNorm, samplesPerSecond });
-    progress.show(step, run.steps, progressLine(event));
-    if (step % settings.checkpointEvery === 0 && step < run.steps) folder.checkpoint(run.adapter, step);
-    if (folder.hasFailed) run.stop();
+const lastCheckpoints = new WeakMap<RunFolder, string>();
+
+function withRemains(error: unknown, { folder }: Work): unknown {
+  if (!(error instanceof OnnxLoraError)) return error;
+  const checkpoint = lastCheckpoints.get(folder);
+  const left =
+    checkpoint === undefined
+      ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
+      : `The run as it was then is in "${checkpoint}"; once the cause is mended, go on with: ${resumeCommand(folder)}`;
+  return new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
+}
+
+function resumeCommand({ path }: RunFolder): string {
+  return `onnx-lora train --resume ${quoted(path)}`;
+}
+
+function record({ folder, history, progress }: Work, event: LoggedEvent): void {
+  history.add(event);
+  const failure = folder.log(event);
+  if (failure) progress.note(`warning: metrics.jsonl cannot be written (${failure.message}); the training goes on.`);
+}
+
+function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
+  const { progress, folder } = work;
+  record(work, event);
+  switch (event.type) {
+    case 'step':
+      progress.show(event.step, run.steps, progressLine(event));
+      break;
+    case 'evaluation':
+      progress.note(`step ${event.step}: ${metricsLine(event.metrics)}${event.best ? '  (best)' : ''}`);
+      break;
+    case 'checkpoint':
+      lastCheckpoints.set(folder, event.folder);
+      break;
+    case 'skipped':
+    case 'warning':
+      progress.note(`warning: ${event.message}`);
+      break;
+    case 'badSample':
+      progress.note(`warning: left out (${event.count} so far): ${event.message}`);
+      break;
   }
-  return steps;
 }
 
 function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
   return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }
 
+function metricsLine(metrics: Evaluation['metrics']): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${short(value)}`)
+    .join('  ');
+}
+
+/** Where operators run: `412 operators run on webgpu, 1 without a kernel on the CPU (Sign)`. */
+function placementLine({ provider, nodes, fallenBack }: ProviderReport): string {
+  const named = (reason: FallenBackNode['reason']): string[] =>
+    [...new Set(fallenBack.filter((node) => node.reason === reason).map(({ op }) => op))]; // prettier-ignore
+  const count = (reason: FallenBackNode['reason']): number =>
+    fallenBack.filter((node) => node.reason === reason).length;
+  const parts = [`${grouped(nodes[provider] ?? 0)} operators run on ${provider}`];
+  const [whole, missing] = [count('shape-arithmetic'), count('no-kernel')];
+  if (whole > 0) parts.push(`${whole} on whole numbers on the CPU (${named('shape-arithmetic').join(', ')})`);
+  if (missing > 0) parts.push(`${missing} without a kernel on the CPU (${named('no-kernel').join(', ')})`);
+  return parts.join(', ');
+}
+
 function parameterLine(trainable: number, base: number, modules: number): string {
   const all = base + trainable;
   return `trainable params: ${grouped(trainable)} || all params: ${grouped(all)} || trainable%: ${((100 * trainable) / all).toFixed(4)} (${modules} modules)`;
-}
-
-function pick({
-  batchSize,
-  lr,
-  schedule,
-  warmupSteps,
-  weightDecay,
-  seed,
-  initBatches,
-}: ResolvedSettings): Pick<
-  ResolvedSettings,
-  'batchSize' | 'lr' | 'schedule' | 'warmupSteps' | 'weightDecay' | 'seed' | 'initBatches'
-> {
-  return {
-    batchSize,
-    lr,
-    schedule,
-    warmupSteps,
-    weightDecay,
-    seed,
-    ...(initBatches === undefined ? {} : { initBatches }),
-  };
 }

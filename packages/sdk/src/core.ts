@@ -8,6 +8,8 @@ export {
   type Attributes,
   type BuilderOptions,
   float,
+  type GivenGradient,
+  type GraphAttribute,
   GraphBuilder,
   type InferNode,
   type Operand,
@@ -64,14 +66,22 @@ export { parseOrtAdapter } from './adapter/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/convert.ts';
 export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
 export { type FirstValues, type Parameter, ParameterSet } from './train/parameters.ts';
-export { Trainer, type TrainerRequest, type LossAndGradients, type StepResult } from './train/trainer.ts';
+export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
+export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
+export { GradientStep, type GradientStepRequest } from './train/gradientStep.ts';
+export type { LossAndGradients } from './train/lossAndGradients.ts';
 export {
   buildTrainingGraph,
   type LossFragment,
   type TrainingGraph,
   type TrainingGraphRequest,
 } from './train/trainingGraph.ts';
-export type { AdamWOptions } from './train/adamW.ts';
-export { Random } from './runtime/random.ts';
+export { GradientMean } from './train/gradientMean.ts';
+export type { TrainerState } from './train/trainerState.ts';
+export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';
+export { createOptimizer } from './train/optimizers/named.ts';
+export { type Schedule, scheduleOf, type ScheduleSpan } from './train/schedules/schedule.ts';
+export { ShuffledBatches, type SamplerState } from './train/sampler.ts';
+export { Random, type RandomState } from './runtime/random.ts';
 export type { LoraPlan } from './model/planLora.ts';
 export { planLora } from './model/planLora.ts';

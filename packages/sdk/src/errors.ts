@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'INPUT_INVALID'
   | 'NO_GRADIENT'
   | 'LOSS_NOT_FINITE'
+  | 'OUT_OF_MEMORY'
   | 'PROVIDER_UNAVAILABLE'
   | 'RUNTIME_FAILED'
   | 'CANCELLED'

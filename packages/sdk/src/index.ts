@@ -6,11 +6,29 @@ export { openModel, type OpenOptions } from './model/openModel.ts';
 export { readModelConfig } from './model/readModelConfig.ts';
 export type { PathConfidence } from './match/modulePath.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
-export { train, type StepEvent, type TrainOptions, type TrainResult, type TrainingRun } from './model/train.ts';
+export { train } from './model/train.ts';
+export type { CheckpointOptions, TrainOptions } from './model/training/options.ts';
+export type { TrainResult, TrainingRun } from './model/training/run.ts';
+export type { CachePrefix } from './model/training/keptPrefix.ts';
+export type { PrefixReport } from './train/prefix/prefixOptions.ts';
+export type {
+  BadSampleEvent,
+  CheckpointEvent,
+  EvaluationEvent,
+  SkippedEvent,
+  StepEvent,
+  TrainEvent,
+  WarningEvent,
+} from './model/training/events.ts';
+export type { BadLossPolicy } from './model/training/badLoss.ts';
+export type { BadSamplePolicy } from './model/training/batchQueue.ts';
+export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
+export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { LoraOptions } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
-export { evaluate, type EvaluateOptions, type Evaluation } from './model/evaluate.ts';
+export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
+export type { Evaluation } from './model/training/measure.ts';
 export {
   type AdaptersToMerge,
   merge,
@@ -59,9 +77,55 @@ export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
 export { writeFileAtomic } from './adapter/atomicFile.ts';
 
-export type { GraphBuilder, Operand, Value } from './graph/builder.ts';
-export { binaryCrossEntropy, crossEntropy, type CrossEntropyOptions, meanSquaredError } from './train/loss.ts';
-export type { ScheduleName } from './train/schedule.ts';
+export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
+export {
+  binaryCrossEntropy,
+  type BinaryCrossEntropyOptions,
+  contrastive,
+  cosineDistance,
+  cosineEmbedding,
+  type CosineEmbeddingOptions,
+  crossEntropy,
+  type CrossEntropyOptions,
+  ctc,
+  type CtcOptions,
+  dice,
+  type DiceOptions,
+  distillation,
+  type DistillationOptions,
+  type ElementOptions,
+  huber,
+  type HuberOptions,
+  infoNce,
+  type InfoNceOptions,
+  kullbackLeibler,
+  type KullbackLeiblerOptions,
+  l1,
+  meanSquaredError,
+  negativeLogLikelihood,
+  type NegativeLogLikelihoodOptions,
+  type Reduction,
+  sigmoidFocal,
+  type SigmoidFocalOptions,
+  smoothL1,
+  type SmoothL1Options,
+  softmaxFocal,
+  type SoftmaxFocalOptions,
+  tripletMargin,
+  type TripletMarginOptions,
+  weightedSum,
+} from './train/losses/index.ts';
+export { type ScheduleName, scheduleNames, type ScheduleOptions } from './train/schedules/schedule.ts';
+export { type OptimizerName, optimizerNames, type OptimizerOptions } from './train/optimizers/named.ts';
+export type { AdamOptions } from './train/optimizers/adam.ts';
+export type { SgdOptions } from './train/optimizers/sgd.ts';
+export type { LionOptions } from './train/optimizers/lion.ts';
+export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
+export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export type { ClipOptions } from './train/clip.ts';
+export type { EmaOptions } from './train/ema.ts';
+export type { LossScalingOptions } from './train/lossScale.ts';
+export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 
 export {
   type DataType,
@@ -106,4 +170,6 @@ export type {
   TaskModel,
   TaskOptions,
 } from './plugin/task.ts';
+export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
+export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { MODEL_FAMILY, PREPROCESSOR_FACTORY, TASK_FACTORY, token } from './plugin/tokens.ts';

@@ -25,6 +25,11 @@ export class ImagePreprocessor implements Preprocessor {
     this.#table = normalizationTable(plan.normalization);
   }
 
+  /** What reads the files. */
+  get decoder(): ImageDecoder {
+    return this.#decoder;
+  }
+
   /** Size of every image that comes out; undefined where it depends on the image. */
   get outputSize(): Size | undefined {
     return outputSize(this.plan);

@@ -24,6 +24,11 @@ export class SharpDecoder implements ImageDecoder {
   readonly #maxPixels: number;
   readonly #maxBytes: number;
 
+  /** The bounds, for another decoder like this one. */
+  get limits(): Required<SharpDecoderOptions> {
+    return { maxPixels: this.#maxPixels, maxBytes: this.#maxBytes };
+  }
+
   constructor({ maxPixels = 100_000_000, maxBytes = 512 * 1024 * 1024 }: SharpDecoderOptions = {}) {
     this.#maxPixels = maxPixels;
     this.#maxBytes = maxBytes;

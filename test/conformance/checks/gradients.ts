@@ -18,6 +18,7 @@ export const gradients: Check = {
       .filter(([name]) => name.startsWith(PREFIX))
       .map(([name, tensor]) => [name.slice(PREFIX.length), tensor] as const);
     if (expected.length === 0) return notApplicable('the case expects no lora.grad.<tensor>');
+    const scale = Math.max(...expected.map(([, tensor]) => largestMagnitude(tensor)));
     const { loss, actual } = await gradientsOf(subject, context);
     const surplus = [...actual].filter(
       ([name, tensor]) => !subject.expected.has(PREFIX + name) && largestMagnitude(tensor) !== 0,
@@ -29,7 +30,7 @@ export const gradients: Check = {
           ? [compareTensors('loss of the training graph', loss, expectedLoss, toleranceOf(subject, 'output'))]
           : []),
         ...expected.map(([name, tensor]) =>
-          compareGradients(name, actual.get(name), tensor, toleranceOf(subject, 'gradient')),
+          compareGradients(name, actual.get(name), tensor, toleranceOf(subject, 'gradient'), scale),
         ),
       ],
       surplus.map(

@@ -16,7 +16,8 @@ export const load: Check = {
       return role !== 'base_layer.weight' && !mayBeAbsent(subject, module);
     });
     if (homeless.length > 0) return failed(homeless.map((name) => `${name} has no place`));
-    const places = placed.lowRank.flatMap(({ names }) => names).length + placed.trained.length;
+    // Trained rows of a table have a place in each layer that shares it.
+    const places = new Set(placed.lowRank.flatMap(({ names }) => names)).size + placed.trained.length;
     const lost = adapter.tensors.size - places - placed.unused.length;
     if (lost !== 0)
       return failed([`of ${adapter.tensors.size} tensors ${lost} are neither placed nor reported as unused`]);

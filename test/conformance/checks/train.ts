@@ -14,7 +14,7 @@ export const train: Check = {
     const { train: settings } = subject;
     if (!settings) return notApplicable('the case was not trained');
     const { betas, eps, weightDecay } = adamW(settings, subject);
-    const { trainer, placed } = await trainerFor(subject, runtime, { betas, eps, weightDecay });
+    const { trainer, placed } = await trainerFor(subject, runtime, { name: 'adamw', betas, eps, weightDecay });
     try {
       const losses: number[] = [];
       for (let step = 0; step < settings.steps; step++)

@@ -1,6 +1,7 @@
 /** @file Tests of `onnx-lora train`: the folder that it leaves, settings, refusals, and how it stops. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { loadAdapter } from '@onnx-lora/sdk';
 import { describe, expect, it, vi } from 'vitest';
@@ -25,6 +26,13 @@ function lines(file: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+/** Step and loss of every step that a run's metrics.jsonl holds. */
+function steps(out: string): unknown[][] {
+  return lines(path.join(out, 'metrics.jsonl')).flatMap(({ type, step, loss }) =>
+    type === 'step' ? [[step, loss]] : [],
+  );
+}
+
 describe('a run', () => {
   it('leaves config, metrics, checkpoints, adapter and report, and learns', async () => {
     const folder = temporaryFolder();
@@ -38,7 +46,9 @@ describe('a run', () => {
     expect(readdirSync(path.join(out, 'checkpoints')).sort()).toEqual(['step-15', 'step-20', 'step-25']);
 
     const summary = JSON.parse(stdout) as Record<string, unknown>;
-    const logged = lines(path.join(out, 'metrics.jsonl'));
+    const told = lines(path.join(out, 'metrics.jsonl'));
+    expect(told.filter(({ type }) => type === 'checkpoint').map(({ step }) => step)).toEqual([5, 10, 15, 20, 25]);
+    const logged = told.filter(({ type }) => type !== 'checkpoint');
     expect(logged.map(({ type }) => type)).toEqual(['evaluation', ...Array<string>(25).fill('step'), 'evaluation']);
     expect(logged.slice(1, -1).map(({ step }) => step)).toEqual(Array.from({ length: 25 }, (_, i) => i + 1));
     expect(summary).toMatchObject({
@@ -251,7 +261,11 @@ describe('stopping', () => {
     ];
     const { code, stderr } = await call([...argv, '--quiet']);
     expect(code).toBe(2);
-    expect(stderr).toContain(`The adapter of an earlier step is in "${path.join(out, 'checkpoints', 'step-1')}"`);
+    const checkpoint = path.join(out, 'checkpoints', 'step-1');
+    expect(stderr).toMatch(/The batch held the examples (\d \(.*\.png\)(, | and )?){4}\./);
+    expect(stderr).toContain(
+      `The run as it was then is in "${checkpoint}"; once the cause is mended, go on with: onnx-lora train --resume ${out}`,
+    );
     expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-1']);
   });
 
@@ -275,9 +289,173 @@ describe('stopping', () => {
     ]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^error: Step \d+: The (loss|gradient) became (NaN|Infinity)\. Lower the learning rate/);
-    expect(stderr).toContain(`There is no adapter in "${out}"; --overwrite lets another run take its place.`);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
-    expect(readdirSync(out).sort()).toEqual(['config.yaml', 'metrics.jsonl']);
+    expect(readdirSync(out).sort()).toEqual(['checkpoints', 'config.yaml', 'metrics.jsonl']);
+  });
+});
+
+describe('--resume', () => {
+  it('goes on after Ctrl-C, and ends with the files of a run that was never interrupted', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const common = ['--data', data, '--steps', '12', '--eval-every', '4', '--load-best', '--tensorboard', ...quick];
+    const whole = path.join(folder, 'whole');
+    const { seconds: _, out: __, ...expected } = await callJson<Record<string, unknown>>(
+      'train', vit, ...common, '--out', whole,
+    ); // prettier-ignore
+
+    const out = path.join(folder, 'night run');
+    const running = call(['train', vit, ...common, '--out', out]);
+    await vi.waitFor(() => expect(steps(out).length).toBeGreaterThan(4), 20_000);
+    process.emit('SIGINT');
+    const stopped = await running;
+    expect(stopped.code).toBe(130);
+    expect(stopped.stderr).toContain(`To go on: onnx-lora train --resume '${out}'`);
+    const reached = steps(out).length;
+    expect(reached).toBeLessThan(12);
+
+    // As a process that was killed leaves it: steps beyond the checkpoint, and half a line.
+    appendFileSync(path.join(out, 'metrics.jsonl'), `{"type":"step","step":${reached + 1},"loss":9}\n{"type":"st`);
+    const { code, stdout, stderr } = await call(['train', '--resume', out, '--json']);
+    expect(code).toBe(0);
+    expect(stderr).toContain(`going on after step ${reached}`);
+    const result = JSON.parse(stdout) as Record<string, string>;
+    expect(result).toMatchObject({
+      ...expected,
+      adapter: path.join(out, 'adapter'),
+      report: path.join(out, 'report.html'),
+    });
+    for (const name of ['adapter_model.safetensors', 'adapter_config.json']) {
+      expect(readFileSync(path.join(out, 'adapter', name))).toEqual(readFileSync(path.join(whole, 'adapter', name)));
+    }
+    expect(steps(out)).toEqual(steps(whole));
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('accuracy on held-out data');
+    expect(readdirSync(path.join(out, 'tensorboard'))).toHaveLength(2);
+  });
+
+  it('begins anew where no checkpoint was reached', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const out = path.join(folder, 'run');
+    await callJson('train', vit, '--data', data, '--out', out, '--steps', '2', ...quick);
+    rmSync(path.join(out, 'checkpoints'), { recursive: true });
+    rmSync(path.join(out, 'adapter'), { recursive: true });
+    const { code, stderr } = await call(['train', '--resume', out]);
+    expect(code).toBe(0);
+    expect(stderr).toContain('The run had not reached its first checkpoint, so it begins anew.');
+    expect(steps(out).map(([step]) => step)).toEqual([1, 2]);
+    expect(existsSync(path.join(out, 'adapter'))).toBe(true);
+  });
+
+  it('refuses other settings, other folders, and what it has no use for', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const out = path.join(folder, 'run');
+    await callJson('train', vit, '--data', data, '--out', out, '--steps', '2', ...quick);
+    const before = readFileSync(path.join(out, 'metrics.jsonl'));
+    for (const [flags, message] of [
+      [['--resume', out, '--lr', '0.5'], 'belongs to another run: lr was 0.005 and is 0.5.'],
+      [['--resume', out, '--overwrite'], 'so --overwrite has no use. Leave one of them out.'],
+      [['--resume', out, '--out', 'other'], 'so --out has no use.'],
+      [['--resume', folder], 'holds no config.yaml, so it is not the folder of a run.'],
+      [
+        [vit, '--data', data, '--out', path.join(folder, 'x'), '--min-delta', '1'],
+        '--min-delta says what counts for --patience',
+      ],
+      [[vit, '--data', data, '--out', path.join(folder, 'x'), '--patience', '2'], 'The task holds no data out'],
+      [
+        [vit, '--data', data, '--out', path.join(folder, 'x'), '--eval-every', 'week'],
+        '--eval-every must be a number of steps, or epoch, but it is "week".',
+      ],
+    ] as const) {
+      const { code, stderr } = await call(['train', ...flags]);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+    expect(readFileSync(path.join(out, 'metrics.jsonl'))).toEqual(before);
+  });
+});
+
+describe('bad luck', () => {
+  it('leaves out a file that cannot be read, and says so', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    writeDigits(data, { perClass: 3, classes: [3, 8] });
+    const [broken] = readdirSync(path.join(data, '3'));
+    writeFileSync(path.join(data, '3', broken!), 'no image');
+    const argv = ['train', vit, '--data', data, '--steps', '2', ...quick];
+    const refused = await call([...argv, '--out', path.join(folder, 'a')]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(broken);
+    const out = path.join(folder, 'b');
+    const { code, stdout, stderr } = await call([...argv, '--on-bad-sample', 'skip', '--out', out]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(new RegExp(`warning: left out \\(1 so far\\): .*${broken}`));
+    expect(stdout).toContain('left out 1 example that could not be read');
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('examples left out: 1');
+  });
+
+  it('stops early when nothing gets better', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const { code, stdout } = await call([
+      'train', vit, '--data', data, '--out', path.join(folder, 'run'), '--steps', '40', '--eval-every', '1', '--patience', '2', '--min-delta', '2', '--metric', 'loss:higher', '--quiet', ...quick,
+    ]); // prettier-ignore
+    expect(code).toBe(0);
+    expect(stdout).toContain('Stopped getting better after 3 steps');
+    expect(stdout).toMatch(/best {5}[\d.]+ at step \d/);
+  });
+});
+
+describe('a disk that refuses', () => {
+  it('the adapter leaves the checkpoint, from which the run can be ended once more', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const running = call(['train', vit, '--data', data, '--out', out, '--steps', '6', '--quiet', ...quick]);
+    await vi.waitFor(() => expect(steps(out).length).toBeGreaterThan(0), 20_000);
+    // Refused to everybody, also to those who may write anywhere.
+    writeFileSync(path.join(out, 'adapter'), '');
+    const { code, stderr } = await running;
+    expect(code).toBe(2);
+    expect(stderr).toContain(`"${path.join(out, 'adapter')}" could not be written`);
+    expect(stderr).toContain(`in "${path.join(out, 'checkpoints/step-6')}"; once the cause is mended, go on with:`);
+    rmSync(path.join(out, 'adapter'));
+    expect((await call(['train', '--resume', out, '--quiet'])).code).toBe(0);
+    const [saved, kept] = await Promise.all([
+      loadAdapter(path.join(out, 'adapter')),
+      loadAdapter(path.join(out, 'checkpoints/step-6')),
+    ]);
+    expect([...saved.tensors]).toEqual([...kept.tensors]);
+  });
+
+  it('lines of metrics.jsonl does not end the run', async () => {
+    const folder = temporaryFolder();
+    const data = path.join(folder, 'digits');
+    const out = path.join(folder, 'run');
+    writeDigits(data, { perClass: 2, classes: [3, 8] });
+    const files = createRequire(import.meta.url)('node:fs') as { writeSync: (...words: unknown[]) => number };
+    const original = files.writeSync;
+    let written = 0;
+    files.writeSync = (...words) => {
+      if (String(words[1]).startsWith('{"type":"step"') && written++ > 1)
+        throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      return original(...words);
+    };
+    syncBuiltinESMExports();
+    try {
+      const { code, stderr } = await call(['train', vit, '--data', data, '--out', out, '--steps', '6', ...quick]);
+      expect(code).toBe(0);
+      expect(stderr.split('metrics.jsonl cannot be written (ENOSPC: no space left on device, write)')).toHaveLength(2);
+    } finally {
+      files.writeSync = original;
+      syncBuiltinESMExports();
+    }
+    expect(steps(out)).toHaveLength(2);
+    expect(existsSync(path.join(out, 'adapter'))).toBe(true);
   });
 });
 

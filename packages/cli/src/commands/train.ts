@@ -1,8 +1,12 @@
 /** @file `onnx-lora train`: an adapter from a model and data. */
 
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { adapterSettings } from '../lora.ts';
+import { usageError } from '../errors.ts';
 import { addConfig, addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
 import { oneModel } from '../sources.ts';
@@ -12,6 +16,8 @@ import { runTraining, type TrainSummary } from '../trainRun.ts';
 interface TrainFlags extends OutputFlags {
   readonly config?: string;
   readonly overwrite?: boolean;
+  /** Folder of the run to go on with. */
+  readonly resume?: string;
   /** False with `--no-eval`. */
   readonly eval: boolean;
 }
@@ -21,7 +27,7 @@ export function trainCommand(context: Context): Command {
   const command = new Command('train')
     .summary('train an adapter')
     .description(
-      'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves what there is and exits with 130; a second Ctrl-C ends at once.',
+      'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves all that --resume needs and exits with 130; a second Ctrl-C ends at once. After a crash, --resume goes on from the last checkpoint and ends with the same adapter, bit for bit.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addSettings(
@@ -39,18 +45,36 @@ export function trainCommand(context: Context): Command {
       'steps',
       'epochs',
       'batchSize',
+      'accumulationSteps',
       'lr',
+      'optimizer',
       'schedule',
       'warmupSteps',
       'weightDecay',
+      'loraPlusRatio',
+      'clipNorm',
+      'ema',
+      'evalEvery',
+      'metric',
+      'patience',
+      'minDelta',
+      'loadBest',
+      'onBadLoss',
+      'onBadSample',
+      'prefetch',
+      'memory',
+      'cachePrefix',
       'seed',
       'provider',
       'threads',
       'checkpointEvery',
+      'keepCheckpoints',
+      'tensorboard',
     ],
     { out: 'folder for the run' },
   );
   command
+    .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')
     .option('--overwrite', 'replace the run that is in --out')
     .option('--no-eval', 'do not measure before and after');
   addConfig(command);
@@ -62,14 +86,22 @@ export function trainCommand(context: Context): Command {
     'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
     "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",
     "onnx-lora train models/vit --data photos --init pissa --out runs/pissa   # starts with the weights' main directions",
+    'onnx-lora train models/vit --data photos --validation 0.2 --epochs 50 --eval-every epoch --patience 5 --load-best --on-bad-loss backoff --on-bad-sample skip --out runs/night',
+    'onnx-lora train --resume runs/night   # after Ctrl-C, a crash or a power cut',
     'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
   );
   return command.action(async (word: string | undefined, flags: TrainFlags & Record<string, unknown>) => {
-    const settings = await readSettings(flags, flags.config);
+    const { resume } = flags;
+    const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
     const model = oneModel(word, flags['model'], settings);
     const { summary, exitCode } = await runTraining(
-      { ...settings, ...(model === undefined ? {} : { model }) },
-      { overwrite: flags.overwrite ?? false, evaluate: flags.eval, quiet: flags.quiet ?? false },
+      { ...settings, ...(model === undefined ? {} : { model }), ...(resume === undefined ? {} : { out: resume }) },
+      {
+        overwrite: flags.overwrite ?? false,
+        resume: resume !== undefined,
+        evaluate: flags.eval,
+        quiet: flags.quiet ?? false,
+      },
       context,
     );
     if (flags.json) context.terminal.printJson(summary);
@@ -78,14 +110,40 @@ export function trainCommand(context: Context): Command {
   });
 }
 
-function asText({ out, adapter, report, steps, loss, stopped, seconds, before, after }: TrainSummary): string[] {
+/** The settings of the run to go on with, which its folder holds. */
+function configToResume(folder: string, flags: TrainFlags & Record<string, unknown>): string {
+  const other = ['config', 'out', 'overwrite'].find((name) => flags[name] !== undefined);
+  if (other !== undefined) {
+    throw usageError(
+      `--resume goes on in "${folder}" with the settings of its config.yaml, so --${other} has no use. Leave one of them out.`,
+    );
+  }
+  const config = path.join(folder, 'config.yaml');
+  if (existsSync(config)) return config;
+  throw new OnnxLoraError(
+    'FILE_NOT_FOUND',
+    `"${folder}" holds no config.yaml, so it is not the folder of a run. Name the folder that was given as --out.`,
+  );
+}
+
+function asText(summary: TrainSummary): string[] {
+  const { out, adapter, report, steps, loss, endedBy, seconds, before, after, best } = summary;
   if (adapter === null) return [`Stopped before the first step, so there is no adapter. Settings are in ${out}.`];
-  const how = stopped ? 'Stopped' : 'Trained';
+  const how = { steps: 'Trained', stop: 'Stopped', earlyStopping: 'Stopped getting better' }[endedBy];
   const [name] = Object.keys(after ?? {});
   return [
-    `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s, last loss ${short(loss!)}.`,
+    `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
+    ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
+    ...leftOut(summary),
     ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after`]),
     `adapter  ${adapter}`,
     `report   ${report}`,
+  ];
+}
+
+function leftOut({ skippedSteps, badSamples }: TrainSummary): string[] {
+  return [
+    ...(skippedSteps > 0 ? [`skipped  ${skippedSteps} step${skippedSteps === 1 ? '' : 's'} with a bad loss`] : []),
+    ...(badSamples > 0 ? [`left out ${badSamples} example${badSamples === 1 ? '' : 's'} that could not be read`] : []),
   ];
 }

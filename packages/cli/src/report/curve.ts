@@ -1,39 +1,83 @@
-/** @file The loss curve as SVG: what each step had, and a running mean. */
+/** @file Curves over the steps of a run as SVG: what each step had, a running mean, and points that were measured. */
 
+import type { Stretch } from '../history.ts';
 import { short } from '../table.ts';
 
-/** A point of the curve. */
+/** A point that was measured. */
 export interface CurvePoint {
   readonly step: number;
-  readonly loss: number;
+  readonly value: number;
+}
+
+/** How a curve is drawn. */
+export interface CurveOptions {
+  /** What it shows, such as `Loss`. */
+  readonly name: string;
+  /** Draw a running mean too. */
+  readonly smooth?: boolean;
 }
 
 const width = 560;
 const height = 260;
-const left = 52;
+const left = 64;
 const right = 20;
 const top = 12;
 const bottom = 36;
-/** More points than pixels say nothing. */
-const MOST_POINTS = 400;
 
-/** An `<svg>` of the loss over the steps; a line of text where there are too few steps to draw. */
-export function lossCurve(points: readonly CurvePoint[]): string {
-  const finite = points.filter(({ loss }) => Number.isFinite(loss));
-  if (finite.length < 2) return '<p class="quiet">Too few steps for a curve.</p>';
-  const smooth = thinned(runningMean(finite));
-  const raw = thinned(finite);
-  const [first, last] = [finite[0]!.step, finite.at(-1)!.step];
-  const yTicks = niceTicks(Math.min(0, ...raw.map(({ loss }) => loss)), Math.max(...raw.map(({ loss }) => loss)), 5);
+/** An `<svg>` of a number over the steps; a line of text where there are too few steps to draw. */
+export function stepCurve(stretches: readonly Stretch[], { name, smooth = false }: CurveOptions): string {
+  if (stretches.length < 2) return '<p class="quiet">Too few steps for a curve.</p>';
+  const means = runningMean(stretches);
+  // Of each stretch the lowest and the highest, so that spikes stay.
+  const raw = stretches.flatMap(({ step, low, high }) =>
+    low === high
+      ? [{ step, value: low }]
+      : [
+          { step, value: low },
+          { step, value: high },
+        ],
+  );
+  const ends = smooth ? means : raw;
+  return draw(raw, [smooth ? 'raw' : 'smooth'], smooth ? [means] : [], {
+    label: `${name} from ${short(ends[0]!.value)} to ${short(ends.at(-1)!.value)}`,
+    marks: false,
+  });
+}
+
+/** An `<svg>` of what was measured now and then, a mark for each. */
+export function measuredCurve(points: readonly CurvePoint[], { name }: CurveOptions): string {
+  const finite = points.filter(({ value }) => Number.isFinite(value));
+  if (finite.length < 2) return '';
+  const label = `${name} from ${short(finite[0]!.value)} to ${short(finite.at(-1)!.value)}`;
+  return draw(finite, ['smooth'], [], { label, marks: true });
+}
+
+interface DrawOptions {
+  readonly label: string;
+  readonly marks: boolean;
+}
+
+function draw(
+  line: readonly CurvePoint[],
+  [style]: readonly [string],
+  over: readonly (readonly CurvePoint[])[],
+  { label, marks }: DrawOptions,
+): string {
+  const values = line.map(({ value }) => value);
+  const lowest = values.reduce((a, b) => Math.min(a, b));
+  const highest = values.reduce((a, b) => Math.max(a, b));
+  const [first, last] = [line[0]!.step, line.at(-1)!.step];
+  // What lies near 0 is shown from 0, so that half as high is half as much.
+  const isFar = lowest > highest / 2 && highest - lowest > 1e-6 * highest;
+  const yTicks = niceTicks(isFar ? lowest : Math.min(0, lowest), highest, 5);
   const xTicks = niceTicks(first, last, 6).filter((tick) => Number.isInteger(tick) && tick >= first && tick <= last);
   const [low, high] = [yTicks[0]!, yTicks.at(-1)!];
-  const x = (step: number): number => left + ((step - first) / (last - first)) * (width - left - right);
-  const y = (loss: number): number => height - bottom - ((loss - low) / (high - low || 1)) * (height - top - bottom);
-  const path = (line: readonly CurvePoint[]): string =>
-    line.map(({ step, loss }, i) => `${i === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(loss).toFixed(1)}`).join('');
-  const ends = `Loss from ${short(smooth[0]!.loss)} to ${short(smooth.at(-1)!.loss)} over steps ${first} to ${last}.`;
+  const x = (step: number): number => left + ((step - first) / (last - first || 1)) * (width - left - right);
+  const y = (value: number): number => height - bottom - ((value - low) / (high - low || 1)) * (height - top - bottom);
+  const path = (points: readonly CurvePoint[]): string =>
+    points.map(({ step, value }, i) => `${i === 0 ? 'M' : 'L'}${x(step).toFixed(1)} ${y(value).toFixed(1)}`).join('');
   return [
-    `<svg class="curve" viewBox="0 0 ${width} ${height}" role="img" aria-label="${ends}">`,
+    `<svg class="curve" viewBox="0 0 ${width} ${height}" role="img" aria-label="${label} over steps ${Math.round(first)} to ${Math.round(last)}.">`,
     ...yTicks.map(
       (tick) =>
         `<line class="grid" x1="${left}" x2="${width - right}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}"/>` +
@@ -43,36 +87,25 @@ export function lossCurve(points: readonly CurvePoint[]): string {
       (tick) => `<text x="${x(tick).toFixed(1)}" y="${height - bottom + 18}" text-anchor="middle">${tick}</text>`,
     ),
     `<text x="${(left + width - right) / 2}" y="${height - 3}" text-anchor="middle">step</text>`,
-    `<path class="raw" d="${path(raw)}"/>`,
-    `<path class="smooth" d="${path(smooth)}"/>`,
+    `<path class="${style}" d="${path(line)}"/>`,
+    ...over.map((points) => `<path class="smooth" d="${path(points)}"/>`),
+    ...(marks
+      ? line.map(({ step, value }) => `<circle cx="${x(step).toFixed(1)}" cy="${y(value).toFixed(1)}" r="3"/>`)
+      : []),
     '</svg>',
   ].join('\n');
 }
 
 /** Exponential running mean over about a twentieth of the steps, without a bias at the start. */
-function runningMean(points: readonly CurvePoint[]): CurvePoint[] {
-  const keep = 1 - 1 / Math.max(1, points.length / 20);
+function runningMean(stretches: readonly Stretch[]): CurvePoint[] {
+  const keep = 1 - 1 / Math.max(1, stretches.length / 20);
   let sum = 0;
   let weight = 0;
-  return points.map(({ step, loss }) => {
-    sum = keep * sum + (1 - keep || 1) * loss;
+  return stretches.map(({ step, mean }) => {
+    sum = keep * sum + (1 - keep || 1) * mean;
     weight = keep * weight + (1 - keep || 1);
-    return { step, loss: sum / weight };
+    return { step, value: sum / weight };
   });
-}
-
-/** At most {@link MOST_POINTS}: of each stretch the lowest and the highest, so that spikes stay. */
-function thinned(points: readonly CurvePoint[]): CurvePoint[] {
-  if (points.length <= MOST_POINTS) return [...points];
-  const size = Math.ceil((2 * points.length) / MOST_POINTS);
-  const kept: CurvePoint[] = [];
-  for (let start = 0; start < points.length; start += size) {
-    const stretch = points.slice(start, start + size);
-    const lowest = stretch.reduce((a, b) => (b.loss < a.loss ? b : a));
-    const highest = stretch.reduce((a, b) => (b.loss > a.loss ? b : a));
-    kept.push(...(lowest === highest ? [lowest] : [lowest, highest].sort((a, b) => a.step - b.step)));
-  }
-  return kept;
 }
 
 /** Round numbers from at or below `from` to at or above `to`, about `count` of them. */

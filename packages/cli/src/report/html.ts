@@ -1,11 +1,12 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
-import type { Evaluation, StepEvent } from '@onnx-lora/sdk';
+import type { TrainResult } from '@onnx-lora/sdk';
+import type { Measured, RunHistory } from '../history.ts';
 import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
 import { clock, grouped, short } from '../table.ts';
 import { confusionTable } from './confusion.ts';
-import { lossCurve } from './curve.ts';
+import { measuredCurve, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 import { style } from './style.ts';
 
@@ -15,18 +16,22 @@ export interface ReportContent {
   readonly settings: Settings;
   /** The command that repeats the run. */
   readonly command: string;
-  readonly steps: readonly StepEvent[];
-  /** Steps that were to be made; more than there are when the run was stopped. */
+  /** What the run told. */
+  readonly history: RunHistory;
+  /** Steps made. */
+  readonly made: number;
+  /** Steps that were to be made at most. */
   readonly planned: number;
+  readonly endedBy: TrainResult['endedBy'];
   readonly seconds: number;
   readonly provider: string;
   readonly trainableParameters: number;
   /** Paths of the adapted modules. */
   readonly modules: readonly string[];
   /** The base on held-out data, where there is such. */
-  readonly before: Evaluation | undefined;
+  readonly before: Measured | undefined;
   /** The base with the adapter on the same data. */
-  readonly after: Evaluation | undefined;
+  readonly after: Measured | undefined;
   /** What ran it, such as `Node 20.19.0`. */
   readonly runtime: string;
 }
@@ -53,8 +58,18 @@ ${facts(content)}
 ${metrics(content)}
 <h2>Loss</h2>
 <p class="quiet">Thin: each step's batch. Thick: running mean.</p>
-${lossCurve(content.steps)}
+${stepCurve(content.history.loss.stretches, { name: 'Loss', smooth: true })}
+${evaluations(content)}
 ${confusion(content)}
+${notices(content)}
+<details><summary>Learning rate, gradients, memory</summary>
+<h2>Learning rate</h2>
+${stepCurve(content.history.lr.stretches, { name: 'Learning rate' })}
+<h2>Norm of the gradients</h2>
+${stepCurve(content.history.gradNorm.stretches, { name: 'Norm of the gradients', smooth: true })}
+<h2>Memory of the process (MB)</h2>
+${stepCurve(content.history.memory.stretches, { name: 'Memory in MB', smooth: true })}
+</details>
 <h2>Do it again</h2>
 <pre>${escapeHtml(content.command)}</pre>
 <h2>Settings</h2>
@@ -68,13 +83,43 @@ ${settingsTable(settings)}
 `;
 }
 
-function stopNotice({ steps, planned }: ReportContent): string {
-  return steps.length < planned
-    ? `<p class="notice">Stopped after ${grouped(steps.length)} of ${grouped(planned)} steps.</p>`
-    : '';
+function stopNotice({ made, planned, endedBy }: ReportContent): string {
+  if (endedBy === 'steps') return '';
+  const why = endedBy === 'stop' ? 'Stopped' : 'It stopped getting better: ended early';
+  return `<p class="notice">${why} after ${grouped(made)} of ${grouped(planned)} steps.</p>`;
 }
 
-function facts({ steps, seconds, trainableParameters, model, settings, before, after }: ReportContent): string {
+function evaluations({ history }: ReportContent): string {
+  const names = Object.keys(history.evaluations[0]?.metrics ?? {});
+  const curves = names.flatMap((name) => {
+    const points = history.evaluations.flatMap(({ step, metrics: { [name]: value } }) =>
+      value === undefined ? [] : [{ step, value }],
+    );
+    // Before and after are in the table already.
+    const curve = points.length > 2 ? measuredCurve(points, { name: escapeHtml(name) }) : '';
+    return curve === '' ? [] : [`<h2>${escapeHtml(name)} on held-out data</h2>\n${curve}`];
+  });
+  return curves.join('\n');
+}
+
+function notices({ history: { notices: all, skippedSteps, badSamples } }: ReportContent): string {
+  if (all.length === 0) return '';
+  const counts = [
+    ...(skippedSteps > 0 ? [`steps skipped: ${grouped(skippedSteps)}`] : []),
+    ...(badSamples > 0 ? [`examples left out: ${grouped(badSamples)}`] : []),
+  ];
+  const rows = all.map(
+    ({ step, message }) => `<tr><th scope="row">step ${step}</th><td>${escapeHtml(message)}</td></tr>`,
+  );
+  return `<h2>What went wrong</h2>
+<p>${counts.join('; ')}</p>
+<details open><summary>The first messages</summary>
+<table class="settings"><tbody>
+${rows.join('\n')}
+</tbody></table></details>`;
+}
+
+function facts({ made, history, seconds, trainableParameters, model, settings, before, after }: ReportContent): string {
   const all = model.parameters + trainableParameters;
   const main = Object.keys(after?.metrics ?? {})[0];
   const entries: [string, string][] = [
@@ -87,9 +132,9 @@ function facts({ steps, seconds, trainableParameters, model, settings, before, a
           ],
         ]),
     ['trained parameters', `${grouped(trainableParameters)} (${((100 * trainableParameters) / all).toFixed(2)}%)`],
-    ['steps × examples', `${grouped(steps.length)} × ${settings.batchSize ?? '?'}`],
+    ['steps × examples', `${grouped(made)} × ${(settings.batchSize ?? 32) * (settings.accumulationSteps ?? 1)}`],
     ['time', clock(seconds)],
-    ['last loss', steps.length > 0 ? short(steps.at(-1)!.loss) : '–'],
+    ['last loss', history.lastLoss === undefined ? '–' : short(history.lastLoss)],
   ];
   return `<dl class="facts">\n${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
 }

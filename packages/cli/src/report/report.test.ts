@@ -3,35 +3,53 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { confusionTable } from './confusion.ts';
-import { lossCurve, niceTicks } from './curve.ts';
+import { RunHistory, Series } from '../history.ts';
+import { measuredCurve, niceTicks, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 import { formatReport, type ReportContent } from './html.ts';
 
 const evil = `<script>alert("1")</script>'&`;
 
+/** Three steps, three measurements, and all that can go wrong. */
+function historyOf(): RunHistory {
+  const history = new RunHistory();
+  for (const step of [1, 2, 3]) {
+    history.add({
+      type: 'step',
+      step,
+      steps: 5,
+      epoch: step,
+      loss: 1 / step,
+      lr: 0.1,
+      gradNorm: 1,
+      samplesPerSecond: 1,
+      secondsLeft: 1,
+      memory: 300 * 2 ** 20,
+    });
+    history.add({ type: 'evaluation', step, examples: 4, metrics: { accuracy: step / 4, [evil]: step } });
+  }
+  history.add({ type: 'skipped', step: 4, message: evil, examples: [1], inARow: 1 });
+  history.add({ type: 'badSample', step: 4, message: evil, example: 1, count: 1 });
+  return history;
+}
+
 const content: ReportContent = {
   model: { name: evil, family: evil, parameters: 1000 },
   settings: { model: evil, data: evil, task: evil, targets: [evil], batchSize: 4, out: evil },
   command: evil,
-  steps: [1, 2, 3].map((step) => ({
-    step,
-    steps: 5,
-    loss: 1 / step,
-    lr: 0.1,
-    gradNorm: 1,
-    samplesPerSecond: 1,
-    secondsLeft: 1,
-  })),
+  history: historyOf(),
+  made: 3,
+  endedBy: 'stop',
   planned: 5,
   seconds: 83,
   provider: 'cpu',
   trainableParameters: 250,
   modules: [evil],
-  before: { metrics: { accuracy: 0.25, [evil]: 1 }, examples: 4, seconds: 1 },
+  before: { step: 0, metrics: { accuracy: 0.25, [evil]: 1 }, examples: 4 },
   after: {
+    step: 3,
     metrics: { accuracy: 0.75, [evil]: 1 },
     examples: 4,
-    seconds: 1,
     confusion: {
       labels: [evil, 'b'],
       counts: [
@@ -67,6 +85,17 @@ describe('the report', () => {
     expect(html).toContain('1:23');
   });
 
+  it('shows what was measured, and what went wrong', () => {
+    const html = formatReport(content);
+    expect(html).toContain('<h2>accuracy on held-out data</h2>');
+    expect(html.split('<circle').length - 1).toBe(6);
+    expect(html).toContain('<p>steps skipped: 1; examples left out: 1</p>');
+    expect(html).toContain('aria-label="Memory in MB from 300 to 300 over steps 1 to 3."');
+    expect(formatReport({ ...content, history: new RunHistory() })).not.toContain('What went wrong');
+    expect(formatReport({ ...content, endedBy: 'earlyStopping' })).toContain('ended early after 3 of 5 steps.');
+    expect(formatReport({ ...content, endedBy: 'steps' })).not.toContain('class="notice"');
+  });
+
   it('does without held-out data', () => {
     const { before: _b, after: _a, ...rest } = content;
     const html = formatReport({ ...rest, before: undefined, after: undefined });
@@ -75,33 +104,43 @@ describe('the report', () => {
   });
 });
 
+/** A value for each step from 1. */
+function seriesOf(values: readonly number[]): Series {
+  const series = new Series();
+  values.forEach((value, i) => series.add(i + 1, value));
+  return series;
+}
+
+const curveOf = (values: readonly number[]): string =>
+  stepCurve(seriesOf(values).stretches, { name: 'Loss', smooth: true });
+
 describe('the curve', () => {
   it('draws losses where they belong', () => {
-    const svg = lossCurve([
-      { step: 1, loss: 4 },
-      { step: 2, loss: 2 },
-      { step: 3, loss: 0 },
-    ]);
-    // 560 wide: 52 left, 20 right; 260 high: 12 above, 36 below; the axis goes from 0 to 4.
-    expect(svg).toContain('<path class="raw" d="M52.0 12.0L296.0 118.0L540.0 224.0"/>');
+    // 560 wide: 64 left, 20 right; 260 high: 12 above, 36 below; the axis goes from 0 to 4.
+    expect(curveOf([4, 2, 0])).toContain('<path class="raw" d="M64.0 12.0L302.0 118.0L540.0 224.0"/>');
+    const points = [4, 2, 0].map((value, i) => ({ step: i + 1, value }));
+    const marked = measuredCurve(points, { name: 'loss' });
+    expect(marked).toContain('<path class="smooth" d="M64.0 12.0L302.0 118.0L540.0 224.0"/>');
+    expect(marked).toContain('<circle cx="302.0" cy="118.0" r="3"/>');
   });
 
-  it('keeps spikes when it has to leave points out', () => {
-    const points = Array.from({ length: 10_000 }, (_, i) => ({ step: i + 1, loss: i === 5000 ? 9 : 1 }));
-    const raw = /class="raw" d="([^"]*)"/.exec(lossCurve(points))![1]!;
-    expect(raw.split('L').length).toBeLessThanOrEqual(401);
+  it('keeps spikes and the mean when it takes steps together', () => {
+    const values = Array.from({ length: 100_000 }, (_, i) => (i === 50_000 ? 9 : 1));
+    const { stretches } = seriesOf(values);
+    expect(stretches.length).toBeLessThanOrEqual(512);
+    expect(Math.max(...stretches.map(({ high }) => high))).toBe(9);
+    const raw = /class="raw" d="([^"]*)"/.exec(curveOf(values))![1]!;
+    expect(raw.split('L').length).toBeLessThanOrEqual(1024);
     // 9 of 10 on the axis.
     expect(raw).toMatch(/ 33\.2L/);
+    const ramp = seriesOf(Array.from({ length: 3000 }, (_, i) => i)).stretches;
+    for (const { step, mean } of ramp) expect(mean).toBeCloseTo(step - 1, 8);
   });
 
   it('says so where there is nothing to draw', () => {
-    expect(lossCurve([{ step: 1, loss: 1 }])).toContain('Too few steps');
-    expect(
-      lossCurve([
-        { step: 1, loss: NaN },
-        { step: 2, loss: 1 },
-      ]),
-    ).toContain('Too few steps');
+    expect(curveOf([1])).toContain('Too few steps');
+    expect(curveOf([NaN, 1])).toContain('Too few steps');
+    expect(measuredCurve([{ step: 1, value: 1 }], { name: 'loss' })).toBe('');
   });
 
   it('has finite coordinates for any losses', () => {
@@ -111,7 +150,7 @@ describe('the curve', () => {
     });
     fc.assert(
       fc.property(losses, (values) => {
-        expect(lossCurve(values.map((loss, i) => ({ step: i + 1, loss })))).not.toMatch(/NaN|Infinity|undefined/);
+        expect(curveOf(values)).not.toMatch(/NaN|Infinity|undefined/);
       }),
     );
   });

@@ -37,6 +37,8 @@ svg.curve .grid { stroke: var(--line); stroke-width: 1; }
 svg.curve path { fill: none; stroke: rgb(var(--accent)); stroke-linejoin: round; }
 svg.curve .raw { stroke-opacity: .35; stroke-width: 1; }
 svg.curve .smooth { stroke-width: 2.25; }
+svg.curve circle { fill: rgb(var(--accent)); }
+summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .5rem; } }
 @media print { main { max-width: none; } }

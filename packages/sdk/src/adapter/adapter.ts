@@ -59,7 +59,7 @@ export class Adapter {
    *   number above 0
    */
   async save(folder: string, { prefix, maxShardBytes }: SaveOptions = {}): Promise<void> {
-    const metadata = { format: 'pt', ...(this.baseDigest === undefined ? {} : { [BASE_DIGEST]: this.baseDigest }) };
+    const metadata = metadataOf(this);
     const tensors = prefix === undefined ? this.tensors : withPrefix(this.tensors, prefix);
     if (maxShardBytes !== undefined && !(Number.isSafeInteger(maxShardBytes) && maxShardBytes > 0)) {
       throw new OnnxLoraError(
@@ -76,6 +76,18 @@ export class Adapter {
       [CONFIG_FILE]: formatAdapterConfig(this.config),
     });
   }
+}
+
+/** The two files of a PEFT folder, by name. */
+export function adapterFiles(adapter: Adapter): Record<string, Uint8Array | string> {
+  return {
+    [WEIGHTS_FILE]: formatSafetensors(adapter.tensors, metadataOf(adapter)),
+    [CONFIG_FILE]: formatAdapterConfig(adapter.config),
+  };
+}
+
+function metadataOf({ baseDigest }: Adapter): Record<string, string> {
+  return { format: 'pt', ...(baseDigest === undefined ? {} : { [BASE_DIGEST]: baseDigest }) };
 }
 
 function withPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: boolean): Map<string, Tensor> {

@@ -2,11 +2,10 @@
 
 import type { Site } from '../match/sites.ts';
 import { isCalledProjection } from '../match/structuralPath.ts';
-import type { LowRankSite } from '../lora/plan.ts';
+import { attentionAround, type LowRankSite } from '../lora/plan.ts';
 import { type AdapterConfig, type Scaling, scalingOf } from './peftConfig.ts';
 
 const WRAPPED = '.base_layer';
-const OUT_PROJ = `${WRAPPED}.out_proj`;
 
 /** Sites by path, with the names that PEFT's wrappers give them. */
 export class SiteNames {
@@ -70,8 +69,9 @@ export function scalingAt(
   config: Parameters<typeof scalingOf>[0] & Partial<Pick<AdapterConfig, 'targetParameters'>>,
   { site, savedAs = site.path }: Pick<LowRankSite, 'site' | 'savedAs'>,
 ): Scaling {
-  if (!savedAs.endsWith(OUT_PROJ)) return scalingOf(config, patternName(site, config.targetParameters ?? []));
-  const own = scalingOf(config, savedAs.slice(0, -OUT_PROJ.length));
+  const attention = attentionAround(savedAs);
+  if (attention === undefined) return scalingOf(config, patternName(site, config.targetParameters ?? []));
+  const own = scalingOf(config, attention);
   return { ...own, scaling: 2 * own.scaling };
 }
 

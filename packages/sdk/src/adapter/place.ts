@@ -64,7 +64,7 @@ export function placeAdapter(
     lowRankTensors(module, names.find(inGraph(module))!, tensors, adapter, model),
   );
   const lowRank = [
-    ...own,
+    ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
     ...own.flatMap((tensors) => (tensors.lowRank.tokens ? tiedTokenRows(tensors, sites, own) : [])),
   ];
   if (lowRank.length === 0 && trained.length === 0) {
@@ -76,6 +76,18 @@ export function placeAdapter(
     );
   }
   return { adapter, lowRank, trained, unused };
+}
+
+/** The adapters with those of layers tied to the embeddings' with the same weight. */
+function tied(lowRank: readonly LowRankTensors[], sites: readonly Site[]): LowRankTensors[] {
+  const embeddings = lowRank.filter(({ lowRank: { site, tokens } }) => site.kind === 'embedding' && !tokens);
+  const tiedTo = new Map(
+    embeddings.flatMap(({ lowRank: each }) => tiedLayers(each.site, sites).map((layer) => [layer.path, each] as const)),
+  );
+  return lowRank.map((each) => {
+    const other = tiedTo.get(each.lowRank.site.path);
+    return other && other.r === each.lowRank.r ? { ...each, lowRank: { ...each.lowRank, tiedTo: other } } : each;
+  });
 }
 
 /** Trained rows of an embedding act in the layers that share its table too. */

@@ -95,14 +95,11 @@ function turned({ data, dims }: Tensor): Tensor {
   return float32(transposed(data as Float32Array, rows, columns), [columns, rows]);
 }
 
-/** The rows as PEFT stores them, `[n, dim]`: the base's plus what was added, `added` as `[n, dim]`. */
-export function tokenRows(site: Site, ids: readonly number[], added: Float32Array): Tensor {
+/** The base's rows of these ids, `[n, dim]`, copied. */
+export function tableRows(site: Site, ids: readonly number[]): Float32Array {
   const [, dim] = site.weightShape as [number, number];
   const table = site.weight.stored.read();
-  return float32(
-    added.map((value, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]! + value),
-    [ids.length, dim],
-  );
+  return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
 }
 
 function tokenIds(module: string, { trainableTokenIndices: given }: AdapterConfig): readonly number[] | undefined {

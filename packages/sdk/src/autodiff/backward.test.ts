@@ -198,7 +198,7 @@ describe('errors', () => {
   test('an operator without a rule on the path', () => {
     const f = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '/enc/' });
     const x: Value = { name: 'x', type: 'float32', shape: [1, 1, 4] };
-    const loss = total(f, f.emit('CumSum', [x, f.scalar(1, 'int64')]));
+    const loss = total(f, f.emit('CumProd', [x, f.scalar(1, 'int64')]));
     const run = (describeNode?: (node: NodeProto) => string): unknown =>
       differentiate({
         g: new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'g/' }),
@@ -210,49 +210,43 @@ describe('errors', () => {
         ...(describeNode ? { describe: describeNode } : {}),
       });
     expect(message(run)).toMatchInlineSnapshot(
-      `"No gradient rule for CumSum (node "/enc/CumSum_0", opset 18), which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: CONTRIBUTING.md, "Add a gradient"."`,
+      `"No gradient rule for CumProd (node "/enc/CumProd_0", opset 18), which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: a row of the table in packages/sdk/src/autodiff/rules.ts, as CONTRIBUTING.md shows under "Add a gradient"."`,
     );
-    expect(message(() => run(() => 'module "enc.up"'))).toContain('(node "/enc/CumSum_0", module "enc.up", opset 18)');
+    expect(message(() => run(() => 'module "enc.up"'))).toContain('(node "/enc/CumProd_0", module "enc.up", opset 18)');
+    f.nodes.find(({ opType }) => opType === 'CumProd')!.domain = 'com.example';
+    expect(message(run)).toContain('No gradient rule for com.example.CumProd (node');
   });
 
   test('an operator without a rule below everything that is trained is no error', () => {
     const { backward } = differentiated({ x: [4], w: [4] }, ['w'], (g, { x, w }) =>
-      total(g, g.Mul(g.emit('CumSum', [x!, g.scalar(0, 'int64')]), w!)),
+      total(g, g.Mul(g.emit('CumProd', [x!, g.scalar(0, 'int64')]), w!)),
     );
     expect(backward.gradients.size).toBe(1);
   });
 
-  test('a branch that reads a value on the path', () => {
-    const branch = {
-      name: 'then',
+  test.each(['Loop', 'Scan'])('a %s whose body reads a value on the path', (opType) => {
+    const body = {
+      name: 'body',
       node: [{ opType: 'Neg', name: 'n', input: ['x'], output: ['z'] }],
       output: [{ name: 'z' }],
     };
-    const x: Value = { name: 'x', type: 'float32', shape: [2] };
+    const f = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '' });
+    const y: Value = { name: 'y', type: 'float32', shape: [2] };
+    const loss = total(f, y);
     const nodes: NodeProto[] = [
       {
-        name: 'choice',
-        opType: 'If',
-        input: ['c'],
+        name: 'rounds',
+        opType,
+        input: ['n', 'c'],
         output: ['y'],
-        attribute: ['then_branch', 'else_branch'].map((name) => ({ name, type: attributeType.graph, g: branch })),
+        attribute: [{ name: 'body', type: attributeType.graph, g: body }],
       },
-      {
-        name: 'sum',
-        opType: 'ReduceSum',
-        input: ['y'],
-        output: ['loss'],
-        attribute: [{ name: 'keepdims', type: 2, i: 0 }],
-      },
+      ...f.nodes,
     ];
     const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'g/' });
-    const types = new Map<string, ValueType>([
-      ['x', x],
-      ['y', { type: 'float32', shape: [2] } as const],
-      ['loss', { type: 'float32', shape: [] } as const],
-    ]);
-    expect(message(() => differentiate({ g, nodes, types, loss: 'loss', wrt: ['x'], stopped: new Set() }))).toContain(
-      'No gradient rule for If (node "choice"',
+    const types = new Map<string, ValueType>([...f.types, ['x', y], ['y', y]]);
+    expect(message(() => differentiate({ g, nodes, types, loss: loss.name, wrt: ['x'], stopped: new Set() }))).toMatch(
+      new RegExp(`No gradient rule for ${opType} \\(node "rounds".*export the model with a fixed number of rounds`),
     );
   });
 

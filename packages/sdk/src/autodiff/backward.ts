@@ -4,13 +4,16 @@
  */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { GraphBuilder, Value } from '../graph/builder.ts';
-import type { NodeProto } from '../graph/proto.ts';
+import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
+import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
-import { intAttribute, readNames, subgraphs } from '../graph/walk.ts';
+import { intAttribute, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import { type DifferentiableOp, gradientRules, manyOutputOps, stopGradientOps } from './rules.ts';
-import type { Surroundings, Vjp } from './vjp.ts';
+import { reachable } from '../ops/simplify.ts';
+import { ActiveValues } from './activeValues.ts';
+import { capturedBy, ifBack, isIf } from './branches.ts';
+import { manyOutputOps, ruleOf } from './rules.ts';
+import { staticShape, type Surroundings, type Vjp, zeros } from './vjp.ts';
 
 /** What to differentiate. */
 export interface BackwardRequest {
@@ -26,6 +29,12 @@ export interface BackwardRequest {
   readonly wrt: readonly string[];
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+  /** Values whose derivatives are known, as a builder's `withGradient` notes them. */
+  readonly given?: ReadonlyMap<string, readonly GivenGradient[]>;
+  /** Forward values that the gradient computes again, from those that are kept, instead of keeping them too. */
+  readonly recomputed?: ReadonlySet<string>;
+  /** By a value: others whose gradients must be there before the value's own is used, so that fewer are alive at a time. */
+  readonly follows?: ReadonlyMap<string, readonly string[]>;
   /** Says where a node comes from, for errors: `module "vit.layers.0.mlp"`. */
   readonly describe?: (node: NodeProto) => string;
 }
@@ -48,36 +57,109 @@ export interface Backward {
  * @throws OnnxLoraError `NO_GRADIENT` naming the node, for an operator without a rule on the path
  */
 export function differentiate(request: BackwardRequest): Backward {
-  const { g, nodes, types, loss } = request;
-  const active = activeValues(request);
+  const { g, types, loss, wrt } = request;
   const seed = g.scalar(1, types.get(loss)?.type);
-  const cotangents = new Map<string, Value>([[loss, seed]]);
+  const cotangents = propagate(request, new Map([[loss, seed]]));
+  const gradients = new Map(
+    wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
+  );
+  const results = [...gradients.values()].map(({ name }) => name);
+  return { gradients, ...arrange(reachable(g.nodes, results), seed.name, gradients) };
+}
+
+/** Takes the cotangents of the last values back to those of all that gradients flow into. */
+function propagate(request: Omit<BackwardRequest, 'loss'>, cotangents: Map<string, Value>): ReadonlyMap<string, Value> {
+  const { g, nodes, types } = request;
+  const active = new ActiveValues(request);
+  for (const node of nodes) active.visit(node);
   const value = (name: string): Value => ({ name, ...types.get(name) });
   const around = surroundings(nodes, value, cotangents);
+  const again = recomputation(request, around);
+  const add = (operand: Value, gradient: Value): void => {
+    const before = cotangents.get(operand.name);
+    cotangents.set(operand.name, before ? accumulate(g, before, gradient, value) : gradient);
+  };
 
   for (const node of [...nodes].reverse()) {
     const outputs = node.output ?? [];
     const dys = outputs.map((name) => cotangents.get(name));
     const dy = dys.find((each) => each !== undefined);
     if (!dy || !outputs.some((name) => active.has(name))) continue;
+    if (isIf(node)) {
+      const captured = capturedBy(node).filter((name) => active.has(name)).map(value); // prettier-ignore
+      ifBack(g, node, dys, captured, types.keys(), (inner, branch, seeds) =>
+        throughBranch(request, inner, branch, seeds, captured),
+      ).forEach((gradient, i) => add(captured[i]!, gradient));
+      continue;
+    }
+    if (active.isCapturedBy(node)) throw noRule(node, '', request);
     const x = (node.input ?? []).map((name) => (name ? value(name) : undefined));
-    const site = { g, node, x, y: outputs.map(value), dy: dys[0] ?? dy, dys, around };
-    if (captures(node, active)) throw noRule(node, '', request);
+    const others = (request.follows?.get(outputs[0]!) ?? []).flatMap((name) => cotangents.get(name) ?? []);
+    if (dys[0] && others.length > 0) dys[0] = heldUntil(g, dys[0], others);
+    const operands = x.map((operand) => operand && again(operand));
+    const site = { g, node, x: operands, y: outputs.map((name) => again(value(name))), dy: dys[0] ?? dy, dys, around };
+    // Of nothing, the gradient is zero; many operators do not take a tensor without elements.
+    const isEmpty = dys.every((each) => !each || each.shape?.includes(0));
     const second = dys.findIndex((each, i) => i > 0 && each !== undefined);
     if (second > 0 && !manyOutputOps.has(node.opType ?? '')) throw noRule(node, ` output ${second}`, request);
+    for (const { by, gradient } of request.given?.get(outputs[0]!) ?? [])
+      if (active.has(by.name)) add(by, unbroadcast(g, g.Mul(dy, gradient), value(by.name), node));
     x.forEach((operand, i) => {
       if (!operand || !active.has(operand.name)) return;
       const vjp = vjpOf(node, i, request);
       if (!vjp) return;
-      const gradient = unbroadcast(g, vjp(site, i), operand, node);
-      const before = cotangents.get(operand.name);
-      cotangents.set(operand.name, before ? accumulate(g, before, gradient, value) : gradient);
+      const gradient = (): Value => located(node, request, () => vjp(site, i));
+      add(operand, isEmpty ? zeros(g, staticShape(operand), dy.type) : unbroadcast(g, gradient(), operand, node));
     });
   }
-  const gradients = new Map(
-    request.wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
+  return cotangents;
+}
+
+/** Gives a forward value, or the one that is computed anew in its place: once, however often it is asked for. */
+function recomputation(
+  { g, types, recomputed }: Pick<BackwardRequest, 'g' | 'types' | 'recomputed'>,
+  around: Surroundings,
+): (value: Value) => Value {
+  const names = new Map<string, string>();
+  const again = (name: string): string => {
+    const node = recomputed?.has(name) ? around.producer(name) : undefined;
+    if (!node || names.has(name)) return names.get(name) ?? name;
+    const input = (node.input ?? []).map((each) => each && again(each));
+    for (const each of (node.output ?? []).filter(Boolean)) {
+      names.set(each, `again/${each}`);
+      g.types.set(`again/${each}`, types.get(each) ?? {});
+    }
+    const output = (node.output ?? []).map((each) => names.get(each) ?? '');
+    g.nodes.push({ ...node, name: `again/${node.name ?? output[0]}`, input, output });
+    return names.get(name)!;
+  };
+  return (value) => ({ ...value, name: again(value.name) });
+}
+
+/** `value`, once the others are there: the first element of each, times 0, is added to it. */
+function heldUntil(g: GraphBuilder, value: Value, others: readonly Value[]): Value {
+  const firsts = others.map((other) => {
+    const axes = other.shape!.map((_, i) => i);
+    const [starts, ends] = [axes.map(() => 0), axes.map(() => 1)];
+    return g.Reshape(g.Slice(other, starts, ends, axes), [1]);
+  });
+  const sum = firsts.reduce((a, b) => g.Add(a, b));
+  return g.Add(value, g.Mul(sum, 0));
+}
+
+/** Gradients of a branch by the values that it captures; its cotangents have the shapes of this branch's outputs. */
+function throughBranch(
+  request: Omit<BackwardRequest, 'loss'>,
+  g: GraphBuilder,
+  branch: GraphProto,
+  seeds: ReadonlyMap<string, Value>,
+  captured: readonly Value[],
+): ReadonlyMap<string, Value> {
+  const shaped = [...seeds].map(
+    ([name, dy]) => [name, { ...dy, shape: request.types.get(name)?.shape ?? dy.shape }] as const,
   );
-  return { gradients, ...arrange(g.nodes, seed.name, gradients) };
+  const wrt = captured.map(({ name }) => name);
+  return propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped));
 }
 
 function surroundings(
@@ -125,49 +207,42 @@ function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (n
   return gradient;
 }
 
-/** Values that a gradient can flow into: everything computed from `wrt` through differentiable inputs. */
-function activeValues({ nodes, types, wrt, stopped }: BackwardRequest): Set<string> {
-  const active = new Set(wrt);
-  for (const node of nodes) {
-    if (isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) continue;
-    const rule = ruleOf(node);
-    const reads = (node.input ?? []).some((name, i) => active.has(name) && !(Array.isArray(rule) && rule[i] === null));
-    if (!reads && !captures(node, active)) continue;
-    for (const name of node.output ?? []) {
-      if (name && !stopped.has(name) && isFloat(types.get(name)?.type)) active.add(name);
-    }
-  }
-  return active;
-}
-
-/** Whether a branch or a loop body inside the node reads an active value. */
-function captures(node: NodeProto, active: ReadonlySet<string>): boolean {
-  return subgraphs(node).length > 0 && readNames(node).some((name) => active.has(name));
-}
-
-function isFloat(type: ValueType['type']): boolean {
-  return type === undefined || type === 'float32' || type === 'float16' || type === 'float64' || type === 'bfloat16';
-}
-
-function ruleOf(node: NodeProto): (typeof gradientRules)[DifferentiableOp] | undefined {
-  const { opType: op = '' } = node;
-  return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
-}
-
-function vjpOf(node: NodeProto, index: number, request: BackwardRequest): Vjp | null {
+function vjpOf(node: NodeProto, index: number, request: Place): Vjp | null {
   const rule = ruleOf(node);
   const vjp = typeof rule === 'function' ? rule : rule?.[index];
   if (vjp === undefined) throw noRule(node, rule ? ` input ${index}` : '', request);
   return vjp;
 }
 
-function noRule(node: NodeProto, part: string, { g, describe }: BackwardRequest): OnnxLoraError {
+/** What an error says of where a node is. */
+type Place = Pick<BackwardRequest, 'g' | 'describe'>;
+
+function noRule(node: NodeProto, part: string, { g, describe }: Place): OnnxLoraError {
   const where = describe?.(node);
+  const isLoop = isKnownDomain(node) && (node.opType === 'Loop' || node.opType === 'Scan');
+  const remedy = isLoop
+    ? 'Gradients do not pass loops: export the model with a fixed number of rounds, so that they stand in the graph one after ' +
+      'the other (tracing does that to a loop of Python), or adapt only layers after it.'
+    : 'Adapt only layers after it, or add a rule: a row of the table in packages/sdk/src/autodiff/rules.ts, as CONTRIBUTING.md ' +
+      'shows under "Add a gradient".';
+  const op = isKnownDomain(node) ? node.opType : `${node.domain}.${node.opType}`;
   return new OnnxLoraError(
     'NO_GRADIENT',
-    `No gradient rule for ${node.opType}${part} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
-      'which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: CONTRIBUTING.md, "Add a gradient".',
+    `No gradient rule for ${op}${part} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
+      `which lies between an adapted layer and the loss. ${remedy}`,
   );
+}
+
+/** Adds the module to what a rule says of a form that it does not know. */
+function located(node: NodeProto, { describe }: Place, rule: () => Value): Value {
+  try {
+    return rule();
+  } catch (error) {
+    const where = error instanceof OnnxLoraError && error.code === 'NO_GRADIENT' ? describe?.(node) : undefined;
+    if (!where) throw error;
+    const { message } = error as OnnxLoraError;
+    throw new OnnxLoraError('NO_GRADIENT', `${message} The node is in ${where}.`, { cause: error });
+  }
 }
 
 /** Sums a cotangent down to the shape of the operand that was broadcast. */
@@ -212,8 +287,9 @@ function arrange(
   const onChain = new Set([seed]);
   const read = new Set<string>();
   for (const node of nodes) {
-    if (node.input!.some((name) => onChain.has(name))) for (const name of node.output!) onChain.add(name);
-    for (const name of node.input!) read.add(name);
+    const reads = readNames(node);
+    if (reads.some((name) => onChain.has(name))) for (const name of node.output!) onChain.add(name);
+    for (const name of reads) read.add(name);
   }
   const results = new Set([...gradients.values()].map(({ name }) => name));
   const isLeaf = (node: NodeProto): boolean => node.output!.every((name) => results.has(name) && !read.has(name));

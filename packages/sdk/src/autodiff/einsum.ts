@@ -1,25 +1,78 @@
 /** @file The gradient of Einsum: another Einsum, in which the output and the operand exchange their places. */
 
-import { OnnxLoraError } from '../errors.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { stringAttribute } from '../graph/walk.ts';
-import type { Vjp } from './vjp.ts';
+import { float32 } from '../runtime/tensor.ts';
+import { castTo, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
 
-/** dx of operand `index`: dy times the other operands, summed over what the operand does not have. */
-export const einsumOperand: Vjp = ({ g, node, x, dy }, index) => {
+const alphabet = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
+
+/** An equation with a letter for every dimension. */
+interface Labels {
+  readonly terms: readonly string[];
+  readonly result: string;
+  /** Letters that stand for nothing yet. */
+  readonly free: string[];
+}
+
+/** Letters in place of each ellipsis, aligned at the right as broadcasting does, and of an output that is not written. */
+function labelsOf({ node, x }: VjpSite): Labels {
   const equation = stringAttribute(node, 'equation', '').replaceAll(' ', '');
-  const [left = '', result] = equation.split('->');
+  const [left = '', right] = equation.split('->');
+  const free = alphabet.filter((letter) => !equation.includes(letter));
   const terms = left.split(',');
-  const own = terms[index] ?? '';
-  const others = terms.filter((_, i) => i !== index);
-  const known = new Set([result ?? '', ...others].join(''));
-  // A label that stands in the operand alone was summed away, and one that stands there twice takes its diagonal.
-  const isPlain = result !== undefined && !equation.includes('.') && new Set(own).size === own.length;
-  if (!isPlain || [...own].some((label) => !known.has(label))) {
-    throw new OnnxLoraError(
-      'NO_GRADIENT',
-      `The gradient of Einsum "${node.name}" is not known for the equation "${equation}".`,
-    );
-  }
-  const operands = [dy, ...x.filter((_, i) => i !== index)];
-  return g.emit('Einsum', operands, { equation: `${[result, ...others].join(',')}->${own}` });
+  const widths = terms.map((term, i) => (term.includes('...') ? rankOf(x[i]!) - (term.length - 3) : 0));
+  const hidden = free.splice(0, Math.max(...widths)).join('');
+  const once = [...new Set(left)].filter((letter) => alphabet.includes(letter) && left.split(letter).length === 2);
+  const result = right ?? `${left.includes('...') ? '...' : ''}${once.sort().join('')}`;
+  return {
+    terms: terms.map((term, i) => term.replace('...', hidden.slice(hidden.length - widths[i]!))),
+    result: result.replace('...', hidden),
+    free,
+  };
+}
+
+/**
+ * dx of operand `index`: dy times the other operands, summed over what the operand does not have. Ones stretch it along
+ * what the operand alone has, which was summed away; an identity matrix puts it on the diagonal of what the operand has
+ * twice.
+ */
+export const einsumOperand: Vjp = (site, index) => {
+  const { g, x, dy } = site;
+  const { terms, result, free } = labelsOf(site);
+  const own = terms[index]!;
+  const shape = staticShape(input(site, index));
+  const factors = [
+    { term: result, value: dy },
+    ...terms.map((term, i) => ({ term, value: x[i]! })).filter((_, i) => i !== index),
+  ];
+  // A dimension of size 1 is broadcast: it does not tell how far the operand reaches.
+  const isKnown = (letter: string, size: number): boolean =>
+    factors.some(({ term, value }) => {
+      const at = term.indexOf(letter);
+      return at >= 0 && (size === 1 || value.shape?.[at] !== 1);
+    });
+  let target = '';
+  [...own].forEach((letter, axis) => {
+    const size = shape[axis]!;
+    const isAgain = target.includes(letter);
+    const label = isAgain ? free.shift()! : letter;
+    if (isAgain) factors.push({ term: letter + label, value: constantOf(g, dy.type, [size, size]) });
+    else if (!isKnown(letter, size)) factors.push({ term: letter, value: constantOf(g, dy.type, [size]) });
+    target += label;
+  });
+  const equation = `${factors.map(({ term }) => term).join(',')}->${target}`;
+  return g.emit(
+    'Einsum',
+    factors.map(({ value }) => value),
+    { equation },
+  );
 };
+
+/** Ones `[size]`, or the identity matrix `[size, size]`. */
+function constantOf(g: GraphBuilder, type: Value['type'], dims: readonly [number] | readonly [number, number]): Value {
+  const [size] = dims;
+  const data = new Float32Array(dims.length === 1 ? size : size * size);
+  for (let i = 0; i < size; i++) data[dims.length === 1 ? i : i * (size + 1)] = 1;
+  return castTo(g, g.constant(float32(data, dims)), type);
+}

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
 import { intAttribute, intsAttribute } from '../graph/walk.ts';
+import { isEqual, signOf } from './comparisons.ts';
 import { frontAxis, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
 
 function reducedAxes(site: VjpSite): number[] {
@@ -28,24 +29,57 @@ function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
   );
 }
 
+/**
+ * A reduction's rule, from x, its output and dy with the reduced axes as 1. Without axes there is nothing to reduce, but
+ * the norms, squares and logarithms are taken nonetheless.
+ */
+const reduction =
+  (rule: (site: VjpSite, x: Value, y: Value, dy: Value, axes: readonly number[]) => Value): Vjp =>
+  (site) => {
+    const axes = reducedAxes(site);
+    return rule(site, input(site, 0), kept(site, site.y[0]!, axes), kept(site, site.dy, axes), axes);
+  };
+
 /** Every summand has the gradient of the sum. */
-export const reduceSumBack: Vjp = (site) =>
-  site.g.Expand(kept(site, site.dy, reducedAxes(site)), staticShape(input(site, 0)));
+export const reduceSumBack: Vjp = reduction(({ g }, x, _, dy) => g.Expand(dy, staticShape(x)));
 
 /** As ReduceSum, divided by how many were averaged. */
-export const reduceMeanBack: Vjp = (site) => {
-  const axes = reducedAxes(site);
-  const shape = staticShape(input(site, 0));
+export const reduceMeanBack: Vjp = reduction(({ g }, x, _, dy, axes) => {
+  const shape = staticShape(x);
   const count = axes.reduce((product, axis) => product * shape[axis]!, 1);
-  return site.g.Expand(site.g.Mul(kept(site, site.dy, axes), 1 / count), shape);
-};
+  return g.Expand(g.Mul(dy, 1 / count), shape);
+});
 
-/** The gradient goes to the largest elements, shared evenly between ties as torch's amax does. */
-export const reduceMaxBack: Vjp = (site) => {
-  const { g, y, dy } = site;
-  const axes = reducedAxes(site);
-  const x = input(site, 0);
+/** Of ReduceMax and ReduceMin: dy goes to the elements chosen, shared evenly between ties as torch's amax does. */
+export const reduceExtremeBack: Vjp = reduction(({ g }, x, y, dy, axes) => {
   if (axes.length === 0) return dy;
-  const chosen = g.Where(g.Equal(x, kept(site, y[0]!, axes)), g.scalar(1, x.type), 0);
-  return g.Mul(g.Div(chosen, g.ReduceSum(chosen, axes, true)), kept(site, dy, axes));
-};
+  const chosen = g.Where(isEqual(g, x, y), g.scalar(1, x.type), 0);
+  return g.Mul(chosen, g.Div(dy, g.ReduceSum(chosen, axes, true)));
+});
+
+/** dy times the sign of x. */
+export const reduceL1Back: Vjp = reduction(({ g }, x, _, dy) => g.Mul(signOf(g, x), dy));
+
+/** dy·x/y, and 0 where the norm y is 0. */
+export const reduceL2Back: Vjp = reduction(({ g }, x, y, dy) => g.Mul(x, g.Where(g.Greater(y, 0), g.Div(dy, y), 0)));
+
+/** 2·x·dy. */
+export const reduceSumSquareBack: Vjp = reduction(({ g }, x, _, dy) => g.Mul(x, g.Mul(dy, 2)));
+
+/** dy divided by the sum, which is eʸ. */
+export const reduceLogSumBack: Vjp = reduction(({ g }, x, y, dy) => g.Expand(g.Div(dy, g.Exp(y)), staticShape(x)));
+
+/** dy·e^(x − y). */
+export const reduceLogSumExpBack: Vjp = reduction(({ g }, x, y, dy) => g.Mul(g.Exp(g.Sub(x, y)), dy));
+
+/** dy times the product of all other factors, exact where some are 0: with one zero only its own factor has a gradient. */
+export const reduceProdBack: Vjp = reduction(({ g }, x, _, dy, axes) => {
+  if (axes.length === 0) return dy;
+  const one = g.scalar(1, x.type);
+  const isZero = isEqual(g, x, g.scalar(0, x.type));
+  const zeros = g.Where(isZero, one, 0);
+  const factors = g.Where(isZero, one, x);
+  const othersHaveZeros = g.Greater(g.Sub(g.ReduceSum(zeros, axes, true), zeros), 0.5);
+  const product = g.Mul(g.ReduceProd(factors, axes, true), dy);
+  return g.Where(othersHaveZeros, 0, g.Div(product, factors));
+});

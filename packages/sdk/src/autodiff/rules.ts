@@ -2,30 +2,88 @@
  * @file THE gradient table: a row per operator, a small function per input.
  *
  * Broadcasting is undone by the driver, so rules are written as if shapes were equal. `dy` is the cotangent of the
- * output. To add an operator: a row here, and a row in the case table of `rules.test.ts`, which checks it numerically.
+ * output. To add an operator: a row here, and a row in `test/support/gradientCases.ts`, which checks it numerically.
  */
 
 import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
+import type { NodeProto } from '../graph/proto.ts';
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
+import { isKnownDomain } from '../ops/domains.ts';
+import {
+  celu, elu, hardSigmoid, hardSwish, leakyRelu, mish, preluInput, preluSlope, selu, shrink, softsign, swish,
+  thresholdedRelu,
+} from './activations.ts'; // prettier-ignore
 import { batchNormBias, batchNormInput, batchNormScale } from './batchNorm.ts';
-import { convInput, convWeight } from './conv.ts';
+import {
+  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale,
+  meanVarianceBack,
+} from './channelNorm.ts'; // prettier-ignore
+import { signOf } from './comparisons.ts';
+import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './conv.ts';
+import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
+import { clipHigh, clipInput, clipLow, extremeOperand } from './extremes.ts';
 import { layerNormBias, layerNormInput, layerNormScale } from './layerNorm.ts';
+import { lrnBack } from './localResponse.ts';
+import { lpNormBack } from './lpNormalization.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
-import { concatPart, expandBack, gatherData, padBack, sliceBack, splitBack, transposeBack } from './movement.ts';
-import { globalAverageBack, maxPoolBack } from './pooling.ts';
-import { reduceMaxBack, reduceMeanBack, reduceSumBack } from './reductions.ts';
-import { frontAxis, type GradientRule, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { gatherData, gatherElementsData, gatherNdData } from './gather.ts';
+import {
+  concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
+} from './movement.ts'; // prettier-ignore
+import { padBack } from './pad.ts';
+import { averagePoolBack, globalAverageBack, globalLpBack, globalMaxBack, lpPoolBack, maxPoolBack } from './pooling.ts';
+import {
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack,
+} from './quantized.ts'; // prettier-ignore
+import {
+  reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
+  reduceSumBack, reduceSumSquareBack,
+} from './reductions.ts'; // prettier-ignore
+import { scatterData, scatterUpdates } from './scatter.ts';
+import { gridImage, gridPoints } from './gridSample.ts';
+import { gruCell } from './gru.ts';
+import { lstmCell } from './lstm.ts';
+import { recurrentRule } from './recurrent.ts';
+import { resizeBack } from './resize.ts';
+import { rmsNormInput, rmsNormScale } from './rmsNorm.ts';
+import { topKBack } from './topK.ts';
+import {
+  castTo,
+  frontAxis,
+  type GradientRule,
+  input,
+  isFloat,
+  rankOf,
+  reshapeLike,
+  type Vjp,
+  type VjpSite,
+  where,
+} from './vjp.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
   | 'Add' | 'Sub' | 'Mul' | 'Div' | 'Neg' | 'Abs' | 'Exp' | 'Log' | 'Sqrt' | 'Reciprocal' | 'Pow' | 'Erf' | 'Tanh'
   | 'Sigmoid' | 'Relu' | 'Sin' | 'Cos' | 'Softplus' | 'Gelu' | 'Softmax' | 'LogSoftmax' | 'LayerNormalization' | 'MatMul'
   | 'Gemm' | 'Conv' | 'Transpose' | 'Reshape' | 'Flatten' | 'Squeeze' | 'Unsqueeze' | 'Concat' | 'Split' | 'Slice' | 'Pad'
-  | 'BatchNormalization' | 'MaxPool' | 'GlobalAveragePool' | 'Einsum' | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'; // prettier-ignore
+  | 'BatchNormalization' | 'MaxPool' | 'AveragePool' | 'LpPool' | 'GlobalAveragePool' | 'GlobalMaxPool' | 'GlobalLpPool' | 'ConvTranspose'
+  | 'GatherElements' | 'GatherND' | 'ScatterND' | 'ScatterElements' | 'Tile' | 'LSTM' | 'GRU' | 'Resize' | 'GridSample' | 'Upsample' | 'DepthToSpace' | 'SpaceToDepth' | 'Einsum' | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'
+  | 'ReduceMin' | 'ReduceL1' | 'ReduceL2' | 'ReduceSumSquare' | 'ReduceLogSum' | 'ReduceLogSumExp' | 'ReduceProd' | 'Sum'
+  | 'Mean' | 'Min' | 'Max' | 'Clip' | 'Mod' | 'LeakyRelu' | 'PRelu' | 'ThresholdedRelu' | 'Elu' | 'Selu' | 'Celu'
+  | 'HardSigmoid' | 'HardSwish' | 'Mish' | 'Swish' | 'QuickGelu' | 'Softsign' | 'Shrink' | 'Tan' | 'Asin' | 'Acos' | 'Atan'
+  | 'Sinh' | 'Cosh' | 'Asinh' | 'Acosh' | 'Atanh' | 'CumSum' | 'Trilu' | 'TopK' | 'Dropout' | 'RMSNormalization'
+  | 'SimplifiedLayerNormalization' | 'InstanceNormalization' | 'GroupNormalization' | 'LpNormalization' | 'LRN'
+  | 'MeanVarianceNormalization' | 'BiasGelu' | 'FastGelu' | 'CastLike' | StraightThroughOp; // prettier-ignore
+
+/** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
+export type StraightThroughOp =
+  | 'QuantizeLinear' | 'DequantizeLinear' | 'DynamicQuantizeLinear' | 'MatMulInteger' | 'ConvInteger' | 'MatMulNBits'
+  | 'MatMulBnb4'; // prettier-ignore
 
 const back: Vjp = ({ dy }) => dy;
+// Cotangents of integers that stand for floats are float32.
+const castBack: Vjp = ({ g, dy, x: [x] }) => castTo(g, dy, isFloat(x!.type) ? x!.type : 'float32');
 const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
 
 // d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would
@@ -48,6 +106,14 @@ const geluTanh: Vjp = ({ g, x: [x], dy }) => {
   return g.Mul(dy, g.Mul(g.Add(g.Add(t, 1), rest), 0.5));
 };
 
+/** The rule of an activation of x + bias, or of x alone; of both operands. */
+const biased =
+  (rule: Vjp): Vjp =>
+  (site, i) => {
+    const [x, bias] = site.x;
+    return rule({ ...site, x: [bias ? site.g.Add(x!, bias) : x] }, i);
+  };
+
 const gelu: Vjp = (site, i) =>
   stringAttribute(site.node, 'approximate', 'none') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
 
@@ -58,6 +124,11 @@ function exponent({ g, x: [x, e] }: VjpSite): Value {
 
 const power: Vjp = (site) => {
   const { g, x, dy } = site;
+  // Layer normalisations square and GELUs cube. A product is many times faster than Pow.
+  const known = x[1]!.ints?.length === 1 ? x[1]!.ints[0] : undefined;
+  if (known === 1) return dy;
+  if (known === 2) return g.Mul(dy, g.Mul(x[0]!, 2));
+  if (known === 3) return g.Mul(dy, g.Mul(g.Mul(x[0]!, x[0]!), 3));
   const e = exponent(site);
   return g.Mul(dy, g.Mul(e, g.Pow(x[0]!, g.Sub(e, 1))));
 };
@@ -116,7 +187,13 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Mul:        [({ g, dy, x }) => g.Mul(dy, x[1]!), ({ g, dy, x }) => g.Mul(dy, x[0]!)],
   Div:        [({ g, dy, x }) => g.Div(dy, x[1]!), ({ g, dy, x, y }) => g.Neg(g.Div(g.Mul(dy, y[0]!), x[1]!))], // ∂(a/b)/∂b = −y/b
   Neg:        [({ g, dy }) => g.Neg(dy)],
-  Abs:        [({ g, dy, x }) => g.Mul(dy, sign(g, x[0]!))],
+  Mod:        [back, ({ g, dy, x, y }) => g.Neg(g.Mul(dy, g.Div(g.Sub(x[0]!, y[0]!), x[1]!)))], // of floats: a − b·trunc(a/b)
+  Sum:        back,
+  Mean:       ({ g, dy, x }) => g.Mul(dy, 1 / x.length),
+  Min:        extremeOperand,
+  Max:        extremeOperand,
+  Clip:       [clipInput, clipLow, clipHigh],
+  Abs:        [({ g, dy, x }) => g.Mul(dy, signOf(g, x[0]!))],
   Exp:        [({ g, dy, y }) => g.Mul(dy, y[0]!)],
   Log:        [({ g, dy, x }) => g.Div(dy, x[0]!)],
   Sqrt:       [({ g, dy, y }) => g.Div(g.Mul(dy, 0.5), y[0]!)],
@@ -125,21 +202,55 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Erf:        [({ g, dy, x }) => g.Mul(dy, g.Mul(g.Exp(g.Neg(g.Mul(x[0]!, x[0]!))), 2 / Math.sqrt(Math.PI)))],
   Tanh:       [({ g, dy, y }) => g.Mul(dy, g.Sub(g.scalar(1, y[0]!.type), g.Mul(y[0]!, y[0]!)))],
   Sigmoid:    [({ g, dy, y }) => g.Mul(dy, g.Mul(y[0]!, g.Sub(g.scalar(1, y[0]!.type), y[0]!)))],
-  Relu:       [({ g, dy, x }) => g.Where(g.Greater(x[0]!, 0), dy, 0)],
+  Relu:       [({ g, dy, x }) => where(g, g.Greater(x[0]!, 0), dy)],
   Sin:        [({ g, dy, x }) => g.Mul(dy, g.Cos(x[0]!))],
   Cos:        [({ g, dy, x }) => g.Neg(g.Mul(dy, g.Sin(x[0]!)))],
+  Tan:        [({ g, dy, y }) => g.Mul(dy, g.Add(g.Mul(y[0]!, y[0]!), 1))],
+  Asin:       [({ g, dy, x }) => g.Div(dy, g.Sqrt(g.Sub(g.scalar(1, dy.type), g.Mul(x[0]!, x[0]!))))],
+  Acos:       [({ g, dy, x }) => g.Neg(g.Div(dy, g.Sqrt(g.Sub(g.scalar(1, dy.type), g.Mul(x[0]!, x[0]!)))))],
+  Atan:       [({ g, dy, x }) => g.Div(dy, g.Add(g.Mul(x[0]!, x[0]!), 1))],
+  Sinh:       [({ g, dy, x }) => g.Mul(dy, g.emit('Cosh', [x[0]!]))],
+  Cosh:       [({ g, dy, x }) => g.Mul(dy, g.emit('Sinh', [x[0]!]))],
+  Asinh:      [({ g, dy, x }) => g.Div(dy, g.Sqrt(g.Add(g.Mul(x[0]!, x[0]!), 1)))],
+  Acosh:      [({ g, dy, x }) => g.Div(dy, g.Sqrt(g.Sub(g.Mul(x[0]!, x[0]!), 1)))],
+  Atanh:      [({ g, dy, x }) => g.Div(dy, g.Sub(g.scalar(1, dy.type), g.Mul(x[0]!, x[0]!)))],
+  LeakyRelu:  [leakyRelu],
+  PRelu:      [preluInput, preluSlope],
+  ThresholdedRelu: [thresholdedRelu],
+  Elu:        [elu],
+  Selu:       [selu],
+  Celu:       [celu],
+  HardSigmoid: [hardSigmoid],
+  HardSwish:  [hardSwish],
+  Mish:       [mish],
+  Swish:      [swish(1)],
+  QuickGelu:  [swish(1.702)],
+  Softsign:   [softsign],
+  Shrink:     [shrink],
   Softplus:   [({ g, dy, x }) => g.Mul(dy, g.Sigmoid(x[0]!))],
   Gelu:       [gelu],
   Softmax:    [softmax],
   LogSoftmax: [logSoftmax],
   LayerNormalization: [layerNormInput, layerNormScale, layerNormBias],
+  RMSNormalization: [rmsNormInput, rmsNormScale],
+  SimplifiedLayerNormalization: [rmsNormInput, rmsNormScale],
+  InstanceNormalization: [instanceNormInput, instanceNormScale, instanceNormBias],
+  GroupNormalization: [groupNormInput, groupNormScale, groupNormBias],
+  LpNormalization: [lpNormBack],
+  LRN:        [lrnBack],
+  MeanVarianceNormalization: [meanVarianceBack],
   MatMul:     [matMulLeft, matMulRight],
   Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, floatAttribute(node, 'beta', 1))],
   Einsum:     einsumOperand,
-  Conv:       [convInput, convWeight, ({ g, dy }) => g.ReduceSum(dy, dy.shape!.map((_, i) => i).filter((i) => i !== 1), false)],
+  Conv:       [convInput, convWeight, convBias],
+  ConvTranspose: [convTransposeInput, convTransposeWeight, convBias],
   BatchNormalization: [batchNormInput, batchNormScale, batchNormBias, null, null],
   MaxPool:    [maxPoolBack],
+  AveragePool: [averagePoolBack],
+  LpPool:     [lpPoolBack],
   GlobalAveragePool: [globalAverageBack],
+  GlobalMaxPool: [globalMaxBack],
+  GlobalLpPool: [globalLpBack],
   Transpose:  [transposeBack],
   Reshape:    [reshaped, null],
   Flatten:    [reshaped],
@@ -150,32 +261,65 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Slice:      [sliceBack, null, null, null, null],
   Pad:        [padBack, null, null, null],
   Gather:     [gatherData, null],
+  GatherElements: [gatherElementsData, null],
+  GatherND:   [gatherNdData, null],
+  ScatterND:  [scatterData, null, scatterUpdates],
+  ScatterElements: [scatterData, null, scatterUpdates],
+  Tile:       [tileBack, null],
+  LSTM:       recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']),
+  GRU:        recurrentRule(gruCell, ['sigmoid', 'tanh']).slice(0, 6),
+  GridSample: [gridImage, gridPoints],
+  Resize:     [resizeBack, null, null, null],
+  Upsample:   [resizeBack, null],
+  DepthToSpace: [depthToSpaceBack],
+  SpaceToDepth: [spaceToDepthBack],
   Expand:     [expandBack, null],
-  Where:      [null, ({ g, dy, x }) => g.Where(x[0]!, dy, 0), ({ g, dy, x }) => g.Where(x[0]!, 0, dy)],
-  Cast:       [({ g, dy, x }) => castLike(g, dy, x[0]!)],
+  Where:      [null, ({ g, dy, x }) => where(g, x[0]!, dy), ({ g, dy, x }) => where(g, g.Not(x[0]!), dy)],
+  Cast:       [castBack],
+  CastLike:   [castBack, null],
   Identity:   [back],
   ReduceSum:  [reduceSumBack, null],
   ReduceMean: [reduceMeanBack, null],
-  ReduceMax:  [reduceMaxBack, null],
+  ReduceMax:  [reduceExtremeBack, null],
+  ReduceMin:  [reduceExtremeBack, null],
+  ReduceL1:   [reduceL1Back, null],
+  ReduceL2:   [reduceL2Back, null],
+  ReduceSumSquare: [reduceSumSquareBack, null],
+  ReduceLogSum: [reduceLogSumBack, null],
+  ReduceLogSumExp: [reduceLogSumExpBack, null],
+  ReduceProd: [reduceProdBack, null],
+  CumSum:     [({ g, dy, x, node }) => g.emit('CumSum', [dy, x[1]!], { exclusive: intAttribute(node, 'exclusive', 0), reverse: 1 - intAttribute(node, 'reverse', 0) }), null],
+  Trilu:      [({ g, dy, x, node }) => g.emit('Trilu', [dy, x[1]], { upper: intAttribute(node, 'upper', 1) }), null],
+  TopK:       [topKBack, null],
+  Dropout:    [dropoutBack, null, null],
+  BiasGelu:   [biased(geluErf), biased(geluErf)],
+  FastGelu:   [biased(geluTanh), biased(geluTanh)],
+  QuantizeLinear: [quantizeBack, null, null],
+  DequantizeLinear: [dequantizeBack, null, null],
+  DynamicQuantizeLinear: [dynamicQuantizeBack],
+  MatMulInteger: [integerProduct, integerProduct, null, null],
+  ConvInteger: [integerConv, integerConv, null, null],
+  MatMulNBits: [packedProduct, null, null, null, null, back],
+  MatMulBnb4: [packedProduct, null, null],
 };
 
+/** The row of a node's operator, if it has one. */
+export function ruleOf(node: NodeProto): GradientRule | undefined {
+  const { opType: op = '' } = node;
+  return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
+}
+
 /** Operators whose rules read the cotangents of all outputs. Of any other, the loss may depend on the first alone. */
-export const manyOutputOps: ReadonlySet<string> = new Set(['Split']);
+export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU']);
 
 /** Operators whose outputs do not change smoothly with their inputs: a gradient ends there. */
 export const stopGradientOps: ReadonlySet<string> = new Set([
   'Shape', 'Size', 'Equal', 'Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Not', 'And', 'Or', 'Xor', 'IsNaN', 'IsInf',
-  'ArgMax', 'ArgMin', 'NonZero', 'Constant', 'ConstantOfShape', 'Range', 'Floor', 'Ceil', 'Round', 'Sign', 'OneHot', 'Mod',
+  'ArgMax', 'ArgMin', 'NonZero', 'Constant', 'ConstantOfShape', 'Range', 'Floor', 'Ceil', 'Round', 'Sign', 'OneHot', 'Hardmax',
+  'BitShift', 'BitwiseAnd', 'BitwiseOr', 'BitwiseXor', 'BitwiseNot', 'EyeLike', 'RandomNormal', 'RandomUniform',
+  'RandomNormalLike', 'RandomUniformLike', 'Bernoulli', 'Multinomial', 'NonMaxSuppression',
 ]); // prettier-ignore
-
-function sign(g: GraphBuilder, x: Value): Value {
-  return g.Where(g.Greater(x, 0), g.scalar(1, x.type), g.Where(g.Less(x, 0), g.scalar(-1, x.type), 0));
-}
 
 function scaled(g: GraphBuilder, value: Value, factor: number): Value {
   return factor === 1 ? value : g.Mul(value, factor);
-}
-
-function castLike(g: GraphBuilder, value: Value, like: Value): Value {
-  return g.Cast(value, dataTypeNumber(like.type ?? 'float32'));
 }

@@ -2,6 +2,7 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic } from '../graph/value.ts';
 
@@ -58,6 +59,11 @@ export function staticShape(value: Value): readonly number[] {
   );
 }
 
+/** Whether values of the type are floats; a type that is not known counts as one. */
+export function isFloat(type: Value['type']): boolean {
+  return type === undefined || type === 'float32' || type === 'float16' || type === 'float64' || type === 'bfloat16';
+}
+
 /** How many dimensions a value has. @throws OnnxLoraError `MODEL_UNSUPPORTED` where that is not known */
 export function rankOf(value: Value): number {
   if (value.shape) return value.shape.length;
@@ -98,4 +104,51 @@ export function asRows(g: GraphBuilder, value: Value): Value {
   const last = value.shape?.at(-1);
   if (value.shape?.length === 2) return value;
   return g.Reshape(value, [-1, typeof last === 'number' ? last : -1]);
+}
+
+/** Puts `stride − 1` zeros between the elements of an axis: `[…, n, …]` → `[…, (n − 1)·stride + 1, …]`. */
+export function stretch(g: GraphBuilder, value: Value, axis: number, stride: number): Value {
+  const dims = staticShape(value);
+  if (stride === 1 || dims[axis]! <= 1) return value;
+  const unit = g.Reshape(value, [...dims.slice(0, axis + 1), 1, ...dims.slice(axis + 1)]);
+  const pads = new Array<number>(2 * (dims.length + 1)).fill(0);
+  pads[dims.length + 1 + axis + 1] = stride - 1;
+  const joined = g.Reshape(g.Pad(unit, pads), dims.toSpliced(axis, 1, dims[axis]! * stride));
+  return g.Slice(joined, [0], [(dims[axis]! - 1) * stride + 1], [axis]);
+}
+
+/** `value` in another element type; itself where it has it already. */
+export function castTo(g: GraphBuilder, value: Value, type: Value['type'] = 'float32'): Value {
+  return value.type === type ? value : g.Cast(value, dataTypeNumber(type));
+}
+
+/** `value` in float32 where it has a shorter type: sums and quotients of normalisations need its range. */
+export function widened(g: GraphBuilder, value: Value): Value {
+  return value.type === 'float16' || value.type === 'bfloat16' ? castTo(g, value) : value;
+}
+
+/** Zeros of a shape. */
+export function zeros(g: GraphBuilder, shape: readonly number[], type: Value['type'] = 'float32'): Value {
+  return g.Expand(castTo(g, g.scalar(0), type), shape);
+}
+
+/** Zeros of the shape of a value, which only running may tell. */
+export function zerosLike(g: GraphBuilder, value: Value): Value {
+  const zero = castTo(g, g.scalar(0), value.type);
+  return g.Expand(zero, isStatic(value.shape) ? value.shape : g.Shape(value));
+}
+
+/** `value` where the condition holds, else 0. As a product: ONNX Runtime's Where takes eight times as long on the CPU. */
+export function where(g: GraphBuilder, condition: Value, value: Value): Value {
+  return g.Mul(value, g.Cast(condition, dataTypeNumber(value.type ?? 'float32')));
+}
+
+/** Emits what the rules of several inputs of a node share once: asked again for the same node, it gives the same values. */
+export function oncePerNode<T>(emit: (site: VjpSite) => T): (site: VjpSite) => T {
+  const emitted = new WeakMap<VjpSite, { readonly values: T }>();
+  return (site) => {
+    const known = emitted.get(site) ?? { values: emit(site) };
+    emitted.set(site, known);
+    return known.values;
+  };
 }

@@ -4,9 +4,11 @@
  */
 
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
-import { type AttributeProto, attributeType, type NodeProto, type TensorProto } from './proto.ts';
+import { dataTypeNumber } from './dataType.ts';
+import { toBfloat16, toHalf } from './halfFloat.ts';
+import { type AttributeProto, attributeType, type GraphProto, type NodeProto, type TensorProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
-import type { ValueType } from './value.ts';
+import { isStatic, type ValueType } from './value.ts';
 
 /** A value of the graph under construction. */
 export interface Value extends ValueType {
@@ -14,11 +16,24 @@ export interface Value extends ValueType {
 }
 
 /** Attributes of a node as plain values: whole numbers become ints, `float(x)` makes a float of a whole number. */
-export type Attributes = Readonly<Record<string, number | string | readonly number[] | FloatAttribute | undefined>>;
+export type Attributes = Readonly<
+  Record<string, number | string | readonly number[] | FloatAttribute | GraphAttribute | undefined>
+>;
 
 /** Marks an attribute as a float even when its value is whole. */
 export interface FloatAttribute {
   readonly float: number;
+}
+
+/** The body of a loop, or a branch. */
+export interface GraphAttribute {
+  readonly graph: GraphProto;
+}
+
+/** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
+export interface GivenGradient {
+  readonly by: Value;
+  readonly gradient: Value;
 }
 
 /** A float attribute: `{ alpha: float(2) }`. */
@@ -53,6 +68,8 @@ export class GraphBuilder {
   readonly initializers: TensorProto[] = [];
   /** Values that gradients do not pass, by name. */
   readonly stopped: Set<string> = new Set();
+  /** Derivatives that need not be found by differentiating, by the name of what was differentiated. */
+  readonly given: Map<string, readonly GivenGradient[]> = new Map();
   /** Types of the emitted values and constants, by name. */
   readonly types: Map<string, ValueType> = new Map();
   readonly opset: number;
@@ -65,6 +82,11 @@ export class GraphBuilder {
     this.opset = opset;
     this.#infer = infer;
     this.#prefix = prefix;
+  }
+
+  /** A builder for the graph inside a node, such as a branch of If: it may read this one's values, and its names are new. */
+  inner(name: string): GraphBuilder {
+    return new GraphBuilder({ opset: this.opset, infer: this.#infer, prefix: `${this.#prefix}${name}/` });
   }
 
   /** Emits any node with one output. `undefined` omits an optional input. */
@@ -105,9 +127,7 @@ export class GraphBuilder {
 
   /** A scalar constant; float32 unless told otherwise. */
   scalar(value: number, type: ValueType['type'] = 'float32'): Value {
-    if (type === 'int64') return this.constant(int64([value], []));
-    if (type === 'float64') return this.constant({ type, dims: [], data: Float64Array.of(value) });
-    return this.constant(float32([value], []));
+    return this.#single(value, type, []);
   }
 
   /** A one-dimensional int64 constant, such as a shape or axes. */
@@ -122,12 +142,14 @@ export class GraphBuilder {
     if (shared) return shared;
     const name = `${this.#prefix}constant_${this.#constants.size + this.initializers.length}`;
     this.initializers.push(tensorProto(name, tensor));
-    const isInt = tensor.type === 'int64' && tensor.dims.length <= 1;
+    const isInt = (tensor.type === 'int64' || tensor.type === 'bool') && tensor.dims.length <= 1;
+    // Such as the scales of Resize.
+    const isShort = tensor.type === 'float32' && tensor.dims.length === 1 && tensor.data.length <= 8;
     const value: Value = {
       name,
       type: tensor.type,
       shape: tensor.dims,
-      ints: isInt ? Array.from(tensor.data as BigInt64Array, Number) : undefined,
+      ints: isInt || isShort ? Array.from(tensor.data, Number) : undefined,
     };
     this.types.set(name, value);
     if (key !== undefined) this.#constants.set(key, value);
@@ -182,9 +204,13 @@ export class GraphBuilder {
   /** Where `a > b`: bool. */
   Greater(a: Operand, b: Operand): Value { return this.emit('Greater', [a, b]); } // prettier-ignore
   /** Where `a ≥ b`: bool. */
-  GreaterOrEqual(a: Operand, b: Operand): Value { return this.emit('GreaterOrEqual', [a, b]); } // prettier-ignore
+  GreaterOrEqual(a: Operand, b: Operand): Value {
+    return this.opset < 12 ? this.Not(this.Less(a, b)) : this.emit('GreaterOrEqual', [a, b]);
+  }
   /** Where `a ≤ b`: bool. */
-  LessOrEqual(a: Operand, b: Operand): Value { return this.emit('LessOrEqual', [a, b]); } // prettier-ignore
+  LessOrEqual(a: Operand, b: Operand): Value {
+    return this.opset < 12 ? this.Not(this.Greater(a, b)) : this.emit('LessOrEqual', [a, b]);
+  }
   /** The negation of a bool. */
   Not(x: Value): Value { return this.emit('Not', [x]); } // prettier-ignore
   /** Where both bools hold. */
@@ -207,6 +233,17 @@ export class GraphBuilder {
     return y;
   }
 
+  /**
+   * The same value with derivatives that are known: gradients go to `by` as the gradient of the value times `gradient`,
+   * and to nothing else that it was computed from. An element of `by` may influence only the one element of the value that
+   * broadcasts onto it: a value `[rows, 1]` has a gradient `[rows, classes]` by what it was reduced from.
+   */
+  withGradient(x: Value, gradients: readonly GivenGradient[]): Value {
+    const y = this.Identity(this.stopGradient(x));
+    this.given.set(y.name, gradients);
+    return y;
+  }
+
   // Products.
   /** The matrix product, over leading batch dimensions as numpy's `matmul`. */
   MatMul(a: Value, b: Value): Value { return this.emit('MatMul', [a, b]); } // prettier-ignore
@@ -218,7 +255,9 @@ export class GraphBuilder {
     attributes: { transA?: boolean; transB?: boolean; alpha?: number; beta?: number } = {},
   ): Value {
     const { transA, transB, alpha, beta } = attributes;
-    return this.emit('Gemm', [a, b, c], {
+    // The addend is optional since opset 11. WebGPU ends the process at one without dimensions.
+    const addend = c ?? (this.opset < 11 ? this.#single(0, a.type, [1]) : undefined);
+    return this.emit('Gemm', [a, b, addend], {
       transA: transA ? 1 : undefined,
       transB: transB ? 1 : undefined,
       alpha: alpha === undefined ? undefined : float(alpha),
@@ -237,6 +276,8 @@ export class GraphBuilder {
   ReduceMin(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceMin', 18, x, axes, keepdims); } // prettier-ignore
   /** Sums of squares over `axes`. */
   ReduceSumSquare(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceSumSquare', 18, x, axes, keepdims); } // prettier-ignore
+  /** Products over `axes`. */
+  ReduceProd(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceProd', 18, x, axes, keepdims); } // prettier-ignore
   /** Euclidean norms over `axes`. */
   ReduceL2(x: Value, axes: readonly number[], keepdims: boolean): Value { return this.#reduce('ReduceL2', 18, x, axes, keepdims); } // prettier-ignore
   /** `eˣ` divided by its sum along `axis`. */
@@ -260,7 +301,16 @@ export class GraphBuilder {
   /** The slices of x along `axis` that `indices` name. */
   Gather(x: Value, indices: Value, axis: number): Value { return this.emit('Gather', [x, indices], { axis }); } // prettier-ignore
   /** The elements of x along `axis` that `indices` name; as many as there are indices. */
-  GatherElements(x: Value, indices: Value, axis: number): Value { return this.emit('GatherElements', [x, indices], { axis }); } // prettier-ignore
+  GatherElements(x: Value, indices: Value, axis: number): Value {
+    const { shape } = x;
+    if (this.opset >= 11 || !isStatic(shape) || axis !== shape.length - 1)
+      return this.emit('GatherElements', [x, indices], { axis });
+    // The operator is of opset 11. Along the last axis an element's place in all of x is its row's plus its own.
+    const [rows, width] = [shape.slice(0, -1), shape.at(-1)!];
+    const starts = Array.from({ length: rows.reduce((a, b) => a * b, 1) }, (_, i) => i * width);
+    const places = this.Add(this.Cast(indices, dataTypeNumber('int64')), this.constant(int64(starts, [...rows, 1])));
+    return this.Gather(this.Reshape(x, [-1]), places, 0);
+  }
   /** x without its dimensions of size 1 at `axes`. */
   Squeeze(x: Value, axes: readonly number[]): Value { return this.#axes('Squeeze', x, axes); } // prettier-ignore
   /** x with dimensions of size 1 inserted at `axes`. */
@@ -287,6 +337,15 @@ export class GraphBuilder {
       : this.emitMany('Split', [x, this.ints(sizes)], sizes.length, { axis });
   }
 
+  /** One number as a tensor of dimensions that are all 1. */
+  #single(value: number, type: ValueType['type'], dims: readonly number[]): Value {
+    if (type === 'int64') return this.constant(int64([value], dims));
+    if (type === 'float64') return this.constant({ type, dims, data: Float64Array.of(value) });
+    if (type === 'float16') return this.constant({ type, dims, data: Uint16Array.of(toHalf(value)) });
+    if (type === 'bfloat16') return this.constant({ type, dims, data: Uint16Array.of(toBfloat16(value)) });
+    return this.constant(float32([value], dims));
+  }
+
   #reduce(op: string, inputSince: number, x: Value, axes: readonly number[], keepdims: boolean): Value {
     const keep = { keepdims: keepdims ? 1 : 0 };
     return this.opset >= inputSince ? this.emit(op, [x, this.ints(axes)], keep) : this.emit(op, [x], { ...keep, axes });
@@ -302,6 +361,7 @@ const text = new TextEncoder();
 function attributeProto(name: string, value: NonNullable<Attributes[string]>): AttributeProto {
   if (typeof value === 'string') return { name, type: attributeType.string, s: text.encode(value) };
   if (typeof value === 'object' && 'float' in value) return { name, type: attributeType.float, f: value.float };
+  if (typeof value === 'object' && 'graph' in value) return { name, type: attributeType.graph, g: value.graph };
   if (typeof value === 'object') return { name, type: attributeType.ints, ints: [...value] };
   return Number.isInteger(value)
     ? { name, type: attributeType.int, i: value }

@@ -55,7 +55,7 @@ function readSlice(slice: FileSlice): Uint8Array {
   }
 }
 
-const BLOCK = 1 << 24;
+const BLOCK = 1 << 22;
 
 /**
  * The bytes in order; those of a file in pieces of at most 16 MiB that share one buffer: a piece is only good until the

@@ -16,13 +16,40 @@ const MIN_BYTES = 256;
  * anonymous weights anew and optimizers make the one of the other; types, shapes and values do.
  */
 export function weightsDigest(graph: GraphProto): string {
+  const work = digestBlocks(graph);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** How long one turn of the event loop may hash. */
+const TURN_MS = 8;
+
+/** As {@link weightsDigest}, with turns of the event loop in between: gigabytes take seconds. */
+export async function weightsDigestInTurns(graph: GraphProto): Promise<string> {
+  const work = digestBlocks(graph);
+  for (let since = performance.now(); ;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (performance.now() - since < TURN_MS) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    since = performance.now();
+  }
+}
+
+/** Comes back after each block. */
+function* digestBlocks(graph: GraphProto): Generator<void, string> {
   const hashes: string[] = [];
   for (const each of allGraphs(graph)) {
     for (const tensor of tensorsOf(each)) {
       const raw = rawBytes(tensor);
       if (!raw || byteLength(raw) < MIN_BYTES) continue;
       const hash = createHash('sha256').update(`${tensor.dataType}:${(tensor.dims ?? []).join()}:`);
-      for (const block of blocksOf(raw)) hash.update(block);
+      for (const block of blocksOf(raw)) {
+        hash.update(block);
+        yield;
+      }
       hashes.push(hash.digest('hex'));
     }
   }

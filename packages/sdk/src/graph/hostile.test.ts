@@ -3,9 +3,12 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { findSites } from '../match/sites.ts';
+import { viewOf } from '../match/view.ts';
 import { fuseGelu } from '../match/fuseGelu.ts';
 import { inferNode } from '../ops/infer.ts';
-import { inferGraph } from '../ops/inferGraph.ts';
+import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
+import { inlineKnownBranches } from '../ops/inlineBranches.ts';
+import { listsAsSlices } from '../ops/listsAsSlices.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { Random } from '../runtime/random.ts';
 import { float32, int64 } from '../runtime/tensor.ts';
@@ -69,6 +72,9 @@ function digest(model: ModelProto & { graph: GraphProto }): void {
   for (const tensor of model.graph.initializer ?? []) readTensor(tensor);
   inferGraph(model, { dims: { batch: 2 } });
   inferGraph({ ...model, graph: fuseGelu(model.graph) });
+  listsAsSlices(model.graph, opsetOf(model));
+  const view = viewOf(model);
+  inlineKnownBranches(view.graph, inferGraph(view));
   findSites(model.graph);
   weightsDigest(model.graph);
 }

@@ -13,6 +13,11 @@ export function uniqueNames(graph: GraphProto): GraphProto {
   return withSubgraphs(graph, (inner) => renamed(inner, new Map(), taken));
 }
 
+/** The graph with every value of its own renamed that is in `taken`; the new names are added to it. */
+export function freshNames(graph: GraphProto, taken: Set<string>): GraphProto {
+  return renamed(graph, new Map(), taken);
+}
+
 /** Values that a graph itself defines: inputs, initializers, outputs of nodes. */
 function definedNames({ input = [], initializer = [], node = [] }: GraphProto): string[] {
   const names = [...input, ...initializer].map(({ name }) => name ?? '');

@@ -5,10 +5,11 @@ import { dataTypeNumber } from '../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
 import { addendOf } from '../match/layers/layer.ts';
 import type { Site } from '../match/sites.ts';
+import { readsCodes } from '../match/weights/index.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Injection } from './injection.ts';
 import { kindOf } from './kinds/table.ts';
-import { type AdapterInputRole, type LowRankSite, placesOf, type TrainedParameter } from './plan.ts';
+import { type AdapterInputRole, attentionAround, type LowRankSite, placesOf, type TrainedParameter } from './plan.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { RowFold } from './rows.ts';
 import { TrainingProduct } from './trainingProduct.ts';
@@ -117,7 +118,11 @@ export class GraphInjection {
     if (!this.#whole.training) return this.#as(this.#input('lora_gain', lowRank, dims), typeOfLayer);
     const magnitude = this.#whole.input('lora_magnitude_vector', lowRank, dims);
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
-    const folded = this.#as(this.#read(site.weight.name), 'float32');
+    const { stored } = site.weight;
+    // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
+    const folded = readsCodes(stored)
+      ? g.constant(float32(stored.read(), stored.dims))
+      : this.#as(this.#read(site.weight.name), 'float32');
     const weight = site.foldedScale
       ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
       : folded;
@@ -213,17 +218,26 @@ export class GraphInjection {
     const key = `${role} ${lowRank.site.path}`;
     const known = this.#factors.get(key);
     if (known) return known;
-    const { site, r, fixed, constants, tiedTo } = lowRank;
+    const { site, r, fixed, constants, tiedTo, tokens } = lowRank;
     const kind = kindOf(site);
     const dims = r === undefined ? undefined : kind.graphShape(site, role, r);
     const own = fixed?.[role]
       ? this.#g.constant(fixed[role])
-      : tiedTo
+      : tiedTo && tokens
         ? this.#g.Transpose(this.#factor(role === 'lora_A' ? 'lora_B' : 'lora_A', tiedTo), [1, 0])
         : this.#whole.input(role, lowRank, dims);
-    const value = constants ? this.#g.Concat([own, this.#g.constant(constants[role])], rankAxis(site, role)) : own;
+    const differentiated = attentionAround(lowRank.savedAs) === undefined ? own : this.#halfConstant(own);
+    const value = constants
+      ? this.#g.Concat([differentiated, this.#g.constant(constants[role])], rankAxis(site, role))
+      : differentiated;
     this.#factors.set(key, value);
     return value;
+  }
+
+  /** A value of which one half counts as a constant when it is differentiated. */
+  #halfConstant(value: Value): Value {
+    const half = this.#g.Mul(value, 0.5);
+    return this.#g.Add(half, this.#g.stopGradient(this.#g.Identity(half)));
   }
 
   /** Layers with a trained weight or bias that are written anew, by their last nodes. */

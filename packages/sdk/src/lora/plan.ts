@@ -31,7 +31,7 @@ export interface LowRankSite {
   readonly fixed?: Partial<FactorTensors>;
   /**
    * The embedding's adapter that this one is the transpose of, since their weights are one: lora_A is the other's lora_B,
-   * and lora_B its lora_A.
+   * and lora_B its lora_A. Their gradients are apart, and an optimizer steps both, as in PEFT; of trained rows it is one.
    */
   readonly tiedTo?: LowRankSite;
 }
@@ -69,6 +69,17 @@ export interface ParameterReader {
 export interface AdapterPlan {
   readonly lowRank: readonly LowRankSite[];
   readonly trained: readonly TrainedParameter[];
+}
+
+/** What PEFT calls the `out_proj` inside a MultiheadAttention that it has wrapped. */
+const MERGED_TWICE = '.base_layer.out_proj';
+
+/**
+ * The module's path of a MultiheadAttention whose `out_proj` the name in PEFT's files means; undefined for any other. PEFT
+ * merges the delta of such a layer twice, in training as in inference, and differentiates one of the two.
+ */
+export function attentionAround(savedAs: string | undefined): string | undefined {
+  return savedAs?.endsWith(MERGED_TWICE) ? savedAs.slice(0, -MERGED_TWICE.length) : undefined;
 }
 
 /** Where a site's module is computed: usually one place. */

@@ -33,6 +33,25 @@ const cdf = {
   '(1/√2) · x, 1 first': (g: GraphBuilder, v: Value) => g.Add(1, g.Erf(g.emit('Mul', [g.scalar(Math.SQRT1_2), v]))),
 };
 
+/** 1 + tanh(√(2/π)·(x + 0.044715·x³)) in the ways that exporters write it. */
+const root = Math.sqrt(2 / Math.PI);
+const cubes = {
+  'x^3': (g: GraphBuilder, v: Value) => g.Pow(v, 3),
+  'x · (x · x)': (g: GraphBuilder, v: Value) => g.Mul(v, g.Mul(v, v)),
+  'x^2 · x': (g: GraphBuilder, v: Value) => g.Mul(g.Pow(v, 2), v),
+};
+const tanhs = Object.entries(cubes).flatMap(([name, cube]) => [
+  [
+    `${name}`,
+    (g: GraphBuilder, v: Value) => g.Add(g.Tanh(g.Mul(g.Add(v, g.Mul(cube(g, v), 0.044715)), root)), 1),
+  ] as const,
+  [
+    `${name}, constants first`,
+    (g: GraphBuilder, v: Value) =>
+      g.Add(1, g.Tanh(g.Mul(root, g.Add(g.emit('Mul', [g.scalar(0.044715), cube(g, v)]), v)))),
+  ] as const,
+]);
+
 const half = (g: GraphBuilder): Value => g.scalar(0.5);
 const orders: Record<string, (g: GraphBuilder, v: Value, c: Value) => Value> = {
   '(x·c)·½': (g, v, c) => g.Mul(g.Mul(v, c), half(g)),
@@ -52,6 +71,47 @@ describe.each(Object.entries(cdf))('with %s', (_, c) => {
     const [a, b] = await Promise.all([runOnce(before, feeds), runOnce(after, feeds)]);
     const [name] = Object.keys(a);
     expect(difference(b[name!], a[name!])).toBeLessThan(1e-6);
+  });
+});
+
+describe.each(tanhs)('of tanh with %s', (_, c) => {
+  test.each(Object.entries(orders))('%s is fused and computes the same', async (_order, build) => {
+    const before = built((g, v) => g.Neg(build(g, v, c(g, v))));
+    const after = fused(before);
+    expect(ops(after)).toEqual(['FastGelu', 'Neg']);
+    const [a, b] = await Promise.all([runOnce(before, feeds), runOnce(after, feeds)]);
+    const [name] = Object.keys(a);
+    expect(difference(b[name!], a[name!])).toBeLessThan(2e-6);
+  });
+});
+
+describe('what stays of the form with tanh', () => {
+  const form = (g: GraphBuilder, v: Value, argument: Value): Value =>
+    g.Mul(g.Mul(v, half(g)), g.Add(g.Tanh(argument), 1));
+  const cubic = (g: GraphBuilder, v: Value, by = 0.044715): Value => g.Mul(g.Pow(v, 3), by);
+  const stays: Record<string, Build> = {
+    'tanh of x itself': (g, v) => form(g, v, v),
+    'another factor of the cube': (g, v) => form(g, v, g.Mul(g.Add(v, cubic(g, v, 0.05)), root)),
+    'another factor of the sum': (g, v) => form(g, v, g.Mul(g.Add(v, cubic(g, v)), 0.7)),
+    'another power': (g, v) => form(g, v, g.Mul(g.Add(v, g.Mul(g.Pow(v, 2), 0.044715)), root)),
+    'a product that is no cube': (g, v) => form(g, v, g.Mul(g.Add(v, g.Mul(g.Mul(v, g.Abs(v)), 0.044715)), root)),
+    'the cube of another value': (g, v) => form(g, v, g.Mul(g.Add(v, cubic(g, g.Abs(v))), root)),
+    'the cube is read elsewhere': (g, v) => {
+      const cube = g.Pow(v, 3);
+      return g.Add(form(g, v, g.Mul(g.Add(v, g.Mul(cube, 0.044715)), root)), cube);
+    },
+    'the sum is read elsewhere': (g, v) => {
+      const sum = g.Add(v, cubic(g, v));
+      return g.Add(form(g, v, g.Mul(sum, root)), sum);
+    },
+    'the argument is read elsewhere': (g, v) => {
+      const argument = g.Mul(g.Add(v, cubic(g, v)), root);
+      return g.Add(form(g, v, argument), argument);
+    },
+  };
+  test.each(Object.entries(stays))('%s', (_, build) => {
+    const model = built(build);
+    expect(fused(model).graph).toBe(model.graph);
   });
 });
 

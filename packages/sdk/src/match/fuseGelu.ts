@@ -1,4 +1,7 @@
-/** @file Rewrites an exploded GELU, x·½·(1 + erf(x/√2)), to the one operator that every provider has. */
+/**
+ * @file Rewrites exploded GELUs to the one operator that every provider has: x·½·(1 + erf(x/√2)), and its tanh form
+ * x·½·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+ */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readFloats } from '../graph/tensorData.ts';
@@ -15,14 +18,15 @@ export function fuseGelu(graph: GraphProto): GraphProto {
   const index = indexGraph(graph);
   const replacement = new Map<NodeProto, NodeProto | undefined>();
   for (const node of graph.node ?? []) {
-    if (node.opType !== 'Erf') continue;
-    const found = match(node, index);
+    const form = forms.get(node.opType);
+    const found = form && match(node, form.inside, index);
     if (!found) continue;
     for (const each of found.nodes) replacement.set(each, undefined);
     const last = found.nodes.at(-1)!;
     replacement.set(last, {
-      name: `${last.name}/Gelu`,
-      opType: 'Gelu',
+      // Outputs have names that are nobody else's; nodes may have none.
+      name: `${last.output![0]}/Gelu`,
+      opType: form.operator,
       domain: CONTRIB,
       input: [found.x],
       output: last.output!,
@@ -35,15 +39,32 @@ export function fuseGelu(graph: GraphProto): GraphProto {
   };
 }
 
-function match(erf: NodeProto, index: GraphIndex): { x: string; nodes: NodeProto[] } | undefined {
-  const scaled = index.producer.get(erf.input![0]!);
-  const x = scaled && scaledInput(scaled, index);
-  const plusOne = soleReader(erf.output![0]!, index);
-  if (!x || !scaled || soleReader(scaled.output![0]!, index) !== erf || plusOne?.opType !== 'Add') return undefined;
-  if (!near(otherOperand(plusOne, erf.output![0]!), 1, index)) return undefined;
+/** What a GELU is of: the value, and the nodes that make the argument of erf or tanh from it. */
+interface Inside {
+  readonly x: string;
+  readonly nodes: readonly NodeProto[];
+}
+
+interface Form {
+  readonly operator: 'Gelu' | 'FastGelu';
+  readonly inside: (argument: string, index: GraphIndex) => Inside | undefined;
+}
+
+/** By the operator in the middle. */
+const forms: ReadonlyMap<string | undefined, Form> = new Map([
+  ['Erf', { operator: 'Gelu', inside: scaledInput }],
+  ['Tanh', { operator: 'FastGelu', inside: cubicInput }],
+]);
+
+function match(middle: NodeProto, inside: Form['inside'], index: GraphIndex): Inside | undefined {
+  const argument = inside(middle.input?.[0] ?? '', index);
+  const plusOne = soleReader(middle.output![0]!, index);
+  if (!argument || soleReader(middle.input![0]!, index) !== middle || plusOne?.opType !== 'Add') return undefined;
+  if (!near(otherOperand(plusOne, middle.output![0]!), 1, index)) return undefined;
+  const { x } = argument;
   // What is left is a product of x, ½ and (1 + erf) in any order of association.
   let rest = new Set(['x', 'half']);
-  const nodes = [scaled, erf, plusOne];
+  const nodes = [...argument.nodes, middle, plusOne];
   let value = plusOne.output![0]!;
   while (rest.size > 0) {
     const multiply = soleReader(value, index);
@@ -65,12 +86,55 @@ function match(erf: NodeProto, index: GraphIndex): { x: string; nodes: NodeProto
 }
 
 /** x of x·(1/√2) or x/√2. */
-function scaledInput(node: NodeProto, index: GraphIndex): string | undefined {
-  const [a, b] = node.input ?? [];
-  if (node.opType === 'Div') return near(b, Math.SQRT2, index) ? a : undefined;
-  if (node.opType !== 'Mul') return undefined;
-  if (near(b, Math.SQRT1_2, index)) return a;
-  return near(a, Math.SQRT1_2, index) ? b : undefined;
+function scaledInput(argument: string, index: GraphIndex): Inside | undefined {
+  const node = index.producer.get(argument);
+  const [a, b] = node?.input ?? [];
+  const isScaled = node?.opType === 'Div' ? near(b, Math.SQRT2, index) : near(b, Math.SQRT1_2, index);
+  const isTurned = node?.opType === 'Mul' && near(a, Math.SQRT1_2, index);
+  const x = isTurned ? b : a;
+  return x && (isTurned || (isScaled && ['Mul', 'Div'].includes(node!.opType!))) ? { x, nodes: [node!] } : undefined;
+}
+
+/** x of √(2/π)·(x + 0.044715·x³). */
+function cubicInput(argument: string, index: GraphIndex): Inside | undefined {
+  const outer = timesConstant(argument, Math.sqrt(2 / Math.PI), index);
+  const sum = outer && index.producer.get(outer.x);
+  if (sum?.opType !== 'Add' || soleReader(outer!.x, index) !== outer!.node) return undefined;
+  for (const [x, cubic] of [sum.input ?? [], (sum.input ?? []).toReversed()] as [string, string][]) {
+    const inner = timesConstant(cubic, 0.044715, index);
+    const cube = inner && soleReader(cubic, index) === sum ? cubeOf(x, inner.x, inner.node, index) : undefined;
+    if (cube) return { x, nodes: [...cube, inner!.node, sum, outer!.node] };
+  }
+  return undefined;
+}
+
+/** The nodes that make x³, which nothing but `reader` reads: a power, or two products. */
+function cubeOf(x: string, cube: string, reader: NodeProto, index: GraphIndex): NodeProto[] | undefined {
+  const node = index.producer.get(cube);
+  if (!node || soleReader(cube, index) !== reader) return undefined;
+  if (node.opType === 'Pow') return node.input?.[0] === x && near(node.input[1], 3, index) ? [node] : undefined;
+  const square = otherOperand(node, x);
+  const inner = square === undefined ? undefined : index.producer.get(square);
+  const isProduct = node.opType === 'Mul' && node.input?.includes(x) && inner !== undefined;
+  if (!isProduct || soleReader(square!, index) !== node) return undefined;
+  const isSquare =
+    inner.opType === 'Mul'
+      ? inner.input?.every((name) => name === x)
+      : inner.opType === 'Pow' && inner.input?.[0] === x && near(inner.input[1], 2, index);
+  return isSquare ? [inner, node] : undefined;
+}
+
+/** The product of a value and that constant, and the value. */
+function timesConstant(
+  name: string,
+  factor: number,
+  index: GraphIndex,
+): { readonly node: NodeProto; readonly x: string } | undefined {
+  const node = index.producer.get(name);
+  const [a, b] = node?.input ?? [];
+  if (node?.opType !== 'Mul') return undefined;
+  const x = near(b, factor, index) ? a : near(a, factor, index) ? b : undefined;
+  return x === undefined ? undefined : { node, x };
 }
 
 function otherOperand(node: NodeProto, name: string): string | undefined {

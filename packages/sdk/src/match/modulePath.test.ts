@@ -69,6 +69,10 @@ describe('name scopes of the dynamo exporter', () => {
 test('parameter names', () => {
   expect(pathFromParameter('classifier.weight', 'weight')).toBe('classifier');
   expect(pathFromParameter('classifier.MatMul.weight', 'weight')).toBe('classifier');
+  expect(pathFromParameter('model.layers.1.attn.o_proj.MatMul.weight_Q4', 'weight')).toBe(
+    'model.layers.1.self_attn.o_proj',
+  );
+  expect(pathFromParameter('model.layers.1.attn.o_proj.weight', 'weight')).toBe('model.layers.1.attn.o_proj');
   expect(pathFromParameter('classifier.bias', 'weight')).toBeUndefined();
   expect(pathFromParameter('onnx::MatMul_293', 'weight')).toBeUndefined();
   expect(pathFromParameter('/layer/a.weight', 'weight')).toBeUndefined();

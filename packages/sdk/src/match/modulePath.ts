@@ -93,7 +93,9 @@ export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): s
     '',
   );
   const suffix = `.${parameter}`;
-  return plain.endsWith(suffix) && !plain.includes('::') && !plain.startsWith('/')
-    ? plain.slice(0, -suffix.length).replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '')
-    : undefined;
+  if (!plain.endsWith(suffix) || plain.includes('::') || plain.startsWith('/')) return undefined;
+  const path = plain.slice(0, -suffix.length);
+  const module = path.replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '');
+  // The builder calls every model's attention so; in those that it builds it is `self_attn`.
+  return module === path ? path : module.replace(/^(model\.layers\.\d+)\.attn\./, '$1.self_attn.');
 }

@@ -1,10 +1,11 @@
 /** @file A model as sites are looked for: functions inlined, fused operators that hide layers taken apart. */
 
+import { inOrder } from '../graph/inOrder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { uniqueNames, withInner } from '../graph/uniqueNames.ts';
 import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, readNames } from '../graph/walk.ts';
-import { expandNode, isExpandable } from '../ops/expand/index.ts';
+import { type Expansion, expandNode, isExpandable } from '../ops/expand/index.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import { inlineFunctions } from '../ops/inlineFunctions.ts';
 import { unpackProduct } from './packedProducts.ts';
@@ -45,12 +46,13 @@ interface Origin {
 const origins = new WeakMap<NodeProto, Origin>();
 
 /**
- * The model as layers can be found and adapted in it. Functions are inlined, values of subgraphs have names of their own,
- * and operators with weights inside are standard ones. The file's own nodes and tensors are shared where they stay.
+ * The model as layers can be found and adapted in it. Functions are inlined, nodes are in order, values of subgraphs have
+ * names of their own, and operators with weights inside are standard ones. The file's own nodes and tensors are shared
+ * where they stay.
  */
 export function viewOf(model: ModelProto & { readonly graph: GraphProto }): ModelProto & { graph: GraphProto } {
   const inlined = (model.functions ?? []).length > 0 ? inlineFunctions(model) : model;
-  const graph = uniqueNames(inlined.graph ?? {});
+  const graph = uniqueNames(inOrder(inlined.graph ?? {}));
   const unique = { ...inlined, graph };
   const index = indexWhole(graph);
   if (!hidesLayers(graph, index)) return unique;
@@ -60,20 +62,26 @@ export function viewOf(model: ModelProto & { readonly graph: GraphProto }): Mode
   return { ...unique, graph: { ...expanded, initializer: [...(expanded.initializer ?? []), ...initializers] } };
 }
 
-/** Every operator that has a rule taken apart, for those who know standard operators alone, such as differentiation. */
-export function expandAll(
+/**
+ * The fused operators that `isWanted` says taken apart, and what they become again, for those who know standard operators
+ * alone, such as differentiation. Asked about every node in the order of the graph. The types of new values go into `types`.
+ */
+export function expandOperators(
   model: ModelProto & { readonly graph: GraphProto },
-  types: ReadonlyMap<string, ValueType>,
+  types: Map<string, ValueType>,
+  isWanted: (node: NodeProto) => boolean,
 ): ModelProto & { graph: GraphProto } {
   const context = { types, constants: indexWhole(model.graph).constants, opset: opsetOf(model) };
   const initializers: TensorProto[] = [];
-  const expand = (graph: GraphProto): GraphProto => ({
-    ...graph,
-    node: (graph.node ?? []).flatMap((node) => {
-      const own = withInner(node, expand);
-      return (isExpandable(own) ? takenApart(own, context, initializers) : undefined) ?? [own];
-    }),
-  });
+  const taken = (node: NodeProto): readonly NodeProto[] => {
+    const own = withInner(node, expand);
+    const isAsked = isWanted(own);
+    const parts = isAsked && isExpandable(own) ? takenApart(own, context, initializers) : undefined;
+    if (!parts) return [own];
+    for (const [name, type] of parts.types) types.set(name, type);
+    return parts.nodes.flatMap(taken);
+  };
+  const expand = (graph: GraphProto): GraphProto => ({ ...graph, node: (graph.node ?? []).flatMap(taken) });
   const graph = expand(model.graph);
   return { ...model, graph: { ...graph, initializer: [...(graph.initializer ?? []), ...initializers] } };
 }
@@ -121,8 +129,8 @@ function expandGraph(graph: GraphProto, index: GraphIndex, context: Context, ini
         return remembered(packed.packed, packed.nodes);
       }
       const own = withInner(node, (inner) => expandGraph(inner, index, context, initializers));
-      const nodes = isHiding(own, index) ? takenApart(own, context, initializers) : undefined;
-      return nodes ? remembered([own], nodes) : [own];
+      const parts = isHiding(own, index) ? takenApart(own, context, initializers) : undefined;
+      return parts ? remembered([own], parts.nodes) : [own];
     }),
   };
 }
@@ -133,13 +141,12 @@ function remembered(fused: readonly NodeProto[], nodes: readonly NodeProto[]): r
   return nodes;
 }
 
-function takenApart(node: NodeProto, context: Context, initializers: TensorProto[]): NodeProto[] | undefined {
+function takenApart(node: NodeProto, context: Context, initializers: TensorProto[]): Expansion | undefined {
   // The first output is unique in the graph, which a node's name need not be.
   const prefix = `${PREFIX}${node.output!.find(Boolean)}/`;
   const expansion = expandNode(node, { ...context, prefix });
-  if (!expansion) return undefined;
-  initializers.push(...expansion.initializers);
-  return expansion.nodes;
+  initializers.push(...(expansion?.initializers ?? []));
+  return expansion;
 }
 
 /** The fused operator that a node of an expansion comes from. */

@@ -2,9 +2,10 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { MetricCollector, Metrics, Task } from '../plugin/task.ts';
+import type { Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Model } from './model.ts';
+import { type Evaluation, measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
@@ -23,15 +24,6 @@ export interface EvaluateOptions {
   readonly onBatch?: (done: number, total: number) => void;
 }
 
-/** What {@link evaluate} finds. */
-export interface Evaluation {
-  readonly metrics: Metrics;
-  /** Counts `[true class, predicted class]`, where the task has classes. */
-  readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
-  readonly examples: number;
-  readonly seconds: number;
-}
-
 /**
  * Evaluates on the task's held-out data, or on all of its data when none is held out.
  *
@@ -45,32 +37,23 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
       `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
     );
   const data = await task.prepare(model);
-  const examples = data.validation ?? data.train;
-  const total = Math.min(examples.length, limit ?? Infinity);
   const session = await model.session({
     adapters: adapter ? { adapter } : {},
     allowBaseMismatch,
     ...(provider === undefined ? {} : { provider }),
     ...(threads === undefined ? {} : { threads }),
   });
-  const collector = data.metrics();
-  const start = performance.now();
   try {
-    for (let done = 0; done < total; done += batchSize) {
-      const count = Math.min(batchSize, total - done);
-      const rows = await Promise.all(Array.from({ length: count }, (_, i) => examples.get(done + i)));
-      const { inputs, targets } = await data.collate(rows);
-      collector.update(await session.run(inputs, { adapter: adapter ? 'adapter' : null }), targets);
-      onBatch?.(done + count, total);
-    }
+    const evaluation = await measure({
+      data,
+      examples: data.validation ?? data.train,
+      batchSize,
+      limit,
+      run: (inputs) => session.run(inputs, { adapter: adapter ? 'adapter' : null }),
+      onBatch,
+    });
+    return evaluation!;
   } finally {
     await session.release();
   }
-  const confusion = collector.confusion?.();
-  return {
-    metrics: collector.result(),
-    ...(confusion ? { confusion } : {}),
-    examples: total,
-    seconds: (performance.now() - start) / 1000,
-  };
 }

@@ -12,7 +12,7 @@ import { golden, goldenMatrix, mlp, trainedByPeft } from '../../fixtures/inits/m
 import type { Initializer } from '../lora/init/initializer.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, int64, type Tensor } from '../runtime/tensor.ts';
-import { crossEntropy } from '../train/loss.ts';
+import { crossEntropy } from '../train/losses/index.ts';
 import { type Case, factorsOf, furthest, losses, mlpCase, outputOf, taskOf } from '../../fixtures/memorise.ts';
 import { openModel } from './openModel.ts';
 import { previewLora } from './previewLora.ts';

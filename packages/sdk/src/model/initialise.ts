@@ -24,7 +24,6 @@ import { weightGradients } from '../train/weightGradients.ts';
 import { initSite } from './initialSite.ts';
 import type { LoraPlan } from './planLora.ts';
 import type { Model } from './model.ts';
-import { withTied } from './tiedAdapters.ts';
 import { firstValues, fixedTensors, isResidual, peftTensors, type Start, withConstants } from './start.ts';
 
 /** What {@link initialise} works with. */
@@ -60,7 +59,7 @@ const GROUP_BYTES = 256 << 20;
  */
 export async function initialise(request: InitialiseRequest): Promise<Initialised> {
   const { plan, config, initializer } = request.planned;
-  const finish: Initialised['finish'] = (trained, digest) => new Adapter(config, withTied(trained, plan), digest);
+  const finish: Initialised['finish'] = (trained, digest) => new Adapter(config, trained, digest);
   if (!initializer) return { plan, config, first: new Map(), finish };
   return new Initialisation(request, initializer).run();
 }
@@ -133,7 +132,7 @@ class Initialisation {
         base: model.onnx.model,
         loss: (g, outputs, targets) => data.loss(g, outputs, targets),
         ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
-        runtime: model.runtime,
+        runtime: model.workerRuntime,
         session,
         name: model.name,
         batch: (index) => this.#batch(index),
@@ -171,7 +170,7 @@ class Initialisation {
       });
       await observeInputs(observed, {
         base: model.onnx.model,
-        runtime: model.runtime,
+        runtime: model.workerRuntime,
         session,
         name: model.name,
         batch: async (index) => (await this.#batch(index)).inputs,

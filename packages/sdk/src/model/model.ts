@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { byteLength } from '../graph/bytes.ts';
-import { weightsDigest } from '../graph/digest.ts';
+import { weightsDigestInTurns } from '../graph/digest.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
 import { rawBytes } from '../graph/tensorData.ts';
@@ -63,9 +63,9 @@ export interface ModelParts {
    * γ ÷ √(σ² + ε).
    */
   readonly foldedScales?: Readonly<Record<string, Float32Array>>;
-  /** What training runs on. */
+  /** What runs in this thread. */
   readonly runtime: Runtime;
-  /** What `model.session` runs on; `runtime` by default. */
+  /** What training and `model.session` run on; `runtime` by default. */
   readonly sessionRuntime?: Runtime;
 }
 
@@ -111,7 +111,7 @@ export class Model implements TaskModel {
   #sites: readonly Site[] | undefined;
   #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
-  #digest: string | undefined;
+  #digest: Promise<string> | undefined;
   readonly #warned = new WeakSet<Adapter>();
 
   constructor({
@@ -183,8 +183,8 @@ export class Model implements TaskModel {
 
   /** sha256 of the model's weights, by which adapters know their base. Reads every weight once. */
   digest(): Promise<string> {
-    this.#digest ??= weightsDigest(this.#file.model.graph);
-    return Promise.resolve(this.#digest);
+    this.#digest ??= weightsDigestInTurns(this.#file.model.graph);
+    return this.#digest;
   }
 
   /**
@@ -288,9 +288,14 @@ export class Model implements TaskModel {
     return this.#onnx;
   }
 
-  /** The runtime in this thread, on which training runs. For code that extends the SDK. */
+  /** The runtime in this thread. For code that extends the SDK. */
   get runtime(): Runtime {
     return this.#runtime;
+  }
+
+  /** The runtime in a worker thread, on which training and sessions run. For code that extends the SDK. */
+  get workerRuntime(): Runtime {
+    return this.#sessionRuntime;
   }
 
   /** The adaptable layers with their nodes. For code that extends the SDK. */

@@ -17,8 +17,8 @@ export interface OpenOptions {
   /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
   /**
-   * What runs it. By default sessions run in a worker thread ({@link WorkerRuntime}), and training in this thread
-   * ({@link OrtRuntime}).
+   * What runs it. By default sessions and training run in a worker thread ({@link WorkerRuntime}), and what asks for it
+   * (`worker: false`) in this thread ({@link OrtRuntime}).
    */
   readonly runtime?: Runtime;
   /**

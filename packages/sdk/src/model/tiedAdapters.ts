@@ -2,13 +2,10 @@
 
 import { scalingAt } from '../adapter/moduleNames.ts';
 import type { AdapterConfig } from '../adapter/peftConfig.ts';
-import { tensorName } from '../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
+import type { LowRankSite } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { tiedLayers } from '../match/tiedWeights.ts';
-import { transposed } from '../runtime/layout.ts';
-import { float32, type Tensor } from '../runtime/tensor.ts';
 import type { Model } from './model.ts';
 
 /** An embedding, and the layers with its weight. */
@@ -82,22 +79,4 @@ export function tiedAdapters(
       );
     });
   });
-}
-
-/** Trained tensors with those that tied layers have, under PEFT's names. */
-export function withTied(trained: ReadonlyMap<string, Tensor>, { lowRank }: AdapterPlan): ReadonlyMap<string, Tensor> {
-  const tensors = new Map(trained);
-  for (const { site, savedAs = site.path, tiedTo, tokens } of lowRank) {
-    // Of trained rows PEFT keeps the embedding's alone.
-    if (!tiedTo || tokens) continue;
-    for (const [role, other] of [
-      ['lora_A', 'lora_embedding_B'],
-      ['lora_B', 'lora_embedding_A'],
-    ] as const) {
-      const { data, dims } = trained.get(tensorName(tiedTo.savedAs ?? tiedTo.site.path, other))!;
-      const [rows, columns] = dims as [number, number];
-      tensors.set(tensorName(savedAs, role), float32(transposed(data as Float32Array, rows, columns), [columns, rows]));
-    }
-  }
-  return tensors;
 }

@@ -1,279 +1,282 @@
 /** @file `train`: from a model and a task to an adapter. */
 
-import type { Adapter } from '../adapter/adapter.ts';
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { Adapter } from '../adapter/adapter.ts';
 import { scalingAt } from '../adapter/moduleNames.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { Batch, PreparedTask, Task } from '../plugin/task.ts';
+import type { PreparedTask } from '../plugin/task.ts';
+import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
-import type { Provider } from '../runtime/session.ts';
+import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
 import { ParameterSet } from '../train/parameters.ts';
-import { shuffledBatches } from '../train/sampler.ts';
-import { scheduleFactor, type ScheduleName } from '../train/schedule.ts';
+import { ShuffledBatches } from '../train/sampler.ts';
+import { scheduleOf } from '../train/schedules/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
-import { initialise } from './initialise.ts';
-import type { LoraOptions } from './loraOptions.ts';
-import { planLora } from './planLora.ts';
+import { initialise, type Initialised } from './initialise.ts';
 import type { Model } from './model.ts';
-
-/** Options of {@link train}. */
-export interface TrainOptions {
-  readonly task: Task;
-  readonly lora?: LoraOptions;
-  /** Optimizer steps; by default those of `epochs`. */
-  readonly steps?: number;
-  /** Passes over the data; 3 by default, and only without `steps`. */
-  readonly epochs?: number;
-  /** Examples per step; 32 by default, or all when there are fewer. */
-  readonly batchSize?: number;
-  /** Highest learning rate; 1e-3 by default. */
-  readonly lr?: number;
-  /** Decoupled weight decay; 0.01 by default. */
-  readonly weightDecay?: number;
-  /** How the learning rate falls; `linear` to 0 by default. */
-  readonly schedule?: ScheduleName;
-  /** Steps over which the learning rate first rises; 0 by default. */
-  readonly warmupSteps?: number;
-  /** Seeds the initial weights and the order of examples; 0 by default. */
-  readonly seed?: number;
-  /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */
-  readonly initBatches?: number;
-  readonly provider?: Provider;
-  readonly threads?: number;
-  /** Ends the run after the step under way, as `stop()` does. */
-  readonly signal?: AbortSignal;
-}
-
-/** What one step reports. */
-export interface StepEvent {
-  /** Counted from 1. */
-  readonly step: number;
-  readonly steps: number;
-  /** Mean loss of the batch, before the step. */
-  readonly loss: number;
-  readonly lr: number;
-  /** Euclidean norm of all gradients together. */
-  readonly gradNorm: number;
-  readonly samplesPerSecond: number;
-  /** Estimate, from the pace so far. */
-  readonly secondsLeft: number;
-}
-
-/** What a run ends with. */
-export interface TrainResult {
-  readonly adapter: Adapter;
-  /** Steps made. */
-  readonly steps: number;
-  /** Loss of the last step's batch. */
-  readonly loss: number;
-  readonly seconds: number;
-  /** True when `stop()` or the signal ended it early. */
-  readonly stopped: boolean;
-}
-
-/** A run under way. It goes on whether or not anybody iterates over it. */
-export interface TrainingRun extends AsyncIterable<StepEvent> {
-  /** Steps that it will make. */
-  readonly steps: number;
-  readonly provider: Exclude<Provider, 'auto'>;
-  /** How many numbers are trained. */
-  readonly trainableParameters: number;
-  /** The adapter as trained so far. */
-  readonly adapter: Adapter;
-  /** Settles when the run ends; rejects with what ended it. */
-  readonly done: Promise<TrainResult>;
-  /** Ends the run after the step under way. */
-  stop(): void;
-}
+import { planLora } from './planLora.ts';
+import { BadLosses } from './training/badLoss.ts';
+import { BatchQueue } from './training/batchQueue.ts';
+import { CheckpointFolder, type FoundCheckpoint, latestCheckpoint, stepsIn } from './training/checkpointFolder.ts';
+import { oneOf, positive, whole } from './training/checks.ts';
+import { Evaluator } from './training/evaluator.ts';
+import { identityOf, requireSameRun } from './training/identity.ts';
+import { keptPrefix } from './training/keptPrefix.ts';
+import { type MetricChoice, Objective } from './training/objective.ts';
+import type { TrainOptions } from './training/options.ts';
+import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
+import { Run, type TrainingRun } from './training/run.ts';
+import { parseRunState } from './training/runState.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
- * options are errors here; steps then follow on their own.
+ * options are errors here; steps then follow on their own. The graph runs in a worker thread.
  *
  * @example
  * const run = await train(model, { task: imageClassification('photos'), lora: { r: 8 }, steps: 200 });
- * for await (const { step, loss } of run) console.log(step, loss);
+ * for await (const event of run) if (event.type === 'step') console.log(event.step, event.loss);
  * await run.adapter.save('adapters/photos');
  *
- * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`
+ * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
+ *   `OUT_OF_MEMORY`; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from
  */
 export async function train(model: Model, options: TrainOptions): Promise<TrainingRun> {
-  const lr = positive('lr', options.lr ?? 1e-3);
+  const settings = checked(options);
+  const { lr, seed } = settings;
   const planned = planLora(model, options.lora);
+  const from = await checkpointToResume(options);
+  await requireNoOthers(options, from);
   const data = await options.task.prepare(model);
-  const batchSize = Math.min(wholePositive('batchSize', options.batchSize ?? 32), data.train.length);
-  const steps = wholePositive(
-    'steps',
-    options.steps ?? Math.ceil((positive('epochs', options.epochs ?? 3) * data.train.length) / batchSize),
-  );
-  const seed = options.seed ?? 0;
-  const random = new Random(seed);
+  const batchSize = Math.min(settings.batchSize, data.train.length);
+  const perStep = batchSize * settings.accumulation;
+  const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
   };
-  const initial = await initialise({
-    model,
-    planned,
-    data,
-    session,
-    seed,
-    batches: wholePositive('initBatches', options.initBatches ?? 8),
-    batchSize,
-  });
+  const evaluateEvery = evaluationSteps(options, data, perStep);
+  const initial = await initialise({ model, planned, data, session, seed, batches: settings.initBatches, batchSize });
   const { plan, config } = initial;
+  const base = await model.digest();
+  const groups = groupsOf(options, lr);
+  const rate = scheduleOf(settings.schedule, { steps, warmup: settings.warmup });
+  const identity = identityOf(config, {
+    base,
+    task: options.task.name,
+    examples: data.train.length,
+    steps,
+    batchSize,
+    accumulationSteps: settings.accumulation,
+    lr,
+    optimizer: options.optimizer ?? 'adamw',
+    groups,
+    clip: options.clip,
+    ema: options.ema ?? false,
+    schedule: settings.schedule,
+    warmupSteps: settings.warmup,
+    seed,
+    evaluateEvery,
+    metric: options.metric,
+    earlyStopping: options.earlyStopping,
+    loadBest: options.loadBest ?? false,
+    onBadLoss: settings.onBadLoss,
+    onBadSample: settings.onBadSample,
+    cachePrefix: options.cachePrefix ?? 'auto',
+    memory: settings.memory,
+    firstValues: digestOf(initial),
+  });
+  if (from) requireSameRun(from.folder, from.identity, identity);
+  const state = from && parseRunState(from.folder, from.state);
+  const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, steps * perStep);
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
-    runtime: model.runtime,
+    runtime: model.workerRuntime,
     session,
-    optimizer: { weightDecay: options.weightDecay ?? 0.01 },
+    ...(options.optimizer === undefined ? {} : { optimizer: options.optimizer }),
+    groups,
+    ...(options.clip === undefined ? {} : { clip: options.clip }),
+    ...(typeof prefix === 'string' ? {} : { prefix }),
+    memory: settings.memory,
+    ...(options.ema ? { ema: options.ema === true ? {} : options.ema } : {}),
     parameters: (inputs) =>
-      ParameterSet.initial(inputs, random, (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
+      ParameterSet.initial(inputs, new Random(seed), (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
     name: model.name,
   });
-  const batches = shuffledBatches(data.train.length, batchSize, random);
-  const first = await loadBatch(data, batches.next().value as number[]);
-  const { provider, parameters } = await trainer.compile(first.inputs, first.targets);
-  const digest = await model.digest();
-  return new Run({
-    trainer,
+  // Not the random numbers of the first values: as many of those are drawn as there are parameters.
+  const sampler = state?.position
+    ? ShuffledBatches.at(state.position, data.train.length, batchSize)
+    : new ShuffledBatches(data.train.length, batchSize, seed);
+  const firstStep = from?.step ?? 0;
+  const queue = new BatchQueue({
     data,
-    batches,
-    first,
-    steps,
-    batchSize,
-    rate: (step) => lr * scheduleFactor(options.schedule ?? 'linear', step, steps, options.warmupSteps),
-    signal: options.signal,
-    provider,
-    trainableParameters: parameters.count,
-    makeAdapter: () => initial.finish(parameters.tensors(), digest),
+    sampler,
+    ahead: settings.prefetch,
+    // One at least: the graph is built for the shapes of a batch.
+    batches: settings.accumulation * Math.max(1, steps - firstStep),
+    onBadSample: settings.onBadSample,
   });
-}
-
-interface RunParts {
-  readonly trainer: Trainer;
-  readonly data: PreparedTask;
-  readonly batches: Iterator<number[]>;
-  readonly first: Batch;
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly rate: (step: number) => number;
-  readonly signal: AbortSignal | undefined;
-  readonly provider: Exclude<Provider, 'auto'>;
-  readonly trainableParameters: number;
-  readonly makeAdapter: () => Adapter;
-}
-
-class Run implements TrainingRun {
-  readonly steps: number;
-  readonly provider: Exclude<Provider, 'auto'>;
-  readonly trainableParameters: number;
-  readonly done: Promise<TrainResult>;
-  readonly #parts: RunParts;
-  readonly #events: StepEvent[] = [];
-  #ended = false;
-  #stopped = false;
-  #wake: (() => void)[] = [];
-
-  constructor(parts: RunParts) {
-    this.#parts = parts;
-    this.steps = parts.steps;
-    this.provider = parts.provider;
-    this.trainableParameters = parts.trainableParameters;
-    this.done = this.#work();
-    // Who iterates gets the failure from the iterator; without this it would also count as unhandled.
-    this.done.catch(() => undefined);
-  }
-
-  get adapter(): Adapter {
-    return this.#parts.makeAdapter();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncIterator<StepEvent> {
-    for (let next = 0; ;) {
-      if (next < this.#events.length) yield this.#events[next++]!;
-      else if (this.#ended) break;
-      else await new Promise<void>((resolve) => this.#wake.push(resolve));
-    }
-    await this.done;
-  }
-
-  async #work(): Promise<TrainResult> {
-    const { trainer, data, batches, first, batchSize, rate, signal } = this.#parts;
-    const start = performance.now();
-    const elapsed = (): number => (performance.now() - start) / 1000;
-    let loss = NaN;
-    let step = 0;
-    try {
-      let upcoming: Promise<Batch> = Promise.resolve(first);
-      while (step < this.steps && !this.#stopped && !(signal?.aborted ?? false)) {
-        const { inputs, targets } = await upcoming;
-        // The next batch loads while this step computes.
-        upcoming = step + 1 < this.steps ? loadBatch(data, batches.next().value as number[]) : upcoming;
-        // A failure to load is reported when the batch is awaited, not as an unhandled rejection before.
-        upcoming.catch(() => undefined);
-        const lr = rate(step);
-        const result = await atStep(step + 1, trainer.step(inputs, targets, lr));
-        loss = result.loss;
-        step++;
-        const pace = elapsed() / step;
-        this.#emit({
-          ...result,
-          step,
-          steps: this.steps,
-          lr,
-          samplesPerSecond: batchSize / pace,
-          secondsLeft: pace * (this.steps - step),
-        });
-        // Timers, signals and input get their turn: the runtime blocks the thread during a step.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      return { adapter: this.adapter, steps: step, loss, seconds: elapsed(), stopped: step < this.steps };
-    } finally {
-      await trainer.release();
-      this.#ended = true;
-      this.#notify();
-    }
-  }
-
-  #emit(event: StepEvent): void {
-    this.#events.push(event);
-    this.#notify();
-  }
-
-  #notify(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const resolve of waiting) resolve();
-  }
-}
-
-async function atStep<T>(step: number, work: Promise<T>): Promise<T> {
+  const { inputs, targets, rows } = await queue.first();
+  const makeAdapter = (): Adapter => initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
+  const evaluator = evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize, session });
   try {
-    return await work;
+    const { provider, parameters } = await compile(trainer, inputs, targets, rows);
+    if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
+    await evaluator?.prepare(makeAdapter());
+    const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
+    // Without one to go on from there are others only if they are to be replaced.
+    await checkpoints?.clean(from?.step ?? -1);
+    const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
+    const best = from?.bestTensors;
+    return new Run({
+      trainer,
+      data,
+      queue,
+      accumulation: settings.accumulation,
+      batchSize,
+      steps,
+      rate: (step) => lr * rate(step),
+      badLosses: new BadLosses(settings.onBadLoss, settings.maxBadLosses, state?.badLosses),
+      objective: new Objective(metricOf(options), options.earlyStopping, state?.objective),
+      evaluator,
+      evaluateEvery: evaluateEvery ?? Infinity,
+      loadBest: options.loadBest ?? false,
+      checkpoints,
+      checkpointEvery: settings.checkpointEvery,
+      identity,
+      versions,
+      signal: options.signal,
+      provider,
+      trainableParameters: parameters.count,
+      prefix: typeof prefix === 'string' ? { kept: false, reason: prefix } : trainer.prefix!,
+      makeAdapter,
+      reportProvider: () => trainer.providerReport(inputs, targets, rows),
+      from: from && { step: from.step, state: state!, best: best && new Adapter(makeAdapter().config, best, base) },
+      warnings: from ? warningsOf(from, versions) : [],
+    });
   } catch (error) {
-    if (error instanceof OnnxLoraError)
-      throw new OnnxLoraError(error.code, `Step ${step}: ${error.message}`, { cause: error });
+    await trainer.release();
+    await evaluator?.release();
     throw error;
   }
 }
 
-async function loadBatch(data: PreparedTask, indices: readonly number[]): Promise<Batch> {
-  return data.collate(await Promise.all(indices.map((index) => data.train.get(index))));
+function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
+  return typeof metric === 'string' ? { name: metric } : metric;
 }
 
-function positive(name: string, value: number): number {
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new OnnxLoraError('CONFIG_INVALID', `${name} must be a number above 0, but it is ${value}.`);
+function checked(options: TrainOptions) {
+  const { steps, checkpoints, earlyStopping } = options;
+  if (steps !== undefined) whole('steps', steps);
+  if (earlyStopping) {
+    whole('earlyStopping.patience', earlyStopping.patience);
+    if (!((earlyStopping.minDelta ?? 0) >= 0))
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `earlyStopping.minDelta must be a number of at least 0, but it is ${earlyStopping.minDelta}.`,
+      );
+  }
+  return {
+    epochs: positive('epochs', options.epochs ?? 3),
+    batchSize: whole('batchSize', options.batchSize ?? 32),
+    lr: positive('lr', options.lr ?? 1e-3),
+    memory:
+      options.memory === undefined || options.memory === 'auto'
+        ? ('auto' as const)
+        : positive('memory', options.memory),
+    accumulation: whole('accumulationSteps', options.accumulationSteps ?? 1),
+    schedule: options.schedule ?? 'linear',
+    warmup: options.warmupSteps ?? 0,
+    seed: options.seed ?? 0,
+    initBatches: whole('initBatches', options.initBatches ?? 8),
+    prefetch: whole('prefetch', options.prefetch ?? 2, 0),
+    checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? 100),
+    keep: whole('checkpoints.keep', checkpoints?.keep ?? 3),
+    onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? 'stop', ['stop', 'skip', 'backoff']),
+    maxBadLosses: whole('maxBadLosses', options.maxBadLosses ?? 10),
+    onBadSample: oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']),
+  } as const;
 }
 
-function wholePositive(name: string, value: number): number {
-  if (Number.isInteger(positive(name, value))) return value;
-  throw new OnnxLoraError('CONFIG_INVALID', `${name} must be a whole number, but it is ${value}.`);
+/** The groups of all options together: what is said in general first, what the user says last. */
+function groupsOf({ weightDecay, loraPlusRatio, groups = [] }: TrainOptions, lr: number): ParameterGroup[] {
+  return [
+    ...(weightDecay === undefined ? [] : [{ match: () => true, weightDecay }]),
+    withoutDecay,
+    ...(loraPlusRatio === undefined ? [] : loraPlus({ ratio: loraPlusRatio, lr })),
+    ...groups,
+  ];
+}
+
+/** Steps from one evaluation to the next; undefined where there are none. */
+function evaluationSteps(
+  { evaluateEvery, earlyStopping, loadBest }: TrainOptions,
+  data: PreparedTask,
+  perStep: number,
+): number | undefined {
+  const every = evaluateEvery ?? (earlyStopping || loadBest ? 'epoch' : undefined);
+  if (every === undefined) return undefined;
+  if (!data.validation || data.validation.length === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      'The task holds no data out, so evaluateEvery, earlyStopping and loadBest have nothing to measure. Hold data out (for images, validation: 0.2), or leave them out.',
+    );
+  }
+  return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
+}
+
+async function checkpointToResume({ resume, checkpoints }: TrainOptions): Promise<FoundCheckpoint | undefined> {
+  if (resume === undefined || resume === false) return undefined;
+  if (resume === true && !checkpoints) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'resume: true goes on from checkpoints.folder, which is not given. Give it, or name the folder as resume.',
+    );
+  }
+  const place = resume === true ? checkpoints!.folder : resume;
+  const found = await latestCheckpoint(place);
+  if (found || resume === true) return found;
+  throw new OnnxLoraError(
+    'FILE_NOT_FOUND',
+    `There is no checkpoint in "${place}": it holds no folder step-N. Name the folder of a run that has reached its first checkpoint, or start anew.`,
+  );
+}
+
+/** @throws OnnxLoraError `FILE_INVALID` for a folder that holds another run's checkpoints */
+async function requireNoOthers({ checkpoints }: TrainOptions, from: FoundCheckpoint | undefined): Promise<void> {
+  if (!checkpoints || checkpoints.overwrite || (await stepsIn(checkpoints.folder)).length === 0) return;
+  if (from && path.resolve(path.dirname(from.folder)) === path.resolve(checkpoints.folder)) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${checkpoints.folder}" holds checkpoints of an earlier run. Go on from them (resume: true), name another folder, or replace them (overwrite: true).`,
+  );
+}
+
+async function compile(trainer: Trainer, ...feeds: Parameters<Trainer['compile']>): ReturnType<Trainer['compile']> {
+  try {
+    return await trainer.compile(...feeds);
+  } catch (error) {
+    throw isOutOfMemory(error) ? outOfMemory(error, trainer.memoryPlan) : error;
+  }
+}
+
+/** Of first values that the graph holds as constants, or begins with, so that a run that goes on has the same. */
+function digestOf({ first }: Initialised): string {
+  const hash = createHash('sha256');
+  for (const [path, { lora_A, lora_B }] of first) hash.update(path).update(lora_A).update(lora_B);
+  return hash.digest('hex');
+}
+
+function warningsOf(from: FoundCheckpoint, versions: Readonly<Record<string, string>>): string[] {
+  const changed = Object.keys(versions).filter((name) => from.versions[name] !== versions[name]);
+  const changes = changed.map((name) => `${name} was ${from.versions[name] ?? 'unknown'} and is ${versions[name]}`);
+  return [
+    ...from.passedOver.map((message) => `Going on from "${from.folder}", since a later one is damaged: ${message}`),
+    ...(changes.length > 0
+      ? [`The run began elsewhere, so it may not end bit for bit as it would have: ${changes.join('; ')}.`]
+      : []),
+  ];
 }

@@ -210,7 +210,8 @@ function isGatherOfOne(node: NodeProto, types: ReadonlyMap<string, ValueType>): 
     isStatic(data.shape) &&
     indices?.ints?.length === 1 &&
     typeof indices.ints[0] === 'number' &&
-    indices.shape !== undefined
+    indices.shape !== undefined &&
+    indices.shape.length <= 1
   );
 }
 

@@ -28,6 +28,14 @@ export interface Dataset<Example> {
   readonly length: number;
   /** Loads example `index`, from 0 to `length − 1`. */
   get(index: number): Promise<Example>;
+  /** What an example is called in messages, such as the path of its file. */
+  nameOf?(index: number): string;
+  /**
+   * True when an example never changes, as there is no random augmentation: the same index always means the same row of
+   * `inputs` in every batch of the same shape, whatever else is in the batch. What frozen layers make of it may then be kept
+   * and used again. False when left out.
+   */
+  readonly isDeterministic?: boolean;
 }
 
 /** One batch: what the graph is fed, and what the loss compares its outputs with. */

@@ -20,6 +20,11 @@ export function builtProviders(): readonly string[] {
   return ort.listSupportedBackends().map(({ name }) => name);
 }
 
+/** Version of onnxruntime-node. */
+export function ortVersion(): string {
+  return ort.env.versions.node ?? ort.env.versions.common;
+}
+
 /** The file to require for onnxruntime-node, as this file would. */
 export function ortFile(): string {
   return createRequire(import.meta.url).resolve('onnxruntime-node');

@@ -1,5 +1,8 @@
 /** @file A seeded generator of random numbers, so that a run can be repeated bit for bit. */
 
+/** Where a generator stands: four numbers of 32 bits. */
+export type RandomState = readonly number[];
+
 /** xoshiro128**, seeded through splitmix32. @see https://prng.di.unimi.it/xoshiro128starstar.c */
 export class Random {
   readonly #state: Uint32Array;
@@ -12,6 +15,18 @@ export class Random {
       t = Math.imul(t ^ (t >>> 15), 0x735a2d97);
       return (t ^ (t >>> 15)) >>> 0;
     });
+  }
+
+  /** A generator that goes on from a state. */
+  static at(state: RandomState): Random {
+    const random = new Random(0);
+    random.#state.set(state);
+    return random;
+  }
+
+  /** Where it stands. */
+  state(): RandomState {
+    return [...this.#state];
   }
 
   /** Uniform in `[0, 1)`, with 32 random bits. */

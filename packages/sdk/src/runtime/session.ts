@@ -25,6 +25,11 @@ export interface SessionOptions {
    * the user's file, mapped into memory, and products of many rows take a few percent longer.
    */
   readonly prepack?: boolean;
+  /**
+   * Compute equal operators with equal inputs once; true by default. False for a graph that computes some values twice on
+   * purpose, so that they need not be kept in between.
+   */
+  readonly mergesEqual?: boolean;
   /** Providers to try, in this order, where `provider` does not work or fails its verification; `auto` brings its own. */
   readonly fallback?: readonly ConcreteProvider[];
   /**

@@ -11,7 +11,7 @@ import { findSites, type Site } from '../match/sites.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32 } from '../runtime/tensor.ts';
-import { meanSquaredError } from './loss.ts';
+import { meanSquaredError } from './losses/index.ts';
 import { observeInputs } from './observeInputs.ts';
 import { weightGradients } from './weightGradients.ts';
 

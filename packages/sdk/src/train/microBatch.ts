@@ -15,7 +15,10 @@ export function rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
   return counts.size === 1 ? rows : undefined;
 }
 
-/** A batch cut into pieces of `rows` rows, which must divide it. Pieces share the batch's memory. */
+/**
+ * A batch cut into pieces of `rows` rows, which must divide it. Pieces share the batch's memory. Axis 0 of a feed holds an
+ * equal part of each row.
+ */
 export function cut(inputs: Feeds, targets: Feeds, rows: number, total: number): Piece[] {
   const slices = (feeds: Feeds, from: number): Feeds =>
     Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, rowsFrom(tensor, from, rows, total)]));
@@ -29,7 +32,7 @@ function rowsFrom({ type, dims, data }: Tensor, from: number, rows: number, tota
   const stride = data.length / total;
   return {
     type,
-    dims: [rows, ...dims.slice(1)],
+    dims: [(dims[0]! * rows) / total, ...dims.slice(1)],
     data: data.subarray(from * stride, (from + rows) * stride) as TensorData,
   };
 }
@@ -39,12 +42,19 @@ function rowsFrom({ type, dims, data }: Tensor, from: number, rows: number, tota
  * measured on ViT-S, pieces of this size make a step 4 % faster than the whole batch of 8, at a quarter of the memory.
  */
 const TARGET_BYTES = 128 << 20;
+/** Rows from which on a product of matrices uses the processor as well as it ever will. */
+const PRODUCT_ROWS = 192;
 
 /**
- * How many rows a piece should have: the most, of those that divide the batch, whose forward values fit; at least two,
- * since products over the tokens of a single row use the processor badly.
+ * How many rows a piece should have: the most, of those that divide the batch, whose forward values fit; but enough of them
+ * for products to be fast.
+ *
+ * @param total rows of the batch
+ * @param forwardBytes bytes of the batch's forward values
+ * @param productRows rows of the products that most of its time goes into
  */
-export function pieceRows(total: number, forwardBytes: number): number {
-  const divisors = Array.from({ length: total }, (_, i) => total - i).filter((rows) => total % rows === 0 && rows > 1);
-  return divisors.find((rows) => (forwardBytes * rows) / total <= TARGET_BYTES) ?? divisors.at(-1) ?? total;
+export function pieceRows(total: number, forwardBytes: number, productRows: number): number {
+  const divisors = Array.from({ length: total }, (_, i) => total - i).filter((rows) => total % rows === 0);
+  const fast = divisors.filter((rows) => (productRows * rows) / total >= PRODUCT_ROWS);
+  return fast.find((rows) => (forwardBytes * rows) / total <= TARGET_BYTES) ?? fast.at(-1) ?? total;
 }

@@ -4,12 +4,13 @@ import { adaptedNorm } from '../adapter/dora.ts';
 import { factorForGraph, floats } from '../adapter/feeds.ts';
 import type { LowRankTensors, PlacedAdapter } from '../adapter/placed.ts';
 import { tensorName } from '../adapter/tensorNames.ts';
-import { tokenRows } from '../adapter/trainableTokens.ts';
+import { tableRows } from '../adapter/trainableTokens.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput, LowRankSite } from '../lora/plan.ts';
 import { transposed } from '../runtime/layout.ts';
 import type { Random } from '../runtime/random.ts';
 import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
+import { slices } from './turns.ts';
 
 /** One trained tensor, in the graph's layout. */
 export interface Parameter {
@@ -19,8 +20,10 @@ export interface Parameter {
   readonly value: Float32Array;
   /** What the graph reads: the values themselves, or for lora_B and its bias a copy times the scaling. */
   readonly fed: Tensor;
-  /** fed = scale · value. */
+  /** fed = scale · value, less the base. */
   readonly scale: number;
+  /** Of trained rows of a table, the table's: the graph reads what the trained ones are more. */
+  readonly base?: Float32Array;
 }
 
 /** First values of one module's factors, flat, in PEFT's layout. */
@@ -34,9 +37,16 @@ export interface FirstValues {
 /** Gives every injected input its first value. */
 export class ParameterSet {
   readonly all: readonly Parameter[];
+  /** Parameters that are the same numbers, one turned. */
+  readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
   constructor(all: readonly Parameter[]) {
     this.all = all;
+    const pairs = all.flatMap((each) => {
+      const twin = twinOf(each, all);
+      return twin ? ([[each, twin], [twin, each]] as const) : []; // prettier-ignore
+    });
+    this.#twins = new Map(pairs);
   }
 
   /**
@@ -51,9 +61,12 @@ export class ParameterSet {
     scalingOf: (lowRank: LowRankSite) => number,
     first: ReadonlyMap<string, FirstValues> = new Map(),
   ): ParameterSet {
-    return new ParameterSet(
+    const set = new ParameterSet(
       inputs.map((input) => parameter(input, initialValue(input, random, scalingOf, first), scalingOf)),
     );
+    for (const each of set.all) if (!each.input.lowRank?.tiedTo) set.share(each);
+    set.refresh();
+    return set;
   }
 
   /** The values of an existing adapter. */
@@ -66,20 +79,49 @@ export class ParameterSet {
 
   /** How many numbers are trained. */
   get count(): number {
-    return this.all.reduce((sum, { value }) => sum + value.length, 0);
+    const own = this.all.filter((each) => !this.#twins.has(each) || !each.input.lowRank!.tiedTo);
+    return own.reduce((sum, { value }) => sum + value.length, 0);
+  }
+
+  /**
+   * Gives the values of a parameter to the one that is the same numbers turned, as of a layer that is tied to an embedding.
+   * In PEFT both lie in the same memory, and an optimizer steps them one after the other.
+   */
+  share(parameter: Parameter): void {
+    const [rows, columns] = parameter.dims as [number, number];
+    this.#twins.get(parameter)?.value.set(transposed(parameter.value, rows, columns));
   }
 
   /** Brings what the graph reads up to date with the values. */
   refresh(): void {
-    for (const { value, fed, scale } of this.all) {
+    for (const _ of this.refreshInSlices());
+  }
+
+  /** As {@link ParameterSet.refresh}, a part at each turn of the iterator; done when iterated to the end. */
+  *refreshInSlices(): Generator<void, void> {
+    for (const { value, fed, scale, base } of this.all) {
       const data = fed.data as Float32Array;
-      if (data !== value) for (let i = 0; i < value.length; i++) data[i] = scale * value[i]!;
+      if (data === value) continue;
+      yield* slices(value.length, (from, to) => {
+        if (base) for (let i = from; i < to; i++) data[i] = value[i]! - base[i]!;
+        else for (let i = from; i < to; i++) data[i] = scale * value[i]!;
+      });
     }
+  }
+
+  /** The same parameters with other values, by the name of their input, copied. */
+  withValues(values: ReadonlyMap<string, Float32Array>): ParameterSet {
+    return new ParameterSet(
+      this.all.map((each) => {
+        const own = (values.get(each.input.name) ?? each.value).slice();
+        return { ...each, value: own, fed: fedOf(own, each) };
+      }),
+    );
   }
 
   /** The tensors under PEFT's names and in PEFT's layout, copied. */
   tensors(): Map<string, Tensor> {
-    return new Map(this.all.map(({ input, value, dims }) => toPeft(input, value, dims)));
+    return new Map(this.all.map(({ input, value, dims }) => [peftNameOf(input), toPeft(input, value, dims)]));
   }
 }
 
@@ -89,9 +131,28 @@ function parameter(
   scalingOf: (lowRank: LowRankSite) => number,
 ): Parameter {
   const isScaled = input.role === 'lora_B' || input.role === 'lora_B.bias';
-  const scale = isScaled && !input.lowRank!.tokens ? scalingOf(input.lowRank!) : 1;
-  const data = isScaled ? value.map((each) => scale * each) : value;
-  return { input, dims, value, fed: float32(data, dims), scale };
+  const { tokens, site } = input.lowRank ?? {};
+  const scale = isScaled && !tokens ? scalingOf(input.lowRank!) : 1;
+  const base = tokens ? tableRows(site!, tokens) : undefined;
+  const parts = { dims, scale, ...(base ? { base } : {}) };
+  return { input, value, ...parts, fed: fedOf(value, parts) };
+}
+
+/** What the graph reads of values; the values themselves where that is the same. */
+function fedOf(value: Float32Array, { dims, scale, base }: Pick<Parameter, 'dims' | 'scale' | 'base'>): Tensor {
+  if (base)
+    return float32(
+      value.map((each, i) => each - base[i]!),
+      dims,
+    );
+  return float32(scale === 1 ? value : value.map((each) => scale * each), dims);
+}
+
+/** The parameter of an embedding that a tied layer's is the transpose of. */
+function twinOf({ input: { role, lowRank } }: Parameter, all: readonly Parameter[]): Parameter | undefined {
+  if (!lowRank?.tiedTo || lowRank.tokens || (role !== 'lora_A' && role !== 'lora_B')) return undefined;
+  const other = role === 'lora_A' ? 'lora_B' : 'lora_A';
+  return all.find(({ input }) => input.role === other && input.lowRank?.site === lowRank.tiedTo!.site);
 }
 
 function initialValue(
@@ -105,8 +166,8 @@ function initialValue(
   const kind = kindOf(site);
   const given = first.get(site.path);
   if (role === 'lora_A' || role === 'lora_B') {
-    // Trained rows of a table start as they are: the factor is what is added to them.
-    if (lowRank!.tokens) return valueOf(zeros(kind.graphShape(site, role, r!)));
+    // Trained rows of a table start as they are.
+    if (lowRank!.tokens) return { value: tableRows(site, lowRank!.tokens), dims: kind.graphShape(site, role, r!) };
     const values = given?.[role] ?? kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random);
     return valueOf(factorForGraph(site, role, values, r!));
   }
@@ -139,41 +200,49 @@ function existingValue(
   if (role === 'lora_B.bias')
     return { value: floats(bias!).slice(), dims: kindOf(input.lowRank!.site).perOutputShape(input.lowRank!.site) };
   if (role !== 'lora_A' && role !== 'lora_B') return { value: floats(magnitude!).slice(), dims: magnitude!.dims };
-  const { site } = input.lowRank!;
+  const { site, tokens } = input.lowRank!;
+  if (tokens) {
+    // B `[dim, n]` is what they are more than the table's.
+    const rows = tableRows(site, tokens);
+    const more = floats(B);
+    const dims = [tokens.length, rows.length / tokens.length] as const;
+    return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
+  }
   return valueOf(factorForGraph(site, role, floats(role === 'lora_A' ? A : B), kindOf(site).rankOf(site, A.dims)));
-}
-
-function zeros(dims: readonly number[]): Tensor {
-  return float32(new Float32Array(sizeOf(dims)), dims);
 }
 
 function valueOf({ data, dims }: Tensor): { value: Float32Array; dims: readonly number[] } {
   return { value: data as Float32Array, dims };
 }
 
+/** PEFT's name of the tensor that an input carries. */
+export function peftNameOf({ role, lowRank, parameter: trained }: AdapterInput): string {
+  if (trained) {
+    const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
+    return trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name);
+  }
+  const { site, savedAs = site.path, tokens } = lowRank!;
+  if (role === 'lora_B.bias') return tensorName(savedAs, role);
+  if (role !== 'lora_A' && role !== 'lora_B') return tensorName(savedAs, 'lora_magnitude_vector');
+  return tensorName(savedAs, tokens ? 'trainable_tokens_delta' : kindOf(site).names[role]);
+}
+
+/** The values in PEFT's layout, copied. */
 function toPeft(
   { role, lowRank, parameter: trained }: AdapterInput,
   value: Float32Array,
   dims: readonly number[],
-): [string, Tensor] {
+): Tensor {
   if (trained) {
     const [rows, columns] = dims as [number, number];
-    const tensor =
-      trained.layout === 'in-out'
-        ? float32(transposed(value, rows, columns), [columns, rows])
-        : float32(value.slice(), trained.torchDims ?? dims);
-    const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
-    return [trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name), tensor];
+    return trained.layout === 'in-out'
+      ? float32(transposed(value, rows, columns), [columns, rows])
+      : float32(value.slice(), trained.torchDims ?? dims);
   }
-  const { site, r } = lowRank!;
-  const savedAs = lowRank!.savedAs ?? site.path;
-  if (role === 'lora_B.bias') return [tensorName(savedAs, role), float32(value.slice(), [value.length])];
-  if (role !== 'lora_A' && role !== 'lora_B')
-    return [tensorName(savedAs, 'lora_magnitude_vector'), float32(value.slice(), dims)];
-  if (lowRank!.tokens) return [tensorName(savedAs, 'trainable_tokens_delta'), tokenRows(site, lowRank!.tokens, value)];
+  const { site, r, tokens } = lowRank!;
+  if (role === 'lora_B.bias') return float32(value.slice(), [value.length]);
+  if (role !== 'lora_A' && role !== 'lora_B') return float32(value.slice(), dims);
+  if (tokens) return float32(value.slice(), dims);
   const kind = kindOf(site);
-  return [
-    tensorName(savedAs, kind.names[role]),
-    float32(kind.fromGraph(site, role, value, r!), kind.factorShape(site, role, r!)),
-  ];
+  return float32(kind.fromGraph(site, role, value, r!), kind.factorShape(site, role, r!));
 }

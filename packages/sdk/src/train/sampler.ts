@@ -1,16 +1,81 @@
 /** @file The order in which examples are seen. */
 
-import type { Random } from '../runtime/random.ts';
+import { OnnxLoraError } from '../errors.ts';
+import { Random, type RandomState } from '../runtime/random.ts';
+
+/** Where a sampler stands: enough to go on exactly. */
+export interface SamplerState {
+  /** The generator as it was before it drew the present order. */
+  readonly random: RandomState;
+  /** Examples of the present order that were handed out. */
+  readonly position: number;
+  /** Orders drawn before the present one. */
+  readonly epoch: number;
+}
 
 /**
  * Indices for batch after batch without end: every epoch a new random order, in which each example comes once. A batch
  * that an epoch does not fill is filled from the next, so that all batches have one size.
  */
-export function* shuffledBatches(length: number, batchSize: number, random: Random): Generator<number[]> {
-  let order: number[] = [];
-  while (true) {
-    while (order.length < batchSize) order = [...order, ...random.permutation(length)];
-    yield order.slice(0, batchSize);
-    order = order.slice(batchSize);
+export class ShuffledBatches implements Iterator<number[], never> {
+  readonly #length: number;
+  readonly #batchSize: number;
+  readonly #random: Random;
+  #order: readonly number[] = [];
+  #before: RandomState;
+  #position = 0;
+  #epoch = -1;
+
+  /** The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete. */
+  constructor(length: number, batchSize: number, seed: number | RandomState) {
+    if (length < 1)
+      throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');
+    this.#length = length;
+    this.#batchSize = batchSize;
+    this.#random = typeof seed === 'number' ? new Random(seed) : Random.at(seed);
+    this.#before = this.#random.state();
+  }
+
+  /** The next batch. */
+  next(): { readonly done: false; readonly value: number[] } {
+    const batch: number[] = [];
+    while (batch.length < this.#batchSize) {
+      if (this.#position === this.#order.length) this.#shuffle();
+      const taken = this.#order.slice(this.#position, this.#position + this.#batchSize - batch.length);
+      batch.push(...taken);
+      this.#position += taken.length;
+    }
+    return { done: false, value: batch };
+  }
+
+  /** Where it stands. Small, whatever the number of examples: take one after each batch where batches are loaded ahead. */
+  state(): SamplerState {
+    return { random: this.#before, position: this.#position, epoch: this.#epoch };
+  }
+
+  /**
+   * A sampler that goes on from a state, over as many examples.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` for a state that cannot be one of so many examples
+   */
+  static at({ random, position, epoch }: SamplerState, length: number, batchSize: number): ShuffledBatches {
+    const sampler = new ShuffledBatches(length, batchSize, random);
+    if (epoch >= 0) sampler.#shuffle();
+    if (!Number.isInteger(position) || position < 0 || position > sampler.#order.length) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `The saved order of examples does not belong to this data: it stands at example ${position} of ${length}. Resume with the data that it was saved with, or start anew.`,
+      );
+    }
+    sampler.#position = position;
+    sampler.#epoch = epoch;
+    return sampler;
+  }
+
+  #shuffle(): void {
+    this.#before = this.#random.state();
+    this.#order = this.#random.permutation(this.#length);
+    this.#position = 0;
+    this.#epoch++;
   }
 }

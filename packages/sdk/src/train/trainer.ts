@@ -1,196 +1,236 @@
-/** @file The training step: feed a batch, fetch loss and gradients, move the parameters. */
+/** @file The training step: gradients of a batch, then the optimizer moves the parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { ModelProto } from '../graph/proto.ts';
-import { sessionModel } from '../graph/onnxFile.ts';
-import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
-import type { Runtime, Session, SessionOptions } from '../runtime/session.ts';
-import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import { AdamW, type AdamWOptions } from './adamW.ts';
-import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
+import type { ProviderReport, Session } from '../runtime/session.ts';
+import type { Feeds } from '../runtime/tensor.ts';
+import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
+import { Ema, type EmaOptions } from './ema.ts';
+import { GradientStep, type GradientStepRequest, type MemoryPlan } from './gradientStep.ts';
+import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
+import type { LossAndGradients } from './lossAndGradients.ts';
+import { LossScale, type LossScalingOptions } from './lossScale.ts';
+import { createOptimizer, type OptimizerName, type OptimizerOptions } from './optimizers/named.ts';
+import { notNegative } from './optimizers/numbers.ts';
+import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
-import { buildTrainingGraph, type LossFragment, type TrainingGraph } from './trainingGraph.ts';
+import type { PrefixReport } from './prefix/prefixOptions.ts';
+import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
+import { inTurns } from './turns.ts';
 
 /** What a step computes on the way. */
 export interface StepResult {
   /** Mean loss of the batch, before the step. */
   readonly loss: number;
-  /** Euclidean norm of all gradients together. */
+  /** Euclidean norm of all gradients together, before they are clipped. */
   readonly gradNorm: number;
-}
-
-/** One batch's loss and gradients, in the graph's layout, by adapter input name. */
-export interface LossAndGradients {
-  readonly loss: number;
-  readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Whether gradients overflowed float16, so that nothing moved; the loss scale is lower from now on. */
+  readonly overflowed: boolean;
 }
 
 /** What a trainer is made of. */
-export interface TrainerRequest {
-  readonly base: ModelProto;
-  readonly plan: AdapterPlan;
-  readonly loss: LossFragment;
-  readonly runtime: Runtime;
-  readonly session?: SessionOptions;
-  readonly optimizer?: AdamWOptions;
+export interface TrainerRequest extends Omit<GradientStepRequest, 'lossScale'> {
+  /** By name, with settings, or one of your own; AdamW by default. */
+  readonly optimizer?: OptimizerName | OptimizerOptions | Optimizer;
+  /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */
+  readonly groups?: readonly ParameterGroup[];
+  /** Bounds gradients; without it they are taken as they are. */
+  readonly clip?: ClipOptions;
+  /** Keep an exponential moving average of the parameters; none by default. */
+  readonly ema?: EmaOptions;
   /**
-   * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
-   * computed in pieces; without it always at once.
+   * Scale the loss where the graph computes in float16, so that small gradients do not become 0; true by default. It makes
+   * no difference to graphs in float32.
    */
-  readonly lossWeight?: (targets: Feeds) => number;
-  /** How many rows a piece has, of a batch of so many rows and bytes of forward values; {@link pieceRows} by default. */
-  readonly pieceRows?: (rows: number, forwardBytes: number) => number;
-  /** Gives the parameters their first values, once the graph's inputs are known. */
-  readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
-  readonly name: string;
+  readonly lossScaling?: boolean | LossScalingOptions;
 }
-
-interface Compiled {
-  readonly graph: TrainingGraph;
-  readonly session: Session;
-  /** Rows that one run takes; undefined where a batch is computed at once. */
-  readonly rows: number | undefined;
-}
-
-/** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
-const PREPACK_BYTES = 512 << 20;
 
 /**
- * Trains one adapter batch by batch. The graph is built for the shapes of the first batch, and again when a batch has
- * others.
+ * Trains one adapter batch by batch.
+ *
+ * A step has two halves: {@link Trainer.lossAndGradients} computes and changes nothing, {@link Trainer.apply} moves the
+ * parameters. In between anything may change the gradients: accumulate several batches, or average what several machines
+ * computed ({@link GradientMean}). Machines that start from the same parameters and apply the same means stay the same.
  */
 export class Trainer {
-  readonly #request: TrainerRequest;
-  readonly #optimizer: AdamW;
-  #parameters: ParameterSet | undefined;
-  #compiled: { key: string; value: Compiled } | undefined;
+  readonly #gradients: GradientStep;
+  readonly #optimizer: Optimizer;
+  readonly #groups: readonly ParameterGroup[];
+  readonly #clip: ClipOptions | undefined;
+  readonly #ema: Ema | undefined;
+  readonly #lossScale: LossScale | undefined;
+  #rules: ReadonlyMap<string, ParameterRule> | undefined;
+  #steps = 0;
 
+  /** @throws OnnxLoraError `CONFIG_INVALID` for settings out of their range */
   constructor(request: TrainerRequest) {
-    this.#request = request;
-    this.#optimizer = new AdamW(request.optimizer);
+    const { optimizer = 'adamw', groups = [], clip, ema, lossScaling = true } = request;
+    this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
+    this.#gradients = new GradientStep({ ...request, lossScale: this.#lossScale !== undefined });
+    this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
+    this.#groups = groups;
+    this.#clip = clip;
+    if (clip) notNegative('clip', 'norm' in clip ? clip.norm : clip.value);
+    this.#ema = ema ? new Ema(ema) : undefined;
   }
 
-  /** The parameters as they are now; undefined before {@link Trainer.compile}. */
+  /** The parameters as they are now; undefined before {@link Trainer.compile}. They move in place. */
   get parameters(): ParameterSet | undefined {
-    return this.#parameters;
+    return this.#gradients.parameters;
   }
 
-  /** Builds and loads the graph for batches of this shape, which the first step would otherwise do. */
+  /** A copy of the parameters' moving average; undefined without one, and before {@link Trainer.compile}. */
+  get averaged(): ParameterSet | undefined {
+    return this.#ema && this.parameters && this.#ema.parameters(this.parameters);
+  }
+
+  /** Steps that moved something. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** What became of the frozen prefix; undefined before {@link Trainer.compile}, and where it was not asked for. */
+  get prefix(): PrefixReport | undefined {
+    return this.#gradients.prefix;
+  }
+
+  /**
+   * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
+   *
+   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing
+   */
   async compile(
     inputs: Feeds,
     targets: Feeds,
+    examples?: readonly number[],
   ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
-    const { session } = await this.#compile(inputs, targets);
-    return { provider: session.provider, parameters: this.#parameters! };
-  }
-
-  /** Computes loss and gradients without changing anything. */
-  async lossAndGradients(inputs: Feeds, targets: Feeds): Promise<LossAndGradients> {
-    const compiled = await this.#compile(inputs, targets);
-    const { lossWeight } = this.#request;
-    if (compiled.rows === undefined || !lossWeight) return this.#run(compiled, inputs, targets);
-    const pieces = cut(inputs, targets, compiled.rows, rowsOf(inputs, targets)!);
-    const total = pieces.reduce((sum, piece) => sum + lossWeight(piece.targets), 0);
-    const gradients = new Map<string, Float32Array>();
-    let loss = 0;
-    for (const piece of pieces) {
-      const share = lossWeight(piece.targets) / total;
-      if (share === 0) continue;
-      const part = await this.#run(compiled, piece.inputs, piece.targets);
-      loss += share * part.loss;
-      for (const [name, gradient] of part.gradients) addScaled(gradients, name, gradient, share);
-    }
-    return { loss: total === 0 ? NaN : loss, gradients };
-  }
-
-  async #run({ graph, session }: Compiled, inputs: Feeds, targets: Feeds): Promise<LossAndGradients> {
-    const feeds: Record<string, Tensor> = { ...inputs };
-    for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
-    for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
-    const outputs = await session.run(feeds);
-    const gradients = new Map<string, Float32Array>();
-    for (const { input, scale } of this.#parameters!.all) {
-      const output = graph.gradients.get(input.name);
-      if (output === undefined) continue;
-      const gradient = outputs[output]!.data as Float32Array;
-      // The graph differentiates by scale · value.
-      gradients.set(input.name, scale === 1 ? gradient : gradient.map((each) => scale * each));
-    }
-    return { loss: outputs[graph.loss]!.data[0] as number, gradients };
+    const compiled = await this.#gradients.compile(inputs, targets, examples);
+    this.#begin(compiled.parameters);
+    return compiled;
   }
 
   /**
-   * One optimizer step.
+   * Computes loss and gradients without changing anything.
    *
+   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   */
+  async lossAndGradients(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<LossAndGradients> {
+    return this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);
+  }
+
+  /** Where each operator of a step runs: a profiled run of its own on this batch, which changes nothing. */
+  providerReport(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
+    return this.#gradients.providerReport(inputs, targets, examples);
+  }
+
+  /**
+   * Moves the parameters against these gradients, which may be changed in place. It takes turns with the event loop; what
+   * reads the parameters meanwhile sees some moved and some not.
+   *
+   * @throws OnnxLoraError `LOSS_NOT_FINITE` before anything has moved, when loss or gradients are NaN or infinite, but for
+   *   gradients that a lower loss scale may bring back
+   */
+  async apply(gradients: LossAndGradients, lr: number): Promise<StepResult> {
+    return inTurns(this.#apply(gradients, lr, this.#required()));
+  }
+
+  /**
+   * One optimizer step on one batch.
+   *
+   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
    * @throws OnnxLoraError `LOSS_NOT_FINITE` before anything has moved, when loss or gradients are NaN or infinite
    */
-  async step(inputs: Feeds, targets: Feeds, lr: number): Promise<StepResult> {
-    const { loss, gradients } = await this.lossAndGradients(inputs, targets);
-    const gradNorm = Math.sqrt([...gradients.values()].reduce((sum, gradient) => sum + sumOfSquares(gradient), 0));
+  async step(inputs: Feeds, targets: Feeds, lr: number, examples?: readonly number[]): Promise<StepResult> {
+    return this.apply(await this.lossAndGradients(inputs, targets, examples), lr);
+  }
+
+  /**
+   * Everything that steps depend on but the batches and the learning rate: parameters, what the optimizer remembers, the
+   * moving average, the loss scale. The tensors are copies, so a step may follow while they are written; it must not before
+   * the promise is fulfilled.
+   */
+  async state(): Promise<TrainerState> {
+    return inTurns(writeTrainerState({ ...this.#parts(), steps: this.#steps }));
+  }
+
+  /**
+   * Goes on from a state: the following steps give the bits that they would have given where it was taken. To be called
+   * after {@link Trainer.compile}.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` where the state is damaged, or belongs to another adapter or other settings
+   */
+  load(state: TrainerState): void {
+    this.#steps = readTrainerState(state, this.#parts());
+  }
+
+  /** What the graph built last needs; undefined before the first. */
+  get memoryPlan(): MemoryPlan | undefined {
+    return this.#gradients.memoryPlan;
+  }
+
+  /** Frees the native sessions, and what was kept of the frozen prefix. */
+  release(): Promise<void> {
+    return this.#gradients.release();
+  }
+
+  *#apply({ loss, gradients }: LossAndGradients, lr: number, parameters: ParameterSet): Generator<void, StepResult> {
+    const gradNorm = yield* normOf(gradients.values());
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
-      throw new OnnxLoraError(
-        'LOSS_NOT_FINITE',
-        `The ${Number.isFinite(loss) ? 'gradient' : 'loss'} became ${Number.isFinite(loss) ? gradNorm : loss}. Lower the learning rate (it is ${lr.toPrecision(3)}), and check the data for values that are not numbers. Nothing of this step went into the adapter.`,
-      );
+      // float16 overflows in the loss itself when the forward pass does, and then no scale helps.
+      const mayBeScale = Number.isFinite(loss) && this.#gradients.isScaled;
+      if (mayBeScale && this.#lossScale?.overflow()) return { loss, gradNorm, overflowed: true };
+      throw notFinite(loss, gradNorm, lr);
     }
-    for (const { input, value } of this.#parameters!.all) {
+    if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
+    for (const parameter of parameters.all) {
+      const { input, value, dims } = parameter;
       const gradient = gradients.get(input.name);
-      if (gradient) this.#optimizer.update(input.name, value, gradient, lr);
+      if (!gradient) continue;
+      const { lrFactor, weightDecay } = this.#rules!.get(input.name)!;
+      yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims });
+      parameters.share(parameter);
     }
-    this.#parameters!.refresh();
-    return { loss, gradNorm };
+    yield* parameters.refreshInSlices();
+    if (this.#ema) yield* this.#ema.update(parameters);
+    if (this.#gradients.isScaled) this.#lossScale?.succeed();
+    this.#steps++;
+    return { loss, gradNorm, overflowed: false };
   }
 
-  /** Frees the native session. */
-  async release(): Promise<void> {
-    await this.#compiled?.value.session.release();
-    this.#compiled = undefined;
+  /** What depends on the parameters, once they are known. */
+  #begin(parameters: ParameterSet): void {
+    if (this.#rules) return;
+    this.#rules = applyGroups(parameters.all, this.#groups, this.#optimizer.weightDecay);
+    this.#ema?.begin(parameters);
   }
 
-  async #compile(inputs: Feeds, targets: Feeds): Promise<Compiled> {
-    const key = [inputs, targets]
-      .map((feeds) =>
-        Object.entries(feeds)
-          .map(([name, { dims }]) => `${name}:${dims.join()}`)
-          .join(';'),
-      )
-      .join('|');
-    if (this.#compiled?.key === key) return this.#compiled.value;
-    await this.release();
-    const { base, plan, loss, runtime, session: options, name, lossWeight } = this.#request;
-    const choose = this.#request.pieceRows ?? pieceRows;
-    let graph = buildTrainingGraph({ base, plan, loss, inputs, targets });
-    const total = rowsOf(inputs, targets);
-    let rows: number | undefined;
-    if (lossWeight && total !== undefined && choose(total, graph.forwardBytes) < total) {
-      rows = choose(total, graph.forwardBytes);
-      const [piece] = cut(inputs, targets, rows, total) as [Piece];
-      graph = buildTrainingGraph({ base, plan, loss, ...piece });
+  #required(): ParameterSet {
+    const { parameters } = this;
+    if (!parameters) {
+      throw new OnnxLoraError('INPUT_INVALID', 'The trainer has no parameters yet: call compile with the first batch.');
     }
-    const session = await runtime.createSession(
-      { ...sessionModel(graph.model), name },
-      // Each frozen weight is read by a forward and a backward product, and packed for both.
-      { ...options, purpose: 'training', prepack: 2 * graph.weightBytes <= PREPACK_BYTES },
-    );
-    this.#parameters ??= this.#request.parameters(graph.inputs);
-    const value = { graph, session, rows };
-    this.#compiled = { key, value };
-    return value;
+    this.#begin(parameters);
+    return parameters;
+  }
+
+  #parts(): Parameters<typeof readTrainerState>[1] {
+    return {
+      parameters: this.#required(),
+      optimizer: this.#optimizer,
+      ema: this.#ema,
+      lossScale: this.#lossScale,
+    };
   }
 }
 
-function addScaled(sums: Map<string, Float32Array>, name: string, values: Float32Array, factor: number): void {
-  const sum = sums.get(name);
-  if (!sum)
-    sums.set(
-      name,
-      values.map((value) => factor * value),
-    );
-  else for (let i = 0; i < sum.length; i++) sum[i]! += factor * values[i]!;
+function isOptimizer(given: OptimizerName | OptimizerOptions | Optimizer): given is Optimizer {
+  return typeof given === 'object' && 'update' in given;
 }
 
-function sumOfSquares(values: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * values[i]!;
-  return sum;
+function notFinite(loss: number, gradNorm: number, lr: number): OnnxLoraError {
+  const what = Number.isFinite(loss) ? `gradient became ${gradNorm}` : `loss became ${loss}`;
+  return new OnnxLoraError(
+    'LOSS_NOT_FINITE',
+    `The ${what}. Lower the learning rate (it is ${lr.toPrecision(3)}), and check the data for values that are not numbers. Nothing of this step went into the adapter.`,
+  );
 }

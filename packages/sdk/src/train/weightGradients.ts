@@ -6,8 +6,8 @@ import type { TrainedParameter } from '../lora/plan.ts';
 import { Random } from '../runtime/random.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
+import { GradientStep } from './gradientStep.ts';
 import { ParameterSet } from './parameters.ts';
-import { Trainer } from './trainer.ts';
 import type { LossFragment } from './trainingGraph.ts';
 
 /** What {@link weightGradients} runs. */
@@ -34,7 +34,7 @@ export async function weightGradients(
   parameters: readonly TrainedParameter[],
   { base, loss, lossWeight, runtime, session, name, batch, batches }: GradientRequest,
 ): Promise<ReadonlyMap<TrainedParameter, Float32Array>> {
-  const trainer = new Trainer({
+  const step = new GradientStep({
     base,
     plan: { lowRank: [], trained: parameters },
     loss,
@@ -48,20 +48,20 @@ export async function weightGradients(
   try {
     for (let i = 0; i < batches; i++) {
       const { inputs, targets } = await batch(i);
-      const found = await trainer.lossAndGradients(inputs, targets);
+      const found = await step.lossAndGradients(inputs, targets);
       if (!Number.isFinite(found.loss)) {
         throw new OnnxLoraError(
           'LOSS_NOT_FINITE',
           `The loss of the base is ${found.loss} on batch ${i + 1}, so there is no gradient to start from. Check the data for values that are not numbers, or take another initialisation.`,
         );
       }
-      for (const { input } of trainer.parameters!.all) {
+      for (const { input } of step.parameters!.all) {
         const gradient = found.gradients.get(input.name);
         if (gradient) addTo(sums, input.parameter!, gradient, 1 / batches);
       }
     }
   } finally {
-    await trainer.release();
+    await step.release();
   }
   const missing = parameters.find((each) => !sums.has(each));
   if (missing) {

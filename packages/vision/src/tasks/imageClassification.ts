@@ -20,6 +20,7 @@ import { ImagePreprocessor } from '../preprocessor.ts';
 import { ImagePreprocessorFactory } from '../preprocessorFactory.ts';
 import { preprocessorOf } from '../preprocessorFile.ts';
 import { SharpDecoder } from '../sharpDecoder.ts';
+import { inOtherThreads } from '../threadedPreprocessor.ts';
 import { decodeClasses } from './classificationDecode.ts';
 import { ClassificationMetrics } from './classificationMetrics.ts';
 import { type ImageExample, ImageDataset } from './imageDataset.ts';
@@ -75,7 +76,7 @@ async function prepare(
   const data = await readData(folder, validation, seed);
   const labels = matchLabels(model, data.train.classes, ports.classes, data.train.root);
   if (data.validation) checkValidationClasses(data.validation, data.train, labels);
-  const cached = new CachedPreprocessor(preprocessor, cacheBytes);
+  const cached = new CachedPreprocessor(inOtherThreads(preprocessor), cacheBytes);
   const train = new ImageDataset(data.train.files, labels, cached);
   const held = data.validation && new ImageDataset(data.validation.files, labels, cached);
   return {

@@ -14,6 +14,8 @@ export interface ImageExample {
 
 /** Images of a folder, each preprocessed when asked for. */
 export class ImageDataset implements Dataset<ImageExample> {
+  /** Nothing about the images is random. */
+  readonly isDeterministic = true;
   readonly #files: readonly LabelledFile[];
   readonly #labels: readonly number[];
   readonly #preprocessor: Preprocessor;
@@ -33,6 +35,11 @@ export class ImageDataset implements Dataset<ImageExample> {
   /** Class numbers that occur. */
   get present(): ReadonlySet<number> {
     return new Set(this.#labels);
+  }
+
+  /** The image's path. */
+  nameOf(index: number): string {
+    return this.#files[index]?.file ?? String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */

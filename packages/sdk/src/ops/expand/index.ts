@@ -18,8 +18,8 @@ export interface Expansion {
   readonly types: ReadonlyMap<string, ValueType>;
 }
 
-/** Opsets before it lack what the rules emit: Squeeze and Unsqueeze with axes as an input. */
-const OLDEST_OPSET = 13;
+/** Opsets before it lack what the rules emit, such as Range and BitShift. */
+const OLDEST_OPSET = 11;
 
 /** Whether the operator has a rule. A form of it may still be one that the rule does not cover. */
 export function isExpandable(node: NodeProto): boolean {
@@ -32,7 +32,7 @@ export function isExpandable(node: NodeProto): boolean {
  * forms it covers.
  *
  * @returns undefined where this form cannot be expanded: an attribute or a use that the rule does not know, or a size
- *   that it needs and the file does not fix; or at an opset before 13
+ *   that it needs and the file does not fix; or at an opset before 11
  */
 export function expandNode(node: NodeProto, context: ExpansionContext): Expansion | undefined {
   const row = rowOf(node);

@@ -80,12 +80,17 @@ export const skipLayerNorm: Rule = (site) => {
   return [y, mean, inverse, sum];
 };
 
-/** The same with RMSNormalization, without beta and without means. */
+/**
+ * The same with SimplifiedLayerNormalization, which ONNX Runtime has in the standard domain at every opset; without beta
+ * and without means.
+ */
 export const skipRmsNorm: Rule = (site): Expanded => {
   const [x, skip, gamma, bias] = site.inputs;
   if (!x || !skip || !gamma) return undefined;
   const sum = residual(site, x, skip, bias);
-  const [y, inverse] = rmsNorm(site, sum, gamma, site.float('epsilon', 1e-12))!;
+  const attributes = { axis: -1, epsilon: float(site.float('epsilon', 1e-12)) };
+  const outputs = site.wants(2) ? 2 : 1;
+  const [y, inverse] = site.g.emitMany('SimplifiedLayerNormalization', [sum, gamma], outputs, attributes);
   return [y, undefined, inverse, sum];
 };
 

@@ -1,7 +1,7 @@
 /** @file MatMulBnb4: a product with a weight in the 4-bit floats of bitsandbytes. */
 
 import type { Value } from '../../graph/builder.ts';
-import type { Rule } from './site.ts';
+import type { ExpansionSite, Rule } from './site.ts';
 
 /** FP4 and NF4. @see https://arxiv.org/abs/2305.14314, appendix E, and bitsandbytes */
 const tables: readonly (readonly number[])[] = [
@@ -23,25 +23,32 @@ export function bnb4Numbers(quantType: number): readonly number[] | undefined {
  * `transB` 0, which is for backward passes; a size that is no multiple of the blocks'.
  */
 export const matMulBnb4: Rule = (site) => {
+  const [a, , largest] = site.inputs;
+  const rows = bnb4Weight(site);
+  if (!a || !rows) return undefined;
+  const { g } = site;
+  const weight = g.Transpose(site.cast(rows, largest?.type ?? 'float32'), [1, 0]);
+  return site.layer(g.MatMul(a, site.named(weight, 'weight')));
+};
+
+/** The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered. */
+export function bnb4Weight(site: ExpansionSite): Value | undefined {
   const [a, packed, largest] = site.inputs;
   const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.int('block_size', 0)];
   const values = bnb4Numbers(site.int('quant_type', -1));
   if (!a || !packed || !largest || !values || K < 1 || N < 1 || size < 1 || (K * N) % size !== 0) return undefined;
   if (site.int('transB', 1) !== 1) return undefined;
   const { g } = site;
-  const four = g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(4) });
-  const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, four], { direction });
+  const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
+  const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });
   const halves = [shifted(packed, 'RIGHT'), shifted(shifted(packed, 'LEFT'), 'RIGHT')];
   const codes = g.Concat(
     halves.map((half) => g.Reshape(half, [-1, 1])),
     1,
   );
   const table = g.constant({ type: 'float32', dims: [16], data: Float32Array.from(values) });
-  const numbers = g.Gather(
-    site.cast(table, largest.type ?? 'float32'),
-    site.cast(g.Reshape(codes, [-1, size]), 'int32'),
-    0,
-  );
-  const weight = g.Reshape(g.Mul(numbers, g.Reshape(largest, [-1, 1])), [N, K]);
-  return site.layer(g.MatMul(a, site.named(g.Transpose(weight, [1, 0]), 'weight')));
-};
+  // Times 1, from an operator that ONNX Runtime does not compute ahead, so that it does not keep the weight as floats.
+  const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
+  const numbers = g.Gather(g.Mul(table, one), site.cast(g.Reshape(codes, [-1, size]), 'int32'), 0);
+  return g.Reshape(g.Mul(numbers, g.Reshape(site.cast(largest, 'float32'), [-1, 1])), [N, K]);
+}

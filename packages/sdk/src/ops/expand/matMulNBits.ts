@@ -4,7 +4,7 @@ import type { Value } from '../../graph/builder.ts';
 import type { ExpansionSite, Rule } from './site.ts';
 
 /**
- * The numbers packed into bytes along the last axis, lowest bits first, as floats: `[…, bytes]` becomes
+ * The numbers packed into bytes along the last axis, lowest bits first: `[…, bytes]` becomes
  * `[…, bytes·8/bits]`. Shifts of bytes are standard since opset 11, masks only since 18.
  */
 export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
@@ -27,34 +27,55 @@ export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, lead
  * The weight is dequantised by the graph to `<prefix>weight` `[K, N]`.
  */
 export const matMulNBits: Rule = (site) => {
-  const [a, packed, scales, zeroPoints, order, bias] = site.inputs;
+  const [a, , scales, , , bias] = site.inputs;
+  const rows = nBitsWeight(site);
+  if (!a || !rows) return undefined;
+  const { g } = site;
+  const weight = g.Transpose(site.cast(rows, scales?.type ?? 'float32'), [1, 0]);
+  const product = site.layer(g.MatMul(a, site.named(weight, 'weight')));
+  return bias ? g.Add(product, bias) : product;
+};
+
+/**
+ * The weight of a MatMulNBits as float32 `[N, K]`; undefined for the forms above that are not covered. The last step
+ * is a DequantizeLinear, which ONNX Runtime does not compute ahead: it keeps a byte a number, not a float.
+ */
+export function nBitsWeight(site: ExpansionSite): Value | undefined {
+  const [a, packed, scales, zeroPoints, order] = site.inputs;
   const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.int('bits', 4), site.int('block_size', 0)];
   if (!a || !packed || !scales || order || packed.type !== 'uint8' || site.int('weight_prepacked', 0) !== 0)
     return undefined;
   if (![2, 4, 8].includes(bits) || K < 1 || N < 1 || size < 1) return undefined;
   const { g } = site;
   const blocks = Math.ceil(K / size);
-  const type = scales.type ?? 'float32';
+  const codes = g.Reshape(unpacked(site, g.Reshape(packed, [N * blocks, -1]), bits, [N * blocks]), [N * blocks, size]);
+  const scale = site.cast(g.Reshape(scales, [N * blocks]), 'float32');
+  const zero = zeroPoint(site, zeroPoints, { N, blocks, bits });
+  // The domain has the axis at every opset.
+  const floats = g.emit('DequantizeLinear', [codes, scale, zero], { axis: 0 }, site.opset < 13 ? 'com.microsoft' : '');
+  // Zero points that are floats may lie between two integers.
+  const shift =
+    zeroPoints && !zero
+      ? g.Reshape(g.Mul(scale, site.cast(g.Reshape(zeroPoints, [N * blocks]), 'float32')), [N * blocks, 1])
+      : undefined;
+  const weight = g.Reshape(shift ? g.Sub(floats, shift) : floats, [N, blocks * size]);
+  return blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
+}
 
-  const numbers = site.cast(unpacked(site, g.Reshape(packed, [N, blocks, -1]), bits, [N, blocks]), type);
-  const centred = g.Sub(numbers, zeroPoint(site, zeroPoints, { N, blocks, bits, type }));
-  const weight = g.Reshape(g.Mul(centred, g.Reshape(scales, [N, blocks, 1])), [N, blocks * size]);
-  const cut = blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
-  const product = site.layer(g.MatMul(a, site.named(g.Transpose(cut, [1, 0]), 'weight')));
-  return bias ? g.Add(product, bias) : product;
-};
-
+/** A zero point for each block, as bytes; undefined for floats. */
 function zeroPoint(
   site: ExpansionSite,
   zeroPoints: Value | undefined,
-  { N, blocks, bits, type }: { N: number; blocks: number; bits: number; type: NonNullable<Value['type']> },
-): Value {
+  { N, blocks, bits }: { N: number; blocks: number; bits: number },
+): Value | undefined {
   const { g } = site;
-  if (!zeroPoints) return site.scalar(2 ** (bits - 1));
-  if (zeroPoints.type !== 'uint8') return g.Reshape(zeroPoints, [N, blocks, 1]);
+  if (!zeroPoints) {
+    const middle = g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(2 ** (bits - 1)) });
+    return g.Expand(middle, g.ints([N * blocks]));
+  }
+  if (zeroPoints.type !== 'uint8') return undefined;
   // Each row of blocks is padded to whole bytes.
   const numbers = unpacked(site, g.Reshape(zeroPoints, [N, -1]), bits, [N]);
   const isPadded = (blocks * bits) % 8 !== 0;
-  const row = isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers;
-  return site.cast(g.Reshape(row, [N, blocks, 1]), type);
+  return g.Reshape(isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers, [N * blocks]);
 }

@@ -60,7 +60,7 @@ describeExpansions(
     QLinearConcat: { sizes, op: 'QLinearConcat', attributes: { axis: 1 }, inputs: [...y8, ...x8('batch', 3, 4), ...x8('batch', 2, 4)] },
     QLinearWhere: { sizes, op: 'QLinearWhere', inputs: [integers('bool', [4], [1, 0, 0, 1]), ...x8('batch', 'seq', 4), ...x8('seq', 1), ...y8] },
     QuantizeLinear: { sizes, op: 'QuantizeLinear', inputs: [x('batch', 4), scale(0.01), zero('int8', 5)] },
-    'QuantizeLinear by an axis': { sizes, op: 'QuantizeLinear', attributes: { axis: 1 }, inputs: [x('batch', 6, 2), columns, none] },
+    'QuantizeLinear by an axis': { sizes, op: 'QuantizeLinear', opset: 17, attributes: { axis: 1 }, inputs: [x('batch', 6, 2), columns, none] },
     DequantizeLinear: { sizes, op: 'DequantizeLinear', inputs: x8('batch', 4) },
     'DequantizeLinear of 16 bits': { sizes, opset: 21, op: 'DequantizeLinear', inputs: [{ shape: ['batch', 4], values: (random, dims) => tensor('uint16', Uint16Array.from({ length: 8 }, () => random.index(65536)), dims) }, scale(0.001)] },
   } satisfies Record<string, Fused>,

@@ -140,8 +140,8 @@ export const linearQuantization =
   (site) => {
     const [x, scale] = site.inputs;
     const wide = [x, site.inputs[2]].some((each) => each?.type === 'int16' || each?.type === 'uint16');
-    // 16 bits are standard since opset 21.
-    if (!x || !scale || (wide && site.opset < 21)) return undefined;
+    // 16 bits are standard since opset 21, axes since 13.
+    if (!x || !scale || (wide && site.opset < 21) || (site.has('axis') && site.opset < 13)) return undefined;
     return site.g.emit(op, site.inputs, { axis: site.int('axis', undefined) });
   };
 

@@ -11,7 +11,7 @@ import { type ExpansionSite, rankOf, staticDim } from './site.ts';
  * is unknown which.
  */
 export function dequantized(
-  { g }: ExpansionSite,
+  { g, opset }: ExpansionSite,
   x: Value,
   scale: Value,
   zeroPoint: Value | undefined,
@@ -20,7 +20,9 @@ export function dequantized(
   const [rank, scales] = [rankOf(x), count(scale)];
   if (rank === undefined || scales === undefined) return undefined;
   const front = axis < 0 ? axis + rank : axis;
-  return g.emit('DequantizeLinear', [x, scale, zeroPoint], scales === 1 ? {} : { axis: front });
+  if (scales === 1) return g.emit('DequantizeLinear', [x, scale, zeroPoint]);
+  // ONNX Runtime's own has an axis at every opset.
+  return g.emit('DequantizeLinear', [x, scale, zeroPoint], { axis: front }, opset < 13 ? 'com.microsoft' : '');
 }
 
 /** Floats as integers of `type`, with one scale and zero point. Undefined for several. */

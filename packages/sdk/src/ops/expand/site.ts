@@ -43,12 +43,13 @@ export class ExpansionSite {
   readonly #constants: ReadonlyMap<string, TensorProto>;
   readonly #scope: string;
 
-  constructor(node: NodeProto, { types, constants, opset, prefix }: ExpansionContext) {
+  /** @param g where to emit; a builder of its own by default */
+  constructor(node: NodeProto, { types, constants, opset, prefix }: ExpansionContext, g?: GraphBuilder) {
     this.node = node;
     this.opset = opset;
     this.#constants = constants;
     this.#scope = prefix === '' || prefix.endsWith('/') ? prefix : `${prefix}/`;
-    this.g = new GraphBuilder({ opset, infer: inferNode, prefix: this.#scope });
+    this.g = g ?? new GraphBuilder({ opset, infer: inferNode, prefix: this.#scope });
     this.inputs = (node.input ?? []).map((name) => {
       if (!name) return undefined;
       const constant = constants.get(name);

@@ -1,6 +1,10 @@
-/** @file Types and shapes of operators that work element by element, with the contents of small integer tensors. */
+/**
+ * @file Types and shapes of operators that work element by element, with the contents of small tensors: integers, and floats
+ * that sizes are computed with, such as the root of a number of patches.
+ */
 
 import { dataTypeName } from '../../graph/dataType.ts';
+import { roundedToEven } from '../../graph/halfFloat.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, multiply, subtract, symbol } from '../dim.ts';
@@ -29,12 +33,21 @@ function pairwise(a: readonly Dim[], b: readonly Dim[], site: InferenceSite, ope
   if (a.length !== b.length && a.length !== 1 && b.length !== 1) return undefined;
   const result: Dim[] = [];
   for (let i = 0; i < (a.length === 1 ? b : a).length; i++) {
-    const value = operation(a[a.length === 1 ? 0 : i]!, b[b.length === 1 ? 0 : i]!, site);
-    if (value === undefined) return undefined;
-    result.push(value);
+    const [left, right] = [a[a.length === 1 ? 0 : i]!, b[b.length === 1 ? 0 : i]!];
+    // Symbols are whole numbers; of fractions of them nothing is known.
+    if ([left, right].some(isFraction) && [left, right].some((each) => typeof each === 'string')) return undefined;
+    const value = operation(left, right, site);
+    if (value === undefined || (typeof value === 'number' && !Number.isFinite(value))) return undefined;
+    result.push(rounded(value, firstType(site)));
   }
   return result;
 }
+
+const isFraction = (value: Dim): boolean => typeof value === 'number' && !Number.isInteger(value);
+
+/** A number as a float of the type holds it. */
+const rounded = <T extends Dim>(value: T, type: ValueType['type']): T =>
+  typeof value === 'number' && type === 'float32' ? (Math.fround(value) as T) : value;
 
 const numeric =
   (operation: (a: number, b: number, site: InferenceSite) => number | undefined): Operation =>
@@ -45,8 +58,9 @@ const isFloat = (site: InferenceSite): boolean => /float/.test(firstType(site) ?
 
 const divide: Operation = (a, b, site) => {
   const exact = b === 0 ? undefined : divideExactly(a, b);
-  if (exact !== undefined || isFloat(site) || b === 0) return exact;
-  return typeof a === 'number' && typeof b === 'number' ? Math.trunc(a / b) : symbol(`(${a}/${b})`);
+  if (exact !== undefined || b === 0) return exact;
+  if (typeof a === 'number' && typeof b === 'number') return isFloat(site) ? a / b : Math.trunc(a / b);
+  return isFloat(site) ? undefined : symbol(`(${a}/${b})`);
 };
 
 /** With `fmod` the sign of the result is that of the dividend, else that of the divisor. */
@@ -72,7 +86,8 @@ const mapped =
   (operation: (value: number) => number): Rule =>
   (site) => {
     const { type, shape } = input(site);
-    return [{ type, shape, ints: numbersIn(input(site))?.map(operation) }];
+    const ints = numbersIn(input(site))?.map((value) => rounded(operation(value), type));
+    return [{ type, shape, ints: ints?.every(Number.isFinite) ? ints : undefined }];
   };
 
 const bools: Rule = (site) => [{ type: 'bool', shape: input(site).shape }];
@@ -83,7 +98,13 @@ function casted(x: ValueType, type: ValueType['type']): ValueType {
   // A number that the new type does not hold would come out as another one.
   const largest = { int64: Infinity, float32: 2 ** 24, float64: 2 ** 53, int32: 2 ** 31 - 1 }[type as string] ?? 127;
   const fits = (value: Dim): boolean => typeof value === 'string' || Math.abs(value) <= largest;
-  return { type, shape, ints: ints?.every(fits) ? ints : undefined };
+  if (!ints?.every(fits)) return { type, shape };
+  const isWhole = type !== 'float32' && type !== 'float64';
+  return {
+    type,
+    shape,
+    ints: ints.map((value) => (typeof value === 'number' && isWhole ? Math.trunc(value) : rounded(value, type))),
+  };
 }
 
 const where: Rule = (site) => {
@@ -111,7 +132,7 @@ const same = like(1);
 export const elementwiseRules: Readonly<Record<string, Rule>> = {
   ...Object.fromEntries(
     [
-      'Exp', 'Log', 'Sqrt', 'Reciprocal', 'Erf', 'Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Tanh', 'Asinh',
+      'Exp', 'Log', 'Erf', 'Sin', 'Cos', 'Tan', 'Asin', 'Acos', 'Atan', 'Sinh', 'Cosh', 'Tanh', 'Asinh',
       'Acosh', 'Atanh', 'Sigmoid', 'Softplus', 'Softsign', 'Relu', 'LeakyRelu', 'PRelu', 'ThresholdedRelu', 'Elu', 'Selu',
       'Celu', 'HardSigmoid', 'HardSwish', 'Hardmax', 'Mish', 'Swish', 'Gelu', 'FastGelu', 'QuickGelu', 'BiasGelu', 'Shrink',
       'Softmax', 'LogSoftmax', 'BiasSoftmax', 'Clip', 'BitwiseNot', 'Trilu', 'CumSum', 'CumProd', 'Inverse', 'BiasAdd',
@@ -119,9 +140,11 @@ export const elementwiseRules: Readonly<Record<string, Rule>> = {
     ].map((op) => [op, same]), // prettier-ignore
   ),
   Identity: (site) => [input(site)],
-  Floor: mapped((value) => value),
-  Ceil: mapped((value) => value),
-  Round: mapped((value) => value),
+  Floor: mapped(Math.floor),
+  Ceil: mapped(Math.ceil),
+  Round: mapped(roundedToEven),
+  Sqrt: mapped(Math.sqrt),
+  Reciprocal: mapped((value) => 1 / value),
   Abs: mapped(Math.abs),
   Neg: mapped((value) => 0 - value),
   Sign: mapped(Math.sign),
@@ -135,7 +158,7 @@ export const elementwiseRules: Readonly<Record<string, Rule>> = {
   Mul: broadcasting(firstType, multiply),
   Div: broadcasting(firstType, divide),
   Mod: broadcasting(firstType, remainder),
-  Pow: elementwise,
+  Pow: broadcasting(firstType, numeric(Math.pow)),
   Min: broadcasting(firstType, (a, b, site) => (a === b ? a : numeric((c, d) => Math.min(c, d))(a, b, site))),
   Max: broadcasting(firstType, (a, b, site) => (a === b ? a : numeric((c, d) => Math.max(c, d))(a, b, site))),
   Sum: elementwise,

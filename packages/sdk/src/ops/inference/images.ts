@@ -5,7 +5,14 @@ import { attribute, intAttribute, intsAttribute, stringAttribute } from '../../g
 import { divideExactly, multiply } from '../dim.ts';
 import { axesOf, axisOf, firstType, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
 
-/** Sizes or scales; those of whole numbers are known. Before opset 11, input 1 held the scales. */
+/** A size times a scale, rounded down. */
+function sized(dim: Dim, scale: number | undefined): Dim | undefined {
+  if (scale === undefined) return undefined;
+  if (typeof dim === 'number') return Math.floor(dim * scale);
+  return Number.isInteger(scale) ? multiply(dim, scale) : undefined;
+}
+
+/** Sizes or scales. Before opset 11, input 1 held the scales. */
 const resize: Rule = (site) => {
   const { type, shape } = input(site);
   if (!shape) return [{ type, shape: input(site, 3).ints }];
@@ -16,8 +23,7 @@ const resize: Rule = (site) => {
   const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length));
   const result: Dim[] = [...shape];
   axes.forEach((axis, i) => {
-    const scaled = scales?.[i] === undefined ? undefined : multiply(shape[axis]!, scales[i]!);
-    result[axis] = (isBound ? undefined : (sizes?.[i] ?? scaled)) ?? unknownDim(site, axis);
+    result[axis] = (isBound ? undefined : (sizes?.[i] ?? sized(shape[axis]!, scales?.[i]))) ?? unknownDim(site, axis);
   });
   return [{ type, shape: result }];
 };
@@ -25,14 +31,6 @@ const resize: Rule = (site) => {
 const upsample: Rule = (site) => {
   const { type, shape } = input(site);
   const scales = attribute(site.node, 'scales')?.floats ?? numbersIn(input(site, 1));
-  const sized = (dim: Dim, scale: number | undefined): Dim | undefined => {
-    if (scale === undefined) return undefined;
-    return typeof dim === 'number'
-      ? Math.floor(dim * scale)
-      : Number.isInteger(scale)
-        ? multiply(dim, scale)
-        : undefined;
-  };
   return [{ type, shape: shape?.map((dim, i) => sized(dim, scales?.[i]) ?? unknownDim(site, i)) }];
 };
 

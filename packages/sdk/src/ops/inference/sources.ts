@@ -8,7 +8,7 @@ import { attribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { product } from '../dim.ts';
 import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
 
-/** Type of an initializer or constant tensor; contents of small ones of whole numbers are known. */
+/** Type of an initializer or constant tensor; contents of small ones are known. */
 export function constantType(proto: TensorProto): ValueType {
   const type = dataTypeName(proto.dataType);
   const shape = proto.dims ?? [];
@@ -17,7 +17,7 @@ export function constantType(proto: TensorProto): ValueType {
   const isFloat = type === 'float32' || type === 'float64';
   if (size > 64 || !(isInteger || (isFloat && size <= 8))) return { type, shape };
   const ints = Array.from(readTensor(proto).data, Number);
-  return { type, shape, ints: ints.every(Number.isInteger) ? ints : undefined };
+  return { type, shape, ints: ints.every(Number.isFinite) ? ints : undefined };
 }
 
 const constant: Rule = ({ node }) => {
@@ -28,8 +28,9 @@ const constant: Rule = ({ node }) => {
   const ints = intsAttribute(node, 'value_ints');
   if (ints) return [{ type: 'int64', shape: [ints.length], ints: ints.length <= 64 ? ints : undefined }];
   const floats = attribute(node, 'value_floats')?.floats;
-  if (floats) return [{ type: 'float32', shape: [floats.length] }];
-  return attribute(node, 'value_float') ? [{ type: 'float32', shape: [] }] : [];
+  if (floats) return [{ type: 'float32', shape: [floats.length], ints: floats.length <= 8 ? [...floats] : undefined }];
+  const float = attribute(node, 'value_float');
+  return float ? [{ type: 'float32', shape: [], ints: [float.f ?? 0] }] : [];
 };
 
 const constantOfShape: Rule = (site) => {

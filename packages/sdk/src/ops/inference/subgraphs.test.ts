@@ -64,6 +64,20 @@ test('If: what both branches say', async () => {
   expect(other![0]!.shape).toEqual(['?y1.0', 3]);
 });
 
+test('If: of a known condition what its branch says', async () => {
+  const branches = graphs({
+    else_branch: { name: 'b', node: [node('Neg', ['x'], ['b0'])], output: named('b0') },
+    then_branch: {
+      name: 'a',
+      node: [node('Concat', ['x', 'own'], ['a0'], [int('axis', 0)])],
+      initializer: [tensorProto('own', float32(new Float32Array(6).fill(1), [2, 3]))],
+      output: named('a0'),
+    },
+  });
+  const [y] = await shapes([node('If', ['true'], ['y'], branches)], { x }, ['y']);
+  expect(y![0]!.shape).toEqual([6, 3]);
+});
+
 test('Loop: what stays as it comes, what grows, and what each round yields', async () => {
   const body: GraphProto = {
     name: 'body',

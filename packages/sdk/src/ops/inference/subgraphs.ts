@@ -18,13 +18,25 @@ export function isControlFlow({ domain = '', opType = '' }: NodeProto): boolean 
 export function controlFlow(site: InferenceSite, bodies: readonly (readonly ValueType[])[]): readonly ValueType[] {
   const [first = [], second = first] = bodies;
   switch (site.node.opType) {
-    case 'If':
+    case 'If': {
+      const branch = knownBranch(site.node, site.inputs[0]);
+      if (branch !== undefined) return bodies[branch] ?? [];
       return first.map((type, i) => common(site, i, type, second[i] ?? {}));
+    }
     case 'Loop':
       return loop(site, first);
     default:
       return site.opset < 9 ? [] : scan(site, first);
   }
+}
+
+/** Which of the graphs in an If is run: its number; undefined where the condition is not known. */
+export function knownBranch(node: NodeProto, condition: ValueType | undefined): number | undefined {
+  const [value] = condition?.ints ?? [];
+  if (typeof value !== 'number') return undefined;
+  const names = (node.attribute ?? []).flatMap(({ name, g }) => (g ? [name] : []));
+  const at = names.indexOf(value === 0 ? 'else_branch' : 'then_branch');
+  return at < 0 ? undefined : at;
 }
 
 /** Values that go round (inputs from 2 on), then lists of what each round yields. */

@@ -1,0 +1,113 @@
+/** @file What a run has told so far, in little memory however long it runs: for its report. */
+
+import type { Evaluation, TrainEvent } from '@onnx-lora/sdk';
+
+/** Neighbouring steps taken together. */
+export interface Stretch {
+  /** Step in the middle. */
+  readonly step: number;
+  readonly low: number;
+  readonly high: number;
+  readonly mean: number;
+}
+
+/** More stretches than pixels say nothing. */
+const MOST = 512;
+
+/** A number per step, as stretches of steps that become longer as the run does. */
+export class Series {
+  #stretches: { from: number; to: number; low: number; high: number; sum: number; count: number }[] = [];
+  /** Values of a full stretch. */
+  #length = 1;
+
+  /** Adds the value of a step; those that are not finite are left out. */
+  add(step: number, value: number): void {
+    if (!Number.isFinite(value)) return;
+    const last = this.#stretches.at(-1);
+    if (last && last.count < this.#length) {
+      last.to = step;
+      last.low = Math.min(last.low, value);
+      last.high = Math.max(last.high, value);
+      last.sum += value;
+      last.count++;
+      return;
+    }
+    if (this.#stretches.length === MOST) this.#merge();
+    this.#stretches.push({ from: step, to: step, low: value, high: value, sum: value, count: 1 });
+  }
+
+  /** The stretches, in order. */
+  get stretches(): Stretch[] {
+    return this.#stretches.map(({ from, to, low, high, sum, count }) => ({
+      step: (from + to) / 2,
+      low,
+      high,
+      mean: sum / count,
+    }));
+  }
+
+  #merge(): void {
+    this.#length *= 2;
+    this.#stretches = Array.from({ length: MOST / 2 }, (_, i) => {
+      const [a, b] = [this.#stretches[2 * i]!, this.#stretches[2 * i + 1]!];
+      return {
+        from: a.from,
+        to: b.to,
+        low: Math.min(a.low, b.low),
+        high: Math.max(a.high, b.high),
+        sum: a.sum + b.sum,
+        count: a.count + b.count,
+      };
+    });
+  }
+}
+
+/** What was measured at a step. */
+export interface Measured {
+  readonly step: number;
+  readonly examples: number;
+  readonly metrics: Evaluation['metrics'];
+  readonly best?: boolean;
+  readonly confusion?: Evaluation['confusion'] | undefined;
+}
+
+/** Notices that a report lists; a run with more of them has other worries. */
+const MOST_NOTICES = 100;
+
+/** Gathers a run's events. */
+export class RunHistory {
+  readonly loss: Series = new Series();
+  readonly lr: Series = new Series();
+  readonly gradNorm: Series = new Series();
+  /** Megabytes that the process held. */
+  readonly memory: Series = new Series();
+  readonly evaluations: Omit<Measured, 'confusion'>[] = [];
+  /** The last evaluation, and the best during the run. */
+  last: Measured | undefined;
+  best: Measured | undefined;
+  /** What was skipped, and warnings, the first hundred. */
+  readonly notices: { readonly step: number; readonly message: string }[] = [];
+  skippedSteps = 0;
+  badSamples = 0;
+  lastLoss: number | undefined;
+
+  /** Takes in an event, or a line of metrics.jsonl that was made of one. */
+  add(event: TrainEvent | ({ readonly type: 'evaluation' } & Measured)): void {
+    if (event.type === 'step') {
+      this.loss.add(event.step, event.loss);
+      this.lr.add(event.step, event.lr);
+      this.gradNorm.add(event.step, event.gradNorm);
+      this.memory.add(event.step, event.memory / 2 ** 20);
+      this.lastLoss = event.loss;
+    } else if (event.type === 'evaluation') {
+      const { step, examples, metrics, best } = event;
+      this.last = event;
+      if (best) this.best = event;
+      this.evaluations.push({ step, examples, metrics, ...(best === undefined ? {} : { best }) });
+    } else if (event.type !== 'checkpoint') {
+      if (event.type === 'skipped') this.skippedSteps++;
+      if (event.type === 'badSample') this.badSamples++;
+      if (this.notices.length < MOST_NOTICES) this.notices.push({ step: event.step, message: event.message });
+    }
+  }
+}

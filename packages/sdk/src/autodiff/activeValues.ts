@@ -1,0 +1,84 @@
+/** @file The values that gradients flow into: everything computed from parameters through differentiable inputs. */
+
+import type { GivenGradient } from '../graph/builder.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
+import { readNames, subgraphs } from '../graph/walk.ts';
+import { isKnownDomain } from '../ops/domains.ts';
+import { isIf } from './branches.ts';
+import { ruleOf, stopGradientOps } from './rules.ts';
+import { isFloat } from './vjp.ts';
+
+/** Finds the values that a gradient can flow into, node after node in the order of the graph. */
+export class ActiveValues {
+  readonly #active: Set<string>;
+  readonly #types: ReadonlyMap<string, ValueType>;
+  readonly #stopped: ReadonlySet<string>;
+  readonly #given: ReadonlyMap<string, readonly GivenGradient[]> | undefined;
+
+  constructor(about: {
+    readonly types: ReadonlyMap<string, ValueType>;
+    /** Values to differentiate by. */
+    readonly wrt: readonly string[];
+    /** Values that gradients do not pass. */
+    readonly stopped: ReadonlySet<string>;
+    /** Values whose derivatives are known. */
+    readonly given?: ReadonlyMap<string, readonly GivenGradient[]>;
+  }) {
+    this.#active = new Set(about.wrt);
+    this.#types = about.types;
+    this.#stopped = about.stopped;
+    this.#given = about.given;
+  }
+
+  /** Whether a gradient flows into the value. */
+  has(name: string): boolean {
+    return this.#active.has(name);
+  }
+
+  /** Marks the outputs of a node whose inputs have been visited; says whether gradients pass it. */
+  visit(node: NodeProto): boolean {
+    if (isIf(node)) return this.#visitBranches(node);
+    if (!this.#isReached(node)) return false;
+    // Of integers only those have a gradient that stand for floats: what was quantised, and what comes of it.
+    const holdsIntegers = isQuantizer(node) || this.#readsIntegers(node);
+    const outputs = node.opType === 'DynamicQuantizeLinear' ? (node.output ?? []).slice(0, 1) : (node.output ?? []);
+    for (const name of outputs) {
+      const isSmooth = isFloat(this.#types.get(name)?.type) || holdsIntegers;
+      if (name && !this.#stopped.has(name) && isSmooth) this.#active.add(name);
+    }
+    return true;
+  }
+
+  /** Whether a branch or a loop body inside the node reads an active value. */
+  isCapturedBy(node: NodeProto): boolean {
+    return subgraphs(node).length > 0 && readNames(node).some((name) => this.has(name));
+  }
+
+  #visitBranches(node: NodeProto): boolean {
+    for (const { node: nodes = [], output = [] } of subgraphs(node)) {
+      for (const each of nodes) this.visit(each);
+      output.forEach(({ name = '' }, i) => {
+        const outer = node.output?.[i] ?? '';
+        if (outer && this.has(name) && !this.#stopped.has(outer)) this.#active.add(outer);
+      });
+    }
+    return (node.output ?? []).some((name) => this.has(name));
+  }
+
+  #readsIntegers({ input = [] }: NodeProto): boolean {
+    return input.some((name) => this.has(name) && !isFloat(this.#types.get(name)?.type));
+  }
+
+  #isReached(node: NodeProto): boolean {
+    if (isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) return false;
+    const rule = ruleOf(node);
+    const reads = (node.input ?? []).some((name, i) => this.has(name) && !(Array.isArray(rule) && rule[i] === null));
+    const given = this.#given?.get(node.output?.[0] ?? '') ?? [];
+    return reads || given.some(({ by }) => this.has(by.name)) || this.isCapturedBy(node);
+  }
+}
+
+function isQuantizer({ opType }: NodeProto): boolean {
+  return opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear';
+}

@@ -1,0 +1,93 @@
+/**
+ * @file Gradients of the normalisations of images and sounds `[batch, channels, …]` with statistics of their own:
+ * InstanceNormalization, GroupNormalization, MeanVarianceNormalization.
+ */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { floatAttribute, intAttribute, intsAttribute } from '../graph/walk.ts';
+import { sizeOf } from '../runtime/tensor.ts';
+import { type Standardized, standardized, standardizedBack } from './standardize.ts';
+import { castTo, frontAxis, input, oncePerNode, rankOf, staticShape, type Vjp, type VjpSite, widened } from './vjp.ts';
+
+/** A value per channel, `[channels]`, as what broadcasts against `[batch, channels, …]`. */
+function column(g: GraphBuilder, value: Value, rank: number): Value {
+  return g.Reshape(value, [-1, ...new Array<number>(rank - 2).fill(1)]);
+}
+
+/** Sums over all axes but the channels'. */
+function channelSums(g: GraphBuilder, value: Value): Value {
+  const axes = Array.from({ length: rankOf(value) }, (_, i) => i).filter((axis) => axis !== 1);
+  return g.ReduceSum(value, axes, false);
+}
+
+const instances = oncePerNode((site): Standardized =>
+  standardized(site.g, widened(site.g, input(site, 0)), 2, floatAttribute(site.node, 'epsilon', 1e-5)),
+);
+
+/** One mean and variance per channel of an image: the scale goes into the small inverse deviations. */
+export const instanceNormInput: Vjp = (site) => {
+  const { g, dy } = site;
+  const rows = instances(site);
+  const factor = g.Mul(rows.inv, column(g, widened(g, input(site, 1)), rankOf(dy)));
+  return castTo(g, standardizedBack(g, widened(g, dy), rows, factor), dy.type);
+};
+
+/** Σ dy·x̂ per channel. */
+export const instanceNormScale: Vjp = (site) => {
+  const { g, dy } = site;
+  return castTo(g, channelSums(g, g.Mul(widened(g, dy), instances(site).xhat)), input(site, 1).type);
+};
+
+/** Σ dy per channel. */
+export const instanceNormBias: Vjp = (site) => channelSums(site.g, site.dy);
+
+/** x, or another value of its shape, as `[batch, groups, channels · … ÷ groups]`. */
+function grouped({ g, node }: VjpSite, value: Value): Value {
+  const [batch = 0, channels = 1, ...positions] = staticShape(value);
+  const groups = intAttribute(node, 'num_groups', 1);
+  return g.Reshape(value, [batch, groups, (channels / groups) * sizeOf(positions)]);
+}
+
+const groups = oncePerNode((site): Standardized => {
+  const rows = grouped(site, widened(site.g, input(site, 0)));
+  return standardized(site.g, rows, 2, floatAttribute(site.node, 'epsilon', 1e-5));
+});
+
+/** Before opset 21 scale and bias are one a group, since then one a channel. */
+const isPerGroup = ({ g }: VjpSite): boolean => g.opset < 21;
+
+/** One mean and variance per group of channels. */
+export const groupNormInput: Vjp = (site) => {
+  const { g } = site;
+  const dy = widened(g, site.dy);
+  const scale = widened(g, input(site, 1));
+  const rows = groups(site);
+  const dx = isPerGroup(site)
+    ? standardizedBack(g, grouped(site, dy), rows, g.Mul(rows.inv, column(g, scale, 3)))
+    : standardizedBack(g, grouped(site, g.Mul(dy, column(g, scale, rankOf(dy)))), rows);
+  return castTo(g, g.Reshape(dx, staticShape(dy)), site.dy.type);
+};
+
+/** Σ dy·x̂ per group or channel. */
+export const groupNormScale: Vjp = (site) => {
+  const { g } = site;
+  const dy = widened(g, site.dy);
+  const { xhat } = groups(site);
+  const product = isPerGroup(site) ? g.Mul(grouped(site, dy), xhat) : g.Mul(dy, g.Reshape(xhat, staticShape(dy)));
+  return castTo(g, channelSums(g, product), input(site, 1).type);
+};
+
+/** Σ dy per group or channel. */
+export const groupNormBias: Vjp = (site) => channelSums(site.g, isPerGroup(site) ? grouped(site, site.dy) : site.dy);
+
+/** `(dy − mean(dy) − y·mean(dy·y)) ÷ deviation` over any axes; y is what was standardised. */
+export const meanVarianceBack: Vjp = (site) => {
+  const { g, node, y, dy } = site;
+  const x = input(site, 0);
+  const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => frontAxis(axis, rankOf(x)));
+  const centred = g.Sub(x, g.ReduceMean(x, axes, true));
+  const deviation = g.Sqrt(g.ReduceMean(g.Mul(centred, centred), axes, true));
+  // What the operator's definition keeps a division by zero away with.
+  const inv = g.Reciprocal(g.Add(deviation, 1e-9));
+  return standardizedBack(g, dy, { xhat: y[0]!, inv, axes });
+};

@@ -1,0 +1,32 @@
+/** @file Gradients of Clip, Min and Max: dy goes to whichever input came through. */
+
+import type { Value } from '../graph/builder.ts';
+import { isEqual } from './comparisons.ts';
+import { input, type Vjp, where } from './vjp.ts';
+
+/** dy where the output is the input, so within the bounds and on them: as torch's clamp. */
+export const clipInput: Vjp = (site) => {
+  const { g, y, dy } = site;
+  return where(g, isEqual(g, input(site, 0), y[0]!), dy);
+};
+
+/** dy where x lies below the lower bound. */
+export const clipLow: Vjp = (site) => where(site.g, site.g.Less(input(site, 0), input(site, 1)), site.dy);
+
+/** dy where x lies above the upper bound. */
+export const clipHigh: Vjp = (site) => where(site.g, site.g.Greater(input(site, 0), input(site, 2)), site.dy);
+
+/** Of Min and Max of any number of inputs: dy to the one that was chosen, shared evenly between ties as in torch. */
+export const extremeOperand: Vjp = (site, index) => {
+  const { g, node, x, y, dy } = site;
+  const own = input(site, index);
+  const [other, third] = x.filter((_, i) => i !== index);
+  if (!other) return dy;
+  if (!third) {
+    const isBeaten = node.opType === 'Max' ? g.Less(own, other) : g.Greater(own, other);
+    return g.Where(isBeaten, 0, g.Where(isEqual(g, own, other), g.Mul(dy, 0.5), dy));
+  }
+  const chosen = (each: Value): Value => g.Where(isEqual(g, each, y[0]!), g.scalar(1, each.type), 0);
+  const winners = x.map((each) => chosen(each!)).reduce((a, b) => g.Add(a, b));
+  return g.Mul(dy, g.Div(chosen(own), winners));
+};

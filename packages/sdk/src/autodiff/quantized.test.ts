@@ -1,0 +1,237 @@
+/** @file Gradients of quantised operators: those of the float operators that they stand for, within the range of the integers. */
+
+import { describe, expect, test } from 'vitest';
+import { differentiated, gradientValues } from '../../../../test/support/differentiated.ts';
+import { modelOf, runOnce } from '../../../../test/support/graphs.ts';
+import { randomFloats } from '../../../../test/support/storedWeights.ts';
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { inferNode } from '../ops/infer.ts';
+import { Random } from '../runtime/random.ts';
+import { float32, sizeOf } from '../runtime/tensor.ts';
+import type { StraightThroughOp } from './rules.ts';
+
+const random = new Random(5);
+const CONTRIB = 'com.microsoft';
+const floats = (...dims: number[]): Float32Array => randomFloats(dims, random);
+const integers = (type: 'uint8' | 'int8' | 'int32', dims: number[], data: number[]) =>
+  ({ type, dims, data: type === 'uint8' ? Uint8Array.from(data) : type === 'int8' ? Int8Array.from(data) : Int32Array.from(data) }) as const; // prettier-ignore
+const bytes = (type: 'uint8' | 'int8', dims: number[]) =>
+  integers(type, dims, Array.from({ length: sizeOf(dims) }, () => Math.floor(random.uniform(0, 256)) - (type === 'int8' ? 128 : 0))); // prettier-ignore
+
+/** d⟨w, f(x)⟩/dx, w random but the same for every f of one result. */
+async function gradientOf(
+  x: Float32Array,
+  dims: readonly number[],
+  build: (g: GraphBuilder, x: Value) => Value,
+  opset = 18,
+): Promise<number[]> {
+  const graph = differentiated({ x: dims }, ['x'], (g, { x: value }) => weighted(g, build(g, value!)), opset);
+  const { x: gradient } = await gradientValues(graph, { x: float32(x, dims) });
+  return Array.from(gradient!.data as Float32Array);
+}
+
+function weighted(g: GraphBuilder, y: Value): Value {
+  const shape = y.shape as readonly number[];
+  const weights = float32(weightsOf(sizeOf(shape)), shape);
+  return g.ReduceSum(g.Mul(y, g.constant(weights)), shape.map((_, i) => i), false); // prettier-ignore
+}
+
+const weightsOf = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => Math.sin(i + 1));
+
+function expectClose(actual: readonly number[], expected: readonly number[]): void {
+  const largest = Math.max(...expected.map(Math.abs));
+  expect(actual.length).toBe(expected.length);
+  actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5 * largest));
+}
+
+/** What a graph computes of constants. */
+async function valueOf(build: (g: GraphBuilder) => Value): Promise<number[]> {
+  const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'c/' });
+  const y = build(g);
+  const outputs = await runOnce(modelOf({ opset: 18, inputs: [], outputs: [y.name], nodes: g.nodes, initializers: g.initializers }), {}); // prettier-ignore
+  return Array.from(outputs[y.name]!.data as Float32Array);
+}
+
+const scale = (g: GraphBuilder, ...values: number[]): Value =>
+  g.constant(float32(values, values.length === 1 ? [] : [values.length]));
+const zero = (g: GraphBuilder, type: 'uint8' | 'int8', ...values: number[]): Value =>
+  g.constant(integers(type, values.length === 1 ? [] : [values.length], values));
+
+/** Integers of [−25.6, 25.5]·0.1: these are inside, on both ends, and outside. */
+const around = [-30, -12.84, -12.7, 0, 3.3, 12.74, 12.76, 40];
+const inside = [0, 1, 1, 1, 1, 1, 0, 0];
+
+const rounded: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
+  'turned back with the same scale': (g, x) => {
+    const [by, at] = [scale(g, 0.1), zero(g, 'int8', 0)];
+    return g.emit('DequantizeLinear', [g.emit('QuantizeLinear', [x, by, at]), by, at]);
+  },
+  'behind a Transpose': (g, x) => {
+    const [by, at] = [scale(g, 0.1), zero(g, 'int8', 0)];
+    const back = g.emit('DequantizeLinear', [g.Transpose(g.emit('QuantizeLinear', [x, by, at]), [1, 0]), by, at]);
+    return g.Transpose(back, [1, 0]);
+  },
+  'by another scale': (g, x) => {
+    const codes = g.emit('QuantizeLinear', [x, scale(g, 0.1), zero(g, 'int8', 0)]);
+    return g.Mul(g.emit('DequantizeLinear', [codes, scale(g, 0.05), zero(g, 'int8', 3)]), 2);
+  },
+  'for some readers as integers': (g, x) => {
+    const [by, at] = [scale(g, 0.1), zero(g, 'int8', 0)];
+    const codes = g.emit('QuantizeLinear', [x, by, at]);
+    const half = g.Mul(g.emit('DequantizeLinear', [codes, by, at]), 0.5);
+    return g.Add(half, g.Mul(g.Cast(codes, 1), 0.05));
+  },
+};
+
+/** y = dy·W, as a reference: W `[n, k]` row by row, dy `[rows, n]`. */
+function times(dy: ArrayLike<number>, weight: readonly number[], rows: number, n: number, k: number): number[] {
+  return Array.from({ length: rows * k }, (_, i) => {
+    const [row, column] = [Math.floor(i / k), i % k];
+    return Array.from({ length: n }, (__, j) => dy[row * n + j]! * weight[j * k + column]!).reduce((a, b) => a + b, 0);
+  });
+}
+
+const packed = (op: string, attributes: Record<string, number>, operands: Parameters<GraphBuilder['constant']>[0][]) =>
+  async function check(): Promise<void> {
+    const { K, N } = attributes as { K: number; N: number };
+    const product = (g: GraphBuilder, x: Value): Value =>
+      g.emit(op, [x, ...operands.map((each) => g.constant(each))], attributes, CONTRIB);
+    const identity = Float32Array.from({ length: K * K }, (_, i) => Number(i % (K + 1) === 0));
+    // The operator's own kernel gives the weight: [K, N].
+    const columns = await valueOf((g) => product(g, g.constant(float32(identity, [K, K]))));
+    const weight = Array.from({ length: N * K }, (_, i) => columns[(i % K) * N + Math.floor(i / K)]!);
+    const dims = [2, 3, K];
+    expectClose(await gradientOf(floats(...dims), dims, product), times(weightsOf(6 * N), weight, 6, N, K));
+    expectClose(await gradientOf(floats(...dims), dims, product, 12), times(weightsOf(6 * N), weight, 6, N, K));
+  };
+
+const nBits = (bits: number, more: Parameters<GraphBuilder['constant']>[0][] = []) =>
+  packed('MatMulNBits', { K: 40, N: 6, block_size: 16, bits }, [
+    bytes('uint8', [6, 3, 2 * bits]),
+    float32(floats(18), [18]),
+    ...more,
+  ]);
+
+/** The mapped type makes an operator without a check an error of the compiler. */
+const checks: Readonly<Record<StraightThroughOp, Readonly<Record<string, () => Promise<void>>>>> = {
+  QuantizeLinear: {
+    ...Object.fromEntries(
+      Object.entries(rounded).map(([name, build]) => [
+        name,
+        async () => {
+          const gradient = await gradientOf(Float32Array.from(around), [2, 4], build);
+          expectClose(gradient, [...weightsOf(8)].map((value, i) => value * inside[i]!)); // prettier-ignore
+        },
+      ]),
+    ),
+    'a scale for each column': async () => {
+      const x = Float32Array.of(12.7, 12.7, -30, -30);
+      const gradient = await gradientOf(x, [2, 2], (g, value) => {
+        const [by, at] = [scale(g, 0.1, 1), zero(g, 'int8', 10, 0)];
+        return g.emit('DequantizeLinear', [g.emit('QuantizeLinear', [value, by, at]), by, at]);
+      });
+      const [, second, , fourth] = weightsOf(4);
+      expectClose(gradient, [0, second!, 0, fourth!]);
+    },
+  },
+  DequantizeLinear: {
+    'by a scale for each row': async () => {
+      const gradient = await gradientOf(floats(2, 3), [2, 3], (g, x) => {
+        const codes = g.emit('QuantizeLinear', [x, scale(g, 0.1), zero(g, 'uint8', 128)]);
+        return g.emit('DequantizeLinear', [codes, scale(g, 0.3, 0.2), zero(g, 'uint8', 5, 6)], { axis: 0 });
+      });
+      expectClose(gradient, [...weightsOf(6)].map((value, i) => value * (i < 3 ? 3 : 2))); // prettier-ignore
+    },
+  },
+  DynamicQuantizeLinear: {
+    'is the identity': async () => {
+      const gradient = await gradientOf(floats(2, 3), [2, 3], (g, x) =>
+        g.emit('DequantizeLinear', g.emitMany('DynamicQuantizeLinear', [x], 3)),
+      );
+      expectClose(gradient, [...weightsOf(6)]);
+    },
+  },
+  MatMulInteger: Object.fromEntries(
+    [[13], [13, 200, 7]].map((zeros) => [
+      `${zeros.length} zero points`,
+      async () => {
+        const codes = bytes('uint8', [4, 3]);
+        const gradient = await gradientOf(floats(2, 4), [2, 4], (g, x) => {
+          const [left, leftScale, leftZero] = g.emitMany('DynamicQuantizeLinear', [x], 3) as [Value, Value, Value];
+          const product = g.emit('MatMulInteger', [left, g.constant(codes), leftZero, zero(g, 'uint8', ...zeros)]);
+          return g.Mul(g.Cast(product, 1), g.Mul(leftScale, 0.25));
+        });
+        const weight = Array.from({ length: 12 }, (_, i) => {
+          const [column, row] = [Math.floor(i / 4), i % 4];
+          return 0.25 * (codes.data[row * 3 + column]! - zeros[zeros.length === 1 ? 0 : column]!);
+        });
+        expectClose(gradient, times(weightsOf(6), weight, 2, 3, 4));
+      },
+    ]),
+  ),
+  ConvInteger: {
+    'as the convolution of the numbers': async () => {
+      const codes = bytes('uint8', [4, 2, 3, 3]);
+      const attributes = { pads: [1, 1, 1, 1], strides: [2, 2] };
+      const [x, dims] = [floats(1, 2, 5, 5), [1, 2, 5, 5]];
+      const gradient = await gradientOf(x, dims, (g, value) => {
+        const [left, leftScale, leftZero] = g.emitMany('DynamicQuantizeLinear', [value], 3) as [Value, Value, Value];
+        const product = g.emit('ConvInteger', [left, g.constant(codes), leftZero, zero(g, 'uint8', 9)], attributes);
+        return g.Mul(g.Cast(product, 1), leftScale);
+      }); // prettier-ignore
+      const weight = Float32Array.from(codes.data, (code) => code - 9);
+      const expected = await gradientOf(x, dims, (g, value) =>
+        g.emit('Conv', [value, g.constant(float32(weight, codes.dims))], attributes),
+      );
+      expectClose(gradient, expected);
+    },
+  },
+  MatMulNBits: {
+    '2 bits': nBits(2),
+    '4 bits': nBits(4),
+    '8 bits': nBits(8),
+    '4 bits with zero points': nBits(4, [bytes('uint8', [12])]),
+    '8 bits with zero points': nBits(8, [bytes('uint8', [18])]),
+    'zero points that are floats': nBits(4, [float32(floats(18), [18])]),
+    'an order of its own is refused': async () => {
+      const order = integers('int32', [32], Array.from({ length: 32 }, (_, i) => i % 2)); // prettier-ignore
+      const built = gradientOf(floats(2, 32), [2, 32], (g, x) =>
+        g.emit(
+          'MatMulNBits',
+          [x, g.constant(bytes('uint8', [3, 2, 8])), scale(g, 1, 2, 3, 4, 5, 6), undefined, g.constant(order)],
+          { K: 32, N: 3, block_size: 16, bits: 4 },
+          CONTRIB,
+        ),
+      );
+      await expect(built).rejects.toThrow(/The gradient of MatMulNBits .* is not known for the form/);
+    },
+  },
+  MatMulBnb4: Object.fromEntries(
+    [0, 1].map((type) => [
+      type === 0 ? 'FP4' : 'NF4',
+      packed('MatMulBnb4', { K: 32, N: 6, block_size: 16, quant_type: type }, [
+        bytes('uint8', [96]),
+        float32(floats(12), [12]),
+      ]),
+    ]),
+  ),
+};
+
+describe.each(Object.entries(checks))('%s', (_, named) => {
+  test.each(Object.entries(named))('%s', async (__, check) => expect(check()).resolves.toBeUndefined());
+});
+
+test('both operands of a product may be computed', async () => {
+  const x = floats(2, 3, 4);
+  const product = (g: GraphBuilder, left: Value, right: Value): Value => {
+    const [a, aScale, aZero] = g.emitMany('DynamicQuantizeLinear', [left], 3) as [Value, Value, Value];
+    const [b, bScale, bZero] = g.emitMany('DynamicQuantizeLinear', [right], 3) as [Value, Value, Value];
+    return g.Mul(g.Cast(g.emit('MatMulInteger', [a, b, aZero, bZero]), 1), g.Mul(aScale, bScale));
+  };
+  const turned = (g: GraphBuilder, value: Value): Value => g.Transpose(value, [0, 2, 1]);
+  const actual = await gradientOf(x, [2, 3, 4], (g, value) => product(g, value, turned(g, value)));
+  const expected = await gradientOf(x, [2, 3, 4], (g, value) => g.MatMul(value, turned(g, value)));
+  const largest = Math.max(...expected.map(Math.abs));
+  // 8 bits of the other operand are read.
+  actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(0.02 * largest));
+});

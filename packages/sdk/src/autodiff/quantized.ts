@@ -1,0 +1,130 @@
+/**
+ * @file Gradients of quantised operators: those of the float operators that they stand for. Rounding counts as the
+ * identity (https://arxiv.org/abs/1308.3432), scales and zero points as constants. The cotangent of a value of integers is
+ * one of float32, by the numbers that the integers are.
+ */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { OnnxLoraError } from '../errors.ts';
+import { intAttribute } from '../graph/walk.ts';
+import { bnb4Weight } from '../ops/expand/matMulBnb4.ts';
+import { nBitsWeight } from '../ops/expand/matMulNBits.ts';
+import { ExpansionSite } from '../ops/expand/site.ts';
+import type { DataType } from '../runtime/tensor.ts';
+import { convInput, convWeight } from './conv.ts';
+import { matMulLeft, matMulRight } from './products.ts';
+import { asRows, castTo, frontAxis, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+
+const ranges: Partial<Record<DataType, readonly [lowest: number, highest: number]>> = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+};
+
+/** QuantizeLinear: dy/scale where x is within the range of the integers, 0 where it was cut off. */
+export const quantizeBack: Vjp = (site) => {
+  const { g, x, y, dy } = site;
+  const scale = perAxis(site, castTo(g, input(site, 1)));
+  const dx = isUndone(site) ? dy : g.Div(dy, scale);
+  const range = ranges[y[0]!.type ?? 'float32'];
+  if (!range) return castTo(g, dx, x[0]!.type);
+  const zero = x[2] ? perAxis(site, castTo(g, x[2])) : g.scalar(0);
+  // What rounds to an integer of the range is inside; of constants, the runtime computes the bounds once.
+  const [low, high] = [range[0] - 0.5, range[1] + 0.5].map((bound) =>
+    castTo(g, g.Mul(g.Sub(g.scalar(bound), zero), scale), x[0]!.type),
+  ) as [Value, Value];
+  return g.Where(g.And(g.Greater(x[0]!, low), g.Less(x[0]!, high)), castTo(g, dx, x[0]!.type), 0);
+};
+
+/** DynamicQuantizeLinear: dy/scale; the range is that of x, so nothing is cut off. */
+export const dynamicQuantizeBack: Vjp = (site) => {
+  const { g, y, dy } = site;
+  return castTo(g, isUndone(site) ? dy : g.Div(dy, y[1]!), input(site, 0).type);
+};
+
+/** DequantizeLinear of integers that were computed: dy·scale. */
+export const dequantizeBack: Vjp = (site) => {
+  const { g, dy, node, around } = site;
+  const producer = around.producer(node.input![0]!);
+  if (producer && isQuantizer(producer.opType) && isUndone({ node: producer, around })) return castTo(g, dy);
+  return castTo(g, g.Mul(dy, perAxis(site, castTo(g, input(site, 1), dy.type))));
+};
+
+/** MatMulInteger: as MatMul of the numbers without their zero points. */
+export const integerProduct: Vjp = (site, index) =>
+  index === 0 ? matMulLeft(withNumbers(site, 1, -1), 0) : matMulRight(withNumbers(site, 0, -2), 1);
+
+/** ConvInteger, likewise. */
+export const integerConv: Vjp = (site, index) =>
+  index === 0 ? convInput(withNumbers(site, 1, 0), 0) : convWeight(withNumbers(site, 0, 0), 1);
+
+/** Products with a weight `[N, K]` that is packed by blocks: dy·W, the weight turned to floats for the moment. */
+export const packedProduct: Vjp = (site) => {
+  const { g, node, x, dy } = site;
+  const types = new Map(x.flatMap((value) => (value ? [[value.name, value] as const] : [])));
+  const context = { types, constants: new Map(), opset: g.opset, prefix: '' };
+  const expansion = new ExpansionSite(node, context, g);
+  const weight = node.opType === 'MatMulBnb4' ? bnb4Weight(expansion) : nBitsWeight(expansion);
+  if (!weight) {
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The gradient of ${node.opType} "${node.name}" is not known for the form in which its weight is packed. Adapt only layers after it, or quantise the model with blocks of 2, 4 or 8 bits in their own order.`,
+    );
+  }
+  return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
+};
+
+/** The site with operand `which` as the numbers that its integers stand for, a scale aside. */
+function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
+  const { g, x } = site;
+  const [value, zero] = [input(site, which), x[which + 2]];
+  return { ...site, x: x.map((each, i) => (i === which ? numbersOf(g, value, zero, axis) : each)) };
+}
+
+function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis: number): Value {
+  const [count] = zero?.shape ?? [];
+  if (count === undefined || count === 1) {
+    const one = g.constant({
+      type: 'float32',
+      dims: (zero?.shape as [] | [1] | undefined) ?? [],
+      data: Float32Array.of(1),
+    });
+    return g.emit('DequantizeLinear', [value, one, zero]);
+  }
+  const ones = g.constant({
+    type: 'float32',
+    dims: [count as number],
+    data: new Float32Array(count as number).fill(1),
+  });
+  return g.emit('DequantizeLinear', [value, ones, zero], { axis: frontAxis(axis, rankOf(value)) });
+}
+
+/** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */
+function isUndone({ node, around }: Pick<VjpSite, 'node' | 'around'>): boolean {
+  const [integers, dynamicScale] = node.output!;
+  const scale = node.opType === 'QuantizeLinear' ? node.input![1] : dynamicScale;
+  return around
+    .readers(integers!)
+    .every(({ opType, input: [read, by] = [] }) => opType === 'DequantizeLinear' && read === integers && by === scale);
+}
+
+function isQuantizer(op: string | undefined): boolean {
+  return op === 'QuantizeLinear' || op === 'DynamicQuantizeLinear';
+}
+
+/** One number for all, or one for each place of the node's axis, in the form that broadcasts. */
+function perAxis({ g, node, x }: VjpSite, value: Value): Value {
+  const [rank, own] = [rankOf(x[0]!), rankOf(value)];
+  const [count] = value.shape ?? [];
+  if (own === 0) return value;
+  if (own === 1 && count === 1) return g.Reshape(value, []);
+  if (own > 1 || intAttribute(node, 'block_size', 0) !== 0) {
+    throw new OnnxLoraError(
+      'NO_GRADIENT',
+      `The gradient of ${node.opType} "${node.name}" is not known for values that are quantised in blocks. Adapt only layers after it.`,
+    );
+  }
+  const after = rank - 1 - frontAxis(intAttribute(node, 'axis', 1), rank);
+  return g.Reshape(value, [-1, ...new Array<number>(after).fill(1)]);
+}

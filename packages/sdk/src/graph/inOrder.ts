@@ -1,0 +1,46 @@
+/** @file Puts nodes behind those that they read from, as ONNX wants it and not every writer has it. */
+
+import type { GraphProto, NodeProto } from './proto.ts';
+import { withSubgraphs } from './uniqueNames.ts';
+import { readNames } from './walk.ts';
+
+/**
+ * The graph with each node behind all that yield what it reads, otherwise in the order of the file; the same object where it
+ * is so already. Nodes that read from each other in a circle stay where they are.
+ */
+export function inOrder(graph: GraphProto): GraphProto {
+  const inner = (graph.node ?? []).some(({ attribute }) => attribute?.some(({ g, graphs }) => g ?? graphs?.length))
+    ? withSubgraphs(graph, inOrder)
+    : graph;
+  const nodes = inner.node ?? [];
+  const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
+  const before = (node: NodeProto): NodeProto[] => readNames(node).flatMap((name) => producers.get(name) ?? []);
+  const seen = new Set<NodeProto>();
+  const isOrdered = nodes.every((node) => {
+    seen.add(node);
+    return before(node).every((each) => seen.has(each));
+  });
+  if (isOrdered) return inner.node?.every((node, i) => node === graph.node![i]) ? graph : inner;
+  return { ...inner, node: sorted(nodes, before) };
+}
+
+/** Depth first without recursion: chains of nodes are longer than a stack. */
+function sorted(nodes: readonly NodeProto[], before: (node: NodeProto) => NodeProto[]): NodeProto[] {
+  const result: NodeProto[] = [];
+  const state = new Map<NodeProto, 'open' | 'done'>();
+  for (const root of nodes) {
+    const stack = [root];
+    while (stack.length > 0) {
+      const node = stack.at(-1)!;
+      const waiting = state.has(node) ? [] : before(node).filter((each) => !state.has(each));
+      if (!state.has(node)) state.set(node, 'open');
+      if (waiting.length > 0) stack.push(...waiting.reverse());
+      else {
+        stack.pop();
+        if (state.get(node) !== 'done') result.push(node);
+        state.set(node, 'done');
+      }
+    }
+  }
+  return result;
+}

@@ -1,0 +1,63 @@
+/** @file Measures the adapter as it is on held-out data, again and again during a run. */
+
+import type { Adapter } from '../../adapter/adapter.ts';
+import type { AdapterSession } from '../../adapter/session.ts';
+import type { PreparedTask } from '../../plugin/task.ts';
+import type { SessionOptions } from '../../runtime/session.ts';
+import type { Model } from '../model.ts';
+import { type Evaluation, measure } from './measure.ts';
+
+/** What an evaluator works with. */
+export interface EvaluatorRequest {
+  readonly model: Model;
+  readonly data: PreparedTask;
+  readonly batchSize: number;
+  readonly session: SessionOptions;
+  readonly onBadSample?: (example: number, error: unknown) => void;
+}
+
+/** Keeps one session for a whole run: loading the model takes longer than a small evaluation. */
+export class Evaluator {
+  readonly #request: EvaluatorRequest;
+  #session: AdapterSession | undefined;
+
+  constructor(request: EvaluatorRequest) {
+    this.#request = request;
+  }
+
+  /** Loads the model, with places for adapters such as this one, which takes a while. */
+  async prepare(adapter: Adapter): Promise<void> {
+    await this.#sessionWith(this.#request.model, adapter);
+  }
+
+  /** The metrics with this adapter; undefined when `isStopped` came true meanwhile. */
+  async evaluate(adapter: Adapter, isStopped: () => boolean): Promise<Evaluation | undefined> {
+    const { model, data, batchSize, onBadSample } = this.#request;
+    const session = await this.#sessionWith(model, adapter);
+    return measure({
+      data,
+      examples: data.validation!,
+      batchSize,
+      run: (inputs) => session.run(inputs, { adapter: 'current' }),
+      onBadSample,
+      isStopped,
+    });
+  }
+
+  /** Frees the session. */
+  async release(): Promise<void> {
+    await this.#session?.release();
+    this.#session = undefined;
+  }
+
+  async #sessionWith(model: Model, adapter: Adapter): Promise<AdapterSession> {
+    if (this.#session) {
+      await this.#session.replace('current', adapter, { allowBaseMismatch: true });
+      return this.#session;
+    }
+    // The training graph's session holds a copy of the weights; this one reads them from the file.
+    const options = { ...this.#request.session, prepack: false, allowBaseMismatch: true };
+    this.#session = await model.session({ ...options, adapters: { current: adapter } });
+    return this.#session;
+  }
+}

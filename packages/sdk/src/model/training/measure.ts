@@ -1,0 +1,76 @@
+/** @file Runs a task's held-out examples and sums up its metrics. */
+
+import type { Dataset, MetricCollector, Metrics, PreparedTask } from '../../plugin/task.ts';
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+
+/** What a measurement finds. */
+export interface Evaluation {
+  readonly metrics: Metrics;
+  /** Counts `[true class, predicted class]`, where the task has classes. */
+  readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
+  readonly examples: number;
+  readonly seconds: number;
+}
+
+/** What is measured, and how. */
+export interface MeasureRequest {
+  readonly data: PreparedTask;
+  readonly examples: Dataset<unknown>;
+  readonly batchSize: number;
+  /** Only the first so many examples. */
+  readonly limit?: number | undefined;
+  readonly run: (inputs: Feeds) => Promise<Readonly<Record<string, Tensor>>>;
+  /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
+  readonly onBadSample?: ((example: number, error: unknown) => void) | undefined;
+  /** Called after each batch with the number of examples done and the total. */
+  readonly onBatch?: ((done: number, total: number) => void) | undefined;
+  /** Asked before each batch; true ends the measurement without a result. */
+  readonly isStopped?: () => boolean;
+}
+
+/** The metrics, or undefined when it was stopped. The next batch loads while one is computed. */
+export async function measure(request: MeasureRequest): Promise<Evaluation | undefined> {
+  const { data, examples, batchSize, run, onBatch, isStopped = () => false } = request;
+  const total = Math.min(examples.length, request.limit ?? Infinity);
+  const collector = data.metrics();
+  const start = performance.now();
+  let measured = 0;
+  let upcoming = load(request, 0, total);
+  for (let done = 0; done < total; done += batchSize) {
+    if (isStopped()) return undefined;
+    const loaded = await upcoming;
+    if (done + batchSize < total) {
+      upcoming = load(request, done + batchSize, total);
+      // A failure is told when the batch is awaited.
+      upcoming.catch(() => undefined);
+    }
+    if (loaded.length > 0) {
+      const { inputs, targets } = await data.collate(loaded);
+      collector.update(await run(inputs), targets);
+      measured += loaded.length;
+    }
+    onBatch?.(Math.min(done + batchSize, total), total);
+  }
+  const confusion = collector.confusion?.();
+  return {
+    metrics: collector.result(),
+    ...(confusion ? { confusion } : {}),
+    examples: measured,
+    seconds: (performance.now() - start) / 1000,
+  };
+}
+
+async function load(
+  { examples, batchSize, onBadSample }: MeasureRequest,
+  from: number,
+  total: number,
+): Promise<unknown[]> {
+  const indices = Array.from({ length: Math.min(batchSize, total - from) }, (_, i) => from + i);
+  if (!onBadSample) return Promise.all(indices.map((index) => examples.get(index)));
+  const results = await Promise.allSettled(indices.map((index) => examples.get(index)));
+  return results.flatMap((result, i) => {
+    if (result.status === 'fulfilled') return [result.value];
+    onBadSample(indices[i]!, result.reason);
+    return [];
+  });
+}

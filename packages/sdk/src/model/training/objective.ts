@@ -1,0 +1,99 @@
+/** @file Which evaluation is the best, and when further training no longer pays. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { Metrics } from '../../plugin/task.ts';
+
+/** A metric by which evaluations are compared. */
+export interface MetricChoice {
+  readonly name: string;
+  /** By default read off the name: losses, errors and perplexities are better lower, all else higher. */
+  readonly better?: 'higher' | 'lower';
+}
+
+/** When a run ends because it has stopped getting better. */
+export interface EarlyStopping {
+  /** So many evaluations in a row without a better one end the run. */
+  readonly patience: number;
+  /** How much better an evaluation must be to count; 0 by default. */
+  readonly minDelta?: number;
+}
+
+/** Where a run stands, as a checkpoint keeps it. */
+export interface ObjectiveState {
+  readonly best?: { readonly step: number; readonly value: number } | undefined;
+  /** The value that the next evaluation must beat by `minDelta` to count. */
+  readonly mark?: number | undefined;
+  /** Evaluations in a row that did not count. */
+  readonly withoutBetter: number;
+}
+
+/** Words in names of metrics that are better lower. Whole words only: `loss`, `val_loss`, `wordErrorRate`, `rmse`. */
+const lowerWords = new Set(
+  'loss error err wer cer eer mse rmse mae mape nll perplexity ppl distance divergence deviation fpr fnr bits'.split(
+    ' ',
+  ),
+);
+
+/** Whether a metric of this name is better lower. */
+export function isBetterLower(name: string): boolean {
+  const words = name
+    .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/);
+  return words.some((word) => lowerWords.has(word));
+}
+
+/** Compares evaluations as they come. */
+export class Objective {
+  readonly #metric: MetricChoice | undefined;
+  readonly #stopping: EarlyStopping | undefined;
+  #state: ObjectiveState;
+
+  /**
+   * @param metric the metric to compare by; the first that the task gives by default
+   * @param state where the run stands that goes on
+   */
+  constructor(metric?: MetricChoice, stopping?: EarlyStopping, state: ObjectiveState = { withoutBetter: 0 }) {
+    this.#metric = metric;
+    this.#stopping = stopping;
+    this.#state = state;
+  }
+
+  /** Where the run stands. */
+  get state(): ObjectiveState {
+    return this.#state;
+  }
+
+  /** True once patience is over. */
+  get isOver(): boolean {
+    return this.#stopping !== undefined && this.#state.withoutBetter >= this.#stopping.patience;
+  }
+
+  /**
+   * Takes in an evaluation; true when none was better.
+   *
+   * @throws OnnxLoraError `CONFIG_INVALID` when the metric to compare by is not among them
+   */
+  update(step: number, metrics: Metrics): boolean {
+    const name = this.#metric?.name ?? Object.keys(metrics)[0] ?? '';
+    const value = metrics[name];
+    if (value === undefined) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `The task gives no metric "${name}". There are ${Object.keys(metrics).join(', ') || 'none'}: name one of them as metric (--metric).`,
+      );
+    }
+    const isLower = this.#metric?.better === undefined ? isBetterLower(name) : this.#metric.better === 'lower';
+    const { best, mark, withoutBetter } = this.#state;
+    const beats = (than: number | undefined, by: number): boolean =>
+      Number.isFinite(value) && (than === undefined || (isLower ? than - value : value - than) > by);
+    const isBest = beats(best?.value, 0);
+    const counts = beats(mark, this.#stopping?.minDelta ?? 0);
+    this.#state = {
+      best: isBest ? { step, value } : best,
+      mark: counts ? value : mark,
+      withoutBetter: counts ? 0 : withoutBetter + 1,
+    };
+    return isBest;
+  }
+}

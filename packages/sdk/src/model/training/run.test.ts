@@ -1,0 +1,532 @@
+/** @file Tests of a run: what it tells, how it is held and stopped, what it does about bad luck, and how it goes on. */
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { open } from 'node:fs/promises';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterAll, describe, expect, it } from 'vitest';
+import { golden, mlp } from '../../../fixtures/inits/mlp.ts';
+import { watchTurns } from '../../../fixtures/turns.ts';
+import { tinyTask, type TinyTaskOptions } from '../../../fixtures/tinyTask.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { loadAdapter } from '../loadAdapter.ts';
+import { writeOnnx } from '../../graph/onnxFile.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import { evaluate } from '../evaluate.ts';
+import type { Model } from '../model.ts';
+import { openModel } from '../openModel.ts';
+import { train } from '../train.ts';
+import type { TrainEvent } from './events.ts';
+import type { TrainOptions } from './options.ts';
+import type { TrainResult } from './run.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-run-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const file = path.join(folder, 'model.onnx');
+writeOnnx(file, mlp((layer) => golden(`base.${layer}.weight`)).model);
+const model = await openModel(file);
+
+let count = 0;
+const newFolder = (): string => path.join(folder, `run-${count++}`);
+
+interface Told {
+  readonly events: readonly TrainEvent[];
+  readonly result: TrainResult;
+  readonly losses: readonly number[];
+}
+
+const settings = {
+  lora: { r: 4, targetModules: ['fc1', 'fc2'] },
+  steps: 10,
+  batchSize: 8,
+  lr: 1e-2,
+  seed: 5,
+  provider: 'cpu',
+  threads: 1,
+} as const;
+
+/** A whole run. */
+async function run(
+  task: TinyTaskOptions = {},
+  options: Partial<TrainOptions> = {},
+  base: Model = model,
+): Promise<Told> {
+  const run = await train(base, { ...settings, task: tinyTask(task), ...options });
+  const events: TrainEvent[] = [];
+  for await (const event of run) events.push(event);
+  const losses = events.flatMap((event) => (event.type === 'step' ? [event.loss] : []));
+  return { events, result: await run.done, losses };
+}
+
+function bytesOf(adapter: Adapter): string {
+  return [...adapter.tensors].map(([name, { data }]) => `${name} ${Buffer.from(data.buffer).toString('hex')}`).join();
+}
+
+function ofType<Type extends TrainEvent['type']>({ events }: Told, type: Type): Extract<TrainEvent, { type: Type }>[] {
+  return events.filter((event): event is Extract<TrainEvent, { type: Type }> => event.type === type);
+}
+
+describe('events', () => {
+  it('tell each step, and the same to whoever comes late', async () => {
+    const run = await train(model, { ...settings, task: tinyTask() });
+    const { steps, adapter, loss, endedBy, stopped } = await run.done;
+    const events: TrainEvent[] = [];
+    for await (const event of run) events.push(event);
+    expect(events.map(({ type, step }) => [type, step])).toEqual(Array.from({ length: 10 }, (_, i) => ['step', i + 1]));
+    // 80 of 40 examples in 10 steps.
+    expect(events.at(-1)).toMatchObject({ steps: 10, epoch: 2, loss, lr: expect.closeTo(1e-3) as number });
+    expect({ steps, endedBy, stopped }).toEqual({ steps: 10, endedBy: 'steps', stopped: false });
+    expect(bytesOf(run.adapter)).toBe(bytesOf(adapter));
+  });
+
+  it('are the same in a second run, bit for bit, and others with another seed', async () => {
+    const [a, b, c] = [await run({ delay: 3 }), await run({ delay: 3 }), await run({}, { seed: 6 })];
+    expect(b.losses).toEqual(a.losses);
+    expect(bytesOf(b.result.adapter)).toBe(bytesOf(a.result.adapter));
+    expect(bytesOf(c.result.adapter)).not.toBe(bytesOf(a.result.adapter));
+  });
+
+  it('leave the event loop free: no turn of 20 ms', { retry: 3 }, async () => {
+    const rows = 60_000;
+    const batch = {
+      inputs: { x: float32(new Float32Array(rows * 24).fill(0.5), [rows, 24]) },
+      targets: { y: float32(new Float32Array(rows * 16), [rows, 16]) },
+    };
+    const longest = async (base: Model): Promise<number> => {
+      const small = await tinyTask().prepare(base);
+      const task = {
+        name: 'wide',
+        prepare: () => Promise.resolve({ ...small, collate: () => Promise.resolve(batch) }),
+      };
+      const run = await train(base, { ...settings, task, steps: 5, prefetch: 0 });
+      const longestTurn = watchTurns();
+      await run.done;
+      return longestTurn();
+    };
+    // In this thread a step takes longer than that.
+    expect(await longest(await openModel(file, { runtime: new OrtRuntime() }))).toBeGreaterThan(20);
+    expect(await longest(model)).toBeLessThan(20);
+  });
+});
+
+describe('batches', () => {
+  it('are the same however many load ahead', async () => {
+    const expected = await run();
+    for (const prefetch of [0, 1, 7]) expect((await run({ delay: 2 }, { prefetch })).losses).toEqual(expected.losses);
+  });
+
+  it('load while a step computes, and none beyond the last', async () => {
+    const asked: number[] = [];
+    const task = tinyTask({ onGet: (index) => asked.push(index) });
+    const run = await train(model, { ...settings, task, prefetch: 3, steps: 5 });
+    // The first, and three ahead.
+    expect(asked).toHaveLength(4 * 8);
+    await run.done;
+    expect(asked).toHaveLength(5 * 8);
+  });
+
+  it('of one step are as one large batch', async () => {
+    const large = await run({}, { batchSize: 8 });
+    const small = await run({}, { batchSize: 4, accumulationSteps: 2 });
+    small.losses.forEach((loss, i) => expect(loss).toBeCloseTo(large.losses[i]!, 5));
+    expect(small.losses).toHaveLength(10);
+  });
+});
+
+describe('holding and stopping', () => {
+  it('pause holds the run after a step, resume lets it go on, and nothing else changes', async () => {
+    const expected = await run();
+    const held = await train(model, { ...settings, task: tinyTask() });
+    const steps: number[] = [];
+    const told = (async () => {
+      for await (const { step } of held) steps.push(step);
+    })();
+    await held.pause();
+    const reached = steps.length;
+    const before = bytesOf(held.adapter);
+    await setTimeout(100);
+    expect(steps).toHaveLength(reached);
+    expect(reached).toBeLessThan(10);
+    expect(bytesOf(held.adapter)).toBe(before);
+    held.resume();
+    expect(bytesOf((await held.done).adapter)).toBe(bytesOf(expected.result.adapter));
+    await told;
+    // Over is as good as held.
+    await held.pause();
+  });
+
+  it('stop ends a run, also a paused one, and the signal does the same', async () => {
+    const paused = await train(model, { ...settings, task: tinyTask(), steps: 1000 });
+    await paused.pause();
+    paused.stop();
+    expect(await paused.done).toMatchObject({ stopped: true, endedBy: 'stop' });
+    const controller = new AbortController();
+    const aborted = await train(model, { ...settings, task: tinyTask(), steps: 1000, signal: controller.signal });
+    for await (const { step } of aborted) if (step === 2) controller.abort();
+    const { steps } = await aborted.done;
+    expect(steps).toBeLessThan(20);
+    const never = await train(model, { ...settings, task: tinyTask(), signal: AbortSignal.abort() });
+    expect(await never.done).toMatchObject({ steps: 0, stopped: true });
+  });
+});
+
+describe('evaluation', () => {
+  const held = { held: 16 };
+
+  it('measures what evaluate finds', async () => {
+    const told = await run(held, { evaluateEvery: 4 });
+    const evaluations = ofType(told, 'evaluation');
+    expect(evaluations.map(({ step }) => step)).toEqual([4, 8, 10]);
+    const { metrics, examples } = await evaluate(model, {
+      task: tinyTask(held),
+      adapter: told.result.adapter,
+      batchSize: 8,
+      threads: 1,
+    });
+    expect(evaluations[2]).toMatchObject({ examples });
+    expect(evaluations[2]!.metrics['mse']).toBeCloseTo(metrics['mse']!, 6);
+  });
+
+  it('after each epoch of 5 steps', async () => {
+    const told = await run(held, { evaluateEvery: 'epoch' });
+    expect(ofType(told, 'evaluation').map(({ step }) => step)).toEqual([5, 10]);
+  });
+
+  it('chooses the best adapter, not the last', async () => {
+    // A rate that soon throws the adapter off.
+    const options = { evaluateEvery: 1, lr: 0.3, schedule: 'constant', loadBest: true } as const;
+    const told = await run(held, options);
+    const values = ofType(told, 'evaluation').map(({ metrics }) => metrics['mse']!);
+    const best = values.indexOf(Math.min(...values)) + 1;
+    expect(best).toBeLessThan(10);
+    expect(told.result.best).toEqual({ step: best, value: values[best - 1] });
+    const shorter = await run(held, { ...options, loadBest: false, steps: best });
+    expect(bytesOf(told.result.adapter)).toBe(bytesOf(shorter.result.adapter));
+    // The other way round for a metric that is better higher, or said to be.
+    for (const metric of ['negative', { name: 'mse', better: 'higher' }] as const) {
+      const { result } = await run(held, { ...options, metric });
+      const sign = metric === 'negative' ? 1 : -1;
+      expect(result.best!.step === best).toBe(sign === 1);
+    }
+  });
+
+  it('stops when nothing gets better', async () => {
+    const told = await run(held, {
+      evaluateEvery: 1,
+      lr: 0.3,
+      schedule: 'constant',
+      steps: 50,
+      earlyStopping: { patience: 3 },
+    });
+    const { best, steps, endedBy, stopped } = told.result;
+    expect({ endedBy, stopped }).toEqual({ endedBy: 'earlyStopping', stopped: false });
+    expect(steps).toBe(best!.step + 3);
+    // Nothing counts that is better by less than this.
+    const never = await run(held, { evaluateEvery: 1, steps: 50, earlyStopping: { patience: 2, minDelta: 100 } });
+    expect(never.result.steps).toBe(3);
+  });
+
+  it.each([
+    [{ evaluateEvery: 2 }, {}, 'The task holds no data out, so evaluateEvery'],
+    [{ loadBest: true }, {}, 'The task holds no data out'],
+    [{ evaluateEvery: 0 }, held, 'evaluateEvery must be a whole number of at least 1, but it is 0.'],
+    [{ earlyStopping: { patience: 0 } }, held, 'earlyStopping.patience must be a whole number'],
+    [{ earlyStopping: { patience: 1, minDelta: -1 } }, held, 'earlyStopping.minDelta must be a number of at least 0'],
+  ])('refuses %j', async (options, task, message) => {
+    await expect(run(task, options)).rejects.toThrow(message);
+  });
+
+  it('says which metrics there are', async () => {
+    await expect(run(held, { evaluateEvery: 1, metric: 'accuracy' })).rejects.toThrow(
+      'The task gives no metric "accuracy". There are mse, negative: name one of them',
+    );
+  });
+});
+
+describe('a loss that is not a number', () => {
+  const poisoned = { poisoned: [7] };
+
+  it('ends the run, says which examples the batch held, and moves nothing', async () => {
+    const run = await train(model, { ...settings, task: tinyTask(poisoned) });
+    const failure = (await run.done.catch((error: unknown) => error)) as Error;
+    expect(failure).toMatchObject({ code: 'LOSS_NOT_FINITE' });
+    expect(failure.message).toMatch(
+      /^Step \d: The loss became NaN\. .* The batch held the examples (\d+ \(row-\d+\.txt\)(, | and )?)+\.$/,
+    );
+    expect(failure.message).toContain('7 (row-7.txt)');
+  });
+
+  it('is skipped, once an epoch, and the rest is learned as if it had not been', async () => {
+    const told = await run(poisoned, { onBadLoss: 'skip' });
+    const skipped = ofType(told, 'skipped');
+    expect(skipped).toHaveLength(2);
+    for (const { examples, inARow, step } of skipped) {
+      expect(examples).toContain(7);
+      expect(inARow).toBe(1);
+      expect(ofType(told, 'step').map((event) => event.step)).not.toContain(step);
+    }
+    expect(told.result).toMatchObject({ skippedSteps: 2, steps: 10 });
+    expect(bytesOf(told.result.adapter)).not.toContain('NaN');
+    // Rates are those of the schedule.
+    for (const { step, lr } of ofType(told, 'step')) expect(lr).toBeCloseTo(1e-2 * (1 - (step - 1) / 10), 10);
+  });
+
+  it('halves the rate from then on', async () => {
+    const told = await run(poisoned, { onBadLoss: 'backoff', schedule: 'constant' });
+    let factor = 1;
+    for (const event of told.events) {
+      if (event.type === 'skipped') factor /= 2;
+      else if (event.type === 'step') expect(event.lr).toBeCloseTo(1e-2 * factor, 10);
+    }
+    expect(factor).toBe(0.25);
+  });
+
+  it('ends the run when it does not go away', async () => {
+    const all = { poisoned: Array.from({ length: 40 }, (_, i) => i) };
+    await expect(run(all, { onBadLoss: 'skip', maxBadLosses: 3 })).rejects.toThrow(
+      /^Step 3: .* It was so for 3 steps in a row, as many as maxBadLosses allows\./,
+    );
+  });
+});
+
+describe('an example that cannot be loaded', () => {
+  it('ends the run, naming its file', async () => {
+    await expect(run({ bad: [7] })).rejects.toThrow('"row-7.txt" is no row.');
+  });
+
+  it('is left out, told once and counted', async () => {
+    const told = await run({ bad: [7, 9] }, { onBadSample: 'skip', steps: 15 });
+    const bad = ofType(told, 'badSample');
+    expect(bad.map(({ example }) => example).sort((a, b) => a - b)).toEqual([7, 9]);
+    expect(bad.map(({ count }) => count)).toEqual([1, 2]);
+    expect(bad.find(({ example }) => example === 7)).toMatchObject({ message: '"row-7.txt" is no row.' });
+    expect(told.result.badSamples).toBe(2);
+    expect(told.losses).toHaveLength(15);
+  });
+
+  it('ends the run where a batch holds no other', async () => {
+    const all = { bad: Array.from({ length: 40 }, (_, i) => i) };
+    await expect(run(all, { onBadSample: 'skip' })).rejects.toThrow(
+      /^None of the 8 examples of a batch can be loaded\. The first: "row-\d+\.txt" is no row\./,
+    );
+  });
+});
+
+describe('memory that runs out', () => {
+  /** Fails as ONNX Runtime does, on loading or on the second run. */
+  const failing = (when: 'load' | 'run'): Runtime => ({
+    async createSession(source, options) {
+      const words = 'Failed to allocate memory for requested buffer of size 8589934592';
+      if (when === 'load') throw new Error(words);
+      const session = await new OrtRuntime().createSession(source, options);
+      let runs = 0;
+      return {
+        inputNames: session.inputNames,
+        outputNames: session.outputNames,
+        provider: session.provider,
+        run: (feeds) => (runs++ > 0 ? Promise.reject(new Error(words)) : session.run(feeds)),
+        release: () => session.release(),
+      };
+    },
+  });
+
+  it.each([
+    ['load', /^Memory has run out/],
+    ['run', /^Step 2: Memory has run out/],
+  ] as const)('on %s says what to lower, in numbers', async (when, start) => {
+    const broken = await openModel(file, { runtime: failing(when) });
+    const failure = (await run({}, {}, broken).catch((error: unknown) => error)) as Error;
+    expect(failure).toMatchObject({ code: 'OUT_OF_MEMORY' });
+    expect(failure.message).toMatch(start);
+    expect(failure.message).toMatch(
+      /A step computes 8 examples at a time, whose forward values take up to \d\.\d MB \(\d\.\d MB each\), beside \d\.\d MB of weights\. Lower batchSize \(--batch-size\) from 8 to 4/,
+    );
+  });
+});
+
+describe('checkpoints', () => {
+  const every = (place: string, n = 2): Partial<TrainOptions> => ({ checkpoints: { folder: place, every: n } });
+
+  it('are PEFT folders, the latest three of them', async () => {
+    const place = newFolder();
+    const told = await run({}, every(place));
+    expect(readdirSync(place).sort()).toEqual(['step-10', 'step-6', 'step-8']);
+    expect(ofType(told, 'checkpoint').map(({ step }) => step)).toEqual([2, 4, 6, 8, 10]);
+    expect(bytesOf(await loadAdapter(path.join(place, 'step-10')))).toBe(bytesOf(told.result.adapter));
+    const shorter = await run({}, { schedule: 'constant', steps: 8 });
+    const constant = newFolder();
+    await run({}, { schedule: 'constant', ...every(constant) });
+    expect(bytesOf(await loadAdapter(path.join(constant, 'step-8')))).toBe(bytesOf(shorter.result.adapter));
+  });
+
+  it('are gone on from as if nothing had happened, also with batches loaded ahead', async () => {
+    const expected = await run();
+    const place = newFolder();
+    await run({}, { ...every(place), checkpoints: { folder: place, every: 2, keep: 9 } });
+    for (const step of [2, 6, 10]) {
+      const again = await run({ delay: 2 }, { resume: path.join(place, `step-${step}`), prefetch: 5 });
+      expect(again.losses).toEqual(expected.losses.slice(step));
+      expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
+      expect(again.result).toMatchObject({ steps: 10, loss: expected.result.loss });
+    }
+  });
+
+  it('are gone on from with what frozen layers gave computed again', async () => {
+    const task = { isDeterministic: true, rows: 12, delay: 1 };
+    const options = { lora: { r: 4, targetModules: ['fc2'] }, batchSize: 5, steps: 12 };
+    const place = newFolder();
+    const expected = await run(task, { ...options, checkpoints: { folder: place, every: 1, keep: 99 } });
+    expect((await train(model, { ...settings, ...options, task: tinyTask(task) })).prefix).toMatchObject({
+      kept: true,
+    });
+    for (const step of [1, 4, 7, 11]) {
+      const again = await run(task, { ...options, resume: path.join(place, `step-${step}`) });
+      expect(again.losses).toEqual(expected.losses.slice(step));
+      expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
+    }
+  });
+
+  it('of a stopped run hold its last step', async () => {
+    const place = newFolder();
+    const stopped = await train(model, { ...settings, task: tinyTask(), ...every(place, 100) });
+    for await (const event of stopped) if (event.step === 3) stopped.stop();
+    const { steps } = await stopped.done;
+    expect(readdirSync(place)).toEqual([`step-${steps}`]);
+    const rest = await run({}, { resume: true, ...every(place) });
+    expect(bytesOf(rest.result.adapter)).toBe(bytesOf((await run()).result.adapter));
+  });
+
+  it('of a failed run hold what was reached before', async () => {
+    const place = newFolder();
+    // Row 7 is in the second batch.
+    await expect(run({ poisoned: [7] }, every(place, 100))).rejects.toThrow('The loss became NaN');
+    const [name] = readdirSync(place);
+    expect(name).toMatch(/^step-\d$/);
+    const rest = await run({}, { resume: place });
+    expect(bytesOf(rest.result.adapter)).toBe(bytesOf((await run()).result.adapter));
+  });
+
+  it('that are damaged are passed over', async () => {
+    const place = newFolder();
+    const expected = await run({}, every(place));
+    const state = path.join(place, 'step-10/training_state.safetensors');
+    const bytes = readFileSync(state);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(state, bytes);
+    rmSync(path.join(place, 'step-8/adapter_model.safetensors'));
+    const again = await run({}, { resume: place });
+    expect(again.losses).toEqual(expected.losses.slice(6));
+    const warnings = ofType(again, 'warning').map(({ message }) => message);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain(
+      `"${path.join(place, 'step-10')}" is no complete checkpoint: "training_state.safetensors" is not as it was written`,
+    );
+    expect(warnings[1]).toContain('"adapter_model.safetensors" cannot be read');
+    // Damaged ones are not among those that are kept.
+    await run({}, { resume: true, checkpoints: { folder: place, every: 2, keep: 1 }, steps: 10 });
+    expect(readdirSync(place)).toEqual(['step-10']);
+    writeFileSync(path.join(place, 'step-10/state.json'), '{"format":');
+    await expect(run({}, { resume: place })).rejects.toMatchObject({ code: 'FILE_INVALID' });
+  });
+
+  it('half written are never chosen, and are cleaned up', async () => {
+    const place = newFolder();
+    await run({}, every(place));
+    mkdirSync(path.join(place, '.step-12.0123456789ab.tmp'));
+    writeFileSync(path.join(place, '.step-12.0123456789ab.tmp/state.json'), '');
+    await run({}, { resume: true, ...every(place) });
+    expect(readdirSync(place).sort()).toEqual(['step-10', 'step-6', 'step-8']);
+  });
+
+  it('of another run are refused, saying what differs', async () => {
+    const place = newFolder();
+    await run({}, every(place));
+    const resume = place;
+    await expect(run({}, { resume, batchSize: 4, lr: 0.5 })).rejects.toThrow(
+      `The checkpoint "${path.join(place, 'step-10')}" belongs to another run: batchSize was 8 and is 4; lr was 0.01 and is 0.5. Resume with the settings`,
+    );
+    await expect(run({}, { resume, lora: { ...settings.lora, r: 2 } })).rejects.toThrow('adapter r was 4 and is 2');
+    await expect(run({ rows: 39 }, { resume })).rejects.toThrow('examples was 40 and is 39');
+    await expect(run({}, { resume, optimizer: 'sgd' })).rejects.toThrow('optimizer was adamw and is sgd');
+    const other = path.join(folder, 'other.onnx');
+    writeOnnx(other, mlp(scaled).model);
+    await expect(run({}, { resume }, await openModel(other))).rejects.toThrow('was trained on another base');
+    const others = 'holds checkpoints of an earlier run. Go on from them';
+    await expect(run({}, every(place))).rejects.toThrow(others);
+    const elsewhere = newFolder();
+    await run({}, every(elsewhere));
+    await expect(run({}, { resume, ...every(elsewhere) })).rejects.toThrow(others);
+    await expect(run({}, { resume: newFolder() })).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    await expect(run({}, { resume: true })).rejects.toThrow('checkpoints.folder, which is not given');
+    // Nothing there yet is no reason to fail.
+    expect((await run({}, { resume: true, ...every(newFolder()) })).losses).toHaveLength(10);
+    // Replaced on request.
+    await run({}, { steps: 3, checkpoints: { folder: place, overwrite: true } });
+    expect(readdirSync(place)).toEqual(['step-3']);
+  });
+
+  it('that cannot be written do not end the run', async () => {
+    const place = newFolder();
+    // A file where the folder would be: refused to everybody, also to those who may write anywhere.
+    writeFileSync(place, '');
+    const told = await run({}, every(place, 4));
+    const warnings = ofType(told, 'warning');
+    expect(warnings.map(({ message }) => message)).toEqual(
+      [4, 8, 10].map(
+        (step) =>
+          expect.stringMatching(
+            `^The checkpoint of step ${step} is not written, and the training goes on: .*${path.basename(place)}`,
+          ) as string,
+      ),
+    );
+    expect(bytesOf(told.result.adapter)).toBe(bytesOf((await run()).result.adapter));
+  });
+
+  it('written before stay when the disk fills up, and are gone on from', async () => {
+    const place = newFolder();
+    const files = createRequire(import.meta.url)('node:fs/promises') as { open: typeof open };
+    const original = files.open;
+    let opened = 0;
+    files.open = async (...words) => {
+      const handle = await original(...words);
+      // Five files of the first checkpoint, and the folders that are flushed with it.
+      if (words[1] === 'wx' && opened++ >= 4) {
+        handle.writeFile = () =>
+          Promise.reject(Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }));
+      }
+      return handle;
+    };
+    syncBuiltinESMExports();
+    let told: Told;
+    try {
+      told = await run({}, every(place, 4));
+    } finally {
+      files.open = original;
+      syncBuiltinESMExports();
+    }
+    expect(ofType(told, 'checkpoint').map(({ step }) => step)).toEqual([4]);
+    const warnings = ofType(told, 'warning').map(({ message }) => message);
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toBe(
+      `The checkpoint of step 8 is not written, and the training goes on: "${path.join(place, 'step-8')}" could not be written: ENOSPC: no space left on device, write. Check the path, its rights and the free space. Earlier checkpoints are as they were.`,
+    );
+    // Nothing half written is left.
+    expect(readdirSync(place)).toEqual(['step-4']);
+    const rest = await run({}, { resume: place });
+    expect(bytesOf(rest.result.adapter)).toBe(bytesOf(told.result.adapter));
+  });
+});
+
+/** The layer's weight, a little larger. */
+function scaled(layer: string): ReturnType<typeof golden> {
+  const { data, dims } = golden(`base.${layer}.weight`);
+  return float32(
+    (data as Float32Array).map((value) => 1.5 * value),
+    dims,
+  );
+}

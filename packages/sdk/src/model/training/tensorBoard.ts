@@ -1,0 +1,155 @@
+/** @file Writes what a run tells as a file that TensorBoard reads: TFRecords of `tensorflow.Event` messages. */
+
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import { crc32c } from './crc32c.ts';
+import type { TrainEvent } from './events.ts';
+
+/** Written first, so that readers know the format. */
+const FILE_VERSION = 'brain.Event:2';
+/** `SessionLog.START`. */
+const START = 1;
+
+/**
+ * Writes scalars: `train/loss`, `train/lr`, `train/grad_norm`, `train/samples_per_second`, `train/memory_bytes`, and one
+ * `eval/…` for each metric.
+ *
+ * @example
+ * const board = new TensorBoardWriter('runs/photos/tensorboard', { firstStep: run.firstStep });
+ * for await (const event of run) board.add(event);
+ * board.close();
+ *
+ * @see https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
+ */
+export class TensorBoardWriter {
+  readonly file: string;
+  readonly #descriptor: number;
+  readonly #now: () => number;
+
+  /**
+   * Makes the folder, and a new file in it.
+   *
+   * @param firstStep steps made before: what an interrupted run had written beyond them is no longer shown
+   * @param now milliseconds since 1970
+   * @throws OnnxLoraError `FILE_INVALID` when the file cannot be made
+   */
+  constructor(
+    folder: string,
+    { firstStep = 0, now = Date.now }: { readonly firstStep?: number; readonly now?: () => number } = {},
+  ) {
+    this.#now = now;
+    // TensorBoard reads the files of a folder in the order of their names.
+    const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}`;
+    try {
+      mkdirSync(folder, { recursive: true });
+      [this.file, this.#descriptor] = openNew(folder, name);
+    } catch (cause) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `TensorBoard's file cannot be written to "${folder}": ${(cause as Error).message}. Name a folder that can be written.`,
+        { cause },
+      );
+    }
+    this.#write(0, text(3, FILE_VERSION));
+    if (firstStep > 0) this.#write(firstStep + 1, message(7, varint(1, START)));
+  }
+
+  /**
+   * Writes what an event has in numbers.
+   *
+   * @throws Error of the file system, such as ENOSPC
+   */
+  add(event: TrainEvent): void {
+    if (event.type === 'step') {
+      const { loss, lr, gradNorm, samplesPerSecond, memory } = event;
+      this.scalars(event.step, {
+        'train/loss': loss,
+        'train/lr': lr,
+        'train/grad_norm': gradNorm,
+        'train/samples_per_second': samplesPerSecond,
+        'train/memory_bytes': memory,
+      });
+    } else if (event.type === 'evaluation') {
+      const metrics = Object.entries(event.metrics).map(([name, value]) => [`eval/${name}`, value] as const);
+      this.scalars(event.step, Object.fromEntries(metrics));
+    }
+  }
+
+  /** Writes numbers by tag. */
+  scalars(step: number, values: Readonly<Record<string, number>>): void {
+    const fields = Object.entries(values).map(([tag, value]) =>
+      message(1, Buffer.concat([text(1, tag), float(2, value)])),
+    );
+    this.#write(step, message(5, Buffer.concat(fields)));
+  }
+
+  /** Closes the file. */
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+
+  /** One record: length, its checksum, the event, its checksum. */
+  #write(step: number, what: Buffer): void {
+    const event = Buffer.concat([double(1, this.#now() / 1000), varint(2, step), what]);
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(event.length));
+    const record = Buffer.concat([length, masked(length), event, masked(event)]);
+    for (let done = 0; done < record.length;) done += writeSync(this.#descriptor, record, done);
+  }
+}
+
+/** Opens the first name that is free: two runs may begin in the same second. */
+function openNew(folder: string, name: string): [string, number] {
+  for (let i = 0; ; i++) {
+    const file = path.join(folder, `${name}.${i}`);
+    try {
+      return [file, openSync(file, 'wx')];
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+  }
+}
+
+/** A checksum as TFRecord stores it: rotated and shifted, since checksums of data that hold checksums are poor. */
+function masked(data: Uint8Array): Buffer {
+  const crc = crc32c(data);
+  const stored = Buffer.alloc(4);
+  stored.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
+  return stored;
+}
+
+// Fields of protobuf: the key is (number · 8 + wire type), all numbers here are below 16.
+
+function varint(field: number, value: number): Buffer {
+  return Buffer.from([field << 3, ...base128(value)]);
+}
+
+function double(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(9);
+  bytes[0] = (field << 3) | 1;
+  bytes.writeDoubleLE(value, 1);
+  return bytes;
+}
+
+function float(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(5);
+  bytes[0] = (field << 3) | 5;
+  bytes.writeFloatLE(value, 1);
+  return bytes;
+}
+
+function message(field: number, content: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([(field << 3) | 2, ...base128(content.length)]), content]);
+}
+
+function text(field: number, value: string): Buffer {
+  return message(field, Buffer.from(value));
+}
+
+function base128(value: number): number[] {
+  const bytes: number[] = [];
+  for (; value >= 128; value = Math.floor(value / 128)) bytes.push((value % 128) | 128);
+  return [...bytes, value];
+}

@@ -1,0 +1,84 @@
+/** @file The forward part of a training graph as its rewrites see it: nodes in order, types, constants. */
+
+import { GraphBuilder } from '../../graph/builder.ts';
+import type { NodeProto, TensorProto } from '../../graph/proto.ts';
+import { readFloats } from '../../graph/tensorData.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { attribute, readNames } from '../../graph/walk.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
+
+const FLOAT = 1;
+
+/** What a rewrite works on. Rewrites replace `nodes` and add to `types` and `g`. */
+export interface ForwardGraph {
+  /** Each after those that it reads from. */
+  nodes: readonly NodeProto[];
+  readonly types: Map<string, ValueType>;
+  /** Initializers, and the tensors of Constant nodes, by value name. */
+  readonly constants: ReadonlyMap<string, TensorProto>;
+  /** Values that must keep their names. */
+  readonly outputs: ReadonlySet<string>;
+  /** Makes the new nodes; its initializers belong to the graph. */
+  readonly g: GraphBuilder;
+}
+
+/** What {@link forwardGraph} is made of. */
+interface Parts extends Pick<ForwardGraph, 'nodes' | 'types'> {
+  readonly initializers: readonly TensorProto[];
+  readonly outputs: readonly string[];
+  readonly opset: number;
+}
+
+/** A forward graph with a builder of its own. */
+export function forwardGraph({ nodes, types, initializers, outputs, opset }: Parts): ForwardGraph {
+  const constants = new Map(initializers.map((tensor) => [tensor.name ?? '', tensor]));
+  for (const node of nodes) {
+    const value = node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
+    if (value) constants.set(node.output![0]!, value);
+  }
+  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'forward/' });
+  return { nodes, types, constants, outputs: new Set(outputs), g };
+}
+
+/** Who reads and who makes each value. */
+export interface Neighbours {
+  readonly producer: ReadonlyMap<string, NodeProto>;
+  readonly readers: ReadonlyMap<string, readonly NodeProto[]>;
+}
+
+/** Looks the neighbours up; edits make them stale. */
+export function neighbours(nodes: readonly NodeProto[]): Neighbours {
+  const producer = new Map<string, NodeProto>();
+  const readers = new Map<string, NodeProto[]>();
+  for (const node of nodes) {
+    for (const name of node.output ?? []) if (name) producer.set(name, node);
+    for (const name of new Set(readNames(node))) {
+      const list = readers.get(name);
+      if (list) list.push(node);
+      else readers.set(name, [node]);
+    }
+  }
+  return { producer, readers };
+}
+
+/** The nodes that `emit` makes, taken out of the builder to be placed; their types become known. */
+export function emitted({ g, types }: ForwardGraph, emit: (g: GraphBuilder) => void): NodeProto[] {
+  const start = g.nodes.length;
+  emit(g);
+  for (const [name, type] of g.types) if (!types.has(name)) types.set(name, type);
+  return g.nodes.splice(start);
+}
+
+/** The number that a constant float tensor with one element holds; undefined for anything else. */
+export function constantNumber({ constants, types }: ForwardGraph, name: string): number | undefined {
+  const tensor = constants.get(name);
+  const shape = types.get(name)?.shape ?? tensor?.dims ?? [];
+  if (!tensor || shape.some((dim) => dim !== 1)) return undefined;
+  return tensor.dataType === FLOAT ? readFloats(tensor)[0] : undefined;
+}
+
+/** Bytes of a value of known shape; 0 for others. */
+export function bytesOf(value: ValueType | undefined): number {
+  return value?.type && isStatic(value.shape) ? sizeOf(value.shape) * bytesPerElement(value.type) : 0;
+}

@@ -1,0 +1,19 @@
+/** @file Rewrites of the forward pass that make a training step cheaper and leave its results as they are. */
+
+import { addMasks } from './addMasks.ts';
+import type { ForwardGraph } from './forwardGraph.ts';
+import { mergeEqual } from './mergeEqual.ts';
+import { replaceNanGuards } from './nanGuards.ts';
+import { splitSlices } from './splitSlices.ts';
+
+export { bytesOf, forwardGraph } from './forwardGraph.ts';
+export { type Memory, planMemory } from './planMemory.ts';
+
+/** Applies all rewrites. */
+export function simplifyForward(graph: ForwardGraph): void {
+  mergeEqual(graph);
+  splitSlices(graph);
+  addMasks(graph);
+  replaceNanGuards(graph);
+  mergeEqual(graph);
+}

@@ -1,0 +1,64 @@
+/** @file Computes what a graph says twice only once: exporters repeat masks, positions and shapes in every layer. */
+
+import { readBytes } from '../../graph/bytes.ts';
+import type { AttributeProto, NodeProto, TensorProto } from '../../graph/proto.ts';
+import { subgraphs } from '../../graph/walk.ts';
+import type { ForwardGraph } from './forwardGraph.ts';
+
+/** Constants up to this size are compared by their contents. */
+const SMALL = 64;
+/** Operators that give another result each time. */
+const random = /^(Random|Bernoulli|Multinomial|Dropout)/;
+
+/** Replaces every node that computes what an earlier one does. */
+export function mergeEqual(graph: ForwardGraph): void {
+  const { constants, outputs } = graph;
+  const renamed = new Map<string, string>();
+  const seen = new Map<string, NodeProto>();
+  const identity = (name: string): string => {
+    const own = renamed.get(name) ?? name;
+    const tensor = constants.get(own);
+    return (tensor && contents(tensor)) ?? `:${own}`;
+  };
+  graph.nodes = graph.nodes.flatMap((node) => {
+    const names = node.output ?? [];
+    const input = (node.input ?? []).map((name) => renamed.get(name) ?? name);
+    const own = input.some((name, i) => name !== node.input![i]) ? { ...node, input } : node;
+    // Branches read names of the graph around them.
+    if (subgraphs(node).length > 0 || random.test(node.opType ?? '') || node.opType === 'Constant') return [own];
+    if (names.some((name) => outputs.has(name))) return [own];
+    const key = [
+      node.domain ?? '',
+      node.opType,
+      names.map((name) => (name ? 'y' : '')).join(),
+      ...(node.attribute ?? []).map(attributeKey).sort(),
+      ...input.map(identity),
+    ].join('|');
+    const first = seen.get(key);
+    if (!first) {
+      seen.set(key, own);
+      return [own];
+    }
+    names.forEach((name, i) => name && renamed.set(name, first.output![i]!));
+    return [];
+  });
+}
+
+function contents(tensor: TensorProto): string | undefined {
+  const { dims = [], dataType, rawData } = tensor;
+  const size = dims.reduce((product, dim) => product * dim, 1);
+  if (size > SMALL || !rawData) return undefined;
+  return `=${dataType}[${dims.join()}]${Buffer.from(readBytes(rawData)).toString('base64')}`;
+}
+
+function attributeKey({ name, i, f, s, ints, floats, t }: AttributeProto): string {
+  return [
+    name,
+    i ?? '',
+    f ?? '',
+    s ? Buffer.from(readBytes(s)).toString('base64') : '',
+    ints?.join() ?? '',
+    floats?.join() ?? '',
+    t ? (contents(t) ?? Math.random()) : '',
+  ].join(':');
+}

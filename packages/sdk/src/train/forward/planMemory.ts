@@ -1,0 +1,51 @@
+/** @file Decides what of the forward values a step keeps for its gradients, and what it computes again. */
+
+import { type Recomputation, recomputedValues } from './checkpoints.ts';
+import { chunkAttention } from './chunkAttention.ts';
+import { bytesOf, type ForwardGraph } from './forwardGraph.ts';
+
+/**
+ * How many bytes forward values may take while they wait for their gradients. `auto` keeps them all, except scores of
+ * attention over long sequences. With a number, more is computed again until they fit: a step then takes up to a third
+ * longer.
+ */
+export type Memory = 'auto' | number;
+
+/** Bytes that attention weights may take in all before they are computed again, in parts, with `auto`. */
+const ATTENTION_BYTES = 128 << 20;
+/** Bytes of the scores of one part: small beside everything else, large enough for products to be fast. */
+const PART_BYTES = 32 << 20;
+
+/** What differentiation is told, and the forward nodes that it takes. */
+export interface MemoryPlan extends Pick<ForwardGraph, 'nodes'> {
+  readonly recomputed: ReadonlySet<string>;
+  readonly follows: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Rewrites attention where it is too large, and chooses what is computed again. */
+export function planMemory(graph: ForwardGraph, memory: Memory): MemoryPlan {
+  const budget = memory === 'auto' ? Infinity : memory;
+  const isLong = softmaxBytes(graph) > Math.min(ATTENTION_BYTES, budget / 2);
+  const { inside, follows } = chunkAttention(graph, Math.min(PART_BYTES, budget / 8));
+  const scores: ReadonlySet<string> = isLong ? inside : new Set();
+  const levels: readonly (Recomputation | undefined)[] = [undefined, 'cheap', 'all'];
+  let recomputed = scores;
+  for (const level of levels) {
+    recomputed = level ? new Set([...scores, ...recomputedValues(graph, level)]) : scores;
+    if (keptBytes(graph, recomputed) <= budget) break;
+  }
+  return { nodes: graph.nodes, recomputed, follows };
+}
+
+function softmaxBytes({ nodes, types }: ForwardGraph): number {
+  return nodes
+    .filter(({ opType }) => opType === 'Softmax')
+    .reduce((sum, { output }) => sum + bytesOf(types.get(output![0]!)), 0);
+}
+
+/** At most what waits for gradients: all forward values but those that are computed again. */
+function keptBytes({ nodes, types }: ForwardGraph, recomputed: ReadonlySet<string>): number {
+  return nodes
+    .flatMap(({ output = [] }) => output)
+    .reduce((sum, name) => sum + (recomputed.has(name) ? 0 : bytesOf(types.get(name))), 0);
+}

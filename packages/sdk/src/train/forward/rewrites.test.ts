@@ -1,0 +1,196 @@
+/** @file Rewrites of the forward pass leave what a graph computes as it is. */
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { modelOf, runOnce } from '../../../../../test/support/graphs.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { Random } from '../../runtime/random.ts';
+import { type Feeds, float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { chunkAttention } from './chunkAttention.ts';
+import { type ForwardGraph, forwardGraph } from './forwardGraph.ts';
+import { simplifyForward } from './index.ts';
+
+const random = new Random(5);
+
+function normal(...dims: number[]): Tensor {
+  return float32(
+    Float32Array.from({ length: sizeOf(dims) }, () => random.normal()),
+    dims,
+  );
+}
+
+/** A graph over feeds, as the rewrites take it. */
+function graphOf(
+  feeds: Feeds,
+  build: (g: GraphBuilder, inputs: Readonly<Record<string, Value>>) => Value,
+): { graph: ForwardGraph; run: (nodes?: ForwardGraph) => Promise<Tensor> } {
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'x/' });
+  const inputs = Object.fromEntries(
+    Object.entries(feeds).map(([name, { type, dims }]) => [name, { name, type, shape: dims }]),
+  );
+  const y = build(g, inputs);
+  const types = new Map([...Object.entries(inputs), ...g.types]);
+  const graph = forwardGraph({ nodes: g.nodes, types, initializers: g.initializers, outputs: [y.name], opset: 17 });
+  const run = async ({ nodes } = graph): Promise<Tensor> => {
+    const initializers = [...g.initializers, ...graph.g.initializers];
+    const model = modelOf({ opset: 17, inputs: Object.values(inputs), outputs: [y.name], nodes, initializers });
+    return (await runOnce(model, feeds))[y.name]!;
+  };
+  return { graph, run };
+}
+
+function ops({ nodes }: ForwardGraph): string[] {
+  return nodes.map(({ opType }) => opType!);
+}
+
+function expectClose(actual: Tensor, expected: Tensor): void {
+  expect(actual.dims).toEqual(expected.dims);
+  const worst = [...(expected.data as Float32Array)].reduce(
+    (most, value, i) => Math.max(most, Math.abs(value - (actual.data[i] as number))),
+    0,
+  );
+  expect(worst).toBeLessThan(2e-6);
+}
+
+/** Of two examples, the second has nothing that may be attended to. */
+const keyMask = int64([1, 1, 0, 1, 1, 0, 0, 0, 0, 0], [2, 5]);
+
+describe('attention with a mask', () => {
+  const feeds = { q: normal(2, 3, 4, 8), k: normal(2, 3, 8, 5), v: normal(2, 3, 5, 8), mask: keyMask };
+
+  it('is guarded by its mask instead of a look at every weight', async () => {
+    const { graph, run } = graphOf(feeds, (g, { q, k, v, mask }) => {
+      const may = g.Expand(g.Unsqueeze(g.Cast(mask!, dataTypeNumber('bool')), [1, 2]), [2, 1, 4, 5]);
+      const weights = g.Softmax(g.Add(g.MatMul(q!, k!), g.Where(may, 0, g.scalar(-Infinity))), -1);
+      return g.MatMul(g.Where(g.emit('IsNaN', [weights]), g.scalar(0), weights), v!);
+    });
+    const expected = await run();
+    // The masked example yields zeros, not NaN.
+    expect((expected.data as Float32Array).subarray(96).every((value) => value === 0)).toBe(true);
+    simplifyForward(graph);
+    expect(ops(graph)).not.toContain('IsNaN');
+    expectClose(await run(), expected);
+  });
+
+  it.each([-Infinity, -3.4028234663852886e38])('is masked by adding %f', async (huge) => {
+    const visible = { ...feeds, mask: int64([1, 1, 0, 1, 1, 0, 0, 1, 0, 0], [2, 5]) };
+    const { graph, run } = graphOf(visible, (g, { q, k, v, mask }) => {
+      const hidden = g.Not(g.Cast(mask!, dataTypeNumber('bool')));
+      const wide = g.Expand(g.Unsqueeze(hidden, [1, 2]), [2, 1, 4, 5]);
+      return g.MatMul(g.Softmax(g.Where(wide, g.scalar(huge), g.MatMul(q!, k!)), -1), v!);
+    });
+    const expected = await run();
+    simplifyForward(graph);
+    const scores = graph.nodes.find(({ opType }) => opType === 'Softmax')!.input![0];
+    expect(graph.nodes.find(({ output }) => output![0] === scores)!.opType).toBe('Add');
+    expectClose(await run(), expected);
+  });
+});
+
+describe('parts of a value', () => {
+  it('become one Split where they are all of it', async () => {
+    const { graph, run } = graphOf({ x: normal(3, 6) }, (g, { x }) => {
+      const [left, right] = [g.Slice(x!, [0], [2], [1]), g.Slice(x!, [2], [2 ** 40], [-1])];
+      return g.Concat([g.Neg(right), left], 1);
+    });
+    const expected = await run();
+    simplifyForward(graph);
+    expect(ops(graph)).toEqual(['Split', 'Neg', 'Concat']);
+    expectClose(await run(), expected);
+  });
+
+  it('taken one position each, as of a joint projection, do as well', async () => {
+    const { graph, run } = graphOf({ x: normal(3, 2, 4) }, (g, { x }) => {
+      const at = (i: number): Value => g.Gather(x!, g.scalar(i, 'int64'), 0);
+      return g.Sub(g.Mul(at(2), at(0)), at(-2));
+    });
+    const expected = await run();
+    simplifyForward(graph);
+    expect(ops(graph)).not.toContain('Gather');
+    expectClose(await run(), expected);
+  });
+
+  it('stay where something is left out', () => {
+    const { graph } = graphOf({ x: normal(3, 6) }, (g, { x }) =>
+      g.Add(g.Slice(x!, [0], [2], [1]), g.Slice(x!, [4], [6], [1])),
+    );
+    simplifyForward(graph);
+    expect(ops(graph)).toEqual(['Slice', 'Slice', 'Add']);
+  });
+});
+
+describe('what is said twice', () => {
+  it('is computed once', async () => {
+    const { graph, run } = graphOf({ x: normal(4) }, (g, { x }) => {
+      const twice = (): Value => g.Exp(g.emit('Mul', [x!, g.constant(float32([0.5], [1]))]));
+      const first = twice();
+      return g.Sub(g.Mul(first, 3), twice());
+    });
+    const expected = await run();
+    simplifyForward(graph);
+    expect(ops(graph)).toEqual(['Mul', 'Exp', 'Mul', 'Sub']);
+    expectClose(await run(), expected);
+  });
+
+  it('but attributes make a difference', () => {
+    const { graph } = graphOf({ x: normal(2, 2) }, (g, { x }) => g.Add(g.Softmax(x!, 0), g.Softmax(x!, 1)));
+    simplifyForward(graph);
+    expect(ops(graph)).toEqual(['Softmax', 'Softmax', 'Add']);
+  });
+});
+
+describe('attention in parts', () => {
+  it('gives what the whole gives, whatever the sizes', async () => {
+    const sizes = fc.record({
+      batch: fc.integer({ min: 1, max: 3 }),
+      heads: fc.integer({ min: 1, max: 4 }),
+      queries: fc.integer({ min: 1, max: 12 }),
+      keys: fc.integer({ min: 4, max: 12 }),
+      limit: fc.integer({ min: 40, max: 1500 }),
+      biased: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(sizes, async ({ batch, heads, queries, keys, limit, biased }) => {
+        const feeds = {
+          q: normal(batch, heads, queries, 3),
+          k: normal(batch, heads, 3, keys),
+          v: normal(batch, heads, keys, 2),
+          ...(biased ? { bias: normal(batch * heads, queries, keys) } : {}),
+        };
+        const { graph, run } = graphOf(feeds, (g, { q, k, v, bias }) => {
+          const scores = g.Mul(g.MatMul(q!, k!), 0.5);
+          const all = bias ? g.Add(scores, g.Reshape(bias, [batch, heads, queries, keys])) : scores;
+          return g.MatMul(g.Softmax(all, -1), v!);
+        });
+        const expected = await run();
+        const { inside, follows } = chunkAttention(graph, limit);
+        expectClose(await run(), expected);
+        const made = graph.nodes.filter(({ opType }) => opType === 'Softmax');
+        if (made.length > 1) {
+          for (const { output } of made) {
+            expect(inside.has(output![0]!)).toBe(true);
+            expect(4 * sizeOf(graph.types.get(output![0]!)!.shape as number[])).toBeLessThanOrEqual(limit);
+          }
+          expect(follows.size).toBe(made.length - 1);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('follows biases that are made of something smaller, as in SAM', async () => {
+    const feeds = { q: normal(2, 12, 3), k: normal(2, 3, 12), v: normal(2, 12, 3), high: normal(2, 4, 3, 4) };
+    const { graph, run } = graphOf(feeds, (g, { q, k, v, high }) => {
+      const bias = g.Add(g.Unsqueeze(high!, [4]), g.scalar(0.25));
+      const wide = g.Expand(bias, [2, 4, 3, 4, 3]);
+      return g.MatMul(g.Softmax(g.Add(g.MatMul(q!, k!), g.Reshape(wide, [2, 12, 12])), -1), v!);
+    });
+    const expected = await run();
+    chunkAttention(graph, 700);
+    expect(ops(graph).filter((op) => op === 'Softmax')).toHaveLength(2);
+    expect(ops(graph).filter((op) => op === 'Expand')).toHaveLength(2);
+    expectClose(await run(), expected);
+  });
+});

@@ -1,0 +1,9 @@
+/** @file What a batch comes to: its loss and gradients. */
+
+/** One batch's loss and gradients, in the graph's layout, by adapter input name. */
+export interface LossAndGradients {
+  readonly loss: number;
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
+  readonly weight: number;
+}

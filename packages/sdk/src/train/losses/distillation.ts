@@ -1,0 +1,48 @@
+/** @file Knowledge distillation: a student learns what a teacher thinks of all classes. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { crossEntropy } from './crossEntropy.ts';
+import { invalid, sameShape, typed } from './operands.ts';
+import { type ElementOptions, reduce } from './reduction.ts';
+import { rowScores } from './rowScores.ts';
+
+/** Options of {@link distillation}. */
+export interface DistillationOptions extends ElementOptions {
+  /** Both sides' scores are divided by it; 2 by default. Above 1 the unlikely classes say more. */
+  readonly temperature?: number | undefined;
+  /** True labels, `[...]`, for `hardShare`; -100 does not count. */
+  readonly labels?: Value | undefined;
+  /** How much of the loss is cross-entropy with the labels, from 0 to 1; 0.5 by default where there are labels. */
+  readonly hardShare?: number | undefined;
+}
+
+/**
+ * `T²·KL(softmax(teacher / T) ‖ softmax(student / T))`, mean over the rows. The factor T² keeps gradients of one size
+ * whatever the temperature.
+ *
+ * @param student `[..., classes]`, float
+ * @param teacher the same shape, a constant: logits of another model, as a target
+ * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
+ * @see https://arxiv.org/abs/1503.02531
+ */
+export function distillation(
+  g: GraphBuilder,
+  student: Value,
+  teacher: Value,
+  { temperature = 2, labels, hardShare = labels ? 0.5 : 0, ...options }: DistillationOptions = {},
+): Value {
+  const shape = sameShape('Distillation', student, teacher);
+  if (!(temperature > 0)) throw invalid(`temperature is a number above 0, but it is ${temperature}.`);
+  if (!(hardShare >= 0 && hardShare <= 1)) throw invalid(`hardShare is a share from 0 to 1, but it is ${hardShare}.`);
+  if (hardShare > 0 && !labels) throw invalid('a hardShare needs labels.');
+  const [s, t] = [rowScores(g, student, 1 / temperature), rowScores(g, teacher, 1 / temperature)];
+  const q = typed(g, t.probabilities, s.scores);
+  // Σ q·(log q − log p) with log p = s − top − excess
+  const logs = g.Sub(typed(g, g.Sub(t.scores, t.top), s.scores), g.Sub(s.scores, s.top));
+  const cost = g.Add(g.ReduceSum(g.Mul(q, logs), [1], true), g.Sub(s.excess, typed(g, t.excess, s.scores)));
+  const rows = g.withGradient(cost, [{ by: s.scores, gradient: g.Sub(s.probabilities, q) }]);
+  const soft = g.Mul(reduce(g, g.Reshape(rows, shape.slice(0, -1)), options), temperature ** 2);
+  if (!labels || hardShare === 0) return soft;
+  const hard = crossEntropy(g, student, labels, { reduction: options.reduction });
+  return g.Add(g.Mul(soft, 1 - hardShare), g.Mul(hard, hardShare));
+}

@@ -1,0 +1,85 @@
+/** @file Focal losses: cross-entropy in which what is already recognised counts little. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { binaryCost } from './binaryCrossEntropy.ts';
+import { invalid, sameShape, shapeOf, typed, wide } from './operands.ts';
+import { type ElementOptions, reduce, type Reduction } from './reduction.ts';
+import { classWeights, labelCost, reduceRows, rowLabels, rowScores } from './rowScores.ts';
+
+/** Options of {@link sigmoidFocal}. */
+export interface SigmoidFocalOptions extends ElementOptions {
+  /** How much a yes counts, of 1 for both; 0.25 by default, and `null` weighs neither. */
+  readonly alpha?: number | null | undefined;
+  /** How fast the loss of what is recognised falls; 2 by default, and 0 is cross-entropy. */
+  readonly gamma?: number | undefined;
+}
+
+/**
+ * Focal loss of logits, `α_t·(1 − p_t)^γ·(−log p_t)`, where p_t is the probability given to what is true.
+ *
+ * @param logits any shape, float
+ * @param targets the same shape, between 0 and 1, taken as a constant
+ * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `gamma` is below 0
+ * @see https://arxiv.org/abs/1708.02002 and torchvision's `sigmoid_focal_loss`
+ */
+export function sigmoidFocal(
+  g: GraphBuilder,
+  logits: Value,
+  targets: Value,
+  { alpha = 0.25, gamma = 2, ...options }: SigmoidFocalOptions = {},
+): Value {
+  sameShape('Focal loss', logits, targets);
+  const x = wide(g, logits);
+  const y = typed(g, targets, x);
+  const p = g.Sigmoid(x);
+  // p + y − 2·p·y is the probability given to what is not true.
+  const missed = g.Sub(g.Add(p, y), g.Mul(g.Mul(p, y), 2));
+  const cost = focused(g, binaryCost(g, x, y), missed, gamma);
+  if (alpha === null) return reduce(g, cost, options);
+  return reduce(g, g.Mul(cost, g.Add(g.Mul(y, 2 * alpha - 1), 1 - alpha)), options);
+}
+
+/** Options of {@link softmaxFocal}. */
+export interface SoftmaxFocalOptions {
+  /** How much each class counts; all alike by default. The mean is over the labels that count, whatever their class. */
+  readonly alpha?: readonly number[] | undefined;
+  /** How fast the loss of what is recognised falls; 2 by default, and 0 is cross-entropy. */
+  readonly gamma?: number | undefined;
+  /** Labels with this value do not count, -100 by default. */
+  readonly ignoreIndex?: number | undefined;
+  readonly reduction?: Reduction | undefined;
+}
+
+/**
+ * Focal loss of class scores, `α[label]·(1 − p)^γ·(−log p)` with p the softmax at the label.
+ *
+ * @param logits `[..., classes]`, float
+ * @param labels `[...]`, whole numbers
+ * @returns a scalar; `[...]` without reduction
+ * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
+ */
+export function softmaxFocal(
+  g: GraphBuilder,
+  logits: Value,
+  labels: Value,
+  { alpha, gamma = 2, ignoreIndex = -100, reduction = 'mean' }: SoftmaxFocalOptions = {},
+): Value {
+  const rows = rowScores(g, logits);
+  const { index, counts } = rowLabels(g, labels, logits, ignoreIndex);
+  const counted = typed(g, counts, rows.scores);
+  const cost = labelCost(g, rows, index);
+  const focal = focused(g, cost, g.Sub(g.scalar(1, cost.type), g.Exp(g.Neg(cost))), gamma);
+  const share = alpha ? g.Mul(counted, g.Gather(classWeights(g, alpha, rows.scores), index, 0)) : counted;
+  const costs = g.Mul(focal, share);
+  return reduceRows(g, { costs, counts: counted }, shapeOf(logits).slice(0, -1), reduction);
+}
+
+/** `missed^γ · cost`, where `missed` is between 0 and 1. */
+function focused(g: GraphBuilder, cost: Value, missed: Value, gamma: number): Value {
+  if (!(gamma >= 0)) throw invalid(`gamma is a power of at least 0, but it is ${gamma}.`);
+  if (gamma === 0) return cost;
+  if (gamma === 1) return g.Mul(missed, cost);
+  if (gamma === 2) return g.Mul(g.Mul(missed, missed), cost);
+  // The derivative of a power below 1 is infinite at 0.
+  return g.Mul(g.Pow(g.Add(g.Relu(missed), 1e-12), gamma), cost);
+}

@@ -1,0 +1,16 @@
+/** @file Losses as graph fragments, from operators that every execution provider has. */
+
+export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binaryCrossEntropy.ts';
+export { contrastive, infoNce, type InfoNceOptions } from './contrastive.ts';
+export { cosineDistance, cosineEmbedding, type CosineEmbeddingOptions } from './cosine.ts';
+export { crossEntropy, type CrossEntropyOptions } from './crossEntropy.ts';
+export { ctc, type CtcOptions } from './ctc.ts';
+export { dice, type DiceOptions } from './dice.ts';
+export { huber, type HuberOptions, l1, meanSquaredError, smoothL1, type SmoothL1Options } from './difference.ts';
+export { distillation, type DistillationOptions } from './distillation.ts';
+export { sigmoidFocal, type SigmoidFocalOptions, softmaxFocal, type SoftmaxFocalOptions } from './focal.ts';
+export { kullbackLeibler, type KullbackLeiblerOptions } from './kullbackLeibler.ts';
+export { negativeLogLikelihood, type NegativeLogLikelihoodOptions } from './negativeLogLikelihood.ts';
+export type { ElementOptions, Reduction } from './reduction.ts';
+export { tripletMargin, type TripletMarginOptions } from './triplet.ts';
+export { weightedSum } from './weightedSum.ts';

@@ -1,0 +1,58 @@
+/** @file From a loss of each element to one number: sums and means, over all or over those that count. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { formatShape } from '../../graph/value.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { invalid, isFloat, shapeOf, typed } from './operands.ts';
+
+/** What becomes of the losses of the single elements: their mean, their sum, or they stay as they are. */
+export type Reduction = 'mean' | 'sum' | 'none';
+
+/** Options of losses that are made of one number per element. */
+export interface ElementOptions {
+  /**
+   * Which elements count. Its axes are the first ones of the loss, `[batch]` or `[batch, seq]` against
+   * `[batch, seq, hidden]`, and may be 1. Bool or integers: those that are not 0 count. Floats: how much each counts.
+   */
+  readonly mask?: Value | undefined;
+  /** `mean` by default: over what counts. */
+  readonly reduction?: Reduction | undefined;
+}
+
+/** Sums up a loss of any shape, as its options say. The mean over nothing is NaN, as in torch. */
+export function reduce(g: GraphBuilder, losses: Value, { mask, reduction = 'mean' }: ElementOptions): Value {
+  if (!mask) return reduction === 'none' ? losses : total(g, losses, reduction);
+  const share = aligned(g, mask, losses);
+  const counted = isFloat(mask) ? g.Mul(losses, share) : g.Where(nonZero(g, share), losses, 0);
+  if (reduction === 'none') return counted;
+  const sum = total(g, counted, 'sum');
+  if (reduction === 'sum') return sum;
+  const weight = isFloat(mask) ? share : typed(g, nonZero(g, share), losses);
+  const perWeight = sizeOf(shapeOf(losses)) / sizeOf(shapeOf(share));
+  return g.Div(sum, g.Mul(total(g, weight, 'sum'), perWeight));
+}
+
+/** The sum or the mean of all elements: a scalar. */
+export function total(g: GraphBuilder, x: Value, reduction: 'mean' | 'sum'): Value {
+  const axes = shapeOf(x).map((_, i) => i);
+  if (axes.length === 0) return x;
+  return reduction === 'mean' ? g.ReduceMean(x, axes, false) : g.ReduceSum(x, axes, false);
+}
+
+/** The mask with axes of size 1 after its own; floats in the type of the losses. */
+function aligned(g: GraphBuilder, mask: Value, losses: Value): Value {
+  const [shape, whole] = [shapeOf(mask), shapeOf(losses)];
+  if (shape.length > whole.length || shape.some((size, i) => size !== 1 && size !== whole[i])) {
+    throw invalid(
+      `the mask "${mask.name}" of shape ${formatShape(shape)} does not fit losses of shape ${formatShape(whole)}: its axes are their first ones.`,
+    );
+  }
+  const float = isFloat(mask) ? typed(g, mask, losses) : mask;
+  return shape.length === whole.length
+    ? float
+    : g.Reshape(float, [...shape, ...whole.slice(shape.length).map(() => 1)]);
+}
+
+function nonZero(g: GraphBuilder, mask: Value): Value {
+  return mask.type === 'bool' ? mask : g.Cast(mask, 9);
+}

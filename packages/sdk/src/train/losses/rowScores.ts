@@ -1,0 +1,121 @@
+/** @file Cross-entropies of rows of scores, with their gradients as formulas: softmax minus target. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import { formatShape } from '../../graph/value.ts';
+import { int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
+import { type Reduction, total } from './reduction.ts';
+
+/** Rows of class scores, and what every cross-entropy of them is made of. */
+export interface RowScores {
+  /** `[rows, classes]`, float32 or float64 */
+  readonly scores: Value;
+  /** Their softmax. */
+  readonly probabilities: Value;
+  /** The largest score of each row: `[rows, 1]`. */
+  readonly top: Value;
+  /** `log Σ exp(scores) − top`, at least 0: `[rows, 1]`. */
+  readonly excess: Value;
+}
+
+/**
+ * Prepares scores `[..., classes]`, times `factor`.
+ *
+ * Softmax is one operator where exp, sum and log are four passes over memory, and nothing else of the scores' size need
+ * be kept: `log Σ exp x = max x − log max softmax(x)`, in which the largest probability is no smaller than 1/classes.
+ */
+export function rowScores(g: GraphBuilder, logits: Value, factor = 1): RowScores {
+  const rows = rowsOf(g, wide(g, logits));
+  const scores = factor === 1 ? rows : g.Mul(rows, factor);
+  const probabilities = g.Softmax(scores, 1);
+  return {
+    scores,
+    probabilities,
+    top: g.ReduceMax(scores, [1], true),
+    excess: g.Neg(g.Log(g.ReduceMax(probabilities, [1], true))),
+  };
+}
+
+/**
+ * `−log softmax(x)[label]` of each row: `[rows, 1]`. Its gradient is the softmax, less 1 at the label.
+ *
+ * @param smoothing how much of the label is spread evenly over all classes
+ */
+export function labelCost(g: GraphBuilder, rows: RowScores, index: Value, smoothing = 0): Value {
+  const { scores, probabilities, top, excess } = rows;
+  const picked = g.GatherElements(scores, index, 1);
+  const score =
+    smoothing === 0 ? picked : g.Add(g.Mul(picked, 1 - smoothing), g.Mul(g.ReduceMean(scores, [1], true), smoothing));
+  const others = smoothing === 0 ? probabilities : g.Sub(probabilities, smoothing / shapeOf(scores)[1]!);
+  const less = g.Sub(g.GatherElements(others, index, 1), 1 - smoothing);
+  const gradient = g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [others, index, less], { axis: 1 });
+  return g.withGradient(g.Add(g.Sub(top, score), excess), [{ by: scores, gradient }]);
+}
+
+/**
+ * `−Σ target · log softmax(x)` of each row: `[rows, 1]`. Its gradient is softmax · Σ target − target.
+ *
+ * @param target `[rows, classes]` or `[1, classes]`, constant; it need not add up to 1
+ */
+export function targetCost(g: GraphBuilder, { scores, probabilities, top, excess }: RowScores, target: Value): Value {
+  const sum = g.ReduceSum(target, [1], true);
+  const cost = g.Add(g.ReduceSum(g.Mul(target, g.Sub(top, scores)), [1], true), g.Mul(excess, sum));
+  return g.withGradient(cost, [{ by: scores, gradient: g.Sub(g.Mul(probabilities, sum), target) }]);
+}
+
+/** Labels as indices that are safe to look up, and which of them count; both `[rows, 1]`. */
+export interface RowLabels {
+  /** int32; 0 where the label does not count. */
+  readonly index: Value;
+  /** bool */
+  readonly counts: Value;
+}
+
+/**
+ * Labels `[...]` beside scores `[..., classes]`.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes do not fit
+ */
+export function rowLabels(g: GraphBuilder, labels: Value, logits: Value, ignoreIndex: number): RowLabels {
+  const [shape, whole] = [shapeOf(labels), shapeOf(logits)];
+  if (shape.join() !== whole.slice(0, -1).join()) {
+    throw invalid(
+      `labels "${labels.name}" of shape ${formatShape(shape)} do not fit scores "${logits.name}" of shape ${formatShape(whole)}: there must be a label for each row of scores.`,
+    );
+  }
+  // As int32 the column alone crosses over to a provider that has no int64.
+  const column = g.Cast(g.Reshape(labels, [-1, 1]), dataTypeNumber('int32'));
+  const counts = g.Not(g.Equal(column, int32(g, [ignoreIndex], [])));
+  // Looking up a negative index would count from the end.
+  const sound = g.Where(g.Less(column, int32(g, [0], [])), int32(g, [whole.at(-1)!], []), column);
+  return { index: g.Where(counts, sound, int32(g, [0], [])), counts };
+}
+
+/**
+ * A weight for each class, as a constant `[classes]`.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless there are as many as classes
+ */
+export function classWeights(g: GraphBuilder, weight: readonly number[], scores: Value): Value {
+  const classes = shapeOf(scores).at(-1)!;
+  if (weight.length === classes) return numbers(g, weight, [classes], scores);
+  throw invalid(`there are ${weight.length} weights for the ${classes} classes of "${scores.name}".`);
+}
+
+/** Costs of rows, `[rows, 1]`, and how much each counts in the mean; all alike where that is left out. */
+export interface RowCosts {
+  readonly costs: Value;
+  readonly counts?: Value | undefined;
+}
+
+/** Sums up costs of rows; without reduction they get back the shape of the labels. */
+export function reduceRows(
+  g: GraphBuilder,
+  { costs, counts }: RowCosts,
+  shape: readonly number[],
+  reduction: Reduction,
+): Value {
+  if (reduction === 'none') return g.Reshape(costs, shape);
+  if (reduction === 'sum' || !counts) return total(g, costs, reduction);
+  return g.Div(total(g, costs, 'sum'), total(g, counts, 'sum'));
+}

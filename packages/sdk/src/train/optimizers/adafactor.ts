@@ -1,0 +1,239 @@
+/** @file Adafactor: second moments of matrices as the product of a column and a row, in a fraction of Adam's memory. */
+
+import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { rowSlices, slices, sumOfSquares } from '../turns.ts';
+import { Memory } from './memory.ts';
+import { notNegative, notPositive, positive } from './numbers.ts';
+import type { Optimizer, UpdateSettings } from './optimizer.ts';
+
+/** Settings of Adafactor; the defaults are torch's. */
+export interface AdafactorOptions {
+  readonly name: 'adafactor';
+  /** The mean square's share of its past grows as `1 − step^beta2Decay`; −0.8 by default. */
+  readonly beta2Decay?: number;
+  /**
+   * Least root of a mean square, and least scale of a parameter; 2⁻²³ and 1e-3 by default. (In transformers: 1e-30 and
+   * 1e-3.)
+   */
+  readonly eps?: readonly [number, number];
+  /** The root mean square that an update may have before the learning rate; 1 by default. torch calls it `d`. */
+  readonly clipThreshold?: number;
+  /** Whether steps are relative to the root mean square of the parameter; true by default. */
+  readonly scaleParameter?: boolean;
+  /** Whether the learning rate is at most 1/√step; true by default. */
+  readonly relativeStep?: boolean;
+  /** Decoupled: a step first multiplies the weights by `1 − lr·weightDecay`; 0 by default. */
+  readonly weightDecay?: number;
+}
+
+type Slot = 'row_var' | 'col_var' | 'variance';
+
+/**
+ * Adafactor in torch's form. It shares torch's way with small numbers (mean squares are bounded below, where
+ * transformers adds to them), and takes the two switches of transformers.
+ *
+ * @see https://arxiv.org/abs/1804.04235 and torch.optim.Adafactor
+ */
+export class Adafactor implements Optimizer {
+  readonly name = 'adafactor';
+  readonly weightDecay: number;
+  readonly #beta2Decay: number;
+  readonly #eps: readonly [number, number];
+  readonly #clipThreshold: number;
+  readonly #scaleParameter: boolean;
+  readonly #relativeStep: boolean;
+  readonly #memory = new Memory<Slot>((dims) => {
+    const { matrices, rows, columns } = matricesOf(dims);
+    return dims.length > 1
+      ? { row_var: matrices * rows, col_var: matrices * columns, variance: 0 }
+      : { row_var: 0, col_var: 0, variance: rows * columns };
+  });
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` for a number out of its range */
+  constructor({
+    beta2Decay = -0.8,
+    eps = [2 ** -23, 1e-3],
+    clipThreshold = 1,
+    scaleParameter = true,
+    relativeStep = true,
+    weightDecay = 0,
+  }: Omit<AdafactorOptions, 'name'> = {}) {
+    this.weightDecay = notNegative('weightDecay', weightDecay);
+    this.#beta2Decay = notPositive('beta2Decay', beta2Decay);
+    this.#eps = [positive('eps[0]', eps[0]), notNegative('eps[1]', eps[1])];
+    this.#clipThreshold = positive('clipThreshold', clipThreshold);
+    this.#scaleParameter = scaleParameter;
+    this.#relativeStep = relativeStep;
+  }
+
+  *update(
+    name: string,
+    value: Float32Array,
+    gradient: Float32Array,
+    { lr, weightDecay, dims }: UpdateSettings,
+  ): Generator<void, void> {
+    const remembered = this.#memory.of(name, dims);
+    const step = ++remembered.step;
+    const share = step ** this.#beta2Decay;
+    const { row_var, col_var, variance } = remembered.arrays;
+    const [eps1, eps2] = this.#eps;
+    const size = value.length;
+
+    let rate = this.#relativeStep ? Math.min(lr, 1 / Math.sqrt(step)) : lr;
+    if (this.#scaleParameter) rate *= Math.max(eps2, Math.sqrt((yield* sumOfSquares(value)) / size));
+
+    const matrices = matricesOf(dims);
+    const roots = dims.length > 1 ? yield* factoredRoots(gradient, row_var, col_var, matrices, share, eps1) : yield* wholeRoots(gradient, variance, share); // prettier-ignore
+    const most = 1 / eps1;
+    // The update is not stored: computing it twice costs less than another array of the parameter's size.
+    let squares = 0;
+    yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
+      squares += updateSquares(gradient, roots, matrices, most, from, to);
+    });
+    const factor = rate / Math.max(1, Math.sqrt(squares / size) / this.#clipThreshold);
+    const keep = 1 - lr * weightDecay;
+    yield* rowSlices(roots.byRow.length, matrices.columns, (from, to) => {
+      move(value, gradient, roots, matrices, most, keep, factor, from, to);
+    });
+  }
+
+  state(): Map<string, Tensor> {
+    return this.#memory.state();
+  }
+
+  load(state: ReadonlyMap<string, Tensor>, dims: ReadonlyMap<string, readonly number[]>): void {
+    this.#memory.load(state, dims);
+  }
+}
+
+/**
+ * One over the root of each gradient's mean square: a factor by row, over all matrices, times one by column of each matrix.
+ */
+interface InverseRoots {
+  readonly byRow: Float64Array;
+  readonly byColumn: Float64Array;
+}
+
+interface Matrices {
+  readonly matrices: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** A tensor as matrices over its last two dimensions, a vector as one column. */
+function matricesOf(dims: readonly number[]): Matrices {
+  if (dims.length < 2) return { matrices: 1, rows: sizeOf(dims), columns: 1 };
+  return { matrices: sizeOf(dims.slice(0, -2)), rows: dims.at(-2)!, columns: dims.at(-1)! };
+}
+
+function* wholeRoots(gradient: Float32Array, variance: Float32Array, share: number): Generator<void, InverseRoots> {
+  const byRow = new Float64Array(gradient.length);
+  yield* slices(gradient.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      variance[i]! += share * (gradient[i]! * gradient[i]! - variance[i]!);
+      byRow[i] = 1 / Math.sqrt(variance[i]!);
+    }
+  });
+  return { byRow, byColumn: Float64Array.of(1) };
+}
+
+function* factoredRoots(
+  gradient: Float32Array,
+  rowVar: Float32Array,
+  colVar: Float32Array,
+  { matrices, rows, columns }: Matrices,
+  share: number,
+  eps: number,
+): Generator<void, InverseRoots> {
+  const byRow = new Float64Array(rowVar.length);
+  const byColumn = new Float64Array(colVar.length);
+  const sums = new Float64Array(columns);
+  for (let matrix = 0; matrix < matrices; matrix++) {
+    sums.fill(0);
+    let total = 0;
+    const first = matrix * rows;
+    yield* rowSlices(rows, columns, (from, to) => {
+      total += takeRows(sums, gradient, rowVar, byRow, columns, share, first + from, first + to);
+    });
+    // The mean of all rows, by which the product of a row and a column is too large.
+    const root = Math.sqrt(Math.max(eps, total / rows));
+    for (let column = 0; column < columns; column++) {
+      const at = matrix * columns + column;
+      colVar[at]! += share * (sums[column]! / rows - colVar[at]!);
+      byColumn[at] = root / Math.sqrt(colVar[at]!);
+    }
+  }
+  return { byRow, byColumn };
+}
+
+/** Takes rows into the sums by column and the means by row, and returns the sum of the latter. */
+function takeRows(
+  sums: Float64Array,
+  gradient: Float32Array,
+  rowVar: Float32Array,
+  byRow: Float64Array,
+  columns: number,
+  share: number,
+  from: number,
+  to: number,
+): number {
+  let total = 0;
+  for (let row = from; row < to; row++) {
+    let squares = 0;
+    for (let i = 0; i < columns; i++) {
+      const g = gradient[row * columns + i]!;
+      sums[i]! += g * g;
+      squares += g * g;
+    }
+    rowVar[row]! += share * (squares / columns - rowVar[row]!);
+    total += rowVar[row]!;
+    byRow[row] = 1 / Math.sqrt(rowVar[row]!);
+  }
+  return total;
+}
+
+function updateSquares(
+  gradient: Float32Array,
+  { byRow, byColumn }: InverseRoots,
+  { rows, columns }: Matrices,
+  most: number,
+  from: number,
+  to: number,
+): number {
+  let sum = 0;
+  for (let row = from; row < to; row++) {
+    const at = row * columns;
+    const column = Math.floor(row / rows) * columns;
+    const root = byRow[row]!;
+    for (let i = 0; i < columns; i++) {
+      const inverse = root * byColumn[column + i]!;
+      // A comparison that nearly always ends the same way is much faster than Math.min.
+      const u = gradient[at + i]! * (inverse < most ? inverse : most);
+      sum += u * u;
+    }
+  }
+  return sum;
+}
+
+function move(
+  value: Float32Array,
+  gradient: Float32Array,
+  { byRow, byColumn }: InverseRoots,
+  { rows, columns }: Matrices,
+  most: number,
+  keep: number,
+  factor: number,
+  from: number,
+  to: number,
+): void {
+  for (let row = from; row < to; row++) {
+    const at = row * columns;
+    const column = Math.floor(row / rows) * columns;
+    const root = byRow[row]!;
+    for (let i = 0; i < columns; i++) {
+      const inverse = root * byColumn[column + i]!;
+      const u = gradient[at + i]! * (inverse < most ? inverse : most);
+      value[at + i] = keep * value[at + i]! - factor * u;
+    }
+  }
+}

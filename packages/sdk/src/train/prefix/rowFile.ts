@@ -1,0 +1,102 @@
+/** @file Keeps rows in a file of one run, which goes with the run. */
+
+import { mkdir, open, rm, type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { crc32 } from 'node:zlib';
+import { OnnxLoraError } from '../../errors.ts';
+import type { RowStore } from './rowStore.ts';
+
+interface Place {
+  readonly offset: number;
+  readonly length: number;
+  readonly checksum: number;
+}
+
+/**
+ * Keeps rows in a file until `limit` bytes are written. Where each row lies is known in memory alone, so no later run can
+ * take rows of another model for its own. What cannot be read back as it was written counts as not kept; what cannot be
+ * written, because the disk is full, is not kept, nor is anything after it.
+ */
+export class RowFile implements RowStore {
+  readonly #file: FileHandle;
+  /** Where the file has to be removed in the end; undefined where its name is gone already. */
+  readonly #path: string | undefined;
+  readonly #places = new Map<string, Place>();
+  #room: number;
+  #end = 0;
+
+  /**
+   * Keeps rows in an open file, from its begin on.
+   *
+   * @param where what to remove in the end, if anything
+   * @param limit in bytes
+   */
+  constructor(file: FileHandle, where: string | undefined, limit: number) {
+    this.#file = file;
+    this.#path = where;
+    this.#room = limit;
+  }
+
+  /**
+   * Makes the file in a folder, which is made too. Where the system lets an open file lose its name, it does at once: then
+   * the space is free again even after a crash.
+   *
+   * @param limit in bytes
+   * @throws OnnxLoraError `CONFIG_INVALID` where the folder cannot be written
+   */
+  static async create(folder: string, limit: number): Promise<RowFile> {
+    const where = path.join(folder, `prefix-${process.pid}-${Date.now()}-${count++}.rows`);
+    try {
+      await mkdir(folder, { recursive: true });
+      const file = await open(where, 'wx+');
+      const isNameless = process.platform !== 'win32';
+      if (isNameless) await rm(where);
+      return new RowFile(file, isNameless ? undefined : where, limit);
+    } catch (cause) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `Values of the frozen prefix cannot be kept in "${folder}": ${(cause as Error).message}. Choose a folder that can be written, or leave it out to keep them in memory (cachePrefix).`,
+        { cause },
+      );
+    }
+  }
+
+  async read(key: string): Promise<Uint8Array | undefined> {
+    const place = this.#places.get(key);
+    if (!place) return undefined;
+    const row = new Uint8Array(place.length);
+    const isWhole = await this.#file.read(row, 0, place.length, place.offset).then(
+      ({ bytesRead }) => bytesRead === place.length && crc32(row) === place.checksum,
+      () => false,
+    );
+    return isWhole ? row : undefined;
+  }
+
+  async write(key: string, row: Uint8Array): Promise<boolean> {
+    const known = this.#places.get(key);
+    // A row that was damaged is written anew, in its old place.
+    const offset = known?.length === row.byteLength ? known.offset : this.#end;
+    if (offset === this.#end && row.byteLength > this.#room) return false;
+    try {
+      const { bytesWritten } = await this.#file.write(row, 0, row.byteLength, offset);
+      if (bytesWritten < row.byteLength) throw new Error('the disk is full');
+    } catch {
+      this.#room = 0;
+      return false;
+    }
+    if (offset === this.#end) {
+      this.#end += row.byteLength;
+      this.#room -= row.byteLength;
+    }
+    this.#places.set(key, { offset, length: row.byteLength, checksum: crc32(row) });
+    return true;
+  }
+
+  async release(): Promise<void> {
+    this.#places.clear();
+    await this.#file.close();
+    if (this.#path !== undefined) await rm(this.#path, { force: true });
+  }
+}
+
+let count = 0;

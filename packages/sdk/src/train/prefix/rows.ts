@@ -1,0 +1,185 @@
+/** @file Which values of a graph keep the rows of a batch apart, so that the part of each row may be kept and used again. */
+
+import type { NodeProto, TensorProto } from '../../graph/proto.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { attribute, intAttribute, readNames, subgraphs } from '../../graph/walk.ts';
+import { isKnownDomain } from '../../ops/domains.ts';
+import { type IndexOperand, RowIndices } from './rowIndices.ts';
+import { outerOf, reshapingOps, type RowAxis, type RowOperand, rowRules } from './rowRules.ts';
+
+/** Rows get mixed, or nothing is known of them, from this node on. */
+export interface MixedRows {
+  readonly mixedBy: string;
+}
+
+/**
+ * How a value depends on the rows of the batch. `counting`: as with the rows on axis 0, but the number of the row within the
+ * batch is added to its integers.
+ */
+export type RowState = RowAxis | 'counting' | MixedRows;
+
+/** Operators that give something else each time. */
+const randomOps: ReadonlySet<string> = new Set([
+  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
+]); // prettier-ignore
+
+/** Operators that may repeat a constant for each row. */
+const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
+
+/** What {@link RowStates} starts from. */
+export interface RowStatesRequest {
+  readonly types: ReadonlyMap<string, ValueType>;
+  readonly opset: number;
+  readonly initializers: readonly TensorProto[];
+  /** Rows of the batch. */
+  readonly rows: number;
+  /** Graph inputs that have the rows on axis 0. */
+  readonly rowInputs: readonly string[];
+}
+
+/**
+ * Follows the rows of a batch from the graph inputs onwards, node by node. What has no rule counts as mixing them, so that
+ * a value said to keep them apart does.
+ */
+export class RowStates {
+  readonly #request: RowStatesRequest;
+  readonly #states = new Map<string, RowState>();
+  /** How often all rows come one after the other on their axis, where that is more than once. */
+  readonly #outer = new Map<string, number>();
+  readonly #indices: RowIndices;
+
+  constructor(request: RowStatesRequest) {
+    const { rows, initializers, rowInputs } = request;
+    this.#request = request;
+    this.#indices = new RowIndices(rows);
+    for (const name of rowInputs) this.#states.set(name, 0);
+    for (const tensor of initializers) this.#states.set(tensor.name ?? '', this.#constant(tensor.name ?? '', tensor));
+  }
+
+  /** Whether axis 0 of a value is cut into the rows' own parts, in their order. */
+  isCutByRows(name: string): boolean {
+    return this.of(name) === 0 && !this.#outer.has(name);
+  }
+
+  /** The state of a value whose node has been visited, of a graph input or of an initializer. */
+  of(name: string): RowState {
+    return this.#states.get(name) ?? { mixedBy: `the input "${name}", which has no row for each example` };
+  }
+
+  /** Takes in a node; those it reads from must have been visited. */
+  visit(node: NodeProto): void {
+    const outputs = node.output ?? [];
+    // The second input of a CastLike gives its type alone.
+    const states = this.#visit(
+      node.opType === 'CastLike' ? { ...node, input: node.input!.slice(0, 1), opType: 'Cast' } : node,
+    );
+    outputs.forEach((name, i) => {
+      if (name) this.#states.set(name, Array.isArray(states) ? (states[i] ?? mixedBy(node)) : states);
+    });
+  }
+
+  #visit(node: NodeProto): RowState | readonly RowState[] {
+    const { rows, opset } = this.#request;
+    const { opType = '' } = node;
+    const isRandom = randomOps.has(opType) || (opType === 'Dropout' && node.input?.[2]);
+    // What happens in a branch or a loop is not followed.
+    if (isRandom || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
+    if (opType === 'Constant') return this.#constant(node.output![0]!, attribute(node, 'value')?.t);
+    // Known sizes are those of the batch that the graph is built for.
+    const isSize = opType === 'Shape' || opType === 'Size';
+    if (isSize && isStatic(this.#request.types.get(node.input?.[0] ?? '')?.shape)) return 'same';
+    const read = readNames(node).map((name) => this.of(name));
+    const mixed = read.find((state) => typeof state === 'object');
+    if (mixed) return mixed;
+    const isPerRow = read.some((state) => typeof state === 'number' || state === 'counting');
+    // A batch of one row cannot mix any.
+    if (rows === 1) return isPerRow ? 0 : 'same';
+    const counted = this.#counted(node, isPerRow);
+    if (counted !== undefined) return [counted === 'rows' ? 0 : counted];
+    if (read.includes('counting')) return mixedBy(node);
+    const known = this.#axes(node, isPerRow, opset);
+    if (isPerRow) return known?.map((axis) => axis ?? mixedBy(node)) ?? mixedBy(node);
+    return (node.output ?? []).map((_, i) => (known?.[i] === 0 ? 'uniform' : 'same'));
+  }
+
+  #constant(name: string, tensor: TensorProto | undefined): RowState {
+    return tensor && this.#request.rows > 1 ? this.#indices.addConstant({ ...tensor, name }) : 'same';
+  }
+
+  /** What the numbers of rows within integers tell of a node. */
+  #counted(node: NodeProto, isPerRow: boolean): ReturnType<RowIndices['visit']> {
+    const y = this.#type(node.output?.[0]);
+    const x = (node.input ?? []).map((name): IndexOperand | undefined => {
+      const { shape, type } = this.#type(name);
+      const state = this.of(name);
+      if (!name || !shape) return undefined;
+      const isShared = state === 'uniform' || (state === 'same' && (shape.length === 0 || shape[0] === 1));
+      return { name, shape, type, hasRows: state === 0 || state === 'counting', isShared };
+    });
+    // Rows elsewhere than on axis 0 are not followed.
+    const isElsewhere = (node.input ?? []).some(
+      (name) => name && typeof this.of(name) === 'number' && !this.isCutByRows(name),
+    );
+    if (isElsewhere || !y.shape || x.some((operand, i) => !operand && node.input![i])) return undefined;
+    if (isPerRow && (node.opType === 'ArgMax' || node.opType === 'ArgMin')) {
+      const axis = intAttribute(node, 'axis', 0);
+      this.#indices.addPositions(node.output![0]!, x[0]!.shape.at(axis) ?? Infinity);
+      return undefined;
+    }
+    return this.#indices.visit(node, x, { shape: y.shape, type: y.type }, isPerRow);
+  }
+
+  /** The row axis of each output; of constants, that of a batch in which they are repeated. */
+  #axes(node: NodeProto, isPerRow: boolean, opset: number): (number | undefined)[] | undefined {
+    const shapes = (node.output ?? []).map((name) => this.#type(name).shape);
+    const [y] = shapes;
+    if (!y) return undefined;
+    if (node.opType === 'ConstantOfShape') return [this.#holdsRows(y, 0) ? 0 : undefined];
+    const x = (node.input ?? []).map((name) => (name ? this.#operand(name, isPerRow) : undefined));
+    const hasRows = x.some((operand) => typeof operand?.axis === 'number') || repeating.has(node.opType!);
+    const rule = Object.hasOwn(rowRules, node.opType!) ? rowRules[node.opType!] : undefined;
+    if (!rule || !hasRows || x.some((operand, i) => !operand && node.input![i])) return undefined;
+    const outers = new Set(
+      node.input!.flatMap((name, i) => (typeof x[i]?.axis === 'number' ? [this.#outerOf(name)] : [])),
+    );
+    const [outer = 1] = outers;
+    if (outers.size > 1) return undefined;
+    // What repeats itself for each row does not where all rows come more than once.
+    const same =
+      outer > 1 ? x.map((each) => each && { ...each, axis: each.axis === 'uniform' ? 'same' : each.axis }) : x;
+    const found = rule({ node, opset, rows: this.#request.rows, outer, x: same as typeof x, y });
+    return shapes.map((shape, i) => {
+      const axis = typeof found === 'object' ? found[i] : found;
+      if (axis === undefined || !shape) return undefined;
+      const isReshape = reshapingOps.has(node.opType!);
+      const times = isReshape ? outerOf(x[0]!.shape, x[0]!.axis as number, outer) / outerOf(shape, axis, 1) : outer;
+      if (!this.#holdsRows(shape, axis, times)) return undefined;
+      if (times > 1) this.#outer.set(node.output![i]!, times);
+      return axis;
+    });
+  }
+
+  #outerOf(name: string): number {
+    return this.#outer.get(name) ?? 1;
+  }
+
+  #holdsRows(shape: readonly number[], axis: number, outer = 1): boolean {
+    return (shape[axis] ?? 0) > 0 && shape[axis]! % (outer * this.#request.rows) === 0;
+  }
+
+  #operand(name: string, isPerRow: boolean): RowOperand | undefined {
+    const { shape, ints } = this.#type(name);
+    const state = this.of(name) as RowAxis;
+    return shape && { shape, ints, axis: state === 'uniform' && !isPerRow ? 0 : state };
+  }
+
+  /** A type whose unknown sizes are NaN, which is equal to nothing. */
+  #type(name = ''): Omit<ValueType, 'shape'> & { readonly shape?: readonly number[] | undefined } {
+    const type = this.#request.types.get(name) ?? {};
+    return { ...type, shape: type.shape?.map((dim) => (typeof dim === 'number' ? dim : NaN)) };
+  }
+}
+
+function mixedBy({ name, opType }: NodeProto): MixedRows {
+  return { mixedBy: `${opType} "${name}"` };
+}

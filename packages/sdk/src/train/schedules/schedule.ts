@@ -1,0 +1,134 @@
+/** @file How the learning rate changes over a run. */
+
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { notNegative, numberIn, positive } from '../optimizers/numbers.ts';
+
+/**
+ * A schedule with its settings. Rates are parts of the highest rate.
+ *
+ * - `constant` stays.
+ * - `linear` falls to `end` (0) along a line, `polynomial` to `end` (0) as `(1 − done)^power` (1).
+ * - `cosine` falls along a cosine: half a period by default (`cycles` 0.5), down to `end` (0).
+ * - `cosine_with_restarts` falls along half a cosine `cycles` (1) times, from the highest rate each time.
+ * - `inverse_sqrt` falls as one over the root of the steps, without end: `timescale` steps (as many as the warm-up has, or
+ *   10,000) after the warm-up's beginning it is at its highest.
+ * - `one_cycle` rises along a cosine from 1/`divFactor` (25) over the first `pctStart` (0.3) of the run, and falls to
+ *   1/(`divFactor`·`finalDivFactor`) (1e4) by its end. It brings its own warm-up.
+ */
+export type ScheduleOptions =
+  | { readonly name: 'constant' }
+  | { readonly name: 'linear'; readonly end?: number }
+  | { readonly name: 'polynomial'; readonly power?: number; readonly end?: number }
+  | { readonly name: 'cosine'; readonly cycles?: number; readonly end?: number }
+  | { readonly name: 'cosine_with_restarts'; readonly cycles?: number }
+  | { readonly name: 'inverse_sqrt'; readonly timescale?: number }
+  | {
+      readonly name: 'one_cycle';
+      readonly pctStart?: number;
+      readonly divFactor?: number;
+      readonly finalDivFactor?: number;
+    };
+
+/** The name of a schedule. */
+export type ScheduleName = ScheduleOptions['name'];
+
+/** Every schedule's name. */
+export const scheduleNames: readonly ScheduleName[] = [
+  'constant',
+  'linear',
+  'polynomial',
+  'cosine',
+  'cosine_with_restarts',
+  'inverse_sqrt',
+  'one_cycle',
+];
+
+/** Over which steps a schedule goes. */
+export interface ScheduleSpan {
+  /** Steps of the whole run. */
+  readonly steps: number;
+  /** Steps over which the rate first rises from 0 along a line; 0 by default. Below 1: the part of the run's steps. */
+  readonly warmup?: number;
+}
+
+/** The factor on the learning rate at a step, counted from 0. */
+export type Schedule = (step: number) => number;
+
+/**
+ * The schedule of a run: by step, the factor on the learning rate. It depends on nothing but the step, so a run that is
+ * resumed at a step goes on as it would have. The numbers are those of transformers' `get_scheduler`, and for `one_cycle`
+ * those of torch's `OneCycleLR`. As there, the first step of a warm-up has the rate 0.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that there is not, and for settings out of their range
+ */
+export function scheduleOf(given: ScheduleName | ScheduleOptions, { steps, warmup = 0 }: ScheduleSpan): Schedule {
+  const options: ScheduleOptions = typeof given === 'string' ? { name: given } : given;
+  notNegative('warmup', warmup);
+  // As transformers rounds a warmup_ratio.
+  const rising = warmup < 1 ? Math.ceil(steps * warmup) : warmup;
+  if (options.name === 'one_cycle') {
+    if (rising > 0) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        'The schedule one_cycle has its own warm-up: set its pctStart, and leave warmup out.',
+      );
+    }
+    return oneCycle(options, steps);
+  }
+  const falling = fallOf(options, rising, steps);
+  return (step) => (step < rising ? step / rising : falling(step - rising));
+}
+
+/** The factor by steps since the warm-up. */
+function fallOf(
+  options: Exclude<ScheduleOptions, { name: 'one_cycle' }>,
+  warmup: number,
+  steps: number,
+): (since: number) => number {
+  const done = (since: number): number => Math.min(1, since / Math.max(1, steps - warmup));
+  switch (options.name) {
+    case 'constant':
+      return () => 1;
+    case 'linear':
+    case 'polynomial': {
+      const end = numberIn('end', options.end ?? 0, 0, 1);
+      const power = options.name === 'linear' ? 1 : positive('power', options.power ?? 1);
+      return (since) => end + (1 - end) * (1 - done(since)) ** power;
+    }
+    case 'cosine': {
+      const cycles = positive('cycles', options.cycles ?? 0.5);
+      const end = numberIn('end', options.end ?? 0, 0, 1);
+      return (since) => end + (1 - end) * 0.5 * (1 + Math.cos(2 * Math.PI * cycles * done(since)));
+    }
+    case 'cosine_with_restarts': {
+      const cycles = positive('cycles', options.cycles ?? 1);
+      return (since) => (done(since) >= 1 ? 0 : 0.5 * (1 + Math.cos(Math.PI * ((cycles * done(since)) % 1))));
+    }
+    case 'inverse_sqrt': {
+      const timescale = positive('timescale', options.timescale ?? (warmup || 10_000));
+      return (since) => 1 / Math.sqrt((since + timescale) / timescale);
+    }
+    default: {
+      const { name } = options as { readonly name: string };
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `There is no schedule "${name}".${didYouMean(name, scheduleNames)} Choose one of ${scheduleNames.join(', ')}.`,
+      );
+    }
+  }
+}
+
+/** @see https://arxiv.org/abs/1708.07120 */
+function oneCycle(
+  { pctStart = 0.3, divFactor = 25, finalDivFactor = 1e4 }: Extract<ScheduleOptions, { name: 'one_cycle' }>,
+  steps: number,
+): Schedule {
+  const initial = 1 / positive('divFactor', divFactor);
+  const final = initial / positive('finalDivFactor', finalDivFactor);
+  const top = numberIn('pctStart', pctStart, 0, 1) * steps - 1;
+  const anneal = (from: number, to: number, done: number): number =>
+    to + ((from - to) / 2) * (1 + Math.cos(Math.PI * Math.min(1, done)));
+  // With a rise of less than a step, the first step is the top.
+  return (step) =>
+    step <= top ? anneal(initial, 1, top === 0 ? 1 : step / top) : anneal(1, final, (step - top) / (steps - 1 - top));
+}

@@ -1,0 +1,165 @@
+/** @file Training steps on published architectures, beside PEFT on torch: what each takes in time and memory. */
+
+import { crossEntropy, ctc, type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
+import { type LossFragment, ParameterSet, planLora, Random, scalingOf, Trainer } from '@onnx-lora/sdk/core';
+import { peakMb } from './largeModel.ts';
+
+/** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */
+export type TrainingTargets = 'q,v' | 'all' | 'top q,v';
+
+/** A model that the Python script can export. */
+export type ModelName = 'vit-s' | 'vit-b' | 'esm2-8m' | 'esm2-35m' | 'whisper-tiny' | 'wav2vec2-base' | 'sam-b';
+
+/** One figure to find. */
+export interface TrainingCase {
+  readonly model: ModelName;
+  readonly targets: TrainingTargets;
+}
+
+/** What is measured, in the order of the table. */
+export const trainingCases: readonly TrainingCase[] = [
+  { model: 'vit-s', targets: 'q,v' },
+  { model: 'vit-s', targets: 'top q,v' },
+  { model: 'vit-b', targets: 'q,v' },
+  { model: 'vit-b', targets: 'all' },
+  { model: 'esm2-8m', targets: 'q,v' },
+  { model: 'esm2-8m', targets: 'all' },
+  { model: 'esm2-35m', targets: 'q,v' },
+  { model: 'whisper-tiny', targets: 'q,v' },
+  { model: 'whisper-tiny', targets: 'all' },
+  { model: 'wav2vec2-base', targets: 'q,v' },
+  { model: 'wav2vec2-base', targets: 'top q,v' },
+  { model: 'sam-b', targets: 'q,v' },
+];
+
+interface Subject {
+  readonly batch: (random: Random) => { readonly inputs: Feeds; readonly targets: Feeds };
+  readonly loss: LossFragment;
+  /** Whether a batch may be computed in pieces. */
+  readonly isMean: boolean;
+  readonly layers: number;
+}
+
+const classified: LossFragment = (g, { output }, { labels }) => crossEntropy(g, output!, labels!);
+
+const vit: Subject = {
+  batch: (random) => ({
+    inputs: { pixel_values: floats(random, [8, 3, 224, 224]) },
+    targets: { labels: numbers(random, [8], 0, 100) },
+  }),
+  loss: classified,
+  isMean: true,
+  layers: 12,
+};
+
+const esm = (layers: number): Subject => ({
+  batch: (random) => {
+    const ids = numbers(random, [8, 256], 4, 24);
+    return {
+      inputs: { input_ids: ids, attention_mask: int64(new Array<number>(8 * 256).fill(1), [8, 256]) },
+      targets: { labels: ids },
+    };
+  },
+  loss: classified,
+  isMean: true,
+  layers,
+});
+
+const subjects: Readonly<Record<ModelName, Subject>> = {
+  'vit-s': vit,
+  'vit-b': vit,
+  'esm2-8m': esm(6),
+  'esm2-35m': esm(12),
+  'whisper-tiny': {
+    batch: (random) => {
+      const labels = numbers(random, [4, 48], 0, 50000);
+      return {
+        inputs: { input_features: floats(random, [4, 80, 3000]), decoder_input_ids: labels },
+        targets: { labels },
+      };
+    },
+    loss: classified,
+    isMean: true,
+    layers: 4,
+  },
+  'wav2vec2-base': {
+    batch: (random) => ({
+      inputs: { input_values: floats(random, [4, 5 * 16000]) },
+      targets: { labels: numbers(random, [4, 30], 1, 31) },
+    }),
+    loss: (g, { output }, { labels }) => ctc(g, output!, labels!, { zeroInfinity: true }),
+    isMean: true,
+    layers: 12,
+  },
+  'sam-b': {
+    batch: (random) => ({ inputs: { pixel_values: floats(random, [1, 3, 1024, 1024]) }, targets: {} }),
+    loss: (g, { output }) => g.ReduceMean(g.Mul(output!, output!), [0, 1, 2, 3], false),
+    isMean: false,
+    layers: 12,
+  },
+};
+
+/** What one process finds. */
+export interface TrainingFigures {
+  /** Milliseconds of each step that counts. */
+  readonly stepMs: readonly number[];
+  /** Largest resident memory of the process. */
+  readonly peakMb: number;
+}
+
+/** Trains for some steps. */
+export async function timeSteps(
+  file: string,
+  { model: name, targets }: TrainingCase,
+  steps: number,
+): Promise<TrainingFigures> {
+  const model = await openModel(file);
+  const subject = subjects[name];
+  const { plan, config } = planLora(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
+  const random = new Random(1);
+  const { inputs, targets: labels } = subject.batch(random);
+  const rows = Object.values(inputs)[0]!.dims[0]!;
+  const examples = targets === 'top q,v' ? Array.from({ length: rows }, (_, i) => i) : undefined;
+  const trainer = new Trainer({
+    base: model.onnx.model,
+    plan,
+    loss: subject.loss,
+    ...(subject.isMean ? { lossWeight: () => 1 } : {}),
+    ...(examples ? { prefix: { bytes: 1 << 30, examples: rows } } : {}),
+    runtime: model.runtime,
+    session: { provider: 'cpu', threads: 2 },
+    parameters: (all) => ParameterSet.initial(all, random, ({ site }) => scalingOf(config, site.path).scaling),
+    name,
+  });
+  await trainer.step(inputs, labels, 1e-4, examples);
+  const stepMs: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const start = performance.now();
+    await trainer.step(inputs, labels, 1e-4, examples);
+    stepMs.push(performance.now() - start);
+  }
+  await trainer.release();
+  return { stepMs, peakMb: peakMb() };
+}
+
+const attention = new Set(['query', 'value', 'q_proj', 'v_proj', 'qkv']);
+const notAdapted = /(^|\.)(classifier|lm_head|proj_out|feature_projection|masked_spec_embed|neck)\b/;
+
+function modulesOf(model: Model, { layers }: Subject, targets: TrainingTargets): string[] {
+  const linear = model.sites().filter(({ kind, path }) => kind === 'linear' && !notAdapted.test(path));
+  const wanted = targets === 'all' ? linear : linear.filter(({ path }) => attention.has(path.split('.').at(-1)!));
+  const first = targets === 'top q,v' ? layers - layers / 4 : 0;
+  return wanted.map(({ path }) => path).filter((path) => Number(/\.(\d+)\./.exec(path)?.[1] ?? 0) >= first);
+}
+
+function floats(random: Random, dims: readonly number[]): Feeds[string] {
+  return float32(
+    new Float32Array(dims.reduce((a, b) => a * b)).map(() => random.normal()),
+    dims,
+  );
+}
+
+function numbers(random: Random, dims: readonly number[], low: number, high: number): Feeds[string] {
+  const size = dims.reduce((a, b) => a * b);
+  return int64(Array.from({ length: size }, () => low + random.index(high - low)), dims); // prettier-ignore
+}
