@@ -19,7 +19,7 @@ import {
   train,
   type TrainOptions,
 } from '@onnx-lora/sdk';
-import { ParameterSet, planLora, Random, scalingOf, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, ParameterSet, planLora, Random, scalingOf, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';
 
@@ -185,9 +185,9 @@ describe('training', () => {
 
   it('computes the same loss and gradients in pieces as at once', async () => {
     const { plan, config } = planLora(model, { r: 4, targetModules: 'all-linear' });
-    const trainer = (lossWeight?: (targets: Feeds) => number): Trainer =>
+    const trainer = (lossWeight?: (targets: Feeds) => number, base: ModelProto = model.onnx.model): Trainer =>
       new Trainer({
-        base: model.onnx.model,
+        base,
         plan,
         loss: (g, outputs, targets) => crossEntropy(g, outputs['logits']!, targets['labels']!),
         ...(lossWeight ? { lossWeight } : {}),
@@ -212,7 +212,21 @@ describe('training', () => {
         expect(Math.abs(value - pieces.gradients.get(name)![i]!) / largest).toBeLessThan(1e-4);
       });
     }
+    // A model that was exported for six rows takes no part of them.
+    const fixed = trainer(counted, withRows(6));
+    expect(await fixed.lossAndGradients(inputs, targets)).toMatchObject({ loss: whole.loss });
+    expect(fixed.memoryPlan).toMatchObject({ batchRows: 6, rows: 6 });
   });
+
+  function withRows(dimValue: number): ModelProto {
+    const { graph } = model.onnx.model;
+    const input = graph!.input!.map((info) => {
+      const { tensorType } = info.type!;
+      const [, ...others] = tensorType!.shape!.dim!;
+      return { ...info, type: { tensorType: { ...tensorType, shape: { dim: [{ dimValue }, ...others] } } } };
+    });
+    return { ...model.onnx.model, graph: { ...graph, input } };
+  }
 
   it('stops at a loss that is not a number, says so, and has moved nothing', async () => {
     const run = await train(model, { task: task(true), lora, ...settings });

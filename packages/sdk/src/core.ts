@@ -68,10 +68,13 @@ export { parseTensorName, tensorName, type TensorName, type TensorRole } from '.
 export { type FirstValues, type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
-export { GradientStep, type GradientStepRequest } from './train/gradientStep.ts';
+export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
+export { GradientStep, type GradientStepRequest, type MemoryPlan } from './train/gradientStep.ts';
+export type { Products } from './train/microBatch.ts';
 export type { LossAndGradients } from './train/lossAndGradients.ts';
 export {
   buildTrainingGraph,
+  type FrozenPrefix,
   type LossFragment,
   type TrainingGraph,
   type TrainingGraphRequest,

@@ -10,6 +10,7 @@ export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/run.ts';
 export type { CachePrefix } from './model/training/keptPrefix.ts';
+export type { Memory } from './train/forward/index.ts';
 export type { PrefixReport } from './train/prefix/prefixOptions.ts';
 export type {
   BadSampleEvent,

@@ -9,7 +9,7 @@ import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtim
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './gradientMean.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
-import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
+import { cut, type Piece, pieceRows, type Products, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from './parameters.ts';
 import { PrefixCache } from './prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from './prefix/prefixOptions.ts';
@@ -33,7 +33,7 @@ export interface GradientStepRequest {
    */
   readonly lossWeight?: (targets: Feeds) => number;
   /** How many rows a piece has; {@link pieceRows} by default. */
-  readonly pieceRows?: typeof pieceRows;
+  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
   /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
   readonly memory?: Memory;
   /** Gives the parameters their first values, once the graph's inputs are known. */
@@ -69,7 +69,7 @@ export interface MemoryPlan {
 }
 
 /** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
-const PREPACK_BYTES = 256 << 20;
+const PREPACK_BYTES = 280 << 20;
 
 /**
  * Computes gradients batch by batch. The graph is built for the shapes of the first batch, and again when a batch has
@@ -235,7 +235,7 @@ export class GradientStep {
     let graph = buildTrainingGraph({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix });
     const total = rowsOf(inputs, targets);
     let rows: number | undefined;
-    const best = total === undefined ? 0 : choose(total, graph.forwardBytes, graph.productRows);
+    const best = total === undefined ? 0 : choose(total, graph.forwardBytes, graph.products);
     if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
       rows = best;
       const [piece] = cut(inputs, targets, rows, total) as [Piece];

@@ -25,6 +25,7 @@ import { computeOnlyPicked } from '../ops/narrow.ts';
 import { dropUnreadInitializers, foldKnownIntegers, reachable } from '../ops/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from './forward/index.ts';
+import type { Products } from './microBatch.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
 import { type PrefixRoom, type Split, splitPrefix } from './prefix/split.ts';
 
@@ -45,7 +46,7 @@ export interface TrainingGraphRequest {
   readonly targets: Feeds;
   /** Whether a graph that computes in float16 has its gradients scaled, by a factor that is fed; false by default. */
   readonly lossScale?: boolean;
-  /** Bytes that forward values kept for the gradients may take; `auto` by default, see {@link planMemory}. */
+  /** Bytes that forward values kept for the gradients may take; `auto` by default. */
   readonly memory?: Memory;
   /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
   readonly prefix?: PrefixRoom;
@@ -78,8 +79,8 @@ export interface TrainingGraph {
   readonly prefix?: FrozenPrefix | string;
   /** Bytes of all forward values: an upper bound of what a step keeps for its gradients. */
   readonly forwardBytes: number;
-  /** Rows of the products that most of a step's time goes into. */
-  readonly productRows: number;
+  /** Products of the forward pass with weights. */
+  readonly products: Products;
   /** Whether some forward values are computed again: equal nodes must then not be merged. */
   readonly recomputes: boolean;
   /** Bytes of the frozen weights. */
@@ -215,7 +216,7 @@ export function buildTrainingGraph({
     forwardBytes: forward
       .flatMap(({ output }) => output ?? [])
       .reduce((sum, name) => sum + bytesOf(types.get(name)), 0),
-    productRows: productRowsOf(forward, types),
+    products: productsOf(forward, types),
     recomputes: recomputation.recomputed.size > 0,
     weightBytes: weightBytesOf(graph),
   };
@@ -270,18 +271,17 @@ function moduleOf(node: NodeProto): string {
   return scope === undefined ? '' : `module "${scope}"`;
 }
 
-/** Rows of the products with weights that most of the multiplications belong to. */
-function productRowsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): number {
-  let [work, rows] = [0, 0];
+function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): Products {
+  let [multiplications, rows] = [0, 0];
   for (const { opType, input = [] } of nodes) {
     const [a, b] = input.map((name) => types.get(name)?.shape);
     if ((opType !== 'MatMul' && opType !== 'Gemm') || !isStatic(a) || !isStatic(b) || b.length !== 2) continue;
     const own = sizeOf(b);
     const count = sizeOf(a.slice(0, -1));
-    work += own * count;
+    multiplications += own * count;
     rows += own * count * count;
   }
-  return work === 0 ? 0 : rows / work;
+  return { rows: multiplications === 0 ? 0 : rows / multiplications, multiplications };
 }
 
 function port(name: string, { type, dims }: Pick<Tensor, 'type' | 'dims'>): ValueInfoProto {

@@ -137,7 +137,7 @@ export class Run implements TrainingRun {
   /** Time that was spent paused. */
   #pausedMs = 0;
   /** Who waits for a report of the provider. */
-  #asked: { resolve(report: Promise<ProviderReport>): void; reject(error: Error): void }[] = [];
+  #asked: { resolve: (report: Promise<ProviderReport>) => void; reject: (error: Error) => void }[] = [];
   #hasEnded = false;
   #saving: Promise<void> = Promise.resolve();
   #savedStep: number;

@@ -31,14 +31,12 @@ export class TensorBoardWriter {
   /**
    * Makes the folder, and a new file in it.
    *
-   * @param firstStep steps made before: what an interrupted run had written beyond them is no longer shown
-   * @param now milliseconds since 1970
+   * @param options.firstStep steps made before: what an interrupted run had written beyond them is no longer shown
+   * @param options.now milliseconds since 1970
    * @throws OnnxLoraError `FILE_INVALID` when the file cannot be made
    */
-  constructor(
-    folder: string,
-    { firstStep = 0, now = Date.now }: { readonly firstStep?: number; readonly now?: () => number } = {},
-  ) {
+  constructor(folder: string, options: { readonly firstStep?: number; readonly now?: () => number } = {}) {
+    const { firstStep = 0, now = Date.now } = options;
     this.#now = now;
     // TensorBoard reads the files of a folder in the order of their names.
     const name = `events.out.tfevents.${String(Math.floor(now() / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}`;

@@ -11,7 +11,7 @@ import { bytesOf, type ForwardGraph } from './forwardGraph.ts';
  */
 export type Memory = 'auto' | number;
 
-/** Bytes that attention weights may take in all before they are computed again, in parts, with `auto`. */
+/** Bytes that attention weights may take in all before they are computed again, with `auto`; of a budget, they may take half. */
 const ATTENTION_BYTES = 128 << 20;
 /** Bytes of the scores of one part: small beside everything else, large enough for products to be fast. */
 const PART_BYTES = 32 << 20;
@@ -25,7 +25,7 @@ export interface MemoryPlan extends Pick<ForwardGraph, 'nodes'> {
 /** Rewrites attention where it is too large, and chooses what is computed again. */
 export function planMemory(graph: ForwardGraph, memory: Memory): MemoryPlan {
   const budget = memory === 'auto' ? Infinity : memory;
-  const isLong = softmaxBytes(graph) > Math.min(ATTENTION_BYTES, budget / 2);
+  const isLong = softmaxBytes(graph) > (memory === 'auto' ? ATTENTION_BYTES : memory / 2);
   const { inside, follows } = chunkAttention(graph, Math.min(PART_BYTES, budget / 8));
   const scores: ReadonlySet<string> = isLong ? inside : new Set();
   const levels: readonly (Recomputation | undefined)[] = [undefined, 'cheap', 'all'];

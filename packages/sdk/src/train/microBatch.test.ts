@@ -1,0 +1,24 @@
+/** @file How large the pieces of a batch are. */
+
+import { describe, expect, it } from 'vitest';
+import { pieceRows } from './microBatch.ts';
+
+const MB = 2 ** 20;
+
+describe('a batch of 8', () => {
+  it.each([
+    ['of images of 197 tokens has pieces of two, whose products are large enough', 1000 * MB, 1576, 34e9, 2],
+    ['of long sequences has pieces of one', 4000 * MB, 12_000, 80e9, 1],
+    ['that does little is computed in larger pieces', 1000 * MB, 2048, 10e9, 4],
+    ['with few values is computed at once', 100 * MB, 20_000, 80e9, 8],
+    ['of a tiny model is computed at once', 1000 * MB, 2048, 1e9, 8],
+    ['without products is computed at once', 1000 * MB, 0, 0, 8],
+  ])('%s', (_, bytes, rows, multiplications, expected) => {
+    expect(pieceRows(8, bytes, { rows, multiplications })).toBe(expected);
+  });
+
+  it('is cut into equal pieces only', () => {
+    expect(pieceRows(7, 1000 * MB, { rows: 7000, multiplications: 70e9 })).toBe(1);
+    expect(pieceRows(9, 1000 * MB, { rows: 1773, multiplications: 38e9 })).toBe(3);
+  });
+});
