@@ -17,7 +17,7 @@ import { RowFile } from './prefix/rowFile.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
 import { MemoryRows, type RowStore } from './prefix/rowStore.ts';
 import type { Memory } from './forward/index.ts';
-import { buildTrainingGraph, type FrozenPrefix, type LossFragment, type TrainingGraph } from './trainingGraph.ts';
+import { type FrozenPrefix, type LossFragment, prepareTraining, type TrainingGraph } from './trainingGraph.ts';
 import { inTurns, multiply } from './turns.ts';
 
 /** What gradients are computed of. */
@@ -232,15 +232,16 @@ export class GradientStep {
     const { lossScale = false, memory = 'auto' } = this.#request;
     const choose = this.#request.pieceRows ?? pieceRows;
     const prefix = room ? { prefix: room } : {};
-    let graph = buildTrainingGraph({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix });
+    let prepared = prepareTraining({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix });
     const total = rowsOf(inputs, targets);
     let rows: number | undefined;
-    const best = total === undefined ? 0 : choose(total, graph.forwardBytes, graph.products);
+    const best = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
     if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
       rows = best;
       const [piece] = cut(inputs, targets, rows, total) as [Piece];
-      graph = buildTrainingGraph({ base, plan, loss, ...piece, lossScale, memory, ...prefix });
+      prepared = prepareTraining({ base, plan, loss, ...piece, lossScale, memory, ...prefix });
     }
+    const graph = prepared.build();
     const { forwardBytes, weightBytes } = graph;
     this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
     // Each frozen weight is read by a forward and a backward product, and packed for both. Those of a frozen prefix count

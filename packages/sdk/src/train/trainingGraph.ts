@@ -96,7 +96,18 @@ const LOSS_SCALE = 'loss_scale';
  *
  * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated
  */
-export function buildTrainingGraph({
+export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
+  return prepareTraining(request).build();
+}
+
+/** The forward half of a training graph: enough to know what a batch takes. */
+export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | 'products'> {
+  /** Differentiates it. */
+  build(): TrainingGraph;
+}
+
+/** The first half of {@link buildTrainingGraph}, for those who may want another batch once they know what this one takes. */
+export function prepareTraining({
   base,
   plan,
   loss,
@@ -105,7 +116,7 @@ export function buildTrainingGraph({
   lossScale = false,
   memory = 'auto',
   prefix: room,
-}: TrainingGraphRequest): TrainingGraph {
+}: TrainingGraphRequest): PreparedTraining {
   const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
   const opset = opsetOf(base);
   const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opset) };
@@ -173,53 +184,58 @@ export function buildTrainingGraph({
     });
   const { kept, suffix } = typeof split === 'object' ? split : { kept: [], suffix: all };
   const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory);
-  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
-  const backward = differentiate({
-    g,
-    nodes: forward,
-    types,
-    loss: scaledLoss.name,
-    wrt,
-    stopped: new Set([...stopped, ...lossBuilder.stopped]),
-    given: lossBuilder.given,
-    ...recomputation,
-    describe: moduleOf,
-  });
+  const products = productsOf(forward, types);
+  const forwardBytes = forward
+    .flatMap(({ output }) => output ?? [])
+    .reduce((sum, name) => sum + bytesOf(types.get(name)), 0);
+  const build = (): TrainingGraph => {
+    const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
+    const backward = differentiate({
+      g,
+      nodes: forward,
+      types,
+      loss: scaledLoss.name,
+      wrt,
+      stopped: new Set([...stopped, ...lossBuilder.stopped]),
+      given: lossBuilder.given,
+      ...recomputation,
+      describe: moduleOf,
+    });
 
-  const gradients = new Map<string, string>();
-  for (const [name, gradient] of backward.gradients) gradients.set(name, gradient.name);
-  const initializers = [...own, ...rewritten.g.initializers];
-  const ports = [...new Set([result.name, ...gradients.values()])];
-  const graph = dropUnreadInitializers({
-    ...folded,
-    node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
-    initializer: [...initializers, ...g.initializers],
-    input: [
-      ...inputPorts(folded.input, inputs, typeof split === 'object' ? forward : undefined),
-      ...kept.map((value) => port(value.name, value)),
-      ...targetValues.map(([name, value]) => port(value.name, targets[name]!)),
-      ...(scale ? [port(scale.name, float32([1], []))] : []),
-    ],
-    output: ports.map((name) => ({ name })),
-    valueInfo: [],
-  });
-  return {
-    model: { ...base, graph, opsetImport: withContrib(base) },
-    ...(split === undefined
-      ? {}
-      : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
-    inputs: injected.inputs,
-    loss: result.name,
-    gradients,
-    targetNames: Object.fromEntries(targetValues.map(([name, value]) => [name, value.name])),
-    ...(scale ? { lossScale: scale.name } : {}),
-    forwardBytes: forward
-      .flatMap(({ output }) => output ?? [])
-      .reduce((sum, name) => sum + bytesOf(types.get(name)), 0),
-    products: productsOf(forward, types),
-    recomputes: recomputation.recomputed.size > 0,
-    weightBytes: weightBytesOf(graph),
+    const gradients = new Map<string, string>();
+    for (const [name, gradient] of backward.gradients) gradients.set(name, gradient.name);
+    const initializers = [...own, ...rewritten.g.initializers];
+    const ports = [...new Set([result.name, ...gradients.values()])];
+    const graph = dropUnreadInitializers({
+      ...folded,
+      node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
+      initializer: [...initializers, ...g.initializers],
+      input: [
+        ...inputPorts(folded.input, inputs, typeof split === 'object' ? forward : undefined),
+        ...kept.map((value) => port(value.name, value)),
+        ...targetValues.map(([name, value]) => port(value.name, targets[name]!)),
+        ...(scale ? [port(scale.name, float32([1], []))] : []),
+      ],
+      output: ports.map((name) => ({ name })),
+      valueInfo: [],
+    });
+    return {
+      model: { ...base, graph, opsetImport: withContrib(base) },
+      ...(split === undefined
+        ? {}
+        : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
+      inputs: injected.inputs,
+      loss: result.name,
+      gradients,
+      targetNames: Object.fromEntries(targetValues.map(([name, value]) => [name, value.name])),
+      ...(scale ? { lossScale: scale.name } : {}),
+      forwardBytes,
+      products,
+      recomputes: recomputation.recomputed.size > 0,
+      weightBytes: weightBytesOf(graph),
+    };
   };
+  return { forwardBytes, products, build };
 }
 
 /** Inputs of the model in the shapes of the batch; of a graph without its first part only those that it still reads. */
