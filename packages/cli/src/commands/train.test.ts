@@ -415,11 +415,20 @@ describe('a disk that refuses', () => {
     const data = path.join(folder, 'digits');
     const out = path.join(folder, 'run');
     writeDigits(data, { perClass: 2, classes: [3, 8] });
-    const running = call(['train', vit, '--data', data, '--out', out, '--steps', '6', '--quiet', ...quick]);
-    await vi.waitFor(() => expect(steps(out).length).toBeGreaterThan(0), 20_000);
-    // Refused to everybody, also to those who may write anywhere.
-    writeFileSync(path.join(out, 'adapter'), '');
-    const { code, stderr } = await running;
+    const files = createRequire(import.meta.url)('node:fs') as { writeSync: (...words: unknown[]) => number };
+    const original = files.writeSync;
+    files.writeSync = (...words) => {
+      // At the first step, however fast the others follow. Refused to everybody, also to those who may write anywhere.
+      if (String(words[1]).startsWith('{"type":"step"')) writeFileSync(path.join(out, 'adapter'), '');
+      return original(...words);
+    };
+    syncBuiltinESMExports();
+    const { code, stderr } = await call([
+      'train', vit, '--data', data, '--out', out, '--steps', '6', '--quiet', ...quick,
+    ]).finally(() => {
+      files.writeSync = original;
+      syncBuiltinESMExports();
+    }); // prettier-ignore
     expect(code).toBe(2);
     expect(stderr).toContain(`"${path.join(out, 'adapter')}" could not be written`);
     expect(stderr).toContain(`in "${path.join(out, 'checkpoints/step-6')}"; once the cause is mended, go on with:`);
