@@ -167,9 +167,15 @@ export type {
   Preprocessor,
   PreprocessorFactory,
   Task,
+  ReportChart,
+  ReportPicture,
+  ReportRequest,
+  ReportSection,
   TaskFactory,
   TaskModel,
   TaskOptions,
+  TaskSetting,
+  TaskSettingValue,
 } from './plugin/task.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';

@@ -3,10 +3,10 @@
 import { MODEL_FAMILY, PREPROCESSOR_FACTORY, type PreprocessorFactory, TASK_FACTORY } from '@onnx-lora/sdk';
 import { ContainerModule } from 'inversify';
 import { visionFamilies } from './families/index.ts';
-import type { ImageDecoder } from './image.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
-import { SharpDecoder } from './sharpDecoder.ts';
-import { ImageClassificationFactory } from './tasks/imageClassificationFactory.ts';
+import type { ImageDecoder } from './image/image.ts';
+import { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
+import { SharpDecoder } from './image/sharpDecoder.ts';
+import { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
 import { IMAGE_DECODER } from './tokens.ts';
 
 /** Image families, preprocessors and tasks. Load it once: what is loaded twice is bound twice. */

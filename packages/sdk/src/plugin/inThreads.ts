@@ -76,8 +76,8 @@ export function inThreads<In, Out>(dataset: Dataset<In>, options: ThreadOptions)
   const pool = new ThreadPool<In, Out>(options);
   return {
     length: dataset.length,
-    async get(index) {
-      const example = await dataset.get(index);
+    async get(index, draw) {
+      const example = await dataset.get(index, draw);
       try {
         return await pool.run(example);
       } catch (cause) {

@@ -26,8 +26,14 @@ export interface GraphPort {
 /** A finite list of examples, each loaded when asked for. */
 export interface Dataset<Example> {
   readonly length: number;
-  /** Loads example `index`, from 0 to `length − 1`. */
-  get(index: number): Promise<Example>;
+  /**
+   * Loads example `index`, from 0 to `length − 1`.
+   *
+   * @param draw in training, how many examples were drawn before this one: what is random about an example, such as an
+   *   augmentation, is seeded by it, so that each time differs and a run that goes on after an interruption sees the same.
+   *   Absent where nothing may be random, as in evaluation.
+   */
+  get(index: number, draw?: number): Promise<Example>;
   /** What an example is called in messages, such as the path of its file. */
   nameOf?(index: number): string;
   /**
@@ -79,6 +85,43 @@ export interface PreparedTask<Example = unknown> {
   metrics(): MetricCollector;
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+  /** What the run's report shows beside curves, metrics and confusion. */
+  report?(request: ReportRequest): Promise<readonly ReportSection[]>;
+}
+
+/** What a task may ask of the finished run for its sections of the report. */
+export interface ReportRequest {
+  /** Outputs of the model for one batch, without the adapter (`base`) or with it. */
+  run(inputs: Feeds, which: 'base' | 'adapted'): Promise<Readonly<Record<string, Tensor>>>;
+  readonly batchSize: number;
+}
+
+/** A section of the report, as data: how it looks is the report's affair. */
+export type ReportSection = { readonly title: string; readonly text?: string } & (
+  | { readonly kind: 'gallery'; readonly pictures: readonly ReportPicture[] }
+  | {
+      readonly kind: 'table';
+      readonly columns: readonly string[];
+      readonly rows: readonly (readonly (string | number)[])[];
+    }
+  | ({ readonly kind: 'scatter' } & ReportChart)
+  | ({ readonly kind: 'lines' } & ReportChart)
+);
+
+/** A picture with a caption, such as an image with the mask that was found. */
+export interface ReportPicture {
+  /** The bytes of a PNG, JPEG or WebP file. */
+  readonly image: Uint8Array;
+  /** What it shows, for those who cannot see it. */
+  readonly alt: string;
+  readonly caption: string;
+}
+
+/** Points or lines in two dimensions, a colour per series. */
+export interface ReportChart {
+  readonly x: string;
+  readonly y: string;
+  readonly series: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
 }
 
 /** What a user hands to `train` and `evaluate`. Reads no file before `prepare`. */
@@ -98,11 +141,25 @@ export interface TaskFactory {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
+  /** Settings of its own, which the command line takes as `--set name=value`. */
+  readonly settings?: readonly TaskSetting[];
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */
   predictor(model: TaskModel): Promise<Predictor>;
 }
+
+/** A setting that one task has and others have not. */
+export interface TaskSetting {
+  /** In camel case: `groupColumn`. */
+  readonly name: string;
+  readonly kind: 'text' | 'number' | 'flag' | 'texts';
+  /** One line for `--help`. */
+  readonly description: string;
+}
+
+/** The value of a {@link TaskSetting}, of its kind. */
+export type TaskSettingValue = string | number | boolean | readonly string[];
 
 /** Asks a model about files that nobody has labelled. */
 export interface Predictor {
@@ -120,6 +177,8 @@ export interface TaskOptions {
   readonly validation?: string | number;
   /** Seeds splits and augmentations. */
   readonly seed: number;
+  /** Values of the factory's own {@link TaskSetting | settings}, of the right kinds; absent is the default. */
+  readonly settings?: Readonly<Record<string, TaskSettingValue>>;
 }
 
 /** Turns files into exactly what a model is fed, by what its preprocessor's file says. */

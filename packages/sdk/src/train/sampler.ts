@@ -36,6 +36,11 @@ export class ShuffledBatches implements Iterator<number[], never> {
     this.#before = this.#random.state();
   }
 
+  /** How many examples were drawn, over all epochs. */
+  get drawn(): number {
+    return Math.max(this.#epoch, 0) * this.#length + this.#position;
+  }
+
   /** The next batch. */
   next(): { readonly done: false; readonly value: number[] } {
     const batch: number[] = [];

@@ -68,17 +68,18 @@ export class BatchQueue {
   #begin(): void {
     this.#left--;
     const { sampler } = this.#request;
+    const before = sampler.drawn;
     const examples = sampler.next().value;
-    const loading = this.#load(examples, sampler.state());
+    const loading = this.#load(examples, before, sampler.state());
     // A failure is told when the batch is asked for, not as an unhandled rejection before.
     loading.catch(() => undefined);
     this.#waiting.push(loading);
   }
 
-  async #load(examples: readonly number[], position: SamplerState): Promise<LoadedBatch> {
+  async #load(examples: readonly number[], before: number, position: SamplerState): Promise<LoadedBatch> {
     const { data, onBadSample } = this.#request;
     // Asynchronous also where a dataset throws at once.
-    const loading = examples.map(async (index) => data.train.get(index));
+    const loading = examples.map(async (index, i) => data.train.get(index, before + i));
     if (onBadSample === 'fail') {
       const loaded = await Promise.all(loading);
       return { ...(await data.collate(loaded)), examples, rows: examples, bad: [], position };

@@ -1,7 +1,7 @@
 /** @file Labelled images as a dataset. */
 
 import type { Dataset, Preprocessor, Tensor } from '@onnx-lora/sdk';
-import type { LabelledFile } from '../imageFolder.ts';
+import type { LabelledFile } from '../../data/imageFolder.ts';
 
 /** One image, ready to be fed. */
 export interface ImageExample {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
 import type { ImageRequest } from './imageThread.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
-import { SharpDecoder } from './sharpDecoder.ts';
+import { SharpDecoder } from '../image/sharpDecoder.ts';
 
 /** The program of the threads, which lies beside this file once it is compiled. */
 const program = new URL('./imageThread.js', import.meta.url);

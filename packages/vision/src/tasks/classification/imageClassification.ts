@@ -12,20 +12,20 @@ import {
   type TaskModel,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { CachedPreprocessor } from '../cachedPreprocessor.ts';
-import type { ImageDecoder } from '../image.ts';
-import { type ClassFolders, type LabelledFile, readClassFolders, readImageFolder } from '../imageFolder.ts';
+import { CachedPreprocessor } from '../../preprocess/cachedPreprocessor.ts';
+import type { ImageDecoder } from '../../image/image.ts';
+import { type ClassFolders, type LabelledFile, readClassFolders, readImageFolder } from '../../data/imageFolder.ts';
 import { matchLabels } from '../modelLabels.ts';
-import { ImagePreprocessor } from '../preprocessor.ts';
-import { ImagePreprocessorFactory } from '../preprocessorFactory.ts';
-import { preprocessorOf } from '../preprocessorFile.ts';
-import { SharpDecoder } from '../sharpDecoder.ts';
-import { inOtherThreads } from '../threadedPreprocessor.ts';
+import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { inOtherThreads } from '../../preprocess/threadedPreprocessor.ts';
 import { decodeClasses } from './classificationDecode.ts';
 import { ClassificationMetrics } from './classificationMetrics.ts';
 import { type ImageExample, ImageDataset } from './imageDataset.ts';
 import { checkImageSize, classifierPorts, type ClassifierPorts } from './imagePorts.ts';
-import { stratifiedSplit } from './stratifiedSplit.ts';
+import { stratifiedSplit } from '../../data/stratifiedSplit.ts';
 
 /** Options of {@link imageClassification}. */
 export interface ImageClassificationOptions {

@@ -1,7 +1,7 @@
 import { symlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { dataFolder } from '../fixtures/dataFolder.ts';
+import { dataFolder } from '../../fixtures/dataFolder.ts';
 import { readClassFolders, readImageFolder } from './imageFolder.ts';
 
 describe('readImageFolder', () => {

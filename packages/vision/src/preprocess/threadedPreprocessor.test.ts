@@ -9,14 +9,14 @@ import { build } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ImageRequest } from './imageThread.ts';
 import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
-import { SharpDecoder } from './sharpDecoder.ts';
+import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { inOtherThreads, ThreadedPreprocessor } from './threadedPreprocessor.ts';
 
 let folder = '';
 let pool: ThreadPool<ImageRequest, Tensor>;
 beforeAll(async () => {
   // Among the build's output, where it finds its libraries and git finds nothing.
-  const dist = path.join(import.meta.dirname, '../dist');
+  const dist = path.join(import.meta.dirname, '../../dist');
   mkdirSync(dist, { recursive: true });
   folder = mkdtempSync(path.join(dist, 'thread-test-'));
   await build({

@@ -1,6 +1,6 @@
 /** @file Cuts the middle out of an image. */
 
-import type { Image } from './image.ts';
+import type { Image } from '../image/image.ts';
 
 /**
  * The `[height, width]` in the middle of `image`, starting at `floor((image.height - height) / 2)` and the same for

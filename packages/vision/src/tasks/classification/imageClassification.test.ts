@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { float32, type GraphPort, type TaskModel } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
-import { dataFolder } from '../../fixtures/dataFolder.ts';
-import type { Image, ImageDecoder } from '../image.ts';
-import { SharpDecoder } from '../sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../preprocessorFactory.ts';
+import { dataFolder } from '../../../fixtures/dataFolder.ts';
+import type { Image, ImageDecoder } from '../../image/image.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
 import { imageClassification } from './imageClassification.ts';
 import { ImageClassificationFactory } from './imageClassificationFactory.ts';
 
@@ -102,7 +102,7 @@ describe('imageClassification', () => {
       message: expect.stringContaining(join(folder, 'cat', '3.png')),
     });
     // A failure is not remembered: the file may be repaired while a notebook is open.
-    writeFileSync(join(folder, 'cat', '3.png'), (await import('../../fixtures/dataFolder.ts')).png);
+    writeFileSync(join(folder, 'cat', '3.png'), (await import('../../../fixtures/dataFolder.ts')).png);
     expect(await train.get(2)).toMatchObject({ label: 1 });
   });
 

@@ -3,7 +3,7 @@
 import type { Tensor } from '@onnx-lora/sdk';
 import type { ImagePlan } from './imagePlan.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
-import { SharpDecoder, type SharpDecoderOptions } from './sharpDecoder.ts';
+import { SharpDecoder, type SharpDecoderOptions } from '../image/sharpDecoder.ts';
 
 /** One image to preprocess, as it is sent to a thread. */
 export interface ImageRequest {

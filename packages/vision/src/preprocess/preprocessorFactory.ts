@@ -1,8 +1,8 @@
 /** @file Recognises `preprocessor_config.json` of an image processor and makes its preprocessor. */
 
 import type { PreprocessorFactory } from '@onnx-lora/sdk';
-import type { ImageDecoder } from './image.ts';
-import { imageEndings } from './imageFormat.ts';
+import type { ImageDecoder } from '../image/image.ts';
+import { imageEndings } from '../image/imageFormat.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 import { readImagePlan } from './preprocessorConfig.ts';
 import { processorTypes, shortTypeName } from './processorTypes.ts';

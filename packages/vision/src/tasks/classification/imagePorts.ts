@@ -1,7 +1,7 @@
 /** @file Finds the image input and the class scores among the inputs and outputs of a graph. */
 
 import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import type { Size } from '../imagePlan.ts';
+import type { Size } from '../../preprocess/imagePlan.ts';
 
 /** Where images go into a classifier and scores come out. */
 export interface ClassifierPorts {

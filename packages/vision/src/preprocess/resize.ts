@@ -1,6 +1,6 @@
 /** @file Resizes RGB images bit for bit as Pillow's `Image.resize` does. */
 
-import type { Image } from './image.ts';
+import type { Image } from '../image/image.ts';
 import { precisionBits, type Resample, resampleWeights } from './resampleFilters.ts';
 
 // A constant of this file, for some bundlers turn an imported one into a property, which the inner loops would feel.

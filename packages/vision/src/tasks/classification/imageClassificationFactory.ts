@@ -1,7 +1,7 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
 import type { Predictor, PreprocessorFactory, Task, TaskFactory, TaskModel, TaskOptions } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../image.ts';
+import type { ImageDecoder } from '../../image/image.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageClassifier } from './imageClassifier.ts';
 

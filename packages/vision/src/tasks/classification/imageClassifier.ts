@@ -1,12 +1,12 @@
 /** @file Answers for images that nobody has labelled. */
 
 import { type Predictor, type PreprocessorFactory, stack, type TaskModel } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../image.ts';
+import type { ImageDecoder } from '../../image/image.ts';
 import { labelsOrNumbers } from '../modelLabels.ts';
-import { ImagePreprocessor } from '../preprocessor.ts';
-import { ImagePreprocessorFactory } from '../preprocessorFactory.ts';
-import { preprocessorOf } from '../preprocessorFile.ts';
-import { SharpDecoder } from '../sharpDecoder.ts';
+import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { decodeClasses } from './classificationDecode.ts';
 import { checkImageSize, classifierPorts } from './imagePorts.ts';
 

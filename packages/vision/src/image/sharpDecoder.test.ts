@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bytesOf, fixture, sharedFolder, tensorsOf, worst } from '../fixtures/goldens.ts';
+import { bytesOf, fixture, sharedFolder, tensorsOf, worst } from '../../fixtures/goldens.ts';
 import { SharpDecoder } from './sharpDecoder.ts';
 
 interface File {

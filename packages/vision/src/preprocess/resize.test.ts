@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bytesOf, fixture, synthetic } from '../fixtures/goldens.ts';
+import { bytesOf, fixture, synthetic } from '../../fixtures/goldens.ts';
 import { type Resample, resampleByNumber } from './resampleFilters.ts';
 import { resize } from './resize.ts';
 

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type Preprocessor, type Tensor } from '@onnx-lora/sdk';
 import { centerCrop } from './centerCrop.ts';
-import type { Image, ImageDecoder } from './image.ts';
+import type { Image, ImageDecoder } from '../image/image.ts';
 import { type ImagePlan, outputSize, resizedSize, type Size } from './imagePlan.ts';
 import { normalizationTable, normalize } from './normalize.ts';
 import { resize } from './resize.ts';

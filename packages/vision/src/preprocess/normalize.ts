@@ -1,7 +1,7 @@
 /** @file Turns 8-bit pixels into the float tensor a model is fed. */
 
 import { type Tensor, tensor } from '@onnx-lora/sdk';
-import type { Image } from './image.ts';
+import type { Image } from '../image/image.ts';
 
 /** What is done to each pixel value, as `preprocessor_config.json` names it. */
 export interface Normalization {

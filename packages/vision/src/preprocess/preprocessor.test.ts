@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { bytesOf, fixture, sharedFolder, synthetic, tensorsOf, worst } from '../fixtures/goldens.ts';
-import type { Image, ImageDecoder } from './image.ts';
+import { bytesOf, fixture, sharedFolder, synthetic, tensorsOf, worst } from '../../fixtures/goldens.ts';
+import type { Image, ImageDecoder } from '../image/image.ts';
 import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
 import { readImagePlan } from './preprocessorConfig.ts';
 

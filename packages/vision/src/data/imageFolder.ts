@@ -4,7 +4,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { imageEndings } from './imageFormat.ts';
+import { imageEndings } from '../image/imageFormat.ts';
 
 /** One image and the name of the folder it lies in. */
 export interface LabelledFile {

@@ -1,0 +1,21 @@
+/** @file An image with all that moves when the image moves. */
+
+import type { Box, Point } from '../data/imageRecord.ts';
+import type { Image } from '../image/image.ts';
+
+/** One number per pixel: a class, or 0 and 1. */
+export interface Mask {
+  readonly width: number;
+  readonly height: number;
+  /** `[height, width]`, row by row. */
+  readonly data: Uint8Array;
+}
+
+/** An image, and annotations in its own pixels. */
+export interface Sample {
+  readonly image: Image;
+  /** Masks of the image's size: a class map, or one mask per object. */
+  readonly masks?: readonly Mask[];
+  readonly boxes?: readonly Box[];
+  readonly points?: readonly Point[];
+}
