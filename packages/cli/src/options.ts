@@ -18,12 +18,15 @@ export function addSettings(
   words: Partial<Record<SettingName, string>> = {},
 ): Command {
   for (const name of names) {
-    const { placeholder, description } = settingInfos[name];
+    const { form, placeholder, description } = settingInfos[name];
     const flag = `--${keyOf(name)}`;
     const spelled = name === 'out' ? `-o, ${flag}` : flag;
-    command.addOption(
-      new Option(placeholder === undefined ? spelled : `${spelled} ${placeholder}`, words[name] ?? description),
+    const option = new Option(
+      placeholder === undefined ? spelled : `${spelled} ${placeholder}`,
+      words[name] ?? description,
     );
+    if (form === 'pairs') option.argParser<string[] | undefined>((pair, before) => [...(before ?? []), pair]);
+    command.addOption(option);
   }
   return command;
 }

@@ -11,6 +11,7 @@ import { mergeCommand, unmergeCommand } from './commands/merge.ts';
 import { predictCommand } from './commands/predict.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { runCommand } from './commands/run.ts';
+import { tasksCommand } from './commands/tasks.ts';
 import { trainCommand } from './commands/train.ts';
 import { type Catalogue, loadCatalogue } from './container.ts';
 import type { Context } from './context.ts';
@@ -30,6 +31,7 @@ const commands = [
   convertCommand,
   preprocessCommand,
   runCommand,
+  tasksCommand,
 ];
 
 /**

@@ -31,6 +31,18 @@ describe('a YAML file', () => {
     expect(await readSettings({ epochs: '2' }, yaml('steps: 9\nr: 2\n'))).toEqual({ epochs: 2, r: 2 });
   });
 
+  it('has settings of the task, which flags override one by one', async () => {
+    const file = yaml('set:\n  augment: standard\n  topK: 3\n  labels: [a, b]\n');
+    const settings = await readSettings({ set: ['augment=strong', 'calibrate', 'template=a=b'] }, file);
+    expect(settings).toEqual({
+      set: { augment: 'strong', topK: 3, labels: ['a', 'b'], calibrate: true, template: 'a=b' },
+    });
+    expect(formatCommand(settings)).toBe(
+      'onnx-lora train --set augment=strong --set topK=3 --set labels=a,b --set calibrate=true --set template=a=b',
+    );
+    expect(await readSettings({}, yaml(formatConfig(settings)))).toEqual(settings);
+  });
+
   it('may spell keys as other programs do, and leave values empty', async () => {
     expect(await readSettings({}, yaml('batch_size: 2\nwarmupSteps: 3\nalpha:\n'))).toEqual({
       batchSize: 2,

@@ -24,7 +24,8 @@ export async function readSettings(
   const fromFlags = settingsFromFlags(flags);
   // Steps go before epochs; those of the file must not go before epochs that were asked for now.
   if (fromFlags.epochs !== undefined) delete fromFile.steps;
-  return { ...fromFile, ...fromFlags };
+  const set = fromFlags.set && { set: { ...fromFile.set, ...fromFlags.set } };
+  return { ...fromFile, ...fromFlags, ...set };
 }
 
 function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
@@ -36,12 +37,19 @@ function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
 
 /** Text that is no number is left as it is, so that the check can show it. */
 function valueOfFlag(name: SettingName, given: unknown): unknown {
+  if (settingInfos[name].form === 'pairs') return Object.fromEntries((given as string[]).map(pairOf));
   if (typeof given !== 'string') return given;
   if (given.startsWith('--')) throw usageError(`--${keyOf(name)} needs a value, but the flag ${given} follows it.`);
   const { form } = settingInfos[name];
   if (form === 'list') return splitList(given);
   const number = Number(given);
   return form === 'number' && given.trim() !== '' && Number.isFinite(number) ? number : given;
+}
+
+/** `a=b` → `['a', 'b']`; a name alone switches on. */
+function pairOf(text: string): [string, string | true] {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, true] : [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** `a, b` → `['a', 'b']`. */

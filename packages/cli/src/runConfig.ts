@@ -58,6 +58,12 @@ export function formatConfig(settings: Settings): string {
 export function formatCommand(settings: Settings): string {
   const words = inOrder(settings).flatMap(([name, value]) => {
     if (settingInfos[name].form === 'switch') return value === true ? [`--${keyOf(name)}`] : [];
+    if (settingInfos[name].form === 'pairs') {
+      return Object.entries(value as object).flatMap(([key, each]) => [
+        `--${keyOf(name)}`,
+        quoted(`${key}=${wordOf(each)}`),
+      ]);
+    }
     return [`--${keyOf(name)}`, quoted(wordOf(value))];
   });
   return ['onnx-lora train', ...words].join(' ');

@@ -30,6 +30,16 @@ export class RunFolder {
     this.path = folder;
   }
 
+  /** A folder under `runs` that is not there yet, named after the data and the task. */
+  static unused(data: string, task: string): RunFolder {
+    const { name } = path.parse(path.resolve(data));
+    const wanted = path.join('runs', `${name || 'run'}-${task}`);
+    for (let count = 1; ; count++) {
+      const folder = count === 1 ? wanted : `${wanted}-${count}`;
+      if (!existsSync(folder)) return new RunFolder(folder);
+    }
+  }
+
   /** Where the trained adapter lies in the end. */
   get adapter(): string {
     return path.join(this.path, ADAPTER);

@@ -9,6 +9,7 @@ import {
   type Provider,
   type ScheduleName,
   scheduleNames,
+  type TaskSettingValue,
 } from '@onnx-lora/sdk';
 import { z } from 'zod';
 
@@ -18,6 +19,7 @@ export interface Settings {
   data?: string;
   validation?: string | number;
   task?: string;
+  set?: Record<string, TaskSettingValue>;
   adapter?: string;
   targets?: string | string[];
   r?: number;
@@ -76,8 +78,8 @@ export type SettingName = keyof Settings;
 export interface SettingInfo {
   /** What follows the flag; absent for a switch. */
   readonly placeholder?: string;
-  /** How the text after a flag becomes a value. */
-  readonly form: 'text' | 'number' | 'list' | 'switch';
+  /** How the text after a flag becomes a value; the flag of `pairs` may come many times. */
+  readonly form: 'text' | 'number' | 'list' | 'switch' | 'pairs';
   readonly description: string;
   /** Checks a value; its message continues `--r …`. */
   readonly schema: z.ZodType;
@@ -168,6 +170,14 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<name>',
     description: "what is learned; default: the usual task of the model's family",
     schema: text,
+  },
+  set: {
+    form: 'pairs',
+    placeholder: '<name=value>',
+    description: "a setting of the task's own; may be given many times (see onnx-lora tasks)",
+    schema: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]), {
+      error: 'must be names and values, such as augment=standard',
+    }),
   },
   adapter: {
     form: 'text',

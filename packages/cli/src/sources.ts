@@ -15,6 +15,7 @@ import {
 import type { Catalogue } from './container.ts';
 import { usageError } from './errors.ts';
 import type { Settings } from './settings.ts';
+import { taskSettings } from './taskSettings.ts';
 
 /** The model and what else stands on the command line: without `--model`, the first word is the model. */
 export function splitWords(
@@ -128,9 +129,23 @@ export function chooseTask(asked: string | undefined, model: Model, { tasks }: C
   throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.`);
 }
 
-/** What a task is made from. */
-export function taskOptions({ validation }: Settings, data: string, seed: number): TaskOptions {
-  return { data, ...(validation === undefined ? {} : { validation }), seed };
+/**
+ * What a task is made from.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a `--set` that the task does not know
+ */
+export function taskOptions(
+  factory: TaskFactory,
+  { validation, set }: Settings,
+  data: string,
+  seed: number,
+): TaskOptions {
+  return {
+    data,
+    ...(validation === undefined ? {} : { validation }),
+    seed,
+    ...(set === undefined ? {} : { settings: taskSettings(set, factory) }),
+  };
 }
 
 /** True for a PEFT folder, and for the folder of a training run. */

@@ -6,8 +6,10 @@ import {
   type FallenBackNode,
   type Model,
   OnnxLoraError,
+  type PreparedTask,
   previewLora,
   type ProviderReport,
+  type ReportSection,
   type StepEvent,
   type Task,
   train,
@@ -75,11 +77,12 @@ export async function runTraining(
   context: Context,
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
-  const folder = new RunFolder(requireFlag(given.out, 'out', 'name the folder for the run'));
   const data = requireFlag(given.data, 'data', 'name the data to train on');
-  if (!resume) folder.checkFree(overwrite);
+  const named = given.out === undefined ? undefined : new RunFolder(given.out);
+  if (!resume) named?.checkFree(overwrite);
   const model = await openNamed(requireModel(given.model), catalogue);
   const factory = chooseTask(given.task, model, catalogue);
+  const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
   const preview = previewLora(model, loraOptions(given, original));
   const targets = given.targets ?? [...preview.targets];
@@ -91,7 +94,11 @@ export async function runTraining(
     ...(targets.length > 0 ? { targets } : {}),
     out: folder.path,
   });
-  const { task, holdsOut } = await prepareOnce(factory.create(taskOptions(settings, data, settings.seed)), model);
+  const { task, prepared } = await prepareOnce(
+    factory.create(taskOptions(factory, settings, data, settings.seed)),
+    model,
+  );
+  const holdsOut = prepared.validation !== undefined;
   if (given.validation !== undefined && !holdsOut) {
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
@@ -139,6 +146,7 @@ export async function runTraining(
     interrupt.release();
     const stopped = interrupt.code !== undefined;
     const after = before && !stopped ? await measureAfter(work, result) : undefined;
+    const sections = made > 0 && !stopped ? await taskSections(prepared, adapter, work) : [];
     const { targets: _, ...others } = settings;
     const shown = given.targets === undefined ? others : settings;
     await folder.writeReport(
@@ -157,6 +165,7 @@ export async function runTraining(
         modules: adapted,
         before,
         after,
+        sections,
         runtime: `Node ${process.versions.node}`,
       }),
     );
@@ -197,12 +206,9 @@ interface Work {
 }
 
 /** Reads the data once for training and both evaluations, so that files are decoded once. */
-async function prepareOnce(task: Task, model: Model): Promise<{ task: Task; holdsOut: boolean }> {
+async function prepareOnce(task: Task, model: Model): Promise<{ task: Task; prepared: PreparedTask }> {
   const prepared = await task.prepare(model);
-  return {
-    task: { name: task.name, prepare: () => Promise.resolve(prepared) },
-    holdsOut: prepared.validation !== undefined,
-  };
+  return { task: { name: task.name, prepare: () => Promise.resolve(prepared) }, prepared };
 }
 
 async function measure(
@@ -270,6 +276,30 @@ async function measureAfter(work: Work, { adapter, steps, best }: TrainResult): 
   const measured = { step: step ?? steps, examples, metrics, confusion };
   record(work, { type: 'evaluation', ...measured });
   return measured;
+}
+
+/** What the task shows of itself. It comes after the training, so that what goes wrong here only leaves it out. */
+async function taskSections(
+  prepared: PreparedTask,
+  adapter: TrainingRun['adapter'],
+  { model, settings, progress }: Work,
+): Promise<readonly ReportSection[]> {
+  if (!prepared.report) return [];
+  const session = await model
+    .withOutputs(prepared.outputs ?? [])
+    .session({ adapters: { adapted: adapter }, ...machineOptions(settings) });
+  try {
+    return await prepared.report({
+      run: (inputs, which) => session.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
+      batchSize: settings.batchSize,
+    });
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError)) throw error;
+    progress.note(`warning: the report lacks what the task shows of itself: ${error.message}`);
+    return [];
+  } finally {
+    await session.release();
+  }
 }
 
 /** @throws OnnxLoraError where the disk refuses, with what is left */

@@ -23,7 +23,18 @@ export function evalCommand(context: Context): Command {
       'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it. Without --adapter, measures the base.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', 'data', 'validation', 'task', 'adapter', 'batchSize', 'seed', 'provider', 'threads']);
+  addSettings(command, [
+    'model',
+    'data',
+    'validation',
+    'task',
+    'set',
+    'adapter',
+    'batchSize',
+    'seed',
+    'provider',
+    'threads',
+  ]);
   addMismatch(addConfig(command));
   addOutput(command);
   addExamples(
@@ -38,7 +49,8 @@ export function evalCommand(context: Context): Command {
     const catalogue = context.catalogue();
     const data = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
-    const task = chooseTask(settings.task, model, catalogue).create(taskOptions(settings, data, settings.seed ?? 0));
+    const factory = chooseTask(settings.task, model, catalogue);
+    const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
     const progress = new Progress(terminal, flags);
     const evaluation = await evaluate(model, {

@@ -1,14 +1,17 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
-import type { AdapterSession, Prediction, Predictor } from '@onnx-lora/sdk';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { type AdapterSession, type Prediction, type Predictor, writeFileAtomic } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable } from '../errors.ts';
+import { printable, usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
+import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short } from '../table.ts';
 
 interface PredictFlags extends OutputFlags {
@@ -20,16 +23,21 @@ interface PredictFlags extends OutputFlags {
 export function predictCommand(context: Context): Command {
   const command = new Command('predict')
     .summary('answer for files that nobody has labelled')
-    .description('Says what a model makes of files, one line each: label, score, file.')
+    .description(
+      'Says what a model makes of files, one line each: label, score, file. Pictures in the answers, such as masks, are written into the folder of --out.',
+    )
     .usage('MODEL FILE… [options]')
     .argument('[words...]', 'the model and the files; with --model, only files');
-  addSettings(command, ['model', 'task', 'adapter', 'batchSize', 'provider', 'threads']);
+  addSettings(command, ['model', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
+    out: 'folder for pictures in the answers, such as masks',
+  });
   addMismatch(addConfig(command));
   addOutput(command);
   addExamples(
     command,
     'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
     'onnx-lora predict --model models/vit *.jpg --json | jq -r .[].label',
+    'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
   );
   return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
     const { terminal } = context;
@@ -39,9 +47,13 @@ export function predictCommand(context: Context): Command {
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     const catalogue = context.catalogue();
     const model = await openNamed(named.model, catalogue);
-    const predictor = await chooseTask(settings.task, model, catalogue).predictor(model);
+    const factory = chooseTask(settings.task, model, catalogue);
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
-    const session = await model.session({
+    const predictor = await factory.predictor(model, {
+      ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
+      ...(adapter ? { adapter } : {}),
+    });
+    const session = await model.withOutputs(predictor.outputs ?? []).session({
       adapters: adapter ? { adapter } : {},
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       ...machineOptions(settings),
@@ -54,8 +66,9 @@ export function predictCommand(context: Context): Command {
     } finally {
       await session.release();
     }
-    if (flags.json) terminal.printJson(named.rest.map((file, i) => ({ file, ...predictions[i] })));
-    else for (const line of asText(named.rest, predictions)) terminal.print(printable(line));
+    const told = await writePictures(named.rest, predictions, settings.out);
+    if (flags.json) terminal.printJson(named.rest.map((file, i) => ({ file, ...told[i] })));
+    else for (const line of asText(named.rest, told)) terminal.print(printable(line));
   });
 }
 
@@ -85,6 +98,41 @@ async function predictAll(
     }
   }
   return predictions;
+}
+
+/**
+ * The predictions with paths in the place of pictures, which are written to `<out>/<file>-<what>.png`; without `out` they
+ * are left out.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where two files would have one name, `FILE_INVALID` where nothing can be written
+ */
+async function writePictures(
+  files: readonly string[],
+  predictions: readonly Prediction[],
+  out: string | undefined,
+): Promise<Prediction[]> {
+  const written = new Map<string, string>();
+  const told: Prediction[] = [];
+  for (const [i, prediction] of predictions.entries()) {
+    const plain: [string, unknown][] = [];
+    for (const [key, value] of Object.entries(prediction)) {
+      if (!(value instanceof Uint8Array)) plain.push([key, value]);
+      else if (out !== undefined) {
+        const file = path.join(out, `${path.parse(files[i]!).name}-${key}.png`);
+        const other = written.get(file);
+        if (other !== undefined)
+          throw usageError(
+            `"${other}" and "${files[i]!}" would both be written to "${file}". Ask for them one after the other.`,
+          );
+        written.set(file, files[i]!);
+        await mkdir(out, { recursive: true });
+        await writeFileAtomic(file, value);
+        plain.push([key, file]);
+      }
+    }
+    told.push(Object.fromEntries(plain));
+  }
+  return told;
 }
 
 /** What a prediction says at one glance; its lists, such as the runners-up, are for JSON. */

@@ -37,6 +37,7 @@ export function trainCommand(context: Context): Command {
       'data',
       'validation',
       'task',
+      'set',
       'out',
       ...adapterSettings,
       'init',
@@ -71,7 +72,7 @@ export function trainCommand(context: Context): Command {
       'keepCheckpoints',
       'tensorboard',
     ],
-    { out: 'folder for the run' },
+    { out: 'folder for the run (default: a new one in runs/)' },
   );
   command
     .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')
@@ -81,7 +82,7 @@ export function trainCommand(context: Context): Command {
   addOutput(command);
   addExamples(
     command,
-    'onnx-lora train models/vit --data photos --out runs/photos',
+    'onnx-lora train models/vit --data photos                                            # into runs/photos-image-classification',
     'onnx-lora train models/vit --data photos --validation 0.2 --out runs/photos         # measured on a fifth',
     'onnx-lora train models/vit --data photos --targets all-linear --r 16 --lr 5e-4 --epochs 5 --out runs/wide',
     "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",

@@ -1,6 +1,6 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
-import type { TrainResult } from '@onnx-lora/sdk';
+import type { ReportSection, TrainResult } from '@onnx-lora/sdk';
 import type { Measured, RunHistory } from '../history.ts';
 import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
@@ -8,6 +8,7 @@ import { clock, grouped, short } from '../table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
+import { formatSections } from './sections.ts';
 import { style } from './style.ts';
 
 /** What a report tells. */
@@ -32,6 +33,8 @@ export interface ReportContent {
   readonly before: Measured | undefined;
   /** The base with the adapter on the same data. */
   readonly after: Measured | undefined;
+  /** What the task shows of itself. */
+  readonly sections: readonly ReportSection[];
   /** What ran it, such as `Node 20.19.0`. */
   readonly runtime: string;
 }
@@ -45,7 +48,7 @@ export function formatReport(content: ReportContent): string {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>${escapeHtml(title)}</title>
 <style>${style}</style>
 </head>
@@ -61,6 +64,7 @@ ${metrics(content)}
 ${stepCurve(content.history.loss.stretches, { name: 'Loss', smooth: true })}
 ${evaluations(content)}
 ${confusion(content)}
+${formatSections(content.sections)}
 ${notices(content)}
 <details><summary>Learning rate, gradients, memory</summary>
 <h2>Learning rate</h2>

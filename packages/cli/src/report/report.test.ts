@@ -58,6 +58,35 @@ const content: ReportContent = {
       ],
     },
   },
+  sections: [
+    {
+      kind: 'gallery',
+      title: evil,
+      text: evil,
+      pictures: [
+        { image: Uint8Array.from([0x89, 0x50]), alt: evil, caption: evil },
+        { image: Uint8Array.from([0xff, 0xd8]), alt: evil, caption: evil },
+      ],
+    },
+    { kind: 'table', title: 'Baselines', columns: [evil, 'top-1'], rows: [[evil, 0.25]] },
+    {
+      kind: 'scatter',
+      title: 'Embeddings',
+      x: evil,
+      y: evil,
+      series: [
+        {
+          name: evil,
+          points: [
+            [0, 0],
+            [NaN, 1],
+          ],
+        },
+        { name: 'b', points: [[10, 5]] },
+      ],
+    },
+    { kind: 'lines', title: 'Nothing', x: 'x', y: 'y', series: [] },
+  ],
   runtime: 'Node 20',
 };
 
@@ -71,8 +100,8 @@ describe('the report', () => {
 
   it('is one file that fetches nothing', () => {
     const html = formatReport(content);
-    expect(html).not.toMatch(/https?:|\bsrc=|\bhref=|url\(|@import/);
-    expect(html).toContain("default-src 'none'");
+    expect(html.replaceAll('src="data:image/', '')).not.toMatch(/https?:|\bsrc=|\bhref=|url\(|@import/);
+    expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
     expect(html).toContain('name="viewport"');
     expect(html).toContain('prefers-color-scheme: dark');
   });
@@ -88,12 +117,23 @@ describe('the report', () => {
   it('shows what was measured, and what went wrong', () => {
     const html = formatReport(content);
     expect(html).toContain('<h2>accuracy on held-out data</h2>');
-    expect(html.split('<circle').length - 1).toBe(6);
+    expect(html.split('<circle').length - 1).toBe(6 + 2);
     expect(html).toContain('<p>steps skipped: 1; examples left out: 1</p>');
     expect(html).toContain('aria-label="Memory in MB from 300 to 300 over steps 1 to 3."');
     expect(formatReport({ ...content, history: new RunHistory() })).not.toContain('What went wrong');
     expect(formatReport({ ...content, endedBy: 'earlyStopping' })).toContain('ended early after 3 of 5 steps.');
     expect(formatReport({ ...content, endedBy: 'steps' })).not.toContain('class="notice"');
+  });
+
+  it('shows what the task brings', () => {
+    const html = formatReport(content);
+    expect(html).toContain('<img src="data:image/png;base64,iVA="');
+    expect(html).toContain('<img src="data:image/jpeg;base64,/9g="');
+    expect(html).toContain('<th scope="col" class="number">top-1</th>');
+    // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.
+    expect(html).toContain('<g class="s0"><circle cx="64.0" cy="300.0" r="3"/></g>');
+    expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"/></g>');
+    expect(html).toContain('Nothing to draw.');
   });
 
   it('does without held-out data', () => {

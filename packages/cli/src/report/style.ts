@@ -2,9 +2,9 @@
 
 /** The report's style sheet. */
 export const style: string = `
-:root { color-scheme: light dark; --page: #fff; --text: #1c2024; --quiet: #5f6b76; --line: #d9dee3; --panel: #f5f7f9; --accent: 20, 104, 190; --miss: 204, 82, 20; }
+:root { color-scheme: light dark; --page: #fff; --text: #1c2024; --quiet: #5f6b76; --line: #d9dee3; --panel: #f5f7f9; --accent: 20, 104, 190; --miss: 204, 82, 20; --s0: hsl(210 70% 40%); --s1: hsl(25 70% 40%); --s2: hsl(140 70% 40%); --s3: hsl(330 70% 40%); --s4: hsl(270 70% 40%); --s5: hsl(55 70% 40%); --s6: hsl(185 70% 40%); --s7: hsl(0 70% 40%); --s8: hsl(95 70% 40%); --s9: hsl(300 70% 40%); --s10: hsl(235 70% 40%); --s11: hsl(40 70% 40%); }
 @media (prefers-color-scheme: dark) {
-  :root { --page: #14171a; --text: #e6e9ec; --quiet: #9aa5b0; --line: #343b42; --panel: #1d2226; --accent: 88, 166, 240; --miss: 240, 136, 72; }
+  :root { --page: #14171a; --text: #e6e9ec; --quiet: #9aa5b0; --line: #343b42; --panel: #1d2226; --accent: 88, 166, 240; --miss: 240, 136, 72; --s0: hsl(210 75% 66%); --s1: hsl(25 75% 66%); --s2: hsl(140 75% 66%); --s3: hsl(330 75% 66%); --s4: hsl(270 75% 66%); --s5: hsl(55 75% 66%); --s6: hsl(185 75% 66%); --s7: hsl(0 75% 66%); --s8: hsl(95 75% 66%); --s9: hsl(300 75% 66%); --s10: hsl(235 75% 66%); --s11: hsl(40 75% 66%); }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
@@ -38,6 +38,29 @@ svg.curve path { fill: none; stroke: rgb(var(--accent)); stroke-linejoin: round;
 svg.curve .raw { stroke-opacity: .35; stroke-width: 1; }
 svg.curve .smooth { stroke-width: 2.25; }
 svg.curve circle { fill: rgb(var(--accent)); }
+svg.chart { display: block; width: 100%; height: auto; max-width: 44rem; }
+svg.chart text { fill: var(--quiet); font-size: 12px; }
+svg.chart .grid { stroke: var(--line); stroke-width: 1; }
+svg.chart path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
+svg.chart circle { fill: currentColor; fill-opacity: .75; }
+ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .25rem 0; font-size: .9rem; }
+ul.legend li::before { content: ''; display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; background: currentColor; margin-right: .4rem; }
+.s0 { color: var(--s0); }
+.s1 { color: var(--s1); }
+.s2 { color: var(--s2); }
+.s3 { color: var(--s3); }
+.s4 { color: var(--s4); }
+.s5 { color: var(--s5); }
+.s6 { color: var(--s6); }
+.s7 { color: var(--s7); }
+.s8 { color: var(--s8); }
+.s9 { color: var(--s9); }
+.s10 { color: var(--s10); }
+.s11 { color: var(--s11); }
+.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .75rem; }
+figure { margin: 0; background: var(--panel); border-radius: .5rem; overflow: hidden; }
+figure img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: auto; background: rgba(128, 128, 128, .12); }
+figcaption { padding: .4rem .6rem .5rem; font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; white-space: pre-line; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .5rem; } }

@@ -4,6 +4,7 @@
  */
 
 import { OnnxLoraError } from '../errors.ts';
+import { atOnce } from '../graph/atOnce.ts';
 import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
@@ -57,18 +58,27 @@ export interface Backward {
  * @throws OnnxLoraError `NO_GRADIENT` naming the node, for an operator without a rule on the path
  */
 export function differentiate(request: BackwardRequest): Backward {
+  return atOnce(differentiation(request));
+}
+
+/** {@link differentiate}, with a chance to interrupt it after each node. */
+export function* differentiation(request: BackwardRequest): Generator<void, Backward> {
   const { g, types, loss, wrt } = request;
   const seed = g.scalar(1, types.get(loss)?.type);
-  const cotangents = propagate(request, new Map([[loss, seed]]));
+  const cotangents = yield* propagate(request, new Map([[loss, seed]]));
   const gradients = new Map(
     wrt.flatMap((name) => (cotangents.has(name) ? [[name, cotangents.get(name)!] as const] : [])),
   );
   const results = [...gradients.values()].map(({ name }) => name);
+  yield;
   return { gradients, ...arrange(reachable(g.nodes, results), seed.name, gradients) };
 }
 
 /** Takes the cotangents of the last values back to those of all that gradients flow into. */
-function propagate(request: Omit<BackwardRequest, 'loss'>, cotangents: Map<string, Value>): ReadonlyMap<string, Value> {
+function* propagate(
+  request: Omit<BackwardRequest, 'loss'>,
+  cotangents: Map<string, Value>,
+): Generator<void, ReadonlyMap<string, Value>> {
   const { g, nodes, types } = request;
   const active = new ActiveValues(request);
   for (const node of nodes) active.visit(node);
@@ -81,6 +91,7 @@ function propagate(request: Omit<BackwardRequest, 'loss'>, cotangents: Map<strin
   };
 
   for (const node of [...nodes].reverse()) {
+    yield;
     const outputs = node.output ?? [];
     const dys = outputs.map((name) => cotangents.get(name));
     const dy = dys.find((each) => each !== undefined);
@@ -159,7 +170,7 @@ function throughBranch(
     ([name, dy]) => [name, { ...dy, shape: request.types.get(name)?.shape ?? dy.shape }] as const,
   );
   const wrt = captured.map(({ name }) => name);
-  return propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped));
+  return atOnce(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
 }
 
 function surroundings(

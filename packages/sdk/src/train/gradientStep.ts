@@ -232,16 +232,16 @@ export class GradientStep {
     const { lossScale = false, memory = 'auto' } = this.#request;
     const choose = this.#request.pieceRows ?? pieceRows;
     const prefix = room ? { prefix: room } : {};
-    let prepared = prepareTraining({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix });
+    let prepared = await inTurns(prepareTraining({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix }));
     const total = rowsOf(inputs, targets);
     let rows: number | undefined;
     const best = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
     if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
       rows = best;
       const [piece] = cut(inputs, targets, rows, total) as [Piece];
-      prepared = prepareTraining({ base, plan, loss, ...piece, lossScale, memory, ...prefix });
+      prepared = await inTurns(prepareTraining({ base, plan, loss, ...piece, lossScale, memory, ...prefix }));
     }
-    const graph = prepared.build();
+    const graph = await inTurns(prepared.build());
     const { forwardBytes, weightBytes } = graph;
     this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
     // Each frozen weight is read by a forward and a backward product, and packed for both. Those of a frozen prefix count

@@ -2,9 +2,10 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { ActiveValues } from '../autodiff/activeValues.ts';
-import { differentiate } from '../autodiff/backward.ts';
+import { differentiation } from '../autodiff/backward.ts';
 import { ruleOf } from '../autodiff/rules.ts';
 import { straightThroughDifferences } from '../autodiff/straightThrough.ts';
+import { atOnce } from '../graph/atOnce.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
@@ -97,124 +98,73 @@ const LOSS_SCALE = 'loss_scale';
  * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated
  */
 export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
-  return prepareTraining(request).build();
+  return atOnce(atOnce(prepareTraining(request)).build());
 }
 
 /** The forward half of a training graph: enough to know what a batch takes. */
 export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | 'products'> {
-  /** Differentiates it. */
-  build(): TrainingGraph;
+  /** Differentiates it. May be interrupted after each node. */
+  build(): Generator<void, TrainingGraph>;
 }
 
-/** The first half of {@link buildTrainingGraph}, for those who may want another batch once they know what this one takes. */
-export function prepareTraining({
-  base,
-  plan,
-  loss,
-  inputs,
-  targets,
-  lossScale = false,
-  memory = 'auto',
-  prefix: room,
-}: TrainingGraphRequest): PreparedTraining {
-  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
+/**
+ * The first half of {@link buildTrainingGraph}, for those who may want another batch once they know what this one takes. It
+ * may be interrupted between its parts.
+ */
+export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
+  const { base, inputs, memory = 'auto', prefix: room } = request;
+  const adapted = yield* adaptedGraph(request);
+  const { types } = adapted;
+  const loss = addLoss(request, adapted);
+  yield;
   const opset = opsetOf(base);
-  const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opset) };
-  const injected = injectAdapters(fused, plan, { types: inferGraph(fused, { shapes }), mode: 'training' });
-  const wrt = injected.inputs.map(({ name }) => name);
-  // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
-  // are taken apart: a frozen part keeps the kernels that it was exported for.
-  const whole = refold(injected.model);
-  const types = inferGraph(whole, { shapes });
-  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
-  const active = new ActiveValues({ types, wrt, stopped });
-  const expanded = expandOperators(
-    { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
-    types,
-    (node) => active.visit(node) && !ruleOf(node),
-  );
-  const folded = foldKnownIntegers(expanded.graph, types);
-
-  const lossBuilder = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
-  const targetValues = Object.entries(targets).map(
-    ([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }] as const,
-  );
-  const outputs = Object.fromEntries(
-    (folded.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
-  );
-  const lossValue = loss(lossBuilder, outputs, Object.fromEntries(targetValues));
-  if (lossValue.shape?.length !== 0) {
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
-      `Task author: the loss must be a scalar, but "${lossValue.name}" has shape ${formatShape(lossValue.shape)}.`,
-    );
-  }
-  const isHalf = (folded.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
-  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
-  const isFloat = lossValue.type === 'float32' || lossValue.type === 'float64';
-  const result = isFloat ? lossValue : lossBuilder.Cast(lossValue, dataTypeNumber('float32'));
-  const scaledLoss = scale ? lossBuilder.Mul(result, scale) : result;
-  if (scale) types.set(scale.name, scale);
-  for (const [name, type] of lossBuilder.types) types.set(name, type);
-  for (const [, value] of targetValues) types.set(value.name, value);
-
   const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
-  const given = [...lossBuilder.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
-  const results = [result.name, scaledLoss.name, ...given];
-  const needed = reachable([...(folded.node ?? []), ...lossBuilder.nodes], results);
-  const picked = computeOnlyPicked(needed, types, narrower, results);
-  const own = [...(folded.initializer ?? []), ...lossBuilder.initializers, ...narrower.initializers];
-  const rewritten = forwardGraph({ nodes: picked, types, initializers: own, outputs: results, opset });
-  simplifyForward(rewritten);
-  const all = reachable(rewritten.nodes, results);
-  const changing = [...wrt, ...targetValues.map(([, { name }]) => name), ...(scale ? [scale.name] : [])];
+  const needed = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
+  const picked = computeOnlyPicked(needed, types, narrower, loss.results);
+  yield;
+  const own = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
+  const rewritten = forwardGraph({ nodes: picked, types, initializers: own, outputs: loss.results, opset });
+  yield* simplifyForward(rewritten);
+  const all = reachable(rewritten.nodes, loss.results);
+  const initializers = [...own, ...rewritten.g.initializers];
+  const changing = [...adapted.wrt, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])].map(nameOf);
   const { rows, names: rowInputs } = rowInputsOf(base.graph ?? {}, inputs);
-  const split =
-    room &&
-    splitPrefix({
-      nodes: all,
-      types,
-      opset,
-      initializers: [...own, ...rewritten.g.initializers],
-      results,
-      rows,
-      rowInputs,
-      changing,
-      room,
-    });
+  const parts = { nodes: all, types, opset, initializers, results: loss.results, rows, rowInputs, changing };
+  const split = room && splitPrefix({ ...parts, room });
   const { kept, suffix } = typeof split === 'object' ? split : { kept: [], suffix: all };
+  yield;
   const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory);
+  yield;
   const products = productsOf(forward, types);
   const forwardBytes = forward
     .flatMap(({ output }) => output ?? [])
     .reduce((sum, name) => sum + bytesOf(types.get(name)), 0);
-  const build = (): TrainingGraph => {
+
+  function* build(): Generator<void, TrainingGraph> {
     const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
-    const backward = differentiate({
+    const backward = yield* differentiation({
       g,
       nodes: forward,
       types,
-      loss: scaledLoss.name,
-      wrt,
-      stopped: new Set([...stopped, ...lossBuilder.stopped]),
-      given: lossBuilder.given,
+      loss: loss.scaled.name,
+      wrt: adapted.wrt.map(nameOf),
+      stopped: new Set([...adapted.stopped, ...loss.g.stopped]),
+      given: loss.g.given,
       ...recomputation,
       describe: moduleOf,
     });
-
-    const gradients = new Map<string, string>();
-    for (const [name, gradient] of backward.gradients) gradients.set(name, gradient.name);
-    const initializers = [...own, ...rewritten.g.initializers];
-    const ports = [...new Set([result.name, ...gradients.values()])];
+    yield;
+    const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
+    const ports = [...new Set([loss.value.name, ...gradients.values()])];
     const graph = dropUnreadInitializers({
-      ...folded,
+      ...adapted.graph,
       node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
       initializer: [...initializers, ...g.initializers],
       input: [
-        ...inputPorts(folded.input, inputs, typeof split === 'object' ? forward : undefined),
+        ...inputPorts(adapted.graph.input, inputs, typeof split === 'object' ? forward : undefined),
         ...kept.map((value) => port(value.name, value)),
-        ...targetValues.map(([name, value]) => port(value.name, targets[name]!)),
-        ...(scale ? [port(scale.name, float32([1], []))] : []),
+        ...[...loss.targets].map(([name, value]) => port(value.name, request.targets[name]!)),
+        ...(loss.scale ? [port(loss.scale.name, float32([1], []))] : []),
       ],
       output: ports.map((name) => ({ name })),
       valueInfo: [],
@@ -224,18 +174,104 @@ export function prepareTraining({
       ...(split === undefined
         ? {}
         : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
-      inputs: injected.inputs,
-      loss: result.name,
+      inputs: adapted.wrt,
+      loss: loss.value.name,
       gradients,
-      targetNames: Object.fromEntries(targetValues.map(([name, value]) => [name, value.name])),
-      ...(scale ? { lossScale: scale.name } : {}),
+      targetNames: Object.fromEntries([...loss.targets].map(([name, value]) => [name, value.name])),
+      ...(loss.scale ? { lossScale: loss.scale.name } : {}),
       forwardBytes,
       products,
       recomputes: recomputation.recomputed.size > 0,
       weightBytes: weightBytesOf(graph),
     };
-  };
+  }
   return { forwardBytes, products, build };
+}
+
+/** The base with its adapters, ready to be differentiated. */
+interface AdaptedGraph {
+  readonly graph: GraphProto;
+  readonly types: Map<string, ValueType>;
+  /** What is trained. */
+  readonly wrt: readonly AdapterInput[];
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+}
+
+function* adaptedGraph({ base, plan, inputs }: TrainingGraphRequest): Generator<void, AdaptedGraph> {
+  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
+  const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opsetOf(base)) };
+  const baseTypes = inferGraph(fused, { shapes });
+  yield;
+  const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });
+  yield;
+  // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
+  // are taken apart: a frozen part keeps the kernels that it was exported for.
+  const whole = refold(injected.model);
+  yield;
+  const types = inferGraph(whole, { shapes });
+  yield;
+  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
+  const active = new ActiveValues({ types, wrt: injected.inputs.map(nameOf), stopped });
+  const expanded = expandOperators(
+    { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
+    types,
+    (node) => active.visit(node) && !ruleOf(node),
+  );
+  yield;
+  const graph = foldKnownIntegers(expanded.graph, types);
+  yield;
+  return { graph, types, wrt: injected.inputs, stopped };
+}
+
+/** The loss at the end of a graph. */
+interface AddedLoss {
+  /** Holds the nodes that compute it. */
+  readonly g: GraphBuilder;
+  readonly value: Value;
+  /** The same times `scale`, from which gradients are taken. */
+  readonly scaled: Value;
+  /** What it is multiplied by; absent where it is not. */
+  readonly scale?: Value;
+  /** By the targets' own names. */
+  readonly targets: ReadonlyMap<string, Value>;
+  /** Values that must be computed. */
+  readonly results: readonly string[];
+}
+
+/** Calls the loss fragment. Types of what it makes are added to the graph's. */
+function addLoss(
+  { base, loss, targets: fed, lossScale = false }: TrainingGraphRequest,
+  { graph, types }: AdaptedGraph,
+): AddedLoss {
+  const g = new GraphBuilder({ opset: opsetOf(base), infer: inferNode, prefix: 'loss/' });
+  const targets = new Map(
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
+  );
+  const outputs = Object.fromEntries(
+    (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
+  );
+  const computed = loss(g, outputs, Object.fromEntries(targets));
+  if (computed.shape?.length !== 0) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}.`,
+    );
+  }
+  const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
+  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
+  const isFloat = computed.type === 'float32' || computed.type === 'float64';
+  const value = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
+  const scaled = scale ? g.Mul(value, scale) : value;
+  if (scale) types.set(scale.name, scale);
+  for (const [name, type] of g.types) types.set(name, type);
+  for (const target of targets.values()) types.set(target.name, target);
+  const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
+  return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
 }
 
 /** Inputs of the model in the shapes of the batch; of a graph without its first part only those that it still reads. */

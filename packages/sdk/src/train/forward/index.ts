@@ -9,11 +9,10 @@ import { splitSlices } from './splitSlices.ts';
 export { bytesOf, forwardGraph } from './forwardGraph.ts';
 export { type Memory, planMemory } from './planMemory.ts';
 
-/** Applies all rewrites. */
-export function simplifyForward(graph: ForwardGraph): void {
-  mergeEqual(graph);
-  splitSlices(graph);
-  addMasks(graph);
-  replaceNanGuards(graph);
-  mergeEqual(graph);
+/** Applies all rewrites; may be interrupted between them. */
+export function* simplifyForward(graph: ForwardGraph): Generator<void, void> {
+  for (const rewrite of [mergeEqual, splitSlices, addMasks, replaceNanGuards, mergeEqual]) {
+    rewrite(graph);
+    yield;
+  }
 }

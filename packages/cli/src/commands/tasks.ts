@@ -1,0 +1,52 @@
+/** @file `onnx-lora tasks`: what can be learned, and the settings that each task has of its own. */
+
+import { didYouMean, type TaskFactory, type TaskSetting } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { addExamples, addOutput, type OutputFlags } from '../options.ts';
+import { formatTable } from '../table.ts';
+
+/** Makes the command. */
+export function tasksCommand(context: Context): Command {
+  const command = new Command('tasks')
+    .summary('list tasks and their settings')
+    .description('Lists what --task may be; with a name, the settings that --set gives this task.')
+    .argument('[task]', 'one of the tasks');
+  addOutput(command);
+  addExamples(command, 'onnx-lora tasks', 'onnx-lora tasks image-classification');
+  return command.action((name: string | undefined, { json }: OutputFlags) => {
+    const { terminal } = context;
+    const { tasks } = context.catalogue();
+    const shown = name === undefined ? tasks : [find(name, tasks)];
+    if (json) {
+      terminal.printJson(
+        shown.map(({ name: task, description, settings = [] }) => ({ name: task, description, settings })),
+      );
+      return;
+    }
+    for (const line of name === undefined
+      ? formatTable(tasks.map((task) => [task.name, task.description]))
+      : details(shown[0]!))
+      terminal.print(line);
+  });
+}
+
+function find(name: string, tasks: readonly TaskFactory[]): TaskFactory {
+  const found = tasks.find((task) => task.name === name);
+  if (found) return found;
+  const names = tasks.map((task) => task.name);
+  throw usageError(`There is no task "${name}".${didYouMean(name, names)} Tasks are ${names.join(', ')}.`);
+}
+
+const values: Readonly<Record<TaskSetting['kind'], string>> = {
+  text: '=…',
+  number: '=<n>',
+  flag: '',
+  texts: '=…,…',
+};
+
+function details({ description, settings = [] }: TaskFactory): string[] {
+  const rows = settings.map(({ name, kind, description: what }) => [`  --set ${name}${values[kind]}`, what]);
+  return [description, ...(rows.length === 0 ? ['It has no settings of its own.'] : formatTable(rows))];
+}

@@ -1,0 +1,52 @@
+/** @file Tests of the settings that a task has of its own. */
+
+import type { TaskFactory } from '@onnx-lora/sdk';
+import { describe, expect, it } from 'vitest';
+import { call, callJson } from '../fixtures/call.ts';
+import { taskSettings } from './taskSettings.ts';
+
+const factory: TaskFactory = {
+  name: 'guess',
+  description: 'Guesses.',
+  settings: [
+    { name: 'augment', kind: 'text', description: '' },
+    { name: 'smoothing', kind: 'number', description: '' },
+    { name: 'calibrate', kind: 'flag', description: '' },
+    { name: 'labels', kind: 'texts', description: '' },
+  ],
+  create: () => Promise.reject(new Error('unused')) as never,
+  predictor: () => Promise.reject(new Error('unused')),
+};
+
+describe('settings of a task', () => {
+  it('become values of their kinds', () => {
+    const given = { augment: 'strong', smoothing: '0.1', calibrate: 'true', labels: 'a, b' };
+    const values = { augment: 'strong', smoothing: 0.1, calibrate: true, labels: ['a', 'b'] };
+    expect(taskSettings(given, factory)).toEqual(values);
+    // As a file of settings has them.
+    expect(taskSettings(values, factory)).toEqual(values);
+    expect(taskSettings({ augment: 3 }, factory)).toEqual({ augment: '3' });
+  });
+
+  it.each([
+    [{ augmnet: 'x' }, 'The task "guess" has no setting "augmnet". Did you mean "augment"? It has augment, smoothing,'],
+    [{ smoothing: 'much' }, '--set smoothing must be a number, but it is "much".'],
+    [{ smoothing: '' }, '--set smoothing must be a number'],
+    [{ calibrate: 'yes' }, '--set calibrate must be true or false'],
+    [{ labels: true }, '--set labels must be a list with commas between'],
+    [{ augment: true }, '--set augment must be text'],
+  ])('%j is refused', (given, message) => {
+    expect(() => taskSettings(given, factory)).toThrow(message);
+  });
+});
+
+describe('onnx-lora tasks', () => {
+  it('lists tasks, and the settings of one', async () => {
+    const all = await callJson<{ name: string; description: string }[]>('tasks');
+    expect(all.map(({ name }) => name)).toContain('image-classification');
+    expect((await call(['tasks'])).stdout).toContain('image-classification');
+    const { code, stderr } = await call(['tasks', 'image-clasification']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('Did you mean "image-classification"?');
+  });
+});
