@@ -1,6 +1,7 @@
 /** @file Every example runs to its end, built as a user's own program would be, in an empty folder. */
 
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,3 +31,14 @@ test.each(examples)('docs/examples/%s.ts', { timeout: 300_000 }, async (name) =>
   const { stdout } = await run(process.execPath, ['--enable-source-maps', program], { cwd: folder });
   expect(stdout).not.toBe('');
 });
+
+const stamps = join(root, '../shared/data/stamps');
+test.skipIf(!existsSync(stamps))(
+  'docs/examples/baselines.ts on pictures with a manifest',
+  { timeout: 300_000 },
+  async () => {
+    const program = join(root, 'docs/examples/dist/baselines.js');
+    const { stdout } = await run(process.execPath, ['--enable-source-maps', program, stamps], { cwd: folder });
+    expect(stdout).toMatch(/^180 training images, 60 held out\n\n(?:[a-zA-Z ]+\d+\.\d% .*\n){3}$/);
+  },
+);

@@ -19,6 +19,7 @@ const requests: string[] = [];
 const repositories: Readonly<Record<string, string>> = {
   'team/vit': fileURLToPath(new URL('../docs/examples/models/vit-mnist', import.meta.url)),
   'team/lora': path.join(scratch, 'lora'),
+  'team/whisper': path.join(scratch, 'whisper'),
   'team/sharded': path.join(scratch, 'sharded'),
   'team/pickled': path.join(scratch, 'pickled'),
 };
@@ -89,6 +90,13 @@ beforeAll(async () => {
   mkdirSync(repositories['team/pickled']!);
   cpSync(path.join(adapter, 'adapter_config.json'), path.join(repositories['team/pickled']!, 'adapter_config.json'));
   writeFileSync(path.join(repositories['team/pickled']!, 'adapter_model.bin'), 'PK');
+  const whisper = fileURLToPath(new URL('fixtures/whisperMerged', import.meta.url));
+  cpSync(path.join(whisper, 'config.json'), path.join(repositories['team/whisper']!, 'config.json'));
+  for (const ending of ['', '_fp16']) {
+    const to = (part: string): string => path.join(repositories['team/whisper']!, `onnx/${part}${ending}.onnx`);
+    cpSync(path.join(whisper, 'onnx/encoder_model.onnx'), to('encoder_model'));
+    cpSync(path.join(whisper, 'onnx/decoder_model_merged.onnx'), to('decoder_model'));
+  }
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   vi.stubEnv('HF_HOME', cache);
   vi.stubEnv('HF_ENDPOINT', `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -97,6 +105,24 @@ afterAll(() => {
   server.close();
   vi.unstubAllEnvs();
   rmSync(scratch, { recursive: true });
+});
+
+it('downloads the files of a model of several, or those of a variant', async () => {
+  const { openModel } = await import('@onnx-lora/sdk');
+  const { speechFamilies: families } = await import('@onnx-lora/speech');
+  const downloaded: string[] = [];
+  const onDownload = (file: string): unknown => downloaded.push(file);
+  const model = await openModel('team/whisper', { families, onDownload });
+  expect(downloaded.sort()).toEqual(['config.json', 'onnx/decoder_model.onnx', 'onnx/encoder_model.onnx']);
+  expect(model.parts.map(({ name }) => name)).toEqual(['encoder_model', 'decoder_model']);
+  // The cache keeps every file under the name of its content, and links to it: both parts' weights are found.
+  const session = await model.session({ provider: 'cpu' });
+  await session.release();
+  await openModel('team/whisper', { families, variant: 'fp16', onDownload });
+  expect(downloaded.slice(3).sort()).toEqual(['onnx/decoder_model_fp16.onnx', 'onnx/encoder_model_fp16.onnx']);
+  await expect(openModel('team/whisper', { families, variant: 'q4' })).rejects.toThrow(
+    'no ONNX file of the variant "q4"',
+  );
 });
 
 it('downloads what a model needs into the cache of the hub client, once', async () => {

@@ -3,7 +3,9 @@
 import { openModel } from '@onnx-lora/sdk';
 import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
+import { type ImageFigures, timeImages } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
+import { type PromptableCase, type PromptableFigures, promptableOf } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
 import { timeSteps, type TrainingCase, type TrainingFigures } from './training.ts';
 
@@ -12,6 +14,8 @@ export type ChildOrder =
   | CasesOrder
   | { readonly swap: string; readonly settings: BenchSettings }
   | { readonly open: string }
+  | { readonly images: string }
+  | { readonly promptable: PromptableCase }
   | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
   | WriteOrder;
 
@@ -40,6 +44,8 @@ export type ChildResult =
   | { readonly peakMb: number }
   | SwapFigures
   | TrainingFigures
+  | ImageFigures
+  | PromptableFigures
   | OpeningFigures
   | WritingFigures;
 
@@ -51,6 +57,8 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
       : mergingOf(order.open, order.merge, order.write);
   }
   if ('train' in order) return timeSteps(order.model, order.train, order.steps);
+  if ('promptable' in order) return promptableOf(order.promptable);
+  if ('images' in order) return timeImages(order.images);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);
   const { settings, model, peak } = order;

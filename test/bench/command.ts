@@ -9,14 +9,20 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { vitModel } from '../fixtures/vit.ts';
 import { compareTraining } from './besidePeft.ts';
+import { compareAccuracy } from './accuracy.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
+import { compareImages } from './images.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
+import { comparePromptable } from './promptableBesidePeft.ts';
 import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
 import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, servingRatiosOf } from './report.ts';
 import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
 import { runChild } from './spawn.ts';
 
 const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT]
+       npm run bench -- --images PYTHON
+       npm run bench -- --accuracy PYTHON
+       npm run bench -- --promptable PYTHON
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
 
@@ -26,7 +32,10 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --provider NAME  cpu (default), cuda, dml, coreml or webgpu
   --threads N      threads for one operator; all cores by default
   --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models
-  --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches`;
+  --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
+  --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
+  --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
+  --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT`;
 
 const EXIT_USAGE = 2;
 
@@ -36,6 +45,12 @@ export interface BenchPrograms {
   readonly self: string;
   /** The Python script that times PEFT. */
   readonly peft: string;
+  /** The Python script that preprocesses photos. */
+  readonly images: string;
+  /** The Python script that trains on images with PEFT. */
+  readonly accuracy: string;
+  /** The Python script that adapts a SAM with PEFT. */
+  readonly promptable: string;
   /** The Python script that exports models and trains them with PEFT. */
   readonly training: string;
 }
@@ -58,6 +73,9 @@ export async function benchCommand(
         threads: { type: 'string' },
         peft: { type: 'boolean' },
         training: { type: 'string' },
+        images: { type: 'string' },
+        accuracy: { type: 'string' },
+        promptable: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -67,6 +85,18 @@ export async function benchCommand(
     if (values.help || !isUsable || !full) {
       print(usage);
       return values.help ? 0 : EXIT_USAGE;
+    }
+    if (values.images !== undefined) {
+      await compareImages(programs.self, values.images, programs.images, print);
+      return 0;
+    }
+    if (values.accuracy !== undefined) {
+      await compareAccuracy(values.accuracy, programs.accuracy, print);
+      return 0;
+    }
+    if (values.promptable !== undefined) {
+      await comparePromptable(programs.self, values.promptable, programs.promptable, print);
+      return 0;
     }
     const sizes = values.quick ? quickSizes : full;
     const settings: BenchSettings = { ...sizes, provider: (values.provider ?? 'cpu') as Provider, threads };

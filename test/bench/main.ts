@@ -13,6 +13,9 @@ if (first === CHILD) {
     self: fileURLToPath(import.meta.url),
     // The script stays among the sources; this file runs from a folder two levels below test.
     peft: fileURLToPath(new URL('../../bench/peft_on_torch.py', import.meta.url)),
+    accuracy: fileURLToPath(new URL('../../bench/accuracy_on_torch.py', import.meta.url)),
+    images: fileURLToPath(new URL('../../bench/images_on_pillow.py', import.meta.url)),
+    promptable: fileURLToPath(new URL('../../bench/sam_on_torch.py', import.meta.url)),
     training: fileURLToPath(new URL('../../bench/training_on_torch.py', import.meta.url)),
   };
   process.exitCode = await benchCommand(process.argv.slice(2), programs, (line) => console.log(line));

@@ -85,3 +85,24 @@ function modelOfManyParts(): ModelProto {
     },
   };
 }
+
+/** Manifests of images. */
+export function manifestSeeds(): Uint8Array[] {
+  return [
+    'image,mask,x,y,label,split\r\n1.png,2.png,1.5,2,a,train\r\n2.png,1.png,3,4,"b, c",val\r\n',
+    '\uFEFFfile;labels;group\n1.png;a|b;p1\n2.png;;p2\n',
+    'image,box,points,sun,rain\n1.png,"1,2,3,4","[[1,2],[3,4]]",0,1\n2.png,,,1,1\n',
+  ].map((text) => Buffer.from(text));
+}
+
+/** A COCO file with outlines and run lengths of both kinds. */
+export function cocoSeed(): Uint8Array {
+  const annotations = [
+    { id: 1, image_id: 1, category_id: 1, bbox: [1, 2, 3, 4], segmentation: [[1, 2, 9, 2, 9, 8.5, 1, 6], [0, 0, 4, 0, 2, 9]] }, // prettier-ignore
+    { id: 2, image_id: 1, category_id: 2, segmentation: { size: [12, 16], counts: [10, 20, 162] }, iscrowd: 1 },
+    { id: 3, image_id: 2, category_id: 1, segmentation: { size: [12, 16], counts: 'c1480000000a2' } },
+  ];
+  const images = [1, 2].map((id) => ({ id, file_name: `${id}.png`, width: 16, height: 12 }));
+  const categories = ['cat', 'dog'].map((name, i) => ({ id: i + 1, name }));
+  return Buffer.from(JSON.stringify({ images, categories, annotations }));
+}

@@ -23,11 +23,13 @@ import {
   toOrtAdapter,
   weightsDigest,
 } from '@onnx-lora/sdk/core';
+import { classMaskOf, maskOf, readImageData } from '@onnx-lora/vision';
+import { mutateBytes } from './mutateBytes.ts';
 import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
 import { mutateJson } from './mutateJson.ts';
 import { mutateProtobuf } from './mutateProtobuf.ts';
 import { mutateSafetensors } from './mutateSafetensors.ts';
-import { filesEnding, modelSeeds } from './seeds.ts';
+import { cocoSeed, filesEnding, manifestSeeds, modelSeeds } from './seeds.ts';
 
 /** One parser under test. */
 export interface FuzzTarget {
@@ -137,6 +139,38 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
       run(bytes) {
         writeFileSync(path.join(folder, 'config.json'), bytes);
         readModelConfig(folder);
+      },
+    };
+  },
+
+  'image-manifest'(_root, folder) {
+    const file = path.join(folder, 'm.csv');
+    for (const name of ['1.png', '2.png']) writeFileSync(path.join(folder, name), name);
+    return {
+      seeds: manifestSeeds(),
+      mutate: mutateBytes,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        await readImageData(file, { missingImages: 'skip', validation: 0.5 });
+      },
+    };
+  },
+
+  coco(_root, folder) {
+    const file = path.join(folder, 'coco.json');
+    for (const name of ['1.png', '2.png']) writeFileSync(path.join(folder, name), name);
+    const size = { width: 16, height: 12 };
+    const numbers = new Map([['cat', 1]]);
+    return {
+      seeds: [cocoSeed()],
+      mutate: mutateJson,
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        const { train } = await readImageData(file, { missingImages: 'skip' });
+        for (const record of train) {
+          await maskOf(record, size);
+          await classMaskOf(record, size, { numbers, background: 0 });
+        }
       },
     };
   },

@@ -44,7 +44,8 @@ type ImageOp =
   | 'GlobalLpPool'
   | 'Resize'
   | 'GridSample'
-  | 'Upsample';
+  | 'Upsample'
+  | 'Col2Im';
 
 /** A row per operator; a part of the whole table, whose type makes it complete. */
 export const imageCases: Readonly<Record<ImageOp, Cases>> = {
@@ -169,6 +170,19 @@ export const imageCases: Readonly<Record<ImageOp, Cases>> = {
     { inputs: [[1, 2, 3, 4], { scales: [] }, { scales: [1, 1, 2, 1.5] }], attributes: { mode: 'linear' }, opset: 11 },
     { inputs: [[1, 2, 3, 4], { scales: [1, 1, 2, 0.5] }], attributes: { mode: 'linear' }, opset: 10 },
     { inputs: [[1, 2, 3, 4], { scales: [1, 1, 2, 2] }], attributes: { mode: 'nearest' }, opset: 10 },
+  ),
+  Col2Im: single(
+    ...[
+      { block: [2, 3], image: [4, 6], count: 4, attributes: { strides: [2, 3] } },
+      { block: [2, 2], image: [3, 4], count: 6, attributes: {} },
+      { block: [2, 2], image: [4, 3], count: 6, attributes: { strides: [2, 1], pads: [1, 0, 1, 0] } },
+      { block: [2, 1], image: [5, 2], count: 6, attributes: { dilations: [2, 1] } },
+      { block: [2, 2], image: [5, 4], count: 4, attributes: { strides: [2, 2] } },
+    ].map(({ block, image, count, attributes }): Case => ({
+      inputs: [[2, 2 * block[0]! * block[1]!, count], { ints: image }, { ints: block }],
+      attributes,
+      opset: 18,
+    })) as [Case, ...Case[]],
   ),
   GridSample: single(
     sampled([1, 1, 2, 3], [2, 2], 'cubic', 'zeros', 0, 20),

@@ -125,7 +125,7 @@ describe('the data', () => {
     mkdirSync(path.join(data, 'eight'));
     copyFileSync(path.join(data, '8', '0000.png'), path.join(data, 'eight', '0000.png'));
     expect(await train(folder, data)).toMatchInlineSnapshot(`
-      "error: The class folders of "FOLDER/digits" are not the classes of "MODEL". Folders (3): "3", "8", "eight". The model's classes (10): "0", "1", "2", "3", "4", "5", "6", "7", "8", "9". Not among them: "eight". Rename the folders after the model's classes; for a new set of 3 classes, export the model with a head of 3 outputs and these names in "id2label".
+      "error: The classes of "FOLDER/digits" are not the classes of "MODEL". The data's classes (3): "3", "8", "eight". The model's classes (10): "0", "1", "2", "3", "4", "5", "6", "7", "8", "9". Not among them: "eight". Rename them after the model's classes; or, to teach it these 3 classes in their place, have it get a new head (head: 'new', --set head=new).
       "
     `);
   });

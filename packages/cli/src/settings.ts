@@ -44,6 +44,7 @@ export interface Settings {
   epochs?: number;
   batchSize?: number;
   accumulationSteps?: number;
+  sampling?: 'uniform' | 'balanced';
   lr?: number;
   optimizer?: OptimizerName;
   schedule?: ScheduleName;
@@ -133,7 +134,7 @@ function oneOf(words: readonly string[]): z.ZodType {
 /** A folder or a fraction. Text that can only be meant as a number, such as `20%` or `0,2`, must not pass for a folder. */
 function folderOrFraction(): z.ZodType {
   const error = 'must be a folder, or a fraction between 0 and 1 such as 0.2';
-  const fraction = z.number({ error }).gt(0, { error }).lt(1, { error });
+  const fraction = z.number({ error }).gte(0, { error }).lt(1, { error });
   const folder = z
     .string({ error })
     .min(1, { error })
@@ -162,7 +163,8 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   validation: {
     form: 'text',
     placeholder: '<folder|fraction>',
-    description: 'data held out of training, to be measured: another folder, or a fraction of --data such as 0.2',
+    description:
+      'data held out of training, to be measured: another folder, or a fraction of --data such as 0.2; 0 holds nothing out',
     schema: folderOrFraction(),
   },
   task: {
@@ -296,6 +298,12 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<n>',
     description: 'batches whose gradients make one step (default: 1)',
     schema: whole(1),
+  },
+  sampling: {
+    form: 'text',
+    placeholder: '<how>',
+    description: 'uniform, or balanced: every class equally often, however many examples it has (default: uniform)',
+    schema: oneOf(['uniform', 'balanced']),
   },
   lr: {
     form: 'number',

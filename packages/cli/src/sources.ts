@@ -142,7 +142,7 @@ export function taskOptions(
 ): TaskOptions {
   return {
     data,
-    ...(validation === undefined ? {} : { validation }),
+    ...(validation === undefined || validation === 0 ? {} : { validation }),
     seed,
     ...(set === undefined ? {} : { settings: taskSettings(set, factory) }),
   };

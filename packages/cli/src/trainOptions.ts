@@ -19,6 +19,7 @@ export function trainOptions(settings: ResolvedSettings): Omit<TrainOptions, 'ta
     ...(steps === undefined ? { epochs } : { steps }),
     batchSize: settings.batchSize,
     accumulationSteps: settings.accumulationSteps,
+    sampling: settings.sampling,
     lr: settings.lr,
     optimizer: settings.optimizer,
     schedule: settings.schedule,

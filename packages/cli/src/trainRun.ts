@@ -1,9 +1,12 @@
 /** @file One training run, from settings to a finished run folder. */
 
 import {
+  attachHead,
   evaluate,
   type Evaluation,
   type FallenBackNode,
+  type LoraOptions,
+  type LoraPreview,
   type Model,
   OnnxLoraError,
   type PreparedTask,
@@ -67,6 +70,9 @@ export interface TrainOutcome {
   readonly exitCode: number;
 }
 
+/** Share of each class that is held out where the data has no part for it. */
+const HOLD_OUT = 0.1;
+
 /**
  * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is
  * touched.
@@ -84,8 +90,8 @@ export async function runTraining(
   const factory = chooseTask(given.task, model, catalogue);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
-  const preview = previewLora(model, loraOptions(given, original));
-  const targets = given.targets ?? [...preview.targets];
+  const base = previewLora(model, loraOptions(given, original));
+  const targets = given.targets ?? [...base.targets];
   const settings = resolveSettings(given, {
     model: model.name,
     data,
@@ -94,17 +100,25 @@ export async function runTraining(
     ...(targets.length > 0 ? { targets } : {}),
     out: folder.path,
   });
+  // What is trained is measured, unless it is said that nothing be held out (--validation 0).
+  const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
   const { task, prepared } = await prepareOnce(
-    factory.create(taskOptions(factory, settings, data, settings.seed)),
+    factory.create({ ...taskOptions(factory, settings, data, settings.seed), ...holdOut }),
     model,
   );
   const holdsOut = prepared.validation !== undefined;
-  if (given.validation !== undefined && !holdsOut) {
+  if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
+  const { preview, newModules } = previewWithHead(model, prepared, loraOptions(settings, original));
   const progress = new Progress(context.terminal, { quiet });
   const work: Work = { model, task, settings, progress, folder, history: new RunHistory() };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
+  if (prepared.head) {
+    progress.note(
+      `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
+    );
+  }
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
   const start = measures && holdsOut && !resume ? await measure(work, 'base') : undefined;
@@ -203,6 +217,18 @@ interface Work {
   readonly progress: Progress;
   readonly folder: RunFolder;
   readonly history: RunHistory;
+}
+
+/** What is trained, with the head that the labels need where the model has none for them. */
+function previewWithHead(
+  model: Model,
+  { head }: PreparedTask,
+  lora: LoraOptions,
+): { readonly preview: LoraPreview; readonly newModules: readonly string[] } {
+  if (!head) return { preview: previewLora(model, lora), newModules: [] };
+  const { model: headed, modules } = attachHead<Model>(model, head);
+  const saved = new Set([...(lora.modulesToSave ?? []), ...modules]);
+  return { preview: previewLora(headed, { ...lora, modulesToSave: [...saved] }), newModules: modules };
 }
 
 /** Reads the data once for training and both evaluations, so that files are decoded once. */

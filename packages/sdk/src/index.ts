@@ -5,10 +5,12 @@ export { OnnxLoraError, type ErrorCode, nearest, didYouMean } from './errors.ts'
 export { openModel, type OpenOptions } from './model/openModel.ts';
 export { readModelConfig } from './model/readModelConfig.ts';
 export type { PathConfidence } from './match/modulePath.ts';
-export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
+export type { ModelFile } from './model/joinFiles.ts';
+export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo, type PartOf } from './model/model.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/run.ts';
+export type { Sampling } from './model/training/sampling.ts';
 export type { CachePrefix } from './model/training/keptPrefix.ts';
 export type { Memory } from './train/forward/index.ts';
 export type { PrefixReport } from './train/prefix/prefixOptions.ts';
@@ -22,13 +24,16 @@ export type {
   WarningEvent,
 } from './model/training/events.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
-export type { BadSamplePolicy } from './model/training/batchQueue.ts';
+export type { BadSample, BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { LoraOptions } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
+export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
+export { modelFor } from './model/head/forAdapter.ts';
+export type { Headable, ModelChanges } from './model/head/headable.ts';
 export type { Evaluation } from './model/training/measure.ts';
 export {
   type AdaptersToMerge,
@@ -59,6 +64,7 @@ export type {
 export { type Matrix, matrix } from './linalg/matrix.ts';
 
 export { Adapter, type SaveOptions } from './adapter/adapter.ts';
+export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/adapterNotes.ts';
 export type { RoundingError } from './adapter/editWeights.ts';
 export type { AdapterConfig } from './adapter/peftConfig.ts';
 export { type NamedBase, withNames } from './adapter/generations.ts';
@@ -80,6 +86,8 @@ export { writeFileAtomic } from './adapter/atomicFile.ts';
 
 export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
 export {
+  batchHardTriplet,
+  type BatchHardTripletOptions,
   binaryCrossEntropy,
   type BinaryCrossEntropyOptions,
   contrastive,
@@ -108,10 +116,13 @@ export {
   type Reduction,
   sigmoidFocal,
   type SigmoidFocalOptions,
+  sigmoidContrastive,
   smoothL1,
   type SmoothL1Options,
   softmaxFocal,
   type SoftmaxFocalOptions,
+  supervisedContrastive,
+  type SupervisedContrastiveOptions,
   tripletMargin,
   type TripletMarginOptions,
   weightedSum,
@@ -154,15 +165,32 @@ export type {
   Verification,
 } from './runtime/session.ts';
 
-export { type ModelFacts, type ModelFamily, defaultTargetPaths } from './plugin/family.ts';
+export {
+  type FamilyFiles,
+  type FamilyPart,
+  type ModelFacts,
+  type ModelFamily,
+  defaultTargetPaths,
+} from './plugin/family.ts';
+export {
+  type FamilyMarks,
+  type ModuleName,
+  pairsFrom,
+  recogniser,
+  type RoleNames,
+  rolesFrom,
+} from './plugin/moduleNames.ts';
 export type {
   Batch,
   Dataset,
   GraphPort,
+  HeadInput,
   MetricCollector,
   Metrics,
+  NewHead,
   Prediction,
   Predictor,
+  PredictorOptions,
   PreparedTask,
   Preprocessor,
   PreprocessorFactory,

@@ -1,12 +1,21 @@
-import { MODEL_FAMILY, PREPROCESSOR_FACTORY, type PreprocessorFactory, TASK_FACTORY } from '@onnx-lora/sdk';
+import {
+  MODEL_FAMILY,
+  PREPROCESSOR_FACTORY,
+  type PreprocessorFactory,
+  TASK_FACTORY,
+  type TaskFactory,
+} from '@onnx-lora/sdk';
 import { Container } from 'inversify';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
 import {
   IMAGE_DECODER,
   ImageClassificationFactory,
+  ImageEmbeddingFactory,
   ImagePreprocessorFactory,
+  ImageRetrievalFactory,
   SharpDecoder,
+  visionFamilies,
   visionModule,
 } from './index.ts';
 
@@ -16,21 +25,19 @@ function container(): Container {
   return made;
 }
 
+function task(made: Container, name: string): TaskFactory {
+  return made.getAll(TASK_FACTORY).find((factory) => factory.name === name)!;
+}
+
 test('binds families, preprocessors and tasks', () => {
   const made = container();
-  expect(made.getAll(MODEL_FAMILY).map(({ name }) => name)).toEqual([
-    'vit',
-    'deit',
-    'dinov2',
-    'swin',
-    'clip',
-    'siglip',
-    'sam',
-  ]);
+  expect(made.getAll(MODEL_FAMILY)).toEqual(visionFamilies);
   expect(made.get(PREPROCESSOR_FACTORY)).toBeInstanceOf(ImagePreprocessorFactory);
   expect(made.get(PREPROCESSOR_FACTORY)).toBe(made.get(PREPROCESSOR_FACTORY));
-  expect(made.getAll(TASK_FACTORY).map(({ name }) => name)).toEqual(['image-classification']);
-  expect(made.get(TASK_FACTORY)).toBeInstanceOf(ImageClassificationFactory);
+  expect(task(made, 'image-classification')).toBeInstanceOf(ImageClassificationFactory);
+  expect(task(made, 'image-classification')).toBe(task(made, 'image-classification'));
+  expect(task(made, 'image-embedding')).toBeInstanceOf(ImageEmbeddingFactory);
+  expect(task(made, 'image-retrieval')).toBeInstanceOf(ImageRetrievalFactory);
   expect(made.get(IMAGE_DECODER)).toBeInstanceOf(SharpDecoder);
 });
 
@@ -54,7 +61,7 @@ test('a preprocessor of somebody else is used by the task', async () => {
     }),
   };
   made.bind(PREPROCESSOR_FACTORY).toConstantValue(foreign);
-  const predictor = await made.get(TASK_FACTORY).predictor({
+  const predictor = await task(made, 'image-classification').predictor({
     name: 'm',
     folder: dataFolder({ 'preprocessor_config.json': '{"mine":true}' }),
     inputs: { image: { type: 'float32', dims: ['batch', 3, 1, 1] } },

@@ -31,6 +31,7 @@ export function evalCommand(context: Context): Command {
     'set',
     'adapter',
     'batchSize',
+    'onBadSample',
     'seed',
     'provider',
     'threads',
@@ -57,6 +58,7 @@ export function evalCommand(context: Context): Command {
       task,
       ...(adapter ? { adapter } : {}),
       ...(settings.batchSize === undefined ? {} : { batchSize: settings.batchSize }),
+      ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
       ...machineOptions(settings),
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       onBatch: (done, total) => progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} examples`),
@@ -66,11 +68,12 @@ export function evalCommand(context: Context): Command {
   });
 }
 
-function metricsJson({ metrics, examples }: Evaluation): Record<string, number> {
-  return { ...metrics, examples };
+function metricsJson({ metrics, examples, badSamples }: Evaluation): Record<string, number> {
+  return { ...metrics, examples, ...(badSamples ? { badSamples: badSamples.length } : {}) };
 }
 
-function metricsText({ metrics, examples, seconds }: Evaluation): string[] {
+function metricsText({ metrics, examples, seconds, badSamples = [] }: Evaluation): string[] {
   const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
-  return [...formatTable(rows), `on ${grouped(examples)} examples in ${seconds.toFixed(1)} s`];
+  const left = badSamples.length === 0 ? '' : `; ${grouped(badSamples.length)} left out: ${badSamples[0]!.message}`;
+  return [...formatTable(rows), `on ${grouped(examples)} examples in ${seconds.toFixed(1)} s${left}`];
 }

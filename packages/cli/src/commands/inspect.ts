@@ -1,5 +1,6 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
+import path from 'node:path';
 import { type GraphPort, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Catalogue } from '../container.ts';
@@ -54,6 +55,12 @@ function asJson(
   return {
     name: model.name,
     file: model.file,
+    parts: model.parts.map(({ name, file, inputs, outputs }) => ({
+      name,
+      file,
+      inputs: portsAsJson(inputs),
+      outputs: portsAsJson(outputs),
+    })),
     producer: model.producer,
     opset: model.opset,
     family: model.family?.name ?? null,
@@ -111,7 +118,8 @@ function asText(
   const { bold, dim } = terminal.colours;
   const tasks = usualTasks(model, catalogue());
   const facts = formatTable([
-    ['file', model.file],
+    [model.parts.length > 0 ? 'folder' : 'file', model.file],
+    ...model.parts.map((part, i) => [i === 0 ? 'parts' : '', partAsText(part)]),
     ['producer', `${model.producer}, opset ${model.opset}`],
     ['family', model.family ? `${model.family.name} (${model.family.domain})` : 'not recognised'],
     ['tasks', [...tasks.installed, ...tasks.missing.map((name) => `${name} (not installed)`)].join(', ') || '-'],
@@ -135,6 +143,15 @@ function asText(
     '',
     ...summary(model, settings, matched).map(printable),
   ];
+}
+
+/** `vision_encoder.onnx: pixel_values → image_embeddings`. */
+function partAsText({ file, inputs, outputs }: Model): string {
+  const [from, to] = [inputs, outputs].map((ports) => {
+    const names = Object.keys(ports);
+    return names.length > 4 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ');
+  });
+  return `${path.basename(file)}: ${from} → ${to}`;
 }
 
 function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {

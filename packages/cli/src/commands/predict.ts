@@ -2,7 +2,14 @@
 
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { type AdapterSession, type Prediction, type Predictor, writeFileAtomic } from '@onnx-lora/sdk';
+import {
+  type AdapterSession,
+  type Model,
+  modelFor,
+  type Prediction,
+  type Predictor,
+  writeFileAtomic,
+} from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
@@ -46,9 +53,10 @@ export function predictCommand(context: Context): Command {
     const source = requireModel(named.model);
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     const catalogue = context.catalogue();
-    const model = await openNamed(named.model, catalogue);
-    const factory = chooseTask(settings.task, model, catalogue);
+    const base = await openNamed(named.model, catalogue);
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const model = adapter ? modelFor<Model>(base, adapter) : base;
+    const factory = chooseTask(settings.task, model, catalogue);
     const predictor = await factory.predictor(model, {
       ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
       ...(adapter ? { adapter } : {}),

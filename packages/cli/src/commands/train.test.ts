@@ -471,13 +471,13 @@ describe('a disk that refuses', () => {
 describe('what is wrong before the first step', () => {
   it.each([
     [['--targets', 'nope'], 'No module in'],
-    [['--task', 'image-clasification'], 'Did you mean "image-classification"?'],
+    [['--task', 'image-clasification'], 'Did you mean "image-classification"'],
     [['--provider', 'gpu'], '--provider must be one of auto, cpu, cuda, dml, coreml, webgpu, but it is "gpu".'],
     [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
     [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],
     [['--validation', '1.5'], '--validation must be a folder, or a fraction between 0 and 1 such as 0.2'],
     [['--validation', 'held'], 'There is no folder "held".'],
-    [['--validation', '0.5'], 'so none can be held out for validation. Add images,'],
+    [['--validation', '0.5'], 'can be held out at a fraction of 0.5'],
     [['--seed', ''], '--seed must be a whole number of at least 0, but it is "".'],
     [['--model', 'other'], 'Two models are named'],
     [['--init', 'pizza'], '(--init) "pizza" is not known. Did you mean "pissa"'],

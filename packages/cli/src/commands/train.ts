@@ -47,6 +47,7 @@ export function trainCommand(context: Context): Command {
       'epochs',
       'batchSize',
       'accumulationSteps',
+      'sampling',
       'lr',
       'optimizer',
       'schedule',

@@ -32,7 +32,7 @@ it.skipIf(executablePath === undefined)(
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
     });
     try {
-      for (const screen of screens) await look(browser, report, screen);
+      for (const screen of screens) expect(await look(browser, report, screen)).toEqual([]);
     } finally {
       await browser.close();
     }
@@ -40,14 +40,17 @@ it.skipIf(executablePath === undefined)(
   120_000,
 );
 
-async function look(browser: Browser, report: string, [name, viewport, colorScheme]: (typeof screens)[number]) {
+async function look(
+  browser: Browser,
+  report: string,
+  [name, viewport, colorScheme]: (typeof screens)[number],
+): Promise<string[]> {
   const page = await browser.newPage({ viewport, colorScheme, offline: true });
   const wrong: string[] = [];
   page.on('console', (message) => wrong.push(message.text()));
   page.on('pageerror', (error) => wrong.push(error.message));
   page.on('requestfailed', (request) => wrong.push(request.url()));
   await page.goto(pathToFileURL(report).href);
-  expect(wrong).toEqual([]);
   expect(await page.title()).toContain('image-classification');
   // Wide tables scroll by themselves; the page does not.
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(viewport.width);
@@ -63,4 +66,5 @@ async function look(browser: Browser, report: string, [name, viewport, colorSche
   // To be judged by eye.
   const shots = process.env['SCREENSHOTS'];
   if (shots !== undefined) await page.screenshot({ path: path.join(shots, `report-${name}.png`), fullPage: true });
+  return wrong;
 }

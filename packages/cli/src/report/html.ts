@@ -149,7 +149,8 @@ function metrics({ before, after }: ReportContent): string {
   }
   const rows = Object.entries(before.metrics).map(([name, value]) => {
     const now = after?.metrics[name];
-    const change = now === undefined ? '–' : `${now >= value ? '+' : '−'}${short(Math.abs(now - value))}`;
+    const change =
+      now === undefined ? '–' : `${now > value ? '+' : now < value ? '−' : ''}${short(Math.abs(now - value))}`;
     return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${short(value)}</td><td class="number">${now === undefined ? '–' : short(now)}</td><td class="number">${change}</td></tr>`;
   });
   return `<h2>Metrics on ${grouped(before.examples)} held-out examples</h2>

@@ -27,9 +27,9 @@ function body(section: ReportSection): string {
   }
 }
 
-function figure({ image, alt, caption }: ReportPicture): string {
+function figure({ image, alt, caption, isWide }: ReportPicture): string {
   const data = Buffer.from(image.buffer, image.byteOffset, image.byteLength).toString('base64');
-  return `<figure><img src="data:${mediaType(image)};base64,${data}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
+  return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${data}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
 /** By the first bytes of the file. */

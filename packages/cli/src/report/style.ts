@@ -60,9 +60,12 @@ ul.legend li::before { content: ''; display: inline-block; width: .7rem; height:
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .75rem; }
 figure { margin: 0; background: var(--panel); border-radius: .5rem; overflow: hidden; }
 figure img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: auto; background: rgba(128, 128, 128, .12); }
+figure.wide { grid-column: span 2; }
+figure.wide img { aspect-ratio: auto; }
 figcaption { padding: .4rem .6rem .5rem; font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; white-space: pre-line; }
+details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .5rem; } }
+@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
 @media print { main { max-width: none; } }
 `;

@@ -1,9 +1,7 @@
 /** @file BERT and RoBERTa. */
 
-import type { ModelFacts, ModelFamily } from '@onnx-lora/sdk';
-
-const types: ReadonlySet<unknown> = new Set(['bert', 'roberta']);
-const layer = String.raw`(?:.*\.)?encoder\.layer\.\d+\.`;
+import { type ModelFamily, recogniser, rolesFrom } from '@onnx-lora/sdk';
+import { encoderModules } from './encoderModules.ts';
 
 /**
  * BERT and RoBERTa, as which models of molecules (ChemBERTa), proteins (ProtBERT) and DNA (DNABERT) are published. transformers 4
@@ -15,27 +13,25 @@ const layer = String.raw`(?:.*\.)?encoder\.layer\.\d+\.`;
 export const bert: ModelFamily = {
   name: 'bert',
   domain: 'science',
-  recognise: ({ config, modulePaths }: ModelFacts): boolean => {
-    if (config?.['model_type'] !== undefined) return types.has(config['model_type']);
-    return modulePaths.some((path) => /^(?:ro)?bert(?:a)?\.encoder\.layer\.\d+\.attention\.self\.query$/.test(path));
-  },
-  roles: {
-    'attention.query': [new RegExp(String.raw`${layer}attention\.self\.query`)],
-    'attention.key': [new RegExp(String.raw`${layer}attention\.self\.key`)],
-    'attention.value': [new RegExp(String.raw`${layer}attention\.self\.value`)],
-    'attention.output': [new RegExp(String.raw`${layer}attention\.output\.dense`)],
-    'mlp.in': [new RegExp(String.raw`${layer}intermediate\.dense`)],
-    'mlp.out': [new RegExp(String.raw`${layer}output\.dense`)],
-    'embedding.token': [/(?:.*\.)?embeddings\.word_embeddings/],
-    'embedding.position': [/(?:.*\.)?embeddings\.position_embeddings/],
-    'embedding.type': [/(?:.*\.)?embeddings\.token_type_embeddings/],
-    pooler: [/(?:.*\.)?pooler\.dense/],
+  recognise: recogniser({
+    modelTypes: ['bert', 'roberta'],
+    marks: ['bert', 'roberta'].map((prefix) => [`^${prefix}.encoder.layer.{n}.attention.self.query`]),
+  }),
+  roles: rolesFrom({
+    ...encoderModules,
+    'embedding.type': ['embeddings.token_type_embeddings'],
+    pooler: ['pooler.dense'],
     head: [
-      /lm_head(?:\.(?:dense|decoder))?/,
-      /cls\.predictions\.(?:transform\.dense|decoder)/,
-      /classifier(?:\.(?:dense|out_proj))?/,
+      '^lm_head',
+      '^lm_head.dense',
+      '^lm_head.decoder',
+      '^cls.predictions.transform.dense',
+      '^cls.predictions.decoder',
+      '^classifier',
+      '^classifier.dense',
+      '^classifier.out_proj',
     ],
-  },
+  }),
   defaultTargets: ['attention.query', 'attention.value'],
   tasks: ['masked-language-modelling', 'sequence-classification', 'token-classification'],
 };

@@ -3,6 +3,7 @@
 import { readdir } from 'node:fs/promises';
 import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
+import { type AdapterNotes, formatNotes } from './adapterNotes.ts';
 import { writeFolderAtomic } from './atomicFile.ts';
 import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
 import { formatSafetensors } from './safetensors.ts';
@@ -34,11 +35,19 @@ export class Adapter {
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** sha256 of the base model's weights that the adapter was trained on, where it is known. */
   readonly baseDigest: string | undefined;
+  /** Labels of its head, how that is attached, what the task has learned; each where there is such. */
+  readonly notes: AdapterNotes;
 
-  constructor(config: AdapterConfig, tensors: ReadonlyMap<string, Tensor>, baseDigest?: string) {
+  constructor(
+    config: AdapterConfig,
+    tensors: ReadonlyMap<string, Tensor>,
+    baseDigest?: string,
+    notes: AdapterNotes = {},
+  ) {
     this.config = config;
     this.tensors = tensors;
     this.baseDigest = baseDigest;
+    this.notes = notes;
   }
 
   /** How many numbers the adapter holds. */
@@ -86,8 +95,12 @@ export function adapterFiles(adapter: Adapter): Record<string, Uint8Array | stri
   };
 }
 
-function metadataOf({ baseDigest }: Adapter): Record<string, string> {
-  return { format: 'pt', ...(baseDigest === undefined ? {} : { [BASE_DIGEST]: baseDigest }) };
+function metadataOf({ baseDigest, notes }: Adapter): Record<string, string> {
+  return {
+    format: 'pt',
+    ...(baseDigest === undefined ? {} : { [BASE_DIGEST]: baseDigest }),
+    ...formatNotes(notes),
+  };
 }
 
 function withPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: boolean): Map<string, Tensor> {

@@ -22,13 +22,15 @@ export function bankOfOne(feeds: AdapterFeeds, inputs: readonly AdapterInput[]):
  *
  * @param members feeds of the adapters, with a tensor for each input
  * @throws OnnxLoraError `INPUT_INVALID` when they differ in what only a whole batch can exchange: some trained parameters,
- *   adapters of convolutions and embeddings
+ *   heads of different sizes, adapters of convolutions and embeddings
  */
 export function bankFeeds(members: readonly AdapterFeeds[], inputs: readonly AdapterInput[]): AdapterFeeds {
   return new Map(
     inputs.map((input) => {
       const tensors = members.map((feeds) => feeds.get(input.name)!);
       const [first] = tensors as [Tensor, ...Tensor[]];
+      if (input.parameter?.isOpen && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
+        throw cannotMix(input);
       if (input.perRow) return [input.name, stacked(tensors)];
       if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];
       throw cannotMix(input);
@@ -60,9 +62,11 @@ function stacked(tensors: readonly Tensor[]): Tensor {
 }
 
 function cannotMix({ name, parameter, lowRank }: AdapterInput): OnnxLoraError {
-  const what = lowRank
-    ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
-    : `train different values of "${parameter?.name ?? name}"`;
+  const what = parameter?.isOpen
+    ? `have heads "${parameter.modulePath}" of their own, with different numbers of outputs`
+    : lowRank
+      ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
+      : `train different values of "${parameter?.name ?? name}"`;
   return new OnnxLoraError(
     'INPUT_INVALID',
     `The adapters of this batch ${what}, which cannot be mixed in one batch. Run one batch per adapter.`,

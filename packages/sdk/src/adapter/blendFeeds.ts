@@ -1,5 +1,6 @@
 /** @file What an injected graph is fed for several adapters at once, each with a weight. */
 
+import { OnnxLoraError } from '../errors.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
 import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
@@ -18,6 +19,7 @@ export interface BlendPart {
  * trained in full are moved from the base's by the weighted sum of their changes.
  *
  * @param base the base's feeds, one per input
+ * @throws OnnxLoraError `INPUT_INVALID` for heads of other sizes than the base's
  */
 export function blendFeeds(
   parts: readonly BlendPart[],
@@ -32,7 +34,7 @@ export function blendFeeds(
     });
     if (own.length === 0) continue;
     const isFactor = input.role === 'lora_A' || input.role === 'lora_B';
-    blended.set(input.name, isFactor ? joinedRanks(own, input) : moved(base.get(input.name)!, own));
+    blended.set(input.name, isFactor ? joinedRanks(own, input) : moved(base.get(input.name)!, own, input));
   }
   return blended;
 }
@@ -42,7 +44,13 @@ interface Weighted {
   readonly weight: number;
 }
 
-function moved(base: Tensor, parts: readonly Weighted[]): Tensor {
+function moved(base: Tensor, parts: readonly Weighted[], { parameter }: AdapterInput): Tensor {
+  if (parts.some(({ tensor }) => tensor.data.length !== base.data.length)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Adapters with heads "${parameter?.modulePath}" of another number of outputs than the base's cannot be blended. Name one of them.`,
+    );
+  }
   const from = base.data as Float32Array;
   const data = from.slice();
   for (const { tensor, weight } of parts) {

@@ -41,7 +41,7 @@ export function convertResidual(trained: Adapter, initial: Adapter): Adapter {
       `The adapters before and after training do not fit together: ${missing === undefined ? 'they have no module in common' : `the trained one lacks "${missing}"`}. Pass the first values that this adapter was trained from.`,
     );
   }
-  return new Adapter(scaledAlike(trained.config, ranks, kept), tensors, trained.baseDigest);
+  return new Adapter(scaledAlike(trained.config, ranks, kept), tensors, trained.baseDigest, trained.notes);
 }
 
 function factorOf(role: TensorRole): 'A' | 'B' | undefined {

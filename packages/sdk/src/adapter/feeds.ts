@@ -112,7 +112,7 @@ function toGraphLayout(tensor: Tensor, { parameter }: AdapterInput): Tensor {
   const data = floats(tensor);
   const isTransposed = wantsTransposed(parameter!);
   const [rows, columns] = tensor.dims as [number, number];
-  return float32(isTransposed ? transposed(data, rows, columns) : data, wantedDims(parameter!));
+  return float32(isTransposed ? transposed(data, rows, columns) : data, dimsOf(tensor, parameter!));
 }
 
 type Parameter = NonNullable<AdapterInput['parameter']>;
@@ -125,6 +125,14 @@ function wantsTransposed(parameter: Parameter): boolean {
 function wantedDims(parameter: Parameter): number[] {
   const { dims } = parameter.stored;
   return parameter.layout === 'out-in' ? dims.toReversed() : [...dims];
+}
+
+/** As {@link wantedDims}, of a head with as many outputs as the adapter has. */
+function dimsOf({ dims, data }: Tensor, parameter: Parameter): readonly number[] {
+  const wanted = wantedDims(parameter);
+  if (!parameter.isOpen || sizeOf(wanted) === data.length) return wanted;
+  if (parameter.layout !== 'torch') return dims.toReversed();
+  return dims.length === wanted.length ? dims : wanted.map((dim) => (dim === 1 ? 1 : data.length));
 }
 
 function parameterInLayout(data: Float32Array, parameter: Parameter): Float32Array {

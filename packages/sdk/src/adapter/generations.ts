@@ -131,7 +131,7 @@ function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known
     known: [...(known.length > 0 ? known : modules.flatMap((path) => siblingPaths(path, table, to))), ...modules],
     to: (path) => translatePath(path, table, to) ?? path,
   });
-  return new Adapter(config, tensors, adapter.baseDigest);
+  return new Adapter(config, tensors, adapter.baseDigest, adapter.notes);
 }
 
 /** Paths of the modules that the adapter has tensors of, with these roles or any. */

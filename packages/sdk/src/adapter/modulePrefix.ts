@@ -23,13 +23,35 @@ const none: PrefixChange = { inAdapter: '', inGraph: '' };
  * @throws OnnxLoraError `ADAPTER_MISMATCH` when several parts of the adapter fit equally well
  */
 export function prefixChange(modules: readonly string[], paths: readonly string[], file: string): PrefixChange {
-  const plain = modules.map((module) => module.replaceAll('.base_layer', ''));
+  const plain = modules.map(withoutWrappers);
   const own = new Set(paths);
   if (plain.some((module) => own.has(module))) return none;
   const inAdapter = bestPrefix(plain, own, file);
   if (inAdapter !== undefined) return { inAdapter, inGraph: '' };
   const inGraph = bestPrefix(paths, new Set(plain), file);
   return inGraph === undefined ? none : { inAdapter: '', inGraph };
+}
+
+/** Whether a graph with these paths has every module of an adapter under its own name. */
+export function hasAll(paths: readonly string[], modules: readonly string[]): boolean {
+  const own = new Set(paths);
+  return modules.every((module) => own.has(withoutWrappers(module)));
+}
+
+/** A module's name in the model: PEFT's wrappers are no part of it. */
+function withoutWrappers(module: string): string {
+  return module.replaceAll('.base_layer', '');
+}
+
+/**
+ * The change for a file whose modules lack `path`, which those of the whole model have, from the change for the whole.
+ *
+ * @returns undefined where the adapter is for another part of the whole
+ */
+export function changeInPart({ inAdapter, inGraph }: PrefixChange, path: string): PrefixChange | undefined {
+  const own = path === '' ? '' : `${path}.`;
+  if (inGraph.startsWith(own)) return { inAdapter, inGraph: inGraph.slice(own.length) };
+  return own.startsWith(inGraph) ? { inAdapter: `${inAdapter}${own.slice(inGraph.length)}`, inGraph: '' } : undefined;
 }
 
 /** The prefix of `long` that leaves most names of `short`; of several parts, the one that the file is named for. */

@@ -19,7 +19,8 @@ import { tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
 /**
  * Finds the place of every tensor of an adapter.
  *
- * @param prefix how the adapter's module names and the graph's differ
+ * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; whether
+ *   an adapter may have no place at all, as one for another part of the model
  * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
  *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
  */
@@ -28,7 +29,15 @@ export function placeAdapter(
   graph: GraphProto,
   sites: readonly Site[],
   model: string,
-  prefix: PrefixChange = { inAdapter: '', inGraph: '' },
+  {
+    prefix = { inAdapter: '', inGraph: '' },
+    openHeads = new Set(),
+    mayBeEmpty = false,
+  }: {
+    readonly prefix?: PrefixChange;
+    readonly openHeads?: ReadonlySet<string>;
+    readonly mayBeEmpty?: boolean;
+  } = {},
 ): PlacedAdapter {
   const inGraph = (module: string): string =>
     module.startsWith(prefix.inAdapter) ? `${prefix.inGraph}${module.slice(prefix.inAdapter.length)}` : module;
@@ -40,11 +49,11 @@ export function placeAdapter(
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
     if (role === 'parameter' || role === 'base_layer.bias') {
-      const path = role === 'parameter' ? module : (names.find(module)?.path ?? module);
+      const path = role === 'parameter' ? inGraph(module) : (names.find(inGraph(module))?.path ?? inGraph(module));
       const found = parameters.find(path, parameter ?? 'bias');
       if (!found) unused.push(name);
       else {
-        const checked = checkParameter(found, tensor, model);
+        const checked = checkParameter(found, tensor, model, openHeads);
         trained.push({
           parameter:
             role === 'parameter' && module === inGraph(module)
@@ -67,7 +76,7 @@ export function placeAdapter(
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
     ...own.flatMap((tensors) => (tensors.lowRank.tokens ? tiedTokenRows(tensors, sites, own) : [])),
   ];
-  if (lowRank.length === 0 && trained.length === 0) {
+  if (lowRank.length === 0 && trained.length === 0 && !mayBeEmpty) {
     const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
     const near = nearest(wanted, names.paths);
     throw new OnnxLoraError(
@@ -124,11 +133,18 @@ export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
   return { lowRank: [...lowRank.values()], trained: [...trained.values()] };
 }
 
-function checkParameter(found: TrainedParameter, tensor: Tensor, model: string): TrainedParameter {
+function checkParameter(
+  found: TrainedParameter,
+  tensor: Tensor,
+  model: string,
+  openHeads: ReadonlySet<string>,
+): TrainedParameter {
   const { dims } = found.stored;
   const expected = found.torchDims ?? (found.layout === 'in-out' ? dims.toReversed() : dims);
-  requireShape(`${found.name} of the adapter`, tensor.dims, expected, model);
-  return found;
+  const isOpen = openHeads.has(found.modulePath);
+  const own = isOpen ? [tensor.dims[0] ?? 1, ...expected.slice(1)] : expected;
+  requireShape(`${found.name} of the adapter`, tensor.dims, own, model);
+  return isOpen ? { ...found, isOpen } : found;
 }
 
 function lowRankTensors(

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
+import { parseNotes } from './adapterNotes.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from './adapter.ts';
 import { fromOrtAdapter } from './convert.ts';
 import { parseForeignJson } from './foreignJson.ts';
@@ -68,7 +69,7 @@ async function readPeftFolder(folder: string): Promise<Adapter> {
       `"${folder}" holds the tensor "${twice}" twice, with "${PEFT_PREFIX}" before its name and without. Save the adapter again.`,
     );
   }
-  return new Adapter(config, tensors, metadata[BASE_DIGEST]);
+  return new Adapter(config, tensors, metadata[BASE_DIGEST], parseNotes(metadata, folder));
 }
 
 /** The tensors of a PEFT folder: from the one file, else from those that the index lists. */

@@ -19,6 +19,7 @@ import {
   groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale,
   meanVarianceBack,
 } from './channelNorm.ts'; // prettier-ignore
+import { columnsBack } from './columns.ts';
 import { signOf } from './comparisons.ts';
 import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './conv.ts';
 import { dropoutBack } from './dropout.ts';
@@ -68,7 +69,7 @@ export type DifferentiableOp =
   | 'Sigmoid' | 'Relu' | 'Sin' | 'Cos' | 'Softplus' | 'Gelu' | 'Softmax' | 'LogSoftmax' | 'LayerNormalization' | 'MatMul'
   | 'Gemm' | 'Conv' | 'Transpose' | 'Reshape' | 'Flatten' | 'Squeeze' | 'Unsqueeze' | 'Concat' | 'Split' | 'Slice' | 'Pad'
   | 'BatchNormalization' | 'MaxPool' | 'AveragePool' | 'LpPool' | 'GlobalAveragePool' | 'GlobalMaxPool' | 'GlobalLpPool' | 'ConvTranspose'
-  | 'GatherElements' | 'GatherND' | 'ScatterND' | 'ScatterElements' | 'Tile' | 'LSTM' | 'GRU' | 'Resize' | 'GridSample' | 'Upsample' | 'DepthToSpace' | 'SpaceToDepth' | 'Einsum' | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'
+  | 'GatherElements' | 'GatherND' | 'ScatterND' | 'ScatterElements' | 'Tile' | 'LSTM' | 'GRU' | 'Resize' | 'GridSample' | 'Upsample' | 'Col2Im' | 'DepthToSpace' | 'SpaceToDepth' | 'Einsum' | 'Gather' | 'Expand' | 'Where' | 'Cast' | 'Identity' | 'ReduceSum' | 'ReduceMean' | 'ReduceMax'
   | 'ReduceMin' | 'ReduceL1' | 'ReduceL2' | 'ReduceSumSquare' | 'ReduceLogSum' | 'ReduceLogSumExp' | 'ReduceProd' | 'Sum'
   | 'Mean' | 'Min' | 'Max' | 'Clip' | 'Mod' | 'LeakyRelu' | 'PRelu' | 'ThresholdedRelu' | 'Elu' | 'Selu' | 'Celu'
   | 'HardSigmoid' | 'HardSwish' | 'Mish' | 'Swish' | 'QuickGelu' | 'Softsign' | 'Shrink' | 'Tan' | 'Asin' | 'Acos' | 'Atan'
@@ -271,6 +272,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   GridSample: [gridImage, gridPoints],
   Resize:     [resizeBack, null, null, null],
   Upsample:   [resizeBack, null],
+  Col2Im:     [columnsBack, null, null],
   DepthToSpace: [depthToSpaceBack],
   SpaceToDepth: [spaceToDepthBack],
   Expand:     [expandBack, null],

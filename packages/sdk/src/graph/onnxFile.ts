@@ -188,12 +188,33 @@ const INLINE_TOTAL_LIMIT = 1_900_000_000;
  * @throws OnnxLoraError `FILE_INVALID` when the system refuses, or a weight's file is shorter than it was
  */
 export function writeOnnx(file: string, model: ModelProto, inlineLimit: number = INLINE_TOTAL_LIMIT): string[] {
+  return writeOnnxFiles([{ file, model }], [], inlineLimit);
+}
+
+/**
+ * Writes several .onnx files that belong together, as {@link writeOnnx} writes one: all of them or none.
+ *
+ * @param beside further files and what they hold
+ */
+export function writeOnnxFiles(
+  models: readonly { readonly file: string; readonly model: ModelProto }[],
+  beside: readonly (readonly [file: string, bytes: Bytes])[],
+  inlineLimit: number = INLINE_TOTAL_LIMIT,
+): string[] {
+  const contents = models.map(({ file, model }) => contentsOf(file, model, inlineLimit));
+  writeAtomically([...contents.flat(), ...beside.map(([file, bytes]) => [file, [bytes]] as const)]);
+  return [...contents.flatMap((files) => files.toReversed()), ...beside].map(([file]) => file);
+}
+
+/** The .onnx file, and before it that of its weights where it cannot hold them. */
+function contentsOf(
+  file: string,
+  model: ModelProto,
+  inlineLimit: number,
+): (readonly [file: string, chunks: readonly Bytes[]])[] {
   const tensors = graphsOf(model).flatMap(tensorsOf);
   const total = tensors.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
-  if (total <= inlineLimit) {
-    writeAtomically([[file, encodeModel(model)]]);
-    return [file];
-  }
+  if (total <= inlineLimit) return [[file, encodeModel(model)]];
   const location = `${path.basename(file)}.data`;
   const data: Bytes[] = [];
   let end = 0;
@@ -205,12 +226,10 @@ export function writeOnnx(file: string, model: ModelProto, inlineLimit: number =
       return { location, offset };
     }),
   );
-  const dataFile = path.join(path.dirname(file), location);
-  writeAtomically([
-    [dataFile, data],
+  return [
+    [path.join(path.dirname(file), location), data],
     [file, encodeModel(slim)],
-  ]);
-  return [file, dataFile];
+  ];
 }
 
 /** Weights up to this size are kept inside the graph: shape inference needs small constants there. */

@@ -1,6 +1,6 @@
 /** @file Gives the values of subgraphs names of their own, so that one name means one value in the whole model. */
 
-import type { AttributeProto, GraphProto, NodeProto, ValueInfoProto } from './proto.ts';
+import type { AttributeProto, GraphProto, NodeProto } from './proto.ts';
 import { subgraphs } from './walk.ts';
 
 /**
@@ -13,38 +13,60 @@ export function uniqueNames(graph: GraphProto): GraphProto {
   return withSubgraphs(graph, (inner) => renamed(inner, new Map(), taken));
 }
 
-/** The graph with every value of its own renamed that is in `taken`; the new names are added to it. */
-export function freshNames(graph: GraphProto, taken: Set<string>): GraphProto {
-  return renamed(graph, new Map(), taken);
+/**
+ * The graph with every value of its own renamed that is in `taken`; the new names are added to it.
+ *
+ * @param given new names of some values, which may be in `taken`
+ */
+export function freshNames(
+  graph: GraphProto,
+  taken: Set<string>,
+  given: ReadonlyMap<string, string> = new Map(),
+): GraphProto {
+  return renamed(graph, new Map(), taken, given);
 }
 
 /** Values that a graph itself defines: inputs, initializers, outputs of nodes. */
-function definedNames({ input = [], initializer = [], node = [] }: GraphProto): string[] {
-  const names = [...input, ...initializer].map(({ name }) => name ?? '');
+function definedNames({ input = [], initializer = [], sparseInitializer = [], node = [] }: GraphProto): string[] {
+  const sparse = sparseInitializer.map(({ values }) => values?.name ?? '');
+  const names = [...[...input, ...initializer].map(({ name }) => name ?? ''), ...sparse];
   return [...names, ...node.flatMap(({ output }) => output ?? [])].filter(Boolean);
 }
 
 /** @param outer new names of values that the graph captures */
-function renamed(graph: GraphProto, outer: ReadonlyMap<string, string>, taken: Set<string>): GraphProto {
-  const names = new Map(outer);
+function renamed(
+  graph: GraphProto,
+  outer: ReadonlyMap<string, string>,
+  taken: Set<string>,
+  given: ReadonlyMap<string, string> = new Map(),
+): GraphProto {
+  const names = new Map([...outer, ...given]);
   for (const name of definedNames(graph)) {
+    if (given.has(name)) continue;
     let free = name;
     for (let number = 1; taken.has(free); number++) free = `${name}~${number}`;
     taken.add(free);
     if (free === name) names.delete(name);
     else names.set(name, free);
   }
-  const rename = (name: string): string => names.get(name) ?? name;
-  const ports = (infos: readonly ValueInfoProto[] | undefined): ValueInfoProto[] =>
-    (infos ?? []).map((info) => ({ ...info, name: rename(info.name ?? '') }));
+  const inner = withSubgraphs(graph, (each) => renamed(each, names, taken));
+  return withValueNames(inner, (name) => names.get(name) ?? name);
+}
+
+/** The graph with every value that it defines or reads renamed; subgraphs stay as they are. */
+export function withValueNames(graph: GraphProto, rename: (name: string) => string): GraphProto {
+  const named = <T extends { name?: string }>(each: T): T => ({ ...each, name: rename(each.name ?? '') });
+  const { sparseInitializer } = graph;
+  const sparse = sparseInitializer?.map((each) => (each.values ? { ...each, values: named(each.values) } : each));
   return {
     ...graph,
-    input: ports(graph.input),
-    output: ports(graph.output),
-    valueInfo: ports(graph.valueInfo),
-    initializer: (graph.initializer ?? []).map((tensor) => ({ ...tensor, name: rename(tensor.name ?? '') })),
+    input: (graph.input ?? []).map(named),
+    output: (graph.output ?? []).map(named),
+    valueInfo: (graph.valueInfo ?? []).map(named),
+    initializer: (graph.initializer ?? []).map(named),
+    ...(sparse ? { sparseInitializer: sparse } : {}),
     node: (graph.node ?? []).map((node) => ({
-      ...withInner(node, (inner) => renamed(inner, names, taken)),
+      ...node,
       input: (node.input ?? []).map(rename),
       output: (node.output ?? []).map(rename),
     })),

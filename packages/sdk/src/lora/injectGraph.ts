@@ -11,7 +11,7 @@ import type { Injection } from './injection.ts';
 import { kindOf } from './kinds/table.ts';
 import { type AdapterInputRole, attentionAround, type LowRankSite, placesOf, type TrainedParameter } from './plan.ts';
 import { float32 } from '../runtime/tensor.ts';
-import { RowFold } from './rows.ts';
+import { type Fold, RowFold } from './rows.ts';
 import { TrainingProduct } from './trainingProduct.ts';
 import { valueInfo } from './valueInfo.ts';
 
@@ -266,7 +266,8 @@ export class GraphInjection {
     const weight = trained('weight');
     const addend = addendOf(site);
     let value: Value;
-    if (weight) value = this.#product(site, weight);
+    // Of weights of an open size no shape is known otherwise.
+    if (weight) value = { ...this.#product(site, weight), ...this.#whole.types.get(site.product) };
     else {
       const [first, ...rest] = site.nodes as [NodeProto, ...NodeProto[]];
       const own = addend === undefined ? first : withoutInput(first, addend);
@@ -283,9 +284,16 @@ export class GraphInjection {
     if (site.bias) {
       const bias = trained('bias');
       const perRow = bias && this.#whole.differs(site);
-      value = perRow ? this.#rows.add(value, bias, site) : this.#g.Add(value, bias ?? this.#read(site.bias.name));
+      value = perRow
+        ? this.#rows.add(value, bias, this.#fold(site))
+        : this.#g.Add(value, bias ?? this.#read(site.bias.name));
     } else if (addend !== undefined) value = this.#g.Add(value, this.#read(site.node.input![addend]!));
     this.#nameLast(value, site.output);
+  }
+
+  /** The layer's sizes, of which a head's number of outputs may be open. */
+  #fold(site: Site): Fold {
+    return { ...site, isOpen: this.#whole.trained.some((parameter) => parameter.isOpen && parameter.site === site) };
   }
 
   /** A layer's product with a weight of floats, as it is fed. */
@@ -298,7 +306,7 @@ export class GraphInjection {
       g.nodes.push({ ...site.node, opType: 'Conv', input: [site.input, weight.name], output: [name] });
       return { name, ...this.#whole.types.get(site.product) };
     }
-    if (this.#whole.differs(site)) return this.#rows.apply(input, site, (rows) => g.MatMul(rows, weight));
+    if (this.#whole.differs(site)) return this.#rows.apply(input, this.#fold(site), (rows) => g.MatMul(rows, weight));
     if (!this.#whole.training) return g.MatMul(input, weight);
     return g.MatMul(input, site.weight.layout === 'out-in' ? g.Transpose(weight, [1, 0]) : weight);
   }

@@ -134,7 +134,11 @@ export class Injection {
     const stored = parameter.stored.dims;
     const dims = !this.training && parameter.layout === 'out-in' ? stored.toReversed() : stored;
     const name = this.#free(parameter.name);
-    const value = this.#addInput({ role: 'parameter', parameter, name, perRow }, perRow ? undefined : dims, name);
+    const value = this.#addInput(
+      { role: 'parameter', parameter, name, perRow },
+      perRow || parameter.isOpen ? undefined : dims,
+      name,
+    );
     this.#parameters.set(parameter, value);
   }
 

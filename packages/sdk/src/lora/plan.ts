@@ -55,6 +55,8 @@ export interface TrainedParameter {
   readonly readers: readonly ParameterReader[];
   /** The layer that it belongs to, where that can be adapted. */
   readonly site?: Site;
+  /** Whether adapters may bring any number of outputs, as of a head for labels of their own. */
+  readonly isOpen?: boolean;
 }
 
 /** A node that reads a parameter, and the name by which it does. */

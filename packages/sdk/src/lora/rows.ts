@@ -3,6 +3,16 @@
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Site } from '../match/sites.ts';
 
+/** A size that the runtime finds: as many as there are numbers left. */
+const OPEN = -1;
+const LAST = 2 ** 31 - 1;
+
+/** Sizes of a linear layer, `[out, in]`. */
+export interface Fold extends Pick<Site, 'weightShape'> {
+  /** Whether adapters bring any number of outputs. */
+  readonly isOpen?: boolean;
+}
+
 /**
  * Brings a layer's input into the form `[batch, positions, in]`. There `MatMul` with A `[in, r]` adapts all rows alike,
  * and with A `[batch, in, r]` each row by its own adapter: the same node does both, by the rank of what is fed.
@@ -22,7 +32,7 @@ export class RowFold {
   }
 
   /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
-  apply(x: Value, site: Site, product: (rows: Value) => Value): Value {
+  apply(x: Value, { weightShape: [out, width], isOpen }: Fold, product: (rows: Value) => Value): Value {
     const g = this.#g;
     const input = this.#input;
     if (!input) return product(x);
@@ -30,19 +40,19 @@ export class RowFold {
     const aligned = x.shape !== undefined && x.shape[0] === input.shape?.[0];
     if (rank === 3 && aligned) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
-    const [out, width] = site.weightShape as [number, number];
-    const folded = g.Reshape(x, g.Concat([this.#batchSize(input), g.ints([-1, width])], 0));
+    const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
+    const folded = g.Reshape(x, g.Concat([this.#batchSize(input), g.ints([-1]), read], 0));
     const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
-    return g.Reshape(product(folded), g.Concat([leading, g.ints([out])], 0));
+    return g.Reshape(product(folded), g.Concat([leading, g.ints([isOpen ? OPEN : out!])], 0));
   }
 
   /** `value · factor` where the factor is `[out]` for all rows, or `[batch, 1, out]`. */
-  scale(value: Value, factor: Value, site: Site): Value {
+  scale(value: Value, factor: Value, site: Fold): Value {
     return this.apply(value, onOutputs(site), (rows) => this.#g.Mul(rows, factor));
   }
 
   /** `value + term` where the term is `[out]` for all rows, or `[batch, 1, out]`. */
-  add(value: Value, term: Value, site: Site): Value {
+  add(value: Value, term: Value, site: Fold): Value {
     return this.apply(value, onOutputs(site), (rows) => this.#g.Add(rows, term));
   }
 
@@ -53,7 +63,7 @@ export class RowFold {
   }
 }
 
-function onOutputs(site: Site): Site {
-  const [out] = site.weightShape as [number, number];
-  return { ...site, weightShape: [out, out] };
+function onOutputs({ weightShape: [out], isOpen = false }: Fold): Fold {
+  const size = isOpen ? OPEN : out!;
+  return { weightShape: [size, size], isOpen };
 }

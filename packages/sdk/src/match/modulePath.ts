@@ -1,6 +1,6 @@
 /** @file Which torch module a node comes from, by what the exporter left in the file. */
 
-import type { NodeProto } from '../graph/proto.ts';
+import type { NodeProto, StringStringEntry } from '../graph/proto.ts';
 
 /**
  * Where a module path was read. `name-scopes` are torch's own words; `output-name` is the name of the value that the layer
@@ -42,6 +42,18 @@ export function pathFromScopes(node: NodeProto): string | undefined {
   );
   const path = entries.at(-2);
   return path && !path.startsWith('_empty_nn_module_stack') ? path : undefined;
+}
+
+/** An entry of a node's metadata with the modules of dynamo's scopes under a path; other entries as they are. */
+export function scopesUnder(entry: StringStringEntry, prefix: string): StringStringEntry {
+  if (entry.key !== SCOPES || !entry.value) return entry;
+  const last = entry.value.lastIndexOf(',');
+  const modules = entry.value
+    .slice(0, Math.max(0, last))
+    .replaceAll(/(['"])((?:[^'"\\]|\\.)*)\1/g, (_, quote: string, path: string) => {
+      return `${quote}${path === '' ? prefix : `${prefix}.${path}`}${quote}`;
+    });
+  return { ...entry, value: `${modules}${entry.value.slice(Math.max(0, last))}` };
 }
 
 /** The part of a node name that is an operator, as exporters, optimizers and quantizers write it: `MatMul_1_quant`. */

@@ -24,7 +24,7 @@ export function targetNames(model: Model, options: LoraOptions): string | readon
   if (usual.length > 0 || targetParameters.length > 0) return usual;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `No family knows the layers of "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths
+    `${model.family ? `The modules that are usually adapted in ${model.family.name} are not in` : 'No family knows the layers of'} "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths
       .slice(0, 3)
       .map((path) => `"${path}"`)
       .join(', ')}.`,

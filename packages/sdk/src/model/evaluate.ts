@@ -2,9 +2,13 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { Task } from '../plugin/task.ts';
+import type { PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
+import { attachHead } from './head/attachHead.ts';
+import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
+import type { BadSample, BadSamplePolicy } from './training/batchQueue.ts';
+import { oneOf } from './training/checks.ts';
 import { type Evaluation, measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
@@ -18,6 +22,8 @@ export interface EvaluateOptions {
   readonly threads?: number;
   /** Only the first so many examples. */
   readonly limit?: number;
+  /** What becomes of an example that cannot be loaded: `fail` (the default), or `skip`, which leaves it out and names it in the result. */
+  readonly onBadSample?: BadSamplePolicy;
   /** Accept an adapter that says it was trained on other weights. */
   readonly allowBaseMismatch?: boolean;
   /** Called after each batch with the number of examples done and the total. */
@@ -36,13 +42,18 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
       'CONFIG_INVALID',
       `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
     );
-  const data = await task.prepare(model);
-  const session = await model.session({
-    adapters: adapter ? { adapter } : {},
-    allowBaseMismatch,
-    ...(provider === undefined ? {} : { provider }),
-    ...(threads === undefined ? {} : { threads }),
-  });
+  const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
+  const bad: BadSample[] = [];
+  const own = adapter ? modelFor<Model>(model, adapter) : model;
+  const data = await task.prepare(own);
+  const session = await headed(own, data, adapter)
+    .withOutputs(data.outputs ?? [])
+    .session({
+      adapters: adapter ? { adapter } : {},
+      allowBaseMismatch,
+      ...(provider === undefined ? {} : { provider }),
+      ...(threads === undefined ? {} : { threads }),
+    });
   try {
     const evaluation = await measure({
       data,
@@ -50,10 +61,36 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
       batchSize,
       limit,
       run: (inputs) => session.run(inputs, { adapter: adapter ? 'adapter' : null }),
+      onBadSample:
+        onBadSample === 'fail'
+          ? undefined
+          : (example, error) => bad.push({ example, message: error instanceof Error ? error.message : String(error) }),
       onBatch,
     });
-    return evaluation!;
+    if (evaluation!.examples === 0 && bad.length > 0) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
+      );
+    }
+    return { ...evaluation!, ...(bad.length > 0 ? { badSamples: bad } : {}) };
   } finally {
     await session.release();
   }
+}
+
+/**
+ * The model with the untrained head that training would start from, where the data need another than the base's.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for an adapter whose head is for other labels
+ */
+function headed(model: Model, { head }: PreparedTask, adapter: Adapter | undefined): Model {
+  if (!head) return model;
+  if (!adapter) return attachHead<Model>(model, head).model;
+  // The task was prepared for the base, and this is what became of it.
+  if (adapter.notes.labels?.join('\n') === head.labels.join('\n')) return model;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The data have other labels than the adapter: ${head.labels.slice(0, 10).join(', ')}${head.labels.length > 10 ? ', …' : ''}. Measure it on data with the labels that it was trained on${adapter.notes.labels ? `: ${adapter.notes.labels.slice(0, 10).join(', ')}` : ''}.`,
+  );
 }

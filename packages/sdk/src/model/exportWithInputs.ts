@@ -17,6 +17,7 @@ import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
 import { requireWritable } from './merge.ts';
+import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
 /** Options of {@link exportWithInputs}. */
@@ -52,15 +53,16 @@ const OPTIONAL_INPUTS = 4;
  *   `FILE_INVALID` or `FILE_NOT_FOUND` when a file cannot be written
  */
 export async function exportWithInputs(
-  model: Model,
+  given: Model,
   adapters: Readonly<Record<string, Adapter>>,
   file: string,
   options: ExportOptions = {},
 ): Promise<ExportResult> {
-  requireWritable(model, file);
+  requireWritable(given, file);
   const folder = path.dirname(file);
   if (Object.keys(adapters).length === 0)
     throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
+  const model = Object.values(adapters).reduce((headed, each) => modelFor<Model>(headed, each), given);
   const placed: (readonly [string, PlacedAdapter])[] = [];
   for (const [name, adapter] of Object.entries(adapters)) {
     requireName(name);

@@ -12,9 +12,19 @@ import { isInside } from '../graph/insideFolder.ts';
 /** Files beside the model that say how it is used. */
 const companions =
   /^(config|preprocessor_config|tokenizer|tokenizer_config|special_tokens_map|generation_config)\.json$|^vocab\.txt$/;
-/** The full-precision model and its external data; quantised variants have other names. */
-const weights =
-  /^(?:onnx\/)?(?:\w*model|encoder_model|decoder_model(?:_merged)?|vision_encoder|prompt_encoder_mask_decoder)\.onnx(?:[._]data\w*)?$/;
+
+/** Whether a file of a repository says how its model is used, such as `config.json`. */
+export function isCompanion(name: string): boolean {
+  return companions.test(name);
+}
+
+/** The model in full precision, or in that of a variant, and its external data. */
+function isWeights(file: string, variant: string | undefined): boolean {
+  const ending = variant === undefined ? '' : `_${variant}`;
+  const name = /^(?:onnx\/)?(?:\w*model|decoder_model_merged|vision_encoder|prompt_encoder_mask_decoder)$/;
+  const [, stem = ''] = /^(.*)\.onnx(?:[._]data\w*)?$/.exec(file) ?? [];
+  return stem.endsWith(ending) && name.test(stem.slice(0, stem.length - ending.length));
+}
 
 /** A hub id such as `org/name`, and not a path. */
 const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
@@ -24,20 +34,29 @@ export function isHubId(source: string): boolean {
   return HUB_ID.test(source) && !/\.(?:onnx|onnx_adapter|safetensors)$/.test(source);
 }
 
+/** What of a model's repository is downloaded. */
+export interface ModelDownload {
+  readonly revision?: string | undefined;
+  /** `fp16` of `model_fp16.onnx`; full precision without. */
+  readonly variant?: string | undefined;
+  /** Called with the name of each file that the cache lacks. */
+  readonly onDownload?: ((file: string) => void) | undefined;
+}
+
 /**
  * Downloads what is needed of a model repository, unless the cache has it.
  *
- * @param onDownload called with the name of each file that the cache lacks
  * @returns the repository's folder in the cache
  * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
  */
-export function downloadModel(repo: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+export function downloadModel(repo: string, { revision, variant, onDownload }: ModelDownload = {}): Promise<string> {
   const choose = (files: readonly string[]): string[] => {
-    const wanted = files.filter((file) => companions.test(file) || weights.test(file));
+    const wanted = files.filter((file) => companions.test(file) || isWeights(file, variant));
     if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
+    const which = variant === undefined ? 'no ONNX file' : `no ONNX file of the variant "${variant}"`;
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
-      `The hub's model "${repo}" has no ONNX file. Export it first, for example with optimum-cli export onnx.`,
+      `The hub's model "${repo}" has ${which}. Export it first, for example with optimum-cli export onnx.`,
     );
   };
   return download(repo, 'a model', choose, revision, onDownload);

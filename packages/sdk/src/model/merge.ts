@@ -1,47 +1,26 @@
 /** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
-import type { RoundingError } from '../adapter/editWeights.ts';
+import { writeFileAtomic } from '../adapter/atomicFile.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { writeOnnx } from '../graph/onnxFile.ts';
-import type { Model } from './model.ts';
+import { modelFor } from './head/forAdapter.ts';
+import { mergeParts } from './mergeParts.ts';
+import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
+import { LEARNED_KEY, type Model } from './model.ts';
 
-/** What {@link merge} wrote. */
-export interface MergeResult {
-  /** The .onnx file, and its `.data` file when the weights exceed what one file can hold. */
-  readonly files: readonly string[];
-  /** Paths of the modules that changed. */
-  readonly modules: readonly string[];
-  /** How far each weight of 16 bits or fewer is from the exact sum, which its storage cannot hold. */
-  readonly rounding: readonly RoundingError[];
-  /** Modules whose weight other layers share: they have a copy of their own now. */
-  readonly untied: readonly string[];
-  /** Modules whose weight cannot hold the delta, such as grouped convolutions: it is computed beside them. */
-  readonly beside: readonly string[];
-}
-
-/** Options of {@link merge}. */
-export interface MergeOptions {
-  /** Accept adapters that say they were trained on other weights. */
-  readonly allowBaseMismatch?: boolean;
-}
-
-/** An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). */
-export interface WeightedAdapter {
-  readonly adapter: Adapter;
-  readonly weight: number;
-}
-
-/** What {@link merge} takes: one adapter or several, each with a weight or whole. */
-export type AdaptersToMerge = Adapter | readonly (Adapter | WeightedAdapter)[];
+export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 
 /**
  * Folds adapters into the base's weights, one after the other, and writes a plain .onnx that any runtime opens. Complete or
  * not at all.
+ *
+ * A model of several files becomes a folder: `place` gets each file under the name that it is published by, and config.json
+ * and its like. Where `place` ends in `.onnx` it becomes one file, the joined one.
  *
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
@@ -51,10 +30,10 @@ export type AdaptersToMerge = Adapter | readonly (Adapter | WeightedAdapter)[];
 export async function merge(
   model: Model,
   adapters: AdaptersToMerge,
-  file: string,
+  place: string,
   options: MergeOptions = {},
 ): Promise<MergeResult> {
-  return write(model, adapters, file, options, false);
+  return write(model, adapters, place, options, false);
 }
 
 /**
@@ -64,9 +43,9 @@ export async function merge(
  * @param model the merged model
  * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced: DoRA, layers trained in full
  */
-export async function unmerge(model: Model, adapters: AdaptersToMerge, file: string): Promise<MergeResult> {
+export async function unmerge(model: Model, adapters: AdaptersToMerge, place: string): Promise<MergeResult> {
   // The merged weights are not those that the adapter names as its base.
-  return write(model, adapters, file, { allowBaseMismatch: true }, true);
+  return write(model, adapters, place, { allowBaseMismatch: true }, true);
 }
 
 async function write(
@@ -76,25 +55,56 @@ async function write(
   options: MergeOptions,
   isUnmerge: boolean,
 ): Promise<MergeResult> {
-  requireWritable(model, file);
   const all = asList(adapters);
+  if (model.parts.length > 0 && !file.endsWith('.onnx')) return mergeParts(model, all, file, options, isUnmerge);
+  requireWritable(model, file);
+  const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
+  const config = own === model ? undefined : configFor(own, file);
   const placed: PlacedAdapter[] = [];
-  for (const { adapter } of all) placed.push(await model.place(adapter, options));
+  for (const { adapter } of all) placed.push(await own.place(adapter, options));
   const {
     model: merged,
     rounding,
     untied,
     beside,
-  } = mergeAdapter(model.onnx.model, placed, {
+  } = mergeAdapter(own.onnx.model, placed, {
     unmerge: isUnmerge,
     weights: all.map(({ weight }) => weight),
   });
   const files = writeOnnx(file, merged);
+  if (config) await writeFileAtomic(config.path, config.text);
   const modules = placed.flatMap((each) => [
     ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
     ...each.trained.map(({ parameter }) => parameter.modulePath),
   ]);
-  return { files, modules: [...new Set(modules)], rounding, untied, beside };
+  return {
+    files,
+    modules: [...new Set(modules)],
+    rounding,
+    untied,
+    beside,
+    ...(config ? { config: config.path } : {}),
+  };
+}
+
+/**
+ * The `config.json` with the labels of a new head, for beside the merged model.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` where that of another model is there
+ */
+function configFor(
+  { config, notes }: Model,
+  file: string,
+): { readonly path: string; readonly text: string } | undefined {
+  if (!config || !notes.labels) return undefined;
+  const place = path.join(path.dirname(file), 'config.json');
+  const learned = notes.learned ? { [LEARNED_KEY]: notes.learned } : {};
+  const text = `${JSON.stringify({ ...config, ...learned }, null, 2)}\n`;
+  if (!existsSync(place) || readFileSync(place, 'utf8') === text) return { path: place, text };
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${place}" is the config of another model, and the merged one needs one of its own for its ${notes.labels.length} labels. Write it to another folder.`,
+  );
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number */
@@ -113,7 +123,7 @@ function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
  * @throws OnnxLoraError `FILE_INVALID` for the model's own file, `FILE_NOT_FOUND` when there is no such folder
  */
 export function requireWritable(model: Model, file: string): void {
-  if (existsSync(file) && path.resolve(file) === path.resolve(model.file)) {
+  if (isOneOf(model.files, file)) {
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
@@ -125,4 +135,9 @@ export function requireWritable(model: Model, file: string): void {
       `There is no folder "${path.dirname(file)}" to write "${path.basename(file)}" to. Make it first.`,
     );
   }
+}
+
+/** Whether a path leads to one of the files, also through links. */
+function isOneOf(files: readonly string[], file: string): boolean {
+  return existsSync(file) && files.some((own) => existsSync(own) && realpathSync(own) === realpathSync(file));
 }

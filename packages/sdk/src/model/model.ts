@@ -1,6 +1,6 @@
 /** @file An opened model: what it holds, what of it can be adapted, and sessions that run it. */
 
-import { OnnxLoraError } from '../errors.ts';
+import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { byteLength } from '../graph/bytes.ts';
 import { weightsDigestInTurns } from '../graph/digest.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
@@ -14,18 +14,25 @@ import { viewOf } from '../match/view.ts';
 import { weightSize } from '../match/weights/stored.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import type { Adapter } from '../adapter/adapter.ts';
+import type { AdapterNotes } from '../adapter/adapterNotes.ts';
 import type { AdapterSource } from '../adapter/adapterBank.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
-import { prefixChange } from '../adapter/modulePrefix.ts';
+import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/modulePrefix.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
 import { baseChangingInit } from '../adapter/peftConfig.ts';
 import { placeAdapter } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { AdapterSession } from '../adapter/session.ts';
 import type { ModelFamily } from '../plugin/family.ts';
-import type { GraphPort, TaskModel } from '../plugin/task.ts';
+import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { withOpenHeads } from './head/forAdapter.ts';
+import type { ModelChanges } from './head/headable.ts';
+import { headSites } from './head/headSites.ts';
+import { withInnerOutputs } from './innerValues.ts';
+import { slicedFrom } from './slicedFrom.ts';
+import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
 import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
 
@@ -51,6 +58,13 @@ export interface ModuleInfo {
   readonly storage: string;
 }
 
+/** The model that a file is a part of. */
+export interface PartOf {
+  readonly whole: Model;
+  /** What its module paths have before those of the file. */
+  readonly path: string;
+}
+
 /** What a model is made of. */
 export interface ModelParts {
   readonly name: string;
@@ -63,6 +77,14 @@ export interface ModelParts {
    * γ ÷ √(σ² + ε).
    */
   readonly foldedScales?: Readonly<Record<string, Float32Array>>;
+  /** Of a model of several files: all of them, in an order in which each reads only from those before it. */
+  readonly files?: readonly ModelFile[];
+  /** Of one of several files: what they are together; opened when it is asked for. */
+  readonly partOf?: () => PartOf;
+  /** As {@link ModelChanges} has them. */
+  readonly types?: ReadonlyMap<string, ValueType>;
+  readonly openHeads?: ReadonlySet<string>;
+  readonly notes?: AdapterNotes;
   /** What runs in this thread. */
   readonly runtime: Runtime;
   /** What training and `model.session` run on; `runtime` by default. */
@@ -84,11 +106,14 @@ export interface ModelSessionOptions extends Omit<SessionOptions, 'purpose'>, Re
   readonly worker?: boolean;
 }
 
+/** Where the `config.json` of a merged model has what its task has learned. */
+export const LEARNED_KEY = 'onnx_lora';
+
 /** An opened ONNX model. Holds the graph's structure; weights stay in the user's files. */
 export class Model implements TaskModel {
   /** What the user called it: a folder, a file or a hub id. */
   readonly name: string;
-  /** Path of the .onnx file. */
+  /** Path of the .onnx file; of a model of several files that of their folder. */
   readonly file: string;
   /** Folder with config.json and the preprocessor's file, where there is one. */
   declare readonly folder?: string;
@@ -113,18 +138,22 @@ export class Model implements TaskModel {
   #types: ReadonlyMap<string, ValueType> | undefined;
   #digest: Promise<string> | undefined;
   readonly #warned = new WeakSet<Adapter>();
+  readonly #parts: ModelParts;
+  #ownParts: readonly Model[] | undefined;
+  /** The model whose weights these are, where its digest is theirs too. */
+  #origin: Model | undefined;
+  /** Paths of heads of which adapters may bring any number of outputs. For code that extends the SDK. */
+  readonly openHeads: ReadonlySet<string>;
+  /** Labels of a new head and how it is attached, for the adapter that brings it. For code that extends the SDK. */
+  readonly notes: AdapterNotes;
 
-  constructor({
-    name,
-    onnx,
-    folder,
-    config,
-    families,
-    runtime,
-    sessionRuntime = runtime,
-    foldedScales = {},
-  }: ModelParts) {
+  constructor(parts: ModelParts) {
+    const { name, onnx, folder, config, families, runtime, sessionRuntime = runtime, foldedScales = {} } = parts;
     const { graph } = onnx.model;
+    this.#parts = parts;
+    this.openHeads = parts.openHeads ?? new Set();
+    this.notes = parts.notes ?? {};
+    this.#types = parts.types;
     this.name = name;
     this.file = onnx.path;
     this.#file = onnx;
@@ -142,6 +171,45 @@ export class Model implements TaskModel {
     const facts = { ...(config ? { config } : {}), modulePaths: this.sites().map(({ path }) => path) };
     const family = families.find((each) => each.recognise(facts));
     if (family) this.family = family;
+  }
+
+  /** Paths of the .onnx files that the model is joined from; one for most. */
+  get files(): readonly string[] {
+    return this.#parts.files?.map(({ onnx }) => onnx.path) ?? [this.file];
+  }
+
+  /**
+   * The files of a model of several, each as a model of its own, named as its family calls it; none for a model of one file.
+   * Together they serve what the joined model trains: each takes the adapter of the whole, and what of it belongs to another
+   * part is passed over.
+   */
+  get parts(): readonly Model[] {
+    this.#ownParts ??= (this.#parts.files ?? []).map(({ name, onnx, path }) => {
+      const { files: _, types: _types, ...shared } = this.#parts;
+      const families = this.family ? [this.family] : [];
+      return new Model({ ...shared, name, onnx, families, partOf: () => ({ whole: this, path }) });
+    });
+    return this.#ownParts;
+  }
+
+  /**
+   * One of {@link Model.parts}.
+   *
+   * @example
+   * const encoder = await model.part('vision_encoder').session({ adapters: { cells } });
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` when there is none of that name
+   */
+  part(name: string): Model {
+    const found = this.parts.find((part) => part.name === name);
+    if (found) return found;
+    const names = this.parts.map((part) => part.name);
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      names.length === 0
+        ? `"${this.name}" is one file, it has no part "${name}". Use the model itself.`
+        : `"${this.name}" has no part "${name}".${didYouMean(name, names)} Its parts are ${names.map((each) => `"${each}"`).join(', ')}.`,
+    );
   }
 
   /** How many numbers all weights hold. */
@@ -181,10 +249,71 @@ export class Model implements TaskModel {
     }));
   }
 
-  /** sha256 of the model's weights, by which adapters know their base. Reads every weight once. */
+  /**
+   * sha256 of the model's weights, by which adapters know their base. Reads every weight once. Of a model of several files
+   * it is that of all weights, as if they were in one.
+   */
   digest(): Promise<string> {
-    this.#digest ??= weightsDigestInTurns(this.#file.model.graph);
+    const files = this.#parts.files?.filter(({ onlyServes }) => !onlyServes).map(({ onnx }) => onnx) ?? [this.#file];
+    const [first, ...others] = files.map(({ model }) => model.graph);
+    this.#digest ??= this.#origin?.digest() ?? weightsDigestInTurns(first!, ...others);
     return this.#digest;
+  }
+
+  /** Whether an adapter was trained on these weights, or on those of the model that this is a part of, or of a part. */
+  async #isBaseOf({ baseDigest }: Adapter): Promise<boolean> {
+    if (baseDigest === undefined) return true;
+    if (baseDigest === (await this.digest())) return true;
+    const { partOf } = this.#parts;
+    for (const model of partOf ? [partOf().whole] : this.parts) if (baseDigest === (await model.digest())) return true;
+    return false;
+  }
+
+  /**
+   * What the layer reads that gives an output: of a classifier's `logits` the features behind them. Undefined where no layer
+   * gives the output, but for reshaping, scaling and softmax.
+   */
+  headInput(output: string): HeadInput | undefined {
+    const [site] = headSites(this.#onnx.model.graph, this.sites(), output);
+    if (!site) return undefined;
+    const { type = 'float32', shape } = this.types().get(site.input) ?? {};
+    return { name: site.input, module: site.path, type, dims: shape };
+  }
+
+  /** The value inside the graph that an output is cut from; undefined where it is not. */
+  slicedFrom(output: string): string | undefined {
+    return slicedFrom(this.#onnx.model.graph, output);
+  }
+
+  /**
+   * The same model with values inside its graph as outputs too, such as {@link Model.headInput}.
+   *
+   * @example
+   * const features = model.headInput('logits')!.name;
+   * const session = await model.withOutputs([features]).session();
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a value that the graph does not compute
+   */
+  withOutputs(values: readonly string[]): Model {
+    if (values.every((value) => value in this.outputs)) return this;
+    return this.derived({ model: withInnerOutputs(this.#onnx.model, values, this.types(), this.name) });
+  }
+
+  /** What a task has saved with the adapter for which this model was made, or that was merged into it. */
+  get learned(): Readonly<Record<string, unknown>> | undefined {
+    const merged = this.config?.[LEARNED_KEY];
+    const isObject = typeof merged === 'object' && merged !== null && !Array.isArray(merged);
+    return this.notes.learned ?? (isObject ? (merged as Readonly<Record<string, unknown>>) : undefined);
+  }
+
+  /** A model made from this one, whose weights have the same digest. For code that extends the SDK. */
+  derived({ model: graph, types, ...changes }: ModelChanges): Model {
+    const onnx = graph ? { ...this.#onnx, model: graph } : this.#parts.onnx;
+    const own = graph ? types : (types ?? this.#parts.types);
+    const { types: _, ...parts } = this.#parts;
+    const model = new Model({ ...parts, ...changes, onnx, ...(own ? { types: own } : {}) });
+    model.#origin = this;
+    return model;
   }
 
   /**
@@ -194,7 +323,13 @@ export class Model implements TaskModel {
    * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, `TARGET_NOT_FOUND` for a target that matches
    *   nothing, `PROVIDER_UNAVAILABLE`, `RUNTIME_FAILED`
    */
-  async session({
+  async session(options: ModelSessionOptions = {}): Promise<AdapterSession> {
+    const { adapters = {}, modulesToSave = [] } = options;
+    // Heads may be of other sizes than the base's: then the graph says no size.
+    return withOpenHeads<Model>(this, Object.values(adapters), modulesToSave).#session(options);
+  }
+
+  async #session({
     adapters = {},
     allowBaseMismatch = false,
     adapterSource,
@@ -203,7 +338,7 @@ export class Model implements TaskModel {
     modulesToSave,
     useDora,
     ...options
-  }: ModelSessionOptions = {}): Promise<AdapterSession> {
+  }: ModelSessionOptions): Promise<AdapterSession> {
     const placed: Record<string, PlacedAdapter> = {};
     for (const [name, adapter] of Object.entries(adapters))
       placed[name] = await this.place(adapter, { allowBaseMismatch });
@@ -216,6 +351,7 @@ export class Model implements TaskModel {
         ...(modulesToSave === undefined ? {} : { modulesToSave }),
         ...(useDora === undefined ? {} : { useDora }),
       },
+      this.openHeads,
     );
     return AdapterSession.create({
       base: model,
@@ -241,14 +377,15 @@ export class Model implements TaskModel {
     adapter: Adapter,
     { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {},
   ): Promise<PlacedAdapter> {
-    const { graph } = this.#onnx.model;
-    this.#modulePaths ??= namedModules(graph, this.sites()).map(({ path }) => path);
-    const prefix = prefixChange(modulesOf(adapter), this.#modulePaths, this.file);
-    const { inAdapter, inGraph } = prefix;
-    const paths = this.#modulePaths.map((path) => `${inAdapter}${path.slice(inGraph.length)}`);
-    const named = adaptNames(adapter, paths, tablesOf(this));
-    const placed = placeAdapter(named, graph, this.sites(), this.name, prefix);
-    this.#warnOfUnused(adapter, placed.unused);
+    const placed = this.#find(adapter);
+    const { partOf } = this.#parts;
+    const isForOthers = placed.unused.length > 0 || placed.lowRank.length + placed.trained.length === 0;
+    // What the other files of the model hold is theirs.
+    if (!partOf) this.#warnOfUnused(adapter, placed.unused);
+    else if (isForOthers) {
+      const { whole } = partOf();
+      whole.#warnOfUnused(adapter, whole.#find(adapter).unused);
+    }
     const init = baseChangingInit(adapter.config);
     if (init !== undefined && !allowBaseMismatch) {
       throw new OnnxLoraError(
@@ -256,13 +393,43 @@ export class Model implements TaskModel {
         `The adapter counts from a base that its initialisation "${init}" has changed. Make it plain LoRA (toPlainLora; onnx-lora convert --plain-from), or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if "${this.name}" is that changed base.`,
       );
     }
-    if (adapter.baseDigest !== undefined && !allowBaseMismatch && adapter.baseDigest !== (await this.digest())) {
+    if (!allowBaseMismatch && !(await this.#isBaseOf(adapter))) {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',
-        `The adapter was trained on other weights than those of "${this.name}" (their sha256 is ${adapter.baseDigest.slice(0, 12)}…, this model's ${(await this.digest()).slice(0, 12)}…). Use the base that it was trained on, or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if you know that they are the same.`,
+        `The adapter was trained on other weights than those of "${this.name}" (their sha256 is ${adapter.baseDigest!.slice(0, 12)}…, this model's ${(await this.digest()).slice(0, 12)}…). Use the base that it was trained on, or allow the mismatch (allowBaseMismatch, --allow-base-mismatch) if you know that they are the same.`,
       );
     }
     return placed;
+  }
+
+  /** The places of an adapter's tensors by their names alone. */
+  #find(adapter: Adapter): PlacedAdapter {
+    const { named, prefix } = this.#named(adapter);
+    if (!prefix) return { adapter: named, lowRank: [], trained: [], unused: [...named.tensors.keys()] };
+    return placeAdapter(named, this.#onnx.model.graph, this.sites(), this.name, {
+      prefix,
+      openHeads: this.openHeads,
+      mayBeEmpty: this.#parts.partOf !== undefined,
+    });
+  }
+
+  /**
+   * The adapter under the names of transformers that the graph uses, and what they begin with on either side; of an
+   * adapter for another part of the model no prefix.
+   */
+  #named(adapter: Adapter): { readonly named: Adapter; readonly prefix: PrefixChange | undefined } {
+    const modules = modulesOf(adapter);
+    const own = (this.#modulePaths ??= namedModules(this.#onnx.model.graph, this.sites()).map(({ path }) => path));
+    const { partOf } = this.#parts;
+    if (partOf && !hasAll(own, modules)) {
+      const { whole, path } = partOf();
+      const { named, prefix } = whole.#named(adapter);
+      return { named, prefix: prefix && changeInPart(prefix, path) };
+    }
+    const prefix = prefixChange(modules, own, this.file);
+    const { inAdapter, inGraph } = prefix;
+    const paths = own.map((path) => `${inAdapter}${path.slice(inGraph.length)}`);
+    return { named: adaptNames(adapter, paths, tablesOf(this)), prefix };
   }
 
   /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */

@@ -1,15 +1,17 @@
 /** @file From what a user calls a model to an opened one: a folder, an .onnx file, or an id on the Hugging Face hub. */
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
-import type { ModelFamily } from '../plugin/family.ts';
+import type { FamilyFiles, ModelFamily } from '../plugin/family.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/workerRuntime.ts';
+import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId } from './hub.ts';
-import { Model } from './model.ts';
+import { joinFiles, partsByName } from './joinFiles.ts';
+import { Model, type ModelParts, type PartOf } from './model.ts';
 import { readModelConfig } from './readModelConfig.ts';
 
 /** Options of {@link openModel}. */
@@ -26,6 +28,19 @@ export interface OpenOptions {
    * module path of the convolution, the factor of each output, γ ÷ √(σ² + ε). Adapters are made for the weight without it.
    */
   readonly foldedScales?: Readonly<Record<string, Float32Array>>;
+  /**
+   * Which of a folder's variants: `fp16` means `model_fp16.onnx`, and the files of that ending where a model has several. The
+   * full one by default.
+   */
+  readonly variant?: string;
+  /**
+   * How the model is published as several files, where no family knows it: which there are, and what of one feeds the next.
+   * Without, files that are named by hand are joined where outputs and inputs have the same names.
+   *
+   * @example
+   * { parts: [{ name: 'encoder', prefix: 'model.encoder' }, { name: 'decoder', reads: { states: 'last_hidden_state' } }] }
+   */
+  readonly files?: FamilyFiles;
   /** Branch, tag or commit, for a hub id. */
   readonly revision?: string;
   /** Called with the name of each file of a hub id that must be downloaded first. */
@@ -35,23 +50,69 @@ export interface OpenOptions {
 /**
  * Opens a model. Its weights stay on disk.
  *
+ * A model that is published as several files, such as SAM's vision encoder and mask decoder, is joined to one: `model.parts`
+ * are the files, each a model of its own.
+ *
  * @param source a folder laid out like a published repository (`config.json`, `preprocessor_config.json`,
- *   `onnx/model.onnx`), an .onnx file, or a hub id such as `org/name`
- * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`
+ *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
+ *   each of which reads what those before it yield
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
+ *   together
  */
-export async function openModel(
-  source: string,
-  { families = [], runtime, foldedScales, revision, onDownload }: OpenOptions = {},
-): Promise<Model> {
-  const located = existsSync(source) ? source : await fromHub(source, revision, onDownload);
-  const isFolder = statSync(located).isDirectory();
-  const file = isFolder ? modelFile(located) : located;
-  const folder = isFolder ? located : folderOf(located);
-  const config = readModelConfig(folder);
+export async function openModel(source: string | readonly string[], options: OpenOptions = {}): Promise<Model> {
+  if (typeof source !== 'string') return openFiles(source, options);
+  const { families = [], variant } = options;
+  const located = existsSync(source) ? source : await fromHub(source, options);
+  if (!statSync(located).isDirectory()) return openFile(source, located, options);
+  const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
+  const wanted = { folder: located, published, variant };
+  const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
+  const whole = options.files ? undefined : wholeFile(wanted);
+  if (whole !== undefined) return single(whole);
+  const found = filesInFolder(wanted);
+  if (found) return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  return single(onlyFile(wanted, options.files !== undefined));
+}
+
+/** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
+function openFile(name: string, file: string, options: OpenOptions): Model {
+  const folder = folderOf(file);
+  const own = { name, onnx: openOnnx(file), folder };
+  const published = publishedAs(options.families ?? [], readModelConfig(folder));
+  const found = filesInFolder({ folder, published });
+  const at = found?.parts.findIndex((part) => realpathSync(part.file) === realpathSync(file)) ?? -1;
+  if (!found || at < 0) return modelOf(own, options);
+  let whole: PartOf | undefined;
+  const partOf = (): PartOf => {
+    if (!whole) {
+      const joined = joinFiles(found);
+      whole = { whole: modelOf({ name: folder, ...joined, folder }, options), path: joined.files[at]!.path };
+    }
+    return whole;
+  };
+  return modelOf({ ...own, partOf }, options);
+}
+
+/** Several files as one model. */
+function openFiles(files: readonly string[], options: OpenOptions): Model {
+  const [first] = files;
+  if (first === undefined) {
+    throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
+  }
+  if (files.length === 1) return openFile(first, first, options);
+  const folder = folderOf(first);
+  const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
+  const found = filesNamed(files, published) ?? partsByName(files);
+  return modelOf({ name: files.join(' + '), ...joinFiles(found), folder }, options);
+}
+
+function modelOf(
+  parts: Pick<ModelParts, 'name' | 'onnx' | 'files' | 'partOf'> & { readonly folder: string },
+  { families = [], runtime, foldedScales }: OpenOptions,
+): Model {
+  const config = readModelConfig(parts.folder);
   return new Model({
-    name: source,
-    onnx: openOnnx(file),
-    folder,
+    ...parts,
     ...(config ? { config } : {}),
     ...(foldedScales ? { foldedScales } : {}),
     families,
@@ -60,38 +121,14 @@ export async function openModel(
   });
 }
 
-async function fromHub(source: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+async function fromHub(source: string, options: OpenOptions): Promise<string> {
   if (!isHubId(source)) {
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
       `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,
     );
   }
-  return downloadModel(source, revision, onDownload);
-}
-
-/** Where published repositories put the model, in order of preference. */
-const usualPlaces = ['onnx/model.onnx', 'model.onnx'];
-
-function modelFile(folder: string): string {
-  for (const place of usualPlaces) {
-    if (existsSync(path.join(folder, place))) return path.join(folder, place);
-  }
-  const found = ['.', 'onnx'].flatMap((sub) => {
-    const inside = path.join(folder, sub);
-    return existsSync(inside)
-      ? readdirSync(inside)
-          .filter((name) => name.endsWith('.onnx'))
-          .map((name) => path.join(inside, name))
-      : [];
-  });
-  if (found.length === 1) return found[0]!;
-  throw new OnnxLoraError(
-    'FILE_NOT_FOUND',
-    found.length === 0
-      ? `The folder "${folder}" holds no .onnx file (looked for ${usualPlaces.join(', ')}). Export the model to ONNX first, for example with optimum-cli export onnx.`
-      : `The folder "${folder}" holds several models: ${found.map((file) => path.relative(folder, file)).join(', ')}. Name one of the files.`,
-  );
+  return downloadModel(source, options);
 }
 
 /** The repository's folder for a file that lies in it or in its `onnx` folder. */

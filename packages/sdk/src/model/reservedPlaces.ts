@@ -37,6 +37,7 @@ export interface ReservingModel extends NamedModel {
 export function reservedPlaces(
   model: ReservingModel,
   { targetModules, modulesToSave, useDora = false }: ReservedModules,
+  openHeads: ReadonlySet<string>,
 ): AdapterPlan | undefined {
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
   const sites = new Map(model.sites.map((site) => [site.path, site]));
@@ -61,7 +62,10 @@ export function reservedPlaces(
       );
     }),
     trained: selected.modulesToSave.flatMap((path) =>
-      ['weight', 'bias'].flatMap((parameter) => parameters.find(path, parameter) ?? []),
+      ['weight', 'bias'].flatMap((parameter) => {
+        const found = parameters.find(path, parameter);
+        return found ? [openHeads.has(path) ? { ...found, isOpen: true } : found] : [];
+      }),
     ),
   };
 }

@@ -10,6 +10,7 @@ import { weightMatrix } from '../lora/init/weightMatrix.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import { Random } from '../runtime/random.ts';
 import { initSite } from './initialSite.ts';
+import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import { peftTensors } from './start.ts';
 
@@ -43,7 +44,13 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
       `What "${name}" began with cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
     );
   }
-  const { adapter: named, lowRank, unused } = await from.place(adapter, { allowBaseMismatch: true });
+  const {
+    adapter: named,
+    lowRank,
+    unused,
+  } = await modelFor<Model>(from, adapter).place(adapter, {
+    allowBaseMismatch: true,
+  });
   const missing = unused.map((each) => parseTensorName(each)).find(({ role }) => role.startsWith('lora_'));
   if (missing) {
     throw new OnnxLoraError(

@@ -4,8 +4,9 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
 import { scalingAt } from '../adapter/moduleNames.ts';
+import type { AdapterSession } from '../adapter/session.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { PreparedTask } from '../plugin/task.ts';
+import type { PreparedTask, ReportRequest } from '../plugin/task.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
@@ -13,6 +14,9 @@ import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
+import { digestOfWeights } from '../train/weightedOrder.ts';
+import { attachHead } from './head/attachHead.ts';
+import { inUnits, withNotes } from './head/headedAdapter.ts';
 import { initialise, type Initialised } from './initialise.ts';
 import type { Model } from './model.ts';
 import { planLora } from './planLora.ts';
@@ -20,7 +24,7 @@ import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder, type FoundCheckpoint, latestCheckpoint, stepsIn } from './training/checkpointFolder.ts';
 import { oneOf, positive, whole } from './training/checks.ts';
-import { Evaluator } from './training/evaluator.ts';
+import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
 import { identityOf, requireSameRun } from './training/identity.ts';
 import { keptPrefix } from './training/keptPrefix.ts';
 import { type MetricChoice, Objective } from './training/objective.ts';
@@ -28,6 +32,7 @@ import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
 import { Run, type TrainingRun } from './training/run.ts';
 import { parseRunState } from './training/runState.ts';
+import { samplingWeights } from './training/sampling.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -41,15 +46,20 @@ import { parseRunState } from './training/runState.ts';
  * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
  *   `OUT_OF_MEMORY`; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from
  */
-export async function train(model: Model, options: TrainOptions): Promise<TrainingRun> {
+export async function train(given: Model, options: TrainOptions): Promise<TrainingRun> {
   const settings = checked(options);
   const { lr, seed } = settings;
-  const planned = planLora(model, options.lora);
+  // Mistakes in targets are told before data are read.
+  planLora(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
-  const data = await options.task.prepare(model);
+  const data = await options.task.prepare(given);
+  const headed = data.head && attachHead<Model>(given, data.head, { seed });
+  const model = (headed?.model ?? given).withOutputs(data.outputs ?? []);
+  const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
   const batchSize = Math.min(settings.batchSize, data.train.length);
   const perStep = batchSize * settings.accumulation;
+  const weights = samplingWeights(options.sampling, data.train);
   const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
@@ -65,6 +75,7 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
     base,
     task: options.task.name,
     examples: data.train.length,
+    labels: data.head?.labels ?? null,
     steps,
     batchSize,
     accumulationSteps: settings.accumulation,
@@ -76,6 +87,7 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
     schedule: settings.schedule,
     warmupSteps: settings.warmup,
     seed,
+    sampling: weights && digestOfWeights(weights),
     evaluateEvery,
     metric: options.metric,
     earlyStopping: options.earlyStopping,
@@ -108,8 +120,8 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
   });
   // Not the random numbers of the first values: as many of those are drawn as there are parameters.
   const sampler = state?.position
-    ? ShuffledBatches.at(state.position, data.train.length, batchSize)
-    : new ShuffledBatches(data.train.length, batchSize, seed);
+    ? ShuffledBatches.at(state.position, data.train.length, batchSize, weights)
+    : new ShuffledBatches(data.train.length, batchSize, seed, weights);
   const firstStep = from?.step ?? 0;
   const queue = new BatchQueue({
     data,
@@ -120,7 +132,11 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
     onBadSample: settings.onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
-  const makeAdapter = (): Adapter => initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
+  const makeAdapter = (): Adapter => {
+    const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
+    const { units } = data.head ?? {};
+    return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, model.notes);
+  };
   const evaluator = evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize, session });
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
@@ -153,14 +169,44 @@ export async function train(model: Model, options: TrainOptions): Promise<Traini
       trainableParameters: parameters.count,
       prefix: typeof prefix === 'string' ? { kept: false, reason: prefix } : trainer.prefix!,
       makeAdapter,
+      ...(data.finish ? { finish: (adapter: Adapter) => finished(adapter, { model, data, batchSize, session }) } : {}),
       reportProvider: () => trainer.providerReport(inputs, targets, rows),
-      from: from && { step: from.step, state: state!, best: best && new Adapter(makeAdapter().config, best, base) },
-      warnings: from ? warningsOf(from, versions) : [],
+      from: from && {
+        step: from.step,
+        state: state!,
+        best: best && new Adapter(makeAdapter().config, best, base, model.notes),
+      },
+      warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
     });
   } catch (error) {
     await trainer.release();
     await evaluator?.release();
     throw error;
+  }
+}
+
+/** The options with the new head among the modules that are trained in full. */
+function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): NonNullable<TrainOptions['lora']> {
+  const saved = lora.modulesToSave ?? [];
+  const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
+  return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
+}
+
+/** The adapter with what the task learns from the finished one. */
+async function finished(
+  adapter: Adapter,
+  { model, data, batchSize, session: options }: Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize' | 'session'>,
+): Promise<Adapter> {
+  // Loaded when the task asks for the first time.
+  let session: Promise<AdapterSession> | undefined;
+  const run: ReportRequest['run'] = async (inputs, which) => {
+    session ??= model.session({ ...options, adapters: { adapted: adapter }, allowBaseMismatch: true });
+    return (await session).run(inputs, { adapter: which === 'base' ? null : 'adapted' });
+  };
+  try {
+    return withNotes(adapter, { learned: await data.finish!({ run, batchSize }) });
+  } finally {
+    await (await session)?.release();
   }
 }
 

@@ -28,7 +28,18 @@ const changedAt: Readonly<Record<string, readonly number[]>> = {
   Dropout: [12],
   BatchNormalization: [9, 14],
   GroupNormalization: [21],
+  GridSample: [20],
+  Scan: [9],
 };
+
+/** The first node, those of subgraphs included, that means something else when its version of the operators is raised. */
+export function changedBetween(nodes: readonly NodeProto[], from: number, to: number): NodeProto | undefined {
+  return [...nodesOf(nodes)].find(({ domain = '', opType = '' }) => {
+    const isStandard = domain === '' || domain === 'ai.onnx';
+    const versions = isStandard && Object.hasOwn(changedAt, opType) ? changedAt[opType]! : [];
+    return versions.some((at) => at > from && at <= to);
+  });
+}
 
 /**
  * Checks that a function written for one version of the standard operators may be read as another.
@@ -38,13 +49,7 @@ const changedAt: Readonly<Record<string, readonly number[]>> = {
  */
 export function checkedOpset(called: FunctionProto, version: number, model: number): void {
   if (version === model) return;
-  const changed =
-    version < model
-      ? [...nodesOf(called.node ?? [])].find(({ domain = '', opType = '' }) => {
-          const versions = Object.hasOwn(changedAt, opType) && domain === '' ? changedAt[opType]! : [];
-          return versions.some((at) => at > version && at <= model);
-        })
-      : undefined;
+  const changed = version < model ? changedBetween(called.node ?? [], version, model) : undefined;
   if (version < model && !changed) return;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',

@@ -32,6 +32,45 @@ export interface ModelFamily {
   readonly generations?: readonly NameTable[];
   /** Names of the tasks that make sense for it, the usual one first: `image-classification`. */
   readonly tasks: readonly string[];
+  /** How it is published when that is as several files; `openModel` joins them. */
+  readonly files?: FamilyFiles;
+}
+
+/** The files that a model is published as, and how they belong together. */
+export interface FamilyFiles {
+  /** Each reads only from those before it. */
+  readonly parts: readonly FamilyPart[];
+  /** Outputs of the joined model, by name; without, those that no part reads. */
+  readonly outputs?: readonly string[];
+}
+
+/** One of the files of a model. */
+export interface FamilyPart {
+  /** How `model.part` calls it, which is what published files are called: `vision_encoder`. */
+  readonly name: string;
+  /** Names that the file may have instead, without `.onnx`, in order of preference. */
+  readonly alsoNamed?: readonly string[];
+  /**
+   * Where in the whole model the part's modules are: `model.encoder`. Files that were exported by themselves begin at their
+   * own root, and adapters of the whole find them all the same.
+   */
+  readonly prefix?: string;
+  /** Which output of an earlier part an input reads, where they have different names. */
+  readonly reads?: Readonly<Record<string, string>>;
+  /** What inputs are called in the joined model, where that differs. */
+  readonly inputNames?: Readonly<Record<string, string>>;
+  /**
+   * Names of inputs that the joined model does not have. There flags are false, and tensors with a size that is only known at
+   * run time have no elements, as the past of a decoder that begins.
+   */
+  readonly idleInputs?: RegExp;
+  /**
+   * True for a file that only serves, such as a decoder that goes on from what it has kept: it may be absent, and is no part
+   * of the joined model. Adapters are merged into it too.
+   */
+  readonly onlyServes?: boolean;
+  /** True for a part that reads nothing of the others, such as the tower for texts beside that for images. */
+  readonly standsAlone?: boolean;
 }
 
 /** The default targets of `family` as module paths that exist in `modulePaths`. */

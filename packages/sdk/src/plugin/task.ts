@@ -1,5 +1,7 @@
 /** @file What a model is asked to learn: how examples become feeds, the loss, the metrics, and what a prediction is. */
 
+import type { Adapter } from '../adapter/adapter.ts';
+import type { HeadPool } from '../adapter/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { DataType, Feeds, Tensor } from '../runtime/tensor.ts';
 
@@ -15,6 +17,45 @@ export interface TaskModel {
   readonly inputs: Readonly<Record<string, GraphPort>>;
   /** Graph outputs by name. */
   readonly outputs: Readonly<Record<string, GraphPort>>;
+  /**
+   * What the layer reads that gives an output, such as the features from which a classifier makes its scores; undefined
+   * where no layer gives it. A task that wants the value names it in {@link PreparedTask.outputs}.
+   */
+  headInput?(output: string): HeadInput | undefined;
+  /**
+   * The value that an output is cut from, such as all masks of a SAM whose export leaves one out; undefined where it is not
+   * cut. A task that wants the value names it in {@link PreparedTask.outputs}.
+   */
+  slicedFrom?(output: string): string | undefined;
+  /** What the task has saved with the adapter that answers, by {@link PreparedTask.finish}. */
+  readonly learned?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A head for labels that are not the model's: trained in full, and saved with the adapter as PEFT's `modules_to_save`. */
+export interface NewHead {
+  /** The graph output that the head gives, such as `logits`; with `attach`, the features that it reads. */
+  readonly output: string;
+  /** What its outputs stand for, in their order. */
+  readonly labels: readonly string[];
+  /** For a model without a head: the new one reads the output, and gives the output `logits`. */
+  readonly attach?: {
+    readonly pool: HeadPool;
+    /** Tokens in front that a mean leaves out, such as the class token; 0 by default. */
+    readonly skip?: number;
+  };
+  /**
+   * The loss sees outputs y of mean 0 and deviation 1, and the finished adapter gives `factor · y + offset`, a number of each
+   * per output: its weight and bias take them in.
+   */
+  readonly units?: { readonly factor: readonly number[]; readonly offset: readonly number[] };
+}
+
+/** A value inside the graph, and the module that reads it. */
+export interface HeadInput extends GraphPort {
+  /** Name of the value. */
+  readonly name: string;
+  /** Path of the module. */
+  readonly module: string;
 }
 
 /** Type and shape of a graph input or output; `dims` is undefined where the file does not say. */
@@ -42,6 +83,13 @@ export interface Dataset<Example> {
    * and used again. False when left out.
    */
   readonly isDeterministic?: boolean;
+  /** Inputs that differ from draw to draw even so, such as prompts for an image that itself stays the same. */
+  readonly changingInputs?: readonly string[];
+  /**
+   * How often each example is drawn, compared with others, in training with `sampling: 'balanced'`: 1 over the number of
+   * examples of its class, where it has a class.
+   */
+  readonly weights?: readonly number[] | undefined;
 }
 
 /** One batch: what the graph is fed, and what the loss compares its outputs with. */
@@ -63,7 +111,10 @@ export interface MetricCollector {
   confusion?(): { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };
 }
 
-/** The answer for one example, as it is printed: `{ label: '7', score: 0.98 }`. */
+/**
+ * The answer for one example, as it is printed: `{ label: '7', score: 0.98 }`. A value that is a `Uint8Array` is the
+ * bytes of a PNG file, such as a mask, which the command line writes into the folder of `--out`.
+ */
 export type Prediction = Readonly<Record<string, unknown>>;
 
 /** A task bound to one model and one set of data. */
@@ -71,6 +122,12 @@ export interface PreparedTask<Example = unknown> {
   readonly train: Dataset<Example>;
   /** Held out for evaluation; absent when the user gave no such data. */
   readonly validation?: Dataset<Example>;
+  /** What the user should know of the data before the first step. */
+  readonly warnings?: readonly string[];
+  /** Values inside the graph that it needs beside the graph's outputs, by name. */
+  readonly outputs?: readonly string[];
+  /** The head that the labels need and the model does not have. */
+  readonly head?: NewHead;
   /** Makes one batch. Called ahead of the step that consumes it. */
   collate(examples: readonly Example[]): Promise<Batch>;
   /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
@@ -85,6 +142,11 @@ export interface PreparedTask<Example = unknown> {
   metrics(): MetricCollector;
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+  /**
+   * What is to be learned when the adapter is trained, such as a temperature. It is saved with the adapter as JSON, and a
+   * task or predictor for the model with this adapter finds it as {@link TaskModel.learned}.
+   */
+  finish?(request: ReportRequest): Promise<Readonly<Record<string, unknown>>>;
   /** What the run's report shows beside curves, metrics and confusion. */
   report?(request: ReportRequest): Promise<readonly ReportSection[]>;
 }
@@ -115,6 +177,8 @@ export interface ReportPicture {
   /** What it shows, for those who cannot see it. */
   readonly alt: string;
   readonly caption: string;
+  /** Shown larger, for several images beside each other in one picture. */
+  readonly isWide?: boolean;
 }
 
 /** Points or lines in two dimensions, a colour per series. */
@@ -146,7 +210,15 @@ export interface TaskFactory {
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */
-  predictor(model: TaskModel): Promise<Predictor>;
+  predictor(model: TaskModel, options?: PredictorOptions): Promise<Predictor>;
+}
+
+/** What is known of the answers that are wanted. */
+export interface PredictorOptions {
+  /** Values of the factory's own {@link TaskSetting | settings}. */
+  readonly settings?: Readonly<Record<string, TaskSettingValue>>;
+  /** The adapter that answers, which may bring labels of its own. */
+  readonly adapter?: Adapter;
 }
 
 /** A setting that one task has and others have not. */
@@ -163,6 +235,8 @@ export type TaskSettingValue = string | number | boolean | readonly string[];
 
 /** Asks a model about files that nobody has labelled. */
 export interface Predictor {
+  /** Values inside the graph that it needs beside the graph's outputs: `model.withOutputs` makes them outputs. */
+  readonly outputs?: readonly string[];
   /** Feeds of one batch, a row per file. */
   feeds(files: readonly string[]): Promise<Feeds>;
   /** Predictions of one batch, one per row. */
@@ -175,6 +249,8 @@ export interface TaskOptions {
   readonly data: string;
   /** Held-out data: a path, or a fraction of the data. */
   readonly validation?: string | number;
+  /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing. */
+  readonly holdOut?: number;
   /** Seeds splits and augmentations. */
   readonly seed: number;
   /** Values of the factory's own {@link TaskSetting | settings}, of the right kinds; absent is the default. */

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { Random, type RandomState } from '../runtime/random.ts';
+import { weightedOrder } from './weightedOrder.ts';
 
 /** Where a sampler stands: enough to go on exactly. */
 export interface SamplerState {
@@ -14,24 +15,26 @@ export interface SamplerState {
 }
 
 /**
- * Indices for batch after batch without end: every epoch a new random order, in which each example comes once. A batch
- * that an epoch does not fill is filled from the next, so that all batches have one size.
+ * Indices for batch after batch without end: every epoch a new random order, in which each example comes once, or with weights
+ * as often as its weight says. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
  */
 export class ShuffledBatches implements Iterator<number[], never> {
   readonly #length: number;
   readonly #batchSize: number;
   readonly #random: Random;
+  readonly #weights: readonly number[] | undefined;
   #order: readonly number[] = [];
   #before: RandomState;
   #position = 0;
   #epoch = -1;
 
   /** The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete. */
-  constructor(length: number, batchSize: number, seed: number | RandomState) {
+  constructor(length: number, batchSize: number, seed: number | RandomState, weights?: readonly number[]) {
     if (length < 1)
       throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');
     this.#length = length;
     this.#batchSize = batchSize;
+    this.#weights = weights;
     this.#random = typeof seed === 'number' ? new Random(seed) : Random.at(seed);
     this.#before = this.#random.state();
   }
@@ -59,12 +62,17 @@ export class ShuffledBatches implements Iterator<number[], never> {
   }
 
   /**
-   * A sampler that goes on from a state, over as many examples.
+   * A sampler that goes on from a state, over as many examples with the same weights.
    *
    * @throws OnnxLoraError `FILE_INVALID` for a state that cannot be one of so many examples
    */
-  static at({ random, position, epoch }: SamplerState, length: number, batchSize: number): ShuffledBatches {
-    const sampler = new ShuffledBatches(length, batchSize, random);
+  static at(
+    { random, position, epoch }: SamplerState,
+    length: number,
+    batchSize: number,
+    weights?: readonly number[],
+  ): ShuffledBatches {
+    const sampler = new ShuffledBatches(length, batchSize, random, weights);
     if (epoch >= 0) sampler.#shuffle();
     if (!Number.isInteger(position) || position < 0 || position > sampler.#order.length) {
       throw new OnnxLoraError(
@@ -79,7 +87,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
 
   #shuffle(): void {
     this.#before = this.#random.state();
-    this.#order = this.#random.permutation(this.#length);
+    this.#order = this.#weights ? weightedOrder(this.#random, this.#weights) : this.#random.permutation(this.#length);
     this.#position = 0;
     this.#epoch++;
   }

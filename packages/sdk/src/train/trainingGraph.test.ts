@@ -35,7 +35,7 @@ function model(last = (_: WeightBuilder, y: Value): Value => y): ModelProto {
   return viewOf(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
 }
 
-function training(base: ModelProto, path: string, dora = false): TrainingGraph {
+function training(base: ModelProto, path: string, dora = false, memory?: number): TrainingGraph {
   const { sites } = sited(base);
   const plan = {
     lowRank: [{ site: sites.find((site) => site.path === path)!, r: 2, dora } satisfies LowRankSite],
@@ -46,6 +46,7 @@ function training(base: ModelProto, path: string, dora = false): TrainingGraph {
     plan,
     inputs: feeds,
     targets: {},
+    ...(memory === undefined ? {} : { memory }),
     loss: (g, outputs) => {
       const [y] = Object.values(outputs) as [Value];
       return g.ReduceMean(g.Mul(y, g.Sigmoid(y)), y.shape!.map((_, i) => i), false); // prettier-ignore
@@ -168,4 +169,15 @@ test('the norms of DoRA are of the numbers, where a layer reads codes', async ()
   const [actual, expected] = results as [Feeds[string][], Feeds[string][]];
   expect(actual.length).toBe(4);
   actual.forEach((tensor, i) => expect(difference(tensor, expected[i])).toBeLessThan(1e-5));
+});
+
+test('attention in parts, whose sizes are constants of the graph', async () => {
+  const g = new WeightBuilder(18, '/');
+  const queries = g.MatMul(x, weight(g, 8, 8));
+  Object.assign(g.nodes.at(-1)!, { name: '/fc/MatMul' });
+  const y = g.MatMul(g.Softmax(g.MatMul(queries, weight(g, 8, 32)), -1), weight(g, 32, 4));
+  const base = modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+  const built = training(base, 'fc', false, 3000);
+  expect(built.model.graph!.node!.some(({ name = '' }) => name.includes('/part'))).toBe(true);
+  await expectGradients(built);
 });

@@ -127,7 +127,8 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   yield* simplifyForward(rewritten);
   const all = reachable(rewritten.nodes, loss.results);
   const initializers = [...own, ...rewritten.g.initializers];
-  const changing = [...adapted.wrt, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])].map(nameOf);
+  const values = [...adapted.wrt, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
+  const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
   const { rows, names: rowInputs } = rowInputsOf(base.graph ?? {}, inputs);
   const parts = { nodes: all, types, opset, initializers, results: loss.results, rows, rowInputs, changing };
   const split = room && splitPrefix({ ...parts, room });
@@ -159,7 +160,8 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     const graph = dropUnreadInitializers({
       ...adapted.graph,
       node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
-      initializer: [...initializers, ...g.initializers],
+      // Read anew: planning the memory makes constants of its own.
+      initializer: [...own, ...rewritten.g.initializers, ...g.initializers],
       input: [
         ...inputPorts(adapted.graph.input, inputs, typeof split === 'object' ? forward : undefined),
         ...kept.map((value) => port(value.name, value)),

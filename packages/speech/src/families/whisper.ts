@@ -41,4 +41,21 @@ export const whisper: ModelFamily = {
   // PEFT's own choice for Whisper: q_proj and v_proj wherever they occur.
   defaultTargets: ['attention.query', 'attention.value', 'cross-attention.query', 'cross-attention.value'],
   tasks: ['speech-recognition'],
+  files: {
+    parts: [
+      { name: 'encoder_model', prefix: 'model.encoder' },
+      {
+        name: 'decoder_model',
+        // Both decoders in one: without a past it is the first.
+        alsoNamed: ['decoder_model_merged'],
+        idleInputs: /^(?:use_cache_branch$|past_key_values\.)/,
+        reads: { encoder_hidden_states: 'last_hidden_state' },
+        inputNames: { input_ids: 'decoder_input_ids' },
+      },
+      { name: 'decoder_with_past_model', onlyServes: true },
+      { name: 'decoder_model_merged', onlyServes: true },
+    ],
+    // Keys and values that serving keeps are of no use in training.
+    outputs: ['logits'],
+  },
 };

@@ -9,6 +9,8 @@ export interface Mask {
   readonly height: number;
   /** `[height, width]`, row by row. */
   readonly data: Uint8Array;
+  /** What stands where the image does not reach, as in the corners after a rotation; 0 by default. */
+  readonly outside?: number;
 }
 
 /** An image, and annotations in its own pixels. */
@@ -18,4 +20,8 @@ export interface Sample {
   readonly masks?: readonly Mask[];
   readonly boxes?: readonly Box[];
   readonly points?: readonly Point[];
+  /** Once a crop or a turn has left boxes outside of the image: for each that is left, its place in the list before. */
+  readonly boxIndices?: readonly number[];
+  /** The same of points. */
+  readonly pointIndices?: readonly number[];
 }

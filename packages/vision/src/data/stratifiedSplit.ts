@@ -1,5 +1,7 @@
 /** @file Splits examples at random so that every class is on both sides in its share. */
 
+import { xorshift32 } from './xorshift32.ts';
+
 /**
  * Splits the indices of `classes` (a class per example): of each class, `fraction` goes to `held`, rounded, and at
  * least one example stays on either side where the class has two. Both lists are in ascending order. The same seed
@@ -30,16 +32,4 @@ export function stratifiedSplit(
     kept.push(...members.slice(count));
   }
   return { kept: kept.sort((a, b) => a - b), held: held.sort((a, b) => a - b) };
-}
-
-/** Unsigned 32-bit numbers. Marsaglia, "Xorshift RNGs" (2003), with the triple 13, 17, 5. */
-function xorshift32(seed: number): () => number {
-  // Spread by a multiplication, since small seeds start alike; 0 would stay 0.
-  let state = Math.imul((seed | 0) + 1, 0x9e3779b1) || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
 }

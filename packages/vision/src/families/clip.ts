@@ -1,27 +1,27 @@
 /** @file The family CLIP. */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
-import { towerNames, towerRoles } from './twoTowers.ts';
-import { queryAndValue } from './vitModules.ts';
+import { cliplora, towerModules, towerNames, towerTasks } from './twoTowers.ts';
+import { visionFamily, type VisionFamily } from './visionFamily.ts';
 
-const types: ReadonlySet<unknown> = new Set(['clip', 'clip_vision_model', 'clip_text_model']);
+const layer = 'encoder.layers.{n}.self_attn.q_proj';
 
 /**
  * CLIP as transformers writes it: both towers, or one of them with its projection or without. A lone .onnx file is
  * recognised by a projection.
- *
- * @see Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), arXiv:2103.00020
  */
-export const clip: ModelFamily = {
+export const clip: VisionFamily = visionFamily({
   name: 'clip',
-  domain: 'vision',
-  recognise: ({ config, modulePaths }) =>
-    config?.['model_type'] === undefined
-      ? modulePaths.some((path) => /^(?:visual|text)_projection$/.test(path)) &&
-        modulePaths.some((path) => /^(?:vision|text)_model\.encoder\.layers\.\d+\.self_attn\.q_proj$/.test(path))
-      : types.has(config['model_type']),
-  roles: { ...towerRoles, projection: [/visual_projection/, /text_projection/] },
-  defaultTargets: queryAndValue,
+  title: 'CLIP',
+  paper:
+    'Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), arXiv:2103.00020',
+  modelTypes: ['clip', 'clip_vision_model', 'clip_text_model'],
+  marks: [
+    ['^visual_projection', `^vision_model.${layer}`],
+    ['^text_projection', `^text_model.${layer}`],
+  ],
+  names: { ...towerModules, projection: ['^visual_projection', '^text_projection'] },
+  defaultTargets: ['attention.query', 'attention.key', 'attention.value'],
+  targetsFrom: cliplora,
   generations: [
     {
       architectures: ['CLIPVisionModel'],
@@ -32,5 +32,10 @@ export const clip: ModelFamily = {
       pairs: towerNames('text_model', ['embeddings', 'encoder', 'final_layer_norm']),
     },
   ],
-  tasks: ['image-classification'],
-};
+  tasks: towerTasks,
+  imageProcessors: ['CLIPImageProcessor'],
+  files: {
+    parts: [{ name: 'vision_model' }, { name: 'text_model', standsAlone: true }],
+    outputs: ['image_embeds', 'text_embeds'],
+  },
+});

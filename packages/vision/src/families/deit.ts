@@ -1,20 +1,20 @@
 /** @file The family DeiT (data-efficient image Transformer). */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
-import { encoderUnder, queryAndValue, vitNames, vitRoles } from './vitModules.ts';
+import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 
-/**
- * DeiT as transformers writes it: ViT's encoder with a distillation token, and one classifier or two.
- *
- * @see Touvron et al., "Training data-efficient image transformers" (2020), arXiv:2012.12877
- */
-export const deit: ModelFamily = {
+/** DeiT as transformers writes it: ViT's encoder with a distillation token, and one classifier or two. */
+export const deit: VisionFamily = visionFamily({
   name: 'deit',
-  domain: 'vision',
-  recognise: ({ config, modulePaths }) =>
-    config?.['model_type'] === undefined ? encoderUnder('deit', modulePaths) : config['model_type'] === 'deit',
-  roles: { ...vitRoles, classifier: [/classifier/, /cls_classifier/, /distillation_classifier/] },
-  defaultTargets: queryAndValue,
-  generations: [vitNames],
-  tasks: ['image-classification'],
-};
+  title: 'DeiT',
+  paper:
+    'Touvron et al., "Training data-efficient image transformers & distillation through attention" (2020), arXiv:2012.12877',
+  modelTypes: ['deit'],
+  marks: vitUnder('deit'),
+  names: { ...vitModules, classifier: ['^classifier', '^cls_classifier', '^distillation_classifier'] },
+  renamed: [vitLayer],
+  defaultTargets: queriesAndValues,
+  targetsFrom: asInLora,
+  tasks: backboneTasks,
+  imageProcessors: ['DeiTImageProcessor'],
+});

@@ -1,48 +1,33 @@
 /** @file The family DINOv2. */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
-import { encoderUnder, queryAndValue } from './vitModules.ts';
+import { backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
 
-const layer = String.raw`(?:.*\.)?encoder\.layer\.\d+\.`;
+const layer = 'encoder.layer.{n}';
 
 /**
- * DINOv2 as transformers writes it, versions 4 and 5, with registers or without. Its largest model has a gated MLP
- * (SwiGLU), whose first layer transformers 5 split in two.
- *
- * @see Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193
+ * DINOv2 as transformers writes it, with registers or without. Its largest model has a gated MLP (SwiGLU), whose first
+ * layer transformers 5 split in two.
  */
-export const dinov2: ModelFamily = {
+export const dinov2: VisionFamily = visionFamily({
   name: 'dinov2',
-  domain: 'vision',
-  recognise: ({ config, modulePaths }) =>
-    config?.['model_type'] === undefined
-      ? ['dinov2', 'dinov2_with_registers'].some((prefix) => encoderUnder(prefix, modulePaths))
-      : config['model_type'] === 'dinov2' || config['model_type'] === 'dinov2_with_registers',
-  roles: {
-    'patch-embedding': [/(?:.*\.)?embeddings\.patch_embeddings\.projection/],
-    'attention.query': [new RegExp(String.raw`${layer}attention\.(?:attention\.query|q_proj)`)],
-    'attention.key': [new RegExp(String.raw`${layer}attention\.(?:attention\.key|k_proj)`)],
-    'attention.value': [new RegExp(String.raw`${layer}attention\.(?:attention\.value|v_proj)`)],
-    'attention.output': [new RegExp(String.raw`${layer}attention\.(?:output\.dense|o_proj)`)],
-    'mlp.up': [new RegExp(String.raw`${layer}mlp\.(?:fc1|weights_in|up_proj)`)],
-    'mlp.gate': [new RegExp(String.raw`${layer}mlp\.gate_proj`)],
-    'mlp.down': [new RegExp(String.raw`${layer}mlp\.(?:fc2|weights_out|down_proj)`)],
-    classifier: [/classifier/],
+  title: 'DINOv2',
+  paper: 'Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193',
+  modelTypes: ['dinov2', 'dinov2_with_registers'],
+  marks: [[`^dinov2.${layer}`], [`^dinov2_with_registers.${layer}`]],
+  names: {
+    'patch-embedding': ['embeddings.patch_embeddings.projection'],
+    'attention.query': [{ 4: `${layer}.attention.attention.query`, 5: `${layer}.attention.q_proj` }],
+    'attention.key': [{ 4: `${layer}.attention.attention.key`, 5: `${layer}.attention.k_proj` }],
+    'attention.value': [{ 4: `${layer}.attention.attention.value`, 5: `${layer}.attention.v_proj` }],
+    'attention.output': [{ 4: `${layer}.attention.output.dense`, 5: `${layer}.attention.o_proj` }],
+    'mlp.up': [`${layer}.mlp.fc1`, { 4: `${layer}.mlp.weights_in` }, { 5: `${layer}.mlp.up_proj` }],
+    'mlp.gate': [{ 5: `${layer}.mlp.gate_proj` }],
+    'mlp.down': [`${layer}.mlp.fc2`, { 4: `${layer}.mlp.weights_out`, 5: `${layer}.mlp.down_proj` }],
+    classifier: ['^classifier'],
   },
-  defaultTargets: queryAndValue,
-  generations: [
-    {
-      pairs: [
-        { 4: 'layer.{n}.attention.attention.query', 5: 'layer.{n}.attention.q_proj' },
-        { 4: 'layer.{n}.attention.attention.key', 5: 'layer.{n}.attention.k_proj' },
-        { 4: 'layer.{n}.attention.attention.value', 5: 'layer.{n}.attention.v_proj' },
-        { 4: 'layer.{n}.attention.output.dense', 5: 'layer.{n}.attention.o_proj' },
-        { 4: 'layer.{n}.mlp.weights_out', 5: 'layer.{n}.mlp.down_proj' },
-        { 4: 'layer.{n}.mlp.weights_in' },
-        { 5: 'layer.{n}.mlp.gate_proj' },
-        { 5: 'layer.{n}.mlp.up_proj' },
-      ],
-    },
-  ],
-  tasks: ['image-classification'],
-};
+  defaultTargets: queriesAndValues,
+  targetsFrom:
+    'no comparison; LoRA in the attention as in Cui et al., "Surgical-DINO: Adapter Learning of Foundation Models for Depth Estimation in Endoscopic Surgery" (2024), arXiv:2401.06013',
+  tasks: backboneTasks,
+  imageProcessors: ['BitImageProcessor'],
+});

@@ -1,33 +1,34 @@
 /** @file The family SigLIP. */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
-import { towerNames, towerRoles } from './twoTowers.ts';
-import { queryAndValue } from './vitModules.ts';
+import { cliplora, towerModules, towerNames, towerTasks } from './twoTowers.ts';
+import { visionFamily, type VisionFamily } from './visionFamily.ts';
 
-const types: ReadonlySet<unknown> = new Set(
-  ['siglip', 'siglip2'].flatMap((name) => [name, `${name}_vision_model`, `${name}_text_model`]),
-);
+const layer = 'encoder.layers.{n}.self_attn.q_proj';
 
 /**
- * SigLIP and SigLIP 2 as transformers writes them: both towers, or one of them. A lone .onnx file is recognised by the
- * head that pools the image's patches.
- *
- * @see Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (2023), arXiv:2303.15343
+ * SigLIP and SigLIP 2 as transformers writes them: both towers, or one of them. A lone .onnx file is recognised by a
+ * tower's head.
  */
-export const siglip: ModelFamily = {
+export const siglip: VisionFamily = visionFamily({
   name: 'siglip',
-  domain: 'vision',
-  recognise: ({ config, modulePaths }) =>
-    config?.['model_type'] === undefined
-      ? modulePaths.some((path) => /^(?:vision_model\.)?head\.mlp\.fc1$/.test(path))
-      : types.has(config['model_type']),
-  roles: {
-    ...towerRoles,
-    'head.attention': [/(?:vision_model\.)?head\.attention(?:\.out_proj)?/],
-    'head.mlp': [/(?:vision_model\.)?head\.mlp\.fc[12]/],
-    head: [/(?:text_model\.)?head/],
+  title: 'SigLIP and SigLIP 2',
+  paper:
+    'Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (2023), arXiv:2303.15343; Tschannen et al., "SigLIP 2" (2025), arXiv:2502.14786',
+  modelTypes: ['siglip', 'siglip2'].flatMap((name) => [name, `${name}_vision_model`, `${name}_text_model`]),
+  marks: [
+    ['^vision_model.head.mlp.fc1'],
+    ['^head.mlp.fc1'],
+    ['^text_model.head', `^text_model.${layer}`],
+    ['^head', '^embeddings.token_embedding', `^${layer}`],
+  ],
+  names: {
+    ...towerModules,
+    'head.attention': ['head.attention', 'head.attention.out_proj'],
+    'head.mlp': ['head.mlp.fc{n}'],
+    head: ['^text_model.head', '^head'],
   },
-  defaultTargets: queryAndValue,
+  defaultTargets: ['attention.query', 'attention.key', 'attention.value'],
+  targetsFrom: `no study of this family; as CLIP: ${cliplora}`,
   generations: [
     {
       architectures: ['SiglipVisionModel', 'Siglip2VisionModel'],
@@ -38,5 +39,6 @@ export const siglip: ModelFamily = {
       pairs: towerNames('text_model', ['embeddings', 'encoder', 'final_layer_norm', 'head']),
     },
   ],
-  tasks: ['image-classification'],
-};
+  tasks: towerTasks,
+  imageProcessors: ['SiglipImageProcessor', 'Siglip2ImageProcessor'],
+});

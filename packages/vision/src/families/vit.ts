@@ -1,20 +1,24 @@
 /** @file The family ViT (Vision Transformer). */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
-import { encoderUnder, queryAndValue, vitNames, vitRoles } from './vitModules.ts';
+import { backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { vitLayer, vitModules } from './vitModules.ts';
 
-/**
- * ViT as transformers writes it, versions 4 and 5.
- *
- * @see Dosovitskiy et al., "An Image is Worth 16x16 Words" (2020), arXiv:2010.11929
- */
-export const vit: ModelFamily = {
+/** ViT as transformers writes it, with I-JEPA and ViT-MSN, which are the same network. */
+export const vit: VisionFamily = visionFamily({
   name: 'vit',
-  domain: 'vision',
-  recognise: ({ config, modulePaths }) =>
-    config?.['model_type'] === undefined ? encoderUnder('vit', modulePaths) : config['model_type'] === 'vit',
-  roles: vitRoles,
-  defaultTargets: queryAndValue,
-  generations: [vitNames],
-  tasks: ['image-classification'],
-};
+  title: 'ViT',
+  paper:
+    'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
+  modelTypes: ['vit', 'vit_msn', 'ijepa'],
+  marks: [
+    ['^vit.encoder.layer.{n}', '!decoder.decoder_layers.{n}'],
+    ['^vit.layers.{n}', '!decoder.decoder_layers.{n}'],
+  ],
+  names: vitModules,
+  renamed: [vitLayer],
+  defaultTargets: queriesAndValues,
+  targetsFrom:
+    'queries and values: Zhu et al., "MeLo: Low-rank Adaptation is Better than Fine-tuning for Medical Image Diagnosis" (2023), arXiv:2311.08236',
+  tasks: backboneTasks,
+  imageProcessors: ['ViTImageProcessor'],
+});

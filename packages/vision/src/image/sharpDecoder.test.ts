@@ -1,6 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bytesOf, fixture, sharedFolder, tensorsOf, worst } from '../../fixtures/goldens.ts';
 import { SharpDecoder } from './sharpDecoder.ts';
@@ -27,6 +30,32 @@ function put(name: string, bytes: Uint8Array | string): string {
   return join(folder, name);
 }
 
+/** A PNG of a few bytes that claims any size. */
+async function pngHeader(width: number, height: number): Promise<Uint8Array> {
+  const png = Buffer.from(
+    await sharp({ create: { width: 1, height: 1, channels: 3, background: 'red' } })
+      .png()
+      .toBuffer(),
+  );
+  png.writeUInt32BE(width, 16);
+  png.writeUInt32BE(height, 20);
+  png.writeUInt32BE(crc32(png.subarray(12, 29)), 29);
+  return png;
+}
+
+/** The same of a JPEG. */
+async function jpegClaiming(width: number, height: number): Promise<Uint8Array> {
+  const jpeg = Buffer.from(
+    await sharp({ create: { width: 8, height: 8, channels: 3, background: 'red' } })
+      .jpeg()
+      .toBuffer(),
+  );
+  const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]));
+  jpeg.writeUInt16BE(height, frame + 5);
+  jpeg.writeUInt16BE(width, frame + 7);
+  return jpeg;
+}
+
 describe('SharpDecoder', () => {
   test.each(files)('decodes $name as Pillow does', async ({ name, lossy, size, pixels }) => {
     const image = await new SharpDecoder().decode(join(folder, name));
@@ -39,6 +68,76 @@ describe('SharpDecoder', () => {
     const rgb = files.find(({ name }) => name === 'rgb.png')!;
     const image = await new SharpDecoder().decode(put('png-inside.jpg', bytesOf(rgb.bytes)));
     expect(image.data).toEqual(bytesOf(rgb.pixels));
+  });
+
+  test('decodes bytes as it decodes their file', async () => {
+    const rgb = files.find(({ name }) => name === 'exif6.jpg')!;
+    const decoder = new SharpDecoder();
+    expect(await decoder.decode(bytesOf(rgb.bytes))).toEqual(await decoder.decode(join(folder, rgb.name)));
+    await expect(decoder.decode(new Uint8Array(3))).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringContaining('"3 bytes in memory"'),
+    });
+    await expect(new SharpDecoder({ maxBytes: 2 }).decode(new Uint8Array(3))).rejects.toThrow('limit of 2');
+  });
+
+  test.each([
+    ['interlaced', 3, 'uchar'],
+    ['gray and alpha of 16 bits', 2, 'ushort'],
+    ['colours of 16 bits', 3, 'ushort'],
+    ['colours and alpha of 16 bits', 4, 'ushort'],
+  ] as const)('decodes PNG that Pillow does not write: %s', async (_, channels, depth) => {
+    const [width, height] = [11, 9];
+    const levels = Uint8Array.from({ length: width * height * channels }, (_each, i) => (i * 37) % 256);
+    // Any low byte: only the high one counts.
+    const wide = Uint16Array.from(levels, (level, i) => level * 256 + ((i * 91) % 256));
+    const space = channels === 2 ? 'grey16' : depth === 'ushort' ? 'rgb16' : 'srgb';
+    const png = await sharp(depth === 'ushort' ? wide : levels, { raw: { width, height, channels } })
+      .pipelineColourspace(space)
+      .toColourspace(space)
+      .png({ progressive: true })
+      .toBuffer();
+    // The header says what was meant to be made.
+    expect([png[24], png[28]]).toEqual([depth === 'ushort' ? 16 : 8, 1]);
+    const { data } = await new SharpDecoder().decode(png);
+    const rgb = channels === 2 ? [0, 0, 0] : [0, 1, 2];
+    const expected = Array.from({ length: width * height }, (_each, i) => rgb.map((c) => levels[i * channels + c]!));
+    expect([...data]).toEqual(expected.flat());
+  });
+
+  test.each([
+    ['PNG', () => pngHeader(60_000, 60_000)],
+    ['JPEG', () => jpegClaiming(65_000, 65_000)],
+  ])('refuses a %s of some bytes that claims billions of pixels', async (_, bytes) => {
+    const before = process.memoryUsage().rss;
+    await expect(new SharpDecoder().decode(await bytes())).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(/more than the limit of 100000000/),
+    });
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
+  });
+
+  test('refuses damaged files without a crash', async () => {
+    const decoder = new SharpDecoder();
+    const small = files.filter(({ bytes }) => bytes.length < 4000);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...small),
+        fc.nat(),
+        fc.integer({ min: 0, max: 255 }),
+        async (file, place, byte) => {
+          const bytes = bytesOf(file.bytes);
+          bytes[place % bytes.length] = byte;
+          try {
+            const { width, height, data } = await decoder.decode(bytes);
+            expect(data.length).toBe(width * height * 3);
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'DATA_INVALID' });
+          }
+        },
+      ),
+      { numRuns: 150, seed: 11 },
+    );
   });
 
   test('sees a file that has changed under the same name', async () => {
@@ -78,6 +177,14 @@ describe('SharpDecoder', () => {
       message: expect.stringContaining('18 x 13 pixels, 234 in all, more than the limit of 233'),
     });
     await new SharpDecoder({ maxPixels: 18 * 13 }).decode(join(folder, 'rgb.png'));
+  });
+
+  test('refuses a folder that is named like an image', async () => {
+    mkdirSync(join(folder, 'album.png'));
+    await expect(new SharpDecoder().decode(join(folder, 'album.png'))).rejects.toMatchObject({
+      code: 'DATA_INVALID',
+      message: expect.stringMatching(/album\.png.*it is a folder/),
+    });
   });
 
   test('refuses large files, folders and missing files', async () => {

@@ -3,8 +3,10 @@
 import { open } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import type { Image, ImageDecoder } from './image.ts';
-import { imageFormat, signatureLength, whatElse } from './imageFormat.ts';
+import { gifWithoutTransparency } from './gifTransparency.ts';
+import { type Image, type ImageDecoder, sourceName } from './image.ts';
+import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
+import { jpegHeader } from './jpegHeader.ts';
 import { cmykToRgb, rgbPixels } from './rawPixels.ts';
 
 /** Bounds on what a file may ask for; a stranger's file of a few bytes can claim any size. */
@@ -34,9 +36,11 @@ export class SharpDecoder implements ImageDecoder {
     this.#maxBytes = maxBytes;
   }
 
-  async decode(file: string): Promise<Image> {
-    const bytes = await this.#read(file);
-    const format = imageFormat(bytes);
+  async decode(source: string | Uint8Array): Promise<Image> {
+    const file = sourceName(source);
+    const stored = typeof source === 'string' ? await this.#read(source) : this.#checked(source);
+    const format = imageFormat(stored);
+    const bytes = format === 'gif' ? gifWithoutTransparency(stored) : stored;
     if (!format) {
       throw new OnnxLoraError(
         'DATA_INVALID',
@@ -51,9 +55,10 @@ export class SharpDecoder implements ImageDecoder {
         ignoreIcc: true,
         sequentialRead: true,
       } satisfies SharpOptions;
-      const metadata = await sharp(bytes, { ...options, limitInputPixels: false }).metadata();
-      this.#check(metadata, file);
-      return await decodeRgb(sharp(bytes, options).autoOrient(), metadata);
+      const header =
+        plainHeader(bytes, format) ?? (await sharp(bytes, { ...options, limitInputPixels: false }).metadata());
+      this.#check(header, file);
+      return await decodeRgb(sharp(bytes, options).autoOrient(), header);
     } catch (cause) {
       if (cause instanceof OnnxLoraError) throw cause;
       const reason = cause instanceof Error ? cause.message.trim().split('\n')[0]! : String(cause);
@@ -70,12 +75,7 @@ export class SharpDecoder implements ImageDecoder {
     try {
       await using handle = await open(file);
       const { size } = await handle.stat();
-      if (size > this.#maxBytes) {
-        throw new OnnxLoraError(
-          'DATA_INVALID',
-          `The image "${file}" has ${size} bytes, more than the limit of ${this.#maxBytes}. Make it smaller.`,
-        );
-      }
+      this.#checkBytes(size, file);
       return await handle.readFile();
     } catch (cause) {
       if (cause instanceof OnnxLoraError) throw cause;
@@ -88,7 +88,20 @@ export class SharpDecoder implements ImageDecoder {
     }
   }
 
-  #check(metadata: Metadata, file: string): void {
+  #checked(bytes: Uint8Array): Uint8Array {
+    this.#checkBytes(bytes.length, sourceName(bytes));
+    return bytes;
+  }
+
+  #checkBytes(size: number, file: string): void {
+    if (size <= this.#maxBytes) return;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The image "${file}" has ${size} bytes, more than the limit of ${this.#maxBytes}. Make it smaller, or raise maxBytes of SharpDecoder.`,
+    );
+  }
+
+  #check(metadata: Header, file: string): void {
     const pixels = metadata.width * metadata.height;
     if (pixels > this.#maxPixels) {
       throw new OnnxLoraError(
@@ -105,7 +118,17 @@ export class SharpDecoder implements ImageDecoder {
   }
 }
 
-async function decodeRgb(image: Sharp, metadata: Metadata): Promise<Image> {
+/** What must be known of an image before it is decoded. */
+type Header = Pick<Metadata, 'width' | 'height' | 'depth' | 'space'>;
+
+/** Of an ordinary JPEG, what its header says: asking sharp would take a tenth of the time of decoding. */
+function plainHeader(bytes: Uint8Array, format: ImageFormat): Header | undefined {
+  const header = format === 'jpeg' ? jpegHeader(bytes) : undefined;
+  if (!header || header.precision !== 8 || (header.components !== 1 && header.components !== 3)) return undefined;
+  return { width: header.width, height: header.height, depth: 'uchar', space: 'srgb' };
+}
+
+async function decodeRgb(image: Sharp, metadata: Header): Promise<Image> {
   if (metadata.space === 'cmyk') {
     // Left as it is, for libvips would convert it through a printing profile.
     const raw = await image

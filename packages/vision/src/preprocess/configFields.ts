@@ -44,6 +44,25 @@ export class ConfigFields {
     throw this.#expected(name, 'a string');
   }
 
+  /** A whole number of pixels. */
+  edge(name: string): number | undefined {
+    const value = this.raw(name);
+    if (value === undefined || isEdge(value)) return value;
+    throw this.#expected(name, `a whole number of pixels from 1 to ${largestEdge}`);
+  }
+
+  /** A list of `count` whole numbers of pixels; a lone number stands for a list of one. */
+  edges(name: string, count: number): number[] | undefined {
+    const value = this.raw(name);
+    if (value === undefined) return undefined;
+    const list: unknown[] = Array.isArray(value) ? value : [value];
+    if (list.length === count && list.every(isEdge)) return list;
+    throw this.#expected(
+      name,
+      `${count === 1 ? 'a whole number' : `${count} whole numbers`} of pixels from 1 to ${largestEdge}`,
+    );
+  }
+
   /** A finite number above 0. */
   positive(name: string): number | undefined {
     const value = this.raw(name);
@@ -52,10 +71,11 @@ export class ConfigFields {
     throw this.#expected(name, 'a number above 0');
   }
 
-  /** Three finite numbers. */
+  /** Three finite numbers; one number stands for three alike. */
   channels(name: string): Channels | undefined {
     const value = this.raw(name);
     if (value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isFinite(value)) return [value, value, value];
     if (Array.isArray(value) && value.length === 3 && value.every((each) => Number.isFinite(each))) {
       return value as unknown as Channels;
     }

@@ -1,26 +1,37 @@
-/** @file What a thread does that preprocesses images: the same as the thread that asks for it. */
+/** @file What a thread does that loads images: the same as the thread that asks for it. */
 
-import type { Tensor } from '@onnx-lora/sdk';
+import { DecodedImages } from './decodedImages.ts';
 import type { ImagePlan } from './imagePlan.ts';
+import type { ImageRequest } from './imageRequest.ts';
+import { type LoadedPixels, loadPixels } from './loadImage.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 import { SharpDecoder, type SharpDecoderOptions } from '../image/sharpDecoder.ts';
 
-/** One image to preprocess, as it is sent to a thread. */
-export interface ImageRequest {
-  readonly file: string;
+/** One image to load, as it is sent to a thread. */
+export interface ThreadRequest {
+  readonly request: ImageRequest;
   readonly plan: ImagePlan;
   readonly limits: Required<SharpDecoderOptions>;
+  /** Most bytes of decoded images that the thread keeps for the next time. */
+  readonly keepBytes: number;
 }
 
-const preprocessors = new Map<string, ImagePreprocessor>();
+/** What is needed for requests that differ in nothing but the image. */
+interface Tools {
+  readonly preprocessor: ImagePreprocessor;
+  readonly images: DecodedImages;
+}
 
-/** Float32 `[3, height, width]` of a file. */
-export function preprocess({ file, plan, limits }: ImageRequest): Promise<Tensor> {
-  const key = JSON.stringify([plan, limits]);
-  let preprocessor = preprocessors.get(key);
-  if (!preprocessor) {
-    preprocessor = new ImagePreprocessor(plan, new SharpDecoder(limits));
-    preprocessors.set(key, preprocessor);
+const tools = new Map<string, Tools>();
+
+/** Does what `request` asks. */
+export function load({ request, plan, limits, keepBytes }: ThreadRequest): Promise<LoadedPixels> {
+  const key = JSON.stringify([plan, limits, keepBytes]);
+  let found = tools.get(key);
+  if (!found) {
+    const decoder = new SharpDecoder(limits);
+    found = { preprocessor: new ImagePreprocessor(plan, decoder), images: new DecodedImages(decoder, keepBytes) };
+    tools.set(key, found);
   }
-  return preprocessor.preprocess(file);
+  return loadPixels(request, found.preprocessor, found.images);
 }

@@ -1,14 +1,13 @@
-/** @file Turns image files into what a vision model is fed. */
+/** @file Turns images into what a vision model is fed. */
 
-import { OnnxLoraError, type Preprocessor, type Tensor } from '@onnx-lora/sdk';
-import { centerCrop } from './centerCrop.ts';
-import type { Image, ImageDecoder } from '../image/image.ts';
-import { type ImagePlan, outputSize, resizedSize, type Size } from './imagePlan.ts';
-import { normalizationTable, normalize } from './normalize.ts';
+import type { Preprocessor, Tensor } from '@onnx-lora/sdk';
+import { type Image, type ImageDecoder, imageOf, type ImageLike, sourceName } from '../image/image.ts';
+import { centerCropOffset, cropPlane, type Offset } from './centerCrop.ts';
+import { geometryOf } from './geometry.ts';
+import { type ImagePlan, outputSize, type Size } from './imagePlan.ts';
+import { normalizationTable, normalize, type Normalizer, type Pixels } from './normalize.ts';
 import { resize } from './resize.ts';
-
-/** More than this after resizing is a mistake: an image of 10,000 x 1 scaled until its edge of 1 is 224. */
-const largestResult = 100_000_000;
+import { resizeFractional } from './resizeFractional.ts';
 
 /**
  * Decodes, resizes, crops, normalises and pads as `plan` says: bit for bit what the image processors of transformers
@@ -17,12 +16,13 @@ const largestResult = 100_000_000;
 export class ImagePreprocessor implements Preprocessor {
   readonly plan: ImagePlan;
   readonly #decoder: ImageDecoder;
-  readonly #table: Float32Array;
+  readonly #normalizer: Normalizer;
 
   constructor(plan: ImagePlan, decoder: ImageDecoder) {
     this.plan = plan;
     this.#decoder = decoder;
-    this.#table = normalizationTable(plan.normalization);
+    const { normalization, channelOrder = 'rgb' } = plan;
+    this.#normalizer = { normalization, table: normalizationTable(normalization), channelOrder };
   }
 
   /** What reads the files. */
@@ -36,41 +36,44 @@ export class ImagePreprocessor implements Preprocessor {
   }
 
   /**
-   * Float32 `[3, height, width]` of one file.
+   * Float32 `[3, height, width]` of one image.
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file
    */
-  async preprocess(file: string): Promise<Tensor> {
-    const image = await this.#decoder.decode(file);
-    return this.tensor(this.pixels(image, file));
+  async preprocess(source: ImageLike): Promise<Tensor> {
+    return this.tensor(this.pixels(await imageOf(source, this.#decoder), sourceName(source)));
   }
 
-  /** The first half: resized and cropped, still 8 bits. `name` is for error messages. */
-  pixels(image: Image, name = 'the image'): Image {
+  /** The first half: resized and cropped, still 8 bits unless the plan says otherwise. `name` is for error messages. */
+  pixels(image: Image, name = 'the image'): Pixels {
     const { resize: step, crop } = this.plan;
-    let pixels = image;
-    if (step) {
-      const { height, width } = resizedSize(image, step.to);
-      if (height < 1 || width < 1 || height * width > largestResult) {
-        throw new OnnxLoraError(
-          'DATA_INVALID',
-          `The image "${name}" of ${image.width} x ${image.height} pixels would be resized to ${width} x ${height}. Its shape is too extreme for this model: crop it, or take it out of the data.`,
-        );
-      }
-      pixels = resize(image, height, width, step.resample);
-    }
-    return crop ? centerCrop(pixels, crop.height, crop.width) : pixels;
+    // Also checks that the image can be resized at all.
+    const { resized } = geometryOf(this.plan, image, name);
+    const offset = crop ? centerCropOffset(resized, crop) : { top: 0, left: 0 };
+    const size = crop ?? resized;
+    if (!step) return cropPlane(image, 3, offset, size);
+    const { height, width } = resized;
+    if (step.fractional) return cropPlane(resizeFractional(image, height, width, step.resample), 3, offset, size);
+    // What the crop will cut off is not computed.
+    const window = within(resized, offset, size);
+    const pixels = resize(image, height, width, step.resample, window);
+    return cropPlane(pixels, 3, { top: offset.top - window.top, left: offset.left - window.left }, size);
   }
 
   /** The second half: float32 `[3, height, width]`, normalised and padded. */
-  tensor(pixels: Image): Tensor {
-    const { height, width } = this.plan.pad ?? pixels;
-    if (pixels.height > height || pixels.width > width) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `An image of ${pixels.width} x ${pixels.height} pixels after resizing does not fit "pad_size" of ${width} x ${height}. Correct "size" or "pad_size" in preprocessor_config.json.`,
-      );
-    }
-    return normalize(pixels, this.#table, height, width);
+  tensor(pixels: Pixels): Tensor {
+    const { pad } = this.plan;
+    return normalize(pixels, this.#normalizer, pad === undefined || pad === 'batch' ? pixels : pad);
   }
+}
+
+/** The part of a window that lies within an image of `size`. */
+function within(size: Size, { top, left }: Offset, window: Size): Offset & Size {
+  const [y0, x0] = [Math.max(0, top), Math.max(0, left)];
+  return {
+    top: y0,
+    left: x0,
+    height: Math.min(size.height, top + window.height) - y0,
+    width: Math.min(size.width, left + window.width) - x0,
+  };
 }

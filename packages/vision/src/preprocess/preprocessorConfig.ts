@@ -1,13 +1,14 @@
 /** @file Reads `preprocessor_config.json` of transformers' image processors into a plan. */
 
 import { ConfigFields } from './configFields.ts';
-import type { ImagePlan, SizeRule } from './imagePlan.ts';
+import type { ImagePlan, Normalization, ResizeStep, SizeRule } from './imagePlan.ts';
 import { misleadingTypes, type ProcessorDefaults, processorTypes, shortTypeName } from './processorTypes.ts';
 
 /** Fields that a processor of unknown name may have: those understood here, and those that change no pixel. */
 const knownFields: ReadonlySet<string> = new Set(
   [
-    'do_resize size resample default_to_square do_center_crop crop_size do_pad pad_size',
+    'do_resize size max_size resample default_to_square do_center_crop crop_size do_pad pad_size',
+    'do_reduce_labels reduce_labels',
     'do_rescale rescale_factor do_normalize image_mean image_std do_convert_rgb',
     'image_processor_type feature_extractor_type processor_class transformers_version',
     'data_format input_data_format device return_tensors disable_grouping',
@@ -36,16 +37,16 @@ export function readImagePlan(config: Readonly<Record<string, unknown>>, path: s
     defaults?.cropShare === undefined ? undefined : resizeLikeConvNext(resize, fields, defaults.cropShare);
   const crop = convNext ? convNext.crop : readCrop(fields, defaults);
   const pad = readPad(fields, defaults);
-  const normalization = {
-    rescaleFactor: (fields.boolean('do_rescale') ?? true) ? (fields.positive('rescale_factor') ?? rescaleFactor) : 1,
-    ...readMeanAndStd(fields, defaults),
-  };
   const plannedResize = convNext ? convNext.resize : resize;
+  const flips = fields.boolean('do_flip_channel_order') ?? defaults?.flipsChannels ?? false;
+  const reduceLabels = fields.boolean('do_reduce_labels') ?? fields.boolean('reduce_labels') ?? false;
   return {
     ...(plannedResize && { resize: plannedResize }),
     ...(crop && { crop }),
-    normalization,
+    normalization: readNormalization(fields, defaults),
+    ...(flips && { channelOrder: 'bgr' as const }),
     ...(pad && { pad }),
+    ...(reduceLabels && { reduceLabels }),
   };
 }
 
@@ -64,12 +65,10 @@ function refuseUnknown(fields: ConfigFields, className: string | undefined, type
   }
 }
 
-type Resize = NonNullable<ImagePlan['resize']>;
-
-function readResize(fields: ConfigFields, defaults: ProcessorDefaults | undefined): Resize {
+function readResize(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ResizeStep {
   const resample = fields.resample('resample') ?? defaults?.resample ?? missing(fields, 'resample');
   const stated = fields.size('size') ?? (defaults ? new Map(Object.entries(defaults.size)) : missing(fields, 'size'));
-  return { to: sizeRule(fields, stated, defaults), resample };
+  return { to: sizeRule(fields, stated, defaults), resample, ...(defaults?.fractional && { fractional: true }) };
 }
 
 function sizeRule(
@@ -85,7 +84,9 @@ function sizeRule(
         `"size" is ${size}, which means a square to some processors and the shortest edge to others. Write { "height": ${size}, "width": ${size} } or { "shortest_edge": ${size} }.`,
       );
     }
-    return kind === 'square' ? { kind: 'exact', height: size, width: size } : { kind, edge: size };
+    if (kind === 'square') return { kind: 'exact', height: size, width: size };
+    const longest = fields.edge('max_size') ?? defaults?.maxSize;
+    return { kind, edge: size, ...(longest !== undefined && { longest }) };
   }
   const height = size.get('height');
   const width = size.get('width');
@@ -93,17 +94,25 @@ function sizeRule(
   const longest = size.get('longest_edge');
   if (size.size === 2 && height !== undefined && width !== undefined) return { kind: 'exact', height, width };
   if (size.size === 1 && shortest !== undefined) return { kind: 'shortest-edge', edge: shortest };
+  if (size.size === 2 && shortest !== undefined && longest !== undefined) {
+    return { kind: 'shortest-edge', edge: shortest, longest };
+  }
+  const maxHeight = size.get('max_height');
+  const maxWidth = size.get('max_width');
+  if (size.size === 2 && maxHeight !== undefined && maxWidth !== undefined) {
+    return { kind: 'within', height: maxHeight, width: maxWidth };
+  }
   if (size.size === 1 && longest !== undefined) return { kind: 'longest-edge', edge: longest };
   throw fields.error(
-    `"size" has ${[...size.keys()].map((key) => `"${key}"`).join(' and ')}, which is not supported. Give "height" and "width", or "shortest_edge", or "longest_edge".`,
+    `"size" has ${[...size.keys()].map((key) => `"${key}"`).join(' and ')}, which is not supported. Give "height" and "width", "max_height" and "max_width", "shortest_edge" (with "longest_edge" as its bound, if need be), or "longest_edge".`,
   );
 }
 
 function resizeLikeConvNext(
-  resize: Resize | undefined,
+  resize: ResizeStep | undefined,
   fields: ConfigFields,
   cropShare: number,
-): { resize?: Resize; crop?: NonNullable<ImagePlan['crop']> } {
+): { resize?: ResizeStep; crop?: NonNullable<ImagePlan['crop']> } {
   if (!resize) return {};
   if (resize.to.kind !== 'shortest-edge') {
     throw fields.error('ConvNextImageProcessor needs "size" as { "shortest_edge": … }. Write it so.');
@@ -123,7 +132,7 @@ function resizeLikeConvNext(
 }
 
 function readCrop(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ImagePlan['crop'] {
-  if (!(fields.boolean('do_center_crop') ?? defaults?.crop !== undefined)) return undefined;
+  if (!(fields.boolean('do_center_crop') ?? defaults?.doesCrop ?? defaults?.crop !== undefined)) return undefined;
   const side = defaults?.crop;
   return (
     fields.heightAndWidth('crop_size') ??
@@ -132,25 +141,41 @@ function readCrop(fields: ConfigFields, defaults: ProcessorDefaults | undefined)
 }
 
 function readPad(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ImagePlan['pad'] {
-  if (!(fields.boolean('do_pad') ?? defaults?.pad !== undefined)) return undefined;
+  const asked = fields.boolean('do_pad') ?? fields.boolean('pad_and_return_pixel_mask') ?? defaults?.pad !== undefined;
+  if (!asked) return undefined;
   const side = defaults?.pad;
   return (
     fields.heightAndWidth('pad_size') ??
-    (side === undefined ? missing(fields, 'pad_size') : { height: side, width: side })
+    (side === undefined ? missing(fields, 'pad_size') : side === 'batch' ? side : { height: side, width: side })
   );
+}
+
+function readNormalization(fields: ConfigFields, defaults: ProcessorDefaults | undefined): Normalization {
+  const factor = (fields.boolean('do_rescale') ?? true) ? (fields.positive('rescale_factor') ?? rescaleFactor) : 1;
+  const offset = (fields.boolean('rescale_offset') ?? false) ? -1 : undefined;
+  const stdTwice = defaults?.normalizes === 'stdTwice' && (fields.boolean('include_top') ?? true);
+  return {
+    rescaleFactor: factor,
+    ...(offset !== undefined && { offset }),
+    ...readMeanAndStd(fields, defaults, stdTwice),
+  };
 }
 
 function readMeanAndStd(
   fields: ConfigFields,
   defaults: ProcessorDefaults | undefined,
-): Pick<ImagePlan['normalization'], 'mean' | 'std'> {
-  if (!(fields.boolean('do_normalize') ?? true)) return { mean: [0, 0, 0], std: [1, 1, 1] };
+  stdTwice: boolean,
+): Pick<Normalization, 'mean' | 'std' | 'stdTwice'> {
+  const asked = defaults?.normalizes !== 'never' && (fields.boolean('do_normalize') ?? true);
+  const zero = [0, 0, 0] as const;
+  if (!asked && !stdTwice) return { mean: zero, std: [1, 1, 1] };
   const mean = fields.channels('image_mean') ?? defaults?.mean ?? missing(fields, 'image_mean');
   const std = fields.channels('image_std') ?? defaults?.std ?? missing(fields, 'image_std');
   if (std.some((each) => each <= 0)) {
     throw fields.error(`"image_std" must be above 0, but is [${std.join(', ')}]. Correct it.`);
   }
-  return { mean, std };
+  // Without the first division, the second is the only one.
+  return asked ? { mean, std, ...(stdTwice && { stdTwice }) } : { mean: zero, std };
 }
 
 function missing(fields: ConfigFields, name: string): never {

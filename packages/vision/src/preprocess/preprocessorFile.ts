@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError, type Preprocessor, type PreprocessorFactory, type TaskModel } from '@onnx-lora/sdk';
 import { processorTypeOfModel } from './processorTypes.ts';
+import { timmSettings } from './torchvisionPlan.ts';
 
 const fileName = 'preprocessor_config.json';
 /** transformers 5 writes all parts of a processor into one file. */
@@ -19,7 +20,7 @@ export interface ModelPreprocessor {
 
 /**
  * The preprocessor of a model, from `preprocessor_config.json` in its folder, or `image_processor` in
- * `processor_config.json`. The first of `factories` that recognises the file makes it.
+ * `processor_config.json`, or `pretrained_cfg` in timm's `config.json`. The first of `factories` that recognises the file makes it.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when there is no such file, it is no JSON object, or nothing recognises it
  */
@@ -37,14 +38,16 @@ export async function preprocessorOf(
   const jointPath = join(model.folder, jointFileName);
   const own = await readObject(path);
   const part = own ? undefined : (await readObject(jointPath))?.['image_processor'];
-  const config = own ?? (isObject(part) ? part : undefined);
+  // timm publishes no file for the preprocessor: its config.json says all.
+  const timm = own || isObject(part) || !model.config || !timmSettings(model.config) ? undefined : model.config;
+  const config = own ?? (isObject(part) ? part : timm);
   if (!config) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `There is no "${path}", so nothing says how images are resized and normalised for "${model.name}". Copy the file from where the model was published.`,
+      `There is no "${path}", so nothing says how images are resized and normalised for "${model.name}". Copy the file from where the model was published, or write it: of a torchvision model, { "image_processor_type": "ImageClassification" } and what weights.transforms() prints.`,
     );
   }
-  const foundPath = own ? path : jointPath;
+  const foundPath = own ? path : timm ? join(model.folder, 'config.json') : jointPath;
   const factory = factories.find((each) => each.recognises(config));
   if (!factory) {
     throw new OnnxLoraError(

@@ -39,29 +39,29 @@ const filters: { readonly [name in Exclude<Resample, 'nearest'>]: Filter } = {
 };
 
 /** Bits after the binary point of a weight: 32 less 8 for the pixel and 2 of headroom for overshooting filters. */
-export const precisionBits = 22;
+const precisionBits = 22;
 
 /** For each output pixel along one axis: the input pixels it is made of, and their weights. */
-export interface ResampleWeights {
+export interface ResampleWeights<Weights extends Int32Array | Float64Array = Int32Array> {
   /** Weights per output pixel that are reserved in `weights`. */
   readonly stride: number;
   /** First input pixel, by output pixel. */
   readonly first: Int32Array;
   /** Number of input pixels, by output pixel. */
   readonly count: Int32Array;
-  /** Fixed-point weights with {@link precisionBits} bits after the point, `[output, stride]`. */
-  readonly weights: Int32Array;
+  /** `[output, stride]`; of each output pixel they make 1 together. */
+  readonly weights: Weights;
 }
 
 /**
  * Weights for resampling `inputSize` pixels to `outputSize`. When shrinking, the filter widens with the ratio, so that
  * every input pixel counts (antialiasing); at the borders the weights that remain are normalised to 1.
  */
-export function resampleWeights(
+export function filterWeights(
   inputSize: number,
   outputSize: number,
   name: Exclude<Resample, 'nearest'>,
-): ResampleWeights {
+): ResampleWeights<Float64Array> {
   const filter = filters[name];
   const scale = inputSize / outputSize;
   const widening = Math.max(scale, 1);
@@ -69,26 +69,38 @@ export function resampleWeights(
   const stride = Math.ceil(support) * 2 + 1;
   const first = new Int32Array(outputSize);
   const count = new Int32Array(outputSize);
-  const weights = new Int32Array(outputSize * stride);
-  const exact = new Float64Array(stride);
+  const weights = new Float64Array(outputSize * stride);
   // Multiplying by the reciprocal and dividing differ in the last bit, and a rounded weight could follow.
   const narrowing = 1 / widening;
   for (let out = 0; out < outputSize; out++) {
     const center = (out + 0.5) * scale;
     const from = Math.max(0, Math.trunc(center - support + 0.5));
     const until = Math.min(inputSize, Math.trunc(center + support + 0.5));
+    const start = out * stride - from;
     let sum = 0;
     for (let i = from; i < until; i++) {
       const weight = filter.weight((i - center + 0.5) * narrowing);
-      exact[i - from] = weight;
+      weights[start + i] = weight;
       sum += weight;
     }
     first[out] = from;
     count[out] = until - from;
-    for (let i = 0; i < until - from; i++) {
-      const weight = (sum === 0 ? exact[i]! : exact[i]! / sum) * 2 ** precisionBits;
-      weights[out * stride + i] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
-    }
+    if (sum !== 0) for (let i = from; i < until; i++) weights[start + i] = weights[start + i]! / sum;
   }
   return { stride, first, count, weights };
+}
+
+/** {@link filterWeights} in fixed point, with {@link precisionBits} bits after the point. */
+export function resampleWeights(
+  inputSize: number,
+  outputSize: number,
+  name: Exclude<Resample, 'nearest'>,
+): ResampleWeights {
+  const { weights: exact, ...rest } = filterWeights(inputSize, outputSize, name);
+  const weights = new Int32Array(exact.length);
+  for (let i = 0; i < exact.length; i++) {
+    const weight = exact[i]! * 2 ** precisionBits;
+    weights[i] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
+  }
+  return { ...rest, weights };
 }

@@ -1,12 +1,10 @@
 /** @file Resizes RGB images bit for bit as Pillow's `Image.resize` does. */
 
 import type { Image } from '../image/image.ts';
-import { precisionBits, type Resample, resampleWeights } from './resampleFilters.ts';
-
-// A constant of this file, for some bundlers turn an imported one into a property, which the inner loops would feel.
-const bits = precisionBits;
-/** Added before the fraction is cut off, so that it is rounded. */
-const half = 1 << (bits - 1);
+import { cropPlane, type Offset, type Plane } from './centerCrop.ts';
+import type { Size } from './imagePlan.ts';
+import { type Resample, type ResampleWeights, resampleWeights } from './resampleFilters.ts';
+import { resampleColumns, resampleRows, type Span } from './resamplePasses.ts';
 
 /**
  * Resizes to `[height, width]` with the result of Pillow 13's `Image.resize((width, height), resample)` on 8-bit RGB:
@@ -15,87 +13,59 @@ const half = 1 << (bits - 1);
  *
  * The horizontal pass comes first, except when the height shrinks by more than twice as many pixels as the width.
  * That exception is new in Pillow 13 (python-pillow/Pillow#9549) and may change a pixel by a level or two.
+ *
+ * @param window the part of the result that is wanted, which must lie within it; nothing else is computed
  */
-export function resize(image: Image, height: number, width: number, resample: Resample): Image {
-  if (image.height === height && image.width === width) return image;
-  if (resample === 'nearest') return nearest(image, height, width);
+export function resize(
+  image: Image,
+  height: number,
+  width: number,
+  resample: Resample,
+  window: Offset & Size = { top: 0, left: 0, height, width },
+): Image {
+  if (image.height === height && image.width === width) return cropPlane(image, 3, window, window);
+  if (resample === 'nearest') return cropPlane(resizeNearest(image, 3, height, width), 3, window, window);
+  const across = image.width === width ? undefined : resampleWeights(image.width, width, resample);
+  const down = image.height === height ? undefined : resampleWeights(image.height, height, resample);
+  const columns = { from: window.left, count: window.width };
+  const rows = { from: window.top, count: window.height };
+
   const rowsLost = image.height - height;
-  return rowsLost > 0 && rowsLost > 2 * (image.width - width)
-    ? horizontal(vertical(image, height, resample), width, resample)
-    : vertical(horizontal(image, width, resample), height, resample);
-}
-
-function horizontal(image: Image, width: number, resample: Exclude<Resample, 'nearest'>): Image {
-  if (image.width === width) return image;
-  const { stride, first, count, weights } = resampleWeights(image.width, width, resample);
-  const { height, data } = image;
-  // A clamped array clips on storing, which is what Pillow's clip8 does.
-  const out = new Uint8ClampedArray(height * width * 3);
-  let at = 0;
-  for (let y = 0; y < height; y++) {
-    const row = y * image.width * 3;
-    for (let x = 0; x < width; x++) {
-      let red = half;
-      let green = half;
-      let blue = half;
-      let from = row + first[x]! * 3;
-      const start = x * stride;
-      const end = start + count[x]!;
-      for (let k = start; k < end; k++, from += 3) {
-        const weight = weights[k]!;
-        red = (red + Math.imul(data[from]!, weight)) | 0;
-        green = (green + Math.imul(data[from + 1]!, weight)) | 0;
-        blue = (blue + Math.imul(data[from + 2]!, weight)) | 0;
-      }
-      out[at++] = red >> bits;
-      out[at++] = green >> bits;
-      out[at++] = blue >> bits;
-    }
+  if (down && rowsLost > 0 && rowsLost > 2 * (image.width - width)) {
+    const low = resampleRows(image, down, rows, 0);
+    return across
+      ? resampleColumns(low, across, columns, { from: 0, count: rows.count })
+      : cropPlane(low, 3, { top: 0, left: window.left }, window);
   }
-  return { width, height, data: new Uint8Array(out.buffer) };
+  const needed = down ? inputRows(down, rows) : rows;
+  const narrow = across
+    ? resampleColumns(image, across, columns, needed)
+    : cropPlane(image, 3, { top: needed.from, left: window.left }, { height: needed.count, width: window.width });
+  return down ? resampleRows(narrow, down, rows, needed.from) : narrow;
 }
 
-function vertical(image: Image, height: number, resample: Exclude<Resample, 'nearest'>): Image {
-  if (image.height === height) return image;
-  const { stride, first, count, weights } = resampleWeights(image.height, height, resample);
-  const { width, data } = image;
-  const rowLength = width * 3;
-  const out = new Uint8ClampedArray(height * rowLength);
-  let at = 0;
-  for (let y = 0; y < height; y++) {
-    const row = first[y]! * rowLength;
-    const start = y * stride;
-    const end = start + count[y]!;
-    for (let i = 0; i < rowLength; i += 3) {
-      let red = half;
-      let green = half;
-      let blue = half;
-      for (let k = start, from = row + i; k < end; k++, from += rowLength) {
-        const weight = weights[k]!;
-        red = (red + Math.imul(data[from]!, weight)) | 0;
-        green = (green + Math.imul(data[from + 1]!, weight)) | 0;
-        blue = (blue + Math.imul(data[from + 2]!, weight)) | 0;
-      }
-      out[at++] = red >> bits;
-      out[at++] = green >> bits;
-      out[at++] = blue >> bits;
-    }
-  }
-  return { width, height, data: new Uint8Array(out.buffer) };
+/** The rows of the image that some rows of the result are made of. */
+function inputRows({ first, count }: ResampleWeights, rows: Span): Span {
+  const from = first[rows.from]!;
+  const last = rows.from + rows.count - 1;
+  return { from, count: first[last]! + count[last]! - from };
 }
 
-function nearest(image: Image, height: number, width: number): Image {
-  const columns = nearestPositions(image.width, width);
-  const rows = nearestPositions(image.height, height);
-  const out = new Uint8Array(height * width * 3);
+/**
+ * Resizes samples `[height, width, channels]` by Pillow's `NEAREST`: each takes the sample under its centre. Gives `plane`
+ * itself when its size is right already.
+ */
+export function resizeNearest(plane: Plane, channels: number, height: number, width: number): Plane {
+  if (plane.height === height && plane.width === width) return plane;
+  const columns = nearestPositions(plane.width, width);
+  const rows = nearestPositions(plane.height, height);
+  const out = new Uint8Array(height * width * channels);
   let at = 0;
   for (let y = 0; y < height; y++) {
-    const row = rows[y]! * image.width;
+    const row = rows[y]! * plane.width;
     for (let x = 0; x < width; x++) {
-      const from = (row + columns[x]!) * 3;
-      out[at++] = image.data[from]!;
-      out[at++] = image.data[from + 1]!;
-      out[at++] = image.data[from + 2]!;
+      const from = (row + columns[x]!) * channels;
+      for (let c = 0; c < channels; c++) out[at++] = plane.data[from + c]!;
     }
   }
   return { width, height, data: out };

@@ -20,16 +20,16 @@ describe('matchLabels', () => {
   });
 
   test.each([
-    [model('0', '1'), ['one', 'zero'], 2, /Rename the folders.*"id2label"/],
+    [model('0', '1'), ['one', 'zero'], 2, /Rename them after.*head: 'new'/],
     [
       model('cat', 'dog'),
       ['cats', 'dog'],
       2,
-      /Folders \(2\): "cats", "dog".*classes \(2\): "cat", "dog".*Not among them: "cats"\. Did you mean "cat"/,
+      /classes \(2\): "cats", "dog".*classes \(2\): "cat", "dog".*Not among them: "cats"\. Did you mean "cat"/,
     ],
-    [model('cat', 'dog'), ['a', 'b', 'c'], 2, /export the model with a head of 3 outputs/],
-    [model('LABEL_0', 'LABEL_1'), ['a', 'b', 'c'], 2, /Folders \(3\).*classes \(2\): "LABEL_0", "LABEL_1"/],
-    [model(), ['a', 'b', 'c'], 2, /head of 3 outputs/],
+    [model('cat', 'dog'), ['a', 'b', 'c'], 2, /teach it these 3 classes/],
+    [model('LABEL_0', 'LABEL_1'), ['a', 'b', 'c'], 2, /data's classes \(3\).*classes \(2\): "LABEL_0", "LABEL_1"/],
+    [model(), ['a', 'b', 'c'], 2, /these 3 classes/],
     [model('crane', 'crane', 'ox'), ['crane', 'ox'], 3, /could mean class 0 or 1/],
   ])('refuses what does not fit (%#)', (m, folders, classes, reason) => {
     expect(() => matchLabels(m, folders, classes, 'data')).toThrowError(

@@ -35,35 +35,51 @@ function hasNames(model: TaskModel): boolean {
 }
 
 /**
- * The labels of all `classes` outputs, given the names of the data's class folders: the model's own, when every
- * folder is among them; the folders' names in their order, when the model's classes have no names and are as many.
+ * The labels of all `classes` outputs, given the names of the data's classes: the model's own, when every one is among them;
+ * the data's in their order, when the model's classes have no names and are as many. Undefined otherwise.
+ */
+export function knownLabels(
+  model: TaskModel,
+  names: readonly string[],
+  classes: number,
+): readonly string[] | undefined {
+  const labels = labelsOrNumbers(model, classes);
+  if (names.every((name) => labels.includes(name))) return labels;
+  return !hasNames(model) && names.length === classes ? names : undefined;
+}
+
+/**
+ * The labels, checked.
  *
- * @throws OnnxLoraError `DATA_INVALID` otherwise, with both lists
+ * @throws OnnxLoraError `DATA_INVALID` for a class of the data that could be two of the model's
+ */
+export function checkLabels(model: TaskModel, names: readonly string[], labels: readonly string[]): readonly string[] {
+  const twice = names.find((name) => labels.indexOf(name) !== labels.lastIndexOf(name));
+  if (twice === undefined) return labels;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The class "${twice}" could mean class ${labels.indexOf(twice)} or ${labels.lastIndexOf(twice)} of "${model.name}", whose config.json gives both this name. Make the names in "id2label" differ.`,
+  );
+}
+
+/**
+ * As {@link knownLabels}, where the model must know them.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`, with both lists
  */
 export function matchLabels(
   model: TaskModel,
-  folders: readonly string[],
+  names: readonly string[],
   classes: number,
   root: string,
 ): readonly string[] {
+  const known = knownLabels(model, names, classes);
+  if (known) return checkLabels(model, names, known);
   const labels = labelsOrNumbers(model, classes);
-  const unknown = folders.filter((folder) => !labels.includes(folder));
-  if (unknown.length === 0) {
-    const twice = folders.find((folder) => labels.indexOf(folder) !== labels.lastIndexOf(folder));
-    if (twice === undefined) return labels;
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `The class folder "${twice}" could mean class ${labels.indexOf(twice)} or ${labels.lastIndexOf(twice)} of "${model.name}", whose config.json gives both this name. Make the names in "id2label" differ.`,
-    );
-  }
-  if (!hasNames(model) && folders.length === classes) return folders;
-  const remedy =
-    folders.length === classes
-      ? `Rename the folders after the model's classes; or, to teach it new classes in their place, write the folders' names into "id2label" of config.json.`
-      : `Rename the folders after the model's classes; for a new set of ${folders.length} classes, export the model with a head of ${folders.length} outputs and these names in "id2label".`;
+  const unknown = names.filter((name) => !labels.includes(name));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The class folders of "${root}" are not the classes of "${model.name}". Folders (${folders.length}): ${listed(folders)}. The model's classes (${classes}): ${listed(labels)}. Not among them: ${listed(unknown)}.${didYouMean(unknown[0]!, labels)} ${remedy}`,
+    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names)}. The model's classes (${classes}): ${listed(labels)}. Not among them: ${listed(unknown)}.${didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
   );
 }
 

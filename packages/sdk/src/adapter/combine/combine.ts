@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
+import type { AdapterNotes } from '../adapterNotes.ts';
 import { looksLike } from '../generations.ts';
 import type { AdapterConfig } from '../peftConfig.ts';
 import { parseTensorName, tensorName } from '../tensorNames.ts';
@@ -42,7 +43,18 @@ export function combineWith(
   const digest = commonDigest(parts, sources);
   const { config, tensors } = combineSources(sources, options, random);
   requireLoadable(config, tensors);
-  return new Adapter(config, tensors, digest);
+  return new Adapter(config, tensors, digest, commonNotes(parts));
+}
+
+/** Labels and head, where all adapters that have such agree; what a task has learned holds for its own adapter alone. */
+function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
+  const common = <K extends 'labels' | 'head'>(key: K): Pick<AdapterNotes, K> | undefined => {
+    const own = parts.map(({ adapter }) => adapter.notes[key]).filter((each) => each !== undefined);
+    return new Set(own.map((each) => JSON.stringify(each))).size === 1
+      ? ({ [key]: own[0] } as Pick<AdapterNotes, K>)
+      : undefined;
+  };
+  return { ...common('labels'), ...common('head') };
 }
 
 /** The config and tensors of the combination; says nothing about the base. */

@@ -27,7 +27,7 @@ export function negate(adapter: Adapter): Adapter {
     const turns = role === 'lora_B' || role === 'lora_embedding_B' || role === 'lora_B.bias';
     tensors.set(name, turns ? opposite(tensor) : tensor);
   }
-  return new Adapter(adapter.config, tensors, adapter.baseDigest);
+  return new Adapter(adapter.config, tensors, adapter.baseDigest, adapter.notes);
 }
 
 function opposite({ type, dims, data }: Tensor): Tensor {

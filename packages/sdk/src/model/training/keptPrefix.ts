@@ -32,5 +32,6 @@ export function keptPrefix(wanted: CachePrefix, data: Dataset<unknown>, reads: n
   if (reads <= data.length) return 'the run reads each example only once';
   const { bytes, folder } =
     wanted === 'auto' ? { bytes: Math.min(MOST_BYTES, totalmem() / 4), folder: undefined } : wanted;
-  return { bytes, examples: data.length, ...(folder === undefined ? {} : { folder }) };
+  const { length: examples, changingInputs: changing = [] } = data;
+  return { bytes, examples, changing, ...(folder === undefined ? {} : { folder }) };
 }

@@ -2,6 +2,7 @@
 
 import type { Dataset, MetricCollector, Metrics, PreparedTask } from '../../plugin/task.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import type { BadSample } from './batchQueue.ts';
 
 /** What a measurement finds. */
 export interface Evaluation {
@@ -10,6 +11,8 @@ export interface Evaluation {
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
   readonly examples: number;
   readonly seconds: number;
+  /** Examples that `evaluate` left out, because they could not be loaded. */
+  readonly badSamples?: readonly BadSample[];
 }
 
 /** What is measured, and how. */

@@ -14,6 +14,7 @@ import type { LoraOptions } from '../loraOptions.ts';
 import type { BadLossPolicy } from './badLoss.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
 import type { EarlyStopping, MetricChoice } from './objective.ts';
+import type { Sampling } from './sampling.ts';
 
 /** Where and how often a run saves all that it needs to go on. */
 export interface CheckpointOptions {
@@ -59,6 +60,11 @@ export interface TrainOptions {
   readonly warmupSteps?: number;
   /** Seeds the initial weights and the order of examples; 0 by default. */
   readonly seed?: number;
+  /**
+   * Which examples an epoch is made of: each once (`uniform`, the default); as many of every class, where the task has classes
+   * (`balanced`); or each as often as a weight of yours says, one per example. An epoch has the same length in all cases.
+   */
+  readonly sampling?: Sampling;
   /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */
   readonly initBatches?: number;
   /** Batches that load while a step computes; 2 by default. Their examples load at the same time. */

@@ -114,6 +114,41 @@ describe('events', () => {
   });
 });
 
+describe('sampling', () => {
+  const drawn = async (sampling: TrainOptions['sampling'], task: TinyTaskOptions = {}): Promise<number[]> => {
+    const times = new Array<number>(12).fill(0);
+    const onGet = (index: number): void => void times[index]!++;
+    await run({ rows: 12, onGet, ...task }, { ...(sampling ? { sampling } : {}), steps: 6, batchSize: 6 });
+    return times;
+  };
+
+  it('draws each example once in an epoch, every class equally often, or by weight', async () => {
+    expect(await drawn('uniform')).toEqual(new Array(12).fill(3));
+    // Two of one class and ten of the other: 18 of 36 draws each.
+    const weights = Array.from({ length: 12 }, (_, i) => (i < 2 ? 1 / 2 : 1 / 10));
+    expect((await drawn('balanced', { weights })).slice(0, 2)).toEqual([9, 9]);
+    expect((await drawn(weights)).slice(0, 2)).toEqual([9, 9]);
+  });
+
+  it('refuses what cannot be', async () => {
+    await expect(drawn('balanced')).rejects.toThrow("sampling: 'balanced' draws every class equally often");
+    await expect(drawn([1, 2])).rejects.toThrow('sampling has 2 weights, but there are 12 examples');
+    const negative = Array.from({ length: 12 }, (_, i) => 5 - i);
+    await expect(drawn(negative)).rejects.toThrow('sampling has the weight -1 for example 6');
+    await expect(drawn(new Array<number>(12).fill(0))).rejects.toThrow('no weight above 0');
+    await expect(drawn('even' as 'uniform')).rejects.toMatchObject({ code: 'CONFIG_INVALID' });
+  });
+
+  it('tells what the task warns of first', async () => {
+    const task = {
+      name: 'tiny',
+      prepare: async (base: Model) => ({ ...(await tinyTask().prepare(base)), warnings: ['Two are the same.'] }),
+    };
+    const [first] = (await run({}, { task, steps: 1 })).events;
+    expect(first).toMatchObject({ type: 'warning', message: 'Two are the same.' });
+  });
+});
+
 describe('batches', () => {
   it('are the same however many load ahead', async () => {
     const expected = await run();
@@ -190,6 +225,20 @@ describe('evaluation', () => {
     });
     expect(evaluations[2]).toMatchObject({ examples });
     expect(evaluations[2]!.metrics['mse']).toBeCloseTo(metrics['mse']!, 6);
+  });
+
+  it('fails on an example that cannot be loaded, or leaves it out and says so', async () => {
+    const options = { batchSize: 8, threads: 1 };
+    const task = tinyTask({ rows: 20, bad: [3, 17] });
+    await expect(evaluate(model, { task, ...options })).rejects.toThrow('"row-3.txt" is no row.');
+    const { examples, badSamples, metrics } = await evaluate(model, { task, ...options, onBadSample: 'skip' });
+    expect(examples).toBe(18);
+    expect(badSamples).toEqual([3, 17].map((example) => ({ example, message: `"row-${example}.txt" is no row.` })));
+    expect(metrics['mse']).toBeGreaterThan(0);
+    const none = tinyTask({ rows: 2, bad: [0, 1] });
+    await expect(evaluate(model, { task: none, ...options, onBadSample: 'skip' })).rejects.toThrow(
+      'None of the 2 examples can be loaded. The first: "row-0.txt" is no row.',
+    );
   });
 
   it('after each epoch of 5 steps', async () => {
@@ -374,6 +423,31 @@ describe('checkpoints', () => {
       expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
       expect(again.result).toMatchObject({ steps: 10, loss: expected.result.loss });
     }
+  });
+
+  it('are gone on from with the same draws, where examples are random or some come more often', async () => {
+    const draws: string[] = [];
+    const onGet = (index: number, draw: number | undefined): void => void draws.push(`${draw}: ${index}`);
+    const task = {
+      isNoisy: true,
+      delay: 1,
+      onGet,
+      weights: Array.from({ length: 40 }, (_, i) => (i < 10 ? 1 : 1 / 3)),
+    };
+    const place = newFolder();
+    const options = { sampling: 'balanced' } as const;
+    const expected = await run(task, { ...options, checkpoints: { folder: place, every: 1, keep: 99 } });
+    const all = draws.splice(0);
+    expect(all).toHaveLength(80);
+    for (const step of [1, 4, 9]) {
+      const again = await run(task, { ...options, resume: path.join(place, `step-${step}`), prefetch: 3 });
+      expect(draws.splice(0)).toEqual(all.slice(step * 8));
+      expect(again.losses).toEqual(expected.losses.slice(step));
+      expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
+    }
+    // The draws count: without noise, and with another order, it is another run.
+    expect((await run({ ...task, isNoisy: false }, options)).losses).not.toEqual(expected.losses);
+    await expect(run(task, { resume: place })).rejects.toThrow(/sampling was \w{16} and is not set/);
   });
 
   it('are gone on from with what frozen layers gave computed again', async () => {

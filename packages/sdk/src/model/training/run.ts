@@ -106,6 +106,8 @@ export interface RunParts {
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly makeAdapter: () => Adapter;
+  /** Adds what is learned from the finished adapter. */
+  readonly finish?: (adapter: Adapter) => Promise<Adapter>;
   readonly reportProvider: () => Promise<ProviderReport>;
   /** Where a run that goes on begins. */
   readonly from?: { readonly step: number; readonly state: RunState; readonly best: Adapter | undefined } | undefined;
@@ -213,7 +215,7 @@ export class Run implements TrainingRun {
       }
       await this.#save();
       await this.#saving;
-      return this.#result();
+      return await this.#result();
     } catch (error) {
       // What was reached before is not lost, and the run can go on from there once the cause is mended.
       await this.#save().catch(noop);
@@ -247,12 +249,13 @@ export class Run implements TrainingRun {
     return (performance.now() - this.#start - this.#pausedMs) / 1000;
   }
 
-  #result(): TrainResult {
-    const { objective, loadBest } = this.#parts;
+  async #result(): Promise<TrainResult> {
+    const { objective, loadBest, finish } = this.#parts;
+    const adapter = (loadBest && this.#best) || this.adapter;
     const { best } = objective.state;
     const endedBy = this.#step >= this.steps ? 'steps' : this.#stopped ? 'stop' : 'earlyStopping';
     return {
-      adapter: (loadBest && this.#best) || this.adapter,
+      adapter: finish && this.#step > 0 ? await finish(adapter) : adapter,
       steps: this.#step,
       loss: this.#loss,
       seconds: this.#secondsBefore + this.#elapsed,

@@ -2,7 +2,8 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
-import { int32, invalid, sameShape, shapeOf, typed, wide } from './operands.ts';
+import { binaryCost } from './binaryCrossEntropy.ts';
+import { int32, invalid, numbers, sameShape, shapeOf, typed, wide } from './operands.ts';
 import { total } from './reduction.ts';
 import { labelCost, rowScores } from './rowScores.ts';
 
@@ -57,11 +58,7 @@ export function contrastive(
   similarities: Value,
   { symmetric = true }: Pick<InfoNceOptions, 'symmetric'> = {},
 ): Value {
-  const [batch, columns, ...more] = shapeOf(similarities);
-  if (batch === undefined || batch !== columns || more.length > 0)
-    throw invalid(
-      `a contrastive loss needs similarities [batch, batch], but "${similarities.name}" is ${formatShape(similarities.shape)}.`,
-    );
+  const batch = squareSize(similarities);
   const diagonal = int32(
     g,
     Array.from({ length: batch }, (_, i) => i),
@@ -73,8 +70,36 @@ export function contrastive(
   return g.Mul(g.Add(forward, cost(g.Transpose(similarities, [1, 0]))), 0.5);
 }
 
+function squareSize(similarities: Value): number {
+  const [batch, columns, ...more] = shapeOf(similarities);
+  if (batch !== undefined && batch === columns && more.length === 0) return batch;
+  throw invalid(
+    `a contrastive loss needs similarities [batch, batch], but "${similarities.name}" is ${formatShape(similarities.shape)}.`,
+  );
+}
+
+/** 1 on the diagonal, 0 elsewhere. */
+export function identity(g: GraphBuilder, size: number, like: Value): Value {
+  const values = Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
+  return numbers(g, values, [size, size], like);
+}
+
+/**
+ * SigLIP's loss of a matrix of similarities: each pair of a row and a column is a question of its own, answered yes on the
+ * diagonal and no elsewhere; the sum of the binary cross-entropies over the number of rows.
+ *
+ * @param similarities `[batch, batch]`, float, scaled and shifted already, such as SigLIP's `logits_per_image`
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless it is a square
+ * @see https://arxiv.org/abs/2303.15343
+ */
+export function sigmoidContrastive(g: GraphBuilder, similarities: Value): Value {
+  const batch = squareSize(similarities);
+  const x = wide(g, similarities);
+  return g.Mul(total(g, binaryCost(g, x, identity(g, batch, x)), 'sum'), 1 / batch);
+}
+
 /** Rows of length 1. */
-function unit(g: GraphBuilder, x: Value): Value {
+export function unit(g: GraphBuilder, x: Value): Value {
   const square = g.ReduceSum(g.Mul(x, x), [1], true);
   return g.Div(x, g.Sqrt(g.Add(square, 1e-12)));
 }

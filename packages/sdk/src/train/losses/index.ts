@@ -1,7 +1,7 @@
 /** @file Losses as graph fragments, from operators that every execution provider has. */
 
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binaryCrossEntropy.ts';
-export { contrastive, infoNce, type InfoNceOptions } from './contrastive.ts';
+export { contrastive, infoNce, type InfoNceOptions, sigmoidContrastive } from './contrastive.ts';
 export { cosineDistance, cosineEmbedding, type CosineEmbeddingOptions } from './cosine.ts';
 export { crossEntropy, type CrossEntropyOptions } from './crossEntropy.ts';
 export { ctc, type CtcOptions } from './ctc.ts';
@@ -10,6 +10,12 @@ export { huber, type HuberOptions, l1, meanSquaredError, smoothL1, type SmoothL1
 export { distillation, type DistillationOptions } from './distillation.ts';
 export { sigmoidFocal, type SigmoidFocalOptions, softmaxFocal, type SoftmaxFocalOptions } from './focal.ts';
 export { kullbackLeibler, type KullbackLeiblerOptions } from './kullbackLeibler.ts';
+export {
+  batchHardTriplet,
+  type BatchHardTripletOptions,
+  supervisedContrastive,
+  type SupervisedContrastiveOptions,
+} from './metricLearning.ts';
 export { negativeLogLikelihood, type NegativeLogLikelihoodOptions } from './negativeLogLikelihood.ts';
 export type { ElementOptions, Reduction } from './reduction.ts';
 export { tripletMargin, type TripletMarginOptions } from './triplet.ts';

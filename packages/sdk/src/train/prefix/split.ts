@@ -34,6 +34,8 @@ export interface SplitRequest {
 export interface PrefixRoom {
   readonly bytes: number;
   readonly examples: number;
+  /** Model inputs that differ from epoch to epoch. */
+  readonly changing?: readonly string[];
 }
 
 /** A value that is kept. */

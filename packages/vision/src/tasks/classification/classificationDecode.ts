@@ -11,16 +11,18 @@ export interface ScoredLabel {
 
 /**
  * One prediction per row of the output `[batch, classes]` called `output`: `{ label, score, top }`, where `top` lists
- * the five likeliest classes, best first, with the probabilities that softmax gives them.
+ * the five likeliest classes, best first, with the probabilities that softmax gives them when scores are divided by the
+ * temperature.
  */
 export function decodeClasses(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
   labels: readonly string[],
+  temperature = 1,
 ): Prediction[] {
   const { rows, classes, data } = scoresOf(outputs, output, labels.length);
   return Array.from({ length: rows }, (_, i) => {
-    const row = data.subarray(i * classes, (i + 1) * classes);
+    const row = data.subarray(i * classes, (i + 1) * classes).map((score) => score / temperature);
     const total = logSumExp(row);
     const top = bestClasses(row, 5).map((c): ScoredLabel => ({ label: labels[c]!, score: Math.exp(row[c]! - total) }));
     return { ...top[0]!, top };

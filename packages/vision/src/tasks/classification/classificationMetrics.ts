@@ -11,6 +11,8 @@ export interface ClassificationMetricsOptions {
   readonly labels: readonly string[];
   /** Classes that the data has, for the confusion matrix; those that are predicted join them. */
   readonly present: Iterable<number>;
+  /** What scores are divided by before they become probabilities; 1 by default. It changes the loss alone. */
+  readonly temperature?: number;
 }
 
 /** Sums up batches. Targets are `{ labels: int64 [batch] }`. */
@@ -25,8 +27,10 @@ export class ClassificationMetrics implements MetricCollector {
   #correct = 0;
   #correctInFive = 0;
   #loss = 0;
+  readonly #temperature: number;
 
-  constructor({ output, labels, present }: ClassificationMetricsOptions) {
+  constructor({ output, labels, present, temperature = 1 }: ClassificationMetricsOptions) {
+    this.#temperature = temperature;
     this.#output = output;
     this.#labels = labels;
     this.#seen = new Set(present);
@@ -53,7 +57,7 @@ export class ClassificationMetrics implements MetricCollector {
     this.#examples++;
     if (predicted === truth) this.#correct++;
     if (best.includes(truth)) this.#correctInFive++;
-    this.#loss += logSumExp(row) - row[truth]!;
+    this.#loss += logSumExp(row.map((score) => score / this.#temperature)) - row[truth]! / this.#temperature;
     this.#seen.add(truth).add(predicted);
     const counts = this.#counts.get(truth) ?? new Map<number, number>();
     this.#counts.set(truth, counts.set(predicted, (counts.get(predicted) ?? 0) + 1));

@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { float32, type GraphPort, type TaskModel } from '@onnx-lora/sdk';
+import { float32, type GraphPort, int64, type TaskModel } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
@@ -64,7 +64,7 @@ describe('imageClassification', () => {
       for (let epoch = 0; epoch < 3; epoch++) await Promise.all([0, 1, 2, 3, 3].map((i) => train.get(i)));
       return decoder.files.length;
     };
-    const bytes = 3 * 8 * 8 * 4;
+    const bytes = 3 * 8 * 8;
     expect(await run(4 * bytes)).toBe(4);
     // Two of four fit; the others are decoded in each of three epochs.
     expect(await run(2 * bytes)).toBe(2 + 3 * 2);
@@ -81,17 +81,29 @@ describe('imageClassification', () => {
 
     const other = dataFolder({ 'dog/9.png': true });
     const two = await imageClassification(folder, { validation: other }).prepare(model());
-    expect(await two.validation!.get(0)).toMatchObject({ file: join(other, 'dog', '9.png'), label: 0 });
+    expect(await two.validation!.get(0)).toMatchObject({ file: join(other, 'dog', '9.png'), target: 0 });
 
     const splits = dataFolder({ 'train/cat/1.png': true, 'train/dog/1.png': true, 'val/cat/2.png': true });
     const three = await imageClassification(splits).prepare(model());
-    expect(await three.validation!.get(0)).toMatchObject({ label: 1 });
+    expect(await three.validation!.get(0)).toMatchObject({ target: 1 });
 
-    for (const validation of [0, 1, -0.1, Number.NaN]) {
+    for (const validation of [1, -0.1, Number.NaN]) {
       await expect(imageClassification(folder, { validation }).prepare(model())).rejects.toThrow(/between 0 and 1/);
     }
     const strange = imageClassification(folder, { validation: dataFolder({ 'cow/9.png': true }) });
-    await expect(strange.prepare(model())).rejects.toThrow(/class folder "cow"/);
+    await expect(strange.prepare(model())).rejects.toThrow(/held out with the class "cow"/);
+  });
+
+  test('says how often to draw for classes to come equally often, and warns of images in two splits', async () => {
+    const rows = ['a.png,cat,train', 'b.png,cat,train', 'c.png,dog,train', 'd.png,dog,val'];
+    const names = { 'a.png': true, 'b.png': true, 'c.png': true, 'd.png': true } as const;
+    const folder = dataFolder({ 'labels.csv': ['image,label,split', ...rows].join('\n'), ...names });
+    const { train, warnings } = await imageClassification(folder).prepare(model());
+    expect(train.weights).toEqual([1 / 2, 1 / 2, 1]);
+    expect(warnings).toEqual([expect.stringContaining('1 images are in more than one split')]);
+    writeFileSync(join(folder, 'b.png'), 'x');
+    await expect(train.get(1)).rejects.toThrow(/labels\.csv, line 3: .*b\.png/);
+    expect(train.nameOf!(1)).toMatch(/b\.png \(.*labels\.csv, line 3\)$/);
   });
 
   test('names the corrupt image', async () => {
@@ -103,7 +115,7 @@ describe('imageClassification', () => {
     });
     // A failure is not remembered: the file may be repaired while a notebook is open.
     writeFileSync(join(folder, 'cat', '3.png'), (await import('../../../fixtures/dataFolder.ts')).png);
-    expect(await train.get(2)).toMatchObject({ label: 1 });
+    expect(await train.get(2)).toMatchObject({ target: 1 });
   });
 
   test('takes the preprocessor of transformers 5 from processor_config.json, and the type from the model', async () => {
@@ -163,9 +175,9 @@ describe('imageClassification', () => {
     ],
     [
       'no scores',
-      () => model({ outputs: { last_hidden_state: port('n', 5, 9) } }),
+      () => model({ outputs: { boxes: port('n', 5, 9) } }),
       'MODEL_UNSUPPORTED',
-      /no output "logits".*last_hidden_state/,
+      /neither scores nor features.*"boxes" \[n, 5, 9\]/,
     ],
     [
       'other labels',
@@ -193,7 +205,88 @@ describe('imageClassification', () => {
   });
 });
 
+describe('the head of imageClassification', () => {
+  const birds = { 'emu/1.png': true, 'jay/2.png': true, 'owl/1.png': true } as const;
+
+  test('is new where the model does not know the classes', async () => {
+    const prepared = await imageClassification(dataFolder(birds)).prepare(model());
+    expect(prepared.head).toEqual({ output: 'logits', labels: ['emu', 'jay', 'owl'] });
+    const { targets } = await prepared.collate([await prepared.train.get(2)]);
+    expect(targets['labels']!.data).toEqual(BigInt64Array.of(2n));
+    expect(prepared.decode({ logits: float32([0, 9, 0], [1, 3]) })).toMatchObject([{ label: 'jay' }]);
+  });
+
+  test('is the own one where it does, unless another is asked for', async () => {
+    expect((await imageClassification(dataFolder(catsAndDogs)).prepare(model())).head).toBeUndefined();
+    const { head } = await imageClassification(dataFolder(catsAndDogs), { head: 'new' }).prepare(model());
+    expect(head!.labels).toEqual(['cat', 'dog']);
+    const refused = imageClassification(dataFolder(birds), { head: 'keep' }).prepare(model());
+    await expect(refused).rejects.toThrow(/"emu", "jay", "owl".*--set head=new/);
+  });
+
+  test('is not new where most classes are known and one may be misspelt', async () => {
+    const data = dataFolder({ ...catsAndDogs, 'dogs/1.png': true });
+    await expect(imageClassification(data).prepare(model())).rejects.toThrow(/Not among them: "dogs".*mean "dog"/);
+  });
+
+  test.each([
+    ['vit', { last_hidden_state: port('n', 5, 9), pooler_output: port('n', 9) }, 'last_hidden_state', { pool: 'first' }],
+    ['dinov2', { last_hidden_state: port('n', 5, 9), pooler_output: port('n', 9) }, 'last_hidden_state', { pool: 'first-and-mean', skip: 1 }],
+    ['dinov2_with_registers', { last_hidden_state: port('n', 9, 9) }, 'last_hidden_state', { pool: 'first-and-mean', skip: 5 }],
+    ['clip_vision_model', { image_embeds: port('n', 4), last_hidden_state: port('n', 5, 9) }, 'last_hidden_state', { pool: 'mean', skip: 1 }],
+    ['siglip_vision_model', { last_hidden_state: port('n', 4, 9), pooler_output: port('n', 9) }, 'last_hidden_state', { pool: 'mean' }],
+    ['convnext', { last_hidden_state: port('n', 9, 2, 2), pooler_output: port('n', 9) }, 'pooler_output', { pool: 'all' }],
+    ['resnet', { last_hidden_state: port('n', 9, 2, 2), pooler_output: port('n', 9, 1, 1) }, 'pooler_output', { pool: 'all' }],
+    [undefined, { features: port('n', 9) }, 'features', { pool: 'all' }],
+  ])('reads features of %s as transformers does', async (type, outputs, output, attach) => {
+    const config = { ...(type ? { model_type: type } : {}), num_register_tokens: type?.includes('reg') ? 4 : 0 };
+    const prepared = await imageClassification(dataFolder(birds)).prepare(model({ outputs, config }));
+    expect(prepared.head).toEqual({ output, labels: ['emu', 'jay', 'owl'], attach });
+  }); // prettier-ignore
+});
+
 describe('ImageClassificationFactory', () => {
+  test('knows its settings, and says when one cannot be', async () => {
+    const decoder = new SharpDecoder();
+    const factory = new ImageClassificationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
+    const data = dataFolder(catsAndDogs);
+    const settings = { augment: 'standard', classWeights: 'balanced', mixUp: 0.2, labelSmoothing: 0.1, head: 'new' };
+    expect(Object.keys(settings).filter((name) => !factory.settings.some((each) => each.name === name))).toEqual([]);
+    const prepared = await factory.create({ data, seed: 1, settings, holdOut: 0.5 }).prepare(model());
+    expect([prepared.train.length, prepared.validation!.length]).toEqual([2, 2]);
+    expect(prepared.train.isDeterministic ?? false).toBe(false);
+    const drawn = await Promise.all([prepared.train.get(0, 0), prepared.train.get(1, 1)]);
+    const { targets } = await prepared.collate(drawn);
+    // MixUp: each row holds a share of either class.
+    expect(targets['labels']).toMatchObject({ type: 'float32', dims: [2, 2] });
+    const rows = targets['labels']!.data as Float32Array;
+    expect(rows[0]! + rows[1]!).toBeCloseTo(1, 6);
+    const same = await prepared.collate(await Promise.all([prepared.train.get(0, 0), prepared.train.get(1, 1)]));
+    expect(same).toEqual(await prepared.collate(drawn));
+    const measured = await prepared.collate([await prepared.validation!.get(0)]);
+    expect(measured.targets['labels']!.type).toBe('int64');
+    expect(() => factory.create({ data, seed: 1, settings: { augment: 'standart' } })).toThrow(/mean "standard"/);
+    const calibrated = factory.create({ data, seed: 1, settings: { calibrate: true } });
+    await expect(calibrated.prepare(model())).rejects.toThrow(/none are held out/);
+  });
+
+  test('weighs classes as scikit-learn does', async () => {
+    const folder = dataFolder({
+      ...catsAndDogs,
+      'cat/3.png': true,
+      'cat/4.png': true,
+      'cat/5.png': true,
+      'cat/6.png': true,
+    });
+    const weighted = await imageClassification(folder, { classWeights: 'balanced' }).prepare(model());
+    // compute_class_weight('balanced') of 6 cats and 2 dogs: 8 / (2 · 6) and 8 / (2 · 2).
+    const of = (...labels: number[]): number => weighted.lossWeight!({ labels: int64(labels, [labels.length]) });
+    expect(of(1)).toBeCloseTo(8 / 12, 12);
+    expect(of(0, 0, 1)).toBeCloseTo(2 + 2 + 8 / 12, 12);
+    const wrong = imageClassification(folder, { classWeights: { cat: 2, cow: 1 } }).prepare(model());
+    await expect(wrong).rejects.toThrow(/"cow" the weight 1/);
+  });
+
   test('makes tasks, and answers about files without labels', async () => {
     const decoder = new SharpDecoder();
     const factory = new ImageClassificationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);

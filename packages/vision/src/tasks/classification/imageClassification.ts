@@ -1,154 +1,239 @@
-/** @file Teaches and tests classifiers on folders of images. */
+/** @file Teaches and tests classifiers of images. */
 
 import {
   crossEntropy,
+  type Feeds,
   int64,
   OnnxLoraError,
   type Prediction,
   type PreparedTask,
-  type PreprocessorFactory,
-  stack,
   type Task,
   type TaskModel,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { CachedPreprocessor } from '../../preprocess/cachedPreprocessor.ts';
-import type { ImageDecoder } from '../../image/image.ts';
-import { type ClassFolders, type LabelledFile, readClassFolders, readImageFolder } from '../../data/imageFolder.ts';
-import { matchLabels } from '../modelLabels.ts';
-import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { inOtherThreads } from '../../preprocess/threadedPreprocessor.ts';
+import { drawSeed } from '../../augment/augment.ts';
+import { mixBatch, oneHot } from '../../augment/mixBatch.ts';
+import { classWeights } from '../../data/classBalance.ts';
+import type { ImageSource } from '../../data/imageData.ts';
+import type { ImageRecord } from '../../data/imageRecord.ts';
+import { type Features, featuresOf } from '../embedding/features.ts';
+import { featureSections } from '../embedding/featureSections.ts';
+import { fitTemperature, temperatureOf } from './calibration.ts';
 import { decodeClasses } from './classificationDecode.ts';
 import { ClassificationMetrics } from './classificationMetrics.ts';
-import { type ImageExample, ImageDataset } from './imageDataset.ts';
-import { checkImageSize, classifierPorts, type ClassifierPorts } from './imagePorts.ts';
-import { stratifiedSplit } from '../../data/stratifiedSplit.ts';
+import { accuracyOf, classificationReport, heldOutScores } from './classificationReport.ts';
+import type { ImageDataset, ImageExample } from './imageDataset.ts';
+import { batchOf, type ImageTaskOptions, labelsOf, openImageTask } from './imageTask.ts';
+import { headFor } from './taskHead.ts';
 
 /** Options of {@link imageClassification}. */
-export interface ImageClassificationOptions {
+export interface ImageClassificationOptions extends ImageTaskOptions {
+  /** How much of a label is spread over all classes, from 0 (the default) to 1. */
+  readonly labelSmoothing?: number;
   /**
-   * Data held out for evaluation: the path of another folder of class folders, or a fraction between 0 and 1 of every
-   * class. Without it, the folder's own `validation`, `val` or `test` is taken, where it has a `train` too.
+   * How much each class counts in the loss: `balanced` gives all classes the same weight together, n / (classes · n of the
+   * class), as scikit-learn does; `effective` goes less far, see {@link classWeights}; or a weight per label, 1 where a label
+   * has none.
    */
-  readonly validation?: string | number;
-  /** Seed of the split by fraction; 0 by default. */
-  readonly seed?: number;
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-  /** Most bytes of preprocessed images that are kept in memory; 512 MB by default. 0 keeps none. */
-  readonly cacheBytes?: number;
+  readonly classWeights?: 'balanced' | 'effective' | Readonly<Record<string, number>>;
+  /** Blends the images of a batch in pairs: alpha of MixUp's Beta distribution. */
+  readonly mixUp?: number;
+  /** Puts a rectangle of one image into another: alpha of CutMix's Beta distribution. */
+  readonly cutMix?: number;
+  /** Fits a temperature on the held-out images, which is saved with the adapter, so that probabilities can be trusted. */
+  readonly calibrate?: boolean;
+  /**
+   * The report compares the adapter with what needs no training of the model: k nearest neighbours and a linear probe on its
+   * frozen features, see {@link frozenBaselines}. False by default, since every training image is looked at once more.
+   */
+  readonly baselines?: boolean;
 }
 
 /**
- * Image classification on `folder`, which holds a folder of images per class; see {@link readImageFolder} for what it
- * may look like. Needs `preprocessor_config.json` in the model's folder. Targets are `{ labels: int64 [batch] }`.
+ * One class per image. `source` is a folder with a folder of images per class, or any other data that `readImageData` reads.
+ * Where the model does not know the classes it gets a new head, which is trained in full and saved with the adapter. Needs
+ * `preprocessor_config.json` in the model's folder. Targets are `{ labels: int64 [batch] }`; with MixUp or CutMix, training
+ * has float32 `[batch, classes]`.
  *
  * @example
  * ```ts
  * const task = imageClassification('flowers', { validation: 0.2 });
- * const { adapter } = await train(model, { task }).done;
+ * const { adapter } = await (await train(model, { task })).done;
  * ```
  */
-export function imageClassification(folder: string, options: ImageClassificationOptions = {}): Task<ImageExample> {
-  return { name: 'image-classification', prepare: (model) => prepare(model, folder, options) };
+export function imageClassification(
+  source: ImageSource,
+  options: ImageClassificationOptions = {},
+): Task<ImageExample<number>> {
+  return { name: 'image-classification', prepare: (model) => prepare(model, source, options) };
 }
 
 async function prepare(
   model: TaskModel,
-  folder: string,
-  {
-    validation,
-    seed = 0,
-    decoder = new SharpDecoder(),
-    preprocessors = [new ImagePreprocessorFactory(decoder)],
-    cacheBytes = 512 * 1024 * 1024,
-  }: ImageClassificationOptions,
-): Promise<PreparedTask<ImageExample>> {
-  const ports = classifierPorts(model);
-  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
-  if (preprocessor instanceof ImagePreprocessor) checkImageSize(model, ports.input, preprocessor.outputSize, path);
+  source: ImageSource,
+  { labelSmoothing = 0, mixUp, cutMix, calibrate = false, baselines = false, ...options }: ImageClassificationOptions,
+): Promise<PreparedTask<ImageExample<number>>> {
+  const task = await openImageTask(model, source, options);
+  const { ports, data } = task;
+  const names = labelsOf(data.train, data.root);
+  const { output, labels, head } = headFor(model, ports, names, { root: data.root, mode: options.head ?? 'auto' });
+  const numbers = new Map(labels.map((label, id) => [label, id]));
+  const numberOf = (record: ImageRecord): number => numbers.get(labelOf(record)) ?? unknownLabel(record, labels);
+  const train = task.dataset(data.train, numberOf);
+  const validation = data.validation && task.dataset(data.validation, numberOf);
+  if (calibrate && !validation) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      'calibrate fits a temperature on held-out images, and none are held out. Hold some out (validation: 0.2), or leave calibrate out.',
+    );
+  }
+  const weights = options.classWeights && weightsOf(options.classWeights, train.targets, labels);
+  const mix = { ...(mixUp === undefined ? {} : { mixUp }), ...(cutMix === undefined ? {} : { cutMix }) };
+  const isMixed = Object.keys(mix).length > 0;
+  const features = featuresIn(model, baselines);
+  let temperature = temperatureOf(model);
 
-  const data = await readData(folder, validation, seed);
-  const labels = matchLabels(model, data.train.classes, ports.classes, data.train.root);
-  if (data.validation) checkValidationClasses(data.validation, data.train, labels);
-  const cached = new CachedPreprocessor(inOtherThreads(preprocessor), cacheBytes);
-  const train = new ImageDataset(data.train.files, labels, cached);
-  const held = data.validation && new ImageDataset(data.validation.files, labels, cached);
+  const collate = async (examples: readonly ImageExample<number>[]): ReturnType<PreparedTask['collate']> => {
+    const found = examples.map(({ target }) => target);
+    const { inputs, targets } = batchOf(
+      examples.map(({ pixels }) => pixels),
+      { labels: int64(found, [found.length]) },
+      ports,
+      model,
+    );
+    const draw = examples[0]?.draw;
+    if (!isMixed || draw === undefined) return { inputs, targets };
+    const soft = { pixels: inputs[ports.input]!, labels: oneHot(found, labels.length) };
+    const mixed = mixBatch(soft, mix, drawSeed(task.seed, draw));
+    return { inputs: { [ports.input]: mixed.pixels }, targets: { labels: mixed.labels } };
+  };
   return {
-    train,
-    ...(held && { validation: held }),
-    collate: (examples) => collate(examples, ports, model),
-    loss: (g, outputs, targets) => crossEntropy(g, outputs[ports.output]!, targets['labels']!),
-    lossWeight: ({ labels }) => labels!.data.length,
-    metrics: () => new ClassificationMetrics({ output: ports.output, labels, present: train.present }),
-    decode: (outputs: Readonly<Record<string, Tensor>>): Prediction[] => decodeClasses(outputs, ports.output, labels),
+    train: isMixed ? neverTheSame(train) : train,
+    ...(validation && { validation }),
+    ...(data.warnings && { warnings: data.warnings }),
+    ...(head && { head }),
+    ...(features && { outputs: features.inner }),
+    collate,
+    loss: (g, outputs, targets) =>
+      crossEntropy(g, outputs[output]!, targets['labels']!, { labelSmoothing, weight: weights }),
+    lossWeight: (targets) => lossWeight(targets, weights),
+    metrics: () =>
+      new ClassificationMetrics({
+        output,
+        labels,
+        present: [...train.targets, ...(validation?.targets ?? [])],
+        temperature,
+      }),
+    decode: (outputs: Readonly<Record<string, Tensor>>): Prediction[] =>
+      decodeClasses(outputs, output, labels, temperature),
+    ...(calibrate && {
+      finish: async (request) => {
+        temperature = fitTemperature(await heldOutScores({ collate }, validation!, request, { output, labels }));
+        return { temperature };
+      },
+    }),
+    ...(validation && {
+      report: async (request) => {
+        const scores = await heldOutScores({ collate }, validation, request, { output, labels });
+        const { decoder, seed } = task;
+        return [
+          ...(await classificationReport({
+            labels,
+            validation,
+            scores,
+            decoder,
+            ...(calibrate ? { temperature } : {}),
+          })),
+          ...(features
+            ? await featureSections(
+                {
+                  features,
+                  names: labels,
+                  collate,
+                  train: { images: train, labels: train.targets },
+                  validation: { images: validation, labels: validation.targets },
+                  accuracy: baselines ? accuracyOf(scores) : undefined,
+                  seed,
+                },
+                request,
+              )
+            : []),
+        ];
+      },
+    }),
   };
 }
 
-async function readData(
-  folder: string,
-  validation: string | number | undefined,
-  seed: number,
-): Promise<{ train: ClassFolders; validation?: ClassFolders }> {
-  if (typeof validation === 'number' && !(validation > 0 && validation < 1)) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `The validation fraction must lie between 0 and 1, but is ${validation}. Give a fraction such as 0.2, or the path of a folder.`,
-    );
+/**
+ * The model's features for the report; without baselines a model that has none only lacks the picture of them.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` where baselines need them
+ */
+function featuresIn(model: TaskModel, needed: boolean): Features | undefined {
+  try {
+    return featuresOf(model);
+  } catch (error) {
+    if (needed || !(error instanceof OnnxLoraError)) throw error;
+    return undefined;
   }
-  const data = await readImageFolder(folder);
-  if (validation === undefined) return data;
-  if (typeof validation === 'string') {
-    return { train: data.train, validation: await readClassFolders(validation, { fewestClasses: 1 }) };
-  }
-  const { root, classes, files } = data.train;
-  const split = stratifiedSplit(
-    files.map(({ className }) => className),
-    validation,
-    seed,
-  );
-  if (split.held.length === 0) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `No class of "${root}" has two images, so none can be held out for validation. Add images, or give another folder for validation.`,
-    );
-  }
-  const pick = (indices: readonly number[]): LabelledFile[] => indices.map((i) => files[i]!);
-  return { train: { root, classes, files: pick(split.kept) }, validation: { root, classes, files: pick(split.held) } };
 }
 
-function checkValidationClasses(validation: ClassFolders, train: ClassFolders, labels: readonly string[]): void {
-  const strange = validation.classes.filter((name) => !labels.includes(name));
-  if (strange.length === 0) return;
+/** The same data, of which no batch comes twice. */
+function neverTheSame(dataset: ImageDataset<number>): PreparedTask<ImageExample<number>>['train'] {
+  return {
+    length: dataset.length,
+    weights: dataset.weights,
+    get: (index, draw) => dataset.get(index, draw),
+    nameOf: (index) => dataset.nameOf(index),
+  };
+}
+
+function labelOf({ label, labels, place }: ImageRecord): string {
+  const only = label ?? (labels?.length === 1 ? labels[0] : undefined);
+  if (only !== undefined) return only;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${validation.root}" has the class folder "${strange[0]}", which "${train.root}" and the model do not know. Rename it, or remove it.`,
+    labels && labels.length > 1
+      ? `${place} has ${labels.length} labels (${labels.slice(0, 5).join(', ')}), and image classification gives one per image. Take the task multi-label-classification.`
+      : `${place} has no label. Give it one, or leave the image out.`,
   );
 }
 
-async function collate(
-  examples: readonly ImageExample[],
-  { input, batch }: ClassifierPorts,
-  model: TaskModel,
-): ReturnType<PreparedTask['collate']> {
-  if (batch !== undefined && examples.length !== batch) {
+function unknownLabel({ label, place }: ImageRecord, labels: readonly string[]): never {
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${place} is held out with the class "${label}", which is none of those that are trained on: ${labels.slice(0, 20).join(', ')}${labels.length > 20 ? ', …' : ''}. Rename it, or remove it.`,
+  );
+}
+
+/**
+ * A weight per class.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number above 0, or of a label that there is not
+ */
+function weightsOf(
+  given: NonNullable<ImageClassificationOptions['classWeights']>,
+  targets: readonly number[],
+  labels: readonly string[],
+): readonly number[] {
+  if (typeof given === 'string') {
+    const counts = labels.map(() => 0);
+    for (const target of targets) counts[target]!++;
+    return classWeights(counts, given);
+  }
+  const wrong = Object.entries(given).find(([label, weight]) => !labels.includes(label) || !(weight > 0 && weight < Infinity)); // prettier-ignore
+  if (wrong) {
     throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `"${model.name}" takes batches of exactly ${batch}, but this one has ${examples.length}. Set the batch size to ${batch}, or export the model with a dynamic batch.`,
+      'CONFIG_INVALID',
+      `classWeights gives "${wrong[0]}" the weight ${wrong[1]}. Weights are numbers above 0, of the classes ${labels.slice(0, 20).join(', ')}.`,
     );
   }
-  return {
-    inputs: { [input]: stack(examples.map(({ pixels }) => pixels)) },
-    targets: {
-      labels: int64(
-        examples.map(({ label }) => label),
-        [examples.length],
-      ),
-    },
-  };
+  return labels.map((label) => given[label] ?? 1);
+}
+
+/** What the mean of a part of a batch counts: its number of images, or the weights of their classes together. */
+function lossWeight({ labels }: Feeds, weights: readonly number[] | undefined): number {
+  const { data, dims } = labels!;
+  if (!weights || !(data instanceof BigInt64Array)) return dims[0]!;
+  return Array.from(data, (label) => weights[Number(label)]!).reduce((a, b) => a + b, 0);
 }

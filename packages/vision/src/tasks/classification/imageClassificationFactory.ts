@@ -1,34 +1,69 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
-import type { Predictor, PreprocessorFactory, Task, TaskFactory, TaskModel, TaskOptions } from '@onnx-lora/sdk';
+import type {
+  Predictor,
+  PreprocessorFactory,
+  Task,
+  TaskFactory,
+  TaskModel,
+  TaskOptions,
+  TaskSetting,
+} from '@onnx-lora/sdk';
 import type { ImageDecoder } from '../../image/image.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageClassifier } from './imageClassifier.ts';
+import { choice, imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-classification` tasks and predictors. */
 export class ImageClassificationFactory implements TaskFactory {
   readonly name = 'image-classification';
-  readonly description = 'One class per image; the data is a folder with a folder of images for each class.';
-  readonly #decoder: ImageDecoder;
-  readonly #preprocessors: readonly PreprocessorFactory[];
+  readonly description =
+    'One class per image; the data is a folder with a folder of images for each class, or a manifest.';
+  readonly settings: readonly TaskSetting[] = [
+    ...imageSettings,
+    { name: 'labelSmoothing', kind: 'number', description: 'How much of a label is spread over all classes, 0 to 1.' },
+    {
+      name: 'classWeights',
+      kind: 'text',
+      description: 'balanced: rare classes count as much as frequent ones; effective: nearly so.',
+    },
+    { name: 'mixUp', kind: 'number', description: 'Blends images in pairs: alpha of MixUp, such as 0.2.' },
+    { name: 'cutMix', kind: 'number', description: 'Puts parts of images into others: alpha of CutMix, such as 1.' },
+    {
+      name: 'calibrate',
+      kind: 'flag',
+      description: 'Fits a temperature on held-out images, for probabilities to trust.',
+    },
+    {
+      name: 'baselines',
+      kind: 'flag',
+      description: 'Shows k nearest neighbours and a linear probe on frozen features beside the adapter.',
+    },
+  ];
+  readonly #made: { readonly decoder: ImageDecoder; readonly preprocessors: readonly PreprocessorFactory[] };
 
   /** `preprocessors` are asked in order. */
   constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#decoder = decoder;
-    this.#preprocessors = preprocessors;
+    this.#made = { decoder, preprocessors };
   }
 
-  /** The task on the folder `data`. */
-  create({ data, validation, seed }: TaskOptions): Task {
-    return imageClassification(data, {
-      ...(validation === undefined ? {} : { validation }),
-      seed,
-      decoder: this.#decoder,
-      preprocessors: this.#preprocessors,
+  /** The task on the data. */
+  create(options: TaskOptions): Task {
+    const { labelSmoothing, classWeights, mixUp, cutMix, calibrate, baselines } = options.settings ?? {};
+    return imageClassification(options.data, {
+      ...imageOptions(options, this.#made),
+      ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
+      ...(classWeights === undefined
+        ? {}
+        : { classWeights: choice('classWeights', classWeights, ['balanced', 'effective'] as const) }),
+      ...(typeof mixUp === 'number' ? { mixUp } : {}),
+      ...(typeof cutMix === 'number' ? { cutMix } : {}),
+      ...(calibrate === true ? { calibrate } : {}),
+      ...(baselines === true ? { baselines } : {}),
     });
   }
 
   predictor(model: TaskModel): Promise<Predictor> {
-    return imageClassifier(model, { decoder: this.#decoder, preprocessors: this.#preprocessors });
+    return imageClassifier(model, this.#made);
   }
 }

@@ -1,26 +1,14 @@
 /** @file Answers for images that nobody has labelled. */
 
-import { type Predictor, type PreprocessorFactory, stack, type TaskModel } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
+import type { Predictor, TaskModel } from '@onnx-lora/sdk';
 import { labelsOrNumbers } from '../modelLabels.ts';
-import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { temperatureOf } from './calibration.ts';
 import { decodeClasses } from './classificationDecode.ts';
-import { checkImageSize, classifierPorts } from './imagePorts.ts';
-
-/** Options of {@link imageClassifier}. */
-export interface ImageClassifierOptions {
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-}
+import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts';
 
 /**
  * Turns image files into what the model is fed, and its outputs into labels. Needs `preprocessor_config.json` in the
- * model's folder.
+ * model's folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
  *
  * @example
  * ```ts
@@ -32,16 +20,9 @@ export interface ImageClassifierOptions {
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export async function imageClassifier(model: TaskModel, options: ImageClassifierOptions = {}): Promise<Predictor> {
-  const { decoder = new SharpDecoder(), preprocessors = [new ImagePreprocessorFactory(decoder)] } = options;
-  const ports = classifierPorts(model);
-  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
-  if (preprocessor instanceof ImagePreprocessor) checkImageSize(model, ports.input, preprocessor.outputSize, path);
-  const labels = labelsOrNumbers(model, ports.classes);
-  return {
-    feeds: async (files) => ({
-      [ports.input]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
-    }),
-    decode: (outputs) => decodeClasses(outputs, ports.output, labels),
-  };
+export function imageClassifier(model: TaskModel, options: ImagePredictorOptions = {}): Promise<Predictor> {
+  return imagePredictor(model, options, ({ output, outputs }) => {
+    const labels = labelsOrNumbers(model, outputs);
+    return (results) => decodeClasses(results, output, labels, temperatureOf(model));
+  });
 }

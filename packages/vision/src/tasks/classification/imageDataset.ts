@@ -1,51 +1,74 @@
-/** @file Labelled images as a dataset. */
+/** @file Images with what is known of them, as a dataset. */
 
-import type { Dataset, Preprocessor, Tensor } from '@onnx-lora/sdk';
-import type { LabelledFile } from '../../data/imageFolder.ts';
+import type { Dataset, Tensor } from '@onnx-lora/sdk';
+import { type Augmentation, drawSeed } from '../../augment/augment.ts';
+import { atPlace, nameOfRecord } from '../../data/atPlace.ts';
+import { balancedWeights } from '../../data/classBalance.ts';
+import type { ImageRecord } from '../../data/imageRecord.ts';
+import { labelsOfRecord } from '../../data/recordLabels.ts';
+import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 
 /** One image, ready to be fed. */
-export interface ImageExample {
+export interface ImageExample<Target> {
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
-  /** Number of the class among the model's outputs. */
-  readonly label: number;
+  /** What is known of it, such as the number of its class among the model's outputs. */
+  readonly target: Target;
+  /** In training, how many examples were drawn before. */
+  readonly draw?: number;
 }
 
-/** Images of a folder, each preprocessed when asked for. */
-export class ImageDataset implements Dataset<ImageExample> {
-  /** Nothing about the images is random. */
-  readonly isDeterministic = true;
-  readonly #files: readonly LabelledFile[];
-  readonly #labels: readonly number[];
-  readonly #preprocessor: Preprocessor;
+/** How the images of a dataset are loaded. */
+export interface ImageLoading {
+  readonly loader: ImageLoader;
+  /** What is done at random to images that are drawn. */
+  readonly augment: readonly Augmentation[];
+  readonly seed: number;
+}
 
-  /** `labels` are the model's; every file's class is among them. */
-  constructor(files: readonly LabelledFile[], labels: readonly string[], preprocessor: Preprocessor) {
-    const numbers = new Map(labels.map((label, id) => [label, id]));
-    this.#files = files;
-    this.#labels = files.map(({ className }) => numbers.get(className)!);
-    this.#preprocessor = preprocessor;
+/** Images, each loaded when asked for. */
+export class ImageDataset<Target> implements Dataset<ImageExample<Target>> {
+  readonly records: readonly ImageRecord[];
+  readonly targets: readonly Target[];
+  readonly #loading: ImageLoading;
+
+  /** `targets` has one for each record. */
+  constructor(records: readonly ImageRecord[], targets: readonly Target[], loading: ImageLoading) {
+    this.records = records;
+    this.targets = targets;
+    this.#loading = loading;
   }
 
   get length(): number {
-    return this.#files.length;
+    return this.records.length;
   }
 
-  /** Class numbers that occur. */
-  get present(): ReadonlySet<number> {
-    return new Set(this.#labels);
+  /** True where nothing about the images is random. */
+  get isDeterministic(): boolean {
+    return this.#loading.augment.length === 0;
   }
 
-  /** The image's path. */
+  /** How often each is drawn where every label comes equally often; undefined where there are no labels. */
+  get weights(): readonly number[] | undefined {
+    const isLabelled = this.records.some(({ label, labels }) => label !== undefined || labels !== undefined);
+    return isLabelled ? balancedWeights(this.records.map(labelsOfRecord)) : undefined;
+  }
+
+  /** The image's path, and where the data names it. */
   nameOf(index: number): string {
-    return this.#files[index]?.file ?? String(index);
+    const record = this.records[index];
+    return record ? nameOfRecord(record) : String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */
-  async get(index: number): Promise<ImageExample> {
-    const found = this.#files[index];
-    if (!found) throw new RangeError(`There is no example ${index}: the dataset has ${this.#files.length}.`);
-    return { file: found.file, pixels: await this.#preprocessor.preprocess(found.file), label: this.#labels[index]! };
+  async get(index: number, draw?: number): Promise<ImageExample<Target>> {
+    const found = this.records[index];
+    if (!found) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    const { loader, augment, seed } = this.#loading;
+    const isAugmented = draw !== undefined && augment.length > 0;
+    const drawn = isAugmented ? { augmentations: augment, seed: drawSeed(seed, draw) } : {};
+    const { pixels } = await atPlace(found, () => loader.load({ image: found.file, ...drawn }));
+    return { file: found.file, pixels, target: this.targets[index]!, ...(draw === undefined ? {} : { draw }) };
   }
 }

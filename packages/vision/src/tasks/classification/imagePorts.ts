@@ -1,37 +1,66 @@
-/** @file Finds the image input and the class scores among the inputs and outputs of a graph. */
+/** @file Finds the image input and the head's output among the inputs and outputs of a graph. */
 
 import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import type { Size } from '../../preprocess/imagePlan.ts';
 
-/** Where images go into a classifier and scores come out. */
-export interface ClassifierPorts {
+/** Where images go into a model and answers come out. */
+export interface ImagePorts {
   /** Name of the input, float32 `[batch, 3, height, width]`. */
   readonly input: string;
-  /** Name of the output, float32 `[batch, classes]`. */
-  readonly output: string;
-  readonly classes: number;
+  /** The output that a head gives, where the model has one. */
+  readonly head?: HeadPort;
   /** The batch size the graph insists on, where it does. */
   readonly batch?: number;
 }
 
+/** An output with a number, or a score, for each label. */
+export interface HeadPort {
+  /** Name of the output, float32 `[batch, outputs]`. */
+  readonly output: string;
+  readonly outputs: number;
+}
+
+/** Outputs that hold features, whatever their shape. */
+const features = /hidden_state|pooler|pooled|embed|feature/;
+
 /**
- * Checks that the graph takes one float32 image batch and gives class scores: `logits`, or its only output of two
- * dimensions.
+ * Finds the one float32 image batch that the graph takes, and the scores that it gives: `logits`, or its only output of two
+ * dimensions that is not called a feature.
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
  */
-export function classifierPorts(model: TaskModel): ClassifierPorts {
+export function imagePorts(model: TaskModel): ImagePorts {
   const input = imageInput(model);
-  const { name: output, port } = scoresOutput(model);
-  const classes = port.dims?.[1] ?? configuredClasses(model);
-  if (typeof classes !== 'number' || classes < 1) {
-    throw unsupported(
-      model,
-      `its output "${output}" ${shown(port)} does not say how many classes there are. Export it with a fixed number of classes`,
-    );
-  }
+  const found = scoresOutput(model);
   const batch = model.inputs[input]!.dims?.[0];
-  return { input, output, classes, ...(typeof batch === 'number' && { batch }) };
+  return {
+    input,
+    ...(found && { head: { output: found.name, outputs: countOf(model, found) } }),
+    ...(typeof batch === 'number' && { batch }),
+  };
+}
+
+/**
+ * The same of a model that must have a head.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`
+ */
+export function headPorts(model: TaskModel): ImagePorts & { readonly head: HeadPort } {
+  const { head, ...rest } = imagePorts(model);
+  if (head) return { ...rest, head };
+  throw unsupported(
+    model,
+    `it has no output "logits" [batch, classes] (it has ${ports(model.outputs)}). Name the adapter that brings its head, or export it with one`,
+  );
+}
+
+function countOf(model: TaskModel, { name, port }: NamedPort): number {
+  const outputs = port.dims?.[1] ?? configuredClasses(model);
+  if (typeof outputs === 'number' && outputs >= 1) return outputs;
+  throw unsupported(
+    model,
+    `its output "${name}" ${shown(port)} does not say how many classes there are. Export it with a fixed number of classes`,
+  );
 }
 
 /**
@@ -57,7 +86,7 @@ function imageInput(model: TaskModel): string {
   if (name === undefined || names.length > 1) {
     throw unsupported(
       model,
-      `it has ${names.length} inputs (${ports(model.inputs)}), and image classification feeds one image input only. Export the classifier alone`,
+      `it has ${names.length} inputs (${ports(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
     );
   }
   const port = model.inputs[name]!;
@@ -78,15 +107,17 @@ function imageInput(model: TaskModel): string {
   return name;
 }
 
-function scoresOutput(model: TaskModel): { name: string; port: GraphPort } {
-  const flat = Object.entries(model.outputs).filter(([, port]) => port.dims === undefined || port.dims.length === 2);
+interface NamedPort {
+  readonly name: string;
+  readonly port: GraphPort;
+}
+
+function scoresOutput(model: TaskModel): NamedPort | undefined {
+  const flat = Object.entries(model.outputs).filter(
+    ([name, { dims }]) => (dims === undefined || dims.length === 2) && !features.test(name),
+  );
   const found = flat.find(([name]) => name === 'logits') ?? (flat.length === 1 ? flat[0] : undefined);
-  if (!found) {
-    throw unsupported(
-      model,
-      `it has no output "logits" [batch, classes] (it has ${ports(model.outputs)}). Export it with its classification head`,
-    );
-  }
+  if (!found) return undefined;
   const [name, port] = found;
   if (port.type !== 'float32') {
     throw unsupported(
@@ -103,7 +134,7 @@ function configuredClasses(model: TaskModel): number | undefined {
 }
 
 function unsupported(model: TaskModel, message: string): OnnxLoraError {
-  return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot classify images: ${message}.`);
+  return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot answer about images: ${message}.`);
 }
 
 function ports(all: Readonly<Record<string, GraphPort>>): string {

@@ -35,7 +35,7 @@ export function scoresOf(outputs: Readonly<Record<string, Tensor>>, name: string
 }
 
 /** Natural logarithm of `sum(exp(row))`, without overflow. */
-export function logSumExp(row: Float32Array): number {
+export function logSumExp(row: Float32Array | Float64Array): number {
   let largest = -Infinity;
   for (const score of row) largest = Math.max(largest, score);
   if (!Number.isFinite(largest)) return largest;

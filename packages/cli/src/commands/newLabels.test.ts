@@ -1,0 +1,76 @@
+/** @file Tests of training on labels that the model does not know: from a folder of images to answers, with no flag but two. */
+
+import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import { loadAdapter } from '@onnx-lora/sdk';
+import { expect, it } from 'vitest';
+import { writeDigits } from '../../../../test/fixtures/digits.ts';
+import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
+
+/** Turned digits in folders of names that the model has never heard of. */
+function namedDigits(folder: string, options: { readonly perClass: number; readonly from?: number }): string {
+  writeDigits(folder, { ...options, classes: [1, 4, 8], turned: true });
+  for (const [digit, name] of [
+    [1, 'bar'],
+    [4, 'chair'],
+    [8, 'snowman'],
+  ])
+    // prettier-ignore
+    renameSync(path.join(folder, String(digit)), path.join(folder, String(name)));
+  return folder;
+}
+
+it('a new head is trained, told of, measured, asked and merged', async () => {
+  const folder = temporaryFolder();
+  const data = namedDigits(path.join(folder, 'things'), { perClass: 60 });
+  const test = namedDigits(path.join(folder, 'test'), { perClass: 10, from: 820 });
+  const out = path.join(folder, 'run');
+  const { code, stderr, stdout } = await call([
+    'train', '--task', 'image-classification', '--data', data, '--model', vit, '--out', out, '--lr', '5e-3', '--json', '--set', 'calibrate',
+  ]); // prettier-ignore
+  expect(stderr).toMatch(/classifier begins anew with 3/);
+  expect(code).toBe(0);
+  const { before, after } = JSON.parse(stdout) as Record<'before' | 'after', { accuracy: number }>;
+  expect(before.accuracy).toBeLessThan(0.7);
+  expect(after.accuracy).toBeGreaterThan(0.8);
+  const { notes, tensors } = await loadAdapter(path.join(out, 'adapter'));
+  expect(notes.labels).toEqual(['bar', 'chair', 'snowman']);
+  expect(notes.learned!['temperature']).toBeGreaterThan(0);
+  expect(tensors.get('base_model.model.classifier.weight')!.dims[0]).toBe(3);
+  expect(stderr).not.toContain('warning');
+  const report = readFileSync(path.join(out, 'report.html'), 'utf8');
+  for (const part of ['Calibration', 'snowman']) expect(report).toContain(part);
+
+  const measured = await callJson<{ accuracy: number; examples: number }>(
+    'eval',
+    vit,
+    '--data',
+    test,
+    '--adapter',
+    out,
+  );
+  expect(measured.examples).toBe(30);
+  expect(measured.accuracy).toBeGreaterThan(0.75);
+  const file = path.join(test, 'snowman', '0820.png');
+  const [served] = await callJson<{ label: string; score: number }[]>('predict', vit, file, '--adapter', out);
+  expect(served!.label).toBe('snowman');
+
+  const merged = path.join(folder, 'merged');
+  mkdirSync(merged);
+  const { config } = await callJson<{ config: string }>(
+    'merge',
+    vit,
+    '--adapter',
+    out,
+    '--out',
+    `${merged}/model.onnx`,
+  );
+  expect(JSON.parse(readFileSync(config, 'utf8'))).toMatchObject({
+    model_type: 'vit',
+    id2label: { 0: 'bar', 1: 'chair', 2: 'snowman' },
+    onnx_lora: notes.learned,
+  });
+  copyFileSync(path.join(vit, 'preprocessor_config.json'), path.join(merged, 'preprocessor_config.json'));
+  const [plain] = await callJson<{ label: string; score: number }[]>('predict', merged, file);
+  expect(plain).toMatchObject({ label: 'snowman', score: expect.closeTo(served!.score, 4) });
+});

@@ -1,0 +1,79 @@
+/** @file What an adapter says beside its tensors, in the metadata of its safetensors file, which PEFT ignores. */
+
+import { z } from 'zod';
+import { OnnxLoraError } from '../errors.ts';
+
+/** What a head makes one row of features from, where an output has several: tokens, or places of a map. */
+export type HeadPool = 'first' | 'mean' | 'first-and-mean' | 'all';
+
+/** How a head is attached to a model that has none. */
+export interface AttachedHead {
+  /** Path of the module under which the adapter holds its weight and bias: `classifier`. */
+  readonly module: string;
+  /** The graph output that it reads. */
+  readonly output: string;
+  /**
+   * `first` reads the first token, `mean` the mean of tokens, `first-and-mean` both, one after the other; `all` reads rows of
+   * features as they are, and the mean of a map `[batch, features, height, width]`.
+   */
+  readonly pool: HeadPool;
+  /** Tokens in front that `mean` leaves out, such as the class token and registers. */
+  readonly skip: number;
+}
+
+/** What an adapter says beside its tensors. */
+export interface AdapterNotes {
+  /** What the outputs of its head stand for, in their order. */
+  readonly labels?: readonly string[];
+  /** How its head is attached, where the base has none. */
+  readonly head?: AttachedHead;
+  /** What the task has learned beside weights, such as a temperature; its own affair. */
+  readonly learned?: Readonly<Record<string, unknown>>;
+}
+
+const LABELS = 'onnx_lora.labels';
+const HEAD = 'onnx_lora.head';
+const LEARNED = 'onnx_lora.learned';
+
+const schemas = {
+  [LABELS]: z.array(z.string()).min(1),
+  [HEAD]: z.strictObject({
+    module: z.string().regex(/^[\w.-]+$/),
+    output: z.string().min(1),
+    pool: z.enum(['first', 'mean', 'first-and-mean', 'all']),
+    skip: z.int().min(0).max(1e6),
+  }),
+  [LEARNED]: z.record(z.string(), z.unknown()),
+};
+
+/** The notes as entries of a safetensors file's metadata. */
+export function formatNotes({ labels, head, learned }: AdapterNotes): Record<string, string> {
+  const entries = Object.entries({ [LABELS]: labels, [HEAD]: head, [LEARNED]: learned });
+  return Object.fromEntries(
+    entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
+  );
+}
+
+/**
+ * The notes of a safetensors file.
+ *
+ * @param file for errors
+ * @throws OnnxLoraError `ADAPTER_INVALID` for an entry that is not what it should be
+ */
+export function parseNotes(metadata: Readonly<Record<string, string>>, file: string): AdapterNotes {
+  const read = <K extends keyof typeof schemas>(key: K): z.infer<(typeof schemas)[K]> | undefined => {
+    const text = metadata[key];
+    if (text === undefined) return undefined;
+    try {
+      return schemas[key].parse(JSON.parse(text)) as z.infer<(typeof schemas)[K]>;
+    } catch (cause) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `"${file}" has metadata "${key}" that is not what onnx-lora writes. Copy the adapter again, or train it again.`,
+        { cause },
+      );
+    }
+  };
+  const [labels, head, learned] = [read(LABELS), read(HEAD), read(LEARNED)];
+  return { ...(labels && { labels }), ...(head && { head }), ...(learned && { learned }) };
+}

@@ -1,0 +1,127 @@
+/** @file `attachHead`: a model with a head for other labels than its own, or with the head that it lacks. */
+
+import type { AdapterNotes, AttachedHead } from '../../adapter/adapterNotes.ts';
+import { OnnxLoraError, didYouMean } from '../../errors.ts';
+import type { Site } from '../../match/sites.ts';
+import type { NewHead } from '../../plugin/task.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, sizeOf } from '../../runtime/tensor.ts';
+import { appendHead, headWidth } from './appendHead.ts';
+import type { Headable } from './headable.ts';
+import { headSites, scoreValues } from './headSites.ts';
+import { type HeadValues, replaceHeads } from './replaceHead.ts';
+
+/** Options of {@link attachHead}. */
+export interface AttachHeadOptions {
+  /** Of the first values; 0 by default. */
+  readonly seed?: number;
+}
+
+/** A model with a new head. */
+export interface HeadedModel<M> {
+  readonly model: M;
+  /** Paths of the head's modules, for `modulesToSave`. */
+  readonly modules: readonly string[];
+}
+
+/**
+ * The model with a new, untrained head: the layers that give `head.output` have as many outputs as there are labels, or
+ * behind `head.output` there is a new layer `classifier` that gives the output `logits`. First values are those of
+ * transformers' heads: weights normal with deviation `initializer_range` (0.02), biases zero. `train` does this by itself
+ * where a task says so; weights of the base, and so its digest, stay what they are.
+ *
+ * @example
+ * const { model, modules } = attachHead(dinov2, { output: 'last_hidden_state', labels: ['cat', 'dog'], attach: { pool: 'first' } });
+ * await train(model, { task, lora: { modulesToSave: modules } });
+ *
+ * @see transformers, `_init_weights` of ViTPreTrainedModel and its kin, with `ignore_mismatched_sizes=True`
+ * @throws OnnxLoraError `CONFIG_INVALID` for no labels or labels that occur twice; `MODEL_UNSUPPORTED` where no layer gives
+ *   the output, or the graph is written for its number of labels
+ */
+export function attachHead<M extends Headable<M>>(
+  model: M,
+  head: NewHead,
+  { seed = 0 }: AttachHeadOptions = {},
+): HeadedModel<M> {
+  const { labels, attach } = head;
+  const twice = labels.find((label, i) => labels.indexOf(label) !== i);
+  if (labels.length === 0 || twice !== undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      labels.length === 0
+        ? 'A head needs labels, one per output. Name them.'
+        : `Labels of a head must differ, but "${twice}" occurs twice. Rename one.`,
+    );
+  }
+  const random = new Random(seed);
+  const range = model.config?.['initializer_range'];
+  const deviation = typeof range === 'number' && range > 0 ? range : 0.02;
+  const initial = (rest: readonly number[]): HeadValues => {
+    const dims = [labels.length, ...rest];
+    return {
+      weight: float32(Float32Array.from({ length: sizeOf(dims) }, () => deviation * random.normal()), dims), // prettier-ignore
+      bias: float32(new Float32Array(labels.length), [labels.length]),
+    };
+  };
+  if (!Object.hasOwn(model.outputs, head.output)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${model.name}" has no output "${head.output}".${didYouMean(head.output, Object.keys(model.outputs))} Its outputs are ${Object.keys(model.outputs).join(', ')}.`,
+    );
+  }
+  if (attach) {
+    const place: AttachedHead = {
+      module: 'classifier',
+      output: head.output,
+      pool: attach.pool,
+      skip: attach.skip ?? 0,
+    };
+    const width = headWidth({ name: model.name, types: model.types() }, place);
+    return { model: withAttached(model, place, initial([width]), { labels }), modules: [place.module] };
+  }
+  const heads = headSites(model.onnx.model.graph, model.sites(), head.output);
+  if (heads.length === 0) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `No single layer of "${model.name}" gives the output "${head.output}", so there is no head to exchange for one of ${labels.length} outputs. Export the model with a linear head, or attach one to its features (attach).`,
+    );
+  }
+  const values = new Map(heads.map((site) => [site, initial(site.weightShape.slice(1))]));
+  return { model: withReplaced(model, values, { labels }), modules: heads.map(({ path }) => path) };
+}
+
+/** The model with a head behind its features. */
+export function withAttached<M extends Headable<M>>(
+  model: M,
+  head: AttachedHead,
+  values: HeadValues,
+  notes: AdapterNotes,
+): M {
+  const graph = appendHead({ name: model.name, model: model.onnx.model, types: model.types() }, head, values);
+  return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes: { ...notes, head } });
+}
+
+/** The model with other heads in the place of its own. */
+export function withReplaced<M extends Headable<M>>(
+  model: M,
+  values: ReadonlyMap<Site, HeadValues>,
+  notes: AdapterNotes,
+): M {
+  const scores = scoreValues(model.onnx.model.graph, [...values.keys()], model.types(), model.name);
+  const graph = replaceHeads(model.onnx.model, values, { scores, types: model.types() });
+  return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes });
+}
+
+/** A `config.json` with these labels; without any it names none, for the old ones are not those of the new head. */
+export function withLabels(
+  config: Readonly<Record<string, unknown>> | undefined,
+  labels: readonly string[] | undefined,
+): Readonly<Record<string, unknown>> {
+  const { id2label: _i, label2id: _l, num_labels: _n, ...rest } = config ?? {};
+  if (!labels) return rest;
+  return {
+    ...rest,
+    id2label: Object.fromEntries(labels.map((label, id) => [String(id), label])),
+    label2id: Object.fromEntries(labels.map((label, id) => [label, id])),
+  };
+}

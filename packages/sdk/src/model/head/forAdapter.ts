@@ -1,0 +1,132 @@
+/** @file A model with the head that an adapter brings: of another number of outputs, or one that the model lacks. */
+
+import type { Adapter } from '../../adapter/adapter.ts';
+import { parseTensorName } from '../../adapter/tensorNames.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { headWidth } from './appendHead.ts';
+import { withAttached, withLabels, withReplaced } from './attachHead.ts';
+import type { Headable } from './headable.ts';
+import { scoreValues } from './headSites.ts';
+import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
+
+/**
+ * The model as an adapter answers with it: the head has the adapter's number of outputs and `config` its labels, so that a
+ * task, a predictor and `merge` see the right ones. The weights of the head are the adapter's to bring. The model itself
+ * where the adapter has no head of its own.
+ *
+ * @example
+ * const birds = await loadAdapter('adapters/birds');
+ * const predictor = await imageClassifier(modelFor(model, birds));
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for a head that fits no layer, `MODEL_UNSUPPORTED` where the graph is written for
+ *   its own number of outputs
+ */
+export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
+  const { head, labels, learned } = adapter.notes;
+  const shapes = headShapes(adapter);
+  if (head && !model.sites().some(({ path }) => path === head.module)) {
+    const dims = shapes.get(head.module)?.weight;
+    const width = headWidth({ name: model.name, types: model.types() }, head);
+    if (dims?.length !== 2 || dims[1] !== width) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `The adapter's head "${head.module}" reads ${dims ? dims[1] : 'an unknown number of'} features, and "${head.output}" of "${model.name}" gives ${width}. Use the base model that the adapter was trained on.`,
+      );
+    }
+    return withAttached(model, head, zeros(dims), adapter.notes);
+  }
+  const resized = resizedHeads(model, adapter);
+  if (resized.size > 0) {
+    const values = new Map([...resized].map(([site, dims]) => [site, zeros(dims)]));
+    return withReplaced(model, values, fittingNotes(adapter, [...resized.values()][0]![0]!));
+  }
+  if (!labels && !learned) return model;
+  return model.derived({ notes: adapter.notes, ...(labels ? { config: withLabels(model.config, labels) } : {}) });
+}
+
+/**
+ * The model with places for heads of any size, where the adapters or the modules that are reserved need them, and a head
+ * where adapters bring one; the model itself where none does.
+ *
+ * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads that are attached in different ways
+ */
+export function withOpenHeads<M extends Headable<M>>(
+  model: M,
+  adapters: readonly Adapter[],
+  reserved: readonly string[],
+): M {
+  const attached = adapters.filter(
+    ({ notes }) => notes.head && !model.sites().some(({ path }) => path === notes.head!.module),
+  );
+  const other = attached.find(({ notes }) => JSON.stringify(notes.head) !== JSON.stringify(attached[0]!.notes.head));
+  if (other) {
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `The adapters attach their heads in different ways: one reads ${described(attached[0]!)}, another ${described(other)}. Open a session for each.`,
+    );
+  }
+  const base = attached[0] ? modelFor(model, attached[0]) : model;
+  const open = new Set(adapters.flatMap((adapter) => [...resizedHeads(base, adapter).keys()]));
+  for (const site of base.sites()) {
+    const isReserved = reserved.some((name) => site.path === name || site.path.endsWith(`.${name}`));
+    if (isReserved && isOpenable(base, site)) open.add(site);
+  }
+  if (open.size === 0) return base;
+  const scores = scoreValues(base.onnx.model.graph, [...open], base.types(), base.name);
+  return base.derived({
+    model: withFreeHeads(base.onnx.model, scores),
+    types: freeTypes(base.types(), scores),
+    openHeads: new Set([...open].map(({ path }) => path)),
+  });
+}
+
+/** Layers of which an adapter brings another number of outputs, and the shape of the weight that it brings. */
+function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readonly number[]> {
+  const shapes = headShapes(adapter);
+  if (shapes.size === 0) return new Map();
+  return new Map(
+    model.sites().flatMap((site) => {
+      const dims = shapes.get(site.path)?.weight;
+      const [out, ...rest] = site.weightShape;
+      const isOther = dims !== undefined && dims[0] !== out && dims.slice(1).join() === rest.join();
+      return isOther && !model.openHeads.has(site.path) ? [[site, dims] as const] : [];
+    }),
+  );
+}
+
+/** Shapes of the weights that an adapter replaces, by module. */
+function headShapes({ tensors }: Adapter): Map<string, { readonly weight: readonly number[] }> {
+  return new Map(
+    [...tensors].flatMap(([name, { dims }]) => {
+      const { module, role, parameter } = parseTensorName(name);
+      return role === 'parameter' && parameter === 'weight' ? [[module, { weight: dims }] as const] : [];
+    }),
+  );
+}
+
+/** Labels that are as many as the head has outputs. */
+function fittingNotes({ notes }: Adapter, outputs: number): Adapter['notes'] {
+  const { labels, ...rest } = notes;
+  return labels?.length === outputs ? notes : rest;
+}
+
+function isOpenable<M>(model: Headable<M>, site: Site): boolean {
+  try {
+    scoreValues(model.onnx.model.graph, [site], model.types(), model.name);
+    return true;
+  } catch (error) {
+    if (error instanceof OnnxLoraError) return false;
+    throw error;
+  }
+}
+
+function zeros(dims: readonly number[]): HeadValues {
+  const tensor = (own: readonly number[]): Tensor => float32(new Float32Array(sizeOf(own)), own);
+  return { weight: tensor(dims), bias: tensor([dims[0]!]) };
+}
+
+function described({ notes: { head } }: Adapter): string {
+  return `"${head!.output}" (${head!.pool})`;
+}

@@ -1,0 +1,31 @@
+/** @file What is read of a model to change its head, and how the changed one is made. */
+
+import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
+import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import type { ValueType } from '../../graph/value.ts';
+import type { Site } from '../../match/sites.ts';
+import type { GraphPort } from '../../plugin/task.ts';
+
+/** What of a model is another in one that is made from it. Its weights' digest stays that of the file. */
+export interface ModelChanges {
+  readonly model?: ModelProto & { readonly graph: GraphProto };
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Types of all values, where they cannot be inferred from the graph. */
+  readonly types?: ReadonlyMap<string, ValueType>;
+  /** Paths of heads of which adapters may bring any number of outputs. */
+  readonly openHeads?: ReadonlySet<string>;
+  /** What an adapter with the new head says of it. */
+  readonly notes?: AdapterNotes;
+}
+
+/** A model whose head can be changed. */
+export interface Headable<M> {
+  readonly name: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly outputs: Readonly<Record<string, GraphPort>>;
+  readonly onnx: { readonly model: ModelProto & { readonly graph: GraphProto } };
+  readonly openHeads: ReadonlySet<string>;
+  sites(): readonly Site[];
+  types(): ReadonlyMap<string, ValueType>;
+  derived(changes: ModelChanges): M;
+}

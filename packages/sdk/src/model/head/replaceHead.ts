@@ -1,0 +1,132 @@
+/** @file Writes the layers of a head anew, with other weights: of another number of outputs, for other labels. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { toHalf, toShorts } from '../../graph/halfFloat.ts';
+import type { ValueType } from '../../graph/value.ts';
+import type { Site } from '../../match/sites.ts';
+import { addendOf } from '../../match/layers/layer.ts';
+import { dropUnreadInitializers } from '../../ops/simplify.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { ScoreValues } from './headSites.ts';
+
+/** Weight and bias of a layer, float32, as torch has them: `[out, in]` or `[out, in, height, width]`, and `[out]`. */
+export interface HeadValues {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+}
+
+type Graphed = ModelProto & { readonly graph: GraphProto };
+
+/**
+ * The model with heads of these values in the place of its own. They have a bias also where the old ones had none.
+ *
+ * @param scores what {@link scoreValues} says of these heads
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that adds what is no bias
+ */
+export function replaceHeads(
+  model: Graphed,
+  heads: ReadonlyMap<Site, HeadValues>,
+  { scores, types }: { readonly scores: ScoreValues; readonly types: ReadonlyMap<string, ValueType> },
+): Graphed {
+  const { graph } = model;
+  const dropped = new Set<NodeProto>();
+  const added = new Map<NodeProto, readonly NodeProto[]>();
+  const initializers: TensorProto[] = [];
+  for (const [site, values] of heads) {
+    if (addendOf(site) !== undefined && !site.bias) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The head "${site.path}" adds a value that is computed, so its weights cannot be exchanged. Export the model again, its head a plain linear layer.`,
+      );
+    }
+    const last = site.bias && site.bias.node !== site.node ? site.bias.node : site.nodes.at(-1)!;
+    const isHalf = types.get(site.product)?.type === 'float16';
+    const written = layerNodes(site, values);
+    for (const each of [...site.nodes, last]) dropped.add(each);
+    added.set(last, written.nodes);
+    initializers.push(...written.tensors.map(([name, tensor]) => tensorProto(name, isHalf ? halved(tensor) : tensor)));
+  }
+  const size = [...heads.values()][0]!.bias.dims[0]!;
+  return {
+    ...model,
+    graph: dropUnreadInitializers({
+      ...graph,
+      node: (graph.node ?? []).flatMap((node) => added.get(node) ?? (dropped.has(node) ? [] : [node])),
+      initializer: [...(graph.initializer ?? []), ...initializers],
+      output: (graph.output ?? []).map((info) => withSize(info, scores, { dimValue: size })),
+      valueInfo: (graph.valueInfo ?? []).filter(({ name = '' }) => !scores.has(name)),
+    }),
+  };
+}
+
+/** The model's declarations without the number of the heads' outputs: adapters may then bring heads of any. */
+export function withFreeHeads(model: Graphed, scores: ScoreValues): Graphed {
+  const { graph } = model;
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      output: (graph.output ?? []).map((info) => withSize(info, scores, {})),
+      valueInfo: (graph.valueInfo ?? []).filter(({ name = '' }) => !scores.has(name)),
+    },
+  };
+}
+
+/** Types in which the number of the heads' outputs is open. */
+export function freeTypes(types: ReadonlyMap<string, ValueType>, scores: ScoreValues): Map<string, ValueType> {
+  const all = new Map(types);
+  for (const [name, axis] of scores) {
+    const { shape, ...rest } = all.get(name) ?? {};
+    if (shape && axis !== undefined)
+      all.set(name, { ...rest, shape: shape.map((dim, i) => (i === axis ? `${name}.labels` : dim)) });
+  }
+  return all;
+}
+
+/** The declaration of a value with another number of scores. */
+function withSize(info: ValueInfoProto, scores: ScoreValues, size: { readonly dimValue?: number }): ValueInfoProto {
+  const at = scores.get(info.name ?? '');
+  const tensorType = info.type?.tensorType;
+  if (at === undefined || at < 0 || !tensorType?.shape?.dim) return info;
+  const dim = tensorType.shape.dim.map((each, i) => (i === at ? size : each));
+  return { ...info, type: { tensorType: { ...tensorType, shape: { dim } } } };
+}
+
+/** The layer's nodes with new weights: a MatMul and an Add, or the convolution as it was. */
+function layerNodes(
+  site: Site,
+  { weight, bias }: HeadValues,
+): { readonly nodes: NodeProto[]; readonly tensors: (readonly [string, Tensor])[] } {
+  // Not torch's names, which the old tensors may still have for other layers; nodes tell the module.
+  const [weightName, biasName] = [`head/${site.path}/weight`, `head/${site.path}/bias`];
+  const scope = `/${site.path}`;
+  if (site.kind !== 'linear') {
+    const node = {
+      ...site.node,
+      name: `${scope}/Conv`,
+      opType: 'Conv',
+      input: [site.input, weightName, biasName],
+      output: [site.output],
+    };
+    return { nodes: [node], tensors: [[weightName, weight], [biasName, bias]] }; // prettier-ignore
+  }
+  const [out, width] = weight.dims as [number, number];
+  const product = `${site.output}/product`;
+  return {
+    nodes: [
+      { name: `${scope}/MatMul`, opType: 'MatMul', input: [site.input, weightName], output: [product] },
+      { name: `${scope}/Add`, opType: 'Add', input: [product, biasName], output: [site.output] },
+    ],
+    tensors: [
+      [weightName, float32(transposed(weight.data as Float32Array, out, width), [width, out])],
+      [biasName, bias],
+    ],
+  };
+}
+
+function halved({ dims, data }: Tensor): Tensor {
+  return { type: 'float16', dims, data: toShorts(data as Float32Array, toHalf) };
+}

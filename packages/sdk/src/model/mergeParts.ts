@@ -1,0 +1,105 @@
+/** @file Adapters merged into a model of several files: a folder with each file under its published name. */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { type MergedModel, mergeAdapter } from '../adapter/merge.ts';
+import type { PlacedAdapter } from '../adapter/placed.ts';
+import { OnnxLoraError } from '../errors.ts';
+import { isInside } from '../graph/insideFolder.ts';
+import { openOnnx, writeOnnxFiles } from '../graph/onnxFile.ts';
+import { isCompanion } from './hub.ts';
+import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
+import type { Model } from './model.ts';
+
+/**
+ * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
+ * them in the model's folder. The new folder is opened as the old one was.
+ *
+ * @throws OnnxLoraError as `merge`; `FILE_INVALID` for the model's own folder
+ */
+export async function mergeParts(
+  model: Model,
+  adapters: readonly WeightedAdapter[],
+  folder: string,
+  options: MergeOptions,
+  isUnmerge: boolean,
+): Promise<MergeResult> {
+  requireOtherFolder(model, folder);
+  const headed = adapters.find(({ adapter }) => adapter.notes.head);
+  if (headed) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter brings a head of its own, "${headed.adapter.notes.head!.module}", which none of the files of "${model.name}" has a place for. Merge into one file: name one that ends in .onnx.`,
+    );
+  }
+  const changed = new Set<string>();
+  for (const { adapter } of adapters)
+    for (const each of modulesOf(await model.place(adapter, options))) changed.add(each);
+  const files: Parameters<typeof writeOnnxFiles>[0][number][] = [];
+  const merged: MergedModel[] = [];
+  for (const part of model.parts) {
+    const placed: PlacedAdapter[] = [];
+    // The whole has checked the base.
+    for (const { adapter } of adapters) placed.push(await part.place(adapter, { allowBaseMismatch: true }));
+    const file = path.join(folder, placeOf(part, model));
+    if (placed.every((each) => modulesOf(each).length === 0)) {
+      files.push({ file, model: openOnnx(part.file).model });
+      continue;
+    }
+    const weights = adapters.map(({ weight }) => weight);
+    const result = mergeAdapter(part.onnx.model, placed, { unmerge: isUnmerge, weights });
+    files.push({ file, model: result.model });
+    merged.push(result);
+  }
+  for (const { file } of files) mkdirSync(path.dirname(file), { recursive: true });
+  return {
+    files: writeOnnxFiles(files, companionsOf(model, folder)),
+    modules: [...changed],
+    rounding: byModule(merged.flatMap(({ rounding }) => rounding)),
+    untied: [...new Set(merged.flatMap(({ untied }) => untied))],
+    beside: [...new Set(merged.flatMap(({ beside }) => beside))],
+  };
+}
+
+function modulesOf({ lowRank, trained }: PlacedAdapter): string[] {
+  return [...lowRank.map((each) => each.lowRank.site.path), ...trained.map(({ parameter }) => parameter.modulePath)];
+}
+
+/** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */
+function placeOf(part: Model, { folder }: Model): string {
+  return folder !== undefined && isInside(path.resolve(part.file), path.resolve(folder))
+    ? path.relative(folder, part.file)
+    : path.basename(part.file);
+}
+
+/** config.json and its like, for the new folder. */
+function companionsOf({ folder }: Model, out: string): (readonly [file: string, bytes: Uint8Array])[] {
+  if (folder === undefined) return [];
+  return readdirSync(folder)
+    .filter(isCompanion)
+    .map((name) => [path.join(out, name), readFileSync(path.join(folder, name))] as const);
+}
+
+/** Two decoders of one model hold the same modules. */
+function byModule<T extends { readonly module: string }>(all: readonly T[]): T[] {
+  return [...new Map(all.map((each) => [each.module, each])).values()];
+}
+
+function requireOtherFolder(model: Model, folder: string): void {
+  if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory()) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${folder}" is a file, but "${model.name}" has ${model.files.length} files to write. Name a folder, or a file that ends in .onnx for one joined file.`,
+    );
+  }
+  const clash = model.parts.find((part) => {
+    const file = path.join(folder, placeOf(part, model));
+    return existsSync(file) && realpathSync(file) === realpathSync(part.file);
+  });
+  if (!clash) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${folder}" is the base model itself, whose weights are still needed. Write to another folder.`,
+  );
+}

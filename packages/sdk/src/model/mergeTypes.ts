@@ -1,0 +1,38 @@
+/** @file What `merge` and `unmerge` take and tell. */
+
+import type { Adapter } from '../adapter/adapter.ts';
+import type { RoundingError } from '../adapter/editWeights.ts';
+
+/** What `merge` wrote. */
+export interface MergeResult {
+  /**
+   * The .onnx file, and its `.data` file when the weights exceed what one file can hold; of a model of several files all that
+   * is in the folder now.
+   */
+  readonly files: readonly string[];
+  /** Paths of the modules that changed. */
+  readonly modules: readonly string[];
+  /** How far each weight of 16 bits or fewer is from the exact sum, which its storage cannot hold. */
+  readonly rounding: readonly RoundingError[];
+  /** Modules whose weight other layers share: they have a copy of their own now. */
+  readonly untied: readonly string[];
+  /** Modules whose weight cannot hold the delta, such as grouped convolutions: it is computed beside them. */
+  readonly beside: readonly string[];
+  /** The `config.json` with the new labels, where an adapter has brought a head with labels of its own. */
+  readonly config?: string;
+}
+
+/** Options of `merge`. */
+export interface MergeOptions {
+  /** Accept adapters that say they were trained on other weights. */
+  readonly allowBaseMismatch?: boolean;
+}
+
+/** An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). */
+export interface WeightedAdapter {
+  readonly adapter: Adapter;
+  readonly weight: number;
+}
+
+/** What `merge` takes: one adapter or several, each with a weight or whole. */
+export type AdaptersToMerge = Adapter | readonly (Adapter | WeightedAdapter)[];

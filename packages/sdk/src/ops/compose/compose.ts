@@ -1,0 +1,148 @@
+/** @file Joins graphs: outputs of one become inputs of the next, so that a loss behind the last reaches the first. */
+
+import { dataTypeName } from '../../graph/dataType.ts';
+import type { GraphProto, ModelProto, NodeProto, StringStringEntry, ValueInfoProto } from '../../graph/proto.ts';
+import { freshNames } from '../../graph/uniqueNames.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { FunctionNames } from './functionNames.ts';
+import { commonOpsets } from './opsets.ts';
+import { type GraphPart, planPorts, type PlannedPart } from './ports.ts';
+import { isSameTensor } from './sameTensor.ts';
+import { SizeNames } from './sizeNames.ts';
+
+/**
+ * One model from several: what the graphs compute one after the other. Weights stay where they are on disk.
+ *
+ * Names of nodes, values, functions and sizes that another part has taken are changed, by an ending that leaves a module's path
+ * readable; an initializer of the same name and content is shared. A size of the same name in two parts is the same only
+ * where an output meets an input.
+ *
+ * @param parts each reads only from those before it
+ * @param outputs names of the outputs to keep; without, those that no part reads
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the parts do not fit together: nothing connects them, types or sizes
+ *   differ, or their versions of the operators cannot be made one
+ */
+export function compose(
+  parts: readonly GraphPart[],
+  { outputs }: { readonly outputs?: readonly string[] | undefined } = {},
+): ModelProto & { graph: GraphProto } {
+  const opsetImport = commonOpsets(parts);
+  const plan = planPorts(parts);
+  const taken = new Set(plan.flatMap(({ inputs, outputs: own }) => [...inputs, ...own].map(({ name }) => name)));
+  const functions = new FunctionNames();
+  const sizes = new SizeNames();
+  const nodeNames = new Map<string, number>();
+  let whole: Whole = { node: [], initializer: [], sparseInitializer: [], input: [], output: [], valueInfo: [] };
+  for (const [i, part] of plan.entries()) {
+    const { graph } = functions.renamed(parts[i]!.model, parts[i]!.name);
+    whole = withPart(whole, sizes.renamed(graph, part), part, { taken, nodeNames });
+  }
+  const models = parts.map(({ model }) => model);
+  const metadataProps = joinedMetadata(models);
+  const named = sizes.resolved(whole);
+  const { unknown: _, ...first } = models[0]!;
+  return {
+    ...first,
+    irVersion: Math.max(...models.map(({ irVersion = 0 }) => irVersion)),
+    opsetImport,
+    ...(metadataProps.length > 0 ? { metadataProps } : {}),
+    ...(functions.all.length > 0 ? { functions: functions.all } : {}),
+    graph: {
+      name: parts.map(({ name }) => name).join('+'),
+      ...named,
+      output: keptOutputs(named.output, plan, outputs),
+    },
+  };
+}
+
+type Whole = Required<
+  Pick<GraphProto, 'node' | 'initializer' | 'sparseInitializer' | 'input' | 'output' | 'valueInfo'>
+>;
+
+/** The whole with one part more. */
+function withPart(
+  whole: Whole,
+  graph: GraphProto,
+  { inputs, outputs }: PlannedPart,
+  { taken, nodeNames }: { readonly taken: Set<string>; readonly nodeNames: Map<string, number> },
+): Whole {
+  const given = new Map(inputs.map(({ own, name }) => [own, name]));
+  const copies: NodeProto[] = [];
+  for (const { own, name } of outputs) {
+    const source = given.get(own);
+    if (source === undefined) given.set(own, name);
+    else if (source !== name) copies.push({ opType: 'Identity', name, input: [source], output: [name] });
+  }
+  const before = new Map(whole.initializer.map((tensor) => [tensor.name ?? '', tensor]));
+  const initializer = (graph.initializer ?? []).filter((tensor) => {
+    const name = tensor.name ?? '';
+    const same = given.has(name) ? undefined : before.get(name);
+    if (!same || !isSameTensor(same, tensor)) return true;
+    given.set(name, name);
+    return false;
+  });
+  const constants = new Set((graph.initializer ?? []).map(({ name }) => name));
+  const fresh = freshNames(
+    { ...graph, initializer, input: (graph.input ?? []).filter(({ name }) => !constants.has(name)) },
+    taken,
+    given,
+  );
+  const reads = new Set(inputs.filter(({ isRead }) => isRead).map(({ name }) => name));
+  const present = new Set(whole.input.map(({ name }) => name));
+  const infos = new Map((graph.output ?? []).map((info) => [info.name ?? '', info]));
+  const isNew = ({ name = '' }: ValueInfoProto): boolean => !reads.has(name) && !present.has(name);
+  const nodes = [...(fresh.node ?? []), ...copies].map((node) => withFreeName(node, nodeNames));
+  return {
+    node: [...whole.node, ...nodes],
+    initializer: [...whole.initializer, ...(fresh.initializer ?? [])],
+    sparseInitializer: [...whole.sparseInitializer, ...(fresh.sparseInitializer ?? [])],
+    valueInfo: [...whole.valueInfo, ...(fresh.valueInfo ?? [])],
+    input: [...whole.input, ...(fresh.input ?? []).filter(isNew)],
+    output: [...whole.output, ...outputs.map(({ own, name }): ValueInfoProto => ({ ...infos.get(own), name }))],
+  };
+}
+
+/**
+ * ONNX Runtime refuses two nodes of one name.
+ *
+ * @param taken all names, each with the last number that was put behind it
+ */
+function withFreeName(node: NodeProto, taken: Map<string, number>): NodeProto {
+  if (!node.name) return node;
+  let number = taken.get(node.name);
+  if (number === undefined) {
+    taken.set(node.name, 0);
+    return node;
+  }
+  // An underscore and a number is what exporters append to an operator's name.
+  do number++;
+  while (taken.has(`${node.name}_${number}`));
+  const name = `${node.name}_${number}`;
+  taken.set(node.name, number).set(name, 0);
+  return { ...node, name };
+}
+
+function keptOutputs(
+  all: readonly ValueInfoProto[],
+  plan: readonly PlannedPart[],
+  wanted: readonly string[] | undefined,
+): ValueInfoProto[] {
+  const read = new Set(plan.flatMap(({ inputs }) => inputs.filter(({ isRead }) => isRead).map(({ name }) => name)));
+  if (!wanted) return all.filter(({ name = '' }) => !read.has(name));
+  return wanted.map((name) => {
+    const found = all.find((info) => info.name === name);
+    if (found) return found;
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `None of the model's files has an output "${name}". Their outputs are ${all.map((info) => `"${info.name}" (${dataTypeName(info.type?.tensorType?.elemType) ?? 'of no known type'})`).join(', ')}.`,
+    );
+  });
+}
+
+/** Entries of all, those of earlier parts first; of two with one key the earlier. */
+function joinedMetadata(models: readonly ModelProto[]): StringStringEntry[] {
+  const entries = new Map<string | undefined, StringStringEntry>();
+  for (const entry of models.flatMap(({ metadataProps = [] }) => metadataProps))
+    if (!entries.has(entry.key)) entries.set(entry.key, entry);
+  return [...entries.values()];
+}

@@ -1,0 +1,58 @@
+/** @file The functions of several models under names that do not collide. */
+
+import { readBytes } from '../../graph/bytes.ts';
+import { encodeModel } from '../../graph/encode.ts';
+import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
+
+/** Collects functions part by part. */
+export class FunctionNames {
+  readonly all: FunctionProto[] = [];
+  readonly #known = new Map<string, FunctionProto>();
+
+  /** The part with functions of other content than those known by their names under names of their own. */
+  renamed(model: ModelProto & { readonly graph: GraphProto }, part: string): { readonly graph: GraphProto } {
+    const { functions = [], graph } = model;
+    const names = new Map<string, string>();
+    const added: [string, FunctionProto][] = [];
+    for (const each of functions) {
+      const key = keyOf(each);
+      const before = this.#known.get(key);
+      if (before && isSame(before, each)) continue;
+      if (!before) {
+        added.push([key, each]);
+        continue;
+      }
+      let name = `${each.name}_${part}`;
+      for (let number = 1; this.#known.has(keyOf({ ...each, name })); number++) name = `${each.name}_${part}_${number}`;
+      names.set(key, name);
+      added.push([keyOf({ ...each, name }), { ...each, name }]);
+    }
+    const renamed = (node: NodeProto): NodeProto => {
+      const name = names.get(keyOf({ ...node, name: node.opType ?? '' }));
+      const own = name === undefined ? node : { ...node, opType: name };
+      if (!own.attribute?.some(({ g, graphs }) => g ?? graphs)) return own;
+      return { ...own, attribute: own.attribute.map(inAttribute) };
+    };
+    const inGraph = (each: GraphProto): GraphProto => ({ ...each, node: (each.node ?? []).map(renamed) });
+    const inAttribute = (each: AttributeProto): AttributeProto => ({
+      ...each,
+      ...(each.g ? { g: inGraph(each.g) } : {}),
+      ...(each.graphs ? { graphs: each.graphs.map(inGraph) } : {}),
+    });
+    for (const [key, each] of added) {
+      const own = names.size > 0 ? { ...each, node: (each.node ?? []).map(renamed) } : each;
+      this.#known.set(key, own);
+      this.all.push(own);
+    }
+    return { graph: names.size > 0 ? inGraph(graph) : graph };
+  }
+}
+
+function keyOf({ domain = '', name = '', overload = '' }: Pick<FunctionProto, 'domain' | 'name' | 'overload'>): string {
+  return [domain === 'ai.onnx' ? '' : domain, name, overload].join('\n');
+}
+
+function isSame(a: FunctionProto, b: FunctionProto): boolean {
+  const [left, right] = [a, b].map((each) => Buffer.concat(encodeModel({ functions: [each] }).map(readBytes)));
+  return left!.equals(right!);
+}

@@ -1,0 +1,116 @@
+/** @file Which inputs and outputs of the parts of a model meet, and what the others are called in the whole. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { dataTypeName } from '../../graph/dataType.ts';
+import type { GraphProto, ModelProto, ValueInfoProto } from '../../graph/proto.ts';
+
+/** One of the graphs to join. */
+export interface GraphPart {
+  /** What it is called, in errors and in names that would otherwise be taken. */
+  readonly name: string;
+  readonly model: ModelProto & { readonly graph: GraphProto };
+  /**
+   * Which output of an earlier part an input reads, by name. An input without an entry reads the output of its own name, and is
+   * an input of the whole where there is none.
+   */
+  readonly reads?: Readonly<Record<string, string>>;
+  /** What inputs are called in the whole, where that differs. Inputs that are called alike are one. */
+  readonly inputNames?: Readonly<Record<string, string>>;
+  /** True for a part that reads nothing of those before it. */
+  readonly standsAlone?: boolean;
+}
+
+/** An input or output of a part. */
+export interface Port {
+  /** Its name in the part. */
+  readonly own: string;
+  /** Its name in the whole. */
+  readonly name: string;
+  readonly info: ValueInfoProto;
+}
+
+/** An input of a part. */
+export interface InputPort extends Port {
+  /** The output of an earlier part that it reads, if it does. */
+  readonly isRead?: Port;
+}
+
+/** A part with its inputs, initializers aside, and its outputs. */
+export interface PlannedPart {
+  readonly part: string;
+  readonly inputs: readonly InputPort[];
+  readonly outputs: readonly Port[];
+}
+
+/**
+ * Connects the parts.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a part reads nothing of those before it, or what they do not yield, or in
+ *   another type
+ */
+export function planPorts(parts: readonly GraphPart[]): PlannedPart[] {
+  const plan: PlannedPart[] = [];
+  for (const { name: part, model, reads = {}, inputNames = {}, standsAlone = false } of parts) {
+    const earlier = plan.flatMap(({ outputs }) => outputs);
+    const known = plan.flatMap(({ inputs }) => inputs);
+    const free = (name: string): string => {
+      const isTaken = [...earlier, ...known].some((port) => port.name === name);
+      return isTaken ? `${part}.${name}` : name;
+    };
+    const constants = new Set((model.graph.initializer ?? []).map(({ name }) => name));
+    const own = (model.graph.input ?? []).filter(({ name }) => !constants.has(name));
+    const unknown = Object.keys({ ...reads, ...inputNames }).find((name) => own.every((info) => info.name !== name));
+    if (unknown !== undefined) throw noSuchPort(part, 'input', unknown, own);
+    const inputs = own.map((info): InputPort => {
+      const name = info.name ?? '';
+      const wanted = reads[name] ?? name;
+      const found = earlier.findLast((port) => port.own === wanted);
+      if (found) return { own: name, name: found.name, info, isRead: checkedType(found, info, part) };
+      if (reads[name] !== undefined) throw noSuchPort('the files before', 'output', wanted, earlier.map((port) => port.info)); // prettier-ignore
+      const given = inputNames[name];
+      if (given === undefined) return { own: name, name: free(name), info };
+      const same = known.find((port) => port.name === given && !port.isRead);
+      if (same) checkedType(same, info, part);
+      return { own: name, name: given, info };
+    });
+    if (plan.length > 0 && !standsAlone && inputs.every(({ isRead }) => !isRead)) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `"${part}" reads nothing of the files before it: its inputs are ${listed(own)}, their outputs are ${listed(earlier.map(({ info }) => info))}. Say which output feeds which input.`,
+      );
+    }
+    const outputs = (model.graph.output ?? []).map((info) => {
+      const name = info.name ?? '';
+      const isInput = inputs.some((port) => port.name === name && port.own !== name);
+      return { own: name, name: isInput ? `${part}.${name}` : free(name), info };
+    });
+    plan.push({ part, inputs, outputs });
+  }
+  return plan;
+}
+
+function checkedType(before: Port, info: ValueInfoProto, part: string): Port {
+  const [from, to] = [before.info, info].map(({ type }) => type?.tensorType?.elemType);
+  if (from === undefined || to === undefined || from === to) return before;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${before.name}" is ${dataTypeName(from)}, but "${part}" reads it as ${dataTypeName(to)} ("${info.name}"). Use files of one precision.`,
+  );
+}
+
+function noSuchPort(
+  part: string,
+  what: 'input' | 'output',
+  name: string,
+  infos: readonly ValueInfoProto[],
+): OnnxLoraError {
+  const where = what === 'input' ? `"${part}" has` : `${part} have`;
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `${where[0]!.toUpperCase()}${where.slice(1)} no ${what} "${name}" to connect. There are ${listed(infos)}.`,
+  );
+}
+
+function listed(infos: readonly ValueInfoProto[]): string {
+  return infos.map(({ name }) => `"${name}"`).join(', ');
+}

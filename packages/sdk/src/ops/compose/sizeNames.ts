@@ -1,0 +1,105 @@
+/** @file Names of sizes that are known at run time, kept apart between parts unless an output and an input say they are one. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { DimensionProto, GraphProto, TypeProto, ValueInfoProto } from '../../graph/proto.ts';
+import { withSubgraphs } from '../../graph/uniqueNames.ts';
+import type { PlannedPart } from './ports.ts';
+
+type Size = string | number;
+
+/** Collects names of sizes part by part. */
+export class SizeNames {
+  /** Names that turned out to mean another's size. */
+  readonly #same = new Map<string, Size>();
+  readonly #taken = new Set<string>();
+  /** Types of what earlier parts yield, under the names of the whole. */
+  readonly #outputs = new Map<string, TypeProto | undefined>();
+
+  /**
+   * The graph of a part with sizes under names of the whole.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when an output and an input that meet have different sizes
+   */
+  renamed(graph: GraphProto, { part, inputs, outputs }: PlannedPart): GraphProto {
+    const names = new Map<string, Size>();
+    for (const { own, name, info, isRead } of inputs) {
+      if (!isRead) continue;
+      const [from, to] = [dimsOf(this.#outputs.get(name)), dimsOf(info.type)];
+      if (!from || !to) continue;
+      const places = `"${name}" has the shape [${from.map(sizeOf).join(', ')}], but "${part}" reads it as [${to.map(sizeOf).join(', ')}] ("${own}")`;
+      if (from.length !== to.length) throw differ(places);
+      for (const [i, dim] of from.entries()) this.#meet(sizeOf(dim), sizeOf(to[i]!), names, places);
+    }
+    const rename = (name: string): Size => {
+      const known = names.get(name);
+      if (known !== undefined) return known;
+      let free = name;
+      for (let number = 0; this.#taken.has(free); number++)
+        free = number === 0 ? `${part}.${name}` : `${part}.${name}.${number}`;
+      names.set(name, free);
+      return free;
+    };
+    const result = mapSizes(graph, rename);
+    for (const name of names.values()) if (typeof name === 'string') this.#taken.add(name);
+    const types = new Map((result.output ?? []).map(({ name = '', type }) => [name, type]));
+    for (const { own, name } of outputs) this.#outputs.set(name, types.get(own));
+    return result;
+  }
+
+  /** The ports of the whole, with each size under the one name that it has, or as a number where one part knows it. */
+  resolved<G extends GraphProto>(graph: G): G {
+    return this.#same.size > 0 ? (mapSizes(graph, (name) => this.#resolve(name)) as G) : graph;
+  }
+
+  #resolve(size: Size): Size {
+    let found = size;
+    while (typeof found === 'string' && this.#same.has(found)) found = this.#same.get(found)!;
+    return found;
+  }
+
+  #meet(fromSize: Size, to: Size, names: Map<string, Size>, places: string): void {
+    const from = this.#resolve(fromSize);
+    const known = this.#resolve(typeof to === 'string' ? (names.get(to) ?? to) : to);
+    if (from === '' || to === '') return;
+    if (typeof to === 'string' && !names.has(to)) names.set(to, from);
+    else if (known === from) return;
+    else if (typeof from === 'string') this.#same.set(from, known);
+    else if (typeof known === 'string') this.#same.set(known, from);
+    else throw differ(places);
+  }
+}
+
+function differ(places: string): OnnxLoraError {
+  return new OnnxLoraError('MODEL_UNSUPPORTED', `${places}. Use files of one and the same model.`);
+}
+
+function dimsOf(type: TypeProto | undefined): readonly DimensionProto[] | undefined {
+  return type?.tensorType?.shape?.dim;
+}
+
+/** Empty where nothing is said of the size. */
+function sizeOf({ dimParam, dimValue }: DimensionProto): Size {
+  return dimParam ?? dimValue ?? '';
+}
+
+function mapSizes(graph: GraphProto, change: (name: string) => Size): GraphProto {
+  const dim = (each: DimensionProto): DimensionProto => {
+    if (!each.dimParam) return each;
+    const { dimParam, dimValue: _, ...rest } = each;
+    const size = change(dimParam);
+    return typeof size === 'string' ? { ...rest, dimParam: size } : { ...rest, dimValue: size };
+  };
+  const infos = (all: readonly ValueInfoProto[] = []): ValueInfoProto[] =>
+    all.map((info) => {
+      const shape = info.type?.tensorType?.shape;
+      if (!shape?.dim) return info;
+      const tensorType = { ...info.type!.tensorType, shape: { ...shape, dim: shape.dim.map(dim) } };
+      return { ...info, type: { ...info.type, tensorType } };
+    });
+  return {
+    ...withSubgraphs(graph, (inner) => mapSizes(inner, change)),
+    input: infos(graph.input),
+    output: infos(graph.output),
+    valueInfo: infos(graph.valueInfo),
+  };
+}

@@ -1,0 +1,87 @@
+/** @file Random brightness, contrast, saturation and hue, and random loss of colour. */
+
+import type { Random } from '@onnx-lora/sdk/core';
+import type { Image } from '../image/image.ts';
+import { checkRange, checkShare, type Range } from './check.ts';
+import { adjustBrightness, adjustContrast, adjustSaturation, grayscale } from './colorBalance.ts';
+import type { ProbabilityOptions } from './flip.ts';
+import { adjustHue } from './hue.ts';
+import type { Sample } from './sample.ts';
+
+/** Random brightness, contrast, saturation and hue, each a range of factors. */
+export interface ColorJitter {
+  readonly type: 'color-jitter';
+  readonly brightness?: Range;
+  readonly contrast?: Range;
+  readonly saturation?: Range;
+  readonly hue?: Range;
+}
+
+/** Colours lost at random. */
+export interface RandomGrayscale {
+  readonly type: 'random-grayscale';
+  readonly probability: number;
+}
+
+/** Options of {@link colorJitter}: a number x stands for factors from 1 − x, at least 0, to 1 + x. 0 by default. */
+export interface ColorJitterOptions {
+  readonly brightness?: number | Range;
+  readonly contrast?: number | Range;
+  readonly saturation?: number | Range;
+  /** Share of the colour circle, up to 0.5: a number x stands for turns from −x to x. */
+  readonly hue?: number | Range;
+}
+
+/**
+ * Changes brightness, contrast, saturation and hue at random, in random order: `ColorJitter` of torchvision.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ */
+export function colorJitter(options: ColorJitterOptions = {}): ColorJitter {
+  const { hue } = options;
+  return {
+    type: 'color-jitter',
+    ...factors('brightness', options.brightness),
+    ...factors('contrast', options.contrast),
+    ...factors('saturation', options.saturation),
+    ...(hue !== undefined &&
+      hue !== 0 && { hue: checkRange('hue', typeof hue === 'number' ? [-hue, hue] : hue, -0.5, 0.5) }),
+  };
+}
+
+function factors(name: 'brightness' | 'contrast' | 'saturation', value: number | Range | undefined): object {
+  if (value === undefined || value === 0) return {};
+  if (typeof value !== 'number') return { [name]: checkRange(name, value, 0) };
+  return { [name]: checkRange(name, [Math.max(0, 1 - value), 1 + value], 0) };
+}
+
+/** Takes all colour out of the image, in one of ten draws by default. */
+export function randomGrayscale({ probability = 0.1 }: ProbabilityOptions = {}): RandomGrayscale {
+  return { type: 'random-grayscale', probability: checkShare('probability', probability) };
+}
+
+const adjustments: readonly {
+  readonly name: 'brightness' | 'contrast' | 'saturation' | 'hue';
+  readonly adjust: (image: Image, factor: number) => Image;
+}[] = [
+  { name: 'brightness', adjust: adjustBrightness },
+  { name: 'contrast', adjust: adjustContrast },
+  { name: 'saturation', adjust: adjustSaturation },
+  { name: 'hue', adjust: adjustHue },
+];
+
+/** Applies the four in random order, each by a factor drawn from its range. */
+export function applyColorJitter(sample: Sample, ranges: ColorJitter, random: Random): Sample {
+  let { image } = sample;
+  for (const i of random.permutation(adjustments.length)) {
+    const { name, adjust } = adjustments[i]!;
+    const range = ranges[name];
+    if (range) image = adjust(image, random.uniform(...range));
+  }
+  return { ...sample, image };
+}
+
+/** Takes the colour out or not, as the dice fall. */
+export function applyRandomGrayscale(sample: Sample, { probability }: RandomGrayscale, random: Random): Sample {
+  return random.next() < probability ? { ...sample, image: grayscale(sample.image) } : sample;
+}

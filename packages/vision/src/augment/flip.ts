@@ -1,0 +1,60 @@
+/** @file Mirrors samples. */
+
+import type { Random } from '@onnx-lora/sdk/core';
+import type { Plane } from '../preprocess/centerCrop.ts';
+import { checkShare } from './check.ts';
+import { moveSample } from './moveSample.ts';
+import type { Sample } from './sample.ts';
+
+/** Left becomes right, or up becomes down. */
+export interface Flip {
+  readonly type: 'horizontal-flip' | 'vertical-flip';
+  /** How often, from 0 to 1. */
+  readonly probability: number;
+}
+
+/** How often something is done. */
+export interface ProbabilityOptions {
+  /** From 0 (never) to 1 (always). */
+  readonly probability?: number;
+}
+
+/** Left becomes right, in half of the draws by default. Not for what has a reading direction, such as digits and text. */
+export function horizontalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
+  return { type: 'horizontal-flip', probability: checkShare('probability', probability) };
+}
+
+/** Up becomes down, in half of the draws by default: for pictures without an up, such as those of a microscope. */
+export function verticalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
+  return { type: 'vertical-flip', probability: checkShare('probability', probability) };
+}
+
+/** Flips the sample or not, as the dice fall. */
+export function applyFlip(sample: Sample, { type, probability }: Flip, random: Random): Sample {
+  return random.next() < probability ? flip(sample, type === 'horizontal-flip' ? 'x' : 'y') : sample;
+}
+
+/** The mirrored sample: along `x`, left becomes right. */
+export function flip(sample: Sample, axis: 'x' | 'y'): Sample {
+  const { width, height } = sample.image;
+  return moveSample(sample, {
+    image: flipPlane(sample.image, 3, axis),
+    mask: (mask) => ({ ...mask, ...flipPlane(mask, 1, axis) }),
+    point: ([x, y]) => (axis === 'x' ? [width - x, y] : [x, height - y]),
+  });
+}
+
+function flipPlane({ width, height, data }: Plane, channels: number, axis: 'x' | 'y'): Plane {
+  const out = new Uint8Array(data.length);
+  const row = width * channels;
+  for (let y = 0; y < height; y++) {
+    if (axis === 'y') {
+      out.set(data.subarray(y * row, (y + 1) * row), (height - 1 - y) * row);
+      continue;
+    }
+    for (let from = y * row, at = from + row - channels; from < (y + 1) * row; from += channels, at -= channels) {
+      for (let c = 0; c < channels; c++) out[at + c] = data[from + c]!;
+    }
+  }
+  return { width, height, data: out };
+}

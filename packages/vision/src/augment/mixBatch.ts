@@ -1,0 +1,117 @@
+/** @file MixUp and CutMix: images of a batch are mixed in pairs, and their labels too. */
+
+import { float32, OnnxLoraError, type Tensor, tensor } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { badSetting } from './check.ts';
+import { beta } from './beta.ts';
+
+/** How a batch is mixed. With both, either is taken as often. */
+export interface MixOptions {
+  /** MixUp blends two images. The larger this alpha, the nearer to equal parts; 0.8 in DeiT, 0.2 in the paper. */
+  readonly mixUp?: number;
+  /** CutMix puts a rectangle of one image into another. 1 in the paper: each size of rectangle is as likely. */
+  readonly cutMix?: number;
+}
+
+/** A batch with a distribution over the classes as the label of each image. */
+export interface SoftBatch {
+  /** Float32 `[batch, 3, height, width]`. */
+  readonly pixels: Tensor;
+  /** Float32 `[batch, classes]`, each row adding up to 1. */
+  readonly labels: Tensor;
+}
+
+/**
+ * Mixes each image of a batch with the one before it, the first with the last, all in the same proportion λ, drawn from
+ * Beta(α, α); a label is then λ times the one and 1 − λ times the other, where CutMix counts the pixels that are there. Use a loss
+ * that takes distributions, such as `crossEntropy`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for an alpha that is not above 0; `INPUT_INVALID` for other shapes
+ * @see https://arxiv.org/abs/1710.09412 MixUp
+ * @see https://arxiv.org/abs/1905.04899 CutMix
+ */
+export function mixBatch(batch: SoftBatch, { mixUp, cutMix }: MixOptions, seed: number): SoftBatch {
+  checkAlpha('mixUp', mixUp);
+  checkAlpha('cutMix', cutMix);
+  const shape = shapeOf(batch);
+  // Numbers of its own, where augmentations of the same draw have the same seed.
+  const random = new Random(seed ^ 0x4d697842);
+  // Drawn in any case, so that the numbers that follow do not depend on the options.
+  const first = random.next() < 0.5;
+  if (mixUp !== undefined && (cutMix === undefined || first)) {
+    const share = beta(mixUp, random);
+    return { pixels: blendWithPrevious(batch.pixels, share), labels: blendWithPrevious(batch.labels, share) };
+  }
+  if (cutMix === undefined) return batch;
+  const { pixels, share } = cutFromPrevious(batch.pixels, shape, beta(cutMix, random), random);
+  return { pixels, labels: blendWithPrevious(batch.labels, share) };
+}
+
+/** Labels as distributions: float32 `[batch, classes]` with a 1 in each row. */
+export function oneHot(labels: readonly number[], classes: number): Tensor {
+  const data = new Float32Array(labels.length * classes);
+  labels.forEach((label, i) => (data[i * classes + label] = 1));
+  return float32(data, [labels.length, classes]);
+}
+
+function checkAlpha(name: keyof MixOptions, alpha: number | undefined): void {
+  if (alpha !== undefined && !(alpha > 0 && alpha < 1e4)) throw badSetting(name, 'a number above 0', alpha);
+}
+
+interface BatchShape {
+  readonly batch: number;
+  readonly channels: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+function shapeOf({ pixels, labels }: SoftBatch): BatchShape {
+  const [batch, channels, height, width] = pixels.dims;
+  if (
+    pixels.type !== 'float32' || pixels.dims.length !== 4 ||
+    labels.type !== 'float32' || labels.dims.length !== 2 || labels.dims[0] !== batch // prettier-ignore
+  ) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `A batch to mix is float32 [batch, channels, height, width] with labels float32 [batch, classes], but these are ${pixels.type} [${pixels.dims.join(', ')}] and ${labels.type} [${labels.dims.join(', ')}]. Make distributions of class numbers with oneHot.`,
+    );
+  }
+  return { batch: batch!, channels: channels!, height: height!, width: width! };
+}
+
+/** `share` of each row and the rest of the row before it. */
+function blendWithPrevious({ data, dims }: Tensor, share: number): Tensor {
+  const from = data as Float32Array;
+  const row = from.length / dims[0]!;
+  const out = new Float32Array(from.length);
+  for (let i = 0; i < from.length; i++) {
+    out[i] = share * from[i]! + (1 - share) * from[i < row ? i + from.length - row : i - row]!;
+  }
+  return tensor('float32', out, dims);
+}
+
+/** A rectangle of about `1 − share` of the area from the image before; the share that is left in truth. */
+function cutFromPrevious(
+  pixels: Tensor,
+  { batch, channels, height, width }: BatchShape,
+  share: number,
+  random: Random,
+): { pixels: Tensor; share: number } {
+  const half = 0.5 * Math.sqrt(1 - share);
+  const [x, y] = [random.index(width), random.index(height)];
+  const [halfWidth, halfHeight] = [Math.trunc(half * width), Math.trunc(half * height)];
+  const [x0, x1] = [Math.max(0, x - halfWidth), Math.min(width, x + halfWidth)];
+  const [y0, y1] = [Math.max(0, y - halfHeight), Math.min(height, y + halfHeight)];
+  const from = pixels.data as Float32Array;
+  const out = from.slice();
+  const image = channels * height * width;
+  for (let i = 0; i < batch; i++) {
+    const source = ((i + batch - 1) % batch) * image;
+    for (let line = 0; line < channels * height; line++) {
+      if (line % height < y0 || line % height >= y1) continue;
+      const at = line * width;
+      out.set(from.subarray(source + at + x0, source + at + x1), i * image + at + x0);
+    }
+  }
+  return { pixels: tensor('float32', out, pixels.dims), share: 1 - ((x1 - x0) * (y1 - y0)) / (width * height) };
+}

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { bytesOf, fixture, synthetic } from '../../fixtures/goldens.ts';
+import { Random } from '@onnx-lora/sdk/core';
+import type { Image } from '../image/image.ts';
+import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
+import { adjustBrightness, adjustContrast, adjustSaturation, adjustSharpness, grayscale } from './colorBalance.ts';
+import { blur } from './gaussianBlur.ts';
+import { adjustHue } from './hue.ts';
+import { randAugmentOperations } from './randAugment.ts';
+import { applyQuarterTurns } from './rotation.ts';
+import { autoContrast, equalize, posterize, solarize } from './tones.ts';
+
+interface Golden {
+  readonly op: string;
+  readonly seed: number;
+  readonly from: readonly [width: number, height: number];
+  readonly value: number;
+  readonly kernel: number;
+  readonly mode: Interpolation;
+  readonly fill: Color;
+  readonly sign: number;
+  readonly dull?: boolean;
+  readonly pixels: string;
+}
+
+const black: Color = [0, 0, 0];
+
+/** What the golden's operation makes of its picture. */
+const operations: Record<string, (image: Image, golden: Golden) => { readonly data: Uint8Array }> = {
+  brightness: (image, { value }) => adjustBrightness(image, value),
+  contrast: (image, { value }) => adjustContrast(image, value),
+  saturation: (image, { value }) => adjustSaturation(image, value),
+  sharpness: (image, { value }) => adjustSharpness(image, value),
+  hue: (image, { value }) => adjustHue(image, value),
+  grayscale: (image) => grayscale(image),
+  posterize: (image, { value }) => posterize(image, value),
+  solarize: (image, { value }) => solarize(image, value),
+  autocontrast: (image) => autoContrast(image),
+  equalize: (image) => equalize(image),
+  blur: (image, { kernel, value }) => blur(image, kernel, value),
+  rotate: (image, { value, mode, fill }) =>
+    affineSample({ image }, turnMap(image, value), { interpolation: mode, fill }).image,
+  'rotate-mask': (image, { value }) => {
+    const { width, height } = image;
+    const mask = { width, height, data: image.data.filter((_, i) => i % 3 === 0), outside: 255 };
+    const turned = affineSample({ image, masks: [mask] }, turnMap(image, value), {
+      interpolation: 'bilinear',
+      fill: black,
+    });
+    return turned.masks![0]!;
+  },
+  quarters: (image, { value }) => applyQuarterTurns({ image }, { type: 'quarter-turns' }, drawing(value)).image,
+  randaugment: (image, { value, sign }) => {
+    const options = { interpolation: 'nearest', fill: black } as const;
+    return randAugmentOperations[value]!.apply({ image }, (sign * 9) / 30, options).image;
+  },
+};
+
+/** A generator whose next whole number is `value`. */
+function drawing(value: number): Random {
+  const random = new Random(0);
+  random.index = () => value;
+  return random;
+}
+
+const { cases } = fixture<{ cases: Golden[] }>('augment.json');
+
+test.each(cases)('$op $value $mode $sign of picture $seed is that of torchvision on Pillow', (golden) => {
+  const picture = synthetic(...golden.from, golden.seed);
+  const image = golden.dull ? { ...picture, data: picture.data.map((level) => Math.floor(level / 3) + 40) } : picture;
+  const { data } = operations[golden.op]!(image, golden);
+  const expected = bytesOf(golden.pixels);
+  expect(data.length).toBe(expected.length);
+  // torchvision blurs in float32, so a level in the middle of two may fall either way.
+  const tolerance = golden.op === 'blur' ? 1 : 0;
+  const off = [...expected.keys()].filter((i) => Math.abs(expected[i]! - data[i]!) > tolerance);
+  expect(off.map((i) => `${i}: ${data[i]} is not ${expected[i]}`).slice(0, 5)).toEqual([]);
+});

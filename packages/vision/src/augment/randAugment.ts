@@ -1,0 +1,101 @@
+/** @file RandAugment: a few changes drawn from a list of fourteen, all of one strength. */
+
+import type { Random } from '@onnx-lora/sdk/core';
+import type { Image } from '../image/image.ts';
+import { affineSample, type AffineOptions, type Color, type Interpolation, turnMap } from './affine.ts';
+import { checkColor, checkWhole } from './check.ts';
+import { adjustBrightness, adjustContrast, adjustSaturation, adjustSharpness } from './colorBalance.ts';
+import type { Sample } from './sample.ts';
+import { autoContrast, equalize, posterize, solarize } from './tones.ts';
+
+/** A few changes of one strength. */
+export interface RandAugment {
+  readonly type: 'rand-augment';
+  readonly operations: number;
+  readonly magnitude: number;
+  readonly interpolation: Interpolation;
+  readonly fill: Color;
+}
+
+/** Options of {@link randAugment}. */
+export interface RandAugmentOptions {
+  /** How many changes follow each other; 2 by default. */
+  readonly operations?: number;
+  /** Their strength, from 0 to 30; 9 by default. */
+  readonly magnitude?: number;
+  /** Of turns and shears; `nearest` by default, as in torchvision. */
+  readonly interpolation?: Interpolation;
+  /** Colour of what comes in from outside; black by default. */
+  readonly fill?: Color;
+}
+
+/**
+ * Changes the image in `operations` ways, each drawn from turns, shears, shifts and changes of colour: `RandAugment` of
+ * torchvision, with its list and strengths. Turned and shifted masks, boxes and points follow.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ * @see https://arxiv.org/abs/1909.13719
+ */
+export function randAugment({
+  operations = 2,
+  magnitude = 9,
+  interpolation = 'nearest',
+  fill = [0, 0, 0],
+}: RandAugmentOptions = {}): RandAugment {
+  return {
+    type: 'rand-augment',
+    operations: checkWhole('operations', operations, 0, 100),
+    magnitude: checkWhole('magnitude', magnitude, 0, strongest),
+    interpolation,
+    fill: checkColor('fill', fill),
+  };
+}
+
+/** torchvision divides strengths into 31 steps. */
+const strongest = 30;
+
+/** One of the list; `strength` is 0 to 1, negative in half of the draws of what has a direction. */
+interface Operation {
+  readonly signed: boolean;
+  readonly apply: (sample: Sample, strength: number, options: AffineOptions) => Sample;
+}
+
+function moving(map: (image: Image, strength: number) => Parameters<typeof affineSample>[1]): Operation {
+  return {
+    signed: true,
+    apply: (sample, strength, options) => affineSample(sample, map(sample.image, strength), options),
+  };
+}
+
+function coloring(signed: boolean, change: (image: Image, strength: number) => Image): Operation {
+  return { signed, apply: (sample, strength) => ({ ...sample, image: change(sample.image, strength) }) };
+}
+
+/** The list in torchvision's order. */
+export const randAugmentOperations: readonly Operation[] = [
+  { signed: false, apply: (sample) => sample },
+  moving((_, strength) => [1, 0.3 * strength, 0, 0, 1, 0]),
+  moving((_, strength) => [1, 0, 0, 0.3 * strength, 1, 0]),
+  moving(({ width }, strength) => [1, 0, -Math.trunc((150 / 331) * width * strength), 0, 1, 0]),
+  moving(({ height }, strength) => [1, 0, 0, 0, 1, -Math.trunc((150 / 331) * height * strength)]),
+  moving((image, strength) => turnMap(image, 30 * strength)),
+  coloring(true, (image, strength) => adjustBrightness(image, 1 + 0.9 * strength)),
+  coloring(true, (image, strength) => adjustSaturation(image, 1 + 0.9 * strength)),
+  coloring(true, (image, strength) => adjustContrast(image, 1 + 0.9 * strength)),
+  coloring(true, (image, strength) => adjustSharpness(image, 1 + 0.9 * strength)),
+  coloring(false, (image, strength) => posterize(image, Math.round(8 - 4 * strength))),
+  coloring(false, (image, strength) => solarize(image, 255 * (1 - strength))),
+  coloring(false, autoContrast),
+  coloring(false, equalize),
+];
+
+/** Applies as many of the list as `options` say. */
+export function applyRandAugment(sample: Sample, options: RandAugment, random: Random): Sample {
+  let changed = sample;
+  for (let i = 0; i < options.operations; i++) {
+    const { signed, apply } = randAugmentOperations[random.index(randAugmentOperations.length)]!;
+    const strength = options.magnitude / strongest;
+    changed = apply(changed, signed && random.next() < 0.5 ? -strength : strength, options);
+  }
+  return changed;
+}

@@ -1,0 +1,86 @@
+/** @file Turns of samples: by any angle, or by quarters. */
+
+import type { Random } from '@onnx-lora/sdk/core';
+import type { Plane } from '../preprocess/centerCrop.ts';
+import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
+import { checkColor, checkRange, type Range } from './check.ts';
+import { moveSample } from './moveSample.ts';
+import type { Sample } from './sample.ts';
+
+/** A turn by a random angle. */
+export interface Rotation {
+  readonly type: 'rotation';
+  readonly degrees: Range;
+  readonly interpolation: Interpolation;
+  readonly fill: Color;
+}
+
+/** A turn by 0, 90, 180 or 270 degrees. */
+export interface QuarterTurns {
+  readonly type: 'quarter-turns';
+}
+
+/** Options of {@link rotation}. */
+export interface RotationOptions {
+  /** Lowest and highest angle, counter-clockwise; one number stands for both ways. 15 by default. */
+  readonly degrees?: number | Range;
+  /** `bilinear` by default. Masks always take the nearest pixel. */
+  readonly interpolation?: Interpolation;
+  /** Colour of the corners; black by default. Masks have their `outside` there. */
+  readonly fill?: Color;
+}
+
+/**
+ * Turns the image around its middle by a random angle; its size stays: `RandomRotation` of torchvision.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
+ */
+export function rotation({
+  degrees = 15,
+  interpolation = 'bilinear',
+  fill = [0, 0, 0],
+}: RotationOptions = {}): Rotation {
+  const range = typeof degrees === 'number' ? ([-degrees, degrees] as const) : degrees;
+  checkRange('degrees', range, -360, 360);
+  return { type: 'rotation', degrees: range, interpolation, fill: checkColor('fill', fill) };
+}
+
+/** Turns the image by 0, 90, 180 or 270 degrees, each as often: for pictures without an up. No pixel is lost. */
+export function quarterTurns(): QuarterTurns {
+  return { type: 'quarter-turns' };
+}
+
+/** Turns by an angle drawn from the range. */
+export function applyRotation(sample: Sample, { degrees, interpolation, fill }: Rotation, random: Random): Sample {
+  const angle = random.uniform(...degrees);
+  return angle === 0 ? sample : affineSample(sample, turnMap(sample.image, angle), { interpolation, fill });
+}
+
+/** Turns by quarters, as many as are drawn. */
+export function applyQuarterTurns(sample: Sample, _: QuarterTurns, random: Random): Sample {
+  let turned = sample;
+  for (let turns = random.index(4); turns > 0; turns--) turned = quarterTurn(turned);
+  return turned;
+}
+
+/** A quarter turn, counter-clockwise. */
+function quarterTurn(sample: Sample): Sample {
+  const { width } = sample.image;
+  return moveSample(sample, {
+    image: turnPlane(sample.image, 3),
+    mask: (mask) => ({ ...mask, ...turnPlane(mask, 1) }),
+    point: ([x, y]) => [y, width - x],
+  });
+}
+
+function turnPlane({ width, height, data: from }: Plane, channels: number): Plane {
+  const data = new Uint8Array(from.length);
+  // The result is `height` wide and `width` high: its row y is the column `width − 1 − y`.
+  for (let y = 0, at = 0; y < width; y++) {
+    for (let x = 0; x < height; x++, at += channels) {
+      const source = (x * width + width - 1 - y) * channels;
+      for (let channel = 0; channel < channels; channel++) data[at + channel] = from[source + channel]!;
+    }
+  }
+  return { width: height, height: width, data };
+}

@@ -1,0 +1,101 @@
+/** @file Reads images with what is known of them, from any layout, and divides them into splits. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
+import type { ImageRecord, Split } from './imageRecord.ts';
+import { withoutMissing } from './missingImages.ts';
+import { withoutRepeated } from './manifest/repeatedRecords.ts';
+import { readLayout } from './readLayout.ts';
+import { sharedBetweenSplits } from './sharedBetweenSplits.ts';
+import { splitRecords } from './splitRecords.ts';
+
+/**
+ * Reads data. A path may be a folder of class folders; a manifest (CSV, TSV, JSONL) or a folder with one; a COCO file or a
+ * folder as COCO publishes them; images with masks in a folder beside them; a list of paths and labels; a folder of images
+ * alone; or `train`, `validation` and `test` folders of any of these. Records of the user's own and what this function gave
+ * are taken as they are.
+ *
+ * @example
+ * const data = await readImageData('photos', { validation: 0.2 });
+ * console.log(data.train.length, data.validation?.length);
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
+ */
+export async function readImageData(source: ImageSource, options: ImageDataOptions = {}): Promise<ImageData> {
+  const { validation } = options;
+  if (typeof validation === 'number' && !(validation > 0 && validation < 1)) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The validation fraction must lie between 0 and 1, but is ${validation}. Give a fraction such as 0.2, or the path of a folder.`,
+    );
+  }
+  const data = await divided(await readSource(source, options), options);
+  const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
+  const warnings = [...(data.warnings ?? []), ...(await sharedBetweenSplits(parts, options.findDuplicates))];
+  return warnings.length > 0 ? { ...data, warnings: [...new Set(warnings)] } : data;
+}
+
+async function divided(data: ImageData, options: ImageDataOptions): Promise<ImageData> {
+  const { validation, seed = 0 } = options;
+  if (data.train.length === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${data.root}" has no images to train on. Put some into its split "train", or take the splits away.`,
+    );
+  }
+  if (validation === undefined) return withTestForValidation(data);
+  if (typeof validation === 'string') {
+    const other = await readSource(validation, options);
+    return { ...data, validation: other.validation ?? other.train };
+  }
+  const { kept, held } = splitRecords(data.train, validation, seed);
+  if (held.length === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `Nothing of "${data.root}" can be held out at a fraction of ${validation}: it has ${data.train.length} images, and every class and group must leave some to train on. Add images, raise the fraction, or give another folder for validation.`,
+    );
+  }
+  return { ...data, train: kept, validation: held };
+}
+
+/** Where only a test split is held out, it is what the run is measured on, and so no test any more. */
+function withTestForValidation({ test, ...data }: ImageData): ImageData {
+  if (data.validation === undefined && test) return { ...data, validation: test };
+  return test ? { ...data, test } : data;
+}
+
+async function readSource(source: ImageSource, options: ImageDataOptions): Promise<ImageData> {
+  if (typeof source === 'string') {
+    const distinct = withoutRepeated(await readLayout(source, options));
+    const present = await withoutMissing(distinct.records, options.missingImages);
+    return bySplit(source, present.records, [...distinct.warnings, ...present.warnings]);
+  }
+  if ('train' in source) return source;
+  const records: ImageRecord[] = [];
+  for await (const record of source) {
+    records.push(checkedRecord(record, records.length + 1));
+  }
+  return bySplit('the given records', records, []);
+}
+
+/** A record that may come from JavaScript. */
+function checkedRecord(record: Partial<ImageRecord>, number: number): ImageRecord {
+  const { file, place = `record ${number}` } = record;
+  if (typeof file === 'string') return { ...record, file, place };
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${place}: it has no "file". A record names an image: { file: 'photos/1.jpg', label: 'cat' }.`,
+  );
+}
+
+function bySplit(root: string, records: readonly ImageRecord[], warnings: readonly string[]): ImageData {
+  const of = (split: Split): ImageRecord[] => records.filter((record) => (record.split ?? 'train') === split);
+  const [validation, test] = [of('validation'), of('test')];
+  return {
+    root,
+    train: of('train'),
+    ...(validation.length > 0 ? { validation } : {}),
+    ...(test.length > 0 ? { test } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
+  };
+}

@@ -1,0 +1,132 @@
+/** @file Tests of all families on the modules that models really have, by the names of both versions of transformers. */
+
+import { defaultTargetPaths } from '@onnx-lora/sdk';
+import { describe, expect, it } from 'vitest';
+import { processorTypeOfModel } from '../preprocess/processorTypes.ts';
+import { goldenNames } from '../../fixtures/goldenNames.ts';
+import { visionFamilies } from './index.ts';
+
+const byName = new Map(visionFamilies.map((family) => [family.name, family]));
+const takers = (facts: Parameters<(typeof visionFamilies)[number]['recognise']>[0]): string[] =>
+  visionFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+
+/** Last parts of the paths that are adapted by default, and what must not be in the path; from the papers, by hand. */
+const qv = ['query', 'value', 'q_proj', 'v_proj'];
+const samParts = ['qkv', 'q_proj', 'v_proj'];
+const adapted: Record<string, { parts: string[]; never?: RegExp }> = {
+  vit: { parts: qv },
+  deit: { parts: qv },
+  beit: { parts: qv },
+  vit_mae: { parts: qv, never: /^decoder/ },
+  dinov2: { parts: qv },
+  dinov3_vit: { parts: qv },
+  dinov3_convnext: { parts: ['pointwise_conv1', 'pointwise_conv2'] },
+  swin: { parts: [...qv, 'qkv'] },
+  swinv2: { parts: [...qv, 'proj'], never: /patch_embed/ },
+  clip: { parts: [...qv, 'k_proj'] },
+  siglip: { parts: [...qv, 'k_proj'] },
+  convnext: { parts: ['pwconv1', 'pwconv2', 'fc1', 'fc2', '3', '5'] },
+  resnet: { parts: ['convolution', 'conv1', 'conv2', 'conv3'], never: /embedder|shortcut|^conv1$/ },
+  mobilevit: { parts: qv },
+  mobilevitv2: { parts: ['convolution'], never: /^(?!.*qkv_proj)/ },
+  segformer: { parts: qv },
+  detr: { parts: qv, never: /^bbox_attention/ },
+  sam: { parts: samParts },
+  sam2: { parts: samParts },
+  'mobile-sam': { parts: samParts },
+  'efficient-sam': { parts: samParts },
+  'timm-vit': { parts: [...qv, 'qkv'] },
+  'timm-beit': { parts: ['proj', 'fc1'], never: /patch_embed/ },
+  'torchvision-vit': { parts: ['self_attention'] },
+};
+
+/** Classes without a prefix or a head of their own: their names are those of several families. */
+const untold = new Set([
+  'ViTModel', 'DeiTModel', 'BeitModel', 'ViTMAEModel', 'Dinov2Model', 'ResNetModel',
+  'CLIPVisionModel', 'CLIPTextModel', 'CLIPForImageClassification',
+]); // prettier-ignore
+
+describe.each(goldenNames)('$title', ({ title, family: name, layers }) => {
+  const family = byName.get(name)!;
+
+  it('has one role for every layer', () => {
+    for (const paths of layers) {
+      for (const path of paths) {
+        const roles = Object.entries(family.roles).filter(([, patterns]) =>
+          patterns.some(({ source }) => new RegExp(`^(?:${source})$`).test(path)),
+        );
+        expect(
+          roles.map(([role]) => role),
+          path,
+        ).toHaveLength(1);
+      }
+    }
+  });
+
+  it('has the default targets of the literature', () => {
+    const { parts, never } = adapted[name]!;
+    for (const paths of layers) {
+      const wanted = paths.filter((path) => parts.includes(path.split('.').at(-1)!) && !never?.test(path));
+      expect(wanted).not.toHaveLength(0);
+      expect(defaultTargetPaths(family, paths)).toEqual(wanted);
+    }
+  });
+
+  it('is recognised by its modules alone where they tell', () => {
+    for (const modulePaths of layers) expect(takers({ modulePaths })).toEqual(untold.has(title) ? [] : [name]);
+  });
+
+  it('is nobody else’s when config.json says what it is', () => {
+    for (const model_type of family.modelTypes) {
+      for (const modulePaths of layers) expect(takers({ config: { model_type }, modulePaths })).toEqual([name]);
+    }
+  });
+});
+
+describe('families', () => {
+  it('have no model type in common, and their own names are the first', () => {
+    const types = visionFamilies.flatMap(({ modelTypes }) => modelTypes);
+    expect(new Set(types).size).toBe(types.length);
+    for (const { name, modelTypes } of visionFamilies) {
+      if (modelTypes.length > 0) expect(modelTypes[0]).toBe(name.replace('-', '_'));
+    }
+  });
+
+  it('name the image processors that transformers takes for them', () => {
+    for (const { modelTypes, imageProcessors } of visionFamilies) {
+      const types = modelTypes.flatMap((type) => processorTypeOfModel(type) ?? []);
+      expect(imageProcessors).toEqual(expect.arrayContaining(types));
+    }
+  });
+
+  it('are all among the models that are looked at', () => {
+    expect(new Set(goldenNames.map(({ family }) => family))).toEqual(new Set(byName.keys()));
+  });
+
+  it('leave models of other families to those', () => {
+    const modulePaths = ['vit.encoder.layer.0.attention.attention.query'];
+    expect(takers({ config: { model_type: 'bert' }, modulePaths })).toEqual([]);
+    expect(takers({ modulePaths: ['bert.encoder.layer.0.attention.self.query', 'classifier'] })).toEqual([]);
+    expect(takers({ modulePaths: ['encoder.layer.0.attention.attention.query', 'classifier.dense'] })).toEqual([]);
+    expect(takers({ modulePaths: ['model.encoder.layers.0.self_attn.q_proj', 'model.encoder.conv1'] })).toEqual([]);
+  });
+
+  it('see through the wrapper that transformers has for timm', () => {
+    const config = { model_type: 'timm_wrapper', architecture: 'vit_base_patch16_224' };
+    expect(takers({ config, modulePaths: ['timm_model.blocks.0.attn.qkv', 'timm_model.blocks.0.attn.proj'] })).toEqual([
+      'timm-vit',
+    ]);
+    expect(takers({ config, modulePaths: ['timm_model.layer1.0.conv1', 'timm_model.layer4.1.conv2'] })).toEqual([
+      'resnet',
+    ]);
+  });
+
+  it('recognise a part of SAM that is a file of its own', () => {
+    const whole = goldenNames.find(({ title }) => title === 'SamModel')!.layers[0]!;
+    const encoder = whole.filter((path) => path.startsWith('vision_encoder.'));
+    const decoder = whole.filter((path) => !path.startsWith('vision_encoder.'));
+    expect(takers({ modulePaths: encoder })).toEqual(['sam']);
+    expect(takers({ modulePaths: decoder })).toEqual(['sam']);
+    expect(takers({ modulePaths: decoder.map((path) => path.replace('mask_decoder.', '')) })).toEqual(['sam']);
+  });
+});

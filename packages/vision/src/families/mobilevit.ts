@@ -1,0 +1,51 @@
+/** @file The family MobileViT. */
+
+import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+
+const layer = 'transformer.layer.{n}';
+
+/**
+ * Convolutions of MobileViT's two versions outside their transformers: those that reduce, expand and mix, and the heads'
+ * for segmentation.
+ */
+export const mobileConvolutions: readonly string[] = [
+  'conv_stem.convolution',
+  'conv_1x1_exp.convolution',
+  'layer.{n}.expand_1x1.convolution',
+  'layer.{n}.conv_3x3.convolution',
+  'layer.{n}.reduce_1x1.convolution',
+  'downsampling_layer.expand_1x1.convolution',
+  'downsampling_layer.conv_3x3.convolution',
+  'downsampling_layer.reduce_1x1.convolution',
+  'layer.{n}.conv_kxk.convolution',
+  'layer.{n}.conv_1x1.convolution',
+  'layer.{n}.conv_projection.convolution',
+  'layer.{n}.fusion.convolution',
+  'segmentation_head.aspp.convs.{n}.convolution',
+  'segmentation_head.aspp.convs.{n}.conv_1x1.convolution',
+  'segmentation_head.aspp.project.convolution',
+];
+
+/** MobileViT as transformers writes it; transformers 4 and 5 use the same names. */
+export const mobilevit: VisionFamily = visionFamily({
+  name: 'mobilevit',
+  title: 'MobileViT',
+  paper:
+    'Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer" (2021), arXiv:2110.02178',
+  modelTypes: ['mobilevit'],
+  marks: [[`encoder.layer.{n}.${layer}.attention.attention.query`]],
+  names: {
+    'attention.query': [`${layer}.attention.attention.query`],
+    'attention.key': [`${layer}.attention.attention.key`],
+    'attention.value': [`${layer}.attention.attention.value`],
+    'attention.output': [`${layer}.attention.output.dense`],
+    'mlp.up': [`${layer}.intermediate.dense`],
+    'mlp.down': [`${layer}.output.dense`],
+    convolution: mobileConvolutions,
+    classifier: ['^classifier', '^segmentation_head.classifier.convolution'],
+  },
+  defaultTargets: queriesAndValues,
+  targetsFrom: asInLora,
+  tasks: [...backboneTasks, 'semantic-segmentation'],
+  imageProcessors: ['MobileViTImageProcessor'],
+});

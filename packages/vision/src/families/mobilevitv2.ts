@@ -1,0 +1,27 @@
+/** @file The family MobileViT V2. */
+
+import { mobileConvolutions } from './mobilevit.ts';
+import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+
+const layer = 'transformer.layer.{n}';
+
+/** MobileViT V2 as transformers writes it, whose attention is made of pointwise convolutions. */
+export const mobilevitv2: VisionFamily = visionFamily({
+  name: 'mobilevitv2',
+  title: 'MobileViT V2',
+  paper: 'Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers" (2022), arXiv:2206.02680',
+  modelTypes: ['mobilevitv2'],
+  marks: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
+  names: {
+    'attention.query-key-value': [`${layer}.attention.qkv_proj.convolution`],
+    'attention.output': [`${layer}.attention.out_proj.convolution`],
+    'mlp.up': [`${layer}.ffn.conv1.convolution`],
+    'mlp.down': [`${layer}.ffn.conv2.convolution`],
+    convolution: mobileConvolutions,
+    classifier: ['^classifier', '^segmentation_head.classifier.convolution'],
+  },
+  defaultTargets: queriesAndValues,
+  targetsFrom: asInLora,
+  tasks: [...backboneTasks, 'semantic-segmentation'],
+  imageProcessors: ['MobileViTImageProcessor'],
+});

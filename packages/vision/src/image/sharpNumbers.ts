@@ -1,0 +1,107 @@
+/** @file Decodes images of one number per pixel, such as masks, with sharp (libvips). */
+
+import { open } from 'node:fs/promises';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import sharp, { type SharpOptions } from 'sharp';
+import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
+import { type PlainPng, pngWithoutPalette } from './pngPalette.ts';
+
+/** Numbers of an image file. */
+export interface StoredNumbers {
+  readonly width: number;
+  readonly height: number;
+  /** Row by row: gray values, or indices of a palette; of a picture in colours its green. */
+  readonly numbers: Uint8Array | Uint16Array;
+  /** The largest number that the file could hold. */
+  readonly highest: number;
+  readonly isPalette: boolean;
+  /** Whether red, green and blue differ anywhere. */
+  readonly isColour: boolean;
+  readonly format: ImageFormat;
+}
+
+/** As for images: what a file may claim. */
+const MOST_PIXELS = 100_000_000;
+const MOST_BYTES = 512 * 1024 * 1024;
+
+/**
+ * Decodes gray of 1 to 16 bits and palettes without what a viewer would make of them. Alpha is dropped.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`, naming the file
+ */
+export async function decodeNumbers(file: string): Promise<StoredNumbers> {
+  const bytes = await read(file);
+  const format = imageFormat(bytes);
+  if (!format) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `Cannot read the mask "${file}": ${whatElse(bytes.subarray(0, signatureLength))}. Save masks as PNG.`,
+    );
+  }
+  try {
+    return await decode(bytes, format);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.trim().split('\n')[0]! : String(cause);
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `Cannot decode the ${format.toUpperCase()} mask "${file}": it is too large, truncated or corrupt (${reason}). Replace the file or take its image out of the data.`,
+      { cause },
+    );
+  }
+}
+
+async function decode(bytes: Uint8Array, format: ImageFormat): Promise<StoredNumbers> {
+  const options = {
+    limitInputPixels: MOST_PIXELS,
+    failOn: 'error',
+    ignoreIcc: true,
+    sequentialRead: true,
+  } satisfies SharpOptions;
+  const plain = format === 'png' ? pngWithoutPalette(bytes) : await othersFacts(bytes, options);
+  const isWide = plain.bits === 16;
+  const target = plain.isGray ? (isWide ? 'grey16' : 'b-w') : isWide ? 'rgb16' : 'srgb';
+  const { data, info } = await sharp(plain.bytes, options)
+    .autoOrient()
+    .pipelineColourspace(target)
+    .toColourspace(target)
+    .raw({ depth: isWide ? 'ushort' : 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  // Copied where there are 16 bits, because a Buffer need not start at an even address.
+  const samples = isWide ? new Uint16Array(new Uint8Array(data).buffer) : data;
+  const { width, height, channels } = info;
+  const { bits } = plain;
+  // libvips spreads 1, 2 and 4 bits over 8.
+  const scale = bits < 8 ? 255 / (2 ** bits - 1) : 1;
+  const numbers = isWide ? new Uint16Array(width * height) : new Uint8Array(width * height);
+  let isColour = false;
+  const [green, blue] = channels < 3 ? [0, 0] : [1, 2];
+  for (let i = 0, at = 0; i < numbers.length; i++, at += channels) {
+    const number = samples[at + green]!;
+    if (samples[at] !== number || samples[at + blue] !== number) isColour = true;
+    numbers[i] = number / scale;
+  }
+  return { width, height, numbers, highest: 2 ** bits - 1, isPalette: plain.isPalette, isColour, format };
+}
+
+async function othersFacts(bytes: Uint8Array, options: SharpOptions): Promise<PlainPng> {
+  const { depth, space } = await sharp(bytes, options).metadata();
+  const isGray = space === 'b-w' || space === 'grey16';
+  return { bytes, isPalette: false, bits: depth === 'ushort' ? 16 : 8, isGray };
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    await using handle = await open(file);
+    const { size } = await handle.stat();
+    if (size > MOST_BYTES)
+      throw new OnnxLoraError('DATA_INVALID', `The mask "${file}" has ${size} bytes, more than ${MOST_BYTES}.`);
+    return await handle.readFile();
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no mask "${file}". Check the path.`, { cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxLoraError('DATA_INVALID', `Cannot read the mask "${file}": ${reason}. Check the path.`, { cause });
+  }
+}

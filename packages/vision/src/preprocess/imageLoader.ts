@@ -1,0 +1,120 @@
+/** @file Loads images in other threads where that can be, and keeps in memory what never changes. */
+
+import { existsSync } from 'node:fs';
+import { OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
+import { DecodedImages } from './decodedImages.ts';
+import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { sourceName } from '../image/image.ts';
+import type { ImageLoader, ImageRequest, LoadedImage } from './imageRequest.ts';
+import type { ThreadRequest } from './imageThread.ts';
+import { type LoadedPixels, loadPixels } from './loadImage.ts';
+import { PixelCache } from './pixelCache.ts';
+import { ImagePreprocessor } from './preprocessor.ts';
+
+/** Options of {@link imageLoader}. */
+export interface ImageLoaderOptions {
+  /**
+   * Most bytes of images that are kept in memory; 512 MB by default, 0 keeps none. Images that are not augmented are kept as
+   * they are after resizing, others as they are after decoding, by each thread its share.
+   */
+  readonly cacheBytes?: number;
+  /** The threads, whose program is `imageThread.ts`; by default those that all loaders share. */
+  readonly pool?: ThreadPool<ThreadRequest, LoadedPixels>;
+}
+
+/** The program of the threads, which lies beside this file once it is compiled. */
+const program = new URL('./imageThread.js', import.meta.url);
+
+/** A pool has at most so many. */
+const THREADS = 2;
+
+/** One for all loaders: threads take a moment to start. */
+let shared: ThreadPool<ThreadRequest, LoadedPixels> | undefined;
+
+/**
+ * A loader for images that `preprocessor` prepares. Decoding, augmenting and resizing happen in other threads, except where
+ * that cannot be: with a decoder of the user's own, which a thread does not know, and where a bundler has left the threads'
+ * program behind. A preprocessor of the user's own is asked for tensors of files and nothing else.
+ */
+export function imageLoader(preprocessor: Preprocessor, options: ImageLoaderOptions = {}): ImageLoader {
+  if (!(preprocessor instanceof ImagePreprocessor)) return new ForeignLoader(preprocessor);
+  const { cacheBytes = 512 * 1024 * 1024, pool } = options;
+  return new PixelLoader(preprocessor, new PixelCache(sourceOfPixels(preprocessor, pool, cacheBytes), cacheBytes));
+}
+
+type PixelSource = (request: ImageRequest) => Promise<LoadedPixels>;
+
+function sourceOfPixels(
+  preprocessor: ImagePreprocessor,
+  pool: ThreadPool<ThreadRequest, LoadedPixels> | undefined,
+  cacheBytes: number,
+): PixelSource {
+  const { plan, decoder } = preprocessor;
+  if (!(decoder instanceof SharpDecoder) || (!pool && !existsSync(program))) {
+    const images = new DecodedImages(decoder, cacheBytes);
+    return (request) => loadPixels(request, preprocessor, images);
+  }
+  const threads = pool ?? (shared ??= new ThreadPool({ module: program, name: 'load' }));
+  return async (request) => {
+    try {
+      return await threads.run({ request, plan, limits: decoder.limits, keepBytes: cacheBytes / THREADS });
+    } catch (cause) {
+      // Of an error only the message comes through.
+      throw new OnnxLoraError('DATA_INVALID', (cause as Error).message, { cause });
+    }
+  };
+}
+
+/** Normalises in this thread: floats would take four times as long to come here, and four times the memory to keep. */
+class PixelLoader implements ImageLoader {
+  readonly #preprocessor: ImagePreprocessor;
+  readonly #pixels: PixelCache;
+
+  constructor(preprocessor: ImagePreprocessor, pixels: PixelCache) {
+    this.#preprocessor = preprocessor;
+    this.#pixels = pixels;
+  }
+
+  async load(request: ImageRequest): Promise<LoadedImage> {
+    const { pixels, ...annotations } = await this.#pixels.load(request);
+    return { pixels: this.#preprocessor.tensor(pixels), ...annotations };
+  }
+
+  async preprocess(file: string): Promise<Tensor> {
+    return (await this.load({ image: file })).pixels;
+  }
+}
+
+class ForeignLoader implements ImageLoader {
+  readonly #preprocessor: Preprocessor;
+
+  constructor(preprocessor: Preprocessor) {
+    this.#preprocessor = preprocessor;
+  }
+
+  preprocess(file: string): Promise<Tensor> {
+    return this.#preprocessor.preprocess(file);
+  }
+
+  async load({ image, masks, boxes, points, augmentations }: ImageRequest): Promise<LoadedImage> {
+    const asks = [masks, boxes, points, augmentations].some((each) => each && each.length > 0);
+    if (typeof image !== 'string' || asks) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${sourceName(image)}": a preprocessor of your own can neither augment images nor move their annotations. Leave out augmentations and annotations, or describe the preprocessing in preprocessor_config.json.`,
+      );
+    }
+    const pixels = await this.#preprocessor.preprocess(image);
+    const [height = 0, width = 0] = pixels.dims.slice(-2);
+    const size = { height, width };
+    const geometry = {
+      input: size,
+      resized: size,
+      scale: { x: 1, y: 1 },
+      shift: { x: 0, y: 0 },
+      content: size,
+      output: size,
+    };
+    return { pixels, geometry };
+  }
+}

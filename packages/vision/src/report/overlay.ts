@@ -1,0 +1,71 @@
+/** @file Pictures for reports: masks laid over their image. */
+
+import type { Color } from '../augment/affine.ts';
+import type { Mask } from '../augment/sample.ts';
+import type { Point } from '../data/imageRecord.ts';
+import type { Image } from '../image/image.ts';
+
+/** How a mask is laid over its image. */
+export interface PaintOptions {
+  /** The colour of a number; undefined leaves the image as it is. */
+  readonly color: (number: number) => Color | undefined;
+  /** Share of the colour inside an area, from 0 to 1; 0.5 by default. Its edges are drawn in full. */
+  readonly opacity?: number;
+}
+
+/** The image with a mask of its size laid over it: areas tinted, their edges drawn. */
+export function paintMask(image: Image, mask: Mask, { color, opacity = 0.5 }: PaintOptions): Image {
+  const { width, height } = image;
+  const data = image.data.slice();
+  const colors = Array.from({ length: 256 }, (_, number) => color(number));
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++, at++) {
+      const number = mask.data[at]!;
+      const paint = colors[number];
+      if (!paint) continue;
+      const isEdge =
+        (x > 0 && mask.data[at - 1] !== number) ||
+        (x + 1 < width && mask.data[at + 1] !== number) ||
+        (y > 0 && mask.data[at - width] !== number) ||
+        (y + 1 < height && mask.data[at + width] !== number);
+      const share = isEdge ? 1 : opacity;
+      for (let channel = 0; channel < 3; channel++) {
+        const level = data[at * 3 + channel]!;
+        data[at * 3 + channel] = Math.round(level + share * (paint[channel]! - level));
+      }
+    }
+  }
+  return { width, height, data };
+}
+
+/** The image with a dot of `color`, ringed in white, at each of `points`. */
+export function paintPoints(image: Image, points: readonly Point[], color: Color): Image {
+  const { width, height } = image;
+  const data = image.data.slice();
+  const radius = Math.max(2, Math.round(Math.max(width, height) / 80));
+  for (const [px, py] of points) {
+    for (let y = Math.floor(py - radius - 1); y <= py + radius + 1; y++) {
+      for (let x = Math.floor(px - radius - 1); x <= px + radius + 1; x++) {
+        const distance = Math.hypot(x + 0.5 - px, y + 0.5 - py);
+        if (x < 0 || y < 0 || x >= width || y >= height || distance > radius + 1) continue;
+        data.set(distance > radius - 0.5 ? [255, 255, 255] : color, (y * width + x) * 3);
+      }
+    }
+  }
+  return { width, height, data };
+}
+
+/** Images of one height beside each other, with a white gap between. */
+export function sideBySide(images: readonly Image[], gap = 4): Image {
+  const height = Math.max(...images.map((each) => each.height));
+  const width = images.reduce((sum, each) => sum + each.width, gap * (images.length - 1));
+  const data = new Uint8Array(width * height * 3).fill(255);
+  let left = 0;
+  for (const image of images) {
+    for (let y = 0; y < image.height; y++) {
+      data.set(image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3), (y * width + left) * 3);
+    }
+    left += image.width + gap;
+  }
+  return { width, height, data };
+}

@@ -1,0 +1,24 @@
+/** @file Runs the finished adapter on held-out images, for what is learned of them and for the report. */
+
+import type { Feeds, PreparedTask, ReportRequest, Tensor } from '@onnx-lora/sdk';
+import type { ImageDataset, ImageExample } from './imageDataset.ts';
+
+/** What the model with the adapter gives for one batch, and what is known of it. */
+export interface HeldOutBatch {
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly targets: Feeds;
+}
+
+/** The batches of a dataset, in its order. */
+export async function* heldOut<Target>(
+  { collate }: Pick<PreparedTask<ImageExample<Target>>, 'collate'>,
+  images: ImageDataset<Target>,
+  request: ReportRequest,
+): AsyncGenerator<HeldOutBatch> {
+  const { batchSize } = request;
+  for (let from = 0; from < images.length; from += batchSize) {
+    const indices = Array.from({ length: Math.min(batchSize, images.length - from) }, (_, i) => from + i);
+    const { inputs, targets } = await collate(await Promise.all(indices.map((index) => images.get(index))));
+    yield { outputs: await request.run(inputs, 'adapted'), targets };
+  }
+}

@@ -1,0 +1,122 @@
+/** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
+
+import { type Matrix, matrix, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { pickRows, rowsOfLengthOne } from '../rows.ts';
+import { stratifiedFolds } from './folds.ts';
+import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
+import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
+
+/** Embeddings of images, and the images' classes. */
+export interface LabelledEmbeddings {
+  /** Float32 `[images, width]`, such as {@link imageEmbeddings} gives. */
+  readonly embeddings: Tensor;
+  readonly labels: readonly string[];
+}
+
+/** What {@link frozenBaselines} is asked. */
+export interface FrozenBaselinesRequest {
+  readonly train: LabelledEmbeddings;
+  /** What the baselines are measured on. */
+  readonly validation: LabelledEmbeddings;
+  /** Seeds the folds of the cross-validation; 0 by default. */
+  readonly seed?: number;
+}
+
+/** How far frozen features carry. */
+export interface FrozenBaselines {
+  /** k nearest neighbours by cosine, weighted as in DINO. `k` was chosen on the training images, each left out in turn. */
+  readonly knn: { readonly accuracy: number; readonly k: number };
+  /** Multinomial logistic regression on standardised features. `C` was chosen by cross-validation on the training images. */
+  readonly linearProbe: { readonly accuracy: number; readonly C: number };
+}
+
+/** From strong to weak; chosen by cross-validation. */
+const penalties = [1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100];
+/** Enough to tell penalties apart; each begins where the last ended. */
+const rough = { tolerance: 1e-3, iterations: 40 };
+const folds = 5;
+
+/**
+ * The baselines that an adapter has to beat: classes by nearest neighbours and by a linear probe, on features of a model
+ * that nobody has trained on these images. Nothing of the validation images is used to choose anything.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` where embeddings and labels are not as many, or their widths differ;
+ *   `DATA_INVALID` for fewer than two classes
+ */
+export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselinesRequest): FrozenBaselines {
+  const features = checked(train, 'training');
+  const held = checked(validation, 'validation');
+  if (features.columns !== held.columns) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Training embeddings are ${features.columns} wide and validation embeddings ${held.columns}. Make both with one model.`,
+    );
+  }
+  const names = [...new Set(train.labels)].sort();
+  if (names.length < 2) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      'Frozen baselines need training images of at least two classes. Add images of another class.',
+    );
+  }
+  const labels = train.labels.map((label) => names.indexOf(label));
+  const truths = validation.labels.map((label) => names.indexOf(label));
+  const accuracy = (answers: readonly number[]): number =>
+    answers.filter((answer, i) => answer === truths[i]).length / truths.length;
+
+  const near = { features: rowsOfLengthOne(features), labels };
+  const k = bestNeighbourCount(near);
+  const C = bestPenalty(features, labels, names.length, seed);
+  const probe = fitLogisticRegression({ features, labels, classes: names.length, C });
+  return {
+    knn: { accuracy: accuracy(nearestClasses(near, rowsOfLengthOne(held), k)), k },
+    linearProbe: { accuracy: accuracy(predictClasses(probe, held)), C },
+  };
+}
+
+/** The strongest penalty with the best accuracy over the folds; weaker ones are not tried once two have made it worse. */
+function bestPenalty(features: Matrix, labels: readonly number[], classes: number, seed: number): number {
+  const fold = stratifiedFolds(labels, Math.min(folds, labels.length), seed);
+  const parts = [...new Set(fold)].map((held) => {
+    const pick = (isHeld: boolean): number[] => labels.flatMap((_, i) => ((fold[i] === held) === isHeld ? [i] : []));
+    const [inside, outside] = [pick(false), pick(true)];
+    return {
+      own: pickRows(features, inside),
+      ownLabels: inside.map((i) => labels[i]!),
+      others: pickRows(features, outside),
+      truths: outside.map((i) => labels[i]!),
+      from: undefined as LogisticRegression | undefined,
+    };
+  });
+  let best = { right: -1, C: penalties[0]! };
+  let worse = 0;
+  for (const C of penalties) {
+    let right = 0;
+    for (const part of parts) {
+      const { own, ownLabels, others, truths, from } = part;
+      part.from = fitLogisticRegression({ features: own, labels: ownLabels, classes, C, from, ...rough });
+      right += predictClasses(part.from, others).filter((answer, i) => answer === truths[i]).length;
+    }
+    worse = right > best.right ? 0 : worse + 1;
+    if (right > best.right) best = { right, C };
+    if (worse === 2) break;
+  }
+  return best.C;
+}
+
+function checked({ embeddings, labels }: LabelledEmbeddings, which: string): Matrix {
+  const [count, width] = embeddings.dims;
+  const { data } = embeddings;
+  if (embeddings.dims.length === 2 && data instanceof Float32Array && count === labels.length && count > 0) {
+    const bad = data.findIndex((value) => !Number.isFinite(value));
+    if (bad < 0) return matrix(count, width!, data);
+    throw new OnnxLoraError(
+      'LOSS_NOT_FINITE',
+      `The ${which} embedding of image ${Math.floor(bad / width!)} holds ${data[bad]}. Check the model, or the adapter it was made with.`,
+    );
+  }
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `The ${which} embeddings must be float32 [images, width], with a label for each image, but they are ${embeddings.type} [${embeddings.dims.join(', ')}] with ${labels.length} labels. Give a label for each row.`,
+  );
+}

@@ -1,0 +1,82 @@
+/** @file Embeddings before and after training, in two dimensions, for the report. */
+
+import { type Batch, type Dataset, matrix, type ReportRequest, type ReportSection, type Tensor } from '@onnx-lora/sdk';
+import type { Features } from './features.ts';
+import { joinRows } from './joinRows.ts';
+import { pooledRows } from './pooling.ts';
+import { project } from './projection.ts';
+import { unitTensor } from './rows.ts';
+
+/** More points than these hide each other. */
+const mostImages = 500;
+/** Kinds with a colour of their own; the rest share one. */
+const mostKinds = 10;
+
+/** What a scatter is drawn from. */
+export interface ScatterRequest<Example> {
+  readonly images: Dataset<Example>;
+  /** The number of each image's label. */
+  readonly labels: readonly number[];
+  /** Names of the labels, by number. */
+  readonly names: readonly string[];
+  readonly features: Features;
+  readonly collate: (examples: readonly Example[]) => Promise<Batch>;
+}
+
+/** Two sections: the embeddings of images without the adapter, and with it. */
+export async function embeddingScatter<Example>(
+  { images, labels, names, features, collate }: ScatterRequest<Example>,
+  request: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const { batchSize } = request;
+  const count = Math.min(images.length, mostImages);
+  const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * images.length) / count));
+  const parts: Record<'base' | 'adapted', Tensor[]> = { base: [], adapted: [] };
+  for (let from = 0; from < count; from += batchSize) {
+    const batch = await Promise.all(chosen.slice(from, from + batchSize).map((index) => images.get(index)));
+    const { inputs } = await collate(batch);
+    for (const which of ['base', 'adapted'] as const)
+      parts[which].push(pooledRows(await request.run(inputs, which), features));
+  }
+  const own = chosen.map((index) => labels[index]!);
+  return [
+    scatter('Embeddings before training', parts.base, own, names),
+    scatter('Embeddings after training', parts.adapted, own, names),
+  ];
+}
+
+function scatter(
+  title: string,
+  parts: readonly Tensor[],
+  labels: readonly number[],
+  names: readonly string[],
+): ReportSection {
+  const { dims, data } = unitTensor(joinRows(parts));
+  const { points, explained } = project(matrix(dims[0]!, dims[1]!, data as Float32Array));
+  const groups = groupsOf(labels, names);
+  return {
+    kind: 'scatter',
+    title,
+    text: `${points.length} images in the plane in which their embeddings differ most (principal components).`,
+    x: `${(100 * explained[0]).toFixed(0)}% of the variance`,
+    y: `${(100 * explained[1]).toFixed(0)}% of the variance`,
+    series: groups.map(({ name, has }) => ({ name, points: points.filter((_, i) => has(labels[i]!)) })),
+  };
+}
+
+/** The commonest kinds, and all others together. */
+function groupsOf(
+  labels: readonly number[],
+  names: readonly string[],
+): { readonly name: string; readonly has: (label: number) => boolean }[] {
+  const counts = new Map<number, number>();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const order = [...counts.keys()].sort((a, b) => counts.get(b)! - counts.get(a)! || a - b);
+  // A group of others would hold one kind only where there is one too many.
+  const own = order.length <= mostKinds ? order : order.slice(0, mostKinds - 1);
+  const groups = own
+    .sort((a, b) => a - b)
+    .map((label) => ({ name: names[label]!, has: (each: number) => each === label }));
+  if (own.length === order.length) return groups;
+  return [...groups, { name: `${order.length - own.length} others`, has: (each) => !own.includes(each) }];
+}

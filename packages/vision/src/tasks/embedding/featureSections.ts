@@ -1,0 +1,81 @@
+/** @file What the report of a classifier shows of its features: where images lie, and how far frozen features carry. */
+
+import type { Batch, Dataset, ReportRequest, ReportSection, Tensor } from '@onnx-lora/sdk';
+import { frozenBaselines } from './baselines/frozenBaselines.ts';
+import { embeddingScatter } from './embeddingScatter.ts';
+import type { Features } from './features.ts';
+import { joinRows } from './joinRows.ts';
+import { pooledRows } from './pooling.ts';
+
+/** Images whose features are looked at. */
+export interface FeatureImages<Example> {
+  readonly images: Dataset<Example>;
+  /** The number of each image's label. */
+  readonly labels: readonly number[];
+}
+
+/** What the sections are made from. */
+export interface FeatureSectionsRequest<Example> {
+  readonly features: Features;
+  /** Names of the labels, by number. */
+  readonly names: readonly string[];
+  readonly collate: (examples: readonly Example[]) => Promise<Batch>;
+  readonly train: FeatureImages<Example>;
+  readonly validation: FeatureImages<Example>;
+  /** Compare with baselines: the adapted model's accuracy on the validation images. */
+  readonly accuracy?: number | undefined;
+  readonly seed: number;
+}
+
+/**
+ * Embeddings before and after training, in two dimensions; with `accuracy` also a table of k nearest neighbours and a linear
+ * probe on the base's features, beside the adapted model.
+ */
+export async function featureSections<Example>(
+  { features, names, collate, train, validation, accuracy, seed }: FeatureSectionsRequest<Example>,
+  request: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const scatter = await embeddingScatter({ ...validation, features, names, collate }, request);
+  if (accuracy === undefined) return scatter;
+  const labelled = async ({ images, labels }: FeatureImages<Example>) => ({
+    embeddings: await frozenRows(images, { features, collate }, request),
+    labels: labels.map((label) => names[label]!),
+  });
+  const { knn, linearProbe } = frozenBaselines({
+    train: await labelled(train),
+    validation: await labelled(validation),
+    seed,
+  });
+  const table: ReportSection = {
+    kind: 'table',
+    title: 'Beside frozen features',
+    text: 'The same held-out images, answered without training the model: by the most similar training images, and by a linear layer on frozen features. Both were tuned on training images alone.',
+    columns: ['method', 'accuracy', 'chosen'],
+    rows: [
+      ['k nearest neighbours', rounded(knn.accuracy), `k = ${knn.k}`],
+      ['linear probe', rounded(linearProbe.accuracy), `C = ${linearProbe.C}`],
+      ['adapter', rounded(accuracy), ''],
+    ],
+  };
+  return [table, ...scatter];
+}
+
+function rounded(share: number): number {
+  return Number(share.toFixed(4));
+}
+
+/** What the base makes of each image. */
+async function frozenRows<Example>(
+  images: Dataset<Example>,
+  { features, collate }: Pick<FeatureSectionsRequest<Example>, 'features' | 'collate'>,
+  request: ReportRequest,
+): Promise<Tensor> {
+  const { batchSize } = request;
+  const parts: Tensor[] = [];
+  for (let from = 0; from < images.length; from += batchSize) {
+    const indices = Array.from({ length: Math.min(batchSize, images.length - from) }, (_, i) => from + i);
+    const { inputs } = await collate(await Promise.all(indices.map((index) => images.get(index))));
+    parts.push(pooledRows(await request.run(inputs, 'base'), features));
+  }
+  return joinRows(parts);
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { float32, openModel, readSafetensors } from '@onnx-lora/sdk';
+import { parse } from 'csv-parse/sync';
+import { expect, test } from 'vitest';
+import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
+import { dataFolder } from '../../../fixtures/dataFolder.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { ImageEmbeddingFactory } from './imageEmbeddingFactory.ts';
+import { imageEmbeddings } from './imageEmbeddings.ts';
+import { ImageRetrievalFactory } from './retrieval/imageRetrievalFactory.ts';
+import { saveEmbeddings } from './saveEmbeddings.ts';
+
+const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
+const decoder = new SharpDecoder();
+const preprocessors = [new ImagePreprocessorFactory(decoder)];
+
+test('the predictor answers with the embeddings that imageEmbeddings gives', async () => {
+  const model = await openModel(vit);
+  const folder = dataFolder({});
+  const digits = (await readDigits()).slice(8000, 8003);
+  await writeDigits(folder, digits, 'upright');
+  const files = digits.map(({ label }, i) => join(folder, String(label), `0000${i}.png`));
+  const expected = await imageEmbeddings(model, files, { batchSize: 2 });
+  const raw = await imageEmbeddings(model, files, { normalize: false });
+  const width = expected.dims[1]!;
+  for (const factory of [
+    new ImageEmbeddingFactory(decoder, preprocessors),
+    new ImageRetrievalFactory(decoder, preprocessors),
+  ]) {
+    const predictor = await factory.predictor(model);
+    const session = await model.withOutputs(predictor.outputs ?? []).session({ worker: false });
+    const answers = predictor.decode(await session.run(await predictor.feeds(files)));
+    await session.release();
+    answers.forEach((answer, i) => {
+      const length = Math.hypot(...(raw.data.slice(i * width, (i + 1) * width) as Float32Array));
+      (answer['embedding'] as number[]).forEach((value, j) => {
+        expect(value).toBeCloseTo(Number(expected.data[i * width + j]), 5);
+        expect(value * length).toBeCloseTo(Number(raw.data[i * width + j]), 3);
+      });
+    });
+  }
+});
+
+test('embeddings are written for other programs', async () => {
+  const folder = dataFolder({});
+  const embeddings = float32([0.1, -2, 3, 1e-9], [2, 2]);
+  const files = ['a "b", c.png', 'ü.jpg'];
+  await saveEmbeddings(join(folder, 'e.safetensors'), files, embeddings);
+  const { tensors, metadata } = await readSafetensors(join(folder, 'e.safetensors'));
+  expect(tensors.get('embeddings')).toEqual(embeddings);
+  expect(JSON.parse(metadata['files']!)).toEqual(files);
+  await saveEmbeddings(join(folder, 'e.csv'), files, embeddings);
+  const rows = parse(readFileSync(join(folder, 'e.csv'), 'utf8'), { columns: true }) as Record<string, string>[];
+  expect(rows.map(({ file }) => file)).toEqual(files);
+  expect(rows.flatMap(({ e0, e1 }) => [Math.fround(Number(e0)), Math.fround(Number(e1))])).toEqual([
+    ...embeddings.data,
+  ]);
+  await expect(saveEmbeddings(join(folder, 'e.npy'), files, embeddings)).rejects.toThrow(
+    /neither .safetensors nor .csv/,
+  );
+  await expect(saveEmbeddings(join(folder, 'e.csv'), ['a'], embeddings)).rejects.toThrow(/do not belong to 1 files/);
+});
+
+test('the command line hears what is wrong', async () => {
+  const model = await openModel(vit);
+  const embedding = new ImageEmbeddingFactory(decoder, preprocessors);
+  const retrieval = new ImageRetrievalFactory(decoder, preprocessors);
+  const options = { data: 'nowhere', seed: 0 };
+  await expect(embedding.create(options).prepare(model)).rejects.toThrow(/take the task image-retrieval/);
+  expect(() => embedding.predictor(model, { settings: { pooling: 'max' } })).toThrow(/no pooling "max"/);
+  expect(() => retrieval.create({ ...options, settings: { augment: 'standart' } })).toThrow(/Did you mean "standard"/);
+  const strange = retrieval.create({ ...options, settings: { loss: 'cosine' } });
+  await expect(strange.prepare(model)).rejects.toThrow(/no retrieval loss "cosine"/);
+  await expect(imageEmbeddings(model, [])).rejects.toThrow(/no images to embed/);
+});

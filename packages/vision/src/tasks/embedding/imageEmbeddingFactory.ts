@@ -1,0 +1,53 @@
+/** @file Embeddings for the command line. */
+
+import {
+  OnnxLoraError,
+  type Predictor,
+  type PredictorOptions,
+  type PreprocessorFactory,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
+import type { ImageDecoder } from '../../image/image.ts';
+import { featureSettings, readFeatureSettings } from './featureSettings.ts';
+import { imageEmbedder } from './imageEmbedder.ts';
+
+/** The task `image-embedding`: it answers with embeddings, and has nothing to learn. */
+export class ImageEmbeddingFactory implements TaskFactory {
+  readonly name = 'image-embedding';
+  readonly description = 'One vector per image, from any vision model; to predict with, not to train.';
+  readonly settings: readonly TaskSetting[] = featureSettings;
+  readonly #decoder: ImageDecoder;
+  readonly #preprocessors: readonly PreprocessorFactory[];
+
+  /** `preprocessors` are asked in order. */
+  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
+    this.#decoder = decoder;
+    this.#preprocessors = preprocessors;
+  }
+
+  /** A task that says, when it is prepared, what to take instead. */
+  create(_options: TaskOptions): Task {
+    return {
+      name: this.name,
+      prepare: () =>
+        Promise.reject(
+          new OnnxLoraError(
+            'CONFIG_INVALID',
+            'The task image-embedding only answers (predict). To train or measure embeddings on labelled images, take the task image-retrieval.',
+          ),
+        ),
+    };
+  }
+
+  predictor(model: TaskModel, { settings }: PredictorOptions = {}): Promise<Predictor> {
+    return imageEmbedder(model, {
+      ...readFeatureSettings(settings),
+      decoder: this.#decoder,
+      preprocessors: this.#preprocessors,
+    });
+  }
+}

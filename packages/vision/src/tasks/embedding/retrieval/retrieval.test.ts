@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { evaluate, float32, matrix, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';
+import { dataFolder } from '../../../../fixtures/dataFolder.ts';
+import { fixture } from '../../../../fixtures/goldens.ts';
+import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
+import { IdentityGroups, SingleImages } from './identityGroups.ts';
+import { imageRetrieval } from './imageRetrieval.ts';
+import { retrievalScores } from './retrievalScores.ts';
+
+const golden = fixture<{
+  embeddings: number[];
+  labels: number[];
+  queries: number[];
+  asked: number[];
+  eachOther: Record<string, number>;
+  gallery: Record<string, number>;
+}>('embedding/retrieval.json');
+
+describe('retrievalScores are those of the definitions', () => {
+  const all = { embeddings: matrix(40, 6, golden.embeddings), labels: golden.labels };
+  const queries = { embeddings: matrix(12, 6, golden.queries), labels: golden.asked };
+
+  test.each([
+    ['each image among the others', retrievalScores(all), golden.eachOther],
+    ['queries in a gallery', retrievalScores(queries, all), golden.gallery],
+  ] as const)('%s', (_, found, expected) => {
+    expect(Object.keys(found)).toEqual(Object.keys(expected));
+    for (const [name, value] of Object.entries(expected)) expect(found[name], name).toBeCloseTo(value, 12);
+  });
+});
+
+/** Tells each file by its number. */
+const images: ImageLoader = {
+  preprocess: (file) => Promise.resolve(float32([Number(file)], [1])),
+  load: () => Promise.reject(new Error('nothing is augmented here')),
+};
+const fileOf = (tensor: Tensor): number => Number(tensor.data[0]);
+
+function groupsOf(labels: readonly number[], perGroup: number, seed = 0): IdentityGroups {
+  const records = labels.map((_, i) => ({ file: String(i), place: String(i) }));
+  return new IdentityGroups({ records, labels, images, perGroup, augmentations: [], seed });
+}
+
+describe('IdentityGroups', () => {
+  test('hold images of one kind, and each image at most once in a pass', async () => {
+    const labelled = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 8, maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(labelled, fc.integer({ min: 2, max: 3 }), fc.nat(), async (labels, perGroup, seed) => {
+        const counts = [0, 1, 2, 3].map((label) => labels.filter((each) => each === label).length);
+        fc.pre(
+          counts.filter((count) => count >= perGroup).length >= 2 &&
+            counts.every((count) => count === 0 || count >= perGroup),
+        );
+        const groups = groupsOf(labels, perGroup, seed);
+        expect(groups.length).toBe(counts.reduce((sum, count) => sum + Math.floor(count / perGroup), 0));
+        for (const pass of [0, 1]) {
+          const seen = new Set<number>();
+          for (let i = 0; i < groups.length; i++) {
+            const { pixels, label } = await groups.get(i, pass * groups.length + i);
+            for (const file of pixels.map(fileOf)) {
+              expect(labels[file]).toBe(label);
+              expect(seen.has(file)).toBe(false);
+              seen.add(file);
+            }
+          }
+        }
+      }),
+    );
+  });
+
+  test('are others in another pass, and the same for the same draw', async () => {
+    const groups = groupsOf(
+      Array.from({ length: 40 }, (_, i) => i % 2),
+      2,
+    );
+    const files = async (draw: number): Promise<number[]> => (await groups.get(3, draw)).pixels.map(fileOf);
+    expect(await files(5)).toEqual(await files(5));
+    expect(await files(5)).not.toEqual(await files(5 + groups.length));
+  });
+
+  test('need two kinds with two images', () => {
+    expect(() => groupsOf([0, 0, 1], 2)).toThrow(/3 training images show 2 kinds, of which 1 have two images/);
+  });
+});
+
+test('SingleImages name their files', async () => {
+  const single = new SingleImages({ records: [{ file: '7', place: '7' }], labels: [3], images });
+  expect(single.nameOf(0)).toBe('7');
+  expect(await single.get(0)).toEqual({ pixels: [float32([7], [1])], label: 3 });
+});
+
+describe('imageRetrieval', () => {
+  const vit = fileURLToPath(new URL('../../../../../../docs/examples/models/vit-mnist', import.meta.url));
+
+  test.each([['contrastive'], ['triplet'], ['info-nce']] as const)(
+    'with the loss %s makes a model find digits that it had not learned to read',
+    async (loss) => {
+      const model = await openModel(vit);
+      const folder = dataFolder({});
+      const digits = await readDigits();
+      await writeDigits(join(folder, 'train'), digits.slice(0, 200), 'turned');
+      await writeDigits(join(folder, 'validation'), digits.slice(8000, 8100), 'turned');
+      const task = imageRetrieval(folder, { loss });
+      const before = await evaluate(model, { task });
+      const run = await train(model, { task, lora: { r: 4, targetModules: 'all-linear' }, steps: 20, batchSize: 16, lr: 5e-3, threads: 1 });
+      const { adapter } = await run.done;
+      const after = await evaluate(model, { task, adapter });
+      expect(after.metrics['queries']).toBe(100);
+      expect(after.metrics['mapAtR']!).toBeGreaterThan(before.metrics['mapAtR']! + 0.05);
+    },
+  ); // prettier-ignore
+
+  test('shows embeddings before and after in the report, and answers with them', async () => {
+    const model = await openModel(vit);
+    const folder = dataFolder({});
+    await writeDigits(folder, (await readDigits()).slice(8000, 8060), 'upright');
+    const prepared = await imageRetrieval(folder, { validation: 0.5 }).prepare(model);
+    const session = await model.withOutputs(prepared.outputs!).session({ worker: false });
+    const sections = await prepared.report!({ run: (inputs) => session.run(inputs), batchSize: 16 });
+    expect(sections.map(({ kind, title }) => [kind, title])).toEqual([
+      ['scatter', 'Embeddings before training'],
+      ['scatter', 'Embeddings after training'],
+    ]);
+    const [first] = sections as unknown as { series: { name: string; points: [number, number][] }[] }[];
+    expect(first!.series.map(({ name }) => name)).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+    expect(first!.series.flatMap(({ points }) => points)).toHaveLength(prepared.validation!.length);
+    const { inputs } = await prepared.collate([await prepared.validation!.get(0)]);
+    const [answer] = prepared.decode(await session.run(inputs));
+    await session.release();
+    const embedding = answer!['embedding'] as number[];
+    expect(embedding).toHaveLength(Number(answer!['width']));
+    expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+  });
+
+  test('refuses images without labels, and options that do not fit', async () => {
+    const model = await openModel(vit);
+    const refused = (options: Parameters<typeof imageRetrieval>[1]) => imageRetrieval([{ file: 'x.png', place: 'x.png' }], options).prepare(model); // prettier-ignore
+    await expect(refused({})).rejects.toThrow(/x\.png: the image has no label/);
+    await expect(refused({ loss: 'cosine' as never })).rejects.toThrow(/no retrieval loss "cosine"/);
+    await expect(refused({ perGroup: 1 })).rejects.toThrow(/perGroup/);
+    await expect(refused({ perGroup: 4, loss: 'info-nce' })).rejects.toThrow(/compares pairs/);
+  });
+});

@@ -1,0 +1,115 @@
+/** @file Teaches a model of images and texts which caption belongs to which image. */
+
+import {
+  contrastive,
+  infoNce,
+  int64,
+  OnnxLoraError,
+  type PreparedTask,
+  sigmoidContrastive,
+  stack,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk';
+import { type Augmentation, fitAugmentations } from '../../../augment/augment.ts';
+import type { ImageDataOptions, ImageSource } from '../../../data/imageData.ts';
+import type { ImageRecord } from '../../../data/imageRecord.ts';
+import { readImageData } from '../../../data/readImageData.ts';
+import type { ImageReading } from '../openFeatures.ts';
+import { type CaptionedImage, CaptionedImages } from './captionedImages.ts';
+import { ImageTextMetrics } from './imageTextMetrics.ts';
+import { openImageText } from './openImageText.ts';
+import { textFeeds } from './textFeeds.ts';
+import { rowLength } from './textTokenizer.ts';
+import { similarities } from './zeroShot.ts';
+
+/** Options of {@link imageText}. */
+export interface ImageTextOptions
+  extends ImageReading, Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
+  /** Data held out: a path, or a fraction between 0 and 1. Without it, the data's own validation split is taken. */
+  readonly validation?: string | number | undefined;
+  /** Seeds the split and augmentations; 0 by default. */
+  readonly seed?: number | undefined;
+  /** What is done to training images at random; nothing by default. */
+  readonly augment?: readonly Augmentation[] | undefined;
+}
+
+/** What CLIP's cosines are multiplied by where a graph of two files has lost its `logit_scale`: to what CLIP's came. */
+const usualScale = 100;
+
+/**
+ * Contrastive training on images with captions, as CLIP and SigLIP were trained: in a batch, each caption must find its image
+ * and each image its caption. A batch in which two captions say the same punishes a right answer, so captions should differ.
+ *
+ * @example
+ * const run = await train(model, { task: imageText('captions.csv', { validation: 0.1 }), batchSize: 64, lora: { r: 8 } });
+ *
+ * @param data a path, records or what {@link readImageData} gave; every image needs a `text`
+ */
+export function imageText(data: ImageSource, options: ImageTextOptions = {}): Task<CaptionedImage> {
+  return { name: 'image-text', prepare: (model) => prepare(model, data, options) };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: ImageSource,
+  { validation, seed = 0, augment = [], columns, imageFolder, missingImages, ...reading }: ImageTextOptions,
+): Promise<PreparedTask<CaptionedImage>> {
+  const { ports, images, plan, tokenizer } = await openImageText(model, reading);
+  const data = await readImageData(source, { validation, seed, columns, imageFolder, missingImages });
+  const augmentations = plan ? fitAugmentations(augment, plan) : augment;
+  const idsOf = (records: readonly ImageRecord[]): (readonly number[])[] =>
+    records.map((record) => tokenizer.encode(captionOf(record)));
+  const captions = { train: idsOf(data.train), validation: idsOf(data.validation ?? []) };
+  const train = new CaptionedImages({ records: data.train, ids: captions.train, images, augmentations, seed });
+  const held =
+    data.validation &&
+    new CaptionedImages({ records: data.validation, ids: captions.validation, images, augmentations: [], seed });
+  // Batches of one shape share one graph.
+  const length = rowLength(tokenizer, [...captions.train, ...captions.validation]);
+  return {
+    train,
+    ...(held && { validation: held }),
+    ...(data.warnings && { warnings: data.warnings }),
+    collate: (examples) =>
+      Promise.resolve({
+        inputs: {
+          [ports.image.name]: stack(examples.map(({ pixels }) => pixels)),
+          ...textFeeds(
+            examples.map(({ ids }) => ids),
+            tokenizer,
+            ports,
+            length,
+          ),
+        },
+        targets: {
+          images: int64(
+            examples.map(({ image }) => image),
+            [examples.length],
+          ),
+        },
+      }),
+    loss: (g, outputs) => {
+      const logits = ports.logits === undefined ? undefined : outputs[ports.logits]!;
+      if (!logits) {
+        const temperature = 1 / usualScale;
+        return infoNce(g, outputs[ports.imageEmbeds]!, outputs[ports.textEmbeds]!, { temperature });
+      }
+      return ports.sigmoid ? sigmoidContrastive(g, logits) : contrastive(g, logits);
+    },
+    metrics: () => new ImageTextMetrics(ports),
+    decode: (outputs) =>
+      similarities(outputs, ports).map((scores) => {
+        const best = scores.indexOf(Math.max(...scores));
+        return { caption: best, score: scores[best] };
+      }),
+  };
+}
+
+function captionOf({ text, place }: ImageRecord): string {
+  if (text !== undefined && text.trim() !== '') return text;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${place}: the image has no caption. Give each image one: a manifest with the columns image and text.`,
+  );
+}

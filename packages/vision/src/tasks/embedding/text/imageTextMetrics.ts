@@ -1,0 +1,54 @@
+/** @file How well images find their captions, and captions their images. */
+
+import { type Feeds, type Matrix, matrix, type MetricCollector, type Metrics, type Tensor } from '@onnx-lora/sdk';
+import { joinRows } from '../joinRows.ts';
+import { type LabelledMatrix, retrievalScores } from '../retrieval/retrievalScores.ts';
+import { pickRows } from '../rows.ts';
+import type { ImageTextPorts } from './imageTextPorts.ts';
+
+/** Collects both embeddings. Targets are `{ images: int64 [batch] }`, the same number for all captions of one image. */
+export class ImageTextMetrics implements MetricCollector {
+  readonly #ports: ImageTextPorts;
+  readonly #images: Tensor[] = [];
+  readonly #texts: Tensor[] = [];
+  readonly #numbers: number[] = [];
+
+  constructor(ports: ImageTextPorts) {
+    this.#ports = ports;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    this.#images.push(outputs[this.#ports.imageEmbeds]!);
+    this.#texts.push(outputs[this.#ports.textEmbeds]!);
+    for (const image of targets['images']!.data) this.#numbers.push(Number(image));
+  }
+
+  /**
+   * `imageToText@k`: the share of images with one of their captions among the first k of all; `textToImage@k`: the share of
+   * captions with their image among the first k; k is 1, 5, 10.
+   */
+  result(): Metrics {
+    const texts: LabelledMatrix = { embeddings: toMatrix(joinRows(this.#texts)), labels: this.#numbers };
+    const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
+    const images: LabelledMatrix = {
+      embeddings: pickRows(toMatrix(joinRows(this.#images)), firsts),
+      labels: firsts.map((i) => this.#numbers[i]!),
+    };
+    return {
+      ...recalls('imageToText', retrievalScores(images, texts)),
+      ...recalls('textToImage', retrievalScores(texts, images)),
+    };
+  }
+}
+
+function recalls(name: string, scores: Metrics): Metrics {
+  return Object.fromEntries(
+    Object.entries(scores).flatMap(([key, value]) =>
+      key.startsWith('recall@') ? [[key.replace('recall', name), value]] : [],
+    ),
+  );
+}
+
+function toMatrix({ dims, data }: Tensor): Matrix {
+  return matrix(dims[0]!, dims[1]!, data as Float32Array);
+}

@@ -1,0 +1,137 @@
+/** @file Texts as token ids, by the tokenizer.json of the model's folder. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer } from '@huggingface/tokenizers';
+import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { isSiglip } from '../modelType.ts';
+
+/** Gemma's, with 256,000 tokens, has 35 MB. */
+const largestFile = 200_000_000;
+
+/** Makes token ids. */
+export interface TextTokenizer {
+  /** What rows are filled up with. */
+  readonly pad: number;
+  /** The longest text that the model takes, in tokens; undefined where nothing says so. */
+  readonly longest: number | undefined;
+  /** Whether every text is filled up to the longest, as SigLIP was trained, and not to the longest of its batch. */
+  readonly padsToLongest: boolean;
+  /** The ids of a text with its marks of beginning and end; cut to the longest so that the marks stay. */
+  encode(text: string): readonly number[];
+}
+
+/**
+ * The tokenizer in a model's folder, with the rules of the model's processor: CLIP fills rows up to the longest of the
+ * batch, SigLIP to 64 tokens.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when there is no tokenizer.json, or it cannot be read
+ */
+export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
+  if (model.folder === undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${model.name}" is a lone .onnx file, so nothing says how its texts become tokens. Put tokenizer.json and tokenizer_config.json (from where the model was published) beside it.`,
+    );
+  }
+  const path = join(model.folder, 'tokenizer.json');
+  const json = await readObject(path);
+  if (!json) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no "${path}", so nothing says how texts become tokens for "${model.name}". Copy the file from where the model was published.`,
+    );
+  }
+  const config = (await readObject(join(model.folder, 'tokenizer_config.json'))) ?? {};
+  return tokenizerOf(json, config, model, path);
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function tokenizerOf(json: Json, config: Json, model: TaskModel, path: string): TextTokenizer {
+  let tokenizer: Tokenizer;
+  try {
+    tokenizer = new Tokenizer(json, config);
+  } catch (cause) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
+      { cause },
+    );
+  }
+  const text = objectIn(model.config, 'text_config');
+  const padsToLongest = isSiglip(model);
+  const longest = smallest(numberIn(config, 'model_max_length'), numberIn(text, 'max_position_embeddings') ?? (padsToLongest ? 64 : undefined)); // prettier-ignore
+  const padToken = config['pad_token'];
+  const named = typeof padToken === 'string' ? padToken : objectIn(padToken, 'content');
+  return {
+    pad:
+      (typeof named === 'string' ? tokenizer.token_to_id(named) : undefined) ??
+      numberIn(objectIn(json, 'padding'), 'pad_id') ??
+      numberIn(text, 'pad_token_id') ??
+      0,
+    longest,
+    padsToLongest,
+    encode: (each) => cut(tokenizer, each, longest),
+  };
+}
+
+function cut(tokenizer: Tokenizer, text: string, longest = Infinity): readonly number[] {
+  const ids: readonly number[] = tokenizer.encode(text).ids;
+  if (ids.length <= longest) return ids;
+  const bare: readonly number[] = tokenizer.encode(text, { add_special_tokens: false }).ids;
+  const marks = ids.length - bare.length;
+  let front = 0;
+  while (front < marks && bare.some((id, i) => ids[front + i] !== id)) front++;
+  return [...ids.slice(0, front), ...bare.slice(0, longest - marks), ...ids.slice(front + bare.length)];
+}
+
+/** How many numbers each row has when these texts are one batch. */
+export function rowLength({ longest, padsToLongest }: TextTokenizer, texts: readonly (readonly number[])[]): number {
+  if (padsToLongest && longest !== undefined) return longest;
+  return texts.reduce((most, ids) => Math.max(most, ids.length), 1);
+}
+
+async function readObject(path: string): Promise<Json | undefined> {
+  let text: string;
+  try {
+    const { size } = await stat(path);
+    if (size > largestFile) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" has ${size} bytes, more than a tokenizer can need. Copy it again from where the model was published.`,
+      );
+    }
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${(cause as Error).message}. Check the file.`, { cause }); // prettier-ignore
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (isObject(parsed)) return parsed;
+  } catch {
+    // Reported below, like any other text that is no object.
+  }
+  throw new OnnxLoraError('CONFIG_INVALID', `"${path}" is not a JSON object. Copy it again from where the model was published.`); // prettier-ignore
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function objectIn(value: unknown, key: string): unknown {
+  return isObject(value) ? value[key] : undefined;
+}
+
+/** A whole number above 0; transformers writes 1e30 where there is no limit. */
+function numberIn(value: unknown, key: string): number | undefined {
+  const found = objectIn(value, key);
+  return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : undefined;
+}
+
+function smallest(...values: (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined && value > 0) as number[];
+  return known.length > 0 ? Math.min(...known) : undefined;
+}

@@ -1,0 +1,152 @@
+/** @file Objects in images, and prompts for them, as a dataset. */
+
+import { type Dataset, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { type Augmentation, drawSeed } from '../../augment/augment.ts';
+import type { Mask } from '../../augment/sample.ts';
+import { atPlace, nameOfRecord } from '../../data/atPlace.ts';
+import type { ImageRecord, Point } from '../../data/imageRecord.ts';
+import type { Geometry } from '../../preprocess/geometry.ts';
+import type { ImageLoader, MaskSource } from '../../preprocess/imageRequest.ts';
+import { type InputPrompt, promptToInput } from './prompt.ts';
+import { promptFor, type PromptOptions } from './promptSampling.ts';
+
+/** One image with prompts for some of its objects. */
+export interface PromptableExample {
+  readonly file: string;
+  /** Float32 `[3, height, width]`. */
+  readonly pixels: Tensor;
+  readonly geometry: Geometry;
+  readonly prompts: readonly InputPrompt[];
+  /** What each prompt asks for, in pixels of the image. */
+  readonly masks: readonly Mask[];
+  /** 0 for prompts that only fill the list up, 1 for others. */
+  readonly weights: readonly number[];
+  /** Whether it is measured and not trained on. */
+  readonly isMeasured: boolean;
+}
+
+/** Objects that one example asks for. */
+interface Item {
+  readonly record: ImageRecord;
+  readonly masks: readonly MaskSource[];
+}
+
+/** What a dataset is made with. */
+export interface PromptableDatasetOptions {
+  readonly loader: ImageLoader;
+  readonly prompts: Required<PromptOptions>;
+  /** Names of the inputs that take prompts. */
+  readonly promptInputs: readonly string[];
+  readonly augment: readonly Augmentation[];
+  /** Prompts of an example, which share the encoder's work. */
+  readonly objectsPerImage: number;
+  readonly seed: number;
+}
+
+/** Prompts for objects whose masks are known, drawn anew each time an example is. */
+export class PromptableDataset implements Dataset<PromptableExample> {
+  readonly #items: readonly Item[];
+  readonly #options: PromptableDatasetOptions;
+
+  /** @throws OnnxLoraError `DATA_INVALID` for a record that shows no object's pixels */
+  constructor(records: readonly ImageRecord[], options: PromptableDatasetOptions) {
+    this.#items = records.flatMap((record) => itemsOf(record, options.objectsPerImage));
+    this.#options = options;
+  }
+
+  get length(): number {
+    return this.#items.length;
+  }
+
+  /** Images stay the same unless they are augmented. */
+  get isDeterministic(): boolean {
+    return this.#options.augment.length === 0;
+  }
+
+  /** Prompts differ, unless all are given by the data. */
+  get changingInputs(): readonly string[] {
+    const { prompts, promptInputs } = this.#options;
+    const isGiven = ({ record }: Item): boolean => (pointsOf(record)?.length ?? 0) >= prompts.points;
+    return !prompts.box && prompts.negativePoints === 0 && this.#items.every(isGiven) ? [] : promptInputs;
+  }
+
+  /** The image's path, and where the data names it. */
+  nameOf(index: number): string {
+    const item = this.#items[index];
+    return item ? nameOfRecord(item.record) : String(index);
+  }
+
+  /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image or a mask cannot be read, or shows no object */
+  async get(index: number, draw?: number): Promise<PromptableExample> {
+    const item = this.#items[index];
+    if (!item) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    const { loader, prompts, augment, objectsPerImage, seed } = this.#options;
+    const { record } = item;
+    const isMeasured = draw === undefined;
+    const drawn = isMeasured ? 0 : drawSeed(seed, draw);
+    const known = pointsOf(record);
+    const { pixels, geometry, masks, points } = await atPlace(record, () =>
+      loader.load({
+        image: record.file,
+        masks: item.masks,
+        ...(known && { points: known }),
+        ...(!isMeasured && augment.length > 0 && { augmentations: augment, seed: drawn }),
+        annotations: 'image',
+      }),
+    );
+    // Augmentations may have moved an object out of the image.
+    const there = masks!.filter(({ data }) => data.includes(1));
+    if (isMeasured && there.length < masks!.length) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `${record.place}: the mask of an object in "${record.file}" is empty. Take it out of the data.`,
+      );
+    }
+    const nothing: Mask = { width: geometry.input.width, height: geometry.input.height, data: new Uint8Array(geometry.input.width * geometry.input.height) }; // prettier-ignore
+    const shown = Array.from({ length: objectsPerImage }, (_, i) => there[i % there.length] ?? nothing);
+    const random = isMeasured ? undefined : new Random(drawn);
+    const promptOf = (mask: Mask): InputPrompt => {
+      if (mask === nothing) return promptToInput({ points: [[0, 0]] }, geometry, record.file);
+      const options = { random, ...(points && item.masks.length === 1 && { known: onObject(points, mask) }) };
+      return promptToInput(promptFor(mask, prompts, options), geometry, record.file);
+    };
+    return {
+      file: record.file,
+      pixels,
+      geometry,
+      prompts: shown.map(promptOf),
+      masks: shown,
+      // In training an object that is asked for twice has two prompts; measured, it would only count twice.
+      weights: shown.map((mask, i) => (mask === nothing || (isMeasured && i >= there.length) ? 0 : 1)),
+      isMeasured,
+    };
+  }
+}
+
+/** Points that the data gives for the one object of an image. */
+function pointsOf({ points, mask, objects }: ImageRecord): readonly Point[] | undefined {
+  return points && points.length > 0 && (mask !== undefined || objects?.length === 1) ? points : undefined;
+}
+
+/** Augmentations may have moved points to where the object is no more. */
+function onObject(points: readonly Point[], { data, width, height }: Mask): Point[] {
+  return points.filter(([x, y]) => x >= 0 && y >= 0 && x < width && y < height && data[Math.floor(y) * width + Math.floor(x)] === 1); // prettier-ignore
+}
+
+function itemsOf(record: ImageRecord, each: number): Item[] {
+  if (record.mask !== undefined) return [{ record, masks: [{ kind: 'object', record }] }];
+  const masks = (record.objects ?? [])
+    .filter(({ shape, crowd }) => shape && !crowd)
+    .map((object): MaskSource => ({ kind: 'shape', object, place: record.place }));
+  if (masks.length === 0 && !record.objects) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${record.place}: nothing shows which pixels of "${record.file}" are the object. Give a mask image (column "mask"), or a COCO file with polygons or run lengths.`,
+    );
+  }
+  return Array.from({ length: Math.ceil(masks.length / each) }, (_, i) => ({
+    record,
+    masks: masks.slice(i * each, (i + 1) * each),
+  }));
+}

@@ -1,0 +1,139 @@
+/** @file What a report shows of prompted masks: the worst and the usual, on their images. */
+
+import { basename } from 'node:path';
+import type { Batch, ReportPicture, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import type { Color } from '../../augment/affine.ts';
+import type { Mask } from '../../augment/sample.ts';
+import type { ImageDecoder } from '../../image/image.ts';
+import { intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
+import { pointToImage } from '../../preprocess/geometry.ts';
+import { resizeNearest } from '../../preprocess/resize.ts';
+import { paintMask, paintPoints } from '../../report/overlay.ts';
+import { shrunk, webp } from '../../report/thumbnail.ts';
+import { cutLogits, logitsOfImage } from './imageMask.ts';
+import { masksOf } from './masksOf.ts';
+import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';
+import type { SamPorts } from './samPorts.ts';
+
+/** What a report is made from. */
+export interface PromptableReportOptions {
+  readonly dataset: PromptableDataset;
+  readonly collate: (examples: readonly PromptableExample[]) => Promise<Batch>;
+  readonly ports: SamPorts;
+  readonly isPadded: boolean;
+  readonly decoder: ImageDecoder;
+}
+
+/** Examples that are looked at, evenly spread over the held-out ones. */
+const MOST_EXAMPLES = 200;
+const WORST = 6;
+const USUAL = 3;
+/** Longer edge of each picture. */
+const EDGE = 240;
+const TRUE: Color = [40, 160, 80];
+const FOUND: Color = [220, 90, 30];
+const POINT: Color = [30, 90, 220];
+
+interface Result {
+  readonly example: PromptableExample;
+  readonly iou: number;
+  readonly before: number;
+  readonly mask: Mask;
+}
+
+/** Two galleries, and the distribution of the IoU before and after. */
+export async function promptableReport(
+  request: ReportRequest,
+  options: PromptableReportOptions,
+): Promise<readonly ReportSection[]> {
+  const { dataset } = options;
+  const step = Math.max(1, Math.ceil(dataset.length / MOST_EXAMPLES));
+  const results: Result[] = [];
+  for (let start = 0; start < dataset.length; start += step * request.batchSize) {
+    const indices = Array.from({ length: request.batchSize }, (_, i) => start + i * step).filter(
+      (i) => i < dataset.length,
+    );
+    const examples = await Promise.all(indices.map((index) => dataset.get(index)));
+    results.push(...(await resultsOf(examples, request, options)));
+  }
+  results.sort((a, b) => a.iou - b.iou);
+  const worst = results.slice(0, WORST);
+  const middle = Math.max(worst.length, Math.floor((results.length - USUAL) / 2));
+  const usual = results.slice(middle, middle + USUAL);
+  const text = `The mask that was found (orange), the outline of the object (green) and the prompt (blue). Out of ${results.length} held-out examples.`;
+  return [
+    {
+      kind: 'lines',
+      title: 'IoU of all examples',
+      text: 'How many of the held-out examples have at most this IoU: the lower the curve, the better.',
+      x: 'IoU',
+      y: 'examples, %',
+      series: [
+        { name: 'before', points: shares(results.map(({ before }) => before)) },
+        { name: 'after', points: shares(results.map(({ iou }) => iou)) },
+      ],
+    },
+    ...(await gallery('Worst masks', text, worst, options)),
+    ...(await gallery('Usual masks', text, usual, options)),
+  ];
+}
+
+async function resultsOf(
+  examples: readonly PromptableExample[],
+  request: ReportRequest,
+  { collate, ports, isPadded }: PromptableReportOptions,
+): Promise<Result[]> {
+  const { inputs } = await collate(examples);
+  const after = masksOf(await request.run(inputs, 'adapted'), ports);
+  const before = masksOf(await request.run(inputs, 'base'), ports);
+  return examples.map((example, i) => {
+    const { geometry, masks } = example;
+    const truth = masks[0]!;
+    const maskOf = (found: typeof after): Mask => {
+      const { logits, best } = found(i, 0);
+      return { ...truth, data: cutLogits(logitsOfImage(logits[best]!, geometry, { isPadded })) };
+    };
+    const iou = (mask: Mask): number => intersectionOverUnion(overlapOf(mask.data, truth.data));
+    const mask = maskOf(after);
+    return { example, mask, iou: iou(mask), before: iou(maskOf(before)) };
+  });
+}
+
+/** Percent of the values at or below each of them. */
+function shares(values: readonly number[]): [number, number][] {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted.map((value, i) => [value, (100 * (i + 1)) / sorted.length]);
+}
+
+async function gallery(
+  title: string,
+  text: string,
+  results: readonly Result[],
+  options: PromptableReportOptions,
+): Promise<ReportSection[]> {
+  if (results.length === 0) return [];
+  const pictures = await Promise.all(results.map((result) => picture(result, options)));
+  return [{ kind: 'gallery', title, text, pictures }];
+}
+
+async function picture({ example, mask, iou }: Result, { decoder }: PromptableReportOptions): Promise<ReportPicture> {
+  const { file, masks, prompts, geometry } = example;
+  const image = shrunk(await decoder.decode(file), EDGE);
+  const paint = (under: typeof image, each: Mask, color: Color, opacity: number): typeof image =>
+    paintMask(under, resizeNearest(each, 1, image.height, image.width), {
+      color: (number) => (number === 0 ? undefined : color),
+      opacity,
+    });
+  const scale = image.width / geometry.input.width;
+  const points = prompts[0]!.points.map((point) => {
+    const [x, y] = pointToImage(geometry, point);
+    return [(x + 0.5) * scale, (y + 0.5) * scale] as const;
+  });
+  const painted = paint(paint(image, mask, FOUND, 0.5), masks[0]!, TRUE, 0);
+  const name = basename(file);
+  return {
+    image: await webp(paintPoints(painted, points, POINT)),
+    alt: `${name}: the object and the mask that was found, which overlap by ${iou.toFixed(2)}`,
+    caption: `${name}: IoU ${iou.toFixed(3)}`,
+  };
+}

@@ -1,0 +1,148 @@
+/** @file Teaches a SAM to find the objects that prompts ask for. */
+
+import {
+  type Batch,
+  type Feeds,
+  float32,
+  OnnxLoraError,
+  type PreparedTask,
+  type PreprocessorFactory,
+  stack,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk';
+import type { Augmentation } from '../../augment/augment.ts';
+import type { ImageDataOptions, ImageSource } from '../../data/imageData.ts';
+import { readImageData } from '../../data/readImageData.ts';
+import type { ImageDecoder } from '../../image/image.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { maskToInput } from '../../preprocess/geometry.ts';
+import { imageLoader } from '../../preprocess/imageLoader.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { masksOf } from './masksOf.ts';
+import { packMasks } from './packedMasks.ts';
+import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
+import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
+import { PromptableMetrics } from './promptableMetrics.ts';
+import { promptableReport } from './promptableReport.ts';
+import { promptFeeds } from './promptFeeds.ts';
+import { promptOptions, type PromptOptions } from './promptSampling.ts';
+import { type MaskChoice, samPorts } from './samPorts.ts';
+import { samPreprocessor } from './samPreprocessor.ts';
+
+/** Options of {@link promptableSegmentation}. */
+export interface PromptableSegmentationOptions extends ImageDataOptions {
+  /** How the model is prompted: with one point by default. */
+  readonly prompts?: PromptOptions;
+  /** Which masks a prompt is answered with; `several` by default. */
+  readonly masks?: MaskChoice;
+  /** What of a mask counts how much: 20 parts focal loss, one Dice, one of the estimated IoU by default, as in SAM. */
+  readonly loss?: PromptableLoss;
+  /**
+   * How many objects of an image are asked for at once; 1 by default. They share the work of the encoder, which is nearly all
+   * there is. An image with more is several examples; one with fewer has several prompts for the same object.
+   */
+  readonly objectsPerImage?: number;
+  /** What is done to images at random in training; nothing by default. */
+  readonly augment?: readonly Augmentation[];
+  /** Reads image files; sharp by default. */
+  readonly decoder?: ImageDecoder;
+  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
+  readonly preprocessors?: readonly PreprocessorFactory[];
+  /** Most bytes of images that are kept in memory; 512 MB by default. 0 keeps none. */
+  readonly cacheBytes?: number;
+}
+
+/**
+ * Promptable segmentation: an image and a prompt in, the mask of the object out. The data says which pixels are the object: a
+ * mask image each (with points, if it has some: columns x and y of a manifest), or outlines of many as in COCO. Other prompts
+ * are made from the masks.
+ *
+ * @example
+ * ```ts
+ * const model = await openModel('models/sam', { families: visionFamilies });
+ * const run = await train(model, { task: promptableSegmentation('cells', { objectsPerImage: 8 }), batchSize: 2 });
+ * ```
+ */
+export function promptableSegmentation(
+  source: ImageSource,
+  options: PromptableSegmentationOptions = {},
+): Task<PromptableExample> {
+  return { name: 'promptable-segmentation', prepare: (model) => prepare(model, source, options) };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: ImageSource,
+  options: PromptableSegmentationOptions,
+): Promise<PreparedTask<PromptableExample>> {
+  const { decoder = new SharpDecoder(), preprocessors = [new ImagePreprocessorFactory(decoder)] } = options;
+  const { loss, objectsPerImage = 1, augment = [], seed = 0, cacheBytes } = options;
+  if (!Number.isInteger(objectsPerImage) || objectsPerImage < 1) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `objectsPerImage must be a whole number of at least 1, but it is ${objectsPerImage}.`,
+    );
+  }
+  const ports = samPorts(model, options.masks);
+  const prompts = promptOptions(options.prompts ?? {}, ports, model.name);
+  const preprocessor = await samPreprocessor(model, preprocessors);
+  const data = await readImageData(source, options);
+  const loader = imageLoader(preprocessor, cacheBytes === undefined ? {} : { cacheBytes });
+  const promptInputs = [ports.points, ports.labels, ports.boxes].filter((name) => name !== undefined);
+  const shared = { loader, prompts, promptInputs, augment, objectsPerImage, seed };
+  const train = new PromptableDataset(data.train, shared);
+  const validation = data.validation && new PromptableDataset(data.validation, shared);
+  const collate = async (examples: readonly PromptableExample[]): Promise<Batch> => {
+    const prompted = examples.map((each) => each.prompts);
+    const images = { [ports.pixels]: stack(examples.map(({ pixels }) => pixels)) };
+    return { inputs: { ...images, ...promptFeeds(prompted, ports, model.name) }, targets: targetsOf(examples) };
+  };
+  const isPadded = preprocessor.plan.pad !== undefined;
+  return {
+    train,
+    ...(validation && { validation }),
+    ...(data.warnings && { warnings: data.warnings }),
+    outputs: ports.inner,
+    collate,
+    loss: (g, outputs, targets) =>
+      promptableLoss(
+        g,
+        { masks: outputs[ports.masks]!, scores: outputs[ports.scores]!, isSingle: ports.isSingle },
+        { truth: targets['truth']!, weights: targets['weights']! },
+        loss,
+      ),
+    lossWeight: ({ weights }) => (weights!.data as Float32Array).reduce((sum, each) => sum + each, 0),
+    metrics: () => new PromptableMetrics(ports, preprocessor.plan),
+    decode: (outputs) => {
+      const found = masksOf(outputs, ports);
+      return Array.from({ length: outputs[ports.masks]!.dims[0]! }, (_, i) => {
+        const { scores, best } = found(i, 0);
+        return { score: scores[best], scores };
+      });
+    },
+    report: (request) => promptableReport(request, { dataset: validation ?? train, collate, ports, isPadded, decoder }),
+  };
+}
+
+/** `truth` and `weights` as the loss takes them; for examples that are measured, `bits` and `sizes` of the masks beside. */
+function targetsOf(examples: readonly PromptableExample[]): Feeds {
+  const truths = examples.map(({ geometry, masks }) =>
+    masks.map((mask) => maskToInput(geometry, { ...mask, outside: 255 })),
+  );
+  const { height, width } = truths[0]![0]!;
+  const [batch, each] = [examples.length, truths[0]!.length];
+  const truth = new Float32Array(batch * each * height * width);
+  truths.flat().forEach(({ data }, k) => {
+    const start = k * height * width;
+    for (let i = 0; i < data.length; i++) truth[start + i] = data[i] === 255 ? OUTSIDE : data[i]!;
+  });
+  return {
+    truth: float32(truth, [batch, each, height, width]),
+    weights: float32(
+      examples.flatMap(({ weights }) => weights),
+      [batch, each],
+    ),
+    ...(examples.every(({ isMeasured }) => isMeasured) ? packMasks(examples.map(({ masks }) => masks)) : {}),
+  };
+}

@@ -1,0 +1,128 @@
+/** @file Finds the image, the prompts and the masks among the inputs and outputs of a SAM. */
+
+import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import type { InputPrompt } from './prompt.ts';
+
+/** Where images and prompts go in, and masks come out, by the names that transformers' export gives. */
+export interface SamPorts {
+  /** float32 `[batch, 3, height, width]` */
+  readonly pixels: string;
+  /** float32 `[batch, prompts, points, 2]`, where the graph takes points. */
+  readonly points?: string;
+  /** int64 `[batch, prompts, points]` */
+  readonly labels?: string;
+  /** float32 `[batch, prompts, 4]`, where the graph takes boxes. */
+  readonly boxes?: string;
+  /** float32 `[batch, 1, height, width]`, where the graph takes the logits of an earlier mask. */
+  readonly mask?: string;
+  /** float32 `[batch, prompts, masks]`: how well the decoder thinks it has done. */
+  readonly scores: string;
+  /** float32 `[batch, prompts, masks, height, width]`: logits. */
+  readonly masks: string;
+  /** Values inside the graph among these, which must be made outputs. */
+  readonly inner: readonly string[];
+  /** Whether only the first mask is meant. */
+  readonly isSingle: boolean;
+}
+
+/**
+ * Which masks a prompt is answered with. `several`: one for each thing that it could mean, for a point on a wheel may mean the
+ * wheel or the car. `one`: the mask that SAM keeps for prompts that can mean only one thing. It suits data
+ * with one kind of object, and prompts of several points or a box.
+ */
+export type MaskChoice = 'several' | 'one';
+
+/**
+ * Checks that the graph takes an image and prompts, and gives masks with scores.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
+ */
+export function samPorts(model: TaskModel, choice: MaskChoice = 'several'): SamPorts {
+  const { inputs, outputs } = model;
+  const pixels = named(inputs, ['pixel_values']);
+  const points = named(inputs, ['input_points']);
+  const labels = named(inputs, ['input_labels']);
+  const boxes = named(inputs, ['input_boxes']);
+  const mask = named(inputs, ['input_masks']);
+  const scores = named(outputs, ['iou_scores']);
+  const masks = named(outputs, ['pred_masks']);
+  if (pixels === undefined || (points === undefined) !== (labels === undefined) || (!points && !boxes)) {
+    throw unsupported(
+      model,
+      `it takes ${listed(inputs)}, and not an image (pixel_values) with points (input_points, input_labels) or boxes (input_boxes). A SAM that is published as two files is opened by the folder that holds both: the vision encoder, and the prompt encoder with the mask decoder`,
+    );
+  }
+  const strange = Object.keys(inputs).filter((name) => ![pixels, points, labels, boxes, mask].includes(name));
+  if (strange.length > 0)
+    throw unsupported(model, `nothing is known to feed its input "${strange[0]}". Export it without`);
+  if (scores === undefined || masks === undefined) {
+    throw unsupported(model, `it gives ${listed(outputs)}, and not "pred_masks" and "iou_scores"`);
+  }
+  if (inputs[pixels]!.type !== 'float32') {
+    throw unsupported(
+      model,
+      `its input "${pixels}" is ${inputs[pixels]!.type}, and images are fed as float32. Use its float32 files`,
+    );
+  }
+  return {
+    pixels,
+    ...(points !== undefined && labels !== undefined ? { points, labels } : {}),
+    ...(boxes === undefined ? {} : { boxes }),
+    ...(mask === undefined ? {} : { mask }),
+    ...maskPorts(model, { scores, masks }, choice),
+  };
+}
+
+/** Published graphs leave out the mask for prompts that can mean only one thing, but they make it: it is the first of all. */
+export function maskPorts(
+  model: TaskModel,
+  { scores, masks }: Pick<SamPorts, 'scores' | 'masks'>,
+  choice: MaskChoice = 'several',
+): Pick<SamPorts, 'scores' | 'masks' | 'inner' | 'isSingle'> {
+  if (choice === 'several') return { scores, masks, inner: [], isSingle: false };
+  const [allScores, allMasks] = [model.slicedFrom?.(scores), model.slicedFrom?.(masks)];
+  if (allScores === undefined || allMasks === undefined) {
+    throw unsupported(
+      model,
+      `its single mask is not there: the output "${masks}" is not cut from all masks. Take several masks, or export the model with multimask_output=True`,
+    );
+  }
+  return { scores: allScores, masks: allMasks, inner: [allScores, allMasks], isSingle: true };
+}
+
+/**
+ * Checks that the graph has inputs for all that a prompt says, and that the prompt says all that the graph asks for.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID`
+ */
+export function checkPrompt(
+  prompt: Pick<InputPrompt, 'points' | 'box' | 'mask'>,
+  ports: Pick<SamPorts, 'points' | 'boxes' | 'mask'>,
+  name: string,
+): void {
+  const refuse = (message: string): never => {
+    throw new OnnxLoraError('INPUT_INVALID', `"${name}" ${message}.`);
+  };
+  if (prompt.points.length > 0 && ports.points === undefined) refuse('takes no points. Prompt it with a box');
+  if (prompt.box && ports.boxes === undefined)
+    refuse('takes no boxes: it was exported with points only. Prompt it with points, or export it with input_boxes');
+  if (!prompt.box && ports.boxes !== undefined) refuse('was exported with boxes. Give a box with every prompt');
+  if (prompt.mask && ports.mask === undefined)
+    refuse('takes no masks as prompts. Leave the mask out, or export it with input_masks');
+  if (!prompt.mask && ports.mask !== undefined)
+    refuse('was exported with masks as prompts. Give the logits of an earlier mask with every prompt');
+}
+
+function named(ports: Readonly<Record<string, GraphPort>>, names: readonly string[]): string | undefined {
+  return names.find((name) => name in ports);
+}
+
+function listed(ports: Readonly<Record<string, GraphPort>>): string {
+  return Object.keys(ports)
+    .map((name) => `"${name}"`)
+    .join(', ');
+}
+
+function unsupported(model: TaskModel, message: string): OnnxLoraError {
+  return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot be prompted for masks: ${message}.`);
+}

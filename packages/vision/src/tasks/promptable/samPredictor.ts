@@ -1,0 +1,191 @@
+/** @file Finds objects with a SAM: an image is encoded once, then prompted as often as one likes. */
+
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import {
+  type Adapter,
+  type AdapterChoice,
+  type AdapterSession,
+  type Feeds,
+  type Model,
+  type ModelSessionOptions,
+  OnnxLoraError,
+  type PreprocessorFactory,
+  type Tensor,
+} from '@onnx-lora/sdk';
+import type { ImageDecoder, ImageLike } from '../../image/image.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { imageLoader } from '../../preprocess/imageLoader.ts';
+import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import type { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { EmbeddingCache } from './embeddingCache.ts';
+import { masksOf } from './masksOf.ts';
+import type { InputPrompt } from './prompt.ts';
+import { PromptableImage } from './promptableImage.ts';
+import { promptFeeds } from './promptFeeds.ts';
+import { type MaskChoice, maskPorts, type SamPorts, samPorts } from './samPorts.ts';
+import { samPreprocessor } from './samPreprocessor.ts';
+
+/** Options of {@link SamPredictor.create}. */
+export interface SamPredictorOptions extends Omit<ModelSessionOptions, 'targetModules' | 'modulesToSave' | 'useDora'> {
+  /** Most bytes of encoded images that are kept; 512 MB by default, which is 60 images of the published models. 0 keeps none. */
+  readonly cacheBytes?: number;
+  /** Which masks a prompt is answered with; `several` by default. Take what the adapter was trained with. */
+  readonly masks?: MaskChoice;
+  /** Reads image files; sharp by default. */
+  readonly decoder?: ImageDecoder;
+  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
+  readonly preprocessors?: readonly PreprocessorFactory[];
+}
+
+/**
+ * A SAM that answers prompts, with any number of adapters. The encoder, which takes nearly all of the time, runs once for each
+ * image and adapter; its results are kept.
+ *
+ * @example
+ * ```ts
+ * const predictor = await SamPredictor.create(model, { adapters: { cells } });
+ * const image = await predictor.setImage('slide.png', { adapter: 'cells' });
+ * const { masks, best } = await image.predict({ points: [[420, 310]] });
+ * const all = await image.generateMasks();
+ * await predictor.release();
+ * ```
+ */
+export class SamPredictor {
+  readonly #model: Model;
+  readonly #ports: SamPorts;
+  readonly #preprocessor: ImagePreprocessor;
+  readonly #loader: ImageLoader;
+  readonly #encoder: AdapterSession;
+  readonly #decoder: AdapterSession;
+  readonly #cache: EmbeddingCache;
+
+  /** Used by {@link SamPredictor.create}. */
+  private constructor(
+    model: Model,
+    ports: SamPorts,
+    preprocessor: ImagePreprocessor,
+    sessions: { readonly encoder: AdapterSession; readonly decoder: AdapterSession },
+    cacheBytes: number,
+  ) {
+    this.#model = model;
+    this.#ports = ports;
+    this.#preprocessor = preprocessor;
+    // What is kept is what the encoder makes.
+    this.#loader = imageLoader(preprocessor, { cacheBytes: 0 });
+    this.#encoder = sessions.encoder;
+    this.#decoder = sessions.decoder;
+    this.#cache = new EmbeddingCache(cacheBytes);
+  }
+
+  /**
+   * Loads both parts of the model.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no SAM, or is one file; others as `model.session`
+   */
+  static async create(model: Model, options: SamPredictorOptions = {}): Promise<SamPredictor> {
+    const { cacheBytes = 512 * 1024 * 1024, masks, decoder: images = new SharpDecoder() } = options;
+    const { cacheBytes: _, masks: __, decoder: ___, preprocessors, ...session } = options;
+    const whole = samPorts(model);
+    const encoder = model.parts.find(({ inputs }) => whole.pixels in inputs);
+    const decoder = model.parts.find(({ outputs }) => whole.masks in outputs);
+    if (!encoder || !decoder) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `"${model.name}" is one file, so an image cannot be encoded once and prompted often. Open a folder with the vision encoder and the mask decoder as two files.`,
+      );
+    }
+    const preprocessor = await samPreprocessor(model, preprocessors ?? [new ImagePreprocessorFactory(images)]);
+    // By the names of the decoder's own file.
+    const ports = { ...whole, ...maskPorts(decoder, whole, masks) };
+    const first = await encoder.session(session);
+    try {
+      const second = await decoder.withOutputs(ports.inner).session(session);
+      return new SamPredictor(model, ports, preprocessor, { encoder: first, decoder: second }, cacheBytes);
+    } catch (error) {
+      await first.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Encodes an image, unless that has been done with this adapter.
+   *
+   * @param source the path of a file, the bytes of one, or its pixels
+   * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file; `INPUT_INVALID` for an unknown adapter
+   */
+  async setImage(
+    source: ImageLike,
+    { adapter = null }: { readonly adapter?: AdapterChoice } = {},
+  ): Promise<PromptableImage> {
+    const key = `${JSON.stringify(adapter)} ${await identityOf(source)}`;
+    const { pixels, geometry } = await this.#loader.load({ image: source });
+    const known = this.#cache.get(key);
+    const embeddings =
+      known ??
+      (await this.#encoder.run({ [this.#ports.pixels]: { ...pixels, dims: [1, ...pixels.dims] } }, { adapter }));
+    if (!known) this.#cache.set(key, embeddings);
+    const isPadded = this.#preprocessor.plan.pad !== undefined;
+    return new PromptableImage({
+      name: typeof source === 'string' ? source : 'the image',
+      geometry,
+      isPadded,
+      promptsAtOnce: this.#ports.mask === undefined ? Infinity : 1,
+      decode: async (prompts) => this.#decode(embeddings, prompts, adapter),
+    });
+  }
+
+  /**
+   * Adds an adapter, under a new name. It needs places in the graph: those of the adapters that the predictor was made with.
+   *
+   * @throws OnnxLoraError as `AdapterSession.add`
+   */
+  async add(name: string, adapter: Adapter): Promise<void> {
+    await this.#encoder.add(name, adapter);
+    try {
+      await this.#decoder.add(name, adapter);
+    } catch (error) {
+      this.#encoder.remove(name);
+      throw error;
+    }
+  }
+
+  /** Removes an adapter, and what it encoded; false where there is none of that name. */
+  remove(name: string): boolean {
+    // Another adapter may come under the same name.
+    this.#cache.clear();
+    this.#decoder.remove(name);
+    return this.#encoder.remove(name);
+  }
+
+  /** Frees both sessions. */
+  async release(): Promise<void> {
+    this.#cache.clear();
+    await Promise.all([this.#encoder.release(), this.#decoder.release()]);
+  }
+
+  async #decode(
+    embeddings: Readonly<Record<string, Tensor>>,
+    prompts: readonly InputPrompt[],
+    adapter: AdapterChoice,
+  ): Promise<ReturnType<typeof masksOf>> {
+    const wanted = new Set(this.#decoder.inputNames);
+    const image: Feeds = Object.fromEntries(Object.entries(embeddings).filter(([name]) => wanted.has(name)));
+    const feeds = { ...image, ...promptFeeds([prompts], this.#ports, this.#model.name) };
+    return masksOf(await this.#decoder.run(feeds, { adapter }), this.#ports);
+  }
+}
+
+/** What tells an image from others: of a file its place, size and time, of pixels and bytes their digest. */
+async function identityOf(source: ImageLike): Promise<string> {
+  if (typeof source === 'string') {
+    // That there is no such file is told by who reads it.
+    const { size = 0, mtimeMs = 0 } = await stat(source).catch(() => ({}) as { size?: number; mtimeMs?: number });
+    return `${path.resolve(source)} ${size} ${mtimeMs}`;
+  }
+  const [shape, data] =
+    source instanceof Uint8Array ? ['bytes', source] : [`${source.width}x${source.height}`, source.data];
+  return `${shape} ${createHash('sha256').update(data).digest('hex')}`;
+}

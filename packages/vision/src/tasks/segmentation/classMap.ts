@@ -1,0 +1,92 @@
+/** @file From scores per pixel to the class of each pixel, at any size. */
+
+import type { Tensor } from '@onnx-lora/sdk';
+import type { Mask } from '../../augment/sample.ts';
+import type { Geometry } from '../../preprocess/geometry.ts';
+import type { Size } from '../../preprocess/imagePlan.ts';
+
+/** Scores of one image, `[classes, rows, columns]`. */
+export interface ClassScores {
+  readonly classes: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly data: Float32Array;
+}
+
+/** The scores of each image of a batch `[batch, classes, rows, columns]`. */
+export function scoresOf({ data, dims }: Tensor): ClassScores[] {
+  const [batch = 0, classes = 0, rows = 0, columns = 0] = dims;
+  const size = classes * rows * columns;
+  return Array.from({ length: batch }, (_, i) => ({
+    classes,
+    rows,
+    columns,
+    data: (data as Float32Array).subarray(i * size, (i + 1) * size),
+  }));
+}
+
+/**
+ * The likeliest class of each pixel of an image of `size`, whose scores are resized bilinearly: `interpolate` of torch with
+ * `align_corners=False`, then `argmax`, as `post_process_semantic_segmentation` of transformers does.
+ */
+export function classMap(scores: ClassScores, { width, height }: Size): Mask {
+  return mapAt(scores, positions(scores.columns, width), positions(scores.rows, height));
+}
+
+/** The likeliest class of each pixel of the image that went through `geometry`: without the padding, and what a crop cut off. */
+export function classMapOfImage(scores: ClassScores, { input, output, scale, shift }: Geometry): Mask {
+  const along = (size: number, from: number, to: number, factor: number, offset: number): Float64Array =>
+    Float64Array.from({ length: size }, (_, i) => (((i + 0.5) * factor + offset) * from) / to - 0.5);
+  return mapAt(
+    scores,
+    along(input.width, scores.columns, output.width, scale.x, shift.x),
+    along(input.height, scores.rows, output.height, scale.y, shift.y),
+  );
+}
+
+/** Where the middle of each of `to` pixels lies among `from`. */
+function positions(from: number, to: number): Float64Array {
+  return Float64Array.from({ length: to }, (_, i) => ((i + 0.5) * from) / to - 0.5);
+}
+
+/** The class of the highest score at each pair of positions; beyond the border stands the border. */
+function mapAt({ classes, rows, columns, data }: ClassScores, xs: Float64Array, ys: Float64Array): Mask {
+  const [x, y] = [neighbours(xs, columns), neighbours(ys, rows)];
+  const [width, height] = [xs.length, ys.length];
+  const best = new Float32Array(width * height).fill(-Infinity);
+  const found = new Uint8Array(width * height);
+  // Rows of one class resized along x, each made once.
+  const wide = new Float32Array(rows * width);
+  for (let c = 0; c < classes; c++) {
+    const plane = c * rows * columns;
+    for (let row = 0, at = 0; row < rows; row++) {
+      const line = plane + row * columns;
+      for (let i = 0; i < width; i++, at++) {
+        const left = data[line + x.first[i]!]!;
+        wide[at] = left + (data[line + x.second[i]!]! - left) * x.share[i]!;
+      }
+    }
+    for (let j = 0, at = 0; j < height; j++) {
+      const [upper, lower, share] = [y.first[j]! * width, y.second[j]! * width, y.share[j]!];
+      for (let i = 0; i < width; i++, at++) {
+        const above = wide[upper + i]!;
+        const score = above + (wide[lower + i]! - above) * share;
+        if (score > best[at]!) {
+          best[at] = score;
+          found[at] = c;
+        }
+      }
+    }
+  }
+  return { width, height, data: found };
+}
+
+function neighbours(at: Float64Array, size: number): { first: Int32Array; second: Int32Array; share: Float64Array } {
+  const inside = at.map((position) => Math.max(0, Math.min(size - 1, position)));
+  const first = Int32Array.from(inside, Math.floor);
+  return {
+    first,
+    second: first.map((position) => Math.min(size - 1, position + 1)),
+    share: inside.map((position, i) => position - first[i]!),
+  };
+}

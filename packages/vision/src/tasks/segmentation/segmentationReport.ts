@@ -1,0 +1,158 @@
+/** @file What a report shows of a segmentation: classes in a table, and pictures of the worst and of usual results. */
+
+import { basename } from 'node:path';
+import type { Batch, ReportPicture, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import type { Mask } from '../../augment/sample.ts';
+import type { ImageDecoder } from '../../image/image.ts';
+import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
+import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import { resizeNearest } from '../../preprocess/resize.ts';
+import { paintMask, sideBySide } from '../../report/overlay.ts';
+import { shrunk, webp } from '../../report/thumbnail.ts';
+import { classMap, classMapOfImage, type ClassScores, scoresOf } from './classMap.ts';
+import type { SegmentationClasses } from './segmentationClasses.ts';
+import type { SegmentationDataset, SegmentationExample } from './segmentationDataset.ts';
+import { labelColors } from './segmentationDecode.ts';
+import { IGNORED } from './segmentationLoss.ts';
+
+/** What a report is made from. */
+export interface SegmentationReportOptions {
+  readonly dataset: SegmentationDataset;
+  readonly collate: (examples: readonly SegmentationExample[]) => Promise<Batch>;
+  /** Name of the graph output `[batch, classes, rows, columns]`. */
+  readonly output: string;
+  readonly classes: SegmentationClasses;
+  readonly loader: ImageLoader;
+  readonly decoder: ImageDecoder;
+}
+
+/** Images that are looked at, evenly spread over the held-out ones. */
+const MOST_IMAGES = 200;
+const WORST = 4;
+const USUAL = 2;
+/** Longer edge of each picture. */
+const EDGE = 240;
+
+/** One held-out image. */
+interface Result {
+  readonly index: number;
+  readonly scores: ClassScores;
+  readonly meanIou: number;
+}
+
+/** A table of the classes, before and after where the model knew them before, and a gallery. */
+export async function segmentationReport(
+  request: ReportRequest,
+  options: SegmentationReportOptions,
+): Promise<readonly ReportSection[]> {
+  const { labels, isNew } = options.classes;
+  const adapted = new PixelConfusion(labels.length);
+  // A new head without its adapter is random, and no result to compare with.
+  const base = isNew ? undefined : new PixelConfusion(labels.length);
+  const results: Result[] = [];
+  for await (const { indices, batch, examples } of batchesOf(options, request.batchSize)) {
+    const scores = scoresOf((await request.run(batch.inputs, 'adapted'))[options.output]!);
+    const before = base && scoresOf((await request.run(batch.inputs, 'base'))[options.output]!);
+    examples.forEach(({ classes }, i) => {
+      const one = new PixelConfusion(labels.length);
+      one.add(classes.data, classMap(scores[i]!, classes).data);
+      adapted.join(one);
+      // A copy, so that the batch's outputs need not be kept for the few that are shown.
+      const own = { ...scores[i]!, data: scores[i]!.data.slice() };
+      results.push({ index: indices[i]!, scores: own, meanIou: meanOver(one.perClass(), 'iou') });
+      if (before) base.add(classes.data, classMap(before[i]!, classes).data);
+    });
+  }
+  const sorted = results.filter(({ meanIou }) => !Number.isNaN(meanIou)).sort((a, b) => a.meanIou - b.meanIou);
+  const worst = sorted.slice(0, WORST);
+  const middle = Math.max(worst.length, Math.floor((sorted.length - USUAL) / 2));
+  const usual = sorted.slice(middle, middle + USUAL);
+  const text = `Left the image, in the middle the true classes, on the right those that were found. Out of ${results.length} held-out images.`;
+  return [
+    table(labels, adapted, base),
+    ...(await gallery('Worst results', text, worst, options)),
+    ...(await gallery('Usual results', text, usual, options)),
+  ];
+}
+
+async function* batchesOf(
+  { dataset, collate }: SegmentationReportOptions,
+  batchSize: number,
+): AsyncGenerator<{ indices: number[]; examples: SegmentationExample[]; batch: Batch }> {
+  const step = Math.max(1, Math.ceil(dataset.length / MOST_IMAGES));
+  const all = Array.from({ length: Math.ceil(dataset.length / step) }, (_, i) => i * step);
+  for (let at = 0; at < all.length; at += batchSize) {
+    const indices = all.slice(at, at + batchSize);
+    const examples = await Promise.all(indices.map((index) => dataset.get(index)));
+    yield { indices, examples, batch: await collate(examples) };
+  }
+}
+
+function table(labels: readonly string[], adapted: PixelConfusion, base: PixelConfusion | undefined): ReportSection {
+  const after = adapted.perClass();
+  const before = base?.perClass();
+  const total = after.reduce((sum, { pixels }) => sum + pixels, 0);
+  const rows = labels.flatMap((label, c) => {
+    const { pixels, iou, dice } = after[c]!;
+    if (Number.isNaN(iou)) return [];
+    return [[label, percent(pixels / total), ...(before ? [shown(before[c]!.iou)] : []), shown(iou), shown(dice)]];
+  });
+  return {
+    kind: 'table',
+    title: 'Classes',
+    columns: ['Class', 'Share of pixels', ...(before ? ['IoU before'] : []), 'IoU', 'Dice'],
+    rows,
+  };
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function shown(value: number): number | string {
+  return Number.isNaN(value) ? '–' : Number(value.toFixed(3));
+}
+
+async function gallery(
+  title: string,
+  text: string,
+  results: readonly Result[],
+  options: SegmentationReportOptions,
+): Promise<ReportSection[]> {
+  if (results.length === 0) return [];
+  const pictures = await Promise.all(results.map((result) => picture(result, options)));
+  return [{ kind: 'gallery', title, text, pictures }];
+}
+
+async function picture(
+  { index, scores, meanIou }: Result,
+  { dataset, classes, loader, decoder }: SegmentationReportOptions,
+): Promise<ReportPicture> {
+  const record = dataset.records[index]!;
+  const { geometry, masks } = await loader.load({
+    image: record.file,
+    masks: [classes.maskOf(record)],
+    annotations: 'image',
+  });
+  const image = shrunk(await decoder.decode(record.file), EDGE);
+  const colors = labelColors(classes.labels);
+  const paint = (mask: Mask): typeof image =>
+    paintMask(image, resizeNearest(mask, 1, image.height, image.width), {
+      color: (number) => (number === IGNORED || isBackground(classes.labels[number]) ? undefined : colors(number)),
+    });
+  const found = classMapOfImage(scores, geometry);
+  const named = ({ data }: Mask): string =>
+    classes.labels.filter((label, number) => !isBackground(label) && data.includes(number)).join(', ') || 'nothing';
+  const [truth, answer] = [named(masks![0]!), named(found)];
+  const name = basename(record.file);
+  return {
+    image: await webp(sideBySide([image, paint(masks![0]!), paint(found)])),
+    alt: `${name}: the image, its true classes (${truth}), and those that were found (${answer})`,
+    caption: `${name}: mean IoU ${meanIou.toFixed(3)}\ntrue: ${truth}\nfound: ${answer}`,
+    isWide: true,
+  };
+}
+
+function isBackground(label: string | undefined): boolean {
+  return label?.toLowerCase() === 'background';
+}

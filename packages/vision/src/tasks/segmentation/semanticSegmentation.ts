@@ -1,0 +1,160 @@
+/** @file Teaches and tests models that give every pixel of an image a class. */
+
+import {
+  type Batch,
+  OnnxLoraError,
+  type Prediction,
+  type PreparedTask,
+  type PreprocessorFactory,
+  stack,
+  type Task,
+  type TaskModel,
+  tensor,
+  type Tensor,
+} from '@onnx-lora/sdk';
+import type { Augmentation } from '../../augment/augment.ts';
+import type { ImageSource } from '../../data/imageData.ts';
+import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
+import type { ImageDecoder } from '../../image/image.ts';
+import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { imageLoader } from '../../preprocess/imageLoader.ts';
+import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
+import { checkImageSize } from '../classification/imagePorts.ts';
+import { classMap, scoresOf } from './classMap.ts';
+import { segmentationClasses } from './segmentationClasses.ts';
+import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
+import { segmentationPrediction } from './segmentationDecode.ts';
+import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
+import { checkedScores, SegmentationMetrics } from './segmentationMetrics.ts';
+import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.ts';
+import { segmentationReport } from './segmentationReport.ts';
+
+/** Options of {@link semanticSegmentation}. */
+export interface SemanticSegmentationOptions extends TaskDataOptions, SegmentationLossOptions {
+  /**
+   * Names of all classes of the data, in the order of their numbers. Where they are not the model's, its head is replaced by a
+   * new one. By default the categories of COCO objects with `background` before them, or the model's classes.
+   */
+  readonly labels?: readonly string[] | undefined;
+  /** Random changes of the images in training, whose class maps follow; none by default. */
+  readonly augment?: readonly Augmentation[] | undefined;
+  /** Reads image files; sharp by default. */
+  readonly decoder?: ImageDecoder;
+  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
+  readonly preprocessors?: readonly PreprocessorFactory[];
+  /** Most bytes of images that are kept in memory; 512 MB by default. 0 keeps none. */
+  readonly cacheBytes?: number;
+}
+
+/**
+ * Semantic segmentation: a class for every pixel. `data` has masks whose pixels are class numbers, 255 for what does not count
+ * (a folder `images` beside a folder `masks`, or a manifest with a column `mask`), or outlined objects (COCO). Needs
+ * `preprocessor_config.json` in the model's folder. Targets are `{ labels: int64 [batch, height, width] }`.
+ *
+ * @example
+ * ```ts
+ * const task = semanticSegmentation('streets', { validation: 0.2, augment: standardAugmentations({ scale: [0.5, 1] }) });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function semanticSegmentation(
+  data: ImageSource,
+  options: SemanticSegmentationOptions = {},
+): Task<SegmentationExample> {
+  return { name: 'semantic-segmentation', prepare: (model) => prepare(model, data, options) };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: ImageSource,
+  options: SemanticSegmentationOptions,
+): Promise<PreparedTask<SegmentationExample>> {
+  const { seed = 0, augment = [], decoder = new SharpDecoder(), cacheBytes, labels: given } = options;
+  const { preprocessors = [new ImagePreprocessorFactory(decoder)] } = options;
+  const ports = segmentationPorts(model);
+  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
+  if (!(preprocessor instanceof ImagePreprocessor)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}": a preprocessor of your own cannot move class maps along with images. Describe the preprocessing in preprocessor_config.json.`,
+    );
+  }
+  checkImageSize(model, ports.input.name, preprocessor.outputSize, path);
+  const data = await readTaskData(source, options);
+  const { reduceLabels } = preprocessor.plan;
+  const classes = await segmentationClasses({ model, classes: ports.classes, data, labels: given, reduceLabels });
+  const { labels } = classes;
+  checkWeights(options.classWeights, labels);
+  const loader = imageLoader(preprocessor, cacheBytes === undefined ? {} : { cacheBytes });
+  const common = { classes, loader, seed };
+  const train = new SegmentationDataset({ ...common, records: data.train, augmentations: augment });
+  const validation =
+    data.validation && new SegmentationDataset({ ...common, records: data.validation, augmentations: [] });
+  const { output } = ports;
+  const collate = (examples: readonly SegmentationExample[]): Promise<Batch> => collateBatch(examples, ports, model);
+  return {
+    train,
+    ...(validation && { validation }),
+    ...(data.warnings && { warnings: data.warnings }),
+    ...(classes.isNew && { head: { output, labels } }),
+    collate,
+    loss: (g, outputs, targets) => segmentationLoss(g, outputs[output]!, targets['labels']!, options),
+    // A Dice loss is one of the whole batch, and so no mean over its parts.
+    ...(options.dice ? {} : { lossWeight: ({ labels: maps }) => weightOf(maps!, options.classWeights) }),
+    metrics: () => new SegmentationMetrics({ output, labels }),
+    decode: (outputs: Readonly<Record<string, Tensor>>): Prediction[] =>
+      scoresOf(checkedScores(outputs, output, labels.length)).map((scores) =>
+        segmentationPrediction(classMap(scores, { width: scores.columns, height: scores.rows }), labels),
+      ),
+    ...(validation && {
+      report: (request) =>
+        segmentationReport(request, { dataset: validation, collate, output, classes, loader, decoder }),
+    }),
+  };
+}
+
+function checkWeights(weights: readonly number[] | undefined, labels: readonly string[]): void {
+  if (!weights || (weights.length === labels.length && weights.every((weight) => weight >= 0))) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"classWeights" must give a number of at least 0 to each of the ${labels.length} classes (${labels.join(', ')}), but it is [${weights.join(', ')}]. Correct it.`,
+  );
+}
+
+async function collateBatch(
+  examples: readonly SegmentationExample[],
+  { input }: SegmentationPorts,
+  model: TaskModel,
+): Promise<Batch> {
+  if (input.batch !== undefined && examples.length !== input.batch) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `"${model.name}" takes batches of exactly ${input.batch}, but this one has ${examples.length}. Set the batch size to ${input.batch}, or export the model with a dynamic batch.`,
+    );
+  }
+  const { width, height } = examples[0]!.classes;
+  const size = width * height;
+  const labels = new BigInt64Array(examples.length * size);
+  examples.forEach(({ classes }, i) => {
+    for (let at = 0; at < size; at++) labels[i * size + at] = numbers[classes.data[at]!]!;
+  });
+  return {
+    inputs: { [input.name]: stack(examples.map(({ pixels }) => pixels)) },
+    targets: { labels: tensor('int64', labels, [examples.length, height, width]) },
+  };
+}
+
+/** Made once, for a bigint per pixel is slow to make. */
+const numbers = Array.from({ length: 256 }, (_, number) => BigInt(number));
+
+/** How many pixels count, or what they weigh together. */
+function weightOf({ data }: Tensor, weights: readonly number[] | undefined): number {
+  let sum = 0;
+  for (const label of data as BigInt64Array) {
+    const number = Number(label);
+    if (number !== IGNORED) sum += weights ? weights[number]! : 1;
+  }
+  return sum;
+}

@@ -1,0 +1,64 @@
+/** @file Promptable segmentation on real images: what a small SAM learns, with the settings of the Python script beside. */
+
+import { evaluate, openModel, train } from '@onnx-lora/sdk';
+import { promptableSegmentation, readImageData, visionFamilies } from '@onnx-lora/vision';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What is adapted, and which masks a prompt is answered with. */
+export interface PromptableCase {
+  readonly where: 'encoder' | 'decoder';
+  readonly masks: 'one' | 'several';
+}
+
+/** What one side finds. */
+export interface PromptableFigures {
+  /** Mean IoU on the test images. */
+  readonly before: number;
+  readonly after: number;
+  /** Of the training: what passes, and what all threads compute. */
+  readonly seconds: number;
+  readonly cpu: number;
+}
+
+/** What is compared. */
+export const promptableCases: readonly PromptableCase[] = [
+  { where: 'encoder', masks: 'one' },
+  { where: 'decoder', masks: 'one' },
+  { where: 'encoder', masks: 'several' },
+  { where: 'decoder', masks: 'several' },
+];
+
+/** As in the Python script. */
+const settings = { steps: 240, batchSize: 12, lr: 2e-3, weightDecay: 0, threads: 2 } as const;
+const targets = {
+  encoder: String.raw`vision_encoder\.layers\.\d+\.(attn\.(qkv|proj)|mlp\.(lin1|lin2))`,
+  decoder: String.raw`mask_decoder\.transformer\..*(q_proj|k_proj|v_proj|out_proj|lin1|lin2)`,
+} as const;
+
+/** The program runs from a folder three levels below the project's. */
+const project = fileURLToPath(new URL('../../../', import.meta.url));
+/** The model, and images with masks and points. */
+export const promptableModel: string = path.join(project, 'docs/examples/models/sam-tiny');
+export const stamps: string = path.join(project, '../shared/data/stamps');
+
+/** Trains one case in this process. */
+export async function promptableOf({ where, masks }: PromptableCase): Promise<PromptableFigures> {
+  const sam = await openModel(promptableModel, { families: visionFamilies });
+  const data = await readImageData(stamps);
+  const loss = { bce: 1, iou: masks === 'one' ? 0 : 1 };
+  const task = promptableSegmentation({ ...data, validation: data.test! }, { masks, loss });
+  const before = await evaluate(sam, { task, threads: settings.threads });
+  const lora = { r: 8, alpha: 16, targetModules: targets[where] };
+  const run = await train(sam, { ...settings, task, lora });
+  const [start, cpu] = [performance.now(), process.cpuUsage()];
+  const { adapter } = await run.done;
+  const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
+  const after = await evaluate(sam, { task, adapter, threads: settings.threads });
+  return {
+    before: before.metrics['meanIou']!,
+    after: after.metrics['meanIou']!,
+    seconds,
+    cpu: (used.user + used.system) / 1e6,
+  };
+}
