@@ -23,8 +23,8 @@ import { median } from './statistics.ts';
 /** The quickstart's digits; named here as they lie once built. */
 const digitsOfExamples = new URL('../../../docs/examples/dist/support/digits.js', import.meta.url).href;
 interface Digits {
-  readDigits(): Promise<object[]>;
-  writeDigits(folder: string, digits: readonly object[], shift: 'turned'): Promise<void>;
+  readonly readDigits: () => Promise<object[]>;
+  readonly writeDigits: (folder: string, digits: readonly object[], shift: 'turned') => Promise<void>;
 }
 
 interface AccuracyCase {

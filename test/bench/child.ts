@@ -15,7 +15,7 @@ export type ChildOrder =
   | { readonly swap: string; readonly settings: BenchSettings }
   | { readonly open: string }
   | { readonly images: string }
-  | { readonly promptable: PromptableCase }
+  | { readonly promptable: PromptableCase; readonly seed: number }
   | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
   | WriteOrder;
 
@@ -57,7 +57,7 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
       : mergingOf(order.open, order.merge, order.write);
   }
   if ('train' in order) return timeSteps(order.model, order.train, order.steps);
-  if ('promptable' in order) return promptableOf(order.promptable);
+  if ('promptable' in order) return promptableOf(order.promptable, order.seed);
   if ('images' in order) return timeImages(order.images);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);

@@ -22,11 +22,27 @@ export async function comparePromptable(
   print('| adapters in, masks | base | onnx-lora | PEFT | s | PEFT s | CPU s | PEFT CPU s |');
   print('| --- | --- | --- | --- | --- | --- | --- | --- |');
   for (const each of promptableCases) {
-    const ours = (await runChild(self, { promptable: each })) as PromptableFigures;
     const masks = each.masks === 'one' ? 'one' : 'three';
-    const theirs = (await lastJson(python, [script, promptableModel, stamps, each.where, masks])) as PromptableFigures;
-    const scores = [ours.before, ours.after, theirs.after].map((value) => value.toFixed(3));
-    const times = [ours.seconds, theirs.seconds, ours.cpu, theirs.cpu].map((value) => value.toFixed(0));
-    print(`| ${[`${each.where}, ${each.masks}`, ...scores, ...times].join(' | ')} |`);
+    const ours: PromptableFigures[] = [];
+    const theirs: PromptableFigures[] = [];
+    for (let seed = 0; seed < each.seeds; seed++) {
+      ours.push((await runChild(self, { promptable: each, seed })) as PromptableFigures);
+      const words = [script, promptableModel, stamps, each.where, masks, String(seed)];
+      theirs.push((await lastJson(python, words)) as PromptableFigures);
+    }
+    const scores = [ours[0]!.before.toFixed(3), ...[ours, theirs].map((all) => spread(all.map(({ after }) => after)))];
+    const seconds = [ours, theirs].map((all) => mean(all.map((one) => one.seconds)).toFixed(0));
+    const cpu = [ours, theirs].map((all) => mean(all.map((one) => one.cpu)).toFixed(0));
+    print(`| ${[`${each.where}, ${each.masks}`, ...scores, ...seconds, ...cpu].join(' | ')} |`);
   }
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** The mean, and the ends of several. */
+function spread(values: readonly number[]): string {
+  const ends = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(3));
+  return values.length === 1 ? ends[0]! : `${mean(values).toFixed(3)} (${ends.join('–')})`;
 }

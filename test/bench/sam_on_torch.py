@@ -1,6 +1,6 @@
 """Adapts a small SAM with PEFT on torch, as `promptable-segmentation` does here: one prompt point for each image.
 
-sam_on_torch.py MODEL DATA WHERE MASKS    WHERE is `encoder` or `decoder`, MASKS `three` or `one`
+sam_on_torch.py MODEL DATA WHERE MASKS SEED    WHERE is `encoder` or `decoder`, MASKS `three` or `one`
 
 MODEL is a folder with config.json and the two published ONNX files, from which torch's weights are read; DATA a folder
 with manifest.csv (image, mask, x, y, split). Prints one line of JSON: mean IoU before and after, and seconds.
@@ -150,7 +150,8 @@ def mean_iou(model, examples, many):
     return float(np.mean(values))
 
 
-def main(folder, data, where, masks):
+def main(folder, data, where, masks, seed):
+    torch.manual_seed(int(seed))
     from peft import LoraConfig, get_peft_model
 
     many = masks == "three"
@@ -180,6 +181,5 @@ def main(folder, data, where, masks):
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
-    torch.manual_seed(0)
     torch.set_num_threads(THREADS)
     main(*sys.argv[1:])

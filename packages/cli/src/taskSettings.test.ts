@@ -47,6 +47,6 @@ describe('onnx-lora tasks', () => {
     expect((await call(['tasks'])).stdout).toContain('image-classification');
     const { code, stderr } = await call(['tasks', 'image-clasification']);
     expect(code).toBe(2);
-    expect(stderr).toContain('Did you mean "image-classification"?');
+    expect(stderr).toContain('Did you mean "image-classification"');
   });
 });

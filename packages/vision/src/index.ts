@@ -110,7 +110,7 @@ export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';
 export { imageEmbedder } from './tasks/embedding/imageEmbedder.ts';
 export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
 export { imageEmbeddings, type ImageEmbeddingsOptions } from './tasks/embedding/imageEmbeddings.ts';
-export type { ImageReading } from './tasks/embedding/openFeatures.ts';
+export type { ImageReading } from './tasks/imageReading.ts';
 export type { ImageGroup } from './tasks/embedding/retrieval/identityGroups.ts';
 export {
   imageRetrieval,

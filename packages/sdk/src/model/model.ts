@@ -295,7 +295,7 @@ export class Model implements TaskModel {
    * @throws OnnxLoraError `INPUT_INVALID` for a value that the graph does not compute
    */
   withOutputs(values: readonly string[]): Model {
-    if (values.every((value) => value in this.outputs)) return this;
+    if (values.every((value) => Object.hasOwn(this.outputs, value))) return this;
     return this.derived({ model: withInnerOutputs(this.#onnx.model, values, this.types(), this.name) });
   }
 

@@ -10,10 +10,12 @@ import type { GraphProto } from '../graph/proto.ts';
  */
 export function slicedFrom({ node = [] }: GraphProto, output: string): string | undefined {
   let wanted: string | undefined = output;
-  for (;;) {
+  // Not for ever: nodes of a broken file may read each other in a circle.
+  for (let steps = 0; steps < node.length; steps++) {
     const maker = node.find((each) => wanted !== undefined && each.output?.includes(wanted));
     if (maker?.opType === 'Slice') return maker.input?.[0];
     if (maker?.opType !== 'Identity') return undefined;
     wanted = maker.input?.[0];
   }
+  return undefined;
 }

@@ -1,6 +1,7 @@
 /** @file The setting by which tasks of the command line take a preset of augmentations. */
 
-import { didYouMean, OnnxLoraError, type TaskSetting } from '@onnx-lora/sdk';
+import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk';
+import { choice } from '../choice.ts';
 import type { Augmentation } from './augment.ts';
 import { augmentationPresets } from './presets.ts';
 
@@ -13,12 +14,14 @@ export const augmentSetting: TaskSetting = {
   description: `Random changes of the images in training: ${names.join(', ')}; none by default.`,
 };
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a name that no preset has */
-export function augmentationPreset(name: string): readonly Augmentation[] {
-  const preset = augmentationPresets.get(name);
-  if (preset) return preset;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `There are no augmentations "${name}".${didYouMean(name, names)} There are ${names.join(', ')}.`,
-  );
+/**
+ * The preset that the setting names; undefined where it is not given.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that no preset has
+ */
+export function augmentationsFrom(
+  settings: Readonly<Record<string, TaskSettingValue>> = {},
+): readonly Augmentation[] | undefined {
+  const name = choice('augment', settings['augment'], names);
+  return name === undefined ? undefined : augmentationPresets.get(name);
 }

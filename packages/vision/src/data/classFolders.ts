@@ -3,7 +3,8 @@
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { imageEndings } from '../image/imageFormat.ts';
-import { isImage, listed, readFolder } from './folderEntries.ts';
+import { listed } from '../listed.ts';
+import { isImage, readFolder } from './folderEntries.ts';
 import type { ImageRecord } from './imageRecord.ts';
 
 /**

@@ -6,7 +6,8 @@ import { readImageData } from './readImageData.ts';
 
 test('the words of the command line say how a manifest is read', async () => {
   const root = dataFolder({
-    'm.csv': 'ref,kind,who,part,a,b,words,shape\n1.png,cat,p1,val,0,2.5,hi,1.png\n2.png,dog,p2,train,1,3,ho,2.png\n',
+    'm.csv':
+      'ref,kind,who,part,a,b,words,shape,u,v,edges\n1.png,cat,p1,val,0,2.5,hi,1.png,1,2,0 0 4 4\n2.png,dog,p2,train,1,3,ho,2.png,5,6,1 2 9 8\n',
     'x/2.png': true,
   });
   const settings = {
@@ -17,6 +18,9 @@ test('the words of the command line say how a manifest is read', async () => {
     valueColumns: ['a', 'b'],
     textColumn: 'words',
     maskColumn: 'shape',
+    xColumn: 'u',
+    yColumn: 'v',
+    boxColumns: ['edges'],
     imageFolder: join(root, 'x'),
     missingImages: 'skip',
   };
@@ -32,6 +36,8 @@ test('the words of the command line say how a manifest is read', async () => {
       split: 'train',
       values: [1, 3],
       text: 'ho',
+      points: [[5, 6]],
+      objects: [{ box: [1, 2, 9, 8], category: 'dog' }],
     },
   ]);
   expect(validation).toBeUndefined();
@@ -42,6 +48,7 @@ test('columns of 0 and 1 may be named, and words that are no choice are refused'
   const root = dataFolder({ 'm.csv': 'image,a,b,c\n1.png,1,0,1', '1.png': true });
   const { train } = await readImageData(join(root, 'm.csv'), dataOptions({ labelColumns: ['b', 'c'] }));
   expect(train[0]!.labels).toEqual(['c']);
+  expect(dataOptions({ pointsColumn: 'p' })).toEqual({ columns: { points: 'p' } });
   expect(dataOptions()).toEqual({});
   expect(() => dataOptions({ missingImages: 'never' })).toThrow(/missingImages is "never". It can be fail or skip/);
 });

@@ -1,6 +1,7 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on images. */
 
-import { OnnxLoraError, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import { choice } from '../choice.ts';
 import type { ImageDataOptions } from './imageData.ts';
 
 /** What the settings are called. */
@@ -15,6 +16,14 @@ export const dataSettings: readonly TaskSetting[] = [
   { name: 'valueColumns', kind: 'texts', description: 'Columns with numbers to predict.' },
   { name: 'textColumn', kind: 'text', description: 'Column with a caption.' },
   { name: 'maskColumn', kind: 'text', description: 'Column with the path of a mask.' },
+  { name: 'xColumn', kind: 'text', description: 'With yColumn: columns of a point on the object, in pixels.' },
+  { name: 'yColumn', kind: 'text', description: 'See xColumn.' },
+  { name: 'pointsColumn', kind: 'text', description: 'Column with points on the object, as a JSON list of pairs.' },
+  {
+    name: 'boxColumns',
+    kind: 'texts',
+    description: 'Column with a box as four numbers, or four columns: left, upper, right and lower edge.',
+  },
   {
     name: 'groupColumn',
     kind: 'text',
@@ -37,7 +46,8 @@ export const dataSettings: readonly TaskSetting[] = [
 export function dataOptions(
   settings: TaskOptions['settings'] = {},
 ): Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
-  const { missingImages, imageFolder } = settings;
+  const { imageFolder } = settings;
+  const missingImages = choice('missingImages', settings['missingImages'], ['fail', 'skip']);
   const columns = {
     image: settings['imageColumn'],
     label: settings['labelColumn'],
@@ -45,16 +55,14 @@ export function dataOptions(
     values: settings['valueColumns'],
     text: settings['textColumn'],
     mask: settings['maskColumn'],
+    x: settings['xColumn'],
+    y: settings['yColumn'],
+    points: settings['pointsColumn'],
+    box: settings['boxColumns'],
     group: settings['groupColumn'],
     split: settings['splitColumn'],
   };
   const given = Object.entries(columns).filter(([, column]) => column !== undefined);
-  if (missingImages !== undefined && missingImages !== 'fail' && missingImages !== 'skip') {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The setting missingImages is ${JSON.stringify(missingImages)}. It can be fail or skip.`,
-    );
-  }
   return {
     ...(given.length > 0 ? { columns: Object.fromEntries(given) } : {}),
     ...(typeof imageFolder === 'string' ? { imageFolder } : {}),

@@ -36,15 +36,6 @@ export function isImage(name: string): boolean {
   return imageEndings.includes(extname(name).toLowerCase());
 }
 
-/** The first few names in quotes. */
-export function listed(names: readonly string[]): string {
-  const shown = names
-    .slice(0, 5)
-    .map((name) => `"${name}"`)
-    .join(', ');
-  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
-}
-
 async function listFolder(folder: string): Promise<Dirent[]> {
   try {
     return await readdir(folder, { withFileTypes: true });

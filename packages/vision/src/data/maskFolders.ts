@@ -2,7 +2,8 @@
 
 import { basename, extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type FolderEntries, isImage, listed, readFolder } from './folderEntries.ts';
+import { listed } from '../listed.ts';
+import { type FolderEntries, isImage, readFolder } from './folderEntries.ts';
 import type { ImageRecord, Split } from './imageRecord.ts';
 import { splitNames } from './manifest/cells.ts';
 

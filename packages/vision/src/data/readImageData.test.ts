@@ -1,4 +1,4 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
+import { symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
@@ -491,5 +491,13 @@ describe('other sources', () => {
     const root = dataFolder({ 'data.parquet': 'PAR1', ...images('a.png') });
     await expect(readImageData(join(root, 'nowhere'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await expect(readImageData(join(root, 'data.parquet'))).rejects.toThrow(/data\.parquet" is no data.*\.csv/);
+    // A gigabyte that takes no room on the disk.
+    for (const name of ['large.csv', 'large.jsonl', 'large.json', 'large.txt']) {
+      writeFileSync(join(root, name), 'image,label');
+      truncateSync(join(root, name), 2 ** 30);
+      await expect(readImageData(join(root, name)), name).rejects.toThrow(
+        /has 1073741824 bytes, more than can be read/,
+      );
+    }
   });
 });

@@ -1,5 +1,6 @@
 /** @file Recognises how a folder or file of images is laid out, and reads it into records. */
 
+import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
@@ -30,6 +31,7 @@ export async function readLayout(path: string, options: ImageDataOptions = {}): 
 }
 
 async function readManifestFile(file: string, options: ImageDataOptions): Promise<ImageRecord[]> {
+  await requireReadable(file);
   const ending = extname(file).toLowerCase();
   if (tableEndings.includes(ending)) return manifestRecords(await readTable(file), options);
   if (ending === '.txt') return pathListRecords(file, options);
@@ -49,6 +51,17 @@ async function readManifestFile(file: string, options: ImageDataOptions): Promis
   throw new OnnxLoraError(
     'DATA_INVALID',
     `"${file}" is no data that can be read: manifests end in ${[...tableEndings, '.json', '.txt'].join(', ')}. Give a manifest, or a folder of images.`,
+  );
+}
+
+/** @throws OnnxLoraError `DATA_INVALID` for a file that is too large to be taken into memory */
+async function requireReadable(file: string): Promise<void> {
+  // That it cannot be asked is told by who reads it.
+  const { size } = await stat(file).catch(() => ({ size: 0 }));
+  if (size <= constants.MAX_STRING_LENGTH) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${file}" has ${size} bytes, more than can be read at once (${constants.MAX_STRING_LENGTH}). Divide it into several files.`,
   );
 }
 

@@ -1,6 +1,7 @@
 /** @file Reads the data of a task: a part may be held out even where neither data nor user say so. */
 
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
+import type { ImageRecord } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';
 import { splitRecords } from './splitRecords.ts';
 
@@ -13,18 +14,19 @@ export interface TaskDataOptions extends ImageDataOptions {
 /**
  * As {@link readImageData}, with two more ways to hold data out: `validation` 0 holds nothing out that the data does not, and
  * `holdOut` is the fraction where nobody says anything. Of data so small that twice as much would have to go, nothing is held
- * out by it.
+ * out by it, nor where what it would hold out cannot be measured.
  *
  * @throws OnnxLoraError as {@link readImageData}
  */
 export async function readTaskData(
   source: ImageSource,
   { holdOut, ...options }: TaskDataOptions = {},
+  canMeasure: (held: readonly ImageRecord[]) => boolean = () => true,
 ): Promise<ImageData> {
   const { validation, seed = 0 } = options;
   const data = await readImageData(source, { ...options, validation: validation === 0 ? undefined : validation });
   if (validation !== undefined || holdOut === undefined || data.validation) return data;
   const { kept, held } = splitRecords(data.train, holdOut, seed);
-  const isFair = held.length > 0 && held.length <= 2 * holdOut * data.train.length;
+  const isFair = held.length > 0 && held.length <= 2 * holdOut * data.train.length && canMeasure(held);
   return isFair ? { ...data, train: kept, validation: held } : data;
 }

@@ -1,6 +1,5 @@
-/** @file Decodes images with sharp (libvips). The only file that knows it. */
+/** @file Decodes images with sharp (libvips). */
 
-import { open } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 import { gifWithoutTransparency } from './gifTransparency.ts';
@@ -8,6 +7,7 @@ import { type Image, type ImageDecoder, sourceName } from './image.ts';
 import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
 import { jpegHeader } from './jpegHeader.ts';
 import { cmykToRgb, rgbPixels } from './rawPixels.ts';
+import { checkBytes, readImageFile } from './readImageFile.ts';
 
 /** Bounds on what a file may ask for; a stranger's file of a few bytes can claim any size. */
 export interface SharpDecoderOptions {
@@ -38,7 +38,7 @@ export class SharpDecoder implements ImageDecoder {
 
   async decode(source: string | Uint8Array): Promise<Image> {
     const file = sourceName(source);
-    const stored = typeof source === 'string' ? await this.#read(source) : this.#checked(source);
+    const stored = typeof source === 'string' ? await readImageFile(source, this.#maxBytes) : this.#checked(source);
     const format = imageFormat(stored);
     const bytes = format === 'gif' ? gifWithoutTransparency(stored) : stored;
     if (!format) {
@@ -70,35 +70,9 @@ export class SharpDecoder implements ImageDecoder {
     }
   }
 
-  /** The whole file. Sharp could read it by path, but would then answer from its cache for a file that has changed. */
-  async #read(file: string): Promise<Uint8Array> {
-    try {
-      await using handle = await open(file);
-      const { size } = await handle.stat();
-      this.#checkBytes(size, file);
-      return await handle.readFile();
-    } catch (cause) {
-      if (cause instanceof OnnxLoraError) throw cause;
-      const { code } = cause as NodeJS.ErrnoException;
-      if (code === 'ENOENT' || code === 'ENOTDIR') {
-        throw new OnnxLoraError('FILE_NOT_FOUND', `There is no image "${file}". Check the path.`, { cause });
-      }
-      const reason = code === 'EISDIR' ? 'it is a folder' : cause instanceof Error ? cause.message : String(cause);
-      throw new OnnxLoraError('DATA_INVALID', `Cannot read the image "${file}": ${reason}. Check the path.`, { cause });
-    }
-  }
-
   #checked(bytes: Uint8Array): Uint8Array {
-    this.#checkBytes(bytes.length, sourceName(bytes));
+    checkBytes(bytes.length, this.#maxBytes, sourceName(bytes));
     return bytes;
-  }
-
-  #checkBytes(size: number, file: string): void {
-    if (size <= this.#maxBytes) return;
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `The image "${file}" has ${size} bytes, more than the limit of ${this.#maxBytes}. Make it smaller, or raise maxBytes of SharpDecoder.`,
-    );
   }
 
   #check(metadata: Header, file: string): void {

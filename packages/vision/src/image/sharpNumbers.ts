@@ -1,10 +1,10 @@
 /** @file Decodes images of one number per pixel, such as masks, with sharp (libvips). */
 
-import { open } from 'node:fs/promises';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import sharp, { type SharpOptions } from 'sharp';
 import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
 import { type PlainPng, pngWithoutPalette } from './pngPalette.ts';
+import { readImageFile } from './readImageFile.ts';
 
 /** Numbers of an image file. */
 export interface StoredNumbers {
@@ -30,7 +30,7 @@ const MOST_BYTES = 512 * 1024 * 1024;
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`, naming the file
  */
 export async function decodeNumbers(file: string): Promise<StoredNumbers> {
-  const bytes = await read(file);
+  const bytes = await readImageFile(file, MOST_BYTES, 'mask');
   const format = imageFormat(bytes);
   if (!format) {
     throw new OnnxLoraError(
@@ -87,21 +87,4 @@ async function othersFacts(bytes: Uint8Array, options: SharpOptions): Promise<Pl
   const { depth, space } = await sharp(bytes, options).metadata();
   const isGray = space === 'b-w' || space === 'grey16';
   return { bytes, isPalette: false, bits: depth === 'ushort' ? 16 : 8, isGray };
-}
-
-async function read(file: string): Promise<Uint8Array> {
-  try {
-    await using handle = await open(file);
-    const { size } = await handle.stat();
-    if (size > MOST_BYTES)
-      throw new OnnxLoraError('DATA_INVALID', `The mask "${file}" has ${size} bytes, more than ${MOST_BYTES}.`);
-    return await handle.readFile();
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT' || code === 'ENOTDIR')
-      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no mask "${file}". Check the path.`, { cause });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OnnxLoraError('DATA_INVALID', `Cannot read the mask "${file}": ${reason}. Check the path.`, { cause });
-  }
 }

@@ -60,7 +60,8 @@ function sourceOfPixels(
       return await threads.run({ request, plan, limits: decoder.limits, keepBytes: cacheBytes / THREADS });
     } catch (cause) {
       // Of an error only the message comes through.
-      throw new OnnxLoraError('DATA_INVALID', (cause as Error).message, { cause });
+      const isMissing = typeof request.image === 'string' && !existsSync(request.image);
+      throw new OnnxLoraError(isMissing ? 'FILE_NOT_FOUND' : 'DATA_INVALID', (cause as Error).message, { cause });
     }
   };
 }

@@ -1,8 +1,8 @@
 /** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError, type Preprocessor, type PreprocessorFactory, type TaskModel } from '@onnx-lora/sdk';
+import { isObject, readJsonObject } from '../readJsonObject.ts';
 import { processorTypeOfModel } from './processorTypes.ts';
 import { timmSettings } from './torchvisionPlan.ts';
 
@@ -34,10 +34,11 @@ export async function preprocessorOf(
       `"${model.name}" is a lone .onnx file, so nothing says how its images are resized and normalised. Put ${fileName} (from where the model was published) beside it.`,
     );
   }
+  const readPart = (file: string) => readJsonObject(file, largestFile, "a preprocessor's file");
   const path = join(model.folder, fileName);
   const jointPath = join(model.folder, jointFileName);
-  const own = await readObject(path);
-  const part = own ? undefined : (await readObject(jointPath))?.['image_processor'];
+  const own = await readPart(path);
+  const part = own ? undefined : (await readPart(jointPath))?.['image_processor'];
   // timm publishes no file for the preprocessor: its config.json says all.
   const timm = own || isObject(part) || !model.config || !timmSettings(model.config) ? undefined : model.config;
   const config = own ?? (isObject(part) ? part : timm);
@@ -63,38 +64,4 @@ function withType(config: Readonly<Record<string, unknown>>, model: TaskModel): 
   if ('image_processor_type' in config || 'feature_extractor_type' in config) return config;
   const type = processorTypeOfModel(model.config?.['model_type']);
   return type === undefined ? config : { ...config, image_processor_type: type };
-}
-
-/** The JSON object in a file; undefined where there is no file. */
-async function readObject(path: string): Promise<Readonly<Record<string, unknown>> | undefined> {
-  let text: string;
-  try {
-    const { size } = await stat(path);
-    if (size > largestFile) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${path}" has ${size} bytes, more than a preprocessor's file can need. Copy it again from where the model was published.`,
-      );
-    }
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${reason}. Check the file.`, { cause });
-  }
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (isObject(parsed)) return parsed;
-  } catch {
-    // Reported below, like any other text that is no object.
-  }
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${path}" is not a JSON object. Copy it again from where the model was published.`,
-  );
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

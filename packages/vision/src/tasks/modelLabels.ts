@@ -1,6 +1,7 @@
 /** @file The classes a model knows: their names and order, from `config.json`, and how folders map to them. */
 
 import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { listed } from '../listed.ts';
 
 /**
  * Names of the model's classes in the order of its outputs, from `id2label`; undefined where `config.json` has none.
@@ -79,11 +80,6 @@ export function matchLabels(
   const unknown = names.filter((name) => !labels.includes(name));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names)}. The model's classes (${classes}): ${listed(labels)}. Not among them: ${listed(unknown)}.${didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
+    `The classes of "${root}" are not the classes of "${model.name}". The data's classes (${names.length}): ${listed(names, 20)}. The model's classes (${classes}): ${listed(labels, 20)}. Not among them: ${listed(unknown, 20)}.${didYouMean(unknown[0]!, labels)} Rename them after the model's classes; or, to teach it these ${names.length} classes in their place, have it get a new head (head: 'new', --set head=new).`,
   );
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 20).map((name) => `"${name}"`);
-  return names.length > 20 ? `${shown.join(', ')} and ${names.length - 20} more` : shown.join(', ');
 }

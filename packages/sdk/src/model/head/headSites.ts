@@ -34,7 +34,17 @@ export function headSites(graph: GraphProto, sites: readonly Site[], output: str
   const { producer, constants } = indexWhole(graph);
   const byValue = new Map(sites.flatMap((site) => [[site.product, site] as const, [site.output, site] as const]));
   const found = new Set<Site>();
+  // A value that is read twice is looked at once: of Add(x, x) after Add(x, x) there could be many.
+  const known = new Map<string, boolean>();
   const isHead = (value: string): boolean => {
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    known.set(value, false);
+    const answer = look(value);
+    known.set(value, answer);
+    return answer;
+  };
+  const look = (value: string): boolean => {
     const site = byValue.get(value);
     if (site) found.add(site);
     if (site) return canBeHead(site);

@@ -63,11 +63,12 @@ export function planPorts(parts: readonly GraphPart[]): PlannedPart[] {
     if (unknown !== undefined) throw noSuchPort(part, 'input', unknown, own);
     const inputs = own.map((info): InputPort => {
       const name = info.name ?? '';
-      const wanted = reads[name] ?? name;
+      const read = entryOf(reads, name);
+      const wanted = read ?? name;
       const found = earlier.findLast((port) => port.own === wanted);
       if (found) return { own: name, name: found.name, info, isRead: checkedType(found, info, part) };
-      if (reads[name] !== undefined) throw noSuchPort('the files before', 'output', wanted, earlier.map((port) => port.info)); // prettier-ignore
-      const given = inputNames[name];
+      if (read !== undefined) throw noSuchPort('the files before', 'output', wanted, earlier.map((port) => port.info)); // prettier-ignore
+      const given = entryOf(inputNames, name);
       if (given === undefined) return { own: name, name: free(name), info };
       const same = known.find((port) => port.name === given && !port.isRead);
       if (same) checkedType(same, info, part);
@@ -87,6 +88,11 @@ export function planPorts(parts: readonly GraphPart[]): PlannedPart[] {
     plan.push({ part, inputs, outputs });
   }
   return plan;
+}
+
+/** A file may call an input `constructor`. */
+function entryOf(names: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(names, name) ? names[name] : undefined;
 }
 
 function checkedType(before: Port, info: ValueInfoProto, part: string): Port {

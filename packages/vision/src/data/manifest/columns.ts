@@ -1,7 +1,8 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
 import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
-import { isImage, listed } from '../folderEntries.ts';
+import { listed } from '../../listed.ts';
+import { isImage } from '../folderEntries.ts';
 import type { Table } from './table.ts';
 
 /** Names of columns, where they are not the usual ones. */

@@ -33,11 +33,14 @@ export async function maskOf(record: ImageRecord, size: Size): Promise<Mask | un
     requireSize(mask, size, `${record.place}: "${record.mask}"`);
     return mask;
   }
-  const masks = (record.objects ?? []).flatMap((object) => maskOfObject(object, size, record.place) ?? []);
-  if (masks.length === 0) return undefined;
-  const data = new Uint8Array(size.width * size.height);
-  for (const mask of masks) for (let i = 0; i < data.length; i++) data[i]! |= mask.data[i]!;
-  return { width: size.width, height: size.height, data };
+  // One mask at a time: those of a thousand objects would not fit into memory.
+  let data: Uint8Array | undefined;
+  for (const object of record.objects ?? []) {
+    const mask = maskOfObject(object, size, record.place)?.data;
+    if (mask && data) for (let i = 0; i < mask.length; i++) data[i]! |= mask[i]!;
+    else data ??= mask;
+  }
+  return data && { width: size.width, height: size.height, data };
 }
 
 /** How {@link classMaskOf} numbers what it paints. */
@@ -68,13 +71,19 @@ export async function classMaskOf(
   }
   if (!record.objects) return undefined;
   const data = new Uint8Array(size.width * size.height).fill(background);
-  const layers = record.objects.flatMap((object) => {
+  // The area of what each pixel shows, so that masks need not be kept until all areas are known.
+  const shown = new Float32Array(data.length).fill(Infinity);
+  for (const object of record.objects) {
     const number = object.crowd ? crowd : numbers.get(object.category ?? '');
-    const mask = number === undefined ? undefined : maskOfObject(object, size, record.place);
-    return mask ? [{ mask, number: number!, area: mask.data.reduce((sum, each) => sum + each, 0) }] : [];
-  });
-  layers.sort((a, b) => b.area - a.area);
-  for (const { mask, number } of layers) mask.data.forEach((each, i) => each === 1 && (data[i] = number));
+    const mask = number === undefined ? undefined : maskOfObject(object, size, record.place)?.data;
+    if (!mask) continue;
+    const area = Math.fround(mask.reduce((sum, each) => sum + each, 0));
+    for (let i = 0; i < mask.length; i++) {
+      if (mask[i] === 0 || area > shown[i]!) continue;
+      data[i] = number!;
+      shown[i] = area;
+    }
+  }
   return { width: size.width, height: size.height, data };
 }
 

@@ -203,6 +203,9 @@ describe('masks of records', () => {
       '99999999',
       '99999999',
     ]);
+    const twice = [{ category: 'dot', shape: square }, { category: 'square', shape: square }]; // prettier-ignore
+    const alike = await classMaskOf(record({ objects: twice }), size, { numbers, background: 9 });
+    expect([...new Set(alike!.data)]).toEqual([9, 3]);
     const crowd = await classMaskOf(record({ objects: [{ crowd: true, shape: dot }] }), size, {
       numbers,
       background: 0,

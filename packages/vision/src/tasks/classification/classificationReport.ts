@@ -60,7 +60,7 @@ export async function classificationReport(report: ClassificationReport): Promis
       kind: 'table',
       title: 'Classes',
       columns: ['class', 'images', 'precision', 'recall', 'F1'],
-      rows: perClass(report),
+      rows: perClass(report.labels, answers),
     },
     ...(report.temperature === undefined ? [] : [calibration(report.scores, report.temperature)]),
   ];
@@ -107,9 +107,8 @@ async function picture(
 }
 
 /** A row per class that occurs among the truths or the answers. */
-function perClass(report: ClassificationReport): (string | number)[][] {
-  const answers = answersOf(report);
-  return report.labels.flatMap((label, c) => {
+function perClass(labels: readonly string[], answers: readonly Answer[]): (string | number)[][] {
+  return labels.flatMap((label, c) => {
     const right = answers.filter(({ truth, answer }) => truth === c && answer === c).length;
     const images = answers.filter(({ truth }) => truth === c).length;
     const named = answers.filter(({ answer }) => answer === c).length;

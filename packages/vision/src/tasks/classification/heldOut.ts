@@ -1,6 +1,7 @@
 /** @file Runs the finished adapter on held-out images, for what is learned of them and for the report. */
 
 import type { Feeds, PreparedTask, ReportRequest, Tensor } from '@onnx-lora/sdk';
+import { batchesOf } from '../batches.ts';
 import type { ImageDataset, ImageExample } from './imageDataset.ts';
 
 /** What the model with the adapter gives for one batch, and what is known of it. */
@@ -15,10 +16,6 @@ export async function* heldOut<Target>(
   images: ImageDataset<Target>,
   request: ReportRequest,
 ): AsyncGenerator<HeldOutBatch> {
-  const { batchSize } = request;
-  for (let from = 0; from < images.length; from += batchSize) {
-    const indices = Array.from({ length: Math.min(batchSize, images.length - from) }, (_, i) => from + i);
-    const { inputs, targets } = await collate(await Promise.all(indices.map((index) => images.get(index))));
-    yield { outputs: await request.run(inputs, 'adapted'), targets };
-  }
+  for await (const { batch } of batchesOf({ dataset: images, collate }, request.batchSize))
+    yield { outputs: await request.run(batch.inputs, 'adapted'), targets: batch.targets };
 }

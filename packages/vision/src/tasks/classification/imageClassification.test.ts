@@ -285,6 +285,9 @@ describe('ImageClassificationFactory', () => {
     expect(of(0, 0, 1)).toBeCloseTo(2 + 2 + 8 / 12, 12);
     const wrong = imageClassification(folder, { classWeights: { cat: 2, cow: 1 } }).prepare(model());
     await expect(wrong).rejects.toThrow(/"cow" the weight 1/);
+    const named = dataFolder({ 'constructor/1.png': true, 'dog/1.png': true });
+    const own = await imageClassification(named, { classWeights: { dog: 2 }, head: 'new' }).prepare(model());
+    expect(own.lossWeight!({ labels: int64([0, 1], [2]) })).toBe(3);
   });
 
   test('makes tasks, and answers about files without labels', async () => {

@@ -14,6 +14,7 @@ import {
 import { drawSeed } from '../../augment/augment.ts';
 import { mixBatch, oneHot } from '../../augment/mixBatch.ts';
 import { classWeights } from '../../data/classBalance.ts';
+import { listed } from '../../listed.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
@@ -35,7 +36,7 @@ export interface ImageClassificationOptions extends ImageTaskOptions {
    * class), as scikit-learn does; `effective` goes less far, see {@link classWeights}; or a weight per label, 1 where a label
    * has none.
    */
-  readonly classWeights?: 'balanced' | 'effective' | Readonly<Record<string, number>>;
+  readonly classWeights?: 'balanced' | 'effective' | Readonly<Record<string, number>> | undefined;
   /** Blends the images of a batch in pairs: alpha of MixUp's Beta distribution. */
   readonly mixUp?: number;
   /** Puts a rectangle of one image into another: alpha of CutMix's Beta distribution. */
@@ -202,7 +203,7 @@ function labelOf({ label, labels, place }: ImageRecord): string {
 function unknownLabel({ label, place }: ImageRecord, labels: readonly string[]): never {
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} is held out with the class "${label}", which is none of those that are trained on: ${labels.slice(0, 20).join(', ')}${labels.length > 20 ? ', …' : ''}. Rename it, or remove it.`,
+    `${place} is held out with the class "${label}", which is none of those that are trained on: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }
 
@@ -225,10 +226,11 @@ function weightsOf(
   if (wrong) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `classWeights gives "${wrong[0]}" the weight ${wrong[1]}. Weights are numbers above 0, of the classes ${labels.slice(0, 20).join(', ')}.`,
+      `classWeights gives "${wrong[0]}" the weight ${wrong[1]}. Weights are numbers above 0, of the classes ${listed(labels, 20)}.`,
     );
   }
-  return labels.map((label) => given[label] ?? 1);
+  // A class may be called constructor.
+  return labels.map((label) => (Object.hasOwn(given, label) ? given[label]! : 1));
 }
 
 /** What the mean of a part of a batch counts: its number of images, or the weights of their classes together. */

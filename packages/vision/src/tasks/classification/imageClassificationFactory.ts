@@ -1,21 +1,14 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
-import type {
-  Predictor,
-  PreprocessorFactory,
-  Task,
-  TaskFactory,
-  TaskModel,
-  TaskOptions,
-  TaskSetting,
-} from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
+import type { Predictor, Task, TaskFactory, TaskModel, TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageClassifier } from './imageClassifier.ts';
-import { choice, imageOptions, imageSettings } from './settings.ts';
+import { choice } from '../../choice.ts';
+import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-classification` tasks and predictors. */
-export class ImageClassificationFactory implements TaskFactory {
+export class ImageClassificationFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'image-classification';
   readonly description =
     'One class per image; the data is a folder with a folder of images for each class, or a manifest.';
@@ -40,22 +33,15 @@ export class ImageClassificationFactory implements TaskFactory {
       description: 'Shows k nearest neighbours and a linear probe on frozen features beside the adapter.',
     },
   ];
-  readonly #made: { readonly decoder: ImageDecoder; readonly preprocessors: readonly PreprocessorFactory[] };
-
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#made = { decoder, preprocessors };
-  }
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
     const { labelSmoothing, classWeights, mixUp, cutMix, calibrate, baselines } = options.settings ?? {};
     return imageClassification(options.data, {
-      ...imageOptions(options, this.#made),
+      ...this.readingOf(options),
+      ...imageOptions(options),
       ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
-      ...(classWeights === undefined
-        ? {}
-        : { classWeights: choice('classWeights', classWeights, ['balanced', 'effective'] as const) }),
+      classWeights: choice('classWeights', classWeights, ['balanced', 'effective']),
       ...(typeof mixUp === 'number' ? { mixUp } : {}),
       ...(typeof cutMix === 'number' ? { cutMix } : {}),
       ...(calibrate === true ? { calibrate } : {}),
@@ -64,6 +50,6 @@ export class ImageClassificationFactory implements TaskFactory {
   }
 
   predictor(model: TaskModel): Promise<Predictor> {
-    return imageClassifier(model, this.#made);
+    return imageClassifier(model, this.reading);
   }
 }

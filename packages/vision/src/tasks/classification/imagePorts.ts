@@ -1,7 +1,7 @@
 /** @file Finds the image input and the head's output among the inputs and outputs of a graph. */
 
 import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import type { Size } from '../../preprocess/imagePlan.ts';
+import { listedPorts, shownPort } from '../imagePort.ts';
 
 /** Where images go into a model and answers come out. */
 export interface ImagePorts {
@@ -50,7 +50,7 @@ export function headPorts(model: TaskModel): ImagePorts & { readonly head: HeadP
   if (head) return { ...rest, head };
   throw unsupported(
     model,
-    `it has no output "logits" [batch, classes] (it has ${ports(model.outputs)}). Name the adapter that brings its head, or export it with one`,
+    `it has no output "logits" [batch, classes] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head, or export it with one`,
   );
 }
 
@@ -59,24 +59,7 @@ function countOf(model: TaskModel, { name, port }: NamedPort): number {
   if (typeof outputs === 'number' && outputs >= 1) return outputs;
   throw unsupported(
     model,
-    `its output "${name}" ${shown(port)} does not say how many classes there are. Export it with a fixed number of classes`,
-  );
-}
-
-/**
- * Checks that images of `size` fit the graph's input.
- *
- * @throws OnnxLoraError `CONFIG_INVALID`, naming the preprocessor's file at `path`
- */
-export function checkImageSize(model: TaskModel, input: string, size: Size | undefined, path: string): void {
-  const [, , height, width] = model.inputs[input]?.dims ?? [];
-  const fits =
-    !size ||
-    ((typeof height !== 'number' || height === size.height) && (typeof width !== 'number' || width === size.width));
-  if (fits) return;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${path}" makes images of ${size.height} x ${size.width} (height x width), but the input "${input}" of "${model.name}" takes ${height} x ${width}. Take the preprocessor's file that was published with this model.`,
+    `its output "${name}" ${shownPort(port)} does not say how many classes there are. Export it with a fixed number of classes`,
   );
 }
 
@@ -86,7 +69,7 @@ function imageInput(model: TaskModel): string {
   if (name === undefined || names.length > 1) {
     throw unsupported(
       model,
-      `it has ${names.length} inputs (${ports(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
+      `it has ${names.length} inputs (${listedPorts(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
     );
   }
   const port = model.inputs[name]!;
@@ -101,7 +84,7 @@ function imageInput(model: TaskModel): string {
   if (port.dims && (port.dims.length !== 4 || (typeof channels === 'number' && channels !== 3))) {
     throw unsupported(
       model,
-      `its input "${name}" ${shown(port)} is not a batch of RGB images [batch, 3, height, width]. Export the model from PyTorch, channels first`,
+      `its input "${name}" ${shownPort(port)} is not a batch of RGB images [batch, 3, height, width]. Export the model from PyTorch, channels first`,
     );
   }
   return name;
@@ -135,14 +118,4 @@ function configuredClasses(model: TaskModel): number | undefined {
 
 function unsupported(model: TaskModel, message: string): OnnxLoraError {
   return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot answer about images: ${message}.`);
-}
-
-function ports(all: Readonly<Record<string, GraphPort>>): string {
-  const entries = Object.entries(all);
-  const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${shown(port)}`);
-  return entries.length === 0 ? 'none' : entries.length > 8 ? `${text.join(', ')} and more` : text.join(', ');
-}
-
-function shown({ type, dims }: GraphPort): string {
-  return `${type} ${dims ? `[${dims.join(', ')}]` : 'of unknown shape'}`;
 }

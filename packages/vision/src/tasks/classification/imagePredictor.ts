@@ -1,20 +1,12 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
-import { type Predictor, type PreprocessorFactory, stack, type TaskModel } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
-import { checkImageSize, type HeadPort, headPorts } from './imagePorts.ts';
+import { type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { checkBatch } from '../imagePort.ts';
+import { type ImageReading, openImages } from '../imageReading.ts';
+import { type HeadPort, headPorts } from './imagePorts.ts';
 
 /** Options of predictors. */
-export interface ImagePredictorOptions {
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-}
+export type ImagePredictorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
 /**
  * A predictor with this meaning of the output.
@@ -23,16 +15,17 @@ export interface ImagePredictorOptions {
  */
 export async function imagePredictor(
   model: TaskModel,
-  { decoder = new SharpDecoder(), preprocessors = [new ImagePreprocessorFactory(decoder)] }: ImagePredictorOptions,
+  options: ImagePredictorOptions,
   decodeWith: (head: HeadPort) => Predictor['decode'],
 ): Promise<Predictor> {
-  const { input, head } = headPorts(model);
-  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
-  if (preprocessor instanceof ImagePreprocessor) checkImageSize(model, input, preprocessor.outputSize, path);
+  const { input, head, ...port } = headPorts(model);
+  // Each image is looked at once.
+  const { images } = await openImages(model, input, { ...options, cacheBytes: 0 });
   return {
-    feeds: async (files) => ({
-      [input]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
-    }),
+    feeds: async (files) => {
+      checkBatch(model, port, files.length);
+      return { [input]: stack(await Promise.all(files.map((file) => images.preprocess(file)))) };
+    },
     decode: decodeWith(head),
   };
 }

@@ -24,7 +24,7 @@ import { attached, replaced, type TaskHead } from './taskHead.ts';
 /** Options of {@link imageRegression}. */
 export interface ImageRegressionOptions extends ImageTaskOptions {
   /** Squared errors (`mse`, the default), or `huber`, which is linear beyond one deviation and so minds outliers less. */
-  readonly loss?: 'mse' | 'huber';
+  readonly loss?: 'mse' | 'huber' | undefined;
 }
 
 /**

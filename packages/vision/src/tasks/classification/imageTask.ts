@@ -1,52 +1,26 @@
 /** @file What the tasks with one answer per image share: data, preprocessing, batches. */
 
-import {
-  type Batch,
-  type Feeds,
-  OnnxLoraError,
-  type PreprocessorFactory,
-  stack,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Batch, type Feeds, OnnxLoraError, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageData, ImageDataOptions, ImageSource } from '../../data/imageData.ts';
+import type { ImageData, ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
-import { readTaskData } from '../../data/readTaskData.ts';
+import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
 import { labelsOfRecord } from '../../data/recordLabels.ts';
 import type { ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
-import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
+import { checkBatch } from '../imagePort.ts';
+import { type ImageReading, openImages } from '../imageReading.ts';
 import { ImageDataset } from './imageDataset.ts';
-import { checkImageSize, type ImagePorts, imagePorts } from './imagePorts.ts';
+import { type ImagePorts, imagePorts } from './imagePorts.ts';
 
 /** Options of every task with one answer per image. */
-export interface ImageTaskOptions extends Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
-  /**
-   * Data held out for evaluation: the path of other data, or a fraction between 0 and 1 of every class. Without it, the
-   * data's own `validation`, `val` or `test` is taken, where there is a `train` too. 0 holds nothing out that the data does not.
-   */
-  readonly validation?: string | number;
-  /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing; none by default. */
-  readonly holdOut?: number;
-  /** Seed of the split by fraction, and of what is random about images; 0 by default. */
-  readonly seed?: number;
+export interface ImageTaskOptions extends TaskDataOptions, ImageReading {
   /** What is done at random to each image that is trained on; nothing by default. */
-  readonly augment?: readonly Augmentation[];
+  readonly augment?: readonly Augmentation[] | undefined;
   /**
    * Whether the model gets a new head. `auto` keeps its own where that knows the data's labels; where a few of them are
    * strange to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
    */
-  readonly head?: 'auto' | 'new' | 'keep';
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-  /** Most bytes of preprocessed images that are kept in memory; 512 MB by default. 0 keeps none. */
-  readonly cacheBytes?: number;
+  readonly head?: 'auto' | 'new' | 'keep' | undefined;
 }
 
 /** The data of a task, and how its images are loaded. */
@@ -67,24 +41,12 @@ export interface ImageTask {
 export async function openImageTask(
   model: TaskModel,
   source: ImageSource,
-  {
-    validation,
-    holdOut,
-    seed = 0,
-    columns,
-    imageFolder,
-    missingImages,
-    augment = [],
-    decoder = new SharpDecoder(),
-    preprocessors = [new ImagePreprocessorFactory(decoder)],
-    cacheBytes = 512 * 1024 * 1024,
-  }: ImageTaskOptions,
+  { augment = [], ...options }: ImageTaskOptions,
 ): Promise<ImageTask> {
   const ports = imagePorts(model);
-  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
-  if (preprocessor instanceof ImagePreprocessor) checkImageSize(model, ports.input, preprocessor.outputSize, path);
-  const data = await readTaskData(source, { validation, holdOut, seed, columns, imageFolder, missingImages });
-  const loader = imageLoader(preprocessor, { cacheBytes });
+  const { images: loader, decoder } = await openImages(model, ports.input, options);
+  const data = await readTaskData(source, options);
+  const { seed = 0 } = options;
   return {
     ports,
     data,
@@ -99,19 +61,9 @@ export async function openImageTask(
  *
  * @throws OnnxLoraError `INPUT_INVALID` for a number of images that the graph does not take
  */
-export function batchOf(
-  pixels: readonly Tensor[],
-  targets: Feeds,
-  { input, batch }: ImagePorts,
-  model: TaskModel,
-): Batch {
-  if (batch !== undefined && pixels.length !== batch) {
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `"${model.name}" takes batches of exactly ${batch}, but this one has ${pixels.length}. Set the batch size to ${batch}, or export the model with a dynamic batch.`,
-    );
-  }
-  return { inputs: { [input]: stack(pixels) }, targets };
+export function batchOf(pixels: readonly Tensor[], targets: Feeds, ports: ImagePorts, model: TaskModel): Batch {
+  checkBatch(model, ports, pixels.length);
+  return { inputs: { [ports.input]: stack(pixels) }, targets };
 }
 
 /**

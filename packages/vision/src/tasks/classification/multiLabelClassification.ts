@@ -11,6 +11,7 @@ import {
   type TaskModel,
   type Tensor,
 } from '@onnx-lora/sdk';
+import { listed } from '../../listed.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { heldOut } from './heldOut.ts';
@@ -37,7 +38,7 @@ export interface MultiLabelOptions extends ImageTaskOptions {
    */
   readonly threshold?: number | 'tuned';
   /** How much a yes counts beside a no in the loss: `balanced` gives the images with a label as much weight as those without. */
-  readonly posWeights?: 'balanced';
+  readonly posWeights?: 'balanced' | undefined;
 }
 
 /** Which labels each example has: zeros and ones. */
@@ -183,6 +184,6 @@ function positiveWeights(targets: readonly LabelVector[]): readonly number[] {
 function strange({ place }: ImageRecord, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${place} is held out with the label "${label}", which none of the images that are trained on has: ${labels.slice(0, 20).join(', ')}${labels.length > 20 ? ', …' : ''}. Rename it, or remove it.`,
+    `${place} is held out with the label "${label}", which none of the images that are trained on has: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }

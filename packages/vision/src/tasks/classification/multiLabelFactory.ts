@@ -1,22 +1,15 @@
 /** @file Multi-label classification for the command line. */
 
-import type {
-  Predictor,
-  PreprocessorFactory,
-  Task,
-  TaskFactory,
-  TaskModel,
-  TaskOptions,
-  TaskSetting,
-} from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
+import type { Predictor, Task, TaskFactory, TaskModel, TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { labelsOrNumbers } from '../modelLabels.ts';
 import { imagePredictor } from './imagePredictor.ts';
 import { decodeLabels, multiLabelClassification, thresholdsOf } from './multiLabelClassification.ts';
-import { choice, imageOptions, imageSettings } from './settings.ts';
+import { choice } from '../../choice.ts';
+import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `multi-label-classification` tasks and predictors. */
-export class MultiLabelFactory implements TaskFactory {
+export class MultiLabelFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'multi-label-classification';
   readonly description =
     'Any number of labels per image; the data is a manifest with labels, or a column of 0 and 1 for each.';
@@ -25,25 +18,20 @@ export class MultiLabelFactory implements TaskFactory {
     { name: 'threshold', kind: 'text', description: 'Probability from which a label is given (0.5), or tuned.' },
     { name: 'posWeights', kind: 'text', description: 'balanced: rare labels count as much as frequent ones.' },
   ];
-  readonly #made: { readonly decoder: ImageDecoder; readonly preprocessors: readonly PreprocessorFactory[] };
-
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#made = { decoder, preprocessors };
-  }
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
     const { posWeights, threshold } = options.settings ?? {};
     return multiLabelClassification(options.data, {
-      ...imageOptions(options, this.#made),
+      ...this.readingOf(options),
+      ...imageOptions(options),
       ...(threshold === undefined ? {} : { threshold: threshold === 'tuned' ? threshold : Number(threshold) }),
-      ...(posWeights === undefined ? {} : { posWeights: choice('posWeights', posWeights, ['balanced']) }),
+      posWeights: choice('posWeights', posWeights, ['balanced']),
     });
   }
 
   predictor(model: TaskModel): Promise<Predictor> {
-    return imagePredictor(model, this.#made, ({ output, outputs }) => {
+    return imagePredictor(model, this.reading, ({ output, outputs }) => {
       const labels = labelsOrNumbers(model, outputs);
       const thresholds = thresholdsOf(model, labels, 0.5);
       return (results) => decodeLabels(results, { output, labels, thresholds });

@@ -1,6 +1,7 @@
 /** @file Embeddings before and after training, in two dimensions, for the report. */
 
 import { type Batch, type Dataset, matrix, type ReportRequest, type ReportSection, type Tensor } from '@onnx-lora/sdk';
+import { batchesOf, spread } from '../batches.ts';
 import type { Features } from './features.ts';
 import { joinRows } from './joinRows.ts';
 import { pooledRows } from './pooling.ts';
@@ -28,15 +29,11 @@ export async function embeddingScatter<Example>(
   { images, labels, names, features, collate }: ScatterRequest<Example>,
   request: ReportRequest,
 ): Promise<readonly ReportSection[]> {
-  const { batchSize } = request;
-  const count = Math.min(images.length, mostImages);
-  const chosen = Array.from({ length: count }, (_, i) => Math.floor((i * images.length) / count));
+  const chosen = spread(images.length, mostImages);
   const parts: Record<'base' | 'adapted', Tensor[]> = { base: [], adapted: [] };
-  for (let from = 0; from < count; from += batchSize) {
-    const batch = await Promise.all(chosen.slice(from, from + batchSize).map((index) => images.get(index)));
-    const { inputs } = await collate(batch);
+  for await (const { batch } of batchesOf({ dataset: images, collate }, request.batchSize, chosen)) {
     for (const which of ['base', 'adapted'] as const)
-      parts[which].push(pooledRows(await request.run(inputs, which), features));
+      parts[which].push(pooledRows(await request.run(batch.inputs, which), features));
   }
   const own = chosen.map((index) => labels[index]!);
   return [

@@ -1,6 +1,7 @@
 /** @file What the report of a classifier shows of its features: where images lie, and how far frozen features carry. */
 
 import type { Batch, Dataset, ReportRequest, ReportSection, Tensor } from '@onnx-lora/sdk';
+import { batchesOf } from '../batches.ts';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
 import type { Features } from './features.ts';
@@ -70,12 +71,8 @@ async function frozenRows<Example>(
   { features, collate }: Pick<FeatureSectionsRequest<Example>, 'features' | 'collate'>,
   request: ReportRequest,
 ): Promise<Tensor> {
-  const { batchSize } = request;
   const parts: Tensor[] = [];
-  for (let from = 0; from < images.length; from += batchSize) {
-    const indices = Array.from({ length: Math.min(batchSize, images.length - from) }, (_, i) => from + i);
-    const { inputs } = await collate(await Promise.all(indices.map((index) => images.get(index))));
-    parts.push(pooledRows(await request.run(inputs, 'base'), features));
-  }
+  for await (const { batch } of batchesOf({ dataset: images, collate }, request.batchSize))
+    parts.push(pooledRows(await request.run(batch.inputs, 'base'), features));
   return joinRows(parts);
 }

@@ -1,7 +1,7 @@
 /** @file Which value of a graph is an image's feature, and how one vector is made of it. */
 
 import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { imagePort, type ImagePort } from './imagePort.ts';
+import { imagePort, type ImagePort } from '../imagePort.ts';
 import { modelType } from './modelType.ts';
 
 /** What is made of several vectors per image: of tokens the class token or the mean, of a map the mean, or GeM of either. */
@@ -108,7 +108,7 @@ function beforeHead(model: TaskModel): Found {
   const names = Object.keys(model.outputs);
   for (const name of [...names.filter((each) => answers.has(each)), ...names]) {
     const head = model.headInput?.(name);
-    if (head) return { output: head.name, inner: head.name in model.outputs ? [] : [head.name] };
+    if (head) return { output: head.name, inner: Object.hasOwn(model.outputs, head.name) ? [] : [head.name] };
   }
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',

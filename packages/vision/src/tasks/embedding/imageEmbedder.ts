@@ -2,8 +2,10 @@
 
 import { type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { decodeEmbeddings } from './decodeEmbeddings.ts';
+import { checkBatch } from '../imagePort.ts';
+import type { ImageReading } from '../imageReading.ts';
 import type { FeatureOptions } from './features.ts';
-import { checkBatch, type ImageReading, openFeatures } from './openFeatures.ts';
+import { openFeatures } from './openFeatures.ts';
 
 /**
  * Turns image files into what the model is fed, and its outputs into embeddings of length 1: `{ width, embedding }`. Where
@@ -17,7 +19,7 @@ export async function imageEmbedder(model: TaskModel, options: FeatureOptions & 
   return {
     outputs: features.inner,
     feeds: async (files) => {
-      checkBatch(model, features, files.length);
+      checkBatch(model, features.input, files.length);
       return { [features.input.name]: stack(await Promise.all(files.map((file) => images.preprocess(file)))) };
     },
     decode: (outputs) => decodeEmbeddings(outputs, features),

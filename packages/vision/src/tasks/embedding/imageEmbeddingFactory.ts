@@ -4,30 +4,21 @@ import {
   OnnxLoraError,
   type Predictor,
   type PredictorOptions,
-  type PreprocessorFactory,
   type Task,
   type TaskFactory,
   type TaskModel,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { featureSettings, readFeatureSettings } from './featureSettings.ts';
 import { imageEmbedder } from './imageEmbedder.ts';
 
 /** The task `image-embedding`: it answers with embeddings, and has nothing to learn. */
-export class ImageEmbeddingFactory implements TaskFactory {
+export class ImageEmbeddingFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'image-embedding';
   readonly description = 'One vector per image, from any vision model; to predict with, not to train.';
   readonly settings: readonly TaskSetting[] = featureSettings;
-  readonly #decoder: ImageDecoder;
-  readonly #preprocessors: readonly PreprocessorFactory[];
-
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#decoder = decoder;
-    this.#preprocessors = preprocessors;
-  }
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
@@ -46,8 +37,7 @@ export class ImageEmbeddingFactory implements TaskFactory {
   predictor(model: TaskModel, { settings }: PredictorOptions = {}): Promise<Predictor> {
     return imageEmbedder(model, {
       ...readFeatureSettings(settings),
-      decoder: this.#decoder,
-      preprocessors: this.#preprocessors,
+      ...this.reading,
     });
   }
 }

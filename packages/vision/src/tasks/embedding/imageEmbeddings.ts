@@ -1,8 +1,10 @@
 /** @file One vector per image, from any vision model. */
 
 import { type Adapter, type Model, OnnxLoraError, type Provider, stack, type Tensor } from '@onnx-lora/sdk';
+import { checkBatch } from '../imagePort.ts';
+import type { ImageReading } from '../imageReading.ts';
 import type { FeatureOptions } from './features.ts';
-import { checkBatch, type ImageReading, openFeatures } from './openFeatures.ts';
+import { openFeatures } from './openFeatures.ts';
 import { joinRows } from './joinRows.ts';
 import { pooledRows } from './pooling.ts';
 import { unitTensor } from './rows.ts';
@@ -58,7 +60,7 @@ export async function imageEmbeddings(
         // A failure is told when the batch is awaited.
         upcoming.catch(() => undefined);
       }
-      checkBatch(model, features, pixels.dims[0]!);
+      checkBatch(model, features.input, pixels.dims[0]!);
       const outputs = await session.run({ [features.input.name]: pixels }, { adapter: adapter ? 'adapter' : null });
       parts.push(pooledRows(outputs, features));
       onBatch?.(Math.min(done + batchSize, files.length));

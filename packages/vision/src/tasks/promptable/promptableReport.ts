@@ -10,6 +10,7 @@ import { pointToImage } from '../../preprocess/geometry.ts';
 import { resizeNearest } from '../../preprocess/resize.ts';
 import { paintMask, paintPoints } from '../../report/overlay.ts';
 import { shrunk, webp } from '../../report/thumbnail.ts';
+import { batchesOf, spread } from '../batches.ts';
 import { cutLogits, logitsOfImage } from './imageMask.ts';
 import { masksOf } from './masksOf.ts';
 import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';
@@ -47,15 +48,9 @@ export async function promptableReport(
   options: PromptableReportOptions,
 ): Promise<readonly ReportSection[]> {
   const { dataset } = options;
-  const step = Math.max(1, Math.ceil(dataset.length / MOST_EXAMPLES));
   const results: Result[] = [];
-  for (let start = 0; start < dataset.length; start += step * request.batchSize) {
-    const indices = Array.from({ length: request.batchSize }, (_, i) => start + i * step).filter(
-      (i) => i < dataset.length,
-    );
-    const examples = await Promise.all(indices.map((index) => dataset.get(index)));
-    results.push(...(await resultsOf(examples, request, options)));
-  }
+  for await (const { examples, batch } of batchesOf(options, request.batchSize, spread(dataset.length, MOST_EXAMPLES)))
+    results.push(...(await resultsOf(examples, batch, request, options)));
   results.sort((a, b) => a.iou - b.iou);
   const worst = results.slice(0, WORST);
   const middle = Math.max(worst.length, Math.floor((results.length - USUAL) / 2));
@@ -80,10 +75,10 @@ export async function promptableReport(
 
 async function resultsOf(
   examples: readonly PromptableExample[],
+  { inputs }: Batch,
   request: ReportRequest,
-  { collate, ports, isPadded }: PromptableReportOptions,
+  { ports, isPadded }: PromptableReportOptions,
 ): Promise<Result[]> {
-  const { inputs } = await collate(examples);
   const after = masksOf(await request.run(inputs, 'adapted'), ports);
   const before = masksOf(await request.run(inputs, 'base'), ports);
   return examples.map((example, i) => {

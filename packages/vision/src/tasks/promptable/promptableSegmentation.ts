@@ -6,21 +6,18 @@ import {
   float32,
   OnnxLoraError,
   type PreparedTask,
-  type PreprocessorFactory,
   stack,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageDataOptions, ImageSource } from '../../data/imageData.ts';
-import { readImageData } from '../../data/readImageData.ts';
-import type { ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import type { ImageSource } from '../../data/imageData.ts';
+import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import type { ImageReading } from '../imageReading.ts';
 import { masksOf } from './masksOf.ts';
 import { packMasks } from './packedMasks.ts';
+import { openSamImages } from './openSamImages.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
 import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
 import { PromptableMetrics } from './promptableMetrics.ts';
@@ -28,14 +25,13 @@ import { promptableReport } from './promptableReport.ts';
 import { promptFeeds } from './promptFeeds.ts';
 import { promptOptions, type PromptOptions } from './promptSampling.ts';
 import { type MaskChoice, samPorts } from './samPorts.ts';
-import { samPreprocessor } from './samPreprocessor.ts';
 
 /** Options of {@link promptableSegmentation}. */
-export interface PromptableSegmentationOptions extends ImageDataOptions {
+export interface PromptableSegmentationOptions extends TaskDataOptions, ImageReading {
   /** How the model is prompted: with one point by default. */
   readonly prompts?: PromptOptions;
   /** Which masks a prompt is answered with; `several` by default. */
-  readonly masks?: MaskChoice;
+  readonly masks?: MaskChoice | undefined;
   /** What of a mask counts how much: 20 parts focal loss, one Dice, one of the estimated IoU by default, as in SAM. */
   readonly loss?: PromptableLoss;
   /**
@@ -44,13 +40,7 @@ export interface PromptableSegmentationOptions extends ImageDataOptions {
    */
   readonly objectsPerImage?: number;
   /** What is done to images at random in training; nothing by default. */
-  readonly augment?: readonly Augmentation[];
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-  /** Most bytes of images that are kept in memory; 512 MB by default. 0 keeps none. */
-  readonly cacheBytes?: number;
+  readonly augment?: readonly Augmentation[] | undefined;
 }
 
 /**
@@ -76,8 +66,7 @@ async function prepare(
   source: ImageSource,
   options: PromptableSegmentationOptions,
 ): Promise<PreparedTask<PromptableExample>> {
-  const { decoder = new SharpDecoder(), preprocessors = [new ImagePreprocessorFactory(decoder)] } = options;
-  const { loss, objectsPerImage = 1, augment = [], seed = 0, cacheBytes } = options;
+  const { loss, objectsPerImage = 1, augment = [], seed = 0 } = options;
   if (!Number.isInteger(objectsPerImage) || objectsPerImage < 1) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -86,9 +75,8 @@ async function prepare(
   }
   const ports = samPorts(model, options.masks);
   const prompts = promptOptions(options.prompts ?? {}, ports, model.name);
-  const preprocessor = await samPreprocessor(model, preprocessors);
-  const data = await readImageData(source, options);
-  const loader = imageLoader(preprocessor, cacheBytes === undefined ? {} : { cacheBytes });
+  const { images: loader, decoder, preprocessor } = await openSamImages(model, options);
+  const data = await readTaskData(source, options);
   const promptInputs = [ports.points, ports.labels, ports.boxes].filter((name) => name !== undefined);
   const shared = { loader, prompts, promptInputs, augment, objectsPerImage, seed };
   const train = new PromptableDataset(data.train, shared);
@@ -121,7 +109,9 @@ async function prepare(
         return { score: scores[best], scores };
       });
     },
-    report: (request) => promptableReport(request, { dataset: validation ?? train, collate, ports, isPadded, decoder }),
+    ...(validation && {
+      report: (request) => promptableReport(request, { dataset: validation, collate, ports, isPadded, decoder }),
+    }),
   };
 }
 

@@ -1,37 +1,25 @@
 /** @file Promptable segmentation for the command line: the task by name, and masks of files without labels. */
 
 import {
-  OnnxLoraError,
   type Predictor,
   type PredictorOptions,
-  type PreprocessorFactory,
   type Task,
   type TaskFactory,
   type TaskModel,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
-import { augmentationPreset, augmentSetting } from '../../augment/augmentSetting.ts';
-import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
-import type { ImageDecoder } from '../../image/image.ts';
+import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { choice } from '../../choice.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { promptableSegmentation } from './promptableSegmentation.ts';
 import { promptableSegmenter } from './promptableSegmenter.ts';
 import { promptFrom, promptSettings } from './promptSettings.ts';
 import type { MaskChoice } from './samPorts.ts';
 
-/** Settings of the training, in their kinds. */
-interface TrainingSettings {
-  readonly masks?: string;
-  readonly loss?: string;
-  readonly promptPoints?: number;
-  readonly negativePoints?: number;
-  readonly promptBox?: boolean;
-  readonly objectsPerImage?: number;
-  readonly augment?: string;
-}
-
 /** Makes `promptable-segmentation` tasks and predictors. */
-export class PromptableSegmentationFactory implements TaskFactory {
+export class PromptableSegmentationFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'promptable-segmentation';
   readonly description =
     'The mask of what a point or a box means (SAM); the data is images with masks, or a COCO file of outlined objects.';
@@ -50,35 +38,22 @@ export class PromptableSegmentationFactory implements TaskFactory {
     ...promptSettings,
     ...dataSettings,
   ];
-  readonly #decoder: ImageDecoder;
-  readonly #preprocessors: readonly PreprocessorFactory[];
-
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#decoder = decoder;
-    this.#preprocessors = preprocessors;
-  }
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense */
-  create({ data, validation, seed, settings = {} }: TaskOptions): Task {
-    const { masks, loss, promptPoints, negativePoints, promptBox, objectsPerImage, augment } =
-      settings as TrainingSettings;
-    if (loss !== undefined && loss !== 'sam' && loss !== 'bce') throw wrong('loss', 'sam or bce', loss);
+  create(options: TaskOptions): Task {
+    const { data, settings = {} } = options;
+    const { promptPoints, negativePoints, promptBox, objectsPerImage } = settings;
     return promptableSegmentation(data, {
-      ...dataOptions(settings),
-      validation,
-      seed,
-      ...maskChoice(masks),
-      ...(loss === 'bce' && { loss: { bce: 1 } }),
+      ...this.readingOf(options),
+      masks: maskChoice(settings),
+      ...(choice('loss', settings['loss'], ['sam', 'bce']) === 'bce' && { loss: { bce: 1 } }),
       prompts: {
-        ...(promptPoints === undefined ? {} : { points: promptPoints }),
-        ...(negativePoints === undefined ? {} : { negativePoints }),
-        ...(promptBox === undefined ? {} : { box: promptBox }),
+        ...(typeof promptPoints === 'number' && { points: promptPoints }),
+        ...(typeof negativePoints === 'number' && { negativePoints }),
+        ...(typeof promptBox === 'boolean' && { box: promptBox }),
       },
-      ...(objectsPerImage === undefined ? {} : { objectsPerImage }),
-      ...(augment === undefined ? {} : { augment: augmentationPreset(augment) }),
-      decoder: this.#decoder,
-      preprocessors: this.#preprocessors,
+      ...(typeof objectsPerImage === 'number' && { objectsPerImage }),
+      augment: augmentationsFrom(settings),
     });
   }
 
@@ -86,19 +61,12 @@ export class PromptableSegmentationFactory implements TaskFactory {
   async predictor(model: TaskModel, { settings = {} }: PredictorOptions = {}): Promise<Predictor> {
     return promptableSegmenter(model, {
       prompt: promptFrom(settings),
-      ...maskChoice((settings as TrainingSettings).masks),
-      decoder: this.#decoder,
-      preprocessors: this.#preprocessors,
+      masks: maskChoice(settings),
+      ...this.reading,
     });
   }
 }
 
-function maskChoice(masks: string | undefined): { readonly masks?: MaskChoice } {
-  if (masks === undefined) return {};
-  if (masks === 'several' || masks === 'one') return { masks };
-  throw wrong('masks', 'several or one', masks);
-}
-
-function wrong(name: string, wanted: string, found: string): OnnxLoraError {
-  return new OnnxLoraError('CONFIG_INVALID', `--set ${name} is ${wanted}, but it is "${found}".`);
+function maskChoice({ masks }: NonNullable<TaskOptions['settings']>): MaskChoice | undefined {
+  return choice('masks', masks, ['several', 'one']);
 }

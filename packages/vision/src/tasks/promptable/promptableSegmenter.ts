@@ -1,33 +1,23 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
-import {
-  OnnxLoraError,
-  type Prediction,
-  type Predictor,
-  type PreprocessorFactory,
-  stack,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError, type Prediction, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
 import { runsOfMask } from '../../data/shapes/runLengths.ts';
-import type { ImageDecoder } from '../../image/image.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
+import type { ImageReading } from '../imageReading.ts';
 import { cutLogits, logitsOfImage } from './imageMask.ts';
 import { masksOf, type PromptMasks } from './masksOf.ts';
+import { openSamImages } from './openSamImages.ts';
 import { type Prompt, promptToInput } from './prompt.ts';
 import { promptFeeds } from './promptFeeds.ts';
 import { type MaskChoice, samPorts } from './samPorts.ts';
-import { samPreprocessor } from './samPreprocessor.ts';
 
 /** What a segmenter is made with. */
-export interface PromptableSegmenterOptions {
+export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {
   /** The same for all files. */
   readonly prompt: Prompt;
   readonly masks?: MaskChoice | undefined;
-  readonly decoder: ImageDecoder;
-  readonly preprocessors: readonly PreprocessorFactory[];
 }
 
 /**
@@ -38,11 +28,11 @@ export interface PromptableSegmenterOptions {
  */
 export async function promptableSegmenter(
   model: TaskModel,
-  { prompt, masks, preprocessors }: PromptableSegmenterOptions,
+  { prompt, masks, ...reading }: PromptableSegmenterOptions,
 ): Promise<Predictor> {
   const ports = samPorts(model, masks);
-  const preprocessor = await samPreprocessor(model, preprocessors);
-  const loader = imageLoader(preprocessor, { cacheBytes: 0 });
+  // Each image is looked at once.
+  const { images: loader, preprocessor } = await openSamImages(model, { ...reading, cacheBytes: 0 });
   const isPadded = preprocessor.plan.pad !== undefined;
   // Of each batch that has been fed and not yet decoded, the way of its images.
   const fed: Geometry[][] = [];

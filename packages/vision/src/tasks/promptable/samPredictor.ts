@@ -11,33 +11,28 @@ import {
   type Model,
   type ModelSessionOptions,
   OnnxLoraError,
-  type PreprocessorFactory,
   type Tensor,
 } from '@onnx-lora/sdk';
-import type { ImageDecoder, ImageLike } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
+import type { ImageLike } from '../../image/image.ts';
 import type { ImageLoader } from '../../preprocess/imageRequest.ts';
-import type { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import type { ImageReading } from '../imageReading.ts';
 import { EmbeddingCache } from './embeddingCache.ts';
 import { masksOf } from './masksOf.ts';
+import { openSamImages } from './openSamImages.ts';
 import type { InputPrompt } from './prompt.ts';
 import { PromptableImage } from './promptableImage.ts';
 import { promptFeeds } from './promptFeeds.ts';
 import { type MaskChoice, maskPorts, type SamPorts, samPorts } from './samPorts.ts';
-import { samPreprocessor } from './samPreprocessor.ts';
 
 /** Options of {@link SamPredictor.create}. */
-export interface SamPredictorOptions extends Omit<ModelSessionOptions, 'targetModules' | 'modulesToSave' | 'useDora'> {
+export interface SamPredictorOptions
+  extends
+    Omit<ModelSessionOptions, 'targetModules' | 'modulesToSave' | 'useDora'>,
+    Pick<ImageReading, 'decoder' | 'preprocessors'> {
   /** Most bytes of encoded images that are kept; 512 MB by default, which is 60 images of the published models. 0 keeps none. */
   readonly cacheBytes?: number;
   /** Which masks a prompt is answered with; `several` by default. Take what the adapter was trained with. */
   readonly masks?: MaskChoice;
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
 }
 
 /**
@@ -56,7 +51,7 @@ export interface SamPredictorOptions extends Omit<ModelSessionOptions, 'targetMo
 export class SamPredictor {
   readonly #model: Model;
   readonly #ports: SamPorts;
-  readonly #preprocessor: ImagePreprocessor;
+  readonly #isPadded: boolean;
   readonly #loader: ImageLoader;
   readonly #encoder: AdapterSession;
   readonly #decoder: AdapterSession;
@@ -66,15 +61,14 @@ export class SamPredictor {
   private constructor(
     model: Model,
     ports: SamPorts,
-    preprocessor: ImagePreprocessor,
+    { images, preprocessor }: Awaited<ReturnType<typeof openSamImages>>,
     sessions: { readonly encoder: AdapterSession; readonly decoder: AdapterSession },
     cacheBytes: number,
   ) {
     this.#model = model;
     this.#ports = ports;
-    this.#preprocessor = preprocessor;
-    // What is kept is what the encoder makes.
-    this.#loader = imageLoader(preprocessor, { cacheBytes: 0 });
+    this.#isPadded = preprocessor.plan.pad !== undefined;
+    this.#loader = images;
     this.#encoder = sessions.encoder;
     this.#decoder = sessions.decoder;
     this.#cache = new EmbeddingCache(cacheBytes);
@@ -86,8 +80,7 @@ export class SamPredictor {
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no SAM, or is one file; others as `model.session`
    */
   static async create(model: Model, options: SamPredictorOptions = {}): Promise<SamPredictor> {
-    const { cacheBytes = 512 * 1024 * 1024, masks, decoder: images = new SharpDecoder() } = options;
-    const { cacheBytes: _, masks: __, decoder: ___, preprocessors, ...session } = options;
+    const { cacheBytes = 512 * 1024 * 1024, masks, decoder: reader, preprocessors, ...session } = options;
     const whole = samPorts(model);
     const encoder = model.parts.find(({ inputs }) => whole.pixels in inputs);
     const decoder = model.parts.find(({ outputs }) => whole.masks in outputs);
@@ -97,13 +90,14 @@ export class SamPredictor {
         `"${model.name}" is one file, so an image cannot be encoded once and prompted often. Open a folder with the vision encoder and the mask decoder as two files.`,
       );
     }
-    const preprocessor = await samPreprocessor(model, preprocessors ?? [new ImagePreprocessorFactory(images)]);
+    // What is kept is what the encoder makes.
+    const images = await openSamImages(model, { decoder: reader, preprocessors, cacheBytes: 0 });
     // By the names of the decoder's own file.
     const ports = { ...whole, ...maskPorts(decoder, whole, masks) };
     const first = await encoder.session(session);
     try {
       const second = await decoder.withOutputs(ports.inner).session(session);
-      return new SamPredictor(model, ports, preprocessor, { encoder: first, decoder: second }, cacheBytes);
+      return new SamPredictor(model, ports, images, { encoder: first, decoder: second }, cacheBytes);
     } catch (error) {
       await first.release();
       throw error;
@@ -127,11 +121,10 @@ export class SamPredictor {
       known ??
       (await this.#encoder.run({ [this.#ports.pixels]: { ...pixels, dims: [1, ...pixels.dims] } }, { adapter }));
     if (!known) this.#cache.set(key, embeddings);
-    const isPadded = this.#preprocessor.plan.pad !== undefined;
     return new PromptableImage({
       name: typeof source === 'string' ? source : 'the image',
       geometry,
-      isPadded,
+      isPadded: this.#isPadded,
       promptsAtOnce: this.#ports.mask === undefined ? Infinity : 1,
       decode: async (prompts) => this.#decode(embeddings, prompts, adapter),
     });

@@ -1,6 +1,7 @@
 /** @file What the numbers of class maps stand for, from the data, the model and the user. */
 
 import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { listed } from '../../listed.ts';
 import type { ImageData } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readClassMask } from '../../data/shapes/maskFile.ts';
@@ -71,7 +72,7 @@ export function checkNumber(number: number, labels: readonly string[], place: st
   if (number < labels.length || number === IGNORED) return;
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `The mask ${place} has the class number ${number}, but there are ${labels.length} classes, 0 to ${labels.length - 1}: ${listed(labels)}. Name all classes of your data in "labels" (--set labels=…), in the order of their numbers; the model then gets a new head for them.`,
+    `The mask ${place} has the class number ${number}, but there are ${labels.length} classes, 0 to ${labels.length - 1}: ${listed(labels, 20)}. Name all classes of your data in "labels" (--set labels=…), in the order of their numbers; the model then gets a new head for them.`,
   );
 }
 
@@ -83,7 +84,7 @@ function objectClasses(request: ClassesRequest, categories: readonly string[]): 
   if (unknown !== undefined) {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${request.data.root}" has objects of the category "${unknown}", which is none of the labels: ${listed(chosen.labels)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
+      `"${request.data.root}" has objects of the category "${unknown}", which is none of the labels: ${listed(chosen.labels, 20)}.${didYouMean(unknown, chosen.labels)} Add it to "labels".`,
     );
   }
   const background = chosen.labels.findIndex((label) => !isThing(label));
@@ -103,7 +104,7 @@ function fitting({ model, classes }: ClassesRequest, labels: readonly string[]):
   if (labels.length < 2 || labels.length > 255 || new Set(labels).size < labels.length) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `"labels" must name 2 to 255 classes, each once, but is ${listed(labels)}. Name the background too.`,
+      `"labels" must name 2 to 255 classes, each once, but is ${listed(labels, 20)}. Name the background too.`,
     );
   }
   const own = labelsOrNumbers(model, classes);
@@ -132,9 +133,4 @@ async function scan(records: readonly ImageRecord[], reduceLabels: boolean): Pro
     }
   }
   return numbers;
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 20).map((name) => `"${name}"`);
-  return names.length > 20 ? `${shown.join(', ')} and ${names.length - 20} more` : shown.join(', ');
 }

@@ -1,7 +1,7 @@
 /** @file Finds the image input and the class scores per pixel among the inputs and outputs of a graph. */
 
-import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { type ImagePort, imagePort } from '../embedding/imagePort.ts';
+import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { type ImagePort, imagePort, listedPorts } from '../imagePort.ts';
 
 /** Where images go in and scores come out. */
 export interface SegmentationPorts {
@@ -23,7 +23,7 @@ export function segmentationPorts(model: TaskModel): SegmentationPorts {
   if (output === undefined) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${model.name}" does not segment images: it has no float32 output "logits" [batch, classes, rows, columns] (it has ${listed(model.outputs)}). Export it with its segmentation head.`,
+      `"${model.name}" does not segment images: it has no float32 output "logits" [batch, classes, rows, columns] (it has ${listedPorts(model.outputs)}). Export it with its segmentation head.`,
     );
   }
   const classes = port!.dims![1]!;
@@ -36,8 +36,3 @@ export function segmentationPorts(model: TaskModel): SegmentationPorts {
 
 /** Masks hold a byte per pixel, and 255 stands for unknown. */
 const mostClasses = 255;
-
-function listed(outputs: Readonly<Record<string, GraphPort>>): string {
-  const all = Object.entries(outputs).map(([name, { type, dims }]) => `"${name}" ${type} [${dims?.join(', ') ?? '?'}]`);
-  return all.length > 8 ? `${all.slice(0, 8).join(', ')} and more` : all.join(', ');
-}

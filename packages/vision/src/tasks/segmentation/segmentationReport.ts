@@ -9,6 +9,7 @@ import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 import { resizeNearest } from '../../preprocess/resize.ts';
 import { paintMask, sideBySide } from '../../report/overlay.ts';
 import { shrunk, webp } from '../../report/thumbnail.ts';
+import { batchesOf, spread } from '../batches.ts';
 import { classMap, classMapOfImage, type ClassScores, scoresOf } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import type { SegmentationDataset, SegmentationExample } from './segmentationDataset.ts';
@@ -50,7 +51,8 @@ export async function segmentationReport(
   // A new head without its adapter is random, and no result to compare with.
   const base = isNew ? undefined : new PixelConfusion(labels.length);
   const results: Result[] = [];
-  for await (const { indices, batch, examples } of batchesOf(options, request.batchSize)) {
+  const chosen = spread(options.dataset.length, MOST_IMAGES);
+  for await (const { indices, batch, examples } of batchesOf(options, request.batchSize, chosen)) {
     const scores = scoresOf((await request.run(batch.inputs, 'adapted'))[options.output]!);
     const before = base && scoresOf((await request.run(batch.inputs, 'base'))[options.output]!);
     examples.forEach(({ classes }, i) => {
@@ -73,19 +75,6 @@ export async function segmentationReport(
     ...(await gallery('Worst results', text, worst, options)),
     ...(await gallery('Usual results', text, usual, options)),
   ];
-}
-
-async function* batchesOf(
-  { dataset, collate }: SegmentationReportOptions,
-  batchSize: number,
-): AsyncGenerator<{ indices: number[]; examples: SegmentationExample[]; batch: Batch }> {
-  const step = Math.max(1, Math.ceil(dataset.length / MOST_IMAGES));
-  const all = Array.from({ length: Math.ceil(dataset.length / step) }, (_, i) => i * step);
-  for (let at = 0; at < all.length; at += batchSize) {
-    const indices = all.slice(at, at + batchSize);
-    const examples = await Promise.all(indices.map((index) => dataset.get(index)));
-    yield { indices, examples, batch: await collate(examples) };
-  }
 }
 
 function table(labels: readonly string[], adapted: PixelConfusion, base: PixelConfusion | undefined): ReportSection {

@@ -5,7 +5,6 @@ import {
   OnnxLoraError,
   type Prediction,
   type PreparedTask,
-  type PreprocessorFactory,
   stack,
   type Task,
   type TaskModel,
@@ -15,13 +14,8 @@ import {
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
-import type { ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
-import { ImagePreprocessor } from '../../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
-import { checkImageSize } from '../classification/imagePorts.ts';
+import { checkBatch } from '../imagePort.ts';
+import { type ImageReading, openImages } from '../imageReading.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { segmentationClasses } from './segmentationClasses.ts';
 import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
@@ -32,7 +26,7 @@ import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.t
 import { segmentationReport } from './segmentationReport.ts';
 
 /** Options of {@link semanticSegmentation}. */
-export interface SemanticSegmentationOptions extends TaskDataOptions, SegmentationLossOptions {
+export interface SemanticSegmentationOptions extends TaskDataOptions, ImageReading, SegmentationLossOptions {
   /**
    * Names of all classes of the data, in the order of their numbers. Where they are not the model's, its head is replaced by a
    * new one. By default the categories of COCO objects with `background` before them, or the model's classes.
@@ -40,12 +34,6 @@ export interface SemanticSegmentationOptions extends TaskDataOptions, Segmentati
   readonly labels?: readonly string[] | undefined;
   /** Random changes of the images in training, whose class maps follow; none by default. */
   readonly augment?: readonly Augmentation[] | undefined;
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-  /** Most bytes of images that are kept in memory; 512 MB by default. 0 keeps none. */
-  readonly cacheBytes?: number;
 }
 
 /**
@@ -71,23 +59,20 @@ async function prepare(
   source: ImageSource,
   options: SemanticSegmentationOptions,
 ): Promise<PreparedTask<SegmentationExample>> {
-  const { seed = 0, augment = [], decoder = new SharpDecoder(), cacheBytes, labels: given } = options;
-  const { preprocessors = [new ImagePreprocessorFactory(decoder)] } = options;
+  const { seed = 0, augment = [], labels: given } = options;
   const ports = segmentationPorts(model);
-  const { preprocessor, path } = await preprocessorOf(model, preprocessors);
-  if (!(preprocessor instanceof ImagePreprocessor)) {
+  const { images: loader, decoder, preprocessor, path } = await openImages(model, ports.input.name, options);
+  if (!preprocessor) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}": a preprocessor of your own cannot move class maps along with images. Describe the preprocessing in preprocessor_config.json.`,
     );
   }
-  checkImageSize(model, ports.input.name, preprocessor.outputSize, path);
   const data = await readTaskData(source, options);
   const { reduceLabels } = preprocessor.plan;
   const classes = await segmentationClasses({ model, classes: ports.classes, data, labels: given, reduceLabels });
   const { labels } = classes;
   checkWeights(options.classWeights, labels);
-  const loader = imageLoader(preprocessor, cacheBytes === undefined ? {} : { cacheBytes });
   const common = { classes, loader, seed };
   const train = new SegmentationDataset({ ...common, records: data.train, augmentations: augment });
   const validation =
@@ -128,12 +113,7 @@ async function collateBatch(
   { input }: SegmentationPorts,
   model: TaskModel,
 ): Promise<Batch> {
-  if (input.batch !== undefined && examples.length !== input.batch) {
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `"${model.name}" takes batches of exactly ${input.batch}, but this one has ${examples.length}. Set the batch size to ${input.batch}, or export the model with a dynamic batch.`,
-    );
-  }
+  checkBatch(model, input, examples.length);
   const { width, height } = examples[0]!.classes;
   const size = width * height;
   const labels = new BigInt64Array(examples.length * size);

@@ -3,7 +3,6 @@
 import {
   OnnxLoraError,
   type Predictor,
-  type PreprocessorFactory,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -11,15 +10,15 @@ import {
   type TaskSetting,
   type TaskSettingValue,
 } from '@onnx-lora/sdk';
-import type { Augmentation } from '../../augment/augment.ts';
-import { augmentationPreset, augmentSetting } from '../../augment/augmentSetting.ts';
-import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
-import type { ImageDecoder } from '../../image/image.ts';
+import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { choice } from '../../choice.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';
 import { semanticSegmenter } from './semanticSegmenter.ts';
 
 /** Makes `semantic-segmentation` tasks and predictors. */
-export class SemanticSegmentationFactory implements TaskFactory {
+export class SemanticSegmentationFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'semantic-segmentation';
   readonly description =
     'A class per pixel; the data is a folder of images beside a folder of masks, or a COCO file of outlined objects.';
@@ -32,43 +31,30 @@ export class SemanticSegmentationFactory implements TaskFactory {
     { name: 'labelSmoothing', kind: 'number', description: 'Share of a label that is spread over all classes.' },
     ...dataSettings,
   ];
-  readonly #decoder: ImageDecoder;
-  readonly #preprocessors: readonly PreprocessorFactory[];
-
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#decoder = decoder;
-    this.#preprocessors = preprocessors;
-  }
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense */
-  create({ data, validation, holdOut, seed, settings = {} }: TaskOptions): Task {
-    return semanticSegmentation(data, {
-      ...optionsOf(settings),
-      ...dataOptions(settings),
-      validation,
-      holdOut,
-      seed,
-      decoder: this.#decoder,
-      preprocessors: this.#preprocessors,
+  create(options: TaskOptions): Task {
+    return semanticSegmentation(options.data, {
+      ...this.readingOf(options),
+      ...optionsOf(options.settings),
     });
   }
 
   predictor(model: TaskModel): Promise<Predictor> {
-    return semanticSegmenter(model, { decoder: this.#decoder, preprocessors: this.#preprocessors });
+    return semanticSegmenter(model, this.reading);
   }
 }
 
 /** Values are of the kinds that the settings have. */
-function optionsOf(settings: Readonly<Record<string, TaskSettingValue>>): SemanticSegmentationOptions {
-  const { lossSize, classWeights } = settings as { lossSize?: string; classWeights?: readonly string[] };
-  if (lossSize !== undefined && lossSize !== 'labels' && lossSize !== 'logits') {
-    throw wrong(`lossSize is "labels" or "logits", but it is "${lossSize}"`);
-  }
+function optionsOf(settings: Readonly<Record<string, TaskSettingValue>> = {}): SemanticSegmentationOptions {
+  const { classWeights } = settings as { classWeights?: readonly string[] };
   const weights = classWeights?.map(Number);
-  if (weights?.some((weight) => !(weight >= 0))) throw wrong('classWeights are numbers of at least 0');
-  const { augment } = settings as { augment?: string };
-  const preset: readonly Augmentation[] | undefined = augment === undefined ? undefined : augmentationPreset(augment);
+  if (weights?.some((weight) => !(weight >= 0))) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The setting classWeights is ${classWeights!.join(',')}. It must be numbers of at least 0.`,
+    );
+  }
   const { labels, dice, labelSmoothing } = settings as Pick<
     SemanticSegmentationOptions,
     'labels' | 'dice' | 'labelSmoothing'
@@ -77,12 +63,8 @@ function optionsOf(settings: Readonly<Record<string, TaskSettingValue>>): Semant
     labels,
     dice,
     labelSmoothing,
-    lossSize,
+    lossSize: choice('lossSize', settings['lossSize'], ['labels', 'logits']),
     classWeights: weights,
-    augment: preset,
+    augment: augmentationsFrom(settings),
   };
-}
-
-function wrong(message: string): OnnxLoraError {
-  return new OnnxLoraError('CONFIG_INVALID', `${message}. Correct --set.`);
 }

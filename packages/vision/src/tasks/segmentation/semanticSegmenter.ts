@@ -1,12 +1,9 @@
 /** @file Class maps of images that nobody has labelled. */
 
-import { OnnxLoraError, type Predictor, type PreprocessorFactory, stack, type TaskModel } from '@onnx-lora/sdk';
-import type { ImageDecoder } from '../../image/image.ts';
-import { SharpDecoder } from '../../image/sharpDecoder.ts';
+import { OnnxLoraError, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import type { Geometry } from '../../preprocess/geometry.ts';
-import { imageLoader } from '../../preprocess/imageLoader.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../../preprocess/preprocessorFile.ts';
+import { checkBatch } from '../imagePort.ts';
+import { type ImageReading, openImages } from '../imageReading.ts';
 import { labelsOrNumbers } from '../modelLabels.ts';
 import { classMapOfImage, scoresOf } from './classMap.ts';
 import { segmentationPrediction } from './segmentationDecode.ts';
@@ -14,12 +11,7 @@ import { checkedScores } from './segmentationMetrics.ts';
 import { segmentationPorts } from './segmentationPorts.ts';
 
 /** Options of {@link semanticSegmenter}. */
-export interface SemanticSegmenterOptions {
-  /** Reads image files; sharp by default. */
-  readonly decoder?: ImageDecoder;
-  /** Makers of preprocessors, asked in order; those of transformers' image processors by default. */
-  readonly preprocessors?: readonly PreprocessorFactory[];
-}
+export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
 /**
  * Turns image files into what the model is fed, and its outputs into class maps of the images' own size: of each a PNG of class
@@ -29,21 +21,16 @@ export interface SemanticSegmenterOptions {
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model does not segment images; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export async function semanticSegmenter(
-  model: TaskModel,
-  {
-    decoder = new SharpDecoder(),
-    preprocessors = [new ImagePreprocessorFactory(decoder)],
-  }: SemanticSegmenterOptions = {},
-): Promise<Predictor> {
+export async function semanticSegmenter(model: TaskModel, options: SemanticSegmenterOptions = {}): Promise<Predictor> {
   const { input, output, classes } = segmentationPorts(model);
-  const { preprocessor } = await preprocessorOf(model, preprocessors);
-  const loader = imageLoader(preprocessor, { cacheBytes: 0 });
+  // Each image is looked at once.
+  const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });
   const labels = labelsOrNumbers(model, classes);
   // Of each batch that has been fed and not yet decoded, the way of its images.
   const fed: Geometry[][] = [];
   return {
     feeds: async (files) => {
+      checkBatch(model, input, files.length);
       const images = await Promise.all(files.map((image) => loader.load({ image })));
       fed.push(images.map(({ geometry }) => geometry));
       return { [input.name]: stack(images.map(({ pixels }) => pixels)) };

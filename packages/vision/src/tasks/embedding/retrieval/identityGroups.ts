@@ -3,6 +3,7 @@
 import { type Dataset, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { type Augmentation, drawSeed } from '../../../augment/augment.ts';
+import { atPlace, nameOfRecord } from '../../../data/atPlace.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
 
@@ -68,7 +69,7 @@ export class IdentityGroups implements Dataset<ImageGroup> {
   /** The first image of the group, as it is without a draw. */
   nameOf(index: number): string {
     const group = this.#groups[index];
-    return group ? this.#request.records[group.members[0]!]!.file : String(index);
+    return group ? nameOfRecord(this.#request.records[group.members[0]!]!) : String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image cannot be decoded */
@@ -76,12 +77,12 @@ export class IdentityGroups implements Dataset<ImageGroup> {
     const group = this.#groups[index];
     if (!group) throw new RangeError(`There is no group ${index}: there are ${this.#groups.length}.`);
     const { records, labels, images, perGroup, augmentations, seed } = this.#request;
-    const chosen = this.#members(group, draw).map((member) => records[member]!.file);
     const pixels = await Promise.all(
-      chosen.map(async (image, i) => {
-        if (draw === undefined || augmentations.length === 0) return images.preprocess(image);
-        const own = drawSeed(seed, draw * perGroup + i);
-        return (await images.load({ image, augmentations, seed: own })).pixels;
+      this.#members(group, draw).map(async (member, i) => {
+        const record = records[member]!;
+        const isDrawn = draw !== undefined && augmentations.length > 0;
+        const drawn = isDrawn ? { augmentations, seed: drawSeed(seed, draw * perGroup + i) } : {};
+        return (await atPlace(record, () => images.load({ image: record.file, ...drawn }))).pixels;
       }),
     );
     return { pixels, label: labels[group.members[0]!]! };
@@ -112,15 +113,17 @@ export class SingleImages implements Dataset<ImageGroup> {
     return this.#request.records.length;
   }
 
-  /** The image's path. */
+  /** The image's path, and where the data names it. */
   nameOf(index: number): string {
-    return this.#request.records[index]?.file ?? String(index);
+    const record = this.#request.records[index];
+    return record ? nameOfRecord(record) : String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */
   async get(index: number): Promise<ImageGroup> {
     const record = this.#request.records[index];
     if (!record) throw new RangeError(`There is no image ${index}: there are ${this.length}.`);
-    return { pixels: [await this.#request.images.preprocess(record.file)], label: this.#request.labels[index]! };
+    const { pixels } = await atPlace(record, () => this.#request.images.load({ image: record.file }));
+    return { pixels: [pixels], label: this.#request.labels[index]! };
   }
 }

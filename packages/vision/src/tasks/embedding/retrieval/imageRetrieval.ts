@@ -13,14 +13,16 @@ import {
   type TaskModel,
   type Value,
 } from '@onnx-lora/sdk';
-import { type Augmentation, fitAugmentations } from '../../../augment/augment.ts';
-import type { ImageDataOptions, ImageSource } from '../../../data/imageData.ts';
+import type { Augmentation } from '../../../augment/augment.ts';
+import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
-import { readImageData } from '../../../data/readImageData.ts';
+import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
+import { checkBatch } from '../../imagePort.ts';
+import type { ImageReading } from '../../imageReading.ts';
 import { decodeEmbeddings } from '../decodeEmbeddings.ts';
 import { embeddingScatter } from '../embeddingScatter.ts';
 import type { FeatureOptions } from '../features.ts';
-import { checkBatch, type ImageReading, openFeatures } from '../openFeatures.ts';
+import { openFeatures } from '../openFeatures.ts';
 import { pooledValue } from '../pooling.ts';
 import { IdentityGroups, type ImageGroup, SingleImages } from './identityGroups.ts';
 import { RetrievalMetrics } from './retrievalMetrics.ts';
@@ -29,12 +31,7 @@ import { RetrievalMetrics } from './retrievalMetrics.ts';
 export type RetrievalLoss = 'contrastive' | 'triplet' | 'info-nce';
 
 /** Options of {@link imageRetrieval}. */
-export interface ImageRetrievalOptions
-  extends FeatureOptions, ImageReading, Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
-  /** Data held out: a path, or a fraction between 0 and 1. Without it, the data's own validation split is taken. */
-  readonly validation?: string | number | undefined;
-  /** Seeds the split, the groups and augmentations; 0 by default. */
-  readonly seed?: number | undefined;
+export interface ImageRetrievalOptions extends FeatureOptions, TaskDataOptions, ImageReading {
   /** `contrastive` by default. */
   readonly loss?: RetrievalLoss | undefined;
   /** What cosines are divided by; 0.1 by default. Not of triplets. */
@@ -65,32 +62,33 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   {
-    validation,
-    seed = 0,
     loss = 'contrastive',
     temperature = 0.1,
     margin = 0.2,
     perGroup = 2,
     augment = [],
-    columns,
-    imageFolder,
-    missingImages,
-    ...reading
+    ...options
   }: ImageRetrievalOptions,
 ): Promise<PreparedTask<ImageGroup>> {
   checkOptions({ loss, perGroup });
-  const { features, images, plan } = await openFeatures(model, reading);
-  const data = await readImageData(source, { validation, seed, columns, imageFolder, missingImages });
+  const { features, images } = await openFeatures(model, options);
+  const data = await readTaskData(source, options, haveAPair);
+  if (data.validation && !haveAPair(data.validation)) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `No two of the ${data.validation.length} held-out images of "${data.root}" have the same label, so none can find another. Hold more images out.`,
+    );
+  }
+  const { seed = 0 } = options;
   const names = [...new Set([...data.train, ...(data.validation ?? [])].map(labelOf))].sort();
   const numbers = new Map(names.map((name, i) => [name, i]));
   const numbered = (records: readonly ImageRecord[]) => ({ records, labels: records.map((record) => numbers.get(labelOf(record))!) }); // prettier-ignore
-  const augmentations = plan ? fitAugmentations(augment, plan) : augment;
   const [training, validating] = [numbered(data.train), data.validation && numbered(data.validation)];
-  const train = new IdentityGroups({ ...training, images, perGroup, augmentations, seed });
+  const train = new IdentityGroups({ ...training, images, perGroup, augmentations: augment, seed });
   const held = validating && new SingleImages({ ...validating, images });
   const collate = async (groups: readonly ImageGroup[]): Promise<Batch> => {
     const pixels = groups.flatMap((group) => group.pixels);
-    checkBatch(model, features, pixels.length);
+    checkBatch(model, features.input, pixels.length);
     const labels = groups.flatMap((group) => group.pixels.map(() => group.label));
     return {
       inputs: { [features.input.name]: stack(pixels) },
@@ -143,6 +141,11 @@ function checkOptions({ loss, perGroup }: { readonly loss: string; readonly perG
       `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
     );
   }
+}
+
+/** Whether any image can find another of its label. */
+function haveAPair(records: readonly ImageRecord[]): boolean {
+  return new Set(records.map(({ label }) => label)).size < records.length;
 }
 
 function labelOf({ label, place }: ImageRecord): string {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, float32, matrix, openModel, type Tensor, train } from '@onnx-lora/sdk';
@@ -33,10 +34,22 @@ describe('retrievalScores are those of the definitions', () => {
   });
 });
 
+const size = { width: 1, height: 1 };
+const geometry = {
+  input: size,
+  resized: size,
+  scale: { x: 1, y: 1 },
+  shift: { x: 0, y: 0 },
+  content: size,
+  output: size,
+};
 /** Tells each file by its number. */
 const images: ImageLoader = {
   preprocess: (file) => Promise.resolve(float32([Number(file)], [1])),
-  load: () => Promise.reject(new Error('nothing is augmented here')),
+  load: ({ image, augmentations = [] }) =>
+    augmentations.length > 0
+      ? Promise.reject(new Error('nothing is augmented here'))
+      : Promise.resolve({ pixels: float32([Number(image)], [1]), geometry }),
 };
 const fileOf = (tensor: Tensor): number => Number(tensor.data[0]);
 
@@ -134,6 +147,29 @@ describe('imageRetrieval', () => {
     const embedding = answer!['embedding'] as number[];
     expect(embedding).toHaveLength(Number(answer!['width']));
     expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
+  });
+
+  test('holds out what can find another image, or nothing', async () => {
+    const model = await openModel(vit);
+    const names = ['a', 'b'].flatMap((label) => Array.from({ length: 9 }, (_, i) => `${label}/${i}.png`));
+    const folder = dataFolder(Object.fromEntries(names.map((name) => [name, true])));
+    const sizes = async (options: Parameters<typeof imageRetrieval>[1]) => {
+      const { train: training, validation } = await imageRetrieval(folder, options).prepare(model);
+      return [training.length, validation?.length];
+    };
+    // Groups of two of nine images; one of each label would be held out.
+    expect(await sizes({ holdOut: 0.06 })).toEqual([8, undefined]);
+    expect(await sizes({ holdOut: 0.2 })).toEqual([6, 4]);
+    expect(await sizes({ holdOut: 0.2, validation: 0 })).toEqual([8, undefined]);
+    await expect(sizes({ validation: 0.06 })).rejects.toThrow(/No two of the 2 held-out images .* have the same label/);
+  });
+
+  test('names the line of the manifest with an image that cannot be read', async () => {
+    const folder = dataFolder({ 'a.png': true, 'b.png': 'no image', 'c.png': true, 'd.png': true });
+    writeFileSync(join(folder, 'labels.csv'), 'image,label\na.png,x\nb.png,x\nc.png,y\nd.png,y\n');
+    const { train: groups } = await imageRetrieval(join(folder, 'labels.csv')).prepare(await openModel(vit));
+    expect(groups.nameOf!(0)).toMatch(/a\.png \(.*labels\.csv, line 2\)/);
+    await expect(groups.get(0)).rejects.toThrow(/labels\.csv, line 3: .*b\.png/);
   });
 
   test('refuses images without labels, and options that do not fit', async () => {

@@ -2,6 +2,7 @@
 
 import type { Dataset, Tensor } from '@onnx-lora/sdk';
 import { type Augmentation, drawSeed } from '../../../augment/augment.ts';
+import { atPlace, nameOfRecord } from '../../../data/atPlace.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
 
@@ -41,9 +42,10 @@ export class CaptionedImages implements Dataset<CaptionedImage> {
     return this.#request.records.length;
   }
 
-  /** The image's path. */
+  /** The image's path, and where the data names it. */
   nameOf(index: number): string {
-    return this.#request.records[index]?.file ?? String(index);
+    const record = this.#request.records[index];
+    return record ? nameOfRecord(record) : String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */
@@ -52,10 +54,8 @@ export class CaptionedImages implements Dataset<CaptionedImage> {
     const record = records[index];
     if (!record) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
     const { file } = record;
-    const pixels =
-      draw === undefined || augmentations.length === 0
-        ? await images.preprocess(file)
-        : (await images.load({ image: file, augmentations, seed: drawSeed(seed, draw) })).pixels;
+    const drawn = draw === undefined || augmentations.length === 0 ? {} : { augmentations, seed: drawSeed(seed, draw) };
+    const { pixels } = await atPlace(record, () => images.load({ image: file, ...drawn }));
     return { pixels, ids: ids[index]!, image: this.#numbers.get(file)! };
   }
 }

@@ -11,31 +11,24 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk';
-import { type Augmentation, fitAugmentations } from '../../../augment/augment.ts';
-import type { ImageDataOptions, ImageSource } from '../../../data/imageData.ts';
+import type { Augmentation } from '../../../augment/augment.ts';
+import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
-import { readImageData } from '../../../data/readImageData.ts';
-import type { ImageReading } from '../openFeatures.ts';
+import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
+import type { ImageReading } from '../../imageReading.ts';
 import { type CaptionedImage, CaptionedImages } from './captionedImages.ts';
 import { ImageTextMetrics } from './imageTextMetrics.ts';
+import { usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';
 import { textFeeds } from './textFeeds.ts';
 import { rowLength } from './textTokenizer.ts';
 import { similarities } from './zeroShot.ts';
 
 /** Options of {@link imageText}. */
-export interface ImageTextOptions
-  extends ImageReading, Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
-  /** Data held out: a path, or a fraction between 0 and 1. Without it, the data's own validation split is taken. */
-  readonly validation?: string | number | undefined;
-  /** Seeds the split and augmentations; 0 by default. */
-  readonly seed?: number | undefined;
+export interface ImageTextOptions extends TaskDataOptions, ImageReading {
   /** What is done to training images at random; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
-
-/** What CLIP's cosines are multiplied by where a graph of two files has lost its `logit_scale`: to what CLIP's came. */
-const usualScale = 100;
 
 /**
  * Contrastive training on images with captions, as CLIP and SigLIP were trained: in a batch, each caption must find its image
@@ -53,15 +46,15 @@ export function imageText(data: ImageSource, options: ImageTextOptions = {}): Ta
 async function prepare(
   model: TaskModel,
   source: ImageSource,
-  { validation, seed = 0, augment = [], columns, imageFolder, missingImages, ...reading }: ImageTextOptions,
+  { augment = [], ...options }: ImageTextOptions,
 ): Promise<PreparedTask<CaptionedImage>> {
-  const { ports, images, plan, tokenizer } = await openImageText(model, reading);
-  const data = await readImageData(source, { validation, seed, columns, imageFolder, missingImages });
-  const augmentations = plan ? fitAugmentations(augment, plan) : augment;
+  const { ports, images, tokenizer } = await openImageText(model, options);
+  const data = await readTaskData(source, options);
+  const { seed = 0 } = options;
   const idsOf = (records: readonly ImageRecord[]): (readonly number[])[] =>
     records.map((record) => tokenizer.encode(captionOf(record)));
   const captions = { train: idsOf(data.train), validation: idsOf(data.validation ?? []) };
-  const train = new CaptionedImages({ records: data.train, ids: captions.train, images, augmentations, seed });
+  const train = new CaptionedImages({ records: data.train, ids: captions.train, images, augmentations: augment, seed });
   const held =
     data.validation &&
     new CaptionedImages({ records: data.validation, ids: captions.validation, images, augmentations: [], seed });

@@ -4,49 +4,37 @@ import {
   OnnxLoraError,
   type Predictor,
   type PredictorOptions,
-  type PreprocessorFactory,
   type Task,
   type TaskFactory,
   type TaskModel,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
-import { dataOptions, dataSettings } from '../../../data/dataSettings.ts';
-import type { ImageDecoder } from '../../../image/image.ts';
-import { augmentSetting, readAugmentations } from '../featureSettings.ts';
+import { augmentationsFrom, augmentSetting } from '../../../augment/augmentSetting.ts';
+import { dataSettings } from '../../../data/dataSettings.ts';
+import { ImageTaskFactory } from '../../imageTaskFactory.ts';
 import { imageText } from './imageText.ts';
 import { zeroShotClassifier } from './zeroShot.ts';
 
 /** Makes `image-text` tasks, and zero-shot classifiers. */
-export class ImageTextFactory implements TaskFactory {
+export class ImageTextFactory extends ImageTaskFactory implements TaskFactory {
   readonly name = 'image-text';
   readonly description =
     'Which caption belongs to which image (CLIP, SigLIP); the data is a manifest of image and text.';
   readonly settings: readonly TaskSetting[] = [
     augmentSetting,
     ...dataSettings,
-    { name: 'labels', kind: 'texts', description: 'to predict: what images may show, as cat,dog' },
+    { name: 'labels', kind: 'texts', description: 'To predict: what images may show, as cat,dog.' },
     {
       name: 'template',
       kind: 'text',
-      description: 'to predict: the sentence around a label; "a photo of a {}." by default',
+      description: 'To predict: the sentence around a label; "a photo of a {}." by default.',
     },
   ];
-  readonly #reading: { readonly decoder: ImageDecoder; readonly preprocessors: readonly PreprocessorFactory[] };
 
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.#reading = { decoder, preprocessors };
-  }
-
-  create({ data, validation, seed, settings }: TaskOptions): Task {
-    return imageText(data, {
-      ...this.#reading,
-      ...dataOptions(settings),
-      validation,
-      seed,
-      augment: readAugmentations(settings),
-    });
+  /** The task on the data. */
+  create(options: TaskOptions): Task {
+    return imageText(options.data, { ...this.readingOf(options), augment: augmentationsFrom(options.settings) });
   }
 
   async predictor(model: TaskModel, { settings = {} }: PredictorOptions = {}): Promise<Predictor> {
@@ -58,7 +46,7 @@ export class ImageTextFactory implements TaskFactory {
       );
     }
     return zeroShotClassifier(model, {
-      ...this.#reading,
+      ...this.reading,
       labels,
       ...(template === undefined ? {} : { template: String(template) }),
     });

@@ -1,8 +1,11 @@
 /** @file Where images and texts go into a graph with two towers, and what comes out. */
 
 import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { imagePort, type ImagePort } from '../imagePort.ts';
+import { imagePort, type ImagePort } from '../../imagePort.ts';
 import { isSiglip } from '../modelType.ts';
+
+/** What CLIP's cosines are multiplied by where a graph of two files has lost its `logit_scale`: to what CLIP's came. */
+export const usualScale = 100;
 
 /** Inputs and outputs of a model of images and texts. */
 export interface ImageTextPorts {

@@ -1,9 +1,9 @@
 /** @file Texts as token ids, by the tokenizer.json of the model's folder. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { isObject, type JsonObject, readJsonObject } from '../../../readJsonObject.ts';
 import { isSiglip } from '../modelType.ts';
 
 /** Gemma's, with 256,000 tokens, has 35 MB. */
@@ -35,20 +35,18 @@ export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
     );
   }
   const path = join(model.folder, 'tokenizer.json');
-  const json = await readObject(path);
+  const json = await readJsonObject(path, largestFile, 'a tokenizer');
   if (!json) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `There is no "${path}", so nothing says how texts become tokens for "${model.name}". Copy the file from where the model was published.`,
     );
   }
-  const config = (await readObject(join(model.folder, 'tokenizer_config.json'))) ?? {};
+  const config = (await readJsonObject(join(model.folder, 'tokenizer_config.json'), largestFile, 'a tokenizer')) ?? {};
   return tokenizerOf(json, config, model, path);
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
-function tokenizerOf(json: Json, config: Json, model: TaskModel, path: string): TextTokenizer {
+function tokenizerOf(json: JsonObject, config: JsonObject, model: TaskModel, path: string): TextTokenizer {
   let tokenizer: Tokenizer;
   try {
     tokenizer = new Tokenizer(json, config);
@@ -90,35 +88,6 @@ function cut(tokenizer: Tokenizer, text: string, longest = Infinity): readonly n
 export function rowLength({ longest, padsToLongest }: TextTokenizer, texts: readonly (readonly number[])[]): number {
   if (padsToLongest && longest !== undefined) return longest;
   return texts.reduce((most, ids) => Math.max(most, ids.length), 1);
-}
-
-async function readObject(path: string): Promise<Json | undefined> {
-  let text: string;
-  try {
-    const { size } = await stat(path);
-    if (size > largestFile) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${path}" has ${size} bytes, more than a tokenizer can need. Copy it again from where the model was published.`,
-      );
-    }
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${(cause as Error).message}. Check the file.`, { cause }); // prettier-ignore
-  }
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (isObject(parsed)) return parsed;
-  } catch {
-    // Reported below, like any other text that is no object.
-  }
-  throw new OnnxLoraError('CONFIG_INVALID', `"${path}" is not a JSON object. Copy it again from where the model was published.`); // prettier-ignore
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function objectIn(value: unknown, key: string): unknown {

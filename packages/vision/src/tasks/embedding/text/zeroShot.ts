@@ -1,8 +1,8 @@
 /** @file Classes without training: which text describes an image best. */
 
 import { OnnxLoraError, type Predictor, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
-import type { ImageReading } from '../openFeatures.ts';
-import type { ImageTextPorts } from './imageTextPorts.ts';
+import type { ImageReading } from '../../imageReading.ts';
+import { type ImageTextPorts, usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';
 import { textFeeds } from './textFeeds.ts';
 
@@ -51,9 +51,6 @@ export async function zeroShotClassifier(
       }),
   };
 }
-
-/** What CLIP's cosines are multiplied by where the graph does not: to what CLIP's own factor came. */
-const usualScale = 100;
 
 /**
  * For each image how likely each text is to belong to it: softmax over the texts for CLIP, a sigmoid of each for SigLIP.

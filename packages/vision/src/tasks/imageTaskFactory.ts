@@ -1,0 +1,22 @@
+/** @file What the factories of all tasks on images share: what reads the images. */
+
+import type { PreprocessorFactory, TaskOptions } from '@onnx-lora/sdk';
+import { dataOptions } from '../data/dataSettings.ts';
+import type { TaskDataOptions } from '../data/readTaskData.ts';
+import type { ImageDecoder } from '../image/image.ts';
+import type { ImageReading } from './imageReading.ts';
+
+/** A factory of tasks on images. */
+export abstract class ImageTaskFactory {
+  protected readonly reading: Pick<ImageReading, 'decoder' | 'preprocessors'>;
+
+  /** `preprocessors` are asked in order. */
+  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
+    this.reading = { decoder, preprocessors };
+  }
+
+  /** How data and images are read, from the command line's words. */
+  protected readingOf({ validation, holdOut, seed, settings }: TaskOptions): TaskDataOptions & ImageReading {
+    return { ...this.reading, ...dataOptions(settings), validation, holdOut, seed };
+  }
+}
