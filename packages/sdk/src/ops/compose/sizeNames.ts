@@ -11,6 +11,8 @@ type Size = string | number;
 export class SizeNames {
   /** Names that turned out to mean another's size. */
   readonly #same = new Map<string, Size>();
+  /** Names that would have to mean two sizes: some exporters give one name to several, so they say nothing. */
+  readonly #ambiguous = new Set<Size>();
   readonly #taken = new Set<string>();
   /** Types of what earlier parts yield, under the names of the whole. */
   readonly #outputs = new Map<string, TypeProto | undefined>();
@@ -58,14 +60,22 @@ export class SizeNames {
   }
 
   #meet(fromSize: Size, to: Size, names: Map<string, Size>, places: string): void {
-    const from = this.#resolve(fromSize);
-    const known = this.#resolve(typeof to === 'string' ? (names.get(to) ?? to) : to);
-    if (from === '' || to === '') return;
+    const target = typeof to === 'string' ? (names.get(to) ?? to) : to;
+    if (fromSize === '' || to === '' || this.#ambiguous.has(fromSize) || this.#ambiguous.has(target)) return;
+    const [from, known] = [this.#resolve(fromSize), this.#resolve(target)];
     if (typeof to === 'string' && !names.has(to)) names.set(to, from);
     else if (known === from) return;
     else if (typeof from === 'string') this.#same.set(from, known);
     else if (typeof known === 'string') this.#same.set(known, from);
-    else throw differ(places);
+    else if (typeof fromSize === 'number' && typeof target === 'number') throw differ(places);
+    else this.#forget(...[fromSize, target].filter((size) => typeof size === 'string'));
+  }
+
+  #forget(...names: readonly string[]): void {
+    for (const name of names) {
+      this.#same.delete(name);
+      this.#ambiguous.add(name);
+    }
   }
 }
 
