@@ -87,6 +87,7 @@ export { readImagePlan } from './preprocess/preprocessorConfig.ts';
 export { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
 export { type ModelPreprocessor, preprocessorOf } from './preprocess/preprocessorFile.ts';
 export type { Resample } from './preprocess/resampleFilters.ts';
+export type { Offset } from './preprocess/centerCrop.ts';
 export { resize } from './preprocess/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export type { ScoredLabel } from './tasks/classification/classificationDecode.ts';
@@ -98,7 +99,11 @@ export type { ImagePredictorOptions } from './tasks/classification/imagePredicto
 export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 export type { ImageTaskOptions } from './tasks/classification/imageTask.ts';
-export { multiLabelClassification, type MultiLabelOptions } from './tasks/classification/multiLabelClassification.ts';
+export {
+  type LabelVector,
+  multiLabelClassification,
+  type MultiLabelOptions,
+} from './tasks/classification/multiLabelClassification.ts';
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
 export {
   type FrozenBaselines,
@@ -126,7 +131,7 @@ export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';
 export type { FoundMask, GenerateMasksOptions } from './tasks/promptable/generateMasks.ts';
 export type { MaskLogits } from './tasks/promptable/imageMask.ts';
-export type { Prompt } from './tasks/promptable/prompt.ts';
+export type { InputPrompt, Prompt } from './tasks/promptable/prompt.ts';
 export { PromptableImage, type PromptAnswer } from './tasks/promptable/promptableImage.ts';
 export type { PromptableExample } from './tasks/promptable/promptableDataset.ts';
 export type { PromptableLoss } from './tasks/promptable/promptableLoss.ts';

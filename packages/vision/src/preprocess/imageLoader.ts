@@ -18,7 +18,11 @@ export interface ImageLoaderOptions {
    * they are after resizing, others as they are after decoding, by each thread its share.
    */
   readonly cacheBytes?: number;
-  /** The threads, whose program is `imageThread.ts`; by default those that all loaders share. */
+  /**
+   * The threads, whose program is `imageThread.ts`; by default those that all loaders share.
+   *
+   * @hidden
+   */
   readonly pool?: ThreadPool<ThreadRequest, LoadedPixels>;
 }
 

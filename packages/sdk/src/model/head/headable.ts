@@ -25,7 +25,10 @@ export interface Headable<M> {
   readonly outputs: Readonly<Record<string, GraphPort>>;
   readonly onnx: { readonly model: ModelProto & { readonly graph: GraphProto } };
   readonly openHeads: ReadonlySet<string>;
+  /** The adaptable layers with their nodes. */
   sites(): readonly Site[];
+  /** Types and shapes of all values of the graph. */
   types(): ReadonlyMap<string, ValueType>;
+  /** A model made from this one. */
   derived(changes: ModelChanges): M;
 }

@@ -42,7 +42,7 @@ export interface MultiLabelOptions extends ImageTaskOptions {
 }
 
 /** Which labels each example has: zeros and ones. */
-type LabelVector = readonly number[];
+export type LabelVector = readonly number[];
 
 /**
  * Any number of labels per image, of a manifest with a column `labels`, or a column of zeros and ones for each. Binary

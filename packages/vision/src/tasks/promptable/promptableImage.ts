@@ -34,6 +34,7 @@ export interface PromptableImageRequest {
 export class PromptableImage {
   readonly #request: PromptableImageRequest;
 
+  /** @hidden */
   constructor(request: PromptableImageRequest) {
     this.#request = request;
   }
