@@ -78,7 +78,7 @@ test('features are shown of a model with a new head too', async () => {
   }
   const task = imageClassification(folder, { baselines: true });
   const prepared = await task.prepare(model);
-  expect(prepared.head).toBeDefined();
+  expect(prepared.head?.labels).toEqual(['none', 'one', 'two']);
   const run = await train(model, {
     task,
     lora: { r: 2, targetModules: 'all-linear' },

@@ -42,7 +42,9 @@ export function promptFrom(settings: Readonly<Record<string, TaskSettingValue>>)
 function numbers(name: string, text: string, count: number): number[] {
   const found = text.split(',').map((each) => (each.trim() === '' ? NaN : Number(each)));
   if (found.length === count && found.every(Number.isFinite)) return found;
-  throw wrong(`"${text}" in ${name} is not ${count} numbers with commas between`);
+  throw wrong(
+    `"${text}" in ${name} is not ${count} numbers with commas between, such as ${[40, 30, 90, 80].slice(0, count).join()}`,
+  );
 }
 
 function wrong(message: string): OnnxLoraError {
