@@ -72,10 +72,10 @@ export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
 export { GradientStep, type GradientStepRequest, type MemoryPlan } from './train/gradientStep.ts';
 export type { Products } from './train/microBatch.ts';
 export type { LossAndGradients } from './train/lossAndGradients.ts';
+export type { LossFragment } from './train/addLoss.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,
-  type LossFragment,
   type TrainingGraph,
   type TrainingGraphRequest,
 } from './train/trainingGraph.ts';

@@ -17,7 +17,8 @@ import { RowFile } from './prefix/rowFile.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
 import { MemoryRows, type RowStore } from './prefix/rowStore.ts';
 import type { Memory } from './forward/index.ts';
-import { type FrozenPrefix, type LossFragment, prepareTraining, type TrainingGraph } from './trainingGraph.ts';
+import type { LossFragment } from './addLoss.ts';
+import { type FrozenPrefix, prepareTraining, type TrainingGraph } from './trainingGraph.ts';
 import { inTurns, multiply } from './turns.ts';
 
 /** What gradients are computed of. */

@@ -1,41 +1,28 @@
 /** @file One graph that computes a batch's loss and the gradients of everything an adapter trains. */
 
-import { OnnxLoraError } from '../errors.ts';
-import { ActiveValues } from '../autodiff/activeValues.ts';
 import { differentiation } from '../autodiff/backward.ts';
-import { ruleOf } from '../autodiff/rules.ts';
-import { straightThroughDifferences } from '../autodiff/straightThrough.ts';
 import { atOnce } from '../graph/atOnce.ts';
-import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { GraphBuilder } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
 import { byteLength } from '../graph/bytes.ts';
 import { rawBytes } from '../graph/tensorData.ts';
-import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
+import { isStatic, type ValueType } from '../graph/value.ts';
 import { readNames } from '../graph/walk.ts';
-import { injectAdapters } from '../lora/inject.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
-import { CONTRIB, fuseGelu } from '../match/fuseGelu.ts';
+import { CONTRIB } from '../match/fuseGelu.ts';
 import { scopeOf } from '../match/modulePath.ts';
-import { expandOperators, refold } from '../match/view.ts';
 import { inferNode } from '../ops/infer.ts';
-import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
-import { inlineKnownBranches } from '../ops/inlineBranches.ts';
-import { listsAsSlices } from '../ops/listsAsSlices.ts';
+import { opsetOf } from '../ops/inferGraph.ts';
 import { computeOnlyPicked } from '../ops/narrow.ts';
-import { dropUnreadInitializers, foldKnownIntegers, reachable } from '../ops/simplify.ts';
+import { dropUnreadInitializers, reachable } from '../ops/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
+import { adaptedGraph } from './adaptedGraph.ts';
+import { addLoss, type LossFragment } from './addLoss.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from './forward/index.ts';
 import type { Products } from './microBatch.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
 import { type PrefixRoom, type Split, splitPrefix } from './prefix/split.ts';
-
-/** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
-export type LossFragment = (
-  g: GraphBuilder,
-  outputs: Readonly<Record<string, Value>>,
-  targets: Readonly<Record<string, Value>>,
-) => Value;
 
 /** What a training graph is built from. */
 export interface TrainingGraphRequest {
@@ -88,9 +75,6 @@ export interface TrainingGraph {
   readonly weightBytes: number;
 }
 
-/** Name of the input that the loss is multiplied by. */
-const LOSS_SCALE = 'loss_scale';
-
 /**
  * Builds the training graph: adapters injected, GELU fused, other fused operators on the way taken apart, computed shapes
  * folded, loss added, differentiated, and everything ordered so that the runtime keeps as few tensors as it can.
@@ -115,9 +99,9 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const { base, inputs, memory = 'auto', prefix: room } = request;
   const adapted = yield* adaptedGraph(request);
   const { types } = adapted;
-  const loss = addLoss(request, adapted);
-  yield;
   const opset = opsetOf(base);
+  const loss = addLoss({ ...request, opset }, adapted);
+  yield;
   const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
   const needed = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
   const picked = computeOnlyPicked(needed, types, narrower, loss.results);
@@ -188,88 +172,6 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
     };
   }
   return { forwardBytes, products, build };
-}
-
-/** The base with its adapters, ready to be differentiated. */
-interface AdaptedGraph {
-  readonly graph: GraphProto;
-  readonly types: Map<string, ValueType>;
-  /** What is trained. */
-  readonly wrt: readonly AdapterInput[];
-  /** Values that gradients do not pass. */
-  readonly stopped: ReadonlySet<string>;
-}
-
-function* adaptedGraph({ base, plan, inputs }: TrainingGraphRequest): Generator<void, AdaptedGraph> {
-  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
-  const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opsetOf(base)) };
-  const baseTypes = inferGraph(fused, { shapes });
-  yield;
-  const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });
-  yield;
-  // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
-  // are taken apart: a frozen part keeps the kernels that it was exported for.
-  const whole = refold(injected.model);
-  yield;
-  const types = inferGraph(whole, { shapes });
-  yield;
-  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
-  const active = new ActiveValues({ types, wrt: injected.inputs.map(nameOf), stopped });
-  const expanded = expandOperators(
-    { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
-    types,
-    (node) => active.visit(node) && !ruleOf(node),
-  );
-  yield;
-  const graph = foldKnownIntegers(expanded.graph, types);
-  yield;
-  return { graph, types, wrt: injected.inputs, stopped };
-}
-
-/** The loss at the end of a graph. */
-interface AddedLoss {
-  /** Holds the nodes that compute it. */
-  readonly g: GraphBuilder;
-  readonly value: Value;
-  /** The same times `scale`, from which gradients are taken. */
-  readonly scaled: Value;
-  /** What it is multiplied by; absent where it is not. */
-  readonly scale?: Value;
-  /** By the targets' own names. */
-  readonly targets: ReadonlyMap<string, Value>;
-  /** Values that must be computed. */
-  readonly results: readonly string[];
-}
-
-/** Calls the loss fragment. Types of what it makes are added to the graph's. */
-function addLoss(
-  { base, loss, targets: fed, lossScale = false }: TrainingGraphRequest,
-  { graph, types }: AdaptedGraph,
-): AddedLoss {
-  const g = new GraphBuilder({ opset: opsetOf(base), infer: inferNode, prefix: 'loss/' });
-  const targets = new Map(
-    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
-  );
-  const outputs = Object.fromEntries(
-    (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
-  );
-  const computed = loss(g, outputs, Object.fromEntries(targets));
-  if (computed.shape?.length !== 0) {
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
-      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}.`,
-    );
-  }
-  const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
-  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
-  const isFloat = computed.type === 'float32' || computed.type === 'float64';
-  const value = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
-  const scaled = scale ? g.Mul(value, scale) : value;
-  if (scale) types.set(scale.name, scale);
-  for (const [name, type] of g.types) types.set(name, type);
-  for (const target of targets.values()) types.set(target.name, target);
-  const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
-  return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
 }
 
 function nameOf({ name }: { readonly name: string }): string {

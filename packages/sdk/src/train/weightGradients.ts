@@ -8,7 +8,7 @@ import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { GradientStep } from './gradientStep.ts';
 import { ParameterSet } from './parameters.ts';
-import type { LossFragment } from './trainingGraph.ts';
+import type { LossFragment } from './addLoss.ts';
 
 /** What {@link weightGradients} runs. */
 export interface GradientRequest {

@@ -13,7 +13,8 @@ import type { Feeds } from '../../runtime/tensor.ts';
 import type { LossAndGradients } from '../lossAndGradients.ts';
 import { ParameterSet } from '../parameters.ts';
 import { Trainer } from '../trainer.ts';
-import { buildTrainingGraph, type LossFragment } from '../trainingGraph.ts';
+import type { LossFragment } from '../addLoss.ts';
+import { buildTrainingGraph } from '../trainingGraph.ts';
 import type { Memory } from './index.ts';
 
 const meanSquare: LossFragment = (g, outputs) =>

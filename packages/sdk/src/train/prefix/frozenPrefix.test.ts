@@ -25,7 +25,8 @@ import { arrayOf, type Feeds, float32, stack, type Tensor } from '../../runtime/
 import { ParameterSet } from '../parameters.ts';
 import { ShuffledBatches } from '../sampler.ts';
 import { Trainer } from '../trainer.ts';
-import { buildTrainingGraph, type LossFragment, type TrainingGraphRequest } from '../trainingGraph.ts';
+import type { LossFragment } from '../addLoss.ts';
+import { buildTrainingGraph, type TrainingGraphRequest } from '../trainingGraph.ts';
 import { PrefixCache } from './prefixCache.ts';
 import type { PrefixOptions } from './prefixOptions.ts';
 import { MemoryRows } from './rowStore.ts';

@@ -1,0 +1,73 @@
+/** @file Puts a loss at the end of a graph. */
+
+import { OnnxLoraError } from '../errors.ts';
+import { GraphBuilder, type Value } from '../graph/builder.ts';
+import { dataTypeNumber } from '../graph/dataType.ts';
+import { formatShape } from '../graph/value.ts';
+import { inferNode } from '../ops/infer.ts';
+import type { Feeds } from '../runtime/tensor.ts';
+import type { AdaptedGraph } from './adaptedGraph.ts';
+
+/** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
+export type LossFragment = (
+  g: GraphBuilder,
+  outputs: Readonly<Record<string, Value>>,
+  targets: Readonly<Record<string, Value>>,
+) => Value;
+
+/** Name of the input that the loss is multiplied by. */
+const LOSS_SCALE = 'loss_scale';
+
+/** The loss at the end of a graph. */
+export interface AddedLoss {
+  /** Holds the nodes that compute it. */
+  readonly g: GraphBuilder;
+  readonly value: Value;
+  /** The same times `scale`, from which gradients are taken. */
+  readonly scaled: Value;
+  /** What it is multiplied by; absent where it is not. */
+  readonly scale?: Value;
+  /** By the targets' own names. */
+  readonly targets: ReadonlyMap<string, Value>;
+  /** Values that must be computed. */
+  readonly results: readonly string[];
+}
+
+/** What {@link addLoss} adds. */
+export interface LossRequest {
+  readonly opset: number;
+  readonly loss: LossFragment;
+  readonly targets: Feeds;
+  readonly lossScale?: boolean | undefined;
+}
+
+/** Calls the loss fragment. Types of what it makes are added to the graph's. */
+export function addLoss(
+  { opset, loss, targets: fed, lossScale = false }: LossRequest,
+  { graph, types }: Pick<AdaptedGraph, 'graph' | 'types'>,
+): AddedLoss {
+  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
+  const targets = new Map(
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
+  );
+  const outputs = Object.fromEntries(
+    (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
+  );
+  const computed = loss(g, outputs, Object.fromEntries(targets));
+  if (computed.shape?.length !== 0) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}.`,
+    );
+  }
+  const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
+  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
+  const isFloat = computed.type === 'float32' || computed.type === 'float64';
+  const value = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
+  const scaled = scale ? g.Mul(value, scale) : value;
+  if (scale) types.set(scale.name, scale);
+  for (const [name, type] of g.types) types.set(name, type);
+  for (const target of targets.values()) types.set(target.name, target);
+  const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
+  return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
+}
