@@ -318,6 +318,9 @@ async function taskSections(
     return await prepared.report({
       run: (inputs, which) => session.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
       batchSize: settings.batchSize,
+      model,
+      adapter,
+      options: machineOptions(settings),
     });
   } catch (error) {
     if (!(error instanceof OnnxLoraError)) throw error;

@@ -3,10 +3,10 @@
 import { MODEL_FAMILY, PREPROCESSOR_FACTORY } from '@onnx-lora/sdk';
 import { Container } from 'inversify';
 import { describe, expect, it } from 'vitest';
-import type { AudioReader } from './audio.ts';
+import type { AudioReader } from './audio/audio.ts';
 import { speechModule } from './module.ts';
 import { AUDIO_READER } from './tokens.ts';
-import { WavefileReader } from './wavefileReader.ts';
+import { WavefileReader } from './audio/wavefileReader.ts';
 
 describe('speechModule', () => {
   it('brings families, two preprocessors and a reader, each once', async () => {

@@ -2,11 +2,11 @@
 
 import { MODEL_FAMILY, PREPROCESSOR_FACTORY } from '@onnx-lora/sdk';
 import { ContainerModule } from 'inversify';
-import type { AudioReader } from './audio.ts';
+import type { AudioReader } from './audio/audio.ts';
 import { speechFamilies } from './families/index.ts';
-import { Wav2Vec2PreprocessorFactory, WhisperPreprocessorFactory } from './preprocessor.ts';
+import { Wav2Vec2PreprocessorFactory, WhisperPreprocessorFactory } from './features/preprocessor.ts';
 import { AUDIO_READER } from './tokens.ts';
-import { WavefileReader } from './wavefileReader.ts';
+import { WavefileReader } from './audio/wavefileReader.ts';
 
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, and a reader of WAV files. */
 export const speechModule: ContainerModule = new ContainerModule(({ bind }) => {

@@ -3,13 +3,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { toMono } from './audio.ts';
-import { LogMel } from './logMel.ts';
-import { melFilters } from './melFilters.ts';
-import { Wav2Vec2PreprocessorFactory, WhisperPreprocessorFactory } from './preprocessor.ts';
-import { resample } from './resample.ts';
-import { batchWaveforms, normalise } from './waveform.ts';
-import { WavefileReader } from './wavefileReader.ts';
+import { toMono } from './audio/audio.ts';
+import { LogMel } from './features/logMel.ts';
+import { melFilters } from './features/melFilters.ts';
+import { Wav2Vec2PreprocessorFactory, WhisperPreprocessorFactory } from './features/preprocessor.ts';
+import { resample } from './audio/resample.ts';
+import { batchWaveforms, normalise } from './features/waveform.ts';
+import { WavefileReader } from './audio/wavefileReader.ts';
 
 // Real recordings under licences that do not suit the repository; kept beside a checkout instead of in it.
 const oracle = fileURLToPath(new URL('../../../../shared/oracle/preprocess/speech/', import.meta.url));

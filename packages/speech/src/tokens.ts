@@ -2,7 +2,7 @@
 
 import { token } from '@onnx-lora/sdk';
 import type { ServiceIdentifier } from 'inversify';
-import type { AudioReader } from './audio.ts';
+import type { AudioReader } from './audio/audio.ts';
 
 /** Decodes sound files. Rebind it to read more than WAV. */
 export const AUDIO_READER: ServiceIdentifier<AudioReader> = token('AudioReader');

@@ -1,6 +1,6 @@
 /** @file Sections of the report that the task brings: pictures, tables, scatter plots and lines. */
 
-import type { ReportPicture, ReportSection } from '@onnx-lora/sdk';
+import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk';
 import { short } from '../table.ts';
 import { chart } from './chart.ts';
 import { escapeHtml } from './escape.ts';
@@ -21,6 +21,8 @@ function body(section: ReportSection): string {
       return `<div class="gallery">\n${section.pictures.map(figure).join('\n')}\n</div>`;
     case 'table':
       return table(section.columns, section.rows);
+    case 'clips':
+      return `<div class="clips">\n${section.clips.map(clip).join('\n')}\n</div>`;
     case 'scatter':
     case 'lines':
       return chart(section, section.title);
@@ -30,6 +32,21 @@ function body(section: ReportSection): string {
 function figure({ image, alt, caption, isWide }: ReportPicture): string {
   const data = Buffer.from(image.buffer, image.byteOffset, image.byteLength).toString('base64');
   return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${data}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
+}
+
+/** A player, and below it what was said and heard. */
+function clip({ title, audio, lines }: ReportClip): string {
+  const player =
+    audio === undefined
+      ? ''
+      : `<audio controls preload="none" src="data:audio/wav;base64,${Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength).toString('base64')}"></audio>`;
+  const text = lines.map(({ label, pieces }) => {
+    const marked = pieces.map(({ text: piece, mark }) =>
+      mark === undefined ? escapeHtml(piece) : `<mark class="${mark}">${escapeHtml(piece)}</mark>`,
+    );
+    return `<dt>${escapeHtml(label)}</dt><dd>${marked.join(' ')}</dd>`;
+  });
+  return `<section><h3>${escapeHtml(title)}</h3>${player}<dl>${text.join('')}</dl></section>`;
 }
 
 /** By the first bytes of the file. */

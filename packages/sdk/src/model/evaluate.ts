@@ -4,6 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
+import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
@@ -46,37 +47,59 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
   const bad: BadSample[] = [];
   const own = adapter ? modelFor<Model>(model, adapter) : model;
   const data = await task.prepare(own);
-  const session = await headed(own, data, adapter)
-    .withOutputs(data.outputs ?? [])
-    .session({
-      adapters: adapter ? { adapter } : {},
-      allowBaseMismatch,
-      ...(provider === undefined ? {} : { provider }),
-      ...(threads === undefined ? {} : { threads }),
-    });
-  try {
-    const evaluation = await measure({
-      data,
-      examples: data.validation ?? data.train,
-      batchSize,
-      limit,
-      run: (inputs) => session.run(inputs, { adapter: adapter ? 'adapter' : null }),
-      onBadSample:
-        onBadSample === 'fail'
-          ? undefined
-          : (example, error) => bad.push({ example, message: error instanceof Error ? error.message : String(error) }),
-      onBatch,
-    });
-    if (evaluation!.examples === 0 && bad.length > 0) {
-      throw new OnnxLoraError(
-        'DATA_INVALID',
-        `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
-      );
-    }
-    return { ...evaluation!, ...(bad.length > 0 ? { badSamples: bad } : {}) };
-  } finally {
-    await session.release();
+  const leaveOut =
+    onBadSample === 'fail'
+      ? undefined
+      : (example: number, error: unknown): unknown =>
+          bad.push({ example, message: error instanceof Error ? error.message : String(error) });
+  const machine = {
+    allowBaseMismatch,
+    ...(provider === undefined ? {} : { provider }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+  const examples = data.validation ?? data.train;
+  const evaluation = data.measure
+    ? await measured(data, {
+        model: own,
+        ...(adapter ? { adapter } : {}),
+        options: machine,
+        batchSize,
+        ...(limit === undefined ? {} : { limit }),
+        ...(leaveOut ? { onBadSample: leaveOut } : {}),
+        ...(onBatch ? { onBatch } : {}),
+      })
+    : await inOnePass();
+  const total = Math.min(examples.length, limit ?? Infinity);
+  if (bad.length > 0 && bad.length === total) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
+    );
   }
+  return { ...evaluation, examples: total - bad.length, ...(bad.length > 0 ? { badSamples: bad } : {}) };
+
+  async function inOnePass(): Promise<Evaluation> {
+    const session = await headed(own, data, adapter)
+      .withOutputs(data.outputs ?? [])
+      .session({ adapters: adapter ? { adapter } : {}, ...machine });
+    const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
+      session.run(inputs, { adapter: adapter ? 'adapter' : null });
+    try {
+      return (await measure({ data, examples, batchSize, limit, run, onBadSample: leaveOut, onBatch }))!;
+    } finally {
+      await session.release();
+    }
+  }
+}
+
+/** What the task measures in its own way. */
+async function measured(
+  data: PreparedTask,
+  request: Parameters<NonNullable<PreparedTask['measure']>>[0],
+): Promise<Omit<Evaluation, 'examples'>> {
+  const start = performance.now();
+  const metrics = await data.measure!(request);
+  return { metrics, seconds: (performance.now() - start) / 1000 };
 }
 
 /**

@@ -204,7 +204,8 @@ async function finished(
     return (await session).run(inputs, { adapter: which === 'base' ? null : 'adapted' });
   };
   try {
-    return withNotes(adapter, { learned: await data.finish!({ run, batchSize }) });
+    const request = { run, batchSize, model, adapter, options: { ...options, allowBaseMismatch: true } };
+    return withNotes(adapter, { learned: await data.finish!(request) });
   } finally {
     await (await session)?.release();
   }

@@ -1,8 +1,10 @@
 /** @file What a model is asked to learn: how examples become feeds, the loss, the metrics, and what a prediction is. */
 
 import type { Adapter } from '../adapter/adapter.ts';
+import type { AdapterSession } from '../adapter/session.ts';
 import type { HeadPool } from '../adapter/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Provider } from '../runtime/session.ts';
 import type { DataType, Feeds, Tensor } from '../runtime/tensor.ts';
 
 /** What a task may ask about the model it is prepared for. */
@@ -29,6 +31,24 @@ export interface TaskModel {
   slicedFrom?(output: string): string | undefined;
   /** What the task has saved with the adapter that answers, by {@link PreparedTask.finish}. */
   readonly learned?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A model that can be run: what `openModel` gives. */
+export interface RunnableModel extends TaskModel {
+  /** The files of a model of several, each a model of its own; none for a model of one. */
+  readonly parts: readonly RunnableModel[];
+  /** Loads it, with the adapters by the name that `session.run` chooses them by. */
+  session(options?: RunnableOptions): Promise<AdapterSession>;
+}
+
+/** How a {@link RunnableModel} is loaded. */
+export interface RunnableOptions {
+  readonly adapters?: Readonly<Record<string, Adapter>>;
+  readonly allowBaseMismatch?: boolean;
+  readonly provider?: Provider;
+  readonly threads?: number;
+  /** Whether runs compute in a worker thread; true by default. */
+  readonly worker?: boolean;
 }
 
 /** A head for labels that are not the model's: trained in full, and saved with the adapter as PEFT's `modules_to_save`. */
@@ -90,6 +110,11 @@ export interface Dataset<Example> {
    * examples of its class, where it has a class.
    */
   readonly weights?: readonly number[] | undefined;
+  /**
+   * How long each example is, in any unit, for training with `sampling: 'length'`, whose batches are of examples of about one
+   * length, so that little of a batch is padding.
+   */
+  readonly lengths?: readonly number[] | undefined;
 }
 
 /** One batch: what the graph is fed, and what the loss compares its outputs with. */
@@ -140,6 +165,12 @@ export interface PreparedTask<Example = unknown> {
   lossWeight?(targets: Feeds): number;
   /** A collector that has seen nothing yet. */
   metrics(): MetricCollector;
+  /**
+   * Metrics that take more passes than one, such as the word error rate of text that is written token by token. Where there
+   * is such, `evaluate` asks it in place of `metrics`, which go on to measure during training. The first entry is the one by
+   * which models are compared.
+   */
+  measure?(request: MeasureRequest): Promise<Metrics>;
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
   /**
@@ -151,11 +182,32 @@ export interface PreparedTask<Example = unknown> {
   report?(request: ReportRequest): Promise<readonly ReportSection[]>;
 }
 
+/** What is measured by {@link PreparedTask.measure}: a model, alone or with an adapter, on some of the held-out data. */
+export interface MeasureRequest {
+  readonly model: RunnableModel;
+  /** The base alone without one. */
+  readonly adapter?: Adapter;
+  /** How the model is to be loaded, adapters aside. */
+  readonly options: Omit<RunnableOptions, 'adapters'>;
+  readonly batchSize: number;
+  /** Only the first so many of the held-out examples, or of all where none are held out. */
+  readonly limit?: number;
+  /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
+  readonly onBadSample?: (example: number, error: unknown) => void;
+  /** To be called after each batch with the number of examples done and the total. */
+  readonly onBatch?: (done: number, total: number) => void;
+}
+
 /** What a task may ask of the finished run for its sections of the report. */
 export interface ReportRequest {
   /** Outputs of the model for one batch, without the adapter (`base`) or with it. */
   run(inputs: Feeds, which: 'base' | 'adapted'): Promise<Readonly<Record<string, Tensor>>>;
   readonly batchSize: number;
+  /** For answers that take more passes than one. */
+  readonly model: RunnableModel;
+  readonly adapter: Adapter;
+  /** How the model is to be loaded, adapters aside. */
+  readonly options: Omit<RunnableOptions, 'adapters'>;
 }
 
 /** A section of the report, as data: how it looks is the report's affair. */
@@ -166,6 +218,7 @@ export type ReportSection = { readonly title: string; readonly text?: string } &
       readonly columns: readonly string[];
       readonly rows: readonly (readonly (string | number)[])[];
     }
+  | { readonly kind: 'clips'; readonly clips: readonly ReportClip[] }
   | ({ readonly kind: 'scatter' } & ReportChart)
   | ({ readonly kind: 'lines' } & ReportChart)
 );
@@ -179,6 +232,19 @@ export interface ReportPicture {
   readonly caption: string;
   /** Shown larger, for several images beside each other in one picture. */
   readonly isWide?: boolean;
+}
+
+/** A recording with lines of text that are compared, such as what was said and what was heard. */
+export interface ReportClip {
+  readonly title: string;
+  /** The bytes of a WAV file, to be played. */
+  readonly audio?: Uint8Array;
+  readonly lines: readonly {
+    /** What the line is: `said`, `heard before`. */
+    readonly label: string;
+    /** Its pieces, and how each compares: words that are `wrong`, `missing` or `extra`. */
+    readonly pieces: readonly { readonly text: string; readonly mark?: 'wrong' | 'missing' | 'extra' }[];
+  }[];
 }
 
 /** Points or lines in two dimensions, a colour per series. */
@@ -211,6 +277,34 @@ export interface TaskFactory {
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */
   predictor(model: TaskModel, options?: PredictorOptions): Promise<Predictor>;
+  /**
+   * Answers that take more passes than one, such as text that is written token by token. A task that has it is asked for it
+   * in place of `predictor`.
+   */
+  answerer?(model: RunnableModel, options?: AnswererOptions): Promise<Answerer>;
+}
+
+/** How an {@link Answerer} is made. */
+export interface AnswererOptions extends PredictorOptions {
+  /** How the model is to be loaded, adapters aside. */
+  readonly load?: Omit<RunnableOptions, 'adapters'>;
+}
+
+/** Asks a model that answers in several passes about files that nobody has labelled. */
+export interface Answerer {
+  /**
+   * An answer for each source, in their order, as soon as there is one. A source is a path, or the bytes of a file as they
+   * come, such as those of standard input.
+   *
+   * @param batchSize how many sources may be answered at once
+   * @param onPart hears of pieces of an answer as they come, such as the segments of a long recording
+   */
+  answers(
+    sources: readonly (string | AsyncIterable<Uint8Array>)[],
+    options?: { readonly batchSize?: number; readonly onPart?: (source: number, part: Prediction) => void },
+  ): AsyncIterable<Prediction>;
+  /** Frees what it has loaded. */
+  release(): Promise<void>;
 }
 
 /** What is known of the answers that are wanted. */

@@ -29,6 +29,9 @@ async function sectionsOf(model: Model, prepared: PreparedTask, adapter?: Parame
     return await prepared.report!({
       run: (inputs, which) => session.run(inputs, { adapter: which === 'adapted' && adapter ? 'adapter' : null }),
       batchSize: 16,
+      model: own,
+      adapter: adapter!,
+      options: {},
     });
   } finally {
     await session.release();

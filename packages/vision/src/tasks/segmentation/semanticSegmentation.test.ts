@@ -162,6 +162,9 @@ test('learns another look of the same classes, with augmentations, and reports i
   const prepared = await task.prepare(model);
   const [base, adapted] = [await model.session(), await model.session({ adapters: { adapter } })];
   const sections = await prepared.report!({
+    model,
+    adapter,
+    options: {},
     batchSize: 5,
     run: (inputs, which) => (which === 'base' ? base.run(inputs) : adapted.run(inputs, { adapter: 'adapter' })),
   });

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, matrix, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { evaluate, float32, matrix, openModel, type Tensor, train, type ReportRequest } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';
@@ -133,7 +133,10 @@ describe('imageRetrieval', () => {
     await writeDigits(folder, (await readDigits()).slice(8000, 8060), 'upright');
     const prepared = await imageRetrieval(folder, { validation: 0.5 }).prepare(model);
     const session = await model.withOutputs(prepared.outputs!).session({ worker: false });
-    const sections = await prepared.report!({ run: (inputs) => session.run(inputs), batchSize: 16 });
+    const sections = await prepared.report!({
+      run: (inputs) => session.run(inputs),
+      batchSize: 16,
+    } as ReportRequest);
     expect(sections.map(({ kind, title }) => [kind, title])).toEqual([
       ['scatter', 'Embeddings before training'],
       ['scatter', 'Embeddings after training'],

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { resample } from './resample.ts';
 
-const golden = JSON.parse(readFileSync(new URL('./fixtures/synthetic.json', import.meta.url), 'utf8')) as {
+const golden = JSON.parse(readFileSync(new URL('../fixtures/synthetic.json', import.meta.url), 'utf8')) as {
   resample: Record<string, number[]>;
 };
 const lengths = { 8000: 60, 11025: 80, 22050: 120, 44100: 200, 48000: 200, 16000: 40 } as Record<number, number>;

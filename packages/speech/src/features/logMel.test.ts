@@ -12,7 +12,7 @@ interface Features {
   columns: Record<string, number[]>;
   rest?: number;
 }
-const golden = JSON.parse(readFileSync(new URL('./fixtures/synthetic.json', import.meta.url), 'utf8')) as {
+const golden = JSON.parse(readFileSync(new URL('../fixtures/synthetic.json', import.meta.url), 'utf8')) as {
   padded: Features;
   padded128: Features;
   full: Features;

@@ -1,10 +1,10 @@
 /** @file From a sound file to what Whisper and wav2vec2 are fed, by their preprocessor_config.json. */
 
 import { float32, type Preprocessor, type PreprocessorFactory, type Tensor } from '@onnx-lora/sdk';
-import { toMono, type Audio, type AudioReader } from './audio.ts';
+import { toMono, type Audio, type AudioReader } from '../audio/audio.ts';
 import { FeatureConfig } from './featureConfig.ts';
 import { LogMel } from './logMel.ts';
-import { resample } from './resample.ts';
+import { resample } from '../audio/resample.ts';
 import { oddPart } from './spectrum.ts';
 import { normalise } from './waveform.ts';
 

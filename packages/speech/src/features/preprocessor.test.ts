@@ -1,10 +1,10 @@
 /** @file Tests of the preprocessors, from a file's samples to the tensor. */
 
 import { describe, expect, it } from 'vitest';
-import type { AudioReader } from './audio.ts';
+import type { AudioReader } from '../audio/audio.ts';
 import { LogMel } from './logMel.ts';
 import { Wav2Vec2PreprocessorFactory, WhisperPreprocessorFactory } from './preprocessor.ts';
-import { resample } from './resample.ts';
+import { resample } from '../audio/resample.ts';
 import { batchWaveforms, normalise } from './waveform.ts';
 
 const noise = (length: number): Float32Array =>

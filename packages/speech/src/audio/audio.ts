@@ -1,0 +1,52 @@
+/** @file The port through which sound comes in, and the mix to one channel. */
+
+/** Decoded sound: a rate in Hz and one array of samples in [-1, 1] per channel, all equally long. */
+export interface Audio {
+  readonly sampleRate: number;
+  readonly channels: readonly Float32Array[];
+}
+
+/** Where sound comes from: the path of a file, the bytes of one, or samples. */
+export type AudioSource = string | Uint8Array | Audio;
+
+/** Which part of a recording, in seconds from its beginning. */
+export interface AudioSpan {
+  /** 0 by default. */
+  readonly start?: number;
+  /** The end of the recording by default. */
+  readonly end?: number;
+}
+
+/** Decoded sound that comes piece by piece, so that hours of it take no more memory than seconds. */
+export interface AudioStream {
+  readonly sampleRate: number;
+  /** Pieces in their order, one array per channel, all equally long. */
+  readonly pieces: AsyncIterable<readonly Float32Array[]>;
+}
+
+/** Reads and decodes sound. Bind another one to `AUDIO_READER` to read formats other than those of {@link WavefileReader}. */
+export interface AudioReader {
+  /** File endings it can read, in lower case with the dot: `.wav`. */
+  readonly fileEndings: readonly string[];
+  /**
+   * The recording, or a span of it, of which nothing else is decoded where the format allows it.
+   *
+   * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file and the remedy
+   */
+  read(source: AudioSource, span?: AudioSpan): Promise<Audio>;
+  /**
+   * The recording piece by piece; of a stream of bytes, such as standard input, while it comes.
+   *
+   * @throws OnnxLoraError as `read`; what is broken further on is thrown by the pieces
+   */
+  stream(source: AudioSource | AsyncIterable<Uint8Array>): Promise<AudioStream>;
+}
+
+/** Mixes to mono, the mean of the channels `[samples]`. With `frames`, only that many from the beginning. */
+export function toMono(audio: Audio, frames: number = Infinity): Float32Array {
+  const channels = audio.channels.map((channel) => channel.subarray(0, Math.min(frames, channel.length)));
+  const [first] = channels;
+  if (!first) return new Float32Array(0);
+  if (channels.length === 1) return first;
+  return first.map((_, i) => channels.reduce((sum, channel) => sum + channel[i]!, 0) / channels.length);
+}

@@ -1,0 +1,29 @@
+/** @file A recording in the data, and what is known of it. */
+
+import type { AudioSource, AudioSpan } from '../audio/audio.ts';
+
+/** One utterance of the data. Nothing of the sound is read yet. */
+export interface SpeechRecord {
+  readonly audio: AudioSource;
+  /** Which part of the recording, where it is only a part. */
+  readonly span?: AudioSpan;
+  /** What is said. */
+  readonly text?: string;
+  /** Its class, or several, for classification. */
+  readonly labels?: readonly string[];
+  /** ISO 639-1 code or name, where the data says it. */
+  readonly language?: string;
+  readonly speaker?: string;
+  /** Seconds, where the data says it. */
+  readonly duration?: number;
+  /** What it is called in messages: the path, and the line of the manifest. */
+  readonly where: string;
+}
+
+/** The data of a task, in parts. */
+export interface SpeechData {
+  readonly train: readonly SpeechRecord[];
+  readonly validation?: readonly SpeechRecord[];
+  /** What the user should know of the data. */
+  readonly warnings: readonly string[];
+}
