@@ -136,7 +136,7 @@ describe('imageRetrieval', () => {
     const sections = await prepared.report!({
       run: (inputs) => session.run(inputs),
       batchSize: 16,
-    } as ReportRequest);
+    } as Partial<ReportRequest> as ReportRequest);
     expect(sections.map(({ kind, title }) => [kind, title])).toEqual([
       ['scatter', 'Embeddings before training'],
       ['scatter', 'Embeddings after training'],
