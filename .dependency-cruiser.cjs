@@ -16,7 +16,7 @@ const layers = {
   lora: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'adapter'],
   adapter: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora'],
   train: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter'],
-  plugin: ['graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
+  plugin: ['linalg', 'graph', 'ops', 'match', 'autodiff', 'lora', 'adapter', 'train'],
 };
 
 const layerRules = Object.entries(layers).map(([layer, below]) => ({
@@ -66,10 +66,15 @@ module.exports = {
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
+    onlyIn('csv-parse', '^packages/sdk/src/plugin/data/table[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/thumbnail)[.]ts$'),
-    onlyIn('@huggingface/tokenizers', '^packages/vision/src/.*textTokenizer[.]ts$'),
-    onlyIn('wavefile', '^packages/speech/src/.*wavefileReader[.]ts$'),
+    onlyIn('@huggingface/tokenizers', '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer)[.]ts$'),
+    onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),
+    onlyIn('mpg123-decoder', '^packages/speech/src/audio/formats/mp3/mp3[.]ts$'),
+    onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/decodeFlac[.]ts$'),
+    onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/vorbis[.]ts$'),
+    onlyIn('opus-decoder', '^packages/speech/src/audio/formats/ogg/opus[.]ts$'),
     onlyIn('inversify', '(^|/)(module|tokens)[.]ts$|^packages/cli/src/.*container[.]ts$'),
     {
       name: 'no-cycles',

@@ -92,6 +92,8 @@ beforeAll(async () => {
   writeFileSync(path.join(repositories['team/pickled']!, 'adapter_model.bin'), 'PK');
   const whisper = fileURLToPath(new URL('fixtures/whisperMerged', import.meta.url));
   cpSync(path.join(whisper, 'config.json'), path.join(repositories['team/whisper']!, 'config.json'));
+  for (const name of ['vocab.json', 'merges.txt', 'processor_config.json', 'flax_model.json'])
+    writeFileSync(path.join(repositories['team/whisper']!, name), '{}');
   for (const ending of ['', '_fp16']) {
     const to = (part: string): string => path.join(repositories['team/whisper']!, `onnx/${part}${ending}.onnx`);
     cpSync(path.join(whisper, 'onnx/encoder_model.onnx'), to('encoder_model'));
@@ -113,13 +115,14 @@ it('downloads the files of a model of several, or those of a variant', async () 
   const downloaded: string[] = [];
   const onDownload = (file: string): unknown => downloaded.push(file);
   const model = await openModel('team/whisper', { families, onDownload });
-  expect(downloaded.sort()).toEqual(['config.json', 'onnx/decoder_model.onnx', 'onnx/encoder_model.onnx']);
+  const companions = ['config.json', 'merges.txt', 'processor_config.json', 'vocab.json'];
+  expect(downloaded.sort()).toEqual([...companions, 'onnx/decoder_model.onnx', 'onnx/encoder_model.onnx'].toSorted());
   expect(model.parts.map(({ name }) => name)).toEqual(['encoder_model', 'decoder_model']);
   // The cache keeps every file under the name of its content, and links to it: both parts' weights are found.
   const session = await model.session({ provider: 'cpu' });
   await session.release();
   await openModel('team/whisper', { families, variant: 'fp16', onDownload });
-  expect(downloaded.slice(3).sort()).toEqual(['onnx/decoder_model_fp16.onnx', 'onnx/encoder_model_fp16.onnx']);
+  expect(downloaded.slice(6).sort()).toEqual(['onnx/decoder_model_fp16.onnx', 'onnx/encoder_model_fp16.onnx']);
   await expect(openModel('team/whisper', { families, variant: 'q4' })).rejects.toThrow(
     'no ONNX file of the variant "q4"',
   );

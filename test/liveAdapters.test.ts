@@ -235,6 +235,18 @@ describe.each([true, false])('with worker: %s, adapters', (worker) => {
     expect(first(await session.run(images))).toEqual(base);
   });
 
+  it('serve beside tensors that are handed over once, and give only the outputs that are asked for', async () => {
+    const each = adapter(['wide', 'head']);
+    const session = await open(net, { worker, adapters: { each } });
+    const wanted = await session.run(images, { adapter: 'each' });
+    const [name] = Object.keys(wanted);
+    const kept = session.keep(images)!;
+    const found = await session.run({}, { adapter: 'each', kept: [kept], fetches: [name!] });
+    expect(found).toEqual({ [name!]: wanted[name!] });
+    kept.release();
+    await expect(session.run({}, { adapter: 'each' })).rejects.toMatchObject({ code: 'INPUT_INVALID' });
+  });
+
   it('that are replaced or removed finish the runs that were asked for', async () => {
     const [a, b] = [adapter(['head']), adapter(['head'])];
     const session = await open(net, { worker, adapters: { it: a, other: b } });

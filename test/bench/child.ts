@@ -5,8 +5,11 @@ import { setTimeout } from 'node:timers/promises';
 import { benchCases, type CaseName, caseNames, type LoadedCase, type SwapFigures, timeSwap } from './cases.ts';
 import { type ImageFigures, timeImages } from './imageTimes.ts';
 import { mergingOf, type OpeningFigures, openingOf, peakMb, rewritingOf, type WritingFigures } from './largeModel.ts';
+import { type RecognitionCase, type RecognitionFigures, recognitionOf } from './recognition.ts';
 import { type PromptableCase, type PromptableFigures, promptableOf } from './promptable.ts';
 import type { BenchSettings } from './settings.ts';
+import { type SoundFigures, timeSound } from './soundTimes.ts';
+import { type TranscribeCase, type TranscribeFigures, transcribeOf } from './transcribe.ts';
 import { timeSteps, type TrainingCase, type TrainingFigures } from './training.ts';
 
 /** The order that a child gets as JSON: to time cases, to open a model, or to open it and write it once more. */
@@ -15,7 +18,10 @@ export type ChildOrder =
   | { readonly swap: string; readonly settings: BenchSettings }
   | { readonly open: string }
   | { readonly images: string }
+  | { readonly sound: string }
   | { readonly promptable: PromptableCase; readonly seed: number }
+  | { readonly recognition: RecognitionCase }
+  | { readonly transcribe: TranscribeCase }
   | { readonly train: TrainingCase; readonly model: string; readonly steps: number }
   | WriteOrder;
 
@@ -45,7 +51,10 @@ export type ChildResult =
   | SwapFigures
   | TrainingFigures
   | ImageFigures
+  | SoundFigures
   | PromptableFigures
+  | TranscribeFigures
+  | RecognitionFigures
   | OpeningFigures
   | WritingFigures;
 
@@ -58,7 +67,10 @@ export async function childWork(order: ChildOrder): Promise<ChildResult> {
   }
   if ('train' in order) return timeSteps(order.model, order.train, order.steps);
   if ('promptable' in order) return promptableOf(order.promptable, order.seed);
+  if ('recognition' in order) return recognitionOf(order.recognition);
+  if ('transcribe' in order) return transcribeOf(order.transcribe);
   if ('images' in order) return timeImages(order.images);
+  if ('sound' in order) return timeSound(order.sound);
   if ('open' in order) return openingOf(order.open);
   if ('swap' in order) return timeSwap(await openModel(order.swap), order.settings);
   const { settings, model, peak } = order;

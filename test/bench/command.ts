@@ -13,16 +13,22 @@ import { compareAccuracy } from './accuracy.ts';
 import { type CaseName, caseNames, type SwapFigures } from './cases.ts';
 import { compareImages } from './images.ts';
 import { type LargeModel, type OpeningFigures, writeLargeModel } from './largeModel.ts';
+import { compareRecognition } from './recognitionBesidePeft.ts';
 import { comparePromptable } from './promptableBesidePeft.ts';
 import { findPeft, type PeftCase, peftCases, peftPeak, type PeftPython, peftTimes } from './peft.ts';
 import { type BenchReport, type CaseFigures, figures, ratiosOf, reportLines, servingRatiosOf } from './report.ts';
 import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } from './settings.ts';
+import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
+import { compareTranscription } from './transcribeBesideTransformers.ts';
 
 const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT]
        npm run bench -- --images PYTHON
+       npm run bench -- --audio PYTHON
        npm run bench -- --accuracy PYTHON
        npm run bench -- --promptable PYTHON
+       npm run bench -- --transcribe PYTHON
+       npm run bench -- --speech PYTHON
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
 
@@ -34,8 +40,11 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --peft [PYTHON]  also time PEFT on torch, with this Python (default: python3), and training steps on further models
   --training TEXT  only training steps beside PEFT, of the models and targets that the regular expression matches
   --images PYTHON  only photos decoded and preprocessed, beside transformers with Pillow
+  --audio PYTHON   only features of sound, beside transformers with NumPy and torch
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
-  --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT`;
+  --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
+  --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
+  --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
 
 const EXIT_USAGE = 2;
 
@@ -47,10 +56,16 @@ export interface BenchPrograms {
   readonly peft: string;
   /** The Python script that preprocesses photos. */
   readonly images: string;
+  /** The Python script that makes features of sound. */
+  readonly sound: string;
   /** The Python script that trains on images with PEFT. */
   readonly accuracy: string;
   /** The Python script that adapts a SAM with PEFT. */
   readonly promptable: string;
+  /** The Python script that adapts a Whisper with PEFT. */
+  readonly speech: string;
+  /** The Python script that transcribes with transformers. */
+  readonly transcribe: string;
   /** The Python script that exports models and trains them with PEFT. */
   readonly training: string;
 }
@@ -74,8 +89,11 @@ export async function benchCommand(
         peft: { type: 'boolean' },
         training: { type: 'string' },
         images: { type: 'string' },
+        audio: { type: 'string' },
         accuracy: { type: 'string' },
         promptable: { type: 'string' },
+        transcribe: { type: 'string' },
+        speech: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -90,12 +108,24 @@ export async function benchCommand(
       await compareImages(programs.self, values.images, programs.images, print);
       return 0;
     }
+    if (values.audio !== undefined) {
+      await compareSound(programs.self, values.audio, programs.sound, print);
+      return 0;
+    }
     if (values.accuracy !== undefined) {
       await compareAccuracy(values.accuracy, programs.accuracy, print);
       return 0;
     }
     if (values.promptable !== undefined) {
       await comparePromptable(programs.self, values.promptable, programs.promptable, print);
+      return 0;
+    }
+    if (values.speech !== undefined) {
+      await compareRecognition(programs.self, values.speech, programs.speech, print);
+      return 0;
+    }
+    if (values.transcribe !== undefined) {
+      await compareTranscription(programs.self, values.transcribe, programs.transcribe, print);
       return 0;
     }
     const sizes = values.quick ? quickSizes : full;

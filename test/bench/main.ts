@@ -15,7 +15,10 @@ if (first === CHILD) {
     peft: fileURLToPath(new URL('../../bench/peft_on_torch.py', import.meta.url)),
     accuracy: fileURLToPath(new URL('../../bench/accuracy_on_torch.py', import.meta.url)),
     images: fileURLToPath(new URL('../../bench/images_on_pillow.py', import.meta.url)),
+    sound: fileURLToPath(new URL('../../bench/features_on_transformers.py', import.meta.url)),
     promptable: fileURLToPath(new URL('../../bench/sam_on_torch.py', import.meta.url)),
+    speech: fileURLToPath(new URL('../../bench/recognition_on_torch.py', import.meta.url)),
+    transcribe: fileURLToPath(new URL('../../bench/whisper_on_torch.py', import.meta.url)),
     training: fileURLToPath(new URL('../../bench/training_on_torch.py', import.meta.url)),
   };
   process.exitCode = await benchCommand(process.argv.slice(2), programs, (line) => console.log(line));

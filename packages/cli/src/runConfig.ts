@@ -1,5 +1,6 @@
 /** @file The settings of a training run with every default filled in, as YAML and as a command. */
 
+import type { TaskFactory } from '@onnx-lora/sdk';
 import { stringify } from 'yaml';
 import { keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 
@@ -27,8 +28,13 @@ export type ResolvedSettings = Settings &
 /** What cannot be defaulted: it comes from the command line, or from the model. */
 type Named = Required<Pick<Settings, 'model' | 'data' | 'task' | 'out'>> & Pick<Settings, 'targets'>;
 
-/** Fills in the defaults, which are the SDK's. */
-export function resolveSettings(settings: Settings, named: Named): ResolvedSettings {
+/** Fills in the defaults, which are the task's or else the SDK's. */
+export function resolveSettings(
+  given: Settings,
+  named: Named,
+  defaults: TaskFactory['defaults'] = {},
+): ResolvedSettings {
+  const settings = { ...defaults, ...given };
   const r = settings.r ?? 8;
   const { epochs, ...rest } = settings;
   return {

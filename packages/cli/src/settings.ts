@@ -44,7 +44,7 @@ export interface Settings {
   epochs?: number;
   batchSize?: number;
   accumulationSteps?: number;
-  sampling?: 'uniform' | 'balanced';
+  sampling?: 'uniform' | 'balanced' | 'length';
   lr?: number;
   optimizer?: OptimizerName;
   schedule?: ScheduleName;
@@ -292,7 +292,12 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     description: 'passes over the data (default: 3)',
     schema: above('above 0'),
   },
-  batchSize: { form: 'number', placeholder: '<n>', description: 'examples at a time (default: 32)', schema: whole(1) },
+  batchSize: {
+    form: 'number',
+    placeholder: '<n>',
+    description: "examples at a time (default: 32, or the task's)",
+    schema: whole(1),
+  },
   accumulationSteps: {
     form: 'number',
     placeholder: '<n>',
@@ -302,8 +307,9 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   sampling: {
     form: 'text',
     placeholder: '<how>',
-    description: 'uniform, or balanced: every class equally often, however many examples it has (default: uniform)',
-    schema: oneOf(['uniform', 'balanced']),
+    description:
+      'uniform; balanced: every class equally often, however many examples it has; or length: batches of examples of about one length (default: uniform)',
+    schema: oneOf(['uniform', 'balanced', 'length']),
   },
   lr: {
     form: 'number',

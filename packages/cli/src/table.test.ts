@@ -1,7 +1,7 @@
 /** @file Tests of text in columns, and of how numbers are written. */
 
 import { expect, it } from 'vitest';
-import { clock, formatTable, grouped, short } from './table.ts';
+import { clock, timecode, formatTable, grouped, short } from './table.ts';
 
 it('aligns columns', () => {
   expect(formatTable([['a', '1'], ['bb', '22']], ['left', 'right'])).toEqual(['a    1', 'bb  22']); // prettier-ignore
@@ -18,4 +18,14 @@ it('writes numbers', () => {
   ]);
   expect(grouped(1234567)).toBe('1,234,567');
   expect([0, 59.6, 83, 3700].map(clock)).toEqual(['0:00', '1:00', '1:23', '1:01:40']);
+});
+
+it('a place in a recording', () => {
+  expect([0, 4.2, 59.999, 83.456, 3723.4].map(timecode)).toEqual([
+    '0:00.00',
+    '0:04.20',
+    '1:00.00',
+    '1:23.46',
+    '1:02:03.40',
+  ]);
 });

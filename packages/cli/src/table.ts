@@ -37,3 +37,9 @@ export function clock(seconds: number): string {
   const shown = parts[0] === 0 ? parts.slice(1) : parts;
   return shown.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':');
 }
+
+/** A place in a recording: `4.2` → `0:04.20`, `3723.4` → `1:02:03.40`. */
+export function timecode(seconds: number): string {
+  const hundredths = Math.max(0, Math.round(seconds * 100));
+  return `${clock(Math.floor(hundredths / 100))}.${String(hundredths % 100).padStart(2, '0')}`;
+}

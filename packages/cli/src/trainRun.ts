@@ -92,14 +92,18 @@ export async function runTraining(
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
   const base = previewLora(model, loraOptions(given, original));
   const targets = given.targets ?? [...base.targets];
-  const settings = resolveSettings(given, {
-    model: model.name,
-    data,
-    task: factory.name,
-    // Without targets the family chose; the choice is written down.
-    ...(targets.length > 0 ? { targets } : {}),
-    out: folder.path,
-  });
+  const settings = resolveSettings(
+    given,
+    {
+      model: model.name,
+      data,
+      task: factory.name,
+      // Without targets the family chose; the choice is written down.
+      ...(targets.length > 0 ? { targets } : {}),
+      out: folder.path,
+    },
+    factory.defaults,
+  );
   // What is trained is measured, unless it is said that nothing be held out (--validation 0).
   const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
   const { task, prepared } = await prepareOnce(
@@ -312,6 +316,7 @@ async function taskSections(
 ): Promise<readonly ReportSection[]> {
   if (!prepared.report) return [];
   const session = await model
+    .withInputSizes(prepared.inputSizes ?? {})
     .withOutputs(prepared.outputs ?? [])
     .session({ adapters: { adapted: adapter }, ...machineOptions(settings) });
   try {

@@ -31,6 +31,8 @@ export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memory
 export { type Chunks, encodeModel } from './graph/encode.ts';
 export { weightsDigest } from './graph/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
+export { fromHalves, toHalf } from './graph/halfFloat.ts';
+export { arrayOf } from './runtime/tensor.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';

@@ -180,6 +180,13 @@ export {
   type RoleNames,
   rolesFrom,
 } from './plugin/moduleNames.ts';
+export {
+  asInLora,
+  describedFamily,
+  type DescribedFamily,
+  type FamilyFacts,
+  queriesAndValues,
+} from './plugin/describedFamily.ts';
 export type {
   Answerer,
   AnswererOptions,
@@ -211,6 +218,128 @@ export type {
   TaskSetting,
   TaskSettingValue,
 } from './plugin/task.ts';
+export { atPlace, nameOfRecord } from './plugin/data/atPlace.ts';
+export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
+export {
+  cellLabels,
+  cellList,
+  cellNumber,
+  cellNumbers,
+  cellOneHot,
+  cellRefused,
+  cellSplit,
+  cellText,
+} from './plugin/data/cells.ts';
+export { ColumnFinder } from './plugin/data/columnFinder.ts';
+export { drawSeed } from './plugin/data/drawSeed.ts';
+export { fileInside } from './plugin/data/fileInside.ts';
+export { FilledCache } from './plugin/data/filledCache.ts';
+export { type FolderEntries, readFolder } from './plugin/data/folderEntries.ts';
+export { fairHoldOut } from './plugin/data/holdOut.ts';
+export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
+export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
+export {
+  filesInTwoSplits,
+  type Shared,
+  sharedBetweenSplits,
+  sharedWarning,
+} from './plugin/data/sharedBetweenSplits.ts';
+export { checkFraction, recordsBySplit, type SplitData, withTestForValidation } from './plugin/data/splitData.ts';
+export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
+export { type Split, splitNames } from './plugin/data/splits.ts';
+export {
+  type Cells,
+  readTable,
+  type Row,
+  type Table,
+  tableEndings,
+  tableOf,
+  type TableOptions,
+} from './plugin/data/table.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
+export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
+export { choice } from './plugin/tasks/choice.ts';
+export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
+export { joinRows } from './plugin/tasks/embedding/joinRows.ts';
+export {
+  type KindGroup,
+  type KindGrouping,
+  KindGroups,
+  type KindItems,
+  SingleKinds,
+} from './plugin/tasks/embedding/kindGroups.ts';
+export {
+  type RetrievalLoss,
+  retrievalLoss,
+  type RetrievalLossOptions,
+} from './plugin/tasks/embedding/retrievalLoss.ts';
+export { type EmbeddingsOf, RetrievalMetrics } from './plugin/tasks/embedding/retrievalMetrics.ts';
+export { type LabelledMatrix, retrievalScores } from './plugin/tasks/embedding/retrievalScores.ts';
+export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
+export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
+export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
+export { listed } from './plugin/tasks/listed.ts';
+export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
+export {
+  calibrationError,
+  type ConfidenceBin,
+  fitTemperature,
+  type LabelledScores,
+  reliability,
+  temperatureOf,
+} from './plugin/tasks/classification/calibration.ts';
+export {
+  chooseHead,
+  type HeadChoice,
+  type HeadPort,
+  noHead,
+  replacedHead,
+  type TaskHead,
+} from './plugin/tasks/classification/chooseHead.ts';
+export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks/classification/classBalance.ts';
+export {
+  ClassificationMetrics,
+  type ClassificationMetricsOptions,
+} from './plugin/tasks/classification/classificationMetrics.ts';
+export {
+  answersOf,
+  calibrationSection,
+  type ClassAnswer,
+  classTable,
+  mistakeCaption,
+  worstMistakes,
+} from './plugin/tasks/classification/classificationSections.ts';
+export {
+  type ClassifierOptions,
+  type ClassifierParts,
+  classifierParts,
+  type ClassifierRequest,
+} from './plugin/tasks/classification/classifierParts.ts';
+export { type DataWords, differentLabels, unknownLabel } from './plugin/tasks/classification/dataLabels.ts';
+export { decodeClasses, type ScoredLabel } from './plugin/tasks/classification/decodeClasses.ts';
+export { decodeLabels, thresholdsOf } from './plugin/tasks/classification/decodeLabels.ts';
+export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
+export type { ClassWeighting } from './plugin/tasks/classification/lossWeights.ts';
+export { labelsOrNumbers } from './plugin/tasks/classification/modelLabels.ts';
+export {
+  averagePrecisions,
+  bestThresholds,
+  f1,
+  type LabelCounts,
+  labelCounts,
+  type LabelScores,
+  MultiLabelMetrics,
+  type MultiLabelMetricsOptions,
+} from './plugin/tasks/classification/multiLabelMetrics.ts';
+export {
+  labelTargets,
+  type LabelVector,
+  labelVector,
+  type MultiLabelParts,
+  multiLabelParts,
+  type MultiLabelPartsOptions,
+  type MultiLabelRequest,
+} from './plugin/tasks/classification/multiLabelParts.ts';
+export { type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
 export { MODEL_FAMILY, PREPROCESSOR_FACTORY, TASK_FACTORY, token } from './plugin/tokens.ts';

@@ -3,6 +3,10 @@
 import { token } from '@onnx-lora/sdk';
 import type { ServiceIdentifier } from 'inversify';
 import type { AudioReader } from './audio/audio.ts';
+import type { SoundFormat } from './audio/formats/soundFormat.ts';
 
-/** Decodes sound files. Rebind it to read more than WAV. */
+/** Decodes recordings. The one that is bound reads every {@link SOUND_FORMAT}. */
 export const AUDIO_READER: ServiceIdentifier<AudioReader> = token('AudioReader');
+
+/** A kind of sound file that can be decoded; bind as many as there are. */
+export const SOUND_FORMAT: ServiceIdentifier<SoundFormat> = token('SoundFormat');

@@ -25,9 +25,8 @@ export { timmVit } from './families/timmVit.ts';
 export { torchvisionVit } from './families/torchvisionVit.ts';
 export { vit } from './families/vit.ts';
 export { vitMae } from './families/vitMae.ts';
-export type { VisionFamily } from './families/visionFamily.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
-export { augment, type Augmentation, drawSeed } from './augment/augment.ts';
+export { augment, type Augmentation } from './augment/augment.ts';
 export type { Range } from './augment/check.ts';
 export {
   type ColorJitter,
@@ -50,13 +49,12 @@ export {
 export { type QuarterTurns, quarterTurns, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
-export { balancedWeights, type ClassBalance, classWeights } from './data/classBalance.ts';
 export type { ImageData, ImageDataOptions, ImageSource } from './data/imageData.ts';
-export type { Box, ImageObject, ImageRecord, Point, Shape, Split } from './data/imageRecord.ts';
+export type { Box, ImageObject, ImageRecord, Point, Shape } from './data/imageRecord.ts';
 export type { ColumnNames } from './data/manifest/columns.ts';
 export { readImageData } from './data/readImageData.ts';
 export type { TaskDataOptions } from './data/readTaskData.ts';
-export { type RecordSplit, splitRecords } from './data/splitRecords.ts';
+export { splitImages } from './data/splitImages.ts';
 export { formatCocoCounts, parseCocoCounts } from './data/shapes/cocoCounts.ts';
 export { readClassMask, readObjectMask } from './data/shapes/maskFile.ts';
 export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject } from './data/shapes/masks.ts';
@@ -90,7 +88,6 @@ export type { Resample } from './preprocess/resampleFilters.ts';
 export type { Offset } from './preprocess/centerCrop.ts';
 export { resize } from './preprocess/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
-export type { ScoredLabel } from './tasks/classification/classificationDecode.ts';
 export { imageClassification, type ImageClassificationOptions } from './tasks/classification/imageClassification.ts';
 export { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
 export { imageClassifier } from './tasks/classification/imageClassifier.ts';
@@ -99,11 +96,7 @@ export type { ImagePredictorOptions } from './tasks/classification/imagePredicto
 export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 export type { ImageTaskOptions } from './tasks/classification/imageTask.ts';
-export {
-  type LabelVector,
-  multiLabelClassification,
-  type MultiLabelOptions,
-} from './tasks/classification/multiLabelClassification.ts';
+export { multiLabelClassification, type MultiLabelOptions } from './tasks/classification/multiLabelClassification.ts';
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
 export {
   type FrozenBaselines,
@@ -116,15 +109,12 @@ export { imageEmbedder } from './tasks/embedding/imageEmbedder.ts';
 export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
 export { imageEmbeddings, type ImageEmbeddingsOptions } from './tasks/embedding/imageEmbeddings.ts';
 export type { ImageReading } from './tasks/imageReading.ts';
-export type { ImageGroup } from './tasks/embedding/retrieval/identityGroups.ts';
 export {
+  type ImageGroup,
   imageRetrieval,
   type ImageRetrievalOptions,
-  type RetrievalLoss,
 } from './tasks/embedding/retrieval/imageRetrieval.ts';
 export { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
-export { type LabelledMatrix, retrievalScores } from './tasks/embedding/retrieval/retrievalScores.ts';
-export { saveEmbeddings } from './tasks/embedding/saveEmbeddings.ts';
 export type { CaptionedImage } from './tasks/embedding/text/captionedImages.ts';
 export { imageText, type ImageTextOptions } from './tasks/embedding/text/imageText.ts';
 export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';

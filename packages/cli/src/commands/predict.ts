@@ -1,25 +1,20 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
-import {
-  type AdapterSession,
-  type Model,
-  modelFor,
-  type Prediction,
-  type Predictor,
-  writeFileAtomic,
-} from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelFor, type Prediction, type TaskFactory } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
+import type { Settings } from '../settings.ts';
 import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
-import { formatTable, grouped, short } from '../table.ts';
+import { formatTable, grouped, short, timecode } from '../table.ts';
+import { predictSources, STDIN } from './predictSources.ts';
+import { writePictures } from './writePictures.ts';
 
 interface PredictFlags extends OutputFlags {
   readonly config?: string;
@@ -31,7 +26,7 @@ export function predictCommand(context: Context): Command {
   const command = new Command('predict')
     .summary('answer for files that nobody has labelled')
     .description(
-      'Says what a model makes of files, one line each: label, score, file. Pictures in the answers, such as masks, are written into the folder of --out.',
+      'Says what a model makes of files, one line each: label, score, file; or what is said in a recording. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out.',
     )
     .usage('MODEL FILE… [options]')
     .argument('[words...]', 'the model and the files; with --model, only files');
@@ -43,8 +38,10 @@ export function predictCommand(context: Context): Command {
   addExamples(
     command,
     'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
-    'onnx-lora predict --model models/vit *.jpg --json | jq -r .[].label',
+    'onnx-lora predict --model models/vit photos --json | jq -r .[].label               # all photos of a folder',
     'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
+    'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
+    'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
   );
   return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
     const { terminal } = context;
@@ -57,100 +54,136 @@ export function predictCommand(context: Context): Command {
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
     const model = adapter ? modelFor<Model>(base, adapter) : base;
     const factory = chooseTask(settings.task, model, catalogue);
-    const predictor = await factory.predictor(model, {
-      ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
-      ...(adapter ? { adapter } : {}),
-    });
-    const session = await model.withOutputs(predictor.outputs ?? []).session({
-      adapters: adapter ? { adapter } : {},
+    const sources = predictSources(named.rest, endingsFor(model, catalogue));
+    const answering: Answering = {
+      model,
+      adapter,
+      factory,
+      sources,
+      settings,
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
-      ...machineOptions(settings),
-    });
-    const progress = new Progress(terminal, flags);
-    let predictions: Prediction[];
-    try {
-      const choice = adapter ? 'adapter' : null;
-      predictions = await predictAll({ predictor, session, choice, progress }, named.rest, settings.batchSize ?? 32);
-    } finally {
-      await session.release();
+      progress: new Progress(terminal, flags),
+    };
+    if (factory.answerer) {
+      const print = (line: string): void => terminal.print(printable(line));
+      const predictions = await answerEach(answering, flags.json ? undefined : print);
+      if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...predictions[i] })));
+      return;
     }
-    const told = await writePictures(named.rest, predictions, settings.out);
-    if (flags.json) terminal.printJson(named.rest.map((file, i) => ({ file, ...told[i] })));
-    else for (const line of asText(named.rest, told)) terminal.print(printable(line));
+    const told = await writePictures(sources, await predictAll(answering), settings.out);
+    if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...told[i] })));
+    else for (const line of asText(sources, told)) terminal.print(printable(line));
   });
 }
 
-interface Asked {
-  readonly predictor: Predictor;
-  readonly session: AdapterSession;
-  readonly choice: string | null;
+interface Answering {
+  readonly model: Model;
+  readonly adapter: Adapter | undefined;
+  readonly factory: TaskFactory;
+  readonly sources: readonly string[];
+  readonly settings: Settings;
+  readonly allowBaseMismatch: boolean;
   readonly progress: Progress;
 }
 
-async function predictAll(
-  { predictor, session, choice, progress }: Asked,
-  files: readonly string[],
-  batchSize: number,
-): Promise<Prediction[]> {
-  const predictions: Prediction[] = [];
-  for (let done = 0; done < files.length; done += batchSize) {
-    const feeds = await predictor.feeds(files.slice(done, done + batchSize));
-    predictions.push(...predictor.decode(await session.run(feeds, { adapter: choice })));
-    // One batch needs no progress.
-    if (files.length > batchSize) {
-      progress.showLive(
-        predictions.length,
-        files.length,
-        `${grouped(predictions.length)} of ${grouped(files.length)} files`,
-      );
+/** What files of a folder the model can be asked about. */
+function endingsFor({ family }: Model, { preprocessors }: Catalogue): string[] {
+  const own = preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
+  return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
+}
+
+function predictorOptions({ settings, factory, adapter }: Answering): Parameters<TaskFactory['predictor']>[1] {
+  return {
+    ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
+    ...(adapter ? { adapter } : {}),
+  };
+}
+
+/** Answers of a model that gives each in one pass. */
+async function predictAll(answering: Answering): Promise<Prediction[]> {
+  const { model, adapter, factory, sources, settings, allowBaseMismatch, progress } = answering;
+  if (sources.includes(STDIN)) throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
+  const batchSize = settings.batchSize ?? 32;
+  const predictor = await factory.predictor(model, predictorOptions(answering));
+  const session = await model.withOutputs(predictor.outputs ?? []).session({
+    adapters: adapter ? { adapter } : {},
+    allowBaseMismatch,
+    ...machineOptions(settings),
+  });
+  try {
+    const predictions: Prediction[] = [];
+    for (let done = 0; done < sources.length; done += batchSize) {
+      const feeds = await predictor.feeds(sources.slice(done, done + batchSize));
+      predictions.push(...predictor.decode(await session.run(feeds, { adapter: adapter ? 'adapter' : null })));
+      // One batch needs no progress.
+      if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
     }
+    return predictions;
+  } finally {
+    await session.release();
   }
-  return predictions;
 }
 
 /**
- * The predictions with paths in the place of pictures, which are written to `<out>/<file>-<what>.png`; without `out` they
- * are left out.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` where two files would have one name, `FILE_INVALID` where nothing can be written
+ * Answers that take several passes, each printed when it is there. That of a single source, which may be long or may still be
+ * going on, is printed piece by piece.
  */
-async function writePictures(
-  files: readonly string[],
-  predictions: readonly Prediction[],
-  out: string | undefined,
-): Promise<Prediction[]> {
-  const written = new Map<string, string>();
-  const told: Prediction[] = [];
-  for (const [i, prediction] of predictions.entries()) {
-    const plain: [string, unknown][] = [];
-    for (const [key, value] of Object.entries(prediction)) {
-      if (!(value instanceof Uint8Array)) plain.push([key, value]);
-      else if (out !== undefined) {
-        const file = path.join(out, `${path.parse(files[i]!).name}-${key}.png`);
-        const other = written.get(file);
-        if (other !== undefined)
-          throw usageError(
-            `"${other}" and "${files[i]!}" would both be written to "${file}". Ask for them one after the other.`,
-          );
-        written.set(file, files[i]!);
-        await mkdir(out, { recursive: true });
-        await writeFileAtomic(file, value);
-        plain.push([key, file]);
-      }
+async function answerEach(
+  answering: Answering,
+  print: ((line: string) => void) | undefined,
+): Promise<readonly Prediction[]> {
+  const { model, factory, sources, settings, allowBaseMismatch, progress } = answering;
+  const answerer = await factory.answerer!(model, {
+    ...predictorOptions(answering),
+    load: { allowBaseMismatch, ...machineOptions(settings) },
+  });
+  const isAlone = sources.length === 1;
+  let parts = 0;
+  const onPart = (source: number, part: Prediction): void => {
+    if (!print) return;
+    if (isAlone) {
+      parts++;
+      print(partText(part));
+    } else progress.showLive(source, sources.length, `${sources[source]!}: ${partText(part)}`);
+  };
+  try {
+    const predictions: Prediction[] = [];
+    const asked = sources.map((source) => (source === STDIN ? process.stdin : source));
+    const { batchSize } = settings;
+    for await (const prediction of answerer.answers(asked, {
+      ...(batchSize === undefined ? {} : { batchSize }),
+      onPart,
+    })) {
+      const file = sources[predictions.length]!;
+      predictions.push(prediction);
+      if (parts === 0) print?.(shown(prediction, isAlone ? [] : [file]).join('  '));
+      if (!isAlone) showFiles(progress, predictions.length, sources.length);
     }
-    told.push(Object.fromEntries(plain));
+    return predictions;
+  } finally {
+    await answerer.release();
   }
-  return told;
 }
 
-/** What a prediction says at one glance; its lists, such as the runners-up, are for JSON. */
+function showFiles(progress: Progress, done: number, total: number): void {
+  progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} files`);
+}
+
+/** A piece of an answer, with its place in the recording where it says one. */
+function partText({ text, start, end }: Prediction): string {
+  const said = typeof text === 'string' ? text.trim() : '';
+  return typeof start === 'number' && typeof end === 'number'
+    ? `[${timecode(start)} - ${timecode(end)}]  ${said}`
+    : said;
+}
+
+/** What a prediction says at one glance: its text, where it is one, or all its words and numbers; its lists, such as the runners-up, are for JSON. */
+function shown(prediction: Prediction, after: readonly string[]): string[] {
+  if (typeof prediction['text'] === 'string') return [prediction['text'].trim(), ...after];
+  const values = Object.values(prediction).filter((value) => typeof value === 'string' || typeof value === 'number');
+  return [...values.map((value) => (typeof value === 'number' ? short(value) : value)), ...after];
+}
+
 function asText(files: readonly string[], predictions: readonly Prediction[]): string[] {
-  return formatTable(
-    predictions.map((prediction, i) => [
-      ...Object.values(prediction)
-        .filter((value) => typeof value === 'string' || typeof value === 'number')
-        .map((value) => (typeof value === 'number' ? short(value) : value)),
-      files[i]!,
-    ]),
-  );
+  return formatTable(predictions.map((prediction, i) => shown(prediction, [files[i]!])));
 }

@@ -16,7 +16,7 @@ export function preprocessCommand(context: Context): Command {
   const command = new Command('preprocess')
     .summary('write exactly what a model is fed for files')
     .description(
-      "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width]). MODEL may be a folder without any .onnx.",
+      "Turns files into tensors as the model's preprocessor_config.json says, and writes them into one safetensors file: a tensor per input, named by its path as given, without the batch dimension (for an image [3, height, width], for a recording that Whisper hears [80, 3000]). MODEL may be a folder without any .onnx.",
     )
     .usage('MODEL INPUT… -o FEEDS.safetensors [options]')
     .argument('[words...]', 'the model and the inputs; with --model, only inputs');

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { addExamples, addOutput, type OutputFlags } from '../options.ts';
+import { keyOf, type SettingName } from '../settings.ts';
 import { formatTable } from '../table.ts';
 
 /** Makes the command. */
@@ -21,7 +22,12 @@ export function tasksCommand(context: Context): Command {
     const shown = name === undefined ? tasks : [find(name, tasks)];
     if (json) {
       terminal.printJson(
-        shown.map(({ name: task, description, settings = [] }) => ({ name: task, description, settings })),
+        shown.map(({ name: task, description, settings = [], defaults = {} }) => ({
+          name: task,
+          description,
+          settings,
+          defaults,
+        })),
       );
       return;
     }
@@ -46,7 +52,12 @@ const values: Readonly<Record<TaskSetting['kind'], string>> = {
   texts: '=…,…',
 };
 
-function details({ description, settings = [] }: TaskFactory): string[] {
+function details({ description, settings = [], defaults = {} }: TaskFactory): string[] {
   const rows = settings.map(({ name, kind, description: what }) => [`  --set ${name}${values[kind]}`, what]);
-  return [description, ...(rows.length === 0 ? ['It has no settings of its own.'] : formatTable(rows))];
+  const own = Object.entries(defaults).map(([name, value]) => `--${keyOf(name as SettingName)} ${value}`);
+  return [
+    description,
+    ...(own.length === 0 ? [] : [`Unless you say otherwise, it trains with ${own.join(' ')}.`]),
+    ...(rows.length === 0 ? ['It has no settings of its own.'] : formatTable(rows)),
+  ];
 }

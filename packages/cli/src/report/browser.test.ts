@@ -1,12 +1,15 @@
 /** @file Opens a report in a real browser: nothing goes wrong there, and nothing is wider than a phone. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { ReportSection } from '@onnx-lora/sdk';
 import { type Browser, chromium } from 'playwright-core';
-import { expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
+import { RunHistory } from '../history.ts';
+import { formatReport, type ReportContent } from './html.ts';
 
 const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
   (file) => file !== undefined && existsSync(file),
@@ -16,6 +19,16 @@ const screens = [
   ['phone', { width: 360, height: 740 }, 'dark'],
   ['desktop', { width: 1280, height: 900 }, 'light'],
 ] as const;
+
+let browser: Browser;
+beforeAll(async () => {
+  if (executablePath === undefined) return;
+  browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+  });
+});
+afterAll(async () => browser?.close());
 
 it.skipIf(executablePath === undefined)(
   'a report opens in a browser, on a phone and on a desktop',
@@ -27,23 +40,93 @@ it.skipIf(executablePath === undefined)(
     const { report } = await callJson<{ report: string }>(
     'train', vit, '--data', data, '--out', path.join(folder, 'run'), '--steps', '6', '--batch-size', '10', '--threads', '1',
   ); // prettier-ignore
-    const browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
-    });
-    try {
-      for (const screen of screens) expect(await look(browser, report, screen)).toEqual([]);
-    } finally {
-      await browser.close();
-    }
+    for (const screen of screens) expect(await look(report, screen, 'image-classification')).toEqual([]);
   },
   120_000,
 );
 
+it.skipIf(executablePath === undefined)(
+  'recordings are played by the report alone, and long words of a transcript wrap',
+  async () => {
+    const report = path.join(temporaryFolder(), 'report.html');
+    writeFileSync(report, formatReport({ ...nothing, sections: [clips] }));
+    for (const screen of screens) {
+      expect(await look(report, screen, 'speech-recognition')).toEqual([]);
+    }
+    const page = await browser.newPage({ offline: true });
+    await page.goto(pathToFileURL(report).href);
+    const played = await page.evaluate(`new Promise((resolve) => {
+      const audio = document.querySelector('audio');
+      audio.onloadedmetadata = () => resolve(audio.duration);
+      audio.onerror = () => resolve(audio.error.message);
+      audio.load();
+    })`);
+    expect(played).toBe(0.5);
+  },
+  60_000,
+);
+
+/** Half a second of 8 kHz. */
+function tone(): Uint8Array {
+  const samples = Int16Array.from({ length: 4000 }, (_, i) => 8000 * Math.sin(i / 3));
+  const header = Buffer.alloc(44);
+  header.write('RIFF', 0);
+  header.writeUInt32LE(36 + samples.byteLength, 4);
+  header.write('WAVEfmt ', 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(8000, 24);
+  header.writeUInt32LE(16_000, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write('data', 36);
+  header.writeUInt32LE(samples.byteLength, 40);
+  return Buffer.concat([header, Buffer.from(samples.buffer)]);
+}
+
+const clips: ReportSection = {
+  kind: 'clips',
+  title: 'Recordings with most mistakes',
+  clips: ['rec/0001.wav', `${'long'.repeat(30)}.wav`].map((title) => ({
+    title,
+    audio: tone(),
+    lines: [
+      { label: 'said', pieces: [{ text: 'marque siete para recuperar el mensaje' }] },
+      {
+        label: 'heard',
+        pieces: [
+          { text: 'marche', mark: 'extra' },
+          { text: 'x'.repeat(80), mark: 'wrong' },
+          { text: 'para' },
+          { text: 'el mensaje', mark: 'missing' },
+        ],
+      },
+    ],
+  })),
+};
+
+const nothing: Omit<ReportContent, 'sections'> = {
+  model: { name: 'model', family: undefined, parameters: 1000 },
+  settings: { model: 'model', data: 'data', task: 'speech-recognition', out: 'out' },
+  command: 'onnx-lora train model --data data',
+  history: new RunHistory(),
+  made: 1,
+  endedBy: 'steps',
+  planned: 1,
+  seconds: 1,
+  provider: 'cpu',
+  trainableParameters: 10,
+  modules: ['q'],
+  before: undefined,
+  after: undefined,
+  runtime: 'Node',
+};
+
 async function look(
-  browser: Browser,
   report: string,
   [name, viewport, colorScheme]: (typeof screens)[number],
+  title: string,
 ): Promise<string[]> {
   const page = await browser.newPage({ viewport, colorScheme, offline: true });
   const wrong: string[] = [];
@@ -51,7 +134,7 @@ async function look(
   page.on('pageerror', (error) => wrong.push(error.message));
   page.on('requestfailed', (request) => wrong.push(request.url()));
   await page.goto(pathToFileURL(report).href);
-  expect(await page.title()).toContain('image-classification');
+  expect(await page.title()).toContain(title);
   // Wide tables scroll by themselves; the page does not.
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(viewport.width);
   const shown = await page.evaluate(
@@ -65,6 +148,7 @@ async function look(
   expect(light(ink) > light(ground)).toBe(colorScheme === 'dark');
   // To be judged by eye.
   const shots = process.env['SCREENSHOTS'];
-  if (shots !== undefined) await page.screenshot({ path: path.join(shots, `report-${name}.png`), fullPage: true });
+  if (shots !== undefined)
+    await page.screenshot({ path: path.join(shots, `report-${title}-${name}.png`), fullPage: true });
   return wrong;
 }

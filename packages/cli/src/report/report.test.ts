@@ -68,6 +68,21 @@ const content: ReportContent = {
         { image: Uint8Array.from([0xff, 0xd8]), alt: evil, caption: evil },
       ],
     },
+    {
+      kind: 'clips',
+      title: 'Worst',
+      clips: [
+        {
+          title: evil,
+          audio: Uint8Array.from([0x52, 0x49]),
+          lines: [
+            { label: evil, pieces: [{ text: evil }, { text: evil, mark: 'wrong' }, { text: 'b', mark: 'extra' }] },
+            { label: 'base', pieces: [] },
+          ],
+        },
+        { title: 'silent', lines: [] },
+      ],
+    },
     { kind: 'table', title: 'Baselines', columns: [evil, 'top-1'], rows: [[evil, 0.25]] },
     {
       kind: 'scatter',
@@ -100,8 +115,8 @@ describe('the report', () => {
 
   it('is one file that fetches nothing', () => {
     const html = formatReport(content);
-    expect(html.replaceAll('src="data:image/', '')).not.toMatch(/https?:|\bsrc=|\bhref=|url\(|@import/);
-    expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+    expect(html.replaceAll(/src="data:(?:image|audio)\//g, '')).not.toMatch(/https?:|\bsrc=|\bhref=|url\(|@import/);
+    expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:");
     expect(html).toContain('name="viewport"');
     expect(html).toContain('prefers-color-scheme: dark');
   });
@@ -130,6 +145,14 @@ describe('the report', () => {
     expect(html).toContain('<img src="data:image/png;base64,iVA="');
     expect(html).toContain('<img src="data:image/jpeg;base64,/9g="');
     expect(html).toContain('<th scope="col" class="number">top-1</th>');
+    expect(html.split('src="data:audio/wav;base64,Ukk="')).toHaveLength(2);
+    // Marks are words too, for those who do not see them; those that do not occur are not explained.
+    expect(html).toContain('<mark class="extra"><span class="unseen">extra: </span>b</mark>');
+    expect(html).toContain(
+      '<li><mark class="wrong">wrong</mark> another word in its place</li><li><mark class="extra">',
+    );
+    expect(html).not.toContain('<mark class="missing">');
+    expect(html).toContain('<dd><span class="quiet">(nothing)</span></dd>');
     // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.
     expect(html).toContain('<g class="s0"><circle cx="64.0" cy="300.0" r="3"/></g>');
     expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"/></g>');

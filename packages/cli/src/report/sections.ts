@@ -1,4 +1,4 @@
-/** @file Sections of the report that the task brings: pictures, tables, scatter plots and lines. */
+/** @file Sections of the report that the task brings: pictures, tables, clips to hear, scatter plots and lines. */
 
 import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk';
 import { short } from '../table.ts';
@@ -22,7 +22,7 @@ function body(section: ReportSection): string {
     case 'table':
       return table(section.columns, section.rows);
     case 'clips':
-      return `<div class="clips">\n${section.clips.map(clip).join('\n')}\n</div>`;
+      return clipList(section.clips);
     case 'scatter':
     case 'lines':
       return chart(section, section.title);
@@ -30,23 +30,42 @@ function body(section: ReportSection): string {
 }
 
 function figure({ image, alt, caption, isWide }: ReportPicture): string {
-  const data = Buffer.from(image.buffer, image.byteOffset, image.byteLength).toString('base64');
-  return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${data}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
+  return `<figure${isWide ? ' class="wide"' : ''}><img src="data:${mediaType(image)};base64,${base64(image)}" alt="${escapeHtml(alt)}"><figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
-/** A player, and below it what was said and heard. */
+/** What the marks in the lines of clips say. */
+const marks = { wrong: 'another word in its place', missing: 'not heard', extra: 'not said' } as const;
+
+/** The clips, and above them what their marks mean. */
+function clipList(clips: readonly ReportClip[]): string {
+  const used = new Set(clips.flatMap(({ lines }) => lines.flatMap(({ pieces }) => pieces.map(({ mark }) => mark))));
+  const legend = (['wrong', 'missing', 'extra'] as const)
+    .filter((mark) => used.has(mark))
+    .map((mark) => `<li><mark class="${mark}">${mark}</mark> ${marks[mark]}</li>`);
+  const key = legend.length === 0 ? '' : `<ul class="marks">${legend.join('')}</ul>\n`;
+  return `${key}<div class="clips">\n${clips.map(clip).join('\n')}\n</div>`;
+}
+
+/** A player, and below it what was said and heard. A mark is told to those who cannot see it. */
 function clip({ title, audio, lines }: ReportClip): string {
   const player =
     audio === undefined
       ? ''
-      : `<audio controls preload="none" src="data:audio/wav;base64,${Buffer.from(audio.buffer, audio.byteOffset, audio.byteLength).toString('base64')}"></audio>`;
+      : `<audio controls preload="none" aria-label="${escapeHtml(title)}" src="data:audio/wav;base64,${base64(audio)}"></audio>`;
   const text = lines.map(({ label, pieces }) => {
     const marked = pieces.map(({ text: piece, mark }) =>
-      mark === undefined ? escapeHtml(piece) : `<mark class="${mark}">${escapeHtml(piece)}</mark>`,
+      mark === undefined
+        ? escapeHtml(piece)
+        : `<mark class="${mark}"><span class="unseen">${mark}: </span>${escapeHtml(piece)}</mark>`,
     );
-    return `<dt>${escapeHtml(label)}</dt><dd>${marked.join(' ')}</dd>`;
+    const said = marked.length === 0 ? '<span class="quiet">(nothing)</span>' : marked.join(' ');
+    return `<div><dt>${escapeHtml(label)}</dt><dd>${said}</dd></div>`;
   });
   return `<section><h3>${escapeHtml(title)}</h3>${player}<dl>${text.join('')}</dl></section>`;
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
 }
 
 /** By the first bytes of the file. */

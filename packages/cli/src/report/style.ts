@@ -63,9 +63,26 @@ figure img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; 
 figure.wide { grid-column: span 2; }
 figure.wide img { aspect-ratio: auto; }
 figcaption { padding: .4rem .6rem .5rem; font-size: .85rem; line-height: 1.35; overflow-wrap: anywhere; white-space: pre-line; }
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: .75rem; }
+.clips > section { background: var(--panel); border-radius: .5rem; padding: .7rem .9rem .8rem; min-width: 0; }
+.clips h3 { font-size: .95rem; font-weight: 600; line-height: 1.35; margin: 0 0 .5rem; overflow-wrap: anywhere; }
+.clips audio { display: block; width: 100%; height: 2.25rem; margin: 0 0 .5rem; }
+.clips dl { margin: 0; }
+.clips dl > div { display: grid; grid-template-columns: 5rem 1fr; gap: .5rem; padding: .2rem 0; }
+.clips dt { padding-top: .12rem; overflow-wrap: anywhere; }
+.clips dd { font-size: 1rem; line-height: 1.6; }
+mark { color: inherit; background: none; border-radius: .2rem; padding: .05em .2em; margin: 0 -.05em; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
+mark.wrong { background: rgba(var(--miss), .16); text-decoration: underline; text-decoration-color: rgb(var(--miss)); text-decoration-thickness: 2px; text-underline-offset: .2em; }
+mark.missing { color: var(--quiet); text-decoration: line-through; outline: 1px dashed currentColor; outline-offset: -1px; }
+mark.extra { background: rgba(var(--accent), .16); text-decoration: underline dotted; text-decoration-color: rgb(var(--accent)); text-decoration-thickness: 2px; text-underline-offset: .2em; }
+mark.extra::before { content: '+'; }
+ul.marks { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0 .75rem; font-size: .9rem; color: var(--quiet); }
+ul.marks mark { color: var(--text); }
+ul.marks mark.missing { color: var(--quiet); }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; user-select: none; }
 details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
-@media print { main { max-width: none; } }
+@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
+@media print { main { max-width: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
 `;

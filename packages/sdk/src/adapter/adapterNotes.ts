@@ -3,8 +3,8 @@
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
 
-/** What a head makes one row of features from, where an output has several: tokens, or places of a map. */
-export type HeadPool = 'first' | 'mean' | 'first-and-mean' | 'all';
+/** What a head makes one row of features from, where an output has several: tokens, or places of a map; `each` makes a row of each. */
+export type HeadPool = 'first' | 'mean' | 'first-and-mean' | 'all' | 'each';
 
 /** How a head is attached to a model that has none. */
 export interface AttachedHead {
@@ -14,7 +14,7 @@ export interface AttachedHead {
   readonly output: string;
   /**
    * `first` reads the first token, `mean` the mean of tokens, `first-and-mean` both, one after the other; `all` reads rows of
-   * features as they are, and the mean of a map `[batch, features, height, width]`.
+   * features as they are, and the mean of a map `[batch, features, height, width]`; `each` answers for each token or frame.
    */
   readonly pool: HeadPool;
   /** Tokens in front that `mean` leaves out, such as the class token and registers. */
@@ -40,7 +40,7 @@ const schemas = {
   [HEAD]: z.strictObject({
     module: z.string().regex(/^[\w.-]+$/),
     output: z.string().min(1),
-    pool: z.enum(['first', 'mean', 'first-and-mean', 'all']),
+    pool: z.enum(['first', 'mean', 'first-and-mean', 'all', 'each']),
     skip: z.int().min(0).max(1e6),
   }),
   [LEARNED]: z.record(z.string(), z.unknown()),

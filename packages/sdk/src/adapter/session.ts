@@ -6,6 +6,7 @@ import { sessionModel } from '../graph/onnxFile.ts';
 import type { ValueType } from '../graph/value.ts';
 import { type Injected, injectAdapters } from '../lora/inject.ts';
 import type { AdapterPlan } from '../lora/plan.ts';
+import type { KeptFeeds } from '../runtime/keptFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, namesIn } from './activeFeeds.ts';
@@ -38,6 +39,10 @@ export interface AdapterRunOptions {
   readonly adapter?: AdapterChoice;
   /** Cancels the run: it rejects at once with `CANCELLED`. */
   readonly signal?: AbortSignal;
+  /** Names of the outputs to return; all of them by default. */
+  readonly fetches?: readonly string[];
+  /** Tensors that the session keeps ({@link AdapterSession.keep}), beside the feeds. */
+  readonly kept?: readonly KeptFeeds[];
 }
 
 /**
@@ -140,13 +145,24 @@ export class AdapterSession {
    * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a missing input, or as many names as there are not rows;
    *   `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of adapters throws
    */
-  async run(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<Record<string, Tensor>> {
+  async run(
+    feeds: Feeds,
+    { adapter = null, signal, fetches, kept = [] }: AdapterRunOptions = {},
+  ): Promise<Record<string, Tensor>> {
     return this.#with(adapter, feeds, (active) =>
-      this.#session.run({ ...feeds, ...active.feeds }, undefined, {
-        kept: active.kept,
+      this.#session.run({ ...feeds, ...active.feeds }, fetches, {
+        kept: [...kept, ...active.kept],
         ...(signal ? { signal } : {}),
       }),
     );
+  }
+
+  /**
+   * Hands tensors over once that many runs will read, such as what a decoder has made of the sound, so that they need not
+   * travel with each. Undefined where that makes no difference: then they are fed. To be released in the end.
+   */
+  keep(feeds: Feeds): KeptFeeds | undefined {
+    return this.#session.keep?.(feeds);
   }
 
   /**

@@ -36,6 +36,7 @@ const op =
 
 const clip: Build = (g, [x]) => g.emit('Clip', [x, g.scalar(-1), g.scalar(1)]);
 const clipTo: Build = (g, [x, low, high]) => g.emit('Clip', [x, g.Squeeze(low!, [0]), g.Squeeze(high!, [0])]);
+const square = (g: GraphBuilder, x: Value): Value => g.Mul(x, x);
 const weighted =
   (build: Build, ...weights: number[]): Build =>
   (g, x) =>
@@ -64,6 +65,7 @@ test.each<[string, Build, Expected]>([
   ['norm with p = 1', op('ReduceL1'), { at: [[-1, 0, 2]], gradients: [[-1, 0, 1]] }],
   ['norm with p = 2 at 0', op('ReduceL2'), { at: [[0, 0, 0]], gradients: [[0, 0, 0]] }],
   ['norm with p = 2', op('ReduceL2'), { at: [[3, 0, -4]], gradients: [[0.6000000238418579, 0, -0.800000011920929]] }],
+  ['std of equal numbers', (g, [x]) => g.Sqrt(g.ReduceMean(square(g, g.Sub(x!, g.ReduceMean(x!, [0], true))), [0], true)), { at: [[2, 2, 2]], gradients: [[0, 0, 0]] }],
   ['prod with no zero', op('ReduceProd'), { at: [[2, 4, 3]], gradients: [[12, 6, 8]] }],
   ['prod with one zero', op('ReduceProd'), { at: [[2, 0, 3]], gradients: [[0, 6, 0]] }],
   ['prod with two zeros', op('ReduceProd'), { at: [[0, 0, 3]], gradients: [[0, 0, 0]] }],

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
+import { isStatic } from '../graph/value.ts';
 import { intAttribute, intsAttribute } from '../graph/walk.ts';
 import { isEqual, signOf } from './comparisons.ts';
 import { frontAxis, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
@@ -41,7 +42,9 @@ const reduction =
   };
 
 /** Every summand has the gradient of the sum. */
-export const reduceSumBack: Vjp = reduction(({ g }, x, _, dy) => g.Expand(dy, staticShape(x)));
+export const reduceSumBack: Vjp = reduction(({ g }, x, _, dy) =>
+  g.Expand(dy, isStatic(x.shape) ? x.shape : g.Shape(x)),
+);
 
 /** As ReduceSum, divided by how many were averaged. */
 export const reduceMeanBack: Vjp = reduction(({ g }, x, _, dy, axes) => {

@@ -153,8 +153,9 @@ const softmax: Vjp = (site) => {
 
 // Σⱼ dyᵢⱼ·yᵢⱼ of attention weights y that only o = y·v reads is Σ doᵢ·oᵢ, over the width of a head instead of the length
 // of the sequence. https://arxiv.org/abs/2205.14135, equation 4.
-function attentionDot({ g, y, around }: VjpSite, axes: readonly number[]): Value | undefined {
-  const weights = y[0]!;
+function attentionDot({ g, node, around }: VjpSite, axes: readonly number[]): Value | undefined {
+  // Not y, which has another name where it is computed again.
+  const weights = around.value(node.output![0]!);
   const [reader, another] = around.readers(weights.name);
   const rank = weights.shape?.length ?? 0;
   if (
@@ -197,7 +198,8 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   Abs:        [({ g, dy, x }) => g.Mul(dy, signOf(g, x[0]!))],
   Exp:        [({ g, dy, y }) => g.Mul(dy, y[0]!)],
   Log:        [({ g, dy, x }) => g.Div(dy, x[0]!)],
-  Sqrt:       [({ g, dy, y }) => g.Div(g.Mul(dy, 0.5), y[0]!)],
+  // 0 at 0, as torch has it for the deviation of equal numbers.
+  Sqrt:       [({ g, dy, y }) => g.Where(g.Greater(y[0]!, 0), g.Div(g.Mul(dy, 0.5), y[0]!), 0)],
   Reciprocal: [({ g, dy, y }) => g.Neg(g.Mul(dy, g.Mul(y[0]!, y[0]!)))],
   Pow:        [power, powerExponent],
   Erf:        [({ g, dy, x }) => g.Mul(dy, g.Mul(g.Exp(g.Neg(g.Mul(x[0]!, x[0]!))), 2 / Math.sqrt(Math.PI)))],

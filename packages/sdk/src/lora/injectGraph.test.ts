@@ -134,6 +134,23 @@ test.each([
     expect(difference(value, expected), way).toBeLessThan(1e-5);
 });
 
+test('a module that reads one value for all rows, such as positions', async () => {
+  const positions = randomFloats([1, 5, 4], random);
+  const build = (values: ArrayLike<number>): ModelProto => {
+    const g = new WeightBuilder(18, '/fc/');
+    const input: Value = { name: 'x', type: 'float32', shape: ['batch', 5, 4] };
+    const y = g.Add(input, g.MatMul(g.Tanh(g.floats(positions, [1, 5, 4])), g.floats(values, [4, 4])));
+    return modelOf({ opset: 18, inputs: [input], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+  };
+  const base = sited(build(weight));
+  expect(base.sites.map(({ path }) => path)).toEqual(['fc']);
+  const adapter = formAdapter(form);
+  const feeds = { x: float32(randomFloats([2, 5, 4], random), [2, 5, 4]) };
+  const expected = await output(build(added(weight, formDelta(form, adapter).data as Float32Array)), feeds);
+  for (const [way, value] of Object.entries(await everywhere(base, adapter, feeds)))
+    expect(difference(value, expected), way).toBeLessThan(1e-5);
+});
+
 test('a module that is called twice', async () => {
   const build = (values: ArrayLike<number>): ModelProto => {
     const g = new WeightBuilder(18, '/fc/');

@@ -38,7 +38,7 @@ export class RowFold {
     if (!input) return product(x);
     const rank = x.shape?.length;
     const aligned = x.shape !== undefined && x.shape[0] === input.shape?.[0];
-    if (rank === 3 && aligned) return product(x);
+    if (rank === 3 && (aligned || holdsNoRows(x, input))) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
     const folded = g.Reshape(x, g.Concat([this.#batchSize(input), g.ints([-1]), read], 0));
@@ -61,6 +61,16 @@ export class RowFold {
     this.#batch ??= g.Slice(g.Shape(input), [0], [1], [0]);
     return this.#batch;
   }
+}
+
+/**
+ * Whether a value is one for all rows, such as relative positions `[1, positions, width]`: its size does not go with the batch,
+ * or cannot be divided among the rows.
+ */
+function holdsNoRows({ shape = [] }: Value, { shape: [batch] = [] }: Value): boolean {
+  const sizes = shape.slice(0, -1);
+  if (sizes[0] !== 1 || !sizes.every((size) => typeof size === 'number')) return false;
+  return typeof batch !== 'number' || sizes.reduce((product, size) => product * size, 1) % batch !== 0;
 }
 
 function onOutputs({ weightShape: [out], isOpen = false }: Fold): Fold {

@@ -80,6 +80,7 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
 
   async function inOnePass(): Promise<Evaluation> {
     const session = await headed(own, data, adapter)
+      .withInputSizes(data.inputSizes ?? {})
       .withOutputs(data.outputs ?? [])
       .session({ adapters: adapter ? { adapter } : {}, ...machine });
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>

@@ -11,7 +11,7 @@ import { isInside } from '../graph/insideFolder.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
-  /^(config|preprocessor_config|tokenizer|tokenizer_config|special_tokens_map|generation_config)\.json$|^vocab\.txt$/;
+  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab)\.json|vocab\.txt|merges\.txt)$/;
 
 /** Whether a file of a repository says how its model is used, such as `config.json`. */
 export function isCompanion(name: string): boolean {

@@ -18,18 +18,27 @@ export function withInnerOutputs<M extends ModelProto & { readonly graph: GraphP
   name: string,
 ): M {
   const { graph } = model;
-  const { producer, outputs } = indexGraph(graph);
-  const strange = values.find((value) => !producer.has(value));
-  if (strange !== undefined) {
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `"${name}" computes no value "${strange}", so it cannot be an output. Name the output of one of its nodes.`,
-    );
-  }
+  requireComputed(graph, values, name);
+  const { outputs } = indexGraph(graph);
   const added = [...new Set(values)].filter((value) => !outputs.has(value));
   const infos = added.map((value) => {
     const { type, shape } = types.get(value) ?? {};
     return valueInfo(value, type, shape);
   });
   return { ...model, graph: { ...graph, output: [...(graph.output ?? []), ...infos] } };
+}
+
+/**
+ * Nodes of the main graph give these values.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` where they do not; `name` is what the user calls the model
+ */
+export function requireComputed(graph: GraphProto, values: readonly string[], name: string): void {
+  const { producer } = indexGraph(graph);
+  const strange = values.find((value) => !producer.has(value));
+  if (strange === undefined) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `"${name}" computes no value "${strange}", so it cannot be an output. Name the output of one of its nodes.`,
+  );
 }

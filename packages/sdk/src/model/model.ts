@@ -12,7 +12,9 @@ import { findSites, type Site, type SiteKind } from '../match/sites.ts';
 import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
 import { viewOf } from '../match/view.ts';
 import { weightSize } from '../match/weights/stored.ts';
+import { inlineKnownBranches } from '../ops/inlineBranches.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
+import { type InputSizes, resizeInputs } from '../ops/resizeInputs.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import type { AdapterNotes } from '../adapter/adapterNotes.ts';
 import type { AdapterSource } from '../adapter/adapterBank.ts';
@@ -27,10 +29,12 @@ import type { ModelFamily } from '../plugin/family.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { attentionBehind } from './attentionBehind.ts';
+import { cutGraph } from './cutGraph.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import type { ModelChanges } from './head/headable.ts';
 import { headSites } from './head/headSites.ts';
-import { withInnerOutputs } from './innerValues.ts';
+import { requireComputed, withInnerOutputs } from './innerValues.ts';
 import { slicedFrom } from './slicedFrom.ts';
 import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
@@ -286,6 +290,15 @@ export class Model implements TaskModel {
   }
 
   /**
+   * The value inside the graph that holds the weights of an attention, `[batch, heads, queries, keys]` in most exports: of that
+   * whose keys the module at `path` gives. Undefined where the graph does not compute them one by one.
+   */
+  attentionBehind(path: string): string | undefined {
+    const site = this.sites().find((each) => each.path === path);
+    return site && attentionBehind(this.#onnx.model.graph, site.output);
+  }
+
+  /**
    * The same model with values inside its graph as outputs too, such as {@link Model.headInput}.
    *
    * @example
@@ -297,6 +310,51 @@ export class Model implements TaskModel {
   withOutputs(values: readonly string[]): Model {
     if (values.every((value) => Object.hasOwn(this.outputs, value))) return this;
     return this.derived({ model: withInnerOutputs(this.#onnx.model, values, this.types(), this.name) });
+  }
+
+  /**
+   * The same model for smaller inputs than it was exported for, along axes of which the graph knows the size as a number:
+   * such as a Whisper that hears the first six seconds only. Embeddings of positions and the like are cut to their first
+   * ones.
+   *
+   * @example
+   * const short = model.withInputSizes({ input_features: { 2: 600 } });
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a larger size; `MODEL_UNSUPPORTED` naming the
+   *   node that cannot follow
+   */
+  withInputSizes(sizes: InputSizes): Model {
+    const { model } = this.#onnx;
+    const resized = resizeInputs(model, sizes, this.name);
+    return resized === model ? this : this.derived({ model: resized });
+  }
+
+  /**
+   * The same model without the Ifs of which one branch is always run, as that of a merged decoder which begins without a past:
+   * then the values inside the branch may be outputs.
+   */
+  withoutKnownBranches(): Model {
+    const { model } = this.#onnx;
+    if (!model.graph.node?.some(({ opType }) => opType === 'If')) return this;
+    return this.derived({ model: { ...model, graph: inlineKnownBranches(model.graph, this.types()) } });
+  }
+
+  /**
+   * The model in two at a value inside its graph: what computes it, and what goes on from it, which has it as an input. Each
+   * takes adapters of the whole. So what both have in common, such as an encoder's states, need be computed only once.
+   *
+   * @example
+   * const [encoder, decoder] = model.cutAt('/model/encoder/layer_norm/Add_1_output_0');
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a value that the graph does not compute
+   */
+  cutAt(value: string): readonly [before: Model, after: Model] {
+    requireComputed(this.#onnx.model.graph, [value], this.name);
+    const cut = cutGraph(this.#onnx.model, value, this.types().get(value) ?? {});
+    const partOf = (): PartOf => ({ whole: this, path: '' });
+    const { files: _, types: _types, ...parts } = this.#parts;
+    const [before, after] = cut.map((graph) => new Model({ ...parts, onnx: { ...this.#onnx, model: graph }, partOf }));
+    return [before!, after!];
   }
 
   /** What a task has saved with the adapter for which this model was made, or that was merged into it. */

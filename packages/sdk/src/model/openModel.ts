@@ -10,7 +10,7 @@ import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/workerRuntime.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId } from './hub.ts';
-import { joinFiles, partsByName } from './joinFiles.ts';
+import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from './model.ts';
 import { readModelConfig } from './readModelConfig.ts';
 
@@ -67,10 +67,14 @@ export async function openModel(source: string | readonly string[], options: Ope
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
+  const joined = (found: FilesToJoin): Model =>
+    modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
+  if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
   if (whole !== undefined) return single(whole);
   const found = filesInFolder(wanted);
-  if (found) return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  if (found) return joined(found);
   return single(onlyFile(wanted, options.files !== undefined));
 }
 

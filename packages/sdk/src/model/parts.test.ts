@@ -249,6 +249,17 @@ describe('opened', () => {
     await expect(open({ families: [family], variant: 'q4' }, folder)).rejects.toThrow('holds no variant "q4"');
   });
 
+  it('beside the whole in one file, where the family prefers the parts', async () => {
+    const both = published({ lower, upper, model: openOnnx(single).model });
+    expect((await open({ families: [family] }, both)).files).toEqual([path.join(both, 'onnx/model.onnx')]);
+    const preferring = { ...family, files: { ...files, arePreferred: true } };
+    const joined = await open({ families: [preferring] }, both);
+    expect(joined.parts.map(({ name }) => name)).toEqual(['lower', 'upper']);
+    expect(await joined.digest()).toBe(await (await openModel(single)).digest());
+    rmSync(path.join(both, 'onnx/upper.onnx'));
+    expect((await open({ families: [preferring] }, both)).files).toEqual([path.join(both, 'onnx/model.onnx')]);
+  });
+
   it('not where files are missing', async () => {
     await expect(open(undefined, published({ lower, other: upper }))).rejects.toThrow(
       /holds onnx\/lower\.onnx, onnx\/other\.onnx, but not upper\.onnx, without which the files are not a whole model/,
@@ -357,6 +368,32 @@ describe('adapters', () => {
     expect(await weightsDigestInTurns(graphs[2], graphs[0])).toBe(digest);
     expect(await weightsDigestInTurns(openOnnx(single).model.graph)).toBe(digest);
     expect(await weightsDigestInTurns(graphs[0])).not.toBe(digest);
+  });
+});
+
+describe('cut at a value', () => {
+  const at = tanh.output![0]!;
+
+  it('gives two models that compute what it computes, base and adapted', async () => {
+    const one = await openModel(single);
+    const { adapter } = await trained(one);
+    for (const adapters of [{}, { adapter }]) {
+      const [lowerHalf, upperHalf] = one.cutAt(at);
+      expect([Object.keys(lowerHalf.inputs), Object.keys(upperHalf.inputs)]).toEqual([['x'], [at]]);
+      const warnings = await warningsOf(async () => {
+        const between = await run(lowerHalf, { x }, adapters);
+        expect(await run(upperHalf, { [at]: between }, adapters)).toEqual(await run(one, { x }, adapters));
+      });
+      expect(warnings).toEqual([]);
+    }
+    expect(one.cutAt(at).map(({ parameterCount }) => parameterCount)).toEqual(
+      (await open()).parts.slice(0, 2).map(({ parameterCount }) => parameterCount),
+    );
+  });
+
+  it('not at one that it does not compute', async () => {
+    const one = await openModel(single);
+    expect(() => one.cutAt('x')).toThrow('computes no value "x"');
   });
 });
 

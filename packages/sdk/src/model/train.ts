@@ -14,7 +14,6 @@ import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
-import { digestOfWeights } from '../train/weightedOrder.ts';
 import { attachHead } from './head/attachHead.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
 import { initialise, type Initialised } from './initialise.ts';
@@ -32,7 +31,7 @@ import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
 import { Run, type TrainingRun } from './training/run.ts';
 import { parseRunState } from './training/runState.ts';
-import { samplingWeights } from './training/sampling.ts';
+import { digestOfOrder, samplingOrder } from './training/sampling.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -55,11 +54,12 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   await requireNoOthers(options, from);
   const data = await options.task.prepare(given);
   const headed = data.head && attachHead<Model>(given, data.head, { seed });
-  const model = (headed?.model ?? given).withOutputs(data.outputs ?? []);
+  const whole = headed?.model ?? given;
+  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
   const batchSize = Math.min(settings.batchSize, data.train.length);
   const perStep = batchSize * settings.accumulation;
-  const weights = samplingWeights(options.sampling, data.train);
+  const order = samplingOrder(options.sampling, data.train);
   const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
@@ -76,6 +76,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     task: options.task.name,
     examples: data.train.length,
     labels: data.head?.labels ?? null,
+    ...(data.inputSizes ? { inputSizes: data.inputSizes } : {}),
     steps,
     batchSize,
     accumulationSteps: settings.accumulation,
@@ -87,7 +88,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     schedule: settings.schedule,
     warmupSteps: settings.warmup,
     seed,
-    sampling: weights && digestOfWeights(weights),
+    sampling: digestOfOrder(order),
     evaluateEvery,
     metric: options.metric,
     earlyStopping: options.earlyStopping,
@@ -120,8 +121,8 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   });
   // Not the random numbers of the first values: as many of those are drawn as there are parameters.
   const sampler = state?.position
-    ? ShuffledBatches.at(state.position, data.train.length, batchSize, weights)
-    : new ShuffledBatches(data.train.length, batchSize, seed, weights);
+    ? ShuffledBatches.at(state.position, data.train.length, batchSize, order)
+    : new ShuffledBatches(data.train.length, batchSize, seed, order);
   const firstStep = from?.step ?? 0;
   const queue = new BatchQueue({
     data,
@@ -169,7 +170,9 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
       trainableParameters: parameters.count,
       prefix: typeof prefix === 'string' ? { kept: false, reason: prefix } : trainer.prefix!,
       makeAdapter,
-      ...(data.finish ? { finish: (adapter: Adapter) => finished(adapter, { model, data, batchSize, session }) } : {}),
+      ...(data.finish
+        ? { finish: (adapter: Adapter) => finished(adapter, { model, whole, data, batchSize, session }) }
+        : {}),
       reportProvider: () => trainer.providerReport(inputs, targets, rows),
       from: from && {
         step: from.step,
@@ -192,10 +195,15 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
 }
 
+/** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */
+interface Finishing extends Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize' | 'session'> {
+  readonly whole: Model;
+}
+
 /** The adapter with what the task learns from the finished one. */
 async function finished(
   adapter: Adapter,
-  { model, data, batchSize, session: options }: Pick<EvaluatorRequest, 'model' | 'data' | 'batchSize' | 'session'>,
+  { model, whole, data, batchSize, session: options }: Finishing,
 ): Promise<Adapter> {
   // Loaded when the task asks for the first time.
   let session: Promise<AdapterSession> | undefined;
@@ -204,7 +212,7 @@ async function finished(
     return (await session).run(inputs, { adapter: which === 'base' ? null : 'adapted' });
   };
   try {
-    const request = { run, batchSize, model, adapter, options: { ...options, allowBaseMismatch: true } };
+    const request = { run, batchSize, model: whole, adapter, options: { ...options, allowBaseMismatch: true } };
     return withNotes(adapter, { learned: await data.finish!(request) });
   } finally {
     await (await session)?.release();

@@ -42,6 +42,11 @@ export interface FamilyFiles {
   readonly parts: readonly FamilyPart[];
   /** Outputs of the joined model, by name; without, those that no part reads. */
   readonly outputs?: readonly string[];
+  /**
+   * True to take the parts also where the folder has the whole model in one file beside them: what serves, such as a decoder
+   * that goes on from what it has kept, is then there too. The one file by default.
+   */
+  readonly arePreferred?: boolean;
 }
 
 /** One of the files of a model. */

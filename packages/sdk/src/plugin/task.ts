@@ -29,6 +29,12 @@ export interface TaskModel {
    * cut. A task that wants the value names it in {@link PreparedTask.outputs}.
    */
   slicedFrom?(output: string): string | undefined;
+  /**
+   * The model for smaller inputs, as {@link PreparedTask.inputSizes} has them. A task that may do without asks first.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow
+   */
+  withInputSizes?(sizes: NonNullable<PreparedTask['inputSizes']>): TaskModel;
   /** What the task has saved with the adapter that answers, by {@link PreparedTask.finish}. */
   readonly learned?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -37,6 +43,8 @@ export interface TaskModel {
 export interface RunnableModel extends TaskModel {
   /** The files of a model of several, each a model of its own; none for a model of one. */
   readonly parts: readonly RunnableModel[];
+  /** The same model with values inside the graph among its outputs, such as what {@link TaskModel.headInput} names. */
+  withOutputs(values: readonly string[]): RunnableModel;
   /** Loads it, with the adapters by the name that `session.run` chooses them by. */
   session(options?: RunnableOptions): Promise<AdapterSession>;
 }
@@ -153,6 +161,12 @@ export interface PreparedTask<Example = unknown> {
   readonly outputs?: readonly string[];
   /** The head that the labels need and the model does not have. */
   readonly head?: NewHead;
+  /**
+   * Smaller sizes that inputs have in batches than the graph says, by input and axis: `{ input_features: { 2: 600 } }` for
+   * clips of six seconds. Training uses the graph as it is for them, `model.withInputSizes`; `measure` and what the finished
+   * adapter serves have the model as it is.
+   */
+  readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
   /** Makes one batch. Called ahead of the step that consumes it. */
   collate(examples: readonly Example[]): Promise<Batch>;
   /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
@@ -273,6 +287,8 @@ export interface TaskFactory {
   readonly description: string;
   /** Settings of its own, which the command line takes as `--set name=value`. */
   readonly settings?: readonly TaskSetting[];
+  /** What the command line trains with where the user says nothing, in place of its own defaults. */
+  readonly defaults?: Readonly<Partial<Record<'batchSize' | 'epochs' | 'lr' | 'warmupSteps', number>>>;
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */

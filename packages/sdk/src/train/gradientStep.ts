@@ -240,15 +240,16 @@ export class GradientStep {
     if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
       rows = best;
       const [piece] = cut(inputs, targets, rows, total) as [Piece];
-      prepared = await inTurns(prepareTraining({ base, plan, loss, ...piece, lossScale, memory, ...prefix }));
+      const pieces = total / rows;
+      prepared = await inTurns(prepareTraining({ base, plan, loss, ...piece, pieces, lossScale, memory, ...prefix }));
     }
     const graph = await inTurns(prepared.build());
     const { forwardBytes, weightBytes } = graph;
     this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
-    // Each frozen weight is read by a forward and a backward product, and packed for both. Those of a frozen prefix count
-    // too: products give the same bits with or without one only if they are packed in the same cases.
-    const below = typeof graph.prefix === 'object' ? graph.prefix.weightBytes : 0;
-    const prepack = 2 * (graph.weightBytes + below) <= PREPACK_BYTES;
+    // Weights of a frozen prefix count too: products give the same bits with or without one only if they are packed in the
+    // same cases.
+    const below = typeof graph.prefix === 'object' ? graph.prefix.packedBytes : 0;
+    const prepack = graph.packedBytes + below <= PREPACK_BYTES;
     const cache = await this.#prefixCache(graph.prefix, key, prepack);
     if (cache && !(await this.#opens(cache))) return this.#compile(inputs, targets, examples);
     const session = await runtime

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../runtime/random.ts';
 import { ShuffledBatches } from './sampler.ts';
+import { lengthOrder } from './lengthOrder.ts';
 import { weightedOrder } from './weightedOrder.ts';
 
 describe('random numbers', () => {
@@ -40,14 +41,14 @@ describe('the order of examples', () => {
           batch: fc.integer({ min: 1, max: 25 }),
           before: fc.integer({ min: 0, max: 15 }),
           seed: fc.integer(),
-          isWeighted: fc.boolean(),
+          how: fc.constantFrom('weights', 'lengths', 'neither'),
         }),
-        ({ length, batch, before, seed, isWeighted }) => {
-          const weights = isWeighted ? Array.from({ length }, (_, i) => 1 + (i % 3)) : undefined;
-          const sampler = new ShuffledBatches(length, batch, seed, weights);
+        ({ length, batch, before, seed, how }) => {
+          const options = { [how]: Array.from({ length }, (_, i) => 1 + (i % 3)) };
+          const sampler = new ShuffledBatches(length, batch, seed, options);
           for (let i = 0; i < before; i++) sampler.next();
           const state = JSON.parse(JSON.stringify(sampler.state())) as ReturnType<ShuffledBatches['state']>;
-          const other = ShuffledBatches.at(state, length, batch, weights);
+          const other = ShuffledBatches.at(state, length, batch, options);
           expect(other.state()).toEqual(sampler.state());
           for (let i = 0; i < 10; i++) {
             const { value } = sampler.next();
@@ -109,5 +110,55 @@ describe('the order of weighted examples', () => {
     // 200 expected, deviation 13.
     expect(Math.min(...first)).toBeGreaterThan(130);
     expect(Math.max(...first)).toBeLessThan(270);
+  });
+});
+
+describe('the order of examples of several lengths', () => {
+  const batchesOf = (order: readonly number[], size: number): number[][] =>
+    Array.from({ length: Math.ceil(order.length / size) }, (_, i) => order.slice(i * size, (i + 1) * size));
+
+  it("is transformers' but for the draws", () => {
+    // get_length_grouped_indices of transformers 5.24.0, with torch.randperm replaced by the order that is drawn here.
+    const lengths = Array.from({ length: 50 }, (_, i) => (i * 37) % 101);
+    const order = lengthOrder(new Random(5), lengths, 3);
+    expect(order.join(' ')).toBe(
+      '30 46 32 40 26 45 23 42 1 3 33 41 38 27 16 35 13 43 7 20 39 6 36 22 8 19 2 18 37 15 4 12 31 17 14 11 49 5 24 21 29 48 34 9 28 47 25 44 10 0',
+    );
+  });
+
+  it('has every example once, the longest first', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 1, maxLength: 300 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.integer(),
+        (lengths, size, seed) => {
+          const order = lengthOrder(new Random(seed), lengths, size);
+          expect(order.toSorted((a, b) => a - b)).toEqual([...lengths.keys()]);
+          expect(lengths[order[0]!]).toBe(Math.max(...lengths));
+        },
+      ),
+    );
+  });
+
+  it('wastes little of a batch, and differs from epoch to epoch', () => {
+    const random = new Random(9);
+    const lengths = Array.from({ length: 4000 }, () => 1 + random.next() ** 2 * 20);
+    const waste = (order: readonly number[]): number => {
+      let [used, all] = [0, 0];
+      for (const batch of batchesOf(order, 8)) {
+        const each = batch.map((index) => lengths[index]!);
+        used += each.reduce((sum, length) => sum + length, 0);
+        all += Math.max(...each) * each.length;
+      }
+      return 1 - used / all;
+    };
+    const first = lengthOrder(random, lengths, 8);
+    expect(waste(first)).toBeLessThan(0.05);
+    expect(waste(random.permutation(4000))).toBeGreaterThan(0.4);
+    const members = (order: readonly number[]): Set<string> =>
+      new Set(batchesOf(order, 8).map((batch) => batch.toSorted((a, b) => a - b).join()));
+    const second = members(lengthOrder(random, lengths, 8));
+    expect([...members(first)].filter((batch) => second.has(batch))).toEqual([]);
   });
 });

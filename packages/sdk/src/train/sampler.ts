@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { Random, type RandomState } from '../runtime/random.ts';
+import { lengthOrder } from './lengthOrder.ts';
 import { weightedOrder } from './weightedOrder.ts';
 
 /** Where a sampler stands: enough to go on exactly. */
@@ -14,27 +15,33 @@ export interface SamplerState {
   readonly epoch: number;
 }
 
+/** What an epoch's order depends on beside chance: how often each example comes, or how long each is; nothing by default. */
+export interface OrderOptions {
+  readonly weights?: readonly number[];
+  readonly lengths?: readonly number[];
+}
+
 /**
  * Indices for batch after batch without end: every epoch a new random order, in which each example comes once, or with weights
- * as often as its weight says. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
+ * as often as its weight says. With lengths a batch is of examples of about one length. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
  */
 export class ShuffledBatches implements Iterator<number[], never> {
   readonly #length: number;
   readonly #batchSize: number;
   readonly #random: Random;
-  readonly #weights: readonly number[] | undefined;
+  readonly #options: OrderOptions;
   #order: readonly number[] = [];
   #before: RandomState;
   #position = 0;
   #epoch = -1;
 
   /** The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete. */
-  constructor(length: number, batchSize: number, seed: number | RandomState, weights?: readonly number[]) {
+  constructor(length: number, batchSize: number, seed: number | RandomState, options: OrderOptions = {}) {
     if (length < 1)
       throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');
     this.#length = length;
     this.#batchSize = batchSize;
-    this.#weights = weights;
+    this.#options = options;
     this.#random = typeof seed === 'number' ? new Random(seed) : Random.at(seed);
     this.#before = this.#random.state();
   }
@@ -62,7 +69,7 @@ export class ShuffledBatches implements Iterator<number[], never> {
   }
 
   /**
-   * A sampler that goes on from a state, over as many examples with the same weights.
+   * A sampler that goes on from a state, over as many examples with the same options.
    *
    * @throws OnnxLoraError `FILE_INVALID` for a state that cannot be one of so many examples
    */
@@ -70,9 +77,9 @@ export class ShuffledBatches implements Iterator<number[], never> {
     { random, position, epoch }: SamplerState,
     length: number,
     batchSize: number,
-    weights?: readonly number[],
+    options: OrderOptions = {},
   ): ShuffledBatches {
-    const sampler = new ShuffledBatches(length, batchSize, random, weights);
+    const sampler = new ShuffledBatches(length, batchSize, random, options);
     if (epoch >= 0) sampler.#shuffle();
     if (!Number.isInteger(position) || position < 0 || position > sampler.#order.length) {
       throw new OnnxLoraError(
@@ -87,8 +94,15 @@ export class ShuffledBatches implements Iterator<number[], never> {
 
   #shuffle(): void {
     this.#before = this.#random.state();
-    this.#order = this.#weights ? weightedOrder(this.#random, this.#weights) : this.#random.permutation(this.#length);
+    this.#order = this.#drawOrder();
     this.#position = 0;
     this.#epoch++;
+  }
+
+  #drawOrder(): readonly number[] {
+    const { weights, lengths } = this.#options;
+    if (weights) return weightedOrder(this.#random, weights);
+    if (lengths) return lengthOrder(this.#random, lengths, this.#batchSize);
+    return this.#random.permutation(this.#length);
   }
 }

@@ -8,10 +8,12 @@ import type { Value } from '../graph/builder.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import type { LowRankSite } from '../lora/plan.ts';
 import { viewOf } from '../match/view.ts';
+import { inferGraph } from '../ops/inferGraph.ts';
 import { Random } from '../runtime/random.ts';
-import { type Feeds, float32 } from '../runtime/tensor.ts';
+import { type Feeds, float32, int64 } from '../runtime/tensor.ts';
 import { ParameterSet } from './parameters.ts';
-import { buildTrainingGraph, type TrainingGraph } from './trainingGraph.ts';
+import { crossEntropy } from './losses/index.ts';
+import { buildTrainingGraph, type TrainingGraph, type TrainingGraphRequest } from './trainingGraph.ts';
 
 const random = new Random(11);
 const CONTRIB = 'com.microsoft';
@@ -35,7 +37,13 @@ function model(last = (_: WeightBuilder, y: Value): Value => y): ModelProto {
   return viewOf(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers }) as Parameters<typeof viewOf>[0]); // prettier-ignore
 }
 
-function training(base: ModelProto, path: string, dora = false, memory?: number): TrainingGraph {
+function training(
+  base: ModelProto,
+  path: string,
+  dora = false,
+  memory?: number,
+  learns: Partial<Pick<TrainingGraphRequest, 'targets' | 'loss'>> = {},
+): TrainingGraph {
   const { sites } = sited(base);
   const plan = {
     lowRank: [{ site: sites.find((site) => site.path === path)!, r: 2, dora } satisfies LowRankSite],
@@ -51,6 +59,7 @@ function training(base: ModelProto, path: string, dora = false, memory?: number)
       const [y] = Object.values(outputs) as [Value];
       return g.ReduceMean(g.Mul(y, g.Sigmoid(y)), y.shape!.map((_, i) => i), false); // prettier-ignore
     },
+    ...learns,
   });
 }
 
@@ -58,13 +67,17 @@ const count = ({ model: { graph } }: TrainingGraph, op: string): number =>
   graph!.node!.filter(({ opType }) => opType === op).length;
 
 /** The gradients against central differences, for the largest element of each. */
-async function expectGradients(built: TrainingGraph): Promise<void> {
+async function expectGradients(built: TrainingGraph, targets: Feeds = {}): Promise<void> {
   const session = await cpuSession(built.model);
   const parameters = ParameterSet.initial(built.inputs, new Random(1), () => 1);
   for (const { value } of parameters.all) value.forEach((_, i) => (value[i] = 0.3 * Math.sin(i + 1)));
   const run = async (): Promise<Feeds> => {
     parameters.refresh();
-    return session.run({ ...feeds, ...Object.fromEntries(parameters.all.map(({ input, fed }) => [input.name, fed])) });
+    return session.run({
+      ...feeds,
+      ...targets,
+      ...Object.fromEntries(parameters.all.map(({ input, fed }) => [input.name, fed])),
+    });
   };
   const outputs = await run();
   expect(built.gradients.size).toBe(2);
@@ -180,4 +193,43 @@ test('attention in parts, whose sizes are constants of the graph', async () => {
   const built = training(base, 'fc', false, 3000);
   expect(built.model.graph!.node!.some(({ name = '' }) => name.includes('/part'))).toBe(true);
   await expectGradients(built);
+});
+
+test('attention that is computed again needs no sum over its keys either', async () => {
+  const g = new WeightBuilder(18, '/');
+  const queries = g.MatMul(x, weight(g, 8, 8));
+  Object.assign(g.nodes.at(-1)!, { name: '/fc/MatMul' });
+  const y = g.MatMul(g.Softmax(g.MatMul(queries, weight(g, 8, 32)), -1), weight(g, 32, 4));
+  const base = modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+  const built = training(base, 'fc', false, 600);
+  const again = built.model.graph!.node!.filter(({ name = '' }) => name.startsWith('again/'));
+  expect(again.map(({ opType }) => opType)).toContain('Softmax');
+  // The sum over the 32 keys is that over the 4 columns of what comes of them.
+  const types = inferGraph(built.model);
+  const sums = built.model.graph!.node!.filter(({ opType }) => opType === 'ReduceSum');
+  expect(sums.length).toBeGreaterThan(0);
+  for (const { input } of sums) expect(types.get(input![0]!)!.shape!.at(-1)).not.toBe(32);
+  await expectGradients(built);
+});
+
+test('scores of labels that do not count are not computed', async () => {
+  const g = new WeightBuilder(18, '/');
+  const hidden = g.Tanh(g.MatMul(x, weight(g, 8, 8)));
+  Object.assign(
+    g.nodes.find(({ opType }) => opType === 'MatMul')!,
+    { name: '/fc/MatMul' },
+  );
+  const y = g.Add(g.MatMul(hidden, weight(g, 8, 20)), weight(g, 20));
+  const base = modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+  const labels = int64([3, -100, -100, 19, 0, -100], [2, 3]);
+  const built = training(base, 'fc', false, undefined, {
+    targets: { labels },
+    loss: (f, outputs, targets) => crossEntropy(f, outputs[y.name]!, targets['labels']!, { countedOnly: true }),
+  });
+  const types = inferGraph(built.model);
+  const wide = [...types.values()].filter(({ shape }) => shape?.at(-1) === 20 && shape.length > 1);
+  expect(wide.length).toBeGreaterThan(0);
+  // But for the head's own weights, all have as many rows as only running tells.
+  expect(wide.filter(({ shape }) => typeof shape![0] === 'number').map(({ shape }) => shape)).toEqual([[8, 20]]);
+  await expectGradients(built, { 'target/labels': labels });
 });

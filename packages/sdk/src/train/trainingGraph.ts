@@ -14,6 +14,7 @@ import { CONTRIB } from '../match/fuseGelu.ts';
 import { scopeOf } from '../match/modulePath.ts';
 import { inferNode } from '../ops/infer.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
+import { gatherFirst } from '../ops/gatherFirst.ts';
 import { computeOnlyPicked } from '../ops/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../ops/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
@@ -22,6 +23,7 @@ import { addLoss, type LossFragment } from './addLoss.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from './forward/index.ts';
 import type { Products } from './microBatch.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
+import { packedBytes } from './packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from './prefix/split.ts';
 
 /** What a training graph is built from. */
@@ -36,6 +38,8 @@ export interface TrainingGraphRequest {
   readonly lossScale?: boolean;
   /** Bytes that forward values kept for the gradients may take; `auto` by default. */
   readonly memory?: Memory;
+  /** How many graphs like this one a batch takes, one after the other; 1 by default. */
+  readonly pieces?: number;
   /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
   readonly prefix?: PrefixRoom;
 }
@@ -47,8 +51,8 @@ export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | '
   readonly nodes: number;
   /** Rows of the batch that it is built for. */
   readonly rows: number;
-  /** Bytes of its weights. */
-  readonly weightBytes: number;
+  /** Bytes of copies of its weights for products. */
+  readonly packedBytes: number;
 }
 
 /** A graph with the loss and the gradients as outputs. */
@@ -73,6 +77,8 @@ export interface TrainingGraph {
   readonly recomputes: boolean;
   /** Bytes of the frozen weights. */
   readonly weightBytes: number;
+  /** Bytes of copies of them for products. */
+  readonly packedBytes: number;
 }
 
 /**
@@ -96,14 +102,15 @@ export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | '
  * may be interrupted between its parts.
  */
 export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
-  const { base, inputs, memory = 'auto', prefix: room } = request;
+  const { base, inputs, memory = 'auto', pieces, prefix: room } = request;
   const adapted = yield* adaptedGraph(request);
   const { types } = adapted;
   const opset = opsetOf(base);
   const loss = addLoss({ ...request, opset }, adapted);
   yield;
   const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
-  const needed = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
+  const whole = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
+  const needed = reachable(gatherFirst(whole, types, narrower), loss.results);
   const picked = computeOnlyPicked(needed, types, narrower, loss.results);
   yield;
   const own = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
@@ -118,7 +125,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const split = room && splitPrefix({ ...parts, room });
   const { kept, suffix } = typeof split === 'object' ? split : { kept: [], suffix: all };
   yield;
-  const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory);
+  const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory, pieces);
   yield;
   const products = productsOf(forward, types);
   const forwardBytes = forward
@@ -169,6 +176,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       products,
       recomputes: recomputation.recomputed.size > 0,
       weightBytes: weightBytesOf(graph),
+      packedBytes: packedBytes(graph),
     };
   }
   return { forwardBytes, products, build };
@@ -213,7 +221,7 @@ function frozenPrefix(
     bytesPerExample,
     share,
     rows,
-    weightBytes: weightBytesOf(graph),
+    packedBytes: packedBytes(graph),
   };
 }
 

@@ -1,6 +1,5 @@
 /** @file An epoch's order in which some examples come more often than others. */
 
-import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../errors.ts';
 import type { Random } from '../runtime/random.ts';
 
@@ -46,9 +45,4 @@ export function checkedWeights(weights: readonly number[], length: number, name:
     throw new OnnxLoraError('CONFIG_INVALID', `${name} has ${problem}. Weights are numbers of at least 0, not all 0.`);
   }
   return weights;
-}
-
-/** A short text that differs between weights. */
-export function digestOfWeights(weights: readonly number[]): string {
-  return createHash('sha256').update(Float64Array.from(weights)).digest('hex').slice(0, 16);
 }

@@ -1,6 +1,6 @@
 /** @file Changes the sample rate by windowed-sinc interpolation. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { checkRates, greatestCommonDivisor } from './rates.ts';
 
 /** Zero crossings of the sinc on either side. */
 const WIDTH = 6;
@@ -19,33 +19,120 @@ const ROLLOFF = 0.99;
  * @see https://ccrma.stanford.edu/~jos/resample/ for the method
  */
 export function resample(samples: Float32Array, from: number, to: number): Float32Array {
-  for (const rate of [from, to]) {
-    if (!Number.isSafeInteger(rate) || rate < 1) {
-      throw new OnnxLoraError('INPUT_INVALID', `A sample rate must be a positive whole number of Hz, not ${rate}.`);
-    }
-  }
+  checkRates(from, to);
   if (from === to) return samples;
-  const divisor = gcd(from, to);
-  const step = from / divisor;
-  const phases = to / divisor;
-  const result = new Float32Array(Math.ceil((samples.length * phases) / step));
-  // Outputs that lie equally far behind an input sample share their taps; there are `phases` such distances.
-  const filters = Array.from({ length: Math.min(phases, result.length) }, (_, phase) => taps(phase, phases, step));
-  for (let i = 0; i < result.length; i++) {
-    const { first, weights } = filters[i % phases]!;
-    const start = Math.floor(i / phases) * step + first;
-    const end = Math.min(weights.length, samples.length - start);
-    let sum = 0;
-    for (let k = Math.max(0, -start); k < end; k++) sum += weights[k]! * samples[start + k]!;
-    result[i] = sum;
-  }
-  return result;
+  const filter = new Filter(from, to);
+  return filter.outputs(samples, 0, 0, filter.outputLength(samples.length));
 }
 
-/** Weights of the inputs `first`, `first + 1`, … for the output that lies `phase / phases · step` inputs further on. */
+/**
+ * Resamples what comes in pieces of any size: joined, the results are what {@link resample} makes of the joined pieces,
+ * to the bit. Holds no more than one piece and the width of the filter.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when a rate is not a positive integer
+ */
+export async function* resampleStream(
+  pieces: AsyncIterable<Float32Array>,
+  from: number,
+  to: number,
+): AsyncGenerator<Float32Array> {
+  checkRates(from, to);
+  if (from === to) {
+    yield* pieces;
+    return;
+  }
+  const filter = new Filter(from, to);
+  let held = new Float32Array(0);
+  /** The number, from the beginning, of the first sample in `held`. */
+  let heldFrom = 0;
+  let done = 0;
+  for await (const piece of pieces) {
+    held = join(held, piece);
+    const ready = Math.max(done, filter.outputsBefore(heldFrom + held.length));
+    if (ready > done) yield filter.outputs(held, heldFrom, done, ready);
+    done = ready;
+    const keepFrom = Math.max(heldFrom, Math.min(heldFrom + held.length, filter.firstInput(done)));
+    held = held.subarray(keepFrom - heldFrom);
+    heldFrom = keepFrom;
+  }
+  const total = filter.outputLength(heldFrom + held.length);
+  if (total > done) yield filter.outputs(held, heldFrom, done, total);
+}
+
+function join(first: Float32Array, second: Float32Array): Float32Array<ArrayBuffer> {
+  const joined = new Float32Array(first.length + second.length);
+  joined.set(first);
+  joined.set(second, first.length);
+  return joined;
+}
+
+interface Taps {
+  /** Where they begin, counted from the input that an output of phase 0 falls on. */
+  readonly first: number;
+  readonly weights: Float64Array;
+}
+
+/**
+ * The filter between two rates. Outputs that lie equally far behind an input share their taps; there are `phases` such
+ * distances, and `phases` outputs for every `step` inputs.
+ */
+class Filter {
+  readonly #step: number;
+  readonly #phases: number;
+  readonly #taps: (Taps | undefined)[] = [];
+
+  constructor(from: number, to: number) {
+    const divisor = greatestCommonDivisor(from, to);
+    this.#step = from / divisor;
+    this.#phases = to / divisor;
+  }
+
+  /** How many outputs `inputs` samples make. */
+  outputLength(inputs: number): number {
+    return Math.ceil((inputs * this.#phases) / this.#step);
+  }
+
+  /** How many outputs from the beginning hear nothing from input number `inputs` on. */
+  outputsBefore(inputs: number): number {
+    // An output at position p hears up to p + reach; one more than the reach covers the rounding of positions.
+    const reach = Math.ceil((WIDTH * this.#step) / (Math.min(this.#step, this.#phases) * ROLLOFF)) + 1;
+    return Math.max(0, Math.floor(((inputs - reach) * this.#phases) / this.#step));
+  }
+
+  /** The first input that output number `output` hears; may be negative. */
+  firstInput(output: number): number {
+    return Math.floor(output / this.#phases) * this.#step + this.#tapsOf(output % this.#phases).first;
+  }
+
+  /** Outputs number `start` to `end`; `samples` are the inputs from number `offset`, and 0 is around them. */
+  outputs(samples: Float32Array, offset: number, start: number, end: number): Float32Array {
+    const result = new Float32Array(end - start);
+    let phase = start % this.#phases;
+    let base = Math.floor(start / this.#phases) * this.#step - offset;
+    for (let i = 0; i < result.length; i++) {
+      const { first, weights } = this.#tapsOf(phase);
+      const at = base + first;
+      const last = Math.min(weights.length, samples.length - at);
+      let sum = 0;
+      for (let k = Math.max(0, -at); k < last; k++) sum += weights[k]! * samples[at + k]!;
+      result[i] = sum;
+      if (++phase === this.#phases) {
+        phase = 0;
+        base += this.#step;
+      }
+    }
+    return result;
+  }
+
+  #tapsOf(phase: number): Taps {
+    return (this.#taps[phase] ??= taps(phase, this.#phases, this.#step));
+  }
+}
+
 const float32 = Math.fround;
 
-function taps(phase: number, phases: number, step: number): { first: number; weights: Float64Array } {
+/** Weights of the inputs `first`, `first + 1`, … for the output that lies `phase / phases · step` inputs further on. */
+function taps(phase: number, phases: number, step: number): Taps {
   const cutoff = Math.min(step, phases) * ROLLOFF;
   const first = Math.ceil((phase / phases - WIDTH / cutoff) * step);
   const last = Math.floor((phase / phases + WIDTH / cutoff) * step);
@@ -58,8 +145,4 @@ function taps(phase: number, phases: number, step: number): { first: number; wei
     return sinc * window * (cutoff / step);
   });
   return { first, weights };
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
 }

@@ -19,6 +19,13 @@ export class FeatureConfig {
     throw this.invalid(name, `a whole number from ${min} to ${max}`);
   }
 
+  /** A number from `min` to `max`, or `fallback` where the file says nothing. */
+  number(name: string, fallback: number, min: number, max: number): number {
+    const value = this.#field(name) ?? fallback;
+    if (typeof value === 'number' && value >= min && value <= max) return value;
+    throw this.invalid(name, `a number from ${min} to ${max}`);
+  }
+
   /** True or false, or `fallback` where the file says nothing. */
   flag(name: string, fallback: boolean): boolean {
     const value = this.#field(name) ?? fallback;

@@ -1,10 +1,9 @@
-/** @file Tests of the power spectrum, the mel filters and the log-mel spectrogram. */
+/** @file Tests of the mel filters and the log-mel spectrogram. */
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { LogMel } from './logMel.ts';
 import { melFilters } from './melFilters.ts';
-import { oddPart, PowerSpectrum } from './spectrum.ts';
 
 interface Features {
   mels: number;
@@ -20,26 +19,6 @@ const golden = JSON.parse(readFileSync(new URL('../fixtures/synthetic.json', imp
 };
 const signal = (length: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => ((i * i * 31 + i * 17) % 2003) / 1001.5 - 1);
-
-describe('PowerSpectrum', () => {
-  it.each([1, 2, 3, 8, 12, 25, 48, 400])('of %i samples is the definition', (size) => {
-    const frame = Float64Array.from(signal(size));
-    const spectrum = new PowerSpectrum(size);
-    const out = new Float64Array(spectrum.bins);
-    spectrum.compute(frame, out);
-    expect(out).toHaveLength(Math.floor(size / 2) + 1);
-    out.forEach((power, k) => {
-      const turn = (i: number): number => (2 * Math.PI * k * i) / size;
-      const re = frame.reduce((sum, x, i) => sum + x * Math.cos(turn(i)), 0);
-      const im = frame.reduce((sum, x, i) => sum - x * Math.sin(turn(i)), 0);
-      expect(power).toBeCloseTo(re * re + im * im, 8);
-    });
-  });
-
-  it('costs what the odd part of its size costs', () => {
-    expect([1, 2, 400, 512, 399].map(oddPart)).toEqual([1, 1, 25, 1, 399]);
-  });
-});
 
 describe('melFilters', () => {
   it('are those of an independent implementation', () => {

@@ -1,9 +1,10 @@
+import { drawSeed } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';
 import type { Box } from '../data/imageRecord.ts';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
-import { augment, type Augmentation, drawSeed, fitAugmentations } from './augment.ts';
+import { augment, type Augmentation, fitAugmentations } from './augment.ts';
 import { colorJitter, randomGrayscale } from './colorJitter.ts';
 import { flip, horizontalFlip, verticalFlip } from './flip.ts';
 import { gaussianBlur } from './gaussianBlur.ts';

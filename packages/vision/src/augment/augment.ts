@@ -51,7 +51,7 @@ const appliers: { readonly [type in Exclude<Augmentation['type'], Flip['type']>]
  * The same seed gives the same result, bit for bit, in every Node: all that is random comes from the seed, and the few
  * sines and logarithms are V8's own, which are alike on all machines.
  *
- * @param seed a whole number; see {@link drawSeed} for one per draw
+ * @param seed a whole number; see `drawSeed` for one per draw
  * @throws OnnxLoraError `CONFIG_INVALID` for data that is no augmentation
  */
 export function augment(sample: Sample, augmentations: readonly Augmentation[], seed: number): Sample {
@@ -66,12 +66,6 @@ export function augment(sample: Sample, augmentations: readonly Augmentation[], 
     current = apply(current, augmentation, random);
   }
   return current;
-}
-
-/** The seed of one draw of a run: what differs in either gives other numbers. */
-export function drawSeed(seed: number, draw: number): number {
-  // A product with an odd number is a permutation of the 32-bit numbers, so that no two draws of a run are alike.
-  return (Math.imul(seed, 0x9e3779b1) ^ Math.imul(draw + 1, 0x85ebca77)) >>> 0;
 }
 
 /**

@@ -1,7 +1,6 @@
 /** @file The setting by which tasks of the command line take a preset of augmentations. */
 
-import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk';
-import { choice } from '../choice.ts';
+import { choice, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
 import type { Augmentation } from './augment.ts';
 import { augmentationPresets } from './presets.ts';
 

@@ -1,8 +1,8 @@
+import { atPlace, nameOfRecord } from '@onnx-lora/sdk';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
-import { atPlace, nameOfRecord } from './atPlace.ts';
 import { readImageData } from './readImageData.ts';
 import { maskOf } from './shapes/masks.ts';
 

@@ -1,10 +1,9 @@
 /** @file Images in a folder per class. */
 
 import { join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed, OnnxLoraError, readFolder } from '@onnx-lora/sdk';
 import { imageEndings } from '../image/imageFormat.ts';
-import { listed } from '../listed.ts';
-import { isImage, readFolder } from './folderEntries.ts';
+import { isImage } from './isImage.ts';
 import type { ImageRecord } from './imageRecord.ts';
 
 /**

@@ -1,7 +1,6 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on images. */
 
-import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk';
-import { choice } from '../choice.ts';
+import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
 import type { ImageDataOptions } from './imageData.ts';
 
 /** What the settings are called. */

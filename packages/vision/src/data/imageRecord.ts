@@ -1,5 +1,7 @@
 /** @file What is known of an image before it is read: the one form that all layouts of data are brought to. */
 
+import type { Split } from '@onnx-lora/sdk';
+
 /** One image of a dataset, with what its data says about it. */
 export interface ImageRecord {
   /** Path of the image file. */
@@ -46,6 +48,3 @@ export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 export type Shape =
   | { readonly kind: 'polygons'; readonly rings: readonly (readonly number[])[] }
   | { readonly kind: 'runs'; readonly height: number; readonly width: number; readonly counts: readonly number[] };
-
-/** Which part of the data a record is in. */
-export type Split = 'train' | 'validation' | 'test';

@@ -1,11 +1,9 @@
 /** @file Images and masks in folders beside each other, matched by their names without the ending. */
 
 import { basename, extname, join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '../listed.ts';
-import { type FolderEntries, isImage, readFolder } from './folderEntries.ts';
-import type { ImageRecord, Split } from './imageRecord.ts';
-import { splitNames } from './manifest/cells.ts';
+import { type FolderEntries, listed, OnnxLoraError, readFolder, splitNames, type Split } from '@onnx-lora/sdk';
+import { isImage } from './isImage.ts';
+import type { ImageRecord } from './imageRecord.ts';
 
 const imageFolders = ['images', 'image', 'imgs', 'img', 'JPEGImages'] as const;
 const maskFolders = ['masks', 'mask', 'annotations', 'labels', 'SegmentationClass', 'SegmentationObject'] as const;

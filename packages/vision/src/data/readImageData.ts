@@ -1,13 +1,19 @@
 /** @file Reads images with what is known of them, from any layout, and divides them into splits. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  OnnxLoraError,
+  type FilesOfRecords,
+  withoutMissing,
+  checkFraction,
+  recordsBySplit,
+  withTestForValidation,
+} from '@onnx-lora/sdk';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
-import type { ImageRecord, Split } from './imageRecord.ts';
-import { withoutMissing } from './missingImages.ts';
+import type { ImageRecord } from './imageRecord.ts';
 import { withoutRepeated } from './manifest/repeatedRecords.ts';
 import { readLayout } from './readLayout.ts';
-import { sharedBetweenSplits } from './sharedBetweenSplits.ts';
-import { splitRecords } from './splitRecords.ts';
+import { sharedImages } from './sharedImages.ts';
+import { splitImages } from './splitImages.ts';
 
 /**
  * Reads data. A path may be a folder of class folders; a manifest (CSV, TSV, JSONL) or a folder with one; a COCO file or a
@@ -22,16 +28,10 @@ import { splitRecords } from './splitRecords.ts';
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
 export async function readImageData(source: ImageSource, options: ImageDataOptions = {}): Promise<ImageData> {
-  const { validation } = options;
-  if (typeof validation === 'number' && !(validation > 0 && validation < 1)) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `The validation fraction must lie between 0 and 1, but is ${validation}. Give a fraction such as 0.2, or the path of a folder.`,
-    );
-  }
+  checkFraction(options.validation);
   const data = await divided(await readSource(source, options), options);
   const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
-  const warnings = [...(data.warnings ?? []), ...(await sharedBetweenSplits(parts, options.findDuplicates))];
+  const warnings = [...(data.warnings ?? []), ...(await sharedImages(parts, options.findDuplicates))];
   return warnings.length > 0 ? { ...data, warnings: [...new Set(warnings)] } : data;
 }
 
@@ -48,7 +48,7 @@ async function divided(data: ImageData, options: ImageDataOptions): Promise<Imag
     const other = await readSource(validation, options);
     return { ...data, validation: other.validation ?? other.train };
   }
-  const { kept, held } = splitRecords(data.train, validation, seed);
+  const { kept, held } = splitImages(data.train, validation, seed);
   if (held.length === 0) {
     throw new OnnxLoraError(
       'DATA_INVALID',
@@ -58,16 +58,10 @@ async function divided(data: ImageData, options: ImageDataOptions): Promise<Imag
   return { ...data, train: kept, validation: held };
 }
 
-/** Where only a test split is held out, it is what the run is measured on, and so no test any more. */
-function withTestForValidation({ test, ...data }: ImageData): ImageData {
-  if (data.validation === undefined && test) return { ...data, validation: test };
-  return test ? { ...data, test } : data;
-}
-
 async function readSource(source: ImageSource, options: ImageDataOptions): Promise<ImageData> {
   if (typeof source === 'string') {
     const distinct = withoutRepeated(await readLayout(source, options));
-    const present = await withoutMissing(distinct.records, options.missingImages);
+    const present = await withoutMissing(distinct.records, filesOfImages, options.missingImages);
     return bySplit(source, present.records, [...distinct.warnings, ...present.warnings]);
   }
   if ('train' in source) return source;
@@ -89,13 +83,13 @@ function checkedRecord(record: Partial<ImageRecord>, number: number): ImageRecor
 }
 
 function bySplit(root: string, records: readonly ImageRecord[], warnings: readonly string[]): ImageData {
-  const of = (split: Split): ImageRecord[] => records.filter((record) => (record.split ?? 'train') === split);
-  const [validation, test] = [of('validation'), of('test')];
-  return {
-    root,
-    train: of('train'),
-    ...(validation.length > 0 ? { validation } : {}),
-    ...(test.length > 0 ? { test } : {}),
-    ...(warnings.length > 0 ? { warnings } : {}),
-  };
+  return { root, ...recordsBySplit(records), ...(warnings.length > 0 ? { warnings } : {}) };
 }
+
+const filesOfImages: FilesOfRecords<ImageRecord> = {
+  files: ({ file, mask }) => (mask === undefined ? [file] : [file, mask]),
+  place: ({ place }) => place,
+  what: 'images',
+  remedy:
+    "Correct the paths, say which folder they start from (imageFolder), or leave such images out (missingImages: 'skip').",
+};

@@ -3,18 +3,25 @@
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  OnnxLoraError,
+  type FolderEntries,
+  readFolder,
+  readTable,
+  type Split,
+  splitNames,
+  tableEndings,
+  tableOf,
+} from '@onnx-lora/sdk';
 import { classRecords } from './classFolders.ts';
 import { cocoFilesIn } from './coco/cocoFiles.ts';
 import { cocoRecords, isCoco } from './coco/cocoRecords.ts';
 import { readJson } from './coco/readJson.ts';
-import { type FolderEntries, isImage, readFolder } from './folderEntries.ts';
+import { isImage } from './isImage.ts';
 import type { ImageDataOptions } from './imageData.ts';
-import type { ImageRecord, Split } from './imageRecord.ts';
-import { splitNames } from './manifest/cells.ts';
+import type { ImageRecord } from './imageRecord.ts';
 import { manifestRecords } from './manifest/manifestRecords.ts';
 import { pathListRecords } from './manifest/pathList.ts';
-import { readTable, tableEndings, tableOf } from './manifest/table.ts';
 import { maskFolderRecords } from './maskFolders.ts';
 
 /** Names of manifests that are looked for in a folder; the first that is there wins. */

@@ -1,9 +1,10 @@
 /** @file Reads the data of a task: a part may be held out even where neither data nor user say so. */
 
+import { fairHoldOut } from '@onnx-lora/sdk';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
 import type { ImageRecord } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';
-import { splitRecords } from './splitRecords.ts';
+import { splitImages } from './splitImages.ts';
 
 /** How a task's data are read. */
 export interface TaskDataOptions extends ImageDataOptions {
@@ -26,7 +27,6 @@ export async function readTaskData(
   const { validation, seed = 0 } = options;
   const data = await readImageData(source, { ...options, validation: validation === 0 ? undefined : validation });
   if (validation !== undefined || holdOut === undefined || data.validation) return data;
-  const { kept, held } = splitRecords(data.train, holdOut, seed);
-  const isFair = held.length > 0 && held.length <= 2 * holdOut * data.train.length && canMeasure(held);
-  return isFair ? { ...data, train: kept, validation: held } : data;
+  const split = fairHoldOut(splitImages(data.train, holdOut, seed), holdOut, canMeasure);
+  return split ? { ...data, train: split.kept, validation: split.held } : data;
 }

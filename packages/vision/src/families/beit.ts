@@ -1,7 +1,7 @@
 /** @file The family BEiT. */
 
-import type { NamePair } from '@onnx-lora/sdk';
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 
 /** What the head for segmentation calls its convolutions and their norms. */
@@ -16,7 +16,7 @@ const convolutions = [
 ] as const;
 
 /** BEiT as transformers writes it: ViT's encoder with relative positions, also with a head for segmentation. */
-export const beit: VisionFamily = visionFamily({
+export const beit: DescribedFamily = visionFamily({
   name: 'beit',
   title: 'BEiT',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
@@ -45,5 +45,5 @@ export const beit: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: [...backboneTasks, 'semantic-segmentation'],
-  imageProcessors: ['BeitImageProcessor'],
+  preprocessors: ['BeitImageProcessor'],
 });

@@ -1,7 +1,8 @@
 /** @file The family CLIP. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { cliplora, towerModules, towerNames, towerTasks } from './twoTowers.ts';
-import { visionFamily, type VisionFamily } from './visionFamily.ts';
+import { visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.{n}.self_attn.q_proj';
 
@@ -9,7 +10,7 @@ const layer = 'encoder.layers.{n}.self_attn.q_proj';
  * CLIP as transformers writes it: both towers, or one of them with its projection or without. A lone .onnx file is
  * recognised by a projection.
  */
-export const clip: VisionFamily = visionFamily({
+export const clip: DescribedFamily = visionFamily({
   name: 'clip',
   title: 'CLIP',
   paper:
@@ -33,7 +34,7 @@ export const clip: VisionFamily = visionFamily({
     },
   ],
   tasks: towerTasks,
-  imageProcessors: ['CLIPImageProcessor'],
+  preprocessors: ['CLIPImageProcessor'],
   files: {
     parts: [{ name: 'vision_model' }, { name: 'text_model', standsAlone: true }],
     outputs: ['image_embeds', 'text_embeds'],

@@ -1,6 +1,7 @@
 /** @file The family ConvNeXt. */
 
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import type { DescribedFamily } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.stages.{n}.layers.{n}';
 const timmBlock = 'stages.{n}.blocks.{n}';
@@ -14,7 +15,7 @@ export const pointwiseLayers =
  * ConvNeXt and ConvNeXt V2 as transformers, timm and torchvision write them; transformers 4 and 5 use the same names.
  * Depthwise convolutions can be adapted; PEFT cannot merge them.
  */
-export const convnext: VisionFamily = visionFamily({
+export const convnext: DescribedFamily = visionFamily({
   name: 'convnext',
   title: 'ConvNeXt and ConvNeXt V2',
   paper:
@@ -32,5 +33,5 @@ export const convnext: VisionFamily = visionFamily({
   defaultTargets: ['mlp.up', 'mlp.down'],
   targetsFrom: pointwiseLayers,
   tasks: backboneTasks,
-  imageProcessors: ['ConvNextImageProcessor'],
+  preprocessors: ['ConvNextImageProcessor'],
 });

@@ -1,10 +1,11 @@
 /** @file The family DeiT (data-efficient image Transformer). */
 
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 
 /** DeiT as transformers writes it: ViT's encoder with a distillation token, and one classifier or two. */
-export const deit: VisionFamily = visionFamily({
+export const deit: DescribedFamily = visionFamily({
   name: 'deit',
   title: 'DeiT',
   paper:
@@ -16,5 +17,5 @@ export const deit: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: backboneTasks,
-  imageProcessors: ['DeiTImageProcessor'],
+  preprocessors: ['DeiTImageProcessor'],
 });

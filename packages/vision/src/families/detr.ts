@@ -1,6 +1,7 @@
 /** @file The family DETR. */
 
-import { asInLora, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { visionFamily } from './visionFamily.ts';
 
 const attention = ['encoder.layers.{n}.self_attn', 'decoder.layers.{n}.self_attn', 'decoder.layers.{n}.encoder_attn'];
 const layers = ['encoder.layers.{n}', 'decoder.layers.{n}'];
@@ -11,7 +12,7 @@ const maskLayers = ['conv1', 'conv2', 'fpn_stages.0.refine', 'fpn_stages.1.refin
  * DETR as transformers writes it: a ResNet, a transformer over its features, and heads for boxes or masks. The backbone
  * may be transformers' ResNet or timm's.
  */
-export const detr: VisionFamily = visionFamily({
+export const detr: DescribedFamily = visionFamily({
   name: 'detr',
   title: 'DETR',
   paper: 'Carion et al., "End-to-End Object Detection with Transformers" (2020), arXiv:2005.12872',
@@ -47,5 +48,5 @@ export const detr: VisionFamily = visionFamily({
   targetsFrom: asInLora,
   // Boxes are learnt with a matching of its own, which none of this package's tasks does.
   tasks: [],
-  imageProcessors: ['DetrImageProcessor'],
+  preprocessors: ['DetrImageProcessor'],
 });

@@ -1,6 +1,7 @@
 /** @file The family DINOv2. */
 
-import { backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layer.{n}';
 
@@ -8,7 +9,7 @@ const layer = 'encoder.layer.{n}';
  * DINOv2 as transformers writes it, with registers or without. Its largest model has a gated MLP (SwiGLU), whose first
  * layer transformers 5 split in two.
  */
-export const dinov2: VisionFamily = visionFamily({
+export const dinov2: DescribedFamily = visionFamily({
   name: 'dinov2',
   title: 'DINOv2',
   paper: 'Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193',
@@ -29,5 +30,5 @@ export const dinov2: VisionFamily = visionFamily({
   targetsFrom:
     'no comparison; LoRA in the attention as in Cui et al., "Surgical-DINO: Adapter Learning of Foundation Models for Depth Estimation in Endoscopic Surgery" (2024), arXiv:2401.06013',
   tasks: backboneTasks,
-  imageProcessors: ['BitImageProcessor'],
+  preprocessors: ['BitImageProcessor'],
 });

@@ -1,14 +1,14 @@
 /** @file The family of DINOv3's convolutional networks. */
 
-import type { NamePair } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair } from '@onnx-lora/sdk';
 import { pointwiseLayers } from './convnext.ts';
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /** transformers 5 put a module around the stages. */
 const inModel = (name: string): NamePair => ({ 4: `^stages.{n}.${name}`, 5: `^model.stages.{n}.${name}` });
 
 /** DINOv3's ConvNeXt as transformers writes it, since 4.56. */
-export const dinov3Convnext: VisionFamily = visionFamily({
+export const dinov3Convnext: DescribedFamily = visionFamily({
   name: 'dinov3_convnext',
   title: 'DINOv3 (ConvNeXt)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
@@ -24,5 +24,5 @@ export const dinov3Convnext: VisionFamily = visionFamily({
   defaultTargets: ['mlp.up', 'mlp.down'],
   targetsFrom: pointwiseLayers,
   tasks: backboneTasks,
-  imageProcessors: ['DINOv3ViTImageProcessor'],
+  preprocessors: ['DINOv3ViTImageProcessor'],
 });

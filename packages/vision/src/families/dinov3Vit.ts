@@ -1,13 +1,13 @@
 /** @file The family of DINOv3's vision transformers. */
 
-import type { NamePair } from '@onnx-lora/sdk';
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /** transformers 5 put a module around the layers. */
 const inModel = (name: string): NamePair => ({ 4: `^layer.{n}.${name}`, 5: `^model.layer.{n}.${name}` });
 
 /** DINOv3's ViT as transformers writes it, since 4.56; the MLP is gated (SwiGLU) in some sizes. */
-export const dinov3Vit: VisionFamily = visionFamily({
+export const dinov3Vit: DescribedFamily = visionFamily({
   name: 'dinov3_vit',
   title: 'DINOv3 (ViT)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
@@ -27,5 +27,5 @@ export const dinov3Vit: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: backboneTasks,
-  imageProcessors: ['DINOv3ViTImageProcessor'],
+  preprocessors: ['DINOv3ViTImageProcessor'],
 });

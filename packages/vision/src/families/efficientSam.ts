@@ -1,10 +1,11 @@
 /** @file The family EfficientSAM: SAM with a small plain ViT as its encoder. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { samDecoder, samTargets } from './samDecoder.ts';
-import { visionFamily, type VisionFamily } from './visionFamily.ts';
+import { visionFamily } from './visionFamily.ts';
 
 /** EfficientSAM as its authors write it: the whole model, or its encoder alone. */
-export const efficientSam: VisionFamily = visionFamily({
+export const efficientSam: DescribedFamily = visionFamily({
   name: 'efficient-sam',
   title: 'EfficientSAM',
   paper:
@@ -28,5 +29,5 @@ export const efficientSam: VisionFamily = visionFamily({
     'no study of this family; the attention of the encoder, and queries and values of the decoder, as for SAM',
   tasks: ['promptable-segmentation'],
   // transformers has no EfficientSAM; its images are only scaled to between 0 and 1.
-  imageProcessors: [],
+  preprocessors: [],
 });

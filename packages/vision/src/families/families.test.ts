@@ -93,9 +93,9 @@ describe('families', () => {
   });
 
   it('name the image processors that transformers takes for them', () => {
-    for (const { modelTypes, imageProcessors } of visionFamilies) {
+    for (const { modelTypes, preprocessors } of visionFamilies) {
       const types = modelTypes.flatMap((type) => processorTypeOfModel(type) ?? []);
-      expect(imageProcessors).toEqual(expect.arrayContaining(types));
+      expect(preprocessors).toEqual(expect.arrayContaining(types));
     }
   });
 

@@ -1,5 +1,6 @@
 /** @file All families of the vision package. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { beit } from './beit.ts';
 import { clip } from './clip.ts';
 import { convnext } from './convnext.ts';
@@ -22,12 +23,12 @@ import { swinv2 } from './swinv2.ts';
 import { timmBeit } from './timmBeit.ts';
 import { timmVit } from './timmVit.ts';
 import { torchvisionVit } from './torchvisionVit.ts';
-import type { VisionFamily } from './visionFamily.ts';
+
 import { vit } from './vit.ts';
 import { vitMae } from './vitMae.ts';
 
 /** Every vision family, for `openModel(source, { families: visionFamilies })`. */
-export const visionFamilies: readonly VisionFamily[] = [
+export const visionFamilies: readonly DescribedFamily[] = [
   vit,
   deit,
   beit,

@@ -1,13 +1,14 @@
 /** @file The family MobileSAM: SAM with a TinyViT as its encoder, and TinyViT itself. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { samDecoder, samTargets } from './samDecoder.ts';
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'layers.{n}.blocks.{n}';
 const timmBlock = 'stages.{n}.blocks.{n}';
 
 /** MobileSAM as its authors write it, and TinyViT also as timm does. */
-export const mobileSam: VisionFamily = visionFamily({
+export const mobileSam: DescribedFamily = visionFamily({
   name: 'mobile-sam',
   title: 'MobileSAM and TinyViT',
   paper:
@@ -38,5 +39,5 @@ export const mobileSam: VisionFamily = visionFamily({
   targetsFrom:
     'no study of this family; the attention of the encoder, and queries and values of the decoder, as for SAM',
   tasks: ['promptable-segmentation', ...backboneTasks],
-  imageProcessors: ['SamImageProcessor'],
+  preprocessors: ['SamImageProcessor'],
 });

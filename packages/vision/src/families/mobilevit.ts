@@ -1,6 +1,7 @@
 /** @file The family MobileViT. */
 
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'transformer.layer.{n}';
 
@@ -27,7 +28,7 @@ export const mobileConvolutions: readonly string[] = [
 ];
 
 /** MobileViT as transformers writes it; transformers 4 and 5 use the same names. */
-export const mobilevit: VisionFamily = visionFamily({
+export const mobilevit: DescribedFamily = visionFamily({
   name: 'mobilevit',
   title: 'MobileViT',
   paper:
@@ -47,5 +48,5 @@ export const mobilevit: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: [...backboneTasks, 'semantic-segmentation'],
-  imageProcessors: ['MobileViTImageProcessor'],
+  preprocessors: ['MobileViTImageProcessor'],
 });

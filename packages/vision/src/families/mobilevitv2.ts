@@ -1,12 +1,13 @@
 /** @file The family MobileViT V2. */
 
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
 import { mobileConvolutions } from './mobilevit.ts';
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'transformer.layer.{n}';
 
 /** MobileViT V2 as transformers writes it, whose attention is made of pointwise convolutions. */
-export const mobilevitv2: VisionFamily = visionFamily({
+export const mobilevitv2: DescribedFamily = visionFamily({
   name: 'mobilevitv2',
   title: 'MobileViT V2',
   paper: 'Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers" (2022), arXiv:2206.02680',
@@ -23,5 +24,5 @@ export const mobilevitv2: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: [...backboneTasks, 'semantic-segmentation'],
-  imageProcessors: ['MobileViTImageProcessor'],
+  preprocessors: ['MobileViTImageProcessor'],
 });

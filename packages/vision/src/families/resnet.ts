@@ -1,9 +1,10 @@
 /** @file The family ResNet. */
 
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import type { DescribedFamily } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /** ResNet as transformers, timm and torchvision write it; transformers 4 and 5 use the same names. */
-export const resnet: VisionFamily = visionFamily({
+export const resnet: DescribedFamily = visionFamily({
   name: 'resnet',
   title: 'ResNet',
   paper: 'He et al., "Deep Residual Learning for Image Recognition" (2015), arXiv:1512.03385',
@@ -22,5 +23,5 @@ export const resnet: VisionFamily = visionFamily({
   defaultTargets: ['convolution'],
   targetsFrom: 'no study of this family; all convolutions of its blocks',
   tasks: backboneTasks,
-  imageProcessors: ['ConvNextImageProcessor'],
+  preprocessors: ['ConvNextImageProcessor'],
 });

@@ -1,7 +1,8 @@
 /** @file The family SAM (Segment Anything). */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { samDecoder, samed, samFiles, samTargets } from './samDecoder.ts';
-import { visionFamily, type VisionFamily } from './visionFamily.ts';
+import { visionFamily } from './visionFamily.ts';
 
 const decoderAttention = 'transformer.final_attn_token_to_image.q_proj';
 /** Encoders that are another family's. */
@@ -17,7 +18,7 @@ const others = [
  * SAM (base, large, huge) as transformers and segment_anything write it: the whole model, or the vision encoder and the
  * mask decoder in files of their own. transformers 4 and 5 use the same names.
  */
-export const sam: VisionFamily = visionFamily({
+export const sam: DescribedFamily = visionFamily({
   name: 'sam',
   title: 'SAM',
   paper: 'Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643',
@@ -42,6 +43,6 @@ export const sam: VisionFamily = visionFamily({
   defaultTargets: samTargets,
   targetsFrom: samed,
   tasks: ['promptable-segmentation'],
-  imageProcessors: ['SamImageProcessor'],
+  preprocessors: ['SamImageProcessor'],
   files: samFiles,
 });

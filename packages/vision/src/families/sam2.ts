@@ -1,13 +1,14 @@
 /** @file The family SAM 2, whose image encoder is Hiera. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { samDecoder, samFiles, samTargets } from './samDecoder.ts';
-import { visionFamily, type VisionFamily } from './visionFamily.ts';
+import { visionFamily } from './visionFamily.ts';
 
 /**
  * SAM 2 for images as transformers writes it, and as the original does (`image_encoder.trunk`). transformers 4.56 and
  * later, and 5, use the same names.
  */
-export const sam2: VisionFamily = visionFamily({
+export const sam2: DescribedFamily = visionFamily({
   name: 'sam2',
   title: 'SAM 2 (Hiera)',
   paper: 'Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), arXiv:2408.00714',
@@ -32,6 +33,6 @@ export const sam2: VisionFamily = visionFamily({
     'no study of this family; the attention of the encoder, and queries and values of the decoder, as for SAM',
   // Its decoder takes features of three sizes, which the task for SAM does not feed.
   tasks: ['image-embedding'],
-  imageProcessors: ['Sam2ImageProcessor'],
+  preprocessors: ['Sam2ImageProcessor'],
   files: samFiles,
 });

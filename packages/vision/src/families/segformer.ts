@@ -1,12 +1,13 @@
 /** @file The family SegFormer. */
 
-import { backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const old = 'encoder.block.{n}.{n}';
 const recent = 'stages.{n}.blocks.{n}';
 
 /** SegFormer as transformers writes it, with its head for segmentation or for classification. */
-export const segformer: VisionFamily = visionFamily({
+export const segformer: DescribedFamily = visionFamily({
   name: 'segformer',
   title: 'SegFormer',
   paper:
@@ -40,5 +41,5 @@ export const segformer: VisionFamily = visionFamily({
   targetsFrom:
     'queries and values, with the head trained in full: the guide "Semantic segmentation using LoRA" of PEFT\'s documentation, which adapts this model',
   tasks: ['semantic-segmentation', ...backboneTasks],
-  imageProcessors: ['SegformerImageProcessor'],
+  preprocessors: ['SegformerImageProcessor'],
 });

@@ -1,7 +1,8 @@
 /** @file The family SigLIP. */
 
+import type { DescribedFamily } from '@onnx-lora/sdk';
 import { cliplora, towerModules, towerNames, towerTasks } from './twoTowers.ts';
-import { visionFamily, type VisionFamily } from './visionFamily.ts';
+import { visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.{n}.self_attn.q_proj';
 
@@ -9,7 +10,7 @@ const layer = 'encoder.layers.{n}.self_attn.q_proj';
  * SigLIP and SigLIP 2 as transformers writes them: both towers, or one of them. A lone .onnx file is recognised by a
  * tower's head.
  */
-export const siglip: VisionFamily = visionFamily({
+export const siglip: DescribedFamily = visionFamily({
   name: 'siglip',
   title: 'SigLIP and SigLIP 2',
   paper:
@@ -40,5 +41,5 @@ export const siglip: VisionFamily = visionFamily({
     },
   ],
   tasks: towerTasks,
-  imageProcessors: ['SiglipImageProcessor', 'Siglip2ImageProcessor'],
+  preprocessors: ['SiglipImageProcessor', 'Siglip2ImageProcessor'],
 });

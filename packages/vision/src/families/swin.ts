@@ -1,12 +1,13 @@
 /** @file The family Swin. */
 
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'encoder.layers.{n}.blocks.{n}';
 const timmBlock = 'layers.{n}.blocks.{n}';
 
 /** The Swin Transformer as transformers and timm write it. */
-export const swin: VisionFamily = visionFamily({
+export const swin: DescribedFamily = visionFamily({
   name: 'swin',
   title: 'Swin',
   paper:
@@ -38,5 +39,5 @@ export const swin: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: backboneTasks,
-  imageProcessors: ['ViTImageProcessor'],
+  preprocessors: ['ViTImageProcessor'],
 });

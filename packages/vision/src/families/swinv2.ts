@@ -1,6 +1,7 @@
 /** @file The family Swin V2. */
 
-import { asInLora, backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'encoder.layers.{n}.blocks.{n}';
 const timmBlock = 'layers.{n}.blocks.{n}';
@@ -9,7 +10,7 @@ const timmBlock = 'layers.{n}.blocks.{n}';
  * Swin V2 as transformers and timm write it; transformers 4 and 5 use the same names. timm's attention multiplies with the
  * weight of `qkv` past that layer, so that a graph does not have it.
  */
-export const swinv2: VisionFamily = visionFamily({
+export const swinv2: DescribedFamily = visionFamily({
   name: 'swinv2',
   title: 'Swin V2',
   paper: 'Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution" (2021), arXiv:2111.09883',
@@ -35,5 +36,5 @@ export const swinv2: VisionFamily = visionFamily({
   defaultTargets: ['attention.query', 'attention.value', 'attention.projection'],
   targetsFrom: `${asInLora}; in timm's, whose queries and values PEFT cannot adapt, the projection after them`,
   tasks: backboneTasks,
-  imageProcessors: ['ViTImageProcessor'],
+  preprocessors: ['ViTImageProcessor'],
 });

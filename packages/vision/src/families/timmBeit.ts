@@ -1,6 +1,7 @@
 /** @file The family of timm's vision transformers whose queries, keys and values have no layer of their own. */
 
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import type { DescribedFamily } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'blocks.{n}';
 
@@ -8,7 +9,7 @@ const block = 'blocks.{n}';
  * BEiT as timm writes it. Its attention multiplies with the weight of `qkv` past that layer, so that PEFT's adapters there
  * have no effect, and a graph does not have it.
  */
-export const timmBeit: VisionFamily = visionFamily({
+export const timmBeit: DescribedFamily = visionFamily({
   name: 'timm-beit',
   title: 'BEiT of timm',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
@@ -29,5 +30,5 @@ export const timmBeit: VisionFamily = visionFamily({
   defaultTargets: ['attention.output', 'mlp.up'],
   targetsFrom: 'no study of this naming; what PEFT can adapt near the queries and values: the layers before and after',
   tasks: backboneTasks,
-  imageProcessors: ['TimmWrapperImageProcessor'],
+  preprocessors: ['TimmWrapperImageProcessor'],
 });

@@ -1,6 +1,7 @@
 /** @file The family of timm's vision transformers. */
 
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'blocks.{n}';
 const notOthers = ['!neck', `!${block}.mlp.lin1`, `!${block}.mlp.proj_in`];
@@ -10,7 +11,7 @@ const notOthers = ['!neck', `!${block}.mlp.lin1`, `!${block}.mlp.proj_in`];
  * DINO and DINOv2 of their authors. They are one family since nothing in a graph tells them apart. Queries, keys and
  * values are one layer in all but some EVAs.
  */
-export const timmVit: VisionFamily = visionFamily({
+export const timmVit: DescribedFamily = visionFamily({
   name: 'timm-vit',
   title: 'ViT of timm',
   paper: 'Wightman, "PyTorch Image Models" (2019), https://github.com/huggingface/pytorch-image-models',
@@ -36,5 +37,5 @@ export const timmVit: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: `${asInLora}, with the keys of the same layer`,
   tasks: backboneTasks,
-  imageProcessors: ['TimmWrapperImageProcessor'],
+  preprocessors: ['TimmWrapperImageProcessor'],
 });

@@ -1,11 +1,12 @@
 /** @file The family of torchvision's vision transformers. */
 
-import { backboneTasks, visionFamily, type VisionFamily } from './visionFamily.ts';
+import type { DescribedFamily } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.encoder_layer_{n}';
 
 /** ViT as torchvision writes it: torch's MultiheadAttention, whose queries, keys and values are one parameter. */
-export const torchvisionVit: VisionFamily = visionFamily({
+export const torchvisionVit: DescribedFamily = visionFamily({
   name: 'torchvision-vit',
   title: 'ViT of torchvision',
   paper:
@@ -24,5 +25,5 @@ export const torchvisionVit: VisionFamily = visionFamily({
   targetsFrom:
     "no study of this naming; the attention as a whole, since PEFT adapts the output of torch's MultiheadAttention along with queries, keys and values",
   tasks: backboneTasks,
-  imageProcessors: ['ViTImageProcessor'],
+  preprocessors: ['ViTImageProcessor'],
 });

@@ -1,10 +1,11 @@
 /** @file The family ViT (Vision Transformer). */
 
-import { backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules } from './vitModules.ts';
 
 /** ViT as transformers writes it, with I-JEPA and ViT-MSN, which are the same network. */
-export const vit: VisionFamily = visionFamily({
+export const vit: DescribedFamily = visionFamily({
   name: 'vit',
   title: 'ViT',
   paper:
@@ -20,5 +21,5 @@ export const vit: VisionFamily = visionFamily({
   targetsFrom:
     'queries and values: Zhu et al., "MeLo: Low-rank Adaptation is Better than Fine-tuning for Medical Image Diagnosis" (2023), arXiv:2311.08236',
   tasks: backboneTasks,
-  imageProcessors: ['ViTImageProcessor'],
+  preprocessors: ['ViTImageProcessor'],
 });

@@ -1,7 +1,7 @@
 /** @file The family ViT-MAE (masked autoencoder). */
 
-import type { RoleNames } from '@onnx-lora/sdk';
-import { asInLora, backboneTasks, queriesAndValues, visionFamily, type VisionFamily } from './visionFamily.ts';
+import { asInLora, type DescribedFamily, queriesAndValues, type RoleNames } from '@onnx-lora/sdk';
+import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 
 const decoder = 'decoder.decoder_layers.{n}';
@@ -18,7 +18,7 @@ const decoderModules: RoleNames = {
 };
 
 /** ViT-MAE as transformers writes it: ViT's encoder, alone or with the decoder that paints what was masked. */
-export const vitMae: VisionFamily = visionFamily({
+export const vitMae: DescribedFamily = visionFamily({
   name: 'vit_mae',
   title: 'ViT-MAE',
   paper: 'He et al., "Masked Autoencoders Are Scalable Vision Learners" (2021), arXiv:2111.06377',
@@ -29,5 +29,5 @@ export const vitMae: VisionFamily = visionFamily({
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,
   tasks: backboneTasks,
-  imageProcessors: ['ViTImageProcessor'],
+  preprocessors: ['ViTImageProcessor'],
 });

@@ -1,41 +1,23 @@
 /** @file Keeps resized images in memory, so that a run decodes each of them once. */
 
+import { FilledCache } from '@onnx-lora/sdk';
 import type { ImageRequest } from './imageRequest.ts';
 import type { LoadedPixels } from './loadImage.ts';
 
-/**
- * Remembers answers by request until `maxBytes` are held; what comes later is made anew each time. Nothing is thrown out
- * again, because a run goes through all files over and over, and then the least recently used is needed next. What is
- * augmented, or is not a file, is not remembered.
- */
+/** Keeps the pixels of files; what is augmented, or is not a file, is not remembered. */
 export class PixelCache {
   readonly #source: (request: ImageRequest) => Promise<LoadedPixels>;
-  readonly #maxBytes: number;
-  readonly #kept = new Map<string, LoadedPixels>();
-  /** Images being read, so that two requests at once share one reading. */
-  readonly #pending = new Map<string, Promise<LoadedPixels>>();
-  #bytes = 0;
+  readonly #cache: FilledCache<string, LoadedPixels>;
 
   constructor(source: (request: ImageRequest) => Promise<LoadedPixels>, maxBytes: number) {
     this.#source = source;
-    this.#maxBytes = maxBytes;
+    this.#cache = new FilledCache(maxBytes, bytesOf);
   }
 
   /** The answer to `request`; shared between callers, who must not write to it. */
   async load(request: ImageRequest): Promise<LoadedPixels> {
     const key = keyOf(request);
-    if (key === undefined) return this.#source(request);
-    const known = this.#kept.get(key) ?? this.#pending.get(key);
-    if (known) return known;
-    const reading = this.#source(request).finally(() => this.#pending.delete(key));
-    this.#pending.set(key, reading);
-    const loaded = await reading;
-    const bytes = bytesOf(loaded);
-    if (this.#bytes + bytes <= this.#maxBytes) {
-      this.#bytes += bytes;
-      this.#kept.set(key, loaded);
-    }
-    return loaded;
+    return key === undefined ? this.#source(request) : this.#cache.get(key, () => this.#source(request));
   }
 }
 

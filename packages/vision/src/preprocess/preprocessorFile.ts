@@ -1,8 +1,14 @@
 /** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
 
 import { join } from 'node:path';
-import { OnnxLoraError, type Preprocessor, type PreprocessorFactory, type TaskModel } from '@onnx-lora/sdk';
-import { isObject, readJsonObject } from '../readJsonObject.ts';
+import {
+  isObject,
+  OnnxLoraError,
+  type Preprocessor,
+  type PreprocessorFactory,
+  readJsonObject,
+  type TaskModel,
+} from '@onnx-lora/sdk';
 import { processorTypeOfModel } from './processorTypes.ts';
 import { timmSettings } from './torchvisionPlan.ts';
 

@@ -1,6 +1,6 @@
 /** @file Finds the input of a graph that takes images, and checks what is fed to it. */
 
-import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { type GraphPort, listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import type { Size } from '../preprocess/imagePlan.ts';
 
 /** Where images go in. */
@@ -64,16 +64,4 @@ export function checkBatch(model: TaskModel, { batch }: Pick<ImagePort, 'batch'>
     'INPUT_INVALID',
     `"${model.name}" takes batches of exactly ${batch}, but this one has ${images} images. Set the batch size to ${batch}, or export the model with a dynamic batch.`,
   );
-}
-
-/** The first few of a graph's inputs or outputs, for messages. */
-export function listedPorts(ports: Readonly<Record<string, GraphPort>>): string {
-  const entries = Object.entries(ports);
-  const text = entries.slice(0, 8).map(([name, port]) => `"${name}" ${shownPort(port)}`);
-  return entries.length === 0 ? 'none' : entries.length > 8 ? `${text.join(', ')} and more` : text.join(', ');
-}
-
-/** Type and shape of an input or output, for messages. */
-export function shownPort({ type, dims }: GraphPort): string {
-  return `${type} ${dims ? `[${dims.join(', ')}]` : 'of unknown shape'}`;
 }

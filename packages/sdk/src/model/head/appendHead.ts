@@ -45,7 +45,7 @@ export function headWidth({ name, types }: Pick<FeatureModel, 'name' | 'types'>,
 
 /**
  * The model with a linear layer behind one of its outputs, whose result is the output {@link SCORES}: float32
- * `[batch, outputs]`.
+ * `[batch, outputs]`, or `[batch, tokens, outputs]` where it answers for each token.
  *
  * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` where there is an output of that name already
  */
@@ -68,7 +68,8 @@ export function appendHead(
   const scope = `/${head.module}`;
   const names = { weight: `head/${head.module}/weight`, bias: `head/${head.module}/bias` };
   const product = `head/${head.module}/product`;
-  const batch = types.get(head.output)?.shape?.[0] ?? 'batch';
+  const shape = types.get(head.output)?.shape;
+  const rows = head.pool === 'each' ? shape!.slice(0, -1) : [shape?.[0] ?? 'batch'];
   return {
     ...model,
     graph: {
@@ -85,13 +86,14 @@ export function appendHead(
         tensorProto(names.weight, float32(transposed(weight.data as Float32Array, out, width), [width, out])),
         tensorProto(names.bias, bias),
       ],
-      output: [valueInfo(SCORES, 'float32', [batch, out]), ...(graph.output ?? [])],
+      output: [valueInfo(SCORES, 'float32', [...rows, out]), ...(graph.output ?? [])],
     },
   };
 }
 
 function pooled(g: GraphBuilder, given: Value, { pool, skip }: AttachedHead): Value {
   const x = given.type === 'float32' || given.type === undefined ? given : g.Cast(given, dataTypeNumber('float32'));
+  if (pool === 'each') return x;
   if (pool === 'all') return x.shape?.length === 4 ? g.ReduceMean(x, [2, 3], false) : x;
   const first = (): Value => g.Squeeze(g.Slice(x, [0], [1], [1]), [1]);
   const mean = (): Value => g.ReduceMean(skip === 0 ? x : g.Slice(x, [skip], [LAST], [1]), [1], false);

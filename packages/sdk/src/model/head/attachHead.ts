@@ -26,9 +26,9 @@ export interface HeadedModel<M> {
 
 /**
  * The model with a new, untrained head: the layers that give `head.output` have as many outputs as there are labels, or
- * behind `head.output` there is a new layer `classifier` that gives the output `logits`. First values are those of
- * transformers' heads: weights normal with deviation `initializer_range` (0.02), biases zero. `train` does this by itself
- * where a task says so; weights of the base, and so its digest, stay what they are.
+ * behind `head.output` there is a new layer `classifier` that gives the output `logits` (`lm_head` where it answers for each
+ * token). First values are those of transformers' heads: weights normal with deviation `initializer_range` (0.02), biases zero.
+ * `train` does this by itself where a task says so; weights of the base, and so its digest, stay what they are.
  *
  * @example
  * const { model, modules } = attachHead(dinov2, { output: 'last_hidden_state', labels: ['cat', 'dog'], attach: { pool: 'first' } });
@@ -71,7 +71,8 @@ export function attachHead<M extends Headable<M>>(
   }
   if (attach) {
     const place: AttachedHead = {
-      module: 'classifier',
+      // What transformers calls the layer that scores every frame or token.
+      module: attach.pool === 'each' ? 'lm_head' : 'classifier',
       output: head.output,
       pool: attach.pool,
       skip: attach.skip ?? 0,

@@ -62,7 +62,9 @@ export interface TrainOptions {
   readonly seed?: number;
   /**
    * Which examples an epoch is made of: each once (`uniform`, the default); as many of every class, where the task has classes
-   * (`balanced`); or each as often as a weight of yours says, one per example. An epoch has the same length in all cases.
+   * (`balanced`); each once, and together with others of about its length, where the task knows lengths (`length`), so that
+   * little of a batch is padding; or each as often as a weight of yours says, one per example. An epoch has the same length in
+   * all cases.
    */
   readonly sampling?: Sampling;
   /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */

@@ -128,10 +128,26 @@ describe('sampling', () => {
     const weights = Array.from({ length: 12 }, (_, i) => (i < 2 ? 1 / 2 : 1 / 10));
     expect((await drawn('balanced', { weights })).slice(0, 2)).toEqual([9, 9]);
     expect((await drawn(weights)).slice(0, 2)).toEqual([9, 9]);
+    const lengths = Array.from({ length: 12 }, (_, i) => i);
+    expect(await drawn('length', { lengths })).toEqual(new Array(12).fill(3));
+  });
+
+  it('draws examples of about one length together, the longest first', async () => {
+    const order: number[] = [];
+    const lengths = Array.from({ length: 12 }, (_, i) => (i * 5) % 12);
+    const onGet = (index: number): void => void order.push(lengths[index]!);
+    await run({ rows: 12, onGet, lengths }, { sampling: 'length', steps: 4, batchSize: 3 });
+    // An epoch of fewer than eight batches is sorted batch by batch.
+    expect(order[0]).toBe(11);
+    for (const start of [3, 6, 9])
+      expect(order.slice(start, start + 3)).toEqual(order.slice(start, start + 3).toSorted((a, b) => b - a));
   });
 
   it('refuses what cannot be', async () => {
     await expect(drawn('balanced')).rejects.toThrow("sampling: 'balanced' draws every class equally often");
+    await expect(drawn('length')).rejects.toThrow("this task's data do not say how long examples are");
+    await expect(drawn('length', { lengths: [1, 2] })).rejects.toThrow('2 lengths for 12 examples');
+    await expect(drawn('length', { lengths: new Array(12).fill(NaN) })).rejects.toThrow('no numbers of at least 0');
     await expect(drawn([1, 2])).rejects.toThrow('sampling has 2 weights, but there are 12 examples');
     const negative = Array.from({ length: 12 }, (_, i) => 5 - i);
     await expect(drawn(negative)).rejects.toThrow('sampling has the weight -1 for example 6');
@@ -425,30 +441,34 @@ describe('checkpoints', () => {
     }
   });
 
-  it('are gone on from with the same draws, where examples are random or some come more often', async () => {
-    const draws: string[] = [];
-    const onGet = (index: number, draw: number | undefined): void => void draws.push(`${draw}: ${index}`);
-    const task = {
-      isNoisy: true,
-      delay: 1,
-      onGet,
-      weights: Array.from({ length: 40 }, (_, i) => (i < 10 ? 1 : 1 / 3)),
-    };
-    const place = newFolder();
-    const options = { sampling: 'balanced' } as const;
-    const expected = await run(task, { ...options, checkpoints: { folder: place, every: 1, keep: 99 } });
-    const all = draws.splice(0);
-    expect(all).toHaveLength(80);
-    for (const step of [1, 4, 9]) {
-      const again = await run(task, { ...options, resume: path.join(place, `step-${step}`), prefetch: 3 });
-      expect(draws.splice(0)).toEqual(all.slice(step * 8));
-      expect(again.losses).toEqual(expected.losses.slice(step));
-      expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
-    }
-    // The draws count: without noise, and with another order, it is another run.
-    expect((await run({ ...task, isNoisy: false }, options)).losses).not.toEqual(expected.losses);
-    await expect(run(task, { resume: place })).rejects.toThrow(/sampling was \w{16} and is not set/);
-  });
+  it.each(['balanced', 'length'] as const)(
+    'are gone on from with the same draws, where examples are random and sampling is %s',
+    async (sampling) => {
+      const draws: string[] = [];
+      const onGet = (index: number, draw: number | undefined): void => void draws.push(`${draw}: ${index}`);
+      const task = {
+        isNoisy: true,
+        delay: 1,
+        onGet,
+        weights: Array.from({ length: 40 }, (_, i) => (i < 10 ? 1 : 1 / 3)),
+        lengths: Array.from({ length: 40 }, (_, i) => (i * 7) % 40),
+      };
+      const place = newFolder();
+      const options = { sampling };
+      const expected = await run(task, { ...options, checkpoints: { folder: place, every: 1, keep: 99 } });
+      const all = draws.splice(0);
+      expect(all).toHaveLength(80);
+      for (const step of [1, 4, 9]) {
+        const again = await run(task, { ...options, resume: path.join(place, `step-${step}`), prefetch: 3 });
+        expect(draws.splice(0)).toEqual(all.slice(step * 8));
+        expect(again.losses).toEqual(expected.losses.slice(step));
+        expect(bytesOf(again.result.adapter)).toBe(bytesOf(expected.result.adapter));
+      }
+      // The draws count: without noise, and with another order, it is another run.
+      expect((await run({ ...task, isNoisy: false }, options)).losses).not.toEqual(expected.losses);
+      await expect(run(task, { resume: place })).rejects.toThrow(/sampling was (?:length )?\w{16} and is not set/);
+    },
+  );
 
   it('are gone on from with what frozen layers gave computed again', async () => {
     const task = { isDeterministic: true, rows: 12, delay: 1 };

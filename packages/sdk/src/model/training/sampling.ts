@@ -1,32 +1,55 @@
-/** @file How often examples are drawn: what the user says, as weights. */
+/** @file How often examples are drawn, and which together: what the user says, as what the sampler takes. */
 
+import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Dataset } from '../../plugin/task.ts';
+import type { OrderOptions } from '../../train/sampler.ts';
 import { checkedWeights } from '../../train/weightedOrder.ts';
 
-/** Each example once in an epoch; as many of every class; or as often as weights say, one per example. */
-export type Sampling = 'uniform' | 'balanced' | readonly number[];
+/**
+ * Each example once in an epoch; as many of every class; each once, and batches of examples of about one length; or as often as
+ * weights say, one per example.
+ */
+export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];
 
 /**
- * The weights of all examples; undefined where each comes once.
+ * What the sampler goes by.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for weights that cannot be, or a task that cannot balance
+ * @throws OnnxLoraError `CONFIG_INVALID` for weights that cannot be, or a task that has no classes or lengths
  */
-export function samplingWeights(
+export function samplingOrder(
   sampling: Sampling | undefined,
-  { weights, length }: Dataset<unknown>,
-): readonly number[] | undefined {
-  if (sampling === undefined || sampling === 'uniform') return undefined;
-  if (sampling !== 'balanced' && !Array.isArray(sampling)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `sampling is 'uniform', 'balanced' or a list of weights, but it is ${JSON.stringify(sampling)}.`,
+  { weights, lengths, length }: Dataset<unknown>,
+): OrderOptions {
+  if (sampling === undefined || sampling === 'uniform') return {};
+  if (Array.isArray(sampling)) return { weights: checkedWeights(sampling, length, 'sampling') };
+  if (sampling === 'balanced') {
+    if (weights) return { weights: checkedWeights(weights, length, "The task's dataset") };
+    throw invalid(
+      "sampling: 'balanced' draws every class equally often, but this task has no classes. Leave it out, or give a weight per example.",
     );
   }
-  if (sampling !== 'balanced') return checkedWeights(sampling, length, 'sampling');
-  if (weights) return checkedWeights(weights, length, "The task's dataset");
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    "sampling: 'balanced' draws every class equally often, but this task has no classes. Leave it out, or give a weight per example.",
+  if (sampling === 'length') {
+    if (lengths?.length === length && lengths.every((each) => each >= 0)) return { lengths };
+    throw invalid(
+      lengths
+        ? `The task's dataset has ${lengths.length} lengths for ${length} examples, or some that are no numbers of at least 0. Give one for each.`
+        : "sampling: 'length' makes batches of examples of about one length, but this task's data do not say how long examples are. Leave it out, or say it in the data.",
+    );
+  }
+  throw invalid(
+    `sampling is 'uniform', 'balanced', 'length' or a list of weights, but it is ${JSON.stringify(sampling)}.`,
   );
+}
+
+/** A short text that differs between ways to sample; undefined where nothing is said. */
+export function digestOfOrder({ weights, lengths }: OrderOptions): string | undefined {
+  const numbers = weights ?? lengths;
+  if (!numbers) return undefined;
+  const digest = createHash('sha256').update(Float64Array.from(numbers)).digest('hex').slice(0, 16);
+  return weights ? digest : `length ${digest}`;
+}
+
+function invalid(message: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', message);
 }

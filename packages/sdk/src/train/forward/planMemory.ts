@@ -13,6 +13,8 @@ export type Memory = 'auto' | number;
 
 /** Bytes that attention weights may take in all before they are computed again, with `auto`; of a budget, they may take half. */
 const ATTENTION_BYTES = 128 << 20;
+/** The same for each piece of a batch, whose other pieces' are not there at the time; but no more than twice as many. */
+const PIECE_BYTES = 32 << 20;
 /** Bytes of the scores of one part: small beside everything else, large enough for products to be fast. */
 const PART_BYTES = 32 << 20;
 
@@ -22,10 +24,15 @@ export interface MemoryPlan extends Pick<ForwardGraph, 'nodes'> {
   readonly follows: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Rewrites attention where it is too large, and chooses what is computed again. */
-export function planMemory(graph: ForwardGraph, memory: Memory): MemoryPlan {
+/**
+ * Rewrites attention where it is too large, and chooses what is computed again.
+ *
+ * @param pieces how many graphs like this one a batch takes, one after the other
+ */
+export function planMemory(graph: ForwardGraph, memory: Memory, pieces = 1): MemoryPlan {
   const budget = memory === 'auto' ? Infinity : memory;
-  const isLong = softmaxBytes(graph) > (memory === 'auto' ? ATTENTION_BYTES : memory / 2);
+  const most = Math.min(2 * ATTENTION_BYTES, Math.max(ATTENTION_BYTES, PIECE_BYTES * pieces));
+  const isLong = softmaxBytes(graph) > (memory === 'auto' ? most : memory / 2);
   const { inside, follows } = chunkAttention(graph, Math.min(PART_BYTES, budget / 8));
   const scores: ReadonlySet<string> = isLong ? inside : new Set();
   const levels: readonly (Recomputation | undefined)[] = [undefined, 'cheap', 'all'];

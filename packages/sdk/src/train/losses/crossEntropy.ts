@@ -1,7 +1,7 @@
 /** @file Cross-entropy of class scores. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { invalid, isFloat, rowsOf, sameShape, shapeOf, typed } from './operands.ts';
+import { classesOf, invalid, isFloat, rowsOf, sameShape, shapeOf, typed } from './operands.ts';
 import type { Reduction } from './reduction.ts';
 import {
   classWeights,
@@ -24,6 +24,12 @@ export interface CrossEntropyOptions {
   readonly weight?: readonly number[] | undefined;
   /** `mean` by default: over the labels that count. */
   readonly reduction?: Reduction | undefined;
+  /**
+   * Takes the rows of scores whose labels count, and leaves the others out, before anything is computed of them; where the
+   * scores are a product with weights, as a language model's are, training does not compute the others at all. For sequences
+   * of which a large part is padding, or is only read. False by default; not with the reduction `none`.
+   */
+  readonly countedOnly?: boolean | undefined;
 }
 
 /**
@@ -39,21 +45,27 @@ export function crossEntropy(
   g: GraphBuilder,
   logits: Value,
   labels: Value,
-  { ignoreIndex = -100, labelSmoothing = 0, weight, reduction = 'mean' }: CrossEntropyOptions = {},
+  { ignoreIndex = -100, labelSmoothing = 0, weight, reduction = 'mean', countedOnly = false }: CrossEntropyOptions = {},
 ): Value {
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
     throw invalid(`labelSmoothing is a share from 0 to 1, but it is ${labelSmoothing}.`);
-  const shape = shapeOf(logits);
-  const rows = rowScores(g, logits);
-  const weights = weight && classWeights(g, weight, rows.scores);
+  const shape = shapeOf(logits).slice(0, -1);
   if (isFloat(labels)) {
     sameShape('Cross-entropy with a distribution', logits, labels);
+    const rows = rowScores(g, logits);
+    const weights = weight && classWeights(g, weight, rows.scores);
     const costs = distributionCosts(g, rows, rowsOf(g, labels), labelSmoothing, weights);
-    return reduceRows(g, { costs }, shape.slice(0, -1), reduction);
+    return reduceRows(g, { costs }, shape, reduction);
   }
+  if (countedOnly && reduction === 'none')
+    throw invalid('countedOnly leaves rows out, so there is no loss of each. Take their mean or sum.');
   const { index, counts } = rowLabels(g, labels, logits, ignoreIndex);
-  const costs = labelCosts(g, rows, index, typed(g, counts, rows.scores), labelSmoothing, weights);
-  return reduceRows(g, costs, shape.slice(0, -1), reduction);
+  const places = countedOnly ? g.Reshape(g.emit('NonZero', [g.Reshape(counts, [-1])]), [-1]) : undefined;
+  const taken = (rows: Value): Value => (places ? g.Gather(rows, places, 0) : rows);
+  const rows = rowScores(g, places ? taken(rowsOf(g, logits)) : logits);
+  const weights = weight && classWeights(g, weight, rows.scores);
+  const costs = labelCosts(g, rows, taken(index), typed(g, taken(counts), rows.scores), labelSmoothing, weights);
+  return reduceRows(g, costs, shape, reduction);
 }
 
 /**
@@ -74,7 +86,7 @@ function labelCosts(
   const costs = g.Mul(labelCost(g, rows, index), share);
   if (labelSmoothing === 0) return { costs, counts: share };
   // The part that is spread weighs every class by itself, and counts whatever the label.
-  const classes = shapeOf(rows.scores)[1]!;
+  const classes = classesOf(rows.scores);
   const even = g.Mul(g.Reshape(weights, [1, classes]), labelSmoothing / classes);
   const spread = g.Mul(targetCost(g, rows, even), counts);
   return { costs: g.Add(g.Mul(costs, 1 - labelSmoothing), spread), counts: share };

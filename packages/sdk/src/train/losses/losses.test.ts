@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { runOnce } from '../../../../../test/support/graphs.ts';
 import { furthest } from '../../../fixtures/losses/furthest.ts';
-import { type Golden, goldens, lossGraph } from '../../../fixtures/losses/goldens.ts';
+import { type Golden, goldens, lossGraph, withOptions } from '../../../fixtures/losses/goldens.ts';
 import { fromHalves, toHalf, toShorts } from '../../graph/halfFloat.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 
@@ -35,6 +35,17 @@ describe.each(names)('%s', (loss) => {
   // CTC compares floats, which Equal does since opset 11.
   it.each([...(loss === 'ctc' ? [] : [10]), 11, 13, 21])('with the operators of opset %i', async (opset) => {
     for (const golden of of(loss)) expect(await errorOf(golden, opset), golden.name).toBeLessThan(2e-6);
+  });
+});
+
+describe('cross-entropy of nothing but the labels that count', () => {
+  const labelled = of('crossEntropy').filter(
+    ({ feeds, options }) => feeds['labels']?.type === 'int64' && options['reduction'] !== 'none',
+  );
+
+  it.each(labelled)('$name', async (golden) => {
+    for (const opset of [12, 18])
+      expect(await errorOf(withOptions(golden, { countedOnly: true }), opset)).toBeLessThan(2e-6);
   });
 });
 

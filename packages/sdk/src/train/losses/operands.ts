@@ -54,8 +54,14 @@ export function invalid(message: string): OnnxLoraError {
 
 /** x as a matrix `[rows, last]`: all axes but the last are joined. */
 export function rowsOf(g: GraphBuilder, x: Value): Value {
+  if (x.shape?.length === 2) return x;
   const shape = shapeOf(x);
-  return shape.length === 2 ? x : g.Reshape(x, [sizeOf(shape.slice(0, -1)), shape.at(-1)!]);
+  return g.Reshape(x, [sizeOf(shape.slice(0, -1)), shape.at(-1)!]);
+}
+
+/** How many classes scores `[rows, classes]` are of; rows may be as many as only running tells. */
+export function classesOf({ name, type, shape }: Value): number {
+  return shapeOf({ name, type, shape: shape?.slice(-1) })[0]!;
 }
 
 /** These numbers as a constant in the element type of `like`. */

@@ -34,7 +34,7 @@ export function reduce(g: GraphBuilder, losses: Value, { mask, reduction = 'mean
 
 /** The sum or the mean of all elements: a scalar. */
 export function total(g: GraphBuilder, x: Value, reduction: 'mean' | 'sum'): Value {
-  const axes = shapeOf(x).map((_, i) => i);
+  const axes = (x.shape ?? shapeOf(x)).map((_, i) => i);
   if (axes.length === 0) return x;
   return reduction === 'mean' ? g.ReduceMean(x, axes, false) : g.ReduceSum(x, axes, false);
 }

@@ -3,7 +3,7 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { formatShape } from '../../graph/value.ts';
-import { int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
+import { classesOf, int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
 import { type Reduction, total } from './reduction.ts';
 
 /** Rows of class scores, and what every cross-entropy of them is made of. */
@@ -46,7 +46,7 @@ export function labelCost(g: GraphBuilder, rows: RowScores, index: Value, smooth
   const picked = g.GatherElements(scores, index, 1);
   const score =
     smoothing === 0 ? picked : g.Add(g.Mul(picked, 1 - smoothing), g.Mul(g.ReduceMean(scores, [1], true), smoothing));
-  const others = smoothing === 0 ? probabilities : g.Sub(probabilities, smoothing / shapeOf(scores)[1]!);
+  const others = smoothing === 0 ? probabilities : g.Sub(probabilities, smoothing / classesOf(scores));
   const less = g.Sub(g.GatherElements(others, index, 1), 1 - smoothing);
   const gradient = g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [others, index, less], { axis: 1 });
   return g.withGradient(g.Add(g.Sub(top, score), excess), [{ by: scores, gradient }]);
@@ -97,7 +97,7 @@ export function rowLabels(g: GraphBuilder, labels: Value, logits: Value, ignoreI
  * @throws OnnxLoraError `PLUGIN_INVALID` unless there are as many as classes
  */
 export function classWeights(g: GraphBuilder, weight: readonly number[], scores: Value): Value {
-  const classes = shapeOf(scores).at(-1)!;
+  const classes = classesOf(scores);
   if (weight.length === classes) return numbers(g, weight, [classes], scores);
   throw invalid(`there are ${weight.length} weights for the ${classes} classes of "${scores.name}".`);
 }

@@ -26,6 +26,8 @@ export class PrefixCache {
   readonly #rowBytes: number;
   /** Examples whose rows are in the store. */
   readonly #stored = new Set<number>();
+  /** The bytes of a batch's values, by name: tens of megabytes, which the next batch takes as well. */
+  readonly #batches = new Map<string, Uint8Array>();
   #session: Promise<Session> | undefined;
 
   constructor(request: PrefixCacheRequest) {
@@ -34,7 +36,8 @@ export class PrefixCache {
   }
 
   /**
-   * The kept values of a batch, axis 0 as many times longer as the batch has more rows than the prefix takes at once.
+   * The kept values of a batch, axis 0 as many times longer as the batch has more rows than the prefix takes at once. They
+   * are there until the next batch is asked for.
    *
    * @param inputs the batch, a row for each example
    * @param examples number of the example in each row
@@ -65,7 +68,7 @@ export class PrefixCache {
     let offset = 0;
     for (const value of kept) {
       const part = partBytes(value, rows);
-      const bytes = new Uint8Array(part * found.length);
+      const bytes = this.#batch(value.name, part * found.length);
       for (const [i, row] of found.entries()) {
         bytes.set(row.subarray(offset, offset + part), i * part);
         yield;
@@ -74,6 +77,14 @@ export class PrefixCache {
       feeds[value.name] = tensorOf(value, bytes, found.length / rows);
     }
     return feeds;
+  }
+
+  #batch(name: string, length: number): Uint8Array {
+    const known = this.#batches.get(name);
+    if (known?.length === length) return known;
+    const fresh = new Uint8Array(length);
+    this.#batches.set(name, fresh);
+    return fresh;
   }
 
   /**

@@ -4,7 +4,7 @@
 export interface RowStore {
   /** The row of a key; undefined where it was never written, did not fit or is damaged. Must not be written to. */
   read(key: string): Promise<Uint8Array | undefined>;
-  /** Keeps a copy of a row if there is room, and says whether it did. */
+  /** Keeps a row if there is room, and says whether it did. The row must not be written to any more. */
   write(key: string, row: Uint8Array): Promise<boolean>;
   /** Frees what is kept. */
   release(): Promise<void>;
@@ -42,7 +42,7 @@ export class MemoryRows implements RowStore {
     if (isNew && this.#bytes + row.byteLength > this.#limit) return Promise.resolve(false);
     if (isNew) {
       this.#bytes += row.byteLength;
-      this.#rows.set(key, row.slice());
+      this.#rows.set(key, row);
     }
     return Promise.resolve(true);
   }

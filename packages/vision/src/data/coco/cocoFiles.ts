@@ -1,8 +1,7 @@
 /** @file Which of a folder's files are COCO's, by their names. */
 
+import { type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk';
 import { join } from 'node:path';
-import { type FolderEntries, readFolder } from '../folderEntries.ts';
-import type { Split } from '../imageRecord.ts';
 
 /** A file, and the split it is for, where there are several and their names say so. */
 export interface CocoFileOfSplit {

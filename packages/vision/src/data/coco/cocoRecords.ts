@@ -5,8 +5,8 @@ import { basename, dirname, join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ImageDataOptions } from '../imageData.ts';
 import type { ImageObject, ImageRecord } from '../imageRecord.ts';
-import { fileInside } from '../manifest/manifestRecords.ts';
-import { boxFrom } from '../manifest/cells.ts';
+import { imageInside } from '../imageInside.ts';
+import { boxFrom } from '../manifest/shapeCells.ts';
 import { type CocoFields, fieldsOf, idOf } from './fields.ts';
 import { cocoShape } from './cocoShape.ts';
 
@@ -46,7 +46,7 @@ export function cocoRecords(coco: CocoFile, file: string, options: ImageDataOpti
     const { file_name: name } = image.fields;
     if (typeof name !== 'string') throw refused(image, '"file_name" must be a text');
     if (images.has(id)) throw refused(image, `the id ${id} is that of an image before`);
-    const record = { file: fileInside(folder, name, image.place), place: image.place };
+    const record = { file: imageInside(folder, name, image.place), place: image.place };
     images.set(id, { record, objects: [], captions: [] });
   }
   let hasCaptions = false;
@@ -113,7 +113,7 @@ function usualFolder(coco: CocoFile, file: string): string {
   }
   const [first] = coco.images;
   const name = typeof first === 'object' && first !== null && 'file_name' in first ? first.file_name : undefined;
-  const found = typeof name === 'string' && places.find((place) => existsSync(fileInside(place, name, file)));
+  const found = typeof name === 'string' && places.find((place) => existsSync(imageInside(place, name, file)));
   return found || folder;
 }
 

@@ -1,9 +1,7 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
-import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
-import { listed } from '../../listed.ts';
-import { isImage } from '../folderEntries.ts';
-import type { Table } from './table.ts';
+import { ColumnFinder, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { isImage } from '../isImage.ts';
 
 /** Names of columns, where they are not the usual ones. */
 export interface ColumnNames {
@@ -81,29 +79,19 @@ const corners = [
  * @throws OnnxLoraError `DATA_INVALID` when none names the image, or the user names one that is not there
  */
 export function findColumns(table: Table, names: ColumnNames = {}): Columns {
-  const lower = new Map(table.columns.map((column) => [column.toLowerCase(), column]));
-  const used = new Set<string>();
-  const take = (column: string): string => {
-    used.add(column);
-    return column;
-  };
-  const chosen = (name: string, role: string): string => {
-    if (table.columns.includes(name)) return take(name);
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `"${table.file}" has no column "${name}" (columns.${role}).${didYouMean(name, table.columns)} Its columns: ${listed(table.columns)}.`,
-    );
-  };
+  const finder = new ColumnFinder(table);
   const chosenAll = (given: string | readonly string[], role: string): string[] =>
-    (typeof given === 'string' ? [given] : given).map((name) => chosen(name, role));
-  const found = (role: keyof typeof usual): string | undefined => {
-    const name = usual[role].find((each) => lower.has(each) && !used.has(lower.get(each)!));
-    return name === undefined ? undefined : take(lower.get(name)!);
-  };
+    (typeof given === 'string' ? [given] : given).map((name) => finder.chosen(name, role));
+  const found = (role: keyof typeof usual): string | undefined => finder.found(usual[role]);
   const one = (role: 'image' | 'label' | 'text' | 'mask' | 'points' | 'x' | 'y' | 'group' | 'split') =>
-    names[role] === undefined ? found(role) : chosen(names[role], role);
-  const foundCorners = (): readonly string[] | undefined =>
-    corners.find((each) => each.every((name) => lower.has(name)))?.map((name) => take(lower.get(name)!));
+    names[role] === undefined ? found(role) : finder.chosen(names[role], role);
+  const foundCorners = (): readonly string[] | undefined => {
+    for (const each of corners) {
+      const columns = finder.foundAll(each);
+      if (columns) return columns;
+    }
+    return undefined;
+  };
 
   // Columns that the user names are taken first, so that no usual name takes them for something else.
   const given = {
@@ -114,7 +102,7 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
   if (given.box && given.box.length !== 1 && given.box.length !== 4)
     throw new OnnxLoraError('DATA_INVALID', `columns.box names ${given.box.length} columns. Name one, or four.`);
   for (const role of ['image', 'label', 'text', 'mask', 'points', 'x', 'y', 'group', 'split'] as const)
-    if (names[role] !== undefined) chosen(names[role], role);
+    if (names[role] !== undefined) finder.chosen(names[role], role);
 
   const image = one('image');
   if (image === undefined) throw noImageColumn(table);
@@ -132,7 +120,7 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
     given.labels && given.labels.length > 1
       ? given.labels
       : label === undefined && labels === undefined && values.length === 0
-        ? binaryColumns(table, used)
+        ? binaryColumns(table, finder.rest)
         : [];
   return {
     image,
@@ -153,8 +141,8 @@ export function findColumns(table: Table, names: ColumnNames = {}): Columns {
 }
 
 /** Two or more columns whose every cell is 0 or 1. */
-function binaryColumns({ columns, rows }: Table, used: ReadonlySet<string>): string[] {
-  const binary = columns.filter((column) => !used.has(column) && rows.every(({ cells }) => isBit(cells.get(column))));
+function binaryColumns({ rows }: Table, columns: readonly string[]): string[] {
+  const binary = columns.filter((column) => rows.every(({ cells }) => isBit(cells.get(column))));
   return binary.length > 1 ? binary : [];
 }
 

@@ -1,12 +1,22 @@
 /** @file Records from a manifest: a table that names an image per row. */
 
-import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { dirname } from 'node:path';
+import {
+  cellLabels,
+  cellNumber,
+  cellNumbers,
+  cellOneHot,
+  cellSplit,
+  cellText,
+  OnnxLoraError,
+  type Row,
+  type Table,
+} from '@onnx-lora/sdk';
+import { imageInside } from '../imageInside.ts';
 import type { ImageDataOptions } from '../imageData.ts';
 import type { ImageObject, ImageRecord } from '../imageRecord.ts';
-import { boxOf, labelsOf, numberOf, numbersOf, objectsOf, oneHotOf, pointsOf, splitOf, textOf } from './cells.ts';
 import { type Columns, findColumns } from './columns.ts';
-import type { Row, Table } from './table.ts';
+import { boxOf, objectsOf, pointsOf } from './shapeCells.ts';
 
 /** Records of a table; whether their files exist is not looked at. */
 export function manifestRecords(table: Table, options: ImageDataOptions = {}): ImageRecord[] {
@@ -16,7 +26,7 @@ export function manifestRecords(table: Table, options: ImageDataOptions = {}): I
 }
 
 function recordOf(row: Row, columns: Columns, folder: string): ImageRecord {
-  const name = textOf(row, columns.image);
+  const name = cellText(row, columns.image);
   if (name === undefined) {
     throw new OnnxLoraError(
       'DATA_INVALID',
@@ -24,30 +34,30 @@ function recordOf(row: Row, columns: Columns, folder: string): ImageRecord {
     );
   }
   const optional = (column: string | undefined): string | undefined =>
-    column === undefined ? undefined : textOf(row, column);
+    column === undefined ? undefined : cellText(row, column);
   const maskName = optional(columns.mask);
   const label = optional(columns.label);
-  const labels = columns.oneHot ? oneHotOf(row, columns.oneHot) : columns.labels && labelsOf(row, columns.labels);
+  const labels = columns.oneHot ? cellOneHot(row, columns.oneHot) : columns.labels && cellLabels(row, columns.labels);
   const [value] = columns.values ?? [];
   const values =
     columns.values && columns.values.length > 1
-      ? columns.values.map((column) => numberOf(row, column))
-      : value && numbersOf(row, value);
+      ? columns.values.map((column) => cellNumber(row, column))
+      : value && cellNumbers(row, value);
   const points = columns.xy
-    ? [[numberOf(row, columns.xy[0]), numberOf(row, columns.xy[1])] as const]
+    ? [[cellNumber(row, columns.xy[0]), cellNumber(row, columns.xy[1])] as const]
     : columns.points && pointsOf(row, columns.points);
   const text = optional(columns.text);
   const group = optional(columns.group);
-  const split = columns.split && splitOf(row, columns.split);
+  const split = columns.split && cellSplit(row, columns.split);
   const objects = objectsIn(row, columns, label);
   return {
-    file: fileInside(folder, name, row.place),
+    file: imageInside(folder, name, row.place),
     place: row.place,
     ...(label === undefined ? {} : { label }),
     ...(labels ? { labels } : {}),
     ...(values ? { values } : {}),
     ...(text === undefined ? {} : { text }),
-    ...(maskName === undefined ? {} : { mask: fileInside(folder, maskName, row.place) }),
+    ...(maskName === undefined ? {} : { mask: imageInside(folder, maskName, row.place) }),
     ...(objects ? { objects } : {}),
     ...(points ? { points } : {}),
     ...(group === undefined ? {} : { group }),
@@ -59,18 +69,4 @@ function objectsIn(row: Row, columns: Columns, label: string | undefined): Image
   if (columns.objects) return objectsOf(row, columns.objects);
   const box = columns.box && boxOf(row, columns.box.columns, columns.box.isSize);
   return box && [{ box, ...(label === undefined ? {} : { category: label }) }];
-}
-
-/**
- * The path of a file that a manifest names.
- *
- * @throws OnnxLoraError `DATA_INVALID` when it is not below `folder`: a manifest may come from a stranger
- */
-export function fileInside(folder: string, name: string, place: string): string {
-  const path = relative(resolve(folder), resolve(folder, name));
-  if (path !== '' && path.split(sep)[0] !== '..' && !isAbsolute(path)) return join(folder, path);
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    `${place}: "${name}" lies outside of "${folder}". A manifest may name files of its own folder only; if this one is right, give the folder that its names start from: imageFolder: '…'.`,
-  );
 }

@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { ImageDataOptions } from '../imageData.ts';
 import type { ImageRecord } from '../imageRecord.ts';
-import { fileInside } from './manifestRecords.ts';
+import { imageInside } from '../imageInside.ts';
 
 /**
  * Records of a text file with a path per line, and after it, separated by spaces or a tab, a label. A path without a label
@@ -25,7 +25,7 @@ export async function pathListRecords(
     // The label is the last word, so that paths may hold spaces; a tab is never part of a path.
     const { path, label } = /^(?<path>[^\t]+)\t+(?<label>.+)$/.exec(text)?.groups ??
       /^(?<path>.+\.\w{2,5})\s+(?<label>\S+)$/.exec(text)?.groups ?? { path: text };
-    const record = { file: fileInside(imageFolder, path!.trim(), place), place };
+    const record = { file: imageInside(imageFolder, path!.trim(), place), place };
     return [label === undefined ? record : { ...record, label: label.trim() }];
   });
   if (records.length > 0) return records;

@@ -1,10 +1,17 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
-import type { Predictor, Task, TaskFactory, TaskModel, TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import {
+  choice,
+  type Predictor,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageClassifier } from './imageClassifier.ts';
-import { choice } from '../../choice.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-classification` tasks and predictors. */

@@ -1,9 +1,6 @@
 /** @file Answers for images that nobody has labelled. */
 
-import type { Predictor, TaskModel } from '@onnx-lora/sdk';
-import { labelsOrNumbers } from '../modelLabels.ts';
-import { temperatureOf } from './calibration.ts';
-import { decodeClasses } from './classificationDecode.ts';
+import { decodeClasses, labelsOrNumbers, type Predictor, type TaskModel, temperatureOf } from '@onnx-lora/sdk';
 import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts';
 
 /**

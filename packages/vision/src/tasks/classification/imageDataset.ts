@@ -1,9 +1,7 @@
 /** @file Images with what is known of them, as a dataset. */
 
-import type { Dataset, Tensor } from '@onnx-lora/sdk';
-import { type Augmentation, drawSeed } from '../../augment/augment.ts';
-import { atPlace, nameOfRecord } from '../../data/atPlace.ts';
-import { balancedWeights } from '../../data/classBalance.ts';
+import { atPlace, balancedWeights, type Dataset, nameOfRecord, type Tensor, drawSeed } from '@onnx-lora/sdk';
+import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { labelsOfRecord } from '../../data/recordLabels.ts';
 import type { ImageLoader } from '../../preprocess/imageRequest.ts';

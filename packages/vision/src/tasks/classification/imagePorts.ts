@@ -1,7 +1,6 @@
 /** @file Finds the image input and the head's output among the inputs and outputs of a graph. */
 
-import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { listedPorts, shownPort } from '../imagePort.ts';
+import { type GraphPort, type HeadPort, listedPorts, OnnxLoraError, shownPort, type TaskModel } from '@onnx-lora/sdk';
 
 /** Where images go into a model and answers come out. */
 export interface ImagePorts {
@@ -11,13 +10,6 @@ export interface ImagePorts {
   readonly head?: HeadPort;
   /** The batch size the graph insists on, where it does. */
   readonly batch?: number;
-}
-
-/** An output with a number, or a score, for each label. */
-export interface HeadPort {
-  /** Name of the output, float32 `[batch, outputs]`. */
-  readonly output: string;
-  readonly outputs: number;
 }
 
 /** Outputs that hold features, whatever their shape. */

@@ -1,9 +1,9 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
-import { type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type HeadPort, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
-import { type HeadPort, headPorts } from './imagePorts.ts';
+import { headPorts } from './imagePorts.ts';
 
 /** Options of predictors. */
 export type ImagePredictorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;

@@ -2,24 +2,26 @@
 
 import {
   float32,
+  heldOut,
   huber,
   meanSquaredError,
   OnnxLoraError,
   type Prediction,
   type PreparedTask,
+  replacedHead,
+  scoresOf,
   type Task,
+  type TaskHead,
   type TaskModel,
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
-import { heldOut } from './heldOut.ts';
 import type { ImageExample } from './imageDataset.ts';
 import { batchOf, type ImageTaskOptions, openImageTask } from './imageTask.ts';
 import type { ImagePorts } from './imagePorts.ts';
 import { RegressionMetrics } from './regressionMetrics.ts';
-import { scoresOf } from './scores.ts';
-import { attached, replaced, type TaskHead } from './taskHead.ts';
+import { attached } from './taskHead.ts';
 
 /** Options of {@link imageRegression}. */
 export interface ImageRegressionOptions extends ImageTaskOptions {
@@ -93,7 +95,7 @@ async function prepare(
     ...(validation && {
       report: async (request) => {
         const metrics = new RegressionMetrics(output, count);
-        for await (const batch of heldOut({ collate }, validation, request))
+        for await (const batch of heldOut({ dataset: validation, collate }, request))
           metrics.update(batch.outputs, batch.targets);
         return labels.map((name, i) => ({
           kind: 'scatter' as const,
@@ -140,7 +142,7 @@ function regressionHead(
   const names = valueNames(count);
   if (head && mode !== 'new' && head.outputs === count && (mode === 'keep' || givesNumbers(model)))
     return { output: head.output, labels: names };
-  if (mode !== 'keep') return head ? replaced(head, names) : attached(model, names);
+  if (mode !== 'keep') return head ? replacedHead(head, names) : attached(model, names);
   throw new OnnxLoraError(
     'DATA_INVALID',
     `The data has ${count} numbers per image, and "${model.name}" gives ${head?.outputs ?? 'none'}. Have it get a new head (head: 'auto').`,

@@ -1,10 +1,17 @@
 /** @file Image regression for the command line. */
 
-import type { Predictor, Task, TaskFactory, TaskModel, TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import {
+  choice,
+  type Predictor,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { decodeValues, imageRegression, valueNames } from './imageRegression.ts';
 import { imagePredictor } from './imagePredictor.ts';
-import { choice } from '../../choice.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-regression` tasks and predictors. */

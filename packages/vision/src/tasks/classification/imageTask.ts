@@ -1,6 +1,6 @@
 /** @file What the tasks with one answer per image share: data, preprocessing, batches. */
 
-import { type Batch, type Feeds, OnnxLoraError, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { type Batch, differentLabels, type Feeds, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageData, ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -72,13 +72,8 @@ export function batchOf(pixels: readonly Tensor[], targets: Feeds, ports: ImageP
  * @throws OnnxLoraError `DATA_INVALID` for fewer than two
  */
 export function labelsOf(records: readonly ImageRecord[], root: string): readonly string[] {
-  // The default order compares code units; a locale's would differ from machine to machine.
-  const names = [...new Set(records.flatMap((record) => labelsOfRecord(record)))].sort();
-  if (names.length >= 2) return names;
-  throw new OnnxLoraError(
-    'DATA_INVALID',
-    names.length === 0
-      ? `The images of "${root}" have no labels. Put the images of each class into a folder of its own, or name their labels in a manifest.`
-      : `"${root}" has one class only, "${names[0]}". A classifier needs at least two: add another class.`,
+  return differentLabels(
+    records.flatMap((record) => labelsOfRecord(record)),
+    { root, noun: 'images' },
   );
 }

@@ -1,11 +1,20 @@
 /** @file Metrics and calibration beside scikit-learn's and scipy's numbers. */
 
-import { float32, int64 } from '@onnx-lora/sdk';
+import {
+  averagePrecisions,
+  bestThresholds,
+  calibrationError,
+  ClassificationMetrics,
+  f1,
+  fitTemperature,
+  float32,
+  int64,
+  labelCounts,
+  MultiLabelMetrics,
+  reliability,
+} from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../fixtures/goldens.ts';
-import { calibrationError, fitTemperature, reliability } from './calibration.ts';
-import { ClassificationMetrics } from './classificationMetrics.ts';
-import { averagePrecisions, bestThresholds, f1, labelCounts, MultiLabelMetrics } from './multiLabelMetrics.ts';
 import { RegressionMetrics } from './regressionMetrics.ts';
 
 interface Goldens {

@@ -1,11 +1,20 @@
 /** @file Multi-label classification for the command line. */
 
-import type { Predictor, Task, TaskFactory, TaskModel, TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import {
+  choice,
+  decodeLabels,
+  labelsOrNumbers,
+  type Predictor,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+  thresholdsOf,
+} from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
-import { labelsOrNumbers } from '../modelLabels.ts';
 import { imagePredictor } from './imagePredictor.ts';
-import { decodeLabels, multiLabelClassification, thresholdsOf } from './multiLabelClassification.ts';
-import { choice } from '../../choice.ts';
+import { multiLabelClassification } from './multiLabelClassification.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `multi-label-classification` tasks and predictors. */

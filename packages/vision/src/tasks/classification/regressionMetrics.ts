@@ -1,7 +1,6 @@
 /** @file How far predicted numbers are from the true ones. */
 
-import { type Feeds, type MetricCollector, type Metrics, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { scoresOf } from './scores.ts';
+import { type Feeds, type MetricCollector, type Metrics, OnnxLoraError, scoresOf, type Tensor } from '@onnx-lora/sdk';
 
 /** Sums up batches. Targets are `{ values: float32 [batch, outputs] }`. */
 export class RegressionMetrics implements MetricCollector {

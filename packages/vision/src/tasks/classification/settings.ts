@@ -1,8 +1,7 @@
 /** @file Settings that the tasks with one answer per image share on the command line (`--set name=value`). */
 
-import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk';
+import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
 import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
-import { choice } from '../../choice.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { ImageTaskOptions } from './imageTask.ts';
 

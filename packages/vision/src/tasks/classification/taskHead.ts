@@ -1,53 +1,21 @@
-/** @file The head that answers: the model's own where it knows the labels, or a new one. */
+/** @file The head that answers about images: the model's own where it knows the labels, or a new one. */
 
-import { type NewHead, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { checkLabels, knownLabels, matchLabels } from '../modelLabels.ts';
-import type { HeadPort, ImagePorts } from './imagePorts.ts';
-
-/** Where answers come from. */
-export interface TaskHead {
-  /** The graph output with one number per label. */
-  readonly output: string;
-  /** What the numbers stand for, in their order. */
-  readonly labels: readonly string[];
-  /** The head to make, where it is not the model's own. */
-  readonly head?: NewHead;
-}
+import { chooseHead, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk';
+import type { ImagePorts } from './imagePorts.ts';
 
 /**
  * The head for labels of these names.
  *
  * @param root what the data is called
- * @throws OnnxLoraError `DATA_INVALID` where the model's own head is to answer and does not know the labels, or knows most of
- *   them but not all; `MODEL_UNSUPPORTED` where it has neither a head nor features
+ * @throws OnnxLoraError as `chooseHead` of the SDK
  */
 export function headFor(
   model: TaskModel,
-  { head: own }: ImagePorts,
+  { head }: ImagePorts,
   names: readonly string[],
-  { root, mode }: { readonly root: string; readonly mode: 'auto' | 'new' | 'keep' },
+  choice: { readonly root: string; readonly mode: 'auto' | 'new' | 'keep' },
 ): TaskHead {
-  if (!own) {
-    if (mode === 'keep') throw noHead(model, `It has no head of its own, and head: 'keep' allows no other`);
-    return attached(model, names);
-  }
-  if (mode !== 'new') {
-    const labels = knownLabels(model, names, own.outputs);
-    if (labels) return { output: own.output, labels: checkLabels(model, names, labels) };
-    // Where most are known, the others may be misspelt.
-    if (mode === 'keep' || mayBeMisspelt(model, names, own)) matchLabels(model, names, own.outputs, root);
-  }
-  return replaced(own, names);
-}
-
-/** A head for these labels in the place of the model's own. */
-export function replaced({ output }: HeadPort, labels: readonly string[]): TaskHead {
-  return { output, labels, head: { output, labels } };
-}
-
-function mayBeMisspelt(model: TaskModel, names: readonly string[], { outputs }: HeadPort): boolean {
-  const known = names.filter((name) => knownLabels(model, [name], outputs) !== undefined);
-  return known.length * 2 > names.length;
+  return chooseHead(model, head, names, { ...choice, attach: attached });
 }
 
 /** Models whose pooled output is part of what was pre-trained, and what classifiers of transformers read. */
@@ -86,12 +54,4 @@ export function attached(model: TaskModel, labels: readonly string[]): TaskHead 
   const flat = Object.entries(model.outputs).find(([, { dims }]) => dims?.length === 2 || dims?.length === 4);
   if (flat) return on(flat[0], { pool: 'all' });
   throw noHead(model, 'It gives neither scores nor features of an image');
-}
-
-function noHead(model: TaskModel, reason: string): OnnxLoraError {
-  const outputs = Object.entries(model.outputs).map(([name, { dims }]) => `"${name}" [${dims?.join(', ') ?? '?'}]`);
-  return new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `"${model.name}" cannot answer about images: ${reason}; its outputs are ${outputs.join(', ')}. Export the model with "logits", or with "last_hidden_state" or "pooler_output".`,
-  );
 }

@@ -1,9 +1,8 @@
 /** @file Embeddings as answers. */
 
-import type { Prediction, Tensor } from '@onnx-lora/sdk';
+import { type Prediction, type Tensor, unitTensor } from '@onnx-lora/sdk';
 import type { Features } from './features.ts';
 import { pooledRows } from './pooling.ts';
-import { unitTensor } from './rows.ts';
 
 /** For each row its embedding of length 1, as a list, and how many numbers it has: `{ width, embedding }`. */
 export function decodeEmbeddings(outputs: Readonly<Record<string, Tensor>>, features: Features): Prediction[] {

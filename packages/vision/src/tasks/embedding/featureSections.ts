@@ -1,11 +1,17 @@
 /** @file What the report of a classifier shows of its features: where images lie, and how far frozen features carry. */
 
-import type { Batch, Dataset, ReportRequest, ReportSection, Tensor } from '@onnx-lora/sdk';
-import { batchesOf } from '../batches.ts';
+import {
+  type Batch,
+  batchesOf,
+  type Dataset,
+  embeddingScatter,
+  joinRows,
+  type ReportRequest,
+  type ReportSection,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
-import { embeddingScatter } from './embeddingScatter.ts';
 import type { Features } from './features.ts';
-import { joinRows } from './joinRows.ts';
 import { pooledRows } from './pooling.ts';
 
 /** Images whose features are looked at. */
@@ -36,7 +42,17 @@ export async function featureSections<Example>(
   { features, names, collate, train, validation, accuracy, seed }: FeatureSectionsRequest<Example>,
   request: ReportRequest,
 ): Promise<readonly ReportSection[]> {
-  const scatter = await embeddingScatter({ ...validation, features, names, collate }, request);
+  const scatter = await embeddingScatter(
+    {
+      dataset: validation.images,
+      collate,
+      labels: validation.labels,
+      names,
+      embeddingsOf: (outputs) => pooledRows(outputs, features),
+      noun: 'images',
+    },
+    request,
+  );
   if (accuracy === undefined) return scatter;
   const labelled = async ({ images, labels }: FeatureImages<Example>) => ({
     embeddings: await frozenRows(images, { features, collate }, request),

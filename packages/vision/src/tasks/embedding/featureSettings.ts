@@ -1,7 +1,6 @@
 /** @file What the command line may say of features. */
 
-import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk';
-import { choice } from '../../choice.ts';
+import { choice, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
 import type { FeatureOptions } from './features.ts';
 
 /** Settings of every task that works on features. */

@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { float32, openModel, readSafetensors } from '@onnx-lora/sdk';
-import { parse } from 'csv-parse/sync';
+import { float32, openModel, readSafetensors, readTable, saveEmbeddings } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
@@ -11,7 +9,6 @@ import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.t
 import { ImageEmbeddingFactory } from './imageEmbeddingFactory.ts';
 import { imageEmbeddings } from './imageEmbeddings.ts';
 import { ImageRetrievalFactory } from './retrieval/imageRetrievalFactory.ts';
-import { saveEmbeddings } from './saveEmbeddings.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 const decoder = new SharpDecoder();
@@ -53,9 +50,9 @@ test('embeddings are written for other programs', async () => {
   expect(tensors.get('embeddings')).toEqual(embeddings);
   expect(JSON.parse(metadata['files']!)).toEqual(files);
   await saveEmbeddings(join(folder, 'e.csv'), files, embeddings);
-  const rows = parse(readFileSync(join(folder, 'e.csv'), 'utf8'), { columns: true }) as Record<string, string>[];
-  expect(rows.map(({ file }) => file)).toEqual(files);
-  expect(rows.flatMap(({ e0, e1 }) => [Math.fround(Number(e0)), Math.fround(Number(e1))])).toEqual([
+  const { rows } = await readTable(join(folder, 'e.csv'));
+  expect(rows.map(({ cells }) => cells.get('file'))).toEqual(files);
+  expect(rows.flatMap(({ cells }) => ['e0', 'e1'].map((name) => Math.fround(Number(cells.get(name)))))).toEqual([
     ...embeddings.data,
   ]);
   await expect(saveEmbeddings(join(folder, 'e.npy'), files, embeddings)).rejects.toThrow(

@@ -1,13 +1,20 @@
 /** @file One vector per image, from any vision model. */
 
-import { type Adapter, type Model, OnnxLoraError, type Provider, stack, type Tensor } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  joinRows,
+  type Model,
+  OnnxLoraError,
+  type Provider,
+  stack,
+  type Tensor,
+  unitTensor,
+} from '@onnx-lora/sdk';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
 import type { FeatureOptions } from './features.ts';
 import { openFeatures } from './openFeatures.ts';
-import { joinRows } from './joinRows.ts';
 import { pooledRows } from './pooling.ts';
-import { unitTensor } from './rows.ts';
 
 /** Options of {@link imageEmbeddings}. */
 export interface ImageEmbeddingsOptions extends FeatureOptions, ImageReading {

@@ -1,10 +1,9 @@
 /** @file Objects in images, and prompts for them, as a dataset. */
 
-import { type Dataset, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Dataset, OnnxLoraError, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { type Augmentation, drawSeed } from '../../augment/augment.ts';
+import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
-import { atPlace, nameOfRecord } from '../../data/atPlace.ts';
 import type { ImageRecord, Point } from '../../data/imageRecord.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { ImageLoader, MaskSource } from '../../preprocess/imageRequest.ts';

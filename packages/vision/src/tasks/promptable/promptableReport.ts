@@ -1,7 +1,14 @@
 /** @file What a report shows of prompted masks: the worst and the usual, on their images. */
 
 import { basename } from 'node:path';
-import type { Batch, ReportPicture, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import {
+  type Batch,
+  batchesOf,
+  type ReportPicture,
+  type ReportRequest,
+  type ReportSection,
+  spread,
+} from '@onnx-lora/sdk';
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
@@ -10,7 +17,6 @@ import { pointToImage } from '../../preprocess/geometry.ts';
 import { resizeNearest } from '../../preprocess/resize.ts';
 import { paintMask, paintPoints } from '../../report/overlay.ts';
 import { shrunk, webp } from '../../report/thumbnail.ts';
-import { batchesOf, spread } from '../batches.ts';
 import { cutLogits, logitsOfImage } from './imageMask.ts';
 import { masksOf } from './masksOf.ts';
 import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';

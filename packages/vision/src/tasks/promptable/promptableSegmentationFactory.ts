@@ -1,6 +1,7 @@
 /** @file Promptable segmentation for the command line: the task by name, and masks of files without labels. */
 
 import {
+  choice,
   type Predictor,
   type PredictorOptions,
   type Task,
@@ -10,7 +11,6 @@ import {
   type TaskSetting,
 } from '@onnx-lora/sdk';
 import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
-import { choice } from '../../choice.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { promptableSegmentation } from './promptableSegmentation.ts';

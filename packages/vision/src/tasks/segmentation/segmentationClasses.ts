@@ -1,13 +1,11 @@
 /** @file What the numbers of class maps stand for, from the data, the model and the user. */
 
-import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { listed } from '../../listed.ts';
+import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import type { ImageData } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readClassMask } from '../../data/shapes/maskFile.ts';
 import type { ClassNumbers } from '../../data/shapes/masks.ts';
 import type { MaskSource } from '../../preprocess/imageRequest.ts';
-import { labelsOrNumbers } from '../modelLabels.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
 /** The classes of a task. */

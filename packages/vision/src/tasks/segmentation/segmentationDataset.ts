@@ -1,9 +1,8 @@
 /** @file Images with class maps as a dataset. */
 
-import type { Dataset, Tensor } from '@onnx-lora/sdk';
-import { type Augmentation, drawSeed } from '../../augment/augment.ts';
+import { type Dataset, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
-import { atPlace, nameOfRecord } from '../../data/atPlace.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 import { checkNumber, type SegmentationClasses } from './segmentationClasses.ts';

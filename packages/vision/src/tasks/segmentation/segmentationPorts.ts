@@ -1,7 +1,7 @@
 /** @file Finds the image input and the class scores per pixel among the inputs and outputs of a graph. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { type ImagePort, imagePort, listedPorts } from '../imagePort.ts';
+import { listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { type ImagePort, imagePort } from '../imagePort.ts';
 
 /** Where images go in and scores come out. */
 export interface SegmentationPorts {

@@ -1,7 +1,14 @@
 /** @file What a report shows of a segmentation: classes in a table, and pictures of the worst and of usual results. */
 
 import { basename } from 'node:path';
-import type { Batch, ReportPicture, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import {
+  type Batch,
+  batchesOf,
+  type ReportPicture,
+  type ReportRequest,
+  type ReportSection,
+  spread,
+} from '@onnx-lora/sdk';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
@@ -9,7 +16,6 @@ import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 import { resizeNearest } from '../../preprocess/resize.ts';
 import { paintMask, sideBySide } from '../../report/overlay.ts';
 import { shrunk, webp } from '../../report/thumbnail.ts';
-import { batchesOf, spread } from '../batches.ts';
 import { classMap, classMapOfImage, type ClassScores, scoresOf } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import type { SegmentationDataset, SegmentationExample } from './segmentationDataset.ts';

@@ -1,6 +1,7 @@
 /** @file Semantic segmentation for the command line: the task by name, and class maps of files without labels. */
 
 import {
+  choice,
   OnnxLoraError,
   type Predictor,
   type Task,
@@ -11,7 +12,6 @@ import {
   type TaskSettingValue,
 } from '@onnx-lora/sdk';
 import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
-import { choice } from '../../choice.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';

@@ -1,10 +1,9 @@
 /** @file Class maps of images that nobody has labelled. */
 
-import { OnnxLoraError, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { labelsOrNumbers, OnnxLoraError, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
-import { labelsOrNumbers } from '../modelLabels.ts';
 import { classMapOfImage, scoresOf } from './classMap.ts';
 import { segmentationPrediction } from './segmentationDecode.ts';
 import { checkedScores } from './segmentationMetrics.ts';

@@ -1,7 +1,6 @@
-import { float32, matrix } from '@onnx-lora/sdk';
+import { float32, matrix, rowsOfLengthOne } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
-import { rowsOfLengthOne } from '../rows.ts';
 import { stratifiedFolds } from './folds.ts';
 import { frozenBaselines } from './frozenBaselines.ts';
 import { fitLogisticRegression, predictClasses } from './logisticRegression.ts';

@@ -1,7 +1,6 @@
 /** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
 
-import { type Matrix, matrix, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { pickRows, rowsOfLengthOne } from '../rows.ts';
+import { matrix, type Matrix, OnnxLoraError, pickRows, rowsOfLengthOne, type Tensor } from '@onnx-lora/sdk';
 import { stratifiedFolds } from './folds.ts';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
 import { bestNeighbourCount, nearestClasses } from './neighbours.ts';

@@ -1,8 +1,7 @@
 /** @file The classes of images by those of the training images that are most like them. */
 
-import { type Matrix, matrix } from '@onnx-lora/sdk';
+import { matrix, type Matrix, pickRows } from '@onnx-lora/sdk';
 import { matmul } from '@onnx-lora/sdk/core';
-import { pickRows } from '../rows.ts';
 
 /** Numbers of neighbours that are tried; DINO tries 10, 20, 100 and 200. */
 const candidates = [1, 2, 5, 10, 20, 50, 100, 200];

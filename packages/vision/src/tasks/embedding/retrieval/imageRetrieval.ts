@@ -2,16 +2,21 @@
 
 import {
   type Batch,
-  batchHardTriplet,
-  infoNce,
+  embeddingScatter,
+  type EmbeddingsOf,
   int64,
+  type KindGroup,
+  KindGroups,
   OnnxLoraError,
   type PreparedTask,
+  retrievalLoss,
+  type RetrievalLossOptions,
+  RetrievalMetrics,
+  SingleKinds,
   stack,
-  supervisedContrastive,
   type Task,
   type TaskModel,
-  type Value,
+  type Tensor,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
@@ -20,26 +25,16 @@ import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.t
 import { checkBatch } from '../../imagePort.ts';
 import type { ImageReading } from '../../imageReading.ts';
 import { decodeEmbeddings } from '../decodeEmbeddings.ts';
-import { embeddingScatter } from '../embeddingScatter.ts';
 import type { FeatureOptions } from '../features.ts';
 import { openFeatures } from '../openFeatures.ts';
-import { pooledValue } from '../pooling.ts';
-import { IdentityGroups, type ImageGroup, SingleImages } from './identityGroups.ts';
-import { RetrievalMetrics } from './retrievalMetrics.ts';
+import { pooledRows, pooledValue } from '../pooling.ts';
+import { imageKinds } from './imageKinds.ts';
 
-/** What draws images of one kind together: see {@link supervisedContrastive}, {@link batchHardTriplet}, {@link infoNce}. */
-export type RetrievalLoss = 'contrastive' | 'triplet' | 'info-nce';
+/** Images of one kind, each float32 `[3, height, width]`. */
+export type ImageGroup = KindGroup<Tensor>;
 
 /** Options of {@link imageRetrieval}. */
-export interface ImageRetrievalOptions extends FeatureOptions, TaskDataOptions, ImageReading {
-  /** `contrastive` by default. */
-  readonly loss?: RetrievalLoss | undefined;
-  /** What cosines are divided by; 0.1 by default. Not of triplets. */
-  readonly temperature?: number | undefined;
-  /** Of triplets: 0.2 by default. */
-  readonly margin?: number | undefined;
-  /** Images of one kind that are trained on together; 2 by default. A batch of 32 is then 32 pairs. */
-  readonly perGroup?: number | undefined;
+export interface ImageRetrievalOptions extends FeatureOptions, TaskDataOptions, ImageReading, RetrievalLossOptions {
   /** What is done to training images at random; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
@@ -61,16 +56,9 @@ export function imageRetrieval(data: ImageSource, options: ImageRetrievalOptions
 async function prepare(
   model: TaskModel,
   source: ImageSource,
-  {
-    loss = 'contrastive',
-    temperature = 0.1,
-    margin = 0.2,
-    perGroup = 2,
-    augment = [],
-    ...options
-  }: ImageRetrievalOptions,
+  { loss, temperature, margin, perGroup = 2, augment = [], ...options }: ImageRetrievalOptions,
 ): Promise<PreparedTask<ImageGroup>> {
-  checkOptions({ loss, perGroup });
+  const lossOf = retrievalLoss({ loss, temperature, margin, perGroup });
   const { features, images } = await openFeatures(model, options);
   const data = await readTaskData(source, options, haveAPair);
   if (data.validation && !haveAPair(data.validation)) {
@@ -84,63 +72,34 @@ async function prepare(
   const numbers = new Map(names.map((name, i) => [name, i]));
   const numbered = (records: readonly ImageRecord[]) => ({ records, labels: records.map((record) => numbers.get(labelOf(record))!) }); // prettier-ignore
   const [training, validating] = [numbered(data.train), data.validation && numbered(data.validation)];
-  const train = new IdentityGroups({ ...training, images, perGroup, augmentations: augment, seed });
-  const held = validating && new SingleImages({ ...validating, images });
+  const drawn = imageKinds({ ...training, images, augmentations: augment, seed });
+  const train = new KindGroups(drawn, { perGroup, isAugmented: augment.length > 0, seed, noun: 'images' });
+  const held = validating && new SingleKinds(imageKinds({ ...validating, images }));
   const collate = async (groups: readonly ImageGroup[]): Promise<Batch> => {
-    const pixels = groups.flatMap((group) => group.pixels);
+    const pixels = groups.flatMap(({ items }) => items);
     checkBatch(model, features.input, pixels.length);
-    const labels = groups.flatMap((group) => group.pixels.map(() => group.label));
+    const labels = groups.flatMap((group) => group.items.map(() => group.label));
     return {
       inputs: { [features.input.name]: stack(pixels) },
       targets: { labels: int64(labels, [labels.length]) },
     };
   };
+  const embeddingsOf: EmbeddingsOf = (outputs) => pooledRows(outputs, features);
   return {
     train,
     ...(held && { validation: held }),
     ...(data.warnings && { warnings: data.warnings }),
     outputs: features.inner,
     collate,
-    loss: (g, outputs, targets) => {
-      const embeddings = pooledValue(g, outputs, features);
-      if (loss === 'triplet') return batchHardTriplet(g, embeddings, targets['labels']!, { margin });
-      if (loss === 'contrastive') return supervisedContrastive(g, embeddings, targets['labels']!, { temperature });
-      const [left, right] = pairs(embeddings).map((rows) => g.Gather(embeddings, g.ints(rows), 0)) as [Value, Value];
-      return infoNce(g, left, right, { temperature });
-    },
-    metrics: () => new RetrievalMetrics(features),
+    loss: (g, outputs, targets) => lossOf(g, pooledValue(g, outputs, features), targets['labels']!),
+    metrics: () => new RetrievalMetrics(embeddingsOf),
     decode: (outputs) => decodeEmbeddings(outputs, features),
     report: (request) => {
       const shown = validating ?? training;
-      const single = new SingleImages({ ...shown, images });
-      return embeddingScatter({ images: single, labels: shown.labels, names, features, collate }, request);
+      const dataset = new SingleKinds(imageKinds({ ...shown, images }));
+      return embeddingScatter({ dataset, collate, labels: shown.labels, names, embeddingsOf, noun: 'images' }, request);
     },
   };
-}
-
-/** Rows that stand first and second in their pairs. */
-function pairs({ shape }: Value): [number[], number[]] {
-  const rows = Number(shape![0]);
-  const half = Array.from({ length: rows / 2 }, (_, i) => 2 * i);
-  return [half, half.map((i) => i + 1)];
-}
-
-function checkOptions({ loss, perGroup }: { readonly loss: string; readonly perGroup: number }): void {
-  if (!['contrastive', 'triplet', 'info-nce'].includes(loss)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `There is no retrieval loss "${loss}". Take contrastive, triplet or info-nce.`,
-    );
-  }
-  if (!Number.isInteger(perGroup) || perGroup < 2) {
-    throw new OnnxLoraError('CONFIG_INVALID', `perGroup must be a whole number of at least 2, but it is ${perGroup}.`);
-  }
-  if (loss === 'info-nce' && perGroup !== 2) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
-    );
-  }
 }
 
 /** Whether any image can find another of its label. */

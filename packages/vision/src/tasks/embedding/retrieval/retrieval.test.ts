@@ -1,16 +1,26 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, matrix, openModel, type Tensor, train, type ReportRequest } from '@onnx-lora/sdk';
+import {
+  evaluate,
+  float32,
+  KindGroups,
+  matrix,
+  openModel,
+  type ReportRequest,
+  retrievalScores,
+  SingleKinds,
+  type Tensor,
+  train,
+} from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
-import { IdentityGroups, SingleImages } from './identityGroups.ts';
+import { imageKinds } from './imageKinds.ts';
 import { imageRetrieval } from './imageRetrieval.ts';
-import { retrievalScores } from './retrievalScores.ts';
 
 const golden = fixture<{
   embeddings: number[];
@@ -53,12 +63,17 @@ const images: ImageLoader = {
 };
 const fileOf = (tensor: Tensor): number => Number(tensor.data[0]);
 
-function groupsOf(labels: readonly number[], perGroup: number, seed = 0): IdentityGroups {
+function groupsOf(labels: readonly number[], perGroup: number, seed = 0): KindGroups<Tensor> {
   const records = labels.map((_, i) => ({ file: String(i), place: String(i) }));
-  return new IdentityGroups({ records, labels, images, perGroup, augmentations: [], seed });
+  return new KindGroups(imageKinds({ records, labels, images }), {
+    perGroup,
+    isAugmented: false,
+    seed,
+    noun: 'images',
+  });
 }
 
-describe('IdentityGroups', () => {
+describe('KindGroups', () => {
   test('hold images of one kind, and each image at most once in a pass', async () => {
     const labelled = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 8, maxLength: 30 });
     await fc.assert(
@@ -73,8 +88,8 @@ describe('IdentityGroups', () => {
         for (const pass of [0, 1]) {
           const seen = new Set<number>();
           for (let i = 0; i < groups.length; i++) {
-            const { pixels, label } = await groups.get(i, pass * groups.length + i);
-            for (const file of pixels.map(fileOf)) {
+            const { items, label } = await groups.get(i, pass * groups.length + i);
+            for (const file of items.map(fileOf)) {
               expect(labels[file]).toBe(label);
               expect(seen.has(file)).toBe(false);
               seen.add(file);
@@ -90,7 +105,7 @@ describe('IdentityGroups', () => {
       Array.from({ length: 40 }, (_, i) => i % 2),
       2,
     );
-    const files = async (draw: number): Promise<number[]> => (await groups.get(3, draw)).pixels.map(fileOf);
+    const files = async (draw: number): Promise<number[]> => (await groups.get(3, draw)).items.map(fileOf);
     expect(await files(5)).toEqual(await files(5));
     expect(await files(5)).not.toEqual(await files(5 + groups.length));
   });
@@ -100,10 +115,10 @@ describe('IdentityGroups', () => {
   });
 });
 
-test('SingleImages name their files', async () => {
-  const single = new SingleImages({ records: [{ file: '7', place: '7' }], labels: [3], images });
+test('SingleKinds name their files', async () => {
+  const single = new SingleKinds(imageKinds({ records: [{ file: '7', place: '7' }], labels: [3], images }));
   expect(single.nameOf(0)).toBe('7');
-  expect(await single.get(0)).toEqual({ pixels: [float32([7], [1])], label: 3 });
+  expect(await single.get(0)).toEqual({ items: [float32([7], [1])], label: 3 });
 });
 
 describe('imageRetrieval', () => {

@@ -1,8 +1,7 @@
 /** @file Images with captions as a dataset. */
 
-import type { Dataset, Tensor } from '@onnx-lora/sdk';
-import { type Augmentation, drawSeed } from '../../../augment/augment.ts';
-import { atPlace, nameOfRecord } from '../../../data/atPlace.ts';
+import { type Dataset, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
 

@@ -1,9 +1,17 @@
 /** @file How well images find their captions, and captions their images. */
 
-import { type Feeds, type Matrix, matrix, type MetricCollector, type Metrics, type Tensor } from '@onnx-lora/sdk';
-import { joinRows } from '../joinRows.ts';
-import { type LabelledMatrix, retrievalScores } from '../retrieval/retrievalScores.ts';
-import { pickRows } from '../rows.ts';
+import {
+  type Feeds,
+  joinRows,
+  type LabelledMatrix,
+  type Matrix,
+  matrix,
+  type MetricCollector,
+  type Metrics,
+  pickRows,
+  retrievalScores,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import type { ImageTextPorts } from './imageTextPorts.ts';
 
 /** Collects both embeddings. Targets are `{ images: int64 [batch] }`, the same number for all captions of one image. */

@@ -2,8 +2,7 @@
 
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { isObject, type JsonObject, readJsonObject } from '../../../readJsonObject.ts';
+import { isObject, type JsonObject, OnnxLoraError, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
 import { isSiglip } from '../modelType.ts';
 
 /** Gemma's, with 256,000 tokens, has 35 MB. */

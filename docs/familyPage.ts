@@ -1,0 +1,82 @@
+/** @file A page that says what the families of a domain package are, made from the families themselves. */
+
+import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk';
+import { format, resolveConfig } from 'prettier';
+
+/** What a page is about. */
+export interface FamilyPage {
+  readonly title: string;
+  readonly families: readonly DescribedFamily[];
+  /** What makes a model's input: `image processor`. */
+  readonly preprocessor: string;
+  /** An example of a model that no family knows. */
+  readonly stranger: string;
+  /** More to say before the table. */
+  readonly text?: string;
+}
+
+/** The page in Markdown, formatted as `file` is. */
+export async function familyPage(file: string, page: FamilyPage): Promise<string> {
+  return format(text(page), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text({ title, families, preprocessor, stranger, text: more = '' }: FamilyPage): string {
+  return `# ${title}
+
+A family knows what the modules of a model are called and which of them are worth adapting. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
+
+\`config.json\` decides where it names a \`model_type\`. Without it a family is recognised by the paths of modules in the graph: \`{n}\` is a number, \`^\` the beginning of a path. A model that no family knows, such as ${stranger}, is adapted with \`targetModules: 'all-linear'\` or names of your choice.
+
+${more}This page is made from the families themselves.
+
+| family | \`model_type\` | ${preprocessor} | usual task |
+| --- | --- | --- | --- |
+${families.map((family) => `| [${family.title}](#${anchorOf(family)}) | ${codes(family.modelTypes)} | ${codes(family.preprocessors)} | ${codes(family.tasks.slice(0, 1))} |`).join('\n')}
+
+${families.map((family) => sectionOf(family, preprocessor)).join('\n\n')}
+`;
+}
+
+function sectionOf(family: DescribedFamily, preprocessor: string): string {
+  const { name, title, paper, marks, targetsFrom, tasks, preprocessors } = family;
+  return `## ${title}
+
+${paper}.
+
+- name: \`${name}\`
+- recognised without \`config.json\` by ${marks.map(markOf).join('; or ')}
+- adapted by default:
+${targetsOf(family)}
+- why: ${targetsFrom}
+- tasks: ${codes(tasks) === '–' ? 'one of your own' : codes(tasks)}
+- ${preprocessor}: ${codes(preprocessors)}`;
+}
+
+/** The heading's anchor, as GitHub and VitePress spell it. */
+function anchorOf({ title }: DescribedFamily): string {
+  return title.toLowerCase().replaceAll(/[(),]/g, '').replaceAll(' ', '-');
+}
+
+function markOf(mark: readonly string[]): string {
+  const wanted = mark.filter((each) => !each.startsWith('!'));
+  const never = mark.filter((each) => each.startsWith('!')).map((each) => each.slice(1));
+  return codes(wanted, ' and ') + (never.length > 0 ? ` without ${codes(never, ' or ')}` : '');
+}
+
+function targetsOf({ defaultTargets, names }: DescribedFamily): string {
+  return defaultTargets
+    .filter((role) => role in names)
+    .map((role) => `  - ${role}: ${names[role]!.map(spelling).join(', ')}`)
+    .join('\n');
+}
+
+function spelling(name: ModuleName): string {
+  if (name instanceof RegExp) return `\`${name.source}\``;
+  if (typeof name === 'string') return `\`${name}\``;
+  const both = ([4, 5] as const).filter((generation) => name[generation] !== undefined);
+  return both.map((generation) => `\`${name[generation]}\` (transformers ${generation})`).join(' = ');
+}
+
+function codes(names: readonly string[], separator = ', '): string {
+  return names.map((name) => `\`${name}\``).join(separator) || '–';
+}

@@ -1,0 +1,17 @@
+/** @file What a folder stands for. */
+
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../../fixtures/call.ts';
+import { predictSources } from './predictSources.ts';
+
+test('files of a folder come by name, each once, though a link leads back to it', () => {
+  const folder = temporaryFolder();
+  mkdirSync(path.join(folder, 'in'));
+  for (const name of ['b10.wav', 'b9.WAV', 'notes.txt', 'in/c.wav']) writeFileSync(path.join(folder, name), '');
+  symlinkSync(folder, path.join(folder, 'in', 'back'), 'dir');
+  symlinkSync(path.join(folder, 'b9.WAV'), path.join(folder, 'in', 'link.wav'));
+  const names = ['b9.WAV', 'b10.wav', 'in/c.wav', 'in/link.wav'];
+  expect(predictSources([folder, '-'], ['.wav'])).toEqual([...names.map((name) => path.join(folder, name)), '-']);
+});

@@ -1,0 +1,34 @@
+/** @file From the words after the model to what is asked about: files, the files of folders, standard input. */
+
+import { readdirSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { usageError } from '../errors.ts';
+import { isFolder } from '../sources.ts';
+
+/** The word that stands for standard input. */
+export const STDIN = '-';
+
+/**
+ * The sources in the order of their words; a folder stands for all files below it whose ending is known, in the order of
+ * their names.
+ *
+ * @param endings in lower case with the dot
+ * @throws OnnxLoraError `CONFIG_INVALID` for a folder without such files, or standard input named twice
+ */
+export function predictSources(words: readonly string[], endings: readonly string[]): string[] {
+  if (words.filter((word) => word === STDIN).length > 1)
+    throw usageError('Standard input ("-") is named twice, and can be read once.');
+  return words.flatMap((word) => (word !== STDIN && isFolder(word) ? filesBelow(word, endings) : [word]));
+}
+
+function filesBelow(folder: string, endings: readonly string[]): string[] {
+  // With their types, so that links to folders, which may go round in circles, are not followed.
+  const found = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(({ name }) => endings.includes(path.extname(name).toLowerCase()))
+    .map(({ parentPath, name }) => path.join(parentPath, name))
+    // Broken links are told of when they are named one by one.
+    .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+  if (found.length > 0) return found;
+  throw usageError(`The folder "${folder}" holds no files to answer for. Looked for ${endings.join(', ')}.`);
+}

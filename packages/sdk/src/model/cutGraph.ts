@@ -1,0 +1,49 @@
+/** @file A graph in two: what computes a value, and what goes on from it. */
+
+import type { GraphProto, ModelProto, NodeProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
+import { readNames } from '../graph/walk.ts';
+import { valueInfo } from '../lora/valueInfo.ts';
+
+type Whole = ModelProto & { readonly graph: GraphProto };
+
+/**
+ * Cuts a graph at a value of its main graph. The first part computes it, and nothing else; the second reads it as an input and
+ * computes the outputs. Nodes, weights and inputs that both need, such as those of a size, are in both.
+ */
+export function cutGraph<M extends Whole>(model: M, value: string, { type, shape }: ValueType): [before: M, after: M] {
+  const info = valueInfo(value, type, shape);
+  const { graph } = model;
+  const part = (changes: Pick<GraphProto, 'output'> & { readonly extra: GraphProto['input'] }): M => {
+    const given = new Set((changes.extra ?? []).map(({ name }) => name));
+    const { nodes, read } = needed(graph, (changes.output ?? []).map(({ name }) => name ?? ''), given); // prettier-ignore
+    const own = {
+      ...graph,
+      node: nodes,
+      initializer: (graph.initializer ?? []).filter(({ name }) => read.has(name ?? '')),
+      input: [...(changes.extra ?? []), ...(graph.input ?? []).filter(({ name }) => read.has(name ?? ''))],
+      output: changes.output ?? [],
+    };
+    return { ...model, graph: own };
+  };
+  return [part({ output: [info], extra: [] }), part({ output: graph.output ?? [], extra: [info] })];
+}
+
+/** The nodes behind some values, in their order, and all that is read on the way. What is given is not looked behind. */
+function needed(
+  { node = [] }: GraphProto,
+  values: readonly string[],
+  given: ReadonlySet<string | undefined>,
+): { readonly nodes: NodeProto[]; readonly read: ReadonlySet<string> } {
+  const makers = new Map(node.flatMap((each) => (each.output ?? []).map((output) => [output, each] as const)));
+  const read = new Set(values);
+  const nodes = new Set<NodeProto>();
+  // A set takes in what is added while it is walked through.
+  for (const name of read) {
+    const maker = given.has(name) ? undefined : makers.get(name);
+    if (!maker || nodes.has(maker)) continue;
+    nodes.add(maker);
+    for (const input of readNames(maker)) read.add(input);
+  }
+  return { nodes: node.filter((each) => nodes.has(each)), read };
+}

@@ -1,0 +1,105 @@
+/** @file What the cells of a manifest mean; whatever they should not be names its line and column. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { type Split, splitNames } from './splits.ts';
+import type { Row } from './table.ts';
+
+/** The text of a cell, or undefined where it is empty. */
+export function cellText(row: Row, column: string): string | undefined {
+  const cell = row.cells.get(column);
+  if (cell === undefined || cell === null) return undefined;
+  if (typeof cell === 'string') return cell.trim() === '' ? undefined : cell.trim();
+  if (typeof cell === 'number' || typeof cell === 'boolean') return String(cell);
+  throw cellRefused(row, column, cell, 'a text', 'Write it in quotes');
+}
+
+/** The labels that a cell lists: separated by `|` or `;`, or a JSON list. An empty cell has none. */
+export function cellLabels(row: Row, column: string): string[] {
+  const cell = cellList(row, column);
+  if (cell === undefined) return [];
+  const parts =
+    typeof cell === 'string'
+      ? cell
+          .split(/[|;]/)
+          .map((part) => part.trim())
+          .filter((part) => part !== '')
+      : cell;
+  const names = parts.map((part) => {
+    if (typeof part === 'string') return part;
+    if (typeof part === 'number') return String(part);
+    throw cellRefused(row, column, part, 'a label', 'Write labels in quotes');
+  });
+  return [...new Set(names)];
+}
+
+/** The names of the columns that hold a 1. */
+export function cellOneHot(row: Row, columns: readonly string[]): string[] {
+  return columns.filter((column) => {
+    const number = cellNumber(row, column);
+    if (number === 0 || number === 1) return number === 1;
+    throw cellRefused(row, column, row.cells.get(column), '0 or 1', 'Write 1 where the label applies, else 0');
+  });
+}
+
+/** A finite number. */
+export function cellNumber(row: Row, column: string): number {
+  const cell = row.cells.get(column);
+  if (typeof cell === 'boolean') return Number(cell);
+  const number = typeof cell === 'string' && cell.trim() !== '' ? Number(cell) : cell;
+  if (typeof number === 'number' && Number.isFinite(number)) return number;
+  const comma = typeof cell === 'string' && /^-?\d+,\d+$/.test(cell.trim());
+  throw cellRefused(row, column, cell, 'a number', comma ? 'Write it with a point, not a comma' : 'Correct it');
+}
+
+/**
+ * Numbers of one cell: a JSON list, or a text.
+ *
+ * @param separators between the numbers of a text; no comma by default, which in some countries stands before decimals
+ */
+export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]/): number[] {
+  const cell = cellList(row, column);
+  if (typeof cell === 'string' && !separators.test(cell)) return [cellNumber(row, column)];
+  const parts = typeof cell === 'string' ? cell.split(separators) : (cell ?? []);
+  const numbers = parts.map((part) => (typeof part === 'string' && part.trim() !== '' ? Number(part) : part));
+  if (numbers.length > 0 && numbers.every((each) => typeof each === 'number' && Number.isFinite(each)))
+    return numbers as number[];
+  throw cellRefused(row, column, row.cells.get(column), 'a list of numbers', 'Write [1, 2.5]');
+}
+
+/** The split that a cell names. */
+export function cellSplit(row: Row, column: string): Split | undefined {
+  const text = cellText(row, column);
+  const split = text === undefined ? undefined : splitNames.get(text.toLowerCase());
+  if (text === undefined || split) return split;
+  throw cellRefused(row, column, text, 'a split', 'Splits are train, validation and test');
+}
+
+/** A cell that is a list, or one in JSON text; any other text as it is; undefined where it is empty. */
+export function cellList(row: Row, column: string): readonly unknown[] | string | undefined {
+  const cell = row.cells.get(column);
+  if (Array.isArray(cell)) return cell;
+  const text = cellText(row, column);
+  if (text === undefined || !text.startsWith('[')) return text;
+  try {
+    return JSON.parse(text) as readonly unknown[];
+  } catch (cause) {
+    throw cellRefused(row, column, text, 'a JSON list', 'Correct it', cause);
+  }
+}
+
+/** The error about a cell that is not what is `wanted`. */
+export function cellRefused(
+  row: Row,
+  column: string,
+  cell: unknown,
+  wanted: string,
+  remedy: string,
+  cause?: unknown,
+): OnnxLoraError {
+  const found = cell === undefined || cell === '' ? 'empty' : JSON.stringify(cell).slice(0, 80);
+  return new OnnxLoraError(
+    'DATA_INVALID',
+    `${row.place}, column "${column}": ${wanted} is expected, but it is ${found}. ${remedy}.`,
+    cause === undefined ? {} : { cause },
+  );
+}

@@ -1,0 +1,42 @@
+/** @file Records in their splits. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { Split } from './splits.ts';
+
+/** The parts of a dataset. */
+export interface SplitData<Item> {
+  readonly train: readonly Item[];
+  readonly validation?: readonly Item[];
+  readonly test?: readonly Item[];
+}
+
+/** Records by the split that each says; those that say none are trained on. Splits without records are left out. */
+export function recordsBySplit<Item extends { readonly split?: Split }>(records: readonly Item[]): SplitData<Item> {
+  const of = (split: Split): Item[] => records.filter((record) => (record.split ?? 'train') === split);
+  const [validation, test] = [of('validation'), of('test')];
+  return {
+    train: of('train'),
+    ...(validation.length > 0 ? { validation } : {}),
+    ...(test.length > 0 ? { test } : {}),
+  };
+}
+
+/** Where only a test split is held out, it is what the run is measured on, and so no test any more. */
+export function withTestForValidation<Data extends SplitData<unknown>>(data: Data): Data {
+  if (data.validation !== undefined || !data.test) return data;
+  const { test, ...rest } = data;
+  return { ...rest, validation: test } as unknown as Data;
+}
+
+/**
+ * What is held out, where it is said as a fraction.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a number that is no part of the whole
+ */
+export function checkFraction(validation: string | number | undefined): void {
+  if (typeof validation !== 'number' || (validation > 0 && validation < 1)) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The validation fraction must lie between 0 and 1, but is ${validation}. Give a fraction such as 0.2, or the path of a folder.`,
+  );
+}

@@ -1,0 +1,53 @@
+/** @file A family from facts, with what a reference page tells of it. */
+
+import type { NamePair } from '../adapter/nameTable.ts';
+import type { ModelFamily } from './family.ts';
+import { type FamilyMarks, pairsFrom, recogniser, type RoleNames, rolesFrom } from './moduleNames.ts';
+
+/** A family with what the reference page tells of it. */
+export interface DescribedFamily extends ModelFamily, FamilyMarks {
+  /** What people call it. */
+  readonly title: string;
+  /** Names of its modules by role, which its patterns and its table of both generations are made from. */
+  readonly names: RoleNames;
+  /** The paper that describes it. */
+  readonly paper: string;
+  /** Why its default targets are those: the study, or that there is none. */
+  readonly targetsFrom: string;
+  /** The image processors or feature extractors of transformers that its models are published with. */
+  readonly preprocessors: readonly string[];
+}
+
+/** What a family's file lists. */
+export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles'> {
+  /** What else transformers 5 renamed: norms and parameters, or modules that no role has. */
+  readonly renamed?: readonly NamePair[];
+}
+
+/**
+ * A family from its facts. `generations`, where given, is taken as it is, for families whose classes differ; otherwise it
+ * is one table of all pairs.
+ *
+ * @example
+ * const speaker = describedFamily({
+ *   name: 'speaker', domain: 'speech', title: 'Speaker', paper: '…', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
+ *   names: { 'attention.query': ['attn.q_proj'], 'attention.value': ['attn.v_proj'] },
+ *   defaultTargets: queriesAndValues, targetsFrom: asInLora, tasks: ['audio-classification'], preprocessors: [],
+ * });
+ */
+export function describedFamily({ renamed = [], ...facts }: FamilyFacts): DescribedFamily {
+  const pairs = [...pairsFrom(facts.names), ...renamed];
+  return {
+    ...(pairs.length > 0 ? { generations: [{ pairs }] } : {}),
+    ...facts,
+    recognise: recogniser(facts),
+    roles: rolesFrom(facts.names),
+  };
+}
+
+/** Queries and values; a layer that holds keys as well is adapted as a whole. */
+export const queriesAndValues: readonly string[] = ['attention.query', 'attention.value', 'attention.query-key-value'];
+
+/** The reason for {@link queriesAndValues} where nobody has compared targets for a family. */
+export const asInLora =
+  'no study of this family; queries and values as in Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 7.1';

@@ -1,0 +1,79 @@
+/** @file What a report shows of a classifier, whatever it classifies: mistakes, each class, and how far probabilities hold. */
+
+import type { ReportSection } from '../../task.ts';
+import { calibrationError, type LabelledScores, reliability } from './calibration.ts';
+import { logSumExp } from './scores.ts';
+
+/** The answer for one example. */
+export interface ClassAnswer {
+  readonly index: number;
+  /** Number of the class that is right. */
+  readonly truth: number;
+  /** Number of the class that the model names. */
+  readonly answer: number;
+  /** Probability of the answer. */
+  readonly confidence: number;
+}
+
+/** The answers that scores give when they are divided by the temperature. */
+export function answersOf({ rows, classes, data, truths }: LabelledScores, temperature = 1): ClassAnswer[] {
+  return Array.from({ length: rows }, (_, index) => {
+    const row = data.subarray(index * classes, (index + 1) * classes).map((score) => score / temperature);
+    const answer = row.reduce((best, score, c) => (score > row[best]! ? c : best), 0);
+    return { index, truth: truths[index]!, answer, confidence: Math.exp(row[answer]! - logSumExp(row)) };
+  });
+}
+
+/** The wrong answers that are given most confidently, at most so many. */
+export function worstMistakes(
+  answers: readonly ClassAnswer[],
+  most: number,
+  noun: string,
+): { readonly worst: readonly ClassAnswer[]; readonly text: string } {
+  const mistakes = answers.filter(({ truth, answer }) => truth !== answer);
+  return {
+    worst: mistakes.sort((a, b) => b.confidence - a.confidence).slice(0, most),
+    text: `${mistakes.length} of ${answers.length} held-out ${noun} are answered wrongly; these the most confidently.`,
+  };
+}
+
+/** `x taken for y (93%)`. */
+export function mistakeCaption({ truth, answer, confidence }: ClassAnswer, labels: readonly string[]): string {
+  return `${labels[truth]} taken for ${labels[answer]} (${(100 * confidence).toFixed(0)}%)`;
+}
+
+/**
+ * A row per class that occurs among the truths or the answers.
+ *
+ * @param noun what is classified, in the plural: `images`
+ */
+export function classTable(labels: readonly string[], answers: readonly ClassAnswer[], noun: string): ReportSection {
+  const rows = labels.flatMap((label, c) => {
+    const right = answers.filter(({ truth, answer }) => truth === c && answer === c).length;
+    const examples = answers.filter(({ truth }) => truth === c).length;
+    const named = answers.filter(({ answer }) => answer === c).length;
+    if (examples + named === 0) return [];
+    const share = (count: number, of: number): number => (of === 0 ? 0 : Number((count / of).toFixed(4)));
+    return [[label, examples, share(right, named), share(right, examples), share(2 * right, examples + named)]];
+  });
+  return { kind: 'table', title: 'Classes', columns: ['class', noun, 'precision', 'recall', 'F1'], rows };
+}
+
+/** How often answers of a confidence are right, before scores are divided by the temperature and after. */
+export function calibrationSection(scores: LabelledScores, temperature: number, noun: string): ReportSection {
+  const [before, after] = [reliability(scores), reliability(scores, temperature)];
+  const points = (bins: typeof before): (readonly [number, number])[] =>
+    bins.map(({ confidence, accuracy }) => [confidence, accuracy]);
+  return {
+    kind: 'lines',
+    title: 'Calibration',
+    text: `How often answers of a confidence are right. Scores are divided by the temperature ${temperature.toFixed(3)}; the expected calibration error falls from ${(100 * calibrationError(before)).toFixed(1)}% to ${(100 * calibrationError(after)).toFixed(1)}%, on the ${noun} that the temperature was fitted on.`,
+    x: 'confidence',
+    y: 'accuracy',
+    series: [
+      { name: 'perfect', points: [[0, 0], [1, 1]] }, // prettier-ignore
+      { name: 'before', points: points(before) },
+      { name: 'after', points: points(after) },
+    ],
+  };
+}

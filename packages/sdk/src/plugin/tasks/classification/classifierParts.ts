@@ -1,0 +1,73 @@
+/** @file What tasks with one class per example share, whatever the examples are. */
+
+import { OnnxLoraError } from '../../../errors.ts';
+import { crossEntropy } from '../../../train/losses/index.ts';
+import type { PreparedTask, TaskModel } from '../../task.ts';
+import { fitTemperature, temperatureOf } from './calibration.ts';
+import { ClassificationMetrics } from './classificationMetrics.ts';
+import { decodeClasses } from './decodeClasses.ts';
+import { heldOutScores, type LabelledExamples } from './heldOutScores.ts';
+import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
+
+/** Options of tasks with one class per example. */
+export interface ClassifierOptions {
+  /** How much of a label is spread over all classes, from 0 (the default) to 1. */
+  readonly labelSmoothing?: number;
+  /** How much each class counts in the loss; all the same by default. */
+  readonly classWeights?: ClassWeighting | undefined;
+  /** Fits a temperature on the held-out examples, which is saved with the adapter, so that probabilities can be trusted. */
+  readonly calibrate?: boolean;
+}
+
+/** What the parts are made from. */
+export interface ClassifierRequest<Example> extends ClassifierOptions {
+  readonly model: TaskModel;
+  /** The graph output `[batch, classes]`, and the names of the classes. */
+  readonly output: string;
+  readonly labels: readonly string[];
+  /** The class of each example that is trained on. */
+  readonly targets: readonly number[];
+  readonly validation?: LabelledExamples<Example> | undefined;
+  /** What examples are called in messages, in the plural: `images`. */
+  readonly noun: string;
+}
+
+/** Parts of a {@link PreparedTask}, and the temperature, which `finish` changes. */
+export interface ClassifierParts
+  extends Pick<PreparedTask, 'loss' | 'metrics' | 'decode' | 'finish'>, Required<Pick<PreparedTask, 'lossWeight'>> {
+  readonly temperature: () => number;
+}
+
+/**
+ * Loss, metrics and predictions of a classifier. Targets are `{ labels }`: int64 `[batch]`, or float32 `[batch, classes]` of
+ * shares.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for class weights that do not fit; `DATA_INVALID` where a temperature is asked for
+ *   and nothing is held out
+ */
+export function classifierParts<Example>(request: ClassifierRequest<Example>): ClassifierParts {
+  const { model, output, labels, targets, validation, noun, labelSmoothing = 0, calibrate = false } = request;
+  if (calibrate && !validation) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `calibrate fits a temperature on held-out ${noun}, and none are held out. Hold some out (validation: 0.2), or leave calibrate out.`,
+    );
+  }
+  const weights = request.classWeights && weightsOf(request.classWeights, targets, labels);
+  const present = new Set([...targets, ...(validation?.truths ?? [])]);
+  let temperature = temperatureOf(model);
+  return {
+    temperature: () => temperature,
+    loss: (g, outputs, { labels: truths }) =>
+      crossEntropy(g, outputs[output]!, truths!, { labelSmoothing, weight: weights }),
+    lossWeight: (batch) => weightOfBatch(batch, weights),
+    metrics: () => new ClassificationMetrics({ output, labels, present, temperature }),
+    decode: (outputs) => decodeClasses(outputs, output, labels, temperature),
+    ...(calibrate && {
+      finish: async (finished) => {
+        temperature = fitTemperature(await heldOutScores(validation!, finished, { output, labels }));
+        return { temperature };
+      },
+    }),
+  };
+}

@@ -1,0 +1,34 @@
+/** @file Says in words which of several labels are given. */
+
+import type { Tensor } from '../../../runtime/tensor.ts';
+import type { Prediction, TaskModel } from '../../task.ts';
+import { type MultiLabelMetricsOptions, probability } from './multiLabelMetrics.ts';
+import { scoresOf } from './scores.ts';
+
+/**
+ * One prediction per row: `{ labels, scores }`, where `labels` are those from their thresholds on, joined by commas, and
+ * `scores` the probability of each label.
+ */
+export function decodeLabels(
+  outputs: Readonly<Record<string, Tensor>>,
+  { output, labels, thresholds }: MultiLabelMetricsOptions,
+): Prediction[] {
+  const { rows, classes, data } = scoresOf(outputs, output, labels.length);
+  return Array.from({ length: rows }, (_, row) => {
+    const scores = labels.map((_label, i) => probability(data[row * classes + i]!));
+    return {
+      labels: labels.filter((_label, i) => scores[i]! >= thresholds[i]!).join(', '),
+      scores: Object.fromEntries(labels.map((label, i) => [label, scores[i]!])),
+    };
+  });
+}
+
+/** The thresholds that were saved with the adapter; for labels without one, the usual one. */
+export function thresholdsOf({ learned }: TaskModel, labels: readonly string[], usual: number): readonly number[] {
+  const saved = learned?.['thresholds'];
+  const known = new Map(typeof saved === 'object' && saved !== null ? Object.entries(saved) : []);
+  return labels.map((label) => {
+    const own: unknown = known.get(label);
+    return typeof own === 'number' ? own : usual;
+  });
+}

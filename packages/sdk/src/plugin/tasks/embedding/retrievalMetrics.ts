@@ -1,0 +1,33 @@
+/** @file Collects embeddings of held-out examples and measures how well they find each other. */
+
+import { matrix } from '../../../linalg/matrix.ts';
+import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
+import type { MetricCollector, Metrics } from '../../task.ts';
+import { joinRows } from './joinRows.ts';
+import { retrievalScores } from './retrievalScores.ts';
+
+/** Makes embeddings float32 `[batch, width]` of what a model gives for a batch. */
+export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
+
+/** Every example searches all others. Targets have `labels`, int64 `[batch]`. */
+export class RetrievalMetrics implements MetricCollector {
+  readonly #embeddingsOf: EmbeddingsOf;
+  readonly #parts: Tensor[] = [];
+  readonly #labels: number[] = [];
+
+  constructor(embeddingsOf: EmbeddingsOf) {
+    this.#embeddingsOf = embeddingsOf;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    this.#parts.push(this.#embeddingsOf(outputs, targets));
+    for (const label of targets['labels']!.data) this.#labels.push(Number(label));
+  }
+
+  /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and how many could ask: see {@link retrievalScores}. */
+  result(): Metrics {
+    const { dims, data } = joinRows(this.#parts);
+    const embeddings = matrix(dims[0]!, dims[1]!, data as Float32Array);
+    return retrievalScores({ embeddings, labels: this.#labels });
+  }
+}

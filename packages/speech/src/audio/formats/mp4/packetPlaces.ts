@@ -1,0 +1,83 @@
+/** @file Where the packets of a track are in an MP4 file. */
+
+import { boxAt, viewOf } from './boxes.ts';
+
+/** Place and length in the file. */
+export type PacketPlace = readonly [at: number, length: number];
+
+/** A day at 48 kHz. A stranger's table may claim a packet for each byte of the file, and places take a hundred times as much. */
+const MOST_PACKETS = 2 ** 22;
+
+/**
+ * The places by the tables of `stbl`, of which none is believed to be longer than it is, nor a packet to lie elsewhere than in the
+ * `size` bytes of the file.
+ *
+ * @throws RangeError where the tables contradict themselves or the file
+ */
+export function packetPlaces(stbl: Uint8Array, size: number): PacketPlace[] {
+  const lengths = packetLengths(table(stbl, 'stsz'), size);
+  const chunks = chunkPlaces(stbl);
+  const runs = viewOf(table(stbl, 'stsc'));
+  const count = entries(runs, 4, 12);
+  const places: PacketPlace[] = [];
+  let run = -1;
+  for (let chunk = 0; chunk < chunks.length && places.length < lengths.length; chunk++) {
+    // Each run says from which chunk on, counted from 1, so many packets are in a chunk.
+    while (run + 1 < count && runs.getUint32(8 + 12 * (run + 1)) <= chunk + 1) run++;
+    if (run < 0) throw new RangeError('its first chunk is missing');
+    const last = Math.min(lengths.length, places.length + runs.getUint32(12 + 12 * run));
+    for (let at = chunks[chunk]!; places.length < last;) {
+      const length = lengths[places.length]!;
+      if (at + length > size) throw new RangeError(`packet ${places.length + 1} is beyond its end`);
+      places.push([at, length]);
+      at += length;
+    }
+  }
+  if (places.length < lengths.length)
+    throw new RangeError(`only ${places.length} of ${lengths.length} packets are there`);
+  return places;
+}
+
+/** How long all packets take together, in units of the track, and how many there are. */
+export function packetTimes(stbl: Uint8Array): { count: number; duration: number } {
+  const times = viewOf(table(stbl, 'stts'));
+  let [count, duration] = [0, 0];
+  for (let i = 0; i < entries(times, 4, 8); i++) {
+    count += times.getUint32(8 + 8 * i);
+    duration += times.getUint32(8 + 8 * i) * times.getUint32(12 + 8 * i);
+  }
+  return { count, duration };
+}
+
+function packetLengths(stsz: Uint8Array, size: number): Uint32Array {
+  const view = viewOf(stsz);
+  const [same, count] = [view.getUint32(4), view.getUint32(8)];
+  if (count > MOST_PACKETS)
+    throw new RangeError(`${count} packets are announced, and at most ${MOST_PACKETS} are read`);
+  if (same === 0) {
+    return Uint32Array.from({ length: entries(view, 8, 4) }, (_, i) => view.getUint32(12 + 4 * i));
+  }
+  if (same * count > size) throw new RangeError(`${count} packets of ${same} bytes are announced`);
+  return new Uint32Array(count).fill(same);
+}
+
+function chunkPlaces(stbl: Uint8Array): number[] {
+  const wide = boxAt(stbl, 'co64');
+  const view = viewOf(wide ?? table(stbl, 'stco'));
+  return Array.from({ length: entries(view, 4, wide ? 8 : 4) }, (_, i) =>
+    wide ? Number(view.getBigUint64(8 + 8 * i)) : view.getUint32(8 + 4 * i),
+  );
+}
+
+function table(stbl: Uint8Array, name: string): Uint8Array {
+  const body = boxAt(stbl, name);
+  if (!body) throw new RangeError(`it has no table "${name}"`);
+  return body;
+}
+
+/** How many entries of `bytes` bytes the table has, whose count is at `at`. */
+function entries(view: DataView, at: number, bytes: number): number {
+  const count = view.getUint32(at);
+  if (at + 4 + count * bytes > view.byteLength) throw new RangeError(`a table of ${count} entries does not fit`);
+  return count;
+}

@@ -1,0 +1,97 @@
+/** @file Takes an Ogg file apart into its pages, and finds where it is damaged: decoders would only leave a gap. */
+
+import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { DAMAGED } from '../decodeChunks.ts';
+import { pageCrc } from './crc.ts';
+
+/** One page of one stream. */
+export interface OggPage {
+  /** All of it. */
+  readonly bytes: Uint8Array;
+  /** Samples from the beginning to its end, by its codec's count; undefined where no packet ends in it. */
+  readonly granule: number | undefined;
+  /** Whether its first piece goes on with a packet of the page before. */
+  readonly isContinued: boolean;
+  readonly isLast: boolean;
+  /** What is in it: whole packets, but the last goes on if `isOpen`. */
+  readonly packets: readonly Uint8Array[];
+  readonly isOpen: boolean;
+}
+
+const HEADER = 27;
+const MOST_SEGMENTS = 255;
+
+/**
+ * The pages from where `bytes` stands to the last one of the stream.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where a checksum is wrong, a page is missing or cut short, or another stream begins or follows
+ * @see https://www.rfc-editor.org/rfc/rfc3533.html section 6
+ */
+export async function* oggPages(bytes: ByteCursor): AsyncGenerator<OggPage> {
+  let serial: number | undefined;
+  for (let number = 0; ; number++) {
+    const head = await bytes.peek(HEADER + MOST_SEGMENTS);
+    if (head.length === 0) throw cutShort(bytes, number);
+    if (!isPage(head)) {
+      throw soundInvalid(bytes, `is damaged: what follows page ${number} is no page. ${DAMAGED}`);
+    }
+    const segments = head.subarray(HEADER, HEADER + (head[26] ?? 0));
+    const length = HEADER + segments.length + segments.reduce((sum, each) => sum + each, 0);
+    const page = await bytes.take(length);
+    if (head.length < HEADER || page.length < length) throw cutShort(bytes, number);
+    const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+    if (view.getUint32(22, true) !== pageCrc(page)) {
+      throw soundInvalid(bytes, `is damaged in page ${number + 1}: its checksum is wrong. ${DAMAGED}`);
+    }
+    serial ??= view.getUint32(14, true);
+    if (view.getUint32(14, true) !== serial) throw severalStreams(bytes);
+    if (view.getUint32(18, true) !== number)
+      throw soundInvalid(bytes, `is damaged: page ${number + 1} is missing. ${DAMAGED}`);
+    const granule = view.getBigInt64(6, true);
+    const isLast = (page[5]! & 4) !== 0;
+    yield {
+      bytes: page,
+      granule: granule < 0n ? undefined : Number(granule),
+      isContinued: (page[5]! & 1) !== 0,
+      isLast,
+      packets: packetsOf(page, segments),
+      isOpen: segments.at(-1) === 255,
+    };
+    if (!isLast) continue;
+    // Recordings may stand behind each other in a file: to read the first alone would be to lose the others in silence.
+    if (isPage(await bytes.peek(4))) throw severalStreams(bytes);
+    return;
+  }
+}
+
+function isPage(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(0, 4)).toString('latin1') === 'OggS';
+}
+
+function severalStreams(bytes: ByteCursor): Error {
+  return soundInvalid(
+    bytes,
+    'holds more than one stream. Take one out of it, for example with "ffmpeg -i INPUT OUTPUT.wav".',
+  );
+}
+
+/** Packets end with a segment of less than 255 bytes. */
+function packetsOf(page: Uint8Array, segments: Uint8Array): Uint8Array[] {
+  const packets: Uint8Array[] = [];
+  let from = HEADER + segments.length;
+  let to = from;
+  for (const [i, segment] of segments.entries()) {
+    to += segment;
+    if (segment === 255 && i < segments.length - 1) continue;
+    packets.push(page.subarray(from, to));
+    from = to;
+  }
+  return packets;
+}
+
+function cutShort(bytes: ByteCursor, pages: number): Error {
+  return soundInvalid(
+    bytes,
+    `is cut short after ${pages} whole pages: the last one of the stream is missing. ${DAMAGED}`,
+  );
+}

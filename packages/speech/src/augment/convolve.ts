@@ -1,0 +1,87 @@
+/** @file Convolves by fast Fourier transforms. */
+
+/**
+ * The first `samples.length` values of the convolution of `samples` with `response`. Blocks of the samples are transformed,
+ * multiplied and overlapped (overlap-add), so the time is that of the samples, not of their product with the response.
+ */
+export function convolve(samples: Float32Array, response: Float32Array): Float32Array {
+  const taps = response.subarray(0, samples.length);
+  if (taps.length === 0) return samples;
+  const size = 2 ** Math.ceil(Math.log2(Math.max(256, 4 * taps.length)));
+  const block = size - taps.length + 1;
+  const fourier = new Fourier(size);
+  const filter = fourier.forward(taps, new Float32Array(0));
+  const result = new Float64Array(samples.length + size);
+  // Both are real, so two blocks go through one transform: one as the real part, one as the imaginary.
+  for (let at = 0; at < samples.length; at += 2 * block) {
+    const first = samples.subarray(at, at + block);
+    const { re, im } = fourier.forward(first, samples.subarray(at + block, at + 2 * block));
+    for (let k = 0; k < size; k++) {
+      const [a, b] = [re[k]!, im[k]!];
+      re[k] = a * filter.re[k]! - b * filter.im[k]!;
+      im[k] = a * filter.im[k]! + b * filter.re[k]!;
+    }
+    // The transform of the swapped parts is the inverse, swapped and times the size.
+    fourier.transform(im, re);
+    for (let k = 0; k < size && at + k < result.length; k++) result[at + k]! += re[k]! / size;
+    for (let k = 0; k < size && at + block + k < result.length; k++) result[at + block + k]! += im[k]! / size;
+  }
+  return Float32Array.from(result.subarray(0, samples.length));
+}
+
+interface Complex {
+  readonly re: Float64Array;
+  readonly im: Float64Array;
+}
+
+/** The transform X[k] = Σ x[n]·exp(−2πi·k·n/size), for a power of two (Cooley and Tukey). */
+class Fourier {
+  readonly #size: number;
+  readonly #cos: Float64Array;
+  readonly #sin: Float64Array;
+
+  constructor(size: number) {
+    this.#size = size;
+    this.#cos = Float64Array.from({ length: size / 2 }, (_, i) => Math.cos((2 * Math.PI * i) / size));
+    this.#sin = Float64Array.from({ length: size / 2 }, (_, i) => -Math.sin((2 * Math.PI * i) / size));
+  }
+
+  /** The transform of what has these parts, padded with zeros. */
+  forward(real: Float32Array, imaginary: Float32Array): Complex {
+    const re = new Float64Array(this.#size);
+    const im = new Float64Array(this.#size);
+    re.set(real);
+    im.set(imaginary);
+    this.transform(re, im);
+    return { re, im };
+  }
+
+  /** In place. */
+  transform(re: Float64Array, im: Float64Array): void {
+    const size = this.#size;
+    for (let i = 1, j = 0; i < size; i++) {
+      let bit = size >> 1;
+      for (; j & bit; bit >>= 1) j ^= bit;
+      j ^= bit;
+      if (i < j) {
+        [re[i], re[j]] = [re[j]!, re[i]!];
+        [im[i], im[j]] = [im[j]!, im[i]!];
+      }
+    }
+    for (let half = 1; half < size; half *= 2) {
+      const turn = size / (2 * half);
+      for (let start = 0; start < size; start += 2 * half) {
+        for (let k = 0; k < half; k++) {
+          const [even, odd] = [start + k, start + half + k];
+          const [c, s] = [this.#cos[k * turn]!, this.#sin[k * turn]!];
+          const tr = re[odd]! * c - im[odd]! * s;
+          const ti = re[odd]! * s + im[odd]! * c;
+          re[odd] = re[even]! - tr;
+          im[odd] = im[even]! - ti;
+          re[even] = re[even]! + tr;
+          im[even] = im[even]! + ti;
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,192 @@
+/** @file Log powers of a filter bank over the frames of a clip, in WebAssembly. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { program } from './filterBankProgram.ts';
+import { fourierPasses, realTurns } from './fourierPlan.ts';
+
+/** What is heard in each frame. */
+export interface FilterBankOptions {
+  /** Samples of a frame. */
+  readonly frameLength: number;
+  /** Samples of its transform, to which it is padded with zeros: see `isTransformable`. */
+  readonly fftLength: number;
+  /** Samples from one frame to the next. */
+  readonly hop: number;
+  /** What samples are multiplied by, `[frameLength]`. */
+  readonly window: Float64Array;
+  /** Weights of the powers, row-major `[fftLength / 2 + 1, filters]`, of each filter those of neighbouring powers. */
+  readonly filters: Float64Array;
+  /** Less than this counts as this. */
+  readonly floor: number;
+  /** Takes each frame's mean off it, and then this share of the sample before from every sample. */
+  readonly emphasis?: number;
+}
+
+/** Where results go: one number per filter and frame, so far apart. */
+export interface FilterBankTarget {
+  readonly data: Float32Array;
+  readonly filterStep: number;
+  readonly frameStep: number;
+}
+
+/** What wasm/filterBank.wat exports; its arguments are explained there. */
+interface Program {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number };
+  cut(samples: number, hop: number, count: number, out: number): void;
+  emphasise(row: number, count: number, share: number): void;
+  weigh(row: number, window: number, count: number): void;
+  pass2(x: number, y: number, m: number, s: number, turns: number): void;
+  pass4(x: number, y: number, m: number, s: number, turns: number): void;
+  pass5(x: number, y: number, m: number, s: number, turns: number): void;
+  powers(z: number, half: number, out: number, turns: number): void;
+  logs(
+    powers: number,
+    filters: number,
+    weights: number,
+    count: number,
+    floor: number,
+    out: number,
+    outStep: number,
+  ): void;
+}
+
+/** Node's; its types do not name it without those of a browser. */
+const { Instance, Module } = (
+  globalThis as unknown as {
+    WebAssembly: {
+      Module: new (bytes: Uint8Array) => object;
+      Instance: new (module: object) => { readonly exports: Program };
+    };
+  }
+).WebAssembly;
+
+let compiled: object | undefined;
+
+const PAGE = 65_536;
+/** Bytes of a number, and of one of each of the four frames that are worked on at a time. */
+const [NUMBER, VECTOR] = [4, 16];
+/** Frames whose samples are in the program's memory at a time, a multiple of four: they fit into the cache of a core. */
+const BLOCK = 128;
+
+/**
+ * The natural logarithm of what each filter lets through of each frame's powers |X[k]|², where
+ * X[k] = Σ x[n]·exp(−2πi·k·n / fftLength).
+ */
+export class FilterBank {
+  /** Number of filters. */
+  readonly count: number;
+  readonly #options: FilterBankOptions;
+  readonly #program: Program;
+  /** Views of the program's memory. */
+  readonly #samples: Float32Array;
+  readonly #logs: Float32Array;
+  /** Works on the four frames that begin with frame `i` of the block. */
+  readonly #frames: (i: number) => void;
+
+  constructor(options: FilterBankOptions) {
+    const { frameLength, fftLength, hop, window, floor, emphasis } = options;
+    this.#options = options;
+    const half = fftLength / 2;
+    this.count = options.filters.length / (half + 1);
+    const { count } = this;
+    this.#program = new Instance((compiled ??= new Module(Buffer.from(program, 'base64')))).exports;
+    const { memory } = this.#program;
+    let end = 0;
+    const area = (bytes: number): number => {
+      const start = end;
+      end += Math.ceil(bytes / VECTOR) * VECTOR;
+      return start;
+    };
+    // Frames are cut four samples at a time; what a frame does not have is weighed with 0.
+    const cut = Math.ceil(frameLength / 4) * 4;
+    const samples = area((BLOCK * hop + cut) * NUMBER);
+    const [row, x, y] = [area(fftLength * VECTOR), area(fftLength * VECTOR), area(fftLength * VECTOR)];
+    const powers = area((half + 1) * VECTOR);
+    const logs = area(count * BLOCK * NUMBER);
+    const tables: [at: number, table: Float32Array | Int32Array][] = [];
+    const stored = (table: Float32Array | Int32Array): number => {
+      const at = area(table.length * NUMBER);
+      tables.push([at, table]);
+      return at;
+    };
+    const windowAt = stored(Float32Array.from({ length: cut }, (_, i) => window[i] ?? 0));
+    const passes = fourierPasses(half).map(({ factor, m, s, turns }, i) => ({
+      run: this.#program[`pass${factor}`],
+      from: i === 0 ? row : i % 2 === 1 ? x : y,
+      to: i % 2 === 0 ? x : y,
+      m,
+      s,
+      turns: stored(turns),
+    }));
+    const transformed = passes.at(-1)!.to;
+    const realAt = stored(realTurns(fftLength));
+    const { ranges, weights } = sparse(options.filters, count);
+    const [rangesAt, weightsAt] = [stored(ranges), stored(weights)];
+    memory.grow(Math.ceil(end / PAGE) - memory.buffer.byteLength / PAGE);
+    for (const [at, table] of tables) new Int32Array(memory.buffer, at, table.length).set(new Int32Array(table.buffer));
+    this.#samples = new Float32Array(memory.buffer, samples, BLOCK * hop + cut);
+    this.#logs = new Float32Array(memory.buffer, logs, count * BLOCK);
+    const wasm = this.#program;
+    this.#frames = (i) => {
+      wasm.cut(samples + i * hop * NUMBER, hop * NUMBER, cut, row);
+      if (emphasis !== undefined) wasm.emphasise(row, frameLength, emphasis);
+      wasm.weigh(row, windowAt, cut);
+      for (const { run, from, to, m, s, turns } of passes) run(from, to, m, s, turns);
+      wasm.powers(transformed, half, powers, realAt);
+      wasm.logs(powers, rangesAt, weightsAt, count, floor, logs + i * NUMBER, BLOCK * NUMBER);
+    };
+  }
+
+  /**
+   * Writes the logarithms of `frames` frames into `target`, and gives the largest.
+   *
+   * @param read fills an array with samples from sample `start` on; the first frame begins with sample 0
+   * @throws OnnxLoraError `INPUT_INVALID` where samples are not finite, or so large that their powers are not
+   */
+  write(frames: number, read: (samples: Float32Array, start: number) => void, target: FilterBankTarget): number {
+    const { hop } = this.#options;
+    const { data, filterStep, frameStep } = target;
+    let peak = -Infinity;
+    for (let from = 0; from < frames; from += BLOCK) {
+      read(this.#samples, from * hop);
+      const here = Math.min(BLOCK, frames - from);
+      for (let i = 0; i < here; i += 4) this.#frames(i);
+      for (let filter = 0; filter < this.count; filter++) {
+        let at = filter * filterStep + from * frameStep;
+        for (let i = filter * BLOCK, end = i + here; i < end; i++, at += frameStep) {
+          const log = this.#logs[i]!;
+          data[at] = log;
+          peak = Math.max(peak, log);
+        }
+      }
+    }
+    if (!Number.isNaN(peak)) return peak;
+    throw notFinite();
+  }
+}
+
+/** The error for samples that no features can be made of. */
+export function notFinite(): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    'Samples of sound must be finite numbers, from -1 to 1, but some are not. Check how the recording was made.',
+  );
+}
+
+/** The filters without the powers that they do not hear: the first power's place in bytes and their number, by filter. */
+function sparse(filters: Float64Array, count: number): { ranges: Int32Array; weights: Float32Array } {
+  const bins = filters.length / count;
+  const ranges: number[] = [];
+  const weights: number[] = [];
+  for (let filter = 0; filter < count; filter++) {
+    const column = Array.from({ length: bins }, (_, bin) => filters[bin * count + filter]!);
+    const first = Math.max(
+      0,
+      column.findIndex((weight) => weight !== 0),
+    );
+    const end = column.findLastIndex((weight) => weight !== 0) + 1;
+    ranges.push(first * VECTOR, Math.max(0, end - first));
+    for (let bin = first; bin < end; bin++) weights.push(column[bin]!);
+  }
+  return { ranges: Int32Array.from(ranges), weights: Float32Array.from(weights) };
+}

@@ -1,0 +1,74 @@
+/** @file Decoders that give logits only where they are read: behind a long prompt at one place of hundreds. */
+
+import { int64, Model, type RunnableModel, type Tensor } from '@onnx-lora/sdk';
+import type { GraphProto, NodeProto, ValueInfoProto } from '@onnx-lora/sdk/core';
+
+/** The input that says which tokens' logits are wanted, int64 `[places]`. */
+export const PLACES = 'logit_places';
+const LOGITS = 'logits';
+const INT64 = 7;
+
+/**
+ * The decoder with the input {@link PLACES}: the product with the vocabulary, the largest of all, is computed for these tokens
+ * alone. The same model where its logits are no such product, or it is not a model of the SDK's.
+ */
+export function withLogitPlaces(model: RunnableModel): RunnableModel {
+  if (!(model instanceof Model)) return model;
+  const { model: onnx } = model.onnx;
+  const graph = narrowed(onnx.graph, LOGITS);
+  if (!graph) return model;
+  const input = [...(graph.input ?? []), { name: PLACES, type: { tensorType: { elemType: INT64, shape: { dim: [{}] } } } }]; // prettier-ignore
+  const output = (graph.output ?? []).map((info) => (info.name === LOGITS ? ofAnyLength(info) : info));
+  return model.derived({ model: { ...onnx, graph: { ...graph, input, output } } });
+}
+
+/** What a decoder with the input is fed, and where its logits then are. */
+export function placesFed(
+  { inputs }: RunnableModel,
+  places: readonly number[],
+): { readonly feeds: Readonly<Record<string, Tensor>>; readonly at: readonly number[] } {
+  if (!(PLACES in inputs)) return { feeds: {}, at: places };
+  return { feeds: { [PLACES]: int64(places, [places.length]) }, at: places.map((_, i) => i) };
+}
+
+/** The graph with the rows picked before the product that gives `output`, in both branches where an If gives it. */
+function narrowed(graph: GraphProto, output: string): GraphProto | undefined {
+  const nodes = graph.node ?? [];
+  const maker = nodes.find((node) => node.output?.includes(output));
+  if (maker?.opType === 'If') {
+    const at = maker.output!.indexOf(output);
+    const branches = (maker.attribute ?? []).map((each) => {
+      const name = each.g?.output?.[at]?.name;
+      const branch = each.g && name !== undefined ? narrowed(each.g, name) : undefined;
+      return branch && { ...each, g: { ...branch, output: branch.output!.map((info, i) => (i === at ? ofAnyLength(info) : info)) } }; // prettier-ignore
+    });
+    if (branches.length === 0 || branches.some((branch) => !branch)) return undefined;
+    return replaced(graph, maker, [{ ...maker, attribute: branches.flatMap((branch) => branch ?? []) }]);
+  }
+  const [states, ...others] = maker?.input ?? [];
+  // A constant from the left would be a transform, and no product of states.
+  const isComputed = nodes.some((node) => states !== undefined && node.output?.includes(states));
+  if (maker?.opType !== 'MatMul' || !isComputed) return undefined;
+  const picked = `${output}/picked`;
+  const gather: NodeProto = {
+    name: `${output}/Gather`,
+    opType: 'Gather',
+    input: [states!, PLACES],
+    output: [picked],
+    // The type of an attribute that is an integer.
+    attribute: [{ name: 'axis', type: 2, i: 1 }],
+  };
+  return replaced(graph, maker, [gather, { ...maker, input: [picked, ...others] }]);
+}
+
+function replaced(graph: GraphProto, node: NodeProto, by: readonly NodeProto[]): GraphProto {
+  return { ...graph, node: (graph.node ?? []).flatMap((each) => (each === node ? by : [each])) };
+}
+
+/** A declaration `[batch, tokens, vocabulary]` without the number of tokens. */
+function ofAnyLength(info: ValueInfoProto): ValueInfoProto {
+  const tensorType = info.type?.tensorType;
+  if (!tensorType?.shape?.dim) return info;
+  const dim = tensorType.shape.dim.map((each, axis) => (axis === 1 ? {} : each));
+  return { ...info, type: { ...info.type, tensorType: { ...tensorType, shape: { ...tensorType.shape, dim } } } };
+}

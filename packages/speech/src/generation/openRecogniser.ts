@@ -1,0 +1,62 @@
+/** @file Opens a model that turns sound into text. */
+
+import { OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
+import { SoundReader } from '../audio/soundReader.ts';
+import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
+import { openExtractor } from '../features/openExtractor.ts';
+import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
+import { isCtc } from '../tasks/ctc/ctcPorts.ts';
+import { openCtcRecogniser } from '../tasks/ctc/ctcRecogniser.ts';
+import { Aligner } from './alignment/aligner.ts';
+import { servingParts } from './openDecoder.ts';
+import { EncoderDecoderRecogniser } from './encoderDecoderRecogniser.ts';
+import { readGenerationConfig } from './generationConfig.ts';
+import type { Recogniser } from './recogniser.ts';
+import type { RecogniserOptions } from './recogniserOptions.ts';
+import { SpeechEngine } from './speechEngine.ts';
+
+/**
+ * Loads a model that turns sound into text, with any number of adapters: one that writes token by token, such as Whisper, or a
+ * letter for each frame, such as wav2vec2.
+ *
+ * @example
+ * ```ts
+ * const recogniser = await openRecogniser(model, { adapters: { spanish } });
+ * const { text } = await recogniser.transcribe('call.wav', { adapter: 'spanish' });
+ * await recogniser.release();
+ * ```
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write, or without its encoder and decoder;
+ *   `CONFIG_INVALID` for a folder without tokenizer or feature extractor; others as `model.session`
+ */
+export async function openRecogniser(model: RunnableModel, options: RecogniserOptions = {}): Promise<Recogniser> {
+  return isCtc(model) ? openCtcRecogniser(model, options) : openWriter(model, options);
+}
+
+async function openWriter(
+  model: RunnableModel,
+  {
+    reader = new SoundReader(),
+    preprocessors = [new FeatureExtractorFactory(reader)],
+    extractor,
+    tokenizer,
+    ...load
+  }: RecogniserOptions,
+): Promise<Recogniser> {
+  // What cannot write must not be blamed on the files beside it.
+  servingParts(model);
+  const words = tokenizer ?? (await openSpeechTokenizer(folderOf(model)));
+  const config = await readGenerationConfig(model, words);
+  const features = extractor ?? (await openExtractor(model, preprocessors));
+  const engine = await SpeechEngine.open(model, config, load);
+  const aligner = new Aligner(model, config, load);
+  return new EncoderDecoderRecogniser({ engine, tokenizer: words, extractor: features, reader, aligner });
+}
+
+function folderOf({ folder, name }: RunnableModel): string {
+  if (folder !== undefined) return folder;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${name}" is a lone .onnx file, so nothing says what its tokens are. Open the folder that it was published in.`,
+  );
+}

@@ -1,0 +1,178 @@
+/** @file A model with encoder and decoder, loaded with its adapters: sound in, tokens out. */
+
+import { type AdapterChoice, type Feeds, OnnxLoraError, type RunnableModel, type RunnableOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import type { Random } from '@onnx-lora/sdk/core';
+import { beamSearch } from './beamSearch.ts';
+import type { DecodingOptions, TokenDecoder } from './decoding.ts';
+import type { GenerationConfig } from './generationConfig.ts';
+import { greedySearch } from './greedySearch.ts';
+import { rulesOf } from './logitRules.ts';
+import { adaptersOf, requireEach } from './rowAdapters.ts';
+import { openDecoder, servingParts } from './openDecoder.ts';
+import { selectRows } from './rows.ts';
+import { logSumExp } from './scores.ts';
+import type { HeardLanguage } from './recogniser.ts';
+import type { DecodedWindow } from './search.ts';
+import { SoundEncoder } from './soundEncoder.ts';
+
+/** How texts are written. */
+export interface DecodeOptions {
+  /** One adapter for all rows, or one per row; the base by default. */
+  readonly adapter?: AdapterChoice;
+  /** Whether times are written, under Whisper's rules for them. */
+  readonly timestamps?: boolean;
+  /** Beams of the search; what the model's configuration says by default, 1 in all that are published. */
+  readonly beams?: number;
+  /** Most tokens for a text, the end included. */
+  readonly maxTokens?: number;
+  /** 0, the default, takes the most probable tokens; above, they are drawn. */
+  readonly temperature?: number;
+  /** Seeds what is drawn; needed above temperature 0. */
+  readonly random?: Random;
+  /** Whether probabilities are wanted. */
+  readonly scores?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** More than any model is searched with. */
+const MOST_BEAMS = 64;
+
+/** A loaded model. */
+export class SpeechEngine {
+  readonly config: GenerationConfig;
+  readonly #name: string;
+  readonly #encoder: SoundEncoder;
+  readonly #decoder: TokenDecoder;
+
+  /** Used by {@link SpeechEngine.open}. */
+  private constructor(name: string, config: GenerationConfig, encoder: SoundEncoder, decoder: TokenDecoder) {
+    this.#name = name;
+    this.config = config;
+    this.#encoder = encoder;
+    this.#decoder = decoder;
+  }
+
+  /**
+   * Loads encoder and decoder.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without them; others as `model.session`
+   */
+  static async open(
+    model: RunnableModel,
+    config: GenerationConfig,
+    options: RunnableOptions = {},
+  ): Promise<SpeechEngine> {
+    const parts = servingParts(model);
+    const encoder = await SoundEncoder.open(parts.encoder, parts.states, options);
+    try {
+      return new SpeechEngine(model.name, config, encoder, await openDecoder(parts, options));
+    } catch (error) {
+      await encoder.release();
+      throw error;
+    }
+  }
+
+  /**
+   * What the encoder makes of features, `[rows, positions, hidden]`.
+   *
+   * @param features a batch as the feature extractor makes it
+   */
+  encode(features: Feeds, options: DecodingOptions = {}): Promise<Tensor> {
+    return this.#encoder.encode(features, options);
+  }
+
+  /**
+   * Writes a text for each row. It does not depend on which other rows there are.
+   *
+   * @param states of {@link SpeechEngine.encode}
+   * @param prompts the tokens before each row's text ({@link promptOf}), of any lengths
+   * @throws OnnxLoraError `INPUT_INVALID` for a prompt that leaves no room, or not one adapter per row; others as `session.run`
+   */
+  async decode(
+    states: Tensor,
+    prompts: readonly (readonly number[])[],
+    options: DecodeOptions = {},
+  ): Promise<DecodedWindow[]> {
+    const { adapter = null, temperature = 0, random } = options;
+    requireEach(adapter, prompts.length);
+    if (temperature > 0 && !random) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        'Above temperature 0 tokens are drawn. Give a seeded generator (random).',
+      );
+    }
+    const seed = temperature > 0 ? random!.index(2 ** 32) : 0;
+    const found: DecodedWindow[] = [];
+    for (const rows of byLength(prompts)) {
+      const own = { ...options, adapter: adaptersOf(adapter, rows) };
+      const texts = await this.#decodeAlike(selectRows(states, rows), rows.map((row) => prompts[row]!), own, seed); // prettier-ignore
+      rows.forEach((row, i) => (found[row] = texts[i]!));
+    }
+    return found;
+  }
+
+  /**
+   * The language of each row: the most probable of those that the model knows.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a model of one language
+   */
+  async languages(states: Tensor, { adapter = null, signal }: DecodingOptions = {}): Promise<HeardLanguage[]> {
+    const { languages, start } = this.config;
+    if (languages.size === 0) {
+      throw new OnnxLoraError('INPUT_INVALID', `"${this.#name}" knows one language, so there is none to find out.`);
+    }
+    const codes = [...languages.keys()];
+    const tokens = [...languages.values()];
+    const decoding = this.#decoder.begin(states, { adapter, signal });
+    try {
+      const logits = await decoding.next(Array.from({ length: states.dims[0]! }, () => [start]));
+      return logits.map(([row]) => {
+        const scores = Float32Array.from(tokens, (token) => row![token] ?? -Infinity);
+        const at = scores.indexOf(Math.max(...scores));
+        return { language: codes[at]!, probability: Math.exp(scores[at]! - logSumExp(scores)) };
+      });
+    } finally {
+      decoding.release();
+    }
+  }
+
+  /** Frees the sessions. */
+  async release(): Promise<void> {
+    await Promise.all([this.#encoder.release(), this.#decoder.release()]);
+  }
+
+  /** Writes texts whose prompts are equally long. */
+  async #decodeAlike(
+    states: Tensor,
+    prompts: readonly (readonly number[])[],
+    options: DecodeOptions,
+    seed: number,
+  ): Promise<DecodedWindow[]> {
+    const { adapter = null, timestamps = false, beams = this.config.beams, temperature = 0, signal } = options;
+    const { maxLength, maxPositions } = this.config;
+    const room = Math.min(maxLength, maxPositions - prompts[0]!.length);
+    const maxTokens = Math.min(options.maxTokens ?? room, room);
+    if (!(maxTokens >= 1)) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `The prompt has ${prompts[0]!.length} tokens, and "${this.#name}" writes ${maxPositions} in all, so none is left for the text. Ask for at least one token, behind a shorter prompt.`,
+      );
+    }
+    if (!Number.isInteger(beams) || beams < 1 || beams > MOST_BEAMS)
+      throw new OnnxLoraError('INPUT_INVALID', `beams is ${beams}. Give a whole number from 1 to ${MOST_BEAMS}.`);
+    const decoding = this.#decoder.begin(states, { adapter, signal });
+    const request = { config: this.config, decoding, prompts, rules: rulesOf(this.config, timestamps), maxTokens, beams, temperature, seed, scores: options.scores ?? false }; // prettier-ignore
+    try {
+      return await (beams > 1 && temperature === 0 ? beamSearch(request) : greedySearch(request));
+    } finally {
+      decoding.release();
+    }
+  }
+}
+
+/** Rows whose prompts are equally long, together. */
+function byLength(prompts: readonly (readonly number[])[]): number[][] {
+  const groups = new Map<number, number[]>();
+  prompts.forEach(({ length }, row) => groups.set(length, [...(groups.get(length) ?? []), row]));
+  return [...groups.values()];
+}

@@ -1,0 +1,130 @@
+/** @file From sound of at most a window to the tokens of its text. */
+
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Random } from '@onnx-lora/sdk/core';
+import type { RecogniserParts } from './recogniserParts.ts';
+import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
+import { knownLanguage, promptOf } from './prompt.ts';
+import type { ClipOptions, TranscribeOptions } from './recogniser.ts';
+import { adaptersOf, requireEach } from './rowAdapters.ts';
+import { selectRows } from './rows.ts';
+
+/** What is decided for each window, and not by who asks. */
+export interface WindowRequest {
+  /** Whether times are written. */
+  readonly timestamps: boolean;
+  /** Ids of what was said before. */
+  readonly previous?: readonly number[];
+  /** Absent where texts are taken as they are first written. */
+  readonly fallback?: FallbackOptions | undefined;
+  readonly random: Random;
+}
+
+/** A text, and what it was written from. */
+export interface WrittenWindow extends CheckedWindow {
+  /** Of the encoder, `[1, positions, hidden]`. */
+  readonly states: Tensor;
+  readonly prompt: readonly number[];
+  /** Code of what is spoken, for models that know several. */
+  readonly language?: string;
+}
+
+/**
+ * Texts of clips, as one batch.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for a language or task that the model does not know, before the work; others as
+ *   `session.run`
+ */
+export async function writeWindows(
+  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  clips: readonly Float32Array[],
+  options: ClipOptions,
+  request: WindowRequest,
+): Promise<WrittenWindow[]> {
+  requireEach(options.adapter ?? null, clips.length);
+  if (parts.extractor.maxSamples !== undefined) return writeBatch(parts, clips, options, request);
+  // What hears clips of any length would hear the padding of a batch too.
+  const texts: WrittenWindow[] = [];
+  for (const [i, clip] of clips.entries()) {
+    const adapter = adaptersOf(options.adapter ?? null, [i]);
+    texts.push(...(await writeBatch(parts, [clip], { ...options, adapter }, request)));
+  }
+  return texts;
+}
+
+async function writeBatch(
+  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  clips: readonly Float32Array[],
+  { language: asked, task, beams, maxTokens, adapter = null, signal }: ClipOptions,
+  { timestamps, previous = [], fallback, random }: WindowRequest,
+): Promise<WrittenWindow[]> {
+  const { engine, extractor } = parts;
+  const { config } = engine;
+  const promptIn = (language?: string): number[] =>
+    promptOf(config, { timestamps, previous, ...(language === undefined ? {} : { language }), ...(task ? { task } : {}) }); // prettier-ignore
+  const language = asked === undefined ? undefined : knownLanguage(config, asked);
+  const [anyLanguage] = config.languages.keys();
+  // What cannot be asked for is found out before the work.
+  promptIn(language ?? anyLanguage);
+  const states = await engine.encode(extractor.batch(clips.map((clip) => extractor.extract(clip))), {
+    adapter,
+    signal,
+  });
+  const heard =
+    anyLanguage === undefined || language !== undefined
+      ? clips.map(() => language)
+      : (await engine.languages(states, { adapter, signal })).map((each) => each.language);
+  const prompts = heard.map((each) => promptIn(each));
+  const options = {
+    adapter,
+    signal,
+    timestamps,
+    random,
+    ...(beams === undefined ? {} : { beams }),
+    ...(maxTokens === undefined ? {} : { maxTokens }),
+  };
+  const texts = fallback
+    ? await decodeWithFallback(parts, states, prompts, options, fallback)
+    : (await engine.decode(states, prompts, options)).map((text) => ({ ...text, temperature: 0, isSilence: false }));
+  return texts.map((text, row) => ({
+    ...text,
+    states: selectRows(states, [row]),
+    prompt: prompts[row]!,
+    ...(anyLanguage === undefined || heard[row] === undefined ? {} : { language: heard[row] }),
+  }));
+}
+
+/**
+ * The prompt that is asked for, as ids of what was said before.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for a model that takes none
+ */
+export function promptTokens(
+  { engine, tokenizer }: Pick<RecogniserParts, 'engine' | 'tokenizer'>,
+  { prompt = '' }: Pick<TranscribeOptions, 'prompt'>,
+): readonly number[] {
+  if (prompt.trim() === '') return [];
+  if (engine.config.previousStart !== undefined) return tokenizer.encode(` ${prompt.trim()}`);
+  throw new OnnxLoraError('INPUT_INVALID', 'The model has no token for what was said before, so it takes no prompt.');
+}
+
+/**
+ * When texts are written again.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for temperatures that cannot be
+ */
+export function fallbackOf(options: Omit<TranscribeOptions, 'adapter'>): FallbackOptions {
+  if (options.temperatures?.length === 0 || options.temperatures?.some((each) => !(each >= 0 && each < Infinity))) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Temperatures must be one or more numbers from 0, not [${options.temperatures.join(', ')}]. 0 takes the most probable tokens.`,
+    );
+  }
+  const { temperatures, compressionRatioThreshold, logprobThreshold, noSpeechThreshold } = usualFallback;
+  return {
+    temperatures: options.temperatures ?? temperatures,
+    compressionRatioThreshold: options.compressionRatioThreshold ?? compressionRatioThreshold,
+    logprobThreshold: options.logprobThreshold ?? logprobThreshold,
+    noSpeechThreshold: options.noSpeechThreshold ?? noSpeechThreshold,
+  };
+}

@@ -1,0 +1,113 @@
+/** @file Classification of sound, from folders to labels. */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { evaluate, modelFor, openModel, type Model, type ReportRequest, train } from '@onnx-lora/sdk';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toWave } from '../../audio/wave.ts';
+import { tones } from '../../../../../test/fixtures/tones.ts';
+import { wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
+import { speechFamilies } from '../../families/index.ts';
+import { audioClassification, audioTagging } from './audioClassification.ts';
+import { audioClassifier } from './audioClassifier.ts';
+
+const whisper = fileURLToPath(new URL('../../../../../test/fixtures/whisperMerged', import.meta.url));
+let folder: string;
+let model: Model;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'onnx-lora-classes-'));
+  for (const [label, letters] of Object.entries({ low: 'AB', high: 'DE' })) {
+    mkdirSync(join(folder, label));
+    for (let i = 0; i < 8; i++) {
+      const { channels } = tones(Array.from({ length: 2 + (i % 3) }, (_, k) => letters[(i + k) % 2]).join(''));
+      writeFileSync(join(folder, label, `${i}.wav`), toWave(channels[0]!, 16_000));
+    }
+  }
+  model = await wav2vec2Encoder();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('audio classification', () => {
+  test('learns classes from folders, and answers with their names', async () => {
+    const task = audioClassification(folder, { validation: 0.25, calibrate: true });
+    const run = await train(model, {
+      task,
+      lora: { r: 4, targetModules: ['q_proj', 'v_proj'] },
+      steps: 25,
+      batchSize: 6,
+      lr: 1e-2,
+      threads: 1,
+    });
+    const { adapter } = await run.done;
+    expect(adapter.notes.labels).toEqual(['high', 'low']);
+    const { metrics, confusion } = await evaluate(model, { task, adapter });
+    expect(metrics['accuracy']).toBe(1);
+    expect(confusion).toEqual({ labels: ['high', 'low'], counts: [[2, 0], [0, 2]] }); // prettier-ignore
+
+    const adapted = modelFor<Model>(model, adapter);
+    const classifier = await audioClassifier(adapted);
+    const session = await model.session({ adapters: { adapter }, worker: false });
+    const files = [join(folder, 'low', '0.wav'), join(folder, 'high', '1.wav')];
+    const outputs = await session.run(await classifier.feeds(files), { adapter: 'adapter' });
+    expect(classifier.decode(outputs).map(({ label }) => label)).toEqual(['low', 'high']);
+
+    // The base's new head has learned nothing, and so has mistakes to show.
+    const prepared = await audioClassification(folder, { validation: 0.25 }).prepare(adapted);
+    const wrong = await prepared.report!({
+      batchSize: 2,
+      run: async (inputs: Parameters<typeof session.run>[0]) => {
+        const { logits } = await session.run(inputs, { adapter: 'adapter' });
+        return { logits: { ...logits!, data: (logits!.data as Float32Array).map((score) => -score) } };
+      },
+    } as Partial<ReportRequest> as ReportRequest);
+    await session.release();
+    expect(wrong.map(({ kind }) => kind)).toEqual(['clips', 'table']);
+    const [{ clips }] = wrong as unknown as [{ clips: { audio: Uint8Array; lines: unknown[] }[] }];
+    expect(clips).toHaveLength(4);
+    expect(Buffer.from(clips[0]!.audio.subarray(0, 4)).toString()).toBe('RIFF');
+  });
+
+  test('learns several labels', async () => {
+    const record = (text: string) => ({
+      audio: tones(text),
+      labels: [...new Set(text)],
+    });
+    const task = audioTagging(['AB', 'BA', 'C', 'AC', 'BC', 'CA', 'A', 'B'].map(record), { threshold: 0.5 });
+    const run = await train(model, {
+      task,
+      lora: { r: 4, targetModules: ['q_proj', 'v_proj'] },
+      steps: 90,
+      batchSize: 8,
+      lr: 1e-2,
+      threads: 1,
+    });
+    const { adapter } = await run.done;
+    const { metrics } = await evaluate(model, { task, adapter });
+    expect(metrics['mAP']).toBe(1);
+  });
+
+  test("feeds Whisper's encoder a window of one length, in training too", async () => {
+    const whole = await openModel(whisper, { families: speechFamilies });
+    const encoder = whole.parts.find(({ inputs }) => Object.keys(inputs).join() === 'input_features')!;
+    const records = ['A', 'ABCDE'].map((text) => ({ audio: tones(text), labels: [text] }));
+    const prepared = await audioClassification(records).prepare(encoder);
+    expect(prepared.head).toMatchObject({ output: 'last_hidden_state', attach: { pool: 'mean' } });
+    const examples = await Promise.all([0, 1].map((i) => prepared.train.get(i, i)));
+    const { inputs } = await prepared.collate(examples);
+    expect(inputs['input_features']!.dims).toEqual([2, ...examples[0]!.features.dims]);
+    const session = await encoder.session({ worker: false });
+    expect((await session.run(inputs))['last_hidden_state']!.dims[0]).toBe(2);
+    await session.release();
+  });
+
+  test('says what is wrong with data', async () => {
+    const audio = tones('A');
+    const prepare = (records: Parameters<typeof audioClassification>[0]) => audioClassification(records).prepare(model);
+    await expect(prepare([{ audio, where: 'x.wav' }])).rejects.toThrow(/have no labels/);
+    await expect(prepare([{ audio, labels: ['a'] }])).rejects.toThrow(/one class only/);
+    await expect(prepare([{ audio, labels: ['a', 'b'], where: 'x.wav' }])).rejects.toThrow(/x\.wav has 2 labels.*audio-tagging/); // prettier-ignore
+    await expect(prepare([{ audio, labels: ['a'] }, { audio, labels: ['b'] }, { audio, where: 'y.wav' }])).rejects.toThrow(/y\.wav has no label/); // prettier-ignore
+  });
+});

@@ -1,0 +1,55 @@
+/** @file The CTC loss in numbers, to measure with; training has it as part of a graph. */
+
+/** What may be said of one clip. */
+export interface CtcRow {
+  /** Scores `[frames, labels]`. */
+  readonly logits: Float32Array;
+  readonly frames: number;
+  readonly labels: number;
+}
+
+/**
+ * `−log` of the probability that the frames, with repeats joined and blanks left out, say the ids; infinite where these do not
+ * fit in.
+ *
+ * @see Graves et al., "Connectionist Temporal Classification" (2006), equations 6 to 8
+ */
+export function ctcLoss({ logits, frames, labels }: CtcRow, ids: readonly number[], blank: number): number {
+  const states = [blank, ...ids.flatMap((id) => [id, blank])];
+  let ways = new Float64Array(states.length).fill(-Infinity);
+  ways[0] = 0;
+  // Before the first frame there is one way, in front of the first two states.
+  for (let frame = 0; frame < frames; frame++) {
+    const scores = logits.subarray(frame * labels, (frame + 1) * labels);
+    const total = logSum(scores);
+    const next = new Float64Array(states.length);
+    for (const [state, id] of states.entries()) {
+      const canSkip = state > 1 && id !== blank && id !== states[state - 2];
+      const before =
+        frame === 0
+          ? state < 2 ? 0 : -Infinity // prettier-ignore
+          : logAdd(logAdd(ways[state]!, ways[state - 1] ?? -Infinity), canSkip ? ways[state - 2]! : -Infinity);
+      next[state] = before + scores[id]! - total;
+    }
+    ways = next;
+  }
+  return -logAdd(ways.at(-1)!, states.length > 1 ? ways.at(-2)! : -Infinity);
+}
+
+/** Fewest frames in which ids can be said: one each, and a blank between two that are the same. */
+export function framesNeeded(ids: readonly number[]): number {
+  return ids.reduce((sum, id, i) => sum + (id === ids[i - 1] ? 2 : 1), 0);
+}
+
+function logSum(scores: Float32Array): number {
+  let top = -Infinity;
+  for (const score of scores) top = Math.max(top, score);
+  let sum = 0;
+  for (const score of scores) sum += Math.exp(score - top);
+  return top + Math.log(sum);
+}
+
+function logAdd(a: number, b: number): number {
+  const [high, low] = a > b ? [a, b] : [b, a];
+  return low === -Infinity ? high : high + Math.log1p(Math.exp(low - high));
+}

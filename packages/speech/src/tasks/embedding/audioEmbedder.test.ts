@@ -1,0 +1,80 @@
+/** @file Embeddings of recordings. */
+
+import { float32, openModel, type Model, type Tensor } from '@onnx-lora/sdk';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { SoundReader } from '../../audio/soundReader.ts';
+import { toWave } from '../../audio/wave.ts';
+import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
+import { tones } from '../../../../../test/fixtures/tones.ts';
+import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
+import { AudioEmbeddingFactory } from './audioEmbeddingFactory.ts';
+import { openAudioEmbedder } from './audioEmbedder.ts';
+import { meanOfFrames } from './meanOfFrames.ts';
+import { soundFeature } from './soundFeatures.ts';
+
+let model: Model;
+beforeAll(async () => {
+  model = await openModel(wav2vec2);
+});
+
+test('a mean leaves out padding', () => {
+  const states = float32([1, 2, 3, 4, 100, 100, 5, 6, 7, 8, 9, 10], [2, 3, 2]);
+  expect([...meanOfFrames(states, (row) => [2, 3][row]!).data]).toEqual([2, 3, 7, 8]);
+  expect(meanOfFrames(float32([1, 2], [1, 2]), () => 0).dims).toEqual([1, 2]);
+  expect(() => meanOfFrames(float32([Number.NaN, 2], [1, 2]), () => 0)).toThrow(/no numbers/);
+});
+
+describe('an embedder', () => {
+  test('gives each recording the vector that it has alone, near to that of its kind', async () => {
+    const embedder = await openAudioEmbedder(model);
+    const sources = ['ABAB', 'EDE', 'BABABA'].map((text) => tones(text));
+    const { dims, data } = await embedder.embed(sources);
+    expect(dims).toEqual([3, 32]);
+    const rows = [0, 1, 2].map((row) => (data as Float32Array).subarray(row * 32, (row + 1) * 32));
+    for (const [i, source] of sources.entries()) {
+      const alone = await embedder.embed([source]);
+      expect(distance(rows[i]!, alone.data as Float32Array)).toBeLessThan(1e-4);
+    }
+    expect(distance(rows[0]!, rows[2]!)).toBeLessThan(0.5 * distance(rows[0]!, rows[1]!));
+    await embedder.release();
+  });
+
+  test('answers for bytes as they come', async () => {
+    const reader = new SoundReader();
+    const factory = new AudioEmbeddingFactory(reader, [new FeatureExtractorFactory(reader)]);
+    const { channels } = tones('AB');
+    async function* bytes(): AsyncGenerator<Uint8Array> {
+      yield toWave(channels[0]!, 16_000);
+    }
+    await expect(factory.create({ data: 'x', seed: 0 }).prepare(model)).rejects.toThrow(/only answers/);
+    const embedder = await openAudioEmbedder(model);
+    const expected: Tensor = await embedder.embed([tones('AB')]);
+    await embedder.release();
+    const answerer = await factory.answerer(model);
+    for await (const { width, embedding } of answerer.answers([bytes()])) {
+      expect(width).toBe(32);
+      // The bytes have 16 bits.
+      expect(distance(embedding as number[], expected.data as Float32Array)).toBeLessThan(1e-2);
+    }
+    const endless = async function* (): AsyncGenerator<Float32Array[]> {
+      for (;;) yield [new Float32Array(1000)];
+    };
+    const stream = (): ReturnType<SoundReader['stream']> => Promise.resolve({ sampleRate: 1, pieces: endless() });
+    const never = await new AudioEmbeddingFactory(Object.assign(new SoundReader(), { stream }), [
+      new FeatureExtractorFactory(reader),
+    ]).answerer(model);
+    await expect(never.answers([bytes()])[Symbol.asyncIterator]().next()).rejects.toThrow('more than 3600 s');
+    await never.release();
+    await answerer.release();
+  });
+
+  test('names what a model lacks', () => {
+    expect(() => soundFeature(model, 'logit')).toThrow(/no output "logit".*Did you mean "logits"/);
+    expect(soundFeature(model).inner).toHaveLength(1);
+    expect(soundFeature(model, 'logits')).toEqual({ output: 'logits', inner: [] });
+  });
+});
+
+function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return Math.hypot(...Array.from(a, (value, i) => value - b[i]!));
+}

@@ -1,0 +1,117 @@
+/** @file Embeddings of sound for the command line. */
+
+import {
+  type Answerer,
+  type AnswererOptions,
+  choice,
+  OnnxLoraError,
+  type Predictor,
+  type PreprocessorFactory,
+  type RunnableModel,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
+import type { AudioReader } from '../../audio/audio.ts';
+import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
+import { openAudioEmbedder } from './audioEmbedder.ts';
+import { audioRetrieval } from './audioRetrieval.ts';
+import { embeddingAnswerer } from './embeddingAnswerer.ts';
+
+const outputSetting: TaskSetting = {
+  name: 'output',
+  kind: 'text',
+  description: 'The graph output that is the feature; before-head is what a classifier reads.',
+};
+
+/** What answers with embeddings. */
+abstract class EmbeddingFactory {
+  abstract readonly name: string;
+  protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
+
+  /** `preprocessors` are asked in order. */
+  constructor(reader: AudioReader, preprocessors: readonly PreprocessorFactory[]) {
+    this.reading = { reader, preprocessors };
+  }
+
+  /** @throws OnnxLoraError `CONFIG_INVALID`: what is padding in a recording is not known from outputs alone */
+  predictor(_model: TaskModel): Promise<Predictor> {
+    return Promise.reject(
+      new OnnxLoraError(
+        'CONFIG_INVALID',
+        `The task ${this.name} answers about whole recordings. Ask its answerer, or openAudioEmbedder.`,
+      ),
+    );
+  }
+
+  /** Answers `{ width, embedding }`, of length 1. */
+  async answerer(model: RunnableModel, { adapter, settings, load }: AnswererOptions = {}): Promise<Answerer> {
+    const output = settings?.['output'];
+    const embedder = await openAudioEmbedder(model, {
+      ...load,
+      ...this.reading,
+      ...(adapter ? { adapters: { adapter } } : {}),
+      ...(output === undefined ? {} : { output: String(output) }),
+    });
+    return embeddingAnswerer(embedder, this.reading.reader, adapter ? 'adapter' : null);
+  }
+}
+
+/** The task `audio-embedding`: it answers with embeddings, and has nothing to learn. */
+export class AudioEmbeddingFactory extends EmbeddingFactory implements TaskFactory {
+  readonly name = 'audio-embedding';
+  readonly description = 'One vector per recording, from any speech encoder; to predict with, not to train.';
+  readonly settings: readonly TaskSetting[] = [outputSetting];
+
+  /** A task that says, when it is prepared, what to take instead. */
+  create(_options: TaskOptions): Task {
+    return {
+      name: this.name,
+      prepare: () =>
+        Promise.reject(
+          new OnnxLoraError(
+            'CONFIG_INVALID',
+            'The task audio-embedding only answers (predict). To train or measure embeddings on recordings with labels or speakers, take the task audio-retrieval.',
+          ),
+        ),
+    };
+  }
+}
+
+/** Makes `audio-retrieval` tasks, and answers with embeddings. */
+export class AudioRetrievalFactory extends EmbeddingFactory implements TaskFactory {
+  readonly name = 'audio-retrieval';
+  /** Groups, each of several recordings, whose loss needs them all at once. */
+  readonly defaults = { batchSize: 8 } as const;
+  readonly description =
+    'Embeddings in which recordings of one label, or one speaker, lie together; the data is as for audio-classification.';
+  readonly settings: readonly TaskSetting[] = [
+    outputSetting,
+    { name: 'loss', kind: 'text', description: 'contrastive (default), triplet or info-nce.' },
+    { name: 'temperature', kind: 'number', description: 'What cosines are divided by; 0.1 by default.' },
+    { name: 'margin', kind: 'number', description: 'Of triplets; 0.2 by default.' },
+    {
+      name: 'perGroup',
+      kind: 'number',
+      description: 'Recordings of one kind that are trained on together; 2 by default.',
+    },
+    ...soundSettings,
+  ];
+
+  /** The task on the data. */
+  create(options: TaskOptions): Task {
+    const { loss, temperature, margin, perGroup, output } = options.settings ?? {};
+    const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
+    return audioRetrieval(options.data, {
+      ...soundTaskOptions(options),
+      ...this.reading,
+      ...(output === undefined ? {} : { output: String(output) }),
+      loss: choice('loss', loss, ['contrastive', 'triplet', 'info-nce']),
+      temperature: number(temperature),
+      margin: number(margin),
+      perGroup: number(perGroup),
+    });
+  }
+}

@@ -1,0 +1,107 @@
+/** @file Teaches and tests models that write what they hear. */
+
+import { OnnxLoraError, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk';
+import type { SpeechSource } from '../../data/speechSource.ts';
+import type { ContextSeconds } from '../../features/audioContext.ts';
+import { readGenerationConfig } from '../../generation/generationConfig.ts';
+import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
+import { isCtc } from '../ctc/ctcPorts.ts';
+import { ctcRecognition, type CtcRecognitionOptions } from '../ctc/ctcRecognition.ts';
+import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
+import { openSoundTask, type SoundTaskOptions } from '../soundTask.ts';
+import { recognitionPorts } from './recognitionPorts.ts';
+import { trainingContext } from './trainingContext.ts';
+import { transcriptLabels, type TranscriptOptions } from './transcriptLabels.ts';
+import { Transcriptions } from './transcriptions.ts';
+import { usableRecords } from './usableRecords.ts';
+import { withinWindow } from './withinWindow.ts';
+import { type RecognitionExample, writtenTask } from './writtenTask.ts';
+
+/** Options of {@link speechRecognition}. */
+export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOptions, ScoringOptions {
+  /**
+   * Seconds from the beginning of a clip that a model with a fixed window hears in training: as many as the longest clip has
+   * (`auto`, the default), a number, or the whole window (`full`). Whisper's window is 30 s, of which it computes the silence
+   * as dearly as the speech. The finished adapter serves the whole window, and `evaluate` measures it there.
+   */
+  readonly contextSeconds?: ContextSeconds | undefined;
+  /** For models that write a character for each frame: as {@link CtcRecognitionOptions} has it. */
+  readonly head?: CtcRecognitionOptions['head'];
+}
+
+/**
+ * Speech recognition. `data` has recordings with transcripts. The model's folder needs `preprocessor_config.json`, the
+ * tokenizer's files and `config.json`.
+ *
+ * Models with a decoder, such as Whisper, write token by token. Training minimises the cross-entropy of the transcripts'
+ * tokens. `evaluate` has the model write by itself, and gives the word and the character error rate (`wer`, `cer`; 0.25 is
+ * 25 %); during training, loss and accuracy of single tokens are measured, which takes one pass. Models that write a character
+ * for each frame, such as wav2vec2, are trained by {@link ctcRecognition}.
+ *
+ * @example
+ * ```ts
+ * const task = speechRecognition('calls', { validation: 0.1, language: 'es' });
+ * const { adapter } = await (await train(model, { task, batchSize: 8 })).done;
+ * const { metrics } = await evaluate(model, { task, adapter });
+ * ```
+ */
+export function speechRecognition(source: SpeechSource, options: SpeechRecognitionOptions = {}): Task {
+  return {
+    name: 'speech-recognition',
+    prepare: (model) =>
+      isCtc(model) ? ctcRecognition(source, options).prepare(model) : prepare(model, source, options),
+  };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: SpeechSource,
+  options: SpeechRecognitionOptions,
+): Promise<PreparedTask<RecognitionExample>> {
+  const { language, task } = options;
+  const ports = recognitionPorts(model);
+  const tokenizer = await openSpeechTokenizer(folderOf(model));
+  const config = await readGenerationConfig(model, tokenizer);
+  const labels = transcriptLabels(config, tokenizer, { language, task });
+  const sound = await openSoundTask(model, source, options);
+  const { data, reader, extractor } = sound;
+  const { maxSamples = Infinity, sampleRate } = extractor;
+  const taught = usableRecords(data.train, labels, maxSamples / sampleRate);
+  const held = data.validation && usableRecords(data.validation, labels, maxSamples / sampleRate);
+  const hearing = await trainingContext({
+    model,
+    records: [...taught.records, ...(held?.records ?? [])],
+    reader,
+    extractor: withinWindow(extractor),
+    context: options.contextSeconds ?? 'auto',
+    augment: options.augment ?? [],
+  });
+  const train = await sound.dataset(taught.records, taught.targets, true, hearing.extractor);
+  const validation = held && (await sound.dataset(held.records, held.targets, false, hearing.extractor));
+  const { records } = validation ?? train;
+  const isMultilingual = config.languages.size > 0;
+  const spoken = new Set(records.map((record) => record.language ?? language));
+  const isInEnglish =
+    task === 'translate' || [...spoken].every((each) => (each === undefined ? !isMultilingual : isEnglish(each)));
+  return writtenTask({
+    model,
+    ports,
+    ...hearing,
+    tokenizer,
+    labels,
+    longest: [...taught.targets, ...(held?.targets ?? [])].reduce((most, { length }) => Math.max(most, length), 1),
+    train,
+    validation,
+    warnings: [...data.warnings, ...taught.warnings, ...(held?.warnings ?? [])],
+    transcriptions: new Transcriptions({ records, reader, extractor, tokenizer, isMultilingual, language, task }),
+    normalise: scoringNormaliser(options, isInEnglish),
+  });
+}
+
+function folderOf({ folder, name }: TaskModel): string {
+  if (folder !== undefined) return folder;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${name}" is a lone .onnx file, so nothing says what its tokens are. Put it into a folder with tokenizer.json and config.json from where the model was published.`,
+  );
+}

@@ -1,0 +1,139 @@
+/** @file Speech recognition for the command line: the task by name, and transcripts of files without labels. */
+
+import {
+  type Answerer,
+  type AnswererOptions,
+  choice,
+  OnnxLoraError,
+  type Predictor,
+  type PreprocessorFactory,
+  type RunnableModel,
+  type Task,
+  type TaskFactory,
+  type TaskModel,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
+import type { AudioReader } from '../../audio/audio.ts';
+import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentSetting.ts';
+import { speechDataOptions, speechDataSettings } from '../../data/dataSettings.ts';
+import type { ContextSeconds } from '../../features/audioContext.ts';
+import { openRecogniser } from '../../generation/openRecogniser.ts';
+import type { TranscribeOptions } from '../../generation/recogniser.ts';
+import { recognitionAnswerer } from './recognitionAnswerer.ts';
+import { speechRecognition, type SpeechRecognitionOptions } from './speechRecognition.ts';
+
+const ADAPTER = 'adapter';
+
+/** Makes `speech-recognition` tasks, and what answers for recordings that nobody has transcribed. */
+export class SpeechRecognitionFactory implements TaskFactory {
+  readonly name = 'speech-recognition';
+  readonly description = 'What is said; the data is recordings with their transcripts.';
+  readonly settings: readonly TaskSetting[] = [
+    { name: 'language', kind: 'text', description: 'What is spoken, where the data does not say it, such as es.' },
+    { name: 'task', kind: 'text', description: 'transcribe (default), or translate, for transcripts in English.' },
+    {
+      name: 'contextSeconds',
+      kind: 'text',
+      description:
+        'Seconds that are heard in training: those of the longest recording (auto, default), a number, or full.',
+    },
+    waveAugmentSetting,
+    {
+      name: 'timestamps',
+      kind: 'text',
+      description: 'Of transcripts: none (default), segment or word; when each is said.',
+    },
+    { name: 'beams', kind: 'number', description: 'Of transcripts: texts that are followed at once; 1 by default.' },
+    { name: 'specAugment', kind: 'flag', description: 'Hides parts of the spectrograms in training.' },
+    {
+      name: 'normalizer',
+      kind: 'text',
+      description: 'For error rates: english (default for English), basic (default for others) or none.',
+    },
+    { name: 'removeDiacritics', kind: 'flag', description: 'Accents do not count for error rates.' },
+    {
+      name: 'head',
+      kind: 'text',
+      description: 'Of a CTC model: auto (default), new or keep; whether it gets a new vocabulary.',
+    },
+    ...speechDataSettings,
+  ];
+  /** Those of PEFT's example for Whisper: a step on eight clips teaches as much as one on thirty-two, and takes a quarter. */
+  readonly defaults = { batchSize: 8, warmupSteps: 0.1 } as const;
+  readonly #reader: AudioReader;
+  readonly #preprocessors: readonly PreprocessorFactory[];
+
+  /** `preprocessors` are asked in order. */
+  constructor(reader: AudioReader, preprocessors: readonly PreprocessorFactory[]) {
+    this.#reader = reader;
+    this.#preprocessors = preprocessors;
+  }
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense */
+  create(options: TaskOptions): Task {
+    return speechRecognition(options.data, {
+      ...speechDataOptions(options),
+      ...optionsOf(options.settings),
+      reader: this.#reader,
+      preprocessors: this.#preprocessors,
+    });
+  }
+
+  /** @throws OnnxLoraError as `openRecogniser` */
+  async answerer(model: RunnableModel, { adapter, load, settings = {} }: AnswererOptions = {}): Promise<Answerer> {
+    const [reader, preprocessors] = [this.#reader, this.#preprocessors];
+    const adapters = adapter ? { [ADAPTER]: adapter } : {};
+    const recogniser = await openRecogniser(model, { ...load, adapters, reader, preprocessors });
+    const request = { ...requestOf(settings), adapter: adapter ? ADAPTER : null };
+    return recognitionAnswerer({ recogniser, reader, request });
+  }
+
+  /** @throws OnnxLoraError `CONFIG_INVALID`: a transcript takes many passes */
+  predictor(model: TaskModel): Promise<Predictor> {
+    return Promise.reject(
+      new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${model.name}" writes a transcript in many passes, so there are no feeds for one. Ask the task's answerer, or openRecogniser.`,
+      ),
+    );
+  }
+}
+
+/** Values are of the kinds that the settings have. */
+function optionsOf(settings: TaskOptions['settings'] = {}): SpeechRecognitionOptions {
+  const { language, removeDiacritics } = settings as Pick<SpeechRecognitionOptions, 'language' | 'removeDiacritics'>;
+  return {
+    language,
+    removeDiacritics,
+    task: choice('task', settings['task'], ['transcribe', 'translate']),
+    normalizer: choice('normalizer', settings['normalizer'], ['english', 'basic', 'none']),
+    head: choice('head', settings['head'], ['auto', 'new', 'keep']),
+    contextSeconds: contextFrom(settings['contextSeconds']),
+    augment: waveAugmentationsFrom(settings),
+    ...(settings['specAugment'] === true && { specAugment: {} }),
+  };
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a word that is none of the choices */
+function requestOf(settings: NonNullable<AnswererOptions['settings']>): TranscribeOptions {
+  const { language, beams } = settings as { readonly language?: string; readonly beams?: number };
+  const task = choice('task', settings['task'], ['transcribe', 'translate']);
+  const timestamps = choice('timestamps', settings['timestamps'], ['none', 'segment', 'word']);
+  return {
+    ...(language === undefined ? {} : { language }),
+    ...(beams === undefined ? {} : { beams }),
+    ...(task && { task }),
+    ...(timestamps && { timestamps }),
+  };
+}
+
+function contextFrom(given: unknown): ContextSeconds | undefined {
+  if (given === undefined || given === 'auto' || given === 'full') return given;
+  const seconds = Number(given);
+  if (seconds > 0) return seconds;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The setting contextSeconds is ${JSON.stringify(given)}. It can be auto, full or a number of seconds.`,
+  );
+}

@@ -1,0 +1,174 @@
+/** @file What a model writes of the recordings that it is measured on, heard once for each adapter. */
+
+import { type Adapter, type MeasureRequest, OnnxLoraError } from '@onnx-lora/sdk';
+import type { AudioReader } from '../../audio/audio.ts';
+import { monoAt } from '../../audio/mono.ts';
+import type { SpeechRecord } from '../../data/speechRecord.ts';
+import type { FeatureExtractor } from '../../features/featureExtractor.ts';
+import { openRecogniser } from '../../generation/openRecogniser.ts';
+import type { Recogniser } from '../../generation/recogniser.ts';
+import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { TranscriptOptions } from './transcriptLabels.ts';
+
+/** What is transcribed, and how. */
+export interface TranscriptionParts extends TranscriptOptions {
+  readonly records: readonly SpeechRecord[];
+  readonly reader: AudioReader;
+  readonly extractor: FeatureExtractor;
+  readonly tokenizer: SpeechTokenizer;
+  /** Whether the model is told which language it hears. */
+  readonly isMultilingual: boolean;
+}
+
+/** How a request for transcripts is answered; the parts of a {@link MeasureRequest} that matter. */
+export type TranscriptionRequest = Pick<
+  MeasureRequest,
+  'model' | 'adapter' | 'options' | 'batchSize' | 'limit' | 'onBadSample' | 'onBatch'
+>;
+
+/** More at once makes nothing faster, and each clip takes tens of megabytes. */
+const MOST_AT_ONCE = 16;
+const ADAPTER = 'adapter';
+
+/** Transcripts of the same recordings with several adapters; each is made once. */
+export class Transcriptions {
+  readonly #parts: TranscriptionParts;
+  readonly #base: (string | undefined)[] = [];
+  readonly #adapted = new WeakMap<Adapter, (string | undefined)[]>();
+
+  constructor(parts: TranscriptionParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * A text for each of the first `limit` records, in their order; undefined for those that could not be read and were left out.
+   *
+   * @throws OnnxLoraError as `openRecogniser`; `DATA_INVALID` for a recording that cannot be read, unless `onBadSample` takes it
+   */
+  async of(request: TranscriptionRequest): Promise<readonly (string | undefined)[]> {
+    const { model, adapter, options, limit = Infinity } = request;
+    const { records, reader, extractor, tokenizer } = this.#parts;
+    const known = this.#knownFor(adapter);
+    const total = Math.min(records.length, limit);
+    const missing = this.#inOrder(total).filter((index) => !(index in known));
+    if (missing.length > 0) {
+      const adapters = adapter ? { [ADAPTER]: adapter } : {};
+      const recogniser = await openRecogniser(model, { ...options, adapters, reader, extractor, tokenizer });
+      try {
+        await this.#fill(known, missing, recogniser, request, total);
+      } finally {
+        await recogniser.release();
+      }
+    }
+    return known.slice(0, total);
+  }
+
+  #knownFor(adapter: Adapter | undefined): (string | undefined)[] {
+    if (!adapter) return this.#base;
+    const known = this.#adapted.get(adapter) ?? [];
+    this.#adapted.set(adapter, known);
+    return known;
+  }
+
+  async #fill(
+    known: (string | undefined)[],
+    missing: readonly number[],
+    recogniser: Recogniser,
+    { adapter, batchSize, onBadSample, onBatch }: TranscriptionRequest,
+    total: number,
+  ): Promise<void> {
+    const batches = this.#batches(missing, Math.min(batchSize, MOST_AT_ONCE));
+    let done = total - missing.length;
+    let upcoming = batches[0] && settled(this.#load(batches[0], onBadSample));
+    for (const [i, batch] of batches.entries()) {
+      const clips = (await upcoming)!();
+      const next = batches[i + 1];
+      upcoming = next && settled(this.#load(next, onBadSample));
+      const heard = [...clips.keys()];
+      const language = this.#languageOf(batch[0]!);
+      const { task } = this.#parts;
+      const texts = await recogniser.transcribeClips([...clips.values()], {
+        adapter: adapter ? ADAPTER : null,
+        ...(language === undefined ? {} : { language }),
+        ...(task === undefined ? {} : { task }),
+      });
+      for (const index of batch) known[index] = undefined;
+      for (const [row, { text }] of texts.entries()) known[heard[row]!] = text;
+      done += batch.length;
+      onBatch?.(done, total);
+    }
+  }
+
+  /** Records of one language, and those of about one length together: a batch is decoded until its longest text ends. */
+  #inOrder(total: number): number[] {
+    const key = (index: number): string => this.#languageOf(index) ?? '';
+    const length = (index: number): number => this.#parts.records[index]!.text?.length ?? 0;
+    return Array.from({ length: total }, (_, i) => i).sort(
+      (a, b) => key(a).localeCompare(key(b), 'en') || length(a) - length(b) || a - b,
+    );
+  }
+
+  #batches(indices: readonly number[], size: number): number[][] {
+    const batches: number[][] = [];
+    for (const index of indices) {
+      const last = batches.at(-1);
+      if (last && last.length < size && this.#languageOf(last[0]!) === this.#languageOf(index)) last.push(index);
+      else batches.push([index]);
+    }
+    return batches;
+  }
+
+  #languageOf(index: number): string | undefined {
+    const { records, language, isMultilingual } = this.#parts;
+    return isMultilingual ? (records[index]!.language ?? language) : undefined;
+  }
+
+  /** Samples by index of the record. */
+  async #load(
+    batch: readonly number[],
+    onBadSample: TranscriptionRequest['onBadSample'],
+  ): Promise<ReadonlyMap<number, Float32Array>> {
+    const clips = new Map<number, Float32Array>();
+    for (const index of batch) {
+      try {
+        clips.set(index, this.#checked(index, await this.samplesOf(index)));
+      } catch (error) {
+        if (!onBadSample) throw error;
+        onBadSample(index, error);
+      }
+    }
+    return clips;
+  }
+
+  #checked(index: number, samples: Float32Array): Float32Array {
+    const { records, extractor } = this.#parts;
+    const { maxSamples = Infinity, sampleRate } = extractor;
+    if (samples.length <= maxSamples) return samples;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${records[index]!.where}: it lasts ${(samples.length / sampleRate).toFixed(1)} s, and the model hears ${maxSamples / sampleRate} s at once. Cut it into utterances, or leave such recordings out (maxSeconds: ${maxSamples / sampleRate}).`,
+    );
+  }
+
+  /** The sound of a record, at the rate of the model. */
+  async samplesOf(index: number): Promise<Float32Array> {
+    const { records, reader, extractor } = this.#parts;
+    const { audio, span, where } = records[index]!;
+    try {
+      return await monoAt(reader, audio, extractor.sampleRate, span);
+    } catch (cause) {
+      if (!(cause instanceof OnnxLoraError) || cause.message.includes(where)) throw cause;
+      throw new OnnxLoraError(cause.code, `${where}: ${cause.message}`, { cause });
+    }
+  }
+}
+
+/** What is done ahead of time fails when it is asked for, and not before. */
+function settled<Value>(promise: Promise<Value>): Promise<() => Value> {
+  return promise.then(
+    (value) => () => value,
+    (error: unknown) => () => {
+      throw error;
+    },
+  );
+}

@@ -1,0 +1,118 @@
+/** @file The task of a model that writes what it hears, from its data and all that reads them. */
+
+import {
+  type Batch,
+  crossEntropy,
+  type PreparedTask,
+  type ReportRequest,
+  type ReportSection,
+  type TaskModel,
+} from '@onnx-lora/sdk';
+import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
+import type { FeatureExtractor } from '../../features/featureExtractor.ts';
+import { wordErrors } from '../../metrics/wordErrors.ts';
+import { transcriptSections } from '../../report/transcriptSections.ts';
+import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
+import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import { soundFeeds } from '../soundFeeds.ts';
+import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
+import type { RecognitionPorts } from './recognitionPorts.ts';
+import { bestIds, TeacherForcedMetrics } from './teacherForced.ts';
+import type { TranscriptLabels } from './transcriptLabels.ts';
+import type { Transcriptions } from './transcriptions.ts';
+
+/** An utterance and the tokens of its transcript. */
+export type RecognitionExample = SpeechExample<readonly number[]>;
+
+type RecognitionDataset = SpeechDataset<readonly number[]>;
+
+/** What the task is made of. */
+export interface WrittenTaskParts {
+  readonly model: TaskModel;
+  readonly ports: RecognitionPorts;
+  readonly extractor: FeatureExtractor;
+  readonly inputSizes?: PreparedTask['inputSizes'];
+  readonly tokenizer: SpeechTokenizer;
+  readonly labels: TranscriptLabels;
+  /** How many labels the longest transcript has. */
+  readonly longest: number;
+  readonly train: RecognitionDataset;
+  readonly validation: RecognitionDataset | undefined;
+  readonly warnings: readonly string[];
+  /** Of the records that are measured on. */
+  readonly transcriptions: Transcriptions;
+  readonly normalise: TextNormaliser;
+}
+
+/** Samples that waveforms are padded to a multiple of, in seconds, so that few graphs are built for training. */
+const PADDED_SECONDS = 0.5;
+
+/** The task. */
+export function writtenTask(parts: WrittenTaskParts): PreparedTask<RecognitionExample> {
+  const { train, validation, warnings, inputSizes, ports, tokenizer, transcriptions, normalise } = parts;
+  const { records } = validation ?? train;
+  return {
+    train,
+    ...(validation && { validation }),
+    warnings,
+    ...(inputSizes && { inputSizes }),
+    collate: async (examples) => batchOf(examples, parts),
+    loss: (g, outputs, targets) =>
+      crossEntropy(g, outputs[ports.logits]!, targets['labels']!, { ignoreIndex: IGNORED, countedOnly: true }),
+    lossWeight: (targets) => countLabels(targets['labels']!),
+    metrics: () => new TeacherForcedMetrics(ports.logits),
+    measure: async (request) => {
+      const heard = await transcriptions.of(request);
+      const read = [...heard.keys()].filter((i) => heard[i] !== undefined);
+      // What measures tells why nothing could be read.
+      if (read.length === 0) return { wer: NaN, cer: NaN };
+      const { wer, cer } = wordErrors(
+        read.map((i) => records[i]!.text!),
+        read.map((i) => heard[i]!),
+        normalise,
+      );
+      return { wer, cer };
+    },
+    decode: (outputs) => bestIds(outputs[ports.logits]!).map((ids) => ({ text: tokenizer.decode(ids).trim() })),
+    ...(validation && { report: (request) => reportOf(request, parts, validation) }),
+  };
+}
+
+function batchOf(
+  examples: readonly RecognitionExample[],
+  { model, ports, extractor, labels: { start, pad }, longest }: WrittenTaskParts,
+): Batch {
+  const rows = examples.map(({ target }) => target);
+  const length = labelLength(Math.max(...rows.map((row) => row.length)), longest);
+  const { tokens, labels } = labelBatch(rows, { start, pad, length });
+  const clips = examples.map(({ features }) => features);
+  const multiple = clips[0]!.dims.length === 1 ? Math.round(PADDED_SECONDS * extractor.sampleRate) : 1;
+  const mask = 'attention_mask' in model.inputs ? { mask: 'attention_mask' } : {};
+  const { feeds } = soundFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
+  return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
+}
+
+/** What is heard before and after, with sound to be played. */
+async function reportOf(
+  { model, adapter, options, batchSize }: ReportRequest,
+  { transcriptions, normalise, extractor }: WrittenTaskParts,
+  { records }: RecognitionDataset,
+): Promise<readonly ReportSection[]> {
+  // What cannot be read has been told when it was measured.
+  const request = { model, options, batchSize, onBadSample: () => undefined };
+  const before = await transcriptions.of(request);
+  const after = await transcriptions.of({ ...request, adapter });
+  const utterances = records.flatMap(({ where, text }, i) =>
+    before[i] === undefined || after[i] === undefined
+      ? []
+      : {
+          name: where,
+          samples: () => transcriptions.samplesOf(i),
+          rate: extractor.sampleRate,
+          reference: text!,
+          before: before[i],
+          after: after[i],
+        },
+  );
+  return transcriptSections({ utterances, normalise });
+}

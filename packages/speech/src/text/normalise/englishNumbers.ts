@@ -1,0 +1,260 @@
+/** @file Numbers that are spelled out in English, as digits. */
+
+import { edge, space, wordsOf } from './characters.ts';
+import { type NumberWord, numberWords } from './numberWords.ts';
+
+/**
+ * Writes spelled numbers with digits, as Whisper's `EnglishNumberNormalizer`: `twenty one` as `21`, `nineteen ninety nine` as
+ * `1999`, `one oh one` as `101`, `two and a half million dollars` as `$2500000`, `five percent` as `5%`. A `1` alone is
+ * written `one`.
+ *
+ * @param text in lower case
+ */
+export function englishNumbers(text: string): string {
+  return joinedCents(new NumberReader(wordsOf(spacedNumbers(text))).read().join(' '));
+}
+
+const halves = new RegExp(`${edge}and[${space}]+a[${space}]+half${edge}`, 'gu');
+const suffixes = new RegExp(`([0-9])[${space}]+(st|nd|rd|th|s)${edge}`, 'gu');
+
+/** `two and a half` as `two point five`; a space between numbers and letters, but for the endings of ordinals. */
+function spacedNumbers(text: string): string {
+  const segments = text.split(halves);
+  const parts = segments.flatMap((segment, i) => {
+    const last = wordsOf(segment).at(-1);
+    if (last === undefined) return [];
+    if (i === segments.length - 1) return [segment];
+    return [segment, isDecimal(last) || isMultiplier(last) ? 'point five' : 'and a half'];
+  });
+  return parts
+    .join(' ')
+    .replace(/([a-z])([0-9])/gu, '$1 $2')
+    .replace(/([0-9])([a-z])/gu, '$1 $2')
+    .replace(suffixes, '$1$2');
+}
+
+const centsAfter = new RegExp(`([€£$])([0-9]+) (?:and )?¢([0-9]{1,2})${edge}`, 'gu');
+const centsAlone = new RegExp(`[€£$]0.([0-9]{1,2})${edge}`, 'gu');
+const aloneOne = new RegExp(`${edge}1(s?)${edge}`, 'gu');
+
+/** `$2 and ¢7` as `$2.07`, `$0.50` as `¢50`, `1` as `one`. */
+function joinedCents(text: string): string {
+  return text
+    .replace(
+      centsAfter,
+      (_, unit: string, whole: string, cents: string) => `${unit}${whole}.${String(Number(cents)).padStart(2, '0')}`,
+    )
+    .replace(centsAlone, (_, cents: string) => `¢${Number(cents)}`)
+    .replace(aloneOne, 'one$1');
+}
+
+const signs: ReadonlySet<string | undefined> = new Set(['-', '+', '£', '€', '$', '¢']);
+
+function isNumeric(word: string | undefined): word is string {
+  return word !== undefined && /^\p{Nd}+(?:\.\p{Nd}+)?$/u.test(word);
+}
+
+/** The number's word, without an ending. */
+function cardinal(word: string | undefined, kind: 'ones' | 'tens' | 'multiplier'): bigint | undefined {
+  const found = word === undefined ? undefined : numberWords.get(word);
+  return found?.kind === kind && !('ending' in found) ? found.value : undefined;
+}
+
+function isZero(word: string | undefined): boolean {
+  return word !== undefined && numberWords.get(word)?.kind === 'zero';
+}
+
+function isDecimal(word: string | undefined): boolean {
+  return isZero(word) || cardinal(word, 'ones') !== undefined || cardinal(word, 'tens') !== undefined;
+}
+
+function isMultiplier(word: string | undefined): boolean {
+  return cardinal(word, 'multiplier') !== undefined;
+}
+
+/**
+ * Reads words in their order. The number so far is a whole number that can still grow by addition (`twenty` `one`), or a
+ * string of digits to which more are written (`one` `oh` `one`, `three` `point` `five`).
+ */
+class NumberReader {
+  readonly #words: readonly string[];
+  readonly #written: string[] = [];
+  #value: bigint | string | undefined;
+  #sign: string | undefined;
+
+  constructor(words: readonly string[]) {
+    this.#words = words;
+  }
+
+  read(): string[] {
+    for (let i = 0; i < this.#words.length; i++) i += this.#take(i);
+    this.#writeValue();
+    return this.#written;
+  }
+
+  /** Takes word `i`, and says how many of those after it were taken with it. */
+  #take(i: number): number {
+    const current = this.#words[i]!;
+    const isSigned = signs.has(current[0]);
+    const digits = isSigned ? current.slice(1) : current;
+    if (isNumeric(digits)) {
+      this.#takeDigits(current, digits, isSigned ? current[0] : undefined);
+      return 0;
+    }
+    const word = numberWords.get(current);
+    if (word === undefined) {
+      this.#writeAlone(current);
+      return 0;
+    }
+    switch (word.kind) {
+      case 'zero':
+        this.#append('0');
+        return 0;
+      case 'ones':
+      case 'tens':
+        this.#value = this.#plus(word.value, word.kind, this.#words[i - 1]);
+        this.#endWith(word.ending);
+        return 0;
+      case 'multiplier':
+        this.#multiply(word.value);
+        this.#endWith(word.ending);
+        return 0;
+      default:
+        return this.#takeSpecial(word, current, this.#words[i - 1], this.#words[i + 1]);
+    }
+  }
+
+  #takeSpecial(word: NumberWord, current: string, previous: string | undefined, next: string | undefined): number {
+    const isNumberNext = isNumeric(next) || (next !== undefined && numberWords.has(next));
+    switch (word.kind) {
+      case 'sign':
+        this.#writeValue();
+        if (isNumberNext) this.#sign = word.sign;
+        else this.#write(current);
+        return 0;
+      case 'unit':
+        if (this.#value === undefined) this.#write(current);
+        else {
+          this.#sign = word.sign;
+          this.#writeValue();
+        }
+        return 0;
+      case 'percent':
+        if (this.#value === undefined) this.#write(current);
+        else this.#endWith('%');
+        return 0;
+      case 'per':
+        if (this.#value !== undefined && next === 'cent') {
+          this.#endWith('%');
+          return 1;
+        }
+        this.#writeAlone(current);
+        return 0;
+      default:
+    }
+    if (!isNumberNext) {
+      this.#writeAlone(current);
+      return 0;
+    }
+    switch (word.kind) {
+      case 'and':
+        // `one hundred and one`
+        if (!isMultiplier(previous)) this.#writeAlone(current);
+        return 0;
+      case 'double':
+      case 'triple': {
+        const digit = isZero(next) ? 0n : cardinal(next, 'ones');
+        if (digit === undefined) {
+          this.#writeAlone(current);
+          return 0;
+        }
+        this.#append(String(digit).repeat(word.kind === 'double' ? 2 : 3));
+        return 1;
+      }
+      default:
+        if (isDecimal(next) || isNumeric(next)) this.#append('.');
+        return 0;
+    }
+  }
+
+  #takeDigits(current: string, digits: string, sign: string | undefined): void {
+    if (typeof this.#value === 'string' && this.#value.endsWith('.')) {
+      this.#value += current;
+      return;
+    }
+    this.#writeValue();
+    this.#sign = sign ?? this.#sign;
+    const fraction = fractionOf(digits)!;
+    const isWhole = fraction.numerator % fraction.denominator === 0n;
+    this.#value = isWhole ? fraction.numerator / fraction.denominator : digits;
+  }
+
+  /** The number with ones or tens after it: added where there is room, else written behind. */
+  #plus(value: bigint, kind: 'ones' | 'tens', previous: string | undefined): bigint | string {
+    const before = this.#value;
+    if (before === undefined) return value;
+    if (typeof before === 'string' || (kind === 'ones' && cardinal(previous, 'ones') !== undefined)) {
+      const hasRoom = kind === 'ones' && value < 10n && cardinal(previous, 'tens') !== undefined;
+      return (hasRoom ? String(before).slice(0, -1) : String(before)) + String(value);
+    }
+    const room = kind === 'ones' && value < 10n ? 10n : 100n;
+    return before % room === 0n ? before + value : `${before}${value}`;
+  }
+
+  #multiply(factor: bigint): void {
+    const before = this.#value;
+    if (before === undefined) this.#value = factor;
+    else if (typeof before === 'bigint') this.#value = (before / 1000n) * 1000n + (before % 1000n) * factor;
+    else {
+      const fraction = fractionOf(before);
+      if (fraction && (fraction.numerator * factor) % fraction.denominator === 0n) {
+        this.#value = (fraction.numerator * factor) / fraction.denominator;
+      } else {
+        this.#writeValue();
+        this.#value = factor;
+      }
+    }
+  }
+
+  #append(digits: string): void {
+    // A zero that stands in front is not kept.
+    this.#value = `${this.#value === 0n ? '' : (this.#value ?? '')}${digits}`;
+  }
+
+  #endWith(ending: string | undefined): void {
+    if (ending !== undefined) this.#write(`${this.#value}${ending}`);
+  }
+
+  /** Ends the number, and writes a word that is none. */
+  #writeAlone(word: string): void {
+    this.#writeValue();
+    this.#write(word);
+  }
+
+  #writeValue(): void {
+    if (this.#value !== undefined) this.#write(String(this.#value));
+  }
+
+  #write(text: string): void {
+    this.#written.push((this.#sign ?? '') + text);
+    this.#value = undefined;
+    this.#sign = undefined;
+  }
+}
+
+/** The number that digits with at most one point say; undefined where they say none, as in `1.2.3`. */
+function fractionOf(digits: string): { numerator: bigint; denominator: bigint } | undefined {
+  const match = /^(?=\.?\p{Nd})(\p{Nd}*)(?:\.(\p{Nd}*))?$/u.exec(digits);
+  if (!match) return undefined;
+  const decimals = match[2] ?? '';
+  const numerator = BigInt((match[1]! + decimals).replace(/\p{Nd}/gu, digitOf) || '0');
+  return { numerator, denominator: 10n ** BigInt([...decimals].length) };
+}
+
+/** Digits of every script come in tens. */
+function digitOf(character: string): string {
+  const code = character.codePointAt(0)!;
+  let below = 0;
+  while (/\p{Nd}/u.test(String.fromCodePoint(code - below - 1))) below++;
+  return String(below % 10);
+}

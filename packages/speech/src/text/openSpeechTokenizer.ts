@@ -1,0 +1,119 @@
+/** @file Finds out which tokenizer lies in a model's folder. */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isObject, type JsonObject, OnnxLoraError, readJsonObject } from '@onnx-lora/sdk';
+import { byteLevelJson, parseMerges } from './byteLevelFiles.ts';
+import { type CtcOptions, CtcTokenizer } from './ctcTokenizer.ts';
+import type { SpeechTokenizer } from './speechTokenizer.ts';
+import { SubwordTokenizer } from './subwordTokenizer.ts';
+
+/** Those of several hundred thousand tokens have 35 MB. */
+const largestFile = 200_000_000;
+
+/** What else is said of the tokenizer. */
+export interface SpeechTokenizerOptions {
+  /** Which of the languages of a vocabulary that has one list of characters each, as MMS: `eng`, `spa`. */
+  readonly targetLanguage?: string;
+}
+
+/**
+ * The tokenizer in a model's folder: tokenizer.json, or the older vocab.json with merges.txt, for models that write token by
+ * token; vocab.json alone, a list of characters, for CTC models ({@link CtcTokenizer}).
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when there is none of these, or it cannot be read
+ */
+export async function openSpeechTokenizer(
+  folder: string,
+  options: SpeechTokenizerOptions = {},
+): Promise<SpeechTokenizer> {
+  const read = (name: string): Promise<JsonObject | undefined> =>
+    readJsonObject(join(folder, name), largestFile, 'a tokenizer');
+  const config = (await read('tokenizer_config.json')) ?? {};
+  const json = await read('tokenizer.json');
+  const vocabulary = await read('vocab.json');
+  const isCtc =
+    /Wav2Vec2(?:CTC|Phoneme)?Tokenizer/.test(String(config['tokenizer_class'])) ||
+    (isObject(json?.['decoder']) && json['decoder']['type'] === 'CTC');
+  const added = (await read('added_tokens.json')) ?? {};
+  const specials = { ...(await read('special_tokens_map.json')), ...config };
+  const ctc = (tokens: JsonObject, name: string): CtcTokenizer =>
+    ctcFrom(tokens, added, specials, join(folder, name), options);
+  if (vocabulary && isCtc) return ctc(vocabulary, 'vocab.json');
+  if (json) {
+    const model = json['model'];
+    if (isCtc && isObject(model) && isObject(model['vocab'])) return ctc(model['vocab'], 'tokenizer.json');
+    return new SubwordTokenizer(json, config, join(folder, 'tokenizer.json'));
+  }
+  if (vocabulary) {
+    const merges = await readMerges(join(folder, 'merges.txt'));
+    if (!merges) return ctc(vocabulary, 'vocab.json');
+    return new SubwordTokenizer(byteLevelJson(vocabulary, merges, added, config), config, join(folder, 'vocab.json'));
+  }
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `There is neither tokenizer.json nor vocab.json in "${folder}", so nothing says how texts become tokens. Copy tokenizer.json and tokenizer_config.json from where the model was published.`,
+  );
+}
+
+async function readMerges(path: string): Promise<readonly string[] | undefined> {
+  try {
+    return parseMerges(await readFile(path, 'utf8'));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${(cause as Error).message}. Check the file.`, {
+      cause,
+    });
+  }
+}
+
+/** A character tokenizer by its vocab.json, tokens added to it later, and the names in tokenizer_config.json. */
+function ctcFrom(
+  vocabulary: JsonObject,
+  added: JsonObject,
+  config: JsonObject,
+  path: string,
+  { targetLanguage }: SpeechTokenizerOptions,
+): CtcTokenizer {
+  const isNested = Object.values(vocabulary).some(isObject);
+  const language = targetLanguage ?? textOf(config['target_lang']);
+  let tokens = vocabulary;
+  if (isNested) {
+    const chosen = language === undefined ? undefined : vocabulary[language];
+    if (!isObject(chosen)) {
+      const known = Object.keys(vocabulary);
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" has a vocabulary for each of ${known.length} languages, and ${language === undefined ? 'none is chosen' : `none for "${language}"`}. Choose one of ${known.slice(0, 12).join(', ')}${known.length > 12 ? ', …' : ''}.`,
+      );
+    }
+    tokens = chosen;
+  }
+  const taken = new Set(Object.values(tokens));
+  const later = Object.entries(added).filter(([token, id]) => !taken.has(id) && !Object.hasOwn(tokens, token));
+  const ids = [...Object.entries(tokens), ...later].map(([token, id]) => {
+    if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 && id < 1_000_000) return [token, id] as const;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" gives the token "${token}" no id. Copy it again from where the model was published.`,
+    );
+  });
+  const special = (key: string, usual: string): string => textOf(config[key]) ?? usual;
+  const names: CtcOptions = {
+    blank: special('pad_token', '<pad>'),
+    unknown: special('unk_token', '<unk>'),
+    begin: special('bos_token', '<s>'),
+    end: special('eos_token', '</s>'),
+    wordDelimiter: special('word_delimiter_token', '|'),
+    space: special('replace_word_delimiter_char', ' '),
+    isLowerCase: config['do_lower_case'] === true,
+    where: path,
+  };
+  return new CtcTokenizer(ids, names);
+}
+
+/** A text, or the content of a token that is described by an object. */
+function textOf(value: unknown): string | undefined {
+  const text = isObject(value) ? value['content'] : value;
+  return typeof text === 'string' ? text : undefined;
+}

@@ -1,0 +1,101 @@
+/** @file The tokenizers of models that write token by token: Whisper's and Moonshine's. */
+
+import { Tokenizer } from '@huggingface/tokenizers';
+import { isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import type { SpeechTokenizer } from './speechTokenizer.ts';
+
+/** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */
+const isTimestamp = /^<\|\d+\.\d\d\|>$/;
+const timestamps = 1501;
+
+/**
+ * A tokenizer by tokenizer.json. Whisper's timestamps, which older files leave out, follow `<|notimestamps|>`.
+ */
+export class SubwordTokenizer implements SpeechTokenizer {
+  readonly size: number;
+  readonly #tokenizer: Tokenizer;
+  readonly #tokens: (string | undefined)[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #silent = new Set<number>();
+  readonly #path: string;
+
+  /**
+   * @param path of tokenizer.json, for messages
+   * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
+   */
+  constructor(json: JsonObject, config: JsonObject, path: string) {
+    this.#path = path;
+    checkIds(json, path);
+    try {
+      this.#tokenizer = new Tokenizer(json, config);
+    } catch (cause) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
+        { cause },
+      );
+    }
+    for (const [token, id] of this.#tokenizer.get_vocab()) {
+      if (token !== undefined) this.#put(token, id);
+    }
+    const added = this.#tokenizer.get_added_tokens_decoder();
+    for (const [id, { content, special }] of added) if (special || isTimestamp.test(content)) this.#silent.add(id);
+    const none = this.#ids.get('<|notimestamps|>');
+    if (none !== undefined && !this.#ids.has('<|0.00|>')) {
+      for (let i = 0; i < timestamps; i++) {
+        const id = none + 1 + i;
+        if (this.#tokens[id] !== undefined) break;
+        this.#put(`<|${(i * 0.02).toFixed(2)}|>`, id);
+        this.#silent.add(id);
+      }
+    }
+    this.size = this.#tokens.length;
+  }
+
+  #put(token: string, id: number): void {
+    this.#tokens[id] = token;
+    this.#ids.set(token, id);
+  }
+
+  encode(text: string): number[] {
+    return text === '' ? [] : this.#tokenizer.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  decode(ids: readonly number[]): string {
+    const spoken = ids.filter((id) => {
+      if (this.#tokens[id] === undefined) {
+        throw new OnnxLoraError(
+          'DATA_INVALID',
+          `${id} is no token of "${this.#path}", which has ${this.size}. Check that the tokenizer is the model's own.`,
+        );
+      }
+      return !this.#silent.has(id);
+    });
+    // Taking spaces from before full stops is for other kinds of tokens; transformers does not do it here either.
+    return spoken.length === 0 ? '' : this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false });
+  }
+
+  idOf(token: string): number | undefined {
+    return this.#ids.get(token);
+  }
+
+  tokenOf(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+}
+
+/** More than any vocabulary has; a list is made that is as long as the largest id. */
+const mostTokens = 10_000_000;
+
+function checkIds(json: JsonObject, path: string): void {
+  const { model, added_tokens: added } = json;
+  const vocabulary = isObject(model) && isObject(model['vocab']) ? Object.entries(model['vocab']) : [];
+  const later = Array.isArray(added) ? added.filter(isObject).map((token) => [token['content'], token['id']]) : [];
+  for (const [token, id] of [...vocabulary, ...later]) {
+    if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens) continue;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" gives the token "${String(token)}" no id from 0 to ${mostTokens}. Copy it again from where the model was published.`,
+    );
+  }
+}
