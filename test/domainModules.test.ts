@@ -1,26 +1,29 @@
 /** @file Domain packages loaded side by side bring all their families, none twice. */
 
 import { scienceModule } from '@onnx-lora/science';
-import { MODEL_FAMILY, PREPROCESSOR_FACTORY } from '@onnx-lora/sdk';
-import { speechModule } from '@onnx-lora/speech';
+import { MODEL_FAMILY, type ModelFamily, PREPROCESSOR_FACTORY } from '@onnx-lora/sdk';
+import { speechFamilies, speechModule } from '@onnx-lora/speech';
+import { visionFamilies, visionModule } from '@onnx-lora/vision';
 import { Container } from 'inversify';
 import { expect, it } from 'vitest';
 
-it('speech and science together give every family once', async () => {
+it('vision, speech and science together give every family once', async () => {
   const container = new Container();
-  container.load(speechModule, scienceModule);
+  container.load(visionModule, speechModule, scienceModule);
   const families = container.getAll(MODEL_FAMILY);
-  expect(families.map(({ domain, name }) => `${domain}/${name}`)).toEqual([
-    'speech/whisper',
-    'speech/wav2vec2',
-    'speech/audio-spectrogram-transformer',
-    'science/esm',
-    'science/bert',
-  ]);
-  expect(container.getAll(PREPROCESSOR_FACTORY)).toHaveLength(2);
+  const names = families.map(({ domain, name }) => `${domain}/${name}`);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names).toEqual(expect.arrayContaining(['vision/vit', 'speech/whisper', 'speech/moonshine', 'science/esm']));
+  expect(names).toHaveLength(visionFamilies.length + speechFamilies.length + 2);
+  expect(new Set(container.getAll(PREPROCESSOR_FACTORY).map(({ domain }) => domain))).toEqual(
+    new Set(['vision', 'speech']),
+  );
   // Each recognises its own model and leaves the other's alone.
-  for (const { name } of families) {
-    const takers = families.filter((family) => family.recognise({ config: { model_type: name }, modulePaths: [] }));
-    expect(takers.map((family) => family.name)).toEqual([name]);
+  const described = families as readonly (ModelFamily & { readonly modelTypes?: readonly string[] })[];
+  for (const { name, modelTypes = [name] } of described) {
+    for (const type of modelTypes) {
+      const takers = families.filter((family) => family.recognise({ config: { model_type: type }, modulePaths: [] }));
+      expect(takers.map((family) => family.name)).toEqual([name]);
+    }
   }
 });
