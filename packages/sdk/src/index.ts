@@ -190,6 +190,7 @@ export {
 export type {
   Answerer,
   AnswererOptions,
+  AnswersOptions,
   Batch,
   Dataset,
   GraphPort,
@@ -218,7 +219,7 @@ export type {
   TaskSetting,
   TaskSettingValue,
 } from './plugin/task.ts';
-export { atPlace, nameOfRecord } from './plugin/data/atPlace.ts';
+export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,
@@ -257,6 +258,7 @@ export {
   type TableOptions,
 } from './plugin/data/table.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
+export type { InputSizes } from './ops/resizeInputs.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
 export { choice } from './plugin/tasks/choice.ts';

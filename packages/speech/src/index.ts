@@ -72,6 +72,7 @@ export { beamPaths, bestPaths } from './text/ctcDecoding.ts';
 export { ctcVocabulary, newVocabularyTokens } from './text/ctcVocabulary.ts';
 export { basicNormaliser, type BasicNormaliserOptions, type TextNormaliser } from './text/normalise/basicNormaliser.ts';
 export { englishNormaliser } from './text/normalise/englishNormaliser.ts';
+export type { ContextSeconds } from './features/audioContext.ts';
 export { speechRecognition, type SpeechRecognitionOptions } from './tasks/recognition/speechRecognition.ts';
 export { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
 export type { ScoringOptions } from './tasks/scoring.ts';

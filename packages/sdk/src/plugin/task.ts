@@ -306,18 +306,24 @@ export interface AnswererOptions extends PredictorOptions {
   readonly load?: Omit<RunnableOptions, 'adapters'>;
 }
 
+/** Options of {@link Answerer.answers}. */
+export interface AnswersOptions {
+  /** How many sources may be answered at once. */
+  readonly batchSize?: number;
+  /** Hears of pieces of an answer as they come, such as the segments of a long recording. */
+  readonly onPart?: (source: number, part: Prediction) => void;
+}
+
 /** Asks a model that answers in several passes about files that nobody has labelled. */
 export interface Answerer {
   /**
    * An answer for each source, in their order, as soon as there is one. A source is a path, or the bytes of a file as they
    * come, such as those of standard input.
    *
-   * @param batchSize how many sources may be answered at once
-   * @param onPart hears of pieces of an answer as they come, such as the segments of a long recording
    */
   answers(
     sources: readonly (string | AsyncIterable<Uint8Array>)[],
-    options?: { readonly batchSize?: number; readonly onPart?: (source: number, part: Prediction) => void },
+    options?: AnswersOptions,
   ): AsyncIterable<Prediction>;
   /** Frees what it has loaded. */
   release(): Promise<void>;

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 
 /** A record of a file. */
-interface PlacedRecord {
+export interface PlacedRecord {
   readonly file: string;
   /** Where it comes from: `labels.csv, line 12`; the file itself where a folder says all. */
   readonly place: string;

@@ -5,6 +5,7 @@ import type { Batch, Dataset } from '../task.ts';
 /** Examples, and how batches are made of them. */
 export interface BatchSource<Example> {
   readonly dataset: Dataset<Example>;
+  /** Makes a batch of examples. */
   readonly collate: (examples: readonly Example[]) => Promise<Batch>;
 }
 

@@ -30,6 +30,7 @@ abstract class SoundClassifierFactory {
     this.reading = { reader, preprocessors };
   }
 
+  /** What both tasks are told. */
   protected optionsOf(options: TaskOptions): AudioTaskOptions {
     return {
       ...soundTaskOptions(options),

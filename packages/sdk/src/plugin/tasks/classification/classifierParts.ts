@@ -34,8 +34,11 @@ export interface ClassifierRequest<Example> extends ClassifierOptions {
 
 /** Parts of a {@link PreparedTask}, and the temperature, which `finish` changes. */
 export interface ClassifierParts
-  extends Pick<PreparedTask, 'loss' | 'metrics' | 'decode' | 'finish'>, Required<Pick<PreparedTask, 'lossWeight'>> {
+  extends Pick<PreparedTask, 'loss' | 'metrics' | 'decode'>, Required<Pick<PreparedTask, 'lossWeight'>> {
+  /** What scores are divided by before they become probabilities. */
   readonly temperature: () => number;
+  /** Fits the temperature, where that is asked for. */
+  readonly finish?: NonNullable<PreparedTask['finish']>;
 }
 
 /**
