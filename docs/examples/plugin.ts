@@ -36,7 +36,7 @@ console.log(`Off by ${before.toFixed(2)} degrees before, ${after.toFixed(2)} aft
 if (!(after < before / 2)) throw new Error('The adapter learned too little.');
 
 // 3. Answers for files.
-const predictor = await factory.predictor(model);
+const predictor = await factory.predictor!(model);
 const session = await model.session({ adapters: { boiler: adapter } });
 const outputs = await session.run(await predictor.feeds([boiler]), { adapter: 'boiler' });
 console.log('Next reading of the boiler:', predictor.decode(outputs)[0]);

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { TaskModel } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
-import { EsmTokenizer } from './esmTokenizer.ts';
+import { EsmTokenizer } from './tokenizers/esmTokenizer.ts';
 import { SequencePreprocessor } from './preprocessor.ts';
 
 const folder = fileURLToPath(new URL('./fixtures/', import.meta.url));

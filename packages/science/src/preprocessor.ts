@@ -1,7 +1,7 @@
 /** @file From protein sequences to what an ESM is fed. */
 
 import { int64, OnnxLoraError, type Feeds, type TaskModel } from '@onnx-lora/sdk';
-import { EsmTokenizer } from './esmTokenizer.ts';
+import { EsmTokenizer } from './tokenizers/esmTokenizer.ts';
 
 /** Choices of a `SequencePreprocessor`. */
 export interface SequenceOptions {

@@ -61,7 +61,7 @@ test('a preprocessor of somebody else is used by the task', async () => {
     }),
   };
   made.bind(PREPROCESSOR_FACTORY).toConstantValue(foreign);
-  const predictor = await task(made, 'image-classification').predictor({
+  const predictor = await task(made, 'image-classification').predictor!({
     name: 'm',
     folder: dataFolder({ 'preprocessor_config.json': '{"mine":true}' }),
     inputs: { image: { type: 'float32', dims: ['batch', 3, 1, 1] } },

@@ -1,6 +1,13 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
-import { type Adapter, type Model, modelFor, type Prediction, type TaskFactory } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  type Model,
+  modelFor,
+  type Prediction,
+  type PredictorOptions,
+  type TaskFactory,
+} from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
@@ -92,7 +99,7 @@ function endingsFor({ family }: Model, { preprocessors }: Catalogue): string[] {
   return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
 }
 
-function predictorOptions({ settings, factory, adapter }: Answering): Parameters<TaskFactory['predictor']>[1] {
+function predictorOptions({ settings, factory, adapter }: Answering): PredictorOptions | undefined {
   return {
     ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
     ...(adapter ? { adapter } : {}),
@@ -104,7 +111,8 @@ async function predictAll(answering: Answering): Promise<Prediction[]> {
   const { model, adapter, factory, sources, settings, allowBaseMismatch, progress } = answering;
   if (sources.includes(STDIN)) throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
   const batchSize = settings.batchSize ?? 32;
-  const predictor = await factory.predictor(model, predictorOptions(answering));
+  const predictor = await factory.predictor?.(model, predictorOptions(answering));
+  if (!predictor) throw usageError(`The task "${factory.name}" is trained and evaluated, and answers for no files.`);
   const session = await model.withOutputs(predictor.outputs ?? []).session({
     adapters: adapter ? { adapter } : {},
     allowBaseMismatch,

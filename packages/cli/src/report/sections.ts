@@ -26,6 +26,11 @@ function body(section: ReportSection): string {
     case 'scatter':
     case 'lines':
       return chart(section, section.title);
+    case 'histogram':
+    case 'heatmap':
+    case 'letters':
+    case 'logo':
+      return '';
   }
 }
 

@@ -19,6 +19,10 @@ export interface AttachedHead {
   readonly pool: HeadPool;
   /** Tokens in front that `mean` leaves out, such as the class token and registers. */
   readonly skip: number;
+  /** The input `[batch, tokens]` that is 0 for padding, which `mean` leaves out. */
+  readonly mask?: string | undefined;
+  /** The first module of the head that it takes the place of: it reads what that reads, in place of `output`. */
+  readonly inPlaceOf?: string | undefined;
 }
 
 /** What an adapter says beside its tensors. */
@@ -42,6 +46,8 @@ const schemas = {
     output: z.string().min(1),
     pool: z.enum(['first', 'mean', 'first-and-mean', 'all', 'each']),
     skip: z.int().min(0).max(1e6),
+    mask: z.string().min(1).optional(),
+    inPlaceOf: z.string().min(1).optional(),
   }),
   [LEARNED]: z.record(z.string(), z.unknown()),
 };

@@ -25,6 +25,12 @@ export interface TaskModel {
    */
   headInput?(output: string): HeadInput | undefined;
   /**
+   * What the whole head reads that gives an output: the features behind all layers of its name, such as `lm_head.dense` and
+   * `lm_head.decoder` of a masked language model. `module` is the first of them, `name` the value that it reads; undefined
+   * where no layer gives the output.
+   */
+  featuresOf?(output: string): HeadInput | undefined;
+  /**
    * The value that an output is cut from, such as all masks of a SAM whose export leaves one out; undefined where it is not
    * cut. A task that wants the value names it in {@link PreparedTask.outputs}.
    */
@@ -70,6 +76,15 @@ export interface NewHead {
     readonly pool: HeadPool;
     /** Tokens in front that a mean leaves out, such as the class token; 0 by default. */
     readonly skip?: number;
+    /** The input `[batch, tokens]` that is 0 for padding, which a mean leaves out then. */
+    readonly mask?: string;
+    /**
+     * For a model with a head of another kind, such as one for masked tokens: the first module of that head, as
+     * {@link TaskModel.featuresOf} finds it. The new one reads what it reads, and `output` is the new one's from then on.
+     */
+    readonly inPlaceOf?: string;
+    /** What the module is called; by default `classifier`, or `lm_head` where it answers for each token. */
+    readonly module?: string;
   };
   /**
    * The loss sees outputs y of mean 0 and deviation 1, and the finished adapter gives `factor · y + offset`, a number of each
@@ -140,6 +155,8 @@ export interface MetricCollector {
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void;
   /** The metrics over all batches seen. The first entry is the one by which runs are compared. */
   result(): Metrics;
+  /** Intervals that hold metrics with a probability of 95%, by their names, such as those of a bootstrap. */
+  intervals?(): Readonly<Record<string, readonly [low: number, high: number]>>;
   /** For the report: counts `[true class, predicted class]` with the classes' names, where the task has classes. */
   confusion?(): { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] };
 }
@@ -235,6 +252,10 @@ export type ReportSection = { readonly title: string; readonly text?: string } &
   | { readonly kind: 'clips'; readonly clips: readonly ReportClip[] }
   | ({ readonly kind: 'scatter' } & ReportChart)
   | ({ readonly kind: 'lines' } & ReportChart)
+  | ({ readonly kind: 'histogram' } & ReportHistogram)
+  | ({ readonly kind: 'heatmap' } & ReportHeatmap)
+  | { readonly kind: 'letters'; readonly rows: readonly ReportLetters[] }
+  | { readonly kind: 'logo'; readonly x: string; readonly y: string; readonly columns: readonly ReportLogoColumn[] }
 );
 
 /** A picture with a caption, such as an image with the mask that was found. */
@@ -268,6 +289,45 @@ export interface ReportChart {
   readonly series: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
 }
 
+/** How often values are how large. */
+export interface ReportHistogram {
+  readonly x: string;
+  /** Borders of the bins, one more than there are bins. */
+  readonly borders: readonly number[];
+  readonly counts: readonly number[];
+}
+
+/** A number for each of rows by columns, such as the effect of every substitution at every position. */
+export interface ReportHeatmap {
+  readonly x: string;
+  readonly y: string;
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  /** By row, then column; null where there is none. */
+  readonly values: readonly (readonly (number | null)[])[];
+  /** The value that is neither good nor bad: colours part there. Without it they go from the least to the most. */
+  readonly centre?: number;
+  /** Cells with a mark, such as the residues of the wild type, as `[row, column]`. */
+  readonly marked?: readonly (readonly [row: number, column: number])[];
+}
+
+/** A sequence whose letters are coloured, such as by how much attention they get. */
+export interface ReportLetters {
+  readonly title: string;
+  readonly text: string;
+  /** From 0 to 1, one per letter. */
+  readonly values?: readonly number[];
+  /** Lines of letters below, one for each of `text`: what is true, what was said. */
+  readonly below?: readonly { readonly label: string; readonly text: string }[];
+}
+
+/** What stands at one position of a sequence logo. */
+export interface ReportLogoColumn {
+  readonly label: string;
+  /** Letters from the bottom to the top; a height of 1 is one unit of the `y` axis. */
+  readonly letters: readonly { readonly letter: string; readonly height: number }[];
+}
+
 /** What a user hands to `train` and `evaluate`. Reads no file before `prepare`. */
 export interface Task<Example = unknown> {
   /** `image-classification`, …: the name that the command line's `--task` takes. */
@@ -292,12 +352,63 @@ export interface TaskFactory {
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */
-  predictor(model: TaskModel, options?: PredictorOptions): Promise<Predictor>;
+  predictor?(model: TaskModel, options?: PredictorOptions): Promise<Predictor>;
   /**
    * Answers that take more passes than one, such as text that is written token by token. A task that has it is asked for it
    * in place of `predictor`.
    */
   answerer?(model: RunnableModel, options?: AnswererOptions): Promise<Answerer>;
+  /**
+   * Answers for each record of files that hold many, such as the sequences of a FASTA file. A task that has it is asked for it
+   * in place of the others.
+   */
+  recordAnswerer?(model: RunnableModel, options?: AnswererOptions): Promise<RecordAnswerer>;
+}
+
+/** Asks a model about the records of files, however many they are. */
+export interface RecordAnswerer {
+  /** Endings of the files that it reads, in lower case with the dot: `.fasta`, `.fasta.gz`. */
+  readonly fileEndings: readonly string[];
+  /**
+   * Answers in the order of the records. Only some of them are in memory at a time, and the same source gives the same answers
+   * in the same order.
+   *
+   * @param source a path, or the bytes of a file as they come, such as those of standard input
+   * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the record and its line
+   */
+  answers(source: string | AsyncIterable<Uint8Array>, options?: RecordAnswersOptions): AsyncIterable<RecordAnswer>;
+  /** What writes answers in a format of its own, such as `.npz`; undefined for paths whose ending it does not know. */
+  writer?(path: string): RecordWriter | undefined;
+  /** What is to be shown of all answers that were given, such as a heat map. */
+  sections?(): readonly ReportSection[];
+  /** Frees what it has loaded. */
+  release(): Promise<void>;
+}
+
+/** Options of {@link RecordAnswerer.answers}. */
+export interface RecordAnswersOptions {
+  /** Answers that are there already: so many are left out, and nothing is computed for them alone. 0 by default. */
+  readonly skip?: number;
+  /** Records that are computed at once, at most. */
+  readonly batchSize?: number;
+}
+
+/** The answer about one record. */
+export interface RecordAnswer {
+  /** Begins with what the record is called: `{ id: 'sp|P69905|HBA_HUMAN', value: 0.71 }`. */
+  readonly prediction: Prediction;
+  /** Bytes of the source that were read, as far as it is known. */
+  readonly read: number;
+  /** Bytes of the source; absent where it has no end yet. */
+  readonly total?: number;
+}
+
+/** Writes answers one by one, beside the file that there is to be, which appears with `finish`. */
+export interface RecordWriter {
+  write(prediction: Prediction): Promise<void>;
+  finish(): Promise<void>;
+  /** Takes back what was written. */
+  abort(): Promise<void>;
 }
 
 /** How an {@link Answerer} is made. */

@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EsmTokenizer } from './esmTokenizer.ts';
 
-const fixtures = fileURLToPath(new URL('./fixtures/', import.meta.url));
+const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
 const golden = JSON.parse(readFileSync(join(fixtures, 'encodings.json'), 'utf8')) as {
   encodings: { text: string; ids: number[] }[];
   truncated: { text: string; max_length: number; input_ids: number[] };

@@ -1,0 +1,57 @@
+/** @file What data may be, and how it is read. */
+
+import type { Alphabet, SequenceData, SequenceRecord } from './sequenceRecord.ts';
+
+/** A record as a user writes it. */
+export type GivenSequenceRecord = Omit<SequenceRecord, 'id' | 'where'> & Partial<Pick<SequenceRecord, 'id' | 'where'>>;
+
+/** A path, records of the user's own, or data that was read before. */
+export type SequenceSource =
+  string | readonly GivenSequenceRecord[] | AsyncIterable<GivenSequenceRecord> | SequenceData;
+
+/** Which columns of a table hold what; usual names are found by themselves. */
+export interface SequenceColumns {
+  readonly sequence?: string | undefined;
+  readonly second?: string | undefined;
+  readonly id?: string | undefined;
+  /** One class per sequence. */
+  readonly label?: string | undefined;
+  /** Several labels per sequence: a column that lists them, or a column of 0 and 1 for each. */
+  readonly labels?: string | readonly string[] | undefined;
+  /** Numbers to predict. */
+  readonly values?: string | readonly string[] | undefined;
+  /** A letter, a word or a number for each residue. */
+  readonly residues?: string | undefined;
+  /** Mutations against the wild type: `A123G`, several separated by `:`, `,`, `+` or blanks. */
+  readonly mutations?: string | undefined;
+  readonly split?: string | undefined;
+  readonly group?: string | undefined;
+}
+
+/** What is never divided between training and validation. */
+export type SequenceSplitBy = 'random' | 'group' | 'mutations' | 'cluster' | 'scaffold' | 'similarity';
+
+/** How data is read and divided. */
+export interface SequenceDataOptions {
+  readonly columns?: SequenceColumns | undefined;
+  /** `smiles` where a column says so, else found out from the letters. */
+  readonly alphabet?: Alphabet | undefined;
+  /** The sequence that mutations are counted in, or a FASTA file with it. */
+  readonly wildType?: string | undefined;
+  /** Held-out data: a path, or a fraction of the data. 0 holds nothing out. */
+  readonly validation?: string | number | undefined;
+  /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing. */
+  readonly holdOut?: number | undefined;
+  /** Which of the data's own parts is measured on; `validation` by default, or `test` where there is no such. */
+  readonly evalSplit?: 'validation' | 'test' | undefined;
+  /**
+   * What stays whole when a fraction is held out. By default groups where the data have some; scaffolds for molecules; variants
+   * of one protein at random; else clusters of like sequences.
+   */
+  readonly splitBy?: SequenceSplitBy | undefined;
+  /** Of clusters: the share of positions from which sequences belong together; 0.3 by default for proteins. Of `similarity`: the Tanimoto similarity; 0.6 by default. */
+  readonly identity?: number | undefined;
+  /** What becomes of letters that the alphabet does not have: an error (the default), or the record is left out with a warning. */
+  readonly illegal?: 'error' | 'skip' | undefined;
+  readonly seed?: number | undefined;
+}

@@ -1,0 +1,93 @@
+/** @file What tasks on sequences share: data, tokens, batches. */
+
+import type { Dataset, Feeds, TaskModel } from '@onnx-lora/sdk';
+import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceDataOptions } from '../data/sequenceSource.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+
+/** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */
+export interface LengthOptions {
+  /** Most tokens, special ones included; by default what the model's files say. */
+  readonly maxLength?: number | undefined;
+  /**
+   * `crop` (the default) takes the beginning, and in training of masked tokens a part at random; `windows` takes all of it in
+   * pieces that overlap, whose answers are put together; `error` refuses, naming the record.
+   */
+  readonly tooLong?: 'crop' | 'windows' | 'error' | undefined;
+  /** Tokens that neighbouring windows share; a quarter of the window by default. */
+  readonly overlap?: number | undefined;
+}
+
+/** Options of every task on sequences. */
+export interface SequenceTaskOptions extends SequenceDataOptions, LengthOptions {
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+}
+
+/** Inputs of a model of sequences. */
+export interface SequencePorts {
+  readonly ids: string;
+  readonly mask?: string;
+  readonly types?: string;
+  readonly positions?: string;
+  /** The number of tokens that the graph is written for, where it is fixed. */
+  readonly length?: number;
+}
+
+/** A sequence, or a window of it, as it is fed. */
+export interface TokenRow {
+  /** Special tokens included. */
+  readonly ids: readonly number[];
+  readonly types: readonly number[];
+  /** Place of the first token of the sequence in `ids`, and how many of its tokens follow. */
+  readonly at: number;
+  readonly count: number;
+  /** Number of that token in the whole sequence, from 0: where the window begins. */
+  readonly from: number;
+}
+
+/** One example. */
+export interface SequenceExample<Target> {
+  readonly record: SequenceRecord;
+  /** Number of the record in its dataset: windows of one record share it. */
+  readonly index: number;
+  /** Of how many windows of the record this is one; 1 by default. */
+  readonly windows: number;
+  readonly row: TokenRow;
+  readonly target: Target;
+  /** In training, how many examples were drawn before. */
+  readonly draw?: number;
+}
+
+/** A dataset of sequences: an example per record, or per window. */
+export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>> {
+  readonly records: readonly SequenceRecord[];
+  /** One per record. */
+  readonly targets: readonly Target[];
+  /** Tokens of each example, special ones included. */
+  readonly lengths: readonly number[];
+}
+
+/** The data of a task, and how its sequences become feeds. */
+export interface SequenceTask {
+  readonly model: TaskModel;
+  readonly data: SequenceData;
+  readonly tokenizer: SequenceTokenizer;
+  readonly ports: SequencePorts;
+  /**
+   * A dataset of records to be trained on or measured on; `target` is what is known of each.
+   *
+   * @param isCroppedAtRandom true where a too long sequence is cropped at a place that each draw chooses anew
+   */
+  dataset<Target>(
+    records: readonly SequenceRecord[],
+    targets: readonly Target[],
+    options?: { readonly isTrained?: boolean; readonly isCroppedAtRandom?: boolean },
+  ): SequenceDataset<Target>;
+  /**
+   * Feeds of rows, padded to the longest of them: `input_ids`, `attention_mask` and `token_type_ids` where the graph takes
+   * them, int64 `[batch, tokens]`. Rows that are trained on are padded to lengths that return, since each takes a graph of its
+   * own.
+   */
+  feeds(rows: readonly TokenRow[], isTrained: boolean): Feeds;
+}

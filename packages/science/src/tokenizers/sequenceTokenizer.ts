@@ -1,0 +1,46 @@
+/** @file What turns sequences of letters into token ids and says which letters each token stands for. */
+
+/** Tokens of a sequence, without special ones. */
+export interface SequenceTokens {
+  readonly ids: readonly number[];
+  /** Where each token begins in the text, counted in letters from 0. */
+  readonly starts: readonly number[];
+  /** Where each token ends, the letter after its last. */
+  readonly ends: readonly number[];
+}
+
+/** Ids as a model is fed them, special tokens included. */
+export interface FramedTokens {
+  readonly ids: readonly number[];
+  /** 0 for the first sequence and its special tokens, 1 for the second: BERT's `token_type_ids`. */
+  readonly types: readonly number[];
+  /** Place of the first token of the sequence, and of the second one where there are two. */
+  readonly firstAt: number;
+  readonly secondAt?: number;
+}
+
+/** A tokenizer of protein, nucleotide or molecule sequences. */
+export interface SequenceTokenizer {
+  /** Ids are below it. */
+  readonly size: number;
+  readonly padId: number;
+  readonly unknownId?: number;
+  /** Absent where the model was not trained with masked tokens. */
+  readonly maskId?: number;
+  /** Ids that stand for no letters: padding, `<cls>`, `<mask>` and their kin. */
+  readonly specialIds: ReadonlySet<number>;
+  /** Special tokens around one sequence, and around two. */
+  readonly added: { readonly single: number; readonly pair: number };
+  /** Most tokens that the tokenizer's configuration allows, special ones included; absent where it does not say. */
+  readonly maxLength?: number;
+  /** True where every letter is one token, so that there can be an answer for each residue. */
+  readonly isPerLetter: boolean;
+  /** Tokens of a text as it is in the data, such as `MKTAYIAK`; blanks that a vocabulary wants in between are its own affair. */
+  tokens(text: string): SequenceTokens;
+  /** With the special tokens of one sequence, or of two. */
+  framed(ids: readonly number[], second?: readonly number[]): FramedTokens;
+  /** The token of an id, as the vocabulary has it. */
+  tokenOf(id: number): string | undefined;
+  /** The id of a token; undefined where the vocabulary does not have it. */
+  idOf(token: string): number | undefined;
+}
