@@ -69,7 +69,10 @@ module.exports = {
     onlyIn('csv-parse', '^packages/sdk/src/plugin/data/table[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
     onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/thumbnail)[.]ts$'),
-    onlyIn('@huggingface/tokenizers', '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer)[.]ts$'),
+    onlyIn(
+      '@huggingface/tokenizers',
+      '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|science/src/tokenizers/jsonTokenizer)[.]ts$',
+    ),
     onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),
     onlyIn('mpg123-decoder', '^packages/speech/src/audio/formats/mp3/mp3[.]ts$'),
     onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/decodeFlac[.]ts$'),

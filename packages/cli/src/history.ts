@@ -67,6 +67,7 @@ export interface Measured {
   readonly step: number;
   readonly examples: number;
   readonly metrics: Evaluation['metrics'];
+  readonly intervals?: Evaluation['intervals'] | undefined;
   readonly best?: boolean;
   readonly confusion?: Evaluation['confusion'] | undefined;
 }

@@ -45,6 +45,7 @@ export interface Settings {
   batchSize?: number;
   accumulationSteps?: number;
   sampling?: 'uniform' | 'balanced' | 'length';
+  batchLength?: number;
   lr?: number;
   optimizer?: OptimizerName;
   schedule?: ScheduleName;
@@ -310,6 +311,13 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     description:
       'uniform; balanced: every class equally often, however many examples it has; or length: batches of examples of about one length (default: uniform)',
     schema: oneOf(['uniform', 'balanced', 'length']),
+  },
+  batchLength: {
+    form: 'number',
+    placeholder: '<n>',
+    description:
+      'with --sampling length: most tokens (or seconds) of a batch, padding included; short examples then come in larger batches, up to --batch-size',
+    schema: above('above 0'),
   },
   lr: {
     form: 'number',

@@ -110,17 +110,24 @@ export function isFolder(name: string): boolean {
 }
 
 /**
- * The maker of the task: the one asked for, or the family's usual one.
+ * The maker of the task: the one asked for, or the one that the adapter was trained for, or the family's usual one.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when there is no such task, or nothing says which
  */
-export function chooseTask(asked: string | undefined, model: Model, { tasks }: Catalogue): TaskFactory {
+export function chooseTask(
+  asked: string | undefined,
+  model: Model,
+  { tasks }: Catalogue,
+  adapter?: Adapter,
+): TaskFactory {
   const known = tasks.map(({ name }) => name);
   if (asked !== undefined) {
     const found = tasks.find(({ name }) => name === asked);
     if (found) return found;
     throw usageError(`There is no task "${asked}".${didYouMean(asked, known)} Tasks are ${known.join(', ')}.`);
   }
+  const own = tasks.find(({ name }) => name === adapter?.notes.task);
+  if (own) return own;
   const usual = model.family?.tasks.flatMap((name) => tasks.find((task) => task.name === name) ?? [])[0];
   if (usual) return usual;
   const why = model.family

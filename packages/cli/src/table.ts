@@ -30,6 +30,11 @@ export function short(value: number): string {
     : value.toExponential(1);
 }
 
+/** `0.61 (0.55 to 0.66)`: a number with the interval that holds it with a probability of 95%, where there is one. */
+export function withInterval(text: string, interval: readonly [low: number, high: number] | undefined): string {
+  return interval ? `${text} (${short(interval[0])} to ${short(interval[1])})` : text;
+}
+
 /** `83` → `1:23`, `3700` → `1:01:40`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -20,6 +20,7 @@ export function trainOptions(settings: ResolvedSettings): Omit<TrainOptions, 'ta
     batchSize: settings.batchSize,
     accumulationSteps: settings.accumulationSteps,
     sampling: settings.sampling,
+    batchLength: settings.batchLength,
     lr: settings.lr,
     optimizer: settings.optimizer,
     schedule: settings.schedule,

@@ -31,7 +31,7 @@ import { formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSett
 import { type LoggedEvent, RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
-import { clock, grouped, short } from './table.ts';
+import { clock, grouped, short, withInterval } from './table.ts';
 import { trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
@@ -58,6 +58,8 @@ export interface TrainSummary {
   readonly trainableParameters: number;
   readonly before: Evaluation['metrics'] | null;
   readonly after: Evaluation['metrics'] | null;
+  /** Of the metrics after training. */
+  readonly intervals?: Evaluation['intervals'];
   /** The best measurement during the run, where there were any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
@@ -120,12 +122,15 @@ export async function runTraining(
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
     progress.note(
-      `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
+      prepared.head.attach
+        ? `The model has no head for this task: ${newModules.join(', ')} begins with ${prepared.head.labels.length} output${prepared.head.labels.length === 1 ? '' : 's'}, and is trained in full.`
+        : `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
     );
   }
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
-  const start = measures && holdsOut && !resume ? await measure(work, 'base') : undefined;
+  const start =
+    measures && holdsOut && !resume ? await measure(work, 'base', undefined, prepared.head !== undefined) : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
     task,
@@ -163,7 +168,7 @@ export async function runTraining(
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
-    const after = before && !stopped ? await measureAfter(work, result) : undefined;
+    const after = before && !stopped ? await measureAfter(work, result, before) : undefined;
     const sections = made > 0 && !stopped ? await taskSections(prepared, adapter, work) : [];
     const { targets: _, ...others } = settings;
     const shown = given.targets === undefined ? others : settings;
@@ -202,6 +207,7 @@ export async function runTraining(
         trainableParameters: run.trainableParameters,
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
+        ...(after?.intervals ? { intervals: after.intervals } : {}),
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,
         badSamples: result.badSamples,
@@ -245,6 +251,7 @@ async function measure(
   { model, task, settings, progress }: Work,
   which: 'base' | 'adapted',
   adapter?: TrainingRun['adapter'],
+  isUntrained = false,
 ): Promise<Evaluation> {
   const evaluation = await evaluate(model, {
     task,
@@ -258,7 +265,8 @@ async function measure(
         `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
       ),
   });
-  progress.note(`${which === 'base' ? 'before' : 'after'}: ${metricsLine(evaluation.metrics)}`);
+  const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with a head that knows nothing yet' : 'before';
+  progress.note(`${when}: ${metricsLine(evaluation)}`);
   return evaluation;
 }
 
@@ -291,19 +299,24 @@ async function begin(
     throw error;
   }
   if (!start) return undefined;
-  const { examples, metrics } = start;
-  record(work, { type: 'evaluation', step: 0, examples, metrics });
-  return { step: 0, examples, metrics };
+  const { examples, metrics, intervals } = start;
+  const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}) };
+  record(work, { type: 'evaluation', ...measured });
+  return measured;
 }
 
 /** The returned adapter's metrics: as the run measured them, or measured now. */
-async function measureAfter(work: Work, { adapter, steps, best }: TrainResult): Promise<Measured> {
+async function measureAfter(
+  work: Work,
+  { adapter, steps, best }: TrainResult,
+  before: Measured | undefined,
+): Promise<Measured> {
   const { history, settings } = work;
   const [known, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
-  // What was read back from an earlier part of the run has no confusion matrix.
-  if (known && known.step === step && known.confusion) return known;
-  const { examples, metrics, confusion } = await measure(work, 'adapted', adapter);
-  const measured = { step: step ?? steps, examples, metrics, confusion };
+  // What was read back from an earlier part of the run has no confusion matrix, and the run itself measures no intervals.
+  if (known && known.step === step && known.confusion && !before?.intervals) return known;
+  const { examples, metrics, confusion, intervals } = await measure(work, 'adapted', adapter);
+  const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
   record(work, { type: 'evaluation', ...measured });
   return measured;
 }
@@ -389,7 +402,7 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
       progress.show(event.step, run.steps, progressLine(event));
       break;
     case 'evaluation':
-      progress.note(`step ${event.step}: ${metricsLine(event.metrics)}${event.best ? '  (best)' : ''}`);
+      progress.note(`step ${event.step}: ${metricsLine(event)}${event.best ? '  (best)' : ''}`);
       break;
     case 'checkpoint':
       lastCheckpoints.set(folder, event.folder);
@@ -408,9 +421,9 @@ function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: 
   return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }
 
-function metricsLine(metrics: Evaluation['metrics']): string {
+function metricsLine({ metrics, intervals }: Pick<Evaluation, 'metrics' | 'intervals'>): string {
   return Object.entries(metrics)
-    .map(([name, value]) => `${name} ${short(value)}`)
+    .map(([name, value]) => `${name} ${withInterval(short(value), intervals?.[name])}`)
     .join('  ');
 }
 

@@ -1,19 +1,70 @@
 /** @file Public API of the science package. */
 
-export { parseFasta, readFasta, type FastaRecord } from './data/fasta.ts';
+export {
+  type BaselineExamples,
+  type BaselinesRequest,
+  type Comparison,
+  frozenBaselines,
+  type MethodResult,
+} from './baselines/frozenBaselines.ts';
+export type { Against } from './baselines/verdict.ts';
+export { type A3mOptions, parseA3m } from './data/formats/a3m.ts';
+export { type FastaOptions, type FastaRecord, parseFasta, readFasta } from './data/formats/fasta.ts';
+export { parseFastq } from './data/formats/fastq.ts';
+export { parseStockholm, type StockholmRecord } from './data/formats/stockholm.ts';
+export type { TextPieces } from './data/formats/textLines.ts';
+export { mutated, mutationsBetween, nameOfMutations, parseMutations } from './data/mutations.ts';
+export { readSequenceData } from './data/readSequenceData.ts';
 export type { Alphabet, SequenceData, SequenceRecord, Substitution } from './data/sequenceRecord.ts';
 export type {
   GivenSequenceRecord,
   SequenceColumns,
   SequenceDataOptions,
+  SequenceNeed,
   SequenceSource,
   SequenceSplitBy,
 } from './data/sequenceSource.ts';
+export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
+export { type EnsembleCalibration, ensembleCalibration, type UncertainAnswers } from './ensemble/calibration.ts';
+export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
+export type { EnsembleEvaluation } from './ensemble/measureEnsemble.ts';
 export { bert } from './families/bert.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
+export { roberta } from './families/roberta.ts';
+export { t5 } from './families/t5.ts';
 export { scienceModule } from './module.ts';
-export { SequencePreprocessor, type SequenceOptions } from './preprocessor.ts';
+export { comparisonSection } from './report/comparisonSection.ts';
+export { curveSections, type ScoredClasses } from './report/curveSections.ts';
+export type { BaselineOptions } from './report/frozenEmbeddings.ts';
+export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
+export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
+export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
+export type { SequenceAnswererOptions } from './tasks/records/sequenceAnswerer.ts';
+export { openSequenceTask } from './tasks/openSequenceTask.ts';
+export { openSequenceRegressor } from './tasks/regression/openSequenceRegressor.ts';
+export {
+  sequenceClassification,
+  type SequenceClassificationOptions,
+} from './tasks/classification/sequenceClassification.ts';
+export {
+  SequenceClassificationFactory,
+  SequenceLabellingFactory,
+} from './tasks/classification/sequenceClassificationFactory.ts';
+export { sequenceLabelling, type SequenceLabellingOptions } from './tasks/classification/sequenceLabelling.ts';
+export { sequenceRegression, type SequenceRegressionOptions } from './tasks/regression/sequenceRegression.ts';
+export { SequenceRegressionFactory } from './tasks/regression/sequenceRegressionFactory.ts';
+export {
+  maskedLanguageModelling,
+  type MaskedLanguageModellingOptions,
+} from './tasks/masked/maskedLanguageModelling.ts';
+export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
+export type { MaskingOptions } from './tasks/masked/masking.ts';
+export { residueClassification, type ResidueClassificationOptions } from './tasks/residues/residueClassification.ts';
+export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
+export { residueRegression, type ResidueRegressionOptions } from './tasks/residues/residueRegression.ts';
+export type { ResidueExample } from './tasks/residues/residueTargets.ts';
+export type { SequenceHeadOptions } from './tasks/sequenceHead.ts';
 export type {
   LengthOptions,
   SequenceDataset,
@@ -23,5 +74,39 @@ export type {
   SequenceTaskOptions,
   TokenRow,
 } from './tasks/sequenceTask.ts';
-export { EsmTokenizer } from './tokenizers/esmTokenizer.ts';
+export { embeddingWriter } from './tasks/embedding/files/embeddingWriter.ts';
+export {
+  openSequenceEmbedder,
+  type SequenceEmbedder,
+  type SequenceEmbedderOptions,
+} from './tasks/embedding/sequenceEmbedder.ts';
+export { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
+export type { FeatureOptions, SequencePooling } from './tasks/embedding/sequenceFeature.ts';
+export {
+  type SequenceGroup,
+  sequenceRetrieval,
+  type SequenceRetrievalOptions,
+} from './tasks/embedding/sequenceRetrieval.ts';
+export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
+export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
+export { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
+export { variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
+export { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
+export {
+  type MutationScan,
+  mutationScan,
+  type MutationScannerOptions,
+  type ScanOptions,
+} from './variants/mutationScan.ts';
+export type { PredictedScorerOptions } from './variants/predictedScorer.ts';
+export { scoreVariants } from './variants/scoreVariants.ts';
+export type { TokenScoresOptions } from './variants/tokenScores.ts';
+export type { Variant } from './variants/variant.ts';
+export type { EffectScorer, ScoreOptions, VariantScorer } from './variants/effectScorer.ts';
+export {
+  openVariantScorer,
+  type VariantMethod,
+  variantMethods,
+  type VariantScorerOptions,
+} from './variants/variantScorer.ts';

@@ -87,9 +87,9 @@ export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts'
 export { createOptimizer } from './train/optimizers/named.ts';
 export { type Schedule, scheduleOf, type ScheduleSpan } from './train/schedules/schedule.ts';
 export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampler.ts';
-export { matmul, type ProductOptions, transpose } from './linalg/matrix.ts';
+export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
-export type { SingularValues } from './linalg/decompositions.ts';
+export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
 export type { LoraPlan } from './model/planLora.ts';
 export { planLora } from './model/planLora.ts';

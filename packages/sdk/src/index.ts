@@ -83,6 +83,7 @@ export type { AdapterBlend, AdapterChoice, AdapterRunOptions, AdapterSession, Ro
 export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
 export { writeFileAtomic } from './adapter/atomicFile.ts';
+export { GrowingFile } from './adapter/growingFile.ts';
 
 export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
 export {
@@ -194,8 +195,11 @@ export type {
   Batch,
   Dataset,
   GraphPort,
+  HeadFeatures,
   HeadInput,
+  HeadValues,
   MeasureRequest,
+  Measurement,
   MetricCollector,
   Metrics,
   NewHead,
@@ -247,6 +251,7 @@ export { type FolderEntries, readFolder } from './plugin/data/folderEntries.ts';
 export { fairHoldOut } from './plugin/data/holdOut.ts';
 export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
+export { checkTokenIds, parseMerges } from './plugin/data/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
   type Shared,
@@ -254,6 +259,7 @@ export {
   sharedWarning,
 } from './plugin/data/sharedBetweenSplits.ts';
 export { checkFraction, recordsBySplit, type SplitData, withTestForValidation } from './plugin/data/splitData.ts';
+export { type Peeked, peeked } from './plugin/data/peeked.ts';
 export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { type Split, splitNames } from './plugin/data/splits.ts';
 export {
@@ -264,7 +270,9 @@ export {
   tableEndings,
   tableOf,
   type TableOptions,
+  wholeTable,
 } from './plugin/data/table.ts';
+export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export type { InputSizes } from './ops/resizeInputs.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
@@ -291,6 +299,17 @@ export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
 export { listed } from './plugin/tasks/listed.ts';
 export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
+export { decodeValues, valueNames } from './plugin/tasks/regression/decodeValues.ts';
+export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
+export { RegressionMetrics } from './plugin/tasks/regression/regressionMetrics.ts';
+export {
+  type RegressionOptions,
+  type RegressionParts,
+  regressionParts,
+  type RegressionRequest,
+  valueTargets,
+} from './plugin/tasks/regression/regressionParts.ts';
+export { rung } from './plugin/tasks/rung.ts';
 export {
   calibrationError,
   type ConfidenceBin,
@@ -330,7 +349,7 @@ export { type DataWords, differentLabels, unknownLabel } from './plugin/tasks/cl
 export { decodeClasses, type ScoredLabel } from './plugin/tasks/classification/decodeClasses.ts';
 export { decodeLabels, thresholdsOf } from './plugin/tasks/classification/decodeLabels.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
-export type { ClassWeighting } from './plugin/tasks/classification/lossWeights.ts';
+export { type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { labelsOrNumbers } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,
@@ -341,6 +360,7 @@ export {
   type LabelScores,
   MultiLabelMetrics,
   type MultiLabelMetricsOptions,
+  probability,
 } from './plugin/tasks/classification/multiLabelMetrics.ts';
 export {
   labelTargets,
@@ -351,5 +371,27 @@ export {
   type MultiLabelPartsOptions,
   type MultiLabelRequest,
 } from './plugin/tasks/classification/multiLabelParts.ts';
-export { type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
+export { logSumExp, type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
+export {
+  bootstrapInterval,
+  bootstrapIntervals,
+  type BootstrapOptions,
+  drawsFor,
+} from './plugin/tasks/statistics/bootstrap.ts';
+export {
+  type ClassAnswers,
+  classMeasure,
+  type ClassScores,
+  softmaxRows,
+} from './plugin/tasks/statistics/classMeasure.ts';
+export { kendall } from './plugin/tasks/statistics/kendall.ts';
+export { type LabelAnswers, labelMeasure, type LabelMeasures } from './plugin/tasks/statistics/labelMeasure.ts';
+export type { Measure } from './plugin/tasks/statistics/measure.ts';
+export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
+export {
+  precisionRecallCurve,
+  rankingMeasure,
+  type RankingScores,
+  rocCurve,
+} from './plugin/tasks/statistics/rankingMeasure.ts';
 export { MODEL_FAMILY, PREPROCESSOR_FACTORY, TASK_FACTORY, token } from './plugin/tokens.ts';

@@ -8,7 +8,7 @@ import { addConfig, addExamples, addMismatch, addOutput, addSettings, type Outpu
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
-import { formatTable, grouped, short } from '../table.ts';
+import { formatTable, grouped, short, withInterval } from '../table.ts';
 
 interface EvalFlags extends OutputFlags {
   readonly config?: string;
@@ -50,9 +50,9 @@ export function evalCommand(context: Context): Command {
     const catalogue = context.catalogue();
     const data = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
-    const factory = chooseTask(settings.task, model, catalogue);
-    const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const factory = chooseTask(settings.task, model, catalogue, adapter);
+    const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
     const progress = new Progress(terminal, flags);
     const evaluation = await evaluate(model, {
       task,
@@ -68,12 +68,17 @@ export function evalCommand(context: Context): Command {
   });
 }
 
-function metricsJson({ metrics, examples, badSamples }: Evaluation): Record<string, number> {
-  return { ...metrics, examples, ...(badSamples ? { badSamples: badSamples.length } : {}) };
+function metricsJson({ metrics, intervals, examples, badSamples }: Evaluation): Record<string, unknown> {
+  return {
+    ...metrics,
+    ...(intervals ? { intervals } : {}),
+    examples,
+    ...(badSamples ? { badSamples: badSamples.length } : {}),
+  };
 }
 
-function metricsText({ metrics, examples, seconds, badSamples = [] }: Evaluation): string[] {
-  const rows = Object.entries(metrics).map(([name, value]) => [name, short(value)]);
+function metricsText({ metrics, intervals, examples, seconds, badSamples = [] }: Evaluation): string[] {
+  const rows = Object.entries(metrics).map(([name, value]) => [name, withInterval(short(value), intervals?.[name])]);
   const left = badSamples.length === 0 ? '' : `; ${grouped(badSamples.length)} left out: ${badSamples[0]!.message}`;
   return [...formatTable(rows), `on ${grouped(examples)} examples in ${seconds.toFixed(1)} s${left}`];
 }

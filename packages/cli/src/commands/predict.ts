@@ -1,11 +1,13 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
+import { createHash } from 'node:crypto';
 import {
   type Adapter,
   type Model,
   modelFor,
   type Prediction,
   type PredictorOptions,
+  type RecordAnswerer,
   type TaskFactory,
 } from '@onnx-lora/sdk';
 import { Command } from 'commander';
@@ -20,6 +22,8 @@ import type { Settings } from '../settings.ts';
 import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';
+import { briefVector } from '../vectors.ts';
+import { predictRecords } from './predictRecords.ts';
 import { predictSources, STDIN } from './predictSources.ts';
 import { writePictures } from './writePictures.ts';
 
@@ -33,12 +37,12 @@ export function predictCommand(context: Context): Command {
   const command = new Command('predict')
     .summary('answer for files that nobody has labelled')
     .description(
-      'Says what a model makes of files, one line each: label, score, file; or what is said in a recording. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out.',
+      'Says what a model makes of files, one line each: label, score, file; or what is said in a recording; or of each record of a file that holds many, such as a FASTA file. A folder stands for all files below it, "-" for standard input. Pictures in the answers, such as masks, are written into the folder of --out. Answers about records are written to the file of --out (.csv, .tsv, .jsonl), and an interrupted command goes on where it stood when it is repeated.',
     )
     .usage('MODEL FILE… [options]')
     .argument('[words...]', 'the model and the files; with --model, only files');
   addSettings(command, ['model', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
-    out: 'folder for pictures in the answers, such as masks',
+    out: 'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
   });
   addMismatch(addConfig(command));
   addOutput(command);
@@ -47,6 +51,7 @@ export function predictCommand(context: Context): Command {
     'onnx-lora predict models/vit cat.jpg dog.jpg --adapter runs/photos',
     'onnx-lora predict --model models/vit photos --json | jq -r .[].label               # all photos of a folder',
     'onnx-lora predict models/segformer street.jpg --out masks                          # masks/street-mask.png',
+    'onnx-lora predict models/esm2 proteins.fasta.gz --adapter runs/gb1 --out fit.csv   # of any size',
     'onnx-lora predict models/whisper call.wav --adapter runs/calls                     # what is said',
     'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
   );
@@ -60,8 +65,13 @@ export function predictCommand(context: Context): Command {
     const base = await openNamed(named.model, catalogue);
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
     const model = adapter ? modelFor<Model>(base, adapter) : base;
-    const factory = chooseTask(settings.task, model, catalogue);
-    const sources = predictSources(named.rest, endingsFor(model, catalogue));
+    const factory = chooseTask(settings.task, model, catalogue, adapter);
+    const records = await factory.recordAnswerer?.(model, {
+      ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
+      ...(adapter ? { adapter } : {}),
+      load: { allowBaseMismatch: flags.allowBaseMismatch ?? false, ...machineOptions(settings) },
+    });
+    const sources = predictSources(named.rest, records?.fileEndings ?? endingsFor(model, catalogue));
     const answering: Answering = {
       model,
       adapter,
@@ -71,6 +81,10 @@ export function predictCommand(context: Context): Command {
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       progress: new Progress(terminal, flags),
     };
+    if (records) {
+      await usingRecords(records, answering, flags, context);
+      return;
+    }
     if (factory.answerer) {
       const print = (line: string): void => terminal.print(printable(line));
       const predictions = await answerEach(answering, flags.json ? undefined : print);
@@ -81,6 +95,43 @@ export function predictCommand(context: Context): Command {
     if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...told[i] })));
     else for (const line of asText(sources, told)) terminal.print(printable(line));
   });
+}
+
+async function usingRecords(
+  answerer: RecordAnswerer,
+  { model, adapter, factory, sources, settings, progress }: Answering,
+  { json = false }: PredictFlags,
+  { terminal, exitWith }: Context,
+): Promise<void> {
+  try {
+    await predictRecords({
+      answerer,
+      sources,
+      batchSize: settings.batchSize,
+      out: settings.out,
+      json,
+      of: {
+        model: await model.digest(),
+        adapter: adapter && digestOf(adapter),
+        task: factory.name,
+        settings: settings.set,
+      },
+      line: (prediction, before) => [...before, ...shown(prediction, [])].join('  '),
+      terminal,
+      progress,
+      exitWith,
+    });
+  } finally {
+    await answerer.release();
+  }
+}
+
+/** A short text that differs between adapters. */
+function digestOf({ config, tensors }: Adapter): string {
+  const hash = createHash('sha256').update(JSON.stringify(config));
+  for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return hash.digest('hex').slice(0, 16);
 }
 
 interface Answering {
@@ -188,8 +239,12 @@ function partText({ text, start, end }: Prediction): string {
 /** What a prediction says at one glance: its text, where it is one, or all its words and numbers; its lists, such as the runners-up, are for JSON. */
 function shown(prediction: Prediction, after: readonly string[]): string[] {
   if (typeof prediction['text'] === 'string') return [prediction['text'].trim(), ...after];
-  const values = Object.values(prediction).filter((value) => typeof value === 'string' || typeof value === 'number');
-  return [...values.map((value) => (typeof value === 'number' ? short(value) : value)), ...after];
+  const values = Object.values(prediction).flatMap((value) => {
+    if (typeof value === 'number') return [short(value)];
+    if (value instanceof Float32Array) return [briefVector(value)];
+    return typeof value === 'string' ? [value] : [];
+  });
+  return [...values, ...after];
 }
 
 function asText(files: readonly string[], predictions: readonly Prediction[]): string[] {

@@ -48,6 +48,7 @@ export function trainCommand(context: Context): Command {
       'batchSize',
       'accumulationSteps',
       'sampling',
+      'batchLength',
       'lr',
       'optimizer',
       'schedule',

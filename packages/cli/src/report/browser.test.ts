@@ -66,6 +66,127 @@ it.skipIf(executablePath === undefined)(
   60_000,
 );
 
+it.skipIf(executablePath === undefined)(
+  'sequences, maps of mutations and charts fit a phone, and their cells tell their numbers',
+  async () => {
+    const report = path.join(temporaryFolder(), 'report.html');
+    const settings = { ...nothing.settings, task: 'sequence-regression' as const };
+    writeFileSync(report, formatReport({ ...nothing, settings, sections: sequenceSections }));
+    for (const screen of screens) expect(await look(report, screen, 'sequence-regression')).toEqual([]);
+    const page = await browser.newPage({ viewport: screens[0][1], offline: true });
+    await page.goto(pathToFileURL(report).href);
+    // The names of the rows stay in sight while the map scrolls under them.
+    const [moved, stays, title] = (await page.evaluate(`(() => {
+      const table = document.querySelector('table.heatmap');
+      const before = table.querySelector('tbody th').getBoundingClientRect().left;
+      table.parentElement.scrollLeft = 300;
+      const [name, cell] = table.querySelectorAll('tbody th, tbody td');
+      return [table.parentElement.scrollLeft, name.getBoundingClientRect().left - before, cell.title];
+    })()`)) as [number, number, string];
+    expect(moved).toBe(300);
+    // The space between cells.
+    expect(Math.abs(stays)).toBeLessThanOrEqual(1);
+    expect(title).toBe('A, 1: −3');
+    // Letters of a block stand above their lines, and wrap with them.
+    const heights = (await page.evaluate(
+      `[...document.querySelectorAll('.blocks')].map((blocks) => new Set([...blocks.children].map((each) => each.offsetTop)).size)`,
+    )) as number[];
+    expect(Math.min(...heights)).toBeGreaterThan(1);
+    const logo = (await page.evaluate(
+      `[...document.querySelectorAll('svg.logo text.s2')].map((each) => each.getBoundingClientRect().height > 1)`,
+    )) as boolean[];
+    expect(logo.length > 0 && logo.every(Boolean)).toBe(true);
+  },
+  60_000,
+);
+
+const residues = [...'ACDEFGHIKLMNPQRSTVWY'];
+const protein = 'MQYKLILNGKTLKGETTTEAVDAATAEKVFKQYANDNGVDGEWTYDDATKTFTVTE';
+const curve = (at: number): readonly (readonly [number, number])[] =>
+  Array.from({ length: 30 }, (_, i) => [i / 29, (i / 29) ** at]);
+const sequenceSections: readonly ReportSection[] = [
+  {
+    kind: 'scatter',
+    title: 'Predicted and measured: fitness',
+    text: 'On the dashed line both are the same.',
+    x: 'measured fitness',
+    y: 'predicted fitness',
+    diagonal: true,
+    series: [{ name: 'fitness', points: Array.from({ length: 150 }, (_, i) => [Math.sin(i) * 3, Math.sin(i) * 2 + Math.cos(7 * i)] as const) }], // prettier-ignore
+  },
+  {
+    kind: 'histogram',
+    title: 'Errors: fitness',
+    x: 'predicted − measured fitness',
+    borders: Array.from({ length: 26 }, (_, i) => -1.2 + i / 10),
+    counts: Array.from({ length: 25 }, (_, i) => Math.round(80 * Math.exp(-(((i - 11) / 4) ** 2)))),
+  },
+  {
+    kind: 'lines',
+    title: 'ROC curves',
+    x: 'false positive rate',
+    y: 'true positive rate',
+    diagonal: true,
+    series: [
+      { name: 'kinase (0.91)', points: curve(0.2) },
+      { name: 'globin (0.74)', points: curve(0.5) },
+    ],
+  },
+  {
+    kind: 'heatmap',
+    title: 'Every substitution',
+    text: 'Below 0 a substitution is less likely than the residue that is there.',
+    x: 'position',
+    y: 'residue',
+    rows: residues,
+    columns: [...protein].map((_, i) => String(i + 1)),
+    values: residues.map(
+      (residue, row) =>
+      [...protein].map((letter, i) => (letter === residue ? 0 : i === 20 && row > 15 ? null : -3 + ((row * 7 + i * 5) % 11) / 2)), // prettier-ignore
+    ),
+    centre: 0,
+    marked: [...protein].map((letter, i) => [residues.indexOf(letter), i] as const),
+  },
+  {
+    kind: 'heatmap',
+    title: 'From the least to the most',
+    x: 'column',
+    y: 'row',
+    rows: ['a', 'b'],
+    columns: ['1', '2', '3'],
+    values: [
+      [0, 1, 2],
+      [3, 4, 5],
+    ],
+  },
+  {
+    kind: 'letters',
+    title: 'Structure',
+    rows: [
+      {
+        title: 'sp|P69905|HBA_HUMAN, 78% right',
+        text: protein,
+        values: [...protein].map((_, i) => (i % 12) / 11),
+        below: [
+          { label: 'true', text: 'CCEEEEEEECSSCEEEEEEECSHHHHHHHHHHHHHHTTCCCEEEEETTTTEEEEEC' },
+          { label: 'said', text: 'CCEEEEEEECCCCEEEEEECCSHHHHHHHHHHHHHTTTCCCEEEEECCTTEEEEEC' },
+        ],
+      },
+      { title: 'DNA', text: 'ACGT'.repeat(30) },
+    ],
+  },
+  {
+    kind: 'logo',
+    title: 'Best variants',
+    x: 'position',
+    y: 'bits',
+    columns: Array.from({ length: 40 }, (_, i) => ({
+      label: String(39 + i),
+      letters: [0, 1, 2].map((j) => ({ letter: residues[(i * 3 + j) % 20]!, height: ((i % 5) + 1) * (j + 1) * 0.12 })),
+    })),
+  },
+];
+
 /** Half a second of 8 kHz. */
 function tone(): Uint8Array {
   const samples = Int16Array.from({ length: 4000 }, (_, i) => 8000 * Math.sin(i / 3));

@@ -15,11 +15,15 @@ const bottom = 40;
 const COLOURS = 12;
 
 /** An `<svg>` with a legend; a line of text where there is nothing to draw. */
-export function chart({ kind, x, y, series }: ReportChart & Pick<ReportSection, 'kind'>, title: string): string {
+export function chart(
+  { kind, x, y, series, diagonal = false }: ReportChart & Pick<ReportSection, 'kind'>,
+  title: string,
+): string {
   const points = series.flatMap((each) => each.points.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b)));
   if (points.length === 0) return '<p class="quiet">Nothing to draw.</p>';
-  const xs = axis(points.map(([value]) => value), 6); // prettier-ignore
-  const ys = axis(points.map(([, value]) => value), 6); // prettier-ignore
+  // A diagonal is one only where both axes are the same.
+  const xs = axis(points.flatMap(([a, b]) => (diagonal ? [a, b] : [a])), 6); // prettier-ignore
+  const ys = diagonal ? xs : axis(points.map(([, value]) => value), 6); // prettier-ignore
   const atX = (value: number): string => (left + xs.share(value) * (width - left - right)).toFixed(1);
   const atY = (value: number): string => (height - bottom - ys.share(value) * (height - top - bottom)).toFixed(1);
   const legend = series.map(({ name }, i) => `<li class="s${i % COLOURS}">${escapeHtml(name)}</li>`);
@@ -34,6 +38,11 @@ export function chart({ kind, x, y, series }: ReportChart & Pick<ReportSection, 
     ),
     `<text x="${(left + width - right) / 2}" y="${height - 4}" text-anchor="middle">${escapeHtml(x)}</text>`,
     `<text x="14" y="${(top + height - bottom) / 2}" text-anchor="middle" transform="rotate(-90 14 ${(top + height - bottom) / 2})">${escapeHtml(y)}</text>`,
+    ...(diagonal
+      ? [
+          `<line class="diagonal" x1="${atX(xs.ticks[0]!)}" y1="${atY(ys.ticks[0]!)}" x2="${atX(xs.ticks.at(-1)!)}" y2="${atY(ys.ticks.at(-1)!)}"/>`,
+        ]
+      : []),
     ...series.map(({ points: all }, i) => {
       const own = all.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b));
       if (kind === 'lines') {

@@ -4,12 +4,12 @@ import type { ReportSection, TrainResult } from '@onnx-lora/sdk';
 import type { Measured, RunHistory } from '../history.ts';
 import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
-import { clock, grouped, short } from '../table.ts';
+import { clock, grouped, short, withInterval } from '../table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 import { formatSections } from './sections.ts';
-import { style } from './style.ts';
+import { page } from './page.ts';
 
 /** What a report tells. */
 export interface ReportContent {
@@ -43,19 +43,9 @@ export interface ReportContent {
 export function formatReport(content: ReportContent): string {
   const { model, settings } = content;
   const title = `${settings.task ?? 'Training'}: ${settings.data ?? ''}`;
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:">
-<title>${escapeHtml(title)}</title>
-<style>${style}</style>
-</head>
-<body>
-<main>
-<h1>${escapeHtml(title)}</h1>
-<p class="quiet">LoRA adapter of ${escapeHtml(model.name)}${model.family === undefined ? '' : ` (${escapeHtml(model.family)})`}</p>
+  return page(
+    title,
+    `<p class="quiet">LoRA adapter of ${escapeHtml(model.name)}${model.family === undefined ? '' : ` (${escapeHtml(model.family)})`}</p>
 ${stopNotice(content)}
 ${facts(content)}
 ${metrics(content)}
@@ -80,11 +70,8 @@ ${stepCurve(content.history.memory.stretches, { name: 'Memory in MB', smooth: tr
 ${settingsTable(settings)}
 <h2>Adapted modules</h2>
 <details><summary>${content.modules.length} modules</summary><p>${content.modules.map(escapeHtml).join('<br>')}</p></details>
-<p class="quiet">${escapeHtml(content.runtime)}, provider ${escapeHtml(content.provider)}</p>
-</main>
-</body>
-</html>
-`;
+<p class="quiet">${escapeHtml(content.runtime)}, provider ${escapeHtml(content.provider)}</p>`,
+  );
 }
 
 function stopNotice({ made, planned, endedBy }: ReportContent): string {
@@ -151,14 +138,14 @@ function metrics({ before, after }: ReportContent): string {
     const now = after?.metrics[name];
     const change =
       now === undefined ? '–' : `${now > value ? '+' : now < value ? '−' : ''}${short(Math.abs(now - value))}`;
-    return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${short(value)}</td><td class="number">${now === undefined ? '–' : short(now)}</td><td class="number">${change}</td></tr>`;
+    return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${withInterval(short(value), before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : withInterval(short(now), after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
   return `<h2>Metrics on ${grouped(before.examples)} held-out examples</h2>
 <div class="scroll"><table>
 <thead><tr><th scope="col">metric</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">change</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
-</tbody></table></div>`;
+</tbody></table></div>${before.intervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples.</p>' : ''}`;
 }
 
 function confusion({ after }: ReportContent): string {

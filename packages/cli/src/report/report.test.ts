@@ -101,6 +101,10 @@ const content: ReportContent = {
       ],
     },
     { kind: 'lines', title: 'Nothing', x: 'x', y: 'y', series: [] },
+    { kind: 'histogram', title: evil, x: evil, borders: [-1, 0, 1], counts: [1, 3] },
+    { kind: 'heatmap', title: evil, x: evil, y: evil, rows: [evil], columns: [evil, evil], values: [[1, null]], marked: [[0, 0]] }, // prettier-ignore
+    { kind: 'letters', title: evil, rows: [{ title: evil, text: evil, values: [0.5], below: [{ label: evil, text: evil }, { label: evil, text: 'x' }] }] }, // prettier-ignore
+    { kind: 'logo', title: evil, x: evil, y: evil, columns: [{ label: evil, letters: [{ letter: '<', height: 1 }] }] },
   ],
   runtime: 'Node 20',
 };

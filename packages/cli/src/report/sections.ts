@@ -1,9 +1,13 @@
-/** @file Sections of the report that the task brings: pictures, tables, clips to hear, scatter plots and lines. */
+/** @file Sections of the report that the task brings: pictures, tables, clips to hear, charts and sequences. */
 
 import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk';
 import { short } from '../table.ts';
 import { chart } from './chart.ts';
 import { escapeHtml } from './escape.ts';
+import { heatmap } from './heatmap.ts';
+import { histogram } from './histogram.ts';
+import { letterRows } from './letters.ts';
+import { logo } from './logo.ts';
 
 /** HTML of all sections. Everything in them is escaped; pictures are kept in the file itself. */
 export function formatSections(sections: readonly ReportSection[]): string {
@@ -27,10 +31,13 @@ function body(section: ReportSection): string {
     case 'lines':
       return chart(section, section.title);
     case 'histogram':
+      return histogram(section, section.title);
     case 'heatmap':
+      return heatmap(section);
     case 'letters':
+      return letterRows(section.rows);
     case 'logo':
-      return '';
+      return logo(section, section.title);
   }
 }
 

@@ -43,6 +43,40 @@ svg.chart text { fill: var(--quiet); font-size: 12px; }
 svg.chart .grid { stroke: var(--line); stroke-width: 1; }
 svg.chart path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
 svg.chart circle { fill: currentColor; fill-opacity: .75; }
+svg.chart rect { fill: currentColor; fill-opacity: .8; }
+svg.chart .diagonal, svg.chart .zero { stroke: var(--quiet); stroke-width: 1.5; stroke-dasharray: 5 4; }
+table.heatmap { border-collapse: separate; border-spacing: 1px; }
+table.heatmap th, table.heatmap td { border: 0; padding: 0; text-align: center; font-size: .7rem; line-height: 1.15rem; }
+table.heatmap thead th { color: var(--quiet); font-weight: 400; padding: 0 .1rem; vertical-align: bottom; }
+table.heatmap thead th:first-child { font-size: .75rem; white-space: nowrap; padding-right: .5rem; }
+table.heatmap tbody th, table.heatmap thead th:first-child { position: sticky; left: 0; background: var(--page); z-index: 1; text-align: right; padding-right: .5rem; }
+table.heatmap td { min-width: 1.15rem; height: 1.15rem; font-size: 0; position: relative; }
+.heatmap td.low { background: rgba(var(--miss), var(--share)); }
+.heatmap td.high { background: rgba(var(--accent), var(--share)); }
+.heatmap td.none { background: repeating-linear-gradient(45deg, transparent 0 3px, var(--line) 3px 4px); }
+.heatmap td.mark::after, .heat-legend .mark { content: ''; position: absolute; inset: 0; margin: auto; width: .4rem; height: .4rem; border-radius: 50%; background: var(--text); }
+.heat-legend { display: flex; flex-wrap: wrap; gap: .25rem 2rem; align-items: center; margin: 0 0 .75rem; font-size: .85rem; color: var(--quiet); }
+.heat-legend .one-sided, .heat-legend .two-sided { width: 14rem; max-width: 100%; height: .7rem; border-radius: .2rem; background: linear-gradient(90deg, rgba(var(--accent), 0), rgba(var(--accent), 1)); }
+.heat-legend .two-sided { background: linear-gradient(90deg, rgba(var(--miss), 1), rgba(var(--miss), 0) 50%, rgba(var(--accent), 0) 50%, rgba(var(--accent), 1)); }
+.heat-legend .ends { display: flex; justify-content: space-between; font-variant-numeric: tabular-nums; }
+.heat-legend .key { display: inline-flex; align-items: center; gap: .4rem; }
+.heat-legend .mark { position: static; display: inline-block; margin: 0; }
+.letters { display: grid; gap: .75rem; }
+.letters > section { background: var(--panel); border-radius: .5rem; padding: .7rem .9rem .8rem; min-width: 0; position: relative; }
+.letters h3 { font-size: .95rem; font-weight: 600; line-height: 1.35; margin: 0 0 .25rem; overflow-wrap: anywhere; }
+.letters p { font-size: .85rem; margin: 0 0 .25rem; }
+.letters .blocks { display: flex; flex-wrap: wrap; gap: .5rem .7rem; font: .9rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+.letters .blocks > div > * { display: block; white-space: pre; }
+.letters small { color: var(--quiet); font-size: .68rem; line-height: 1.1; }
+.letters b { font-weight: 400; background: rgba(var(--accent), calc(.75 * var(--share))); }
+.letters span + span { color: var(--quiet); }
+.letters u { color: var(--text); background: rgba(var(--miss), .2); text-decoration-color: rgb(var(--miss)); text-decoration-thickness: 2px; text-underline-offset: .15em; }
+svg.logo { display: block; font-family: Arial, Helvetica, 'Liberation Sans', sans-serif; font-weight: 700; }
+svg.logo text { fill: currentColor; }
+svg.logo .plain { color: var(--text); }
+svg.logo .label { fill: var(--quiet); font-size: 11px; font-weight: 400; font-family: system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
+svg.logo .grid { stroke: var(--line); stroke-width: 1; }
+svg.logo .under { fill: transparent; }
 ul.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; padding: 0; margin: .25rem 0; font-size: .9rem; }
 ul.legend li::before { content: ''; display: inline-block; width: .7rem; height: .7rem; border-radius: 50%; background: currentColor; margin-right: .4rem; }
 .s0 { color: var(--s0); }
@@ -83,6 +117,6 @@ ul.marks mark.missing { color: var(--quiet); }
 details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
+@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text, svg.chart text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
 @media print { main { max-width: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
 `;

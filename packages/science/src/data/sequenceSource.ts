@@ -28,6 +28,9 @@ export interface SequenceColumns {
   readonly group?: string | undefined;
 }
 
+/** What a task cannot do without. */
+export type SequenceNeed = 'label' | 'labels' | 'values' | 'residues' | 'second' | 'substitutions';
+
 /** What is never divided between training and validation. */
 export type SequenceSplitBy = 'random' | 'group' | 'mutations' | 'cluster' | 'scaffold' | 'similarity';
 
@@ -38,12 +41,21 @@ export interface SequenceDataOptions {
   readonly alphabet?: Alphabet | undefined;
   /** The sequence that mutations are counted in, or a FASTA file with it. */
   readonly wildType?: string | undefined;
+  /** The number that mutations give to the first letter of the wild type; 1 by default. */
+  readonly firstPosition?: number | undefined;
+  /**
+   * What every record must have: where it is not there, the file, row, column and remedy are named. Records may lack everything
+   * else.
+   */
+  readonly needs?: readonly SequenceNeed[] | undefined;
   /** Held-out data: a path, or a fraction of the data. 0 holds nothing out. */
   readonly validation?: string | number | undefined;
   /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing. */
   readonly holdOut?: number | undefined;
   /** Which of the data's own parts is measured on; `validation` by default, or `test` where there is no such. */
   readonly evalSplit?: 'validation' | 'test' | undefined;
+  /** Which fold is measured on, where the split column numbers folds, as ProteinGym's `fold_random_5` does; 0 by default. */
+  readonly fold?: number | undefined;
   /**
    * What stays whole when a fraction is held out. By default groups where the data have some; scaffolds for molecules; variants
    * of one protein at random; else clusters of like sequences.

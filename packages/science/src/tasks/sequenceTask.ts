@@ -66,6 +66,8 @@ export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>
   readonly targets: readonly Target[];
   /** Tokens of each example, special ones included. */
   readonly lengths: readonly number[];
+  /** Number of each example's record. */
+  readonly recordOf: readonly number[];
 }
 
 /** The data of a task, and how its sequences become feeds. */

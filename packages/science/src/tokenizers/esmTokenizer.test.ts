@@ -81,8 +81,8 @@ describe('EsmTokenizer', () => {
         ['<cls>\n<pad>\n<eos>\n<unk>\nA\n', 'no token "<mask>"'],
         ['A\nA\n', 'one different token a line'],
         ['A\n\nB\n', 'one different token a line'],
-        ['A'.repeat(2 ** 20 + 1), 'at most 1048576'],
-        [Array.from({ length: 5000 }, (_, i) => `t${i}`).join('\n'), 'at most 4096'],
+        ['A'.repeat(2 ** 24 + 1), 'at most 16777216'],
+        [Array.from({ length: 70_000 }, (_, i) => `t${i}`).join('\n'), 'at most 65536'],
       ];
       for (const [text, message] of cases) {
         await writeFile(file, text);

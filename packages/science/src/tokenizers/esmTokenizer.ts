@@ -1,52 +1,79 @@
-/** @file ESM's tokenizer: one token per residue. */
+/** @file ESM's tokenizer: one token per residue, or the longest that fits where the vocabulary has longer ones. */
 
-import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { plainFrame } from './frame.ts';
+import type { SequenceTokens } from './sequenceTokenizer.ts';
+import { readLines } from './readLines.ts';
+import { VocabularyTokenizer } from './vocabularyTokenizer.ts';
 
 const VOCABULARY = 'vocab.txt';
-const MAX_BYTES = 1 << 20;
-const MAX_TOKENS = 4096;
+const MAX_TOKENS = 65_536;
 
-/** Turns protein sequences into token ids exactly as transformers' `EsmTokenizer` does. */
-export class EsmTokenizer {
-  /** Number of tokens: 33 for every published ESM. */
-  readonly size: number;
+/** What a model's tokenizer_config.json may say beside the vocabulary. */
+export interface EsmTokenizerOptions {
+  /** The token behind a sequence; null for models such as the first Nucleotide Transformers, which have none. */
+  readonly eos?: string | null | undefined;
+  /** Most tokens, `<cls>` and `<eos>` included. */
+  readonly maxLength?: number | undefined;
+}
+
+/**
+ * Turns sequences into token ids exactly as transformers' `EsmTokenizer` does: from the left, the longest token that fits. That is
+ * one per residue with ESM's own vocabulary, and six bases at a time with Nucleotide Transformer's, whose vocabulary has single
+ * bases for what is left over and for the surroundings of an N.
+ */
+export class EsmTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter: boolean;
   readonly clsId: number;
-  readonly padId: number;
-  readonly eosId: number;
+  /** Absent for a model that has no end of sequence. */
+  readonly eosId: number | undefined;
   readonly unkId: number;
-  readonly maskId: number;
-  readonly #ids: ReadonlyMap<string, number>;
-  readonly #known: RegExp;
+  declare readonly maskId: number;
+  /** Lengths of tokens, the largest first. */
+  readonly #lengths: readonly number[];
 
   /**
    * @param vocabulary the tokens in the order of their ids
    * @param name what the vocabulary is called in errors: the path of `vocab.txt`
    * @throws OnnxLoraError `CONFIG_INVALID` when a token is empty or occurs twice, or a special token is missing
    */
-  constructor(vocabulary: readonly string[], name: string = VOCABULARY) {
-    this.#ids = new Map(vocabulary.map((token, id) => [token, id]));
-    if (vocabulary.length > MAX_TOKENS || this.#ids.size !== vocabulary.length || this.#ids.has('')) {
+  constructor(
+    vocabulary: readonly string[],
+    name: string = VOCABULARY,
+    { eos = '<eos>', maxLength }: EsmTokenizerOptions = {},
+  ) {
+    const different = new Set(vocabulary);
+    if (vocabulary.length > MAX_TOKENS || different.size !== vocabulary.length || different.has('')) {
       throw new OnnxLoraError(
         'CONFIG_INVALID',
-        `"${name}" must hold one different token a line, at most ${MAX_TOKENS}, but it holds ${vocabulary.length}, ${this.#ids.size} of them different. Use the file that came with the model.`,
+        `"${name}" must hold one different token a line, at most ${MAX_TOKENS}, but it holds ${vocabulary.length}, ${different.size} of them different. Use the file that came with the model.`,
       );
     }
     const special = (token: string): number => {
-      const id = this.#ids.get(token);
-      if (id !== undefined) return id;
+      if (different.has(token)) return vocabulary.indexOf(token);
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         `"${name}" has no token "${token}", which every ESM vocabulary has. Use the file that came with the model.`,
       );
     };
-    this.size = vocabulary.length;
-    [this.clsId, this.padId, this.eosId] = [special('<cls>'), special('<pad>'), special('<eos>')];
-    [this.unkId, this.maskId] = [special('<unk>'), special('<mask>')];
-    // The longest token that fits wins, so that "<mask>" is never read as something shorter.
-    const alternatives = vocabulary.toSorted((a, b) => b.length - a.length).map(escaped);
-    this.#known = new RegExp(`(${alternatives.join('|')})`, 'u');
+    const [cls, pad, unknown, mask] = ['<cls>', '<pad>', '<unk>', '<mask>'].map(special) as [number, number, number, number]; // prettier-ignore
+    const end = eos === null ? undefined : special(eos);
+    super({
+      tokens: vocabulary,
+      padId: pad,
+      unknownId: unknown,
+      maskId: mask,
+      specialIds: [],
+      frame: plainFrame({ begin: [cls], end: end === undefined ? [] : [end] }),
+      maxLength,
+    });
+    this.clsId = cls;
+    this.eosId = end;
+    this.unkId = unknown;
+    const ordinary = vocabulary.filter((token) => !/^<.+>$/.test(token));
+    this.isPerLetter = ordinary.every((token) => token.length === 1);
+    this.#lengths = [...new Set(vocabulary.map((token) => token.length))].sort((a, b) => b - a);
   }
 
   /**
@@ -54,66 +81,67 @@ export class EsmTokenizer {
    *
    * @throws OnnxLoraError `FILE_NOT_FOUND` or `CONFIG_INVALID`, naming the file
    */
-  static async read(folder: string): Promise<EsmTokenizer> {
+  static async read(folder: string, options: EsmTokenizerOptions = {}): Promise<EsmTokenizer> {
     const file = join(folder, VOCABULARY);
-    const text = await readBounded(file);
-    return new EsmTokenizer(
-      text
-        .trimEnd()
-        .split(/\r\n|\n|\r/)
-        .map((token) => token.trim()),
-      file,
+    const tokens = await readLines(file);
+    if (tokens)
+      return new EsmTokenizer(
+        tokens.map((token) => token.trim()),
+        file,
+        options,
+      );
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `There is no "${file}". ESM needs it to number residues; it comes with the model.`,
     );
   }
 
   /**
-   * Ids of `text` between `<cls>` and `<eos>`. Blanks separate and vanish. What is not in the vocabulary (lower case,
-   * J, * and the like) becomes `<unk>`, one for an unbroken run of it.
+   * Blanks separate and vanish. What is not in the vocabulary (lower case, J, * and the like) becomes `<unk>`, one for an unbroken
+   * run of it.
+   */
+  tokens(text: string): SequenceTokens {
+    const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
+    let isUnknown = false;
+    for (let at = 0; at < text.length;) {
+      const length = this.#longestAt(text, at);
+      if (length === 0 && isUnknown && !/\s/.test(text[at]!)) {
+        ends[ends.length - 1] = ++at;
+        continue;
+      }
+      isUnknown = length === 0 && !/\s/.test(text[at]!);
+      const end = at + (length || 1);
+      if (length > 0 || isUnknown) {
+        ids.push(length > 0 ? this.idOf(text.slice(at, end))! : this.unkId);
+        starts.push(at);
+        ends.push(end);
+      }
+      at = end;
+    }
+    return { ids, starts, ends };
+  }
+
+  #longestAt(text: string, at: number): number {
+    for (const length of this.#lengths) {
+      if (at + length <= text.length && this.idOf(text.slice(at, at + length)) !== undefined) return length;
+    }
+    return 0;
+  }
+
+  /**
+   * Ids of `text` between `<cls>` and `<eos>`; see {@link tokens}.
    *
    * @param maxLength cuts the residues so that no more ids than this come back, `<cls>` and `<eos>` included
    * @throws OnnxLoraError `INPUT_INVALID` when `maxLength` leaves no room for `<cls>` and `<eos>`
    */
   encode(text: string, maxLength: number = Infinity): number[] {
-    if (!(maxLength >= 2)) {
+    const { single } = this.added;
+    if (!(maxLength >= single)) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `The maximal length must be at least 2, for <cls> and <eos>, not ${maxLength}.`,
+        `The maximal length must be at least ${single}, for <cls> and <eos>, not ${maxLength}.`,
       );
     }
-    // Splitting at a captured group puts the known tokens at the odd places.
-    const ids = text.split(this.#known).flatMap((piece, i) => {
-      if (i % 2 === 1) return [this.#ids.get(piece)!];
-      return piece
-        .split(/\s+/)
-        .filter(Boolean)
-        .map(() => this.unkId);
-    });
-    return [this.clsId, ...ids.slice(0, maxLength - 2), this.eosId];
-  }
-}
-
-function escaped(token: string): string {
-  return token.replace(/[$()*+.?[\\\]^{|}/]/g, String.raw`\$&`);
-}
-
-async function readBounded(file: string): Promise<string> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(file, 'r');
-    const { size } = await handle.stat();
-    if (size <= MAX_BYTES) return await handle.readFile('utf8');
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${file}" has ${size} bytes, but a vocabulary has at most ${MAX_BYTES}. Use the file that came with the model.`,
-    );
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError(
-      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'FILE_NOT_FOUND' : 'CONFIG_INVALID',
-      `"${file}" cannot be read: ${(cause as Error).message}. ESM needs it to number residues; it comes with the model.`,
-      { cause },
-    );
-  } finally {
-    await handle?.close();
+    return [...this.framed(this.tokens(text).ids.slice(0, maxLength - single)).ids];
   }
 }

@@ -27,7 +27,7 @@ export interface SequenceTokenizer {
   readonly unknownId?: number;
   /** Absent where the model was not trained with masked tokens. */
   readonly maskId?: number;
-  /** Ids that stand for no letters: padding, `<cls>`, `<mask>` and their kin. */
+  /** Padding, `<cls>`, `<mask>` and their kin, and the unknown token: what transformers calls special. */
   readonly specialIds: ReadonlySet<number>;
   /** Special tokens around one sequence, and around two. */
   readonly added: { readonly single: number; readonly pair: number };

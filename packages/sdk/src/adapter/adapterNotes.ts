@@ -27,6 +27,8 @@ export interface AttachedHead {
 
 /** What an adapter says beside its tensors. */
 export interface AdapterNotes {
+  /** Name of the task that it was trained for. */
+  readonly task?: string;
   /** What the outputs of its head stand for, in their order. */
   readonly labels?: readonly string[];
   /** How its head is attached, where the base has none. */
@@ -35,11 +37,13 @@ export interface AdapterNotes {
   readonly learned?: Readonly<Record<string, unknown>>;
 }
 
+const TASK = 'onnx_lora.task';
 const LABELS = 'onnx_lora.labels';
 const HEAD = 'onnx_lora.head';
 const LEARNED = 'onnx_lora.learned';
 
 const schemas = {
+  [TASK]: z.string().min(1),
   [LABELS]: z.array(z.string()).min(1),
   [HEAD]: z.strictObject({
     module: z.string().regex(/^[\w.-]+$/),
@@ -53,8 +57,8 @@ const schemas = {
 };
 
 /** The notes as entries of a safetensors file's metadata. */
-export function formatNotes({ labels, head, learned }: AdapterNotes): Record<string, string> {
-  const entries = Object.entries({ [LABELS]: labels, [HEAD]: head, [LEARNED]: learned });
+export function formatNotes({ task, labels, head, learned }: AdapterNotes): Record<string, string> {
+  const entries = Object.entries({ [TASK]: task, [LABELS]: labels, [HEAD]: head, [LEARNED]: learned });
   return Object.fromEntries(
     entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
   );
@@ -80,6 +84,6 @@ export function parseNotes(metadata: Readonly<Record<string, string>>, file: str
       );
     }
   };
-  const [labels, head, learned] = [read(LABELS), read(HEAD), read(LEARNED)];
-  return { ...(labels && { labels }), ...(head && { head }), ...(learned && { learned }) };
+  const [task, labels, head, learned] = [read(TASK), read(LABELS), read(HEAD), read(LEARNED)];
+  return { ...(task && { task }), ...(labels && { labels }), ...(head && { head }), ...(learned && { learned }) };
 }

@@ -116,7 +116,8 @@ async function replaceFiles(folder: string, files: FolderFiles): Promise<void> {
   }
 }
 
-function besides(path: string, ending: 'tmp' | 'old'): string {
+/** A name for a file that stands beside another for a while. */
+export function besides(path: string, ending: 'tmp' | 'old'): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.${ending}`);
 }
 
@@ -131,7 +132,7 @@ async function writeFlushed(path: string, data: Uint8Array | string): Promise<vo
 }
 
 /** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
-async function flushFolder(folder: string): Promise<void> {
+export async function flushFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {
@@ -171,7 +172,7 @@ async function renameIfThere(from: string, to: string): Promise<boolean> {
 }
 
 /** Removes what may be there; that it cannot is never worth hiding the error that led here. */
-async function discard(path: string): Promise<void> {
+export async function discard(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true }).catch(() => undefined);
 }
 
@@ -179,7 +180,8 @@ function isMissing(cause: unknown): boolean {
   return (cause as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
-function writeFailed(path: string, cause: unknown): OnnxLoraError {
+/** What a user is told of a file that could not be written. */
+export function writeFailed(path: string, cause: unknown): OnnxLoraError {
   if (cause instanceof OnnxLoraError) return cause;
   return new OnnxLoraError(
     'FILE_INVALID',

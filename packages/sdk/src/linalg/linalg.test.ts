@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../runtime/random.ts';
-import { solvePositive, svd } from './decompositions.ts';
+import { solvePositive, svd, symmetricEigen } from './decompositions.ts';
 import { leadingSvd } from './leadingSvd.ts';
 import {
   addScaled,
@@ -116,6 +116,24 @@ describe('svd', () => {
   it('refuses values that would keep it busy for ever', () => {
     expect(() => svd(matrix(1, 2, [1, NaN]))).toThrow('not finite');
     expect(() => svd(matrix(1, 2, [1, Infinity]))).toThrow('not finite');
+  });
+});
+
+describe('eigenvalues', () => {
+  it('multiply back, with orthonormal vectors and rising values', () => {
+    fc.assert(
+      fc.property(sizes, ([rows, columns, seed]) => {
+        const a = normal(rows, columns, seed);
+        const gram = matmul(a, a, { transposeA: true });
+        const { values, V } = symmetricEigen(gram);
+        expect(distance(matmul(scaleColumns(V, values), V, { transposeB: true }), gram)).toBeLessThan(1e-11);
+        expect(distance(matmul(V, V, { transposeA: true }), identity(columns))).toBeLessThan(1e-12);
+        expect([...values]).toEqual([...values].sort((x, y) => x - y));
+      }),
+    );
+    // [[2, 1], [1, 2]] has the eigenvalues 1 and 3.
+    expect(symmetricEigen(matrix(2, 2, [2, 1, 1, 2])).values[1]).toBeCloseTo(3, 12);
+    expect(() => symmetricEigen(matrix(1, 1, [NaN]))).toThrow('not finite');
   });
 });
 

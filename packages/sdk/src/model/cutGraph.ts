@@ -13,20 +13,33 @@ type Whole = ModelProto & { readonly graph: GraphProto };
  */
 export function cutGraph<M extends Whole>(model: M, value: string, { type, shape }: ValueType): [before: M, after: M] {
   const info = valueInfo(value, type, shape);
+  return [part(model, [info], []), part(model, model.graph.output ?? [], [info])];
+}
+
+/** The graph with these outputs, and nothing in it that they do not need, nor the values `kept`. */
+export function withOutputsOnly<M extends Whole>(
+  model: M,
+  outputs: NonNullable<GraphProto['output']>,
+  kept: readonly string[] = [],
+): M {
+  return part(model, outputs, [], kept);
+}
+
+type Infos = NonNullable<GraphProto['output']>;
+
+/** What computes some outputs from the inputs and from the values that are given. */
+function part<M extends Whole>(model: M, outputs: Infos, given: Infos, kept: readonly string[] = []): M {
   const { graph } = model;
-  const part = (changes: Pick<GraphProto, 'output'> & { readonly extra: GraphProto['input'] }): M => {
-    const given = new Set((changes.extra ?? []).map(({ name }) => name));
-    const { nodes, read } = needed(graph, (changes.output ?? []).map(({ name }) => name ?? ''), given); // prettier-ignore
-    const own = {
-      ...graph,
-      node: nodes,
-      initializer: (graph.initializer ?? []).filter(({ name }) => read.has(name ?? '')),
-      input: [...(changes.extra ?? []), ...(graph.input ?? []).filter(({ name }) => read.has(name ?? ''))],
-      output: changes.output ?? [],
-    };
-    return { ...model, graph: own };
+  const names = [...outputs.map(({ name }) => name ?? ''), ...kept];
+  const { nodes, read } = needed(graph, names, new Set(given.map(({ name }) => name)));
+  const own = {
+    ...graph,
+    node: nodes,
+    initializer: (graph.initializer ?? []).filter(({ name }) => read.has(name ?? '')),
+    input: [...given, ...(graph.input ?? []).filter(({ name }) => read.has(name ?? ''))],
+    output: outputs,
   };
-  return [part({ output: [info], extra: [] }), part({ output: graph.output ?? [], extra: [info] })];
+  return { ...model, graph: own };
 }
 
 /** The nodes behind some values, in their order, and all that is read on the way. What is given is not looked behind. */

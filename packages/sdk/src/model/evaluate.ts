@@ -86,7 +86,16 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
       session.run(inputs, { adapter: adapter ? 'adapter' : null });
     try {
-      return (await measure({ data, examples, batchSize, limit, run, onBadSample: leaveOut, onBatch }))!;
+      return (await measure({
+        data,
+        examples,
+        batchSize,
+        limit,
+        run,
+        onBadSample: leaveOut,
+        onBatch,
+        hasIntervals: true,
+      }))!;
     } finally {
       await session.release();
     }
@@ -99,8 +108,8 @@ async function measured(
   request: Parameters<NonNullable<PreparedTask['measure']>>[0],
 ): Promise<Omit<Evaluation, 'examples'>> {
   const start = performance.now();
-  const metrics = await data.measure!(request);
-  return { metrics, seconds: (performance.now() - start) / 1000 };
+  const measurement = await data.measure!(request);
+  return { ...measurement, seconds: (performance.now() - start) / 1000 };
 }
 
 /**

@@ -33,6 +33,7 @@ import { attentionBehind } from './attentionBehind.ts';
 import { cutGraph } from './cutGraph.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import type { ModelChanges } from './head/headable.ts';
+import { firstOfHead } from './head/headFeatures.ts';
 import { headSites } from './head/headSites.ts';
 import { requireComputed, withInnerOutputs } from './innerValues.ts';
 import { slicedFrom } from './slicedFrom.ts';
@@ -279,6 +280,18 @@ export class Model implements TaskModel {
    */
   headInput(output: string): HeadInput | undefined {
     const [site] = headSites(this.#onnx.model.graph, this.sites(), output);
+    if (!site) return undefined;
+    const { type = 'float32', shape } = this.types().get(site.input) ?? {};
+    return { name: site.input, module: site.path, type, dims: shape };
+  }
+
+  /**
+   * What the whole head reads that gives an output, of however many layers it is: of the `logits` of a masked language model
+   * the states that `lm_head.dense` reads, which is `module`. Undefined where no layer gives the output, or where it is the
+   * encoder's own.
+   */
+  featuresOf(output: string): HeadInput | undefined {
+    const site = firstOfHead(this.#onnx.model.graph, this.sites(), output);
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };

@@ -16,6 +16,7 @@ import { scheduleOf } from '../train/schedules/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
 import { attachHead } from './head/attachHead.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
+import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initialise.ts';
 import type { Model } from './model.ts';
 import { planLora } from './planLora.ts';
@@ -31,7 +32,7 @@ import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
 import { Run, type TrainingRun } from './training/run.ts';
 import { parseRunState } from './training/runState.ts';
-import { digestOfOrder, samplingOrder } from './training/sampling.ts';
+import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -53,18 +54,23 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
   const data = await options.task.prepare(given);
-  const headed = data.head && attachHead<Model>(given, data.head, { seed });
-  const whole = headed?.model ?? given;
-  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
-  const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
-  const batchSize = Math.min(settings.batchSize, data.train.length);
-  const perStep = batchSize * settings.accumulation;
-  const order = samplingOrder(options.sampling, data.train);
-  const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
   };
+  // A run that goes on has the values of its head.
+  const probed = from
+    ? undefined
+    : await probedHead(given, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
+  const headed = data.head && attachHead<Model>(given, data.head, { seed, ...(probed && { values: probed }) });
+  const whole = headed?.model ?? given;
+  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
+  const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
+  const batchSize = Math.min(settings.batchSize, data.train.length);
+  const order = samplingOrder(options.sampling, data.train, options.batchLength);
+  const perBatch = meanBatchSize(data.train.length, batchSize, seed, order);
+  const perStep = perBatch * settings.accumulation;
+  const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
   const initial = await initialise({ model, planned, data, session, seed, batches: settings.initBatches, batchSize });
   const { plan, config } = initial;
@@ -101,7 +107,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   });
   if (from) requireSameRun(from.folder, from.identity, identity);
   const state = from && parseRunState(from.folder, from.state);
-  const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, steps * perStep);
+  const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, Math.round(steps * perStep));
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
@@ -133,12 +139,14 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     onBadSample: settings.onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
+  const notes = { ...model.notes, task: options.task.name };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
     const { units } = data.head ?? {};
-    return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, model.notes);
+    return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, notes);
   };
-  const evaluator = evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize, session });
+  const evaluator =
+    evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize: Math.round(perBatch), session });
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
     if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
@@ -153,7 +161,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
       data,
       queue,
       accumulation: settings.accumulation,
-      batchSize,
+      batchSize: perBatch,
       steps,
       rate: (step) => lr * rate(step),
       badLosses: new BadLosses(settings.onBadLoss, settings.maxBadLosses, state?.badLosses),
@@ -177,7 +185,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
       from: from && {
         step: from.step,
         state: state!,
-        best: best && new Adapter(makeAdapter().config, best, base, model.notes),
+        best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
       warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
     });

@@ -15,6 +15,14 @@ export function symbol(expression: string): string {
     : `d${createHash('sha256').update(expression).digest('hex').slice(0, 32)}`;
 }
 
+/** A symbol that is names of dimensions, or a product of them. */
+const PRODUCT = /^[\w.?]+(\*[\w.?]+)*$/;
+
+/** Whether a symbol is a size and so never negative, as differences may be. What a short name stands for is not known. */
+export function isSize(symbolic: string): boolean {
+  return PRODUCT.test(symbolic) && !/\bd[0-9a-f]{32}\b/.test(symbolic);
+}
+
 /** A product: a number times symbols, in a canonical order. */
 interface Product {
   readonly factor: number;
@@ -24,7 +32,7 @@ interface Product {
 function parse(dim: Dim): Product {
   // An invalid node can ask for a dimension that is not there: no number.
   if (typeof dim !== 'string') return { factor: Number(dim), symbols: [] };
-  if (!/^[\w.?]+(\*[\w.?]+)*$/.test(dim)) return { factor: 1, symbols: [dim] };
+  if (!PRODUCT.test(dim)) return { factor: 1, symbols: [dim] };
   let factor = 1;
   const symbols: string[] = [];
   for (const part of dim.split('*')) {

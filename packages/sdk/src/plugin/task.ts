@@ -91,6 +91,29 @@ export interface NewHead {
    * per output: its weight and bias take them in.
    */
   readonly units?: { readonly factor: readonly number[]; readonly offset: readonly number[] };
+  /**
+   * First values of an attached head in place of random ones, from what it reads of some of the examples that are trained on:
+   * the head starts as a linear probe. They are in the units in which the loss counts.
+   *
+   * @see Kumar et al., "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution" (2022), LP-FT
+   */
+  readonly probe?: (features: HeadFeatures) => HeadValues;
+}
+
+/** What a head reads of examples that are trained on. */
+export interface HeadFeatures {
+  /** Numbers of the examples in the dataset. */
+  readonly examples: readonly number[];
+  /** `[examples, width]`, row by row. */
+  readonly data: Float32Array;
+  readonly width: number;
+}
+
+/** Weights and biases of a linear head. */
+export interface HeadValues {
+  /** `[outputs, width]`, row by row. */
+  readonly weight: Float32Array;
+  readonly bias: Float32Array;
 }
 
 /** A value inside the graph, and the module that reads it. */
@@ -201,7 +224,7 @@ export interface PreparedTask<Example = unknown> {
    * is such, `evaluate` asks it in place of `metrics`, which go on to measure during training. The first entry is the one by
    * which models are compared.
    */
-  measure?(request: MeasureRequest): Promise<Metrics>;
+  measure?(request: MeasureRequest): Promise<Measurement>;
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
   /**
@@ -211,6 +234,13 @@ export interface PreparedTask<Example = unknown> {
   finish?(request: ReportRequest): Promise<Readonly<Record<string, unknown>>>;
   /** What the run's report shows beside curves, metrics and confusion. */
   report?(request: ReportRequest): Promise<readonly ReportSection[]>;
+}
+
+/** What {@link PreparedTask.measure} finds. */
+export interface Measurement {
+  readonly metrics: Metrics;
+  /** Intervals that hold metrics with a probability of 95%, by their names. */
+  readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
 }
 
 /** What is measured by {@link PreparedTask.measure}: a model, alone or with an adapter, on some of the held-out data. */
@@ -287,6 +317,8 @@ export interface ReportChart {
   readonly x: string;
   readonly y: string;
   readonly series: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
+  /** Draws the line on which both are the same, with one scale for both, such as for predicted over true values. */
+  readonly diagonal?: boolean;
 }
 
 /** How often values are how large. */

@@ -8,6 +8,7 @@ import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './gradientMean.ts';
+import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
 import { cut, type Piece, pieceRows, type Products, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from './parameters.ts';
@@ -55,6 +56,8 @@ interface Compiled {
   /** Rows that one run takes; undefined where a batch is computed at once. */
   readonly rows: number | undefined;
   readonly prefix: PrefixCache | undefined;
+  readonly bytes: number;
+  release(): Promise<void>;
 }
 
 /** What a step was to need, for an error that says what to lower. */
@@ -72,14 +75,17 @@ export interface MemoryPlan {
 /** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
 const PREPACK_BYTES = 280 << 20;
 
+/** Bytes that graphs for other shapes may hold, such as those of shorter rows. */
+const KEPT_BYTES = 128 << 20;
+
 /**
- * Computes gradients batch by batch. The graph is built for the shapes of the first batch, and again when a batch has
- * others.
+ * Computes gradients batch by batch. A graph is built for the shapes of the first batch, and another when a batch has
+ * others; small ones are kept for the next batch of their shapes.
  */
 export class GradientStep {
   readonly #request: GradientStepRequest;
   #parameters: ParameterSet | undefined;
-  #compiled: { key: string; value: Compiled } | undefined;
+  readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
   #memoryPlan: MemoryPlan | undefined;
   #rowStore: RowStore | undefined;
   #prefix: PrefixReport | undefined;
@@ -195,7 +201,7 @@ export class GradientStep {
 
   /** Whether the graph built last computes in float16, and has its gradients scaled. */
   get isScaled(): boolean {
-    return this.#compiled?.value.graph.lossScale !== undefined;
+    return this.#graphs.last?.graph.lossScale !== undefined;
   }
 
   /** What the graph built last needs; undefined before the first. */
@@ -205,16 +211,9 @@ export class GradientStep {
 
   /** Frees the native sessions, and what was kept of the frozen prefix. */
   async release(): Promise<void> {
-    await this.#releaseGraph();
+    await this.#graphs.release();
     await this.#rowStore?.release();
     this.#rowStore = undefined;
-  }
-
-  async #releaseGraph(): Promise<void> {
-    const compiled = this.#compiled?.value;
-    this.#compiled = undefined;
-    await compiled?.session.release();
-    await compiled?.prefix?.release();
   }
 
   async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
@@ -227,8 +226,10 @@ export class GradientStep {
       )
       .join('|');
     const key = room ? `prefix|${shapes}` : shapes;
-    if (this.#compiled?.key === key) return this.#compiled.value;
-    await this.#releaseGraph();
+    const kept = this.#graphs.use(key);
+    if (kept) return kept;
+    // Before the next is built: what does not fit beside one like the last goes first.
+    await this.#graphs.makeRoom(this.#graphs.last?.bytes);
     const { base, plan, loss, runtime, session: options, name, lossWeight } = this.#request;
     const { lossScale = false, memory = 'auto' } = this.#request;
     const choose = this.#request.pieceRows ?? pieceRows;
@@ -245,6 +246,8 @@ export class GradientStep {
     }
     const graph = await inTurns(prepared.build());
     const { forwardBytes, weightBytes } = graph;
+    const bytes = forwardBytes + weightBytes;
+    await this.#graphs.makeRoom(bytes);
     this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
     // Weights of a frozen prefix count too: products give the same bits with or without one only if they are packed in the
     // same cases.
@@ -262,9 +265,13 @@ export class GradientStep {
         throw error;
       });
     this.#parameters ??= this.#request.parameters(graph.inputs);
-    const value = { graph, session, rows, prefix: cache };
-    this.#compiled = { key, value };
-    return value;
+    const release = async (): Promise<void> => {
+      await session.release();
+      await cache?.release();
+    };
+    const compiled = { graph, session, rows, prefix: cache, bytes, release };
+    this.#graphs.add(key, compiled);
+    return compiled;
   }
 
   /** Where a prefix may be kept of this batch; otherwise says why not. */

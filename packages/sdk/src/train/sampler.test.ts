@@ -24,6 +24,31 @@ describe('the order of examples', () => {
     expect(epochs[0]).not.toEqual(epochs[1]);
   });
 
+  it('has as many examples in a batch as its length has room for', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 60 }),
+        fc.integer({ min: 1, max: 120 }),
+        fc.integer(),
+        (lengths, batchLength, seed) => {
+          const options = { lengths, batchLength };
+          const sampler = new ShuffledBatches(lengths.length, 8, seed, options);
+          const first = Array.from({ length: 3 }, () => sampler.next().value);
+          const other = ShuffledBatches.at(sampler.state(), lengths.length, 8, options);
+          expect(other.next().value).toEqual(sampler.next().value);
+          for (const batch of first) {
+            const longest = Math.max(...batch.map((index) => lengths[index]!));
+            expect(batch.length === 1 || longest * batch.length <= batchLength).toBe(true);
+          }
+          const epoch = new ShuffledBatches(lengths.length, 8, seed, options);
+          const seen: number[] = [];
+          while (seen.length < lengths.length) seen.push(...epoch.next().value);
+          expect(new Set(seen.slice(0, lengths.length)).size).toBe(lengths.length);
+        },
+      ),
+    );
+  });
+
   it('refuses what is no state of this data', () => {
     const { random } = new ShuffledBatches(5, 2, 1).state();
     for (const position of [6, -1, 1.5])

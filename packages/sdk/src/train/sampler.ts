@@ -19,11 +19,13 @@ export interface SamplerState {
 export interface OrderOptions {
   readonly weights?: readonly number[];
   readonly lengths?: readonly number[];
+  /** With lengths: most that a batch may hold, its examples counted as long as the longest; at least one example it has. */
+  readonly batchLength?: number;
 }
 
 /**
  * Indices for batch after batch without end: every epoch a new random order, in which each example comes once, or with weights
- * as often as its weight says. With lengths a batch is of examples of about one length. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
+ * as often as its weight says. With lengths a batch is of examples of about one length, and with `batchLength` of as many as that has room for. A batch that an epoch does not fill is filled from the next, so that all batches have one size.
  */
 export class ShuffledBatches implements Iterator<number[], never> {
   readonly #length: number;
@@ -53,12 +55,16 @@ export class ShuffledBatches implements Iterator<number[], never> {
 
   /** The next batch. */
   next(): { readonly done: false; readonly value: number[] } {
+    const { lengths, batchLength = Infinity } = this.#options;
     const batch: number[] = [];
+    let longest = 0;
     while (batch.length < this.#batchSize) {
       if (this.#position === this.#order.length) this.#shuffle();
-      const taken = this.#order.slice(this.#position, this.#position + this.#batchSize - batch.length);
-      batch.push(...taken);
-      this.#position += taken.length;
+      const index = this.#order[this.#position]!;
+      longest = Math.max(longest, lengths?.[index] ?? 0);
+      if (batch.length > 0 && longest * (batch.length + 1) > batchLength) break;
+      batch.push(index);
+      this.#position++;
     }
     return { done: false, value: batch };
   }

@@ -1,13 +1,12 @@
 /** @file Clips as feeds: lengths, padding, masks. */
 
 import { type Feeds, float32, type TaskModel, type Tensor } from '@onnx-lora/sdk';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { framesOf, ownFrames } from './frameTargets.ts';
-import { rowsAlike, rung, soundFeeds, soundPorts } from './soundFeeds.ts';
+import { rowsAlike, soundFeeds, soundPorts } from './soundFeeds.ts';
 
 const extractor = (mask: boolean): FeatureExtractor =>
   new FeatureExtractorFactory(new SoundReader()).create(
@@ -18,18 +17,6 @@ const clips: Tensor[] = [float32([1, 2, 3, 5], [4]), float32([4, 1], [2])];
 const values = { type: 'float32', dims: ['batch', 'samples'] } as const;
 const mask = { type: 'int64', dims: ['batch', 'samples'] } as const;
 const model = (inputs: TaskModel['inputs']): TaskModel => ({ name: 'm', inputs, outputs: {} });
-
-test('rungs are few, and not much longer', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 1e6 }), (length) => {
-      const padded = rung(length, 8);
-      expect(padded).toBeGreaterThanOrEqual(length);
-      expect(padded - length).toBeLessThan(Math.max(8, length / 4));
-      expect(rung(padded, 8)).toBe(padded);
-    }),
-  );
-  expect(new Set(Array.from({ length: 4096 }, (_, i) => rung(i + 1, 8))).size).toBe(8 + 4 * 6);
-});
 
 describe('feeds', () => {
   test('are what the extractor makes, padded further as it pads', () => {

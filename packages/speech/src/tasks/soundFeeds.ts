@@ -1,6 +1,15 @@
 /** @file Where sound goes into a model that takes nothing else, and how clips become its feeds. */
 
-import { float32, type Feeds, int64, listedPorts, OnnxLoraError, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import {
+  float32,
+  type Feeds,
+  int64,
+  listedPorts,
+  OnnxLoraError,
+  rung,
+  type TaskModel,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 
 /** Inputs of a model that hears. */
@@ -88,16 +97,6 @@ export function soundFeeds(
     feeds[ports.mask] = own ?? int64(new Array<number>(clips.length * padded).fill(1), dims);
   }
   return { feeds, lengths: lengthsOf(ports.mask === undefined ? undefined : own, clips.length, padded), padded };
-}
-
-/**
- * The next of few lengths: multiples of `unit` up to 8, and of what it has doubled to beyond, so that there are four for each
- * doubling and no length grows by more than a quarter once it has four units.
- */
-export function rung(length: number, unit: number): number {
-  let step = unit;
-  while (8 * step < length) step *= 2;
-  return Math.ceil(length / step) * step;
 }
 
 /**

@@ -2,11 +2,6 @@
 
 import { isObject, type JsonObject } from '@onnx-lora/sdk';
 
-/** The lines of a merges.txt, `a b` each, without the line that says its version. */
-export function parseMerges(text: string): readonly string[] {
-  return text.split(/\r?\n/).filter((line, i) => line.trim() !== '' && !(i === 0 && line.startsWith('#version')));
-}
-
 /**
  * What tokenizer.json would say of a byte-level tokenizer as GPT-2's, which is Whisper's.
  *

@@ -2,8 +2,8 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isObject, type JsonObject, OnnxLoraError, readJsonObject } from '@onnx-lora/sdk';
-import { byteLevelJson, parseMerges } from './byteLevelFiles.ts';
+import { isObject, type JsonObject, OnnxLoraError, parseMerges, readJsonObject } from '@onnx-lora/sdk';
+import { byteLevelJson } from './byteLevelFiles.ts';
 import { type CtcOptions, CtcTokenizer } from './ctcTokenizer.ts';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 import { SubwordTokenizer } from './subwordTokenizer.ts';
@@ -58,7 +58,7 @@ export async function openSpeechTokenizer(
 
 async function readMerges(path: string): Promise<readonly string[] | undefined> {
   try {
-    return parseMerges(await readFile(path, 'utf8'));
+    return parseMerges((await readFile(path, 'utf8')).split(/\r?\n/));
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${(cause as Error).message}. Check the file.`, {

@@ -1,7 +1,7 @@
 /** @file The tokenizers of models that write token by token: Whisper's and Moonshine's. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { checkTokenIds, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 
 /** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */
@@ -25,7 +25,7 @@ export class SubwordTokenizer implements SpeechTokenizer {
    */
   constructor(json: JsonObject, config: JsonObject, path: string) {
     this.#path = path;
-    checkIds(json, path);
+    checkTokenIds(json, path);
     try {
       this.#tokenizer = new Tokenizer(json, config);
     } catch (cause) {
@@ -81,21 +81,5 @@ export class SubwordTokenizer implements SpeechTokenizer {
 
   tokenOf(id: number): string | undefined {
     return this.#tokens[id];
-  }
-}
-
-/** More than any vocabulary has; a list is made that is as long as the largest id. */
-const mostTokens = 10_000_000;
-
-function checkIds(json: JsonObject, path: string): void {
-  const { model, added_tokens: added } = json;
-  const vocabulary = isObject(model) && isObject(model['vocab']) ? Object.entries(model['vocab']) : [];
-  const later = Array.isArray(added) ? added.filter(isObject).map((token) => [token['content'], token['id']]) : [];
-  for (const [token, id] of [...vocabulary, ...later]) {
-    if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens) continue;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" gives the token "${String(token)}" no id from 0 to ${mostTokens}. Copy it again from where the model was published.`,
-    );
   }
 }

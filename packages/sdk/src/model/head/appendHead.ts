@@ -1,21 +1,24 @@
 /** @file Adds a linear head to a graph that ends in features. */
 
 import type { AttachedHead } from '../../adapter/adapterNotes.ts';
-import { OnnxLoraError } from '../../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { formatShape, type ValueType } from '../../graph/value.ts';
+import { indexWhole } from '../../graph/walk.ts';
 import { valueInfo } from '../../lora/valueInfo.ts';
 import { inferNode } from '../../ops/infer.ts';
+import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32 } from '../../runtime/tensor.ts';
+import { withOutputsOnly } from '../cutGraph.ts';
 import type { HeadValues } from './replaceHead.ts';
 
 /** The output that an attached head gives. */
-const SCORES = 'logits';
+export const SCORES = 'logits';
 
 const LAST = 2 ** 31 - 1;
 
@@ -24,6 +27,18 @@ export interface FeatureModel {
   readonly name: string;
   readonly model: ModelProto & { readonly graph: GraphProto };
   readonly types: ReadonlyMap<string, ValueType>;
+  readonly sites: readonly Site[];
+}
+
+/** The value that a head reads: the output, or what the module reads whose place it takes. */
+function readBy(head: AttachedHead, { name, sites }: Pick<FeatureModel, 'name' | 'sites'>): string {
+  if (head.inPlaceOf === undefined) return head.output;
+  const site = sites.find(({ path }) => path === head.inPlaceOf);
+  if (site) return site.input;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${name}" has no module "${head.inPlaceOf}", whose place the head takes.${didYouMean(head.inPlaceOf, sites.map(({ path }) => path))} Take the model that the head was made for.`, // prettier-ignore
+  );
 }
 
 /**
@@ -31,32 +46,36 @@ export interface FeatureModel {
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the output has no features of a known number, or not the shape that is read
  */
-export function headWidth({ name, types }: Pick<FeatureModel, 'name' | 'types'>, head: AttachedHead): number {
-  const shape = types.get(head.output)?.shape;
+export function headWidth(model: Pick<FeatureModel, 'name' | 'types' | 'sites'>, head: AttachedHead): number {
+  const value = readBy(head, model);
+  const shape = model.types.get(value)?.shape;
   const isTokens = shape?.length === 3;
   const width = shape?.length === 4 ? shape[1] : shape?.at(-1);
   const fits = head.pool === 'all' ? shape?.length === 2 || shape?.length === 4 : isTokens;
   if (fits && typeof width === 'number') return head.pool === 'first-and-mean' ? 2 * width : width;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `A head that reads "${head.output}" (${head.pool}) cannot be attached to "${name}": the output's shape is ${formatShape(shape)}. Name an output of [batch, features], of tokens [batch, tokens, features], or of maps [batch, features, height, width].`,
+    `A head that reads "${value}" (${head.pool}) cannot be attached to "${model.name}": its shape is ${formatShape(shape)}. Name an output of [batch, features], of tokens [batch, tokens, features], or of maps [batch, features, height, width].`,
   );
 }
 
 /**
- * The model with a linear layer behind one of its outputs, whose result is the output {@link SCORES}: float32
- * `[batch, outputs]`, or `[batch, tokens, outputs]` where it answers for each token.
+ * The model with a linear layer behind one of its outputs, or in the place of the head that it has, whose result is the output
+ * {@link SCORES}: float32 `[batch, outputs]`, or `[batch, tokens, outputs]` where it answers for each token.
  *
  * @throws OnnxLoraError as {@link headWidth}; `MODEL_UNSUPPORTED` where there is an output of that name already
  */
 export function appendHead(
-  { name, model, types }: FeatureModel,
+  given: FeatureModel,
   head: AttachedHead,
   { weight, bias }: HeadValues,
 ): FeatureModel['model'] {
+  headWidth(given, head);
+  const { name, types } = given;
+  const read = readBy(head, given);
+  const model = head.inPlaceOf === undefined ? given.model : withoutHead(given, head, read);
   const { graph } = model;
-  headWidth({ name, types }, head);
-  if (types.has(SCORES)) {
+  if (head.inPlaceOf === undefined ? types.has(SCORES) : indexWhole(graph).producer.has(SCORES)) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
       `"${name}" has a value "${SCORES}" already, so no head is attached to it. Take the model as it is, or export it without its head.`,
@@ -64,11 +83,11 @@ export function appendHead(
   }
   const g = new GraphBuilder({ opset: opsetOf(model), infer: inferNode, prefix: `head/${head.module}/` });
   const [out, width] = weight.dims as [number, number];
-  const features = pooled(g, { name: head.output, ...types.get(head.output) }, head);
+  const features = pooled(g, { name: read, ...types.get(read) }, head, maskOf(given, head));
   const scope = `/${head.module}`;
   const names = { weight: `head/${head.module}/weight`, bias: `head/${head.module}/bias` };
   const product = `head/${head.module}/product`;
-  const shape = types.get(head.output)?.shape;
+  const shape = types.get(read)?.shape;
   const rows = head.pool === 'each' ? shape!.slice(0, -1) : [shape?.[0] ?? 'batch'];
   return {
     ...model,
@@ -91,12 +110,37 @@ export function appendHead(
   };
 }
 
-function pooled(g: GraphBuilder, given: Value, { pool, skip }: AttachedHead): Value {
-  const x = given.type === 'float32' || given.type === undefined ? given : g.Cast(given, dataTypeNumber('float32'));
+/** The model up to the value that the new head reads, and its other outputs. */
+function withoutHead({ model }: FeatureModel, head: AttachedHead, read: string): FeatureModel['model'] {
+  const others = (model.graph.output ?? []).filter(({ name }) => name !== head.output);
+  const { graph, ...rest } = withOutputsOnly(model, others, [read]);
+  return { ...rest, graph: { ...graph, input: model.graph.input ?? [] } };
+}
+
+/** The mask as a value of the graph; undefined where means take all tokens. */
+function maskOf({ name, model, types }: FeatureModel, { mask }: AttachedHead): Value | undefined {
+  if (mask === undefined) return undefined;
+  if ((model.graph.input ?? []).some((input) => input.name === mask)) return { name: mask, ...types.get(mask) };
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${name}" has no input "${mask}", which says for the head what is padding. Leave the mask out, or take the model that the head was made for.`,
+  );
+}
+
+function pooled(g: GraphBuilder, given: Value, { pool, skip }: AttachedHead, mask: Value | undefined): Value {
+  const float = dataTypeNumber('float32');
+  const x = given.type === 'float32' || given.type === undefined ? given : g.Cast(given, float);
   if (pool === 'each') return x;
   if (pool === 'all') return x.shape?.length === 4 ? g.ReduceMean(x, [2, 3], false) : x;
   const first = (): Value => g.Squeeze(g.Slice(x, [0], [1], [1]), [1]);
-  const mean = (): Value => g.ReduceMean(skip === 0 ? x : g.Slice(x, [skip], [LAST], [1]), [1], false);
+  const rest = (value: Value): Value => (skip === 0 ? value : g.Slice(value, [skip], [LAST], [1]));
+  const mean = (): Value => {
+    if (!mask) return g.ReduceMean(rest(x), [1], false);
+    const weights = g.Cast(rest(mask), float);
+    // A row of padding alone has no mean: 0.
+    const count = g.Max(g.ReduceSum(weights, [1], true), g.constant(float32([1], [1, 1])));
+    return g.Div(g.Squeeze(g.MatMul(g.Unsqueeze(weights, [1]), rest(x)), [1]), count);
+  };
   if (pool === 'first') return first();
   return pool === 'mean' ? mean() : g.Concat([first(), mean()], 1);
 }

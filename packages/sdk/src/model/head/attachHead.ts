@@ -3,7 +3,7 @@
 import type { AdapterNotes, AttachedHead } from '../../adapter/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
-import type { NewHead } from '../../plugin/task.ts';
+import type { HeadValues as GivenValues, NewHead } from '../../plugin/task.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { appendHead, headWidth } from './appendHead.ts';
@@ -15,6 +15,8 @@ import { type HeadValues, replaceHeads } from './replaceHead.ts';
 export interface AttachHeadOptions {
   /** Of the first values; 0 by default. */
   readonly seed?: number;
+  /** First values of an attached head, in place of random ones. */
+  readonly values?: GivenValues;
 }
 
 /** A model with a new head. */
@@ -26,7 +28,7 @@ export interface HeadedModel<M> {
 
 /**
  * The model with a new, untrained head: the layers that give `head.output` have as many outputs as there are labels, or
- * behind `head.output` there is a new layer `classifier` that gives the output `logits` (`lm_head` where it answers for each
+ * behind `head.output`, or in the place of the head that gives it, there is a new layer `classifier` that gives the output `logits` (`lm_head` where it answers for each
  * token). First values are those of transformers' heads: weights normal with deviation `initializer_range` (0.02), biases zero.
  * `train` does this by itself where a task says so; weights of the base, and so its digest, stay what they are.
  *
@@ -41,7 +43,7 @@ export interface HeadedModel<M> {
 export function attachHead<M extends Headable<M>>(
   model: M,
   head: NewHead,
-  { seed = 0 }: AttachHeadOptions = {},
+  { seed = 0, values: given }: AttachHeadOptions = {},
 ): HeadedModel<M> {
   const { labels, attach } = head;
   const twice = labels.find((label, i) => labels.indexOf(label) !== i);
@@ -59,8 +61,8 @@ export function attachHead<M extends Headable<M>>(
   const initial = (rest: readonly number[]): HeadValues => {
     const dims = [labels.length, ...rest];
     return {
-      weight: float32(Float32Array.from({ length: sizeOf(dims) }, () => deviation * random.normal()), dims), // prettier-ignore
-      bias: float32(new Float32Array(labels.length), [labels.length]),
+      weight: float32(given?.weight ?? Float32Array.from({ length: sizeOf(dims) }, () => deviation * random.normal()), dims), // prettier-ignore
+      bias: float32(given?.bias ?? new Float32Array(labels.length), [labels.length]),
     };
   };
   if (!Object.hasOwn(model.outputs, head.output)) {
@@ -72,12 +74,14 @@ export function attachHead<M extends Headable<M>>(
   if (attach) {
     const place: AttachedHead = {
       // What transformers calls the layer that scores every frame or token.
-      module: attach.pool === 'each' ? 'lm_head' : 'classifier',
+      module: attach.module ?? (attach.pool === 'each' ? 'lm_head' : 'classifier'),
       output: head.output,
       pool: attach.pool,
       skip: attach.skip ?? 0,
+      ...(attach.mask === undefined ? {} : { mask: attach.mask }),
+      ...(attach.inPlaceOf === undefined ? {} : { inPlaceOf: attach.inPlaceOf }),
     };
-    const width = headWidth({ name: model.name, types: model.types() }, place);
+    const width = headWidth({ name: model.name, types: model.types(), sites: model.sites() }, place);
     return { model: withAttached(model, place, initial([width]), { labels }), modules: [place.module] };
   }
   const heads = headSites(model.onnx.model.graph, model.sites(), head.output);
@@ -98,7 +102,8 @@ export function withAttached<M extends Headable<M>>(
   values: HeadValues,
   notes: AdapterNotes,
 ): M {
-  const graph = appendHead({ name: model.name, model: model.onnx.model, types: model.types() }, head, values);
+  const given = { name: model.name, model: model.onnx.model, types: model.types(), sites: model.sites() };
+  const graph = appendHead(given, head, values);
   return model.derived({ model: graph, config: withLabels(model.config, notes.labels), notes: { ...notes, head } });
 }
 

@@ -28,7 +28,7 @@ export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
   const shapes = headShapes(adapter);
   if (head && !model.sites().some(({ path }) => path === head.module)) {
     const dims = shapes.get(head.module)?.weight;
-    const width = headWidth({ name: model.name, types: model.types() }, head);
+    const width = headWidth({ name: model.name, types: model.types(), sites: model.sites() }, head);
     if (dims?.length !== 2 || dims[1] !== width) {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',

@@ -9,6 +9,8 @@ export interface Evaluation {
   readonly metrics: Metrics;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
+  /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
+  readonly intervals?: ReturnType<NonNullable<MetricCollector['intervals']>>;
   readonly examples: number;
   readonly seconds: number;
   /** Examples that `evaluate` left out, because they could not be loaded. */
@@ -29,6 +31,8 @@ export interface MeasureRequest {
   readonly onBatch?: ((done: number, total: number) => void) | undefined;
   /** Asked before each batch; true ends the measurement without a result. */
   readonly isStopped?: () => boolean;
+  /** Whether intervals are wanted too, which take longer. */
+  readonly hasIntervals?: boolean;
 }
 
 /** The metrics, or undefined when it was stopped. The next batch loads while one is computed. */
@@ -55,8 +59,10 @@ export async function measure(request: MeasureRequest): Promise<Evaluation | und
     onBatch?.(Math.min(done + batchSize, total), total);
   }
   const confusion = collector.confusion?.();
+  const intervals = request.hasIntervals ? collector.intervals?.() : undefined;
   return {
     metrics: collector.result(),
+    ...(intervals ? { intervals } : {}),
     ...(confusion ? { confusion } : {}),
     examples: measured,
     seconds: (performance.now() - start) / 1000,

@@ -67,6 +67,11 @@ export interface TrainOptions {
    * all cases.
    */
   readonly sampling?: Sampling;
+  /**
+   * With `sampling: 'length'`: how long a batch may be in all, padding included, in the unit of the task's lengths, such as 4096
+   * tokens. Batches of short examples then have more of them, up to `batchSize`, and all steps need about the same memory.
+   */
+  readonly batchLength?: number;
   /** Batches that an initialisation may look at, where `lora.initLoraWeights` is one that does; 8 by default. */
   readonly initBatches?: number;
   /** Batches that load while a step computes; 2 by default. Their examples load at the same time. */

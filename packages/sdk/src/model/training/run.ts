@@ -85,6 +85,7 @@ export interface RunParts {
   readonly queue: BatchQueue;
   /** Batches of one step. */
   readonly accumulation: number;
+  /** Examples in a batch, on average. */
   readonly batchSize: number;
   readonly steps: number;
   /** The learning rate of a step, counted from 0. */

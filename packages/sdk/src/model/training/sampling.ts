@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Dataset } from '../../plugin/task.ts';
-import type { OrderOptions } from '../../train/sampler.ts';
+import { type OrderOptions, ShuffledBatches } from '../../train/sampler.ts';
 import { checkedWeights } from '../../train/weightedOrder.ts';
 
 /**
@@ -20,7 +20,12 @@ export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];
 export function samplingOrder(
   sampling: Sampling | undefined,
   { weights, lengths, length }: Dataset<unknown>,
+  batchLength?: number,
 ): OrderOptions {
+  if (batchLength !== undefined && !(batchLength > 0))
+    throw invalid(`batchLength must be above 0, but it is ${batchLength}.`);
+  if (batchLength !== undefined && sampling !== 'length')
+    throw invalid("batchLength says how long batches of examples of one length may be, and needs sampling: 'length'.");
   if (sampling === undefined || sampling === 'uniform') return {};
   if (Array.isArray(sampling)) return { weights: checkedWeights(sampling, length, 'sampling') };
   if (sampling === 'balanced') {
@@ -30,7 +35,8 @@ export function samplingOrder(
     );
   }
   if (sampling === 'length') {
-    if (lengths?.length === length && lengths.every((each) => each >= 0)) return { lengths };
+    if (lengths?.length === length && lengths.every((each) => each >= 0))
+      return { lengths, ...(batchLength === undefined ? {} : { batchLength }) };
     throw invalid(
       lengths
         ? `The task's dataset has ${lengths.length} lengths for ${length} examples, or some that are no numbers of at least 0. Give one for each.`
@@ -43,11 +49,20 @@ export function samplingOrder(
 }
 
 /** A short text that differs between ways to sample; undefined where nothing is said. */
-export function digestOfOrder({ weights, lengths }: OrderOptions): string | undefined {
+export function digestOfOrder({ weights, lengths, batchLength }: OrderOptions): string | undefined {
   const numbers = weights ?? lengths;
   if (!numbers) return undefined;
   const digest = createHash('sha256').update(Float64Array.from(numbers)).digest('hex').slice(0, 16);
-  return weights ? digest : `length ${digest}`;
+  return weights ? digest : `length ${digest}${batchLength === undefined ? '' : ` ${batchLength}`}`;
+}
+
+/** Examples in a batch, on average over the first epoch: as many as batches have, where these are all of one size. */
+export function meanBatchSize(length: number, batchSize: number, seed: number, order: OrderOptions): number {
+  if (order.batchLength === undefined) return batchSize;
+  const sampler = new ShuffledBatches(length, batchSize, seed, order);
+  let batches = 0;
+  for (; sampler.drawn < length; batches++) sampler.next();
+  return sampler.drawn / batches;
 }
 
 function invalid(message: string): OnnxLoraError {

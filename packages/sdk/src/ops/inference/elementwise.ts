@@ -7,7 +7,7 @@ import { dataTypeName } from '../../graph/dataType.ts';
 import { roundedToEven } from '../../graph/halfFloat.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
-import { add, broadcast, divideExactly, multiply, subtract, symbol } from '../dim.ts';
+import { add, broadcast, divideExactly, isSize, multiply, subtract, symbol } from '../dim.ts';
 import { firstType, type InferenceSite, input, like, numbersIn, type Rule } from './site.ts';
 
 type Operation = (a: Dim, b: Dim, site: InferenceSite) => Dim | undefined;
@@ -74,12 +74,20 @@ const logical = (test: (a: number, b: number) => boolean): Rule =>
     () => 'bool',
     numeric((a, b) => Number(test(a, b))),
   );
-/** Equal symbols are equal sizes, whatever they are. */
+/** Equal symbols are equal sizes, whatever they are; and a size compares with a negative number as 0 does. */
 const comparison = (test: (a: number, b: number) => boolean): Rule =>
   broadcasting(
     () => 'bool',
-    (a, b, site) => (a === b ? Number(test(0, 0)) : numeric((left, right) => Number(test(left, right)))(a, b, site)),
+    (a, b, site) => {
+      if (a === b) return Number(test(0, 0));
+      const [left, right] = [sizeBeside(b, a), sizeBeside(a, b)];
+      return numeric((one, other) => Number(test(one, other)))(left, right, site);
+    },
   );
+
+/** A size that is compared with a negative number is any that is not negative. */
+const sizeBeside = (other: Dim, size: Dim): Dim =>
+  typeof other === 'number' && other < 0 && typeof size === 'string' && isSize(size) ? 0 : size;
 
 /** The contents of the only input, one by one. */
 const mapped =

@@ -1,6 +1,5 @@
 /** @file The lines of a text file, of which no more is in memory than one line. */
 
-import { createReadStream } from 'node:fs';
 import { OnnxLoraError } from '../../errors.ts';
 
 /** A line that is not empty. */
@@ -12,11 +11,13 @@ export interface Line {
 }
 
 /**
- * The lines of a UTF-8 file, without a byte order mark and those that are empty.
+ * The lines of UTF-8 bytes, without a byte order mark and those that are empty.
  *
- * @throws OnnxLoraError `DATA_INVALID` for a line of more than `longest` characters; what the file system throws
+ * @param file what the text is called in messages
+ * @throws OnnxLoraError `DATA_INVALID` for a line of more than `longest` characters; what `bytes` throws
  */
-export async function* linesOf(file: string, longest: number): AsyncGenerator<Line> {
+export async function* linesOf(file: string, bytes: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<Line> {
+  const decoder = new TextDecoder();
   let rest = '';
   let number = 0;
   const check = (text: string): string => {
@@ -26,8 +27,8 @@ export async function* linesOf(file: string, longest: number): AsyncGenerator<Li
       `${file}, line ${number + 1}: the line has more than ${longest} characters. Check that the file is text with one record per line.`,
     );
   };
-  for await (const chunk of createReadStream(file, 'utf8')) {
-    const lines = (rest + (chunk as string)).split('\n');
+  for await (const chunk of bytes) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = check(lines.pop()!);
     for (const line of lines) {
       const text = trimmed(check(line));
@@ -35,7 +36,7 @@ export async function* linesOf(file: string, longest: number): AsyncGenerator<Li
       if (text !== '') yield { text, number };
     }
   }
-  const text = trimmed(rest);
+  const text = trimmed(rest + decoder.decode());
   if (text !== '') yield { text, number: number + 1 };
 }
 

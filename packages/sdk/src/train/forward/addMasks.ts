@@ -14,7 +14,10 @@ const SWALLOWS = 1e30;
 
 /**
  * Rewrites each Where between a value and a constant of huge magnitude, `Where(mask, x, −∞)`, to x plus a mask, where that
- * mask is smaller than x. The sum is the constant, to the last bit, wherever |x| < 10²².
+ * mask is smaller than x and the same for every query. The sum is the constant, to the last bit, wherever |x| < 10²².
+ *
+ * Masks that differ by query may hide a whole row, as DeBERTa's do of queries that are padding: softmax then gives equal
+ * weights, through which an addition would lead gradients that Where holds back.
  */
 export function addMasks(graph: ForwardGraph): void {
   const { types } = graph;
@@ -30,6 +33,7 @@ export function addMasks(graph: ForwardGraph): void {
     const condition = value(unexpanded(mask, producer));
     if (x.type !== 'float32' || !isStatic(x.shape) || !isStatic(condition.shape)) return [node];
     const result = types.get(node.output![0]!)?.shape;
+    if ((condition.shape.at(-2) ?? 1) !== 1) return [node];
     if (result?.join() !== x.shape.join() || sizeOf(condition.shape) * 2 > sizeOf(x.shape)) return [node];
     return emitted(graph, (g) => {
       const [huge, zero] = [g.scalar(fill[at]!), g.scalar(0)];

@@ -88,6 +88,17 @@ describe('attention with a mask', () => {
     expect(graph.nodes.find(({ output }) => output![0] === scores)!.opType).toBe('Add');
     expectClose(await run(), expected);
   });
+
+  it('stays as it is where the mask differs by query, since a row may be hidden as a whole', () => {
+    const { graph } = graphOf(feeds, (g, { q, k, mask }) => {
+      const hidden = g.Not(g.Cast(g.Unsqueeze(mask!, [1, 2]), dataTypeNumber('bool')));
+      const byQuery = g.Concat([hidden, hidden, hidden, hidden], 2);
+      return g.Softmax(g.Where(byQuery, g.scalar(-3.4e38), g.MatMul(q!, k!)), -1);
+    });
+    atOnce(simplifyForward(graph));
+    const scores = graph.nodes.find(({ opType }) => opType === 'Softmax')!.input![0];
+    expect(graph.nodes.find(({ output }) => output![0] === scores)!.opType).toBe('Where');
+  });
 });
 
 describe('parts of a value', () => {

@@ -188,7 +188,7 @@ describe('measuring', () => {
     expect(await task.measure!(request)).toEqual(before);
     const sections = await task.report!({ ...request, adapter, run: () => Promise.reject(new Error('not needed')) });
     const { rows } = sections[0] as { rows: readonly (readonly (string | number)[])[] };
-    for (const [row, rates] of [before, after].entries()) {
+    for (const [row, { metrics: rates }] of [before, after].entries()) {
       const percent = [rates['wer']!, rates['cer']!].map((share) => 100 * share);
       for (const [i, share] of percent.entries()) expect(Number(rows[row]![i + 1])).toBeCloseTo(share, 0);
     }

@@ -2,15 +2,17 @@
 
 import {
   choice,
+  decodeValues,
   type Predictor,
   type Task,
   type TaskFactory,
   type TaskModel,
   type TaskOptions,
   type TaskSetting,
+  valueNames,
 } from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
-import { decodeValues, imageRegression, valueNames } from './imageRegression.ts';
+import { imageRegression } from './imageRegression.ts';
 import { imagePredictor } from './imagePredictor.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 

@@ -11,11 +11,11 @@ import {
   int64,
   labelCounts,
   MultiLabelMetrics,
+  RegressionMetrics,
   reliability,
 } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../fixtures/goldens.ts';
-import { RegressionMetrics } from './regressionMetrics.ts';
 
 interface Goldens {
   readonly classes: Record<

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
 import type { MetricCollector, Metrics } from '../../task.ts';
+import { rankingMeasure } from '../statistics/rankingMeasure.ts';
 import { scoresOf } from './scores.ts';
 
 /** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
@@ -104,17 +105,8 @@ export function f1({ right, given, examples }: LabelCounts): number {
  */
 export function averagePrecisions({ labels, scores, truths }: LabelScores): number[] {
   return Array.from({ length: labels }, (_, label) => {
-    const own = scores.flatMap((score, i) => (i % labels === label ? [{ score, isTrue: truths[i]! }] : []));
-    own.sort((a, b) => b.score - a.score);
-    const positives = own.filter(({ isTrue }) => isTrue).length;
-    let [right, before, sum] = [0, 0, 0];
-    own.forEach(({ score, isTrue }, i) => {
-      if (isTrue) right++;
-      if (own[i + 1]?.score === score) return;
-      sum += ((right - before) / positives) * (right / (i + 1));
-      before = right;
-    });
-    return sum;
+    const isOwn = (_: unknown, i: number): boolean => i % labels === label;
+    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn))().averagePrecision;
   });
 }
 

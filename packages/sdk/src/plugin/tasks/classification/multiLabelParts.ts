@@ -40,7 +40,10 @@ export interface MultiLabelRequest<Example> extends MultiLabelPartsOptions {
 
 /** Parts of a {@link PreparedTask}. */
 export type MultiLabelParts = Pick<PreparedTask, 'loss' | 'metrics' | 'decode' | 'finish' | 'report'> &
-  Required<Pick<PreparedTask, 'lossWeight'>>;
+  Required<Pick<PreparedTask, 'lossWeight'>> & {
+    /** From which probability each label counts as given; `finish` changes them where they are tuned. */
+    readonly thresholds: () => readonly number[];
+  };
 
 /**
  * Loss, metrics, predictions and report. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
@@ -67,6 +70,7 @@ export function multiLabelParts<Example>(request: MultiLabelRequest<Example>): M
     return collector;
   };
   return {
+    thresholds: () => thresholds,
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
     metrics,

@@ -1,0 +1,78 @@
+/** @file A sequence logo as SVG: letters on top of each other, as high as what they say. */
+
+import type { ReportLogoColumn } from '@onnx-lora/sdk';
+import { short } from '../table.ts';
+import { niceTicks } from './curve.ts';
+import { escapeHtml } from './escape.ts';
+
+const height = 220;
+const left = 52;
+const right = 12;
+const top = 12;
+const bottom = 40;
+const columnWidth = 26;
+/** Of a font's size, how high its capitals are, in the usual sans-serif fonts. */
+const CAPITAL = 0.72;
+
+/** Amino acids by what their side chains are like, as WebLogo colours them; of nucleotides each has its own. */
+const aminoAcids: Readonly<Record<string, string>> = {
+  ...groups('GSTYC', 's2'),
+  ...groups('QN', 's4'),
+  ...groups('KRH', 's0'),
+  ...groups('DE', 's7'),
+};
+const nucleotides: Readonly<Record<string, string>> = { A: 's2', C: 's0', G: 's1', T: 's7', U: 's7' };
+
+/** How a logo is labelled. */
+export interface LogoOptions {
+  readonly x: string;
+  readonly y: string;
+  readonly columns: readonly ReportLogoColumn[];
+}
+
+/** An `<svg>` as wide as its columns need, in a box that scrolls; a line of text where there is nothing to draw. */
+export function logo({ x, y, columns }: LogoOptions, title: string): string {
+  const heights = columns.map(({ letters }) => letters.reduce((sum, each) => sum + each.height, 0));
+  const highest = Math.max(0, ...heights);
+  if (highest === 0) return '<p class="quiet">Nothing to draw.</p>';
+  const isNucleic = columns.every(({ letters }) => letters.every(({ letter }) => Object.hasOwn(nucleotides, letter)));
+  const colours = isNucleic ? nucleotides : aminoAcids;
+  const ticks = niceTicks(0, highest, 4);
+  const width = left + columns.length * columnWidth + right;
+  const scale = (height - top - bottom) / ticks.at(-1)!;
+  const atY = (value: number): number => height - bottom - value * scale;
+  const body = columns.map(({ label, letters }, i) => {
+    const from = left + i * columnWidth;
+    let at = 0;
+    const drawn = letters.map(({ letter, height: own }) => {
+      const base = atY(at);
+      at += own;
+      const size = columnWidth;
+      // A letter of a unit size, as wide as the column and stretched to its height.
+      const stretch = (own * scale) / (size * CAPITAL);
+      if (stretch < 0.02) return '';
+      return `<text class="${colours[letter] ?? 'plain'}" transform="translate(${from + 1} ${base.toFixed(1)}) scale(1 ${stretch.toFixed(3)})" font-size="${size}" textLength="${columnWidth - 2}" lengthAdjust="spacingAndGlyphs">${escapeHtml(letter)}</text>`;
+    });
+    const read = letters
+      .toReversed()
+      .map(({ letter, height: own }) => `${letter} ${short(Number(own.toPrecision(2)))}`)
+      .join(', ');
+    return `<g><title>${escapeHtml(`${label}: ${read || 'nothing'}`)}</title><rect class="under" x="${from}" y="${top}" width="${columnWidth}" height="${height - top - bottom}"/>${drawn.join('')}<text class="label" x="${from + columnWidth / 2}" y="${height - bottom + 16}" text-anchor="middle">${escapeHtml(label)}</text></g>`;
+  });
+  const middle = (top + height - bottom) / 2;
+  return [
+    `<div class="scroll" tabindex="0"><svg class="logo" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(`${title}: logo of ${columns.length} positions, up to ${short(Number(highest.toPrecision(3)))} ${y}.`)}">`,
+    ...ticks.map(
+      (tick) =>
+        `<line class="grid" x1="${left}" x2="${width - right}" y1="${atY(tick).toFixed(1)}" y2="${atY(tick).toFixed(1)}"/><text class="label" x="${left - 6}" y="${atY(tick).toFixed(1)}" dy="4" text-anchor="end">${short(tick)}</text>`,
+    ),
+    ...body,
+    `<text class="label" x="${left}" y="${height - 6}">${escapeHtml(x)}</text>`,
+    `<text class="label" x="12" y="${middle}" text-anchor="middle" transform="rotate(-90 12 ${middle})">${escapeHtml(y)}</text>`,
+    '</svg></div>',
+  ].join('\n');
+}
+
+function groups(letters: string, colour: string): Record<string, string> {
+  return Object.fromEntries([...letters].map((letter) => [letter, colour]));
+}

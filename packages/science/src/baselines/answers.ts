@@ -1,0 +1,85 @@
+/** @file What is said of held-out sequences without training the model: from the training data's mean, and from features. */
+
+import { type Matrix, matrix, pickRows } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
+import { fitRidge, ridgeAnswers } from './ridge.ts';
+import { scaled, scalingOf } from './scaling.ts';
+
+/** A baseline's answers. */
+export interface BaselineAnswers {
+  readonly method: string;
+  /** `[sequences, outputs]` */
+  readonly answers: Matrix;
+  /** The answer at which a class or label is as likely as not. */
+  readonly threshold: number;
+  /** What was chosen on the training data: `α = 100`. */
+  readonly chosen: string;
+}
+
+/** Features of training and held-out sequences. */
+export interface FeatureRows {
+  readonly train: Matrix;
+  readonly validation: Matrix;
+}
+
+/** What a ridge is made for. */
+export interface RidgeOptions {
+  /** What the features are, in words. */
+  readonly on: string;
+  /** Whether targets are 1 for what is right and 0 for what is not. */
+  readonly areClasses: boolean;
+  /** Whether features are on one scale already. */
+  readonly isScaled: boolean;
+  /** Seeds the choice of examples, where there are too many. */
+  readonly seed: number;
+}
+
+/** A ridge over more takes minutes: examples or features, whichever are fewer. */
+const MOST = 1500;
+
+/** The mean of the training targets, whatever the sequence. */
+export function meanAnswers(targets: Matrix, rows: number, method: string): BaselineAnswers {
+  const { columns, data } = targets;
+  const answers = matrix(rows, columns);
+  for (let j = 0; j < columns; j++) {
+    let sum = 0;
+    for (let i = 0; i < targets.rows; i++) sum += data[i * columns + j]!;
+    for (let i = 0; i < rows; i++) answers.data[i * columns + j] = sum / targets.rows;
+  }
+  return { method, answers, threshold: 0.5, chosen: '' };
+}
+
+/** k nearest neighbours on scaled features. */
+export function neighboursOn({ train, validation }: FeatureRows, targets: Matrix, on: string): BaselineAnswers {
+  const scaling = scalingOf(train);
+  const known = { features: scaled(train, scaling), targets };
+  const k = bestNeighbourCount(known);
+  const answers = neighbourAnswers(known, scaled(validation, scaling), k);
+  return { method: `k nearest neighbours on ${on}`, answers, threshold: 0.5, chosen: `k = ${k}` };
+}
+
+/**
+ * Ridge, on features that are brought to one scale unless they have one, as zeros and ones do. Classes and labels, 1 or 0, count as 1 and −1, as scikit-learn's `RidgeClassifier` has them. Of more
+ * than 1,500 training sequences with more than 1,500 features, that many are chosen at random.
+ */
+export function ridgeOn(
+  { train, validation }: FeatureRows,
+  targets: Matrix,
+  { on, areClasses, isScaled, seed }: RidgeOptions,
+): BaselineAnswers {
+  const isLarge = Math.min(train.rows, train.columns) > MOST;
+  const chosen = isLarge ? new Random(seed).permutation(train.rows).slice(0, MOST) : undefined;
+  const own = chosen ? pickRows(train, chosen) : train;
+  const ownTargets = chosen ? pickRows(targets, chosen) : targets;
+  const signed = areClasses ? { ...ownTargets, data: ownTargets.data.map((value) => 2 * value - 1) } : ownTargets;
+  const scaling = isScaled ? undefined : scalingOf(own);
+  const onScale = (features: Matrix): Matrix => (scaling ? scaled(features, scaling) : features);
+  const ridge = fitRidge(onScale(own), signed);
+  return {
+    method: `ridge on ${on}`,
+    answers: ridgeAnswers(ridge, onScale(validation)),
+    threshold: areClasses ? 0 : 0.5,
+    chosen: `α = ${ridge.alpha}${chosen ? `, fitted on ${MOST} of ${train.rows}` : ''}`,
+  };
+}

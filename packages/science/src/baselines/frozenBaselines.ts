@@ -1,0 +1,177 @@
+/** @file What LoRA buys: an adapter beside what the same data gives without training the model. */
+
+import {
+  bootstrapIntervals,
+  classMeasure,
+  drawsFor,
+  labelMeasure,
+  type Matrix,
+  matrix,
+  type Measure,
+  type Metrics,
+  numberMeasure,
+  OnnxLoraError,
+} from '@onnx-lora/sdk';
+import { type BaselineAnswers, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
+import { oneHot } from './oneHot.ts';
+import { type Against, verdictOf } from './verdict.ts';
+
+/** Sequences as a baseline sees them. */
+export interface BaselineExamples {
+  /** Frozen embeddings, `[sequences, width]`: means over the base's hidden states. */
+  readonly embeddings: Matrix;
+  /** A number each; or the number of its class; or 0 or 1 for each label, sequence by sequence. */
+  readonly targets: ArrayLike<number>;
+  /** The sequences themselves: where all are of one length, a ridge on which letter stands where is a baseline too. */
+  readonly sequences?: readonly string[] | undefined;
+}
+
+/** What {@link frozenBaselines} is asked. */
+export interface BaselinesRequest {
+  /** What is predicted: a number, one of several classes, or any of several labels. */
+  readonly kind: 'numbers' | 'classes' | 'labels';
+  /** The number of classes or labels. */
+  readonly outputs?: number | undefined;
+  /** The probability from which the adapter gives each label; 0.5 by default. */
+  readonly thresholds?: readonly number[] | undefined;
+  readonly train: BaselineExamples;
+  /** What all are measured on. */
+  readonly validation: BaselineExamples;
+  /** The adapter's answers for the validation sequences: numbers, or probabilities `[sequences, classes or labels]`. */
+  readonly adapted: ArrayLike<number>;
+  /** Seeds the bootstrap; 0 by default. */
+  readonly seed?: number | undefined;
+}
+
+/** How good one method is. */
+export interface MethodResult {
+  /** `ridge on frozen embeddings`; the adapter is `LoRA`. */
+  readonly method: string;
+  readonly metrics: Metrics;
+  /** 95% intervals, by metric. */
+  readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** What was chosen on the training data, such as `k = 5`. */
+  readonly chosen: string;
+}
+
+/** LoRA beside its baselines, and beside the best of them. */
+export interface Comparison extends Against {
+  /** The baselines, then LoRA. */
+  readonly methods: readonly MethodResult[];
+  /** What this says, in a sentence. */
+  readonly verdict: string;
+}
+
+/** Metrics that are shown; the first is the one by which methods are compared. */
+const shown = {
+  numbers: ['spearman', 'rmse', 'r2'],
+  classes: ['accuracy', 'macroF1', 'mcc', 'auroc'],
+  labels: ['mAP', 'auroc', 'macroF1'],
+} as const;
+
+/** The baseline that looks at no sequence. */
+const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'frequencies' } as const;
+
+/**
+ * Measures, on the same validation sequences, the training data's mean (of classes the most frequent one), ridge and k nearest
+ * neighbours on embeddings of a model that nobody has trained on these data, ridge on the letters where sequences are variants
+ * of one length, and the adapter. Each has bootstrap intervals; LoRA's distance from the best baseline has one too, on the same
+ * draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` where embeddings, targets and answers are not as many; `DATA_INVALID` for fewer than two
+ *   sequences on either side
+ */
+export function frozenBaselines(request: BaselinesRequest): Comparison {
+  check(request);
+  const { kind, train, validation, adapted, seed = 0 } = request;
+  const targets = targetsOf(request);
+  const areClasses = kind !== 'numbers';
+  const rows = validation.embeddings.rows;
+  const embedded = { train: train.embeddings, validation: validation.embeddings };
+  const letters = train.sequences && validation.sequences && oneHot(train.sequences, validation.sequences);
+  const baselines: readonly BaselineAnswers[] = [
+    meanAnswers(targets, rows, simplest[kind]),
+    ...(letters ? [ridgeOn(letters, targets, { on: 'letters by place', areClasses, isScaled: true, seed })] : []),
+    neighboursOn(embedded, targets, 'frozen embeddings'),
+    ridgeOn(embedded, targets, { on: 'frozen embeddings', areClasses, isScaled: false, seed }),
+  ];
+  const measures = [
+    ...baselines.map(({ method, answers, threshold, chosen }) => ({
+      method,
+      chosen,
+      measure: measureOf(request, answers.data, threshold),
+    })),
+    { method: 'LoRA', chosen: '', measure: measureOf(request, adapted) },
+  ];
+  const samples = drawsFor(adapted.length);
+  const metric = shown[kind][0];
+  const methods = measures.map(({ method, chosen, measure }): MethodResult => {
+    const picked = (times?: ArrayLike<number>): Metrics => pick(measure(times), shown[kind]);
+    return { method, metrics: picked(), intervals: bootstrapIntervals(picked, rows, { seed, samples }), chosen };
+  });
+  const best = methods
+    .map(({ metrics }) => metrics[metric]!)
+    .reduce((most, value, i, all) => (i < methods.length - 1 && value > (all[most] ?? -Infinity) ? i : most), -1);
+  const lora = measures.at(-1)!.measure;
+  const difference = (times?: ArrayLike<number>): Metrics => ({
+    value: lora(times)[metric]! - measures[best]!.measure(times)[metric]!,
+  });
+  const interval = best < 0 ? undefined : bootstrapIntervals(difference, rows, { seed, samples })['value'];
+  const against = interval && { method: methods[best]!.method, difference: difference()['value']!, interval };
+  const result = { sequences: rows, metric, methods, ...(against && { against }) };
+  return { ...result, verdict: verdictOf(result) };
+}
+
+/** Targets as numbers to be fitted: classes as 1 for the right one and 0 for the others. */
+function targetsOf({ kind, outputs = 1, train: { embeddings, targets } }: BaselinesRequest): Matrix {
+  if (kind !== 'classes') return matrix(embeddings.rows, outputs, targets);
+  const result = matrix(embeddings.rows, outputs);
+  for (let i = 0; i < embeddings.rows; i++) result.data[i * outputs + targets[i]!] = 1;
+  return result;
+}
+
+/** `threshold`: that of all labels; the adapter's own ones without it. */
+function measureOf(
+  { kind, outputs = 1, thresholds, validation: { targets: truths } }: BaselinesRequest,
+  answers: ArrayLike<number>,
+  threshold?: number,
+): Measure {
+  if (kind === 'numbers') return numberMeasure(answers, truths);
+  if (kind === 'classes') return classMeasure({ classes: outputs, truths, probabilities: answers });
+  const all = Array.from({ length: outputs }, (_, label) => threshold ?? thresholds?.[label] ?? 0.5);
+  return labelMeasure({ labels: outputs, truths, probabilities: answers, thresholds: all });
+}
+
+function pick(metrics: Metrics, names: readonly string[]): Metrics {
+  return Object.fromEntries(names.map((name) => [name, metrics[name]!]));
+}
+
+function check({ kind, outputs = 1, train, validation, adapted }: BaselinesRequest): void {
+  const perTarget = kind === 'labels' ? outputs : 1;
+  for (const [name, { embeddings, targets }] of Object.entries({ training: train, validation })) {
+    if (embeddings.rows < 2) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `Baselines need at least two ${name} sequences, but there are ${embeddings.rows}. Add some, or leave the comparison out.`,
+      );
+    }
+    if (targets.length !== embeddings.rows * perTarget) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `${embeddings.rows} ${name} sequences have ${targets.length} targets. Give ${perTarget} for each.`,
+      );
+    }
+  }
+  if (validation.embeddings.columns !== train.embeddings.columns) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Training embeddings are ${train.embeddings.columns} wide and validation embeddings ${validation.embeddings.columns}. Make both with one model.`,
+    );
+  }
+  if (adapted.length !== validation.embeddings.rows * outputs) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The adapter has ${adapted.length} answers for ${validation.embeddings.rows} validation sequences. Give ${outputs} for each.`,
+    );
+  }
+}

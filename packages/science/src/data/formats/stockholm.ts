@@ -1,0 +1,142 @@
+/** @file Reads Stockholm alignments, as Pfam, Rfam and HMMER write them. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { badLine, type TextPieces, textLines } from './textLines.ts';
+
+/** A sequence of an alignment. */
+export interface StockholmRecord {
+  readonly id: string;
+  /** In capitals, without gaps. */
+  readonly sequence: string;
+  /** As the alignment has it. */
+  readonly aligned: string;
+  /** Letters of its secondary structure (`#=GR … SS`), one for each letter of the sequence. */
+  readonly structure?: string;
+  /** The alignment's name (`#=GF ID`), or its accession. */
+  readonly family?: string;
+  /** The line on which it begins, counted from 1. */
+  readonly line: number;
+}
+
+/** Letters of one alignment that are held in memory, at most. */
+const MAX_LETTERS = 2 ** 29;
+const NOT_A_RESIDUE = /[^A-Za-z*.~_-]/u;
+
+/** An alignment that is being read. */
+interface Alignment {
+  readonly rows: Map<string, { text: string; readonly line: number }>;
+  readonly structures: Map<string, string>;
+  id?: string;
+  accession?: string;
+  letters: number;
+}
+
+/**
+ * The sequences of Stockholm text (version 1.0) that comes in pieces cut anywhere; there may be several alignments, each of which is
+ * in memory at once.
+ *
+ * @param name what the text is called in errors: the file's path
+ * @param illegal what becomes of characters that are no residues: an error (the default), or they are kept
+ * @throws OnnxLoraError `DATA_INVALID`, naming the line and the remedy
+ */
+export async function* parseStockholm(
+  chunks: TextPieces,
+  name: string,
+  { illegal = 'error' }: { readonly illegal?: 'error' | 'keep' } = {},
+): AsyncGenerator<StockholmRecord> {
+  let alignment: Alignment | undefined;
+  let number = 0;
+  let count = 0;
+  for await (const line of textLines(chunks, name)) {
+    number++;
+    const text = line.trim();
+    if (text === '') continue;
+    if (/^#\s*STOCKHOLM\b/.test(text)) {
+      if (alignment) throw unended(name, number);
+      alignment = { rows: new Map(), structures: new Map(), letters: 0 };
+      continue;
+    }
+    if (!alignment) {
+      throw badLine(
+        name,
+        number,
+        `an alignment must begin with "# STOCKHOLM 1.0", but this line begins with ${JSON.stringify(text.slice(0, 20))}. Check that it is a Stockholm file.`,
+      );
+    }
+    if (text === '//') {
+      for (const record of recordsOf(alignment, name)) {
+        count++;
+        yield record;
+      }
+      alignment = undefined;
+    } else readLine(alignment, text, number, name, illegal);
+  }
+  if (alignment) throw unended(name, number);
+  if (count === 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The Stockholm file "${name}" holds no sequence. Check that it is the right file.`,
+    );
+  }
+}
+
+function readLine(alignment: Alignment, text: string, number: number, name: string, illegal: 'error' | 'keep'): void {
+  if (text.startsWith('#')) {
+    const [, tag, value] = /^#=GF\s+(ID|AC)\s+(.*)$/.exec(text) ?? [];
+    if (tag === 'ID') alignment.id ??= value!;
+    if (tag === 'AC') alignment.accession ??= value!;
+    const [, of, letters] = /^#=GR\s+(\S+)\s+SS\s+(\S+)$/.exec(text) ?? [];
+    if (of !== undefined) alignment.structures.set(of, (alignment.structures.get(of) ?? '') + letters!);
+    return;
+  }
+  const [, id, letters] = /^(\S+)\s+(\S+)$/.exec(text) ?? [];
+  if (id === undefined || letters === undefined)
+    throw badLine(name, number, 'a name and its aligned letters are expected, separated by blanks. Correct the line.');
+  const bad = illegal === 'error' ? NOT_A_RESIDUE.exec(letters)?.[0] : undefined;
+  if (bad !== undefined)
+    throw badLine(name, number, `${JSON.stringify(bad)} is no residue and no gap. Remove it, or correct the line.`);
+  alignment.letters += letters.length;
+  if (alignment.letters > MAX_LETTERS) {
+    throw badLine(
+      name,
+      number,
+      `the alignment has more than ${MAX_LETTERS} letters, which is more than can be held. Write its sequences as FASTA.`,
+    );
+  }
+  const row = alignment.rows.get(id);
+  if (row) row.text += letters;
+  else alignment.rows.set(id, { text: letters, line: number });
+}
+
+function* recordsOf({ rows, structures, id, accession }: Alignment, name: string): Generator<StockholmRecord> {
+  const family = id ?? accession;
+  for (const [row, { text: aligned, line }] of rows) {
+    const structure = structures.get(row);
+    if (structure !== undefined && structure.length !== aligned.length) {
+      throw badLine(
+        name,
+        line,
+        `"${row}" has ${aligned.length} columns, but its structure (#=GR … SS) has ${structure.length}. Correct the alignment.`,
+      );
+    }
+    const kept = [...aligned].flatMap((letter, i) => (/[-.~_]/.test(letter) ? [] : [i]));
+    const sequence = kept.map((i) => aligned[i]!.toUpperCase()).join('');
+    if (sequence === '') throw badLine(name, line, `"${row}" has nothing but gaps. Remove it.`);
+    yield {
+      id: row,
+      sequence,
+      aligned,
+      ...(structure === undefined ? {} : { structure: kept.map((i) => structure[i]!).join('') }),
+      ...(family === undefined ? {} : { family }),
+      line,
+    };
+  }
+}
+
+function unended(name: string, number: number): OnnxLoraError {
+  return badLine(
+    name,
+    number,
+    'the alignment before does not end with "//". The file may have been cut off; copy it again.',
+  );
+}

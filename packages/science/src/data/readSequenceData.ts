@@ -1,0 +1,208 @@
+/** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
+
+import {
+  checkFraction,
+  fairHoldOut,
+  listed,
+  OnnxLoraError,
+  recordsBySplit,
+  withTestForValidation,
+} from '@onnx-lora/sdk';
+import { checkMolecules } from '../chemistry/checkMolecules.ts';
+import { isOneProtein } from '../splits/isOneProtein.ts';
+import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
+import { type SequenceSplit, splitSequences } from '../splits/splitSequences.ts';
+import { type Alphabets, alphabetsOf, SequenceSpeller } from './checkedRecords.ts';
+import { checkRecordNeeds } from './recordNeeds.ts';
+import { repeatedRecords } from './repeatedRecords.ts';
+import { readLayout } from './readLayout.ts';
+import type { SequencePart } from './sequencePart.ts';
+import type { SequenceData, SequenceRecord } from './sequenceRecord.ts';
+import type { GivenSequenceRecord, SequenceDataOptions, SequenceSource, SequenceSplitBy } from './sequenceSource.ts';
+import { sharedSequences } from './sharedSequences.ts';
+import { comparedWith, givenWildType, type WildType } from './wildType.ts';
+
+/** RDKit takes some tenths of a millisecond for each, which is a minute for hundreds of thousands. */
+const MOST_MOLECULES = 50_000;
+
+/** Data whose letters are known. */
+interface ReadData extends SequenceData {
+  readonly alphabet?: Alphabets['first'];
+  /** True where they were divided in a way that minds relatives. */
+  readonly isChosen?: boolean;
+}
+
+/**
+ * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of sequences, SMILES or mutations; FASTA, FASTQ, A3M,
+ * Stockholm; a list with a sequence on each line; each of them compressed by gzip; or a folder of such files, one for each split or
+ * for each class. Records of the user's own are checked, and what this function gave is taken as it is.
+ *
+ * @example
+ * const data = await readSequenceData('gb1.csv', { columns: { split: 'two_vs_rest' } });
+ * console.log(data.train.length, data.validation?.length, data.warnings);
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming file, row, column and remedy
+ */
+export async function readSequenceData(
+  source: SequenceSource,
+  options: SequenceDataOptions = {},
+): Promise<SequenceData> {
+  // 0 holds nothing out.
+  if (options.validation !== 0) checkFraction(options.validation);
+  const { alphabet, isChosen = false, ...data } = await divided(await readSource(source, options), options);
+  const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
+  const { identity } = options;
+  // Variants of one protein are all alike, which is what they are for.
+  const isLooked = parts.length > 1 && data.train.length > 0 && !isChosen && !isOneProtein(data.train);
+  const similar = isLooked ? await similarAcrossSplits(parts, { alphabet, identity }) : [];
+  const shared = await sharedSequences(parts, alphabet);
+  return { ...data, warnings: [...new Set([...data.warnings, ...shared, ...similar])] };
+}
+
+async function divided(data: ReadData, options: SequenceDataOptions): Promise<ReadData> {
+  const { validation, holdOut, seed = 0, splitBy: by, identity } = options;
+  if (typeof validation === 'string') {
+    // The wild type of the one data is that of the other.
+    const wildType = options.wildType ?? data.wildType;
+    const { train, ...other } = measuredOn(await readSource(validation, { ...options, wildType }), options);
+    return {
+      ...data,
+      validation: other.validation ?? train,
+      splitBy: `given as "${validation}"`,
+      warnings: [...data.warnings, ...other.warnings],
+    };
+  }
+  const own = measuredOn(data, options);
+  const { alphabet } = data;
+  if (validation && options.evalSplit !== 'test') {
+    const split = await splitSequences(data.train, { fraction: validation, seed, by, identity, alphabet });
+    if (split.held.length === 0) {
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `Nothing can be held out at a fraction of ${validation}: there are ${data.train.length} sequences to train on, and ${split.splitBy}. Add sequences, choose what is not divided (splitBy), or give other data for validation.`,
+      );
+    }
+    return withHeld(data, split, by);
+  }
+  if (validation === 0 || holdOut === undefined || own.validation) return own;
+  const split = await splitSequences(own.train, { fraction: holdOut, seed, by, identity, alphabet });
+  return fairHoldOut(split, holdOut) ? withHeld(own, split, by) : own;
+}
+
+function withHeld(
+  data: ReadData,
+  { kept, held, splitBy, warnings }: SequenceSplit,
+  by: SequenceSplitBy | undefined,
+): ReadData {
+  // By chance, relatives come to both sides.
+  const isChosen = by !== 'random';
+  return { ...data, train: kept, validation: held, splitBy, isChosen, warnings: [...data.warnings, ...warnings] };
+}
+
+/** With the split for validation that is asked for; one for testing that is measured on is no test any more. */
+function measuredOn(data: ReadData, { evalSplit }: SequenceDataOptions): ReadData {
+  if (evalSplit !== 'test') return withTestForValidation(data);
+  const { test, ...rest } = data;
+  if (!test) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `evalSplit is "test", but the data have no such split: ${data.train.length} sequences are for training and ${data.validation?.length ?? 0} for validation. Leave it out, or name the split in the data.`,
+    );
+  }
+  return { ...rest, validation: test };
+}
+
+async function readSource(source: SequenceSource, options: SequenceDataOptions): Promise<ReadData> {
+  if (typeof source === 'object' && 'train' in source) return { ...source, isChosen: true };
+  const wildType = options.wildType === undefined ? undefined : await givenWildType(options.wildType);
+  const written =
+    typeof source === 'string' ? await readLayout(source, options, wildType) : [await given(source, wildType)];
+  const alphabets = alphabetsOf(written, options.alphabet);
+  const speller = new SequenceSpeller(alphabets, options.illegal);
+  const isMolecules = alphabets.first === 'smiles';
+  const parts: SequencePart[] = [];
+  for (const part of written) {
+    const records = part.records.map((record) => speller.spell(record, part)).filter((record) => record !== undefined);
+    const spelled = { ...part, records: records.map((record) => comparedWith(part.wildType, record)) };
+    parts.push(isMolecules ? await withMolecules(spelled, options) : spelled);
+  }
+  const records = parts.flatMap((part) => part.records);
+  if (records.length === 0) {
+    const name = typeof source === 'string' ? `"${source}"` : 'The given data';
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${name} has no sequences that can be used. Check what the task was given.`,
+    );
+  }
+  checkRecordNeeds(records, options.needs);
+  const repeated = repeatedRecords(parts);
+  const split = recordsBySplit(records);
+  const isDivided = (split.validation ?? split.test) !== undefined;
+  const splitBy = isDivided ? parts.find((part) => part.splitBy !== undefined)?.splitBy : undefined;
+  const valueNames = sameValues(parts);
+  const wildTypes = new Set(parts.map((part) => part.wildType).filter((each) => each !== undefined));
+  const [wild] = wildTypes.size === 1 ? wildTypes : [];
+  return {
+    ...split,
+    ...(splitBy === undefined ? {} : { splitBy }),
+    ...(valueNames ? { valueNames } : {}),
+    ...(wild === undefined ? {} : { wildType: wild }),
+    alphabet: alphabets.first,
+    warnings: [...parts.flatMap(({ warnings }) => warnings), ...speller.warnings, ...repeated],
+  };
+}
+
+/** The part with molecules alone, as far as they are looked at. */
+async function withMolecules(part: SequencePart, { illegal }: SequenceDataOptions): Promise<SequencePart> {
+  const { records, warnings } = await checkMolecules(
+    part.records.slice(0, MOST_MOLECULES),
+    illegal,
+    part.columns?.sequence,
+  );
+  const others = part.records.slice(MOST_MOLECULES);
+  const unseen =
+    others.length > 0
+      ? [`Whether SMILES are molecules was looked at in the first ${MOST_MOLECULES}; ${others.length} were not.`]
+      : [];
+  return { ...part, records: [...records, ...others], warnings: [...part.warnings, ...warnings, ...unseen] };
+}
+
+/** What the values of all parts are called. */
+function sameValues(parts: readonly SequencePart[]): readonly string[] | undefined {
+  const [first, ...others] = parts;
+  const other = others.find(({ valueNames }) => String(valueNames) !== String(first?.valueNames));
+  if (!other) return first?.valueNames;
+  const place = (part: SequencePart | undefined): string =>
+    `${part?.valueNames ? listed(part.valueNames) : 'none'} (${part?.records[0]?.where})`;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The files have different columns of numbers to predict: ${place(first)} and ${place(other)}. Rename them, or name them: columns: { values: ['…'] }, on the command line --set valueColumns=….`,
+  );
+}
+
+async function given(
+  source: AsyncIterable<GivenSequenceRecord> | readonly GivenSequenceRecord[],
+  wildType: WildType | undefined,
+): Promise<SequencePart> {
+  const records: SequenceRecord[] = [];
+  for await (const record of source) records.push(checkedRecord(record, records.length + 1));
+  const count = records[0]?.values?.length ?? 0;
+  const valueNames = count === 1 ? ['value'] : Array.from({ length: count }, (_, i) => `value ${i + 1}`);
+  return {
+    records,
+    ...(count > 0 ? { valueNames } : {}),
+    wildType: wildType?.sequence,
+    warnings: [],
+  };
+}
+
+/** A record that may come from JavaScript. */
+function checkedRecord(record: Partial<GivenSequenceRecord>, number: number): SequenceRecord {
+  const { sequence, id = String(number) } = record;
+  const where = record.where ?? (record.id === undefined ? `record ${number}` : `record ${number} (${id})`);
+  if (typeof sequence === 'string') return { ...record, sequence, id, where };
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: it has no "sequence". A record names one: { sequence: 'MKTAYIAK', values: [0.5] }.`,
+  );
+}

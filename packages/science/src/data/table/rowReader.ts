@@ -1,0 +1,210 @@
+/** @file Makes records of the rows of a table. */
+
+import {
+  cellLabels,
+  cellList,
+  cellNumber,
+  cellOneHot,
+  cellRefused,
+  cellSplit,
+  cellText,
+  OnnxLoraError,
+  type Row,
+  type Split,
+} from '@onnx-lora/sdk';
+import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
+import type { SequenceRecord, Substitution } from '../sequenceRecord.ts';
+import type { SequenceNeed } from '../sequenceSource.ts';
+import type { WildType } from '../wildType.ts';
+import type { FoundColumns } from './foundColumns.ts';
+import { isMissing, numberOf } from './numberCells.ts';
+
+/** How rows are read. */
+export interface RowOptions {
+  readonly columns: FoundColumns;
+  readonly needs?: readonly SequenceNeed[] | undefined;
+  readonly wildType?: WildType | undefined;
+  readonly firstPosition?: number | undefined;
+  /** The fold that is for validation, where the split column numbers them. */
+  readonly fold?: number | undefined;
+}
+
+/** Reads rows one by one. */
+export class RowReader {
+  readonly #options: RowOptions;
+  #number = 0;
+  #wildType: string | undefined;
+  #misfits = 0;
+
+  constructor(options: RowOptions) {
+    this.#options = options;
+    this.#wildType = options.wildType?.sequence;
+  }
+
+  /** The wild type, which may be worked out of the first mutated sequence. */
+  get wildType(): string | undefined {
+    return this.#wildType;
+  }
+
+  /** How many rows have mutations that their sequence does not have. */
+  get misfits(): number {
+    return this.#misfits;
+  }
+
+  /**
+   * The next record.
+   *
+   * @param isTarget false where nothing is to be predicted is read
+   * @throws OnnxLoraError `DATA_INVALID`, naming row, column and remedy
+   */
+  read(row: Row, isTarget = true): SequenceRecord {
+    const { columns } = this.#options;
+    this.#number++;
+    const text = (column: string | undefined): string | undefined =>
+      column === undefined ? undefined : cellText(row, column);
+    const variant = this.#variant(row, text(columns.sequence));
+    const second = text(columns.second);
+    if (second === undefined && columns.second !== undefined)
+      throw cellRefused(row, columns.second, '', 'a sequence', 'Add it, or remove the row');
+    const group = text(columns.group);
+    const id = text(columns.id) ?? text(columns.mutations ?? columns.sites) ?? String(this.#number);
+    return {
+      id,
+      ...variant,
+      ...(second === undefined ? {} : { second }),
+      ...(isTarget ? this.#targets(row, variant.sequence) : {}),
+      ...(group === undefined ? {} : { group }),
+      ...(isTarget ? this.#split(row) : {}),
+      where: row.place,
+    };
+  }
+
+  #variant(row: Row, sequence: string | undefined): Pick<SequenceRecord, 'sequence' | 'substitutions'> {
+    const { columns, wildType, firstPosition = 1 } = this.#options;
+    const { mutations, sites } = columns;
+    if (columns.sequence !== undefined && sequence === undefined)
+      throw cellRefused(row, columns.sequence, '', 'a sequence', 'Add it, or remove the row');
+    if (mutations !== undefined) {
+      const place = `${row.place}, column "${mutations}"`;
+      const found = parseMutations(cellText(row, mutations) ?? '', place).map((each): Substitution => ({
+        ...each,
+        position: each.position - firstPosition + 1,
+      }));
+      if (sequence !== undefined) return this.#written(sequence, found);
+      if (wildType === undefined) throw noWildType(row, mutations);
+      return { sequence: mutated(wildType.sequence, found, place, firstPosition), substitutions: found };
+    }
+    if (sites !== undefined && wildType?.sites && sequence === undefined) {
+      const text = atSites(wildType.sequence, wildType.sites, row, sites);
+      return { sequence: text, substitutions: mutationsBetween(wildType.sequence, text) };
+    }
+    return { sequence: sequence! };
+  }
+
+  /** A sequence beside its mutations. */
+  #written(sequence: string, found: readonly Substitution[]): Pick<SequenceRecord, 'sequence' | 'substitutions'> {
+    if (found.some(({ position, to }) => sequence[position - 1]?.toUpperCase() !== to)) {
+      this.#misfits++;
+      return { sequence };
+    }
+    if (this.#wildType === undefined) {
+      const letters = [...sequence.toUpperCase()];
+      for (const { from, position } of found) letters[position - 1] = from;
+      this.#wildType = letters.join('');
+    }
+    return { sequence, substitutions: found };
+  }
+
+  #targets(row: Row, sequence: string): Pick<SequenceRecord, 'labels' | 'values' | 'residues'> {
+    const { columns, needs = [] } = this.#options;
+    const labels = this.#labels(row);
+    const values = columns.values?.map((column) => this.#value(row, column));
+    const residues = columns.residues === undefined ? undefined : residuesOf(row, columns.residues, sequence);
+    if (residues === undefined && columns.residues !== undefined && needs.includes('residues'))
+      throw cellRefused(row, columns.residues, '', 'a label for each residue', 'Add them, or remove the row');
+    return {
+      ...(labels ? { labels } : {}),
+      ...(values ? { values } : {}),
+      ...(residues ? { residues } : {}),
+    };
+  }
+
+  #labels(row: Row): readonly string[] | undefined {
+    const { columns, needs = [] } = this.#options;
+    const { label, labels, oneHot } = columns;
+    if (oneHot) return cellOneHot(row, oneHot);
+    if (labels !== undefined && (label === undefined || needs.includes('labels'))) return cellLabels(row, labels);
+    if (label === undefined) return undefined;
+    const text = oneText(row, label);
+    if (!isMissing(text)) return needs.includes('labels') ? cellLabels(row, label) : [text];
+    if (!needs.includes('label')) return undefined;
+    throw cellRefused(row, label, row.cells.get(label), 'a class', 'Write it, or remove the row');
+  }
+
+  #value(row: Row, column: string): number {
+    const { columns, needs = [] } = this.#options;
+    const text = oneText(row, column);
+    const isOnly = columns.values?.length === 1;
+    if (isMissing(text)) {
+      if (!isOnly || !needs.includes('values')) return NaN;
+      throw cellRefused(row, column, row.cells.get(column), 'a number', 'Write it, or remove the row');
+    }
+    return numberOf(text) ?? cellNumber(row, column);
+  }
+
+  #split(row: Row): { split?: Split } {
+    const { columns, fold } = this.#options;
+    const { isValidation } = columns;
+    if (columns.split === undefined) return {};
+    if (fold !== undefined) return { split: cellNumber(row, columns.split) === fold ? 'validation' : 'train' };
+    const split = cellSplit(row, columns.split);
+    const isMarked = isValidation !== undefined && /^(?:true|1|1\.0)$/i.test(cellText(row, isValidation) ?? '');
+    if (isMarked && split !== 'test') return { split: 'validation' };
+    return split === undefined ? {} : { split };
+  }
+}
+
+/** The text of a cell; a list of one is that one, as TAPE writes numbers. */
+function oneText(row: Row, column: string): string {
+  const cell = row.cells.get(column);
+  const inner: unknown = Array.isArray(cell) && cell.length === 1 ? cell[0] : cell;
+  if (typeof inner === 'number' || typeof inner === 'boolean') return String(inner);
+  return typeof inner === 'string' ? inner.trim() : inner === undefined || inner === null ? '' : JSON.stringify(inner);
+}
+
+/** What is known of each letter: a text of letters, or a list. */
+function residuesOf(row: Row, column: string, sequence: string): SequenceRecord['residues'] | undefined {
+  const cell = cellList(row, column);
+  if (cell === undefined) return undefined;
+  const isLetters = typeof cell === 'string' && (cell.length === sequence.length || !/[\s,;|]/.test(cell));
+  if (isLetters) return [...cell];
+  const parts = typeof cell === 'string' ? cell.split(/\s*[,;|]\s*|\s+/) : cell;
+  const read = parts.map((part): string | number | null => {
+    if (typeof part === 'number') return Number.isFinite(part) ? part : null;
+    if (typeof part === 'boolean') return Number(part);
+    if (part === null) return null;
+    if (typeof part === 'string') return isMissing(part) ? null : part;
+    throw cellRefused(row, column, part, 'a label or a number for each residue', 'Correct it');
+  });
+  const numbers = read.map((part) => (typeof part === 'string' ? numberOf(part) : part));
+  return numbers.every((number) => number !== undefined) ? numbers : read;
+}
+
+/** The wild type with the residues of a cell at its sites. */
+function atSites(wildType: string, sites: readonly number[], row: Row, column: string): string {
+  const residues = cellText(row, column) ?? '';
+  if (residues.length !== sites.length || /[^A-Za-z]/.test(residues)) {
+    const wanted = `${sites.length} letters, the residues at ${sites.join(', ')} of the wild type,`;
+    throw cellRefused(row, column, residues, wanted, 'Correct it');
+  }
+  const letters = [...wildType];
+  sites.forEach((site, i) => (letters[site - 1] = residues[i]!.toUpperCase()));
+  return letters.join('');
+}
+
+function noWildType(row: Row, column: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'DATA_INVALID',
+    `${row.place}: the column "${column}" has mutations, but the sequence that they are counted in is not known. Put it beside the table as wild-type.fasta, or give it: wildType: 'wt.fasta', on the command line --set wildType=wt.fasta.`,
+  );
+}

@@ -1,0 +1,117 @@
+/** @file Reads a whole table of sequences. */
+
+import { cellText, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { fittingStarts, parseMutations } from '../mutations.ts';
+import type { SequencePart } from '../sequencePart.ts';
+import type { Substitution } from '../sequenceRecord.ts';
+import type { SequenceDataOptions } from '../sequenceSource.ts';
+import type { WildType } from '../wildType.ts';
+import type { FoundColumns } from './foundColumns.ts';
+import { RowReader } from './rowReader.ts';
+import { findColumns } from './sequenceColumns.ts';
+
+/**
+ * The records of a table.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`, naming file, row, column and remedy
+ */
+export function tableRecords(table: Table, options: SequenceDataOptions, wildType: WildType | undefined): SequencePart {
+  const { firstPosition, needs } = options;
+  const columns = findColumns(table, options.columns, needs, wildType?.sites !== undefined);
+  const fold = foldOf(table, columns, options);
+  const reader = new RowReader({ columns, needs, wildType, firstPosition, fold });
+  try {
+    const all = table.rows.map((row) => reader.read(row));
+    // In a table of several splits, rows that name none are in none.
+    const records = columns.split === undefined ? all : all.filter(({ split }) => split !== undefined);
+    return {
+      records,
+      valueNames: columns.values,
+      wildType: reader.wildType,
+      splitBy: columns.split === undefined ? undefined : `as the column "${columns.split}" says`,
+      alphabet: alphabetOf(columns),
+      columns: {
+        sequence: columns.sequence ?? columns.mutations ?? columns.sites,
+        second: columns.second,
+        residues: columns.residues,
+        id: columns.id,
+      },
+      warnings: [...warningsOf(table, columns, reader, fold), ...leftOut(table, columns, all.length - records.length)],
+    };
+  } catch (cause) {
+    throw withHint(cause, table, columns, wildType);
+  }
+}
+
+/** What the letters stand for, where the name of the column says it. */
+export function alphabetOf({ sequence }: FoundColumns): 'smiles' | 'dna' | 'rna' | undefined {
+  const [word] = /smiles|(?:dna|rna)(?=$|_)/i.exec(sequence ?? '') ?? [];
+  return word?.toLowerCase() as 'smiles' | 'dna' | 'rna' | undefined;
+}
+
+/** The fold that is measured on, where the split column numbers folds. */
+function foldOf({ rows, file }: Table, { split }: FoundColumns, { fold = 0 }: SequenceDataOptions): number | undefined {
+  if (split === undefined) return undefined;
+  const folds = new Set(rows.map((row) => cellText(row, split) ?? ''));
+  if ([...folds].some((each) => !/^\d+$/.test(each))) return undefined;
+  if (folds.has(String(fold))) return fold;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `"${file}", column "${split}": there is no fold ${fold}. Its folds are ${[...folds].sort().slice(0, 20).join(', ')}; choose one of them (fold).`,
+  );
+}
+
+function warningsOf(
+  { file }: Table,
+  { split, otherSplits }: FoundColumns,
+  { misfits }: RowReader,
+  fold: number | undefined,
+): string[] {
+  return [
+    ...(otherSplits.length > 0 && split !== undefined
+      ? [
+          `"${file}" divides the data in several ways. "${split}" is used, which has most rows to train on; the others are ${listed(otherSplits, 10)}. Choose one: columns: { split: '${otherSplits[0]}' }, on the command line --set splitColumn=${otherSplits[0]}.`,
+        ]
+      : []),
+    ...(fold === undefined ? [] : [`Fold ${fold} of column "${split}" is measured on; the others are trained on.`]),
+    ...(misfits > 0
+      ? [
+          `"${file}": in ${misfits} rows the sequence does not have the mutations that are named beside it; they are left out of account there. Say which number the first letter has (firstPosition) if they are counted otherwise.`,
+        ]
+      : []),
+  ];
+}
+
+function leftOut({ file }: Table, { split }: FoundColumns, count: number): string[] {
+  if (count === 0) return [];
+  return [
+    `"${file}": ${count} rows name no split in column "${split}" and are left out. Write "train" where they are to be trained on.`,
+  ];
+}
+
+/** What went wrong, and where mutations do not fit the wild type, from which number on all of them would. */
+function withHint(
+  cause: unknown,
+  { rows }: Table,
+  { mutations, sequence }: FoundColumns,
+  wildType: WildType | undefined,
+): unknown {
+  const isMisplaced = cause instanceof OnnxLoraError && cause.message.includes('firstPosition');
+  if (!isMisplaced || mutations === undefined || sequence !== undefined || !wildType) return cause;
+  const all: Substitution[][] = [];
+  for (const row of rows) {
+    try {
+      all.push(parseMutations(cellText(row, mutations) ?? ''));
+    } catch {
+      // What is no mutation is told when its row is read.
+    }
+  }
+  const starts = fittingStarts(wildType.sequence, all);
+  if (starts.length !== 1) return cause;
+  const [start] = starts;
+  return new OnnxLoraError(
+    cause.code,
+    `${cause.message} All mutations fit if the first letter of the wild type is number ${start}: firstPosition: ${start}, on the command line --set firstPosition=${start}.`,
+    { cause },
+  );
+}

@@ -1,0 +1,97 @@
+/** @file Finds the wild type that mutations are counted in. */
+
+import { stat } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { OnnxLoraError, readFolder } from '@onnx-lora/sdk';
+import { readFasta } from './formats/fasta.ts';
+import { mutationsBetween } from './mutations.ts';
+import type { SequenceRecord } from './sequenceRecord.ts';
+
+/** A wild type. */
+export interface WildType {
+  readonly sequence: string;
+  /** Positions, from 1, of which a table has the residues; where its file says so. */
+  readonly sites?: readonly number[];
+}
+
+const ENDING = /\.(?:fasta|fa|faa|fna|fas)(?:\.gz)?$/i;
+const BESIDE = /^(?:wild[-_ ]?type|wt|reference)$/i;
+const LETTERS = /^[A-Za-z*]+$/;
+
+/** The share of positions up to which a sequence of the wild type's length is a variant of it. */
+const VARIANT = 0.5;
+
+/** A record with its substitutions, if its sequence is a variant of the wild type, of the same length. */
+export function comparedWith(wildType: string | undefined, record: SequenceRecord): SequenceRecord {
+  if (record.substitutions || wildType?.length !== record.sequence.length) return record;
+  const substitutions = mutationsBetween(wildType, record.sequence);
+  return substitutions.length > VARIANT * wildType.length ? record : { ...record, substitutions };
+}
+
+/**
+ * The wild type that a user names: a FASTA file, or the sequence itself.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`
+ */
+export async function givenWildType(given: string): Promise<WildType> {
+  const text = given.trim();
+  if (ENDING.test(text) || (await stat(text).catch(() => undefined))?.isFile()) return readWildType(text);
+  if (LETTERS.test(text)) return { sequence: upper(text) };
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `The wild type ${JSON.stringify(text.slice(0, 60))} is neither a FASTA file nor a sequence of letters. Name a file, or write the sequence.`,
+  );
+}
+
+/** The wild type in a FASTA file beside `file`: `wild-type.fasta`, `wt.fasta`, or `gb1.fasta` beside `gb1.csv`; undefined where there is none. */
+export async function wildTypeBeside(file: string): Promise<WildType | undefined> {
+  const { files } = await readFolder(dirname(file));
+  const stem = basename(file).replace(/\.gz$/i, '');
+  const own = basename(stem, extname(stem)).toLowerCase();
+  const candidates = files.filter((name) => ENDING.test(name) && name !== basename(file));
+  const stemOf = (name: string): string =>
+    name
+      .replace(ENDING, '')
+      .replace(/[-_.](?:wt|wild[-_]?type)$/i, '')
+      .toLowerCase();
+  const found =
+    candidates.find((name) => BESIDE.test(name.replace(ENDING, ''))) ??
+    candidates.find((name) => stemOf(name) === own && name.replace(ENDING, '').toLowerCase() !== own);
+  return found === undefined ? undefined : readWildType(join(dirname(file), found));
+}
+
+/** The sites that a header names: `variant sites 39,40,41,54 (1-based)`. */
+function sitesOf(description: string): readonly number[] | undefined {
+  const [, list] = /\b(?:sites?|positions?)\b[:= ]*(\d+(?:\s*,\s*\d+)*)/i.exec(description) ?? [];
+  if (list === undefined) return undefined;
+  const isFromZero = /0-based/i.test(description);
+  return list.split(',').map((number) => Number(number) + (isFromZero ? 1 : 0));
+}
+
+async function readWildType(file: string): Promise<WildType> {
+  let first: WildType | undefined;
+  let ids: string[] = [];
+  for await (const { id, description, sequence } of readFasta(file)) {
+    ids = [...ids, id].slice(0, 2);
+    const sites = sitesOf(description);
+    first ??= { sequence: upper(sequence), ...(sites ? { sites } : {}) };
+  }
+  if (ids.length > 1) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${file}" holds several sequences, "${ids[0]}" and "${ids[1]}" among them, but a wild type is one. Keep only that in the file.`,
+    );
+  }
+  const wrong = first!.sites?.find((site) => site < 1 || site > first!.sequence.length);
+  if (wrong !== undefined) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${file}": the header names site ${wrong}, but the sequence has ${first!.sequence.length} letters. Correct the header.`,
+    );
+  }
+  return first!;
+}
+
+function upper(text: string): string {
+  return text.toUpperCase().replaceAll(/[-.\s]|\*$/g, '');
+}

@@ -1,0 +1,28 @@
+/** @file What the families of this package have in common. */
+
+import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk';
+
+/** A family of models of sequences, from its facts. */
+export function scienceFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {
+  return describedFamily({ ...facts, domain: 'science' });
+}
+
+/** Whether config.json speaks of ESMFold, whose `model_type` is that of its language model. */
+export function isFolding({ config }: ModelFacts): boolean {
+  return config?.['is_folding_model'] === true;
+}
+
+/** What any encoder of sequences is trained and used for, the usual first. */
+export const encoderTasks: readonly string[] = [
+  'sequence-classification',
+  'sequence-regression',
+  'sequence-labelling',
+  'residue-classification',
+  'residue-regression',
+  'sequence-embedding',
+  'sequence-retrieval',
+  'mutation-scan',
+];
+
+/** The same where the model also guesses masked letters. */
+export const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

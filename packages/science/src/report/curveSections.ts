@@ -1,0 +1,79 @@
+/** @file ROC and precision-recall curves, one per class or label. */
+
+import { precisionRecallCurve, rankingMeasure, type ReportSection, rocCurve } from '@onnx-lora/sdk';
+
+/** Scores of held-out sequences. */
+export interface ScoredClasses {
+  readonly names: readonly string[];
+  /** `[sequences, classes]`, row by row. */
+  readonly scores: ArrayLike<number>;
+  /** 1 where the class or label is right, as `scores`. */
+  readonly truths: ArrayLike<number | boolean>;
+}
+
+/** As many as there are colours; those with most sequences are drawn. */
+const MOST_CLASSES = 12;
+/** Points of a curve that are drawn, evenly chosen. */
+const MOST_POINTS = 200;
+
+/** Both curves with the area under each; none where no class can be told from the others. */
+export function curveSections(classes: ScoredClasses): readonly ReportSection[] {
+  const { names, scores, truths } = classes;
+  const count = names.length;
+  const size = truths.length / count;
+  const of = <Value>(values: ArrayLike<Value>, c: number): Value[] =>
+    Array.from({ length: size }, (_, i) => values[i * count + c]!);
+  const all = names
+    .map((name, c) => {
+      const own = { scores: of(scores, c), truths: of(truths, c) };
+      const examples = own.truths.filter(Boolean).length;
+      return { name, examples, ...own };
+    })
+    .filter(({ examples }) => examples > 0 && examples < size);
+  // Of two classes one curve says it all.
+  const candidates = count === 2 && all.length === 2 && isOneOf(truths, count) ? all.slice(1) : all;
+  const drawn = candidates.toSorted((a, b) => b.examples - a.examples).slice(0, MOST_CLASSES);
+  if (drawn.length === 0) return [];
+  const some = drawn.length < candidates.length ? ` The ${drawn.length} with most sequences are drawn.` : '';
+  const areas = drawn.map((each) => rankingMeasure(each.scores, each.truths)());
+  return [
+    {
+      kind: 'lines',
+      title: 'ROC curves',
+      text: `For every threshold, the share of sequences of a class that are found, over the share of others that are taken for it. The area is 1 where all come first, and 0.5 by chance (dashed).${some}`,
+      x: 'false positive rate',
+      y: 'true positive rate',
+      diagonal: true,
+      series: drawn.map(({ name, scores: own, truths: right }, i) => ({
+        name: `${name} (${areas[i]!.auroc.toFixed(3)})`,
+        points: thinned(rocCurve(own, right)),
+      })),
+    },
+    {
+      kind: 'lines',
+      title: 'Precision and recall',
+      text: `For every threshold, the share that is right of the sequences taken for a class, over the share of the class that is found. Where a class is rare this tells more than the ROC curve; by chance the precision is the share of the class.${some}`,
+      x: 'recall',
+      y: 'precision',
+      series: drawn.map(({ name, scores: own, truths: right }, i) => ({
+        name: `${name} (${areas[i]!.averagePrecision.toFixed(3)})`,
+        points: thinned(precisionRecallCurve(own, right)),
+      })),
+    },
+  ];
+}
+
+/** Whether exactly one of the classes is right of each. */
+function isOneOf(truths: ArrayLike<number | boolean>, count: number): boolean {
+  for (let i = 0; i < truths.length; i += count) {
+    let sum = 0;
+    for (let c = 0; c < count; c++) sum += Number(truths[i + c]);
+    if (sum !== 1) return false;
+  }
+  return true;
+}
+
+function thinned(points: readonly (readonly [number, number])[]): readonly (readonly [number, number])[] {
+  const step = Math.ceil(points.length / MOST_POINTS);
+  return points.filter((_, i) => i % step === 0 || i === points.length - 1);
+}

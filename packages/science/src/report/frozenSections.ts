@@ -1,0 +1,77 @@
+/** @file The report's comparison of LoRA with baselines on frozen embeddings. */
+
+import { type Batch, pickRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import { type BaselinesRequest, frozenBaselines } from '../baselines/frozenBaselines.ts';
+import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
+import { comparisonSection } from './comparisonSection.ts';
+import { frozenEmbeddings } from './frozenEmbeddings.ts';
+
+/** What is compared. */
+export interface FrozenSectionsRequest<Target> {
+  /** Name of the base's hidden states, among the task's outputs. */
+  readonly hidden: string;
+  readonly train: SequenceDataset<Target>;
+  readonly validation: SequenceDataset<Target>;
+  readonly collate: (examples: readonly SequenceExample<Target>[]) => Promise<Batch>;
+  readonly seed: number;
+  /** What is predicted, a table for each; for several numbers one for each of them. */
+  readonly questions: readonly FrozenQuestion<Target>[];
+}
+
+/** One thing that is predicted of every record. */
+export interface FrozenQuestion<Target> extends Pick<BaselinesRequest, 'kind' | 'outputs' | 'thresholds'> {
+  /** What it is called, where there are several. */
+  readonly name?: string | undefined;
+  /** The number, the class, or the labels of a record; NaN or undefined where it is not known. */
+  readonly targetOf: (target: Target) => number | readonly number[] | undefined;
+  /** The adapter's answers for the validation records, in their order: `[records, outputs]`. */
+  readonly adapted: ArrayLike<number>;
+}
+
+/** Embeddings of more training sequences take longer than they are worth. */
+const MOST_TRAINED = 5000;
+
+/** A table per question; none with fewer than two training or validation sequences. */
+export async function frozenSections<Target>(
+  { hidden, train, validation, collate, seed, questions }: FrozenSectionsRequest<Target>,
+  request: Pick<ReportRequest, 'run' | 'batchSize'>,
+): Promise<readonly ReportSection[]> {
+  const all = train.records.length;
+  const chosen = new Random(seed).permutation(all).slice(0, MOST_TRAINED).sort((a, b) => a - b); // prettier-ignore
+  const trained = await frozenEmbeddings({ dataset: train, collate, hidden, records: chosen }, request);
+  const held = await frozenEmbeddings({ dataset: validation, collate, hidden }, request);
+  return questions.flatMap(({ name, targetOf, adapted, ...question }) => {
+    const outputs = question.outputs ?? 1;
+    const known = (dataset: SequenceDataset<Target>, record: number): readonly number[] | undefined => {
+      const target = targetOf(dataset.targets[record]!);
+      const list = typeof target === 'number' ? [target] : target;
+      return list?.some(Number.isNaN) ? undefined : list;
+    };
+    const part = (dataset: SequenceDataset<Target>, records: readonly number[]) => {
+      const kept = records.flatMap((record, row) => (known(dataset, record) ? [{ record, row }] : []));
+      return {
+        kept,
+        targets: kept.flatMap(({ record }) => known(dataset, record)!),
+        sequences: kept.map(({ record }) => {
+          const { sequence, second = '' } = dataset.records[record]!;
+          return sequence + second;
+        }),
+      };
+    };
+    const [own, other] = [part(train, chosen), part(validation, [...validation.records.keys()])];
+    if (own.kept.length < 2 || other.kept.length < 2) return [];
+    const rowsOf = (kept: typeof own.kept): number[] => kept.map(({ row }) => row);
+    const comparison = frozenBaselines({
+      ...question,
+      train: { ...own, embeddings: pickRows(trained, rowsOf(own.kept)) },
+      validation: { ...other, embeddings: pickRows(held, rowsOf(other.kept)) },
+      adapted: other.kept.flatMap(({ row }) => Array.from({ length: outputs }, (_, i) => adapted[row * outputs + i]!)),
+      seed,
+    });
+    const section = comparisonSection(comparison, name);
+    const some =
+      chosen.length < all ? ` The baselines were fitted on ${chosen.length} of ${all} training sequences.` : '';
+    return [{ ...section, text: `${section.text}${some}` }];
+  });
+}

@@ -1,0 +1,94 @@
+/** @file Puts like sequences into clusters. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Alphabet } from '../../data/sequenceRecord.ts';
+import { LinkedSets } from '../linkedSets.ts';
+import { LikeSequences } from './likeSequences.ts';
+
+/** From how much of it a sequence finds nothing that the one it is like does not find. */
+const REDUNDANT = 0.9;
+
+/** How {@link clusterSequences} works. */
+export interface ClusterOptions {
+  /** The share of the shorter sequence's letters that are the same in like sequences; 0.3 for proteins, 0.8 for DNA and RNA. */
+  readonly identity?: number | undefined;
+  /** `protein` by default. */
+  readonly alphabet?: Exclude<Alphabet, 'smiles'> | undefined;
+  /**
+   * What a sequence has to be like to come into a cluster: its `representative`, which is its longest sequence (the default), or
+   * any `member`, so that nothing that was found to be alike is in two clusters.
+   */
+  readonly like?: 'representative' | 'member' | undefined;
+}
+
+/** The share of letters that are the same in like sequences where nobody says it. */
+export function usualIdentity(alphabet: Alphabet): number {
+  return alphabet === 'protein' ? 0.3 : 0.8;
+}
+
+/**
+ * Clusters of like sequences: of each sequence, the number of the one that its cluster is called by, which is its longest. The
+ * longest sequences come first; each joins the cluster of a sequence that it is like, or begins one. The order that sequences are
+ * given in does not matter.
+ *
+ * Likeness is found by words and then by alignment: see docs/concepts/sequence-clusters.md for how, and for what it misses.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an identity that is no share
+ * @see Li and Godzik, "Cd-hit" (2006); Steinegger and Söding, "Clustering huge protein sequence sets in linear time" (2018)
+ */
+export function clusterSequences(sequences: readonly string[], options: ClusterOptions = {}): number[] {
+  const { alphabet = 'protein', identity = usualIdentity(alphabet), like = 'representative' } = options;
+  if (!(identity > 0 && identity <= 1)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `identity is ${identity}, but must be above 0 and at most 1, such as 0.3.`,
+    );
+  }
+  const firsts = new Map<string, number>();
+  for (const [i, sequence] of sequences.entries()) if (!firsts.has(sequence)) firsts.set(sequence, i);
+  const order = [...firsts.keys()].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
+  const clusters =
+    like === 'representative' ? nearRepresentatives(order, alphabet, identity) : nearMembers(order, alphabet, identity);
+  const numbers = new Map(order.map((sequence, i) => [sequence, firsts.get(order[clusters[i]!]!)!]));
+  return sequences.map((sequence) => numbers.get(sequence)!);
+}
+
+function nearRepresentatives(
+  sequences: readonly string[],
+  alphabet: Exclude<Alphabet, 'smiles'>,
+  identity: number,
+): number[] {
+  const known = new LikeSequences(alphabet, identity, lettersIn(sequences));
+  const representatives: number[] = [];
+  return sequences.map((sequence, i) => {
+    const codes = known.codes(sequence);
+    for (const { number } of known.like(codes)) return representatives[number]!;
+    known.add(codes);
+    representatives.push(i);
+    return i;
+  });
+}
+
+function nearMembers(sequences: readonly string[], alphabet: Exclude<Alphabet, 'smiles'>, identity: number): number[] {
+  const known = new LikeSequences(alphabet, identity, lettersIn(sequences));
+  const added: number[] = [];
+  const sets = new LinkedSets(sequences.length);
+  for (const [i, sequence] of sequences.entries()) {
+    const codes = known.codes(sequence);
+    let isRedundant = false;
+    // Those of the cluster that it is in by now need not be looked at.
+    for (const found of known.like(codes, (number) => sets.first(added[number]!) !== sets.first(i))) {
+      sets.link(added[found.number]!, i);
+      isRedundant ||= found.identity >= REDUNDANT;
+    }
+    if (isRedundant) continue;
+    known.add(codes);
+    added.push(i);
+  }
+  return sequences.map((_, i) => sets.first(i));
+}
+
+/** Letters of all sequences. */
+export function lettersIn(sequences: readonly string[]): number {
+  return sequences.reduce((sum, { length }) => sum + length, 0);
+}

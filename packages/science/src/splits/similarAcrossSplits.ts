@@ -1,0 +1,108 @@
+/** @file Finds held-out sequences that are like ones that are trained on. */
+
+import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
+import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
+import { loadRdkit } from '../chemistry/rdkit.ts';
+import { lettersIn, usualIdentity } from './likeness/clusterSequences.ts';
+import { LikeSequences } from './likeness/likeSequences.ts';
+import { USUAL_SIMILARITY } from './moleculeClusters.ts';
+
+/** What counts as alike. */
+export interface SimilarityOptions {
+  /** The share of letters that are the same, or the Tanimoto similarity of molecules; as for clusters by default. */
+  readonly identity?: number | undefined;
+  /** `protein` by default. */
+  readonly alphabet?: Alphabet | undefined;
+}
+
+/** A held-out record, and one that is trained on and like it. */
+export interface SimilarRecords {
+  readonly held: SequenceRecord;
+  readonly kept: SequenceRecord;
+}
+
+/**
+ * Held-out records that are like one that is trained on, each with such a one. What is exactly the same is left out: that is
+ * reported as a duplicate.
+ */
+export async function similarRecords(
+  kept: readonly SequenceRecord[],
+  held: readonly SequenceRecord[],
+  { alphabet = 'protein', identity }: SimilarityOptions = {},
+): Promise<SimilarRecords[]> {
+  const trained = new Map(kept.map((record) => [record.sequence, record]));
+  const find =
+    alphabet === 'smiles'
+      ? await likeMolecule([...trained.values()], identity ?? USUAL_SIMILARITY)
+      : likeSequence([...trained.values()], alphabet, identity ?? usualIdentity(alphabet));
+  const found: SimilarRecords[] = [];
+  for (const record of held) {
+    const like = trained.has(record.sequence) ? undefined : find(record);
+    if (like) found.push({ held: record, kept: like });
+  }
+  return found;
+}
+
+/** Letters of training sequences, and of molecules, up to which likeness is looked for where nobody asks. */
+export const MOST_LETTERS = 12_000_000;
+/** Held-out records that are looked at, which are enough to tell their share. */
+const MOST_HELD = 2000;
+
+/**
+ * A warning about held-out records that are like ones that are trained on: what is measured on them says little about new
+ * ones. None where there are no such. Of many held-out records a sample is looked at.
+ *
+ * @param splits what is trained on, then each held-out part
+ */
+export async function similarAcrossSplits(
+  [kept = [], ...parts]: readonly (readonly SequenceRecord[])[],
+  options: SimilarityOptions = {},
+): Promise<string[]> {
+  const all = parts.flat();
+  const step = Math.ceil(all.length / MOST_HELD);
+  const held = all.filter((_, i) => i % step === 0);
+  if (lettersIn(kept.map(({ sequence }) => sequence)) > MOST_LETTERS) {
+    return [
+      'There is too much to train on to look for relatives of what is held out. Cluster the sequences before, and name the column of clusters (columns: { group }).',
+    ];
+  }
+  const found = await similarRecords(kept, held, options);
+  if (found.length === 0) return [];
+  const { alphabet = 'protein' } = options;
+  const isMolecules = alphabet === 'smiles';
+  const identity = options.identity ?? (isMolecules ? USUAL_SIMILARITY : usualIdentity(alphabet));
+  const what = isMolecules
+    ? `molecules have one of Tanimoto similarity ${identity} or more`
+    : `sequences have a relative of ${Math.round(100 * identity)}% identity or more`;
+  const [first] = found as [SimilarRecords];
+  const share = Math.round((100 * found.length) / held.length);
+  const sampled = held.length < all.length ? `; a sample of ${all.length}` : '';
+  return [
+    `${found.length} of ${held.length} held-out ${what} among those that are trained on (${share}%${sampled}), such as ${first.held.id} (${first.held.where}) and ${first.kept.id} (${first.kept.where}). Figures on them say little about new ones; splitBy: '${isMolecules ? 'similarity' : 'cluster'}' keeps such together.`,
+  ];
+}
+
+type Find = (record: SequenceRecord) => SequenceRecord | undefined;
+
+function likeSequence(
+  records: readonly SequenceRecord[],
+  alphabet: Exclude<Alphabet, 'smiles'>,
+  identity: number,
+): Find {
+  const known = new LikeSequences(alphabet, identity, lettersIn(records.map(({ sequence }) => sequence)));
+  for (const { sequence } of records) known.add(known.codes(sequence));
+  return ({ sequence }) => {
+    for (const { number } of known.like(known.codes(sequence))) return records[number];
+    return undefined;
+  };
+}
+
+async function likeMolecule(records: readonly SequenceRecord[], similarity: number): Promise<Find> {
+  const rdkit = await loadRdkit();
+  const fingerprints = records.map(({ sequence }) => morganFingerprint(rdkit, sequence));
+  return ({ sequence }) => {
+    const own = morganFingerprint(rdkit, sequence);
+    const at = fingerprints.findIndex((each) => tanimoto(own, each) >= similarity);
+    return records[at];
+  };
+}

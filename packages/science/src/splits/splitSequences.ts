@@ -1,0 +1,139 @@
+/** @file Holds sequences out by a fraction, so that what is measured is what matters. */
+
+import { fairHoldOut, type RecordSplit, splitRecords } from '@onnx-lora/sdk';
+import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceSplitBy } from '../data/sequenceSource.ts';
+import { classesOnOneSide, oneSideWarnings } from './classesOnOneSide.ts';
+import { isOneProtein } from './isOneProtein.ts';
+import { lettersIn } from './likeness/clusterSequences.ts';
+import { mutationSplit } from './mutationSplit.ts';
+import {
+  duplicates,
+  givenGroups,
+  scaffolds,
+  sequenceClusters,
+  type SequenceGroups,
+  similarMolecules,
+} from './sequenceGroups.ts';
+import { MOST_LETTERS, similarAcrossSplits } from './similarAcrossSplits.ts';
+import { splitFacts } from './splitFacts.ts';
+
+/** How {@link splitSequences} divides. */
+export interface SequenceSplitOptions {
+  /** The share to hold out. */
+  readonly fraction: number;
+  readonly seed?: number | undefined;
+  /**
+   * What is never divided. By default groups where the records have some; scaffolds of molecules; nothing but duplicates for
+   * variants of one protein; else clusters of like sequences.
+   */
+  readonly by?: SequenceSplitBy | undefined;
+  readonly identity?: number | undefined;
+  /** `protein` by default. */
+  readonly alphabet?: Alphabet | undefined;
+}
+
+/** Records that stay and those that are held out, and how that was chosen. */
+export interface SequenceSplit extends RecordSplit<SequenceRecord> {
+  /** In words: `clusters of at least 30% identity stay whole`. */
+  readonly splitBy: string;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Holds out about `fraction` of the records, of every class its share; records of one sequence stay together. The same seed
+ * gives the same split whatever the order of the records; nothing is held out where that cannot be done.
+ *
+ * @example
+ * const { kept, held, splitBy } = await splitSequences(records, { fraction: 0.2, by: 'cluster', identity: 0.3 });
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where the records lack what the split goes by
+ */
+export async function splitSequences(
+  records: readonly SequenceRecord[],
+  options: SequenceSplitOptions,
+): Promise<SequenceSplit> {
+  const by = options.by ?? usualWay(records, options.alphabet);
+  const split = await splitBy[by](records, options);
+  if (options.by !== undefined || by === 'random' || isFair(split, options.fraction)) return withClassWarnings(split);
+  const instead = await splitBy.random(records, options);
+  return withClassWarnings({ ...instead, warnings: [unfair, ...instead.warnings] });
+}
+
+const unfair =
+  'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
+
+/** True where about the right part is held out, and nothing of a class that is not trained on. */
+function isFair(split: RecordSplit<SequenceRecord>, fraction: number): boolean {
+  return fairHoldOut(split, fraction) !== undefined && classesOnOneSide(split).measured.length === 0;
+}
+
+function withClassWarnings(split: SequenceSplit): SequenceSplit {
+  return { ...split, warnings: [...split.warnings, ...oneSideWarnings(split)] };
+}
+
+type Way = (
+  records: readonly SequenceRecord[],
+  options: SequenceSplitOptions,
+) => SequenceSplit | Promise<SequenceSplit>;
+
+const splitBy: Readonly<Record<SequenceSplitBy, Way>> = {
+  random: async (records, options) => splitByGroups(records, await duplicates(records, options), options),
+  group: (records, options) => splitByGroups(records, givenGroups(records), options),
+  mutations: (records, { fraction, seed = 0 }) => {
+    const { least, ...split } = mutationSplit(records, fraction, seed);
+    const mutations = least === 1 ? 'mutation' : 'mutations';
+    return { ...split, splitBy: `variants of ${least} ${mutations} and more are held out`, warnings: [] };
+  },
+  cluster: splitByClusters,
+  scaffold: async (records, options) => splitByGroups(records, await scaffolds(records, options), options),
+  similarity: async (records, options) => splitByGroups(records, await similarMolecules(records, options), options),
+};
+
+/** The split that says most where nobody chooses one. */
+function usualWay(records: readonly SequenceRecord[], alphabet: Alphabet | undefined): SequenceSplitBy {
+  if (new Set(records.map(({ group }) => group)).size > 1) return 'group';
+  if (alphabet === 'smiles') return 'scaffold';
+  // Clusters of more would take longer than anybody expects who has not asked for them.
+  const isMany = lettersIn(records.map(({ sequence }) => sequence)) > MOST_LETTERS;
+  return isMany || isOneProtein(records) ? 'random' : 'cluster';
+}
+
+/**
+ * Clusters in which each sequence is like some other, so that nothing in two clusters is alike. Chains of such may be so long that no
+ * fair part is left: then those that are like one representative are enough, and what is still alike is told.
+ */
+async function splitByClusters(
+  records: readonly SequenceRecord[],
+  options: SequenceSplitOptions,
+): Promise<SequenceSplit> {
+  const { alphabet = 'protein', identity, fraction } = options;
+  const arePairs = alphabet !== 'smiles' && records.some(({ second }) => second !== undefined && LETTERS.test(second));
+  const clusters = (like: 'representative' | 'member', sides: 'both' | 'first'): SequenceSplit =>
+    splitByGroups(records, sequenceClusters(records, options, like, sides), options);
+  if (arePairs) {
+    const split = clusters('member', 'both');
+    if (isFair(split, fraction)) return split;
+  }
+  const pairs = arePairs
+    ? ['Pairs are linked by their second sequences so that no fair part could be held out: only first ones are new.']
+    : [];
+  const strict = clusters('member', 'first');
+  if (isFair(strict, fraction)) return { ...strict, warnings: pairs };
+  const loose = clusters('representative', 'first');
+  const alike = await similarAcrossSplits([loose.kept, loose.held], { alphabet, identity });
+  return { ...loose, warnings: [...pairs, ...alike] };
+}
+
+/** Residues or bases, which SMILES with their signs and numbers are not. */
+const LETTERS = /^[A-Za-z*.-]+$/;
+
+function splitByGroups(
+  records: readonly SequenceRecord[],
+  { groups, splitBy: words }: SequenceGroups,
+  { fraction, seed = 0 }: SequenceSplitOptions,
+): SequenceSplit {
+  const groupOf = new Map(records.map((record, i) => [record, groups[i]!]));
+  const split = splitRecords(records, fraction, seed, (record) => splitFacts(record, groupOf.get(record)!));
+  return { ...split, splitBy: words, warnings: [] };
+}

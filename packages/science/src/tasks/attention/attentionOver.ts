@@ -1,0 +1,141 @@
+/** @file Which letters of a sequence a model attends to. */
+
+import {
+  type Adapter,
+  type AdapterSession,
+  Model,
+  OnnxLoraError,
+  type RunnableModel,
+  type RunnableOptions,
+} from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import { perLetter } from '../residues/residueValues.ts';
+import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
+
+/** Options of {@link attentionOver}. */
+export interface AttentionOptions extends Omit<RunnableOptions, 'adapters'> {
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+  /** Most tokens that are read; of longer sequences the beginning is. */
+  readonly maxLength?: number | undefined;
+  /** Number of the layer, from 0; the last by default. */
+  readonly layer?: number | undefined;
+}
+
+/** Attention over a sequence. */
+export interface LetterAttention {
+  /**
+   * For each letter, its share of the attention of all tokens: the mean over heads and over the tokens that attend. Letters and
+   * {@link special} sum to 1; undefined for letters that were cropped.
+   */
+  readonly shares: readonly (number | undefined)[];
+  /** What special tokens get, such as `<cls>` and `<eos>`. */
+  readonly special: number;
+}
+
+/**
+ * How much attention each letter of a sequence gets in one layer. It says what the layer reads, which need not be why it answers
+ * as it does.
+ *
+ * @example
+ * ```ts
+ * const { shares } = await attentionOver(model, 'MKTAYIAKQR', { adapter });
+ * ```
+ * @see Vig et al., "BERTology Meets Biology: Interpreting Attention in Protein Language Models" (2020), arXiv:2006.15222;
+ *   Jain, Wallace, "Attention is not Explanation" (2019), arXiv:1902.10186
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a graph that does not compute the weights of its attention one by one;
+ *   `CONFIG_INVALID` for a layer that there is not
+ */
+export async function attentionOver(
+  model: RunnableModel,
+  sequence: string,
+  options: AttentionOptions = {},
+): Promise<LetterAttention> {
+  const reader = await AttentionReader.open(model, options);
+  try {
+    return await reader.over(sequence);
+  } finally {
+    await reader.release();
+  }
+}
+
+/** By layer, the values inside the graph that hold the weights of attention; none where the graph does not have them. */
+export function attentionValues(model: RunnableModel): readonly string[] {
+  if (!(model instanceof Model)) return [];
+  const keys = (model.family?.roles['attention.key'] ?? []).map(({ source }) => new RegExp(`^(?:${source})$`));
+  const found = model
+    .sites()
+    .filter(({ path }) => keys.some((pattern) => pattern.test(path)))
+    .map(({ path }) => model.attentionBehind(path));
+  return found.every((value) => value !== undefined) ? found : [];
+}
+
+/** A model whose attention is read, sequence by sequence. */
+export class AttentionReader {
+  readonly #input: SequenceInput;
+  readonly #session: AdapterSession;
+  readonly #value: string;
+  readonly #adapter: string | null;
+
+  private constructor(input: SequenceInput, session: AdapterSession, value: string, adapter: string | null) {
+    this.#input = input;
+    this.#session = session;
+    this.#value = value;
+    this.#adapter = adapter;
+  }
+
+  /** As {@link attentionOver}. */
+  static async open(
+    model: RunnableModel,
+    { adapter, tokenizer, maxLength, layer, ...load }: AttentionOptions = {},
+  ): Promise<AttentionReader> {
+    const values = attentionValues(model);
+    const value = values.at(layer ?? -1);
+    if (value === undefined || (layer !== undefined && !(Number.isInteger(layer) && layer >= 0))) {
+      throw values.length === 0
+        ? new OnnxLoraError(
+            'MODEL_UNSUPPORTED',
+            `"${model.name}" does not show its attention: it is of no known family, or its graph computes attention as one operator. Export it with attention written out (attn_implementation="eager").`,
+          )
+        : new OnnxLoraError(
+            'CONFIG_INVALID',
+            `"${model.name}" has the layers 0 to ${values.length - 1}, and layer ${layer} is none of them.`,
+          );
+    }
+    const input = await openSequenceInput(model, { tokenizer, maxLength });
+    const named = adapter ? { adapter } : {};
+    const session = await model.withOutputs([value]).session({ ...load, adapters: named });
+    return new AttentionReader(input, session, value, adapter ? 'adapter' : null);
+  }
+
+  async over(sequence: string): Promise<LetterAttention> {
+    const { tokenizer } = this.#input;
+    const [row] = this.#input.rows({ id: sequence.slice(0, 20), where: 'the sequence', sequence });
+    const { ids, at, count } = row!;
+    const outputs = await this.#session.run(this.#input.feeds([row!]), {
+      adapter: this.#adapter,
+      fetches: [this.#value],
+    });
+    const { dims, data } = outputs[this.#value]!;
+    // A graph of a fixed length has padding behind the tokens, which nothing attends to.
+    const length = dims.at(-1)!;
+    const heads = data.length / (length * length);
+    const shares = new Float64Array(length);
+    for (let head = 0; head < heads; head++) {
+      for (let query = 0; query < ids.length; query++) {
+        const from = (head * length + query) * length;
+        for (let key = 0; key < length; key++) shares[key]! += Number(data[from + key]) / (heads * ids.length);
+      }
+    }
+    const letters = perLetter(sequence, tokenizer, (token) => (token < count ? shares[at + token] : undefined));
+    const own = shares.subarray(at, at + count).reduce((sum, share) => sum + share, 0);
+    return { shares: letters, special: 1 - own };
+  }
+
+  /** Frees the session. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}

@@ -1,0 +1,55 @@
+/** @file Classes and labels of sequences that nobody has labelled. */
+
+import {
+  labelsOrNumbers,
+  type Prediction,
+  probability,
+  type RecordAnswerer,
+  type RunnableModel,
+  softmaxRows,
+  temperatureOf,
+  thresholdsOf,
+} from '@onnx-lora/sdk';
+import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+
+/**
+ * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
+ * adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its own goes into
+ * the model first: `modelFor(model, adapter)`.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that is no classifier; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openSequenceClassifier(
+  model: RunnableModel,
+  options: SequenceAnswererOptions = {},
+): Promise<RecordAnswerer> {
+  const temperature = temperatureOf(model);
+  return sequenceAnswerer(model, options, 'classes', (outputs) => {
+    const labels = labelsOrNumbers(model, outputs);
+    return {
+      answerOf: (scores) => softmaxRows(scores.map((score) => score / temperature), outputs), // prettier-ignore
+      shown: ({ mean, deviation }): Prediction => {
+        const best = mean.reduce((most, value, i) => (value > mean[most]! ? i : most), 0);
+        return { label: labels[best]!, score: mean[best]!, ...(deviation && { deviation: deviation[best]! }) };
+      },
+    };
+  });
+}
+
+/** The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name. */
+export function openSequenceLabeller(
+  model: RunnableModel,
+  options: SequenceAnswererOptions = {},
+): Promise<RecordAnswerer> {
+  return sequenceAnswerer(model, options, 'labels', (outputs) => {
+    const labels = labelsOrNumbers(model, outputs);
+    const thresholds = thresholdsOf(model, labels, 0.5);
+    return {
+      answerOf: (scores) => Float64Array.from(scores, probability),
+      shown: ({ mean }): Prediction => ({
+        labels: labels.filter((_, i) => mean[i]! >= thresholds[i]!).join(', '),
+        ...Object.fromEntries(labels.map((label, i) => [label, mean[i]!])),
+      }),
+    };
+  });
+}

@@ -1,0 +1,179 @@
+/** @file Teaches and tests classifiers of sequences. */
+
+import {
+  chooseHead,
+  classMeasure,
+  type ClassScores,
+  classifierParts,
+  type ClassifierOptions,
+  differentLabels,
+  heldOut,
+  int64,
+  type Measure,
+  OnnxLoraError,
+  type PreparedTask,
+  softmaxRows,
+  type Task,
+  type TaskModel,
+  unknownLabel,
+} from '@onnx-lora/sdk';
+import type { SequenceRecord } from '../../data/sequenceRecord.ts';
+import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
+import { frozenSections } from '../../report/frozenSections.ts';
+import { openSequenceTask } from '../openSequenceTask.ts';
+import { RecordMetrics, recordTargets } from '../recordMetrics.ts';
+import { classProbe } from '../ridgeProbe.ts';
+import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
+import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
+import { classConfusion } from './classConfusion.ts';
+import { classSections } from './classSections.ts';
+
+const NOUN = 'sequences';
+
+/** Options of {@link sequenceClassification}. */
+export interface SequenceClassificationOptions
+  extends SequenceTaskOptions, SequenceHeadOptions, ClassifierOptions, BaselineOptions {}
+
+/**
+ * One class per sequence, or per pair of sequences, such as the family of a protein, or whether two bind. Where the model does
+ * not know the classes it gets a new head, which is trained in full and saved with the adapter. Targets are
+ * `{ labels: int64 [batch] }`.
+ *
+ * @example
+ * ```ts
+ * const task = sequenceClassification('families.csv', { validation: 0.2 });
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function sequenceClassification(
+  source: SequenceSource,
+  options: SequenceClassificationOptions = {},
+): Task<SequenceExample<number>> {
+  return { name: 'sequence-classification', prepare: (model) => prepare(model, source, options) };
+}
+
+async function prepare(
+  model: TaskModel,
+  source: SequenceSource,
+  {
+    head: mode = 'auto',
+    pool,
+    labelSmoothing,
+    classWeights,
+    calibrate = false,
+    baselines = true,
+    ...options
+  }: SequenceClassificationOptions,
+): Promise<PreparedTask<SequenceExample<number>>> {
+  const task = await openSequenceTask(model, source, { needs: ['label'], ...options });
+  const { data, ports } = task;
+  const root = typeof source === 'string' ? source : 'the data';
+  const known = data.train.length > 0 ? data.train : data.validation!;
+  const names = differentLabels(known.map(onlyLabel), { root, noun: NOUN });
+  const { output, labels, head } = chooseHead(model, ownHead(model), names, {
+    root,
+    mode,
+    attach: headOnTokens(ports, pool),
+  });
+  const hidden = baselines ? hiddenOutput(model) : undefined;
+  const numbers = new Map(labels.map((label, id) => [label, id]));
+  const numberOf = (record: SequenceRecord): number => {
+    const label = onlyLabel(record);
+    const number = numbers.get(label);
+    if (number === undefined) throw unknownLabel(record.where, label, labels);
+    return number;
+  };
+  const train = task.dataset(data.train, data.train.map(numberOf), { isTrained: true });
+  const validation = data.validation && task.dataset(data.validation, data.validation.map(numberOf));
+  const collate: PreparedTask<SequenceExample<number>>['collate'] = async (examples) => ({
+    inputs: task.feeds(examples.map(({ row }) => row), examples[0]?.draw !== undefined), // prettier-ignore
+    targets: {
+      labels: int64(examples.map(({ target }) => target), [examples.length]), // prettier-ignore
+      ...recordTargets(examples),
+    },
+  });
+  const { temperature, ...parts } = classifierParts({
+    model,
+    output,
+    labels,
+    targets: train.targets,
+    validation: validation && {
+      dataset: validation,
+      collate,
+      truths: validation.recordOf.map((record) => validation.targets[record]!),
+    },
+    noun: NOUN,
+    ...(labelSmoothing === undefined ? {} : { labelSmoothing }),
+    classWeights,
+    calibrate,
+  });
+  const metrics = (divisor: number = temperature()): RecordMetrics =>
+    new RecordMetrics({
+      output,
+      labels,
+      answerOf: (scores) => softmaxRows(scores.map((score) => score / divisor), labels.length), // prettier-ignore
+      truthOf: (targets, row) => [Number(targets['labels']!.data[row])],
+      measure: ({ answers, truths }) =>
+        shownMeasure(classMeasure({ classes: labels.length, truths: truths.map(([truth]) => truth!), probabilities: answers })), // prettier-ignore
+      seed: options.seed ?? 0,
+      confusion: (answers) => classConfusion(answers, labels),
+    });
+  return {
+    train,
+    ...(validation && { validation }),
+    warnings: data.warnings,
+    ...(head && {
+      head: {
+        ...head,
+        probe: (features) => classProbe(features, labels.length, (example) => train.targets[train.recordOf[example]!]!),
+      },
+    }),
+    ...(hidden !== undefined && { outputs: [hidden] }),
+    collate,
+    ...parts,
+    metrics: () => metrics(),
+    ...(validation && {
+      report: async (request) => {
+        const collected = metrics(1);
+        for await (const { outputs, targets } of heldOut({ dataset: validation, collate }, request))
+          collected.update(outputs, targets);
+        const fitted = calibrate ? temperature() : undefined;
+        const answers = collected.collected();
+        const question = {
+          kind: 'classes' as const,
+          outputs: labels.length,
+          targetOf: (target: number) => target,
+          adapted: answers.answers,
+        };
+        const seed = options.seed ?? 0;
+        return [
+          ...(hidden === undefined
+            ? []
+            : await frozenSections({ hidden, train, validation, collate, seed, questions: [question] }, request)),
+          ...classSections({ labels, answers, records: validation.records, temperature: fitted }),
+        ];
+      },
+    }),
+  };
+}
+
+/** Without what other metrics tell as well: weighted F1, and the means of precision and recall. */
+function shownMeasure(measure: Measure<ClassScores>): Measure {
+  return (times) => {
+    const { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss } = measure(times);
+    return { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss };
+  };
+}
+
+/** @throws OnnxLoraError `DATA_INVALID`, naming a record of no or several labels */
+function onlyLabel({ labels = [], where }: SequenceRecord): string {
+  const [label, ...more] = labels;
+  if (label !== undefined && more.length === 0) return label;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    more.length > 0
+      ? `${where} has ${labels.length} labels (${labels.slice(0, 5).join(', ')}), and sequence classification gives one per sequence. Take the task sequence-labelling.`
+      : `${where} has no label. Give it one, or leave the sequence out.`,
+  );
+}

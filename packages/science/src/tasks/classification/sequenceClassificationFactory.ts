@@ -1,0 +1,96 @@
+/** @file Classification of sequences for the command line. */
+
+import {
+  type AnswererOptions,
+  choice,
+  type RecordAnswerer,
+  type RunnableModel,
+  type Task,
+  type TaskFactory,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
+import { withEnsemble } from '../../ensemble/ensembleTask.ts';
+import { ensembleSetting } from '../records/answeringAdapters.ts';
+import { answererOptions } from '../records/sequenceAnswerer.ts';
+import { sequenceDefaults } from '../sequenceDefaults.ts';
+import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
+import { openSequenceClassifier, openSequenceLabeller } from './openSequenceClassifier.ts';
+import { sequenceClassification } from './sequenceClassification.ts';
+import { sequenceLabelling } from './sequenceLabelling.ts';
+
+/** Makes `sequence-classification` tasks, and what answers with classes. */
+export class SequenceClassificationFactory implements TaskFactory {
+  readonly name = 'sequence-classification';
+  readonly description =
+    'One class per sequence or pair, such as a family, or whether two bind; the data is a table with a column of classes.';
+  readonly settings: readonly TaskSetting[] = [
+    ...headSettings,
+    { name: 'labelSmoothing', kind: 'number', description: 'How much of a label is spread over all classes, 0 to 1.' },
+    {
+      name: 'classWeights',
+      kind: 'text',
+      description: 'balanced: rare classes count as much as frequent ones; effective: nearly so.',
+    },
+    {
+      name: 'calibrate',
+      kind: 'flag',
+      description: 'Fits a temperature on held-out sequences, for probabilities to trust.',
+    },
+    ensembleSetting,
+    ...sequenceSettings,
+  ];
+  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
+
+  /** The task on the data. */
+  create(options: TaskOptions): Task {
+    const { settings = {} } = options;
+    const { labelSmoothing, classWeights, calibrate } = settings;
+    const task = sequenceClassification(options.data, {
+      ...sequenceOptions(options),
+      ...headOptions(settings),
+      ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
+      classWeights: choice('classWeights', classWeights, ['balanced', 'effective']),
+      ...(calibrate === true ? { calibrate } : {}),
+    });
+    return withEnsemble(task, settings);
+  }
+
+  /** @throws OnnxLoraError as {@link openSequenceClassifier} */
+  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
+    return openSequenceClassifier(model, await answererOptions(options));
+  }
+}
+
+/** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
+export class SequenceLabellingFactory implements TaskFactory {
+  readonly name = 'sequence-labelling';
+  readonly description =
+    'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.';
+  readonly settings: readonly TaskSetting[] = [
+    ...headSettings,
+    { name: 'threshold', kind: 'text', description: 'Probability from which a label is given (0.5), or tuned.' },
+    { name: 'posWeights', kind: 'text', description: 'balanced: rare labels count as much as frequent ones.' },
+    ensembleSetting,
+    ...sequenceSettings,
+  ];
+  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
+
+  /** The task on the data. */
+  create(options: TaskOptions): Task {
+    const { settings = {} } = options;
+    const { posWeights, threshold } = settings;
+    const task = sequenceLabelling(options.data, {
+      ...sequenceOptions(options),
+      ...headOptions(settings),
+      ...(threshold === undefined ? {} : { threshold: threshold === 'tuned' ? threshold : Number(threshold) }),
+      posWeights: choice('posWeights', posWeights, ['balanced']),
+    });
+    return withEnsemble(task, settings);
+  }
+
+  /** @throws OnnxLoraError as {@link openSequenceLabeller} */
+  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
+    return openSequenceLabeller(model, await answererOptions(options));
+  }
+}

@@ -1,0 +1,137 @@
+/** @file Teaches models more about sequences without labels: they guess masked tokens. */
+
+import {
+  crossEntropy,
+  drawSeed,
+  OnnxLoraError,
+  type Prediction,
+  type PreparedTask,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import type { SequenceRecord } from '../../data/sequenceRecord.ts';
+import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { openSequenceTask } from '../openSequenceTask.ts';
+import { tokenOutput } from '../outputOfTokens.ts';
+import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
+import { fixedSeed } from './fixedSeed.ts';
+import { Masking, type MaskingOptions } from './masking.ts';
+import { MaskedMetrics } from './maskedMetrics.ts';
+import { maskedPort } from './maskedPort.ts';
+import { maskedReport } from './maskedReport.ts';
+import { askedTokens, maskedTargets } from './maskedTargets.ts';
+
+/** Options of {@link maskedLanguageModelling}. */
+export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, MaskingOptions {
+  /** Whether a sequence is masked anew each time it is trained on, as is the default. Where not, it has the same masks each time. */
+  readonly dynamic?: boolean | undefined;
+}
+
+type Example = SequenceExample<undefined>;
+
+/**
+ * Masked-language modelling: a model that was pre-trained so goes on learning on sequences of your own, such as those of one
+ * protein family or one kind of molecule, before or in place of another task. No labels are needed: any FASTA or CSV file of
+ * sequences will do. What is measured on has the same masks each time, so that figures before and after can be compared. A
+ * sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are those of
+ * {@link maskedTargets}.
+ *
+ * @example
+ * ```ts
+ * const task = maskedLanguageModelling('nanobodies.fasta', { validation: 0.1 });
+ * const { adapter } = await (await train(esm2, { task })).done;
+ * ```
+ */
+export function maskedLanguageModelling(
+  source: SequenceSource,
+  options: MaskedLanguageModellingOptions = {},
+): Task<Example> {
+  return { name: 'masked-language-modelling', prepare: (model) => prepare(model, source, options) };
+}
+
+/** Added to the seed of masks, so that they do not follow from what else a draw decides. */
+const MASKS = 0x6d61736b;
+
+async function prepare(
+  model: TaskModel,
+  source: SequenceSource,
+  { dynamic = true, rate, masked, random, spanLength, ...options }: MaskedLanguageModellingOptions,
+): Promise<PreparedTask<Example>> {
+  const task = await openSequenceTask(model, source, options);
+  const { tokenizer, data, ports } = task;
+  const { seed = 0 } = options;
+  const port = maskedPort(model, tokenizer);
+  const { output, size } = port;
+  const masking = new Masking(tokenizer, { rate, masked, random, spanLength });
+  const [kept, warnings] = maskable(data.train, task, masking);
+  const [measured, others] = maskable(data.validation ?? [], task, masking);
+  const without = (records: readonly SequenceRecord[]): undefined[] => records.map(() => undefined);
+  const train = task.dataset(kept, without(kept), { isTrained: true, isCroppedAtRandom: dynamic });
+  const validation = measured.length > 0 ? task.dataset(measured, without(measured)) : undefined;
+  const collate: PreparedTask<Example>['collate'] = async (examples) => {
+    const isTrained = examples[0]?.draw !== undefined;
+    const rows = examples.map(({ record, row, draw }) => {
+      const own =
+        dynamic && draw !== undefined ? drawSeed(seed + MASKS, draw) : fixedSeed(seed, record.sequence, row.from);
+      return masking.mask(row.ids, new Random(own));
+    });
+    const fed = examples.map(({ row }, i) => ({ ...row, ids: rows[i]!.ids }));
+    const inputs = task.feeds(fed, isTrained);
+    const numbers = examples.map(({ index }) => index);
+    return { inputs, targets: maskedTargets(rows, numbers, inputs[ports.ids]!.dims[1]!) };
+  };
+  const metrics = (): MaskedMetrics => new MaskedMetrics(port, seed);
+  return {
+    train: dynamic ? neverTheSame(train) : train,
+    ...(validation && { validation }),
+    warnings: [...data.warnings, ...warnings, ...others],
+    collate,
+    // Only the tokens that are asked reach the head: 15% of them.
+    loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
+    lossWeight: askedTokens,
+    metrics,
+    decode: (outputs): Prediction[] => {
+      const scores = tokenOutput(outputs, output, size);
+      return Array.from({ length: scores.rows }, (_, row) => {
+        const best = Array.from({ length: scores.tokens }, (__, token) => bestOf(scores.at(row, token)));
+        return { tokens: best.map((id) => tokenizer.tokenOf(id) ?? '') };
+      });
+    },
+    ...(validation && {
+      report: (request) => maskedReport({ tokenizer, train, validation, collate, masking, metrics, seed }, request),
+    }),
+  };
+}
+
+/** The records with something to mask, and a warning about the others. */
+function maskable(
+  records: readonly SequenceRecord[],
+  { tokenizer }: SequenceTask,
+  masking: Masking,
+): readonly [kept: readonly SequenceRecord[], warnings: readonly string[]] {
+  const kept = records.filter(({ sequence }) => tokenizer.tokens(sequence).ids.some((id) => masking.canBeAsked(id)));
+  const lost = records.length - kept.length;
+  if (lost === 0) return [records, []];
+  const { where } = records.find((record) => !kept.includes(record))!;
+  if (kept.length > 0)
+    return [kept, [`${lost} sequences have no letter that the model knows, and are left out: the first is ${where}.`]];
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `None of the ${lost} sequences has a letter that the model knows; the first is ${where}. Check that they are what the model reads: proteins, DNA or molecules.`,
+  );
+}
+
+/** The same data, of which no batch comes twice. */
+function neverTheSame(dataset: SequenceDataset<undefined>): PreparedTask<Example>['train'] {
+  return {
+    length: dataset.length,
+    lengths: dataset.lengths,
+    get: (index, draw) => dataset.get(index, draw),
+    ...(dataset.nameOf && { nameOf: (index) => dataset.nameOf!(index) }),
+  };
+}
+
+function bestOf(scores: Float32Array): number {
+  return scores.reduce((best, score, id) => (score > scores[best]! ? id : best), 0);
+}

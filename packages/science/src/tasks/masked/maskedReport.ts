@@ -1,0 +1,141 @@
+/** @file What a report shows of a model that guesses masked tokens: how surprised held-out sequences find it, before and after. */
+
+import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
+import { GuessSums } from './guessSums.ts';
+import type { MaskedMetrics } from './maskedMetrics.ts';
+import { eachAsked } from './maskedTargets.ts';
+import type { Masking } from './masking.ts';
+import { TokenFrequencies } from './tokenFrequencies.ts';
+
+/** What a report is made from. */
+export interface MaskedReportOptions {
+  readonly tokenizer: SequenceTokenizer;
+  readonly train: SequenceDataset<undefined>;
+  readonly validation: SequenceDataset<undefined>;
+  readonly collate: (examples: readonly SequenceExample<undefined>[]) => Promise<Batch>;
+  readonly masking: Masking;
+  readonly metrics: () => MaskedMetrics;
+  readonly seed: number;
+}
+
+/** Bins of a histogram. */
+const BINS = 20;
+/** Letters in the table, the most frequent ones; a byte-pair vocabulary has thousands of tokens. */
+const MOST_LETTERS = 30;
+
+/** Perplexities of guessing by frequencies, of the base and of the adapter; the change by sequence; and by letter. */
+export async function maskedReport(
+  { tokenizer, train, validation, collate, masking, metrics, seed }: MaskedReportOptions,
+  request: ReportRequest,
+): Promise<readonly ReportSection[]> {
+  const possible = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) => masking.canBeAsked(id));
+  const trained = train.records.map(({ sequence }) => tokenizer.tokens(sequence).ids);
+  const frequencies = new TokenFrequencies(
+    trained.map((ids) => ids.filter((id) => masking.canBeAsked(id))),
+    possible,
+  );
+  const guessed = new GuessSums();
+  const [base, adapted] = [metrics(), metrics()];
+  for await (const { batch } of batchesOf({ dataset: validation, collate }, request.batchSize)) {
+    base.update(await request.run(batch.inputs, 'base'), batch.targets);
+    adapted.update(await request.run(batch.inputs, 'adapted'), batch.targets);
+    for (const { record, token } of eachAsked(batch.targets))
+      guessed.add(record, token, -Math.log(frequencies.share(token)), token === frequencies.best);
+  }
+  const [before, after] = [base.guesses, adapted.guesses];
+  return [
+    comparison([['frequencies alone', guessed], ['model before', before], ['with the adapter', after]], seed), // prettier-ignore
+    changes(before, after),
+    letters(tokenizer, possible, frequencies, { before, after }),
+  ];
+}
+
+function comparison(rows: readonly (readonly [name: string, guesses: GuessSums])[], seed: number): ReportSection {
+  const [, [, before], [, after]] = rows as [(typeof rows)[0], (typeof rows)[0], (typeof rows)[0]];
+  const { guesses, records } = after.size;
+  const [from, to] = [before.scores().perplexity, after.scores().perplexity];
+  const { interval } = after.change(before, seed);
+  const [low = -Infinity, high = Infinity] = interval ?? [];
+  const verdict =
+    high < 0
+      ? 'It is lower on other sequences of this kind too, as far as these tell (95%)'
+      : low > 0
+        ? 'The adapter has made the model worse'
+        : 'These sequences are too few, or the change is too small, to tell that from chance';
+  const ratio = interval
+    ? `; the ratio is between ${Math.exp(low).toFixed(3)} and ${Math.exp(high).toFixed(3)} with a probability of 95%`
+    : '';
+  return {
+    kind: 'table',
+    title: 'Perplexity of held-out sequences',
+    text: `Among how many letters, all as likely, the model chooses when one is hidden: the fewer, the better it knows these sequences. From ${from.toFixed(3)} to ${to.toFixed(3)}, on ${guesses} hidden letters of ${records} sequences${ratio}. ${verdict}. The letters hidden are the same before and after.`,
+    columns: ['', 'perplexity', '95% interval', 'loss', 'accuracy'],
+    rows: rows.map(([name, sums]) => {
+      const { perplexity, loss, accuracy } = sums.scores();
+      const own = sums.intervals(seed)['perplexity'];
+      const range = own ? `${own[0].toFixed(3)} – ${own[1].toFixed(3)}` : '–';
+      return [name, rounded(perplexity), range, rounded(loss), rounded(accuracy)];
+    }),
+  };
+}
+
+/** How the loss of each sequence changes. */
+function changes(before: GuessSums, after: GuessSums): ReportSection {
+  const old = before.losses();
+  const values = [...after.losses()].map(([record, loss]) => loss - old.get(record)!);
+  const low = Math.min(...values.map((value) => Math.min(value, 0)));
+  const high = Math.max(...values.map((value) => Math.max(value, 0)), low + 1e-6);
+  const counts = Array.from({ length: BINS }, () => 0);
+  for (const value of values) counts[Math.min(BINS - 1, Math.floor(((value - low) / (high - low)) * BINS))]!++;
+  const better = values.filter((value) => value < 0).length;
+  return {
+    kind: 'histogram',
+    title: 'Change by sequence',
+    text: `How the mean loss of each held-out sequence changes; below 0 it is known better. So it is for ${better} of ${values.length}.`,
+    x: 'loss with the adapter − loss before (nats)',
+    borders: Array.from({ length: BINS + 1 }, (_, i) => low + ((high - low) * i) / BINS),
+    counts,
+  };
+}
+
+function letters(
+  tokenizer: SequenceTokenizer,
+  possible: readonly number[],
+  frequencies: TokenFrequencies,
+  { before, after }: { readonly before: GuessSums; readonly after: GuessSums },
+): ReportSection {
+  const asked = possible.filter((id) => after.ofToken(id).count > 0);
+  const shown = asked.sort((a, b) => frequencies.share(b) - frequencies.share(a)).slice(0, MOST_LETTERS);
+  return {
+    kind: 'table',
+    title: 'Letters',
+    text: 'How often a hidden letter is guessed, and how likely the model holds it, as a perplexity.',
+    columns: [
+      'letter',
+      'share in training',
+      'hidden',
+      'right before',
+      'right after',
+      'perplexity before',
+      'perplexity after',
+    ],
+    rows: shown.map((id) => {
+      const [old, now] = [before.ofToken(id), after.ofToken(id)];
+      return [
+        tokenizer.tokenOf(id) ?? String(id),
+        rounded(frequencies.share(id)),
+        now.count,
+        rounded(old.accuracy),
+        rounded(now.accuracy),
+        rounded(old.perplexity),
+        rounded(now.perplexity),
+      ];
+    }),
+  };
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(4));
+}

@@ -1,0 +1,140 @@
+/** @file Which tokens a model is asked to guess, and what it sees in their place. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Random } from '@onnx-lora/sdk/core';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+
+/** How tokens are masked. */
+export interface MaskingOptions {
+  /** Share of the tokens that are to be guessed; 0.15 by default. */
+  readonly rate?: number | undefined;
+  /** Of those to be guessed, the share in whose place is the mask token; 0.8 by default. */
+  readonly masked?: number | undefined;
+  /** The share in whose place is a token of the vocabulary, drawn evenly; 0.1 by default. The others are seen as they are. */
+  readonly random?: number | undefined;
+  /**
+   * Masks whole spans of neighbours, whose lengths follow a geometric distribution of about this mean, cut off at twice it: 5
+   * gives SpanBERT's. Without it each token is chosen by itself.
+   */
+  readonly spanLength?: number | undefined;
+}
+
+/** What masking must know of a tokenizer. */
+export type MaskedVocabulary = Pick<SequenceTokenizer, 'size' | 'maskId' | 'specialIds' | 'unknownId'>;
+
+/** A row of tokens in which some are to be guessed. */
+export interface MaskedRow {
+  /** As the model sees them. */
+  readonly ids: readonly number[];
+  /** The true id where a token is to be guessed, {@link NOT_ASKED} elsewhere. */
+  readonly labels: readonly number[];
+}
+
+/** The label of tokens that are not to be guessed: torch's `ignore_index`. */
+export const NOT_ASKED = -100;
+
+/**
+ * Masks rows as BERT was trained: each token is chosen with the probability `rate`; of the chosen, 80% become the mask token,
+ * 10% a token drawn evenly from the whole vocabulary, and 10% stay. Special tokens and unknown letters are never chosen. Where
+ * chance chooses none of a row, one of its tokens is.
+ *
+ * With spans, as many tokens are chosen as the rate says, and what becomes of them is decided span by span, as in SpanBERT.
+ *
+ * @see Devlin et al., "BERT" (2018), arXiv:1810.04805, A.1; transformers, `DataCollatorForLanguageModeling`;
+ *   Joshi et al., "SpanBERT" (2019), arXiv:1907.10529, 3.1
+ */
+export class Masking {
+  readonly #vocabulary: MaskedVocabulary;
+  readonly #maskId: number;
+  readonly #rate: number;
+  readonly #masked: number;
+  readonly #random: number;
+  readonly #spanLength: number | undefined;
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` for shares that are none; `MODEL_UNSUPPORTED` for a vocabulary without a mask */
+  constructor(vocabulary: MaskedVocabulary, options: MaskingOptions = {}) {
+    const { rate = 0.15, masked = 0.8, random = 0.1, spanLength } = options;
+    if (!(rate > 0 && rate < 1)) throw badMasking('rate', 'a share above 0 and below 1', rate);
+    if (!(masked >= 0 && masked <= 1)) throw badMasking('masked', 'a share from 0 to 1', masked);
+    if (!(random >= 0 && random <= 1 - masked + 1e-9))
+      throw badMasking('random', `a share that with masked, ${masked}, is at most 1`, random);
+    if (spanLength !== undefined && !(spanLength >= 1 && spanLength <= 100))
+      throw badMasking('spanLength', 'a mean length from 1 to 100 tokens', spanLength);
+    const { maskId } = vocabulary;
+    if (maskId === undefined) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        'The model has no mask token, so it cannot learn to guess masked ones. Take a model that was pre-trained by masking, such as ESM-2, ProtBERT, ChemBERTa or DNABERT.',
+      );
+    }
+    this.#vocabulary = vocabulary;
+    this.#maskId = maskId;
+    this.#rate = rate;
+    this.#masked = masked;
+    this.#random = random;
+    this.#spanLength = spanLength;
+  }
+
+  /** Whether a token may be chosen. */
+  canBeAsked(id: number): boolean {
+    return !this.#vocabulary.specialIds.has(id) && id !== this.#vocabulary.unknownId;
+  }
+
+  /** The row with some of its tokens masked; none where all are special or unknown. */
+  mask(row: readonly number[], random: Random): MaskedRow {
+    const candidates = [...row.keys()].filter((at) => this.canBeAsked(row[at]!));
+    const spans = this.#spanLength === undefined ? this.#single(candidates, random) : this.#spans(candidates, random);
+    const ids = [...row];
+    const labels = row.map(() => NOT_ASKED);
+    for (const span of spans) {
+      const kind = random.next();
+      for (const at of span) {
+        labels[at] = row[at]!;
+        if (kind < this.#masked) ids[at] = this.#maskId;
+        else if (kind < this.#masked + this.#random) ids[at] = random.index(this.#vocabulary.size);
+      }
+    }
+    return { ids, labels };
+  }
+
+  #single(candidates: readonly number[], random: Random): (readonly number[])[] {
+    const chosen = candidates.filter(() => random.next() < this.#rate);
+    // A row that asks nothing teaches nothing, and the mean over no token is no number.
+    if (chosen.length === 0 && candidates.length > 0) chosen.push(candidates[random.index(candidates.length)]!);
+    return chosen.map((at) => [at]);
+  }
+
+  #spans(candidates: readonly number[], random: Random): (readonly number[])[] {
+    if (candidates.length === 0) return [];
+    const free = new Set(candidates);
+    let left = Math.max(1, Math.round(this.#rate * candidates.length));
+    const spans: number[][] = [];
+    while (left > 0) {
+      const first = candidates[random.index(candidates.length)]!;
+      if (!free.has(first)) continue;
+      const span: number[] = [];
+      const length = Math.min(this.#length(random), left);
+      for (let at = first; span.length < length && free.delete(at); at++) span.push(at);
+      left -= span.length;
+      spans.push(span);
+    }
+    return spans;
+  }
+
+  /** Geometric with p = 1 / mean, those above twice the mean drawn again: SpanBERT's with a mean of 5. */
+  #length(random: Random): number {
+    const mean = this.#spanLength!;
+    for (;;) {
+      // The logarithm of 1 − p is −∞ where all spans are single tokens, and the length then 1.
+      const length = 1 + Math.floor(Math.log(1 - random.next()) / Math.log(1 - 1 / mean));
+      if (length <= 2 * mean) return length;
+    }
+  }
+}
+
+function badMasking(name: string, expected: string, found: number): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The setting ${name} of masking must be ${expected}, but it is ${found}. 0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.`,
+  );
+}

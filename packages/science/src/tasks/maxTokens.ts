@@ -1,0 +1,55 @@
+/** @file How many tokens a model reads at once. */
+
+import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { SequencePorts } from './sequenceTask.ts';
+
+/** What numbers its positions from the one after the padding's on, so that some of its places are never used. */
+const offsetTypes: ReadonlySet<unknown> = new Set([
+  'roberta',
+  'xlm-roberta',
+  'camembert',
+  'esm',
+  'ibert',
+  'longformer',
+]);
+
+/**
+ * Most tokens of a row, special ones included: the least of what the graph, `config.json` and the tokenizer say; infinite
+ * where none does.
+ *
+ * @param given what the user wants
+ * @throws OnnxLoraError `CONFIG_INVALID` for a length that leaves no room for letters, or has no positions
+ */
+export function maxTokens(
+  model: TaskModel,
+  tokenizer: SequenceTokenizer,
+  ports: SequencePorts,
+  given: number | undefined,
+): number {
+  const positions = numberOf(model, 'max_position_embeddings') - positionOffset(model);
+  const isRotary = model.config?.['position_embedding_type'] === 'rotary';
+  // Rotary positions have no end: one who asks for more than the model was trained on gets it.
+  const hard = Math.min(ports.length ?? Infinity, isRotary ? Infinity : positions);
+  if (given === undefined) return Math.min(hard, positions, tokenizer.maxLength ?? Infinity);
+  const least = tokenizer.added.pair + 1;
+  if (Number.isInteger(given) && given >= least && given <= hard) return given;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    given > hard
+      ? `The maximal length is ${given} tokens, but "${model.name}" has positions for ${hard}. Give at most ${hard}, or leave it out.`
+      : `The maximal length must be a whole number of at least ${least} tokens, ${tokenizer.added.pair} of them special, but it is ${given}.`,
+  );
+}
+
+/** The number of the first token's position: what RoBERTa's and ESM's learned positions begin with; else 0. */
+export function positionOffset({ config }: TaskModel): number {
+  if (!offsetTypes.has(config?.['model_type'])) return 0;
+  const pad = config?.['pad_token_id'];
+  return (typeof pad === 'number' ? pad : 1) + 1;
+}
+
+function numberOf({ config }: TaskModel, name: string): number {
+  const value = config?.[name];
+  return typeof value === 'number' && value > 0 ? value : Infinity;
+}

@@ -1,0 +1,51 @@
+/** @file The adapters that answer together. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Adapter, loadAdapter, OnnxLoraError, type TaskSetting } from '@onnx-lora/sdk';
+import type { SettingValues } from '../sequenceSettings.ts';
+
+const CONFIG = 'adapter_config.json';
+
+/** Other adapters whose answers are averaged with those of `--adapter`. */
+export const ensembleSetting: TaskSetting = {
+  name: 'ensemble',
+  kind: 'texts',
+  description: 'Adapters, or runs, that answer together with --adapter: answers are the mean, beside their deviation.',
+};
+
+/**
+ * The adapter, and those of the ensemble: all of one base, and with heads of one size.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for an ensemble without an adapter, or one whose heads answer something else; as
+ *   `loadAdapter`
+ */
+export async function answeringAdapters(
+  adapter: Adapter | undefined,
+  { ensemble = [] }: SettingValues = {},
+): Promise<readonly Adapter[]> {
+  const sources = Array.isArray(ensemble) ? (ensemble as readonly string[]) : [String(ensemble)];
+  if (!adapter) {
+    if (sources.length === 0) return [];
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'An ensemble answers together with an adapter, and none is named. Name the first of them with --adapter.',
+    );
+  }
+  const others = await Promise.all(
+    sources.map(async (source) => {
+      const inRun = join(source, 'adapter');
+      return loadAdapter(!existsSync(join(source, CONFIG)) && existsSync(join(inRun, CONFIG)) ? inRun : source);
+    }),
+  );
+  const labels = adapter.notes.labels?.join(', ');
+  others.forEach(({ notes }, i) => {
+    const own = notes.labels?.join(', ');
+    if (own === labels) return;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${sources[i]}" answers with ${own ?? 'no labels of its own'}, and --adapter with ${labels ?? 'none'}. Adapters of an ensemble are trained for the same task.`,
+    );
+  });
+  return [adapter, ...others];
+}

@@ -1,0 +1,103 @@
+/** @file Sequences with what is known of them, as a dataset of rows of tokens. */
+
+import { balancedWeights, drawSeed, FilledCache } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
+import { type RecordTokens, type RowRules, tokenRows, tokensOf } from './tokenRows.ts';
+
+/** Bytes of tokens that are kept in memory; what comes after is made anew each time. */
+const CACHE_BYTES = 256e6;
+/** A token's id in an array of numbers. */
+const BYTES_PER_TOKEN = 8;
+
+/** How a dataset is made. */
+export interface TokenDatasetOptions {
+  readonly rules: RowRules;
+  readonly seed: number;
+  /** Whether a too long sequence is cropped at a place that each draw chooses. */
+  readonly isCroppedAtRandom: boolean;
+}
+
+/** An example per record, or per window of it. */
+export class TokenDataset<Target> implements SequenceDataset<Target> {
+  readonly records: readonly SequenceRecord[];
+  readonly targets: readonly Target[];
+  readonly lengths: readonly number[];
+  readonly recordOf: readonly number[];
+  readonly isDeterministic: boolean;
+  /** Of each example, the number of its record, and which of its windows it is. */
+  readonly #places: readonly (readonly [record: number, window: number, windows: number])[];
+  readonly #options: TokenDatasetOptions;
+  readonly #cache = new FilledCache<number, RecordTokens>(
+    CACHE_BYTES,
+    ({ first, second }) => BYTES_PER_TOKEN * (first.length + (second?.length ?? 0)),
+  );
+
+  /**
+   * `targets` has one for each record.
+   *
+   * @throws OnnxLoraError `DATA_INVALID`, naming a record that is too long, where such are refused
+   */
+  constructor(records: readonly SequenceRecord[], targets: readonly Target[], options: TokenDatasetOptions) {
+    this.records = records;
+    this.targets = targets;
+    this.#options = options;
+    const { rules, isCroppedAtRandom } = options;
+    const rows = records.map((record) => {
+      const tokens = tokensOf(rules.tokenizer, record);
+      const own = tokenRows(tokens, record, rules);
+      return {
+        lengths: own.map(({ ids }) => ids.length),
+        isCut: own.length === 1 && own[0]!.count < tokens.first.length,
+      };
+    });
+    this.lengths = rows.flatMap(({ lengths }) => lengths);
+    this.#places = rows.flatMap(({ lengths }, record) =>
+      lengths.map((_, window) => [record, window, lengths.length] as const),
+    );
+    this.recordOf = this.#places.map(([record]) => record);
+    this.isDeterministic = !isCroppedAtRandom || !rows.some(({ isCut }) => isCut);
+  }
+
+  get length(): number {
+    return this.#places.length;
+  }
+
+  /** How often each is drawn where every label comes equally often; undefined where there are no labels. */
+  get weights(): readonly number[] | undefined {
+    if (!this.records.some(({ labels }) => labels)) return undefined;
+    const weights = balancedWeights(this.records.map(({ labels = [] }) => labels));
+    return this.#places.map(([record]) => weights[record]!);
+  }
+
+  /** Where the record is in the data. */
+  nameOf(index: number): string {
+    const place = this.#places[index];
+    return place ? this.records[place[0]]!.where : String(index);
+  }
+
+  async get(index: number, draw?: number): Promise<SequenceExample<Target>> {
+    const place = this.#places[index];
+    if (!place) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
+    const [number, window, windows] = place;
+    const record = this.records[number]!;
+    const { rules } = this.#options;
+    const tokens = await this.#cache.get(number, async () => tokensOf(rules.tokenizer, record));
+    const rows: readonly TokenRow[] = tokenRows(tokens, record, rules, this.#start(draw));
+    return {
+      record,
+      index: number,
+      windows,
+      row: rows[window]!,
+      target: this.targets[number]!,
+      ...(draw === undefined ? {} : { draw }),
+    };
+  }
+
+  #start(draw: number | undefined): ((last: number) => number) | undefined {
+    const { isCroppedAtRandom, seed } = this.#options;
+    if (draw === undefined || !isCroppedAtRandom) return undefined;
+    return (last) => new Random(drawSeed(seed, draw)).index(last + 1);
+  }
+}

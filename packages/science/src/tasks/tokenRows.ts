@@ -1,0 +1,107 @@
+/** @file Cuts sequences that are longer than the model. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { LengthOptions, TokenRow } from './sequenceTask.ts';
+
+/** Tokens of a record, without special ones. */
+export interface RecordTokens {
+  readonly first: readonly number[];
+  readonly second?: readonly number[];
+}
+
+/** How long rows are, and what becomes of longer ones. */
+export interface RowRules extends Pick<LengthOptions, 'tooLong' | 'overlap'> {
+  readonly tokenizer: SequenceTokenizer;
+  /** Most tokens of a row, special ones included. */
+  readonly most: number;
+}
+
+/** The tokens of a record. */
+export function tokensOf(tokenizer: SequenceTokenizer, { sequence, second }: SequenceRecord): RecordTokens {
+  const first = tokenizer.tokens(sequence).ids;
+  return second === undefined ? { first } : { first, second: tokenizer.tokens(second).ids };
+}
+
+/**
+ * Where the windows over a sequence begin: one where it fits. Neighbours share `overlap` tokens, and the last one ends with the
+ * sequence, so that none is short.
+ *
+ * @param room tokens of a window, without special ones
+ */
+export function windowStarts(tokens: number, room: number, overlap: number): number[] {
+  if (tokens <= room) return [0];
+  const step = room - overlap;
+  const starts: number[] = [];
+  for (let from = 0; from + room < tokens; from += step) starts.push(from);
+  return [...starts, tokens - room];
+}
+
+/**
+ * The rows that a record is fed as: one, or where it is too long and `tooLong` says so, several windows. Of a pair that is too
+ * long the ends are cropped, of the longer sequence first, as transformers' `longest_first` does.
+ *
+ * @param start where the part of a sequence that is cropped begins, of the places 0 to `last`; the first by default
+ * @throws OnnxLoraError `DATA_INVALID`, naming the record, where it is too long and is to be refused; `CONFIG_INVALID` for an
+ *   overlap that is as long as a window
+ */
+export function tokenRows(
+  tokens: RecordTokens,
+  record: SequenceRecord,
+  rules: RowRules,
+  start: (last: number) => number = () => 0,
+): readonly TokenRow[] {
+  const { tokenizer, most, tooLong = 'crop' } = rules;
+  const { first, second } = tokens;
+  const length = first.length + (second?.length ?? 0);
+  const room = most - (second ? tokenizer.added.pair : tokenizer.added.single);
+  if (length > room && (tooLong === 'error' || (second && tooLong === 'windows'))) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      tooLong === 'error'
+        ? `${record.where}: "${record.id}" has ${length} tokens, and the model reads ${room} at once. Have long sequences cropped (tooLong: crop) or read in windows (tooLong: windows), or leave it out.`
+        : `${record.where}: the pair "${record.id}" has ${length} tokens, and the model reads ${room} at once. Pairs are not read in windows: have them cropped (tooLong: crop), or leave it out.`,
+    );
+  }
+  if (second) return [pairRow(tokenizer, first, second, room)];
+  if (length > room && tooLong === 'windows') {
+    const overlap = overlapOf(rules, room);
+    return windowStarts(length, room, overlap).map((from) =>
+      singleRow(tokenizer, first.slice(from, from + room), from),
+    );
+  }
+  const from = length > room ? start(length - room) : 0;
+  return [singleRow(tokenizer, first.slice(from, from + room), from)];
+}
+
+/** Tokens that neighbouring windows share: a quarter by default. */
+function overlapOf({ overlap }: RowRules, room: number): number {
+  if (overlap === undefined) return Math.floor(room / 4);
+  if (Number.isInteger(overlap) && overlap >= 0 && overlap < room) return overlap;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `Windows of ${room} tokens can share 0 to ${room - 1} of them, but the overlap is ${overlap}.`,
+  );
+}
+
+function singleRow(tokenizer: SequenceTokenizer, ids: readonly number[], from: number): TokenRow {
+  const framed = tokenizer.framed(ids);
+  return { ids: framed.ids, types: framed.types, at: framed.firstAt, count: ids.length, from };
+}
+
+function pairRow(
+  tokenizer: SequenceTokenizer,
+  first: readonly number[],
+  second: readonly number[],
+  room: number,
+): TokenRow {
+  const isWhole = first.length + second.length <= room;
+  // The first one keeps the larger half where both are long.
+  const ofSecond = isWhole
+    ? second.length
+    : Math.min(second.length, Math.max(Math.floor(room / 2), room - first.length));
+  const ids = first.slice(0, isWhole ? first.length : room - ofSecond);
+  const framed = tokenizer.framed(ids, second.slice(0, ofSecond));
+  return { ids: framed.ids, types: framed.types, at: framed.firstAt, count: ids.length, from: 0 };
+}

@@ -1,0 +1,177 @@
+/** @file The task `variant-effect`: how well a model that has seen no measurement ranks measured variants. */
+
+import {
+  bootstrapIntervals,
+  type Dataset,
+  type MeasureRequest,
+  type Measurement,
+  numberMeasure,
+  OnnxLoraError,
+  type PreparedTask,
+  type Task,
+} from '@onnx-lora/sdk';
+import { readSequenceData } from '../../data/readSequenceData.ts';
+import type { SequenceData, SequenceRecord } from '../../data/sequenceRecord.ts';
+import type { SequenceDataOptions, SequenceSource } from '../../data/sequenceSource.ts';
+import type { VariantScorer } from '../../variants/effectScorer.ts';
+import { noWildType } from '../../variants/marginalScorer.ts';
+import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
+import { variantOf } from './variantRecords.ts';
+
+/** Options of {@link variantEffect}. */
+export interface VariantEffectOptions
+  extends SequenceDataOptions, Pick<VariantScorerOptions, 'method' | 'multiple' | 'tokenizer' | 'maxLength'> {
+  /** Which number was measured, where the data have several; the first by default. */
+  readonly value?: string | undefined;
+}
+
+/** A variant and what was measured of it. */
+interface Measured {
+  readonly record: SequenceRecord;
+  readonly value: number;
+}
+
+/**
+ * Zero-shot variant effects: `evaluate` scores variants by a masked language model, and says how the order of the scores agrees
+ * with that of the measurements: Spearman's correlation, with an interval, and Pearson's. Nothing is trained on the data, so that
+ * all of them are measured on, or the part that `validation` or `evalSplit` names. With an adapter of the task
+ * masked-language-modelling it tells what domain adaptation has done.
+ *
+ * @example
+ * ```ts
+ * const { metrics } = await evaluate(model, { task: variantEffect('gb1.csv'), adapter });
+ * ```
+ */
+export function variantEffect(source: SequenceSource, options: VariantEffectOptions = {}): Task<Measured> {
+  return {
+    name: 'variant-effect',
+    prepare: async () =>
+      preparedTask(await readSequenceData(source, { needs: ['values'], validation: 0, ...options }), options),
+  };
+}
+
+function preparedTask(data: SequenceData, options: VariantEffectOptions): PreparedTask<Measured> {
+  const measured = measuredOf(data, options);
+  if (data.wildType === undefined && !isPseudo(options.method)) throw noWildType();
+  return {
+    train: datasetOf(measured),
+    warnings: data.warnings,
+    collate: () => Promise.reject(notTrained()),
+    loss: () => {
+      throw notTrained();
+    },
+    metrics: () => {
+      throw notTrained();
+    },
+    decode: () => {
+      throw notTrained();
+    },
+    measure: (request) => measure(request, measured, data.wildType, options),
+  };
+}
+
+/** What is measured on: all of the data, or the part that is held out by the user's word. */
+function measuredOf(data: SequenceData, { validation, evalSplit, value }: VariantEffectOptions): Measured[] {
+  const { train, validation: held = [], test = [], valueNames = [] } = data;
+  const isPart = (validation !== undefined && validation !== 0) || evalSplit !== undefined;
+  const records = isPart ? held : [...train, ...held, ...test];
+  const at = value === undefined ? 0 : valueNames.indexOf(value);
+  if (at < 0) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The data have no measurement "${value}". They have ${valueNames.join(', ')}.`,
+    );
+  }
+  const measured = records.flatMap((record) => {
+    const own = record.values?.[at] ?? Number.NaN;
+    return Number.isNaN(own) ? [] : [{ record, value: own }];
+  });
+  if (measured.length > 1) return measured;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `Of ${records.length} variants ${measured.length} ${measured.length === 1 ? 'was' : 'were'} measured, and orders are compared of two or more. Name the column with the measurements (columns.values, on the command line --set valueColumns=…).`,
+  );
+}
+
+function datasetOf(measured: readonly Measured[]): Dataset<Measured> {
+  return {
+    length: measured.length,
+    get: (index) => Promise.resolve(measured[index]!),
+    nameOf: (index) => measured[index]?.record.where ?? String(index),
+  };
+}
+
+async function measure(
+  request: MeasureRequest,
+  measured: readonly Measured[],
+  wildType: string | undefined,
+  { method, multiple, tokenizer, maxLength, seed = 0 }: VariantEffectOptions,
+): Promise<Measurement> {
+  const { model, adapter, batchSize, limit, onBatch } = request;
+  const own = measured.slice(0, limit);
+  const scoring = { adapter, batchSize, method, multiple, tokenizer, maxLength };
+  const scorer = await openVariantScorer(model, { ...request.options, ...scoring });
+  try {
+    const records = own.map(({ record }) => record);
+    const scores = await scoresOf({ scorer, wildType, records, request });
+    onBatch?.(own.length, own.length);
+    const known = [...own.keys()].filter((i) => !Number.isNaN(scores[i]));
+    const ranking = numberMeasure(
+      known.map((i) => scores[i]!),
+      known.map((i) => own[i]!.value),
+    );
+    const metrics = (times?: Uint32Array): Record<'spearman' | 'pearson', number> => {
+      const { spearman, pearson } = ranking(times);
+      return { spearman, pearson };
+    };
+    return { metrics: metrics(), intervals: bootstrapIntervals(metrics, known.length, { seed }) };
+  } finally {
+    await scorer.release();
+  }
+}
+
+interface Scoring {
+  readonly scorer: VariantScorer;
+  readonly wildType: string | undefined;
+  readonly records: readonly SequenceRecord[];
+  readonly request: Pick<MeasureRequest, 'onBatch' | 'onBadSample'>;
+}
+
+/** A score for each record; NaN for those that cannot be scored, where such are left out. */
+async function scoresOf({ scorer, wildType, records, request }: Scoring): Promise<number[]> {
+  const { onBatch, onBadSample } = request;
+  // Progress is one of rows that the model is fed.
+  const onProgress = (done: number, total: number): void =>
+    onBatch?.(Math.floor((done / total) * records.length), records.length);
+  const score = (some: readonly SequenceRecord[], options = {}): Promise<number[]> =>
+    wildType === undefined
+      ? scorer.likelihoods(
+          some.map(({ sequence }) => sequence),
+          options,
+        )
+      : scorer.score(wildType, some.map(variantOf), options);
+  try {
+    return await score(records, { onProgress });
+  } catch (error) {
+    if (!onBadSample || !(error instanceof OnnxLoraError)) throw error;
+  }
+  // Only now one by one, to see which cannot be scored.
+  const scores: number[] = [];
+  for (const [i, record] of records.entries()) {
+    try {
+      scores.push(...(await score([record])));
+    } catch (error) {
+      onBadSample(i, error);
+      scores.push(Number.NaN);
+    }
+    onBatch?.(i + 1, records.length);
+  }
+  return scores;
+}
+
+function notTrained(): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    'The task variant-effect measures (evaluate) and answers (predict); nothing is trained by it. To learn from measurements, train the task sequence-regression; to adapt the model to a family of proteins without measurements, train the task masked-language-modelling, and measure the adapter by this one.',
+  );
+}

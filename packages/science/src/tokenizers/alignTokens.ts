@@ -1,0 +1,118 @@
+/** @file The tokens of a text, and which of its letters each stands for. */
+
+import type { HfModel, HfTokenizer } from './hfTokenizer.ts';
+import { inBytes, normalisedSpelling, type Spelling } from './spelling.ts';
+
+/** Tokens with their places. */
+export interface PlacedTokens {
+  readonly tokens: readonly string[];
+  readonly starts: readonly number[];
+  readonly ends: readonly number[];
+}
+
+/**
+ * Cuts a text as `tokenizer.encode` does without special tokens. The library tells no places, so they are found here, piece by
+ * piece: a token is looked for where the one before it ended. They are exact for text that is normalised letter by letter, which
+ * is so for ASCII.
+ *
+ * @param isByteLevel whether tokens have a character for each byte
+ */
+export function tokensIn(tokenizer: HfTokenizer, text: string, isByteLevel: boolean): PlacedTokens {
+  const result = { tokens: [] as string[], starts: [] as number[], ends: [] as number[] };
+  const put = (token: string, start: number, end: number): void => {
+    result.tokens.push(token);
+    result.starts.push(start);
+    result.ends.push(end);
+  };
+  sectionsOf(tokenizer, text).forEach(({ from, to, isAdded }, section) => {
+    const part = text.slice(from, to);
+    if (isAdded) return put(part, from, to);
+    const { normalizer, pre_tokenizer: pre } = tokenizer;
+    const normal = normalizer ? normalizer(part) : part;
+    if (normal === '') return;
+    const plain = normalisedSpelling(part, normal, normalizer ?? String);
+    const spelling = isByteLevel ? inBytes(plain) : plain;
+    let at = 0;
+    for (const piece of pre ? pre(normal, { section_index: section }) : [normal]) {
+      const found = spelling.text.indexOf(withoutMarks(piece), at);
+      if (found >= 0) at = found;
+      const to = found >= 0 ? found + withoutMarks(piece).length : spelling.text.length;
+      const tokens = tokenizer.model([piece]);
+      tokens.forEach((token, i) => {
+        const [begin, end] = placeOf(token, tokens[i + 1], tokenizer.model, spelling, at, to);
+        const start = spelling.starts[begin] ?? part.length;
+        put(token, from + start, from + (end > begin ? spelling.ends[end - 1]! : start));
+        at = end;
+      });
+      if (found >= 0) at = to;
+    }
+  });
+  return result;
+}
+
+/** Parts of a text between added tokens such as `<mask>`, and these tokens. */
+function sectionsOf(tokenizer: HfTokenizer, text: string): { from: number; to: number; isAdded: boolean }[] {
+  const added = [...tokenizer.get_added_tokens_decoder().values()].filter(
+    ({ content }) => content !== '' && text.includes(content),
+  );
+  const sections: { from: number; to: number; isAdded: boolean }[] = [];
+  let from = 0;
+  const put = (to: number, isAdded: boolean): void => {
+    if (to > from) sections.push({ from, to, isAdded });
+  };
+  const blanks = (begin: number): number => /^\s*/.exec(text.slice(begin))![0].length;
+  for (let at = 0; added.length > 0 && at < text.length;) {
+    const fitting = added.filter(({ content }) => text.startsWith(content, at));
+    const longest = fitting.sort((a, b) => b.content.length - a.content.length)[0];
+    if (!longest) {
+      at++;
+      continue;
+    }
+    put(longest.lstrip ? from + text.slice(from, at).trimEnd().length : at, false);
+    from = at;
+    at += longest.content.length;
+    put(at, true);
+    if (longest.rstrip) at += blanks(at);
+    from = at;
+  }
+  put(text.length, false);
+  return sections;
+}
+
+/** Where a token is among the characters from `at` to `to`, where its piece is. */
+function placeOf(
+  token: string,
+  next: string | undefined,
+  model: HfModel,
+  { text }: Spelling,
+  at: number,
+  to: number,
+): [begin: number, end: number] {
+  if (token === model.unk_token) {
+    const isWhole = !isInPieces(model);
+    const following = next === undefined ? -1 : text.indexOf(surfaceOf(next, model), at + 1);
+    if (isWhole || (model.fuse_unk && following < 0)) return [at, to];
+    return [at, model.fuse_unk ? following : Math.min(to, at + (text.codePointAt(at)! > 0xffff ? 2 : 1))];
+  }
+  const surface = surfaceOf(token, model);
+  const found = text.indexOf(surface, at);
+  return found >= 0 && found + surface.length <= to ? [found, found + surface.length] : [at, at];
+}
+
+/** Whether letters that it does not know are unknown one by one: BPE and unigram, but not WordPiece and lists of words. */
+function isInPieces(model: HfModel): boolean {
+  return 'merges' in model || 'trie' in model;
+}
+
+/** A token as the text has it: without marks of what continues a word or ends it, and without a blank in front. */
+function surfaceOf(token: string, { config, end_of_word_suffix: suffix }: HfModel): string {
+  const prefix = config.continuing_subword_prefix;
+  const begun =
+    typeof prefix === 'string' && prefix !== '' && token.startsWith(prefix) ? token.slice(prefix.length) : token;
+  return withoutMarks(suffix && begun.endsWith(suffix) ? begun.slice(0, -suffix.length) : begun);
+}
+
+/** Without the signs that stand for a blank: a sentence piece's ▁ and a byte-level token's Ġ. */
+function withoutMarks(piece: string): string {
+  return piece.replace(/^[\s▁Ġ]+/, '').replaceAll('▁', ' ');
+}

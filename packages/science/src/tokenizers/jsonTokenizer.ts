@@ -1,0 +1,96 @@
+/** @file Tokenizers by their tokenizer.json: WordPiece, byte-level BPE, unigram and others. */
+
+import { Tokenizer } from '@huggingface/tokenizers';
+import { checkTokenIds, isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { tokensIn } from './alignTokens.ts';
+import type { HfTokenizer } from './hfTokenizer.ts';
+import { jsonFrame } from './jsonFrame.ts';
+import { typesOf } from './jsonTypes.ts';
+import type { SequenceTokens } from './sequenceTokenizer.ts';
+import { type SpecialTokens, specialIds } from './specialTokens.ts';
+import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
+
+/** What else is said of a tokenizer. */
+export interface TokenizerFacts {
+  readonly special: SpecialTokens;
+  /** tokenizer_config.json. */
+  readonly config: JsonObject;
+  /** The id of padding by config.json. */
+  readonly padId: number | undefined;
+  readonly maxLength: number | undefined;
+  /** Of the file, for messages. */
+  readonly path: string;
+}
+
+/** What a tokenizer.json describes. */
+export interface OpenedJson {
+  readonly tokenizer: HfTokenizer;
+  readonly vocabulary: Vocabulary;
+  /** Whether tokens have a character for each byte. */
+  readonly isByteLevel: boolean;
+  readonly path: string;
+}
+
+/**
+ * Reads a tokenizer.json.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
+ */
+export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
+  checkTokenIds(json, path);
+  let tokenizer: HfTokenizer;
+  try {
+    const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
+    const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
+    tokenizer = new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
+  } catch (cause) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
+      { cause },
+    );
+  }
+  const tokens: (string | undefined)[] = [];
+  for (const [token, id] of tokenizer.get_vocab()) if (token !== undefined) tokens[id] = token;
+  const added = [...tokenizer.get_added_tokens_decoder()];
+  const { ids } = specialIds((token) => tokenizer.token_to_id(token), special, padId, path);
+  return {
+    tokenizer,
+    isByteLevel: typesOf(json['pre_tokenizer']).includes('ByteLevel'),
+    path,
+    vocabulary: {
+      tokens: Array.from(tokens),
+      ...ids,
+      specialIds: added.filter(([, token]) => token.special).map(([id]) => id),
+      frame: jsonFrame(json, tokenizer, path),
+      maxLength,
+    },
+  };
+}
+
+/** A tokenizer of the pieces that its tokenizer.json describes. */
+export class JsonTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter: boolean;
+  readonly #opened: OpenedJson;
+
+  /** @param isPerLetter whether each letter is known to be one token */
+  constructor(opened: OpenedJson, isPerLetter: boolean) {
+    super(opened.vocabulary);
+    this.isPerLetter = isPerLetter;
+    this.#opened = opened;
+  }
+
+  /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
+  tokens(text: string): SequenceTokens {
+    const { tokens, starts, ends } = tokensIn(this.#opened.tokenizer, text, this.#opened.isByteLevel);
+    const ids = tokens.map((token) => {
+      const id = this.idOf(token) ?? this.unknownId;
+      if (id !== undefined) return id;
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `"${token}" is no token of "${this.#opened.path}", which has none for what is unknown either. Check that the letters are those that the model was made for.`,
+      );
+    });
+    return { ids, starts, ends };
+  }
+}

@@ -1,0 +1,60 @@
+/** @file Tokenizers of proteins whose vocabulary has single letters, and whose texts have blanks in between. */
+
+import type { SequenceTokens } from './sequenceTokenizer.ts';
+import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
+
+/** Rare amino acids, which ProtBERT and ProtT5 read as unknown ones. */
+const rare: ReadonlySet<string> = new Set('UZOB');
+
+/** How letters are written in the vocabulary. */
+export interface LetterSpelling {
+  /** In front of each: a sentence piece's `▁`. */
+  readonly prefix?: string;
+  /** Whether letters become small ones first. */
+  readonly isLowerCase?: boolean;
+}
+
+/**
+ * One token per letter, for vocabularies that transformers reads as words: ProtBERT's and ProtT5's, whose texts are written
+ * `M K T A`. Texts are given as they are in the data, `MKTA`. The rare U, Z, O and B become X, as both models were trained and
+ * their descriptions prescribe, where the vocabulary has an X.
+ *
+ * @see Elnaggar et al., "ProtTrans" (2021), section 2.2, https://doi.org/10.1109/TPAMI.2021.3095381
+ */
+export class LetterTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter = true;
+  readonly #ids = new Map<string, number>();
+  readonly #spelling: LetterSpelling;
+
+  constructor(vocabulary: Vocabulary, spelling: LetterSpelling = {}) {
+    super(vocabulary);
+    this.#spelling = spelling;
+  }
+
+  /** Blanks vanish. A letter that the vocabulary does not have is its unknown token, one for each. */
+  tokens(text: string): SequenceTokens {
+    const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
+    let at = 0;
+    for (const letter of text) {
+      const end = at + letter.length;
+      const id = /\s/.test(letter) ? undefined : this.#letter(letter);
+      if (id !== undefined) {
+        ids.push(id);
+        starts.push(at);
+        ends.push(end);
+      }
+      at = end;
+    }
+    return { ids, starts, ends };
+  }
+
+  #letter(letter: string): number | undefined {
+    const known = this.#ids.get(letter);
+    if (known !== undefined) return known;
+    const { prefix = '', isLowerCase = false } = this.#spelling;
+    const find = (each: string): number | undefined => this.idOf(prefix + (isLowerCase ? each.toLowerCase() : each));
+    const id = (rare.has(letter) ? find('X') : undefined) ?? find(letter) ?? this.unknownId;
+    if (id !== undefined && this.#ids.size < 4096) this.#ids.set(letter, id);
+    return id;
+  }
+}

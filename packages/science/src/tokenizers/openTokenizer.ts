@@ -1,0 +1,153 @@
+/** @file Finds out which tokenizer lies in a model's folder. */
+
+import { join } from 'node:path';
+import { type JsonObject, OnnxLoraError, parseMerges, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
+import { EsmTokenizer } from './esmTokenizer.ts';
+import { plainFrame } from './frame.ts';
+import { robertaJson, wordPieceJson } from './jsonFiles.ts';
+import { JsonTokenizer, type OpenedJson, openJson, type TokenizerFacts } from './jsonTokenizer.ts';
+import { KmerTokenizer } from './kmerTokenizer.ts';
+import { LetterTokenizer } from './letterTokenizer.ts';
+import { readLines } from './readLines.ts';
+import { readSentencePieces } from './sentencePieces.ts';
+import type { SequenceTokenizer } from './sequenceTokenizer.ts';
+import { SmilesTokenizer } from './smilesTokenizer.ts';
+import { readSpecialTokens, specialIds, type SpecialTokens } from './specialTokens.ts';
+import { vocabularyKind } from './vocabularyKind.ts';
+import type { Vocabulary } from './vocabularyTokenizer.ts';
+
+/** Those of several hundred thousand tokens have 35 MB. */
+const largestFile = 200_000_000;
+
+/**
+ * The tokenizer in a model's folder: ESM's and Nucleotide Transformer's `vocab.txt`; `tokenizer.json`; a BERT's `vocab.txt`, also
+ * one of single residues (ProtBERT), of overlapping k-mers (DNABERT) or of parts of SMILES; `vocab.json` with or without
+ * `merges.txt` (ChemBERTa, MoLFormer); `spiece.model` of single residues (ProtT5).
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when there is none of these; `CONFIG_INVALID` when it cannot be read, or has more tokens
+ *   than the model knows
+ */
+export async function openTokenizer(model: TaskModel): Promise<SequenceTokenizer> {
+  const { folder } = model;
+  if (folder === undefined) {
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `"${model.name}" is a file alone, but its tokenizer is needed. Open the folder that holds both.`,
+    );
+  }
+  const tokenizer = await find(model, folder);
+  const size = model.config?.['vocab_size'];
+  if (typeof size === 'number' && tokenizer.size > size) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The tokenizer in "${folder}" has ${tokenizer.size} tokens, but config.json says the model knows ${size}. Use the files that came with the model.`,
+    );
+  }
+  return tokenizer;
+}
+
+async function find(model: TaskModel, folder: string): Promise<SequenceTokenizer> {
+  const read = (name: string): Promise<JsonObject | undefined> =>
+    readJsonObject(join(folder, name), largestFile, 'a tokenizer');
+  const config = (await read('tokenizer_config.json')) ?? {};
+  const special = readSpecialTokens(config, (await read('special_tokens_map.json')) ?? {});
+  const facts = (name: string): TokenizerFacts => ({
+    special,
+    config,
+    padId: whole(model.config?.['pad_token_id'], Infinity),
+    maxLength: whole(config['model_max_length'], 1e7),
+    path: join(folder, name),
+  });
+  const lines = await readLines(join(folder, 'vocab.txt'));
+  if (lines && isEsm(lines, config)) return esm(lines, special, facts('vocab.txt'));
+  const json = await read('tokenizer.json');
+  if (json) return fromJson(openJson(json, facts('tokenizer.json')));
+  if (lines) return fromLines(lines, facts('vocab.txt'));
+  const vocabulary = await read('vocab.json');
+  if (vocabulary) {
+    const merges = await readLines(join(folder, 'merges.txt'));
+    if (!merges) return smiles(vocabulary, facts('vocab.json'));
+    return fromJson(openJson(robertaJson(vocabulary, parseMerges(merges), config), facts('vocab.json')));
+  }
+  const pieces = await readSentencePieces(join(folder, 'spiece.model'));
+  if (pieces) return fromPieces(pieces, facts('spiece.model'));
+  throw new OnnxLoraError(
+    'FILE_NOT_FOUND',
+    `There is neither tokenizer.json nor vocab.txt nor vocab.json in "${folder}", so nothing says how sequences become tokens. Copy the files whose names begin so, tokenizer_config.json with them, from where the model was published.`,
+  );
+}
+
+function isEsm(lines: readonly string[], config: JsonObject): boolean {
+  return (
+    config['tokenizer_class'] === 'EsmTokenizer' || ['<cls>', '<pad>', '<unk>'].every((token) => lines.includes(token))
+  );
+}
+
+function esm(lines: readonly string[], special: SpecialTokens, { maxLength, path }: TokenizerFacts): EsmTokenizer {
+  const tokens = lines.map((line) => line.trim());
+  const eos = special.eos === undefined ? (tokens.includes('<eos>') ? '<eos>' : null) : special.eos;
+  return new EsmTokenizer(tokens, path, { eos, maxLength });
+}
+
+function fromJson(opened: OpenedJson): SequenceTokenizer {
+  const { tokens } = opened.vocabulary;
+  const kind = vocabularyKind(tokens);
+  if (kind.kind === 'kmers') return new KmerTokenizer(opened.vocabulary, kind.k);
+  if (kind.kind !== 'letters') return new JsonTokenizer(opened, false);
+  const together = new JsonTokenizer(opened, true);
+  // Whether letters must be apart is best known by trying.
+  const letters = tokens.flatMap((token) => (token && /^▁?[A-Z]$/i.test(token) ? [token] : [])).slice(-2);
+  const isRead = (between: string): boolean =>
+    together.tokens(letters.map((letter) => letter.slice(-1)).join(between)).ids.join() ===
+    letters.map((letter) => together.idOf(letter)).join();
+  return !isRead('') && isRead(' ') ? new LetterTokenizer(opened.vocabulary, { prefix: kind.prefix }) : together;
+}
+
+function fromLines(lines: readonly string[], facts: TokenizerFacts): SequenceTokenizer {
+  const kind = vocabularyKind(lines);
+  if (kind.kind === 'words') return fromJson(openJson(wordPieceJson(lines, facts.config), facts));
+  const vocabulary = plainVocabulary(lines, facts);
+  if (kind.kind === 'kmers') return new KmerTokenizer(vocabulary, kind.k);
+  if (kind.kind === 'smiles') return new SmilesTokenizer(vocabulary);
+  return new LetterTokenizer(vocabulary, { isLowerCase: facts.config['do_lower_case'] === true });
+}
+
+function fromPieces(pieces: readonly string[], facts: TokenizerFacts): LetterTokenizer {
+  const kind = vocabularyKind(pieces);
+  if (kind.kind === 'letters') return new LetterTokenizer(plainVocabulary(pieces, facts), { prefix: kind.prefix });
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${facts.path}" has pieces of more than one letter, and such are read from tokenizer.json. Make it with transformers in Python: AutoTokenizer.from_pretrained(…).save_pretrained(…).`,
+  );
+}
+
+function smiles(vocabulary: JsonObject, facts: TokenizerFacts): SmilesTokenizer {
+  const tokens: string[] = [];
+  for (const [token, id] of Object.entries(vocabulary)) {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > 1e6) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${facts.path}" gives the token "${token}" no id. Copy it again from where the model was published.`,
+      );
+    }
+    tokens[id] = token;
+  }
+  if (vocabularyKind(Array.from(tokens)).kind === 'smiles')
+    return new SmilesTokenizer(plainVocabulary(Array.from(tokens), facts));
+  throw new OnnxLoraError(
+    'FILE_NOT_FOUND',
+    `"${facts.path}" has tokens, but nothing says how texts are cut into them: there is no merges.txt beside it. Copy it from where the model was published.`,
+  );
+}
+
+/** A list of tokens with the special ones that it has. */
+function plainVocabulary(tokens: readonly (string | undefined)[], facts: TokenizerFacts): Vocabulary {
+  const known = new Map(tokens.map((token, id) => [token, id]));
+  const { ids, around } = specialIds((token) => known.get(token), facts.special, facts.padId, facts.path);
+  return { tokens, ...ids, specialIds: [], frame: plainFrame(around), maxLength: facts.maxLength };
+}
+
+/** A whole number above 0 and not above `most`; transformers writes 1e30 where there is no limit. */
+function whole(value: unknown, most: number): number | undefined {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= most ? value : undefined;
+}

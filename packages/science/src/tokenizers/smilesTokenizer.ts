@@ -1,0 +1,38 @@
+/** @file Tokenizers whose tokens are the atoms, bonds and brackets of a SMILES. */
+
+import type { SequenceTokens } from './sequenceTokenizer.ts';
+import { VocabularyTokenizer } from './vocabularyTokenizer.ts';
+
+/**
+ * Atoms, in brackets or without, bonds, branches, rings.
+ *
+ * @see Schwaller et al., "Molecular Transformer" (2019), https://doi.org/10.1021/acscentsci.9b00576
+ */
+export const smilesPart: RegExp = /\[[^\]]+\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
+
+/** One token per part of a SMILES, as MoLFormer and DeepChem's SmilesTokenizer read them; what is no part of one is unknown. */
+export class SmilesTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter = false;
+
+  tokens(text: string): SequenceTokens {
+    const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
+    const put = (id: number | undefined, start: number, end: number): void => {
+      if (id === undefined) return;
+      ids.push(id);
+      starts.push(start);
+      ends.push(end);
+    };
+    let at = 0;
+    const between = (end: number): void => {
+      const rest = text.slice(at, end);
+      if (rest.trim() !== '') put(this.unknownId, at + rest.search(/\S/), at + rest.trimEnd().length);
+    };
+    for (const found of text.matchAll(smilesPart)) {
+      between(found.index);
+      at = found.index + found[0].length;
+      put(this.idOf(found[0]) ?? this.unknownId, found.index, at);
+    }
+    between(text.length);
+    return { ids, starts, ends };
+  }
+}

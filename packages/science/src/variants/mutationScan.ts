@@ -1,0 +1,104 @@
+/** @file Scores every single substitution of a protein. */
+
+import { OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
+import { openPredictedScorer, type PredictedScorerOptions } from './predictedScorer.ts';
+import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts';
+
+/** Every single substitution of a sequence. */
+export interface MutationScan {
+  readonly sequence: string;
+  /** The residues that were put in. */
+  readonly residues: readonly string[];
+  /** `[position, residue]`: what the substitution does, compared with the wild type; 0 where the residue is its own. */
+  readonly scores: readonly (readonly number[])[];
+}
+
+/** What a scan goes by. */
+export interface MutationScannerOptions
+  extends Omit<VariantScorerOptions, 'multiple'>, Pick<PredictedScorerOptions, 'value'> {
+  /** `likelihood` (the default): how likely a masked language model finds it; `model`: what a model trained on measurements predicts. */
+  readonly by?: 'likelihood' | 'model' | undefined;
+}
+
+/** Options of {@link scanWith}. */
+export interface ScanOptions extends ScoreOptions {
+  /** Which residues are put in; by default the 20 amino acids, or the 4 bases for a sequence of them. */
+  readonly residues?: readonly string[] | undefined;
+}
+
+/** The 20 amino acids by kind, so that like ones are neighbours: small, aliphatic, aromatic, polar, charged. */
+const aminoAcids = [...'GAPCVILMFWYHSTNQDEKR'];
+
+/**
+ * Loads what scores the substitutions of a scan.
+ *
+ * @throws OnnxLoraError as {@link openVariantScorer} and {@link openPredictedScorer}
+ */
+export function openScanScorer(
+  model: RunnableModel,
+  { by = 'likelihood', method, value, ...options }: MutationScannerOptions,
+): Promise<EffectScorer> {
+  return by === 'model' ? openPredictedScorer(model, { ...options, value }) : openVariantScorer(model, { ...options, method }); // prettier-ignore
+}
+
+/**
+ * In-silico mutagenesis: the effect of every single substitution.
+ *
+ * @example
+ * ```ts
+ * const { residues, scores } = await mutationScan(model, 'MKTAYIAK');
+ * const worst = Math.min(...scores[2]!); // at position 3
+ * ```
+ *
+ * @throws OnnxLoraError as {@link openScanScorer}; `DATA_INVALID` for a letter that the model does not know
+ */
+export async function mutationScan(
+  model: RunnableModel,
+  sequence: string,
+  { residues, onProgress, ...options }: MutationScannerOptions & ScanOptions = {},
+): Promise<MutationScan> {
+  const scorer = await openScanScorer(model, options);
+  try {
+    return await scanWith(scorer, sequence, { residues, onProgress });
+  } finally {
+    await scorer.release();
+  }
+}
+
+/** The scan of a sequence by a scorer that is loaded. */
+export async function scanWith(
+  scorer: EffectScorer,
+  sequence: string,
+  { residues = residuesFor(scorer.tokenizer, sequence), onProgress }: ScanOptions = {},
+): Promise<MutationScan> {
+  const letters = [...sequence];
+  const variants = letters.flatMap((from, i) =>
+    residues.filter((to) => to !== from).map((to) => ({ substitutions: [{ from, position: i + 1, to }] })),
+  );
+  const found = (await scorer.score(sequence, variants, { onProgress })).values();
+  const scores = letters.map((from) => residues.map((to) => (to === from ? 0 : (found.next().value as number))));
+  return { sequence, residues, scores };
+}
+
+/**
+ * What a sequence's residues may be: bases for a sequence of bases, unless the model is one of proteins.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a sequence that is neither of residues nor of bases, such as a SMILES
+ */
+export function residuesFor(tokenizer: SequenceTokenizer, sequence: string): readonly string[] {
+  const odd = /[^A-Z]/.exec(sequence);
+  if (odd) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `Only proteins and nucleotides are scanned, in capital letters, and there is "${odd[0]}" at position ${odd.index + 1}.`,
+    );
+  }
+  const known = (letter: string): boolean => {
+    const { ids } = tokenizer.tokens(letter);
+    return ids.length === 1 && ids[0] !== tokenizer.unknownId;
+  };
+  if (/[^ACGTUN]/.test(sequence) || aminoAcids.every(known)) return aminoAcids;
+  return [...(sequence.includes('U') ? 'ACGU' : 'ACGT')];
+}

@@ -1,0 +1,192 @@
+/** @file Asks a masked language model how likely each token is at places of a sequence. */
+
+import {
+  type Adapter,
+  type AdapterSession,
+  OnnxLoraError,
+  type RunnableModel,
+  type RunnableOptions,
+  shownPort,
+} from '@onnx-lora/sdk';
+import { likeRows } from '../tasks/records/likeRows.ts';
+import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
+import type { TokenRow } from '../tasks/sequenceTask.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+import type { Span } from './window.ts';
+
+/** A part of a sequence as it is fed, and what is to be known of it. */
+export interface Question {
+  readonly row: TokenRow;
+  /** Places in the row's ids. */
+  readonly places: readonly number[];
+}
+
+/** What is asked about a sequence. All numbers are places in it, counted from 0. */
+export interface Asking {
+  readonly span: Span;
+  readonly masked: readonly number[];
+  readonly asked: readonly number[];
+}
+
+/** Options of {@link TokenScores.open}. */
+export interface TokenScoresOptions extends Omit<RunnableOptions, 'adapters'> {
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+  /** The tokenizer of the model's folder by default. */
+  readonly tokenizer?: SequenceTokenizer | undefined;
+  /** Most tokens that the model is shown at once, special ones included; by default what its files say. */
+  readonly maxLength?: number | undefined;
+  /** Rows per run; 32 by default. */
+  readonly batchSize?: number | undefined;
+}
+
+/** The graph output with scores of tokens. */
+const SCORES = 'logits';
+const BATCH_SIZE = 32;
+/** Most tokens of a batch: attention takes memory by their square. */
+const BATCH_TOKENS = 8192;
+/** Batches that are made ahead, so that rows of like length come together. */
+const LOOK_AHEAD = 4;
+const ADAPTER = 'adapter';
+
+/** A masked language model, ready to be asked. */
+export class TokenScores {
+  readonly tokenizer: SequenceTokenizer;
+  /** Most tokens of a sequence that the model sees at once, special ones aside. */
+  readonly windowSize: number;
+  readonly #input: SequenceInput;
+  readonly #session: AdapterSession;
+  readonly #adapter: string | null;
+  readonly #batchSize: number;
+  readonly #name: string;
+
+  private constructor(name: string, input: SequenceInput, session: AdapterSession, batchSize: number) {
+    this.tokenizer = input.tokenizer;
+    this.windowSize = input.rules.most - input.tokenizer.added.single;
+    this.#name = name;
+    this.#input = input;
+    this.#session = session;
+    this.#adapter = session.adapterNames.includes(ADAPTER) ? ADAPTER : null;
+    this.#batchSize = batchSize;
+  }
+
+  /**
+   * Loads a model that was trained with masked tokens.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of tokens, without a mask, or with tokens of several
+   *   letters; `CONFIG_INVALID`; others as `model.session`
+   */
+  static async open(
+    model: RunnableModel,
+    { adapter, tokenizer, maxLength, batchSize = BATCH_SIZE, ...load }: TokenScoresOptions = {},
+  ): Promise<TokenScores> {
+    requireTokenScores(model);
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
+      );
+    const input = await openSequenceInput(model, { tokenizer, maxLength });
+    requireResidues(model, input.tokenizer);
+    const session = await model.session({ ...load, adapters: adapter ? { [ADAPTER]: adapter } : {} });
+    return new TokenScores(model.name, input, session, batchSize);
+  }
+
+  /** A part of a sequence with special tokens around it and the mask where it is to be. */
+  question(ids: readonly number[], { span: [from, to], masked, asked }: Asking): Question {
+    const own = ids.slice(from, to);
+    for (const each of masked) own[each - from] = this.tokenizer.maskId!;
+    const { ids: framed, types, firstAt } = this.tokenizer.framed(own);
+    return {
+      row: { ids: framed, types, at: firstAt, count: own.length, from },
+      places: asked.map((each) => firstAt + each - from),
+    };
+  }
+
+  /**
+   * Logarithms of the probabilities of all tokens, `[vocabulary]` for each place of each question, in their order. Questions
+   * are taken as they are needed, a few batches at a time.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter whose head gives no scores of tokens
+   */
+  async *answers(questions: Iterable<Question>): AsyncGenerator<readonly Float64Array[]> {
+    let ahead: Question[] = [];
+    for (const question of questions) {
+      ahead.push(question);
+      if (ahead.length < LOOK_AHEAD * this.#batchSize) continue;
+      yield* await this.#all(ahead);
+      ahead = [];
+    }
+    if (ahead.length > 0) yield* await this.#all(ahead);
+  }
+
+  /** Frees the session. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+
+  /** Answers in the order of the questions; rows of like length are computed together. */
+  async #all(questions: readonly Question[]): Promise<Float64Array[][]> {
+    const { mask, length } = this.#input.ports;
+    const limits = {
+      rows: this.#batchSize,
+      tokens: BATCH_TOKENS,
+      isPadded: mask !== undefined || length !== undefined,
+    };
+    const found = new Array<Float64Array[]>(questions.length);
+    const lengths = questions.map(({ row }) => row.ids.length);
+    for (const batch of likeRows(lengths, limits)) {
+      const answers = await this.#run(batch.map((i) => questions[i]!));
+      for (const [at, i] of batch.entries()) found[i] = answers[at]!;
+    }
+    return found;
+  }
+
+  async #run(batch: readonly Question[]): Promise<Float64Array[][]> {
+    const feeds = this.#input.feeds(batch.map(({ row }) => row));
+    const outputs = await this.#session.run(feeds, { adapter: this.#adapter, fetches: [SCORES] });
+    const { dims, data } = outputs[SCORES]!;
+    if (dims.length !== 3) throw notTokens(this.#name, dims);
+    const [, tokens, width] = dims as [number, number, number];
+    return batch.map(({ places }, row) =>
+      places.map((place) => logSoftmax(data as Float32Array, (row * tokens + place) * width, width)),
+    );
+  }
+}
+
+/** log softmax of `width` numbers from `at` on, in doubles. */
+function logSoftmax(data: ArrayLike<number>, at: number, width: number): Float64Array {
+  let max = -Infinity;
+  for (let i = 0; i < width; i++) max = Math.max(max, data[at + i]!);
+  let sum = 0;
+  for (let i = 0; i < width; i++) sum += Math.exp(data[at + i]! - max);
+  const logSum = max + Math.log(sum);
+  return Float64Array.from({ length: width }, (_, i) => data[at + i]! - logSum);
+}
+
+function requireTokenScores(model: RunnableModel): void {
+  const port = model.outputs[SCORES];
+  const isPerToken = port !== undefined && (port.dims === undefined || port.dims.length === 3);
+  if (isPerToken) return;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${model.name}" gives no scores of tokens: that is the output "${SCORES}" [batch, tokens, vocabulary], but ${port ? `it is ${shownPort(port)}` : `its outputs are ${Object.keys(model.outputs).join(', ')}`}. Use a masked language model, exported with optimum-cli export onnx --task fill-mask.`,
+  );
+}
+
+function requireResidues({ name }: RunnableModel, { maskId, isPerLetter }: SequenceTokenizer): void {
+  if (maskId !== undefined && isPerLetter) return;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    maskId === undefined
+      ? `The tokenizer of "${name}" has no mask token: the model was not trained to fill in residues. Use a masked language model, such as ESM-2.`
+      : `Tokens of "${name}" stand for several letters each, so that it says nothing about single residues. Use a model with a token per residue, such as ESM-2.`,
+  );
+}
+
+function notTokens(name: string, dims: readonly number[]): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `With this adapter "${name}" gives "${SCORES}" [${dims.join(', ')}], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task. Use the base, or an adapter of the task masked-language-modelling.`,
+  );
+}

@@ -1,0 +1,80 @@
+/** @file Tests of bytes that are looked at before they are read, and of tables that are read row by row. */
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { peeked } from './peeked.ts';
+import { openTable, type TableFormat } from './tableStream.ts';
+
+/** Bytes in pieces of some length, which counts those that were taken. */
+function piecesOf(text: string, size: number): AsyncIterable<Uint8Array> & { taken: number; isClosed: boolean } {
+  const bytes = Buffer.from(text);
+  const source = {
+    taken: 0,
+    isClosed: false,
+    async *[Symbol.asyncIterator]() {
+      try {
+        for (let at = 0; at < bytes.length; at += size) {
+          source.taken += Math.min(size, bytes.length - at);
+          yield bytes.subarray(at, at + size);
+        }
+      } finally {
+        source.isClosed = true;
+      }
+    },
+  };
+  return source;
+}
+
+test('what was looked at is read all the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.string({ maxLength: 60 }),
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 0, max: 80 }),
+      async (text, size, least) => {
+        const { head, bytes } = await peeked(piecesOf(text, size), least);
+        const all = Buffer.from(text);
+        expect(head.length).toBeGreaterThanOrEqual(Math.min(least, all.length));
+        expect(head.length).toBeLessThan(least + size);
+        expect(Buffer.from(head)).toEqual(all.subarray(0, head.length));
+        const read: Uint8Array[] = [];
+        for await (const piece of bytes) read.push(piece);
+        expect(Buffer.concat(read)).toEqual(all);
+      },
+    ),
+  );
+});
+
+test('a source that was only looked at is let go of', async () => {
+  const source = piecesOf('abcdef', 2);
+  const { bytes } = await peeked(source, 3);
+  await bytes[Symbol.asyncIterator]().return!();
+  expect([source.taken, source.isClosed]).toEqual([4, true]);
+});
+
+describe('a table that is read row by row', () => {
+  const texts: Readonly<Record<TableFormat, string>> = {
+    csv: `a;b\n${'1;"x\nx"\n'.repeat(50_000)}`,
+    tsv: `a\tb\n${'1\tx\n'.repeat(50_000)}`,
+    jsonl: '{"a":1,"b":"x"}\n'.repeat(50_000),
+  };
+  test.each<TableFormat>(['csv', 'tsv', 'jsonl'])('%s', async (format) => {
+    const source = piecesOf(texts[format], 1 << 12);
+    const { columns, rows } = await openTable('t', source, format);
+    expect(columns).toEqual(['a', 'b']);
+    const { value } = await rows.next();
+    expect(value!.place).toBe(format === 'jsonl' ? 't, line 1' : format === 'csv' ? 't, line 3' : 't, line 2');
+    expect([value!.cells.get('a'), value!.cells.get('b')]).toEqual([
+      format === 'jsonl' ? 1 : '1',
+      format === 'csv' ? 'x\nx' : 'x',
+    ]);
+    await rows.return();
+    expect(source.isClosed).toBe(true);
+    expect(source.taken).toBeLessThan(texts[format].length);
+  });
+
+  test('has no columns where it is empty', async () => {
+    const { columns, rows } = await openTable('t', piecesOf('', 1), 'csv');
+    expect([columns, await rows.next()]).toEqual([[], { value: undefined, done: true }]);
+  });
+});

@@ -1,0 +1,24 @@
+/** @file Says predicted numbers by name. */
+
+import type { Tensor } from '../../../runtime/tensor.ts';
+import type { Prediction } from '../../task.ts';
+import { scoresOf } from '../classification/scores.ts';
+
+/** One prediction per row: `{ value }`, or `{ values }` by name where there are several. */
+export function decodeValues(
+  outputs: Readonly<Record<string, Tensor>>,
+  output: string,
+  names: readonly string[],
+): Prediction[] {
+  const { rows, classes, data } = scoresOf(outputs, output, names.length);
+  return Array.from({ length: rows }, (_, row) => {
+    const own = [...data.subarray(row * classes, (row + 1) * classes)];
+    if (own.length === 1) return { value: own[0]! };
+    return { values: Object.fromEntries(names.map((name, i) => [name, own[i]!])) };
+  });
+}
+
+/** Names of the numbers where the data have none: one is `value`. */
+export function valueNames(count: number): readonly string[] {
+  return count === 1 ? ['value'] : Array.from({ length: count }, (_, i) => `value ${i + 1}`);
+}

@@ -1,0 +1,83 @@
+/** @file How far predicted numbers are from the true ones, and whether they are in the same order. */
+
+import type { Measure } from './measure.ts';
+import { sorted, weightedRanks } from './ranks.ts';
+
+/** Metrics of one predicted number. */
+export type NumberScores = Readonly<Record<'spearman' | 'pearson' | 'rmse' | 'mae' | 'r2', number>>;
+
+/**
+ * Spearman's and Pearson's correlation (NaN where either side has one value only), the root of the mean squared error, the mean
+ * absolute error, and the share of the variance that is explained, 1 − squared errors ÷ squared distances from the mean (NaN
+ * where all true values are one). They are SciPy's `spearmanr` and `pearsonr` and scikit-learn's metrics.
+ */
+export function numberMeasure(predicted: ArrayLike<number>, truths: ArrayLike<number>): Measure<NumberScores> {
+  const byPrediction = sorted(predicted);
+  const byTruth = sorted(truths);
+  return (times) => {
+    const { covariance, varianceA, varianceB } = moments(predicted, truths, times);
+    let [count, squares, sizes] = [0, 0, 0];
+    for (let i = 0; i < truths.length; i++) {
+      const weight = times ? times[i]! : 1;
+      const error = predicted[i]! - truths[i]!;
+      count += weight;
+      squares += weight * error * error;
+      sizes += weight * Math.abs(error);
+    }
+    return {
+      spearman: pearson(weightedRanks(byPrediction, times), weightedRanks(byTruth, times), times),
+      pearson: quotient(covariance, varianceA, varianceB),
+      rmse: Math.sqrt(squares / count),
+      mae: sizes / count,
+      r2: varianceB === 0 ? Number.NaN : 1 - squares / varianceB,
+    };
+  };
+}
+
+/** Pearson's correlation when pair i counts `times[i]` times; NaN where either side has one value only. */
+export function pearson(a: ArrayLike<number>, b: ArrayLike<number>, times?: ArrayLike<number>): number {
+  const { covariance, varianceA, varianceB } = moments(a, b, times);
+  return quotient(covariance, varianceA, varianceB);
+}
+
+/** Spearman's correlation: Pearson's of the ranks. */
+export function spearman(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  return pearson(weightedRanks(sorted(a)), weightedRanks(sorted(b)));
+}
+
+/** Sums of products of distances from the means. */
+function moments(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  times?: ArrayLike<number>,
+): Readonly<Record<'covariance' | 'varianceA' | 'varianceB', number>> {
+  const [meanA, meanB] = [meanOf(a, times), meanOf(b, times)];
+  let [covariance, varianceA, varianceB] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    const weight = times ? times[i]! : 1;
+    const [x, y] = [a[i]! - meanA, b[i]! - meanB];
+    covariance += weight * x * y;
+    varianceA += weight * x * x;
+    varianceB += weight * y * y;
+  }
+  return { covariance, varianceA, varianceB };
+}
+
+/** The mean; of equal values exactly their value, so that their variance is 0 and not what rounding leaves. */
+function meanOf(values: ArrayLike<number>, times?: ArrayLike<number>): number {
+  let [count, sum, low, high] = [0, 0, Infinity, -Infinity];
+  for (let i = 0; i < values.length; i++) {
+    const weight = times ? times[i]! : 1;
+    if (weight === 0) continue;
+    count += weight;
+    sum += weight * values[i]!;
+    low = Math.min(low, values[i]!);
+    high = Math.max(high, values[i]!);
+  }
+  return low === high ? low : sum / count;
+}
+
+function quotient(covariance: number, varianceA: number, varianceB: number): number {
+  const size = Math.sqrt(varianceA) * Math.sqrt(varianceB);
+  return size === 0 ? Number.NaN : covariance / size;
+}
