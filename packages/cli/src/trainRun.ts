@@ -265,7 +265,7 @@ async function measure(
         `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
       ),
   });
-  const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with a head that knows nothing yet' : 'before';
+  const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with an untrained head' : 'before';
   progress.note(`${when}: ${metricsLine(evaluation)}`);
   return evaluation;
 }

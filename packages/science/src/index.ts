@@ -8,6 +8,8 @@ export {
   type MethodResult,
 } from './baselines/frozenBaselines.ts';
 export type { Against } from './baselines/verdict.ts';
+export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
+export { withRandomSmiles } from './chemistry/withRandomSmiles.ts';
 export { type A3mOptions, parseA3m } from './data/formats/a3m.ts';
 export { type FastaOptions, type FastaRecord, parseFasta, readFasta } from './data/formats/fasta.ts';
 export { parseFastq } from './data/formats/fastq.ts';
@@ -39,6 +41,16 @@ export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
 export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
+export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
+export { clusterMolecules } from './splits/moleculeClusters.ts';
+export {
+  type SimilarityOptions,
+  type SimilarRecords,
+  similarAcrossSplits,
+  similarRecords,
+} from './splits/similarAcrossSplits.ts';
+export { type SequenceSplit, type SequenceSplitOptions, splitSequences } from './splits/splitSequences.ts';
+export { type AttentionOptions, attentionOver, type LetterAttention } from './tasks/attention/attentionOver.ts';
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequenceAnswererOptions } from './tasks/records/sequenceAnswerer.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
@@ -60,7 +72,9 @@ export {
 } from './tasks/masked/maskedLanguageModelling.ts';
 export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
+export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export { residueClassification, type ResidueClassificationOptions } from './tasks/residues/residueClassification.ts';
+export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
 export { residueRegression, type ResidueRegressionOptions } from './tasks/residues/residueRegression.ts';
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';

@@ -262,16 +262,8 @@ export { checkFraction, recordsBySplit, type SplitData, withTestForValidation } 
 export { type Peeked, peeked } from './plugin/data/peeked.ts';
 export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { type Split, splitNames } from './plugin/data/splits.ts';
-export {
-  type Cells,
-  readTable,
-  type Row,
-  type Table,
-  tableEndings,
-  tableOf,
-  type TableOptions,
-  wholeTable,
-} from './plugin/data/table.ts';
+export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
+export type { Cells, Row, TableOptions } from './plugin/data/tableRow.ts';
 export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export type { InputSizes } from './ops/resizeInputs.ts';

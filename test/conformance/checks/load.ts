@@ -13,7 +13,8 @@ export const load: Check = {
     const placed = await subject.model.place(adapter);
     const homeless = placed.unused.filter((name) => {
       const { module, role } = parseTensorName(name);
-      return role !== 'base_layer.weight' && !mayBeAbsent(subject, module);
+      const isBase = role === 'base_layer.weight' || module.split('.').includes('original_module');
+      return !isBase && !mayBeAbsent(subject, module);
     });
     if (homeless.length > 0) return failed(homeless.map((name) => `${name} has no place`));
     // Trained rows of a table have a place in each layer that shares it.

@@ -147,6 +147,18 @@ describe('frozenBaselines', () => {
     expect(asNumbers([...nearly]).verdict).toMatch(/^These 60 sequences do not show that LoRA helps: .* holds 0/);
   });
 
+  it('says so where both are alike', () => {
+    const { verdict, methods } = frozenBaselines({
+      kind: 'classes',
+      outputs: 2,
+      train: { embeddings: train.embeddings, targets: train.classes.map(() => 1) },
+      validation: { embeddings: held.embeddings, targets: held.classes.map(() => 1) },
+      adapted: held.classes.flatMap(() => [0.1, 0.9]),
+    });
+    expect(verdict).toMatch(/do not show that LoRA helps: its accuracy is as high as that of most frequent class/);
+    expect(methods.map(({ metrics }) => metrics['accuracy'])).toEqual([1, 1, 1, 1]);
+  });
+
   it('measures classes and labels', () => {
     const classes = frozenBaselines({
       kind: 'classes',
@@ -212,6 +224,9 @@ describe('frozenBaselines', () => {
     expect(ask({ adapted: [1] })).toThrow(/1 answers for 60/);
     expect(ask({ train: { ...part(train), targets: [1] } })).toThrow(/80 training sequences have 1 targets/);
     expect(ask({ train: { embeddings: matrix(1, 4), targets: [1] } })).toThrow(/at least two training/);
+    expect(ask({ train: { embeddings: matrix(2, 4, [1, 2, 3, 4, 5, NaN, 7, 8]), targets: [1, 2] } })).toThrow(
+      /embedding of training sequence 2 holds NaN/,
+    );
     expect(ask({ train: { embeddings: matrix(2, 3), targets: [1, 2] } })).toThrow(/3 wide/);
   });
 });

@@ -79,7 +79,7 @@ const simplest = { numbers: 'mean', classes: 'most frequent class', labels: 'fre
  * draws, which tells more than whether intervals overlap. Penalties and neighbours are chosen on the training data alone.
  *
  * @throws OnnxLoraError `INPUT_INVALID` where embeddings, targets and answers are not as many; `DATA_INVALID` for fewer than two
- *   sequences on either side
+ *   sequences on either side; `LOSS_NOT_FINITE` for embeddings that are no numbers
  */
 export function frozenBaselines(request: BaselinesRequest): Comparison {
   check(request);
@@ -153,6 +153,13 @@ function check({ kind, outputs = 1, train, validation, adapted }: BaselinesReque
       throw new OnnxLoraError(
         'DATA_INVALID',
         `Baselines need at least two ${name} sequences, but there are ${embeddings.rows}. Add some, or leave the comparison out.`,
+      );
+    }
+    const bad = embeddings.data.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) {
+      throw new OnnxLoraError(
+        'LOSS_NOT_FINITE',
+        `The embedding of ${name} sequence ${Math.floor(bad / embeddings.columns) + 1} holds ${embeddings.data[bad]}. Check the model, or leave the sequence out.`,
       );
     }
     if (targets.length !== embeddings.rows * perTarget) {

@@ -20,13 +20,15 @@ export function verdictOf({ sequences, metric, against }: Against): string {
     return `On these ${sequences} sequences the ${metric} of LoRA or of all baselines is not defined, so that nothing can be compared.`;
   const { method, difference, interval } = against;
   const [low, high] = interval;
-  const where = `${amount(Math.abs(difference))} ${difference < 0 ? 'below' : 'above'} that of ${method}, the best baseline`;
+  const size = amount(Math.abs(difference));
+  const way = size === '0.000' ? 'as high as' : `${size} ${difference < 0 ? 'below' : 'above'}`;
+  const where = `${way} that of ${method}, the best baseline`;
   const range = `${amount(low)} to ${amount(high)}`;
   if (low > 0)
     return `LoRA helps here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is above 0.`;
   if (high < 0)
     return `LoRA does not help here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is below 0. Use ${method}, which also costs less, or train longer or with other targets.`;
-  return `These ${sequences} sequences do not show that LoRA helps: its ${metric} is ${where}, but the 95% interval of the difference (${range}) holds 0. More held-out sequences would tell.`;
+  return `These ${sequences} sequences do not show that LoRA helps: its ${metric} is ${where}, and the 95% interval of the difference (${range}) holds 0. More held-out sequences would tell.`;
 }
 
 function amount(value: number): string {

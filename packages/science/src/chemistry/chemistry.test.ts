@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import { checkMolecules } from './checkMolecules.ts';
 import { type Chemistry, openChemistry } from './chemistry.ts';
+import { withRandomSmiles } from './withRandomSmiles.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../fixtures/molecules.json', import.meta.url), 'utf8')) as {
   molecules: { smiles: string; canonical: string; scaffold: string }[];
@@ -93,6 +94,22 @@ describe('randomSmiles', () => {
     expect(new Set(ways).size).toBeGreaterThan(30);
     const geometric = Array.from({ length: 50 }, (_, seed) => chemistry.randomSmiles('CC/C=C/CCO', seed));
     expect(new Set(geometric).size).toBe(7);
+  });
+});
+
+describe('withRandomSmiles', () => {
+  it('adds other ways to write each molecule, with what is known of it', async () => {
+    const records = ['CC(=O)Oc1ccccc1C(=O)O', 'CCCCO'].map((smiles, i) => ({
+      ...record(smiles, i),
+      values: [i + 0.5],
+    }));
+    const more = await withRandomSmiles(records, { times: 3, seed: 1 });
+    expect(more.map(({ id }) => id)).toEqual(['0', '0#1', '0#2', '0#3', '1', '1#1', '1#2', '1#3']);
+    expect(more.map(({ values }) => values?.[0])).toEqual([0.5, 0.5, 0.5, 0.5, 1.5, 1.5, 1.5, 1.5]);
+    expect(new Set(more.slice(0, 4).map(({ sequence }) => sequence)).size).toBe(4);
+    expect(new Set(more.slice(0, 4).map(({ sequence }) => chemistry.canonicalSmiles(sequence))).size).toBe(1);
+    expect(await withRandomSmiles(records, { times: 3, seed: 1 })).toEqual(more);
+    expect(await withRandomSmiles(records, { times: 3, seed: 2 })).not.toEqual(more);
   });
 });
 

@@ -39,7 +39,12 @@ export interface EnsembleEvaluation {
   readonly calibration?: readonly EnsembleCalibration[];
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` for a task of another kind; `DATA_INVALID` for data with other labels; as `model.session` */
+/**
+ * Measures the mean of the answers of all adapters, and each alone, on held-out data, or on all where none are held out.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a task of another kind; `DATA_INVALID` for data with other labels; as
+ *   `model.session`
+ */
 export async function measureEnsemble(request: EnsembleRequest): Promise<EnsembleEvaluation> {
   const { model, data, task, adapters, load, batchSize, limit, onBatch } = request;
   const names = Object.keys(adapters);

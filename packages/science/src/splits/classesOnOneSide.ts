@@ -3,23 +3,24 @@
 import { listed, type RecordSplit } from '@onnx-lora/sdk';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
-/** Classes that are only trained on, and those that are only measured on. */
+/** Records from which a class should be on both sides; a rarer one may well not be. */
+const ENOUGH = 10;
+
+/** Classes that are only measured on, and larger ones that are only trained on. */
 export function classesOnOneSide({ kept, held }: RecordSplit<SequenceRecord>): {
   readonly trained: readonly string[];
   readonly measured: readonly string[];
 } {
-  const [inKept, inHeld] = [classesOf(kept), classesOf(held)];
+  const [inKept, inHeld] = [classCounts(kept), classCounts(held)];
   return {
-    trained: [...inKept].filter((name) => !inHeld.has(name)).sort(),
-    measured: [...inHeld].filter((name) => !inKept.has(name)).sort(),
+    trained: [...inKept].flatMap(([name, count]) => (count >= ENOUGH && !inHeld.has(name) ? [name] : [])).sort(),
+    measured: [...inHeld.keys()].filter((name) => !inKept.has(name)).sort(),
   };
 }
 
-/** Warnings about such classes; none of data that have nothing held out, or as many classes as records. */
+/** Warnings about such classes. */
 export function oneSideWarnings(split: RecordSplit<SequenceRecord>): string[] {
-  const { kept, held } = split;
-  const count = new Set([...classesOf(kept), ...classesOf(held)]).size;
-  if (held.length === 0 || 2 * count > kept.length + held.length) return [];
+  if (split.held.length === 0) return [];
   const { trained, measured } = classesOnOneSide(split);
   const remedy =
     "because what stays whole has all of them. Split in another way (splitBy: 'random') to have each on both sides.";
@@ -29,6 +30,8 @@ export function oneSideWarnings(split: RecordSplit<SequenceRecord>): string[] {
   ];
 }
 
-function classesOf(records: readonly SequenceRecord[]): Set<string> {
-  return new Set(records.flatMap(({ labels = [] }) => labels));
+function classCounts(records: readonly SequenceRecord[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of records.flatMap(({ labels = [] }) => labels)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }

@@ -9,14 +9,14 @@ import { sequenceKey, splitFacts } from './splitFacts.ts';
  * on many. Where only some of the variants with one number of mutations have to go, chance decides which. Records of one
  * sequence stay together.
  *
- * @returns the split, and how many mutations the held-out variants have at least
+ * @returns the split; how many mutations the held-out variants have at least; and whether all with as many are held out
  * @throws OnnxLoraError `DATA_INVALID` where a record does not say its mutations, naming it
  */
 export function mutationSplit(
   records: readonly SequenceRecord[],
   fraction: number,
   seed: number,
-): RecordSplit<SequenceRecord> & { readonly least: number } {
+): RecordSplit<SequenceRecord> & { readonly least: number; readonly isWhole: boolean } {
   const byCount = new Map<number, SequenceRecord[]>();
   for (const record of records) {
     if (!record.substitutions) throw noMutations(record);
@@ -35,7 +35,9 @@ export function mutationSplit(
     if (chosen.length > 0) least = count;
     for (const record of chosen) held.add(record);
   }
-  return { kept: records.filter((each) => !held.has(each)), held: records.filter((each) => held.has(each)), least };
+  const kept = records.filter((each) => !held.has(each));
+  const isWhole = kept.every(({ substitutions }) => substitutions!.length < least);
+  return { kept, held: records.filter((each) => held.has(each)), least, isWhole };
 }
 
 const factsOf = (record: SequenceRecord): SplitFacts => splitFacts(record, sequenceKey(record));

@@ -87,9 +87,15 @@ export function sequenceClusters(
   const sets = new LinkedSets(clusters.length);
   clusters.forEach((cluster, i) => sets.link(cluster, i));
   seconds.forEach((_, i) => sets.link(i, records.length + i));
-  const what = `clusters of at least ${Math.round(100 * identity)}% identity`;
+  const percent = `${Math.round(100 * identity)}% identity`;
   const of = sides === 'both' ? ' of both sequences of a pair' : '';
-  return { groups: records.map((_, i) => String(sets.first(i))), splitBy: `${what}${of} stay whole` };
+  return {
+    groups: records.map((_, i) => String(sets.first(i))),
+    splitBy:
+      like === 'member'
+        ? `clusters of at least ${percent}${of} stay whole`
+        : `sequences of at least ${percent} to the longest of their cluster stay together`,
+  };
 }
 
 function checkMolecules([first]: readonly SequenceRecord[], alphabet: Alphabet | undefined, by: string): void {

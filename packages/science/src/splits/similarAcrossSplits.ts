@@ -43,8 +43,10 @@ export async function similarRecords(
   return found;
 }
 
-/** Letters of training sequences, and of molecules, up to which likeness is looked for where nobody asks. */
+/** Letters of training sequences up to which likeness is looked for where nobody asks. */
 export const MOST_LETTERS = 12_000_000;
+/** The same for molecules. */
+const MOST_MOLECULES = 50_000;
 /** Held-out records that are looked at, which are enough to tell their share. */
 const MOST_HELD = 2000;
 
@@ -58,18 +60,19 @@ export async function similarAcrossSplits(
   [kept = [], ...parts]: readonly (readonly SequenceRecord[])[],
   options: SimilarityOptions = {},
 ): Promise<string[]> {
+  const { alphabet = 'protein' } = options;
+  const isMolecules = alphabet === 'smiles';
+  const letters = lettersIn(kept.map(({ sequence }) => sequence));
+  if (isMolecules ? kept.length > MOST_MOLECULES : letters > MOST_LETTERS) {
+    return [
+      'There is too much to train on to look for relatives of what is held out. Cluster the data before, and name the column of clusters (columns: { group }).',
+    ];
+  }
   const all = parts.flat();
   const step = Math.ceil(all.length / MOST_HELD);
   const held = all.filter((_, i) => i % step === 0);
-  if (lettersIn(kept.map(({ sequence }) => sequence)) > MOST_LETTERS) {
-    return [
-      'There is too much to train on to look for relatives of what is held out. Cluster the sequences before, and name the column of clusters (columns: { group }).',
-    ];
-  }
   const found = await similarRecords(kept, held, options);
   if (found.length === 0) return [];
-  const { alphabet = 'protein' } = options;
-  const isMolecules = alphabet === 'smiles';
   const identity = options.identity ?? (isMolecules ? USUAL_SIMILARITY : usualIdentity(alphabet));
   const what = isMolecules
     ? `molecules have one of Tanimoto similarity ${identity} or more`

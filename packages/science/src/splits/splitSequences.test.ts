@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { clusterSequences } from './likeness/clusterSequences.ts';
 import { similarAcrossSplits, similarRecords } from './similarAcrossSplits.ts';
 import { type SequenceSplit, splitSequences } from './splitSequences.ts';
@@ -34,6 +34,7 @@ const variants = (counts: readonly number[]): SequenceRecord[] =>
     return record(letters.join(''), i, { substitutions });
   });
 
+const ascending = (a: number, b: number): number => a - b;
 const idsOf = (records: readonly SequenceRecord[]): string[] => records.map(({ id }) => id).sort();
 
 function expectDivided(records: readonly SequenceRecord[], { kept, held }: SequenceSplit): void {
@@ -122,11 +123,12 @@ describe('splitSequences', () => {
     const { records } = data.mutations;
     const count = ({ substitutions }: SequenceRecord): number => substitutions!.length;
     const split = await splitSequences(records, { fraction: 0.25, by: 'mutations' });
-    expect(split.held.map(count).sort()).toEqual([3, 3, 4]);
+    expect(split.held.map(count).sort(ascending)).toEqual([3, 3, 4]);
     expect(split.splitBy).toBe('variants of 3 mutations and more are held out');
     const five = [0, 1, 2, 3].map((seed) => splitSequences(records, { fraction: 0.42, seed, by: 'mutations' }));
-    for (const { held } of await Promise.all(five)) expect(held.map(count).sort()).toEqual([2, 2, 3, 3, 4]);
-    expect(new Set((await Promise.all(five)).map(({ held }) => `${idsOf(held)}`)).size).toBeGreaterThan(1);
+    for (const { held } of await Promise.all(five)) expect(held.map(count).sort(ascending)).toEqual([2, 2, 3, 3, 4]);
+    expect((await five[0]!).splitBy).toBe('variants of more than 2 mutations are held out, and some of those with 2');
+    expect(new Set((await Promise.all(five)).map(({ held }) => idsOf(held).join())).size).toBeGreaterThan(1);
     const { substitutions: _, ...none } = records[3]!;
     await expect(splitSequences([...records, none], { fraction: 0.2, by: 'mutations' })).rejects.toThrow(
       /d\.csv, row 5: no mutations are known/,
@@ -181,7 +183,7 @@ describe('splitSequences', () => {
     const records = pieces.slice(1).map((each, i) => record(pieces[i]! + each, i));
     const { held, warnings, splitBy } = await splitSequences(records, { fraction: 0.3, by: 'cluster' });
     expect(held.length).toBeGreaterThan(3);
-    expect(splitBy).toBe('clusters of at least 30% identity stay whole');
+    expect(splitBy).toBe('sequences of at least 30% identity to the longest of their cluster stay together');
     expect(warnings).toEqual([expect.stringMatching(/^\d+ of \d+ held-out sequences have a relative of 30% identity/)]);
   });
 
@@ -214,8 +216,32 @@ describe('splitSequences', () => {
     }
   });
 
+  it('tells of classes that are on one side alone', async () => {
+    const families = clusterSequences(proteins, { like: 'member' });
+    // A class is one family, as when families are what is to be told.
+    const records = proteins.map((each, i) => record(each, i, { labels: [`family ${families[i]}`] }));
+    const { warnings } = await splitSequences(records, { fraction: 0.3, by: 'cluster' });
+    expect(warnings).toEqual([expect.stringMatching(/^Nothing of "family \d+", .* is trained on/)]);
+    // Where nobody asks for clusters, those that divide families are better than none of a family.
+    const usual = await splitSequences(records, { fraction: 0.3 });
+    expect(usual.splitBy).toBe('sequences of at least 30% identity to the longest of their cluster stay together');
+    expect(usual.warnings).toEqual([expect.stringContaining('have a relative of 30% identity')]);
+  });
+
+  it('tells of a large class that is not measured', async () => {
+    const one = Array.from({ length: 50 }, (_, i) =>
+      record(proteins[i]!, i, { group: `g${i % 10}`, labels: [i % 10 === 0 ? 'alone' : 'other'] }),
+    );
+    const twice = [...one, ...one.map((each) => ({ ...each, id: `${each.id}b`, sequence: `${each.sequence}A` }))];
+    const split = await splitSequences(twice, { fraction: 0.2, seed: 1, by: 'group' });
+    const isHeld = split.held.some(({ group }) => group === 'g0');
+    expect(split.warnings).toEqual([
+      expect.stringContaining(`Nothing of "alone" is ${isHeld ? 'trained on' : 'held out'}, because`),
+    ]);
+  });
+
   describe('without a choice', () => {
-    const wayOf = async (records: readonly SequenceRecord[], alphabet?: 'smiles'): Promise<string> =>
+    const wayOf = async (records: readonly SequenceRecord[], alphabet?: Alphabet): Promise<string> =>
       (await splitSequences(records, { fraction: 0.3, alphabet })).splitBy;
 
     it('goes by what the data are', async () => {
@@ -224,7 +250,7 @@ describe('splitSequences', () => {
       expect(await wayOf(data.cluster.records)).toContain('clusters');
       expect(await wayOf(variants([0, 1, 2, 3]))).toContain('random');
       // Variants are known by their likeness where their mutations are not given.
-      const sequences = variants([0, 1, 1, 1, 2, 2, 2]).map(({ substitutions: _, ...each }) => each);
+      const sequences = variants([0, 1, 1, 1, 2, 2, 2]).map(({ id, sequence, where }) => ({ id, sequence, where }));
       expect(await wayOf(sequences)).toContain('random');
     });
 

@@ -55,7 +55,7 @@ export async function splitSequences(
 ): Promise<SequenceSplit> {
   const by = options.by ?? usualWay(records, options.alphabet);
   const split = await splitBy[by](records, options);
-  if (options.by !== undefined || by === 'random' || isFair(split, options.fraction)) return withClassWarnings(split);
+  if (options.by !== undefined || by === 'random' || isFair(split, options)) return withClassWarnings(split);
   const instead = await splitBy.random(records, options);
   return withClassWarnings({ ...instead, warnings: [unfair, ...instead.warnings] });
 }
@@ -63,9 +63,10 @@ export async function splitSequences(
 const unfair =
   'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
 
-/** True where about the right part is held out, and nothing of a class that is not trained on. */
-function isFair(split: RecordSplit<SequenceRecord>, fraction: number): boolean {
-  return fairHoldOut(split, fraction) !== undefined && classesOnOneSide(split).measured.length === 0;
+/** True where about the right part is held out; and of every class some, unless the user has chosen the way. */
+function isFair(split: RecordSplit<SequenceRecord>, { fraction, by }: SequenceSplitOptions): boolean {
+  if (!fairHoldOut(split, fraction)) return false;
+  return by !== undefined || Object.values(classesOnOneSide(split)).every(({ length }) => length === 0);
 }
 
 function withClassWarnings(split: SequenceSplit): SequenceSplit {
@@ -81,9 +82,11 @@ const splitBy: Readonly<Record<SequenceSplitBy, Way>> = {
   random: async (records, options) => splitByGroups(records, await duplicates(records, options), options),
   group: (records, options) => splitByGroups(records, givenGroups(records), options),
   mutations: (records, { fraction, seed = 0 }) => {
-    const { least, ...split } = mutationSplit(records, fraction, seed);
-    const mutations = least === 1 ? 'mutation' : 'mutations';
-    return { ...split, splitBy: `variants of ${least} ${mutations} and more are held out`, warnings: [] };
+    const { least, isWhole, ...split } = mutationSplit(records, fraction, seed);
+    const words = isWhole
+      ? `variants of ${least} mutations and more are held out`
+      : `variants of more than ${least} mutations are held out, and some of those with ${least}`;
+    return { ...split, splitBy: words, warnings: [] };
   },
   cluster: splitByClusters,
   scaffold: async (records, options) => splitByGroups(records, await scaffolds(records, options), options),
@@ -107,19 +110,19 @@ async function splitByClusters(
   records: readonly SequenceRecord[],
   options: SequenceSplitOptions,
 ): Promise<SequenceSplit> {
-  const { alphabet = 'protein', identity, fraction } = options;
+  const { alphabet, identity } = options;
   const arePairs = alphabet !== 'smiles' && records.some(({ second }) => second !== undefined && LETTERS.test(second));
   const clusters = (like: 'representative' | 'member', sides: 'both' | 'first'): SequenceSplit =>
     splitByGroups(records, sequenceClusters(records, options, like, sides), options);
   if (arePairs) {
     const split = clusters('member', 'both');
-    if (isFair(split, fraction)) return split;
+    if (isFair(split, options)) return split;
   }
   const pairs = arePairs
     ? ['Pairs are linked by their second sequences so that no fair part could be held out: only first ones are new.']
     : [];
   const strict = clusters('member', 'first');
-  if (isFair(strict, fraction)) return { ...strict, warnings: pairs };
+  if (isFair(strict, options)) return { ...strict, warnings: pairs };
   const loose = clusters('representative', 'first');
   const alike = await similarAcrossSplits([loose.kept, loose.held], { alphabet, identity });
   return { ...loose, warnings: [...pairs, ...alike] };

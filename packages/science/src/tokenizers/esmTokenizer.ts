@@ -67,6 +67,7 @@ export class EsmTokenizer extends VocabularyTokenizer {
       specialIds: [],
       frame: plainFrame({ begin: [cls], end: end === undefined ? [] : [end] }),
       maxLength,
+      path: name,
     });
     this.clsId = cls;
     this.eosId = end;

@@ -28,7 +28,6 @@ export interface OpenedJson {
   readonly vocabulary: Vocabulary;
   /** Whether tokens have a character for each byte. */
   readonly isByteLevel: boolean;
-  readonly path: string;
 }
 
 /**
@@ -57,13 +56,13 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
   return {
     tokenizer,
     isByteLevel: typesOf(json['pre_tokenizer']).includes('ByteLevel'),
-    path,
     vocabulary: {
       tokens: Array.from(tokens),
       ...ids,
       specialIds: added.filter(([, token]) => token.special).map(([id]) => id),
       frame: jsonFrame(json, tokenizer, path),
       maxLength,
+      path,
     },
   };
 }
@@ -83,14 +82,7 @@ export class JsonTokenizer extends VocabularyTokenizer {
   /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
   tokens(text: string): SequenceTokens {
     const { tokens, starts, ends } = tokensIn(this.#opened.tokenizer, text, this.#opened.isByteLevel);
-    const ids = tokens.map((token) => {
-      const id = this.idOf(token) ?? this.unknownId;
-      if (id !== undefined) return id;
-      throw new OnnxLoraError(
-        'DATA_INVALID',
-        `"${token}" is no token of "${this.#opened.path}", which has none for what is unknown either. Check that the letters are those that the model was made for.`,
-      );
-    });
+    const ids = tokens.map((token) => this.idOrUnknown(token));
     return { ids, starts, ends };
   }
 }

@@ -21,13 +21,12 @@ export class KmerTokenizer extends VocabularyTokenizer {
   /** Token i stands for the letters from i to i + k; blanks are not taken for letters. */
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
-    const unknown = this.unknownId!;
     const places = Array.from({ length: text.length }, (_, i) => i).filter((i) => !/\s/.test(text[i]!));
     const bases = places.map((i) => text[i]!).join('');
     const last = Math.max(bases.length - this.#k, bases.length > 0 ? 0 : -1);
     for (let from = 0; from <= last; from++) {
       const kmer = bases.slice(from, from + this.#k);
-      ids.push(this.idOf(kmer) ?? unknown);
+      ids.push(this.idOrUnknown(kmer));
       starts.push(places[from]!);
       ends.push(places[from + kmer.length - 1]! + 1);
     }

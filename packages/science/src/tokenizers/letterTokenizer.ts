@@ -5,6 +5,9 @@ import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
 
 /** Rare amino acids, which ProtBERT and ProtT5 read as unknown ones. */
 const rare: ReadonlySet<string> = new Set('UZOB');
+const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
+/** Letters whose ids are remembered; there are no more in any alphabet. */
+const MOST_KNOWN = 4096;
 
 /** How letters are written in the vocabulary. */
 export interface LetterSpelling {
@@ -25,21 +28,23 @@ export class LetterTokenizer extends VocabularyTokenizer {
   readonly isPerLetter = true;
   readonly #ids = new Map<string, number>();
   readonly #spelling: LetterSpelling;
+  /** U is no rare letter of RNA. */
+  readonly #isProtein: boolean;
 
   constructor(vocabulary: Vocabulary, spelling: LetterSpelling = {}) {
     super(vocabulary);
     this.#spelling = spelling;
+    this.#isProtein = [...aminoAcids].every((letter) => this.idOf(this.#spelled(letter)) !== undefined);
   }
 
-  /** Blanks vanish. A letter that the vocabulary does not have is its unknown token, one for each. */
+  /** Blanks vanish. A letter that the vocabulary does not have is its unknown token, one for each. Throws `DATA_INVALID` where there is none. */
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
     let at = 0;
     for (const letter of text) {
       const end = at + letter.length;
-      const id = /\s/.test(letter) ? undefined : this.#letter(letter);
-      if (id !== undefined) {
-        ids.push(id);
+      if (!/\s/.test(letter)) {
+        ids.push(this.#idOf(letter));
         starts.push(at);
         ends.push(end);
       }
@@ -48,13 +53,17 @@ export class LetterTokenizer extends VocabularyTokenizer {
     return { ids, starts, ends };
   }
 
-  #letter(letter: string): number | undefined {
+  #idOf(letter: string): number {
     const known = this.#ids.get(letter);
     if (known !== undefined) return known;
-    const { prefix = '', isLowerCase = false } = this.#spelling;
-    const find = (each: string): number | undefined => this.idOf(prefix + (isLowerCase ? each.toLowerCase() : each));
-    const id = (rare.has(letter) ? find('X') : undefined) ?? find(letter) ?? this.unknownId;
-    if (id !== undefined && this.#ids.size < 4096) this.#ids.set(letter, id);
+    const spelled = this.#spelled(this.#isProtein && rare.has(letter) ? 'X' : letter);
+    const id = this.idOf(spelled) ?? this.idOrUnknown(this.#spelled(letter));
+    if (this.#ids.size < MOST_KNOWN) this.#ids.set(letter, id);
     return id;
+  }
+
+  #spelled(letter: string): string {
+    const { prefix = '', isLowerCase = false } = this.#spelling;
+    return prefix + (isLowerCase ? letter.toLowerCase() : letter);
   }
 }

@@ -142,6 +142,16 @@ describe('openTokenizer', () => {
     }
   });
 
+  it('keeps the U of RNA, and tells of letters that there is no token for', async () => {
+    const rna = await openTokenizer(model(folderWith({ 'vocab.txt': '[PAD]\n[CLS]\n[SEP]\nA\nC\nG\nU\nX' })));
+    expect(rna.framed(rna.tokens('AUX').ids).ids).toEqual([1, 3, 6, 7, 2]);
+    expect(() => rna.tokens('AT')).toThrow(expect.objectContaining({ code: 'DATA_INVALID' }));
+    expect(() => rna.tokens('AT')).toThrow('"T" is no token of');
+    const kmers = await openTokenizer(model(folderWith({ 'vocab.txt': '[PAD]\nAC\nCG\nGT' })));
+    expect(kmers.tokens('ACGT').ids).toEqual([1, 2, 3]);
+    expect(() => kmers.tokens('ACC')).toThrow('"CC" is no token of');
+  });
+
   it('gives every letter to one token at most, and in order', async () => {
     const made = await Promise.all(Object.values(goldens).map(({ files }) => openTokenizer(model(folderWith(files)))));
     const letters = [...'ACGTMKLNcno()=#[]+-1<> '];

@@ -144,7 +144,7 @@ function smiles(vocabulary: JsonObject, facts: TokenizerFacts): SmilesTokenizer 
 function plainVocabulary(tokens: readonly (string | undefined)[], facts: TokenizerFacts): Vocabulary {
   const known = new Map(tokens.map((token, id) => [token, id]));
   const { ids, around } = specialIds((token) => known.get(token), facts.special, facts.padId, facts.path);
-  return { tokens, ...ids, specialIds: [], frame: plainFrame(around), maxLength: facts.maxLength };
+  return { tokens, ...ids, specialIds: [], frame: plainFrame(around), maxLength: facts.maxLength, path: facts.path };
 }
 
 /** A whole number above 0 and not above `most`; transformers writes 1e30 where there is no limit. */

@@ -16,21 +16,20 @@ export class SmilesTokenizer extends VocabularyTokenizer {
 
   tokens(text: string): SequenceTokens {
     const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
-    const put = (id: number | undefined, start: number, end: number): void => {
-      if (id === undefined) return;
-      ids.push(id);
+    const put = (start: number, end: number): void => {
+      ids.push(this.idOrUnknown(text.slice(start, end)));
       starts.push(start);
       ends.push(end);
     };
     let at = 0;
     const between = (end: number): void => {
       const rest = text.slice(at, end);
-      if (rest.trim() !== '') put(this.unknownId, at + rest.search(/\S/), at + rest.trimEnd().length);
+      if (rest.trim() !== '') put(at + rest.search(/\S/), at + rest.trimEnd().length);
     };
     for (const found of text.matchAll(smilesPart)) {
       between(found.index);
       at = found.index + found[0].length;
-      put(this.idOf(found[0]) ?? this.unknownId, found.index, at);
+      put(found.index, at);
     }
     between(text.length);
     return { ids, starts, ends };

@@ -1,5 +1,6 @@
 /** @file What all tokenizers of sequences share: a vocabulary, its special tokens, and what stands around a sequence. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { addedBy, type Frame, framedBy } from './frame.ts';
 import type { FramedTokens, SequenceTokenizer, SequenceTokens } from './sequenceTokenizer.ts';
 
@@ -14,6 +15,8 @@ export interface Vocabulary {
   readonly specialIds: Iterable<number>;
   readonly frame: Frame;
   readonly maxLength?: number | undefined;
+  /** The file that it is from, for messages. */
+  readonly path: string;
 }
 
 /** A tokenizer but for how it cuts texts. */
@@ -29,8 +32,9 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
   readonly #tokens: readonly (string | undefined)[];
   readonly #ids = new Map<string, number>();
   readonly #frame: Frame;
+  readonly #path: string;
 
-  constructor({ tokens, padId, unknownId, maskId, specialIds, frame, maxLength }: Vocabulary) {
+  constructor({ tokens, padId, unknownId, maskId, specialIds, frame, maxLength, path }: Vocabulary) {
     this.size = tokens.length;
     this.padId = padId;
     if (unknownId !== undefined) this.unknownId = unknownId;
@@ -41,6 +45,7 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
       if (token !== undefined) this.#ids.set(token, id);
     });
     this.#frame = frame;
+    this.#path = path;
     this.added = addedBy(frame);
     const framing = frame.pair.flatMap((item) => ('id' in item ? [item.id] : []));
     const all = [padId, unknownId, maskId, ...specialIds, ...framing];
@@ -48,6 +53,20 @@ export abstract class VocabularyTokenizer implements SequenceTokenizer {
   }
 
   abstract tokens(text: string): SequenceTokens;
+
+  /**
+   * The id of a piece of text, or that of what is unknown.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` where the vocabulary has neither
+   */
+  protected idOrUnknown(piece: string): number {
+    const id = this.#ids.get(piece) ?? this.unknownId;
+    if (id !== undefined) return id;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${piece}" is no token of "${this.#path}", which has none for what is unknown either. Check that the letters are those that the model was made for.`,
+    );
+  }
 
   framed(ids: readonly number[], second?: readonly number[]): FramedTokens {
     return framedBy(this.#frame, ids, second);

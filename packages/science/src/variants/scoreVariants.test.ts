@@ -72,6 +72,18 @@ describe('scores are those of an independent computation', () => {
   );
 });
 
+test('wild-type marginals of a longer sequence are those of the window that a position lies in the middle of', async () => {
+  const method = 'wild-type-marginals';
+  const whole = [{ substitutions: parseMutations('K10A:L12S') }];
+  // Windows of 8 begin at 0, 4, 8 and 12: K10 is nearest to the middle of the second, L12 to that of the third.
+  const [k, l] = [{ substitutions: parseMutations('K6A') }, { substitutions: parseMutations('L4S') }];
+  const apart = [
+    ...(await scoreVariants(model, windows.wildType.slice(4, 12), [k], { method })),
+    ...(await scoreVariants(model, windows.wildType.slice(8, 16), [l], { method })),
+  ];
+  expectClose(await scoreVariants(model, windows.wildType, whole, { method, maxLength: 10 }), [apart[0]! + apart[1]!]);
+});
+
 test.each(Object.keys(methods))('with an adapter, %s is that of the merged model', async (name) => {
   const adapter = await loadAdapter(path.join(fixtures, 'esmMasked/adapter'));
   const file = path.join(folder, `${name}.onnx`);

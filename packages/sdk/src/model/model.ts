@@ -505,9 +505,11 @@ export class Model implements TaskModel {
 
   /** Says once for an adapter what of it has no effect: a graph may be a part of the model, or lack a folded module. */
   #warnOfUnused(adapter: Adapter, unused: readonly string[]): void {
-    // Copies of the base are no part of what was trained.
+    // Copies of the base are no part of what was trained: PEFT saves biases of a replaced module with `bias: all`.
     const parsed = unused.map((name) => parseTensorName(name)).filter(({ role }) => role !== 'base_layer.weight');
-    const modules = [...new Set(parsed.map(({ module }) => module))];
+    const modules = [...new Set(parsed.map(({ module }) => module))].filter(
+      (module) => !module.split('.').includes('original_module'),
+    );
     if (modules.length === 0 || this.#warned.has(adapter)) return;
     this.#warned.add(adapter);
     const few = modules.slice(0, 3).map((module) => `"${module}"`);

@@ -358,6 +358,10 @@ describe('adapters', () => {
     expect(warnings).toEqual([
       `The adapter changes modules that "${model.name}" does not hold, which has no effect here: "net.fc9".`,
     ]);
+    // PEFT's copies of what a trained module replaced are no loss.
+    const copy = ['base_model.model.net.fc2.original_module.bias', float32(new Float32Array(1), [1])] as const;
+    const copied = new Adapter(adapter.config, new Map([...adapter.tensors, copy]));
+    expect(await warningsOf(async () => void (await model.place(copied)))).toEqual([]);
     const nowhere = new Adapter(adapter.config, new Map([...adapter.tensors].map(([name, tensor]) => [name.replace('fc', 'gc'), tensor]))); // prettier-ignore
     await expect(model.part('upper').place(nowhere)).rejects.toThrow("None of the adapter's modules is in");
   });

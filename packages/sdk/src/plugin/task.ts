@@ -380,7 +380,9 @@ export interface TaskFactory {
   /** Settings of its own, which the command line takes as `--set name=value`. */
   readonly settings?: readonly TaskSetting[];
   /** What the command line trains with where the user says nothing, in place of its own defaults. */
-  readonly defaults?: Readonly<Partial<Record<'batchSize' | 'epochs' | 'lr' | 'warmupSteps', number>>>;
+  readonly defaults?: Readonly<
+    Partial<Record<'batchSize' | 'epochs' | 'lr' | 'warmupSteps', number>> & { sampling?: 'uniform' | 'length' }
+  >;
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
   /** Answers for new files; needs no labelled data. */

@@ -27,15 +27,21 @@ export async function attentionSections(
     const rows: ReportLetters[] = [];
     for (const { title, sequence } of sequences) {
       const { shares, special } = await reader.over(sequence);
-      const most = Math.max(...shares.map((share) => share ?? 0), Number.MIN_VALUE);
+      const known = shares.filter((share) => share !== undefined);
+      const [least, most] = [Math.min(...known), Math.max(...known)];
+      const colour = (share: number): number => (most > least ? (share - least) / (most - least) : 0);
       const own = `${title}; ${(100 * special).toFixed(0)}% of the attention is on special tokens`;
-      rows.push({ title: own, text: sequence, values: shares.map((share) => (share ?? 0) / most) });
+      rows.push({
+        title: own,
+        text: sequence,
+        values: shares.map((share) => (share === undefined ? 0 : colour(share))),
+      });
     }
     return [
       {
         kind: 'letters',
         title: 'Attention',
-        text: 'Where the last layer looks, with the adapter: the mean over its heads and over the tokens that attend, the letter with the most in full colour. It says what is read, which need not be why the answer is what it is.',
+        text: 'Where the last layer looks, with the adapter: the mean over its heads and over the tokens that attend, from the letter with the least (no colour) to that with the most. It says what is read, which need not be why the answer is what it is.',
         rows,
       },
     ];

@@ -21,11 +21,13 @@ import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { frozenSections } from '../../report/frozenSections.ts';
+import { attentionSections } from '../attention/attentionSection.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import { RecordMetrics, recordTargets } from '../recordMetrics.ts';
 import { classProbe } from '../ridgeProbe.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
+import { attendedSequences } from './attendedSequences.ts';
 import { classConfusion } from './classConfusion.ts';
 import { classSections } from './classSections.ts';
 
@@ -152,6 +154,10 @@ async function prepare(
             ? []
             : await frozenSections({ hidden, train, validation, collate, seed, questions: [question] }, request)),
           ...classSections({ labels, answers, records: validation.records, temperature: fitted }),
+          ...(await attentionSections(attendedSequences(labels, answers, validation.records), request, {
+            tokenizer: task.tokenizer,
+            maxLength: options.maxLength,
+          })),
         ];
       },
     }),

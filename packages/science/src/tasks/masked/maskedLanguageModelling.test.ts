@@ -17,6 +17,7 @@ import {
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
+import { openTokenizer } from '../../tokenizers/openTokenizer.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
 import { MaskedLanguageModellingFactory } from './maskedLanguageModellingFactory.ts';
 import { NOT_ASKED } from './masking.ts';
@@ -153,6 +154,28 @@ describe('masked-language modelling', () => {
       code: 'DATA_INVALID',
       message: expect.stringContaining('None of the 1 sequences'),
     });
+  });
+
+  test('goes with byte pairs of molecules too', async () => {
+    const chemberta = await openModel(fileURLToPath(new URL('../../../../../test/fixtures/chemberta-small', import.meta.url)), { families: scienceFamilies }); // prettier-ignore
+    const molecules = ['CC(=O)Oc1ccccc1C(=O)O', 'Cn1cnc2c1c(=O)n(C)c(=O)n2C', 'CCO', 'c1ccccc1'];
+    const given = molecules.map((sequence) => ({ sequence }));
+    const task = maskedLanguageModelling(given, { validation: 0, spanLength: 2 });
+    const prepared = await task.prepare(chemberta);
+    const { inputs, targets } = await prepared.collate(await Promise.all([0, 1, 2, 3].map((i) => prepared.train.get(i)))); // prettier-ignore
+    const ids = numbers(inputs['input_ids']!);
+    const asked = numbers(targets['labels']!).flatMap((label, i) => (label === NOT_ASKED ? [] : [[label, ids[i]!]]));
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+    // Whole rows come back once what was hidden is put in its place.
+    const tokenizer = await openTokenizer(chemberta);
+    const whole = ids.map((id, i) => (numbers(targets['labels']!)[i] === NOT_ASKED ? id : numbers(targets['labels']!)[i]!)); // prettier-ignore
+    const [, length] = inputs['input_ids']!.dims as [number, number];
+    for (const [row, molecule] of molecules.entries()) {
+      const framed = tokenizer.framed(tokenizer.tokens(molecule).ids).ids;
+      expect(whole.slice(row * length, row * length + framed.length)).toEqual(framed);
+    }
+    const { metrics } = await evaluate(chemberta, { task, threads: 1 });
+    expect(metrics['perplexity']).toBeLessThan(384);
   });
 
   test('refuses models that do not guess tokens', async () => {

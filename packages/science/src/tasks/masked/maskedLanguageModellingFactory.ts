@@ -9,10 +9,11 @@ import type {
   TaskOptions,
   TaskSetting,
 } from '@onnx-lora/sdk';
-import { type SettingValues, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
-import { maskedAnswerer } from './maskedAnswerer.ts';
+import { dataOptions } from '../../data/dataSettings.ts';
+import { lengthOptions, type SettingValues, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
 import type { MaskingOptions } from './masking.ts';
+import { openPerplexity } from './openPerplexity.ts';
 
 /** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences. */
 export class MaskedLanguageModellingFactory implements TaskFactory {
@@ -43,9 +44,15 @@ export class MaskedLanguageModellingFactory implements TaskFactory {
     });
   }
 
-  /** Answers `{ id, perplexity, accuracy, masked }`. */
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return maskedAnswerer(model, options, maskingOptions(options.settings));
+  /** Answers `{ id, perplexity, accuracy, masked }`, see {@link openPerplexity}. */
+  recordAnswerer(model: RunnableModel, { adapter, load, settings }: AnswererOptions = {}): Promise<RecordAnswerer> {
+    return openPerplexity(model, {
+      adapter,
+      load,
+      data: dataOptions(settings),
+      ...lengthOptions(settings),
+      ...maskingOptions(settings),
+    });
   }
 }
 

@@ -1,12 +1,10 @@
 /** @file What answers about each residue, whatever the answer is. */
 
-import type { AnswererOptions, Prediction, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
-import { dataOptions } from '../../data/dataSettings.ts';
+import type { Prediction, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { answeringAdapters } from '../records/answeringAdapters.ts';
 import { type AnsweredRow, recordAnswers } from '../records/recordAnswers.ts';
+import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { lengthOptions } from '../sequenceSettings.ts';
 import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
 import { requireTokenHead } from './residueHead.ts';
 import { perLetter, requireLetters } from './residueValues.ts';
@@ -21,7 +19,7 @@ export interface ResidueAnswers {
 
 /**
  * Answers `{ id, … }` about each residue of sequences, with the head that the model has or its adapter brings. Long sequences are
- * read in windows, unless the settings say otherwise.
+ * read in windows, unless `tooLong` says otherwise.
  *
  * @param noun what it answers with, for errors: `classes`
  * @param made asked with the number of outputs of the head
@@ -30,12 +28,11 @@ export interface ResidueAnswers {
  */
 export async function residueAnswerer(
   model: RunnableModel,
-  { adapter, load, settings = {} }: AnswererOptions,
+  { adapters, load, data, ...options }: SequenceAnswererOptions,
   noun: string,
   made: (outputs: number) => ResidueAnswers,
 ): Promise<RecordAnswerer> {
-  const lengths = lengthOptions(settings);
-  const input = await openSequenceInput(model, { ...lengths, tooLong: lengths.tooLong ?? 'windows' });
+  const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;
   requireLetters(model.name, tokenizer);
   const { output, outputs } = requireTokenHead(model, tokenizer, noun);
@@ -43,9 +40,9 @@ export async function residueAnswerer(
   return recordAnswers({
     model,
     input,
-    adapters: await answeringAdapters(adapter, settings),
+    ...(adapters && { adapters }),
     load,
-    data: dataOptions(settings),
+    data,
     outputs: [output],
     answer: ({ id, sequence }, rows) => {
       const byToken = tokenAnswers(rows, { output, outputs, valuesOf });

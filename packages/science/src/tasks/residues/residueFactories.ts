@@ -3,23 +3,19 @@
 import {
   type AnswererOptions,
   choice,
-  labelsOrNumbers,
-  type Prediction,
   type RecordAnswerer,
   type RunnableModel,
-  softmaxRows,
   type Task,
   type TaskFactory,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
+import { answererOptions } from '../records/sequenceAnswerer.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
-import { classesText } from './classesText.ts';
-import { residueAnswerer } from './residueAnswerer.ts';
+import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
 import { residueClassification } from './residueClassification.ts';
-import { bestOf } from './residueClassMetrics.ts';
 import { residueRegression } from './residueRegression.ts';
 
 /** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
@@ -62,30 +58,9 @@ export class ResidueClassificationFactory implements TaskFactory {
     });
   }
 
-  /**
-   * Answers `{ id, residues, confidence, score }`: the classes in the order of the residues, one string where they are single
-   * letters; how probable each is, from 0 to 9 in tenths; and the mean of these probabilities. `-` stands for residues without
-   * an answer.
-   */
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return residueAnswerer(model, options, 'classes', (outputs) => {
-      const labels = labelsOrNumbers(model, outputs);
-      return {
-        valuesOf: (scores) => softmaxRows(scores, outputs),
-        shown: (letters): Prediction => {
-          const best = letters.map((probabilities) => probabilities && bestOf(probabilities));
-          const sure = letters.map((probabilities, i) => probabilities?.[best[i]!]);
-          const answered = sure.filter((probability) => probability !== undefined);
-          return {
-            residues: classesText(best.map((c) => (c === undefined ? undefined : labels[c]))),
-            confidence: classesText(
-              sure.map((probability) => (probability === undefined ? undefined : tenths(probability))),
-            ),
-            score: answered.reduce((sum, probability) => sum + probability, 0) / answered.length,
-          };
-        },
-      };
-    });
+  /** Answers `{ id, residues, confidence, score }`, see {@link openResidueClassifier}. */
+  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
+    return openResidueClassifier(model, await answererOptions(options));
   }
 }
 
@@ -109,17 +84,8 @@ export class ResidueRegressionFactory implements TaskFactory {
     });
   }
 
-  /** Answers `{ id, values }`: a number for each residue, null for those without an answer. */
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return residueAnswerer(model, options, 'numbers', () => ({
-      valuesOf: (scores) => Float64Array.from(scores),
-      // As many digits as float32 has.
-      shown: (letters): Prediction => ({ values: letters.map((value) => (value ? Number(value[0]!.toPrecision(7)) : null)) }), // prettier-ignore
-    }));
+  /** Answers `{ id, values }`, see {@link openResidueRegressor}. */
+  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
+    return openResidueRegressor(model, await answererOptions(options));
   }
-}
-
-/** A probability as a digit: 9 from 0.9 on. */
-function tenths(probability: number): string {
-  return String(Math.min(9, Math.floor(10 * probability)));
 }

@@ -19,6 +19,9 @@ import {
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
+import { EsmTokenizer } from '../../tokenizers/esmTokenizer.ts';
+import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+import { openResidueClassifier } from './openResidueClassifier.ts';
 import { ResidueClassificationFactory, ResidueRegressionFactory } from './residueFactories.ts';
 import { residueClassification } from './residueClassification.ts';
 import { residueRegression } from './residueRegression.ts';
@@ -26,11 +29,10 @@ import { residueRegression } from './residueRegression.ts';
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-residues-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const fixture = fileURLToPath(new URL('../../fixtures/esmMasked', import.meta.url));
 let model: Model;
 beforeAll(async () => {
-  model = await openModel(fileURLToPath(new URL('../../fixtures/esmMasked', import.meta.url)), {
-    families: scienceFamilies,
-  });
+  model = await openModel(fixture, { families: scienceFamilies });
 });
 
 const RESIDUES = 'ACDEFGHIKLMNPQRSTVWY';
@@ -251,6 +253,21 @@ describe('classes of residues', () => {
       message: expect.stringContaining('--adapter'),
     });
   });
+});
+
+test('tokens of several letters are refused, before training and before answers', async () => {
+  const esm = await EsmTokenizer.read(fixture);
+  // As a tokenizer of k-mers says of itself.
+  const tokenizer: SequenceTokenizer = Object.defineProperty(Object.create(esm) as EsmTokenizer, 'isPerLetter', { value: false }); // prettier-ignore
+  const refused = {
+    code: 'MODEL_UNSUPPORTED',
+    message: expect.stringContaining('several letters long') as unknown,
+  };
+  const given = [{ sequence: 'MKV', residues: ['a', 'b', 'a'] }];
+  await expect(residueClassification(given, { validation: 0, tokenizer }).prepare(model)).rejects.toMatchObject(
+    refused,
+  );
+  await expect(openResidueClassifier(model, { tokenizer })).rejects.toMatchObject(refused);
 });
 
 describe('numbers of residues', () => {

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type Split, splitNames } from './splits.ts';
-import type { Row } from './table.ts';
+import type { Row } from './tableRow.ts';
 
 /** The text of a cell, or undefined where it is empty. */
 export function cellText(row: Row, column: string): string | undefined {

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
-import { readTable, type TableOptions } from './table.ts';
+import { readTable } from './table.ts';
+import type { TableOptions } from './tableRow.ts';
 
 let folder = '';
 beforeAll(() => {

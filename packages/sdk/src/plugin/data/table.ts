@@ -5,21 +5,8 @@ import { open, readFile, stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
+import type { Row, TableOptions } from './tableRow.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
-
-/** One row. */
-export interface Row {
-  /** Where it is, for messages: `labels.csv, line 12`. */
-  readonly place: string;
-  /** Cells by column: text in a CSV file, any JSON value in a JSON one. */
-  readonly cells: Cells;
-}
-
-/** Cells by the name of their column. */
-export interface Cells {
-  /** Undefined where there is none. */
-  get(column: string): unknown;
-}
 
 /** A manifest as a table. */
 export interface Table {
@@ -36,12 +23,6 @@ const HEAD_BYTES = 1 << 12;
 
 /** Endings of the files that {@link readTable} reads. */
 export const tableEndings: readonly string[] = ['.csv', '.tsv', '.jsonl', '.ndjson'];
-
-/** How a table is read. */
-export interface TableOptions {
-  /** Whether quotes in a CSV or TSV file enclose cells; true by default. Otherwise they are a part of them like any other sign. */
-  readonly hasQuotes?: boolean;
-}
 
 /**
  * Reads a table. A CSV file may be separated by commas, semicolons or tabs, quoted, with either kind of line ends and a

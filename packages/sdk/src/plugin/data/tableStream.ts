@@ -5,7 +5,7 @@ import { CsvError, parse } from 'csv-parse';
 import { OnnxLoraError } from '../../errors.ts';
 import { linesOf } from './linesOf.ts';
 import { peeked } from './peeked.ts';
-import type { Cells, Row, TableOptions } from './table.ts';
+import type { Cells, Row, TableOptions } from './tableRow.ts';
 
 /** A table that is being read. */
 export interface TableStream {

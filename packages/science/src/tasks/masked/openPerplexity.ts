@@ -1,13 +1,11 @@
 /** @file Says of sequences how well a model knows them. */
 
-import type { AnswererOptions, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
+import type { Adapter, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { dataOptions } from '../../data/dataSettings.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { answeringAdapters } from '../records/answeringAdapters.ts';
 import { recordAnswers } from '../records/recordAnswers.ts';
+import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { lengthOptions } from '../sequenceSettings.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 import { fixedSeed } from './fixedSeed.ts';
 import { GuessSums } from './guessSums.ts';
@@ -19,26 +17,32 @@ interface MaskedTokenRow extends TokenRow {
   readonly labels: readonly number[];
 }
 
+/** Options of {@link openPerplexity}. */
+export interface PerplexityOptions extends Omit<SequenceAnswererOptions, 'adapters'>, MaskingOptions {
+  /** The base alone without one. */
+  readonly adapter?: Adapter | undefined;
+}
+
 /**
- * Answers `{ id, perplexity, accuracy, masked }`: how the model guesses `masked` tokens of a sequence, the same each time. Low
- * perplexities are of sequences like those that it was trained on.
+ * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
+ * of it, the same each time. Low perplexities are of sequences like those that it was trained on.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; as `openSequenceInput`, `model.session`
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not guess masked tokens; `CONFIG_INVALID`, `FILE_NOT_FOUND` of
+ *   its tokenizer
  */
-export async function maskedAnswerer(
+export async function openPerplexity(
   model: RunnableModel,
-  { adapter, load, settings = {} }: AnswererOptions,
-  options: MaskingOptions,
+  { adapter, load, data, rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
 ): Promise<RecordAnswerer> {
-  const input = await openSequenceInput(model, lengthOptions(settings));
+  const input = await openSequenceInput(model, options);
   const { output, size } = maskedPort(model, input.tokenizer);
-  const masking = new Masking(input.tokenizer, options);
+  const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });
   return recordAnswers({
     model,
     input,
-    adapters: await answeringAdapters(adapter),
+    ...(adapter && { adapters: [adapter] }),
     load,
-    data: dataOptions(settings),
+    data,
     outputs: [output],
     rows: (record) =>
       input.rows(record).map((row): MaskedTokenRow => {

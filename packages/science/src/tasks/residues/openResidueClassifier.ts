@@ -1,0 +1,58 @@
+/** @file Classes and numbers of residues that nobody has labelled. */
+
+import { labelsOrNumbers, type Prediction, type RecordAnswerer, type RunnableModel, softmaxRows } from '@onnx-lora/sdk';
+import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import { classesText } from './classesText.ts';
+import { residueAnswerer } from './residueAnswerer.ts';
+import { bestOf } from './residueClassMetrics.ts';
+
+/**
+ * Loads a model that answers `{ id, residues, confidence, score }` about each sequence of a file: the classes in the order of the
+ * residues, one string where they are single letters; how probable each is, as a digit, 9 from 0.9 on; and the mean of these
+ * probabilities. `-` stands for residues without an answer. Long sequences are read in windows unless `tooLong` says otherwise.
+ * Where several adapters answer together, probabilities are averaged. An adapter with a head of its own goes into the model first:
+ * `modelFor(model, adapter)`.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters;
+ *   `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openResidueClassifier(
+  model: RunnableModel,
+  options: SequenceAnswererOptions = {},
+): Promise<RecordAnswerer> {
+  return residueAnswerer(model, options, 'classes', (outputs) => {
+    const labels = labelsOrNumbers(model, outputs);
+    return {
+      valuesOf: (scores) => softmaxRows(scores, outputs),
+      shown: (letters): Prediction => {
+        const best = letters.map((probabilities) => probabilities && bestOf(probabilities));
+        const sure = letters.map((probabilities, i) => probabilities?.[best[i]!]);
+        const answered = sure.filter((probability) => probability !== undefined);
+        return {
+          residues: classesText(best.map((c) => (c === undefined ? undefined : labels[c]))),
+          confidence: classesText(sure.map((each) => (each === undefined ? undefined : tenths(each)))),
+          score: answered.reduce((sum, probability) => sum + probability, 0) / answered.length,
+        };
+      },
+    };
+  });
+}
+
+/** The same for numbers: `{ id, values }`, null for residues without an answer. */
+export function openResidueRegressor(
+  model: RunnableModel,
+  options: SequenceAnswererOptions = {},
+): Promise<RecordAnswerer> {
+  return residueAnswerer(model, options, 'numbers', () => ({
+    valuesOf: (scores) => Float64Array.from(scores),
+    // As many digits as float32 has.
+    shown: (letters): Prediction => ({
+      values: letters.map((value) => (value ? Number(value[0]!.toPrecision(7)) : null)),
+    }),
+  }));
+}
+
+/** A probability as a digit. */
+function tenths(probability: number): string {
+  return String(Math.min(9, Math.floor(10 * probability)));
+}
