@@ -127,6 +127,7 @@ export async function runTraining(
         : `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
     );
   }
+  for (const note of prepared.notes ?? []) progress.note(note);
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
   const start =

@@ -62,14 +62,14 @@ export async function predictRecords(request: RecordsRequest): Promise<void> {
   const { answerer, out, terminal, progress } = request;
   const sink = await openSink(request);
   if (sink.answers > 0) progress.note(`going on behind ${grouped(sink.answers)} answers`);
-  let isStopped = false;
+  const stop = new AbortController();
   const interrupt = new Interrupt(() => {
-    isStopped = true;
+    stop.abort();
     progress.note('Stopping after this batch; once more to stop at once.');
   });
   try {
-    await answerAll(request, sink, () => isStopped);
-    if (isStopped) {
+    await answerAll(request, sink, stop.signal);
+    if (stop.signal.aborted) {
       await sink.stop();
       terminal.note(`Stopped after ${grouped(sink.answers)} answers. ${sink.onStop}`);
       request.exitWith(interrupt.code ?? exitCodes.interrupted);
@@ -91,7 +91,7 @@ export async function predictRecords(request: RecordsRequest): Promise<void> {
   if (out !== undefined) terminal.note(`${grouped(sink.answers)} answers in ${out}`);
 }
 
-async function answerAll(request: RecordsRequest, sink: Sink, isStopped: () => boolean): Promise<void> {
+async function answerAll(request: RecordsRequest, sink: Sink, signal: AbortSignal): Promise<void> {
   const { answerer, sources, batchSize, progress } = request;
   const sizes = sources.map((source) => statSync(source, { throwIfNoEntry: false })?.size ?? 0);
   const total = sizes.reduce((sum, size) => sum + size, 0);
@@ -103,15 +103,16 @@ async function answerAll(request: RecordsRequest, sink: Sink, isStopped: () => b
     const given = source === STDIN ? process.stdin : source;
     const options = {
       skip: i === begin.sources ? begin.answers : 0,
+      signal,
       ...(batchSize === undefined ? {} : { batchSize }),
     };
     for await (const answer of answerer.answers(given, options)) {
-      if (isStopped()) return;
+      if (signal.aborted) return;
       await sink.write(withSource(answer, source, sources));
       const read = before + answer.read;
       progress.showLive(read, Math.max(total, read + 1), pace.line(sink.answers, total === 0 ? undefined : read / total)); // prettier-ignore
     }
-    if (isStopped()) return;
+    if (signal.aborted) return;
     await sink.endSource();
     before += sizes[i]!;
   }

@@ -6,8 +6,9 @@ import type { Substitution } from './sequenceRecord.ts';
 /** What stands for the wild type itself. */
 const WILD_TYPE = /^(?:wt|_wt|wild[-_ ]?type|wildtype|p\.=|=|none|-)?$/i;
 const SEPARATORS = /[\s:,;+/|_]+/;
-const ONE = /^([A-Z])(-?\d+)([A-Z=])$/i;
-const THREE = /^([A-Z][a-z]{2})(-?\d+)([A-Z][a-z]{2}|=)$/;
+// No sequence has more positions than nine digits can number.
+const ONE = /^([A-Z])(-?\d{1,9})([A-Z=])$/i;
+const THREE = /^([A-Z][a-z]{2})(-?\d{1,9})([A-Z][a-z]{2}|=)$/;
 
 /** The amino acids by their codes of three letters. */
 const letterOf: ReadonlyMap<string, string> = new Map(
@@ -40,9 +41,8 @@ export function parseMutations(text: string, place = 'mutations'): Substitution[
   const wrong = found.find((each) => typeof each === 'string');
   if (wrong !== undefined) throw notSubstitution(wrong, place);
   const substitutions = (found as Substitution[]).filter(({ from, to }) => from !== to);
-  const twice = substitutions.find((each, i) =>
-    substitutions.slice(0, i).some(({ position }) => position === each.position),
-  );
+  const seen = new Set<number>();
+  const twice = substitutions.find(({ position }) => seen.size === seen.add(position).size);
   if (twice) {
     throw new OnnxLoraError(
       'DATA_INVALID',

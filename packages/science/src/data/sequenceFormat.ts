@@ -40,7 +40,7 @@ export function isTable(format: SequenceFormat): format is TableFormat {
  * The format of a file: what its name tells, or how it begins.
  *
  * @param head its first bytes
- * @throws OnnxLoraError `DATA_INVALID` for a file that is no text
+ * @throws OnnxLoraError `DATA_INVALID` for a file that is no text that can be read
  */
 export function formatOf(name: string, head: Uint8Array): SequenceFormat {
   // UTF-16 has zeros, too, but begins with a mark.
@@ -51,13 +51,22 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
       `"${name}" is no text file. Save a spreadsheet as CSV; sequences are read from ${Object.keys(formats).join(', ')}.`,
     );
   }
+  const named = formatOfName(name);
+  if (isUtf16 && !(named !== undefined && isTable(named) && named !== 'jsonl')) {
+    throw new OnnxLoraError('DATA_INVALID', `"${name}" is text in UTF-16. Save it as UTF-8, or as plain text.`);
+  }
   const text = new TextDecoder()
     .decode(head)
     .replace(/^\uFEFF/, '')
     .trimStart();
   if (/^#\s*STOCKHOLM\b/.test(text)) return 'stockholm';
-  const named = formatOfName(name);
   if (named !== undefined) return named;
+  if (/^\[\s*\{/.test(text)) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${name}" is a JSON list, which cannot be read record by record. Write one object per line, in a file that ends in .jsonl.`,
+    );
+  }
   if (/^[>;]/.test(text)) return 'fasta';
   // An @ may also begin a SMILES in no file that is known.
   if (text.startsWith('@')) return 'fastq';

@@ -16,6 +16,7 @@ export interface WildType {
 
 const ENDING = /\.(?:fasta|fa|faa|fna|fas)(?:\.gz)?$/i;
 const BESIDE = /^(?:wild[-_ ]?type|wt|reference)$/i;
+const REFERENCE = /^reference\./i;
 const LETTERS = /^[A-Za-z*]+$/;
 
 /** The share of positions up to which a sequence of the wild type's length is a variant of it. */
@@ -43,7 +44,10 @@ export async function givenWildType(given: string): Promise<WildType> {
   );
 }
 
-/** The wild type in a FASTA file beside `file`: `wild-type.fasta`, `wt.fasta`, or `gb1.fasta` beside `gb1.csv`; undefined where there is none. */
+/**
+ * The wild type in a FASTA file beside `file`: `wild-type.fasta`, `wt.fasta`, or `gb1-wt.fasta` beside `gb1.csv`; undefined where there
+ * is none. A `reference.fasta` with several sequences is something else, such as a genome.
+ */
 export async function wildTypeBeside(file: string): Promise<WildType | undefined> {
   const { files } = await readFolder(dirname(file));
   const stem = basename(file).replace(/\.gz$/i, '');
@@ -57,7 +61,8 @@ export async function wildTypeBeside(file: string): Promise<WildType | undefined
   const found =
     candidates.find((name) => BESIDE.test(name.replace(ENDING, ''))) ??
     candidates.find((name) => stemOf(name) === own && name.replace(ENDING, '').toLowerCase() !== own);
-  return found === undefined ? undefined : readWildType(join(dirname(file), found));
+  if (found === undefined) return undefined;
+  return readWildType(join(dirname(file), found), REFERENCE.test(found));
 }
 
 /** The sites that a header names: `variant sites 39,40,41,54 (1-based)`. */
@@ -68,19 +73,22 @@ function sitesOf(description: string): readonly number[] | undefined {
   return list.split(',').map((number) => Number(number) + (isFromZero ? 1 : 0));
 }
 
-async function readWildType(file: string): Promise<WildType> {
+async function readWildType(file: string): Promise<WildType>;
+async function readWildType(file: string, isOptional: boolean): Promise<WildType | undefined>;
+async function readWildType(file: string, isOptional = false): Promise<WildType | undefined> {
   let first: WildType | undefined;
-  let ids: string[] = [];
+  let firstId: string | undefined;
   for await (const { id, description, sequence } of readFasta(file)) {
-    ids = [...ids, id].slice(0, 2);
+    if (first) {
+      if (isOptional) return undefined;
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `"${file}" holds several sequences, "${firstId}" and "${id}" among them, but a wild type is one. Keep only that in the file.`,
+      );
+    }
     const sites = sitesOf(description);
-    first ??= { sequence: upper(sequence), ...(sites ? { sites } : {}) };
-  }
-  if (ids.length > 1) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `"${file}" holds several sequences, "${ids[0]}" and "${ids[1]}" among them, but a wild type is one. Keep only that in the file.`,
-    );
+    firstId = id;
+    first = { sequence: upper(sequence), ...(sites ? { sites } : {}) };
   }
   const wrong = first!.sites?.find((site) => site < 1 || site > first!.sequence.length);
   if (wrong !== undefined) {

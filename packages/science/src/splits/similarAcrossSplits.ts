@@ -81,7 +81,7 @@ export async function similarAcrossSplits(
   const share = Math.round((100 * found.length) / held.length);
   const sampled = held.length < all.length ? `; a sample of ${all.length}` : '';
   return [
-    `${found.length} of ${held.length} held-out ${what} among those that are trained on (${share}%${sampled}), such as ${first.held.id} (${first.held.where}) and ${first.kept.id} (${first.kept.where}). Figures on them say little about new ones; splitBy: '${isMolecules ? 'similarity' : 'cluster'}' keeps such together.`,
+    `${found.length} of ${held.length} held-out ${what} among those that are trained on (${share}%${sampled}), such as ${first.held.id} (${first.held.where}) and ${first.kept.id} (${first.kept.where}). Figures on them say little about new ones. A split of your own keeps such together: validation: 0.2, splitBy: '${isMolecules ? 'similarity' : 'cluster'}'; on the command line --validation 0.2 --set splitBy=${isMolecules ? 'similarity' : 'cluster'}.`,
   ];
 }
 

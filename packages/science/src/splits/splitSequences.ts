@@ -83,10 +83,11 @@ const splitBy: Readonly<Record<SequenceSplitBy, Way>> = {
   group: (records, options) => splitByGroups(records, givenGroups(records), options),
   mutations: (records, { fraction, seed = 0 }) => {
     const { least, isWhole, ...split } = mutationSplit(records, fraction, seed);
+    const count = least === 1 ? '1 mutation' : `${least} mutations`;
     const words = isWhole
-      ? `variants of ${least} mutations and more are held out`
-      : `variants of more than ${least} mutations are held out, and some of those with ${least}`;
-    return { ...split, splitBy: words, warnings: [] };
+      ? `variants of ${count} and more are held out`
+      : `variants of more than ${count} are held out, and some of those with ${least}`;
+    return { ...split, splitBy: split.held.length > 0 ? words : 'nothing is held out', warnings: [] };
   },
   cluster: splitByClusters,
   scaffold: async (records, options) => splitByGroups(records, await scaffolds(records, options), options),

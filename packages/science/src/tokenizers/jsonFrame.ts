@@ -11,7 +11,7 @@ const marks = ['\u0001 first', '\u0001 second'] as const;
 /**
  * The frame that the file's post-processor makes of one sequence and of two, whichever of the kinds of post-processors it is.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where it names a token that is not in the vocabulary
+ * @throws OnnxLoraError `CONFIG_INVALID` where it names a token that is not in the vocabulary; TypeError where it cannot be used
  */
 export function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Frame {
   const bare: FrameItem[] = [
@@ -24,6 +24,7 @@ export function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string
   const isRoberta = typesOf(json['post_processor']).includes('RobertaProcessing');
   const items = (pair: readonly string[] | null): FrameItem[] => {
     const made = processor.post_process([marks[0]], pair, true);
+    if (!pair && !made.tokens.includes(marks[0])) throw new TypeError('its post-processor leaves sequences out');
     return made.tokens.map((token, i) => {
       const type = isRoberta ? 0 : (made.token_type_ids?.[i] ?? 0);
       if (token === marks[0] || token === marks[1]) return { sequence: token === marks[0] ? 0 : 1, type };

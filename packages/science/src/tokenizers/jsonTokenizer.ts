@@ -3,6 +3,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { checkTokenIds, isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
 import { tokensIn } from './alignTokens.ts';
+import type { Frame } from './frame.ts';
 import type { HfTokenizer } from './hfTokenizer.ts';
 import { jsonFrame } from './jsonFrame.ts';
 import { typesOf } from './jsonTypes.ts';
@@ -38,11 +39,15 @@ export interface OpenedJson {
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
   checkTokenIds(json, path);
   let tokenizer: HfTokenizer;
+  let frame: Frame;
   try {
     const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
+    if (typeof (unk ?? '') !== 'string') throw new TypeError('its unknown token is no text');
     const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
     tokenizer = new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
+    frame = jsonFrame(json, tokenizer, path);
   } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
@@ -60,7 +65,7 @@ export function openJson(json: JsonObject, { special, config, padId, maxLength, 
       tokens: Array.from(tokens),
       ...ids,
       specialIds: added.filter(([, token]) => token.special).map(([id]) => id),
-      frame: jsonFrame(json, tokenizer, path),
+      frame,
       maxLength,
       path,
     },

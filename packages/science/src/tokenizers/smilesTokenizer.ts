@@ -4,11 +4,12 @@ import type { SequenceTokens } from './sequenceTokenizer.ts';
 import { VocabularyTokenizer } from './vocabularyTokenizer.ts';
 
 /**
- * Atoms, in brackets or without, bonds, branches, rings.
+ * Atoms, in brackets or without, bonds, branches, rings. No atom takes more than a few dozen signs; looked for without end, brackets
+ * that are never closed would take time with the square of their number.
  *
  * @see Schwaller et al., "Molecular Transformer" (2019), https://doi.org/10.1021/acscentsci.9b00576
  */
-export const smilesPart: RegExp = /\[[^\]]+\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
+export const smilesPart: RegExp = /\[[^\]]{1,99}\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
 
 /** One token per part of a SMILES, as MoLFormer and DeepChem's SmilesTokenizer read them; what is no part of one is unknown. */
 export class SmilesTokenizer extends VocabularyTokenizer {

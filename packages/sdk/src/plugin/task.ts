@@ -197,6 +197,8 @@ export interface PreparedTask<Example = unknown> {
   readonly validation?: Dataset<Example>;
   /** What the user should know of the data before the first step. */
   readonly warnings?: readonly string[];
+  /** How the data are used, in words, such as what was held out and how that was chosen. */
+  readonly notes?: readonly string[];
   /** Values inside the graph that it needs beside the graph's outputs, by name. */
   readonly outputs?: readonly string[];
   /** The head that the labels need and the model does not have. */
@@ -425,6 +427,8 @@ export interface RecordAnswersOptions {
   readonly skip?: number;
   /** Records that are computed at once, at most. */
   readonly batchSize?: number;
+  /** Ends the answers before the next batch is computed. */
+  readonly signal?: AbortSignal;
 }
 
 /** The answer about one record. */

@@ -38,7 +38,7 @@ export async function* readFasta(file: string): AsyncGenerator<FastaRecord> {
 
 /**
  * The records of FASTA text that comes in pieces cut anywhere. Lines end with LF, CR LF or CR; empty lines and lines
- * that begin with ";" are skipped.
+ * that begin with ";" are skipped, and before the first record those that begin with "#", as ColabFold's alignments do.
  *
  * @param chunks the text
  * @param name what the text is called in errors: the file's path
@@ -65,7 +65,7 @@ export async function* parseFasta(
     }
     if (isOut) continue;
     const residues = line.replace(/\s+/g, '');
-    if (residues === '' || line.startsWith(';')) continue;
+    if (residues === '' || line.startsWith(';') || (!header && line.startsWith('#'))) continue;
     if (!header) throw noHeader(residues, number, name);
     const bad = illegal === 'error' ? NOT_A_RESIDUE.exec(residues)?.[0] : undefined;
     if (bad !== undefined) {

@@ -22,7 +22,7 @@ export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncG
   let count = 0;
   for await (const line of textLines(chunks, name)) {
     number++;
-    const [, sequence, id] = /^\s*(\S+)\s*([^]*?)\s*$/.exec(line) ?? [];
+    const [, sequence, id] = /^(\S+)\s*([^]*)$/.exec(line.trim()) ?? [];
     if (sequence === undefined || sequence.startsWith('#')) continue;
     count++;
     yield { sequence, ...(id ? { id } : {}), line: number };

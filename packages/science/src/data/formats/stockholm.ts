@@ -1,7 +1,7 @@
 /** @file Reads Stockholm alignments, as Pfam, Rfam and HMMER write them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { badLine, type TextPieces, textLines } from './textLines.ts';
+import { badLine, MAX_SEQUENCE, type TextPieces, textLines, tooLong } from './textLines.ts';
 
 /** A sequence of an alignment. */
 export interface StockholmRecord {
@@ -18,7 +18,7 @@ export interface StockholmRecord {
   readonly line: number;
 }
 
-/** Letters of one alignment that are held in memory, at most. */
+/** Characters of one alignment that are held in memory, at most: letters, names and structures. */
 const MAX_LETTERS = 2 ** 29;
 const NOT_A_RESIDUE = /[^A-Za-z*.~_-]/u;
 
@@ -86,7 +86,11 @@ function readLine(alignment: Alignment, text: string, number: number, name: stri
     if (tag === 'ID') alignment.id ??= value!;
     if (tag === 'AC') alignment.accession ??= value!;
     const [, of, letters] = /^#=GR\s+(\S+)\s+SS\s+(\S+)$/.exec(text) ?? [];
-    if (of !== undefined) alignment.structures.set(of, (alignment.structures.get(of) ?? '') + letters!);
+    if (of === undefined) return;
+    const structure = (alignment.structures.get(of) ?? '') + letters!;
+    if (structure.length > MAX_SEQUENCE) throw tooLong(name, number);
+    alignment.structures.set(of, structure);
+    count(alignment, text, number, name);
     return;
   }
   const [, id, letters] = /^(\S+)\s+(\S+)$/.exec(text) ?? [];
@@ -95,17 +99,22 @@ function readLine(alignment: Alignment, text: string, number: number, name: stri
   const bad = illegal === 'error' ? NOT_A_RESIDUE.exec(letters)?.[0] : undefined;
   if (bad !== undefined)
     throw badLine(name, number, `${JSON.stringify(bad)} is no residue and no gap. Remove it, or correct the line.`);
-  alignment.letters += letters.length;
-  if (alignment.letters > MAX_LETTERS) {
-    throw badLine(
-      name,
-      number,
-      `the alignment has more than ${MAX_LETTERS} letters, which is more than can be held. Write its sequences as FASTA.`,
-    );
-  }
+  count(alignment, text, number, name);
   const row = alignment.rows.get(id);
   if (row) row.text += letters;
   else alignment.rows.set(id, { text: letters, line: number });
+  if (row && row.text.length > MAX_SEQUENCE) throw tooLong(name, number);
+}
+
+/** Counts what is kept of a line. */
+function count(alignment: Alignment, text: string, number: number, name: string): void {
+  alignment.letters += text.length;
+  if (alignment.letters <= MAX_LETTERS) return;
+  throw badLine(
+    name,
+    number,
+    `the alignment has more than ${MAX_LETTERS} letters, which is more than can be held. Write its sequences as FASTA.`,
+  );
 }
 
 function* recordsOf({ rows, structures, id, accession }: Alignment, name: string): Generator<StockholmRecord> {

@@ -17,6 +17,7 @@ import {
   type TaskModel,
   unknownLabel,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
@@ -124,6 +125,7 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: data.warnings,
     ...(head && {
       head: {

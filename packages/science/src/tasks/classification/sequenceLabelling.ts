@@ -15,6 +15,7 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { curveSections } from '../../report/curveSections.ts';
@@ -103,6 +104,7 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: data.warnings,
     ...(head && {
       head: {

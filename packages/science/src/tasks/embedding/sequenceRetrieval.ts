@@ -16,6 +16,7 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
@@ -92,6 +93,7 @@ async function prepare(
   return {
     train,
     ...(held && { validation: singles }),
+    notes: [heldOutNote(data)],
     warnings: data.warnings,
     outputs: feature.inner,
     collate,

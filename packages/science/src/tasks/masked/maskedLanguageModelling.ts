@@ -10,6 +10,7 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
@@ -85,6 +86,7 @@ async function prepare(
   return {
     train: dynamic ? neverTheSame(train) : train,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: [...data.warnings, ...warnings, ...others],
     collate,
     // Only the tokens that are asked reach the head: 15% of them.

@@ -101,7 +101,7 @@ async function* answers(
   request: RecordAnswersRequest,
   loaded: Loaded,
   source: string | AsyncIterable<Uint8Array>,
-  { skip = 0, batchSize = BATCH_SIZE }: RecordAnswersOptions = {},
+  { skip = 0, batchSize = BATCH_SIZE, signal }: RecordAnswersOptions = {},
 ): AsyncGenerator<RecordAnswer> {
   const { input, data, lookAhead = LOOK_AHEAD, rows = input.rows, count = () => 1 } = request;
   let waiting: Waiting[] = [];
@@ -119,10 +119,11 @@ async function* answers(
     held += made.length;
     for (const { ids } of made) tokens += ids.length;
     if (held < lookAhead * batchSize && tokens < lookAhead * BATCH_TOKENS) continue;
-    yield* answered(request, loaded, waiting, batchSize);
+    yield* answered(request, loaded, waiting, { batchSize, signal });
+    if (signal?.aborted) return;
     [waiting, held, tokens] = [[], 0, 0];
   }
-  yield* answered(request, loaded, waiting, batchSize);
+  yield* answered(request, loaded, waiting, { batchSize, signal });
 }
 
 /** Computes what waits, rows of like length together, and answers in its order. */
@@ -130,7 +131,7 @@ async function* answered(
   { input, outputs, answer }: RecordAnswersRequest,
   { session, names }: Loaded,
   waiting: readonly Waiting[],
-  batchSize: number,
+  { batchSize, signal }: { readonly batchSize: number; readonly signal: AbortSignal | undefined },
 ): AsyncGenerator<RecordAnswer> {
   const rows = waiting.flatMap((each, record) => each.rows.map((row, place) => ({ row, record, place })));
   const found = waiting.map((each) => each.rows.map((): AnsweredRow | undefined => undefined));
@@ -139,6 +140,7 @@ async function* answered(
   const isPadded = input.ports.mask !== undefined || input.ports.length !== undefined;
   const lengths = rows.map(({ row }) => row.ids.length);
   for (const batch of likeRows(lengths, { rows: batchSize, tokens: BATCH_TOKENS, isPadded })) {
+    if (signal?.aborted) return;
     const feeds = input.feeds(batch.map((i) => rows[i]!.row));
     const members: Readonly<Record<string, Tensor>>[] = [];
     for (const adapter of names) members.push(await session.run(feeds, { adapter, fetches: outputs }));

@@ -14,6 +14,7 @@ import {
   valueNames,
   valueTargets,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
@@ -96,6 +97,7 @@ async function prepare(
   return {
     train: trained,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: [...data.warnings, ...(left > 0 ? [`${left} sequences without a measured number are left out.`] : [])],
     ...(hidden !== undefined && { outputs: [hidden] }),
     collate,

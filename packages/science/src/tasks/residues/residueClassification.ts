@@ -12,6 +12,7 @@ import {
   type TaskModel,
   weightsOf,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
@@ -102,6 +103,7 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: [...data.warnings, ...trained.warnings, ...(measured?.warnings ?? [])],
     ...(head && { head }),
     collate,

@@ -11,6 +11,7 @@ import {
   valueNames,
   valueTargets,
 } from '@onnx-lora/sdk';
+import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
@@ -89,6 +90,7 @@ async function prepare(
   return {
     train,
     ...(validation && { validation }),
+    notes: [heldOutNote(data)],
     warnings: [...data.warnings, ...trained.warnings, ...(measured?.warnings ?? [])],
     collate,
     ...regressionParts({ head, targets: known.map((value) => [value]), loss }),

@@ -1,6 +1,7 @@
 /** @file What the cells of a manifest mean; whatever they should not be names its line and column. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import { isNestedDeeply } from './nesting.ts';
 import { type Split, splitNames } from './splits.ts';
 import type { Row } from './tableRow.ts';
 
@@ -80,11 +81,14 @@ export function cellList(row: Row, column: string): readonly unknown[] | string 
   if (Array.isArray(cell)) return cell;
   const text = cellText(row, column);
   if (text === undefined || !text.startsWith('[')) return text;
+  let list: readonly unknown[];
   try {
-    return JSON.parse(text) as readonly unknown[];
+    list = JSON.parse(text) as readonly unknown[];
   } catch (cause) {
     throw cellRefused(row, column, text, 'a JSON list', 'Correct it', cause);
   }
+  if (!isNestedDeeply(list)) return list;
+  throw cellRefused(row, column, text, 'a list without so many lists in it', 'Correct it');
 }
 
 /** The error about a cell that is not what is `wanted`. */

@@ -3,6 +3,8 @@
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { OnnxLoraError } from '../../errors.ts';
+import { listed } from '../tasks/listed.ts';
+import { isNestedDeeply } from './nesting.ts';
 import { linesOf } from './linesOf.ts';
 import { peeked } from './peeked.ts';
 import type { Cells, Row, TableOptions } from './tableRow.ts';
@@ -99,7 +101,8 @@ async function* csvRows(
     }>) {
       const place = `${file}, line ${info.lines}`;
       if (columns.length === 0) {
-        const twice = record.find((name, i) => record.indexOf(name) !== i);
+        const seen = new Set<string>();
+        const twice = record.find((name) => seen.size === seen.add(name).size);
         if (twice !== undefined)
           throw new OnnxLoraError('DATA_INVALID', `${place}: two columns are named "${twice}". Rename one of them.`);
         record.forEach((name, i) => positions.set(name, i));
@@ -110,7 +113,7 @@ async function* csvRows(
       if (record.length !== columns.length) {
         throw new OnnxLoraError(
           'DATA_INVALID',
-          `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${columns.join(', ')}). Put quotes around a cell that holds the separator.`,
+          `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${listed(columns, 12)}). Put quotes around a cell that holds the separator.`,
         );
       }
       yield new CsvRow(file, info.lines, positions, record);
@@ -173,8 +176,9 @@ export function cellsOf(value: unknown, place: string): ReadonlyMap<string, unkn
  * @throws OnnxLoraError `DATA_INVALID` for text that is none
  */
 export function parsedJson(text: string, place: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
     throw new OnnxLoraError(
       'DATA_INVALID',
@@ -182,4 +186,6 @@ export function parsedJson(text: string, place: string): unknown {
       { cause },
     );
   }
+  if (!isNestedDeeply(value)) return value;
+  throw new OnnxLoraError('DATA_INVALID', `${place}: lists or objects lie too deeply in one another. Correct it.`);
 }

@@ -16,7 +16,8 @@ export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: 
   const vocabulary = isObject(model) && isObject(model['vocab']) ? Object.entries(model['vocab']) : [];
   const later = Array.isArray(added) ? added.filter(isObject).map((token) => [token['content'], token['id']]) : [];
   for (const [token, id] of [...vocabulary, ...later]) {
-    if (typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens) continue;
+    const isId = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens;
+    if (isId && typeof token === 'string') continue;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}" gives the token "${String(token)}" no id from 0 to ${mostTokens}. Copy it again from where the model was published.`,
