@@ -1,10 +1,11 @@
 /** @file Answers that are written in pieces, with interruptions at any place. */
 
 import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { AnswerFile } from './answerFile.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-answers-'));
@@ -81,4 +82,24 @@ it('has one set of columns in a table, and says so', async () => {
   await out.write({ id: 'x', value: 1 });
   await expect(out.write({ id: 'y', label: 'a' })).rejects.toThrow(/have no "label".*\.jsonl/);
   await out.close();
+});
+
+it('writes what a nearly full disk did not take at once', async () => {
+  const file = newFile('csv');
+  const out = await AnswerFile.open(file, of);
+  const handle = await open(`${file}.part`, 'r');
+  const kind = Object.getPrototypeOf(handle) as typeof handle;
+  await handle.close();
+  const write = Reflect.get(kind, 'write') as (this: unknown, ...given: unknown[]) => Promise<unknown>;
+  const slow = vi.spyOn(kind, 'write').mockImplementation(function (this: typeof handle, ...given: unknown[]) {
+    const [data, from, length, at] = given as [Buffer, number, number, number];
+    return write.call(this, data, from, Math.min(3, length), at);
+  } as never);
+  try {
+    await out.write({ id: 'añb', value: 12.5 });
+    await out.finish();
+  } finally {
+    slow.mockRestore();
+  }
+  expect(readFileSync(file, 'utf8')).toBe('id,value\nañb,12.5\n');
 });

@@ -99,8 +99,14 @@ export class AnswerFile {
     this.#gathered = 0;
     this.#flushed = performance.now();
     try {
-      const { size } = await this.#handle.stat();
-      if (text !== '') await this.#handle.write(text, size);
+      let rest = Buffer.from(text);
+      let { size } = await this.#handle.stat();
+      // A disk that is nearly full takes a part, and only the next time says why.
+      while (rest.length > 0) {
+        const { bytesWritten } = await this.#handle.write(rest, 0, rest.length, size);
+        rest = rest.subarray(bytesWritten);
+        size += bytesWritten;
+      }
     } catch (cause) {
       throw cannotWrite(this.#file, cause);
     }

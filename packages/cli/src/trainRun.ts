@@ -329,6 +329,7 @@ async function taskSections(
   { model, settings, progress }: Work,
 ): Promise<readonly ReportSection[]> {
   if (!prepared.report) return [];
+  progress.note('measuring what the report shows');
   const session = await model
     .withInputSizes(prepared.inputSizes ?? {})
     .withOutputs(prepared.outputs ?? [])

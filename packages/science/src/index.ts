@@ -105,7 +105,7 @@ export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenize
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
 export { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
-export { variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
+export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
 export {
   type MutationScan,

@@ -56,6 +56,8 @@ describe.each(Object.entries(goldens))('on %s features', (_, golden) => {
     expect(both.alpha).toBe(golden.ridge.alpha);
     expectClose(ridgeAnswers(both, other).data, golden.ridge.answers);
     const one = fitRidge(x, matrix(rows, 1, golden.first));
+    const careful = fitRidge(x, matrix(rows, 1, golden.first), { isCautious: true });
+    expect(careful.alpha).toBeGreaterThanOrEqual(one.alpha);
     expect(one.alpha).toBe(golden.ridgeOne.alpha);
     expectClose(ridgeAnswers(one, other).data, golden.ridgeOne.answers);
   });

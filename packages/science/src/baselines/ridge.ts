@@ -12,19 +12,33 @@ export interface Ridge {
   readonly alpha: number;
 }
 
+/** How the penalty is chosen. */
+export interface RidgeOptions {
+  readonly alphas?: readonly number[] | undefined;
+  /**
+   * Takes the largest penalty whose error is within one standard error of the least, in place of the best one: smaller weights,
+   * which bear features that change.
+   */
+  readonly isCautious?: boolean | undefined;
+}
+
 /** Penalties that are tried, for features of deviation 1. */
 const penalties: readonly number[] = [1e-2, 1e-1, 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
 
 /**
  * Fits `targets ≈ features · weight + bias` with the penalty whose squared error is least when each example is left out in
  * turn, which takes one decomposition for all of them: the error of an example left out is its residual over 1 − hᵢᵢ. It is
- * scikit-learn's `RidgeCV(alphas)`.
+ * scikit-learn's `RidgeCV(alphas)`, but for the rule of one standard error, which is that of section 7.10 there.
  *
  * @param features `[examples, features]`
  * @param targets `[examples, outputs]`
  * @see Hastie, Tibshirani, Friedman: The Elements of Statistical Learning, 2009, equation 7.52
  */
-export function fitRidge(features: Matrix, targets: Matrix, alphas: readonly number[] = penalties): Ridge {
+export function fitRidge(
+  features: Matrix,
+  targets: Matrix,
+  { alphas = penalties, isCautious = false }: RidgeOptions = {},
+): Ridge {
   const { rows: n, columns: outputs } = targets;
   const [middle, center] = [means(features), means(targets)];
   const x = less(features, middle);
@@ -36,23 +50,38 @@ export function fitRidge(features: Matrix, targets: Matrix, alphas: readonly num
   const P = isTall ? matmul(x, V) : scaleColumns(V, values.map(Math.sqrt));
   const projected = matmul(P, y, { transposeA: true });
   const squares: Matrix = { ...P, data: P.data.map((value) => value * value) };
-  let best = { error: Infinity, alpha: alphas[0]! };
-  for (const alpha of alphas) {
+  const tried = alphas.map((alpha) => {
     const shrink = values.map((value) => 1 / (value + alpha));
     const fitted = matmul(P, scaleRows(projected, shrink));
     const leverage = matmul(squares, matrix(values.length, 1, shrink)).data;
-    let error = 0;
+    const errors = new Float64Array(n);
     for (let i = 0; i < n; i++)
       for (let j = 0; j < outputs; j++)
-        error += ((y.data[i * outputs + j]! - fitted.data[i * outputs + j]!) / (1 - 1 / n - leverage[i]!)) ** 2;
-    if (error < best.error) best = { error, alpha };
-  }
-  const shrink = values.map((value) => 1 / (value + best.alpha));
+        errors[i]! += ((y.data[i * outputs + j]! - fitted.data[i * outputs + j]!) / (1 - 1 / n - leverage[i]!)) ** 2;
+    return { alpha, errors, error: errors.reduce((sum, each) => sum + each, 0) / n };
+  });
+  const best = tried.reduce((least, each) => (each.error < least.error ? each : least));
+  const alpha = isCautious ? cautious(tried, best) : best.alpha;
+  const shrink = values.map((value) => 1 / (value + alpha));
   const weight = isTall
     ? matmul(V, scaleRows(projected, shrink))
     : matmul(x, matmul(V, scaleRows(matmul(V, y, { transposeA: true }), shrink)), { transposeA: true });
   const shift = matmul(matrix(1, features.columns, middle), weight).data;
-  return { weight, bias: center.map((value, j) => value - shift[j]!), alpha: best.alpha };
+  return { weight, bias: center.map((value, j) => value - shift[j]!), alpha };
+}
+
+interface Tried {
+  readonly alpha: number;
+  /** Squared errors of the examples when each is left out, and their mean. */
+  readonly errors: Float64Array;
+  readonly error: number;
+}
+
+/** The largest penalty that is no worse than the best by more than one standard error of that. */
+function cautious(tried: readonly Tried[], { errors, error }: Tried): number {
+  const variance = errors.reduce((sum, each) => sum + (each - error) ** 2, 0) / Math.max(1, errors.length - 1);
+  const bound = error + Math.sqrt(variance / errors.length);
+  return Math.max(...tried.filter((each) => each.error <= bound).map(({ alpha }) => alpha));
 }
 
 /** What a model says of features: `[examples, outputs]`. */

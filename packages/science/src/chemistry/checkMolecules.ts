@@ -24,7 +24,7 @@ export async function checkMolecules(
     try {
       rdkit.withMolecule(sequence, () => undefined);
     } catch (cause) {
-      if (!(cause instanceof OnnxLoraError)) throw cause;
+      if (!(cause instanceof OnnxLoraError) || cause.code !== 'DATA_INVALID') throw cause;
       const message = `${where}${column === undefined ? '' : `, column "${column}"`}: ${cause.message}`;
       if (illegal === 'error') throw new OnnxLoraError('DATA_INVALID', message, { cause });
       bad.push(message);

@@ -36,6 +36,30 @@ describe('openChemistry', () => {
     }
   });
 
+  it('takes molecules of any shape as large as it may, and refuses larger ones before they do harm', () => {
+    for (const unit of ['C', 'C=C', 'C1CC1', 'c1ccccc1', 'N=N', 'C#C', 'C(C)', 'C(', 'N[C@@H](C)C(=O)']) {
+      const atoms = unit
+        .match(/[A-Za-z]+(?:@@H)?/g)!
+        .join('')
+        .replaceAll('@@H', '').length;
+      const of = (count: number): string => {
+        const smiles = unit.repeat(Math.floor(count / atoms));
+        return unit === 'C(' ? `${smiles}C${')'.repeat(smiles.length / 2)}` : smiles;
+      };
+      const smiles = of(499);
+      chemistry.canonicalSmiles(smiles);
+      chemistry.scaffold(smiles);
+      chemistry.randomSmiles(smiles, 1);
+      expect(chemistry.similarity(smiles, 'CCO')).toBeLessThan(1);
+      expect(() => chemistry.scaffold(of(2000)), unit).toThrow(/of more than 500 atoms.*Leave it out/);
+    }
+    for (const smiles of ['C'.repeat(1e5), '['.repeat(1e5), 'C.'.repeat(501)]) {
+      expect(() => chemistry.canonicalSmiles(smiles)).toThrow(/of more than 500 atoms/);
+    }
+    // It is as it was.
+    expect(chemistry.canonicalSmiles('OCC')).toBe('CCO');
+  });
+
   it('finds the similarities that RDKit for Python finds', () => {
     for (const [a, b, expected] of golden.tanimoto) {
       expect(chemistry.similarity(molecules[a]!.smiles, molecules[b]!.smiles)).toBeCloseTo(expected, 12);

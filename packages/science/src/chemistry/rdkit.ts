@@ -10,7 +10,7 @@ export interface Rdkit {
   /**
    * What `use` finds in the molecule of a SMILES, which must not leave it.
    *
-   * @throws OnnxLoraError `DATA_INVALID` where it is no molecule, with RDKit's reason
+   * @throws OnnxLoraError `DATA_INVALID` where it is no molecule, with RDKit's reason, or too large; `RUNTIME_FAILED` where RDKit fails
    */
   withMolecule<T>(smiles: string, use: (molecule: Mol) => T): T;
   /** The same of a molecule in RDKit's JSON. */
@@ -34,6 +34,15 @@ export interface JsonBond {
   readonly bo?: number;
 }
 
+/**
+ * Atoms of a molecule that RDKit can take: its WebAssembly build has a small stack, which chains and rings of some 600 overrun,
+ * and what it says after that is wrong.
+ */
+const MOST_ATOMS = 500;
+/** Signs of a SMILES of so many atoms, and more than that. */
+const MOST_SIGNS = 10_000;
+const ATOM = /\[[^\]]{0,99}\]|Br|Cl|[A-Za-z*]/g;
+
 let loaded: Promise<Rdkit> | undefined;
 
 /** Loads RDKit, or gives what was loaded before. */
@@ -46,19 +55,34 @@ async function load(): Promise<Rdkit> {
   const start = await import('@rdkit/rdkit');
   const library = await start.default.default();
   const log = library.set_log_capture('rdApp.error');
+  let isBroken = false;
   const using = <T>(text: string, name: string, use: (molecule: Mol) => T): T => {
-    log?.clear_buffer();
-    const molecule = library.get_mol(text);
-    if (!molecule) throw noMolecule(name, reasonIn(log));
+    if (isBroken) throw new OnnxLoraError('RUNTIME_FAILED', 'RDKit has failed before. Load it again.');
     try {
-      return use(molecule);
-    } finally {
-      molecule.delete();
+      log?.clear_buffer();
+      const molecule = library.get_mol(text);
+      if (!molecule) throw noMolecule(name, reasonIn(log));
+      try {
+        return use(molecule);
+      } finally {
+        molecule.delete();
+      }
+    } catch (cause) {
+      if (cause instanceof OnnxLoraError) throw cause;
+      // Its memory may hold anything now. Who loads it next gets another one.
+      isBroken = true;
+      loaded = undefined;
+      throw new OnnxLoraError(
+        'RUNTIME_FAILED',
+        `RDKit failed on ${JSON.stringify(name.slice(0, 80))} (${String(cause)}). Leave that molecule out.`,
+        { cause },
+      );
     }
   };
   return {
     withMolecule: (smiles, use) => {
       // RDKit would also take whole files here, and names after a blank.
+      if (smiles.length > MOST_SIGNS || (smiles.match(ATOM)?.length ?? 0) > MOST_ATOMS) throw tooLarge(smiles);
       if (!/^[!-z|}~]+$/.test(smiles)) throw noMolecule(smiles, 'it has blanks or signs that SMILES does not know');
       return using(smiles, smiles, use);
     },
@@ -74,6 +98,13 @@ function reasonIn(log: Log | null): string {
   const place = /position (\d+)/.exec(second)?.[1];
   if (place !== undefined) return `check for a mistake around position ${place}`;
   return first.replace(/ (while parsing|for input): .*$/, '') || 'it cannot be read';
+}
+
+function tooLarge(smiles: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'DATA_INVALID',
+    `${JSON.stringify(smiles.slice(0, 80))} is a molecule of more than ${MOST_ATOMS} atoms, which RDKit's WebAssembly build cannot take. Leave it out (illegal: 'skip').`,
+  );
 }
 
 function noMolecule(smiles: string, reason: string): OnnxLoraError {

@@ -63,6 +63,8 @@ describe('what is written', () => {
     ['A1G:hello', '"hello" is no mutation'],
     ['Xyz1Gly', 'is no mutation'],
     ['A1G:A1C', 'position 1 is mutated twice in "A1G:A1C"'],
+    // Numbers that cannot be counted on from.
+    ['A99999999999999999999G', 'is no mutation'],
   ])('%j is refused', (text, message) => {
     expect(() => parseMutations(text, 'a.csv, line 3, column "mutant"')).toThrow(
       expect.objectContaining({ code: 'DATA_INVALID', message: expect.stringContaining(message) }),

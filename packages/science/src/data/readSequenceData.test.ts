@@ -281,6 +281,11 @@ describe('mutations', () => {
     expect(await failure({ 'd.csv': `mutant,score\n${row}\n${filler}` }, options)).toMatch(message);
   });
 
+  test('but a reference of several sequences is a genome, and none of its business', async () => {
+    const genome = { 'd.csv': 'sequence,label\nMKT,x\nMRT,y\n', 'reference.fasta': '>chr1\nAC\n>chr2\nAC\n' };
+    expect((await read(genome, {}, 'd.csv'))['train']).toHaveLength(2);
+  });
+
   test('and a wild type of several sequences is refused', async () => {
     expect(await failure({ 'd.csv': rows, 'wt.fasta': '>a\nMKTAY\n>b\nMKT\n' })).toContain(
       'several sequences, "a" and "b"',
@@ -530,6 +535,24 @@ describe('what is wrong is named', () => {
       {},
       /d\.xlsx" is no text file\. Save a spreadsheet as CSV/,
     ],
+    [
+      'UTF-16 in FASTA',
+      { 'd.fasta': Buffer.from('\uFEFF>a\nMKT\n', 'utf16le') },
+      {},
+      /d\.fasta" is text in UTF-16\. Save it as UTF-8/,
+    ],
+    [
+      'lists in lists without end',
+      { 'd.jsonl': `{"sequence":"MKT","score":${'['.repeat(1e5)}${']'.repeat(1e5)}}` },
+      {},
+      /line 1: lists or objects lie too deeply/,
+    ],
+    [
+      'the same in a cell',
+      { 'd.csv': `sequence,residues\nMKT,${'['.repeat(1e5)}${']'.repeat(1e5)}\n` },
+      {},
+      /line 2, column "residues": a list without so many lists in it is expected/,
+    ],
     ['columns twice', { 'd.csv': 'sequence,sequence\nMKT,MKT\n' }, {}, /two columns are named "sequence"/],
     ['no rows', { 'd.csv': 'sequence,label\n' }, {}, /has no rows but its first line/],
     ['an empty file', { 'd.csv': '' }, {}, /has no rows/],
@@ -582,6 +605,15 @@ describe('what is wrong is named', () => {
       ],
     });
     expect(await read({ 'd.fa': '>a\nMKT\n>b\nM1\n' }, options)).toMatchObject({ train: [{ id: 'a' }] });
+  });
+
+  test('whole numbers to predict are no classes, which would have to be on both sides', async () => {
+    const protein = fc.array(fc.constantFrom(...'ACDEFGHIKLMNPQRSTVWY'), { minLength: 60, maxLength: 80 });
+    const proteins = fc.sample(protein, { numRuns: 20, seed: 1 }).map((letters) => letters.join(''));
+    const table = { 'd.csv': `sequence,score\n${proteins.map((each, i) => `${each},${i}\n`).join('')}` };
+    const found = await read(table, { needs: ['values'], holdOut: 0.2 });
+    expect(found).toMatchObject({ splitBy: expect.stringContaining('clusters') as unknown });
+    expect(found).not.toHaveProperty('warnings');
   });
 
   test('what was changed, is there twice or in two splits is told', async () => {

@@ -60,7 +60,9 @@ export async function readSequenceData(
 }
 
 async function divided(data: ReadData, options: SequenceDataOptions): Promise<ReadData> {
-  const { validation, holdOut, seed = 0, splitBy: by, identity } = options;
+  const { validation, holdOut, seed = 0, splitBy: by, identity, needs = [] } = options;
+  // A number to predict is no class, even where all are whole, and neither is what else the table has.
+  const byClass = !needs.includes('values') || needs.includes('label') || needs.includes('labels');
   if (typeof validation === 'string') {
     // The wild type of the one data is that of the other.
     const wildType = options.wildType ?? data.wildType;
@@ -75,7 +77,7 @@ async function divided(data: ReadData, options: SequenceDataOptions): Promise<Re
   const own = measuredOn(data, options);
   const { alphabet } = data;
   if (validation && options.evalSplit !== 'test') {
-    const split = await splitSequences(data.train, { fraction: validation, seed, by, identity, alphabet });
+    const split = await splitSequences(data.train, { fraction: validation, seed, by, identity, alphabet, byClass });
     if (split.held.length === 0) {
       throw new OnnxLoraError(
         'DATA_INVALID',
@@ -85,7 +87,7 @@ async function divided(data: ReadData, options: SequenceDataOptions): Promise<Re
     return withHeld(data, split, by);
   }
   if (validation === 0 || holdOut === undefined || own.validation) return own;
-  const split = await splitSequences(own.train, { fraction: holdOut, seed, by, identity, alphabet });
+  const split = await splitSequences(own.train, { fraction: holdOut, seed, by, identity, alphabet, byClass });
   return fairHoldOut(split, holdOut) ? withHeld(own, split, by) : own;
 }
 

@@ -87,6 +87,12 @@ test('bytes that come from elsewhere are known by how they begin', async () => {
   }
 });
 
+test('a JSON list is refused with what to write', async () => {
+  await expect(all(bytesOf('[\n {"sequence":"MKT"}]'))).rejects.toThrow('"the input" is a JSON list, which cannot');
+  const ions = await all(bytesOf('[Na+].[Cl-] salt\nC(=O)O acid'));
+  expect(sequences(ions)).toEqual(['[Na+].[Cl-]', 'C(=O)O']);
+});
+
 test('reads no further than it is asked, and lets go of its source', async () => {
   const record = `>a\n${'MKTAYIAK'.repeat(10)}\n`;
   for (const text of [record.repeat(5000), gzipSync(record.repeat(200_000))]) {

@@ -1,6 +1,6 @@
 /** @file A task that is measured with several adapters together, for the command line. */
 
-import type { PreparedTask, Task } from '@onnx-lora/sdk';
+import { OnnxLoraError, type PreparedTask, type Task } from '@onnx-lora/sdk';
 import { answeringAdapters } from '../tasks/records/answeringAdapters.ts';
 import type { SettingValues } from '../tasks/sequenceSettings.ts';
 import { measureEnsemble } from './measureEnsemble.ts';
@@ -8,7 +8,7 @@ import { measureEnsemble } from './measureEnsemble.ts';
 /**
  * The task as it is, unless the settings name an `ensemble`: then `evaluate` measures the mean of the answers of all its adapters.
  * Of one predicted number it tells too how many measured ones lie within 1.96 deviations (`inside95`, which is 0.95 where
- * deviations can be trusted), and what deviations must be multiplied by (`deviationFactor`).
+ * deviations can be trusted), and what deviations must be multiplied by (`deviationFactor`). It is not to be trained.
  */
 export function withEnsemble(task: Task, settings: SettingValues = {}): Task {
   if (settings['ensemble'] === undefined) return task;
@@ -25,7 +25,13 @@ export function withEnsemble(task: Task, settings: SettingValues = {}): Task {
         const inside95 = only.coverage.find(({ level }) => level === 0.95)!.found;
         return { metrics: { ...metrics, inside95, deviationFactor: only.factor }, intervals };
       };
-      return { ...data, measure };
+      const loss: PreparedTask['loss'] = () => {
+        throw new OnnxLoraError(
+          'CONFIG_INVALID',
+          'Adapters of an ensemble are trained one by one, each with another --seed. Leave the setting ensemble out here, and give it to eval and predict.',
+        );
+      };
+      return { ...data, loss, measure };
     },
   };
 }

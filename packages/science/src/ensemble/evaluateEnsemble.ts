@@ -5,7 +5,7 @@ import { type EnsembleEvaluation, measureEnsemble } from './measureEnsemble.ts';
 
 /** Options of {@link evaluateEnsemble}. */
 export interface EnsembleOptions extends Omit<RunnableOptions, 'adapters'> {
-  /** {@link sequenceRegression}, {@link sequenceClassification} or {@link sequenceLabelling} on labelled data. */
+  /** A task on sequences or residues with classes, labels or numbers, such as {@link sequenceRegression}, on labelled data. */
   readonly task: Task;
   /** Two or more adapters that were trained for this task, such as with several seeds, by any name. */
   readonly adapters: Readonly<Record<string, Adapter>>;

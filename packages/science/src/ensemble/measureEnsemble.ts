@@ -4,15 +4,18 @@ import {
   type Adapter,
   batchesOf,
   type BatchSource,
+  type MetricCollector,
   type Metrics,
   OnnxLoraError,
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
   spread,
+  type Tensor,
 } from '@onnx-lora/sdk';
 import { RecordMetrics } from '../tasks/recordMetrics.ts';
 import { type EnsembleCalibration, ensembleCalibration } from './calibration.ts';
+import { isEnsembleCollector } from './ensembleCollector.ts';
 
 /** What {@link measureEnsemble} is asked. */
 export interface EnsembleRequest {
@@ -56,11 +59,13 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
     );
   }
   const collectors = names.map(() => data.metrics());
-  const members = collectors.filter((each) => each instanceof RecordMetrics);
-  if (members.length < names.length) {
+  const ofRecords = collectors.filter((each) => each instanceof RecordMetrics);
+  const first = data.metrics();
+  const ofResidues = isEnsembleCollector(first) ? first : undefined;
+  if (ofRecords.length < names.length && !ofResidues) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `The answers of the task "${task}" have no mean over adapters. Use one that answers about whole sequences: sequence-regression, sequence-classification or sequence-labelling.`,
+      `The answers of the task "${task}" have no mean over adapters. Use one that answers with classes, labels or numbers about sequences or residues: sequence-regression, sequence-classification, sequence-labelling, residue-classification or residue-regression.`,
     );
   }
   const session = await model.session({ ...load, adapters });
@@ -70,20 +75,23 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
     const source: BatchSource<unknown> = { dataset, collate: (examples) => data.collate(examples) };
     let done = 0;
     for await (const { batch, examples } of batchesOf(source, batchSize, spread(total))) {
-      for (const [i, adapter] of names.entries())
-        members[i]!.update(await session.run(batch.inputs, { adapter }), batch.targets);
+      const outputs: Readonly<Record<string, Tensor>>[] = [];
+      for (const adapter of names) outputs.push(await session.run(batch.inputs, { adapter }));
+      outputs.forEach((own, i) => collectors[i]!.update(own, batch.targets));
+      ofResidues?.updateTogether(outputs, batch.targets);
       done += examples.length;
       onBatch?.(done, total);
     }
   } finally {
     await session.release();
   }
-  const together = RecordMetrics.mean(members);
+  const mean = ofResidues ? undefined : RecordMetrics.mean(ofRecords);
+  const together: MetricCollector = mean ?? ofResidues!;
   return {
     metrics: together.result(),
-    intervals: together.intervals(),
-    members: Object.fromEntries(names.map((name, i) => [name, members[i]!.result()])),
-    ...(task === 'sequence-regression' && { calibration: calibrationOf(members, together) }),
+    intervals: together.intervals?.() ?? {},
+    members: Object.fromEntries(names.map((name, i) => [name, collectors[i]!.result()])),
+    ...(mean && task === 'sequence-regression' && { calibration: calibrationOf(ofRecords, mean) }),
   };
 }
 

@@ -290,6 +290,9 @@ describe('of a small run', () => {
       expect(inside95).toBeCloseTo(found.calibration![0]!.coverage[3]!.found, 6);
       expect(deviationFactor).toBeCloseTo(found.calibration![0]!.factor, 5);
       await expect(evaluate(model, { task: set, threads: 1 })).rejects.toThrow(/Name the first of them with --adapter/);
+      await expect(train(model, { task: set, steps: 1, threads: 1 }).then(({ done }) => done)).rejects.toThrow(
+        /trained one by one/,
+      );
       expect(withEnsemble(task)).toBe(task);
     } finally {
       rmSync(folder, { recursive: true });

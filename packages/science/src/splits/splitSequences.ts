@@ -31,6 +31,8 @@ export interface SequenceSplitOptions {
   readonly identity?: number | undefined;
   /** `protein` by default. */
   readonly alphabet?: Alphabet | undefined;
+  /** Whether classes are what is learned, and wanted on both sides in their shares; true by default. */
+  readonly byClass?: boolean | undefined;
 }
 
 /** Records that stay and those that are held out, and how that was chosen. */
@@ -55,21 +57,22 @@ export async function splitSequences(
 ): Promise<SequenceSplit> {
   const by = options.by ?? usualWay(records, options.alphabet);
   const split = await splitBy[by](records, options);
-  if (options.by !== undefined || by === 'random' || isFair(split, options)) return withClassWarnings(split);
+  if (options.by !== undefined || by === 'random' || isFair(split, options)) return withClassWarnings(split, options);
   const instead = await splitBy.random(records, options);
-  return withClassWarnings({ ...instead, warnings: [unfair, ...instead.warnings] });
+  return withClassWarnings({ ...instead, warnings: [unfair, ...instead.warnings] }, options);
 }
 
 const unfair =
   'The split is at random, because no fair part can be held out: groups, or sequences that are like one another, are too large, or classes have one alone. What is measured says little about sequences that are not like those that are trained on.';
 
 /** True where about the right part is held out; and of every class some, unless the user has chosen the way. */
-function isFair(split: RecordSplit<SequenceRecord>, { fraction, by }: SequenceSplitOptions): boolean {
+function isFair(split: RecordSplit<SequenceRecord>, { fraction, by, byClass = true }: SequenceSplitOptions): boolean {
   if (!fairHoldOut(split, fraction)) return false;
-  return by !== undefined || Object.values(classesOnOneSide(split)).every(({ length }) => length === 0);
+  return by !== undefined || !byClass || Object.values(classesOnOneSide(split)).every(({ length }) => length === 0);
 }
 
-function withClassWarnings(split: SequenceSplit): SequenceSplit {
+function withClassWarnings(split: SequenceSplit, { byClass = true }: SequenceSplitOptions): SequenceSplit {
+  if (!byClass) return split;
   return { ...split, warnings: [...split.warnings, ...oneSideWarnings(split)] };
 }
 
@@ -135,9 +138,12 @@ const LETTERS = /^[A-Za-z*.-]+$/;
 function splitByGroups(
   records: readonly SequenceRecord[],
   { groups, splitBy: words }: SequenceGroups,
-  { fraction, seed = 0 }: SequenceSplitOptions,
+  { fraction, seed = 0, byClass = true }: SequenceSplitOptions,
 ): SequenceSplit {
   const groupOf = new Map(records.map((record, i) => [record, groups[i]!]));
-  const split = splitRecords(records, fraction, seed, (record) => splitFacts(record, groupOf.get(record)!));
+  const split = splitRecords(records, fraction, seed, (record) => {
+    const { label, labels, ...facts } = splitFacts(record, groupOf.get(record)!);
+    return byClass ? { ...facts, label, labels } : facts;
+  });
   return { ...split, splitBy: words, warnings: [] };
 }

@@ -2,10 +2,12 @@
 
 import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import { readSequenceData } from '../data/readSequenceData.ts';
+import type { SequenceData } from '../data/sequenceRecord.ts';
 import type { SequenceSource } from '../data/sequenceSource.ts';
 import { openSequenceInput } from './sequenceInput.ts';
-import type { SequenceTask, SequenceTaskOptions } from './sequenceTask.ts';
+import type { SequencePorts, SequenceTask, SequenceTaskOptions } from './sequenceTask.ts';
 import { TokenDataset } from './tokenDataset.ts';
+import { unfitLetters } from './unfitLetters.ts';
 
 /**
  * Reads the data, and makes what turns its sequences into feeds.
@@ -18,7 +20,9 @@ export async function openSequenceTask(
   options: SequenceTaskOptions,
 ): Promise<SequenceTask> {
   const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options);
-  const data = await readSequenceData(source, options);
+  const read = await readSequenceData(source, options);
+  const unfit = unfitLetters(tokenizer, read.train.length > 0 ? read.train : (read.validation ?? []));
+  const data = { ...read, warnings: [...read.warnings, ...unfit, ...unmasked(model, ports, read)] };
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', 'The data have no sequences. Name a file that has some.');
   const { seed = 0 } = options;
@@ -36,4 +40,15 @@ export async function openSequenceTask(
     },
     feeds: (rows, isTrained) => feeds(rows, isTrained ? most : undefined),
   };
+}
+
+/** A model that is not told what is padding may take it for letters; answers (predict) are computed without any. */
+function unmasked({ name }: TaskModel, { mask, length }: SequencePorts, data: SequenceData): string[] {
+  if (mask !== undefined || length !== undefined) return [];
+  const records = [...data.train, ...(data.validation ?? [])];
+  const lengths = new Set(records.map(({ sequence, second = '' }) => sequence.length + second.length));
+  if (lengths.size < 2) return [];
+  return [
+    `"${name}" has no input attention_mask. Unless its graph finds padding by itself, shorter sequences of a batch get other answers than alone. Use a batch size of 1 (--batch-size 1), or export the model with the mask.`,
+  ];
 }

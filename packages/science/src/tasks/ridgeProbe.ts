@@ -8,8 +8,9 @@ import { scaled, scalingOf } from '../baselines/scaling.ts';
 const MOST_SLOPE = 10;
 
 /**
- * Ridge on features of deviation 1, with the penalty that leaving out each example in turn finds best, written as a layer that
- * reads the features as they are. Features of like sequences hardly differ, such as those of variants of one protein: a head that
+ * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,
+ * written as a layer that reads the features as they are. Larger weights fit a little better, and answer wildly as soon as an
+ * adapter changes the features. Features of like sequences hardly differ, such as those of variants of one protein: a head that
  * starts at random takes very long to see the difference.
  *
  * @param targets what the head should say of each example of the dataset
@@ -32,7 +33,7 @@ export function ridgeProbe(
     const own = hasGaps ? pickRows(features, known) : features;
     const scaling = scalingOf(own);
     const values = known.flatMap((row) => group.map((output) => wanted[row]![output]!));
-    const ridge = fitRidge(scaled(own, scaling), matrix(known.length, group.length, values));
+    const ridge = fitRidge(scaled(own, scaling), matrix(known.length, group.length, values), { isCautious: true });
     group.forEach((output, j) => {
       bias[output] = ridge.bias[j]!;
       for (let i = 0; i < width; i++) {

@@ -6,6 +6,7 @@ import type { TaskModel } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { letters } from '../fixtures/letters.ts';
 import { maxTokens } from './maxTokens.ts';
+import { openSequenceTask } from './openSequenceTask.ts';
 import { openSequenceInput } from './sequenceInput.ts';
 import { sequencePorts } from './sequencePorts.ts';
 
@@ -111,9 +112,25 @@ describe('feeds', () => {
   });
 
   test('that are trained on have lengths that return, up to the longest', async () => {
-    const { rows, feeds } = await input({ input_ids: ids });
-    const length = (count: number, most: number) => feeds(rows(record('A'.repeat(count))), most)['input_ids']!.dims[1];
-    expect([length(3, 100), length(7, 100), length(70, 100), length(95, 100)]).toEqual([8, 16, 80, 100]);
+    const lengths = async (inputs: TaskModel['inputs']) => {
+      const { rows, feeds } = await input(inputs);
+      return [3, 7, 70, 95].map((count) => feeds(rows(record('A'.repeat(count))), 100)['input_ids']!.dims[1]);
+    };
+    expect(await lengths({ input_ids: ids, attention_mask: ids })).toEqual([8, 16, 80, 100]);
+    // A model that is not told what is padding might take it for letters.
+    expect(await lengths({ input_ids: ids })).toEqual([5, 9, 72, 97]);
+  });
+
+  test('of lengths that differ are warned of where the model is not told what is padding', async () => {
+    const warnings = async (inputs: TaskModel['inputs'], sequences: readonly string[]) => {
+      const given = sequences.map((sequence) => ({ sequence }));
+      const options = { tokenizer: letters, validation: 0, needs: [] };
+      return (await openSequenceTask(model(inputs), given, options)).data.warnings.filter((each) => /mask/.test(each));
+    };
+    const [variants, several] = [['ABC', 'ABD'], ['ABC', 'AB']] as const; // prettier-ignore
+    expect(await warnings({ input_ids: ids }, several)).toEqual([expect.stringContaining('--batch-size 1')]);
+    expect(await warnings({ input_ids: ids }, variants)).toEqual([]);
+    expect(await warnings({ input_ids: ids, attention_mask: ids }, several)).toEqual([]);
   });
 
   test('are as long as the graph, in its type', async () => {

@@ -54,7 +54,11 @@ export async function openSequenceInput(
     rows: (record) => tokenRows(tokensOf(tokenizer, record), record, rules),
     feeds: (rows, most) => {
       const longest = rows.reduce((max, { ids }) => Math.max(max, ids.length), 0);
-      const padded = most === undefined ? longest : Math.max(longest, Math.min(rung(longest, UNIT), most));
+      // What is not told what is padding gets no more of it than it must.
+      const padded =
+        most === undefined || ports.mask === undefined
+          ? longest
+          : Math.max(longest, Math.min(rung(longest, UNIT), most));
       return sequenceFeeds(model, ports, rows, { length: ports.length ?? padded, padId: tokenizer.padId });
     },
   };

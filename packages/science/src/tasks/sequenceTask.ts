@@ -79,7 +79,7 @@ export interface SequenceTask {
   /**
    * A dataset of records to be trained on or measured on; `target` is what is known of each.
    *
-   * @param isCroppedAtRandom true where a too long sequence is cropped at a place that each draw chooses anew
+   * @param options with `isCroppedAtRandom` a too long sequence is cropped at a place that each draw chooses anew
    */
   dataset<Target>(
     records: readonly SequenceRecord[],

@@ -125,6 +125,15 @@ describe('openTokenizer', () => {
     expect(tokenizer.maskId).toBe(3);
   });
 
+  it('cuts brackets that are never closed, however many', async () => {
+    const { vocab } = (goldens['molformer']!.files['tokenizer.json'] as { model: { vocab: Record<string, number> } })
+      .model;
+    const tokenizer = await openTokenizer(model(folderWith({ 'vocab.json': vocab })));
+    const { ids, ends } = tokenizer.tokens(`${'['.repeat(500_000)}C`);
+    expect(ids.map((id) => tokenizer.tokenOf(id))).toEqual(['<unk>', 'C']);
+    expect(ends).toEqual([500_000, 500_001]);
+  });
+
   it("reads ProtT5's spiece.model", async () => {
     const pieces = readFileSync(`${fixtures}tokenizers/spiece.model`);
     const tokenizer = await openTokenizer(model(folderWith({ 'spiece.model': pieces })));
@@ -171,6 +180,7 @@ describe('openTokenizer', () => {
   it('names what is wrong', async () => {
     const esm = readFileSync(`${fixtures}vocab.txt`, 'utf8');
     const roberta = goldens['smiles-bpe-old']!.files;
+    const words = goldens['wordpiece']!.files['tokenizer.json'] as { model: object };
     const cases: [files: Record<string, unknown>, config: Record<string, unknown>, code: string, message: string][] = [
       [{}, {}, 'FILE_NOT_FOUND', 'neither tokenizer.json nor vocab.txt nor vocab.json'],
       [
@@ -182,6 +192,30 @@ describe('openTokenizer', () => {
       [{ 'tokenizer.json': '{' }, {}, 'CONFIG_INVALID', 'is not a JSON object'],
       [{ 'tokenizer.json': { model: { vocab: { a: -1 } } } }, {}, 'CONFIG_INVALID', 'gives the token "a" no id'],
       [{ 'tokenizer.json': { model: { type: 'Magic' } } }, {}, 'CONFIG_INVALID', 'cannot be read as a tokenizer'],
+      [
+        { 'tokenizer.json': { ...words, post_processor: { type: 'TemplateProcessing' } } },
+        {},
+        'CONFIG_INVALID',
+        'cannot be read as a tokenizer',
+      ],
+      [
+        { 'tokenizer.json': { ...words, post_processor: { type: 'TemplateProcessing', single: [], pair: [] } } },
+        {},
+        'CONFIG_INVALID',
+        'leaves sequences out',
+      ],
+      [
+        { 'tokenizer.json': { ...words, model: { ...words.model, unk_token: 5 } } },
+        {},
+        'CONFIG_INVALID',
+        'its unknown token is no text',
+      ],
+      [
+        { 'tokenizer.json': { ...words, added_tokens: [{ id: 0, content: 5 }] } },
+        {},
+        'CONFIG_INVALID',
+        'gives the token "5" no id',
+      ],
       [{ 'vocab.json': roberta['vocab.json'] }, {}, 'FILE_NOT_FOUND', 'no merges.txt beside it'],
       [{ 'vocab.json': { C: 'x' } }, {}, 'CONFIG_INVALID', 'gives the token "C" no id'],
       [{ 'vocab.txt': 'A\nC\nG\n[UNK]' }, {}, 'CONFIG_INVALID', 'fills up short rows'],

@@ -13,6 +13,7 @@ import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import { nameOfVariant, sequenceOf, type Variant } from './variant.ts';
 import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
+import { notNumbers } from './tokenScores.ts';
 
 /** Options of {@link openPredictedScorer}. */
 export interface PredictedScorerOptions extends Omit<RunnableOptions, 'adapters'> {
@@ -108,7 +109,11 @@ class PredictedScorer implements EffectScorer {
     const outputs = await session.run(input.feeds(rows), { adapter, fetches: [PREDICTED] });
     const { dims, data } = outputs[PREDICTED]!;
     const at = this.#columnOf(dims);
-    return rows.map((_, row) => Number(data[row * dims[1]! + at]));
+    return rows.map((_, row) => {
+      const value = Number(data[row * dims[1]! + at]);
+      if (Number.isFinite(value)) return value;
+      throw notNumbers(this.#parts.name, adapter !== null);
+    });
   }
 
   #columnOf(dims: readonly number[]): number {

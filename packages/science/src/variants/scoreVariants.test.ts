@@ -156,6 +156,15 @@ describe('what cannot be scored is told', () => {
     await expect(score({ id: 'mine' })).rejects.toThrow('The variant "mine" has neither substitutions nor a sequence');
   });
 
+  test('scores of an adapter that has diverged', async () => {
+    const adapter = await loadAdapter(path.join(fixtures, 'esmMasked/adapter'));
+    for (const { data } of adapter.tensors.values()) (data as Float32Array).fill(Number.NaN);
+    for (const method of ['masked-marginals', 'pseudo-perplexity'] as const) {
+      const diverged = score({ substitutions: parseMutations('Q2W') }, { adapter, method });
+      await expect(diverged).rejects.toThrow(/no numbers. The adapter has probably diverged/);
+    }
+  });
+
   test('positions too far apart to be masked together', async () => {
     const far = { substitutions: parseMutations('M1L:A20V') };
     await expect(score(far, { multiple: 'together', maxLength: 10 })).rejects.toThrow(

@@ -149,7 +149,12 @@ export class TokenScores {
     if (dims.length !== 3) throw notTokens(this.#name, dims);
     const [, tokens, width] = dims as [number, number, number];
     return batch.map(({ places }, row) =>
-      places.map((place) => logSoftmax(data as Float32Array, (row * tokens + place) * width, width)),
+      places.map((place) => {
+        const logs = logSoftmax(data as Float32Array, (row * tokens + place) * width, width);
+        // Scores that are no numbers would be left out where orders are compared.
+        if (logs.some(Number.isNaN)) throw notNumbers(this.#name, this.#adapter !== null);
+        return logs;
+      }),
     );
   }
 }
@@ -188,5 +193,13 @@ function notTokens(name: string, dims: readonly number[]): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',
     `With this adapter "${name}" gives "${SCORES}" [${dims.join(', ')}], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task. Use the base, or an adapter of the task masked-language-modelling.`,
+  );
+}
+
+/** For what a model says that has diverged. */
+export function notNumbers(name: string, hasAdapter: boolean): OnnxLoraError {
+  return new OnnxLoraError(
+    'LOSS_NOT_FINITE',
+    `"${name}" gives scores that are no numbers. ${hasAdapter ? 'The adapter has probably diverged: train it again with a lower learning rate.' : 'Check the model.'}`,
   );
 }

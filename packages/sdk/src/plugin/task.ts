@@ -443,7 +443,9 @@ export interface RecordAnswer {
 
 /** Writes answers one by one, beside the file that there is to be, which appears with `finish`. */
 export interface RecordWriter {
+  /** Adds an answer. */
   write(prediction: Prediction): Promise<void>;
+  /** All answers are there. */
   finish(): Promise<void>;
   /** Takes back what was written. */
   abort(): Promise<void>;

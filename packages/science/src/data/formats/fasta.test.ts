@@ -69,7 +69,7 @@ describe('parseFasta', () => {
     ['', 'The FASTA file "p.fasta" holds no record. Check that it is the right file.'],
     ['\n; only a comment\n', 'holds no record'],
     ['\nMKT\n>a\nMKT', '"p.fasta", line 2: a record must begin with ">", but this line begins with "MKT"'],
-    ['>a\nMK\nM1T\n', '"p.fasta", line 3: "1" at column 2 is no residue; letters, "*", "-" and "." are. Remove it.'],
+    ['>a\nMK\nM1T\n', '"p.fasta", line 3: "1" at column 2 is no residue; letters, "*", "-" and "." are. Remove it, or'],
     ['>a\n  MK\u{1F600}T', 'line 2: "\u{1F600}" at column 5'],
     ['>a\n>b\nMKT', '"p.fasta", line 1: record "a" has no sequence'],
     ['>a\nMKT\n>b', 'line 3: record "b" has no sequence'],

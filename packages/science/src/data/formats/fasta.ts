@@ -72,7 +72,7 @@ export async function* parseFasta(
       throw badLine(
         name,
         number,
-        `${JSON.stringify(bad)} at column ${line.indexOf(bad) + 1} is no residue; letters, "*", "-" and "." are. Remove it.`,
+        `${JSON.stringify(bad)} at column ${line.indexOf(bad) + 1} is no residue; letters, "*", "-" and "." are. Remove it, or have tasks leave such records out (illegal: 'skip', on the command line --set illegal=skip).`,
       );
     }
     sequence += residues;

@@ -85,6 +85,26 @@ test('a list has a sequence on each line, and a name after it', async () => {
   ]);
 });
 
+test('blanks in a name take no time with the square of their number', async () => {
+  const name = `a${' '.repeat(400_000)}b`;
+  expect(await all(parsePlainLines([`C ${name}\nO`], 'a.smi'))).toEqual([
+    { sequence: 'C', id: name },
+    { sequence: 'O' },
+  ]);
+});
+
+test("lines before an alignment's first record are passed over, as ColabFold writes them", async () => {
+  const found = await all(parseA3m(pieces('#5\t1\n>q\nMKT\n>h\nM-aT\n'), 'a.a3m'));
+  expect(found.map(({ sequence }) => sequence)).toEqual(['MKT', 'MAT']);
+  await expect(all(parseA3m(pieces('>q\nMKT\n#5\n'), 'a.a3m'))).rejects.toThrow('"a.a3m", line 3: "#"');
+});
+
+test.each(['a', '#=GR a SS'])('a row of Stockholm that has no end is refused: %s', async (name) => {
+  const block = `${name} ${'H'.repeat(2 ** 22)}\n`;
+  const whole = ['# STOCKHOLM 1.0\n', block, block, block, block, `${name} H\n//\n`];
+  await expect(all(stockholm(whole))).rejects.toThrow('"a.sto", line 6: longer than 16777216 characters');
+});
+
 const fastq = (whole: TextPieces): AsyncIterable<{ line: number }> => parseFastq(whole, 'r.fq');
 const stockholm = (whole: TextPieces): AsyncIterable<{ line: number }> => parseStockholm(whole, 'a.sto');
 const plain = (whole: TextPieces): AsyncIterable<{ line: number }> => parsePlainLines(whole, 'a.smi');

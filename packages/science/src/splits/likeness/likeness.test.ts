@@ -145,6 +145,17 @@ describe('clusterSequences', () => {
     expect(sets(clusterSequences(rna, { alphabet: 'rna' }))).toEqual([0, 0, 2, 3, 3, 5, 6, 6, 8, 9, 9, 11]);
   });
 
+  it('finds likes among repeats, and nothing else by them', () => {
+    const random = fc.sample(fc.array(fc.constantFrom(...'ACGT'), { minLength: 120, maxLength: 120 }), { numRuns: 3, seed: 5 }); // prettier-ignore
+    const [a, b, c] = random.map((bases) => bases.join('')) as [string, string, string];
+    for (const repeat of ['A', 'AC', 'TTAGGG']) {
+      const tail = repeat.repeat(10);
+      const list = [a + tail, b + tail, c + tail, `${a.slice(3)}${tail}A`, repeat.repeat(30), repeat.repeat(31)];
+      const clusters = clusterSequences(list, { alphabet: 'dna', identity: 0.9 });
+      expect(clusters.map((cluster) => clusters.indexOf(cluster))).toEqual([0, 1, 2, 0, 4, 4]);
+    }
+  });
+
   it('refuses what is no share', () => {
     for (const identity of [0, 1.1, NaN, 30]) {
       expect(() => clusterSequences(['A'], { identity })).toThrow(/identity is .* such as 0\.3/);

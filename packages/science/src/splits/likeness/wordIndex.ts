@@ -8,6 +8,10 @@ const DROP = 20;
 const BUCKET_BITS = 18;
 /** What stands before and after every sequence: no piece goes on there. Codes of letters are below it. */
 const END = 31;
+/** Letters of a unit whose repeats are counted once; telomeres have six. */
+const LONGEST_UNIT = 6;
+/** Places of one word that are looked at: what is in more sequences, such as the word of a tail that all have, tells little of any. */
+const MOST_PLACES = 4096;
 const END_BITS = 5;
 
 /** A sequence that may be like the one that was asked for. */
@@ -64,8 +68,7 @@ export class WordIndex {
     }
     this.#text.set(codes, start);
     this.#text[this.#length - 1] = END;
-    for (let at = 0; at < codes.length; at++) {
-      const word = this.#wordAt(codes, at);
+    for (const [at, word] of this.#wordsOf(codes).entries()) {
       if (word >= 0) (this.#words[word] ??= new Postings()).push(start + at);
     }
     return this.#starts.push(start) - 1;
@@ -83,11 +86,13 @@ export class WordIndex {
     const query = new Uint8Array(codes.length + 2).fill(END);
     query.set(codes, 1);
     const found = new Map<number, LikeCandidate>();
+    const words = this.#wordsOf(codes);
     for (let at = 0; at < codes.length; at++) {
-      const word = this.#wordAt(codes, at);
+      const word = words[at]!;
       const postings = word < 0 ? undefined : this.#words[word];
       if (!postings) continue;
-      const { places, count } = postings;
+      const { places } = postings;
+      const count = Math.min(postings.count, MOST_PLACES);
       for (let i = 0; i < count; i++) {
         const place = places[i]!;
         const slot = place - at + codes.length;
@@ -113,6 +118,19 @@ export class WordIndex {
     }
     this.#asked += codes.length;
     return [...found.values()].sort((a, b) => b.score - a.score || a.number - b.number);
+  }
+
+  /**
+   * The bucket of the word that begins at each place; negative where there is none, and where it is that of one just before: runs
+   * of a letter and short repeats (poly-A, poly-Q, microsatellites) are alike everywhere, and finding each of their places in each
+   * other would take time with the square of their lengths. The first of their words leads to them.
+   */
+  #wordsOf(codes: Uint8Array): Int32Array {
+    const words = Int32Array.from(codes, (_, at) => this.#wordAt(codes, at));
+    return words.map((word, at) => {
+      for (let back = 1; back <= LONGEST_UNIT && back <= at; back++) if (words[at - back] === word) return -1;
+      return word;
+    });
   }
 
   /** The bucket of the word that begins at a place; negative where there is none. */

@@ -29,8 +29,6 @@ export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, Mas
   readonly dynamic?: boolean | undefined;
 }
 
-type Example = SequenceExample<undefined>;
-
 /**
  * Masked-language modelling: a model that was pre-trained so goes on learning on sequences of your own, such as those of one
  * protein family or one kind of molecule, before or in place of another task. No labels are needed: any FASTA or CSV file of
@@ -47,7 +45,7 @@ type Example = SequenceExample<undefined>;
 export function maskedLanguageModelling(
   source: SequenceSource,
   options: MaskedLanguageModellingOptions = {},
-): Task<Example> {
+): Task<SequenceExample<undefined>> {
   return { name: 'masked-language-modelling', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -58,7 +56,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { dynamic = true, rate, masked, random, spanLength, ...options }: MaskedLanguageModellingOptions,
-): Promise<PreparedTask<Example>> {
+): Promise<PreparedTask<SequenceExample<undefined>>> {
   const task = await openSequenceTask(model, source, options);
   const { tokenizer, data, ports } = task;
   const { seed = 0 } = options;
@@ -70,7 +68,7 @@ async function prepare(
   const without = (records: readonly SequenceRecord[]): undefined[] => records.map(() => undefined);
   const train = task.dataset(kept, without(kept), { isTrained: true, isCroppedAtRandom: dynamic });
   const validation = measured.length > 0 ? task.dataset(measured, without(measured)) : undefined;
-  const collate: PreparedTask<Example>['collate'] = async (examples) => {
+  const collate: PreparedTask<SequenceExample<undefined>>['collate'] = async (examples) => {
     const isTrained = examples[0]?.draw !== undefined;
     const rows = examples.map(({ record, row, draw }) => {
       const own =
@@ -125,7 +123,7 @@ function maskable(
 }
 
 /** The same data, of which no batch comes twice. */
-function neverTheSame(dataset: SequenceDataset<undefined>): PreparedTask<Example>['train'] {
+function neverTheSame(dataset: SequenceDataset<undefined>): PreparedTask<SequenceExample<undefined>>['train'] {
   return {
     length: dataset.length,
     lengths: dataset.lengths,

@@ -18,6 +18,7 @@ import type { LengthOptions } from '../sequenceTask.ts';
 import { answeringAdapters } from './answeringAdapters.ts';
 import { averagedAnswer, type AveragedAnswer } from './recordAnswer.ts';
 import { recordAnswers } from './recordAnswers.ts';
+import { requireAnswers } from './requireAnswers.ts';
 
 /** Options of what answers about sequences. */
 export interface SequenceAnswererOptions extends LengthOptions {
@@ -44,7 +45,7 @@ export interface SequenceAnswers {
  *
  * @param noun what it answers with, for errors: `classes`
  * @param made asked with the number of outputs of the head
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head; as `openSequenceInput`, `model.session`
+ * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as `openSequenceInput`, `model.session`
  */
 export async function sequenceAnswerer(
   model: RunnableModel,
@@ -52,6 +53,7 @@ export async function sequenceAnswerer(
   noun: string,
   made: (outputs: number) => SequenceAnswers,
 ): Promise<RecordAnswerer> {
+  requireAnswers(adapters ?? [], noun);
   const { output, outputs } = requireHead(model, noun);
   const { answerOf, shown } = made(outputs);
   return recordAnswers({

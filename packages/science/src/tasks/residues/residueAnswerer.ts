@@ -3,6 +3,7 @@
 import type { Prediction, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { type AnsweredRow, recordAnswers } from '../records/recordAnswers.ts';
+import { requireAnswers } from '../records/requireAnswers.ts';
 import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
@@ -32,6 +33,7 @@ export async function residueAnswerer(
   noun: string,
   made: (outputs: number) => ResidueAnswers,
 ): Promise<RecordAnswerer> {
+  requireAnswers(adapters ?? [], noun);
   const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;
   requireLetters(model.name, tokenizer);

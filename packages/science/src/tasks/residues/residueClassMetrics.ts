@@ -2,6 +2,7 @@
 
 import { type Feeds, type MetricCollector, type Metrics, softmaxRows, type Tensor } from '@onnx-lora/sdk';
 import { ClassCells } from './classCells.ts';
+import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 
@@ -17,7 +18,7 @@ export interface ResidueClassMetricsOptions {
 }
 
 /** Sums up batches. Targets are `labels`, int64 `[batch, tokens]`, −100 where nothing is known, and those of `placeTargets`. */
-export class ResidueClassMetrics implements MetricCollector {
+export class ResidueClassMetrics implements EnsembleCollector {
   readonly #cells: ClassCells;
   readonly #labels: readonly string[];
   readonly #seed: number;
@@ -41,7 +42,11 @@ export class ResidueClassMetrics implements MetricCollector {
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    this.#collector.update(outputs, targets);
+    this.updateTogether([outputs], targets);
+  }
+
+  updateTogether(members: readonly Readonly<Record<string, Tensor>>[], targets: Feeds): void {
+    this.#collector.update(members, targets);
   }
 
   /** Counts of all that came. */

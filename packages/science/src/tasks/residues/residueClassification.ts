@@ -104,7 +104,7 @@ async function prepare(
     train,
     ...(validation && { validation }),
     notes: [heldOutNote(data)],
-    warnings: [...data.warnings, ...trained.warnings, ...(measured?.warnings ?? [])],
+    warnings: [...data.warnings, ...gapWarnings(names), ...trained.warnings, ...(measured?.warnings ?? [])],
     ...(head && { head }),
     collate,
     loss: (g, outputs, targets) =>
@@ -136,6 +136,17 @@ function classesOf(records: readonly SequenceRecord[], isUnknown: ReadonlySet<st
     names.length === 0
       ? 'No residue of the data has a class. Name the column that has a letter or a word for each residue (--set residueColumn=structure).'
       : `All residues have the class "${names[0]}". A classifier needs at least two: add sequences with others.`,
+  );
+}
+
+/** In most tables of structures and sites these stand for residues that nobody could see. */
+function gapWarnings(classes: readonly string[]): string[] {
+  return classes.flatMap((name) =>
+    name === 'X' || name === '?'
+      ? [
+          `The class "${name}" is learned as any other. If it says that nothing is known of a residue, leave such residues out: unknown: ['${name}'], on the command line --set unknown=${name}.`,
+        ]
+      : [],
   );
 }
 

@@ -27,16 +27,22 @@ export class ResidueCollector {
     this.#joined = new JoinedWindows(done);
   }
 
-  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+  /** Takes in what one model gave for a batch, or several that answer together: the answer is the mean of theirs. */
+  update(members: readonly Readonly<Record<string, Tensor>>[], targets: Feeds): void {
     const { output, width, valuesOf, truthsOf } = this.#options;
-    const scores = tokenOutput(outputs, output, width);
+    const each = members.map((outputs) => tokenOutput(outputs, output, width));
+    const { tokens } = each[0]!;
     const truths = truthsOf(targets);
     for (const [row, { record, windows, at, from }] of placesOf(targets).entries()) {
       const answers: ResidueAnswer[] = [];
-      for (let i = at; i < scores.tokens; i++) {
-        const truth = truths[row * scores.tokens + i]!;
+      for (let i = at; i < tokens; i++) {
+        const truth = truths[row * tokens + i]!;
         if (Number.isNaN(truth)) continue;
-        answers.push({ token: from + i - at, truth, values: valuesOf(scores.at(row, i)) });
+        answers.push({
+          token: from + i - at,
+          truth,
+          values: meanOf(each.map((scores) => valuesOf(scores.at(row, i)))),
+        });
       }
       this.#joined.add({ record, windows, answers });
     }
@@ -46,4 +52,11 @@ export class ResidueCollector {
   finish(): void {
     this.#joined.flush();
   }
+}
+
+function meanOf(members: readonly Float64Array[]): Float64Array {
+  const [first, ...others] = members;
+  return others.length === 0
+    ? first!
+    : first!.map((_, i) => members.reduce((sum, values) => sum + values[i]!, 0) / members.length);
 }

@@ -10,6 +10,7 @@ import {
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
+import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { answererOptions } from '../records/sequenceAnswerer.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
@@ -49,13 +50,14 @@ export class ResidueClassificationFactory implements TaskFactory {
   /** The task on the data. */
   create(options: TaskOptions): Task {
     const { unknown, classWeights, labelSmoothing } = options.settings ?? {};
-    return residueClassification(options.data, {
+    const task = residueClassification(options.data, {
       ...sequenceOptions(options),
       head: headOptions(options.settings).head,
       ...(unknown === undefined ? {} : { unknown: Array.isArray(unknown) ? unknown.map(String) : [String(unknown)] }),
       classWeights: choice('classWeights', classWeights, ['balanced', 'effective']),
       ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
     });
+    return withEnsemble(task, options.settings);
   }
 
   /** Answers `{ id, residues, confidence, score }`, see {@link openResidueClassifier}. */
@@ -77,11 +79,12 @@ export class ResidueRegressionFactory implements TaskFactory {
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
-    return residueRegression(options.data, {
+    const task = residueRegression(options.data, {
       ...sequenceOptions(options),
       head: headOptions(options.settings).head,
       loss: choice('loss', options.settings?.['loss'], ['mse', 'huber']),
     });
+    return withEnsemble(task, options.settings);
   }
 
   /** Answers `{ id, values }`, see {@link openResidueRegressor}. */

@@ -8,6 +8,7 @@ import {
   numberMeasure,
   type Tensor,
 } from '@onnx-lora/sdk';
+import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 
@@ -22,7 +23,7 @@ export interface ResidueNumberMetricsOptions {
 }
 
 /** Sums up batches. Targets are `values` and `known`, float32 `[batch, tokens, 1]`, and those of `placeTargets`. */
-export class ResidueNumberMetrics implements MetricCollector {
+export class ResidueNumberMetrics implements EnsembleCollector {
   readonly #seed: number;
   readonly #collector: ResidueCollector;
   readonly #records: number[] = [];
@@ -43,7 +44,11 @@ export class ResidueNumberMetrics implements MetricCollector {
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    this.#collector.update(outputs, targets);
+    this.updateTogether([outputs], targets);
+  }
+
+  updateTogether(members: readonly Readonly<Record<string, Tensor>>[], targets: Feeds): void {
+    this.#collector.update(members, targets);
   }
 
   /** `spearman`, `pearson`, `rmse`, `mae` and `r2` over all residues with a known number. */

@@ -182,6 +182,40 @@ describe('classes of residues', () => {
     expect(answers[record]!['residues']).toBe(byHand);
   });
 
+  test('of an ensemble are measured as they are answered: by the mean of probabilities', async () => {
+    const other = await trained(task, 8);
+    const path = join(folder, 'other');
+    await other.save(path);
+    const settings = { ensemble: [path], residueColumn: 'charge', unknown: ['X'] };
+    const measuredTask = factory.create({ data: file, seed: 0, settings });
+    const { metrics, intervals } = await evaluate(model, { task: measuredTask, adapter, threads: 1 });
+    const own = modelFor<Model>(model, adapter);
+    const answerer = await factory.recordAnswerer(own, { adapter, settings, load: { threads: 1 } });
+    const answers = await all(answerer, file);
+    await answerer.release();
+    const letters = sequences.slice(90).map(charges).join('');
+    const said = answers.slice(90).map(({ residues }) => String(residues)).join(''); // prettier-ignore
+    const known = [...letters].flatMap((truth, at) => (truth === 'X' ? [] : [said[at] === truth]));
+    expect(metrics['accuracy']).toBeCloseTo(known.filter(Boolean).length / known.length, 6);
+    expect(intervals!['accuracy']).toBeDefined();
+    const alone = await evaluate(model, { task, adapter, threads: 1 });
+    const weak = await evaluate(model, { task, adapter: other, threads: 1 });
+    // The loss of the mean lies below the mean of the losses, for the logarithm is concave.
+    const [a, b] = [alone.metrics['loss']!, weak.metrics['loss']!];
+    expect(metrics['loss']).toBeLessThan((a + b) / 2);
+    expect(metrics['loss']).not.toBeCloseTo(a, 3);
+  });
+
+  test('are no numbers, and X among them may be a mistake', async () => {
+    const own = modelFor<Model>(model, adapter);
+    await expect(new ResidueRegressionFactory().recordAnswerer(own, { adapter })).rejects.toThrow(
+      'The adapter was trained for the task residue-classification and answers with classes, not with numbers.',
+    );
+    const { warnings } = await residueClassification(file, { columns: { residues: 'charge' } }).prepare(model);
+    expect(warnings!.join()).toContain('--set unknown=X');
+    expect((await task.prepare(model)).warnings!.join()).not.toContain('unknown');
+  });
+
   test('are shown beside guesses, class by class and along sequences', async () => {
     const [comparison, classes, letters] = await sectionsOf(task, adapter);
     const rows = rowsOf(comparison);
@@ -240,11 +274,12 @@ describe('classes of residues', () => {
         'table.csv, line 3: residue 2 of "two" has the class "c"',
       ],
     ]; // prettier-ignore
-    for (const [result, message] of cases)
-      await expect(result).rejects.toMatchObject({
-        code: 'DATA_INVALID',
-        message: expect.stringContaining(message),
-      });
+    // All at once: a promise that is rejected before it is awaited is an error of its own.
+    await Promise.all(
+      cases.map(([result, message]) =>
+        expect(result).rejects.toMatchObject({ code: 'DATA_INVALID', message: expect.stringContaining(message) }),
+      ),
+    );
     const { warnings, train: data } = await refused([record, { ...record, id: 'two', sequence: 'MKL', where: 'line 9', residues: [null, null, null] }]); // prettier-ignore
     expect(data.length).toBe(1);
     expect(warnings!.join()).toContain('line 9');
@@ -258,7 +293,7 @@ describe('classes of residues', () => {
 test('tokens of several letters are refused, before training and before answers', async () => {
   const esm = await EsmTokenizer.read(fixture);
   // As a tokenizer of k-mers says of itself.
-  const tokenizer: SequenceTokenizer = Object.defineProperty(Object.create(esm) as EsmTokenizer, 'isPerLetter', { value: false }); // prettier-ignore
+  const tokenizer: SequenceTokenizer = Object.defineProperty(esm, 'isPerLetter', { value: false });
   const refused = {
     code: 'MODEL_UNSUPPORTED',
     message: expect.stringContaining('several letters long') as unknown,

@@ -26,7 +26,7 @@ export interface VariantEffectOptions
 }
 
 /** A variant and what was measured of it. */
-interface Measured {
+export interface MeasuredVariant {
   readonly record: SequenceRecord;
   readonly value: number;
 }
@@ -42,7 +42,7 @@ interface Measured {
  * const { metrics } = await evaluate(model, { task: variantEffect('gb1.csv'), adapter });
  * ```
  */
-export function variantEffect(source: SequenceSource, options: VariantEffectOptions = {}): Task<Measured> {
+export function variantEffect(source: SequenceSource, options: VariantEffectOptions = {}): Task<MeasuredVariant> {
   return {
     name: 'variant-effect',
     prepare: async () =>
@@ -50,7 +50,7 @@ export function variantEffect(source: SequenceSource, options: VariantEffectOpti
   };
 }
 
-function preparedTask(data: SequenceData, options: VariantEffectOptions): PreparedTask<Measured> {
+function preparedTask(data: SequenceData, options: VariantEffectOptions): PreparedTask<MeasuredVariant> {
   const measured = measuredOf(data, options);
   if (data.wildType === undefined && !isPseudo(options.method)) throw noWildType();
   return {
@@ -71,7 +71,7 @@ function preparedTask(data: SequenceData, options: VariantEffectOptions): Prepar
 }
 
 /** What is measured on: all of the data, or the part that is held out by the user's word. */
-function measuredOf(data: SequenceData, { validation, evalSplit, value }: VariantEffectOptions): Measured[] {
+function measuredOf(data: SequenceData, { validation, evalSplit, value }: VariantEffectOptions): MeasuredVariant[] {
   const { train, validation: held = [], test = [], valueNames = [] } = data;
   const isPart = (validation !== undefined && validation !== 0) || evalSplit !== undefined;
   const records = isPart ? held : [...train, ...held, ...test];
@@ -93,7 +93,7 @@ function measuredOf(data: SequenceData, { validation, evalSplit, value }: Varian
   );
 }
 
-function datasetOf(measured: readonly Measured[]): Dataset<Measured> {
+function datasetOf(measured: readonly MeasuredVariant[]): Dataset<MeasuredVariant> {
   return {
     length: measured.length,
     get: (index) => Promise.resolve(measured[index]!),
@@ -103,7 +103,7 @@ function datasetOf(measured: readonly Measured[]): Dataset<Measured> {
 
 async function measure(
   request: MeasureRequest,
-  measured: readonly Measured[],
+  measured: readonly MeasuredVariant[],
   wildType: string | undefined,
   { method, multiple, tokenizer, maxLength, seed = 0 }: VariantEffectOptions,
 ): Promise<Measurement> {

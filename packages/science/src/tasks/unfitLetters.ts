@@ -1,0 +1,43 @@
+/** @file Warns where sequences are not what a model reads: genes for a model of proteins, letters that it has no tokens for. */
+
+import { AlphabetGuess } from '../data/letters.ts';
+import type { SequenceRecord } from '../data/sequenceRecord.ts';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
+
+/** Records that are looked at. */
+const LOOKED_AT = 200;
+/** Letters from which nucleic acids are told from a peptide that happens to have no others. */
+const ENOUGH = 60;
+/** The share of unknown tokens from which something is wrong; X and the like are rarer. */
+const MOST_UNKNOWN = 0.1;
+const aminoAcids = 'ACDEFGHIKLMNPQRSTVWY';
+
+/** Warnings about records of which a model can make little, by the first of them. */
+export function unfitLetters(tokenizer: SequenceTokenizer, records: readonly SequenceRecord[]): string[] {
+  const looked = records.slice(0, LOOKED_AT);
+  const guess = new AlphabetGuess();
+  for (const { sequence } of looked) guess.add(sequence);
+  const { alphabet } = guess;
+  const letters = looked.reduce((sum, { sequence }) => sum + sequence.length, 0);
+  const readsProteins = tokenizer.isPerLetter && tokenizer.tokens(aminoAcids).ids.every((id) => isKnown(tokenizer, id));
+  if (readsProteins && (alphabet === 'dna' || alphabet === 'rna') && letters >= ENOUGH) {
+    return [
+      `The sequences look like ${alphabet.toUpperCase()} (${looked[0]!.where}), but the model reads proteins: it takes A, C, G and T for alanine, cysteine, glycine and threonine. Translate them, or take a model of nucleic acids.`,
+    ];
+  }
+  let [count, unknown] = [0, 0];
+  for (const { sequence } of looked) {
+    for (const id of tokenizer.tokens(sequence).ids) {
+      count++;
+      if (!isKnown(tokenizer, id)) unknown++;
+    }
+  }
+  if (unknown <= MOST_UNKNOWN * count) return [];
+  return [
+    `${Math.round((100 * unknown) / count)}% of the tokens of the sequences are unknown to the model (${looked[0]!.where} is among those that were looked at). Check that it is made for such sequences, and for capitals or small letters as they are.`,
+  ];
+}
+
+function isKnown(tokenizer: SequenceTokenizer, id: number): boolean {
+  return id !== tokenizer.unknownId;
+}
