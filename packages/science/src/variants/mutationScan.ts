@@ -22,7 +22,7 @@ export interface MutationScannerOptions
   readonly by?: 'likelihood' | 'model' | undefined;
 }
 
-/** Options of {@link scanWith}. */
+/** How a scan is made. */
 export interface ScanOptions extends ScoreOptions {
   /** Which residues are put in; by default the 20 amino acids, or the 4 bases for a sequence of them. */
   readonly residues?: readonly string[] | undefined;
@@ -34,7 +34,7 @@ const aminoAcids = [...'GAPCVILMFWYHSTNQDEKR'];
 /**
  * Loads what scores the substitutions of a scan.
  *
- * @throws OnnxLoraError as {@link openVariantScorer} and {@link openPredictedScorer}
+ * @throws OnnxLoraError as {@link openVariantScorer} and `openPredictedScorer`
  */
 export function openScanScorer(
   model: RunnableModel,
@@ -52,7 +52,7 @@ export function openScanScorer(
  * const worst = Math.min(...scores[2]!); // at position 3
  * ```
  *
- * @throws OnnxLoraError as {@link openScanScorer}; `DATA_INVALID` for a letter that the model does not know
+ * @throws OnnxLoraError as {@link openVariantScorer}; `DATA_INVALID` for a letter that the model does not know
  */
 export async function mutationScan(
   model: RunnableModel,

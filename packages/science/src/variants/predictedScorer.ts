@@ -15,7 +15,7 @@ import { nameOfVariant, sequenceOf, type Variant } from './variant.ts';
 import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
 import { notNumbers } from './tokenScores.ts';
 
-/** Options of {@link openPredictedScorer}. */
+/** How the predictions of a trained model are asked for. */
 export interface PredictedScorerOptions extends Omit<RunnableOptions, 'adapters'> {
   /** The adapter that predicts; the model's own head without one. */
   readonly adapter?: Adapter | undefined;

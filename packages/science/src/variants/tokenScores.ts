@@ -28,7 +28,7 @@ export interface Asking {
   readonly asked: readonly number[];
 }
 
-/** Options of {@link TokenScores.open}. */
+/** How the scores of a model's tokens are asked for. */
 export interface TokenScoresOptions extends Omit<RunnableOptions, 'adapters'> {
   /** The base alone without one. */
   readonly adapter?: Adapter | undefined;

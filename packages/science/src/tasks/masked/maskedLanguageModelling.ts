@@ -33,8 +33,8 @@ export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, Mas
  * Masked-language modelling: a model that was pre-trained so goes on learning on sequences of your own, such as those of one
  * protein family or one kind of molecule, before or in place of another task. No labels are needed: any FASTA or CSV file of
  * sequences will do. What is measured on has the same masks each time, so that figures before and after can be compared. A
- * sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are those of
- * {@link maskedTargets}.
+ * sequence that is too long is cropped, in training at a place that each draw chooses anew. Targets are `labels` int64
+ * `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere, and `records` int64 `[batch]`.
  *
  * @example
  * ```ts
