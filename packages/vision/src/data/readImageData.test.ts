@@ -252,7 +252,7 @@ describe('manifests', () => {
     [
       'a short line',
       { 'labels.csv': 'image,label\n1.png,a\n2.png' },
-      /labels\.csv, line 3: the line has 1 cells, but the header has 2 \(image, label\)/,
+      /labels\.csv, line 3: the line has 1 cells, but the header has 2 \("image", "label"\)/,
     ],
     ['an open quote', { 'labels.csv': 'image,label\n1.png,"a\n' }, /labels\.csv.*Quote.*Correct the line/s],
     ['no rows', { 'labels.csv': 'image,label\n' }, /labels\.csv" has no rows/],
