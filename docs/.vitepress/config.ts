@@ -44,6 +44,7 @@ const guides = [
   { text: 'Check against PEFT', link: '/guides/conformance' },
   { text: 'Write a plugin', link: '/guides/plugin' },
   { text: 'Performance', link: '/performance' },
+  { text: 'What adapters buy for sequences', link: '/examples/science' },
 ];
 
 const concepts = [
@@ -72,7 +73,7 @@ const reference = existsSync(new URL('../reference/index.md', import.meta.url))
 const config: UserConfig<DefaultTheme.Config> = defineConfig({
   title: 'onnx-lora',
   description: 'Train, swap, merge and exchange LoRA adapters of ONNX models in Node.',
-  srcExclude: ['examples/**'],
+  srcExclude: ['examples/models/**', 'examples/data/**', 'examples/dist/**'],
   themeConfig: {
     nav: [
       { text: 'Guides', link: '/guides/first-steps' },
