@@ -12,6 +12,7 @@ import { predictRecords, type RecordsRequest } from './predictRecords.ts';
 /** Answers with the length of each line; `asked` counts those that were computed, and Ctrl-C comes after `stopAfter` of them. */
 class LineLengths implements RecordAnswerer {
   readonly fileEndings = ['.txt'];
+  readonly writerEndings = ['.npz'];
   asked = 0;
   stopAfter = Infinity;
   ends = 0;
@@ -142,5 +143,7 @@ it("writes the task's own format, and takes it back when it is stopped", async (
   const { stderr } = await answered(stopped, { sources, out: path.join(folder, 'lengths.npz') });
   expect(stopped.ends).toBe(-1);
   expect(stderr).toContain('Nothing is kept of them');
-  await expect(answered(answerer, { sources, out: path.join(folder, 'x.txt') })).rejects.toThrow(/ends in .csv/);
+  await expect(answered(answerer, { sources, out: path.join(folder, 'x.txt') })).rejects.toThrow(
+    'ends in .csv, .tsv, .jsonl or .npz',
+  );
 });

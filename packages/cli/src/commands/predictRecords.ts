@@ -153,7 +153,7 @@ async function openSink(request: RecordsRequest): Promise<Sink> {
   if (writer) return writing(writer);
   if (!known)
     throw usageError(
-      `"${out}" is no file that answers can be written to. Name one that ends in ${answerEndings.join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
+      `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(answerer.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
     );
   const file = await AnswerFile.open(out, { ...of, sources: sources.map(identityOf) });
   return {

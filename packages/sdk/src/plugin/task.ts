@@ -415,6 +415,8 @@ export interface RecordAnswerer {
   answers(source: string | AsyncIterable<Uint8Array>, options?: RecordAnswersOptions): AsyncIterable<RecordAnswer>;
   /** What writes answers in a format of its own, such as `.npz`; undefined for paths whose ending it does not know. */
   writer?(path: string): RecordWriter | undefined;
+  /** Endings that {@link RecordAnswerer.writer} knows. */
+  readonly writerEndings?: readonly string[];
   /** What is to be shown of all answers that were given, such as a heat map. */
   sections?(): readonly ReportSection[];
   /** Frees what it has loaded. */

@@ -13,7 +13,7 @@ import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { recordAnswers } from '../records/recordAnswers.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import { lengthOptions } from '../sequenceSettings.ts';
-import { embeddingWriter } from './files/embeddingWriter.ts';
+import { embeddingEndings, embeddingWriter } from './files/embeddingWriter.ts';
 import { requirePerToken } from './sequenceEmbedder.ts';
 import { sequenceFeature } from './sequenceFeature.ts';
 import { pooledStates, tokenStates } from './tokenStates.ts';
@@ -47,6 +47,7 @@ export async function embeddingAnswerer(
       ...request,
       answer: ({ id }, rows) => [{ id, embedding: shown(pooledStates(rows, feature, pool)) }],
       writer: (path) => embeddingWriter(path, 'sequence'),
+      writerEndings: embeddingEndings,
     });
   }
   requirePerToken(feature);
@@ -72,6 +73,7 @@ export async function embeddingAnswerer(
       );
     },
     writer: (path) => embeddingWriter(path, 'residue'),
+    writerEndings: embeddingEndings,
   });
 }
 

@@ -58,6 +58,7 @@ export interface RecordAnswersRequest {
   /** The answers about a record, given its rows in their order. */
   readonly answer: (record: SequenceRecord, rows: readonly AnsweredRow[]) => readonly Prediction[];
   readonly writer?: RecordAnswerer['writer'];
+  readonly writerEndings?: RecordAnswerer['writerEndings'];
   readonly sections?: RecordAnswerer['sections'];
 }
 
@@ -67,7 +68,7 @@ export interface RecordAnswersRequest {
  * @throws OnnxLoraError as `model.session`
  */
 export async function recordAnswers(request: RecordAnswersRequest): Promise<RecordAnswerer> {
-  const { model, adapters = [], load, outputs, writer, sections } = request;
+  const { model, adapters = [], load, outputs, writer, writerEndings, sections } = request;
   const inner = outputs.filter((name) => !Object.hasOwn(model.outputs, name));
   const named = Object.fromEntries(adapters.map((adapter, i) => [String(i), adapter]));
   const session = await (inner.length > 0 ? model.withOutputs(inner) : model).session({ ...load, adapters: named });
@@ -76,6 +77,7 @@ export async function recordAnswers(request: RecordAnswersRequest): Promise<Reco
     fileEndings: sequenceEndings,
     answers: (source, options) => answers(request, { session, names }, source, options),
     ...(writer && { writer }),
+    ...(writerEndings && { writerEndings }),
     ...(sections && { sections }),
     release: () => session.release(),
   };

@@ -18,6 +18,9 @@ const writers: Readonly<
   '.safetensors': { sequence: SafetensorsWriter, residue: ResidueSafetensorsWriter },
 };
 
+/** Endings of files that {@link embeddingWriter} writes. */
+export const embeddingEndings: readonly string[] = Object.keys(writers);
+
 /**
  * What writes embeddings to a .npz or .safetensors file, with constant memory; undefined for other endings.
  *
