@@ -1,12 +1,10 @@
 /** @file Teaches and tests classifiers of sequences. */
 
 import {
-  chooseHead,
   classMeasure,
   type ClassScores,
   classifierParts,
   type ClassifierOptions,
-  differentLabels,
   heldOut,
   int64,
   type Measure,
@@ -26,13 +24,12 @@ import { attentionSections } from '../attention/attentionSection.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import { RecordMetrics, recordTargets } from '../recordMetrics.ts';
 import { classProbe } from '../ridgeProbe.ts';
-import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
+import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
+import { labelledHead, NOUN } from './labelledHead.ts';
 import { attendedSequences } from './attendedSequences.ts';
 import { classConfusion } from './classConfusion.ts';
 import { classSections } from './classSections.ts';
-
-const NOUN = 'sequences';
 
 /** Options of {@link sequenceClassification}. */
 export interface SequenceClassificationOptions
@@ -60,7 +57,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   {
-    head: mode = 'auto',
+    head: mode,
     pool,
     labelSmoothing,
     classWeights,
@@ -70,15 +67,8 @@ async function prepare(
   }: SequenceClassificationOptions,
 ): Promise<PreparedTask<SequenceExample<number>>> {
   const task = await openSequenceTask(model, source, { needs: ['label'], ...options });
-  const { data, ports } = task;
-  const root = typeof source === 'string' ? source : 'the data';
-  const known = data.train.length > 0 ? data.train : data.validation!;
-  const names = differentLabels(known.map(onlyLabel), { root, noun: NOUN });
-  const { output, labels, head } = chooseHead(model, ownHead(model), names, {
-    root,
-    mode,
-    attach: headOnTokens(ports, pool),
-  });
+  const { data } = task;
+  const { output, labels, head } = labelledHead(task, source, { head: mode, pool }, (record) => [onlyLabel(record)]);
   const hidden = baselines ? hiddenOutput(model) : undefined;
   const numbers = new Map(labels.map((label, id) => [label, id]));
   const numberOf = (record: SequenceRecord): number => {

@@ -1,8 +1,6 @@
 /** @file Teaches and tests models that may give a sequence any number of labels. */
 
 import {
-  chooseHead,
-  differentLabels,
   heldOut,
   labelMeasure,
   labelTargets,
@@ -24,10 +22,9 @@ import { frozenSections } from '../../report/frozenSections.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import { RecordMetrics, recordTargets } from '../recordMetrics.ts';
 import { labelProbe } from '../ridgeProbe.ts';
-import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
+import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
-
-const NOUN = 'sequences';
+import { labelledHead, NOUN } from './labelledHead.ts';
 
 /** Options of {@link sequenceLabelling}. */
 export interface SequenceLabellingOptions
@@ -54,21 +51,11 @@ export function sequenceLabelling(
 async function prepare(
   model: TaskModel,
   source: SequenceSource,
-  { head: mode = 'auto', pool, threshold = 0.5, posWeights, baselines = true, ...options }: SequenceLabellingOptions,
+  { head: mode, pool, threshold = 0.5, posWeights, baselines = true, ...options }: SequenceLabellingOptions,
 ): Promise<PreparedTask<SequenceExample<LabelVector>>> {
   const task = await openSequenceTask(model, source, { needs: ['labels'], ...options });
-  const { data, ports } = task;
-  const root = typeof source === 'string' ? source : 'the data';
-  const known = data.train.length > 0 ? data.train : data.validation!;
-  const names = differentLabels(
-    known.flatMap(({ labels = [] }) => labels),
-    { root, noun: NOUN },
-  );
-  const { output, labels, head } = chooseHead(model, ownHead(model), names, {
-    root,
-    mode,
-    attach: headOnTokens(ports, pool),
-  });
+  const { data } = task;
+  const { output, labels, head } = labelledHead(task, source, { head: mode, pool }, ({ labels: own = [] }) => own);
   const hidden = baselines ? hiddenOutput(model) : undefined;
   const vector = (record: SequenceRecord): LabelVector => labelVector(record.labels ?? [], labels, record.where);
   const train = task.dataset(data.train, data.train.map(vector), { isTrained: true });
