@@ -1,4 +1,4 @@
-/** @file The API reference: one page per exported thing, in docs/reference. An undocumented export is an error. */
+/** @file The API reference: one page per exported thing, in docs/reference/api. An undocumented export is an error. */
 
 import { OptionDefaults } from 'typedoc';
 
@@ -22,7 +22,7 @@ export default {
     requiredToBeDocumented: ['Class', 'Interface', 'TypeAlias', 'Function', 'Variable', 'Enum'],
   },
   readme: 'none',
-  out: 'docs/reference',
+  out: 'docs/reference/api',
   entryFileName: 'index',
   hidePageHeader: true,
   treatWarningsAsErrors: true,

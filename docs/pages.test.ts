@@ -97,6 +97,8 @@ function brokenLinks(page: string): string[] {
 function leadsSomewhere(page: string, target: string): boolean {
   const [path, anchor] = target.split('#') as [string, string?];
   const file = path === '' ? join(root, page) : resolve(root, dirname(page), path);
+  // The API reference is generated with the site, which checks these links.
+  if (!relative(join(root, 'docs/reference/api'), file).startsWith('..')) return true;
   if (!existsSync(file)) return false;
   return anchor === undefined || headings(relative(root, file)).includes(anchor);
 }
@@ -114,8 +116,8 @@ function headings(page: string): string[] {
 function markdownIn(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = `${folder}/${entry.name}`;
-    // The reference is generated; a dot folder is the site's machinery.
-    if (entry.isDirectory()) return entry.name.startsWith('.') || path === 'docs/reference' ? [] : markdownIn(path);
+    // The API reference is generated; a dot folder is the site's machinery.
+    if (entry.isDirectory()) return entry.name.startsWith('.') || path === 'docs/reference/api' ? [] : markdownIn(path);
     return entry.name.endsWith('.md') ? [path] : [];
   });
 }
