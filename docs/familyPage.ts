@@ -6,6 +6,9 @@ import { format, resolveConfig } from 'prettier';
 /** What a page is about. */
 export interface FamilyPage {
   readonly title: string;
+  /** Where the site's sidebar has the page. */
+  readonly group: string;
+  readonly order: number;
   readonly families: readonly DescribedFamily[];
   /** What makes a model's input: `image processor`. */
   readonly preprocessor: string;
@@ -20,8 +23,14 @@ export async function familyPage(file: string, page: FamilyPage): Promise<string
   return format(text(page), { ...(await resolveConfig(file)), parser: 'markdown' });
 }
 
-function text({ title, families, preprocessor, stranger, text: more = '' }: FamilyPage): string {
-  return `# ${title}
+function text({ title, group, order, families, preprocessor, stranger, text: more = '' }: FamilyPage): string {
+  return `---
+title: ${title}
+order: ${order}
+group: ${group}
+---
+
+# ${title}
 
 A family knows what the modules of a model are called and which of them are worth adapting. With it, \`openModel\` and the command line need no targets, adapters of transformers 4 and 5 fit graphs of either, and the usual task is known.
 

@@ -10,6 +10,8 @@ const file = fileURLToPath(new URL('guides/science-families.md', import.meta.url
 test('the page is up to date', async () => {
   const page = await familyPage(file, {
     title: 'Science families',
+    group: 'Science',
+    order: 500,
     families: scienceFamilies,
     preprocessor: 'tokenizer',
     stranger: 'an encoder of your own',

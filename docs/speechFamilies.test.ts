@@ -10,6 +10,8 @@ const file = fileURLToPath(new URL('guides/speech-families.md', import.meta.url)
 test('the page is up to date', async () => {
   const page = await familyPage(file, {
     title: 'Speech families',
+    group: 'Speech',
+    order: 390,
     families: speechFamilies,
     preprocessor: 'feature extractor',
     stranger: 'an encoder of your own',

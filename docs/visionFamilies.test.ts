@@ -10,6 +10,8 @@ const file = fileURLToPath(new URL('guides/vision-families.md', import.meta.url)
 test('the page is up to date', async () => {
   const page = await familyPage(file, {
     title: 'Vision families',
+    group: 'Vision',
+    order: 280,
     families: visionFamilies,
     preprocessor: 'image processor',
     stranger: 'a ViT of your own',
