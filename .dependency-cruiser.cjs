@@ -52,6 +52,13 @@ const packageRule = (name, allowed) => ({
 module.exports = {
   forbidden: [
     ...layerRules,
+    {
+      name: 'sdk-testing',
+      comment: 'The test kit stands above the rest of the SDK: nothing there imports it.',
+      severity: 'error',
+      from: { path: '^packages/sdk/src/', pathNot: `^packages/sdk/src/testing([.]ts$|/)|${TEST}` },
+      to: { path: '^packages/sdk/src/testing([.]ts$|/)' },
+    },
     packageRule('sdk', []),
     packageRule('vision', ['sdk']),
     packageRule('speech', ['sdk']),
@@ -62,7 +69,7 @@ module.exports = {
       comment: 'Another package is imported by its name, never by a path into its sources.',
       severity: 'error',
       from: { path: '^packages/([^/]+)/' },
-      to: { path: '^packages/', pathNot: '^packages/($1/|[^/]+/src/(index|core)[.]ts$)' },
+      to: { path: '^packages/', pathNot: '^packages/($1/|[^/]+/src/(index|core|testing)[.]ts$)' },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),

@@ -25,8 +25,8 @@ import { speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, describe, expect, it } from 'vitest';
 import { readNames } from '../packages/sdk/src/graph/walk.ts';
-import { readCase } from './conformance/case.ts';
-import { checks } from './conformance/run.ts';
+import { readCase } from '../packages/sdk/src/testing/conformance/case.ts';
+import { checks } from '../packages/sdk/src/testing/conformance/conformance.ts';
 import { difference } from './support/graphs.ts';
 
 const fixtures = path.join(import.meta.dirname, 'fixtures');
@@ -65,7 +65,7 @@ function cut(file: string, share: number): string[] {
 /** What PEFT disagrees with when a case's model is cut and joined again. */
 async function problemsOfCut(folder: string, share: number): Promise<Record<string, string>> {
   const runtime = new OrtRuntime();
-  const subject = await readCase(folder, runtime);
+  const subject = await readCase(folder, { runtime });
   const files = cut(path.join(folder, 'model.onnx'), share);
   const outputs = Object.keys(subject.model.outputs);
   const parts = files.map((file) => {
@@ -79,7 +79,7 @@ async function problemsOfCut(folder: string, share: number): Promise<Record<stri
   const found: Record<string, string> = {};
   for (const check of checks) {
     const room = mkdtempSync(path.join(scratch, 'check-'));
-    const { status, detail } = await check.run({ ...subject, model }, { runtime, scratch: room });
+    const { status, detail } = await check.run({ ...subject, model }, { runtime, families: [], scratch: room });
     if (status === 'failed') found[check.name] = detail;
   }
   return found;

@@ -2,15 +2,14 @@
 
 import { parseArgs } from 'node:util';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { findCases } from './case.ts';
-import { type CheckReport, checks, runConformance } from './run.ts';
+import { type CheckName, checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
 
 const usage = `Usage: npm run conformance -- FOLDER… [--check NAME]… [--json]
 
 Holds cases against the SDK: each folder holds a model, an adapter and PEFT's numbers (a case.json), or is a folder of
 such. Prints one line per case and check; exits with 1 if any fails.
 
-  --check NAME  only this check; may be repeated: ${checks.map(({ name }) => name).join(', ')}
+  --check NAME  only this check; may be repeated: ${checkNames.join(', ')}
   --json        one JSON document instead of lines`;
 
 const EXIT_FAILED = 1;
@@ -22,7 +21,7 @@ const EXIT_USAGE = 2;
  */
 export async function conformanceCommand(args: readonly string[], print: (line: string) => void): Promise<number> {
   try {
-    return await conformance(args, print);
+    return await run(args, print);
   } catch (error) {
     const isUsers = error instanceof OnnxLoraError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
     if (!isUsers) throw error;
@@ -31,7 +30,7 @@ export async function conformanceCommand(args: readonly string[], print: (line: 
   }
 }
 
-async function conformance(args: readonly string[], print: (line: string) => void): Promise<number> {
+async function run(args: readonly string[], print: (line: string) => void): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
@@ -45,16 +44,14 @@ async function conformance(args: readonly string[], print: (line: string) => voi
     print(usage);
     return values.help ? 0 : EXIT_USAGE;
   }
-  const reports: CheckReport[] = [];
-  const start = performance.now();
-  for await (const report of runConformance(findCases(positionals), { only: values.check ?? [] })) {
-    reports.push(report);
-    if (!values.json) print(line(report));
-  }
-  const count = (status: CheckReport['status']): number => reports.filter((report) => report.status === status).length;
-  const [passed, failed, skipped] = [count('passed'), count('failed'), count('not applicable')];
-  const seconds = (performance.now() - start) / 1000;
-  if (values.json) print(JSON.stringify({ passed, failed, skipped, seconds, checks: reports }, undefined, 2));
+  const report = await conformance(positionals, {
+    checks: (values.check ?? []) as CheckName[],
+    onCheck: (found) => {
+      if (!values.json) print(line(found));
+    },
+  });
+  const { passed, failed, skipped } = report;
+  if (values.json) print(JSON.stringify(report, undefined, 2));
   else print(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
   return failed > 0 ? EXIT_FAILED : 0;
 }

@@ -8,10 +8,10 @@ import { float32, OrtRuntime, readSafetensors, type Runtime, type Tensor, writeS
 import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { conformanceCommand } from './command.ts';
-import { type CheckReport, checks, runConformance } from './run.ts';
+import { checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
 
 const cases = fileURLToPath(new URL('../fixtures/cases', import.meta.url));
-const everyCheck = checks.map(({ name }) => name);
+const everyCheck = [...checkNames];
 let scratch = '';
 
 beforeAll(() => {
@@ -21,10 +21,8 @@ afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-async function run(folder: string, runtime?: Runtime): Promise<CheckReport[]> {
-  const reports: CheckReport[] = [];
-  for await (const report of runConformance([folder], runtime ? { runtime } : {})) reports.push(report);
-  return reports;
+async function run(folder: string, runtime?: Runtime): Promise<readonly CheckReport[]> {
+  return (await conformance(folder, runtime ? { runtime } : {})).checks;
 }
 
 function failedChecks(reports: readonly CheckReport[]): string[] {

@@ -1,6 +1,6 @@
 /** @file Training from the case's adapter follows torch's loss curve and ends at the same outputs. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '../../../errors.ts';
 import type { CaseTraining, ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareNumbers, compareTensors } from '../compare.ts';

@@ -2,15 +2,11 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type Feeds,
-  type Model,
-  OnnxLoraError,
-  openModel,
-  readSafetensors,
-  type Runtime,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { readSafetensors } from '../../adapter/safetensors.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Model } from '../../model/model.ts';
+import { openModel, type OpenOptions } from '../../model/openModel.ts';
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** The loss that a case was trained with, as case.json has it. */
 export interface CaseLoss {
@@ -107,7 +103,10 @@ export function caseName(folder: string): string {
  *
  * @throws OnnxLoraError for files that are missing, damaged or not what a case holds
  */
-export async function readCase(folder: string, runtime: Runtime): Promise<ConformanceCase> {
+export async function readCase(
+  folder: string,
+  options: Pick<OpenOptions, 'families' | 'runtime'>,
+): Promise<ConformanceCase> {
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name);
@@ -118,7 +117,7 @@ export async function readCase(folder: string, runtime: Runtime): Promise<Confor
     ...description,
     id: caseName(folder),
     folder,
-    model: await openModel(path.join(folder, 'model.onnx'), { runtime, foldedScales: foldedScales(numbers) }),
+    model: await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) }),
     feeds: Object.fromEntries([...tensors].filter(isFed)),
     targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry))),
     expected: numbers,

@@ -1,15 +1,9 @@
 /** @file The losses that cases name, as the SDK builds them. */
 
-import {
-  binaryCrossEntropy,
-  crossEntropy,
-  ctc,
-  type GraphBuilder,
-  meanSquaredError,
-  OnnxLoraError,
-  type Value,
-} from '@onnx-lora/sdk';
-import type { LossFragment } from '@onnx-lora/sdk/core';
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { binaryCrossEntropy, crossEntropy, ctc, meanSquaredError } from '../../train/losses/index.ts';
+import type { LossFragment } from '../../train/addLoss.ts';
 import type { CaseLoss } from './case.ts';
 
 type Fragment = (

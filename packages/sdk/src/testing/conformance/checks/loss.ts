@@ -1,15 +1,13 @@
 /** @file The loss on the adapter's outputs is the one that torch computes, independently of gradients. */
 
-import type { Feeds, Runtime, Tensor } from '@onnx-lora/sdk';
-import {
-  dataTypeNumber,
-  GraphBuilder,
-  inferNode,
-  opsetOf,
-  sessionModel,
-  type Value,
-  type ValueInfoProto,
-} from '@onnx-lora/sdk/core';
+import type { Runtime } from '../../../runtime/session.ts';
+import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
+import { GraphBuilder, type Value } from '../../../graph/builder.ts';
+import { dataTypeNumber } from '../../../graph/dataType.ts';
+import { sessionModel } from '../../../graph/onnxFile.ts';
+import type { ValueInfoProto } from '../../../graph/proto.ts';
+import { inferNode } from '../../../ops/infer.ts';
+import { opsetOf } from '../../../ops/inferGraph.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors } from '../compare.ts';

@@ -1,7 +1,7 @@
 /** @file The gradient of every trained tensor is the one that torch computes. */
 
-import { float32, type Tensor } from '@onnx-lora/sdk';
-import { ParameterSet } from '@onnx-lora/sdk/core';
+import { float32, type Tensor } from '../../../runtime/tensor.ts';
+import { ParameterSet } from '../../../train/parameters.ts';
 import { type Check, type CheckContext, judge, notApplicable } from '../check.ts';
 import type { ConformanceCase } from '../case.ts';
 import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';

@@ -1,6 +1,6 @@
 /** @file Every adapted module is found in the graph under torch's own path, with torch's shape. */
 
-import { SiteNames } from '@onnx-lora/sdk/core';
+import { SiteNames } from '../../../adapter/moduleNames.ts';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, failed, notApplicable, passed } from '../check.ts';

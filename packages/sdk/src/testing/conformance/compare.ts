@@ -1,7 +1,7 @@
 /** @file Whether two tensors agree, as closely as float32 allows between two implementations. */
 
-import type { Tensor } from '@onnx-lora/sdk';
-import { readFloats, tensorProto } from '@onnx-lora/sdk/core';
+import type { Tensor } from '../../runtime/tensor.ts';
+import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 
 /**
  * How far a value may be off. Elements: at most `atol + rtol · |expected|` each. Scale: at most `ofLargest` times the
@@ -28,8 +28,10 @@ const ROUNDING = 2 ** -21;
 /** How one tensor compares. */
 export interface Difference {
   readonly name: string;
-  /** Largest absolute difference. */
+  /** Largest absolute difference; infinite where a tensor is missing or has another shape. */
   readonly maxError: number;
+  /** How far it may be off. */
+  readonly tolerance: Tolerance;
   /** What is wrong, where they disagree. */
   readonly problem?: string;
 }
@@ -49,11 +51,12 @@ export function compareTensors(
   expected: Tensor,
   tolerance: Tolerance,
 ): Difference {
-  if (!actual) return { name, maxError: Infinity, problem: `${name} is missing` };
+  if (!actual) return { name, maxError: Infinity, tolerance, problem: `${name} is missing` };
   if (actual.dims.join() !== expected.dims.join()) {
     return {
       name,
       maxError: Infinity,
+      tolerance,
       problem: `${name} has shape [${actual.dims.join(', ')}], expected [${expected.dims.join(', ')}]`,
     };
   }
@@ -80,6 +83,7 @@ export function compareGradients(
   return {
     name,
     maxError: Math.max(found, largest),
+    tolerance: { atol: 10 * noise, rtol: 0 },
     ...(ok ? {} : { problem: `${name} should be zero, but reaches ${short(found)}` }),
   };
 }
@@ -104,6 +108,7 @@ export function compareNumbers(
     return {
       name,
       maxError,
+      tolerance,
       ...(ok ? {} : { problem: `${name} is off by ${short(rms)} of its norm, allowed ${tolerance.relativeRms}` }),
     };
   }
@@ -112,11 +117,12 @@ export function compareNumbers(
     'ofLargest' in tolerance ? tolerance.ofLargest * largest : tolerance.atol + tolerance.rtol * magnitude(value);
   const excess = errors.map((error, i) => error - allowed(expected[i]!));
   const worst = excess.reduce((best, each, i) => (each > excess[best]! ? i : best), 0);
-  if (errors.length === 0 || excess[worst]! <= 0) return { name, maxError };
+  if (errors.length === 0 || excess[worst]! <= 0) return { name, maxError, tolerance };
   const where = errors.length > 1 ? ` at ${worst}` : '';
   return {
     name,
     maxError,
+    tolerance,
     problem: `${name}${where} is ${short(actual[worst] ?? NaN)}, expected ${short(expected[worst]!)} (error ${short(errors[worst]!)}, allowed ${short(allowed(expected[worst]!))})`,
   };
 }

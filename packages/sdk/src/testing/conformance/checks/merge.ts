@@ -1,8 +1,11 @@
 /** @file The merged model does what the model with the adapter does, and its weights are those that PEFT merges. */
 
 import path from 'node:path';
-import { float32, merge as mergeModel, type MergeResult, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
-import { readFloats } from '@onnx-lora/sdk/core';
+import { merge as mergeModel, type MergeResult } from '../../../model/merge.ts';
+import type { Model } from '../../../model/model.ts';
+import { openModel } from '../../../model/openModel.ts';
+import { float32, type Tensor } from '../../../runtime/tensor.ts';
+import { readFloats } from '../../../graph/tensorData.ts';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge } from '../check.ts';
@@ -12,11 +15,11 @@ import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 /** The check. */
 export const merge: Check = {
   name: 'merge',
-  async run(subject, { runtime, scratch }) {
+  async run(subject, { runtime, families, scratch }) {
     const adapter = await caseAdapter(subject);
     const file = path.join(scratch, 'merged.onnx');
     const { rounding } = await mergeModel(subject.model, adapter, file);
-    const model = await openModel(file, { runtime });
+    const model = await openModel(file, { runtime, families });
     const [merged, unmerged] = [await outputsOf(model, subject), await outputsOf(subject.model, subject, adapter)];
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
       compareTensors(name, merged[name], tensor, outputTolerance(toleranceOf(subject, 'output'), rounding)),
@@ -40,7 +43,12 @@ function roundingDifference({ module, storage, relativeError }: MergeResult['rou
   const bits = Number(/\d+/.exec(storage)?.[0]);
   const limit = bits >= 16 ? 0.005 : bits === 8 ? 0.03 : bits === 4 ? 0.25 : 0.6;
   const problem = `${module} (${storage}) is off by ${relativeError.toPrecision(3)} of its norm after rounding, allowed ${limit}`;
-  return { name: module, maxError: relativeError, ...(relativeError <= limit ? {} : { problem }) };
+  return {
+    name: module,
+    maxError: relativeError,
+    tolerance: { relativeRms: limit },
+    ...(relativeError <= limit ? {} : { problem }),
+  };
 }
 
 /** A merged weight that is stored as integers or in 16 bits is off by what the merge reports. */

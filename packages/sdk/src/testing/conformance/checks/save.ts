@@ -3,8 +3,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { Adapter, loadAdapter } from '@onnx-lora/sdk';
-import { inferGraph, injectAdapters, ParameterSet } from '@onnx-lora/sdk/core';
+import { Adapter } from '../../../adapter/adapter.ts';
+import { loadAdapter } from '../../../model/loadAdapter.ts';
+import { injectAdapters } from '../../../lora/inject.ts';
+import { inferGraph } from '../../../ops/inferGraph.ts';
+import { ParameterSet } from '../../../train/parameters.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, failed, passed } from '../check.ts';
 import { numbers } from '../compare.ts';

@@ -1,14 +1,16 @@
 /** @file A case's adapter made ready to train: its places in the graph, its parameters, a trainer. */
 
-import { Adapter, float32, OnnxLoraError, type OptimizerOptions, type Runtime, type Tensor } from '@onnx-lora/sdk';
-import {
-  type AdapterPlan,
-  parseTensorName,
-  ParameterSet,
-  type PlacedAdapter,
-  scalingOf,
-  Trainer,
-} from '@onnx-lora/sdk/core';
+import { Adapter } from '../../adapter/adapter.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { OptimizerOptions } from '../../train/optimizers/named.ts';
+import { scalingOf } from '../../adapter/peftConfig.ts';
+import type { PlacedAdapter } from '../../adapter/placed.ts';
+import { parseTensorName } from '../../adapter/tensorNames.ts';
+import type { AdapterPlan } from '../../lora/plan.ts';
+import { ParameterSet } from '../../train/parameters.ts';
+import { Trainer } from '../../train/trainer.ts';
 import type { CaseLoss, ConformanceCase } from './case.ts';
 import { lossFragment } from './loss.ts';
 import { caseAdapter } from './outputs.ts';

@@ -1,6 +1,7 @@
 /** @file What a check is, and what it finds. */
 
-import type { Runtime } from '@onnx-lora/sdk';
+import type { ModelFamily } from '../../plugin/family.ts';
+import type { Runtime } from '../../runtime/session.ts';
 import type { ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';
 
@@ -8,18 +9,24 @@ import { type Difference, short } from './compare.ts';
 export interface Outcome {
   readonly status: 'passed' | 'failed' | 'not applicable';
   readonly detail: string;
+  /** What was compared, tensor by tensor; empty where the check is no comparison of numbers. */
+  readonly differences: readonly Difference[];
 }
 
 /** What a check may use besides the case. */
 export interface CheckContext {
   readonly runtime: Runtime;
+  readonly families: readonly ModelFamily[];
   /** An empty folder of its own, deleted afterwards. */
   readonly scratch: string;
 }
 
+/** What a check is called. */
+export type CheckName = 'discover' | 'base' | 'load' | 'forward' | 'loss' | 'gradients' | 'train' | 'save' | 'merge';
+
 /** One thing that is held against the oracle. What it throws counts as a failure. */
 export interface Check {
-  readonly name: string;
+  readonly name: CheckName;
   run(subject: ConformanceCase, context: CheckContext): Promise<Outcome>;
 }
 
@@ -30,21 +37,22 @@ const NAMED = 2;
 export function judge(differences: readonly Difference[], more: readonly string[] = []): Outcome {
   const wrong = differences.filter(({ problem }) => problem !== undefined).sort((a, b) => b.maxError - a.maxError);
   const problems = [...more, ...wrong.map(({ problem }) => problem!)];
-  if (problems.length > 0) return failed(problems);
+  if (problems.length > 0) return { ...failed(problems), differences };
   if (differences.length === 0) return passed('');
-  return passed(`max error ${short(Math.max(...differences.map(({ maxError }) => maxError)))}`);
+  return { ...passed(`max error ${short(Math.max(...differences.map(({ maxError }) => maxError)))}`), differences };
 }
 
 /** The outcome of a list of problems, none of which may be left. */
 export function failed(problems: readonly string[]): Outcome {
   const rest = problems.length - NAMED;
-  return { status: 'failed', detail: problems.slice(0, NAMED).join('; ') + (rest > 0 ? `; and ${rest} more` : '') };
+  const detail = problems.slice(0, NAMED).join('; ') + (rest > 0 ? `; and ${rest} more` : '');
+  return { status: 'failed', detail, differences: [] };
 }
 
 export function passed(detail: string): Outcome {
-  return { status: 'passed', detail };
+  return { status: 'passed', detail, differences: [] };
 }
 
 export function notApplicable(detail: string): Outcome {
-  return { status: 'not applicable', detail };
+  return { status: 'not applicable', detail, differences: [] };
 }

@@ -1,6 +1,9 @@
 /** @file Comparing a run's outputs with the expected ones of a case. */
 
-import { type Adapter, loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { loadAdapter } from '../../model/loadAdapter.ts';
+import type { Model } from '../../model/model.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
 import path from 'node:path';
 import type { ConformanceCase } from './case.ts';
 import { judge, notApplicable, type Outcome } from './check.ts';

@@ -1,0 +1,142 @@
+/** @file Holds case folders against the SDK, check by check. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import type { ModelFamily } from '../../plugin/family.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { caseName, type ConformanceCase, findCases, readCase } from './case.ts';
+import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
+import { base } from './checks/base.ts';
+import { discover } from './checks/discover.ts';
+import { forward } from './checks/forward.ts';
+import { gradients } from './checks/gradients.ts';
+import { load } from './checks/load.ts';
+import { loss } from './checks/loss.ts';
+import { merge } from './checks/merge.ts';
+import { save } from './checks/save.ts';
+import { train } from './checks/train.ts';
+
+/** All checks, in the order in which they run. */
+export const checks: readonly Check[] = [discover, base, load, forward, loss, gradients, train, save, merge];
+
+/** Names of all checks, in the order in which they run. */
+export const checkNames: readonly CheckName[] = checks.map(({ name }) => name);
+
+/** What one check found in one case. */
+export interface CheckReport extends Outcome {
+  /** Name of the case's folder. */
+  readonly case: string;
+  readonly check: CheckName;
+  readonly seconds: number;
+}
+
+/** What all checks found in all cases. */
+export interface ConformanceReport {
+  /** How many checks passed, failed, and were left out as the case lacks what they compare with. */
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly seconds: number;
+  /** In the order in which they ran. */
+  readonly checks: readonly CheckReport[];
+}
+
+/** Options of {@link conformance}. */
+export interface ConformanceOptions {
+  /** Families that may recognise the cases' models, such as those of a plugin. */
+  readonly families?: readonly ModelFamily[];
+  /** Names of checks; all by default. */
+  readonly checks?: readonly CheckName[];
+  /** What computes; ONNX Runtime by default. */
+  readonly runtime?: Runtime;
+  /** Hears of each check when it is done. */
+  readonly onCheck?: (report: CheckReport) => void;
+}
+
+/**
+ * Holds cases against the SDK: discovery of modules, outputs, loss, gradients, steps of training, saving and merging, one
+ * case after the other. A check that cannot be made is a failure with its reason.
+ *
+ * @example
+ * const { failed, checks } = await conformance('fixtures/cases', { families: [myFamily] });
+ *
+ * @param folders case folders, or folders of such
+ * @throws OnnxLoraError `FILE_NOT_FOUND` for a folder that is neither; `CONFIG_INVALID` for a check that does not exist
+ */
+export async function conformance(
+  folders: string | readonly string[],
+  { families = [], checks: names = [], runtime = new OrtRuntime(), onCheck }: ConformanceOptions = {},
+): Promise<ConformanceReport> {
+  const start = performance.now();
+  const wanted = chosen(names);
+  const reports: CheckReport[] = [];
+  for (const folder of findCases(typeof folders === 'string' ? [folders] : folders)) {
+    for await (const report of checkCase(folder, wanted, { families, runtime })) {
+      reports.push(report);
+      onCheck?.(report);
+    }
+  }
+  const count = (status: Outcome['status']): number => reports.filter((report) => report.status === status).length;
+  return {
+    passed: count('passed'),
+    failed: count('failed'),
+    skipped: count('not applicable'),
+    seconds: (performance.now() - start) / 1000,
+    checks: reports,
+  };
+}
+
+async function* checkCase(
+  folder: string,
+  wanted: readonly Check[],
+  context: Omit<CheckContext, 'scratch'>,
+): AsyncGenerator<CheckReport> {
+  const start = performance.now();
+  let subject: ConformanceCase | undefined;
+  let reason = '';
+  try {
+    subject = await readCase(folder, context);
+  } catch (error) {
+    reason = reasonOf(error);
+  }
+  for (const check of wanted) {
+    const from = subject ? performance.now() : start;
+    const outcome = subject ? await attempt(check, subject, context) : failed([reason]);
+    yield { case: caseName(folder), check: check.name, ...outcome, seconds: (performance.now() - from) / 1000 };
+  }
+}
+
+function chosen(only: readonly string[]): readonly Check[] {
+  const unknown = only.find((name) => !checks.some((check) => check.name === name));
+  if (unknown !== undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no check "${unknown}". Checks are ${checks.map(({ name }) => name).join(', ')}.`,
+    );
+  }
+  return only.length === 0 ? checks : checks.filter(({ name }) => only.includes(name));
+}
+
+async function attempt(
+  check: Check,
+  subject: ConformanceCase,
+  context: Omit<CheckContext, 'scratch'>,
+): Promise<Outcome> {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-conformance-'));
+  try {
+    return await check.run(subject, { ...context, scratch });
+  } catch (error) {
+    return failed([reasonOf(error)]);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** What escapes without being the SDK's own error is a bug, and is shown as such. */
+function reasonOf(error: unknown): string {
+  if (error instanceof OnnxLoraError) return `${error.code}: ${error.message}`;
+  return `unexpected ${error instanceof Error ? `${error.name}: ${error.message.split('\n')[0]}` : String(error)}`;
+}
