@@ -34,6 +34,7 @@ export interface BaselinesRequest {
   readonly outputs?: number | undefined;
   /** The probability from which the adapter gives each label; 0.5 by default. */
   readonly thresholds?: readonly number[] | undefined;
+  /** What the baselines learn from. */
   readonly train: BaselineExamples;
   /** What all are measured on. */
   readonly validation: BaselineExamples;
@@ -47,6 +48,7 @@ export interface BaselinesRequest {
 export interface MethodResult {
   /** `ridge on frozen embeddings`; the adapter is `LoRA`. */
   readonly method: string;
+  /** Its metrics on the validation sequences, by name. */
   readonly metrics: Metrics;
   /** 95% intervals, by metric. */
   readonly intervals: Readonly<Record<string, readonly [low: number, high: number]>>;

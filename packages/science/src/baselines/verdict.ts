@@ -8,8 +8,11 @@ export interface Against {
   readonly metric: string;
   /** The baseline, how far LoRA is above it, and the 95% interval of that; absent where the metric is not defined. */
   readonly against?: {
+    /** The best baseline's name, as in `MethodResult.method`. */
     readonly method: string;
+    /** LoRA's metric less the baseline's. */
     readonly difference: number;
+    /** The 95% interval of the difference. */
     readonly interval: readonly [low: number, high: number];
   };
 }

@@ -7,9 +7,11 @@ export type Alphabet = 'protein' | 'dna' | 'rna' | 'smiles';
 
 /** A substitution: `A123G` is `{ from: 'A', position: 123, to: 'G' }`. */
 export interface Substitution {
+  /** The wild type's letter. */
   readonly from: string;
   /** In the wild type, counted from 1. */
   readonly position: number;
+  /** The letter that takes its place. */
   readonly to: string;
 }
 
@@ -31,6 +33,7 @@ export interface SequenceRecord {
   readonly substitutions?: readonly Substitution[];
   /** Records of one group are never divided. */
   readonly group?: string;
+  /** The split it is meant for, where the data says so. */
   readonly split?: Split;
   /** Where it is, for messages: `gb1.csv, line 12`. */
   readonly where: string;

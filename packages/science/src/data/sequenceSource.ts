@@ -11,8 +11,11 @@ export type SequenceSource =
 
 /** Which columns of a table hold what; usual names are found by themselves. */
 export interface SequenceColumns {
+  /** The sequence, or the SMILES of a molecule. */
   readonly sequence?: string | undefined;
+  /** The other sequence of a pair. */
   readonly second?: string | undefined;
+  /** What the record is called. */
   readonly id?: string | undefined;
   /** One class per sequence. */
   readonly label?: string | undefined;
@@ -24,7 +27,9 @@ export interface SequenceColumns {
   readonly residues?: string | undefined;
   /** Mutations against the wild type: `A123G`, several separated by `:`, `,`, `+` or blanks. */
   readonly mutations?: string | undefined;
+  /** `train`, `validation` or `test`, or the number of a fold. */
   readonly split?: string | undefined;
+  /** What is never divided between splits, such as a family or a scaffold. */
   readonly group?: string | undefined;
 }
 
@@ -36,6 +41,7 @@ export type SequenceSplitBy = 'random' | 'group' | 'mutations' | 'cluster' | 'sc
 
 /** How data is read and divided. */
 export interface SequenceDataOptions {
+  /** Columns of a table whose names do not say what they hold. */
   readonly columns?: SequenceColumns | undefined;
   /** `smiles` where a column says so, else found out from the letters. */
   readonly alphabet?: Alphabet | undefined;
@@ -65,5 +71,6 @@ export interface SequenceDataOptions {
   readonly identity?: number | undefined;
   /** What becomes of letters that the alphabet does not have: an error (the default), or the record is left out with a warning. */
   readonly illegal?: 'error' | 'skip' | undefined;
+  /** Seeds what is held out where a fraction is; 0 by default. */
   readonly seed?: number | undefined;
 }

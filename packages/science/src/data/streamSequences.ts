@@ -17,6 +17,7 @@ export { sequenceEndings } from './sequenceFormat.ts';
 
 /** A record, and how far its file is read. */
 export interface StreamedSequence {
+  /** The sequence and what the file says of it. */
   readonly record: SequenceRecord;
   /** Bytes of the source that were read, compressed as they are. */
   readonly read: number;

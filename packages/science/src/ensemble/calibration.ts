@@ -4,6 +4,7 @@ import { spearman } from '@onnx-lora/sdk';
 
 /** Answers of an ensemble, and what was measured. */
 export interface UncertainAnswers {
+  /** The true number of each record, in the order of `mean`. */
   readonly measured: readonly number[];
   /** The mean over the adapters. */
   readonly mean: readonly number[];

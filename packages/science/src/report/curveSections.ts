@@ -4,6 +4,7 @@ import { precisionRecallCurve, rankingMeasure, type ReportSection, rocCurve } fr
 
 /** Scores of held-out sequences. */
 export interface ScoredClasses {
+  /** Names of the classes or labels, in the order of the columns of `scores`. */
   readonly names: readonly string[];
   /** `[sequences, classes]`, row by row. */
   readonly scores: ArrayLike<number>;

@@ -4,7 +4,9 @@ import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk';
 
 /** What a logo is made of. */
 export interface LogoRequest {
+  /** The section's heading. */
   readonly title: string;
+  /** A sentence under the heading. */
   readonly text?: string | undefined;
   /** Sequences of one length. */
   readonly sequences: readonly string[];

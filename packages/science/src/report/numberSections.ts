@@ -6,7 +6,9 @@ import { numberMeasure, type ReportSection } from '@onnx-lora/sdk';
 export interface NumberPairs {
   /** What the number is called, such as `fitness`. */
   readonly name: string;
+  /** The true number of each sequence. */
   readonly measured: readonly number[];
+  /** The model's number of each sequence, in the same order. */
   readonly predicted: readonly number[];
 }
 

@@ -17,7 +17,9 @@ export interface SimilarityOptions {
 
 /** A held-out record, and one that is trained on and like it. */
 export interface SimilarRecords {
+  /** The record that is held out. */
   readonly held: SequenceRecord;
+  /** The record that is trained on. */
   readonly kept: SequenceRecord;
 }
 

@@ -22,12 +22,17 @@ import { splitFacts } from './splitFacts.ts';
 export interface SequenceSplitOptions {
   /** The share to hold out. */
   readonly fraction: number;
+  /** Seeds which records are drawn; 0 by default. */
   readonly seed?: number | undefined;
   /**
    * What is never divided. By default groups where the records have some; scaffolds of molecules; nothing but duplicates for
    * variants of one protein; else clusters of like sequences.
    */
   readonly by?: SequenceSplitBy | undefined;
+  /**
+   * Of `cluster`: the share of positions from which sequences belong together. Of `similarity`: the Tanimoto
+   * similarity. Defaults are those of {@link SequenceDataOptions.identity}.
+   */
   readonly identity?: number | undefined;
   /** `protein` by default. */
   readonly alphabet?: Alphabet | undefined;
@@ -39,6 +44,7 @@ export interface SequenceSplitOptions {
 export interface SequenceSplit extends RecordSplit<SequenceRecord> {
   /** In words: `clusters of at least 30% identity stay whole`. */
   readonly splitBy: string;
+  /** What its owner should know, such as that held-out sequences have relatives among those that stay. */
   readonly warnings: readonly string[];
 }
 

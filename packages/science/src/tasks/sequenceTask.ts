@@ -26,9 +26,13 @@ export interface SequenceTaskOptions extends SequenceDataOptions, LengthOptions 
 
 /** Inputs of a model of sequences. */
 export interface SequencePorts {
+  /** The input of token ids, int64 `[batch, tokens]`. */
   readonly ids: string;
+  /** The input that is 1 for tokens and 0 for padding. */
   readonly mask?: string;
+  /** The input that tells the two sequences of a pair apart. */
   readonly types?: string;
+  /** The input of the tokens' positions. */
   readonly positions?: string;
   /** The number of tokens that the graph is written for, where it is fixed. */
   readonly length?: number;
@@ -38,9 +42,11 @@ export interface SequencePorts {
 export interface TokenRow {
   /** Special tokens included. */
   readonly ids: readonly number[];
+  /** 0 for the first sequence and its special tokens, 1 for the second; as long as `ids`. */
   readonly types: readonly number[];
   /** Place of the first token of the sequence in `ids`, and how many of its tokens follow. */
   readonly at: number;
+  /** How many tokens of the sequence are in the row, from `at` on. */
   readonly count: number;
   /** Number of that token in the whole sequence, from 0: where the window begins. */
   readonly from: number;
@@ -48,12 +54,15 @@ export interface TokenRow {
 
 /** One example. */
 export interface SequenceExample<Target> {
+  /** The sequence and what is known of it. */
   readonly record: SequenceRecord;
   /** Number of the record in its dataset: windows of one record share it. */
   readonly index: number;
   /** Of how many windows of the record this is one; 1 by default. */
   readonly windows: number;
+  /** Its tokens. */
   readonly row: TokenRow;
+  /** What is to be predicted. */
   readonly target: Target;
   /** In training, how many examples were drawn before. */
   readonly draw?: number;
@@ -61,6 +70,7 @@ export interface SequenceExample<Target> {
 
 /** A dataset of sequences: an example per record, or per window. */
 export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>> {
+  /** The records, of which each may be several examples (windows). */
   readonly records: readonly SequenceRecord[];
   /** One per record. */
   readonly targets: readonly Target[];
@@ -72,9 +82,13 @@ export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>
 
 /** The data of a task, and how its sequences become feeds. */
 export interface SequenceTask {
+  /** The model that is adapted. */
   readonly model: TaskModel;
+  /** Records to train on and to measure on. */
   readonly data: SequenceData;
+  /** The model's tokenizer. */
   readonly tokenizer: SequenceTokenizer;
+  /** The model's inputs. */
   readonly ports: SequencePorts;
   /**
    * A dataset of records to be trained on or measured on; `target` is what is known of each.

@@ -25,9 +25,11 @@ export interface EsmTokenizerOptions {
  */
 export class EsmTokenizer extends VocabularyTokenizer {
   readonly isPerLetter: boolean;
+  /** The id of `<cls>`, which begins a sequence. */
   readonly clsId: number;
   /** Absent for a model that has no end of sequence. */
   readonly eosId: number | undefined;
+  /** The id of `<unk>`, for what the vocabulary does not have. */
   readonly unkId: number;
   declare readonly maskId: number;
   /** Lengths of tokens, the largest first. */

@@ -2,6 +2,7 @@
 
 /** Tokens of a sequence, without special ones. */
 export interface SequenceTokens {
+  /** One id per token. */
   readonly ids: readonly number[];
   /** Where each token begins in the text, counted in letters from 0. */
   readonly starts: readonly number[];
@@ -11,11 +12,13 @@ export interface SequenceTokens {
 
 /** Ids as a model is fed them, special tokens included. */
 export interface FramedTokens {
+  /** One id per token, special ones included. */
   readonly ids: readonly number[];
   /** 0 for the first sequence and its special tokens, 1 for the second: BERT's `token_type_ids`. */
   readonly types: readonly number[];
   /** Place of the first token of the sequence, and of the second one where there are two. */
   readonly firstAt: number;
+  /** Place of the first token of the second sequence; absent where there is one alone. */
   readonly secondAt?: number;
 }
 
@@ -23,7 +26,9 @@ export interface FramedTokens {
 export interface SequenceTokenizer {
   /** Ids are below it. */
   readonly size: number;
+  /** The id that fills up shorter rows of a batch. */
   readonly padId: number;
+  /** The id for what the vocabulary does not have; absent where that is an error. */
   readonly unknownId?: number;
   /** Absent where the model was not trained with masked tokens. */
   readonly maskId?: number;

@@ -11,6 +11,7 @@ export interface ScoreOptions {
 
 /** What gives every variant of a protein a number, 0 for the wild type. */
 export interface EffectScorer {
+  /** What turns the wild type and its variants into tokens. */
   readonly tokenizer: SequenceTokenizer;
   /** A score for each variant, in their order. */
   score(wildType: string, variants: readonly Variant[], options?: ScoreOptions): Promise<number[]>;

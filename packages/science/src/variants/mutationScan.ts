@@ -8,6 +8,7 @@ import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts
 
 /** Every single substitution of a sequence. */
 export interface MutationScan {
+  /** The wild type. */
   readonly sequence: string;
   /** The residues that were put in. */
   readonly residues: readonly string[];

@@ -21,7 +21,9 @@ export interface PredictedScorerOptions extends Omit<RunnableOptions, 'adapters'
   readonly adapter?: Adapter | undefined;
   /** Which of several numbers, or the score of which class. */
   readonly value?: string | undefined;
+  /** The model's tokenizer; read from its folder by default. */
   readonly tokenizer?: SequenceTokenizer | undefined;
+  /** Most tokens of a row, special ones included; what the model takes by default. */
   readonly maxLength?: number | undefined;
   /** Rows per run; 32 by default. */
   readonly batchSize?: number | undefined;

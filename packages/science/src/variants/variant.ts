@@ -8,6 +8,7 @@ import type { Substitution } from '../data/sequenceRecord.ts';
 export interface Variant {
   /** What it is called in messages; its mutations by default. */
   readonly id?: string;
+  /** How it differs from the wild type. */
   readonly substitutions?: readonly Substitution[];
   /** Not needed where there are substitutions. */
   readonly sequence?: string;

@@ -2,7 +2,9 @@
 
 /** Decoded sound: a rate in Hz and one array of samples in [-1, 1] per channel, all equally long. */
 export interface Audio {
+  /** Samples per second, in Hz. */
   readonly sampleRate: number;
+  /** One array `[samples]` per channel. */
   readonly channels: readonly Float32Array[];
 }
 
@@ -19,6 +21,7 @@ export interface AudioSpan {
 
 /** Decoded sound that comes piece by piece, so that hours of it take no more memory than seconds. */
 export interface AudioStream {
+  /** Samples per second, in Hz. */
   readonly sampleRate: number;
   /** Pieces in their order, one array per channel, all equally long. */
   readonly pieces: AsyncIterable<readonly Float32Array[]>;

@@ -29,6 +29,7 @@ export class SoundReader implements AudioReader {
   readonly fileEndings: readonly string[];
   readonly #formats: readonly SoundFormat[];
 
+  /** `formats` are asked in order, by the first bytes of a file; all that this package decodes by default. */
   constructor(formats: readonly SoundFormat[] = soundFormats) {
     this.#formats = formats;
     this.fileEndings = [...new Set(formats.flatMap((format) => format.fileEndings))];

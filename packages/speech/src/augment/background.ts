@@ -7,8 +7,11 @@ import { mixNoise } from './mixNoise.ts';
 /** Recorded noise behind the clip. */
 export interface Background {
   readonly type: 'background';
+  /** Noise `[samples]`, each clip at the rate of what it is added to. */
   readonly clips: readonly Float32Array[];
+  /** Lowest and highest ratio of the clip's power to the noise's, in dB. */
   readonly snr: Range;
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

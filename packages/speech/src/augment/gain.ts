@@ -6,7 +6,9 @@ import type { Random } from '@onnx-lora/sdk/core';
 /** Another loudness. */
 export interface Gain {
   readonly type: 'gain';
+  /** Lowest and highest change, in dB. */
   readonly decibels: Range;
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

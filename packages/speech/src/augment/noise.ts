@@ -10,8 +10,11 @@ export type NoiseColor = 'white' | 'pink';
 /** Added noise. */
 export interface Noise {
   readonly type: 'noise';
+  /** How the noise's power is spread over frequencies. */
   readonly color: NoiseColor;
+  /** Lowest and highest ratio of the clip's power to the noise's, in dB. */
   readonly snr: Range;
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

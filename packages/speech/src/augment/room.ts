@@ -7,7 +7,9 @@ import { convolve } from './convolve.ts';
 /** The echoes of a room. */
 export interface Room {
   readonly type: 'room';
+  /** Impulse responses `[samples]` from the direct sound on, of energy 1. */
   readonly responses: readonly Float32Array[];
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

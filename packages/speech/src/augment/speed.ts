@@ -7,7 +7,9 @@ import { resample } from '../audio/resample.ts';
 /** Another speed, and with it another pitch. */
 export interface Speed {
   readonly type: 'speed';
+  /** One of these is drawn, each as often: 1.1 is a tenth faster. */
   readonly factors: readonly number[];
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

@@ -22,12 +22,15 @@ export interface SpeechExample<Target> {
 
 /** How the recordings of a dataset are loaded. */
 export interface SpeechLoading {
+  /** Decodes the recordings. */
   readonly reader: AudioReader;
+  /** Makes features of them. */
   readonly extractor: FeatureExtractor;
   /** What is done at random to the sound of examples that are drawn. */
   readonly augmentWave?: ((samples: Float32Array, sampleRate: number, seed: number) => Float32Array) | undefined;
   /** What is done at random to their features, where these are spectrograms; `sound` says where in them the clip is. */
   readonly augmentFeatures?: ((features: Tensor, sound: SoundFrames, seed: number) => Tensor) | undefined;
+  /** Seeds all that is random; with it every draw is the same again. */
   readonly seed: number;
   /** Most bytes of features that are kept in memory; 512 MB by default. 0 keeps none. */
   readonly cacheBytes?: number | undefined;
@@ -42,7 +45,9 @@ const DEFAULT_CACHE_BYTES = 512e6;
 
 /** Recordings, each loaded when asked for. */
 export class SpeechDataset<Target> implements Dataset<SpeechExample<Target>> {
+  /** The recordings. */
   readonly records: readonly SpeechRecord[];
+  /** What is to be predicted of each record. */
   readonly targets: readonly Target[];
   /** How long each is, for batches of about one length. */
   readonly lengths?: readonly number[];

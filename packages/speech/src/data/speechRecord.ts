@@ -5,6 +5,7 @@ import type { AudioSource, AudioSpan } from '../audio/audio.ts';
 
 /** One utterance of the data. Nothing of the sound is read yet. */
 export interface SpeechRecord {
+  /** The recording: its path, or its bytes. */
   readonly audio: AudioSource;
   /** Which part of the recording, where it is only a part. */
   readonly span?: AudioSpan;
@@ -14,6 +15,7 @@ export interface SpeechRecord {
   readonly labels?: readonly string[];
   /** ISO 639-1 code or name, where the data says it. */
   readonly language?: string;
+  /** Who speaks, where the data says it. */
   readonly speaker?: string;
   /** Seconds, where the data says it. */
   readonly duration?: number;

@@ -19,10 +19,13 @@ export interface SpeechColumns {
   readonly label?: string;
   /** All its labels, in one cell. */
   readonly labels?: string;
+  /** Who speaks. */
   readonly speaker?: string;
+  /** ISO 639-1 code or name of the language that is spoken. */
   readonly language?: string;
   /** Seconds from the beginning of the recording at which the utterance begins. */
   readonly start?: string;
+  /** Seconds from the beginning of the recording at which the utterance ends. */
   readonly end?: string;
   /** Seconds that it lasts. */
   readonly duration?: string;
@@ -49,6 +52,7 @@ export interface SpeechDataOptions {
   readonly splitBy?: SplitBy | undefined;
   /** Which of the data's own splits is measured on: `test` in place of any other, or `validation`, the default. */
   readonly evalSplit?: 'validation' | 'test' | undefined;
+  /** Columns of a manifest whose names do not say what they hold. */
   readonly columns?: SpeechColumns | undefined;
   /** The folder that names of files in a manifest start from; the manifest's own by default. */
   readonly audioFolder?: string | undefined;

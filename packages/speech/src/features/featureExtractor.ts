@@ -30,7 +30,9 @@ export interface FeatureExtractor extends Preprocessor {
 
 /** Which frames of a spectrogram are sound, and not padding: the first so many along an axis. */
 export interface SoundFrames {
+  /** The axis of time: 1 in `[mels, frames]`, 0 in `[frames, mels]`. */
   readonly timeAxis: 0 | 1;
+  /** How many frames are sound. */
   readonly frames: number;
 }
 

@@ -22,6 +22,7 @@ export class FeatureExtractorFactory implements PreprocessorFactory {
   readonly domain: string = 'speech';
   readonly #reader: AudioReader;
 
+  /** `reader` decodes the recordings of every extractor that is made. */
   constructor(reader: AudioReader) {
     this.#reader = reader;
   }

@@ -29,6 +29,7 @@ export class LogMel {
   readonly #options: LogMelOptions;
   readonly #bank: FilterBank;
 
+  /** Prepares window and filters once, for any number of clips. */
   constructor(options: LogMelOptions) {
     const { length, hop, frameLength, mels, sampleRate } = options;
     this.#options = options;

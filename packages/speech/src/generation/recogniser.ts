@@ -51,8 +51,11 @@ export interface ClipOptions extends Omit<TranscribeOptions, 'adapter'> {
 export interface TranscriptSegment {
   /** Seconds from the beginning of the recording. */
   readonly start: number;
+  /** Seconds from the beginning of the recording. */
   readonly end: number;
+  /** What is said in it. */
   readonly text: string;
+  /** Its words with their times, where these were asked for. */
   readonly words?: readonly SpokenWord[];
   /** ISO 639-1 code of what is spoken, for models that know several. */
   readonly language?: string;
@@ -64,14 +67,17 @@ export interface SpokenWord {
   readonly word: string;
   /** Seconds from the beginning of the recording. */
   readonly start: number;
+  /** Seconds from the beginning of the recording. */
   readonly end: number;
 }
 
 /** What was said. */
 export interface Transcript {
+  /** All that was said. */
   readonly text: string;
   /** ISO 639-1 code, for models that know several. */
   readonly language?: string;
+  /** Its pieces, where their times were asked for. */
   readonly segments?: readonly TranscriptSegment[];
   /** The ids that were written, without prompt and end. */
   readonly tokens: readonly number[];

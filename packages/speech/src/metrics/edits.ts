@@ -14,8 +14,11 @@ export interface EditCounts {
 
 /** A piece of one or of both: a hit and a substitution have both, a deletion `reference` alone, an insertion `hypothesis`. */
 export interface AlignedPiece {
+  /** What became of the reference's piece, or that it has none. */
   readonly kind: 'hit' | 'substitution' | 'deletion' | 'insertion';
+  /** What was said. */
   readonly reference?: string;
+  /** What was heard. */
   readonly hypothesis?: string;
 }
 

@@ -15,7 +15,9 @@ export interface ErrorRates {
   readonly wil: number;
   /** Character error rate: edits over characters of the references, spaces between words counted. */
   readonly cer: number;
+  /** Counts of edits by words, of which `wer`, `mer` and `wil` are made. */
   readonly words: EditCounts;
+  /** Counts of edits by characters, of which `cer` is made. */
   readonly characters: EditCounts;
   /** How many utterances are counted. */
   readonly utterances: number;

@@ -25,6 +25,7 @@ export interface ReportUtterance {
 
 /** Of what the sections are made. */
 export interface TranscriptReport {
+  /** The recordings with what was said and what was heard. */
   readonly utterances: readonly ReportUtterance[];
   /** Makes texts alike that say the same, as for the error rates. */
   readonly normalise?: TextNormaliser;

@@ -7,8 +7,11 @@ import type { SpeechTokenizer } from './speechTokenizer.ts';
 export interface CtcOptions {
   /** What a frame says that says nothing: transformers' `pad_token`. */
   readonly blank?: string;
+  /** What stands for characters that the vocabulary does not have; `<unk>` by default. */
   readonly unknown?: string;
+  /** The beginning of a sequence, which is never part of a text; `<s>` by default. */
   readonly begin?: string;
+  /** The end of a sequence, which is never part of a text; `</s>` by default. */
   readonly end?: string;
   /** What is between words. */
   readonly wordDelimiter?: string;
@@ -40,6 +43,7 @@ export class CtcTokenizer implements SpeechTokenizer {
   readonly blank: number;
   /** Id for what the vocabulary does not have. */
   readonly unknown: number | undefined;
+  /** Ids are below it. */
   readonly size: number;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #special: ReadonlySet<number>;

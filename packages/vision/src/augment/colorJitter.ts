@@ -11,22 +11,30 @@ import type { Sample } from './sample.ts';
 /** Random brightness, contrast, saturation and hue, each a range of factors. */
 export interface ColorJitter {
   readonly type: 'color-jitter';
+  /** Lowest and highest factor of brightness; left alone if absent. */
   readonly brightness?: Range;
+  /** Lowest and highest factor of contrast; left alone if absent. */
   readonly contrast?: Range;
+  /** Lowest and highest factor of saturation; left alone if absent. */
   readonly saturation?: Range;
+  /** Lowest and highest turn of the colour circle, from −0.5 to 0.5; left alone if absent. */
   readonly hue?: Range;
 }
 
 /** Colours lost at random. */
 export interface RandomGrayscale {
   readonly type: 'random-grayscale';
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 
 /** Options of {@link colorJitter}: a number x stands for factors from 1 − x, at least 0, to 1 + x. 0 by default. */
 export interface ColorJitterOptions {
+  /** 0 is black, 1 the image, 2 twice as bright. */
   readonly brightness?: number | Range;
+  /** 0 is grey, 1 the image, 2 twice the contrast. */
   readonly contrast?: number | Range;
+  /** 0 is without colour, 1 the image, 2 twice as colourful. */
   readonly saturation?: number | Range;
   /** Share of the colour circle, up to 0.5: a number x stands for turns from −x to x. */
   readonly hue?: number | Range;

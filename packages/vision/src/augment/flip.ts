@@ -8,6 +8,7 @@ import type { Sample } from './sample.ts';
 
 /** Left becomes right, or up becomes down. */
 export interface Flip {
+  /** Which way: `horizontal-flip` exchanges left and right, `vertical-flip` up and down. */
   readonly type: 'horizontal-flip' | 'vertical-flip';
   /** How often, from 0 to 1. */
   readonly probability: number;

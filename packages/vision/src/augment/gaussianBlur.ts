@@ -8,8 +8,11 @@ import type { Sample } from './sample.ts';
 /** A blur of random width. */
 export interface GaussianBlur {
   readonly type: 'gaussian-blur';
+  /** Pixels that are mixed along each axis, odd. */
   readonly kernelSize: number;
+  /** Lowest and highest standard deviation in pixels. */
   readonly sigma: Range;
+  /** How often, from 0 to 1. */
   readonly probability: number;
 }
 

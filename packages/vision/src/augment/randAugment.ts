@@ -11,9 +11,13 @@ import { autoContrast, equalize, posterize, solarize } from './tones.ts';
 /** A few changes of one strength. */
 export interface RandAugment {
   readonly type: 'rand-augment';
+  /** How many changes follow each other. */
   readonly operations: number;
+  /** Their strength, from 0 to 30. */
   readonly magnitude: number;
+  /** Of turns and shears. */
   readonly interpolation: Interpolation;
+  /** Colour of what comes in from outside. */
   readonly fill: Color;
 }
 

@@ -8,9 +8,13 @@ import type { Sample } from './sample.ts';
 /** A rectangle hidden at random. */
 export interface RandomErasing {
   readonly type: 'random-erasing';
+  /** How often, from 0 to 1. */
   readonly probability: number;
+  /** Lowest and highest share of the image's area that is hidden. */
   readonly scale: Range;
+  /** Lowest and highest height by width of the rectangle. */
   readonly ratio: Range;
+  /** What is put there: a colour, or `noise`, a random level for each sample. */
   readonly value: Color | 'noise';
 }
 

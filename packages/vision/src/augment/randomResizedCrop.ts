@@ -10,9 +10,13 @@ import type { Sample } from './sample.ts';
 /** A window of random size and shape. */
 export interface RandomResizedCrop {
   readonly type: 'random-resized-crop';
+  /** Lowest and highest share of the image's area that the window has. */
   readonly scale: Range;
+  /** Lowest and highest width by height of the window. */
   readonly ratio: Range;
+  /** Size that the window is resized to; that of the model's preprocessor if absent. */
   readonly size?: Size;
+  /** Filter of that resizing; the preprocessor's if absent. */
   readonly resample?: Resample;
 }
 

@@ -10,8 +10,11 @@ import type { Sample } from './sample.ts';
 /** A turn by a random angle. */
 export interface Rotation {
   readonly type: 'rotation';
+  /** Lowest and highest angle in degrees, counter-clockwise. */
   readonly degrees: Range;
+  /** Of the image; masks always take the nearest pixel. */
   readonly interpolation: Interpolation;
+  /** Colour of the corners. */
   readonly fill: Color;
 }
 

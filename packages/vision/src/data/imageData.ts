@@ -7,8 +7,11 @@ import type { ColumnNames } from './manifest/columns.ts';
 export interface ImageData {
   /** What the data is called in messages: its folder or file. */
   readonly root: string;
+  /** What is trained on. */
   readonly train: readonly ImageRecord[];
+  /** What is measured on; absent where the data holds nothing out. */
   readonly validation?: readonly ImageRecord[];
+  /** What is measured on at the very end; absent where the data has no such split. */
   readonly test?: readonly ImageRecord[];
   /** What its owner should know before training, such as images that are in two splits. */
   readonly warnings?: readonly string[];

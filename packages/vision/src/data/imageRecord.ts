@@ -30,7 +30,9 @@ export interface ImageRecord {
 
 /** One thing in an image. */
 export interface ImageObject {
+  /** Its class. */
   readonly category?: string;
+  /** The box around it. */
   readonly box?: Box;
   /** Its outline or its pixels. */
   readonly shape?: Shape;

@@ -31,6 +31,7 @@ export class SharpDecoder implements ImageDecoder {
     return { maxPixels: this.#maxPixels, maxBytes: this.#maxBytes };
   }
 
+  /** Bounds what is decoded; see {@link SharpDecoderOptions}. */
   constructor({ maxPixels = 100_000_000, maxBytes = 512 * 1024 * 1024 }: SharpDecoderOptions = {}) {
     this.#maxPixels = maxPixels;
     this.#maxBytes = maxBytes;

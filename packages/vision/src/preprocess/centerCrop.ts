@@ -4,7 +4,9 @@ import { type CropStep, roundHalfEven, type Size } from './imagePlan.ts';
 
 /** Left upper corner of a window, in pixels; negative where the window begins outside of the image. */
 export interface Offset {
+  /** Rows above the window. */
   readonly top: number;
+  /** Pixels to the left of the window. */
   readonly left: number;
 }
 

@@ -15,13 +15,17 @@ export type SizeRule =
 
 /** Height and width in pixels. */
 export interface Size {
+  /** Rows of pixels. */
   readonly height: number;
+  /** Pixels of a row. */
   readonly width: number;
 }
 
 /** How an image is resized. */
 export interface ResizeStep {
+  /** The size after it. */
   readonly to: SizeRule;
+  /** The filter. */
   readonly resample: Resample;
   /** True where pixels stay fractions after resizing, as in processors that rescale first; else they are rounded to 8 bits. */
   readonly fractional?: boolean;
@@ -49,8 +53,11 @@ export interface Normalization {
 
 /** Steps in the order they are done; an absent one is left out. */
 export interface ImagePlan {
+  /** First the image is resized. */
   readonly resize?: ResizeStep;
+  /** Then a window is cut out. */
   readonly crop?: CropStep;
+  /** Then levels become the numbers that the model is fed. */
   readonly normalization: Normalization;
   /** Order of the channels in the model's input; `rgb` if absent. */
   readonly channelOrder?: 'rgb' | 'bgr';

@@ -22,6 +22,7 @@ export type MaskSource =
 export interface ImageRequest {
   /** Of these only a path is not copied on its way to a thread. */
   readonly image: ImageLike;
+  /** Masks that move along, each made when the image is loaded. */
   readonly masks?: readonly MaskSource[];
   /** In pixels of the image. */
   readonly boxes?: readonly Box[];
@@ -45,8 +46,11 @@ export interface LoadedImage extends ImageAnnotations {
 export interface ImageAnnotations {
   /** From the augmented image to the model's input. */
   readonly geometry: Geometry;
+  /** Masks, in the order of the request. */
   readonly masks?: readonly Mask[];
+  /** Boxes that are left, in the pixels that the request asks for. */
   readonly boxes?: readonly Box[];
+  /** Points that are left, in the pixels that the request asks for. */
   readonly points?: readonly Point[];
   /** Where augmentations have left boxes outside of the image: for each that is left, its place in the request. */
   readonly boxIndices?: readonly number[];

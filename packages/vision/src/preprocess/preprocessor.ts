@@ -14,10 +14,12 @@ import { resizeFractional } from './resizeFractional.ts';
  * make with Pillow, within 1e-6 after normalising.
  */
 export class ImagePreprocessor implements Preprocessor {
+  /** The steps that it does. */
   readonly plan: ImagePlan;
   readonly #decoder: ImageDecoder;
   readonly #normalizer: Normalizer;
 
+  /** `decoder` reads the files, `plan` says what is done to their pixels. */
   constructor(plan: ImagePlan, decoder: ImageDecoder) {
     this.plan = plan;
     this.#decoder = decoder;

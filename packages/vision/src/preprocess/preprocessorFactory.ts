@@ -14,6 +14,7 @@ export class ImagePreprocessorFactory implements PreprocessorFactory {
   readonly fileEndings: readonly string[] = imageEndings;
   readonly #decoder: ImageDecoder;
 
+  /** `decoder` reads the images of every preprocessor that is made. */
   constructor(decoder: ImageDecoder) {
     this.#decoder = decoder;
   }

@@ -20,7 +20,9 @@ const largestFile = 1_000_000;
 
 /** A preprocessor and the file that described it. */
 export interface ModelPreprocessor {
+  /** What the file describes. */
   readonly preprocessor: Preprocessor;
+  /** The file, such as `preprocessor_config.json` of the model's folder. */
   readonly path: string;
 }
 

@@ -8,6 +8,7 @@ import type { ImageReading } from './imageReading.ts';
 
 /** A factory of tasks on images. */
 export abstract class ImageTaskFactory {
+  /** What decodes and preprocesses the images. */
   protected readonly reading: Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
   /** `preprocessors` are asked in order. */

@@ -5,6 +5,7 @@ import { badLine, MAX_SEQUENCE, type TextPieces, textLines, tooLong } from './te
 
 /** A sequence of an alignment. */
 export interface StockholmRecord {
+  /** The name at the beginning of its lines, such as `P12345/1-120`. */
   readonly id: string;
   /** In capitals, without gaps. */
   readonly sequence: string;

@@ -27,7 +27,9 @@ export interface VariantEffectOptions
 
 /** A variant and what was measured of it. */
 export interface MeasuredVariant {
+  /** The variant. */
   readonly record: SequenceRecord;
+  /** The measured number, such as a fitness. */
   readonly value: number;
 }
 

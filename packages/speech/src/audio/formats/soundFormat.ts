@@ -6,6 +6,7 @@ import type { ByteCursor } from '../byteCursor.ts';
 export interface OpenSound {
   /** Hz. */
   readonly sampleRate: number;
+  /** How many channels there are. */
   readonly channels: number;
   /** Samples per channel, where that is known before all is decoded. */
   readonly frames?: number;

@@ -23,6 +23,7 @@ const headSetting: TaskSetting = {
 
 /** What factories of classifiers share. */
 abstract class SoundClassifierFactory {
+  /** How recordings become features. */
   protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
 
   /** `preprocessors` are asked in order. */

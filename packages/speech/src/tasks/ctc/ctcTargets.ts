@@ -12,6 +12,7 @@ const LABEL_STEP = 32;
 
 /** The transcript of a clip. */
 export interface CtcTarget {
+  /** Ids of its tokens, without blanks. */
   readonly ids: readonly number[];
   /** Its number among all transcripts. */
   readonly utterance: number;

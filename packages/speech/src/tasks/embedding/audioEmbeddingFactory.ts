@@ -28,7 +28,9 @@ const outputSetting: TaskSetting = {
 
 /** What answers with embeddings. */
 abstract class EmbeddingFactory {
+  /** The task's name on the command line. */
   abstract readonly name: string;
+  /** How recordings become features. */
   protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
 
   /** `preprocessors` are asked in order. */

@@ -19,6 +19,7 @@ export interface ColumnNames {
   readonly mask?: string;
   /** A point in pixels within the object: two columns. */
   readonly x?: string;
+  /** The other of the two columns of `x`. */
   readonly y?: string;
   /** Points as a JSON list of pairs. */
   readonly points?: string;

@@ -8,6 +8,7 @@ import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 
 /** One image, ready to be fed. */
 export interface ImageExample<Target> {
+  /** Path of the image. */
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
@@ -19,15 +20,19 @@ export interface ImageExample<Target> {
 
 /** How the images of a dataset are loaded. */
 export interface ImageLoading {
+  /** Decodes and preprocesses the images. */
   readonly loader: ImageLoader;
   /** What is done at random to images that are drawn. */
   readonly augment: readonly Augmentation[];
+  /** Seeds all that is random; with it every draw is the same again. */
   readonly seed: number;
 }
 
 /** Images, each loaded when asked for. */
 export class ImageDataset<Target> implements Dataset<ImageExample<Target>> {
+  /** The images. */
   readonly records: readonly ImageRecord[];
+  /** What is to be predicted of each record. */
   readonly targets: readonly Target[];
   readonly #loading: ImageLoading;
 

@@ -24,7 +24,9 @@ export interface ImageEmbeddingsOptions extends FeatureOptions, ImageReading {
   readonly normalize?: boolean;
   /** Images per run; 32 by default. */
   readonly batchSize?: number;
+  /** Where to run; `auto` by default. */
   readonly provider?: Provider;
+  /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
   /** Called after each batch with the number of images done. */
   readonly onBatch?: (done: number) => void;

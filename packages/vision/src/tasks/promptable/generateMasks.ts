@@ -38,6 +38,7 @@ export interface FoundMask {
   readonly score: number;
   /** The part of its pixels that stay when the cut is moved. */
   readonly stability: number;
+  /** The box around its pixels. */
   readonly box: Box;
   /** Its pixels. */
   readonly area: number;

@@ -5,6 +5,7 @@ import type { Size } from '../../preprocess/imagePlan.ts';
 
 /** Numbers of a mask before they are cut at 0, `[height, width]`. */
 export interface MaskLogits extends Size {
+  /** Row by row; above 0 is the object. */
   readonly data: Float32Array;
 }
 

@@ -21,9 +21,13 @@ export interface Prompt {
 
 /** A prompt in pixels of the model's input. */
 export interface InputPrompt {
+  /** Points on the object, or beside it. */
   readonly points: readonly Point[];
+  /** For each point 1 where it lies on the object, and 0 where it does not. */
   readonly labels: readonly number[];
+  /** A box around the object. */
   readonly box?: Box;
+  /** Logits of an earlier answer, `[height, width]`. */
   readonly mask?: Float32Array;
 }
 

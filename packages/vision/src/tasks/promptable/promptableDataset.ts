@@ -12,10 +12,13 @@ import { promptFor, type PromptOptions } from './promptSampling.ts';
 
 /** One image with prompts for some of its objects. */
 export interface PromptableExample {
+  /** Path of the image. */
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
+  /** The way from the image's pixels to the model's input. */
   readonly geometry: Geometry;
+  /** One prompt per object, in pixels of the model's input. */
   readonly prompts: readonly InputPrompt[];
   /** What each prompt asks for, in pixels of the image. */
   readonly masks: readonly Mask[];

@@ -9,6 +9,7 @@ import { checkNumber, type SegmentationClasses } from './segmentationClasses.ts'
 
 /** One image, ready to be fed. */
 export interface SegmentationExample {
+  /** Path of the image. */
   readonly file: string;
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;

@@ -9,11 +9,13 @@ import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
 export interface LabelledEmbeddings {
   /** Float32 `[images, width]`, such as {@link imageEmbeddings} gives. */
   readonly embeddings: Tensor;
+  /** The class of each image, in the order of the rows. */
   readonly labels: readonly string[];
 }
 
 /** What {@link frozenBaselines} is asked. */
 export interface FrozenBaselinesRequest {
+  /** What the baselines learn from. */
   readonly train: LabelledEmbeddings;
   /** What the baselines are measured on. */
   readonly validation: LabelledEmbeddings;
