@@ -21,13 +21,22 @@ export function usageError(message: string): OnnxLoraError {
   return new OnnxLoraError('CONFIG_INVALID', message);
 }
 
+/** How much is said about a failure. */
+interface FailureDetail {
+  /** Show the stack. */
+  readonly debug: boolean;
+  /** Say no more than what failed. */
+  readonly quiet: boolean;
+}
+
 /** Says what failed on stderr, and returns the exit code. A stack is shown only when asked for. */
-export function reportFailure(error: unknown, terminal: Terminal, debug: boolean): number {
+export function reportFailure(error: unknown, terminal: Terminal, { debug, quiet }: FailureDetail): number {
   const { red, dim } = terminal.errorColours;
   const isMistake = error instanceof OnnxLoraError;
   const message = error instanceof Error ? error.message : String(error);
   if (isMistake) {
     terminal.note(`${red('error:')} ${printable(message)}`);
+    if (!quiet) terminal.note(dim(`More: onnx-lora explain ${error.code}`));
   } else {
     terminal.note(`${red('internal error:')} ${printable(message)}`);
     if (!debug)

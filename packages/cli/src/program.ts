@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { combineCommand } from './commands/combine.ts';
 import { convertCommand } from './commands/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
+import { explainCommand } from './commands/explain.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { exportCommand } from './commands/export.ts';
 import { mergeCommand, unmergeCommand } from './commands/merge.ts';
@@ -32,6 +33,7 @@ const commands = [
   preprocessCommand,
   runCommand,
   tasksCommand,
+  explainCommand,
 ];
 
 /**
@@ -56,7 +58,10 @@ export async function main(argv: readonly string[], streams: Streams = process):
   } catch (error) {
     // commander has said what is wrong already; help and version come this way too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.mistake;
-    return reportFailure(error, terminal, argv.includes('--debug'));
+    return reportFailure(error, terminal, {
+      debug: argv.includes('--debug'),
+      quiet: argv.includes('--quiet') || argv.includes('--json'),
+    });
   }
 }
 

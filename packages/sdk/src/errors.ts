@@ -36,6 +36,11 @@ export class OnnxLoraError extends Error {
     super(message, options);
     this.code = code;
   }
+
+  /** Where the documentation explains the code, from its root: `reference/errors#target-not-found`. */
+  get docs(): string {
+    return `reference/errors#${this.code.toLowerCase().replaceAll('_', '-')}`;
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 /** @file Public API of the SDK. */
 
 export { OnnxLoraError, type ErrorCode, nearest, didYouMean } from './errors.ts';
+export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
 export { openModel, type OpenOptions } from './model/openModel.ts';
 export { readModelConfig } from './model/readModelConfig.ts';

@@ -127,6 +127,7 @@ describe('mistakes', () => {
     expect(code).toBe(2);
     expect(stderr.replaceAll(folder, 'FOLDER')).toMatchInlineSnapshot(`
       "error: Adapter "FOLDER/dora" is DoRA, which cannot be combined: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapter as it is, or train it without DoRA.
+      More: onnx-lora explain INPUT_INVALID
       "
     `);
   });
