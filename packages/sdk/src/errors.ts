@@ -30,8 +30,10 @@ export type ErrorCode =
  */
 export class OnnxLoraError extends Error {
   override readonly name = 'OnnxLoraError';
+  /** What kind of mistake it is: for programs, where the message is for people. */
   readonly code: ErrorCode;
 
+  /** `message` says what failed, where, what was expected and found, and one remedy; `cause` is what it came from. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;

@@ -30,6 +30,7 @@ export interface SaveOptions {
 
 /** A LoRA adapter. Immutable; made by training, or by `loadAdapter`. */
 export class Adapter {
+  /** What `adapter_config.json` says. */
   readonly config: AdapterConfig;
   /** Tensors by PEFT's names, such as `base_model.model.encoder.query.lora_A.weight` of shape `[r, in]`. */
   readonly tensors: ReadonlyMap<string, Tensor>;
@@ -38,6 +39,7 @@ export class Adapter {
   /** Labels of its head, how that is attached, what the task has learned; each where there is such. */
   readonly notes: AdapterNotes;
 
+  /** From its parts. `tensors` are under PEFT's names and in PEFT's layout, and are not copied. */
   constructor(
     config: AdapterConfig,
     tensors: ReadonlyMap<string, Tensor>,

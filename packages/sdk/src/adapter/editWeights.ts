@@ -28,6 +28,7 @@ export interface WeightEdit {
 
 /** How far a weight is from what it should be, since its storage rounds. */
 export interface RoundingError {
+  /** torch's module path. */
   readonly module: string;
   /** How the weight is stored, such as `int8`. */
   readonly storage: string;
@@ -37,7 +38,9 @@ export interface RoundingError {
 
 /** An edited model, and what rounding did to it. */
 export interface EditedModel {
+  /** The graph with the changed weights. */
   readonly model: ModelProto;
+  /** How far each changed weight is off, where its storage rounds. */
   readonly rounding: readonly RoundingError[];
   /** Modules whose weight was shared with other layers and has become a copy of its own. */
   readonly untied: readonly string[];

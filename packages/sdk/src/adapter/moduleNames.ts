@@ -12,6 +12,7 @@ export class SiteNames {
   readonly #byPath: ReadonlyMap<string, Site>;
   readonly #targetParameters: readonly string[];
 
+  /** `config` says which parameters are adapted, whose names in files differ from their paths. */
   constructor(sites: readonly Site[], config: Pick<AdapterConfig, 'targetParameters'>) {
     this.#byPath = new Map(sites.map((site) => [site.path, site]));
     this.#targetParameters = config.targetParameters ?? [];

@@ -5,7 +5,9 @@ import { OnnxLoraError } from '../errors.ts';
 
 /** What module names begin with on either side, where the rest is the same. */
 export interface PrefixChange {
+  /** What names in the adapter begin with; may be empty. */
   readonly inAdapter: string;
+  /** What paths of the graph begin with; may be empty. */
   readonly inGraph: string;
 }
 

@@ -12,7 +12,9 @@ export type Generation = 4 | 5;
  * only. Where one side is missing, the module has no counterpart: it was split, or joined with another.
  */
 export interface NamePair {
+  /** The name that transformers 4 gives it. */
   readonly 4?: string;
+  /** The name that transformers 5 gives it. */
   readonly 5?: string;
 }
 
@@ -23,6 +25,7 @@ export interface NameTable {
    * this is absent. For prefixes that one class has and another has not.
    */
   readonly architectures?: readonly string[];
+  /** The names; a longer one goes before a shorter one that it contains. */
   readonly pairs: readonly NamePair[];
 }
 

@@ -28,20 +28,27 @@ export interface AdapterConfig {
   readonly rankPattern: Readonly<Record<string, number>>;
   /** Alpha by pattern for the end of a module name; the first that matches counts. */
   readonly alphaPattern: Readonly<Record<string, number>>;
+  /** Rank-stabilised LoRA: the delta is scaled by alpha / √r. */
   readonly useRslora: boolean;
+  /** DoRA: a magnitude per output is stored beside A and B. */
   readonly useDora: boolean;
   /** The base stores its weights as `[in, out]`; adapter tensors keep their layout all the same. */
   readonly fanInFanOut: boolean;
+  /** Which of the base's biases are stored with the adapter. */
   readonly bias: 'none' | 'all' | 'lora_only';
   /** Whether B has a bias of its own. */
   readonly loraBias: boolean;
+  /** Dropout before A that PEFT trained with. Nothing here drops: it is read and written back. */
   readonly loraDropout: number;
   /** Names of bare parameters that are adapted, such as stacked experts. */
   readonly targetParameters: readonly string[] | null;
   /** Rows of an embedding that are trained, for the input embedding or by module. */
   readonly trainableTokenIndices: readonly number[] | Readonly<Record<string, readonly number[]>> | null;
+  /** How A and B began: true is PEFT's default, a string names another initialisation. */
   readonly initLoraWeights: boolean | string | null;
+  /** PEFT's task, such as `SEQ_CLS`; null where the file names none. */
   readonly taskType: string | null;
+  /** The base model, as the one who trained the adapter called it. */
   readonly baseModelNameOrPath: string | null;
   /** Every other key of the file, verbatim. */
   readonly extra: Readonly<Record<string, unknown>>;

@@ -6,6 +6,7 @@ import type { Adapter } from './adapter.ts';
 
 /** The tensors of one module that make its low-rank adapter, as PEFT lays them out. */
 export interface LowRankTensors {
+  /** The layer, and how it is adapted. */
   readonly lowRank: LowRankSite;
   /** `[r, in]`, `[r, in, ...kernel]` of a convolution, `[r, vocabulary]` of an embedding. */
   readonly A: Tensor;
@@ -23,8 +24,11 @@ export interface LowRankTensors {
 
 /** An adapter's tensors by their places. */
 export interface PlacedAdapter {
+  /** The adapter. */
   readonly adapter: Adapter;
+  /** Its factors, by layer. */
   readonly lowRank: readonly LowRankTensors[];
+  /** Its parameters that replace the base's as a whole. */
   readonly trained: readonly { readonly parameter: TrainedParameter; readonly tensor: Tensor }[];
   /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
   readonly unused: readonly string[];

@@ -8,7 +8,9 @@ import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsT
 
 /** The content of a safetensors file: tensors in the header's order, and its free text. */
 export interface Safetensors {
+  /** Tensors by name. */
   readonly tensors: Map<string, Tensor>;
+  /** The `__metadata__` of the header; empty where there is none. */
   readonly metadata: Record<string, string>;
 }
 

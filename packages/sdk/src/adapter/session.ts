@@ -104,6 +104,7 @@ export class AdapterSession {
     return this.#modelInputs;
   }
 
+  /** Names of the model's outputs. */
   get outputNames(): readonly string[] {
     return this.#session.outputNames;
   }

@@ -20,6 +20,7 @@ export interface TensorName {
    * `attn.base_layer.out_proj` of a MultiheadAttention, the path keeps them.
    */
   readonly module: string;
+  /** What the tensor is to the module. */
   readonly role: TensorRole;
   /** With the role `parameter`: which one, such as `weight`. */
   readonly parameter?: string;

@@ -8,10 +8,13 @@ import { formatShape, isStatic } from '../graph/value.ts';
 
 /** What a rule sees: the forward node, its inputs `x`, its outputs `y`, and the cotangents of its outputs. */
 export interface VjpSite {
+  /** Emits the nodes of the gradient. */
   readonly g: GraphBuilder;
+  /** The forward node. */
   readonly node: NodeProto;
   /** Inputs; an omitted optional one is undefined. */
   readonly x: readonly (Value | undefined)[];
+  /** Outputs. */
   readonly y: readonly Value[];
   /** Cotangent of the first output. */
   readonly dy: Value;

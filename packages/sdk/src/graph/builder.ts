@@ -12,6 +12,7 @@ import { isStatic, type ValueType } from './value.ts';
 
 /** A value of the graph under construction. */
 export interface Value extends ValueType {
+  /** The value's name in the graph. */
   readonly name: string;
 }
 
@@ -27,12 +28,15 @@ export interface FloatAttribute {
 
 /** The body of a loop, or a branch. */
 export interface GraphAttribute {
+  /** The inner graph. It may read values of the outer one. */
   readonly graph: GraphProto;
 }
 
 /** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
 export interface GivenGradient {
+  /** What the value is differentiated by. */
   readonly by: Value;
+  /** The derivative, of the shape of `by`; the value is a scalar. */
   readonly gradient: Value;
 }
 
@@ -52,6 +56,7 @@ export type InferNode = (site: {
 export interface BuilderOptions {
   /** Version of the standard operator set that emitted nodes must follow. */
   readonly opset: number;
+  /** Infers types and shapes of what is emitted. */
   readonly infer: InferNode;
   /** Prefix of the names of emitted nodes and values; must not occur in the graph yet. */
   readonly prefix: string;
@@ -72,12 +77,14 @@ export class GraphBuilder {
   readonly given: Map<string, readonly GivenGradient[]> = new Map();
   /** Types of the emitted values and constants, by name. */
   readonly types: Map<string, ValueType> = new Map();
+  /** Version of the standard operator set that emitted nodes follow. */
   readonly opset: number;
   readonly #infer: InferNode;
   readonly #prefix: string;
   readonly #constants = new Map<string, Value>();
   #count = 0;
 
+  /** An empty builder, whose nodes are to be put into a graph of that opset. */
   constructor({ opset, infer, prefix }: BuilderOptions) {
     this.opset = opset;
     this.#infer = infer;

@@ -5,13 +5,17 @@ import { OnnxLoraError } from '../errors.ts';
 
 /** A range of a file, read only when asked for. */
 export interface FileSlice {
+  /** Path of the file. */
   readonly path: string;
+  /** Bytes of the file before the range. */
   readonly offset: number;
+  /** Bytes of the range. */
   readonly length: number;
 }
 
 /** Bytes that take no memory until they are asked for, and are computed anew each time. */
 export interface ComputedBytes {
+  /** How many bytes there will be. */
   readonly length: number;
   /** Exactly `length` bytes, always the same. */
   readonly compute: () => Uint8Array;
@@ -100,6 +104,7 @@ function readExactly(file: number, buffer: Uint8Array, offset: number): void {
 
 /** Random access to the bytes of a model while it is parsed. */
 export interface ByteSource {
+  /** Bytes in all. */
   readonly size: number;
   /** The bytes `[offset, offset + length)`; they may share memory and must not be kept. */
   view(offset: number, length: number): Uint8Array;

@@ -35,6 +35,7 @@ import { allGraphs } from './walk.ts';
 export interface OnnxFile {
   /** The file, as the user named it. */
   readonly path: string;
+  /** The file's structure; its graph is there. */
   readonly model: ModelProto & { graph: GraphProto };
 }
 

@@ -7,7 +7,9 @@ export type Dim = number | string;
 
 /** The static type of a value. Absent fields are unknown. */
 export interface ValueType {
+  /** The element type. */
   readonly type?: DataType | undefined;
+  /** One size or symbol per dimension; empty for a scalar. */
   readonly shape?: readonly Dim[] | undefined;
   /**
    * Contents of a small integer tensor in row-major order, such as a shape that is computed in the graph. Known because

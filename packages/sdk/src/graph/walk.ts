@@ -56,10 +56,13 @@ export interface Use {
 
 /** Who makes and who reads each value. */
 export interface GraphIndex {
+  /** The node that yields a value, by value name; graph inputs and initializers have none. */
   readonly producer: ReadonlyMap<string, NodeProto>;
+  /** Each place where a value is read, by value name. */
   readonly uses: ReadonlyMap<string, readonly Use[]>;
   /** Initializers, and the tensors of Constant nodes, by value name. */
   readonly constants: ReadonlyMap<string, TensorProto>;
+  /** Names of the graph's outputs. */
   readonly outputs: ReadonlySet<string>;
 }
 

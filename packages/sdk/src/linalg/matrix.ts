@@ -2,7 +2,9 @@
 
 /** A dense matrix, row by row. */
 export interface Matrix {
+  /** How many rows there are. */
   readonly rows: number;
+  /** How many columns there are. */
   readonly columns: number;
   /** `[rows, columns]`, row-major. */
   readonly data: Float64Array;
@@ -10,7 +12,9 @@ export interface Matrix {
 
 /** Which operands of {@link matmul} are read transposed. */
 export interface ProductOptions {
+  /** Multiplies by the transpose of the left operand; false by default. */
   readonly transposeA?: boolean;
+  /** Multiplies by the transpose of the right operand; false by default. */
   readonly transposeB?: boolean;
 }
 

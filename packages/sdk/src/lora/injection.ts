@@ -31,7 +31,9 @@ export interface InjectOptions {
 
 /** A graph with adapters, and the inputs through which they come. */
 export interface Injected {
+  /** The graph. */
   readonly model: ModelProto;
+  /** The inputs that adapters bring. */
   readonly inputs: readonly AdapterInput[];
   /**
    * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with

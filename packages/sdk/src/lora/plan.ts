@@ -8,6 +8,7 @@ import type { Factor } from './kinds/kind.ts';
 
 /** A site with a low-rank adapter. */
 export interface LowRankSite {
+  /** The layer. */
   readonly site: Site;
   /** The rank, where the graph is built for one adapter; undefined where each run brings its own. */
   readonly r?: number;
@@ -43,9 +44,11 @@ export type FactorTensors = Readonly<Record<Factor, Tensor>>;
 export interface TrainedParameter {
   /** torch's name of the parameter, such as `classifier.weight`. */
   readonly name: string;
+  /** torch's path of the module that has the parameter. */
   readonly modulePath: string;
   /** PEFT's name of the tensor, where it is not the parameter's own: the bias of an adapted layer has `base_layer` in it. */
   readonly savedAs?: string;
+  /** How its matrix lies in the graph, compared with torch. */
   readonly layout: WeightLayout;
   /** Its shape in torch, where the graph's has ones more than that. */
   readonly torchDims?: readonly number[];
@@ -61,7 +64,9 @@ export interface TrainedParameter {
 
 /** A node that reads a parameter, and the name by which it does. */
 export interface ParameterReader {
+  /** The node. */
   readonly node: NodeProto;
+  /** The name among the node's inputs. */
   readonly name: string;
   /** The nodes between the stored tensors and the name; those of the parameter's `stored` where left out. */
   readonly chain?: readonly NodeProto[];
@@ -69,7 +74,9 @@ export interface ParameterReader {
 
 /** Everything that is injected into one graph. */
 export interface AdapterPlan {
+  /** Layers that get a low-rank adapter. */
   readonly lowRank: readonly LowRankSite[];
+  /** Parameters that are replaced as a whole. */
   readonly trained: readonly TrainedParameter[];
 }
 
@@ -108,9 +115,13 @@ export type AdapterInputRole =
  * one number per output to `[n, 1, out]`.
  */
 export interface AdapterInput {
+  /** Name of the graph input. */
   readonly name: string;
+  /** Which of the tensors above it is. */
   readonly role: AdapterInputRole;
+  /** The layer that it adapts; absent for a `parameter`. */
   readonly lowRank?: LowRankSite;
+  /** The parameter that it replaces; present only for a `parameter`. */
   readonly parameter?: TrainedParameter;
   /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;

@@ -25,6 +25,7 @@ export type { SiteKind, WeightLayout } from './layers/layer.ts';
 export interface Site extends Layer {
   /** torch's module path, against which PEFT's target rules are matched; of a `parameter` its full name. */
   readonly path: string;
+  /** What the path was read from. */
   readonly pathSource: PathSource;
   /**
    * Where else the graph computes the same module: in the other branch of an If, or again for a module that is called

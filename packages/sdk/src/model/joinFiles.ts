@@ -15,6 +15,7 @@ import type { FamilyPart } from '../plugin/family.ts';
 export interface ModelFile {
   /** What the part is called. */
   readonly name: string;
+  /** The file's graph. */
   readonly onnx: OnnxFile;
   /** What module paths of the whole have before those of the file; empty where they are the same. */
   readonly path: string;

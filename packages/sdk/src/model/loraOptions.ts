@@ -18,6 +18,7 @@ export interface LoraOptions {
    * that have lost torch's names. The saved config lists the paths.
    */
   readonly targetModules?: string | readonly string[] | ((module: ModuleInfo) => boolean);
+  /** Modules to leave out of `targetModules`, written as these are. */
   readonly excludeModules?: string | readonly string[];
   /** Modules to train in full and save with the adapter, such as `classifier`. */
   readonly modulesToSave?: readonly string[];
@@ -44,9 +45,13 @@ export interface LoraOptions {
   readonly useRslora?: boolean;
   /** Weight-decomposed LoRA: trains a magnitude per output beside the direction. */
   readonly useDora?: boolean;
+  /** Rank by pattern for the end of a module's path, in place of `r`; the first that matches counts. */
   readonly rankPattern?: Readonly<Record<string, number>>;
+  /** Alpha by pattern for the end of a module's path, in place of `alpha`; the first that matches counts. */
   readonly alphaPattern?: Readonly<Record<string, number>>;
+  /** Layer numbers that `targetModules` is limited to, counted from 0. */
   readonly layersToTransform?: number | readonly number[];
+  /** Name of the list of layers whose numbers `layersToTransform` means, such as `layers`. */
   readonly layersPattern?: string | readonly string[];
   /**
    * How the adapter starts, by PEFT's names: `true` (A random, B zero), `gaussian`, `orthogonal`, `pissa`, `pissa_niter_N`,

@@ -30,7 +30,9 @@ export interface MergeOptions {
 
 /** An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). */
 export interface WeightedAdapter {
+  /** The adapter. */
   readonly adapter: Adapter;
+  /** The w of the formula; 1 is the adapter as it is, 0 the base. */
   readonly weight: number;
 }
 

@@ -10,7 +10,9 @@ import { controlFlow, isControlFlow } from './inference/subgraphs.ts';
 
 /** Sizes for symbolic dimensions by name, or whole shapes of graph inputs by input name. */
 export interface Bindings {
+  /** Sizes by symbol: `{ batch: 8 }`. */
   readonly dims?: Readonly<Record<string, number>>;
+  /** Shapes by graph input: `{ pixel_values: [8, 3, 224, 224] }`. */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 

@@ -57,9 +57,13 @@ export interface RunnableModel extends TaskModel {
 
 /** How a {@link RunnableModel} is loaded. */
 export interface RunnableOptions {
+  /** Adapters by the names that runs choose them with; none by default. */
   readonly adapters?: Readonly<Record<string, Adapter>>;
+  /** Accept adapters that say they were trained on other weights; false by default. */
   readonly allowBaseMismatch?: boolean;
+  /** Where to run; `auto` by default. */
   readonly provider?: Provider;
+  /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
   /** Whether runs compute in a worker thread; true by default. */
   readonly worker?: boolean;
@@ -73,6 +77,7 @@ export interface NewHead {
   readonly labels: readonly string[];
   /** For a model without a head: the new one reads the output, and gives the output `logits`. */
   readonly attach?: {
+    /** How the features of tokens or places become those of the example. */
     readonly pool: HeadPool;
     /** Tokens in front that a mean leaves out, such as the class token; 0 by default. */
     readonly skip?: number;
@@ -106,6 +111,7 @@ export interface HeadFeatures {
   readonly examples: readonly number[];
   /** `[examples, width]`, row by row. */
   readonly data: Float32Array;
+  /** Features per example. */
   readonly width: number;
 }
 
@@ -113,6 +119,7 @@ export interface HeadFeatures {
 export interface HeadValues {
   /** `[outputs, width]`, row by row. */
   readonly weight: Float32Array;
+  /** `[outputs]`. */
   readonly bias: Float32Array;
 }
 
@@ -126,12 +133,15 @@ export interface HeadInput extends GraphPort {
 
 /** Type and shape of a graph input or output; `dims` is undefined where the file does not say. */
 export interface GraphPort {
+  /** The element type. */
   readonly type: DataType;
+  /** One size or symbol per dimension. */
   readonly dims: readonly (number | string)[] | undefined;
 }
 
 /** A finite list of examples, each loaded when asked for. */
 export interface Dataset<Example> {
+  /** How many examples there are. */
   readonly length: number;
   /**
    * Loads example `index`, from 0 to `length − 1`.
@@ -165,7 +175,9 @@ export interface Dataset<Example> {
 
 /** One batch: what the graph is fed, and what the loss compares its outputs with. */
 export interface Batch {
+  /** One tensor `[batch, …]` per input of the graph. */
   readonly inputs: Feeds;
+  /** Tensors for the loss and the metrics, by names that the task chooses. */
   readonly targets: Feeds;
 }
 
@@ -192,6 +204,7 @@ export type Prediction = Readonly<Record<string, unknown>>;
 
 /** A task bound to one model and one set of data. */
 export interface PreparedTask<Example = unknown> {
+  /** What is trained on. */
   readonly train: Dataset<Example>;
   /** Held out for evaluation; absent when the user gave no such data. */
   readonly validation?: Dataset<Example>;
@@ -240,6 +253,7 @@ export interface PreparedTask<Example = unknown> {
 
 /** What {@link PreparedTask.measure} finds. */
 export interface Measurement {
+  /** Metrics by name; the first is the one by which models are compared. */
   readonly metrics: Metrics;
   /** Intervals that hold metrics with a probability of 95%, by their names. */
   readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
@@ -247,11 +261,13 @@ export interface Measurement {
 
 /** What is measured by {@link PreparedTask.measure}: a model, alone or with an adapter, on some of the held-out data. */
 export interface MeasureRequest {
+  /** The model to measure. */
   readonly model: RunnableModel;
   /** The base alone without one. */
   readonly adapter?: Adapter;
   /** How the model is to be loaded, adapters aside. */
   readonly options: Omit<RunnableOptions, 'adapters'>;
+  /** Examples per run. */
   readonly batchSize: number;
   /** Only the first so many of the held-out examples, or of all where none are held out. */
   readonly limit?: number;
@@ -265,9 +281,11 @@ export interface MeasureRequest {
 export interface ReportRequest {
   /** Outputs of the model for one batch, without the adapter (`base`) or with it. */
   run(inputs: Feeds, which: 'base' | 'adapted'): Promise<Readonly<Record<string, Tensor>>>;
+  /** Examples per run. */
   readonly batchSize: number;
   /** For answers that take more passes than one. */
   readonly model: RunnableModel;
+  /** The adapter that was trained. */
   readonly adapter: Adapter;
   /** How the model is to be loaded, adapters aside. */
   readonly options: Omit<RunnableOptions, 'adapters'>;
@@ -278,7 +296,9 @@ export type ReportSection = { readonly title: string; readonly text?: string } &
   | { readonly kind: 'gallery'; readonly pictures: readonly ReportPicture[] }
   | {
       readonly kind: 'table';
+      /** Headings of the columns. */
       readonly columns: readonly string[];
+      /** One cell per column. */
       readonly rows: readonly (readonly (string | number)[])[];
     }
   | { readonly kind: 'clips'; readonly clips: readonly ReportClip[] }
@@ -296,6 +316,7 @@ export interface ReportPicture {
   readonly image: Uint8Array;
   /** What it shows, for those who cannot see it. */
   readonly alt: string;
+  /** The line below it. */
   readonly caption: string;
   /** Shown larger, for several images beside each other in one picture. */
   readonly isWide?: boolean;
@@ -303,9 +324,11 @@ export interface ReportPicture {
 
 /** A recording with lines of text that are compared, such as what was said and what was heard. */
 export interface ReportClip {
+  /** The line above it, such as the recording's name. */
   readonly title: string;
   /** The bytes of a WAV file, to be played. */
   readonly audio?: Uint8Array;
+  /** The texts, one below the other, piece by piece in line. */
   readonly lines: readonly {
     /** What the line is: `said`, `heard before`. */
     readonly label: string;
@@ -316,8 +339,11 @@ export interface ReportClip {
 
 /** Points or lines in two dimensions, a colour per series. */
 export interface ReportChart {
+  /** What the horizontal axis is. */
   readonly x: string;
+  /** What the vertical axis is. */
   readonly y: string;
+  /** Points `[x, y]` by series; the name is the legend's. */
   readonly series: readonly { readonly name: string; readonly points: readonly (readonly [x: number, y: number])[] }[];
   /** Draws the line on which both are the same, with one scale for both, such as for predicted over true values. */
   readonly diagonal?: boolean;
@@ -325,17 +351,23 @@ export interface ReportChart {
 
 /** How often values are how large. */
 export interface ReportHistogram {
+  /** What the values are. */
   readonly x: string;
   /** Borders of the bins, one more than there are bins. */
   readonly borders: readonly number[];
+  /** How many values lie in each bin. */
   readonly counts: readonly number[];
 }
 
 /** A number for each of rows by columns, such as the effect of every substitution at every position. */
 export interface ReportHeatmap {
+  /** What the columns are. */
   readonly x: string;
+  /** What the rows are. */
   readonly y: string;
+  /** Names of the rows, from the top. */
   readonly rows: readonly string[];
+  /** Names of the columns, from the left. */
   readonly columns: readonly string[];
   /** By row, then column; null where there is none. */
   readonly values: readonly (readonly (number | null)[])[];
@@ -347,7 +379,9 @@ export interface ReportHeatmap {
 
 /** A sequence whose letters are coloured, such as by how much attention they get. */
 export interface ReportLetters {
+  /** The line above it, such as the sequence's name. */
   readonly title: string;
+  /** The sequence. */
   readonly text: string;
   /** From 0 to 1, one per letter. */
   readonly values?: readonly number[];
@@ -357,6 +391,7 @@ export interface ReportLetters {
 
 /** What stands at one position of a sequence logo. */
 export interface ReportLogoColumn {
+  /** What stands below the column, such as the position. */
   readonly label: string;
   /** Letters from the bottom to the top; a height of 1 is one unit of the `y` axis. */
   readonly letters: readonly { readonly letter: string; readonly height: number }[];
@@ -376,6 +411,7 @@ export interface Task<Example = unknown> {
 
 /** Makes tasks from the command line's words; a domain package binds one per task. */
 export interface TaskFactory {
+  /** The task's name on the command line: `--task`. */
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
@@ -494,6 +530,7 @@ export interface PredictorOptions {
 export interface TaskSetting {
   /** In camel case: `groupColumn`. */
   readonly name: string;
+  /** What values it takes: `flag` is true or false, `texts` a list. */
   readonly kind: 'text' | 'number' | 'flag' | 'texts';
   /** One line for `--help`. */
   readonly description: string;
@@ -534,6 +571,7 @@ export interface Preprocessor {
 
 /** Recognises a parsed `preprocessor_config.json` and makes its preprocessor. */
 export interface PreprocessorFactory {
+  /** The domain of its package, such as `vision`. */
   readonly domain: string;
   /** File endings it can read, in lower case with the dot: `.png`. */
   readonly fileEndings: readonly string[];

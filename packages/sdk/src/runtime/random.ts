@@ -7,6 +7,7 @@ export type RandomState = readonly number[];
 export class Random {
   readonly #state: Uint32Array;
 
+  /** The same seed gives the same numbers. */
   constructor(seed: number) {
     let z = seed >>> 0;
     this.#state = Uint32Array.from({ length: 4 }, () => {

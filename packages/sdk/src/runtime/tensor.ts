@@ -33,8 +33,11 @@ export type TensorData =
 
 /** A dense row-major tensor. `dims` is empty for a scalar. */
 export interface Tensor {
+  /** The element type. */
   readonly type: DataType;
+  /** One size per dimension. */
   readonly dims: readonly number[];
+  /** The elements, as many as the product of `dims`. */
   readonly data: TensorData;
 }
 

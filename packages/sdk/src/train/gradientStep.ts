@@ -24,10 +24,15 @@ import { inTurns, multiply } from './turns.ts';
 
 /** What gradients are computed of. */
 export interface GradientStepRequest {
+  /** The graph without adapters. */
   readonly base: ModelProto;
+  /** What is trained. */
   readonly plan: AdapterPlan;
+  /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
+  /** Where graphs run. */
   readonly runtime: Runtime;
+  /** How they are loaded. */
   readonly session?: SessionOptions;
   /**
    * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
@@ -47,6 +52,7 @@ export interface GradientStepRequest {
    * number of an example must mean the same row of inputs in every batch of the same shape.
    */
   readonly prefix?: PrefixOptions;
+  /** What the model is called, for messages. */
   readonly name: string;
 }
 
@@ -91,6 +97,7 @@ export class GradientStep {
   #prefix: PrefixReport | undefined;
   #isPrefixRefused = false;
 
+  /** Builds nothing yet: the first batch tells for which shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
   }

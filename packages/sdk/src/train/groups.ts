@@ -12,6 +12,7 @@ export interface TrainedTensor {
   readonly name: string;
   /** torch's path of the module. */
   readonly module: string;
+  /** What the tensor is to the module. */
   readonly role: TensorRole;
   /** Its shape in the graph, which may be the transpose of PEFT's. */
   readonly dims: readonly number[];

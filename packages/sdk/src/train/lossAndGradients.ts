@@ -2,7 +2,9 @@
 
 /** One batch's loss and gradients, in the graph's layout, by adapter input name. */
 export interface LossAndGradients {
+  /** The loss of the batch. */
   readonly loss: number;
+  /** One array per trained tensor, of its shape. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
   /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
   readonly weight: number;

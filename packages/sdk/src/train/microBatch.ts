@@ -46,6 +46,7 @@ const TARGET_BYTES = 128 << 20;
 export interface Products {
   /** Rows of those that most multiplications belong to. */
   readonly rows: number;
+  /** Multiplications of numbers in all products together. */
   readonly multiplications: number;
 }
 

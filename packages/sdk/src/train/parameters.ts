@@ -14,7 +14,9 @@ import { slices } from './turns.ts';
 
 /** One trained tensor, in the graph's layout. */
 export interface Parameter {
+  /** The graph input through which it enters. */
   readonly input: AdapterInput;
+  /** Shape of `value` in the graph. */
   readonly dims: readonly number[];
   /** The values that the optimizer moves. lora_B and its bias without the scaling. */
   readonly value: Float32Array;
@@ -28,7 +30,9 @@ export interface Parameter {
 
 /** First values of one module's factors, flat, in PEFT's layout. */
 export interface FirstValues {
+  /** `[r, in]`, row by row. */
   readonly lora_A: Float32Array;
+  /** `[out, r]`, row by row. */
   readonly lora_B: Float32Array;
   /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
   readonly isResidual: boolean;
@@ -36,10 +40,12 @@ export interface FirstValues {
 
 /** Gives every injected input its first value. */
 export class ParameterSet {
+  /** The parameters, in the order of the graph's inputs. */
   readonly all: readonly Parameter[];
   /** Parameters that are the same numbers, one turned. */
   readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
+  /** Of given parameters; {@link ParameterSet.initial} and {@link ParameterSet.of} make them. */
   constructor(all: readonly Parameter[]) {
     this.all = all;
     const pairs = all.flatMap((each) => {

@@ -17,7 +17,9 @@ export interface SamplerState {
 
 /** What an epoch's order depends on beside chance: how often each example comes, or how long each is; nothing by default. */
 export interface OrderOptions {
+  /** How often each example comes, compared with others. */
   readonly weights?: readonly number[];
+  /** How long each example is: batches are then of examples of about one length. */
   readonly lengths?: readonly number[];
   /** With lengths: most that a batch may hold, its examples counted as long as the longest; at least one example it has. */
   readonly batchLength?: number;

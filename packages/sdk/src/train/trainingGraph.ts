@@ -28,11 +28,15 @@ import { type PrefixRoom, type Split, splitPrefix } from './prefix/split.ts';
 
 /** What a training graph is built from. */
 export interface TrainingGraphRequest {
+  /** The graph without adapters. */
   readonly base: ModelProto;
+  /** What is trained. */
   readonly plan: AdapterPlan;
+  /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
   /** One batch as it will be fed: the graph is built for its shapes. */
   readonly inputs: Feeds;
+  /** What the loss compares outputs with, likewise. */
   readonly targets: Feeds;
   /** Whether a graph that computes in float16 has its gradients scaled, by a factor that is fed; false by default. */
   readonly lossScale?: boolean;
@@ -48,6 +52,7 @@ export interface TrainingGraphRequest {
 export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | 'share'> {
   /** Gives the kept values, which the training graph has as inputs. */
   readonly model: ModelProto;
+  /** How many operators it has. */
   readonly nodes: number;
   /** Rows of the batch that it is built for. */
   readonly rows: number;
@@ -57,7 +62,9 @@ export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | '
 
 /** A graph with the loss and the gradients as outputs. */
 export interface TrainingGraph {
+  /** The graph. */
   readonly model: ModelProto;
+  /** The inputs through which trained tensors enter. */
   readonly inputs: readonly AdapterInput[];
   /** Name of the loss among the outputs. */
   readonly loss: string;

@@ -34,6 +34,7 @@ export type CombineMethod =
 
 /** One of the adapters that are combined. */
 export interface CombinePart {
+  /** The adapter. */
   readonly adapter: Adapter;
   /** 1 by default; negative to subtract. */
   readonly weight?: number;
@@ -43,6 +44,7 @@ export interface CombinePart {
 
 /** Options of `combineAdapters`. */
 export interface CombineOptions {
+  /** How the deltas become one. */
   readonly method: CombineMethod;
   /**
    * Rank of the result, for all methods but `linear` and `cat`; `full` loses nothing. By default a layer gets the largest

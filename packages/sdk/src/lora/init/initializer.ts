@@ -9,11 +9,15 @@ import type { Factor } from '../kinds/kind.ts';
 export interface InitSite {
   /** torch's module path. */
   readonly path: string;
+  /** What kind of layer it is, as `ModuleInfo.kind` says it. */
   readonly kind: string;
+  /** Rows of the delta: the layer's outputs. */
   readonly out: number;
   /** Numbers in a row of the delta: inputs, times the kernel's size in a convolution. */
   readonly width: number;
+  /** Groups of a convolution; 1 for any other layer. */
   readonly groups: number;
+  /** The rank. */
   readonly r: number;
   /** alpha / r, or alpha / √r: what B·A is multiplied with. */
   readonly scaling: number;
@@ -108,8 +112,11 @@ export interface InputObserver {
 
 /** A layer after all batches. */
 export interface ObservedLayer {
+  /** torch's module path. */
   readonly path: string;
+  /** The rank that is asked for. */
   readonly r: number;
+  /** What has seen the layer's inputs. */
   readonly observer: InputObserver;
 }
 

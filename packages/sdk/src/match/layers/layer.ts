@@ -27,6 +27,7 @@ export interface Arrangement {
 export interface LayerBias {
   /** Name of the value that is read. */
   readonly name: string;
+  /** The stored tensor behind it. */
   readonly stored: StoredWeight;
   /** The product's own node, or an Add behind it. */
   readonly node: NodeProto;
@@ -36,6 +37,7 @@ export interface LayerBias {
 
 /** A linear layer, convolution or embedding. */
 export interface Layer {
+  /** What kind of layer it is. */
   readonly kind: SiteKind;
   /** The node that reads the weight: MatMul, Gemm, Conv, Gather … */
   readonly node: NodeProto;
@@ -47,7 +49,9 @@ export interface Layer {
   readonly product: string;
   /** Value that the layer yields, its bias added: `[..., out]`. */
   readonly output: string;
+  /** The value that the node reads as its weight, how that lies in the graph, and the stored tensor behind it. */
   readonly weight: { readonly name: string; readonly layout: WeightLayout; readonly stored: StoredWeight };
+  /** The layer's bias, where it has one. */
   readonly bias?: LayerBias;
   /** Shape of the weight as torch has it: `[out, in]`, `[out, in / groups, ...kernel]`, `[vocabulary, dim]`. */
   readonly weightShape: readonly number[];

@@ -8,15 +8,21 @@ export type ChangedTensors = ReadonlyMap<string, TensorProto>;
 
 /** A constant tensor of a graph by the name of the value that nodes read: an initializer's, or a Constant node's output. */
 export interface NamedTensor {
+  /** Name of the value. */
   readonly name: string;
+  /** Its contents. */
   readonly tensor: TensorProto;
 }
 
 /** A range that a node takes out of a value along one dimension. */
 export interface Cut {
+  /** Name of the value that is cut. */
   readonly value: string;
+  /** The dimension, counted from 0. */
   readonly axis: number;
+  /** First index of the range. */
   readonly start: number;
+  /** The index after its last. */
   readonly end: number;
 }
 

@@ -21,6 +21,7 @@ export interface AttachHeadOptions {
 
 /** A model with a new head. */
 export interface HeadedModel<M> {
+  /** The model with its head. */
   readonly model: M;
   /** Paths of the head's modules, for `modulesToSave`. */
   readonly modules: readonly string[];

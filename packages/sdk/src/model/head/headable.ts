@@ -8,7 +8,9 @@ import type { GraphPort } from '../../plugin/task.ts';
 
 /** What of a model is another in one that is made from it. Its weights' digest stays that of the file. */
 export interface ModelChanges {
+  /** The graph. */
   readonly model?: ModelProto & { readonly graph: GraphProto };
+  /** What `config.json` says. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Types of all values, where they cannot be inferred from the graph. */
   readonly types?: ReadonlyMap<string, ValueType>;
@@ -20,10 +22,15 @@ export interface ModelChanges {
 
 /** A model whose head can be changed. */
 export interface Headable<M> {
+  /** What the user called it, for messages. */
   readonly name: string;
+  /** `config.json`, parsed, where there is one. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Type and shape of each graph output, by name. */
   readonly outputs: Readonly<Record<string, GraphPort>>;
+  /** The graph. */
   readonly onnx: { readonly model: ModelProto & { readonly graph: GraphProto } };
+  /** Paths of heads of which adapters may bring any number of outputs. */
   readonly openHeads: ReadonlySet<string>;
   /** The adaptable layers with their nodes. */
   sites(): readonly Site[];

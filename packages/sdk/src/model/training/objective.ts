@@ -5,6 +5,7 @@ import type { Metrics } from '../../plugin/task.ts';
 
 /** A metric by which evaluations are compared. */
 export interface MetricChoice {
+  /** The metric's name, as evaluations give it. */
   readonly name: string;
   /** By default read off the name: losses, errors and perplexities are better lower, all else higher. */
   readonly better?: 'higher' | 'lower';

@@ -7,8 +7,11 @@ import { symbol } from '../dim.ts';
 
 /** What a rule sees: the node, the types of its inputs (undefined for an omitted one), and the opset of its domain. */
 export interface InferenceSite {
+  /** The node. */
   readonly node: NodeProto;
+  /** Types of its inputs, in order. */
   readonly inputs: readonly (ValueType | undefined)[];
+  /** Version of the operator set of the node's domain. */
   readonly opset: number;
 }
 

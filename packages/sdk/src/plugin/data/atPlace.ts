@@ -4,6 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 
 /** A record of a file. */
 export interface PlacedRecord {
+  /** Path of the file. */
   readonly file: string;
   /** Where it comes from: `labels.csv, line 12`; the file itself where a folder says all. */
   readonly place: string;

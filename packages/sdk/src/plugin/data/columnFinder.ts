@@ -10,6 +10,7 @@ export class ColumnFinder {
   readonly #lower: ReadonlyMap<string, string>;
   readonly #taken = new Set<string>();
 
+  /** For the columns of a table, none of which has a purpose yet. */
   constructor(table: Table) {
     this.#table = table;
     this.#lower = new Map(table.columns.map((column) => [column.toLowerCase(), column]));

@@ -12,6 +12,7 @@ export class FilledCache<Key, Value> {
   readonly #pending = new Map<Key, Promise<Value>>();
   #bytes = 0;
 
+  /** `maxBytes` is how much it keeps at most; once full, it keeps what it has. `bytesOf` says how large a value is. */
   constructor(maxBytes: number, bytesOf: (value: Value) => number) {
     this.#maxBytes = maxBytes;
     this.#bytesOf = bytesOf;

@@ -7,7 +7,9 @@ import { OnnxLoraError } from '../../errors.ts';
 
 /** Names in a folder. */
 export interface FolderEntries {
+  /** Names of its files. */
   readonly files: readonly string[];
+  /** Names of its folders. */
   readonly folders: readonly string[];
 }
 

@@ -2,6 +2,7 @@
 
 /** The beginning of bytes, and all of them. */
 export interface Peeked {
+  /** The bytes that were read so far: at least as many as were asked for, or all. */
   readonly head: Uint8Array;
   /** All bytes, the beginning included. To be read once. */
   readonly bytes: AsyncIterable<Uint8Array>;

@@ -5,8 +5,11 @@ import type { Split } from './splits.ts';
 
 /** The parts of a dataset. */
 export interface SplitData<Item> {
+  /** What is trained on. */
   readonly train: readonly Item[];
+  /** What is measured on; absent where the data holds nothing out. */
   readonly validation?: readonly Item[];
+  /** What is measured on at the very end; absent where the data has no such split. */
   readonly test?: readonly Item[];
 }
 

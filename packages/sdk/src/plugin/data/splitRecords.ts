@@ -6,7 +6,9 @@ import { stratifiedSplit } from './stratifiedSplit.ts';
 
 /** Records that stay, and those that are held out, each in the order they came in. */
 export interface RecordSplit<Item> {
+  /** What is trained on. */
   readonly kept: readonly Item[];
+  /** What is measured on. */
   readonly held: readonly Item[];
 }
 

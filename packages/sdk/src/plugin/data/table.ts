@@ -10,9 +10,11 @@ import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.
 
 /** A manifest as a table. */
 export interface Table {
+  /** Path of the file, for messages. */
   readonly file: string;
   /** Columns in the order in which they first occur. */
   readonly columns: readonly string[];
+  /** Its rows, in the file's order. */
   readonly rows: readonly Row[];
 }
 

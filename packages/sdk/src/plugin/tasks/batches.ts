@@ -4,6 +4,7 @@ import type { Batch, Dataset } from '../task.ts';
 
 /** Examples, and how batches are made of them. */
 export interface BatchSource<Example> {
+  /** The examples. */
   readonly dataset: Dataset<Example>;
   /** Makes a batch of examples. */
   readonly collate: (examples: readonly Example[]) => Promise<Batch>;
@@ -15,8 +16,11 @@ export async function* batchesOf<Example>(
   batchSize: number,
   indices: readonly number[] = spread(dataset.length),
 ): AsyncGenerator<{
+  /** Numbers of the examples in the dataset. */
   readonly indices: readonly number[];
+  /** The examples. */
   readonly examples: readonly Example[];
+  /** The batch that they make. */
   readonly batch: Batch;
 }> {
   for (let from = 0; from < indices.length; from += batchSize) {

@@ -6,7 +6,9 @@ import { batchesOf, type BatchSource } from './batches.ts';
 
 /** What the model with the adapter gives for one batch, and what is known of it. */
 export interface HeldOutBatch {
+  /** The model's outputs by name, `[batch, …]`. */
   readonly outputs: Readonly<Record<string, Tensor>>;
+  /** What `collate` gave beside the feeds. */
   readonly targets: Feeds;
 }
 

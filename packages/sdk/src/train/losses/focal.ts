@@ -47,6 +47,7 @@ export interface SoftmaxFocalOptions {
   readonly gamma?: number | undefined;
   /** Labels with this value do not count, -100 by default. */
   readonly ignoreIndex?: number | undefined;
+  /** How the losses of a batch become one; their mean by default. */
   readonly reduction?: Reduction | undefined;
 }
 

@@ -9,6 +9,7 @@ import type { Optimizer, UpdateSettings } from './optimizer.ts';
 
 /** Settings of Adam and AdamW; the defaults are torch's. */
 export interface AdamOptions {
+  /** Which of the two: they differ in what weight decay does. */
   readonly name: 'adamw' | 'adam';
   /** How slowly the means of gradients and of their squares change; 0.9 and 0.999 by default. */
   readonly betas?: readonly [number, number];

@@ -4,6 +4,7 @@ import type { Tensor } from '../../runtime/tensor.ts';
 
 /** What one update of one parameter goes by. */
 export interface UpdateSettings {
+  /** Learning rate of this parameter at this step. */
   readonly lr: number;
   /** As torch means it for the same optimizer: decoupled (AdamW, Lion, Adafactor), or added to the gradient. */
   readonly weightDecay: number;

@@ -16,7 +16,9 @@ export type PrefixReport =
       readonly nodes: number;
       /** The part of the forward pass that they are, 0 to 1, estimated. */
       readonly share: number;
+      /** What is kept of one example. */
       readonly bytesPerExample: number;
+      /** Whether it is kept in memory or in a file. */
       readonly where: 'memory' | 'file';
     }
   | {

@@ -32,7 +32,9 @@ export interface SplitRequest {
 
 /** How much may be kept, of how many examples. */
 export interface PrefixRoom {
+  /** Most bytes to keep. */
   readonly bytes: number;
+  /** How many examples there are. */
   readonly examples: number;
   /** Model inputs that differ from epoch to epoch. */
   readonly changing?: readonly string[];
@@ -40,7 +42,9 @@ export interface PrefixRoom {
 
 /** A value that is kept. */
 export interface KeptValue {
+  /** The value's name in the graph. */
   readonly name: string;
+  /** Its element type. */
   readonly type: DataType;
   /** For a whole batch: axis 0 holds an equal part of each row. */
   readonly dims: readonly number[];

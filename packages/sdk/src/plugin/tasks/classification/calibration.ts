@@ -5,11 +5,13 @@ import { logSumExp, type Scores } from './scores.ts';
 
 /** Scores and the classes that are true, one per row. */
 export interface LabelledScores extends Scores {
+  /** The number of each row's class. */
   readonly truths: readonly number[];
 }
 
 /** Answers of about the same confidence. */
 export interface ConfidenceBin {
+  /** How many answers there are. */
   readonly count: number;
   /** Mean probability of the answers. */
   readonly confidence: number;

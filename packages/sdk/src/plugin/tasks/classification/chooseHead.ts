@@ -8,6 +8,7 @@ import { checkLabels, knownLabels, matchLabels } from './modelLabels.ts';
 export interface HeadPort {
   /** Name of the output, float32 `[batch, outputs]`. */
   readonly output: string;
+  /** How many numbers there are per example. */
   readonly outputs: number;
 }
 

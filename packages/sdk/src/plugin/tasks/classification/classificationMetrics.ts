@@ -31,6 +31,7 @@ export class ClassificationMetrics implements MetricCollector {
   #loss = 0;
   readonly #temperature: number;
 
+  /** For the classes that are present in the data; see {@link ClassificationMetricsOptions}. */
   constructor({ output, labels, present, temperature = 1 }: ClassificationMetricsOptions) {
     this.#temperature = temperature;
     this.#output = output;

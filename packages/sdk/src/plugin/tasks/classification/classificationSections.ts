@@ -6,6 +6,7 @@ import { logSumExp } from './scores.ts';
 
 /** The answer for one example. */
 export interface ClassAnswer {
+  /** The example's number in its dataset. */
   readonly index: number;
   /** Number of the class that is right. */
   readonly truth: number;

@@ -21,12 +21,15 @@ export interface ClassifierOptions {
 
 /** What the parts are made from. */
 export interface ClassifierRequest<Example> extends ClassifierOptions {
+  /** The model that is adapted. */
   readonly model: TaskModel;
   /** The graph output `[batch, classes]`, and the names of the classes. */
   readonly output: string;
+  /** Names of the classes, in the order of the output. */
   readonly labels: readonly string[];
   /** The class of each example that is trained on. */
   readonly targets: readonly number[];
+  /** Held-out examples: those of which a temperature is learned, where one is wanted. */
   readonly validation?: LabelledExamples<Example> | undefined;
   /** What examples are called in messages, in the plural: `images`. */
   readonly noun: string;

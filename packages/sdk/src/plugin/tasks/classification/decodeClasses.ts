@@ -6,7 +6,9 @@ import { bestClasses, logSumExp, scoresOf } from './scores.ts';
 
 /** A class and its probability, 0 to 1. */
 export interface ScoredLabel {
+  /** The name of the class. */
   readonly label: string;
+  /** Its probability. */
   readonly score: number;
 }
 

@@ -8,8 +8,11 @@ import { scoresOf } from './scores.ts';
 
 /** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
 export interface LabelScores {
+  /** How many labels there are. */
   readonly labels: number;
+  /** Probabilities, 0 to 1. */
   readonly scores: readonly number[];
+  /** Whether the example has the label. */
   readonly truths: readonly boolean[];
 }
 
@@ -17,6 +20,7 @@ export interface LabelScores {
 export interface MultiLabelMetricsOptions {
   /** Name of the graph output `[batch, labels]`. */
   readonly output: string;
+  /** Names of the labels, in the order of the output. */
   readonly labels: readonly string[];
   /** Probability from which a label counts as given, one per label. */
   readonly thresholds: readonly number[];
@@ -28,6 +32,7 @@ export class MultiLabelMetrics implements MetricCollector {
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
+  /** For the labels of a task; see {@link MultiLabelMetricsOptions}. */
   constructor(options: MultiLabelMetricsOptions) {
     this.#options = options;
   }
@@ -74,8 +79,11 @@ export class MultiLabelMetrics implements MetricCollector {
 
 /** Of one label: examples that have it, examples that it is given to, and those that are both. */
 export interface LabelCounts {
+  /** Examples that have the label and are given it. */
   readonly right: number;
+  /** Examples that are given the label. */
   readonly given: number;
+  /** Examples that have the label. */
   readonly examples: number;
 }
 

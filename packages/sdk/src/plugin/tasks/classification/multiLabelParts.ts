@@ -27,12 +27,15 @@ export interface MultiLabelPartsOptions {
 
 /** What the parts are made from. */
 export interface MultiLabelRequest<Example> extends MultiLabelPartsOptions {
+  /** The model that is adapted. */
   readonly model: TaskModel;
   /** The graph output `[batch, labels]`, and the names of the labels. */
   readonly output: string;
+  /** Names of the labels, in the order of the output. */
   readonly labels: readonly string[];
   /** The labels of each example that is trained on. */
   readonly targets: readonly LabelVector[];
+  /** Held-out examples: those of which thresholds are learned, where these are wanted. */
   readonly validation?: BatchSource<Example> | undefined;
   /** What examples are called in messages, in the plural: `images`. */
   readonly noun: string;

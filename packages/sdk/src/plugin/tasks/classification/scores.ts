@@ -5,8 +5,11 @@ import type { Tensor } from '../../../runtime/tensor.ts';
 
 /** Float32 logits `[batch, classes]`. */
 export interface Scores {
+  /** Examples in the batch. */
   readonly rows: number;
+  /** Scores per example. */
   readonly classes: number;
+  /** Row by row. */
   readonly data: Float32Array;
 }
 

@@ -20,6 +20,7 @@ export interface ScatterRequest<Example> extends BatchSource<Example> {
   readonly labels: readonly number[];
   /** Names of the labels, by number. */
   readonly names: readonly string[];
+  /** Makes embeddings `[batch, width]` of the model's outputs. */
   readonly embeddingsOf: EmbeddingsOf;
   /** What examples are called, in the plural: `images`. */
   readonly noun: string;

@@ -7,6 +7,7 @@ import { drawSeed } from '../../data/drawSeed.ts';
 
 /** Examples of one kind. */
 export interface KindGroup<Item> {
+  /** The examples. */
   readonly items: readonly Item[];
   /** Number of their kind. */
   readonly label: number;
@@ -28,6 +29,7 @@ export interface KindGrouping {
   readonly perGroup: number;
   /** Whether an example that is drawn twice differs. */
   readonly isAugmented: boolean;
+  /** Seeds which examples come together. */
   readonly seed: number;
   /** What examples are called, in the plural: `images`. */
   readonly noun: string;
@@ -111,6 +113,7 @@ export class SingleKinds<Item> implements Dataset<KindGroup<Item>> {
   readonly isDeterministic = true;
   readonly #items: KindItems<Item>;
 
+  /** One group per example. */
   constructor(items: KindItems<Item>) {
     this.#items = items;
   }

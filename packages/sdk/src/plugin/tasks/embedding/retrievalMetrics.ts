@@ -15,6 +15,7 @@ export class RetrievalMetrics implements MetricCollector {
   readonly #parts: Tensor[] = [];
   readonly #labels: number[] = [];
 
+  /** `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs. */
   constructor(embeddingsOf: EmbeddingsOf) {
     this.#embeddingsOf = embeddingsOf;
   }

@@ -6,7 +6,9 @@ import { rowsOfLengthOne } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
 export interface LabelledMatrix {
+  /** One row per example. */
   readonly embeddings: Matrix;
+  /** The kind of each row. */
   readonly labels: readonly (number | string)[];
 }
 

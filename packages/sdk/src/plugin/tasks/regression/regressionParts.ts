@@ -15,6 +15,7 @@ export interface RegressionOptions {
 
 /** What the parts are made from. */
 export interface RegressionRequest extends RegressionOptions {
+  /** The head that gives the numbers, the model's own or a new one. */
   readonly head: TaskHead;
   /** The numbers of each example that is trained on; NaN where one is not known. */
   readonly targets: readonly (readonly number[])[];
@@ -32,6 +33,7 @@ export interface RegressionRequest extends RegressionOptions {
 /** Parts of a {@link PreparedTask}, and the head with the units of the data. */
 export interface RegressionParts
   extends Pick<PreparedTask, 'loss' | 'decode'>, Required<Pick<PreparedTask, 'finish' | 'lossWeight'>> {
+  /** The head, where the model has none of that size. */
   readonly head?: NewHead;
 }
 

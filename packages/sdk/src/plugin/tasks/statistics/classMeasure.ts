@@ -5,6 +5,7 @@ import { rankingMeasure } from './rankingMeasure.ts';
 
 /** Answers of a classifier, and what is right. */
 export interface ClassAnswers {
+  /** How many classes there are. */
   readonly classes: number;
   /** Number of each example's class. */
   readonly truths: ArrayLike<number>;

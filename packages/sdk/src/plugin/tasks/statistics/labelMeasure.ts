@@ -7,6 +7,7 @@ import { rankingMeasure } from './rankingMeasure.ts';
 
 /** Answers where an example may have several labels, and which are right. */
 export interface LabelAnswers {
+  /** How many labels there are. */
   readonly labels: number;
   /** `[examples, labels]`, row by row: 1 or true where the example has the label. */
   readonly truths: ArrayLike<number | boolean>;
