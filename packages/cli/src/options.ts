@@ -1,7 +1,7 @@
 /** @file Gives commands their flags. */
 
 import { type Command, Option } from 'commander';
-import { keyOf, type SettingName, settingInfos } from './settings.ts';
+import { descriptionOf, keyOf, type SettingName, settingInfos } from './settings.ts';
 
 /** Flags that every command has. */
 export interface OutputFlags {
@@ -18,12 +18,12 @@ export function addSettings(
   words: Partial<Record<SettingName, string>> = {},
 ): Command {
   for (const name of names) {
-    const { form, placeholder, description } = settingInfos[name];
+    const { form, placeholder } = settingInfos[name];
     const flag = `--${keyOf(name)}`;
     const spelled = name === 'out' ? `-o, ${flag}` : flag;
     const option = new Option(
       placeholder === undefined ? spelled : `${spelled} ${placeholder}`,
-      words[name] ?? description,
+      words[name] ?? descriptionOf(name),
     );
     if (form === 'pairs') option.argParser<string[] | undefined>((pair, before) => [...(before ?? []), pair]);
     command.addOption(option);

@@ -12,6 +12,7 @@ import { mergeCommand, unmergeCommand } from './commands/merge.ts';
 import { predictCommand } from './commands/predict.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { runCommand } from './commands/run.ts';
+import { schemaCommand } from './commands/schema.ts';
 import { tasksCommand } from './commands/tasks.ts';
 import { trainCommand } from './commands/train.ts';
 import { type Catalogue, loadCatalogue } from './container.ts';
@@ -33,6 +34,7 @@ const commands = [
   preprocessCommand,
   runCommand,
   tasksCommand,
+  schemaCommand,
   explainCommand,
 ];
 

@@ -83,6 +83,8 @@ export interface SettingInfo {
   /** How the text after a flag becomes a value; the flag of `pairs` may come many times. */
   readonly form: 'text' | 'number' | 'list' | 'switch' | 'pairs';
   readonly description: string;
+  /** What it is where nobody sets it; absent where that depends on other things, which the description then says. */
+  readonly default?: string | number;
   /** Checks a value; its message continues `--r …`. */
   readonly schema: z.ZodType;
 }
@@ -197,7 +199,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
       error: 'must be names, re:PATTERN, conditions such as kind:linear, or all-linear',
     }),
   },
-  r: { form: 'number', placeholder: '<n>', description: 'rank of the adapter (default: 8)', schema: whole(1) },
+  r: { form: 'number', placeholder: '<n>', description: 'rank of the adapter', default: 8, schema: whole(1) },
   alpha: {
     form: 'number',
     placeholder: '<x>',
@@ -259,7 +261,8 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   bias: {
     form: 'text',
     placeholder: '<which>',
-    description: `biases to train in full: ${biases.join(', ')} (default: none)`,
+    description: `biases to train in full: ${biases.join(', ')}`,
+    default: 'none',
     schema: oneOf(biases),
   },
   loraBias: { form: 'switch', description: 'give lora_B a bias of its own', schema: isSwitch },
@@ -283,14 +286,16 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   initBatches: {
     form: 'number',
     placeholder: '<n>',
-    description: 'batches that corda, eva and lora_ga look at (default: 8)',
+    description: 'batches that corda, eva and lora_ga look at',
+    default: 8,
     schema: whole(1),
   },
   steps: { form: 'number', placeholder: '<n>', description: 'optimizer steps; overrides --epochs', schema: whole(1) },
   epochs: {
     form: 'number',
     placeholder: '<x>',
-    description: 'passes over the data (default: 3)',
+    description: 'passes over the data',
+    default: 3,
     schema: above('above 0'),
   },
   batchSize: {
@@ -302,14 +307,16 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   accumulationSteps: {
     form: 'number',
     placeholder: '<n>',
-    description: 'batches whose gradients make one step (default: 1)',
+    description: 'batches whose gradients make one step',
+    default: 1,
     schema: whole(1),
   },
   sampling: {
     form: 'text',
     placeholder: '<how>',
     description:
-      'uniform; balanced: every class equally often, however many examples it has; or length: batches of examples of about one length (default: uniform)',
+      'uniform; balanced: every class equally often, however many examples it has; or length: batches of examples of about one length',
+    default: 'uniform',
     schema: oneOf(['uniform', 'balanced', 'length']),
   },
   batchLength: {
@@ -322,25 +329,29 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   lr: {
     form: 'number',
     placeholder: '<x>',
-    description: 'highest learning rate (default: 0.001)',
+    description: 'highest learning rate',
+    default: 0.001,
     schema: above('above 0'),
   },
   optimizer: {
     form: 'text',
     placeholder: '<name>',
-    description: `one of ${optimizerNames.join(', ')} (default: adamw)`,
+    description: `one of ${optimizerNames.join(', ')}`,
+    default: 'adamw',
     schema: oneOf(optimizerNames),
   },
   schedule: {
     form: 'text',
     placeholder: '<name>',
-    description: `course of the learning rate: ${scheduleNames.join(', ')} (default: linear)`,
+    description: `course of the learning rate: ${scheduleNames.join(', ')}`,
+    default: 'linear',
     schema: oneOf(scheduleNames),
   },
   warmupSteps: {
     form: 'number',
     placeholder: '<n>',
-    description: 'steps over which the learning rate first rises; below 1: this part of all steps (default: 0)',
+    description: 'steps over which the learning rate first rises; below 1: this part of all steps',
+    default: 0,
     schema: above('of at least 0'),
   },
   weightDecay: {
@@ -389,51 +400,58 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   minDelta: {
     form: 'number',
     placeholder: '<x>',
-    description: 'how much better a measurement must be to count for --patience (default: 0)',
+    description: 'how much better a measurement must be to count for --patience',
+    default: 0,
     schema: above('of at least 0'),
   },
   loadBest: { form: 'switch', description: 'keep the adapter that measured best, not the last one', schema: isSwitch },
   onBadLoss: {
     form: 'text',
     placeholder: '<what>',
-    description: `when a loss is no number: ${badLosses.join(', ')} (skip the batch and halve the learning rate) (default: stop)`,
+    description: `when a loss is no number: ${badLosses.join(', ')} (skip the batch and halve the learning rate)`,
+    default: 'stop',
     schema: oneOf(badLosses),
   },
   onBadSample: {
     form: 'text',
     placeholder: '<what>',
-    description: `when a file cannot be read: ${badSamples.join(', ')} (default: fail)`,
+    description: `when a file cannot be read: ${badSamples.join(', ')}`,
+    default: 'fail',
     schema: oneOf(badSamples),
   },
   prefetch: {
     form: 'number',
     placeholder: '<n>',
-    description: 'batches that load while a step computes (default: 2)',
+    description: 'batches that load while a step computes',
+    default: 2,
     schema: whole(0),
   },
   memory: {
     form: 'text',
     placeholder: '<auto|MB>',
-    description: 'megabytes that a step may keep for its gradients; the rest is computed again (default: auto)',
+    description: 'megabytes that a step may keep for its gradients; the rest is computed again',
+    default: 'auto',
     schema: megabytesOr('auto'),
   },
   cachePrefix: {
     form: 'text',
     placeholder: '<auto|off|MB>',
-    description:
-      'keep what frozen layers below the adapter give for each example, up to so many megabytes (default: auto)',
+    description: 'keep what frozen layers below the adapter give for each example, up to so many megabytes',
+    default: 'auto',
     schema: megabytesOr('auto', 'off'),
   },
   seed: {
     form: 'number',
     placeholder: '<n>',
-    description: 'the same seed gives the same run (default: 0)',
+    description: 'the same seed gives the same run',
+    default: 0,
     schema: whole(0),
   },
   provider: {
     form: 'text',
     placeholder: '<name>',
-    description: `where it runs: ${providers.join(', ')} (default: auto)`,
+    description: `where it runs: ${providers.join(', ')}`,
+    default: 'auto',
     schema: oneOf(providers),
   },
   threads: {
@@ -445,13 +463,15 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   checkpointEvery: {
     form: 'number',
     placeholder: '<n>',
-    description: 'save all that --resume needs every n steps (default: 100)',
+    description: 'save all that --resume needs every n steps',
+    default: 100,
     schema: whole(1),
   },
   keepCheckpoints: {
     form: 'number',
     placeholder: '<n>',
-    description: 'how many checkpoints stay (default: 3)',
+    description: 'how many checkpoints stay',
+    default: 3,
     schema: whole(1),
   },
   tensorboard: { form: 'switch', description: 'write tensorboard/ into the folder of the run', schema: isSwitch },
@@ -461,4 +481,10 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
 /** `batchSize` → `batch-size`: the flag without its dashes, and the key in a YAML file. */
 export function keyOf(name: SettingName): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** What a setting is for, with its default. */
+export function descriptionOf(name: SettingName): string {
+  const { description, default: value } = settingInfos[name];
+  return value === undefined ? description : `${description} (default: ${value})`;
 }

@@ -1,0 +1,53 @@
+/** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
+
+import type { TaskFactory } from '@onnx-lora/sdk';
+import { z } from 'zod';
+import { choicesOf } from './choices.ts';
+import { keyOf, type SettingName, settingInfos } from './settings.ts';
+
+/** A JSON schema, or a part of one. */
+type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/**
+ * The schema of what `--config` takes, with these tasks. It wants what a person would write: where the
+ * command also reads `batch_size`, an empty value or a number in quotes, the schema holds to `batch-size` and plain
+ * numbers.
+ */
+export function settingsSchema(tasks: readonly TaskFactory[]): JsonSchema {
+  const names = Object.keys(settingInfos) as SettingName[];
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Settings of onnx-lora',
+    description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, tasks)])),
+  };
+}
+
+/** What a setting's value may be. */
+function valueSchema(name: SettingName): JsonSchema {
+  const { $schema: _, ...schema } = z.toJSONSchema(settingInfos[name].schema, { target: 'draft-7' });
+  return schema;
+}
+
+function propertyOf(name: SettingName, tasks: readonly TaskFactory[]): JsonSchema {
+  const { description, form, default: value = form === 'switch' ? false : undefined } = settingInfos[name];
+  const schema = name === 'set' ? setSchema(tasks) : valueSchema(name);
+  const words = choicesOf(tasks)[name];
+  return {
+    description,
+    ...(value === undefined ? {} : { default: value }),
+    // Other words, such as the task of a plugin, are right too; an editor offers these.
+    ...(words ? { anyOf: [{ enum: [...words] }, schema] } : schema),
+  };
+}
+
+/** Settings of tasks, each with what it means to the tasks that have it. */
+function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
+  const meanings = new Map<string, Set<string>>();
+  for (const { name, description } of tasks.flatMap(({ settings = [] }) => settings))
+    meanings.set(name, (meanings.get(name) ?? new Set()).add(description));
+  const properties = [...meanings].map(([name, texts]) => [name, { description: [...texts].join(' Or: ') }] as const);
+  return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) }] };
+}
