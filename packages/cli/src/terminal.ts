@@ -4,14 +4,19 @@ import pico from 'picocolors';
 
 /** A stream as far as the command needs one; `process.stdout` is one. */
 export interface Writer {
+  /** Writes text as it is, without a line break behind it. */
   write(text: string): unknown;
+  /** Whether a person is looking: only then there are colours and a line of progress. */
   readonly isTTY?: boolean;
+  /** Characters of a line, where that is known. */
   readonly columns?: number;
 }
 
 /** The two streams. */
 export interface Streams {
+  /** Takes results. */
   readonly stdout: Writer;
+  /** Takes progress, warnings and errors. */
   readonly stderr: Writer;
 }
 

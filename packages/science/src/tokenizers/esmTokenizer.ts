@@ -24,6 +24,7 @@ export interface EsmTokenizerOptions {
  * bases for what is left over and for the surroundings of an N.
  */
 export class EsmTokenizer extends VocabularyTokenizer {
+  /** True where every token is one letter, as in ESM; false for tokens of several bases. */
   readonly isPerLetter: boolean;
   /** The id of `<cls>`, which begins a sequence. */
   readonly clsId: number;
@@ -31,6 +32,7 @@ export class EsmTokenizer extends VocabularyTokenizer {
   readonly eosId: number | undefined;
   /** The id of `<unk>`, for what the vocabulary does not have. */
   readonly unkId: number;
+  /** The id of `<mask>`. */
   declare readonly maskId: number;
   /** Lengths of tokens, the largest first. */
   readonly #lengths: readonly number[];

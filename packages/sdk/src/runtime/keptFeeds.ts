@@ -8,7 +8,11 @@ export class KeptFeeds {
   #holders = 1;
   #released = false;
 
-  /** @param free called once, when nobody holds the tensors any more */
+  /**
+   * Held once, until {@link KeptFeeds.release}.
+   *
+   * @param free called once, when nobody holds the tensors any more
+   */
   constructor(names: readonly string[], free: () => void) {
     this.names = names;
     this.#free = free;

@@ -69,6 +69,7 @@ export class SpeechDataset<Target> implements Dataset<SpeechExample<Target>> {
     this.#cache = new FilledCache(cacheBytes, ({ features }) => features.data.byteLength);
   }
 
+  /** How many recordings there are. */
   get length(): number {
     return this.records.length;
   }

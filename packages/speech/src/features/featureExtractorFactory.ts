@@ -19,6 +19,7 @@ const types: Readonly<Record<string, (fields: FeatureConfig) => ClipFeatures>> =
 
 /** Makes the feature extractors of transformers' speech models, by `feature_extractor_type`. */
 export class FeatureExtractorFactory implements PreprocessorFactory {
+  /** Of recordings. */
   readonly domain: string = 'speech';
   readonly #reader: AudioReader;
 

@@ -33,7 +33,11 @@ export class ErrorCounter {
   #utterances = 0;
   #skipped = 0;
 
-  /** @param normalise makes texts alike that say the same; case and punctuation count without one */
+  /**
+   * A counter that has seen nothing yet.
+   *
+   * @param normalise makes texts alike that say the same; case and punctuation count without one
+   */
   constructor(normalise: TextNormaliser = (text) => text) {
     this.#normalise = normalise;
   }

@@ -7,7 +7,9 @@ import { type Difference, short } from './compare.ts';
 
 /** Passed, failed with a reason, or not applicable: the case lacks what the check compares with. */
 export interface Outcome {
+  /** Passed, failed, or left out where the case lacks what the check compares with. */
   readonly status: 'passed' | 'failed' | 'not applicable';
+  /** What is wrong, how large the largest error is, or what the case lacks. */
   readonly detail: string;
   /** What was compared, tensor by tensor; empty where the check is no comparison of numbers. */
   readonly differences: readonly Difference[];

@@ -27,6 +27,7 @@ const ROUNDING = 2 ** -21;
 
 /** How one tensor compares. */
 export interface Difference {
+  /** Name of the tensor. */
   readonly name: string;
   /** Largest absolute difference; infinite where a tensor is missing or has another shape. */
   readonly maxError: number;

@@ -29,16 +29,21 @@ export const checkNames: readonly CheckName[] = checks.map(({ name }) => name);
 export interface CheckReport extends Outcome {
   /** Name of the case's folder. */
   readonly case: string;
+  /** Which of the checks it was. */
   readonly check: CheckName;
+  /** How long it took. */
   readonly seconds: number;
 }
 
 /** What all checks found in all cases. */
 export interface ConformanceReport {
-  /** How many checks passed, failed, and were left out as the case lacks what they compare with. */
+  /** How many checks passed. */
   readonly passed: number;
+  /** How many failed. */
   readonly failed: number;
+  /** How many were left out, as the case lacks what they compare with. */
   readonly skipped: number;
+  /** How long all took. */
   readonly seconds: number;
   /** In the order in which they ran. */
   readonly checks: readonly CheckReport[];

@@ -52,11 +52,13 @@ export interface KeptValue {
 
 /** The two parts. */
 export interface Split {
+  /** Values that are kept, which the training graph has as inputs. */
   readonly kept: readonly KeptValue[];
   /** Nodes that yield the kept values. */
   readonly prefix: readonly NodeProto[];
   /** Nodes from there to the loss; some of the first part are computed again here where that costs less than keeping. */
   readonly suffix: readonly NodeProto[];
+  /** What is kept of one example. */
   readonly bytesPerExample: number;
   /** The part of the forward pass that need not be computed any more, 0 to 1, estimated. */
   readonly share: number;

@@ -43,6 +43,7 @@ export class ImageDataset<Target> implements Dataset<ImageExample<Target>> {
     this.#loading = loading;
   }
 
+  /** How many images there are. */
   get length(): number {
     return this.records.length;
   }
