@@ -1,6 +1,6 @@
 /** @file Handwritten digits as a user would have them: PNG files in class folders, upright, turned or inverted. */
 
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -48,6 +48,19 @@ export async function writeDigits(folder: string, digits: readonly Digit[], shif
         .toFile(path.join(folder, String(label), `${String(i).padStart(5, '0')}.png`)),
     ),
   );
+}
+
+/**
+ * Writes the inverted digits of the tutorials: `<folder>/train` and `<folder>/test`, 1,000 and 500.
+ *
+ * @returns what there is now, in words
+ */
+export async function makeDigits(folder: string): Promise<string> {
+  await rm(folder, { recursive: true, force: true });
+  const digits = await readDigits();
+  await writeDigits(path.join(folder, 'train'), digits.slice(0, 1000), 'inverted');
+  await writeDigits(path.join(folder, 'test'), digits.slice(8000, 8500), 'inverted');
+  return '1,000 digits to train on and 500 to test';
 }
 
 function shifted(pixels: Uint8Array, shift: Shift): Uint8Array {

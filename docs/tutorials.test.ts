@@ -1,0 +1,116 @@
+/**
+ * @file Every command of a tutorial runs, in the order of its page, and prints what the page shows.
+ *
+ * `sh` fences are run, each by a shell, in one new folder that has the clone's `docs`, `test` and `packages`. The `text` fence
+ * that comes next is what the commands print: its lines must come in their order, whatever stands between them; their numbers
+ * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where it
+ * begins with `error:`, the commands must fail. Other fences (`bash`) are not run.
+ */
+
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const tutorials = path.join(root, 'docs/tutorials');
+const pages = existsSync(tutorials) ? readdirSync(tutorials).filter((name) => name.endsWith('.md')) : [];
+
+beforeAll(() => {
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], { cwd: root });
+}, 120_000);
+
+test.each(pages)('%s', { timeout: 600_000 }, async (page) => {
+  const folder = clone();
+  for (const { line, commands, output } of fencesOf(readFileSync(path.join(tutorials, page), 'utf8'))) {
+    const place = `docs/tutorials/${page}:${line}`;
+    const { code, printed } = await shell(commands, folder);
+    const fails = output[0]?.text.startsWith('error:') ?? false;
+    if (fails === (code === 0)) expect.fail(`${place} exits with ${code}:\n${commands}\n${printed}`);
+    const missing = firstMissing(output, printed.split('\n'));
+    if (missing) {
+      expect.fail(
+        `docs/tutorials/${page}:${missing.line} shows "${missing.text}", which ${place} does not print:\n${printed}`,
+      );
+    }
+  }
+});
+
+/** A line of the page, counted from 1. */
+interface Line {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Commands, and what the page says that they print. */
+interface Fence {
+  readonly line: number;
+  readonly commands: string;
+  readonly output: readonly Line[];
+}
+
+function fencesOf(page: string): Fence[] {
+  const fences = [...page.matchAll(/^```(sh|text|bash|ts)\b.*\n([\s\S]*?)^```$/gm)].map(
+    ({ index, 1: kind, 2: body }) => ({
+      kind,
+      line: page.slice(0, index).split('\n').length + 1,
+      body: body!,
+    }),
+  );
+  return fences.flatMap(({ kind, line, body }, i) => {
+    if (kind !== 'sh') return [];
+    const next = fences[i + 1];
+    const output = next?.kind === 'text' ? next.body.split('\n').map((text, k) => ({ line: next.line + k, text })) : [];
+    return [{ line, commands: body, output: output.filter(({ text }) => text.trim() !== '' && text.trim() !== '…') }];
+  });
+}
+
+/** The first line that is not among those printed, behind the ones before it. */
+function firstMissing(shown: readonly Line[], printed: readonly string[]): Line | undefined {
+  let at = 0;
+  for (const line of shown) {
+    const found = printed.findIndex((text, i) => i >= at && isAlike(line.text, text));
+    if (found < 0) return line;
+    at = found + 1;
+  }
+  return undefined;
+}
+
+const NUMBER = /\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/g;
+
+function isAlike(shown: string, printed: string): boolean {
+  const plain = (text: string): string => text.replaceAll(NUMBER, '0').replaceAll(/\s+/g, ' ').trim();
+  if (plain(shown) !== plain(printed)) return false;
+  if (!/\bbefore\b.*\bafter\b/.test(shown)) return true;
+  const [expected, found] = [shown, printed].map((text) =>
+    [...text.matchAll(NUMBER)].map(([number]) => Number(number)),
+  );
+  return expected!.every((value, i) => Math.abs(value - found![i]!) <= 0.1 * Math.max(1, Math.abs(value)));
+}
+
+/** A new folder that looks like a clone after `npm ci` and `npm run build`. */
+function clone(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tutorial-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ['docs', 'test', 'packages', 'node_modules'])
+    symlinkSync(path.join(root, name), path.join(folder, name));
+  return folder;
+}
+
+/** npx takes the command of this clone; installing and building are done. */
+const PRELUDE = `
+npx() { "$@"; }
+npm() { case "$*" in ci|'run build') ;; *) command npm "$@" ;; esac; }
+`;
+
+function shell(commands: string, cwd: string): Promise<{ code: number; printed: string }> {
+  const programs = [path.dirname(process.execPath), path.join(root, 'node_modules/.bin'), process.env['PATH']];
+  const env = { ...process.env, PATH: programs.join(path.delimiter), NO_COLOR: '1' };
+  return new Promise((resolve) => {
+    execFile('bash', ['-c', `exec 2>&1; set -e${PRELUDE}${commands}`], { cwd, env }, (error, printed) =>
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), printed }),
+    );
+  });
+}
