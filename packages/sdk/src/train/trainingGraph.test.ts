@@ -233,3 +233,8 @@ test('scores of labels that do not count are not computed', async () => {
   expect(wide.filter(({ shape }) => typeof shape![0] === 'number').map(({ shape }) => shape)).toEqual([[8, 20]]);
   await expectGradients(built, { 'target/labels': labels });
 });
+
+test('a loss behind an operator that passes no gradient is refused', () => {
+  const base = model((g, y) => g.emit('Round', [y]));
+  expect(() => training(base, 'b.fc')).toThrow(/The loss depends on nothing that is trained/);
+});

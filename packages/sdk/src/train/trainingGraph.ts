@@ -1,6 +1,7 @@
 /** @file One graph that computes a batch's loss and the gradients of everything an adapter trains. */
 
 import { differentiation } from '../autodiff/backward.ts';
+import { OnnxLoraError } from '../errors.ts';
 import { atOnce } from '../graph/atOnce.ts';
 import { GraphBuilder } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
@@ -92,7 +93,8 @@ export interface TrainingGraph {
  * Builds the training graph: adapters injected, GELU fused, other fused operators on the way taken apart, computed shapes
  * folded, loss added, differentiated, and everything ordered so that the runtime keeps as few tensors as it can.
  *
- * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated
+ * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated, and for a loss that depends on nothing
+ *   that is trained
  */
 export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
   return atOnce(atOnce(prepareTraining(request)).build());
@@ -152,6 +154,13 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       ...recomputation,
       describe: moduleOf,
     });
+    // Steps would run, and move nothing.
+    if (backward.gradients.size === 0 && adapted.wrt.length > 0) {
+      throw new OnnxLoraError(
+        'NO_GRADIENT',
+        'The loss depends on nothing that is trained: it reads other outputs than those which the adapted layers change, or an operator on the way passes no gradient, such as ArgMax, Round or a comparison. Compute it from values before that operator (outputs of the task), or adapt other layers.',
+      );
+    }
     yield;
     const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
     const ports = [...new Set([loss.value.name, ...gradients.values()])];
