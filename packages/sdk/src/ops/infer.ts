@@ -17,7 +17,7 @@ import { timeSeriesRules } from './inference/timeSeries.ts';
 import { windowRules } from './inference/windows.ts';
 
 /** Rows by operator; where a contrib operator of com.microsoft has the name of one of ONNX's, its row looks at the domain. */
-const rules: Readonly<Record<string, Rule>> = {
+export const inferenceRules: Readonly<Record<string, Rule>> = {
   ...elementwiseRules,
   ...reductionRules,
   ...productRules,
@@ -38,7 +38,7 @@ const rules: Readonly<Record<string, Rule>> = {
  */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
   const { opType = '', domain } = site.node;
-  const rows = isKnownDomain(site.node) ? rules : domain === NCHWC ? blockedRules : {};
+  const rows = isKnownDomain(site.node) ? inferenceRules : domain === NCHWC ? blockedRules : {};
   return Object.hasOwn(rows, opType) ? rows[opType]!(site).map(sound) : [];
 }
 

@@ -136,7 +136,8 @@ const standard: Readonly<Record<string, ExpansionRow>> = {
   ), // prettier-ignore
 };
 
-const domains: Readonly<Record<string, Readonly<Record<string, ExpansionRow>>>> = {
+/** Rows by domain, then operator. */
+export const expansionRows: Readonly<Record<string, Readonly<Record<string, ExpansionRow>>>> = {
   '': standard,
   'ai.onnx': standard,
   'com.microsoft': { ...contrib, ...quantized },
@@ -144,6 +145,6 @@ const domains: Readonly<Record<string, Readonly<Record<string, ExpansionRow>>>> 
 
 /** The row of a node's operator, if it has one. */
 export function rowOf({ opType = '', domain = '' }: NodeProto): ExpansionRow | undefined {
-  const rows = Object.hasOwn(domains, domain) ? domains[domain]! : {};
+  const rows = Object.hasOwn(expansionRows, domain) ? expansionRows[domain]! : {};
   return Object.hasOwn(rows, opType) ? rows[opType] : undefined;
 }
