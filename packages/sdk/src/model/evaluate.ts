@@ -14,12 +14,15 @@ import { type Evaluation, measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {
+  /** What is measured, and on which data. */
   readonly task: Task;
   /** The base alone without one. */
   readonly adapter?: Adapter;
   /** Examples per run; 32 by default. */
   readonly batchSize?: number;
+  /** Where to run; `auto` by default. */
   readonly provider?: Provider;
+  /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
   /** Only the first so many examples. */
   readonly limit?: number;

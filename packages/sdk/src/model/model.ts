@@ -45,9 +45,11 @@ import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
 export interface ModuleInfo {
   /** torch's module path, against which target rules are matched. */
   readonly path: string;
+  /** What kind of layer it is. */
   readonly kind: SiteKind;
   /** As torch has it: Linear `[out, in]`, Conv `[out, in / groups, ...kernel]`, Embedding `[vocabulary, dim]`. */
   readonly weightShape: readonly number[];
+  /** Whether it has a bias. */
   readonly bias: boolean;
   /** How many numbers the weight and bias hold. */
   readonly parameters: number;
@@ -65,6 +67,7 @@ export interface ModuleInfo {
 
 /** The model that a file is a part of. */
 export interface PartOf {
+  /** The model that all files are together. */
   readonly whole: Model;
   /** What its module paths have before those of the file. */
   readonly path: string;
@@ -72,10 +75,15 @@ export interface PartOf {
 
 /** What a model is made of. */
 export interface ModelParts {
+  /** What the user called it. */
   readonly name: string;
+  /** The graph, its weights still in the file. */
   readonly onnx: OnnxFile;
+  /** Folder with config.json and the preprocessor's file. */
   readonly folder?: string;
+  /** `config.json`, parsed. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** Asked in order which of them recognises the model. */
   readonly families: readonly ModelFamily[];
   /**
    * Where an exporter folded a normalisation into a convolution's weight: by module path, the factor of each output,
@@ -88,7 +96,9 @@ export interface ModelParts {
   readonly partOf?: () => PartOf;
   /** As {@link ModelChanges} has them. */
   readonly types?: ReadonlyMap<string, ValueType>;
+  /** As {@link Model.openHeads}; none by default. */
   readonly openHeads?: ReadonlySet<string>;
+  /** As {@link Model.notes}; none by default. */
   readonly notes?: AdapterNotes;
   /** What runs in this thread. */
   readonly runtime: Runtime;
@@ -126,7 +136,9 @@ export class Model implements TaskModel {
   declare readonly config?: Readonly<Record<string, unknown>>;
   /** The family that recognised it, where one did. */
   declare readonly family?: ModelFamily;
+  /** Type and shape of each graph input, by name. */
   readonly inputs: Readonly<Record<string, GraphPort>>;
+  /** Type and shape of each graph output, by name. */
   readonly outputs: Readonly<Record<string, GraphPort>>;
   /** Version of the standard operator set. */
   readonly opset: number;
@@ -152,6 +164,7 @@ export class Model implements TaskModel {
   /** Labels of a new head and how it is attached, for the adapter that brings it. For code that extends the SDK. */
   readonly notes: AdapterNotes;
 
+  /** From its parts, for code that extends the SDK; `openModel` finds them for you. */
   constructor(parts: ModelParts) {
     const { name, onnx, folder, config, families, runtime, sessionRuntime = runtime, foldedScales = {} } = parts;
     const { graph } = onnx.model;

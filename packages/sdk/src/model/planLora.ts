@@ -22,6 +22,7 @@ import { trainedTokens } from './trainedTokens.ts';
 
 /** A plan for one model, and the config that PEFT will read. */
 export interface LoraPlan {
+  /** What is injected where. */
   readonly plan: AdapterPlan;
   /** Under the model's own names. */
   readonly config: AdapterConfig;

@@ -84,6 +84,7 @@ export interface FallenBackNode {
 
 /** Where a graph really ran. */
 export interface ProviderReport {
+  /** The session's provider. */
   readonly provider: ConcreteProvider;
   /** How many operators ran where: by provider, or by ONNX Runtime's own name of one that the SDK does not know. */
   readonly nodes: Readonly<Record<string, number>>;
@@ -95,6 +96,7 @@ export interface ProviderReport {
 
 /** A graph ready to run: the bytes of a model without large weights, and the folder its external data lies in. */
 export interface SessionSource {
+  /** The model as a protobuf file. */
   readonly bytes: Uint8Array;
   /** Folder that the external-data locations inside `bytes` are relative to. */
   readonly folder?: string;
@@ -104,7 +106,9 @@ export interface SessionSource {
 
 /** A loaded graph. */
 export interface Session {
+  /** Names of the graph's inputs. */
   readonly inputNames: readonly string[];
+  /** Names of the graph's outputs. */
   readonly outputNames: readonly string[];
   /** The provider it really runs on. The first run may change it, where it is verified. */
   readonly provider: ConcreteProvider;

@@ -30,7 +30,9 @@ export interface CheckpointOptions {
 
 /** Options of `train`. */
 export interface TrainOptions {
+  /** What is learned, and from which data. */
   readonly task: Task;
+  /** The adapter to train; what the model's family recommends by default. */
   readonly lora?: LoraOptions;
   /** Optimizer steps; by default those of `epochs`. */
   readonly steps?: number;
@@ -116,7 +118,9 @@ export interface TrainOptions {
    * long sequences.
    */
   readonly memory?: Memory;
+  /** Where to run; `auto` by default. */
   readonly provider?: Provider;
+  /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
   /** Ends the run after the step under way, as `stop()` does. */
   readonly signal?: AbortSignal;

@@ -51,6 +51,7 @@ export interface TrainingRun extends AsyncIterable<TrainEvent> {
   readonly steps: number;
   /** Steps made before, by the run that this one goes on with; 0 for a new one. */
   readonly firstStep: number;
+  /** Where it runs. */
   readonly provider: Exclude<Provider, 'auto'>;
   /** How many numbers are trained. */
   readonly trainableParameters: number;

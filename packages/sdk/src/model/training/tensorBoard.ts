@@ -24,6 +24,7 @@ const START = 1;
  * @see https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
  */
 export class TensorBoardWriter {
+  /** Path of the event file. */
   readonly file: string;
   readonly #descriptor: number;
   readonly #now: () => number;
