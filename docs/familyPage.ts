@@ -62,7 +62,7 @@ ${targetsOf(family)}
 }
 
 /** The heading's anchor, as GitHub and VitePress spell it. */
-function anchorOf({ title }: DescribedFamily): string {
+export function anchorOf({ title }: DescribedFamily): string {
   return title.toLowerCase().replaceAll(/[(),]/g, '').replaceAll(' ', '-');
 }
 
@@ -86,6 +86,7 @@ function spelling(name: ModuleName): string {
   return both.map((generation) => `\`${name[generation]}\` (transformers ${generation})`).join(' = ');
 }
 
-function codes(names: readonly string[], separator = ', '): string {
+/** Names as code, or a dash for none. */
+export function codes(names: readonly string[], separator = ', '): string {
   return names.map((name) => `\`${name}\``).join(separator) || '–';
 }

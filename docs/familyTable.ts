@@ -1,0 +1,51 @@
+/** @file The page with the families of all domain packages in one table, made from the families themselves. */
+
+import type { DescribedFamily } from '@onnx-lora/sdk';
+import { scienceFamilies } from '@onnx-lora/science';
+import { speechFamilies } from '@onnx-lora/speech';
+import { visionFamilies } from '@onnx-lora/vision';
+import { format, resolveConfig } from 'prettier';
+import { anchorOf, codes } from './familyPage.ts';
+
+const families: readonly DescribedFamily[] = [...visionFamilies, ...speechFamilies, ...scienceFamilies];
+
+/** The page in Markdown, formatted as `file` is. */
+export async function familyTable(file: string): Promise<string> {
+  return format(text(), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text(): string {
+  return `---
+title: Model families
+order: 50
+---
+
+# Model families
+
+All ${families.length} families of \`@onnx-lora/vision\`, \`@onnx-lora/speech\` and \`@onnx-lora/science\`. A model of none of them is trained all the same: name the modules (\`targetModules\`) and [a task](../concepts/plugin.md). [A plugin](../guides/plugin.md) brings families of its own.
+
+- _adapted by default_: roles of modules; the family's own page says how the modules are called, and why these.
+- _both names_: whether transformers 4 and 5 call its modules differently, so that a table [translates adapters](../concepts/match.md#names-have-generations) between the two.
+- _files_: what it is [published as](../concepts/compose.md), where that is more than one file; a file in brackets may be absent.
+
+This page is made from the families themselves.
+
+| family | name | domain | adapted by default | tasks | both names | files |
+| --- | --- | --- | --- | --- | --- | --- |
+${families.map(row).join('\n')}
+`;
+}
+
+function row(family: DescribedFamily): string {
+  const { title, name, domain, names, defaultTargets, tasks, generations = [], files } = family;
+  const cells = [
+    `[${title}](../guides/${domain}-families.md#${anchorOf(family)})`,
+    `\`${name}\``,
+    domain,
+    codes(defaultTargets.filter((role) => role in names)),
+    codes(tasks),
+    generations.some(({ pairs }) => pairs.length > 0) ? 'yes' : '–',
+    files ? files.parts.map((part) => (part.onlyServes ? `(\`${part.name}\`)` : `\`${part.name}\``)).join(', ') : '–',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
