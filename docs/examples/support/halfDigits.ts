@@ -1,0 +1,85 @@
+/**
+ * @file A task of one's own, with nothing but the SDK: digits of which the lower half is hidden, as behind the frame of a meter.
+ */
+
+import {
+  bootstrapInterval,
+  type Dataset,
+  float32,
+  int64,
+  type MetricCollector,
+  negativeLogLikelihood,
+  stack,
+  type Task,
+  type Tensor,
+} from '@onnx-lora/sdk';
+import type { readDigits } from './digits.ts';
+
+/** What the model is fed, and what it shall answer. */
+export interface DigitExample {
+  /** `[3, 28, 28]`, from −1 to 1 */
+  readonly image: Tensor;
+  readonly digit: number;
+}
+
+type Digits = Awaited<ReturnType<typeof readDigits>>;
+
+/** The digits as the model takes them: three equal channels, from −1 to 1. */
+export function examplesOf(digits: Digits, isHidden: (row: number) => boolean): Dataset<DigitExample> {
+  return {
+    length: digits.length,
+    isDeterministic: true,
+    get: (i) => {
+      const { pixels, label } = digits[i]!;
+      const channel = Array.from(pixels, (value, at) => (isHidden(Math.floor(at / 28)) ? -1 : value / 127.5 - 1));
+      return Promise.resolve({ image: float32([...channel, ...channel, ...channel], [3, 28, 28]), digit: label });
+    },
+  };
+}
+
+/** Reading digits; measured on `heldOut`. */
+export function digitReading(train: Dataset<DigitExample>, heldOut: Dataset<DigitExample>): Task<DigitExample> {
+  return {
+    name: 'digit-reading',
+    prepare: (model) => {
+      const [input = ''] = Object.keys(model.inputs);
+      return Promise.resolve({
+        train,
+        validation: heldOut,
+        collate: (examples) =>
+          Promise.resolve({
+            inputs: { [input]: stack(examples.map(({ image }) => image)) },
+            targets: {
+              digit: int64(
+                examples.map(({ digit }) => digit),
+                [examples.length],
+              ),
+            },
+          }),
+        // The graph ends in a softmax, so the loss is −log of the right one's probability.
+        loss: (g, { probabilities }, { digit }) => negativeLogLikelihood(g, g.Log(g.Add(probabilities!, 1e-9)), digit!),
+        lossWeight: ({ digit }) => digit!.data.length,
+        metrics: accuracy,
+        decode: (outputs) => Array.from(outputs['class']!.data as BigInt64Array, (digit) => ({ digit: Number(digit) })),
+      });
+    },
+  };
+}
+
+/** The share that is read right, with a 95% interval. */
+function accuracy(): MetricCollector {
+  const isRight: number[] = [];
+  return {
+    update: (outputs, { digit }) => {
+      const found = outputs['class']!.data as BigInt64Array;
+      found.forEach((each, i) => isRight.push(each === digit!.data[i] ? 1 : 0));
+    },
+    result: () => ({ accuracy: isRight.reduce((sum, each) => sum + each, 0) / isRight.length }),
+    intervals: () => ({
+      accuracy: bootstrapInterval(
+        (times) => isRight.reduce((sum, each, i) => sum + each * times[i]!, 0) / isRight.length,
+        isRight.length,
+      ),
+    }),
+  };
+}
