@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { combineCommand } from './commands/combine.ts';
+import { completionCommand } from './commands/completion.ts';
 import { convertCommand } from './commands/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -36,6 +37,7 @@ const commands = [
   tasksCommand,
   schemaCommand,
   explainCommand,
+  completionCommand,
 ];
 
 /**

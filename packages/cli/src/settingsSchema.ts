@@ -31,6 +31,13 @@ function valueSchema(name: SettingName): JsonSchema {
   return schema;
 }
 
+/** The words among the values that a setting may have. */
+export function wordsOf(name: SettingName): string[] {
+  const { enum: words = [], anyOf = [] } = valueSchema(name);
+  const constants = anyOf.flatMap((each) => (typeof each === 'object' ? [each.const, ...(each.enum ?? [])] : []));
+  return [...words, ...constants].filter((each) => typeof each === 'string');
+}
+
 function propertyOf(name: SettingName, tasks: readonly TaskFactory[]): JsonSchema {
   const { description, form, default: value = form === 'switch' ? false : undefined } = settingInfos[name];
   const schema = name === 'set' ? setSchema(tasks) : valueSchema(name);
