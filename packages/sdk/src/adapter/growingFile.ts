@@ -25,7 +25,11 @@ export class GrowingFile {
     this.#handle = handle;
   }
 
-  /** Begins one. Missing folders are made. */
+  /**
+   * Begins one. Missing folders are made.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` when folder or file cannot be made
+   */
   static async create(path: string): Promise<GrowingFile> {
     const temporary = besides(path, 'tmp');
     try {
@@ -41,7 +45,11 @@ export class GrowingFile {
     return this.#written + this.#waiting;
   }
 
-  /** Adds bytes, or text as UTF-8, behind all others. The bytes must stay as they are until they are written. */
+  /**
+   * Adds bytes, or text as UTF-8, behind all others. The bytes must stay as they are until they are written.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses
+   */
   async append(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     this.#gathered.push(bytes);
@@ -49,7 +57,11 @@ export class GrowingFile {
     if (this.#waiting >= GATHERED) await this.#flush();
   }
 
-  /** Writes over bytes that are there. */
+  /**
+   * Writes over bytes that are there.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses
+   */
   async patch(bytes: Uint8Array, at: number): Promise<void> {
     await this.#flush();
     await this.#write(bytes, at);
@@ -67,7 +79,11 @@ export class GrowingFile {
     }
   }
 
-  /** Makes it the file at its path. */
+  /**
+   * Makes it the file at its path.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` when the file system refuses; nothing is left then
+   */
   async finish(): Promise<void> {
     try {
       await this.#flush();

@@ -116,6 +116,8 @@ export class GradientStep {
    * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule on the way; `MODEL_UNSUPPORTED`,
+   *   `RUNTIME_FAILED`
    */
   async compile(
     inputs: Feeds,
@@ -132,6 +134,7 @@ export class GradientStep {
    * @param lossScale what gradients are multiplied by within the graph, where that computes in float16 and
    *   {@link GradientStepRequest.lossScale} is set. They are divided by it here; those that overflowed stay infinite or NaN.
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError as {@link GradientStep.compile}; `INPUT_INVALID` for a missing input
    */
   async lossAndGradients(
     batch: Feeds,

@@ -39,7 +39,11 @@ export class ShuffledBatches implements Iterator<number[], never> {
   #position = 0;
   #epoch = -1;
 
-  /** The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete. */
+  /**
+   * The sampler has its random numbers for itself: whoever else drew from them would make its state incomplete.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` where there are no examples
+   */
   constructor(length: number, batchSize: number, seed: number | RandomState, options: OrderOptions = {}) {
     if (length < 1)
       throw new OnnxLoraError('DATA_INVALID', 'There are no examples to train on. Check what the task was given.');

@@ -113,6 +113,7 @@ export class Trainer {
    * Computes loss and gradients without changing anything.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError as {@link GradientStep.compile}; `INPUT_INVALID` for a missing input
    */
   async lossAndGradients(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<LossAndGradients> {
     return this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);

@@ -115,7 +115,11 @@ export class CtcTokenizer implements SpeechTokenizer {
     return this.unknown;
   }
 
-  /** The text of a label's ids, in which nothing is repeated that is not said twice; special tokens are left out. */
+  /**
+   * The text of a label's ids, in which nothing is repeated that is not said twice; special tokens are left out.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` for an id that the vocabulary does not have
+   */
   decode(ids: readonly number[]): string {
     return this.decodeFrames(ids, { collapse: false });
   }
@@ -123,6 +127,8 @@ export class CtcTokenizer implements SpeechTokenizer {
   /**
    * The text of the best ids of frames: what repeats is one, then blanks go. (transformers with `skip_special_tokens` has
    * blanks go first, which makes HELO of HELLO; this does not.)
+   *
+   * @throws OnnxLoraError `DATA_INVALID` for an id that the vocabulary does not have
    */
   decodeFrames(ids: readonly number[], { collapse = true, keepSpecial = false }: FramesOptions = {}): string {
     const written: string[] = [];

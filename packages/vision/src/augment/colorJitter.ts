@@ -63,7 +63,11 @@ function factors(name: 'brightness' | 'contrast' | 'saturation', value: number |
   return { [name]: checkRange(name, [Math.max(0, 1 - value), 1 + value], 0) };
 }
 
-/** Takes all colour out of the image, in one of ten draws by default. */
+/**
+ * Takes all colour out of the image, in one of ten draws by default.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
+ */
 export function randomGrayscale({ probability = 0.1 }: ProbabilityOptions = {}): RandomGrayscale {
   return { type: 'random-grayscale', probability: checkShare('probability', probability) };
 }

@@ -20,12 +20,20 @@ export interface ProbabilityOptions {
   readonly probability?: number;
 }
 
-/** Left becomes right, in half of the draws by default. Not for what has a reading direction, such as digits and text. */
+/**
+ * Left becomes right, in half of the draws by default. Not for what has a reading direction, such as digits and text.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
+ */
 export function horizontalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
   return { type: 'horizontal-flip', probability: checkShare('probability', probability) };
 }
 
-/** Up becomes down, in half of the draws by default: for pictures without an up, such as those of a microscope. */
+/**
+ * Up becomes down, in half of the draws by default: for pictures without an up, such as those of a microscope.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a probability outside of 0 to 1
+ */
 export function verticalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Flip {
   return { type: 'vertical-flip', probability: checkShare('probability', probability) };
 }

@@ -46,7 +46,12 @@ export class ImagePreprocessor implements Preprocessor {
     return this.tensor(this.pixels(await imageOf(source, this.#decoder), sourceName(source)));
   }
 
-  /** The first half: resized and cropped, still 8 bits unless the plan says otherwise. `name` is for error messages. */
+  /**
+   * The first half: resized and cropped, still 8 bits unless the plan says otherwise. `name` is for error messages.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` when the image is too thin to be resized; `CONFIG_INVALID` when it does not
+   *   fit into the plan's padding
+   */
   pixels(image: Image, name = 'the image'): Pixels {
     const { resize: step, crop } = this.plan;
     // Also checks that the image can be resized at all.

@@ -36,7 +36,11 @@ export function openSequenceClassifier(
   });
 }
 
-/** The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name. */
+/**
+ * The same for models with any number of labels: `{ id, labels }`, and the probability of each label under its name.
+ *
+ * @throws OnnxLoraError as {@link openSequenceClassifier}
+ */
 export function openSequenceLabeller(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},

@@ -38,7 +38,11 @@ export function openResidueClassifier(
   });
 }
 
-/** The same for numbers: `{ id, values }`, null for residues without an answer. */
+/**
+ * The same for numbers: `{ id, values }`, null for residues without an answer.
+ *
+ * @throws OnnxLoraError as {@link openResidueClassifier}
+ */
 export function openResidueRegressor(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},

@@ -13,13 +13,21 @@ export function badSetting(name: string, expected: string, found: unknown): Onnx
   );
 }
 
-/** `value`, a share from 0 to 1. */
+/**
+ * `value`, a share from 0 to 1.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for any other number
+ */
 export function checkShare(name: string, value: number): number {
   if (value >= 0 && value <= 1) return value;
   throw badSetting(name, 'between 0 and 1', value);
 }
 
-/** `range`, both ends at least `least` and at most `most`, in order. */
+/**
+ * `range`, both ends at least `least` and at most `most`, in order.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for any other range
+ */
 export function checkRange(name: string, range: Range, least: number, most: number = Infinity): Range {
   const [low, high] = range;
   if (low >= least && high >= low && high <= most) return range;
@@ -27,7 +35,11 @@ export function checkRange(name: string, range: Range, least: number, most: numb
   throw badSetting(name, `two numbers ${bounds}, the lower one first`, range);
 }
 
-/** `value`, a whole number from `least` to `most`. */
+/**
+ * `value`, a whole number from `least` to `most`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for any other number
+ */
 export function checkWhole(name: string, value: number, least: number, most: number = Infinity): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   throw badSetting(

@@ -5,7 +5,11 @@ import { isNestedDeeply } from './nesting.ts';
 import { type Split, splitNames } from './splits.ts';
 import type { Row } from './tableRow.ts';
 
-/** The text of a cell, or undefined where it is empty. */
+/**
+ * The text of a cell, or undefined where it is empty.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a list or an object
+ */
 export function cellText(row: Row, column: string): string | undefined {
   const cell = row.cells.get(column);
   if (cell === undefined || cell === null) return undefined;
@@ -14,7 +18,11 @@ export function cellText(row: Row, column: string): string | undefined {
   throw cellRefused(row, column, cell, 'a text', 'Write it in quotes');
 }
 
-/** The labels that a cell lists: separated by `|` or `;`, or a JSON list. An empty cell has none. */
+/**
+ * The labels that a cell lists: separated by `|` or `;`, or a JSON list. An empty cell has none.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where one of them is neither text nor number
+ */
 export function cellLabels(row: Row, column: string): string[] {
   const cell = cellList(row, column);
   if (cell === undefined) return [];
@@ -33,7 +41,11 @@ export function cellLabels(row: Row, column: string): string[] {
   return [...new Set(names)];
 }
 
-/** The names of the columns that hold a 1. */
+/**
+ * The names of the columns that hold a 1.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where one of them holds anything but 0 and 1
+ */
 export function cellOneHot(row: Row, columns: readonly string[]): string[] {
   return columns.filter((column) => {
     const number = cellNumber(row, column);
@@ -42,7 +54,11 @@ export function cellOneHot(row: Row, columns: readonly string[]): string[] {
   });
 }
 
-/** A finite number. */
+/**
+ * A finite number.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` where the cell is empty or no finite number
+ */
 export function cellNumber(row: Row, column: string): number {
   const cell = row.cells.get(column);
   if (typeof cell === 'boolean') return Number(cell);
@@ -56,6 +72,7 @@ export function cellNumber(row: Row, column: string): number {
  * Numbers of one cell: a JSON list, or a text.
  *
  * @param separators between the numbers of a text; no comma by default, which in some countries stands before decimals
+ * @throws OnnxLoraError `DATA_INVALID` where there is none, or one that is not finite
  */
 export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]/): number[] {
   const cell = cellList(row, column);
@@ -67,7 +84,11 @@ export function cellNumbers(row: Row, column: string, separators: RegExp = /[;|]
   throw cellRefused(row, column, row.cells.get(column), 'a list of numbers', 'Write [1, 2.5]');
 }
 
-/** The split that a cell names. */
+/**
+ * The split that a cell names.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for another word than train, validation, test and what is usual for these
+ */
 export function cellSplit(row: Row, column: string): Split | undefined {
   const text = cellText(row, column);
   const split = text === undefined ? undefined : splitNames.get(text.toLowerCase());
@@ -75,7 +96,11 @@ export function cellSplit(row: Row, column: string): Split | undefined {
   throw cellRefused(row, column, text, 'a split', 'Splits are train, validation and test');
 }
 
-/** A cell that is a list, or one in JSON text; any other text as it is; undefined where it is empty. */
+/**
+ * A cell that is a list, or one in JSON text; any other text as it is; undefined where it is empty.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for text that begins as a JSON list and is none
+ */
 export function cellList(row: Row, column: string): readonly unknown[] | string | undefined {
   const cell = row.cells.get(column);
   if (Array.isArray(cell)) return cell;

@@ -58,7 +58,11 @@ export async function wholeTable(file: string, stream: TableStream): Promise<Tab
   return withRows({ file, columns: stream.columns, rows });
 }
 
-/** A table from values of a JSON list. */
+/**
+ * A table from values of a JSON list.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a value that is no object
+ */
 export function tableOf(file: string, values: readonly unknown[], nameOf: (index: number) => string): Table {
   const columns = new Set<string>();
   const rows = values.map((value, i): Row => {

@@ -37,7 +37,11 @@ export async function audioClassifier(model: TaskModel, reading: SoundReading = 
   };
 }
 
-/** The same for models with any number of labels per recording. */
+/**
+ * The same for models with any number of labels per recording.
+ *
+ * @throws OnnxLoraError as {@link audioClassifier}
+ */
 export async function audioTagger(model: TaskModel, reading: SoundReading = {}): Promise<Predictor> {
   const ports = classifierPorts(model);
   const { output, outputs } = ports.head;

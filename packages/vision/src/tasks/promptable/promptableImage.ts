@@ -55,7 +55,11 @@ export class PromptableImage {
     return answer!;
   }
 
-  /** The masks of many objects, whose prompts are answered together. */
+  /**
+   * The masks of many objects, whose prompts are answered together.
+   *
+   * @throws OnnxLoraError as {@link PromptableImage.predict}
+   */
   async predictAll(prompts: readonly Prompt[]): Promise<PromptAnswer[]> {
     const { geometry, isPadded } = this.#request;
     const found = await this.#decode(prompts);

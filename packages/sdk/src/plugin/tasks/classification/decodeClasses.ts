@@ -16,6 +16,9 @@ export interface ScoredLabel {
  * One prediction per row of the output `[batch, classes]` called `output`: `{ label, score, top }`, where `top` lists
  * the five likeliest classes, best first, with the probabilities that softmax gives them when scores are divided by the
  * temperature.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
  */
 export function decodeClasses(
   outputs: Readonly<Record<string, Tensor>>,

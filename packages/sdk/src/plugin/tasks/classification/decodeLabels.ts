@@ -8,6 +8,9 @@ import { scoresOf } from './scores.ts';
 /**
  * One prediction per row: `{ labels, scores }`, where `labels` are those from their thresholds on, joined by commas, and
  * `scores` the probability of each label.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
  */
 export function decodeLabels(
   outputs: Readonly<Record<string, Tensor>>,

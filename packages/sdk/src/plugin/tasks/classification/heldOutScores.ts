@@ -12,7 +12,12 @@ export interface LabelledExamples<Example> extends BatchSource<Example> {
   readonly truths: readonly number[];
 }
 
-/** Scores of all examples, in their order. */
+/**
+ * Scores of all examples, in their order.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
+ */
 export async function heldOutScores<Example>(
   examples: LabelledExamples<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,

@@ -21,7 +21,11 @@ function modelLabels(model: TaskModel): readonly string[] | undefined {
   );
 }
 
-/** The model's labels, or the class numbers where it names none. */
+/**
+ * The model's labels, or the class numbers where it names none.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where config.json names another number of classes
+ */
 export function labelsOrNumbers(model: TaskModel, classes: number): readonly string[] {
   const labels = modelLabels(model) ?? Array.from({ length: classes }, (_, id) => String(id));
   if (labels.length === classes) return labels;

@@ -4,7 +4,12 @@ import type { Tensor } from '../../../runtime/tensor.ts';
 import type { Prediction } from '../../task.ts';
 import { scoresOf } from '../classification/scores.ts';
 
-/** One prediction per row: `{ value }`, or `{ values }` by name where there are several. */
+/**
+ * One prediction per row: `{ value }`, or `{ values }` by name where there are several.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a number
+ *   is NaN or infinite
+ */
 export function decodeValues(
   outputs: Readonly<Record<string, Tensor>>,
   output: string,
