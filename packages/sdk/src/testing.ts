@@ -3,6 +3,19 @@
  * what they find or throw.
  */
 
+export { linearNet, type LinearNetSizes } from './testing/models/linearNet.ts';
+export { convNet } from './testing/models/convNet.ts';
+export { visionTransformer, type VisionTransformerSizes } from './testing/models/visionTransformer.ts';
+export { ModelBuilder, type SmallModel } from './testing/models/modelBuilder.ts';
+export { publishModel, type PublishedModel } from './testing/models/publishModel.ts';
+
+export { randomAdapter, type RandomAdapterOptions } from './testing/randomAdapter.ts';
+
+export { checkGradients, type CheckGradientsOptions } from './testing/gradients/checkGradients.ts';
+
+export { makeCase, type MakeCaseOptions } from './testing/cases/makeCase.ts';
+export type { Precision } from './testing/reference/wideSession.ts';
+export type { CaseLoss } from './testing/conformance/case.ts';
 export {
   type CheckReport,
   checkNames,

@@ -1,0 +1,54 @@
+/** @file Builds small models: nodes by a graph builder, weights by a seeded generator. */
+
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, sizeOf } from '../../runtime/tensor.ts';
+import { port } from '../graphs.ts';
+
+/** A model with its graph, as these builders make it. */
+export type SmallModel = ModelProto & { readonly graph: GraphProto };
+
+/** Emits nodes and weights. The same seed and the same calls give the same model. */
+export class ModelBuilder {
+  readonly g: GraphBuilder;
+  readonly #weights: NonNullable<GraphProto['initializer']> = [];
+  readonly #random: Random;
+
+  constructor({ opset = 17, seed = 1 }: { readonly opset?: number; readonly seed?: number } = {}) {
+    this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'c/' });
+    this.#random = new Random(seed);
+  }
+
+  /** A weight with values uniform in `offset ± range / 2`. */
+  weight(name: string, dims: readonly number[], range = 1, offset = 0): Value {
+    const data = new Float32Array(sizeOf(dims)).map(() => offset + (this.#random.next() - 0.5) * range);
+    this.#weights.push(tensorProto(name, float32(data, dims)));
+    return { name, type: 'float32', shape: dims };
+  }
+
+  /** The model of all that was emitted. Inputs and outputs must say their types and shapes. */
+  model(inputs: readonly Value[], outputs: readonly Value[]): SmallModel {
+    return {
+      irVersion: 8,
+      producerName: 'pytorch',
+      opsetImport: [{ domain: '', version: this.g.opset }],
+      graph: {
+        name: 'main_graph',
+        node: this.g.nodes,
+        initializer: [...this.#weights, ...this.g.initializers],
+        input: inputs.map(port),
+        output: outputs.map(port),
+      },
+    };
+  }
+
+  /** Gives the node emitted last the name of a module's, and its only output a name of its own, where one is given. */
+  name(node: string, output?: string): void {
+    const last = this.g.nodes.at(-1)!;
+    last.name = node;
+    if (output !== undefined) last.output = [output];
+  }
+}

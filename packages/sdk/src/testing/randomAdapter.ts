@@ -1,0 +1,52 @@
+/** @file Adapters with random values, whose every tensor takes part. */
+
+import { Adapter } from '../adapter/adapter.ts';
+import { scalingAt } from '../adapter/moduleNames.ts';
+import { injectAdapters } from '../lora/inject.ts';
+import type { LoraOptions } from '../model/loraOptions.ts';
+import type { Model } from '../model/model.ts';
+import { type LoraPlan, planLora } from '../model/planLora.ts';
+import { Random } from '../runtime/random.ts';
+import { ParameterSet } from '../train/parameters.ts';
+
+/** Options of {@link randomAdapter}. */
+export interface RandomAdapterOptions {
+  /** The adapter; by default what the model's family recommends, of rank 8. */
+  readonly lora?: LoraOptions;
+  /** 1 by default. */
+  readonly seed?: number;
+}
+
+/**
+ * An adapter that changes what the model computes: PEFT's first values, with random ones in place of zeros. The same seed
+ * gives the same adapter.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for a target that matches nothing, `CONFIG_INVALID`
+ */
+export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdapterOptions = {}): Promise<Adapter> {
+  return randomAdapterOf(model, planLora(model, lora), seed);
+}
+
+/** {@link randomAdapter} for a plan. */
+export async function randomAdapterOf(model: Model, { plan, config }: LoraPlan, seed: number): Promise<Adapter> {
+  const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
+  const random = new Random(seed);
+  const scaling = (lowRank: Parameters<typeof scalingAt>[1]): number => scalingAt(config, lowRank).scaling;
+  const set = withoutZeros(ParameterSet.initial(inputs, random, scaling), random);
+  return new Adapter(config, set.tensors(), await model.digest());
+}
+
+/** The set with random values in place of zeros, and a little beside those that are the base's. */
+export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
+  for (const parameter of set.all) {
+    const { value, input } = parameter;
+    const isZero = value.every((each) => each === 0);
+    const isFactor = input.role !== 'parameter' && !input.lowRank?.tokens;
+    if (isFactor && !isZero && input.role !== 'lora_magnitude_vector') continue;
+    const reach = isZero && isFactor ? 0.2 : 0.05;
+    for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);
+    if (!input.lowRank?.tiedTo) set.share(parameter);
+  }
+  set.refresh();
+  return set;
+}
