@@ -81,7 +81,7 @@ An operator that is in neither list and lies between an adapted layer and the lo
 - Bring a rule [in a plugin](../guides/plugin.md): \`definePlugin({ operators: [{ domain, op, gradient }] })\`. It goes before the rules of this page.
 - Add it to the SDK: a rule and its numeric checks, two rows in all, as the contributing guide shows.
 
-### What WebGPU's kernels do wrong
+### Wrong on WebGPU
 
 These forms are left out of the checks on WebGPU, because ONNX Runtime's kernel of the operator itself gives wrong numbers or fails there. Which operators it leaves to the CPU: [autodiff](../concepts/autodiff.md#on-webgpu).
 

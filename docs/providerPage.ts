@@ -77,7 +77,7 @@ Operators that compute with integers only, such as shapes, may always run on the
 | --- | --- | --- | --- | --- |
 ${placed.join('\n')}
 
-\`npx vitest run docs/providers.test.ts\` measures it anew where WebGPU has a driver. Operators whose gradients fall back in part: [autodiff](../concepts/autodiff.md#on-webgpu); those whose kernels are wrong: [operators](./operators.md#what-webgpus-kernels-do-wrong).
+\`npx vitest run docs/providers.test.ts\` measures it anew where WebGPU has a driver. Operators whose gradients fall back in part: [autodiff](../concepts/autodiff.md#on-webgpu); those whose kernels are wrong: [operators](./operators.md#wrong-on-webgpu).
 `;
 }
 
