@@ -1,6 +1,8 @@
-/** @file How the tests run: on the TypeScript sources of every package, so that no build is needed first. */
+/** @file How the tests and the pages' code run: on the TypeScript sources of every package, so that no build is needed first. */
 
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { pagesWithFences } from './docs/fences/fences.ts';
+import { pagesAsTests } from './docs/fences/plugin.ts';
 
 const conditions = ['@onnx-lora/source', 'node', 'import', 'module', 'default'];
 
@@ -8,8 +10,23 @@ const config: ViteUserConfig = defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'docs/**/*.test.ts'],
     pool: 'forks',
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'docs/**/*.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        plugins: [pagesAsTests()],
+        // The packages are imported once for many pages.
+        test: { name: 'pages', include: pagesWithFences(), isolate: false, testTimeout: 120_000 },
+      },
+    ],
+    silent: 'passed-only',
     setupFiles: ['test/support/seed.ts'],
     testTimeout: 60_000,
   },

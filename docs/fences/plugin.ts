@@ -1,0 +1,35 @@
+/** @file Makes each page a test file, with a test for each of its `ts` fences, that runs it as a module. */
+
+import { join, relative } from 'node:path';
+import { type Plugin, transformWithOxc } from 'vite';
+import { type Fence, fencesOf, root } from './fences.ts';
+
+/** Vite's plugin. `page.md` is a test file; `page.md?fence=17` is the fence whose code begins in line 17. */
+export function pagesAsTests(): Plugin {
+  return {
+    name: 'pages-as-tests',
+    load(id) {
+      const [file, line] = id.split('?fence=') as [string, string?];
+      if (!file.endsWith('.md')) return null;
+      const fences = fencesOf(relative(root, file));
+      const fence = fences.find((each) => each.line === Number(line));
+      if (!fence) return testsOf(file, fences);
+      // Shifted to its place, so that errors name lines of the page.
+      const code = '\n'.repeat(fence.line - 1) + fence.code;
+      return transformWithOxc(code, file, { lang: 'ts', sourcemap: true });
+    },
+  };
+}
+
+function testsOf(file: string, fences: readonly Fence[]): string {
+  const surroundings = JSON.stringify(join(root, 'docs/fences/surroundings.ts'));
+  return [
+    `import { test } from 'vitest';`,
+    `import { enter, use } from ${surroundings};`,
+    `await enter(${JSON.stringify(fences)});`,
+    ...fences.map(({ line }) => {
+      const module = JSON.stringify(`${file}?fence=${line}`);
+      return `test('line ${line}', async () => { await use(await import(${module})) });`;
+    }),
+  ].join('\n');
+}

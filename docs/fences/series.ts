@@ -1,0 +1,9 @@
+/** @file The model and the readings of the page about plugins. */
+
+import { publishModel, writeSensor } from '../examples/series/published.ts';
+import type { StandIns } from './standIns.ts';
+
+export const seriesFiles: StandIns = {
+  'models/forecaster': publishModel,
+  'boiler.txt': (file) => writeSensor(file, 12, 1),
+};

@@ -1,0 +1,43 @@
+/** @file Small things that stand in for what a page speaks of. */
+
+import { cp, mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { type LoraOptions, type ModelFamily, openModel, type Task, train } from '@onnx-lora/sdk';
+import { root } from './fences.ts';
+
+/** Makes a file or folder at the path. */
+export type StandIn = (file: string) => unknown;
+
+/** By the path that fences name. */
+export type StandIns = Readonly<Record<string, StandIn>>;
+
+/** A file or folder of this repository. */
+export function copyOf(source: string): StandIn {
+  return (file) => cp(path.join(root, source), file, { recursive: true });
+}
+
+/** What an adapter is made of. */
+export interface AdapterParts {
+  readonly model: StandIn;
+  readonly families: readonly ModelFamily[];
+  readonly data: StandIn;
+  /** The ending of the data's file; it is a folder by default. */
+  readonly ending?: string;
+  readonly task: (data: string) => Task;
+  readonly lora?: LoraOptions;
+}
+
+/** An adapter of one training step. */
+export function adapterOf({ model, families, data, ending = '', task, lora = {} }: AdapterParts): StandIn {
+  return async (file) => {
+    const folder = '.for-an-adapter';
+    const [modelFolder, dataFile] = [`${folder}/model`, `${folder}/data${ending}`];
+    await mkdir(folder);
+    await model(modelFolder);
+    await data(dataFile);
+    const opened = await openModel(modelFolder, { families });
+    const run = await train(opened, { task: task(dataFile), lora, steps: 1, batchSize: 2 });
+    await (await run.done).adapter.save(file);
+    await rm(folder, { recursive: true });
+  };
+}
