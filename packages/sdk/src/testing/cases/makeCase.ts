@@ -27,6 +27,7 @@ export interface MakeCaseOptions {
   readonly lora: LoraOptions;
   /** One batch, by input of the model. */
   readonly feeds: Feeds;
+  /** What the loss compares the output with. */
   readonly labels: Tensor;
   /** `cross-entropy`, `cross-entropy-2d`, `mse` or `bce-with-logits`, of one of the outputs. */
   readonly loss: Pick<CaseLoss, 'kind' | 'output' | 'ignoreIndex'>;

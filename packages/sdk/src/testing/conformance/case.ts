@@ -14,10 +14,13 @@ export interface CaseLoss {
   readonly kind: string;
   /** The model's output that it is computed from. */
   readonly output: string;
+  /** Labels with this value do not count. */
   readonly ignoreIndex?: number;
   /** Of CTC. */
   readonly blank?: number;
+  /** Of CTC: how the losses of a batch become one. */
   readonly reduction?: 'mean' | 'sum';
+  /** Of CTC: whether a label that its frames have no room for counts as 0. */
   readonly zero_infinity?: boolean;
 }
 

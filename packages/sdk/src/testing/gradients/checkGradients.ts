@@ -28,6 +28,7 @@ export interface CheckGradientsOptions {
   readonly loss: LossFragment;
   /** One batch, as the task's `collate` gives it. */
   readonly inputs: Feeds;
+  /** What the loss compares the outputs with, as `collate` gives it. */
   readonly targets: Feeds;
   /** How many elements of each tensor are checked, the largest among them; 8 by default. */
   readonly elements?: number;

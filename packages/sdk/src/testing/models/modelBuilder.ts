@@ -13,10 +13,12 @@ export type SmallModel = ModelProto & { readonly graph: GraphProto };
 
 /** Emits nodes and weights. The same seed and the same calls give the same model. */
 export class ModelBuilder {
+  /** Emits the nodes, by ONNX's names of operators. */
   readonly g: GraphBuilder;
   readonly #weights: NonNullable<GraphProto['initializer']> = [];
   readonly #random: Random;
 
+  /** An empty model of that opset (17 by default), whose weights are drawn from the seed (1 by default). */
   constructor({ opset = 17, seed = 1 }: { readonly opset?: number; readonly seed?: number } = {}) {
     this.g = new GraphBuilder({ opset, infer: inferNode, prefix: 'c/' });
     this.#random = new Random(seed);

@@ -7,6 +7,7 @@ import type { ModelProto } from '../../graph/proto.ts';
 
 /** What lies in the folder of a published model. */
 export interface PublishedModel {
+  /** The graph with its weights. */
   readonly model: ModelProto;
   /** `config.json`: `{ model_type: 'cell-net' }`. */
   readonly config?: Readonly<Record<string, unknown>>;
