@@ -2,6 +2,7 @@
 
 import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk';
 import { format, resolveConfig } from 'prettier';
+import { slugify } from './.vitepress/slugify.ts';
 
 /** What a page is about. */
 export interface FamilyPage {
@@ -40,7 +41,7 @@ ${more}This page is made from the families themselves.
 
 | family | \`model_type\` | ${preprocessor} | usual task |
 | --- | --- | --- | --- |
-${families.map((family) => `| [${family.title}](#${anchorOf(family)}) | ${codes(family.modelTypes)} | ${codes(family.preprocessors)} | ${codes(family.tasks.slice(0, 1))} |`).join('\n')}
+${families.map((family) => `| [${family.title}](#${slugify(family.title)}) | ${codes(family.modelTypes)} | ${codes(family.preprocessors)} | ${codes(family.tasks.slice(0, 1))} |`).join('\n')}
 
 ${families.map((family) => sectionOf(family, preprocessor)).join('\n\n')}
 `;

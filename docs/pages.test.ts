@@ -5,6 +5,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { slugify } from './.vitepress/slugify.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const pages = [
@@ -103,14 +104,9 @@ function leadsSomewhere(page: string, target: string): boolean {
   return anchor === undefined || headings(relative(root, file)).includes(anchor);
 }
 
-/** Anchors of a page's headings, as GitHub and VitePress spell them. */
+/** Anchors of a page's headings. */
 function headings(page: string): string[] {
-  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
-    title!
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-'),
-  );
+  return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) => slugify(title!));
 }
 
 function markdownIn(folder: string): string[] {

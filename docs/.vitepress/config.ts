@@ -1,88 +1,66 @@
-/** @file The documentation site: guides, concepts, and the generated reference. */
+/** @file The documentation site. A page's front matter says where the sidebar has it; see pages.ts. */
 
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type DefaultTheme, defineConfig, type UserConfig } from 'vitepress';
+import { examplePage, linkExamples } from './examples.ts';
+import { linksIn, readPages, root, sidebarOf } from './pages.ts';
+import { slugify } from './slugify.ts';
+import { summaryOf } from './summary.ts';
 
-const guides = [
-  { text: 'First steps', link: '/guides/first-steps' },
-  { text: 'Your own data', link: '/guides/own-data' },
-  { text: 'Image data', link: '/guides/image-data' },
-  { text: 'Images in', link: '/guides/preprocessing' },
-  { text: 'Train', link: '/guides/train' },
-  { text: 'Losses', link: '/guides/losses' },
-  { text: 'Augmentations', link: '/guides/augment' },
-  { text: 'Classes, labels, numbers', link: '/guides/image-labels' },
-  { text: 'Segment images', link: '/guides/segmentation' },
-  { text: 'Prompted masks (SAM)', link: '/guides/sam' },
-  { text: 'Embeddings and texts', link: '/guides/embeddings' },
-  { text: 'Recordings', link: '/guides/audio' },
-  { text: 'Speech data', link: '/guides/speech-data' },
-  { text: 'Speech features', link: '/guides/speech-features' },
-  { text: 'Speech recognition', link: '/guides/speech-recognition' },
-  { text: 'CTC', link: '/guides/ctc' },
-  { text: 'Transcribe', link: '/guides/transcribe' },
-  { text: 'Error rates', link: '/guides/error-rates' },
-  { text: 'Classify sounds', link: '/guides/audio-classification' },
-  { text: 'Sequence data', link: '/guides/sequence-data' },
-  { text: 'Splits of sequences', link: '/guides/sequence-splits' },
-  { text: 'Tokenizers of sequences', link: '/guides/sequence-tokenizers' },
-  { text: 'Tasks on sequences', link: '/guides/sequence-tasks' },
-  { text: 'Tasks on residues', link: '/guides/residue-tasks' },
-  { text: 'Masked language modelling', link: '/guides/masked-language-modelling' },
-  { text: 'Variant effects', link: '/guides/variant-effects' },
-  { text: 'Embed sequences', link: '/guides/sequence-embeddings' },
-  { text: 'Metrics and baselines', link: '/guides/sequence-metrics' },
-  { text: 'Serve adapters', link: '/guides/serve' },
-  { text: 'Merge and ship', link: '/guides/merge' },
-  { text: 'Combine adapters', link: '/guides/combine' },
-  { text: 'Exchange with PEFT', link: '/guides/exchange' },
-  { text: 'Vision families', link: '/guides/vision-families' },
-  { text: 'Speech families', link: '/guides/speech-families' },
-  { text: 'Science families', link: '/guides/science-families' },
-  { text: 'The command line', link: '/guides/command-line' },
-  { text: 'CPU and GPU providers', link: '/guides/providers' },
-  { text: 'Check against PEFT', link: '/guides/conformance' },
-  { text: 'Write a plugin', link: '/guides/plugin' },
-  { text: 'Performance', link: '/performance' },
-  { text: 'What adapters buy for sequences', link: '/examples/science' },
-];
-
-const concepts = [
-  { text: 'How it works', link: '/concepts/overview' },
-  { text: 'Layers', link: '/concepts/layers' },
-  { text: 'Graph', link: '/concepts/graph' },
-  { text: 'Ops', link: '/concepts/ops' },
-  { text: 'Models of several files', link: '/concepts/compose' },
-  { text: 'Match', link: '/concepts/match' },
-  { text: 'Autodiff', link: '/concepts/autodiff' },
-  { text: 'LoRA', link: '/concepts/lora' },
-  { text: 'Adapter', link: '/concepts/adapter' },
-  { text: 'Train', link: '/concepts/train' },
-  { text: 'New heads', link: '/concepts/heads' },
-  { text: 'Transcription', link: '/concepts/transcription' },
-  { text: 'Clusters of sequences', link: '/concepts/sequence-clusters' },
-  { text: 'Runtime', link: '/concepts/runtime' },
-  { text: 'Model and plugin', link: '/concepts/plugin' },
-];
-
-// `vitepress dev` also works before the reference has been generated.
-const reference = existsSync(new URL('../reference/index.md', import.meta.url))
-  ? [{ text: 'Reference', link: '/reference/' }]
-  : [];
+const sidebar = sidebarOf(readPages());
+const reference = sidebar.filter(({ text }) => text === 'Reference');
 
 const config: UserConfig<DefaultTheme.Config> = defineConfig({
+  lang: 'en-GB',
   title: 'onnx-lora',
   description: 'Train, swap, merge and exchange LoRA adapters of ONNX models in Node.',
-  srcExclude: ['examples/models/**', 'examples/data/**', 'examples/dist/**'],
+  srcExclude: ['**/README.md'],
+  // A list of all pages, in a file of its own rather than in each of a thousand pages.
+  metaChunk: true,
+  transformHead: ({ siteData: { base } }) => [
+    ['link', { rel: 'icon', type: 'image/svg+xml', href: `${base}logo.svg` }],
+  ],
+  transformPageData: ({ filePath, description, params }) => ({
+    description:
+      description || summaryOf(params ? examplePage(params['name']) : readFileSync(join(root, filePath), 'utf8')),
+  }),
+  markdown: {
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
+    anchor: { slugify },
+    config: linkExamples,
+  },
   themeConfig: {
-    nav: [
-      { text: 'Guides', link: '/guides/first-steps' },
-      { text: 'Concepts', link: '/concepts/overview' },
-      ...reference,
-    ],
-    sidebar: [{ text: 'Guides', items: guides }, { text: 'Concepts', items: concepts }, ...reference],
+    logo: '/logo.svg',
+    // All sections but the last.
+    nav: sidebar.slice(0, -1).map(({ text, items = [] }) => ({ text: text!, link: linksIn(items)[0]! })),
+    sidebar: {
+      '/': sidebar,
+      '/reference/': reference,
+      '/sources/': reference,
+    },
     outline: [2, 3],
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      options: {
+        miniSearch: {
+          searchOptions: {
+            // A guide before the page of a type that mentions the same word.
+            boostDocument: (id: string) => (id.includes('/reference/api/') ? 0.5 : 1),
+          },
+        },
+      },
+    },
+    notFound: {
+      title: 'There is no such page',
+      quote: 'It may have moved. The search above looks through all pages.',
+      linkText: 'To the home page',
+      linkLabel: 'To the home page',
+    },
+  },
+  vite: {
+    // The index for searching, which is loaded at the first search, is a chunk of some 3,000 kB.
+    build: { chunkSizeWarningLimit: 6000 },
   },
 });
 export default config;
