@@ -6,9 +6,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { evaluate, MODEL_FAMILY, openModel, TASK_FACTORY, train } from '@onnx-lora/sdk';
-import { Container } from 'inversify';
-import { seriesModule } from './series/module.ts';
+import { evaluate, loadPlugins, openModel, train } from '@onnx-lora/sdk';
+import { seriesPlugin } from './series/plugin.ts';
 import { publishModel, writeSensor } from './series/published.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-plugin-'));
@@ -16,11 +15,10 @@ const [published, boiler] = [path.join(folder, 'forecaster'), path.join(folder, 
 await publishModel(published);
 await writeSensor(boiler, 12, 1);
 
-// 1. Whatever hosts plugins, such as a command, loads their modules and asks for what they bring.
-const container = new Container();
-container.load(seriesModule);
-const model = await openModel(published, { families: container.getAll(MODEL_FAMILY) });
-const factory = container.getAll(TASK_FACTORY).find(({ name }) => name === model.family?.tasks[0]);
+// 1. Whatever hosts plugins, such as a command, loads them and finds what they bring by its name.
+const catalogue = loadPlugins([seriesPlugin]);
+const model = await openModel(published, { plugins: catalogue });
+const factory = catalogue.tasks.find(({ name }) => name === model.family?.tasks[0]);
 if (!model.family || !factory) throw new Error('No plugin knows this model.');
 console.log(`A model of the family "${model.family.name}", for the task "${factory.name}"`);
 

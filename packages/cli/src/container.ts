@@ -1,32 +1,15 @@
-/** @file Everything that the domain packages bring, gathered by inversify. */
+/** @file Everything that the domain packages and the plugins that were asked for bring, gathered by inversify. */
 
-import { scienceModule } from '@onnx-lora/science';
-import {
-  MODEL_FAMILY,
-  type ModelFamily,
-  PREPROCESSOR_FACTORY,
-  type PreprocessorFactory,
-  TASK_FACTORY,
-  type TaskFactory,
-} from '@onnx-lora/sdk';
-import { speechModule } from '@onnx-lora/speech';
-import { visionModule } from '@onnx-lora/vision';
-import { Container } from 'inversify';
+import { sciencePlugin } from '@onnx-lora/science';
+import type { Catalogue, Plugin } from '@onnx-lora/sdk';
+import { CATALOGUE, createContainer } from '@onnx-lora/sdk/inversify';
+import { speechPlugin } from '@onnx-lora/speech';
+import { visionPlugin } from '@onnx-lora/vision';
 
-/** What the commands choose from. */
-export interface Catalogue {
-  readonly families: readonly ModelFamily[];
-  readonly tasks: readonly TaskFactory[];
-  readonly preprocessors: readonly PreprocessorFactory[];
-}
+/** The plugins that come with the command. */
+export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin];
 
-/** Loads the modules of all domain packages. */
-export function loadCatalogue(): Catalogue {
-  const container = new Container();
-  container.load(visionModule, speechModule, scienceModule);
-  return {
-    families: container.getAll(MODEL_FAMILY),
-    tasks: container.getAll(TASK_FACTORY),
-    preprocessors: container.getAll(PREPROCESSOR_FACTORY),
-  };
+/** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
+export function loadCatalogue(asked: readonly Plugin[] = []): Catalogue {
+  return createContainer([...asked, ...ownPlugins]).get(CATALOGUE);
 }

@@ -1,6 +1,6 @@
 /** @file What every command is given. */
 
-import type { Catalogue } from './container.ts';
+import type { Catalogue } from '@onnx-lora/sdk';
 import type { Terminal } from './terminal.ts';
 
 /** The surroundings of one call of the command. */

@@ -4,6 +4,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Adapter,
+  type Catalogue,
   didYouMean,
   loadAdapter,
   type Model,
@@ -12,7 +13,6 @@ import {
   type TaskFactory,
   type TaskOptions,
 } from '@onnx-lora/sdk';
-import type { Catalogue } from './container.ts';
 import { usageError } from './errors.ts';
 import type { Settings } from './settings.ts';
 import { taskSettings } from './taskSettings.ts';
@@ -39,7 +39,7 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when none is named; else as `openModel`
  */
-export async function openNamed(model: string | undefined, { families }: Catalogue): Promise<Model> {
+export async function openNamed(model: string | undefined, plugins: Catalogue): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
   if (!holds('onnx') && !holds('model.onnx') && holdsAdapter(source)) {
@@ -48,7 +48,7 @@ export async function openNamed(model: string | undefined, { families }: Catalog
     );
   }
   return openModel(source, {
-    families,
+    plugins,
     onDownload: (file) => {
       if (process.stderr.isTTY) process.stderr.write(`downloading ${file} of ${source}\n`);
     },

@@ -9,7 +9,7 @@ export type { PathConfidence } from './match/modulePath.ts';
 export type { ModelFile } from './model/joinFiles.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo, type PartOf } from './model/model.ts';
 export { train } from './model/train.ts';
-export type { CheckpointOptions, TrainOptions } from './model/training/options.ts';
+export type { CheckpointOptions, NamedOptimizer, TrainOptions } from './model/training/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/run.ts';
 export type { Sampling } from './model/training/sampling.ts';
 export type { CachePrefix } from './model/training/keptPrefix.ts';
@@ -23,9 +23,9 @@ export type {
   StepEvent,
   TrainEvent,
   WarningEvent,
-} from './model/training/events.ts';
+} from './plugin/events.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
-export type { BadSample, BadSamplePolicy } from './model/training/batchQueue.ts';
+export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { LoraOptions } from './model/loraOptions.ts';
@@ -35,7 +35,7 @@ export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
 export type { Headable, ModelChanges } from './model/head/headable.ts';
-export type { Evaluation } from './model/training/measure.ts';
+export type { BadSample, Evaluation } from './plugin/evaluation.ts';
 export {
   type AdaptersToMerge,
   merge,
@@ -387,4 +387,41 @@ export {
   type RankingScores,
   rocCurve,
 } from './plugin/tasks/statistics/rankingMeasure.ts';
-export { MODEL_FAMILY, PREPROCESSOR_FACTORY, TASK_FACTORY, token } from './plugin/tokens.ts';
+export {
+  capability,
+  type Capability,
+  capabilityList,
+  type CapabilityList,
+  type Needs,
+  provide,
+  type Provided,
+  type Provision,
+} from './plugin/capability.ts';
+export type {
+  DatasetFactory,
+  DatasetRequest,
+  FinishedRun,
+  InitializerFactory,
+  OperatorRule,
+  OptimizerFactory,
+  ProviderFactory,
+  SectionFactory,
+  TrackedRun,
+  Tracker,
+  TrackerFactory,
+} from './plugin/contributions.ts';
+export {
+  type ContributionKind,
+  contributionKinds,
+  type Contributions,
+  definePlugin,
+  type Plugin,
+  PLUGIN_CONTRACT,
+  type PluginDefinition,
+  type Services,
+} from './plugin/definePlugin.ts';
+export { type Catalogue, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+export type { GradientRule, Surroundings, Vjp, VjpSite } from './autodiff/vjp.ts';
+export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
+export type { Dim, ValueType } from './graph/value.ts';
+export type { NodeProto } from './graph/proto.ts';

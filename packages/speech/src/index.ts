@@ -40,13 +40,13 @@ export type {
   Transcript,
   TranscriptSegment,
 } from './generation/recogniser.ts';
-export { speechModule } from './module.ts';
+export { speechPlugin, speechPlugin as default } from './plugin.ts';
 export type { FeatureExtractor, SoundFrames } from './features/featureExtractor.ts';
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { openExtractor } from './features/openExtractor.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
 export { resample, resampleStream } from './audio/resample.ts';
-export { AUDIO_READER, SOUND_FORMAT } from './tokens.ts';
+export { AUDIO_READER, SOUND_FORMAT } from './capabilities.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
 export { SoundReader } from './audio/soundReader.ts';
 export { type CtcOptions, CtcTokenizer, type FramesOptions } from './text/ctcTokenizer.ts';

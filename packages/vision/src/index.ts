@@ -78,7 +78,7 @@ export type {
   MaskSource,
 } from './preprocess/imageRequest.ts';
 export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
-export { visionModule } from './module.ts';
+export { visionPlugin, visionPlugin as default } from './plugin.ts';
 export type { Pixels } from './preprocess/normalize.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
 export { readImagePlan } from './preprocess/preprocessorConfig.ts';
@@ -138,4 +138,4 @@ export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmen
 export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
-export { IMAGE_DECODER } from './tokens.ts';
+export { IMAGE_DECODER } from './capabilities.ts';

@@ -1,9 +1,15 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
 import path from 'node:path';
-import { type GraphPort, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
+import {
+  type Catalogue,
+  type GraphPort,
+  type LoraPreview,
+  type Model,
+  type ModuleInfo,
+  previewLora,
+} from '@onnx-lora/sdk';
 import { Command } from 'commander';
-import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
 import { adapterSettings, loraOptions } from '../lora.ts';

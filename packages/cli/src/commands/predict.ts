@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import {
   type Adapter,
+  type Catalogue,
   type Model,
   modelFor,
   type Prediction,
@@ -11,7 +12,6 @@ import {
   type TaskFactory,
 } from '@onnx-lora/sdk';
 import { Command } from 'commander';
-import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';

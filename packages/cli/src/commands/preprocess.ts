@@ -1,9 +1,8 @@
 /** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
 
-import { readModelConfig, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
+import { type Catalogue, readModelConfig, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
 import { preprocessorOf } from '@onnx-lora/vision';
 import { Command } from 'commander';
-import type { Catalogue } from '../container.ts';
 import type { Context } from '../context.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { Progress } from '../progress.ts';

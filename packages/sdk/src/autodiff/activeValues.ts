@@ -71,7 +71,7 @@ export class ActiveValues {
   }
 
   #isReached(node: NodeProto): boolean {
-    if (isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) return false;
+    if (!node.known?.gradient && isKnownDomain(node) && stopGradientOps.has(node.opType ?? '')) return false;
     const rule = ruleOf(node);
     const reads = (node.input ?? []).some((name, i) => this.has(name) && !(Array.isArray(rule) && rule[i] === null));
     const given = this.#given?.get(node.output?.[0] ?? '') ?? [];

@@ -210,7 +210,7 @@ describe('errors', () => {
         ...(describeNode ? { describe: describeNode } : {}),
       });
     expect(message(run)).toMatchInlineSnapshot(
-      `"No gradient rule for CumProd (node "/enc/CumProd_0", opset 18), which lies between an adapted layer and the loss. Adapt only layers after it, or add a rule: a row of the table in packages/sdk/src/autodiff/rules.ts, as CONTRIBUTING.md shows under "Add a gradient"."`,
+      `"No gradient rule for CumProd (node "/enc/CumProd_0", opset 18), which lies between an adapted layer and the loss. Adapt only layers after it, or bring a rule in a plugin: definePlugin({ operators: [{ domain, op, gradient }] })."`,
     );
     expect(message(() => run(() => 'module "enc.up"'))).toContain('(node "/enc/CumProd_0", module "enc.up", opset 18)');
     f.nodes.find(({ opType }) => opType === 'CumProd')!.domain = 'com.example';

@@ -112,7 +112,8 @@ function* propagate(
     // Of nothing, the gradient is zero; many operators do not take a tensor without elements.
     const isEmpty = dys.every((each) => !each || each.shape?.includes(0));
     const second = dys.findIndex((each, i) => i > 0 && each !== undefined);
-    if (second > 0 && !manyOutputOps.has(node.opType ?? '')) throw noRule(node, ` output ${second}`, request);
+    if (second > 0 && !node.known?.gradient && !manyOutputOps.has(node.opType ?? ''))
+      throw noRule(node, ` output ${second}`, request);
     for (const { by, gradient } of request.given?.get(outputs[0]!) ?? [])
       if (active.has(by.name)) add(by, unbroadcast(g, g.Mul(dy, gradient), value(by.name), node));
     x.forEach((operand, i) => {
@@ -234,8 +235,7 @@ function noRule(node: NodeProto, part: string, { g, describe }: Place): OnnxLora
   const remedy = isLoop
     ? 'Gradients do not pass loops: export the model with a fixed number of rounds, so that they stand in the graph one after ' +
       'the other (tracing does that to a loop of Python), or adapt only layers after it.'
-    : 'Adapt only layers after it, or add a rule: a row of the table in packages/sdk/src/autodiff/rules.ts, as CONTRIBUTING.md ' +
-      'shows under "Add a gradient".';
+    : 'Adapt only layers after it, or bring a rule in a plugin: definePlugin({ operators: [{ domain, op, gradient }] }).';
   const op = isKnownDomain(node) ? node.opType : `${node.domain}.${node.opType}`;
   return new OnnxLoraError(
     'NO_GRADIENT',

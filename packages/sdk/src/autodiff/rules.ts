@@ -309,7 +309,8 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
 
 /** The row of a node's operator, if it has one. */
 export function ruleOf(node: NodeProto): GradientRule | undefined {
-  const { opType: op = '' } = node;
+  const { opType: op = '', known } = node;
+  if (known?.gradient) return known.gradient as GradientRule;
   return isKnownDomain(node) && Object.hasOwn(gradientRules, op) ? gradientRules[op as DifferentiableOp] : undefined;
 }
 

@@ -1,6 +1,7 @@
 /** @file The decoded ONNX messages, as plain objects. Names are those of onnx.proto in camelCase. */
 
 import type { Bytes } from './bytes.ts';
+import type { ValueType } from './value.ts';
 
 /** Fields that this SDK does not know, as they stood in the file; written back unchanged. */
 interface Unknown {
@@ -149,6 +150,20 @@ export interface NodeProto extends Unknown {
   docString?: string;
   /** What the exporter notes: the dynamo exporter the torch module that the node comes from. */
   metadataProps?: StringStringEntry[];
+  /** What a plugin knows of the operator. It travels with the node, and is no part of the file. */
+  known?: KnownOperator;
+}
+
+/** What is known of an operator that has no row in the tables. */
+export interface KnownOperator {
+  /** Types and shapes of the outputs, in order; fewer where no more is known. */
+  readonly infer?: (site: {
+    readonly node: NodeProto;
+    readonly inputs: readonly (ValueType | undefined)[];
+    readonly opset: number;
+  }) => readonly ValueType[];
+  /** A `GradientRule`, which only differentiation reads. */
+  readonly gradient?: object;
 }
 
 /** A graph: nodes in an order in which each follows those that it reads from, and the weights as initializers. */

@@ -2,15 +2,16 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
+import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import type { PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
-import type { BadSample, BadSamplePolicy } from './training/batchQueue.ts';
+import type { BadSamplePolicy } from './training/batchQueue.ts';
 import { oneOf } from './training/checks.ts';
-import { type Evaluation, measure } from './training/measure.ts';
+import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
 export interface EvaluateOptions {

@@ -3,6 +3,7 @@
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { byteLength } from '../graph/bytes.ts';
 import { weightsDigestInTurns } from '../graph/digest.ts';
+import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
 import { rawBytes } from '../graph/tensorData.ts';
@@ -26,6 +27,7 @@ import { placeAdapter } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { AdapterSession } from '../adapter/session.ts';
 import type { ModelFamily } from '../plugin/family.ts';
+import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
@@ -85,6 +87,8 @@ export interface ModelParts {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Asked in order which of them recognises the model. */
   readonly families: readonly ModelFamily[];
+  /** What plugins bring; nothing by default. */
+  readonly catalogue?: Catalogue;
   /**
    * Where an exporter folded a normalisation into a convolution's weight: by module path, the factor of each output,
    * γ ÷ √(σ² + ε).
@@ -134,6 +138,8 @@ export class Model implements TaskModel {
   declare readonly folder?: string;
   /** `config.json`, parsed, where there is one. */
   declare readonly config?: Readonly<Record<string, unknown>>;
+  /** What the plugins bring that it was opened with. */
+  readonly catalogue: Catalogue;
   /** The family that recognised it, where one did. */
   declare readonly family?: ModelFamily;
   /** Type and shape of each graph input, by name. */
@@ -175,7 +181,9 @@ export class Model implements TaskModel {
     this.name = name;
     this.file = onnx.path;
     this.#file = onnx;
-    this.#onnx = { ...onnx, model: viewOf(onnx.model) };
+    this.catalogue = parts.catalogue ?? noPlugins;
+    const known = new Map(this.catalogue.operators.map((each) => [operatorName(each.domain, each.op), each]));
+    this.#onnx = { ...onnx, model: viewOf(withKnownOperators(onnx.model, known)) };
     this.#foldedScales = foldedScales;
     this.#runtime = runtime;
     this.#sessionRuntime = sessionRuntime;

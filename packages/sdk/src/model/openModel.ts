@@ -4,7 +4,9 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
+import type { Plugin } from '../plugin/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../plugin/family.ts';
+import { type Catalogue, catalogueOf } from '../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/workerRuntime.ts';
@@ -13,11 +15,17 @@ import { downloadModel, isHubId } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from './model.ts';
 import { readModelConfig } from './readModelConfig.ts';
+import { withProviders } from '../plugin/withProviders.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions {
   /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
   readonly families?: readonly ModelFamily[];
+  /**
+   * Plugins, or what `loadPlugins` made of them: their families are asked after `families`, and training finds their
+   * initialisers, optimizers, operators and providers by name.
+   */
+  readonly plugins?: Catalogue | readonly Plugin[];
   /**
    * What runs it. By default sessions and training run in a worker thread ({@link WorkerRuntime}), and what asks for it
    * (`worker: false`) in this thread ({@link OrtRuntime}).
@@ -59,9 +67,11 @@ export interface OpenOptions {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
  *   together
  */
-export async function openModel(source: string | readonly string[], options: OpenOptions = {}): Promise<Model> {
+export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  const plugins = catalogueOf(given.plugins);
+  const options = { ...given, plugins, families: [...(given.families ?? []), ...plugins.families] };
   if (typeof source !== 'string') return openFiles(source, options);
-  const { families = [], variant } = options;
+  const { families, variant } = options;
   const located = existsSync(source) ? source : await fromHub(source, options);
   if (!statSync(located).isDirectory()) return openFile(source, located, options);
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
@@ -112,16 +122,18 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
 
 function modelOf(
   parts: Pick<ModelParts, 'name' | 'onnx' | 'files' | 'partOf'> & { readonly folder: string },
-  { families = [], runtime, foldedScales }: OpenOptions,
+  { families = [], plugins, runtime, foldedScales }: OpenOptions,
 ): Model {
+  const catalogue = catalogueOf(plugins);
   const config = readModelConfig(parts.folder);
   return new Model({
     ...parts,
     ...(config ? { config } : {}),
     ...(foldedScales ? { foldedScales } : {}),
     families,
-    runtime: runtime ?? new OrtRuntime(),
-    sessionRuntime: runtime ?? new WorkerRuntime(),
+    catalogue,
+    runtime: withProviders(runtime ?? new OrtRuntime(), catalogue.providers),
+    sessionRuntime: withProviders(runtime ?? new WorkerRuntime(), catalogue.providers),
   });
 }
 

@@ -41,7 +41,8 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   const r = options.r ?? 8;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
-  const initializer = initializerOf(options.initLoraWeights, options.original?.sites());
+  const brought = new Map(model.catalogue.initializers.map((each) => [each.name, () => each.create()]));
+  const initializer = initializerOf(options.initLoraWeights, options.original?.sites(), brought);
   const scale = { r, alpha: options.alpha ?? 2 * r };
   const chosen = choose(model, options, scale);
   const { adapted, parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;

@@ -28,6 +28,7 @@ import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
 import { identityOf, requireSameRun } from './training/identity.ts';
 import { keptPrefix } from './training/keptPrefix.ts';
 import { type MetricChoice, Objective } from './training/objective.ts';
+import { optimizerOf } from './training/optimizerOf.ts';
 import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
 import { Run, type TrainingRun } from './training/run.ts';
@@ -115,7 +116,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
     session,
-    ...(options.optimizer === undefined ? {} : { optimizer: options.optimizer }),
+    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.catalogue) }),
     groups,
     ...(options.clip === undefined ? {} : { clip: options.clip }),
     ...(typeof prefix === 'string' ? {} : { prefix }),

@@ -37,7 +37,8 @@ export const inferenceRules: Readonly<Record<string, Rule>> = {
  * @returns as many entries as the rule knows; `{}` where nothing is known
  */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
-  const { opType = '', domain } = site.node;
+  const { opType = '', domain, known } = site.node;
+  if (known?.infer) return known.infer(site).map(sound);
   const rows = isKnownDomain(site.node) ? inferenceRules : domain === NCHWC ? blockedRules : {};
   return Object.hasOwn(rows, opType) ? rows[opType]!(site).map(sound) : [];
 }

@@ -8,6 +8,9 @@ import type { ConcreteProvider, FallenBackNode } from './session.ts';
 
 const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', 'webgpu'];
 
+/** Names that mean a provider to ONNX Runtime, and `auto`. */
+export const providerNames: readonly string[] = ['auto', ...concrete];
+
 const guide = 'docs/guides/providers.md tells what each provider needs';
 
 /** A provider that lies in a library of its own, which an install script fetches. */

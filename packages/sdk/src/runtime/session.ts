@@ -3,11 +3,11 @@
 import type { KeptFeeds } from './keptFeeds.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
-/** Where a graph runs. `auto` picks the best provider that works on this machine. */
-export type Provider = 'auto' | 'cpu' | 'cuda' | 'dml' | 'coreml' | 'webgpu';
+/** An execution provider of ONNX Runtime; `auto` becomes one of these. */
+export type ConcreteProvider = 'cpu' | 'cuda' | 'dml' | 'coreml' | 'webgpu';
 
-/** A provider by name; `auto` becomes one of these. */
-export type ConcreteProvider = Exclude<Provider, 'auto'>;
+/** Where a graph runs: `auto` picks the best provider that works on this machine, and plugins may bring more names. */
+export type Provider = 'auto' | ConcreteProvider | (string & {});
 
 /** How a session uses the machine. */
 export interface SessionOptions {

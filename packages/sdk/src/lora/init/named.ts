@@ -35,11 +35,13 @@ export const initializerNames: readonly string[] = [
  * factors, or an initialiser itself. Undefined stands for PEFT's default.
  *
  * @param original the layers of the model before it was quantised, for `loftq`
+ * @param brought those of plugins, by name
  * @throws OnnxLoraError `CONFIG_INVALID` for an unknown name, and for `loftq` without the model before or any other with it
  */
 export function initializerOf(
   given: boolean | string | Initializer | undefined,
   original?: readonly Site[],
+  brought: ReadonlyMap<string, () => Initializer> = new Map(),
 ): Initializer | undefined {
   if (given === 'loftq') {
     if (original) return loftq(original);
@@ -59,10 +61,10 @@ export function initializerOf(
   if (typeof given === 'object') return given;
   const iterations = /^pissa_niter_(\d{1,3})$/.exec(given)?.[1];
   if (iterations !== undefined) return fastPissa(Number(iterations));
-  const make = named.get(given);
+  const make = named.get(given) ?? brought.get(given);
   if (make) return make();
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `initLoraWeights (--init) "${given}" is not known.${didYouMean(given, initializerNames)} There are ${initializerNames.join(', ')}, with a whole number for N.`,
+    `initLoraWeights (--init) "${given}" is not known.${didYouMean(given, [...initializerNames, ...brought.keys()])} There are ${[...initializerNames, ...brought.keys()].join(', ')}, with a whole number for N.`,
   );
 }

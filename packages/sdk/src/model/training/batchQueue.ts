@@ -1,17 +1,12 @@
 /** @file Batches loaded ahead of the steps that consume them, in the sampler's order, with an exact position. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import type { BadSample } from '../../plugin/evaluation.ts';
 import type { Batch, PreparedTask } from '../../plugin/task.ts';
 import type { SamplerState, ShuffledBatches } from '../../train/sampler.ts';
 
 /** What happens to an example that cannot be loaded. */
 export type BadSamplePolicy = 'fail' | 'skip';
-
-/** An example that could not be loaded. */
-export interface BadSample {
-  readonly example: number;
-  readonly message: string;
-}
 
 /** A batch and what it was made of. */
 export interface LoadedBatch extends Batch {

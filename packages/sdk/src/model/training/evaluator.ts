@@ -2,10 +2,11 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/session.ts';
+import type { Evaluation } from '../../plugin/evaluation.ts';
 import type { PreparedTask } from '../../plugin/task.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
-import { type Evaluation, measure } from './measure.ts';
+import { measure } from './measure.ts';
 
 /** What an evaluator works with. */
 export interface EvaluatorRequest {

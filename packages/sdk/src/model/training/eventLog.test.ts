@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { EventLog } from './eventLog.ts';
-import type { TrainEvent } from './events.ts';
+import type { TrainEvent } from '../../plugin/events.ts';
 
 const event = (step: number): TrainEvent => ({ type: 'warning', step, message: '' });
 

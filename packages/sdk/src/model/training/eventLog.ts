@@ -1,6 +1,6 @@
 /** @file Events on their way from a run to whoever iterates over it. */
 
-import type { TrainEvent } from './events.ts';
+import type { TrainEvent } from '../../plugin/events.ts';
 
 /** How many events wait for an iterator; a night's run would fill the memory otherwise. */
 const MOST_KEPT = 10_000;

@@ -1,21 +1,8 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
-import type { Dataset, MetricCollector, Metrics, PreparedTask } from '../../plugin/task.ts';
+import type { Evaluation } from '../../plugin/evaluation.ts';
+import type { Dataset, PreparedTask } from '../../plugin/task.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
-import type { BadSample } from './batchQueue.ts';
-
-/** What a measurement finds. */
-export interface Evaluation {
-  readonly metrics: Metrics;
-  /** Counts `[true class, predicted class]`, where the task has classes. */
-  readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
-  /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
-  readonly intervals?: ReturnType<NonNullable<MetricCollector['intervals']>>;
-  readonly examples: number;
-  readonly seconds: number;
-  /** Examples that `evaluate` left out, because they could not be loaded. */
-  readonly badSamples?: readonly BadSample[];
-}
 
 /** What is measured, and how. */
 export interface MeasureRequest {

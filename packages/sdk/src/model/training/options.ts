@@ -28,6 +28,13 @@ export interface CheckpointOptions {
   readonly overwrite?: boolean;
 }
 
+/** An optimizer of a plugin, with its settings. */
+export interface NamedOptimizer {
+  /** The name under which the plugin brings it. */
+  readonly name: string;
+  readonly [setting: string]: unknown;
+}
+
 /** Options of `train`. */
 export interface TrainOptions {
   /** What is learned, and from which data. */
@@ -42,8 +49,8 @@ export interface TrainOptions {
   readonly batchSize?: number;
   /** Highest learning rate; 1e-3 by default. */
   readonly lr?: number;
-  /** By name, with settings, or one of your own; AdamW by default. */
-  readonly optimizer?: OptimizerName | OptimizerOptions | Optimizer;
+  /** By name, with settings, or one of your own; AdamW by default. Plugins may bring more names. */
+  readonly optimizer?: OptimizerName | OptimizerOptions | NamedOptimizer | Optimizer | (string & {});
   /** Weight decay of all but biases and norms; the optimizer's own by default, which is 0.01 for AdamW. */
   readonly weightDecay?: number;
   /** Parameters that learn at another rate or decay otherwise. Later groups override earlier ones. */

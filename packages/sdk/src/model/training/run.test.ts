@@ -20,7 +20,7 @@ import { evaluate } from '../evaluate.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../openModel.ts';
 import { train } from '../train.ts';
-import type { TrainEvent } from './events.ts';
+import type { TrainEvent } from '../../plugin/events.ts';
 import type { TrainOptions } from './options.ts';
 import type { TrainResult } from './run.ts';
 

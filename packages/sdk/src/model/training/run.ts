@@ -3,22 +3,22 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import type { Evaluation } from '../../plugin/evaluation.ts';
 import type { PreparedTask } from '../../plugin/task.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { LossAndGradients } from '../../train/lossAndGradients.ts';
 import { GradientMean } from '../../train/gradientMean.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
-import type { Provider, ProviderReport } from '../../runtime/session.ts';
+import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import type { BadLosses } from './badLoss.ts';
 import type { BatchQueue, LoadedBatch } from './batchQueue.ts';
 import type { RunIdentity } from './checkpoint.ts';
 import type { CheckpointFolder } from './checkpointFolder.ts';
 import type { Evaluator } from './evaluator.ts';
 import { EventLog } from './eventLog.ts';
-import type { TrainEvent } from './events.ts';
+import type { TrainEvent } from '../../plugin/events.ts';
 import { namesOf } from './exampleNames.ts';
-import type { Evaluation } from './measure.ts';
 import type { Objective } from './objective.ts';
 import { isOutOfMemory, outOfMemory } from './outOfMemory.ts';
 import type { RunState } from './runState.ts';
@@ -52,7 +52,7 @@ export interface TrainingRun extends AsyncIterable<TrainEvent> {
   /** Steps made before, by the run that this one goes on with; 0 for a new one. */
   readonly firstStep: number;
   /** Where it runs. */
-  readonly provider: Exclude<Provider, 'auto'>;
+  readonly provider: ConcreteProvider;
   /** How many numbers are trained. */
   readonly trainableParameters: number;
   /** What it keeps of the layers below the lowest trained one, or why it keeps nothing. */
@@ -104,7 +104,7 @@ export interface RunParts {
   readonly identity: RunIdentity;
   readonly versions: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | undefined;
-  readonly provider: Exclude<Provider, 'auto'>;
+  readonly provider: ConcreteProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly makeAdapter: () => Adapter;
@@ -121,7 +121,7 @@ export interface RunParts {
 export class Run implements TrainingRun {
   readonly steps: number;
   readonly firstStep: number;
-  readonly provider: Exclude<Provider, 'auto'>;
+  readonly provider: ConcreteProvider;
   readonly trainableParameters: number;
   readonly prefix: PrefixReport;
   readonly done: Promise<TrainResult>;

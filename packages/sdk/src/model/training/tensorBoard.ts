@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { crc32c } from './crc32c.ts';
-import type { TrainEvent } from './events.ts';
+import type { TrainEvent } from '../../plugin/events.ts';
 
 /** Written first, so that readers know the format. */
 const FILE_VERSION = 'brain.Event:2';

@@ -1,20 +1,23 @@
 /** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
 
-import type { Evaluation } from './measure.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** One optimizer step was made. */
 export interface StepEvent {
   readonly type: 'step';
   /** Counted from 1. */
   readonly step: number;
+  /** Steps of the whole run. */
   readonly steps: number;
   /** Passes over the data so far, such as 1.25. */
   readonly epoch: number;
   /** Mean loss of the batch, before the step. */
   readonly loss: number;
+  /** Learning rate of the step; a group's `lrFactor` is not in it. */
   readonly lr: number;
   /** Euclidean norm of all gradients together, before clipping. */
   readonly gradNorm: number;
+  /** Examples per second, on average since the run began or was resumed. */
   readonly samplesPerSecond: number;
   /** Estimate, from the pace so far. */
   readonly secondsLeft: number;
@@ -27,9 +30,13 @@ export interface EvaluationEvent {
   readonly type: 'evaluation';
   /** The steps made before. */
   readonly step: number;
+  /** Metrics by name; the first is the one by which evaluations are compared. */
   readonly metrics: Evaluation['metrics'];
+  /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: Evaluation['confusion'];
+  /** How many examples were measured. */
   readonly examples: number;
+  /** How long it took. */
   readonly seconds: number;
   /** True when no evaluation of this run was better. */
   readonly best: boolean;
@@ -38,14 +45,18 @@ export interface EvaluationEvent {
 /** A checkpoint is on the disk. */
 export interface CheckpointEvent {
   readonly type: 'checkpoint';
+  /** Steps made when it was written. */
   readonly step: number;
+  /** Where it is; `resume` takes it. */
   readonly folder: string;
 }
 
 /** A step left the adapter as it was, because loss or gradient was no finite number. */
 export interface SkippedEvent {
   readonly type: 'skipped';
+  /** The step, counted from 1. */
   readonly step: number;
+  /** What was not finite, and what to do about it. */
   readonly message: string;
   /** Which examples the batch held, by their index in the task's training data. */
   readonly examples: readonly number[];
@@ -56,6 +67,7 @@ export interface SkippedEvent {
 /** An example could not be loaded and was left out. */
 export interface BadSampleEvent {
   readonly type: 'badSample';
+  /** Steps made before. */
   readonly step: number;
   /** Its index in the task's training data. */
   readonly example: number;
@@ -68,7 +80,9 @@ export interface BadSampleEvent {
 /** Something went wrong that does not end the run. */
 export interface WarningEvent {
   readonly type: 'warning';
+  /** Steps made before. */
   readonly step: number;
+  /** What went wrong, and what to do about it. */
   readonly message: string;
 }
 

@@ -1,7 +1,6 @@
-/** @file Binds what this package brings. */
+/** @file What this package brings, as any plugin would. */
 
-import { MODEL_FAMILY, TASK_FACTORY, type TaskFactory } from '@onnx-lora/sdk';
-import { ContainerModule } from 'inversify';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk';
 import { scienceFamilies } from './families/index.ts';
 import {
   SequenceClassificationFactory,
@@ -15,19 +14,21 @@ import { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
 import { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
 
 /** Science: the families, and the tasks on sequences. */
-export const scienceModule: ContainerModule = new ContainerModule(({ bind }) => {
-  for (const family of scienceFamilies) bind(MODEL_FAMILY).toConstantValue(family);
-  for (const Factory of [
-    SequenceClassificationFactory,
-    SequenceLabellingFactory,
-    SequenceRegressionFactory,
-    MaskedLanguageModellingFactory,
-    ResidueClassificationFactory,
-    ResidueRegressionFactory,
-    SequenceEmbeddingFactory,
-    SequenceRetrievalFactory,
-    VariantEffectFactory,
-    MutationScanFactory,
-  ])
-    bind<TaskFactory>(TASK_FACTORY).toConstantValue(new Factory());
+export const sciencePlugin: Plugin = definePlugin({
+  name: '@onnx-lora/science',
+  description: 'Sequences of proteins, molecules and DNA: classes, numbers, residues, variants, embeddings.',
+  families: scienceFamilies,
+  tasks: () =>
+    [
+      SequenceClassificationFactory,
+      SequenceLabellingFactory,
+      SequenceRegressionFactory,
+      MaskedLanguageModellingFactory,
+      ResidueClassificationFactory,
+      ResidueRegressionFactory,
+      SequenceEmbeddingFactory,
+      SequenceRetrievalFactory,
+      VariantEffectFactory,
+      MutationScanFactory,
+    ].map((Factory) => new Factory()),
 });

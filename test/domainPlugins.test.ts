@@ -1,23 +1,18 @@
 /** @file Domain packages loaded side by side bring all their families, none twice. */
 
-import { scienceFamilies, scienceModule } from '@onnx-lora/science';
-import { MODEL_FAMILY, type ModelFamily, PREPROCESSOR_FACTORY } from '@onnx-lora/sdk';
-import { speechFamilies, speechModule } from '@onnx-lora/speech';
-import { visionFamilies, visionModule } from '@onnx-lora/vision';
-import { Container } from 'inversify';
+import { scienceFamilies, sciencePlugin } from '@onnx-lora/science';
+import { loadPlugins, type ModelFamily } from '@onnx-lora/sdk';
+import { speechFamilies, speechPlugin } from '@onnx-lora/speech';
+import { visionFamilies, visionPlugin } from '@onnx-lora/vision';
 import { expect, it } from 'vitest';
 
-it('vision, speech and science together give every family once', async () => {
-  const container = new Container();
-  container.load(visionModule, speechModule, scienceModule);
-  const families = container.getAll(MODEL_FAMILY);
+it('vision, speech and science together give every family once', () => {
+  const { families, preprocessors } = loadPlugins([visionPlugin, speechPlugin, sciencePlugin]);
   const names = families.map(({ domain, name }) => `${domain}/${name}`);
   expect(new Set(names).size).toBe(names.length);
   expect(names).toEqual(expect.arrayContaining(['vision/vit', 'speech/whisper', 'speech/moonshine', 'science/esm']));
   expect(names).toHaveLength(visionFamilies.length + speechFamilies.length + scienceFamilies.length);
-  expect(new Set(container.getAll(PREPROCESSOR_FACTORY).map(({ domain }) => domain))).toEqual(
-    new Set(['vision', 'speech']),
-  );
+  expect(new Set(preprocessors.map(({ domain }) => domain))).toEqual(new Set(['vision', 'speech']));
   // Each recognises its own model and leaves the other's alone.
   const described = families as readonly (ModelFamily & { readonly modelTypes?: readonly string[] })[];
   for (const { name, modelTypes = [name] } of described) {

@@ -1,0 +1,38 @@
+/**
+ * @file `@onnx-lora/sdk/inversify`: plugins in a container, for programs that are wired with inversify. Nothing else of the
+ * SDK needs it.
+ */
+
+import { Container, type ServiceIdentifier } from 'inversify';
+import type { ContributionKind, Contributions, Plugin } from './plugin/definePlugin.ts';
+import { contributionKinds } from './plugin/definePlugin.ts';
+import { type Catalogue, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+
+/** The key of one kind of contribution: `container.getAll(KIND.tasks)`. */
+export const KIND: { readonly [Kind in ContributionKind]: ServiceIdentifier<Contributions[Kind][number]> } =
+  Object.fromEntries(contributionKinds.map((kind) => [kind, Symbol.for(`onnx-lora/${kind}`)])) as unknown as {
+    readonly [Kind in ContributionKind]: ServiceIdentifier<Contributions[Kind][number]>;
+  };
+
+/** The key of all together: `container.get(CATALOGUE)`. Declared by its type, so that it does not narrow to `symbol`. */
+export const CATALOGUE: ServiceIdentifier<Catalogue> = Symbol.for('onnx-lora/catalogue');
+
+/**
+ * A container with all that some plugins bring: the catalogue under {@link CATALOGUE}, and each thing of a kind under its
+ * {@link KIND}. Bind what is yours beside it.
+ *
+ * @example
+ * const container = createContainer([visionPlugin, cellsPlugin]);
+ * const tasks = container.getAll(KIND.tasks);
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` as `loadPlugins` does
+ */
+export function createContainer(plugins: readonly Plugin[], options?: LoadPluginsOptions): Container {
+  const catalogue = loadPlugins(plugins, options);
+  const container = new Container();
+  container.bind(CATALOGUE).toConstantValue(catalogue);
+  for (const kind of contributionKinds)
+    for (const each of catalogue[kind])
+      container.bind(KIND[kind] as ServiceIdentifier<typeof each>).toConstantValue(each);
+  return container;
+}

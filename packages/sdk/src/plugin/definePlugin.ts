@@ -1,0 +1,131 @@
+/** @file `definePlugin`: everything that a package brings, in one typed object. */
+
+import type { Needs, Provided, Provision } from './capability.ts';
+import type {
+  DatasetFactory,
+  InitializerFactory,
+  OperatorRule,
+  OptimizerFactory,
+  ProviderFactory,
+  SectionFactory,
+  TrackerFactory,
+} from './contributions.ts';
+import type { ModelFamily } from './family.ts';
+import type { PreprocessorFactory, TaskFactory } from './task.ts';
+
+/** Version of what this file describes. A plugin carries that of the SDK it was made with. */
+export const PLUGIN_CONTRACT = 1;
+
+/** All kinds of things that a plugin may bring, each a list. */
+export interface Contributions {
+  /** How models are recognised, what their modules are for, which are adapted. */
+  readonly families: readonly ModelFamily[];
+  /** How a file becomes what a model is fed. */
+  readonly preprocessors: readonly PreprocessorFactory[];
+  /** How examples become feeds, the loss, metrics, predictions. */
+  readonly tasks: readonly TaskFactory[];
+  /** Data by name. */
+  readonly datasets: readonly DatasetFactory[];
+  /** First values of adapters. */
+  readonly initializers: readonly InitializerFactory[];
+  /** How gradients become steps. */
+  readonly optimizers: readonly OptimizerFactory[];
+  /** Gradients and shapes of operators that the SDK does not know. */
+  readonly operators: readonly OperatorRule[];
+  /** Where graphs run. */
+  readonly providers: readonly ProviderFactory[];
+  /** Who follows a run. */
+  readonly trackers: readonly TrackerFactory[];
+  /** What reports show beside what the task shows. */
+  readonly sections: readonly SectionFactory[];
+}
+
+/** A kind of contribution. */
+export type ContributionKind = keyof Contributions;
+
+/** What the functions of a plugin are handed: what it needs, and the preprocessors of all plugins, in their order. */
+export type Services<N extends Needs> = Provided<N> & { readonly preprocessors: readonly PreprocessorFactory[] };
+
+/** A list, or a function that makes it of what the plugin needs. */
+type Parts<N extends Needs> = {
+  readonly [Kind in ContributionKind]?:
+    Contributions[Kind] | ((services: Kind extends 'preprocessors' ? Provided<N> : Services<N>) => Contributions[Kind]);
+};
+
+/** What {@link definePlugin} takes. */
+export interface PluginDefinition<N extends Needs> extends Parts<N> {
+  /** The package's name, such as `@acme/onnx-lora-cells`. */
+  readonly name: string;
+  /** The package's version. */
+  readonly version?: string;
+  /** One line for `onnx-lora plugins`. */
+  readonly description?: string;
+  /** Capabilities that it lends to others and to itself. */
+  readonly provides?: readonly Provision[];
+  /** Capabilities that it must have, its own or others', by the names under which its functions get them. */
+  readonly needs?: N;
+}
+
+/** What a package brings. Made by {@link definePlugin}. */
+export interface Plugin {
+  /** The package's name. */
+  readonly name: string;
+  /** The package's version. */
+  readonly version?: string;
+  /** One line for `onnx-lora plugins`. */
+  readonly description?: string;
+  /** {@link PLUGIN_CONTRACT} of the SDK that it was made with. */
+  readonly contract: number;
+  /** What it lends to other plugins. */
+  readonly provides: readonly Provision[];
+  /** What it borrows from others. */
+  readonly needs: Needs;
+  /** Makes each list from what the plugin needs. */
+  readonly parts: {
+    readonly [Kind in ContributionKind]?: (services: Readonly<Record<string, unknown>>) => Contributions[Kind];
+  };
+}
+
+/** All kinds, in the order in which they are listed. */
+export const contributionKinds: readonly ContributionKind[] = [
+  'families',
+  'preprocessors',
+  'tasks',
+  'datasets',
+  'initializers',
+  'optimizers',
+  'operators',
+  'providers',
+  'trackers',
+  'sections',
+];
+
+/**
+ * Makes a plugin: the default export of a package that brings something. It is plain data and functions; nothing happens
+ * before `loadPlugins` asks.
+ *
+ * @example
+ * export default definePlugin({
+ *   name: 'onnx-lora-cells',
+ *   version: '1.2.0',
+ *   needs: { decoder: IMAGE_DECODER },
+ *   families: [cellNet],
+ *   tasks: ({ decoder, preprocessors }) => [new CellCountingFactory(decoder, preprocessors)],
+ * });
+ */
+export function definePlugin<N extends Needs = Record<never, never>>(definition: PluginDefinition<N>): Plugin {
+  const { name, version, description, provides = [], needs } = definition;
+  const parts = contributionKinds.flatMap((kind) => {
+    const given: unknown = definition[kind];
+    return given === undefined ? [] : [[kind, typeof given === 'function' ? given : () => given] as const];
+  });
+  return {
+    name,
+    ...(version === undefined ? {} : { version }),
+    ...(description === undefined ? {} : { description }),
+    contract: PLUGIN_CONTRACT,
+    provides,
+    needs: needs ?? {},
+    parts: Object.fromEntries(parts) as Plugin['parts'],
+  };
+}

@@ -1,0 +1,27 @@
+/** @file What is found when a task's held-out examples are measured. */
+
+import type { MetricCollector, Metrics } from './task.ts';
+
+/** What a measurement finds. */
+export interface Evaluation {
+  /** Metrics by name; the first is the one by which models are compared. */
+  readonly metrics: Metrics;
+  /** Counts `[true class, predicted class]`, where the task has classes. */
+  readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
+  /** Intervals that hold metrics with a probability of 95%, where the task gives them. */
+  readonly intervals?: ReturnType<NonNullable<MetricCollector['intervals']>>;
+  /** How many examples were measured. */
+  readonly examples: number;
+  /** How long it took. */
+  readonly seconds: number;
+  /** Examples that `evaluate` left out, because they could not be loaded. */
+  readonly badSamples?: readonly BadSample[];
+}
+
+/** An example that could not be loaded. */
+export interface BadSample {
+  /** Its index in the task's data. */
+  readonly example: number;
+  /** Why: it names the file. */
+  readonly message: string;
+}

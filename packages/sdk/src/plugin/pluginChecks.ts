@@ -1,0 +1,184 @@
+/** @file What must hold of plugins before anything uses them, each mistake with its remedy. */
+
+import { gradientRules } from '../autodiff/rules.ts';
+import { operatorName } from '../graph/knownOperators.ts';
+import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { initializerNames } from '../lora/init/named.ts';
+import { isKnownDomain } from '../ops/domains.ts';
+import { optimizerNames } from '../train/optimizers/named.ts';
+import { providerNames } from '../runtime/providers.ts';
+import type { OperatorRule } from './contributions.ts';
+import { type ContributionKind, type Contributions, PLUGIN_CONTRACT, type Plugin } from './definePlugin.ts';
+import type { ModelFamily } from './family.ts';
+
+/** What one of a kind is called in messages. */
+const words: Readonly<Record<ContributionKind, string>> = {
+  families: 'a family',
+  preprocessors: 'a preprocessor',
+  tasks: 'a task',
+  datasets: 'a dataset',
+  initializers: 'an initializer',
+  optimizers: 'an optimizer',
+  operators: 'a rule for the operator',
+  providers: 'a provider',
+  trackers: 'a tracker',
+  sections: 'a report section',
+};
+
+/** What each of a kind must have: names of fields and their types. */
+const fields: Readonly<Record<ContributionKind, Readonly<Record<string, 'string' | 'function' | 'object'>>>> = {
+  families: {
+    name: 'string',
+    domain: 'string',
+    recognise: 'function',
+    roles: 'object',
+    defaultTargets: 'object',
+    tasks: 'object',
+  },
+  preprocessors: { domain: 'string', fileEndings: 'object', recognises: 'function', create: 'function' },
+  tasks: { name: 'string', description: 'string', create: 'function' },
+  datasets: { name: 'string', description: 'string', prepare: 'function' },
+  initializers: { name: 'string', create: 'function' },
+  optimizers: { name: 'string', create: 'function' },
+  operators: { domain: 'string', op: 'string' },
+  providers: { name: 'string', description: 'string', create: 'function' },
+  trackers: { name: 'string', description: 'string', create: 'function' },
+  sections: { name: 'string', sections: 'function' },
+};
+
+/** Names that the SDK and its command have themselves. */
+const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> = {
+  initializers: initializerNames,
+  optimizers: optimizerNames,
+  providers: providerNames,
+  trackers: ['tensorboard'],
+};
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what `definePlugin` did not make, or one of another version of the SDK made */
+export function checkPlugin(given: unknown): void {
+  const plugin = given as Partial<Plugin> | null | undefined;
+  if (typeof plugin !== 'object' || plugin === null || typeof plugin.contract !== 'number' || !plugin.parts) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `A plugin was expected, but ${described(given)} was given. Make plugins with definePlugin, and pass them on as they are.`,
+    );
+  }
+  const { name, version, contract } = plugin;
+  if (typeof name !== 'string' || name.trim() === '') {
+    throw new OnnxLoraError('PLUGIN_INVALID', 'A plugin has no name. Its author must name it: definePlugin({ name }).');
+  }
+  if (contract === PLUGIN_CONTRACT) return;
+  const remedy =
+    contract > PLUGIN_CONTRACT
+      ? `Update @onnx-lora/sdk, or install an earlier version of "${name}"`
+      : `Install a later version of "${name}", or an earlier @onnx-lora/sdk`;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The plugin "${name}"${version === undefined ? '' : ` ${version}`} was made for version ${contract} of the plugin contract, but this SDK has version ${PLUGIN_CONTRACT}. ${remedy}.`,
+  );
+}
+
+/**
+ * A plugin's list of one kind, as it is.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` for a list that is none, and for an entry that lacks what each of its kind must have
+ */
+export function checkContributions<Kind extends ContributionKind>(
+  { name }: Plugin,
+  kind: Kind,
+  list: Contributions[Kind],
+): Contributions[Kind] {
+  if (!Array.isArray(list)) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `"${kind}" of the plugin "${name}" must be a list, but it is ${described(list)}. Its author must return an array.`,
+    );
+  }
+  (list as readonly unknown[]).forEach((each, i) => {
+    for (const [field, type] of Object.entries(fields[kind])) {
+      const found = (each as Readonly<Record<string, unknown>> | null | undefined)?.[field];
+      if (typeof found === type && found !== null) continue;
+      throw new OnnxLoraError(
+        'PLUGIN_INVALID',
+        `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${field}${type === 'function' ? '()' : ''}, as ${words[kind]} must. Its author must add it.`,
+      );
+    }
+  });
+  if (kind === 'families') for (const family of list as readonly ModelFamily[]) checkTargets(family, name);
+  if (kind === 'datasets') for (const each of list as readonly { name: string }[]) checkDatasetName(each.name, name);
+  return list;
+}
+
+function checkTargets({ name, roles, defaultTargets }: ModelFamily, plugin: string): void {
+  // Families share lists of targets, of which each has some.
+  if (defaultTargets.length === 0 || defaultTargets.some((role) => Object.hasOwn(roles, role))) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The family "${name}" of the plugin "${plugin}" adapts ${defaultTargets.map((role) => `"${role}"`).join(', ')} by default, but has no such role.${didYouMean(defaultTargets[0]!, Object.keys(roles))} Its roles are ${Object.keys(roles).join(', ')}.`,
+  );
+}
+
+function checkDatasetName(name: string, plugin: string): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9-]+$/.test(name)) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The dataset "${name}" of the plugin "${plugin}" cannot be named on the command line. Its author must take letters, digits and "-", two at least.`,
+  );
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for two plugins of one name, and for two things of one kind and name */
+export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): void {
+  const plugins = new Map<string, Plugin>();
+  const owners = new Map<string, string>();
+  for (const [plugin, lists] of brought) {
+    const other = plugins.get(plugin.name);
+    if (other) {
+      throw new OnnxLoraError(
+        'PLUGIN_INVALID',
+        `Two plugins are named "${plugin.name}" (versions ${other.version ?? 'unknown'} and ${plugin.version ?? 'unknown'}). Load one of them.`,
+      );
+    }
+    plugins.set(plugin.name, plugin);
+    for (const kind of Object.keys(words) as ContributionKind[]) {
+      for (const each of lists[kind]) {
+        const name = nameOf(each);
+        if (name === undefined) continue;
+        const key = `${kind} ${name}`;
+        const owner = owners.get(key) ?? (isOurs(kind, each, name) ? 'the SDK' : undefined);
+        if (owner !== undefined) throw clash(kind, name, owner, plugin.name);
+        owners.set(key, `"${plugin.name}"`);
+      }
+    }
+  }
+}
+
+/** The name by which one of a kind is found; preprocessors are found by what they recognise. */
+function nameOf(each: object): string | undefined {
+  if ('op' in each) return operatorName((each as OperatorRule).domain, (each as OperatorRule).op);
+  // Two domains may have a family for models of one type, of which each recognises its own.
+  if ('recognise' in each) return `${(each as ModelFamily).domain}/${(each as ModelFamily).name}`;
+  return 'name' in each ? (each.name as string) : undefined;
+}
+
+function isOurs(kind: ContributionKind, each: object, name: string): boolean {
+  if (kind !== 'operators') return ownNames[kind]?.includes(name) ?? false;
+  const { domain, op, gradient } = each as OperatorRule;
+  return gradient !== undefined && isKnownDomain({ domain }) && Object.hasOwn(gradientRules, op);
+}
+
+function clash(kind: ContributionKind, name: string, first: string, second: string): OnnxLoraError {
+  const who = first === 'the SDK' ? `The SDK and "${second}"` : `Both ${first} and "${second}"`;
+  const have = first === 'the SDK' ? 'have' : 'bring';
+  const remedy =
+    first === 'the SDK' ? 'The author of the plugin must take another name' : 'Load one of the two plugins';
+  return new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `${who} ${have} ${words[kind]} "${name}", and only one can be meant. ${remedy}.`,
+  );
+}
+
+function described(given: unknown): string {
+  if (given === null || given === undefined) return String(given);
+  if (typeof given === 'object') return `an object with the keys ${Object.keys(given).join(', ') || '(none)'}`;
+  return `a ${typeof given}`;
+}

@@ -1,0 +1,155 @@
+/** @file Plugins put together: what they bring, what they need, and the mistakes that are told before anything runs. */
+
+import { describe, expect, it } from 'vitest';
+import { CATALOGUE, createContainer, KIND } from '../inversify.ts';
+import { capability, capabilityList, provide } from './capability.ts';
+import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
+import type { ModelFamily } from './family.ts';
+import { loadPlugins } from './loadPlugins.ts';
+import type { PreprocessorFactory, TaskFactory } from './task.ts';
+
+const SCALE = capability<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
+const WORD = capabilityList<string>('word');
+
+const family = (name: string, domain = 'd'): ModelFamily => ({
+  name,
+  domain,
+  recognise: ({ config }) => config?.['model_type'] === name,
+  roles: { encoder: [/encoder/] },
+  defaultTargets: ['encoder'],
+  tasks: ['t'],
+});
+const task = (name: string): TaskFactory => ({
+  name,
+  description: name,
+  create: () => ({ name, prepare: () => Promise.reject(new Error('not here')) }),
+});
+const preprocessor = (domain: string): PreprocessorFactory => ({
+  domain,
+  fileEndings: [],
+  recognises: () => false,
+  create: () => ({ preprocess: () => Promise.reject(new Error('not here')) }),
+});
+
+describe('loadPlugins', () => {
+  it('gives each list in the order of the plugins', () => {
+    const a = definePlugin({ name: 'a', families: [family('x')], tasks: () => [task('one')] });
+    const b = definePlugin({ name: 'b', families: [family('y')], tasks: [task('two')] });
+    const { families, tasks, plugins, broughtBy, optimizers } = loadPlugins([a, b]);
+    expect(families.map(({ name }) => name)).toEqual(['x', 'y']);
+    expect(tasks.map(({ name }) => name)).toEqual(['one', 'two']);
+    expect(plugins).toEqual([a, b]);
+    expect(broughtBy(b).families.map(({ name }) => name)).toEqual(['y']);
+    expect(optimizers).toEqual([]);
+  });
+
+  it('hands over what is needed, typed, and the preprocessors of all', () => {
+    const lender = definePlugin({
+      name: 'lender',
+      provides: [
+        provide(WORD, () => 'a'),
+        provide(WORD, () => 'b'),
+        provide(SCALE, ({ all }) => all.length, { needs: { all: WORD } }),
+      ],
+      preprocessors: [preprocessor('lender')],
+    });
+    const seen: unknown[] = [];
+    const user = definePlugin({
+      name: 'user',
+      needs: { factor: SCALE, words: WORD },
+      preprocessors: ({ factor }) => [preprocessor(`user${factor}`)],
+      tasks: ({ factor, words, preprocessors }) => {
+        seen.push(
+          factor + 1,
+          words.join(''),
+          preprocessors.map(({ domain }) => domain),
+        );
+        return [task('t')];
+      },
+    });
+    // The user stands before the lender, whose things it needs all the same.
+    const { provided } = loadPlugins([user, lender]);
+    expect(seen).toEqual([3, 'ab', ['user2', 'lender']]);
+    expect(provided({ factor: SCALE })).toEqual({ factor: 2 });
+  });
+
+  it('makes a capability once, and lets a default stand back', () => {
+    let made = 0;
+    const usual = definePlugin({
+      name: 'usual',
+      provides: [provide(SCALE, () => ++made, { isDefault: true })],
+      needs: { factor: SCALE },
+      tasks: ({ factor }) => [task(`t${factor}`)],
+    });
+    expect(loadPlugins([usual]).provided({ factor: SCALE }).factor).toBe(1);
+    expect(made).toBe(1);
+    const other = definePlugin({ name: 'other', provides: [provide(SCALE, () => 7)] });
+    expect(loadPlugins([usual, other]).tasks[0]!.name).toBe('t7');
+    expect(loadPlugins([usual, other], { provides: [provide(SCALE, () => 9)] }).tasks[0]!.name).toBe('t9');
+    expect(made).toBe(1);
+  });
+
+  const two = (first: Plugin, second: Plugin) => () => loadPlugins([first, second]);
+  const named = (name: string, parts: object = {}): Plugin => definePlugin({ name, ...parts });
+
+  it.each([
+    ['no plugin', () => loadPlugins([{ families: [] } as unknown as Plugin])],
+    ['nothing', () => loadPlugins([undefined as unknown as Plugin])],
+    ['a name that is empty', () => loadPlugins([named(' ')])],
+    ['a later contract', () => loadPlugins([{ ...named('late'), version: '3.1.0', contract: PLUGIN_CONTRACT + 1 }])],
+    ['an earlier contract', () => loadPlugins([{ ...named('early'), contract: PLUGIN_CONTRACT - 1 }])],
+    ['two plugins of one name', two({ ...named('a'), version: '1.0.0' }, { ...named('a'), version: '2.0.0' })],
+    ['two tasks of one name', two(named('a', { tasks: [task('t')] }), named('b', { tasks: [task('t')] }))],
+    ['two families of one name', two(named('a', { families: [family('x')] }), named('b', { families: [family('x')] }))],
+    ['an optimizer of the SDK', () => loadPlugins([named('a', { optimizers: [{ name: 'adamw', create: () => 0 }] })])],
+    [
+      'an operator of the SDK',
+      () => loadPlugins([named('a', { operators: [{ domain: '', op: 'MatMul', gradient: [] }] })]),
+    ],
+    ['a need of nobody', () => loadPlugins([named('a', { needs: { factor: SCALE } })])],
+    ['a need with a slip', () => two(named('a', { needs: { x: capability('scael') } }), named('b', { provides: [provide(SCALE, () => 1)] }))()], // prettier-ignore
+    [
+      'two that provide one thing',
+      two(
+        named('a', { provides: [provide(SCALE, () => 1)] }),
+        named('b', { provides: [provide(SCALE, () => 2)], needs: { x: SCALE } }),
+      ),
+    ],
+    [
+      'a circle',
+      () =>
+        loadPlugins([
+          named('a', {
+            provides: [
+              provide(SCALE, () => 1, { needs: { x: capability('b') } }),
+              provide(capability<number>('b'), () => 1, { needs: { y: SCALE } }),
+            ],
+            needs: { z: SCALE },
+          }),
+        ]),
+    ],
+    ['a list that is none', () => loadPlugins([named('a', { tasks: () => task('t') })])],
+    ['an entry without its function', () => loadPlugins([named('a', { tasks: [{ name: 't', description: '' }] })])],
+    ['targets without a role', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: ['encodr'] }] })])], // prettier-ignore
+    ['a dataset of an impossible name', () => loadPlugins([named('a', { datasets: [{ name: 'C', description: '', prepare: () => '' }] })])], // prettier-ignore
+  ])('refuses %s', (_, load) => {
+    expect(load).toThrowErrorMatchingSnapshot();
+  });
+
+  it('lets two domains have a family for models of one type', () => {
+    const both = loadPlugins([
+      named('a', { families: [family('x', 'text')] }),
+      named('b', { families: [family('x')] }),
+    ]);
+    expect(both.families).toHaveLength(2);
+  });
+});
+
+describe('createContainer', () => {
+  it('holds each thing under the key of its kind, and all of it as a catalogue', () => {
+    const container = createContainer([definePlugin({ name: 'a', tasks: [task('one'), task('two')] })]);
+    expect(container.getAll(KIND.tasks).map(({ name }) => name)).toEqual(['one', 'two']);
+    expect(container.get(CATALOGUE).tasks).toEqual(container.getAll(KIND.tasks));
+    expect(container.isBound(KIND.families)).toBe(false);
+  });
+});

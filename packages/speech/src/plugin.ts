@@ -1,0 +1,35 @@
+/** @file What this package brings, as any plugin would. */
+
+import { definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
+import { soundFormats } from './audio/formats/index.ts';
+import { SoundReader } from './audio/soundReader.ts';
+import { AUDIO_READER, SOUND_FORMAT } from './capabilities.ts';
+import { speechFamilies } from './families/index.ts';
+import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
+import { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
+import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
+import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
+
+/** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
+export const speechPlugin: Plugin = definePlugin({
+  name: '@onnx-lora/speech',
+  description: 'Sound: speech recognition, transcription, classification, tagging, embeddings.',
+  provides: [
+    ...soundFormats.map((format) => provide(SOUND_FORMAT, () => format)),
+    provide(AUDIO_READER, ({ formats }) => new SoundReader(formats), {
+      needs: { formats: SOUND_FORMAT },
+      isDefault: true,
+    }),
+  ],
+  needs: { reader: AUDIO_READER },
+  families: speechFamilies,
+  preprocessors: ({ reader }) => [new FeatureExtractorFactory(reader)],
+  tasks: ({ reader, preprocessors }) =>
+    [
+      SpeechRecognitionFactory,
+      AudioClassificationFactory,
+      AudioTaggingFactory,
+      AudioEmbeddingFactory,
+      AudioRetrievalFactory,
+    ].map((Factory) => new Factory(reader, preprocessors)),
+});

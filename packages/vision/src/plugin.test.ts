@@ -1,0 +1,55 @@
+import { type Catalogue, definePlugin, loadPlugins, type PreprocessorFactory, type TaskFactory } from '@onnx-lora/sdk';
+import { expect, test } from 'vitest';
+import { dataFolder } from '../fixtures/dataFolder.ts';
+import {
+  IMAGE_DECODER,
+  ImageClassificationFactory,
+  ImageEmbeddingFactory,
+  ImagePreprocessorFactory,
+  ImageRetrievalFactory,
+  SharpDecoder,
+  visionFamilies,
+  visionPlugin,
+} from './index.ts';
+
+function task({ tasks }: Catalogue, name: string): TaskFactory {
+  return tasks.find((factory) => factory.name === name)!;
+}
+
+test('brings families, preprocessors and tasks', () => {
+  const catalogue = loadPlugins([visionPlugin]);
+  expect(catalogue.families).toEqual(visionFamilies);
+  expect(catalogue.preprocessors[0]).toBeInstanceOf(ImagePreprocessorFactory);
+  expect(task(catalogue, 'image-classification')).toBeInstanceOf(ImageClassificationFactory);
+  expect(task(catalogue, 'image-embedding')).toBeInstanceOf(ImageEmbeddingFactory);
+  expect(task(catalogue, 'image-retrieval')).toBeInstanceOf(ImageRetrievalFactory);
+  expect(catalogue.provided({ decoder: IMAGE_DECODER }).decoder).toBeInstanceOf(SharpDecoder);
+});
+
+test('families belong to the tasks that are there', () => {
+  const { families, tasks } = loadPlugins([visionPlugin]);
+  const names = tasks.map(({ name }) => name);
+  for (const family of families) {
+    expect(family.domain).toBe('vision');
+    expect(names).toEqual(expect.arrayContaining([...family.tasks]));
+  }
+});
+
+test('a preprocessor of another plugin is used by the task', async () => {
+  const foreign: PreprocessorFactory = {
+    domain: 'elsewhere',
+    fileEndings: [],
+    recognises: (config) => config['mine'] === true,
+    create: () => ({
+      preprocess: () => Promise.resolve({ type: 'float32', dims: [3, 1, 1], data: new Float32Array(3) }),
+    }),
+  };
+  const elsewhere = definePlugin({ name: 'elsewhere', preprocessors: [foreign] });
+  const predictor = await task(loadPlugins([visionPlugin, elsewhere]), 'image-classification').predictor!({
+    name: 'm',
+    folder: dataFolder({ 'preprocessor_config.json': '{"mine":true}' }),
+    inputs: { image: { type: 'float32', dims: ['batch', 3, 1, 1] } },
+    outputs: { logits: { type: 'float32', dims: ['batch', 2] } },
+  });
+  expect((await predictor.feeds(['a', 'b']))['image']!.dims).toEqual([2, 3, 1, 1]);
+});

@@ -1,0 +1,36 @@
+/** @file What this package brings, as any plugin would. */
+
+import { definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
+import { IMAGE_DECODER } from './capabilities.ts';
+import { visionFamilies } from './families/index.ts';
+import { SharpDecoder } from './image/sharpDecoder.ts';
+import { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
+import { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
+import { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
+import { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
+import { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
+import { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
+import { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
+import { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
+import { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
+
+/** Image families, preprocessors and tasks. */
+export const visionPlugin: Plugin = definePlugin({
+  name: '@onnx-lora/vision',
+  description: 'Images: classification, regression, embeddings, retrieval, segmentation, prompted masks.',
+  provides: [provide(IMAGE_DECODER, () => new SharpDecoder(), { isDefault: true })],
+  needs: { decoder: IMAGE_DECODER },
+  families: visionFamilies,
+  preprocessors: ({ decoder }) => [new ImagePreprocessorFactory(decoder)],
+  tasks: ({ decoder, preprocessors }) =>
+    [
+      ImageClassificationFactory,
+      MultiLabelFactory,
+      ImageRegressionFactory,
+      ImageEmbeddingFactory,
+      ImageRetrievalFactory,
+      ImageTextFactory,
+      SemanticSegmentationFactory,
+      PromptableSegmentationFactory,
+    ].map((Factory) => new Factory(decoder, preprocessors)),
+});
