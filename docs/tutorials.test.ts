@@ -93,7 +93,8 @@ function isAlike(shown: string, printed: string): boolean {
 /** A new folder that looks like a clone after `npm ci` and `npm run build`. */
 function clone(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tutorial-'));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  // A busy machine takes its time over thousands of pictures.
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }), 60_000);
   for (const name of ['docs', 'test', 'packages', 'node_modules'])
     symlinkSync(path.join(root, name), path.join(folder, name));
   return folder;

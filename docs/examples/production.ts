@@ -16,6 +16,7 @@ import {
   merge,
   OnnxLoraError,
   openModel,
+  readSafetensors,
   withNames,
 } from '@onnx-lora/sdk';
 import { imageClassifier, visionFamilies } from '@onnx-lora/vision';
@@ -89,6 +90,26 @@ const { provider, nodes, fallenBack } = await plain.providerReport(feeds);
 console.log(`\nruns on ${provider}: ${JSON.stringify(nodes)}, ${fallenBack.length} operators fell back`);
 await plain.release();
 // #endregion provider
+
+// #region int8
+const int8 = at('../../test/fixtures/cases/bert-int8-dynamic');
+const quantised = await openModel(path.join(int8, 'model.onnx'));
+const random = await loadAdapter(path.join(int8, 'adapter'));
+const requantised = await merge(quantised, random, 'runs/release/int8.onnx');
+const { tensors } = await readSafetensors(path.join(int8, 'inputs.safetensors'));
+const given = Object.fromEntries(Object.keys(quantised.inputs).map((name) => [name, tensors.get(name)!]));
+const kept = await quantised.session({ adapters: { random } });
+const whole = await (await openModel('runs/release/int8.onnx')).session();
+const exact = (await kept.run(given, { adapter: 'random' }))['logits']!.data as Float32Array;
+const rounded = (await whole.run(given))['logits']!.data as Float32Array;
+await kept.release();
+await whole.release();
+const worst = Math.max(...requantised.rounding.map(({ relativeError }) => relativeError));
+const gap = Math.max(...exact.map((value, i) => Math.abs(value - rounded[i]!)));
+console.log(
+  `\nmerged into int8: ${requantised.rounding.length} weights rounded, by up to ${percent(worst)}; logits off by ${gap.toFixed(3)}, the largest is ${Math.max(...exact.map(Math.abs)).toFixed(2)}`,
+);
+// #endregion int8
 
 // #region export
 const { adapters, inputs } = await exportWithInputs(model, { turned: adapter }, 'runs/release/served.onnx');
