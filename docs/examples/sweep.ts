@@ -69,18 +69,21 @@ async function table(
 /** The mean over the seeds, the least and the most. */
 async function cell(trial: Trial): Promise<string> {
   const key = JSON.stringify(trial);
+  const before = known.get(key);
+  if (before !== undefined) return before;
   const { lr, ...lora } = trial;
   const scores = [];
-  for (const seed of known.has(key) ? [] : seeds) {
+  for (const seed of seeds) {
     const options = { task: same, threads: 1 }; // several of these programs may run at a time
     const run = await train(model, { ...options, lora, lr, seed, steps, batchSize: 16, warmupSteps: 0.1 });
     const { adapter } = await run.done;
     scores.push((await evaluate(model, { ...options, adapter })).metrics[metric]!);
   }
-  const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
-  const shown = [mean, Math.min(...scores), Math.max(...scores)].map((score) => score.toFixed(3)).join(' · ');
-  known.set(key, known.get(key) ?? shown);
-  return known.get(key)!;
+  const mean = scores.reduce((sum, score) => sum + score) / scores.length;
+  const [middle, least, most] = [mean, Math.min(...scores), Math.max(...scores)].map((score) => score.toFixed(3));
+  const shown = `${middle} (${least} to ${most})`;
+  known.set(key, shown);
+  return shown;
 }
 
 function taste(): Promise<Subject> {
