@@ -49,7 +49,15 @@ export function addOutput(command: Command): Command {
     .option('--debug', 'show the stack of an error');
 }
 
+const examples = new WeakMap<Command, readonly string[]>();
+
 /** Examples after the flags, one a line; `#` begins a comment. */
 export function addExamples(command: Command, ...lines: readonly string[]): Command {
+  examples.set(command, lines);
   return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
+}
+
+/** The examples of a command. */
+export function examplesOf(command: Command): readonly string[] {
+  return examples.get(command) ?? [];
 }

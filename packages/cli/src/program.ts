@@ -70,7 +70,8 @@ export async function main(argv: readonly string[], streams: Streams = process):
   }
 }
 
-function createProgram(context: Context): Command {
+/** The command with all its subcommands. */
+export function createProgram(context: Context): Command {
   const program = new Command('onnx-lora')
     .description(
       'Adapts ONNX models with LoRA: finds their layers, trains small adapters on your data, measures them, serves them, merges them.',

@@ -6,7 +6,7 @@ import { choicesOf } from './choices.ts';
 import { keyOf, type SettingName, settingInfos } from './settings.ts';
 
 /** A JSON schema, or a part of one. */
-type JsonSchema = z.core.JSONSchema.BaseSchema;
+export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /**
  * The schema of what `--config` takes, with these tasks. It wants what a person would write: where the
@@ -26,7 +26,7 @@ export function settingsSchema(tasks: readonly TaskFactory[]): JsonSchema {
 }
 
 /** What a setting's value may be. */
-function valueSchema(name: SettingName): JsonSchema {
+export function valueSchema(name: SettingName): JsonSchema {
   const { $schema: _, ...schema } = z.toJSONSchema(settingInfos[name].schema, { target: 'draft-7' });
   return schema;
 }

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from './errors.ts';
 
-/** What an error code stands for. */
+/** What an error code stands for; texts are Markdown. */
 export interface ErrorCodeInfo {
   /** One sentence, to stand behind the code. */
   readonly summary: string;
@@ -18,14 +18,14 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     summary: 'A file or folder that was named, or that another file names, is not there.',
     causes: [
       'A path is mistyped, or relative to another folder: paths count from the folder that the command runs in.',
-      'A model folder lacks a file: no .onnx in it, no tokenizer, or not all parts of a model of several files.',
+      'A model folder lacks a file: no `.onnx` in it, no tokenizer, or not all parts of a model of several files.',
       'A word that is no path was taken for a model on the hub, and the hub has none of that name or cannot be reached.',
-      '--resume names a folder that holds no run, or no checkpoint yet.',
+      '`--resume` names a folder that holds no run, or no checkpoint yet.',
     ],
     remedies: [
       'Compare the path in the message with what is there.',
       'Copy what is missing from where the model or adapter was published: all of its files, not one alone.',
-      'For a private model on the hub, set HF_TOKEN.',
+      'For a private model on the hub, set `HF_TOKEN`.',
     ],
   },
   FILE_INVALID: {
@@ -38,8 +38,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'The place to write to is a file where a folder should be, the base model itself, read-only, or full.',
     ],
     remedies: [
-      'Copy or download the file again; for a Git LFS pointer, run git lfs pull in its folder.',
-      'Save a pickle as .safetensors in Python, from a source that you trust.',
+      'Copy or download the file again; for a Git LFS pointer, run `git lfs pull` in its folder.',
+      'Save a pickle as `.safetensors` in Python, from a source that you trust.',
       'Resume with the model, data and settings of the run that saved the checkpoint, or from an earlier checkpoint.',
       'Name another place to write to.',
     ],
@@ -54,7 +54,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Download the model again and compare its size with that of the original.',
-      'Check the file with onnx.checker.check_model in Python, and export the model again if it fails there too.',
+      'Check the file with `onnx.checker.check_model` in Python, and export the model again if it fails there too.',
     ],
   },
   MODEL_UNSUPPORTED: {
@@ -67,8 +67,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Export the model with the head, the outputs or the sizes that the message names.',
-      'Choose a task that fits: onnx-lora inspect shows inputs, outputs and the usual tasks.',
-      'Name the adapter that brings the head (--adapter).',
+      'Choose a task that fits: `onnx-lora inspect` shows inputs, outputs and the usual tasks.',
+      'Name the adapter that brings the head (`--adapter`).',
     ],
   },
   TARGET_NOT_FOUND: {
@@ -77,24 +77,24 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'The name is mistyped, or belongs to another model.',
       'The model was exported with the other generation of transformers, which calls its modules otherwise.',
       'The module is there, but of a kind that cannot be adapted, or the export has fused it with others.',
-      'A pattern (re:) must match the whole path, and matches a part only.',
+      'A pattern (`re:`) must match the whole path, and matches a part only.',
     ],
     remedies: [
-      'List the modules with onnx-lora inspect, and mark what would match with onnx-lora inspect --targets.',
-      'Leave --targets out to take the usual targets of the model family, or give all-linear.',
+      'List the modules with `onnx-lora inspect`, and mark what would match with `onnx-lora inspect --targets`.',
+      'Leave `--targets` out to take the usual targets of the model family, or give `all-linear`.',
     ],
   },
   ADAPTER_INVALID: {
     summary: 'A file or folder is no adapter, or one that cannot be read.',
     causes: [
-      'The folder holds no adapter_config.json, or no adapter_model.safetensors.',
-      'The weights are a pickle (adapter_model.bin), which is never opened.',
+      'The folder holds no `adapter_config.json`, or no `adapter_model.safetensors`.',
+      'The weights are a pickle (`adapter_model.bin`), which is never opened.',
       'The adapter is of another kind than LoRA, or its config is not valid.',
       'A tensor is missing or there twice, or two factors do not fit together.',
     ],
     remedies: [
       'Name the folder that PEFT or onnx-lora has saved, or the folder of a training run, with all of its files.',
-      'Save the adapter again in PEFT, with safe_serialization=True; another kind as LoRA, with save_as_lora.',
+      'Save the adapter again in PEFT, with `safe_serialization=True`; another kind as LoRA, with `save_as_lora`.',
     ],
   },
   ADAPTER_MISMATCH: {
@@ -108,9 +108,9 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Use the base model that the adapter was trained on.',
-      'If you know that the weights are the same, allow the mismatch: --allow-base-mismatch, or allowBaseMismatch.',
-      'Rename the modules (onnx-lora convert --names), or make the adapter plain LoRA (onnx-lora convert --plain-from).',
-      'Give every adapter to model.session, or reserve places for those that come later.',
+      'If you know that the weights are the same, allow the mismatch: `--allow-base-mismatch`, or `allowBaseMismatch`.',
+      'Rename the modules (`onnx-lora convert --names`), or make the adapter plain LoRA (`onnx-lora convert --plain-from`).',
+      'Give every adapter to `model.session`, or reserve places for those that come later.',
     ],
   },
   CONFIG_INVALID: {
@@ -123,9 +123,9 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'Two settings exclude each other, or a setting belongs to another task or method.',
     ],
     remedies: [
-      'The message names the setting and what it takes; onnx-lora COMMAND --help lists all flags of a command.',
-      'onnx-lora tasks TASK lists the settings that a task has of its own (--set).',
-      'An editor that knows the schema of YAML settings marks such mistakes while you type: onnx-lora schema.',
+      'The message names the setting and what it takes; `onnx-lora COMMAND --help` lists all flags of a command.',
+      '`onnx-lora tasks TASK` lists the settings that a task has of its own (`--set`).',
+      'An editor that knows the schema of YAML settings marks such mistakes while you type: `onnx-lora schema`.',
     ],
   },
   DATA_INVALID: {
@@ -138,8 +138,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'The message names the file, and the line where there is one: correct it or take it out.',
-      'To pass over files that cannot be read, train with --on-bad-sample skip.',
-      'To teach a model other classes than its own, give it a new head: --set head=new.',
+      'To pass over files that cannot be read, train with `--on-bad-sample skip`.',
+      'To teach a model other classes than its own, give it a new head: `--set head=new`.',
     ],
   },
   INPUT_INVALID: {
@@ -150,7 +150,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'Things are combined that cannot be, such as adapters that were trained in full with different values.',
     ],
     remedies: [
-      'Compare what was passed with what the message says is taken; model.inputs tells types and shapes.',
+      'Compare what was passed with what the message says is taken; `model.inputs` tells types and shapes.',
       'Feeds made by a preprocessor or tokenizer of the model fit it.',
     ],
   },
@@ -163,9 +163,9 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'The loss does not depend on a module whose gradient is to decide its first values.',
     ],
     remedies: [
-      'Adapt only layers that lie after the operator, where --targets or --layers-to-transform can say so.',
-      'Export the model in evaluation mode (model.eval()), and without fused operators.',
-      'Add the rule: two files, as CONTRIBUTING.md shows.',
+      'Adapt only layers that lie after the operator, where `--targets` or `--layers-to-transform` can say so.',
+      'Export the model in evaluation mode (`model.eval()`), and without fused operators.',
+      'Add the rule: two files, as `CONTRIBUTING.md` shows.',
     ],
   },
   LOSS_NOT_FINITE: {
@@ -177,8 +177,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'An adapter that has diverged is evaluated or served.',
     ],
     remedies: [
-      'Lower --lr, warm it up (--warmup-steps), or bound the gradients (--clip-norm).',
-      'To go on past single bad batches: --on-bad-loss skip, or backoff, which halves the learning rate as well.',
+      'Lower `--lr`, warm it up (`--warmup-steps`), or bound the gradients (`--clip-norm`).',
+      'To go on past single bad batches: `--on-bad-loss skip`, or `backoff`, which halves the learning rate as well.',
       'Look at the examples that the message names.',
     ],
   },
@@ -190,8 +190,8 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'Other programs, or other sessions in this process, hold memory.',
     ],
     remedies: [
-      'Lower --batch-size, and raise --accumulation-steps to make up for it.',
-      'Set --memory: what a step may keep, in megabytes; the rest is computed again.',
+      'Lower `--batch-size`, and raise `--accumulation-steps` to make up for it.',
+      'Set `--memory`: what a step may keep, in megabytes; the rest is computed again.',
       'Adapt later layers only, so that less lies between them and the loss.',
     ],
   },
@@ -201,9 +201,12 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'The name is mistyped, or onnxruntime-node has no such provider for this operating system and processor.',
       "CUDA's libraries, which onnxruntime-node downloads on request only, are not installed.",
       'The machine has no such device, or its driver does not load.',
-      'The provider computes something else than the CPU (verify), or leaves operators to the CPU (strict).',
+      'The provider computes something else than the CPU (`verify`), or leaves operators to the CPU (`strict`).',
     ],
-    remedies: ['Take --provider auto, which uses the best one that works, or cpu.', 'Install what the message names.'],
+    remedies: [
+      'Take `--provider auto`, which uses the best one that works, or `cpu`.',
+      'Install what the message names.',
+    ],
   },
   RUNTIME_FAILED: {
     summary: 'ONNX Runtime, or another engine, has failed.',
@@ -214,14 +217,14 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
     remedies: [
       'Read the reason in the message, which is that of the engine itself.',
-      'Try the same with --provider cpu, to see whether the provider is to blame.',
+      'Try the same with `--provider cpu`, to see whether the provider is to blame.',
       'Update onnxruntime-node, or export the model with an earlier opset.',
     ],
   },
   CANCELLED: {
     summary: 'What was asked for has been cancelled, or comes after the end.',
     causes: [
-      'The AbortSignal that was passed to a run or a transcription was aborted while it waited or worked.',
+      'The `AbortSignal` that was passed to a run or a transcription was aborted while it waited or worked.',
       'A training run was asked for something after its last step.',
     ],
     remedies: [
@@ -230,10 +233,10 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
   },
   OVERLOADED: {
     summary: 'A session has more runs waiting than it may have.',
-    causes: ['Requests come faster than the session computes them, and as many wait as maxQueue allows.'],
+    causes: ['Requests come faster than the session computes them, and as many wait as `maxQueue` allows.'],
     remedies: [
       'Answer the request with a status such as 503 and have it come again later.',
-      'Raise maxQueue for short bursts; for a lasting load put requests together in batches, or make more sessions.',
+      'Raise `maxQueue` for short bursts; for a lasting load put requests together in batches, or make more sessions.',
     ],
   },
   PLUGIN_INVALID: {

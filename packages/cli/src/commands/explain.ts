@@ -40,6 +40,7 @@ function list(): string[] {
 
 function details(code: ErrorCode): string[] {
   const { summary, causes, remedies } = errorCodes[code];
-  const points = (each: readonly string[]): string[] => each.map((text) => `- ${text}`);
+  // Code stands in backticks, which a terminal need not show.
+  const points = (each: readonly string[]): string[] => each.map((text) => `- ${text.replaceAll('`', '')}`);
   return [`${code}: ${summary}`, '', 'It comes from', ...points(causes), '', 'What to do', ...points(remedies)];
 }

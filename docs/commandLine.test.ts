@@ -1,0 +1,67 @@
+/**
+ * @file The reference of commands and settings is what the command line says, and what it shows is right.
+ * `npx vitest run docs/commandLine.test.ts -u` writes the pages.
+ */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { loadCatalogue } from '../packages/cli/src/container.ts';
+import { examplesOf } from '../packages/cli/src/options.ts';
+import { createProgram } from '../packages/cli/src/program.ts';
+import { readSettings } from '../packages/cli/src/readSettings.ts';
+import { Terminal } from '../packages/cli/src/terminal.ts';
+import { commandPage } from './commandPage.ts';
+import { exampleOfSettings, settingsPage } from './settingsPage.ts';
+
+const at = (name: string): string => fileURLToPath(new URL(`reference/${name}.md`, import.meta.url));
+
+function program(): ReturnType<typeof createProgram> {
+  const nobody = { write: () => {} };
+  const terminal = new Terminal({ stdout: nobody, stderr: nobody });
+  return createProgram({ terminal, catalogue: () => loadCatalogue(), exitWith: () => {} });
+}
+
+test('the page of commands is up to date', async () => {
+  const page = at('command-line');
+  await expect(await commandPage(page, program())).toMatchFileSnapshot(page);
+});
+
+test('the page of settings is up to date', async () => {
+  const page = at('settings');
+  const takers = program().commands.filter(({ options }) => options.some(({ long }) => long === '--config'));
+  const text = await settingsPage(
+    page,
+    takers.map((command) => command.name()),
+  );
+  await expect(text).toMatchFileSnapshot(page);
+});
+
+test('the file that it shows is read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-settings-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'run.yaml');
+  writeFileSync(file, exampleOfSettings);
+  expect(await readSettings({}, file)).toMatchObject({ batchSize: 16, targets: ['query', 'value'], validation: 0.2 });
+});
+
+test.each(program().commands.map((command) => [command.name(), examplesOf(command)] as const))(
+  'the examples of %s have words and flags that there are',
+  async (_, examples) => {
+    for (const example of examples) {
+      const parsed = program();
+      for (const command of parsed.commands) command.action(() => {});
+      const words = wordsOf(example);
+      expect(words[0]).toBe('onnx-lora');
+      await expect(parsed.parseAsync(words.slice(1), { from: 'user' })).resolves.toBe(parsed);
+    }
+  },
+);
+
+/** The words of the call of onnx-lora in a line for a shell. */
+function wordsOf(line: string): string[] {
+  const [, call] = /(onnx-lora (?:'[^']*'|[^'#|>)])*)/.exec(line) ?? [];
+  return [...call!.trim().matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, word]) => quoted ?? word!);
+}

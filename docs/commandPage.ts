@@ -1,0 +1,85 @@
+/** @file The page of all commands and their flags, made from the command line itself. */
+
+import { format, resolveConfig } from 'prettier';
+import { examplesOf } from '../packages/cli/src/options.ts';
+import type { createProgram } from '../packages/cli/src/program.ts';
+
+type Command = ReturnType<typeof createProgram>;
+type Argument = Command['registeredArguments'][number];
+type Option = Command['options'][number];
+
+/** The page in Markdown, formatted as `file` is. */
+export async function commandPage(file: string, program: Command): Promise<string> {
+  return format(text(program), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text(program: Command): string {
+  return `---
+title: Command line
+order: 10
+---
+
+# Command line
+
+All commands of \`onnx-lora\` and what they take, as \`onnx-lora COMMAND --help\` says it. [The guide](../guides/command-line.md) tells how they go together. Flags that may stand in a YAML file as well are in [settings](./settings.md).
+
+Every command knows \`-h, --help\`; \`onnx-lora --version\` prints the version. Results go to stdout, everything else to stderr.
+
+| exit code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | a bug in onnx-lora or a plugin; \`--debug\` shows where |
+| 2 | a mistake in the call, a file or the data; stderr says what, where, and what to do ([error codes](./errors.md)) |
+| 130, 143 | training was stopped by Ctrl-C or SIGTERM; what there was is saved |
+
+| command | what it does |
+| --- | --- |
+${program.commands.map((command) => `| [\`${command.name()}\`](#${command.name()}) | ${command.summary()} |`).join('\n')}
+
+This page is made from the command itself.
+
+${program.commands.map(section).join('\n\n')}
+`;
+}
+
+function section(command: Command): string {
+  const help = command.createHelp();
+  const flags = help.visibleOptions(command).filter(({ long }) => long !== '--help');
+  const examples = examplesOf(command);
+  return `## ${command.name()}
+
+${withFlags(command.description())}
+
+\`\`\`sh
+onnx-lora ${command.name()} ${command.usage()}
+\`\`\`
+
+${table('argument', help.visibleArguments(command).map(argumentRow))}
+
+${table('flag', flags.map(optionRow))}
+
+${examples.length > 0 ? `Examples\n\n\`\`\`sh\n${examples.join('\n')}\n\`\`\`` : ''}`;
+}
+
+function table(of: string, rows: readonly string[]): string {
+  return rows.length === 0 ? '' : `| ${of} | meaning |\n| --- | --- |\n${rows.join('\n')}`;
+}
+
+function argumentRow(argument: Argument): string {
+  return row(argument.name(), argument.description, argument.argChoices);
+}
+
+function optionRow({ flags, description, argChoices, defaultValue }: Option): string {
+  return row(flags, description, argChoices, defaultValue);
+}
+
+function row(name: string, description: string, choices?: readonly string[], value?: unknown): string {
+  const among = choices ? `: ${choices.map((each) => `\`${each}\``).join(', ')}` : '';
+  const otherwise = typeof value === 'string' ? ` (default: ${value})` : '';
+  return `| \`${name.replaceAll('|', String.raw`\|`)}\` | ${withFlags(description)}${among}${otherwise} |`;
+}
+
+/** Flags set as code. */
+function withFlags(text: string): string {
+  return text.replaceAll('|', String.raw`\|`).replaceAll(/--[a-z][a-z-]*/g, '`$&`');
+}

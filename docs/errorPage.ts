@@ -1,0 +1,78 @@
+/** @file The page of the error codes, made from what the SDK says of them and from examples that were run. */
+
+import { readFileSync } from 'node:fs';
+import { type ErrorCode, errorCodes } from '@onnx-lora/sdk';
+import { format, resolveConfig } from 'prettier';
+import { type ErrorExample, errorExamples } from './errorExamples.ts';
+
+const codes = Object.keys(errorCodes) as ErrorCode[];
+
+/**
+ * The page in Markdown, formatted as `file` is.
+ *
+ * @param output what the example of a code prints
+ */
+export async function errorPage(file: string, output: Readonly<Record<ErrorCode, string>>): Promise<string> {
+  return format(text(output), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text(output: Readonly<Record<ErrorCode, string>>): string {
+  return `---
+title: Error codes
+order: 30
+---
+
+# Error codes
+
+Whatever a caller can cause ends in an \`OnnxLoraError\`. Its message says what failed, where, what was expected and found, and what to do. Its \`code\` is one of those below, \`cause\` the error underneath where there is one, and \`docs\` the section of this page. A program looks at the code; messages may change.
+
+On the command line every one of them exits with 2, and \`onnx-lora explain CODE\` says what stands here. An error that is no \`OnnxLoraError\` is a bug, and exits with 1.
+
+This page is made from the SDK's own table, and its examples are run by the tests.
+
+| code | what it means |
+| --- | --- |
+${codes.map((code) => `| [\`${code}\`](#${code.toLowerCase().replaceAll('_', '-')}) | ${errorCodes[code].summary} |`).join('\n')}
+
+${codes.map((code) => section(code, output[code])).join('\n')}`;
+}
+
+function section(code: ErrorCode, output: string): string {
+  const { summary, causes, remedies } = errorCodes[code];
+  const example = errorExamples[code];
+  return `## ${title(code)}
+
+\`${code}\`: ${summary}
+
+It comes from
+
+${points(causes)}
+
+What to do
+
+${points(remedies)}
+
+${example.about ?? 'An example:'}
+
+${call(example)}
+
+\`\`\`text
+${output}
+\`\`\`
+`;
+}
+
+function call(example: ErrorExample): string {
+  if ('command' in example) return `\`\`\`sh\n${example.command}\n\`\`\``;
+  const source = readFileSync(new URL(`errors/${example.program}`, import.meta.url), 'utf8');
+  return `\`\`\`ts\n${source.replace(/^\/\*\*.*\*\/\n\n/, '')}\`\`\``;
+}
+
+/** Words rather than the code, so that GitHub and the site give the heading the same anchor. */
+function title(code: ErrorCode): string {
+  return `${code[0]}${code.slice(1).toLowerCase().replaceAll('_', ' ')}`;
+}
+
+function points(texts: readonly string[]): string {
+  return texts.map((each) => `- ${each}`).join('\n');
+}

@@ -1,0 +1,100 @@
+/** @file The page of the settings that may stand in a YAML file, made from the settings themselves. */
+
+import { format, resolveConfig } from 'prettier';
+import { keyOf, type SettingName, settingInfos } from '../packages/cli/src/settings.ts';
+import { type JsonSchema, valueSchema } from '../packages/cli/src/settingsSchema.ts';
+
+/** The file that the page shows. */
+export const exampleOfSettings = `# yaml-language-server: $schema=onnx-lora.schema.json
+model: models/vit
+data: photos
+validation: 0.2
+targets: [query, value]
+r: 16
+lr: 0.0005
+epochs: 5
+batch-size: 16
+set:
+  augment: standard
+out: runs/photos
+`;
+
+/**
+ * The page in Markdown, formatted as `file` is.
+ *
+ * @param commands names of the commands that take such a file
+ */
+export async function settingsPage(file: string, commands: readonly string[]): Promise<string> {
+  return format(text(commands), { ...(await resolveConfig(file)), parser: 'markdown' });
+}
+
+function text(commands: readonly string[]): string {
+  return `---
+title: Settings (YAML)
+order: 20
+---
+
+# Settings in a YAML file
+
+\`--config run.yaml\` takes settings of ${new Intl.ListFormat('en').format(commands.map((name) => `[\`${name}\`](./command-line.md#${name})`))} from a file. Each key is a flag without its dashes, and a flag on the command line goes before the file. A run of \`train\` leaves its own settings, defaults filled in, as \`config.yaml\` in its folder.
+
+\`\`\`yaml
+${exampleOfSettings}\`\`\`
+
+Paths count from the folder that the command is run in. \`batch_size\` and \`batchSize\` are read as \`batch-size\`, and an empty value as none. A key that is not known, or there twice, is an error.
+
+## In an editor
+
+\`\`\`sh
+onnx-lora schema > onnx-lora.schema.json
+\`\`\`
+
+writes the JSON schema (draft-07) of such files, with the tasks and what \`set\` may hold. Editors with a YAML language server, such as VS Code with its YAML extension, then complete keys, show what they mean, and mark mistakes, in a file that begins with the line above. The package has the same schema as \`node_modules/@onnx-lora/cli/schema/onnx-lora.schema.json\`.
+
+## All settings
+
+This table is made from the settings themselves.
+
+| key | value | default | meaning |
+| --- | --- | --- | --- |
+${(Object.keys(settingInfos) as SettingName[]).map(row).join('\n')}
+`;
+}
+
+function row(name: SettingName): string {
+  const { description, default: value } = settingInfos[name];
+  const cells = [
+    `\`${keyOf(name)}\``,
+    words(valueSchema(name)),
+    value === undefined ? '' : `\`${value}\``,
+    description,
+  ];
+  return `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
+}
+
+/** What a schema accepts, in words. */
+function words(schema: JsonSchema): string {
+  if (schema.anyOf) return schema.anyOf.map((each) => words(each as JsonSchema)).join(', or ');
+  if (schema.enum) return schema.enum.map((each) => `\`${String(each)}\``).join(', ');
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  switch (schema.type) {
+    case 'integer':
+      return `whole number from ${schema.minimum}`;
+    case 'number':
+      return `number${bounds(schema)}`;
+    case 'boolean':
+      return '`true` or `false`';
+    case 'array':
+      return `list (${words(schema.items as JsonSchema)})`;
+    case 'object':
+      return `table (${words(schema.additionalProperties as JsonSchema)})`;
+    default:
+      return 'text';
+  }
+}
+
+function bounds({ minimum, exclusiveMinimum, exclusiveMaximum }: JsonSchema): string {
+  const from = minimum === undefined ? '' : ` from ${minimum}`;
+  const above = exclusiveMinimum === undefined ? '' : ` above ${exclusiveMinimum}`;
+  return `${from}${above}${exclusiveMaximum === undefined ? '' : ` and below ${exclusiveMaximum}`}`;
+}
