@@ -2,10 +2,9 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { float32, type GraphBuilder as Builder, type Matrix, matrix, openModel, type Task, type Tensor, train, type Value } from '@onnx-lora/sdk'; // prettier-ignore
+import { definePlugin, float32, type GraphBuilder as Builder, loadPlugins, type Matrix, matrix, openModel, type Plugin, type Task, type Tensor, train, type Value } from '@onnx-lora/sdk'; // prettier-ignore
 import { GraphBuilder, inferNode, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
-import { AUDIO_READER, speechModule } from '@onnx-lora/speech';
-import { Container, type ContainerModule } from 'inversify';
+import { AUDIO_READER, type AudioReader, speechPlugin } from '@onnx-lora/speech';
 import { modelFrom, runOnce } from '../../test/support/graphs.ts';
 
 async function logCosh(fence: (g: Builder, d: Value) => Value): Promise<void> {
@@ -63,11 +62,19 @@ function compare(
 }
 
 /** A plugin's format of sound, asked for what lies in a file of it. */
-async function soundFormat(module: ContainerModule): Promise<void> {
-  const container = new Container();
-  container.load(speechModule, module);
+async function soundFormat(plugin: Plugin): Promise<void> {
+  let reader: AudioReader | undefined;
+  const needy = definePlugin({
+    name: 'reads-sound',
+    needs: { reader: AUDIO_READER },
+    tasks: (services) => {
+      ({ reader } = services);
+      return [];
+    },
+  });
+  loadPlugins([speechPlugin, plugin, needy]);
   await writeFile('call.raw8', Uint8Array.of(0x2a, 128, 192));
-  const { channels } = await container.get(AUDIO_READER).read('call.raw8');
+  const { channels } = await reader!.read('call.raw8');
   deepEqual([...channels[0]!], [0, 0.5]);
 }
 
