@@ -19,6 +19,7 @@ export type {
   AttributeProto,
   GraphProto,
   Int,
+  KnownOperator,
   ModelProto,
   NodeProto,
   SparseTensorProto,

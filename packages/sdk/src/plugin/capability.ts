@@ -63,10 +63,8 @@ export function capabilityList<T>(name: string): CapabilityList<T> {
 }
 
 /**
- * What is behind a capability.
- *
- * @param options.needs other capabilities that it is made from
- * @param options.isDefault it stands back where another plugin provides the same; false by default
+ * What is behind a capability. `needs` are other capabilities that it is made from; with `isDefault`, which is false by
+ * default, it stands back where another plugin provides the same.
  *
  * @example
  * provide(AUDIO_READER, ({ formats }) => new SoundReader(formats), { needs: { formats: SOUND_FORMAT }, isDefault: true })

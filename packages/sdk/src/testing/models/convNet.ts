@@ -5,9 +5,7 @@ import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
 /**
  * `x` `[batch, 4, 7, 7]` → `[batch, 3]`: `stem` (strided, padded), `grouped` (two groups), `wide` (dilated, one dimension,
- * without a bias), then the mean and `head`.
- *
- * @param options.seed seeds the weights; 1 by default
+ * without a bias), then the mean and `head`. `seed` seeds the weights; 1 by default.
  */
 export function convNet({ seed = 1 }: { readonly seed?: number } = {}): SmallModel {
   const builder = new ModelBuilder({ seed });
