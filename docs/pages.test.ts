@@ -1,19 +1,13 @@
 /** @file Every page keeps its word: its code compiles, its links lead somewhere, its commands exist. */
 
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { allPages, fencesOf, root } from './fences/fences.ts';
 import { slugify } from './.vitepress/slugify.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const pages = [
-  'README.md',
-  'CONTRIBUTING.md',
-  ...markdownIn('docs'),
-  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
-];
+const pages = allPages();
 
 describe.each(pages)('%s', (page) => {
   test('exists', () => {
@@ -78,15 +72,6 @@ function compileFences(): Map<string, string[]> {
   return errors;
 }
 
-/** The `ts` fences of a page; `line` is that of their first line of code, counted from 1. */
-function fencesOf(page: string): { line: number; code: string }[] {
-  const text = read(page);
-  return [...text.matchAll(/^( *)```ts\b.*\n([\s\S]*?)^ *```$/gm)].map((match) => ({
-    line: text.slice(0, match.index).split('\n').length + 1,
-    code: match[2]!.replaceAll(new RegExp(`^${match[1]}`, 'gm'), ''),
-  }));
-}
-
 function brokenLinks(page: string): string[] {
   const prose = read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
   const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g), ...prose.matchAll(/^<<< (\S+?)(?:[#{].*)?$/gm)];
@@ -107,15 +92,6 @@ function leadsSomewhere(page: string, target: string): boolean {
 /** Anchors of a page's headings. */
 function headings(page: string): string[] {
   return [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) => slugify(title!));
-}
-
-function markdownIn(folder: string): string[] {
-  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
-    const path = `${folder}/${entry.name}`;
-    // The API reference is generated; a dot folder is the site's machinery.
-    if (entry.isDirectory()) return entry.name.startsWith('.') || path === 'docs/reference/api' ? [] : markdownIn(path);
-    return entry.name.endsWith('.md') ? [path] : [];
-  });
 }
 
 function read(path: string): string {
