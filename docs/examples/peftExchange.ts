@@ -75,7 +75,7 @@ const continued: Initializer = {
 const run = await train(model, {
   task,
   lora: { r, alpha, useRslora, targetModules: ['query', 'value'], initLoraWeights: continued },
-  steps: 40,
+  steps: 60,
   lr: 2e-3,
 });
 const { adapter } = await run.done;
