@@ -75,7 +75,7 @@ Gradients pass \`If\`, and no \`Loop\` or \`Scan\`. Functions of the model are i
 
 ### Without a rule
 
-An operator that is in neither list and lies between an adapted layer and the loss ends training before it begins, with \`NO_GRADIENT\`, which names the node, its module and the opset. Below the lowest adapted layer, any operator will do. Three ways out:
+An operator that is in neither list and lies between an adapted layer and the loss ends training before it begins, with [\`NO_GRADIENT\`](./errors.md#no-gradient), which names the node, its module and the opset. Below the lowest adapted layer, any operator will do. Three ways out:
 
 - Adapt only layers after it.
 - Bring a rule [in a plugin](../guides/plugin.md): \`definePlugin({ operators: [{ domain, op, gradient }] })\`. It goes before the rules of this page.
@@ -99,7 +99,7 @@ Not taken apart: mixtures of experts, sparse, paged and packed attention, a cach
 
 ## Operators whose types and shapes are known
 
-Of others the file's own \`value_info\` is taken, or a plugin's rule; where there is neither, a gradient that needs the shape fails with \`MODEL_UNSUPPORTED\`.
+Of others the file's own \`value_info\` is taken, or a plugin's rule; where there is neither, a gradient that needs the shape fails with [\`MODEL_UNSUPPORTED\`](./errors.md#model-unsupported).
 
 ${listOf(sorted(Object.keys(inferenceRules)))}.
 `;

@@ -56,7 +56,7 @@ Values of \`provider\` in \`train\`, \`evaluate\` and \`model.session\`, and of 
 
 ## What happens when one does not work
 
-To a session of \`model.session\`, which also takes \`fallback\`, \`verify\` and \`strict\`:
+[Errors](./errors.md), or what is done about it, of a session of \`model.session\`, which also takes \`fallback\`, \`verify\` and \`strict\`:
 
 | case | \`provider\` by name | with others to go on with: \`auto\`, \`fallback\` | with \`strict\` |
 | --- | --- | --- | --- |
