@@ -7,6 +7,7 @@ import { examplePage, linkExamples } from './examples.ts';
 import { linksIn, readPages, root, sidebarOf } from './pages.ts';
 import { slugify } from './slugify.ts';
 import { summaryOf } from './summary.ts';
+import { boxTables } from './tables.ts';
 
 const sidebar = sidebarOf(readPages());
 const reference = sidebar.filter(({ text }) => text === 'Reference');
@@ -28,7 +29,10 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
   markdown: {
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     anchor: { slugify },
-    config: linkExamples,
+    config: (md) => {
+      linkExamples(md);
+      boxTables(md);
+    },
   },
   themeConfig: {
     logo: '/logo.svg',
