@@ -165,7 +165,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     remedies: [
       'Adapt only layers that lie after the operator, where `--targets` or `--layers-to-transform` can say so.',
       'Export the model in evaluation mode (`model.eval()`), and without fused operators.',
-      'Add the rule: two files, as `CONTRIBUTING.md` shows.',
+      'Bring a rule in a plugin, as `operators` of `definePlugin`; for the SDK itself, `CONTRIBUTING.md` shows how.',
     ],
   },
   LOSS_NOT_FINITE: {
@@ -240,11 +240,18 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     ],
   },
   PLUGIN_INVALID: {
-    summary: 'A task, loss or gradient rule breaks its contract: a mistake of its author, not of its user.',
+    summary: 'A plugin, task, loss or gradient rule breaks its contract, or plugins do not go together.',
     causes: [
+      'A plugin was made for another version of the contract, or does not have what `definePlugin` asks for.',
+      'Two plugins have the same name, or bring something of one name of which only one can be meant.',
+      'A plugin needs what no plugin that is loaded provides, or needs go round in a circle.',
       'A loss is no float scalar, or combines shapes that do not fit.',
       'A gradient rule gives a gradient of another shape than its input.',
     ],
-    remedies: ['Correct the task, loss or rule that the message names, or tell its author.'],
+    remedies: [
+      'Load the plugin that is needed, or only one of two that collide.',
+      'Install a version of the plugin for this version of the SDK.',
+      'Correct the plugin, task, loss or rule that the message names, or tell its author.',
+    ],
   },
 };
