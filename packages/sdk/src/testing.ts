@@ -9,9 +9,24 @@ export { visionTransformer, type VisionTransformerSizes } from './testing/models
 export { ModelBuilder, type SmallModel } from './testing/models/modelBuilder.ts';
 export { publishModel, type PublishedModel } from './testing/models/publishModel.ts';
 
+export { checkAdapterRoundTrip, type RoundTripOptions } from './testing/adapters/checkAdapterRoundTrip.ts';
+export { randomFeeds, type RandomFeedsOptions } from './testing/adapters/randomFeeds.ts';
 export { randomAdapter, type RandomAdapterOptions } from './testing/randomAdapter.ts';
 
+export {
+  checkOperator,
+  type CheckOperatorOptions,
+  type Composite,
+  type OperatorGradient,
+} from './testing/gradients/checkOperator.ts';
+export type { OperandSpec, OperatorCase, ValueDomain } from './testing/gradients/operands.ts';
 export { checkGradients, type CheckGradientsOptions } from './testing/gradients/checkGradients.ts';
+
+export { checkPlugin, type PluginExamples, type PluginTask } from './testing/contracts/checkPlugin.ts';
+export { checkOptimizer, type CheckOptimizerOptions } from './testing/contracts/checkOptimizer.ts';
+export { checkFamily, type FamilyExamples } from './testing/contracts/checkFamily.ts';
+export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';
+export { checkTask, type CheckTaskOptions } from './testing/contracts/checkTask.ts';
 
 export { makeCase, type MakeCaseOptions } from './testing/cases/makeCase.ts';
 export type { Precision } from './testing/reference/wideSession.ts';

@@ -108,7 +108,7 @@ export function caseName(folder: string): string {
  */
 export async function readCase(
   folder: string,
-  options: Pick<OpenOptions, 'families' | 'runtime'>,
+  options: Pick<OpenOptions, 'plugins' | 'runtime'>,
 ): Promise<ConformanceCase> {
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));

@@ -1,6 +1,6 @@
 /** @file What a check is, and what it finds. */
 
-import type { ModelFamily } from '../../plugin/family.ts';
+import type { Catalogue } from '../../plugin/loadPlugins.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';
@@ -18,7 +18,8 @@ export interface Outcome {
 /** What a check may use besides the case. */
 export interface CheckContext {
   readonly runtime: Runtime;
-  readonly families: readonly ModelFamily[];
+  /** What models are opened with. */
+  readonly plugins: Catalogue;
   /** An empty folder of its own, deleted afterwards. */
   readonly scratch: string;
 }

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { ModelFamily } from '../../plugin/family.ts';
+import type { OpenOptions } from '../../model/openModel.ts';
+import { catalogueOf } from '../../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { caseName, type ConformanceCase, findCases, readCase } from './case.ts';
@@ -51,8 +52,8 @@ export interface ConformanceReport {
 
 /** Options of {@link conformance}. */
 export interface ConformanceOptions {
-  /** Families that may recognise the cases' models, such as those of a plugin. */
-  readonly families?: readonly ModelFamily[];
+  /** Plugins that the cases' models are opened with: their families and operators. */
+  readonly plugins?: OpenOptions['plugins'];
   /** Names of checks; all by default. */
   readonly checks?: readonly CheckName[];
   /** What computes; ONNX Runtime by default. */
@@ -66,20 +67,21 @@ export interface ConformanceOptions {
  * case after the other. A check that cannot be made is a failure with its reason.
  *
  * @example
- * const { failed, checks } = await conformance('fixtures/cases', { families: [myFamily] });
+ * const { failed, checks } = await conformance('fixtures/cases', { plugins: [myPlugin] });
  *
  * @param folders case folders, or folders of such
  * @throws OnnxLoraError `FILE_NOT_FOUND` for a folder that is neither; `CONFIG_INVALID` for a check that does not exist
  */
 export async function conformance(
   folders: string | readonly string[],
-  { families = [], checks: names = [], runtime = new OrtRuntime(), onCheck }: ConformanceOptions = {},
+  { plugins, checks: names = [], runtime = new OrtRuntime(), onCheck }: ConformanceOptions = {},
 ): Promise<ConformanceReport> {
   const start = performance.now();
   const wanted = chosen(names);
+  const catalogue = catalogueOf(plugins);
   const reports: CheckReport[] = [];
   for (const folder of findCases(typeof folders === 'string' ? [folders] : folders)) {
-    for await (const report of checkCase(folder, wanted, { families, runtime })) {
+    for await (const report of checkCase(folder, wanted, { plugins: catalogue, runtime })) {
       reports.push(report);
       onCheck?.(report);
     }

@@ -1,24 +1,21 @@
 /** @file Holds the gradients that a model is trained with against finite differences of its loss. */
 
-import { scalingAt } from '../../adapter/moduleNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { atOnce } from '../../graph/atOnce.ts';
 import type { LoraOptions } from '../../model/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { planLora } from '../../model/planLora.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
-import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { adaptedGraph } from '../../train/adaptedGraph.ts';
 import { addLoss, type LossFragment } from '../../train/addLoss.ts';
-import { type Parameter, ParameterSet } from '../../train/parameters.ts';
-import { Trainer } from '../../train/trainer.ts';
+import type { Parameter, ParameterSet } from '../../train/parameters.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { port } from '../graphs.ts';
 import { floatTensor, wideSession, type WideSession } from '../reference/wideSession.ts';
-import { withoutZeros } from '../randomAdapter.ts';
 import { modelSteps, slopes } from './finiteDifferences.ts';
+import { randomTrainer } from './randomTrainer.ts';
 
 /** What {@link checkGradients} differentiates. */
 export interface CheckGradientsOptions {
@@ -68,19 +65,7 @@ export async function checkGradients(
     );
   }
   const random = new Random(seed);
-  const trainer = new Trainer({
-    base: model.onnx.model,
-    plan,
-    loss,
-    runtime: new OrtRuntime(),
-    session: { threads: 1, provider: 'cpu' },
-    parameters: (made) =>
-      withoutZeros(
-        ParameterSet.initial(made, random, (lowRank) => scalingAt(config, lowRank).scaling),
-        random,
-      ),
-    name: model.name,
-  });
+  const trainer = randomTrainer(model, { plan, config }, loss, seed);
   try {
     const found = await trainer.lossAndGradients(inputs, targets);
     if (!Number.isFinite(found.loss)) {

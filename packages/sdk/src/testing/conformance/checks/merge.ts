@@ -15,11 +15,11 @@ import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
 /** The check. */
 export const merge: Check = {
   name: 'merge',
-  async run(subject, { runtime, families, scratch }) {
+  async run(subject, { runtime, plugins, scratch }) {
     const adapter = await caseAdapter(subject);
     const file = path.join(scratch, 'merged.onnx');
     const { rounding } = await mergeModel(subject.model, adapter, file);
-    const model = await openModel(file, { runtime, families });
+    const model = await openModel(file, { runtime, plugins });
     const [merged, unmerged] = [await outputsOf(model, subject), await outputsOf(subject.model, subject, adapter)];
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
       compareTensors(name, merged[name], tensor, outputTolerance(toleranceOf(subject, 'output'), rounding)),

@@ -1,0 +1,90 @@
+/** @file Adapters of the small models make the round trip, and what breaks it is told. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { Adapter } from '../../adapter/adapter.ts';
+import type { LoraOptions } from '../../model/loraOptions.ts';
+import type { Model } from '../../model/model.ts';
+import { openModel } from '../../model/openModel.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { convNet } from '../models/convNet.ts';
+import { linearNet } from '../models/linearNet.ts';
+import type { SmallModel } from '../models/modelBuilder.ts';
+import { publishModel } from '../models/publishModel.ts';
+import { visionTransformer } from '../models/visionTransformer.ts';
+import { randomAdapter } from '../randomAdapter.ts';
+import { checkAdapterRoundTrip } from './checkAdapterRoundTrip.ts';
+import { randomFeeds } from './randomFeeds.ts';
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-trips-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+async function opened(model: SmallModel): Promise<Model> {
+  return openModel(await publishModel(mkdtempSync(path.join(scratch, 'model-')), { model }));
+}
+
+it.each<[string, SmallModel, LoraOptions]>([
+  ['linear layers', linearNet(), { r: 2, targetModules: 'all-linear' }],
+  [
+    'DoRA and a saved head',
+    linearNet(),
+    { r: 2, targetModules: ['encoder.0'], modulesToSave: ['head'], useDora: true },
+  ],
+  ['convolutions', convNet(), { r: 2, targetModules: ['stem', 'grouped', 'wide'] }],
+  ['attention', visionTransformer(), { r: 2, targetModules: ['query', 'value'], useRslora: true }],
+])('%s', async (_, small, lora) => {
+  const model = await opened(small);
+  const adapter = await randomAdapter(model, { lora });
+  expect(await checkAdapterRoundTrip(model, adapter)).toEqual([]);
+  const feeds = randomFeeds(model, { sizes: { batch: 3 } });
+  expect(await checkAdapterRoundTrip(model, adapter, { feeds })).toEqual([]);
+});
+
+it('an adapter that does nothing proves nothing', async () => {
+  const model = await opened(linearNet());
+  const { config, tensors } = await randomAdapter(model, { lora: { r: 2, targetModules: ['head'] } });
+  const still = new Adapter(config, new Map([...tensors].map(([name, { dims, data }]) => [name, float32(new Float32Array(data.length), dims)]))); // prettier-ignore
+  expect(await checkAdapterRoundTrip(model, still)).toEqual(['the adapter changes no output: give it other values']);
+});
+
+it('a tensor under another name than PEFT has is told', async () => {
+  const model = await opened(linearNet());
+  const { config, tensors } = await randomAdapter(model, { lora: { r: 2, targetModules: ['head'] } });
+  const bare = new Map([...tensors].map(([name, tensor]) => [name.replace('base_model.model.', ''), tensor]));
+  expect(await checkAdapterRoundTrip(model, new Adapter(config, bare))).toEqual([
+    "head.lora_A.weight is no name of PEFT's: it must begin with base_model.model.",
+    "head.lora_B.weight is no name of PEFT's: it must begin with base_model.model.",
+  ]);
+});
+
+it('a runtime that computes adapters wrongly is caught', async () => {
+  const folder = await publishModel(path.join(scratch, 'faulty'), { model: linearNet() });
+  const twice = ({ dims, data }: Tensor): Tensor => float32((data as Float32Array).map((each) => 2 * each), dims); // prettier-ignore
+  const model = await openModel(folder, {
+    runtime: {
+      async createSession(source, options) {
+        const session = await new OrtRuntime().createSession(source, options);
+        return {
+          inputNames: session.inputNames,
+          outputNames: session.outputNames,
+          provider: session.provider,
+          run: (feeds, fetches) =>
+            session.run(
+              Object.fromEntries(
+                Object.entries(feeds).map(([name, tensor]) => [name, name.includes('lora_B') ? twice(tensor) : tensor]),
+              ),
+              fetches,
+            ),
+          release: () => session.release(),
+        };
+      },
+    },
+  });
+  const adapter = await randomAdapter(model, { lora: { r: 2, targetModules: ['encoder.0'] } });
+  const problems = await checkAdapterRoundTrip(model, adapter);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toMatch(/^merged, logits at \d+ is /);
+});

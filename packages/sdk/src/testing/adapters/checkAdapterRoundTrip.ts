@@ -1,0 +1,175 @@
+/** @file What must hold of every adapter: saved and loaded it is the same, merged it computes the same, none is the base. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { Adapter } from '../../adapter/adapter.ts';
+import type { AdapterRunOptions } from '../../adapter/session.ts';
+import { PEFT_PREFIX } from '../../adapter/tensorNames.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import { loadAdapter } from '../../model/loadAdapter.ts';
+import { merge, unmerge } from '../../model/merge.ts';
+import type { Model } from '../../model/model.ts';
+import { openModel } from '../../model/openModel.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
+import { compareTensors, type Tolerance, tolerances } from '../conformance/compare.ts';
+import { randomFeeds } from './randomFeeds.ts';
+
+/** Options of {@link checkAdapterRoundTrip}. */
+export interface RoundTripOptions {
+  /** One batch, its first dimension the rows; random numbers by default. */
+  readonly feeds?: Feeds;
+}
+
+type Outputs = Readonly<Record<string, Tensor>>;
+
+/** Two graphs in float32 that compute the same. */
+const same: Tolerance = tolerances.output;
+
+/**
+ * Checks an adapter on a model:
+ *
+ * - saved and loaded, it has the same config and the same bits, under PEFT's names, and all of it has a place in the model;
+ * - it changes what the model computes, and a session that holds it computes without it what the base does;
+ * - merged into the weights it computes the same to within float32, and taken out again the base is back;
+ * - rows of one batch may have different adapters, each as if it were alone.
+ *
+ * Taking out is left out of what replaces weights (DoRA, saved modules) or lies beside them (grouped convolutions), and rows of layers that cannot differ (embeddings).
+ *
+ * @example
+ * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
+ *
+ * @returns what does not hold; nothing where all does
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another model; `INPUT_INVALID` for feeds that do not fit
+ */
+export async function checkAdapterRoundTrip(
+  model: Model,
+  adapter: Adapter,
+  { feeds = randomFeeds(model) }: RoundTripOptions = {},
+): Promise<string[]> {
+  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-round-trip-'));
+  try {
+    const base = await run(model, feeds, {});
+    const adapted = await run(model, feeds, { adapter }, { adapter: 'adapter' });
+    return [
+      ...(await fileProblems(model, adapter, path.join(scratch, 'adapter'))),
+      ...(differences(adapted, base, same).length === 0 ? ['the adapter changes no output: give it other values'] : []),
+      ...differences(await run(model, feeds, { adapter }), base, same).map((each) => `without the adapter, ${each}`),
+      ...(await mergeProblems(model, adapter, { feeds, base, adapted, scratch })),
+      ...(await rowProblems(model, adapter, feeds, base, adapted)),
+    ];
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+async function run(
+  model: Model,
+  feeds: Feeds,
+  adapters: Readonly<Record<string, Adapter>>,
+  options: AdapterRunOptions = {},
+): Promise<Outputs> {
+  const session = await model.session({ adapters, threads: 1, provider: 'cpu', worker: false });
+  try {
+    return await session.run(feeds, options);
+  } finally {
+    await session.release();
+  }
+}
+
+async function fileProblems(model: Model, adapter: Adapter, folder: string): Promise<string[]> {
+  await adapter.save(folder);
+  const loaded = await loadAdapter(folder);
+  const { unused } = await model.place(loaded);
+  const names = [...adapter.tensors.keys()];
+  return [
+    ...configProblems(adapter.config, loaded.config),
+    ...names.flatMap((name) => {
+      const [saved, read] = [adapter.tensors.get(name)!, loaded.tensors.get(name)];
+      return isDeepStrictEqual(read, saved) ? [] : [`${name} was loaded with other bits`];
+    }),
+    ...[...loaded.tensors.keys()].filter((name) => !adapter.tensors.has(name)).map((name) => `${name} was not saved`),
+    ...names.filter((name) => !name.startsWith(PEFT_PREFIX)).map((name) => `${name} is no name of PEFT's: it must begin with ${PEFT_PREFIX}`), // prettier-ignore
+    ...unused.map((name) => `${name} has no place in "${model.name}"`),
+  ];
+}
+
+/** What a config has beyond PEFT's defaults must come back; files name the defaults too. */
+function configProblems(
+  { extra, ...config }: Adapter['config'],
+  { extra: more, ...loaded }: Adapter['config'],
+): string[] {
+  const changed = (from: object, to: object): string[] =>
+    Object.entries(from)
+      .filter(([key, value]) => !isDeepStrictEqual(value, (to as Record<string, unknown>)[key]))
+      .map(([key]) => `${key} of the config was loaded with another value`);
+  return [...changed(config, loaded), ...changed(extra, more)];
+}
+
+async function mergeProblems(
+  model: Model,
+  adapter: Adapter,
+  { feeds, base, adapted, scratch }: { feeds: Feeds; base: Outputs; adapted: Outputs; scratch: string },
+): Promise<string[]> {
+  const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
+  const { rounding, beside } = await merge(model, adapter, merged);
+  // Errors of several layers add up like noise, and later layers may amplify them.
+  const rounded = 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError));
+  const tolerance = rounding.length === 0 ? same : { relativeRms: rounded };
+  const open = (file: string): Promise<Model> => openModel(file, { runtime: new OrtRuntime() });
+  const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
+  const { trained } = await model.place(adapter);
+  if (adapter.config.useDora || trained.length + beside.length > 0) return problems.map((each) => `merged, ${each}`);
+  await unmerge(await open(merged), adapter, back);
+  const restored = differences(await run(await open(back), feeds, {}), base, tolerance);
+  return [...problems.map((each) => `merged, ${each}`), ...restored.map((each) => `merged and taken out, ${each}`)];
+}
+
+/** Rows with the adapter, with its opposite, and without, in turn. */
+async function rowProblems(
+  model: Model,
+  adapter: Adapter,
+  feeds: Feeds,
+  base: Outputs,
+  adapted: Outputs,
+): Promise<string[]> {
+  const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 0));
+  const { lowRank, trained } = await model.place(adapter);
+  const mayDiffer = trained.length === 0 && lowRank.every(({ lowRank: { site } }) => kindOf(site).perRow);
+  if (rows < 2 || !mayDiffer) return [];
+  const other = opposite(adapter);
+  const alone = await run(model, feeds, { other }, { adapter: 'other' });
+  const choice = Array.from({ length: rows }, (_, row) => ['adapter', 'other', null][row % 3] ?? null);
+  const mixed = await run(model, feeds, { adapter, other }, { adapter: choice });
+  return Object.entries(mixed).flatMap(([name, found]) => {
+    if (found.dims[0] !== rows) return [];
+    return choice.flatMap((chosen, row) => {
+      const expected = (chosen === 'adapter' ? adapted : chosen === 'other' ? alone : base)[name]!;
+      const { problem } = compareTensors(name, rowOf(found, row), rowOf(expected, row), same);
+      return problem === undefined ? [] : [`row ${row} of a mixed batch: ${problem}`];
+    });
+  });
+}
+
+/** An adapter with the opposite delta. */
+function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
+  const turned = [...tensors].map(([name, tensor]): [string, Tensor] => [
+    name,
+    /lora(_embedding)?_B/.test(name) ? float32((tensor.data as Float32Array).map((each) => -each), tensor.dims) : tensor, // prettier-ignore
+  ]);
+  return new Adapter(config, new Map(turned), baseDigest, notes);
+}
+
+function rowOf({ type, dims, data }: Tensor, row: number): Tensor {
+  const size = data.length / dims[0]!;
+  return { type, dims: dims.slice(1), data: data.slice(row * size, (row + 1) * size) };
+}
+
+function differences(found: Outputs, expected: Outputs, tolerance: Tolerance): string[] {
+  return Object.entries(expected).flatMap(([name, tensor]) => {
+    const { problem } = compareTensors(name, found[name], tensor, tolerance);
+    return problem === undefined ? [] : [problem];
+  });
+}

@@ -1,0 +1,170 @@
+/** @file The check of tasks: a right one passes, and each mistake in a task is told. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Model } from '../../model/model.ts';
+import { openModel } from '../../model/openModel.ts';
+import type { Dataset, PreparedTask, Task } from '../../plugin/task.ts';
+import { float32, stack, type Tensor } from '../../runtime/tensor.ts';
+import { meanSquaredError } from '../../train/losses/index.ts';
+import { linearNet } from '../models/linearNet.ts';
+import { publishModel } from '../models/publishModel.ts';
+import { checkTask } from './checkTask.ts';
+
+interface Example {
+  readonly x: Tensor;
+  readonly y: Tensor;
+}
+
+const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tasks-'));
+let model: Model;
+beforeAll(async () => {
+  model = await openModel(await publishModel(scratch, { model: linearNet({ inputs: 2, outputs: 1 }) }));
+});
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+const examples: Dataset<Example> = {
+  length: 3,
+  isDeterministic: true,
+  get: (i) => Promise.resolve({ x: float32([i, 1 - i], [2]), y: float32([i / 2], [1]) }),
+};
+
+const right: PreparedTask<Example> = {
+  train: examples,
+  collate: (batch) =>
+    Promise.resolve({ inputs: { x: stack(batch.map(({ x }) => x)) }, targets: { y: stack(batch.map(({ y }) => y)) } }),
+  loss: (g, outputs, targets) => meanSquaredError(g, outputs['logits']!, targets['y']!),
+  lossWeight: ({ y }) => y!.data.length,
+  metrics: () => {
+    let [sum, count] = [0, 0];
+    return {
+      update({ logits }, { y }) {
+        (logits!.data as Float32Array).forEach((each, i) => (sum += Math.abs(each - Number(y!.data[i]))));
+        count += logits!.data.length;
+      },
+      result: () => ({ meanAbsoluteError: sum / count }),
+    };
+  },
+  decode: ({ logits }) => Array.from(logits!.data as Float32Array, (value) => ({ value })),
+};
+
+function task(change: Partial<PreparedTask<Example>> = {}): Task<Example> {
+  return { name: 'lines', prepare: () => Promise.resolve({ ...right, ...change }) };
+}
+
+it('a task that is right passes', async () => {
+  expect(await checkTask(task(), model)).toEqual([]);
+});
+
+const fed = (inputs: Record<string, Tensor>): PreparedTask<Example>['collate'] => () => Promise.resolve({ inputs, targets: { y: float32([0, 1], [2, 1]) } }); // prettier-ignore
+
+describe('examples and batches', () => {
+  let draws = 0;
+  const random = (): Promise<Example> => Promise.resolve({ x: float32([draws++, 1], [2]), y: float32([1], [1]) });
+  it.each<[string, Partial<PreparedTask<Example>>, RegExp]>([
+    [
+      'random without a draw',
+      { train: { length: 3, get: (i, draw) => (draw === undefined ? random() : examples.get(i)) } },
+      /without a draw is another/,
+    ],
+    [
+      'not seeded by the draw',
+      { train: { length: 3, get: (i, draw) => (draw === undefined ? examples.get(i) : random()) } },
+      /with the same draw/,
+    ],
+    [
+      'only said to be deterministic',
+      { train: { ...examples, get: (i, draw = 0) => examples.get(i + draw) } },
+      /isDeterministic is true/,
+    ],
+    [
+      'weighted by too few numbers',
+      { train: { ...examples, weights: [1] } },
+      /weights of the training data must be 3 numbers/,
+    ],
+    ['too few', { train: { ...examples, length: 1 } }, /two examples at least/],
+    ['fed under another name', { collate: fed({ z: float32([1, 2, 3, 4], [2, 2]) }) }, /does not feed "x"|feeds "z"/],
+    [
+      'fed in another shape',
+      { collate: fed({ x: float32([1, 2], [2, 1]) }) },
+      /"x" has shape \[2, 1\], but the input takes \[batch, 2\]/,
+    ],
+    [
+      'fed in another type',
+      { collate: fed({ x: { type: 'int32', dims: [2, 2], data: Int32Array.of(1, 2, 3, 4) } }) },
+      /"x" is int32/,
+    ],
+    ['fed as NaN', { collate: fed({ x: float32([1, NaN, 3, 4], [2, 2]) }) }, /"x" holds NaN at 1/],
+  ])('that are %s', async (_, change, problem) => {
+    // prettier-ignore
+    const problems = await checkTask(task(change), model);
+    expect(problems.length).toBeGreaterThan(0);
+    for (const each of problems) expect(each).toMatch(problem);
+  });
+});
+
+describe('losses, metrics and answers', () => {
+  let calls = 0;
+  it.each<[string, Partial<PreparedTask<Example>>, RegExp]>([
+    [
+      'a loss that is no number',
+      { loss: (g, o, t) => g.Log(g.Neg(right.loss(g, o, t))) },
+      /^the loss of the first two examples is NaN/,
+    ],
+    ['a loss that is no scalar', { loss: (g, o, t) => g.Sub(o['logits']!, t['y']!) }, /^the loss: .*must be a scalar/],
+    [
+      'a loss without a gradient',
+      { loss: (g, o, t) => g.stopGradient(right.loss(g, o, t)) },
+      /^no gradient of the loss reaches|^the loss: /,
+    ],
+    [
+      'a gradient that is wrong',
+      {
+        loss: (g, o, t) =>
+          right.loss(g, { logits: g.Sub(g.Mul(o['logits']!, 1.1), g.stopGradient(g.Mul(o['logits']!, 0.1))) }, t),
+      },
+      /^the gradient of /,
+    ],
+    ['a weight that is none', { lossWeight: () => 0 }, /^lossWeight must be a number above 0/],
+    [
+      'weights that are not the mean',
+      { lossWeight: ({ y }) => y!.data.length * (1 + Number(y!.data[0])) },
+      /^the loss of two examples is .* but the mean of their losses/,
+    ],
+    [
+      'a loss that compares rows',
+      { loss: (g, o, t) => g.Mul(right.loss(g, o, t), g.ReduceSum(t['y']!, [0, 1], false)) },
+      /^the loss of two examples is/,
+    ],
+    ['no metric', { metrics: () => ({ update() {}, result: () => ({}) }) }, /^there is no metric$/],
+    [
+      'a metric of the last batch',
+      {
+        metrics: () => {
+          let last = 0;
+          return {
+            update: ({ logits }) => {
+              last = Number(logits!.data[0]);
+            },
+            result: () => ({ last }),
+          };
+        },
+      },
+      /^the metric "last" is .* of one batch/,
+    ],
+    [
+      'a metric that is random',
+      { metrics: () => ({ update() {}, result: () => ({ calls: calls++ * 1e-9 }) }) },
+      /others the second time/,
+    ],
+    ['too few answers', { decode: () => [{}] }, /^decode gives 1 answers for 2 rows$/],
+    ['answers without names', { decode: () => ['a', 'b'] as never }, /must be an object/],
+  ])('%s', async (_, change, problem) => {
+    // prettier-ignore
+    const problems = await checkTask(task(change), model);
+    expect(problems.length).toBeGreaterThan(0);
+    for (const each of problems) expect(each).toMatch(problem);
+  });
+});

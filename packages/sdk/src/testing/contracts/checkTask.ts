@@ -1,0 +1,199 @@
+/** @file What must hold of a task on a model and data. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { OnnxLoraError } from '../../errors.ts';
+import { attachHead } from '../../model/head/attachHead.ts';
+import type { LoraOptions } from '../../model/loraOptions.ts';
+import type { Model } from '../../model/model.ts';
+import { planLora } from '../../model/planLora.ts';
+import type { Batch, Dataset, Metrics, PreparedTask, Task } from '../../plugin/task.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
+import { checkGradients } from '../gradients/checkGradients.ts';
+import { randomTrainer } from '../gradients/randomTrainer.ts';
+import { portProblems, valueProblems } from './ports.ts';
+
+/** Options of {@link checkTask}. */
+export interface CheckTaskOptions {
+  /** The adapter that is trained; by default what the model's family recommends, or all linear layers, of rank 2. */
+  readonly lora?: LoraOptions;
+}
+
+/** A draw, far from the first: what is random about an example is seeded by its number alone. */
+const DRAW = 1234;
+
+/** Two numbers in single precision that should be one. */
+const SAME = 1e-3;
+
+/**
+ * Checks a task on a model and its data, on the first two examples:
+ *
+ * - examples are the same each time: without a draw, with the same draw, and with any draw where `isDeterministic` says so;
+ *   lists of weights, lengths and names are as long as the data;
+ * - `collate` feeds all inputs of the model and no others, of their types and shapes, with finite numbers;
+ * - the loss is a finite scalar, a gradient of it reaches what is trained, and is that of finite differences;
+ * - with `lossWeight`, the loss of both is the mean of the loss of each, weighted so;
+ * - metrics are numbers, the same for one batch of two as for two of one, and each time; `decode` gives an answer per example.
+ *
+ * @example
+ * assert.deepEqual(await checkTask(forecast('week.csv'), model), []);
+ *
+ * @param task on some data, two examples at least
+ * @param model a small model: the gradients take some hundred runs of it
+ * @returns what does not hold; nothing where all does
+ * @throws what `prepare`, `get` and `collate` of the task throw
+ */
+export async function checkTask<Example>(
+  task: Task<Example>,
+  model: Model,
+  options: CheckTaskOptions = {},
+): Promise<string[]> {
+  const data = await task.prepare(model);
+  if (data.train.length < 2) return ['the data must have two examples at least, of which it has fewer'];
+  const headed = data.head && attachHead<Model>(model, data.head);
+  const whole = (headed?.model ?? model).withOutputs(data.outputs ?? []);
+  const fed = whole.withInputSizes(data.inputSizes ?? {});
+  const lora = loraOf(model, options.lora, headed?.modules ?? []);
+  const examples = [await data.train.get(0), await data.train.get(1)];
+  const both = await data.collate(examples);
+  const single = [await data.collate([examples[0]!]), await data.collate([examples[1]!])];
+  const problems = [
+    ...(await dataProblems('training data', data.train)),
+    ...(data.validation ? await dataProblems('held-out data', data.validation) : []),
+    ...(isDeepStrictEqual(await data.collate(examples), both) ? [] : ['collate gives other numbers the second time']),
+    ...[both, ...single].flatMap((batch) => batchProblems(batch, fed)),
+  ];
+  // What follows needs batches that fit.
+  if (problems.length > 0) return [...new Set(problems)];
+  return [...(await lossProblems(data, fed, lora, both, single)), ...(await answerProblems(data, fed, both, single))];
+}
+
+function loraOf(model: Model, lora: LoraOptions | undefined, modules: readonly string[]): LoraOptions {
+  const chosen = lora ?? { r: 2, ...(model.family ? {} : { targetModules: 'all-linear' }) };
+  return modules.length === 0 ? chosen : { ...chosen, modulesToSave: [...(chosen.modulesToSave ?? []), ...modules] };
+}
+
+async function dataProblems(what: string, data: Dataset<unknown>): Promise<string[]> {
+  const same = async (first?: number, second = first): Promise<boolean> =>
+    isDeepStrictEqual(await data.get(0, first), await data.get(0, second));
+  const lists = { weights: data.weights, lengths: data.lengths };
+  return [
+    ...((await same()) ? [] : [`of the ${what}, an example without a draw is another the second time`]),
+    ...((await same(DRAW)) ? [] : [`of the ${what}, an example is another the second time, with the same draw`]),
+    ...(!data.isDeterministic || data.changingInputs || (await same(DRAW, DRAW + 1)) ? [] : [`of the ${what}, isDeterministic is true, but an example differs from draw to draw`]), // prettier-ignore
+    ...Object.entries(lists).flatMap(([name, list]) =>
+      !list || (list.length === data.length && list.every((each) => Number.isFinite(each) && each >= 0))
+        ? []
+        : [`${name} of the ${what} must be ${data.length} numbers that are not negative`],
+    ),
+    ...(data.nameOf && data.nameOf(0) === '' ? [`of the ${what}, the first example has an empty name`] : []),
+  ];
+}
+
+function batchProblems({ inputs, targets }: Batch, { inputs: ports }: Model): string[] {
+  return [
+    ...Object.keys(ports).filter((name) => !inputs[name]).map((name) => `collate does not feed "${name}"`), // prettier-ignore
+    ...Object.keys(inputs).filter((name) => !ports[name]).map((name) => `collate feeds "${name}", which the model does not have`), // prettier-ignore
+    ...Object.entries(inputs).flatMap(([name, tensor]) => [
+      ...(ports[name] ? portProblems(`the feed "${name}"`, tensor, ports[name]) : []),
+      ...valueProblems(`the feed "${name}"`, tensor),
+    ]),
+    ...Object.entries(targets).flatMap(([name, tensor]) => valueProblems(`the target "${name}"`, tensor)),
+  ];
+}
+
+async function lossProblems(
+  data: Pick<PreparedTask, 'loss' | 'lossWeight'>,
+  model: Model,
+  lora: LoraOptions,
+  both: Batch,
+  single: readonly Batch[],
+): Promise<string[]> {
+  const loss: PreparedTask['loss'] = (g, outputs, targets) => data.loss(g, outputs, targets);
+  const { plan, config } = planLora(model, lora);
+  const trainer = randomTrainer(model, { plan, config }, loss);
+  try {
+    const found = await trainer.lossAndGradients(both.inputs, both.targets);
+    if (!Number.isFinite(found.loss)) return [`the loss of the first two examples is ${found.loss}`];
+    const isReached = [...found.gradients.values()].some((gradient) => gradient.some((each) => each !== 0));
+    if (!isReached) return ['no gradient of the loss reaches what is trained'];
+    const gradients = config.useDora ? [] : await checkGradients(model, { lora, loss, ...both, elements: 2 });
+    const weights = data.lossWeight && [both, ...single].map(({ targets }) => data.lossWeight!(targets));
+    const problems = gradients.flatMap(({ problem }) => (problem === undefined ? [] : [`the gradient of ${problem}`]));
+    if (!weights) return problems;
+    const [all, ...own] = weights as [number, ...number[]];
+    if (!weights.every((each) => Number.isFinite(each) && each >= 0) || all === 0)
+      return [...problems, `lossWeight must be a number above 0, but it is ${weights.join(', ')}`];
+    let [sum, weight] = [0, 0];
+    for (const [i, { inputs, targets }] of single.entries()) {
+      if (own[i] === 0) continue;
+      sum += own[i]! * (await trainer.lossAndGradients(inputs, targets)).loss;
+      weight += own[i]!;
+    }
+    const mean = sum / weight;
+    return isNear(mean, found.loss)
+      ? problems
+      : [
+          ...problems,
+          `the loss of two examples is ${found.loss}, but the mean of their losses by lossWeight is ${mean}: leave lossWeight out where rows are compared with each other`,
+        ];
+  } catch (error) {
+    if (error instanceof OnnxLoraError) return [`the loss: ${error.message}`];
+    throw error;
+  } finally {
+    await trainer.release();
+  }
+}
+
+async function answerProblems(
+  data: Pick<PreparedTask, 'metrics' | 'decode'>,
+  model: Model,
+  both: Batch,
+  single: readonly Batch[],
+): Promise<string[]> {
+  const session = await model.session({ threads: 1, provider: 'cpu', worker: false });
+  try {
+    const outputs = await session.run(both.inputs);
+    const measured = async (batches: readonly Batch[]): Promise<Metrics> => {
+      const collector = data.metrics();
+      for (const { inputs, targets } of batches) collector.update(await session.run(inputs), targets);
+      return collector.result();
+    };
+    const [once, again, apart] = [await measured([both]), await measured([both]), await measured(single)];
+    return [...metricProblems(once, again, apart), ...decodeProblems(data, outputs, both)];
+  } finally {
+    await session.release();
+  }
+}
+
+function metricProblems(once: Metrics, again: Metrics, apart: Metrics): string[] {
+  const names = Object.keys(once);
+  return [
+    ...(names.length === 0 ? ['there is no metric'] : []),
+    ...names.filter((name) => typeof once[name] !== 'number').map((name) => `the metric "${name}" is no number`),
+    ...(isDeepStrictEqual(once, again) ? [] : ['metrics of the same batch are others the second time']),
+    ...names
+      .filter((name) => !isNear(once[name]!, apart[name] ?? NaN))
+      .map(
+        (name) => `the metric "${name}" is ${once[name]} of one batch, but ${apart[name]} of the same examples in two`,
+      ),
+  ];
+}
+
+function decodeProblems(
+  data: Pick<PreparedTask, 'decode'>,
+  outputs: Readonly<Record<string, Tensor>>,
+  { inputs }: Batch,
+): string[] {
+  const rows = Math.max(...Object.values(inputs).map(({ dims }) => dims[0] ?? 0));
+  const predictions = data.decode(outputs);
+  const isObject = (each: unknown): boolean => typeof each === 'object' && each !== null && !Array.isArray(each);
+  return [
+    ...(predictions.length === rows ? [] : [`decode gives ${predictions.length} answers for ${rows} rows`]),
+    ...(predictions.every(isObject) ? [] : ['an answer of decode must be an object of names and values']),
+    ...(isDeepStrictEqual(predictions, data.decode(outputs)) ? [] : ['decode gives other answers the second time']),
+  ];
+}
+
+function isNear(a: number, b: number): boolean {
+  return Object.is(a, b) || Math.abs(a - b) <= SAME * Math.max(1, Math.abs(a));
+}

@@ -1,0 +1,31 @@
+/** @file A trainer whose adapter has random values, so that no gradient is zero as B is. */
+
+import { scalingAt } from '../../adapter/moduleNames.ts';
+import type { Model } from '../../model/model.ts';
+import type { LoraPlan } from '../../model/planLora.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { Random } from '../../runtime/random.ts';
+import type { LossFragment } from '../../train/addLoss.ts';
+import { ParameterSet } from '../../train/parameters.ts';
+import { Trainer } from '../../train/trainer.ts';
+import { withoutZeros } from '../randomAdapter.ts';
+
+/** On the CPU and with one thread, so that results repeat. To be released. */
+export function randomTrainer(
+  model: Model,
+  { plan, config }: Pick<LoraPlan, 'plan' | 'config'>,
+  loss: LossFragment,
+  seed = 1,
+): Trainer {
+  const random = new Random(seed);
+  const scaling = (lowRank: Parameters<typeof scalingAt>[1]): number => scalingAt(config, lowRank).scaling;
+  return new Trainer({
+    base: model.onnx.model,
+    plan,
+    loss,
+    runtime: new OrtRuntime(),
+    session: { threads: 1, provider: 'cpu' },
+    parameters: (inputs) => withoutZeros(ParameterSet.initial(inputs, random, scaling), random),
+    name: model.name,
+  });
+}
