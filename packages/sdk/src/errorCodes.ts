@@ -160,6 +160,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'An operator without a gradient rule lies between an adapted layer and the loss.',
       'The rule does not cover this form of the operator, such as a mode, a packed weight, or sizes that the graph does not know.',
       'The model was exported in training mode, so that batch normalisation or dropout is active.',
+      'The loss depends on nothing that is trained: it reads other outputs, or stands behind ArgMax, Round or a comparison.',
       'The loss does not depend on a module whose gradient is to decide its first values.',
     ],
     remedies: [
