@@ -30,7 +30,9 @@ export interface PluginExamples {
 
 /** A task of a plugin, ready to be checked. */
 export interface PluginTask extends CheckTaskOptions {
+  /** The task, on data of your own. */
   readonly task: Task<never> | Task;
+  /** The model that it is checked with. */
   readonly model: Model;
 }
 
