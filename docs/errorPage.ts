@@ -1,6 +1,5 @@
 /** @file The page of the error codes, made from what the SDK says of them and from examples that were run. */
 
-import { readFileSync } from 'node:fs';
 import { type ErrorCode, errorCodes } from '@onnx-lora/sdk';
 import { format, resolveConfig } from 'prettier';
 import { type ErrorExample, errorExamples } from './errorExamples.ts';
@@ -64,8 +63,7 @@ ${output}
 
 function call(example: ErrorExample): string {
   if ('command' in example) return `\`\`\`sh\n${example.command}\n\`\`\``;
-  const source = readFileSync(new URL(`errors/${example.program}`, import.meta.url), 'utf8');
-  return `\`\`\`ts\n${source.replace(/^\/\*\*.*\*\/\n\n/, '')}\`\`\``;
+  return `<<< ../errors/${example.program}{ts}`;
 }
 
 /** Words rather than the code, so that GitHub and the site give the heading the same anchor. */
