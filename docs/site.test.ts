@@ -48,12 +48,12 @@ describe.skipIf(!isAsked || executablePath === undefined)('the built site in a b
   const pages = ['/', ...shown()];
   const looks = pages.flatMap((path) =>
     (['light', 'dark'] as const).flatMap((scheme) => [
-      [path, 'desktop', desktop, scheme] as const,
-      [path, 'phone', phone, scheme] as const,
+      [path, 'desktop', scheme, desktop] as const,
+      [path, 'phone', scheme, phone] as const,
     ]),
   );
 
-  test.each(looks)('%s on a %s is sound', async (path, device, viewport, colorScheme) => {
+  test.each(looks)('%s on a %s, %s, is sound', async (path, device, colorScheme, viewport) => {
     const { page, wrong } = await open(path, viewport, colorScheme);
     expect(await page.locator('h1').first().isVisible()).toBe(true);
     expect(await isDark(page)).toBe(colorScheme === 'dark');

@@ -15,7 +15,7 @@ const reference = sidebar.filter(({ text }) => text === 'Reference');
 const config: UserConfig<DefaultTheme.Config> = defineConfig({
   lang: 'en-GB',
   title: 'onnx-lora',
-  description: 'Train, swap, merge and exchange LoRA adapters of ONNX models in Node.',
+  description: 'LoRA for ONNX models, in Node, without Python.',
   srcExclude: ['**/README.md'],
   // A list of all pages, in a file of its own rather than in each of a thousand pages.
   metaChunk: true,
