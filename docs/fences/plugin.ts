@@ -24,9 +24,10 @@ export function pagesAsTests(): Plugin {
 function testsOf(file: string, fences: readonly Fence[]): string {
   const surroundings = JSON.stringify(join(root, 'docs/fences/surroundings.ts'));
   return [
-    `import { test } from 'vitest';`,
-    `import { enter, use } from ${surroundings};`,
-    `await enter(${JSON.stringify(fences)});`,
+    `import { afterAll, beforeAll, test } from 'vitest';`,
+    `import { enter, leave, use } from ${surroundings};`,
+    `beforeAll(() => enter(${JSON.stringify(fences)}), 120_000);`,
+    `afterAll(leave);`,
     ...fences.map(({ line }) => {
       const module = JSON.stringify(`${file}?fence=${line}`);
       return `test('line ${line}', async () => { await use(await import(${module})) });`;

@@ -4,8 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { afterAll } from 'vitest';
-import type { Fence } from './fences.ts';
+import { type Fence, root } from './fences.ts';
 import { given } from './given.ts';
 import { wave } from './recordings.ts';
 import { scienceFiles } from './science.ts';
@@ -19,9 +18,7 @@ const files: StandIns = { ...visionFiles, ...speechFiles, ...scienceFiles, ...se
 
 /** Goes to a new folder, and puts there each file that the fences name and this folder knows. */
 export async function enter(fences: readonly Fence[]): Promise<void> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-page-'));
-  process.chdir(folder);
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  process.chdir(await mkdtemp(path.join(tmpdir(), 'onnx-lora-page-')));
   const code = fences.map((fence) => fence.code).join('\n');
   for (const [file, make] of Object.entries(files)) if (code.includes(`'${file}'`)) await make(file);
   if (code.includes('process.stdin')) Object.defineProperty(process, 'stdin', { value: Readable.from([wave('AB')]) });
@@ -29,6 +26,14 @@ export async function enter(fences: readonly Fence[]): Promise<void> {
     // TypeScript erases a declaration, so that the name is then looked for among the globals.
     if (new RegExp(`^declare .*\\b${name}\\b`, 'm').test(code)) Reflect.set(globalThis, name, await make());
   }
+}
+
+/** Removes that folder, and what was declared. */
+export async function leave(): Promise<void> {
+  const folder = process.cwd();
+  process.chdir(root);
+  await rm(folder, { recursive: true });
+  for (const name of Object.keys(given)) Reflect.deleteProperty(globalThis, name);
 }
 
 /** Calls what a fence exports, since code that only defines something has not run. */
