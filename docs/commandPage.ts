@@ -34,7 +34,7 @@ Every command knows \`-h, --help\`; \`onnx-lora --version\` prints the version. 
 
 | command | what it does |
 | --- | --- |
-${program.commands.map((command) => `| [\`${command.name()}\`](#${command.name()}) | ${command.summary()} |`).join('\n')}
+${program.commands.map((command) => `| [\`${command.name()}\`](#${command.name()}) | ${withFlags(command.summary())} |`).join('\n')}
 
 This page is made from the command itself.
 
@@ -79,7 +79,7 @@ function row(name: string, description: string, choices?: readonly string[], val
   return `| \`${name.replaceAll('|', String.raw`\|`)}\` | ${withFlags(description)}${among}${otherwise} |`;
 }
 
-/** Flags set as code. */
-function withFlags(text: string): string {
+/** A cell of a table, flags in it set as code. */
+export function withFlags(text: string): string {
   return text.replaceAll('|', String.raw`\|`).replaceAll(/--[a-z][a-z-]*/g, '`$&`');
 }

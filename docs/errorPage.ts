@@ -29,9 +29,9 @@ On the command line every one of them exits with 2, and \`onnx-lora explain CODE
 
 This page is made from the SDK's own table, and its examples are run by the tests.
 
-| code | what it means |
-| --- | --- |
-${codes.map((code) => `| [\`${code}\`](#${code.toLowerCase().replaceAll('_', '-')}) | ${errorCodes[code].summary} |`).join('\n')}
+| | code | what it means |
+| --- | --- | --- |
+${codes.map((code) => `| [${title(code)}](#${code.toLowerCase().replaceAll('_', '-')}) | \`${code}\` | ${errorCodes[code].summary} |`).join('\n')}
 
 ${codes.map((code) => section(code, output[code])).join('\n')}`;
 }

@@ -2,6 +2,7 @@
 
 import { format, resolveConfig } from 'prettier';
 import { keyOf, type SettingName, settingInfos } from '../packages/cli/src/settings.ts';
+import { withFlags } from './commandPage.ts';
 import { type JsonSchema, valueSchema } from '../packages/cli/src/settingsSchema.ts';
 
 /** The file that the page shows. */
@@ -63,13 +64,8 @@ ${(Object.keys(settingInfos) as SettingName[]).map(row).join('\n')}
 
 function row(name: SettingName): string {
   const { description, default: value } = settingInfos[name];
-  const cells = [
-    `\`${keyOf(name)}\``,
-    words(valueSchema(name)),
-    value === undefined ? '' : `\`${value}\``,
-    description,
-  ];
-  return `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
+  const otherwise = value === undefined ? '' : `\`${value}\``;
+  return `| \`${keyOf(name)}\` | ${words(valueSchema(name))} | ${otherwise} | ${withFlags(description)} |`;
 }
 
 /** What a schema accepts, in words. */
