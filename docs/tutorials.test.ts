@@ -78,7 +78,7 @@ function firstMissing(shown: readonly Line[], printed: readonly string[]): Line 
   return undefined;
 }
 
-const NUMBER = /\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/g;
+const NUMBER = /-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/g;
 
 function isAlike(shown: string, printed: string): boolean {
   const plain = (text: string): string => text.replaceAll(NUMBER, '0').replaceAll(/\s+/g, ' ').trim();

@@ -1,15 +1,21 @@
 /** @file The tutorial "First adapter" as a program: a model that reads white digits on black learns to read black ones on white. */
 
 import { fileURLToPath } from 'node:url';
-import { evaluate, loadAdapter, merge, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, loadAdapter, merge, openModel, previewLora, train } from '@onnx-lora/sdk';
 import { imageClassification, imageClassifier, visionFamilies } from '@onnx-lora/vision';
 import { makeDigits } from './support/digits.ts';
 
 await makeDigits('digits');
 const folder = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 
-// #region measure
+// #region look
 const model = await openModel(folder, { families: visionFamilies });
+for (const { path, kind, weightShape } of model.modules()) console.log(path, kind, weightShape.join('×'));
+const { targets, trainableParameters } = previewLora(model, { r: 8, targetModules: 'all-linear' });
+console.log(`${targets.length} modules, ${trainableParameters} numbers to train`);
+// #endregion look
+
+// #region measure
 const task = imageClassification('digits'); // trains on digits/train, measures on digits/test
 console.log('before', (await evaluate(model, { task })).metrics);
 // #endregion measure

@@ -3,6 +3,7 @@
  * `node docs/examples/dist/makeData.js digits` makes those named, and without a name all.
  */
 
+import { makeAssay } from './support/assay.ts';
 import { makeBeeps } from './support/beeps.ts';
 import { makeDigits } from './support/digits.ts';
 import { makeParts } from './support/parts.ts';
@@ -11,6 +12,7 @@ const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
   digits: makeDigits,
   parts: makeParts,
   beeps: makeBeeps,
+  assay: makeAssay,
 };
 
 const asked = process.argv.slice(2);

@@ -1,4 +1,4 @@
-/** @file Pictures of small parts as a camera takes them: bolts, nuts and washers, turned and lit as they happen to lie. */
+/** @file Pictures of small parts as a camera takes them: bolts, brackets and washers, turned and lit as they happen to lie. */
 
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -10,7 +10,7 @@ const SIZE = 96;
 /** How many pictures there are of each kind, and its outline in a square of 100 by 100; what lies inside is a hole. */
 const kinds: Readonly<Record<string, { readonly count: number; readonly outline: string }>> = {
   bolt: { count: 160, outline: 'M30 10 H70 V28 H58 V90 H42 V28 H30 Z' },
-  nut: { count: 120, outline: `M50 14 L81 32 V68 L50 86 L19 68 V32 Z ${circle(16)}` },
+  bracket: { count: 120, outline: 'M24 14 H46 V62 H82 V84 H24 Z' },
   washer: { count: 120, outline: `${circle(36)} ${circle(16)}` },
 };
 
@@ -39,9 +39,9 @@ export async function makeParts(folder: string): Promise<string> {
 /** An SVG of one part on a table, of other size, place, direction and light each time. */
 function picture(outline: string, random: Random): string {
   const between = (low: number, high: number): number => low + (high - low) * random.next();
-  const table = between(60, 150);
-  const metal = table + (random.next() < 0.5 ? -1 : 1) * between(30, 60);
-  const place = `translate(${between(38, 62)} ${between(38, 62)}) rotate(${between(0, 360)}) scale(${between(0.45, 0.8)}) translate(-50 -50)`;
+  const table = between(30, 90);
+  const metal = between(150, 230);
+  const place = `translate(${between(38, 62)} ${between(38, 62)}) rotate(${between(0, 360)}) scale(${between(0.6, 0.9)}) translate(-50 -50)`;
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${SIZE}" height="${SIZE}" viewBox="0 0 100 100">
     <linearGradient id="light" x2="${random.next()}" y2="1"><stop stop-color="${gray(table - 30)}"/><stop offset="1" stop-color="${gray(table + 30)}"/></linearGradient>
     <rect width="100" height="100" fill="url(#light)"/>
