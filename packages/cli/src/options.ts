@@ -1,7 +1,7 @@
 /** @file Gives commands their flags. */
 
 import { type Command, Option } from 'commander';
-import { descriptionOf, keyOf, type SettingName, settingInfos } from './settings.ts';
+import { descriptionOf, flagOf, type SettingName, settingInfos } from './settings.ts';
 
 /** Flags that every command has. */
 export interface OutputFlags {
@@ -19,13 +19,16 @@ export function addSettings(
 ): Command {
   for (const name of names) {
     const { form, placeholder } = settingInfos[name];
-    const flag = `--${keyOf(name)}`;
+    const flag = flagOf(name);
     const spelled = name === 'out' ? `-o, ${flag}` : flag;
     const option = new Option(
       placeholder === undefined ? spelled : `${spelled} ${placeholder}`,
       words[name] ?? descriptionOf(name),
     );
-    if (form === 'pairs') option.argParser<string[] | undefined>((pair, before) => [...(before ?? []), pair]);
+    if (form === 'pairs' || form === 'each')
+      option.argParser<string[] | undefined>((each, before) => [...(before ?? []), each]);
+    // By the setting's name, whatever the flag is called.
+    option.attributeName = () => name;
     command.addOption(option);
   }
   return command;

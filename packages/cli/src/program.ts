@@ -11,16 +11,19 @@ import { inspectCommand } from './commands/inspect.ts';
 import { exportCommand } from './commands/export.ts';
 import { mergeCommand, unmergeCommand } from './commands/merge.ts';
 import { predictCommand } from './commands/predict.ts';
+import { pluginsCommand } from './commands/plugins.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { tasksCommand } from './commands/tasks.ts';
 import { trainCommand } from './commands/train.ts';
-import type { Catalogue } from '@onnx-lora/sdk';
+import type { Catalogue, Plugin } from '@onnx-lora/sdk';
 import { loadCatalogue } from './container.ts';
 import type { Context } from './context.ts';
 import { exitCodes, reportFailure } from './errors.ts';
-import { addExamples } from './options.ts';
+import { addExamples, addSettings } from './options.ts';
+import { askedPlugins } from './plugins/asked.ts';
+import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { type Streams, Terminal } from './terminal.ts';
 
 const commands = [
@@ -36,10 +39,14 @@ const commands = [
   preprocessCommand,
   runCommand,
   tasksCommand,
+  pluginsCommand,
   schemaCommand,
   explainCommand,
   completionCommand,
 ];
+
+/** Commands to which plugins make no difference. */
+const withoutPlugins: ReadonlySet<string> = new Set(['explain']);
 
 /**
  * Runs the command.
@@ -52,10 +59,17 @@ export async function main(argv: readonly string[], streams: Streams = process):
   const terminal = new Terminal(streams);
   let exitCode: number = exitCodes.done;
   let catalogue: Catalogue | undefined;
+  let asked: readonly AskedPlugin[] = [];
+  let plugins: readonly Plugin[] = [];
   const program = createProgram({
     terminal,
-    catalogue: () => (catalogue ??= loadCatalogue()),
+    catalogue: () => (catalogue ??= loadCatalogue(plugins)),
+    plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
+  });
+  program.hook('preAction', async (_, command) => {
+    asked = await askedPlugins(command.opts());
+    plugins = await loadNamedPlugins(asked);
   });
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -79,6 +93,7 @@ export function createProgram(context: Context): Command {
     .version(version(), '-V, --version', 'print the version')
     .helpCommand('help [command]', 'explain a command');
   for (const make of commands) program.addCommand(make(context));
+  for (const command of program.commands) if (!withoutPlugins.has(command.name())) addSettings(command, ['plugins']);
   addExamples(
     program,
     'onnx-lora inspect models/vit                                   # what can be adapted?',

@@ -4,7 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
 import { parseDocument } from 'yaml';
 import { usageError } from './errors.ts';
-import { keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
+import { flagOf, keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
 /** Larger than any file of settings, small enough to parse at once. */
@@ -31,7 +31,7 @@ export async function readSettings(
 function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
   const given = names.filter((name) => Object.hasOwn(flags, name) && flags[name] !== undefined);
   return Object.fromEntries(
-    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), `--${keyOf(name)}`, flags[name])]),
+    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), flagOf(name), flags[name])]),
   );
 }
 
@@ -39,7 +39,7 @@ function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
 function valueOfFlag(name: SettingName, given: unknown): unknown {
   if (settingInfos[name].form === 'pairs') return Object.fromEntries((given as string[]).map(pairOf));
   if (typeof given !== 'string') return given;
-  if (given.startsWith('--')) throw usageError(`--${keyOf(name)} needs a value, but the flag ${given} follows it.`);
+  if (given.startsWith('--')) throw usageError(`${flagOf(name)} needs a value, but the flag ${given} follows it.`);
   const { form } = settingInfos[name];
   if (form === 'list') return splitList(given);
   const number = Number(given);

@@ -2,7 +2,7 @@
 
 import type { TaskFactory } from '@onnx-lora/sdk';
 import { stringify } from 'yaml';
-import { keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
+import { flagOf, keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 
 /** Settings of a run that are never left open. */
 export type ResolvedSettings = Settings &
@@ -56,21 +56,25 @@ export function resolveSettings(
 
 /** The config.yaml of a run; `--config` reads it back. */
 export function formatConfig(settings: Settings): string {
-  const entries = inOrder(settings).map(([name, value]) => [keyOf(name), value]);
-  return `# Settings of this run. To go on with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(Object.fromEntries(entries))}`;
+  return `# Settings of this run. To go on with it: onnx-lora train --resume <this folder>\n# To repeat it: onnx-lora train --config <this file> --out <another folder>\n${stringify(configOf(settings))}`;
+}
+
+/** Settings by their keys in a file. */
+export function configOf(settings: Settings): Record<string, unknown> {
+  return Object.fromEntries(inOrder(settings).map(([name, value]) => [keyOf(name), value]));
 }
 
 /** The command that repeats a run, for a POSIX shell. */
 export function formatCommand(settings: Settings): string {
   const words = inOrder(settings).flatMap(([name, value]) => {
-    if (settingInfos[name].form === 'switch') return value === true ? [`--${keyOf(name)}`] : [];
-    if (settingInfos[name].form === 'pairs') {
-      return Object.entries(value as object).flatMap(([key, each]) => [
-        `--${keyOf(name)}`,
-        quoted(`${key}=${wordOf(each)}`),
-      ]);
+    if (settingInfos[name].form === 'switch') return value === true ? [flagOf(name)] : [];
+    if (settingInfos[name].form === 'each') {
+      return (value as string[]).flatMap((each) => [flagOf(name), quoted(each)]);
     }
-    return [`--${keyOf(name)}`, quoted(wordOf(value))];
+    if (settingInfos[name].form === 'pairs') {
+      return Object.entries(value as object).flatMap(([key, each]) => [flagOf(name), quoted(`${key}=${wordOf(each)}`)]);
+    }
+    return [flagOf(name), quoted(wordOf(value))];
   });
   return ['onnx-lora train', ...words].join(' ');
 }

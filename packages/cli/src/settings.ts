@@ -4,7 +4,6 @@ import {
   type BadLossPolicy,
   type BadSamplePolicy,
   initializerNames,
-  type OptimizerName,
   optimizerNames,
   type Provider,
   type ScheduleName,
@@ -47,7 +46,7 @@ export interface Settings {
   sampling?: 'uniform' | 'balanced' | 'length';
   batchLength?: number;
   lr?: number;
-  optimizer?: OptimizerName;
+  optimizer?: string;
   schedule?: ScheduleName;
   warmupSteps?: number;
   weightDecay?: number;
@@ -70,6 +69,8 @@ export interface Settings {
   checkpointEvery?: number;
   keepCheckpoints?: number;
   tensorboard?: boolean;
+  track?: string[];
+  plugins?: string[];
   out?: string;
 }
 
@@ -80,8 +81,10 @@ export type SettingName = keyof Settings;
 export interface SettingInfo {
   /** What follows the flag; absent for a switch. */
   readonly placeholder?: string;
-  /** How the text after a flag becomes a value; the flag of `pairs` may come many times. */
-  readonly form: 'text' | 'number' | 'list' | 'switch' | 'pairs';
+  /** How the text after a flag becomes a value; the flags of `pairs` and `each` may come many times. */
+  readonly form: 'text' | 'number' | 'list' | 'switch' | 'pairs' | 'each';
+  /** The flag, where it is not the key: `plugin` for `plugins`. */
+  readonly flag?: string;
   readonly description: string;
   /** What it is where nobody sets it; absent where that depends on other things, which the description then says. */
   readonly default?: string | number;
@@ -128,6 +131,11 @@ function stepsOrEpoch(): z.ZodType {
     (value) => (typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value),
     z.union([z.int({ error }).min(1, { error }), z.literal('epoch', { error })], { error }),
   );
+}
+
+/** One of these words, or another that a plugin brings; whoever uses it says if there is none such. */
+function oneOfOr(words: readonly string[]): z.ZodType {
+  return z.union([z.enum(words), text], { error: `must be a name, such as ${words.join(', ')}` });
 }
 
 function oneOf(words: readonly string[]): z.ZodType {
@@ -338,7 +346,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<name>',
     description: `one of ${optimizerNames.join(', ')}`,
     default: 'adamw',
-    schema: oneOf(optimizerNames),
+    schema: oneOfOr(optimizerNames),
   },
   schedule: {
     form: 'text',
@@ -452,7 +460,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<name>',
     description: `where it runs: ${providers.join(', ')}`,
     default: 'auto',
-    schema: oneOf(providers),
+    schema: oneOfOr(providers),
   },
   threads: {
     form: 'number',
@@ -475,12 +483,30 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     schema: whole(1),
   },
   tensorboard: { form: 'switch', description: 'write tensorboard/ into the folder of the run', schema: isSwitch },
+  track: {
+    form: 'each',
+    placeholder: '<name>',
+    description: 'who follows the run: tensorboard, or a tracker of a plugin; may be given many times',
+    schema: list,
+  },
+  plugins: {
+    form: 'each',
+    flag: 'plugin',
+    placeholder: '<package>',
+    description: 'load this plugin first: an installed package, or the path of a .js file; may be given many times',
+    schema: list,
+  },
   out: { form: 'text', placeholder: '<path>', description: 'where the result is written', schema: text },
 };
 
-/** `batchSize` → `batch-size`: the flag without its dashes, and the key in a YAML file. */
+/** `batchSize` → `batch-size`: the key in a YAML file, and of nearly all the flag without its dashes. */
 export function keyOf(name: SettingName): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The flag of a setting, with its dashes. */
+export function flagOf(name: SettingName): string {
+  return `--${settingInfos[name].flag ?? keyOf(name)}`;
 }
 
 /** What a setting is for, with its default. */

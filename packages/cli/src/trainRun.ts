@@ -2,6 +2,7 @@
 
 import {
   attachHead,
+  type Catalogue,
   evaluate,
   type Evaluation,
   type FallenBackNode,
@@ -25,9 +26,11 @@ import { exitCodes, usageError } from './errors.ts';
 import { type Measured, RunHistory } from './history.ts';
 import { Interrupt } from './interrupt.ts';
 import { loraOptions, machineOptions } from './lora.ts';
+import { pathOfData } from './plugins/dataset.ts';
+import { requireTrackers, Trackers, wantsTensorBoard } from './plugins/trackers.ts';
 import { Progress } from './progress.ts';
 import { formatReport } from './report/html.ts';
-import { formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSettings } from './runConfig.ts';
+import { configOf, formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSettings } from './runConfig.ts';
 import { type LoggedEvent, RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
@@ -85,9 +88,12 @@ export async function runTraining(
   context: Context,
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
-  const data = requireFlag(given.data, 'data', 'name the data to train on');
+  const source = requireFlag(given.data, 'data', 'name the data to train on');
+  requireTrackers(given.track, catalogue);
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
   if (!resume) named?.checkFree(overwrite);
+  const progress = new Progress(context.terminal, { quiet });
+  const data = await pathOfData(source, catalogue, progress);
   const model = await openNamed(requireModel(given.model), catalogue);
   const factory = chooseTask(given.task, model, catalogue);
   const folder = named ?? RunFolder.unused(data, factory.name);
@@ -98,10 +104,11 @@ export async function runTraining(
     given,
     {
       model: model.name,
-      data,
+      data: source,
       task: factory.name,
       // Without targets the family chose; the choice is written down.
       ...(targets.length > 0 ? { targets } : {}),
+      ...(context.plugins().length > 0 ? { plugins: [...context.plugins()] } : {}),
       out: folder.path,
     },
     factory.defaults,
@@ -117,8 +124,7 @@ export async function runTraining(
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
   const { preview, newModules } = previewWithHead(model, prepared, loraOptions(settings, original));
-  const progress = new Progress(context.terminal, { quiet });
-  const work: Work = { model, task, settings, progress, folder, history: new RunHistory() };
+  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), catalogue };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
     progress.note(
@@ -163,14 +169,22 @@ export async function runTraining(
   });
   try {
     const before = await begin(work, run, resume, start);
+    work.trackers = await trackersOf(work, run);
     const result = await complete(run, work);
+    await work.trackers.close();
     const { adapter, seconds, loss, steps: made } = result;
     if (made > 0) await saveAdapter(adapter, work);
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
     const after = before && !stopped ? await measureAfter(work, result, before) : undefined;
-    const sections = made > 0 && !stopped ? await taskSections(prepared, adapter, work) : [];
+    const sections =
+      made > 0 && !stopped
+        ? [
+            ...(await taskSections(prepared, adapter, work)),
+            ...(await pluginSections({ adapter, before, after }, work)),
+          ]
+        : [];
     const { targets: _, ...others } = settings;
     const shown = given.targets === undefined ? others : settings;
     await folder.writeReport(
@@ -217,6 +231,7 @@ export async function runTraining(
   } finally {
     run.stop();
     interrupt.release();
+    await work.trackers?.close();
     folder.close();
   }
 }
@@ -228,6 +243,9 @@ interface Work {
   readonly progress: Progress;
   readonly folder: RunFolder;
   readonly history: RunHistory;
+  readonly catalogue: Catalogue;
+  /** Who follows the run; there once it begins. */
+  trackers?: Trackers;
 }
 
 /** What is trained, with the head that the labels need where the model has none for them. */
@@ -283,7 +301,7 @@ async function begin(
   start: Evaluation | undefined,
 ): Promise<Measured | undefined> {
   const { folder, settings, history, progress } = work;
-  const records = { tensorboard: settings.tensorboard ?? false };
+  const records = { tensorboard: wantsTensorBoard(settings) };
   try {
     if (resume) {
       for (const event of await folder.goOn(run.firstStep, records)) history.add(event);
@@ -351,6 +369,46 @@ async function taskSections(
   }
 }
 
+/** What plugins add to every report. As with the task's own, what goes wrong only leaves it out. */
+async function pluginSections(
+  {
+    adapter,
+    before,
+    after,
+  }: { readonly adapter: TrainingRun['adapter'] } & Partial<Record<'before' | 'after', Measured | undefined>>,
+  { model, task, progress, history, catalogue }: Work,
+): Promise<readonly ReportSection[]> {
+  const sections: ReportSection[] = [];
+  for (const factory of catalogue.sections) {
+    try {
+      const found = await factory.sections({
+        task: task.name,
+        model,
+        adapter,
+        losses: history.loss.stretches.map(({ step, mean }) => [step, mean] as const),
+        ...(before ? { before: before.metrics } : {}),
+        ...(after ? { after: after.metrics } : {}),
+      });
+      sections.push(...found);
+    } catch (error) {
+      if (!(error instanceof OnnxLoraError)) throw error;
+      progress.note(`warning: the report lacks "${factory.name}": ${error.message}`);
+    }
+  }
+  return sections;
+}
+
+/** Those who follow the run; a run that they refuse to follow is stopped. */
+async function trackersOf({ settings, catalogue, folder, progress }: Work, run: TrainingRun): Promise<Trackers> {
+  const about = { folder: folder.path, firstStep: run.firstStep, settings: configOf(settings) };
+  try {
+    return await Trackers.begin(settings.track, catalogue, about, (message) => progress.note(`warning: ${message}`));
+  } catch (error) {
+    run.stop();
+    throw error;
+  }
+}
+
 /** @throws OnnxLoraError where the disk refuses, with what is left */
 async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
   try {
@@ -399,6 +457,7 @@ function record({ folder, history, progress }: Work, event: LoggedEvent): void {
 function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
   const { progress, folder } = work;
   record(work, event);
+  work.trackers?.add(event);
   switch (event.type) {
     case 'step':
       progress.show(event.step, run.steps, progressLine(event));

@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { pathOfData } from '../plugins/dataset.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
@@ -48,12 +49,13 @@ export function evalCommand(context: Context): Command {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
     const catalogue = context.catalogue();
-    const data = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
+    const progress = new Progress(terminal, flags);
+    const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
+    const data = await pathOfData(source, catalogue, progress);
     const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
     const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
     const factory = chooseTask(settings.task, model, catalogue, adapter);
     const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
-    const progress = new Progress(terminal, flags);
     const evaluation = await evaluate(model, {
       task,
       ...(adapter ? { adapter } : {}),

@@ -73,6 +73,7 @@ export function trainCommand(context: Context): Command {
       'checkpointEvery',
       'keepCheckpoints',
       'tensorboard',
+      'track',
     ],
     { out: 'folder for the run (default: a new one in runs/)' },
   );

@@ -1,0 +1,82 @@
+/** @file `onnx-lora plugins`: what is loaded and what it brings, and which plugins are installed. */
+
+import {
+  type Contributions,
+  contributionKinds,
+  type OperatorRule,
+  type Plugin,
+  type PreprocessorFactory,
+  type TaskFactory,
+} from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import { ownPlugins } from '../container.ts';
+import type { Context } from '../context.ts';
+import { addExamples, addOutput, type OutputFlags } from '../options.ts';
+import { installedPlugins, type InstalledPackage, PLUGIN_KEYWORD } from '../plugins/installed.ts';
+import { formatTable } from '../table.ts';
+
+/** Makes the command. */
+export function pluginsCommand(context: Context): Command {
+  const command = new Command('plugins')
+    .summary('list plugins and what they bring')
+    .description(
+      `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
+    );
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora plugins',
+    'onnx-lora plugins --plugin onnx-lora-cells          # what this one brings',
+    'onnx-lora train models/cells --data photos --plugin onnx-lora-cells',
+  );
+  return command.action(({ json }: OutputFlags) => {
+    const { terminal } = context;
+    const { plugins, broughtBy } = context.catalogue();
+    const loaded = new Set(plugins.map(({ name }) => name));
+    const installed = installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
+    if (json) {
+      terminal.printJson({
+        loaded: plugins.map((plugin) => ({
+          ...facts(plugin),
+          own: ownPlugins.includes(plugin),
+          ...names(broughtBy(plugin)),
+        })),
+        installed,
+      });
+      return;
+    }
+    for (const plugin of plugins) {
+      const { name, version, description } = facts(plugin);
+      const from = ownPlugins.includes(plugin) ? 'comes with the command' : 'asked for';
+      terminal.print(`${[name, version].filter(Boolean).join(' ')}  (${from})`);
+      if (description) terminal.print(`  ${description}`);
+      const rows = Object.entries(names(broughtBy(plugin))).map(([kind, list]) => [`  ${kind}`, list.join(', ')]);
+      for (const line of formatTable(rows)) terminal.print(line);
+    }
+    for (const line of listed(installed)) terminal.print(line);
+  });
+}
+
+function facts({ name, version = '', description = '' }: Plugin): InstalledPackage {
+  return { name, version, description };
+}
+
+/** What a plugin brings, by name; preprocessors by the files that they read. */
+function names(brought: Contributions): Record<string, string[]> {
+  const nameOf = (each: object): string => {
+    const { domain, op, name, fileEndings } = each as Partial<OperatorRule & TaskFactory & PreprocessorFactory>;
+    if (op !== undefined) return [domain, op].filter(Boolean).join(':');
+    return name ?? fileEndings?.join(' ') ?? '';
+  };
+  const lists = contributionKinds.map((kind) => [kind, brought[kind].map(nameOf)] as const);
+  return Object.fromEntries(lists.filter(([, list]) => list.length > 0));
+}
+
+function listed(installed: readonly InstalledPackage[]): string[] {
+  if (installed.length === 0) return [];
+  return [
+    '',
+    'Installed, not loaded (--plugin NAME loads one):',
+    ...formatTable(installed.map(({ name, version, description }) => [`  ${name}`, version, description])),
+  ];
+}

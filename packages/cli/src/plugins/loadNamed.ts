@@ -1,0 +1,80 @@
+/** @file Loads the plugins that the user asked for: code of others, which runs with the user's own rights. */
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { didYouMean, OnnxLoraError, type Plugin } from '@onnx-lora/sdk';
+import { resolve } from 'import-meta-resolve';
+import { installedPlugins } from './installed.ts';
+
+/** A plugin as it was asked for. */
+export interface AskedPlugin {
+  /** A package's name, or a whole path. */
+  readonly name: string;
+  /** Where a package is looked for. */
+  readonly folder: string;
+}
+
+/** What was asked for in a folder; a path is relative to it. */
+export function askedIn(folder: string, name: string): AskedPlugin {
+  return { name: isPath(name) ? path.resolve(folder, name) : name, folder };
+}
+
+/**
+ * Loads plugins, in their order.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` for what is not there, fails to load, or exports no plugin
+ */
+export async function loadNamedPlugins(asked: readonly AskedPlugin[]): Promise<Plugin[]> {
+  const loaded: Plugin[] = [];
+  for (const each of asked) loaded.push(await loadNamed(each));
+  return loaded;
+}
+
+async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
+  const url = path.isAbsolute(name) ? urlOfPath(name) : urlOfPackage(name, folder);
+  let module: Readonly<Record<string, unknown>>;
+  try {
+    module = (await import(url)) as Readonly<Record<string, unknown>>;
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The plugin "${name}" cannot be loaded: ${message.split('\n')[0]!.replace(/[.\s]+$/, '')}. ${name.endsWith('ts') ? 'Name its compiled .js file' : 'Mend it, or install it again'}.`,
+      { cause },
+    );
+  }
+  const plugin = module['default'] ?? module['plugin'];
+  if (typeof plugin === 'object' && plugin !== null) return plugin as Plugin;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `"${name}" exports no plugin. Its default export must be what definePlugin gives; it exports ${Object.keys(module).join(', ') || 'nothing'}.`,
+  );
+}
+
+/** `./plugin.js`, `/home/me/plugin.js`, `plugin.mjs`; all else is a package's name. */
+function isPath(name: string): boolean {
+  return name.startsWith('.') || path.isAbsolute(name) || /\.[cm]?[jt]s$/.test(name);
+}
+
+function urlOfPath(file: string): string {
+  if (existsSync(file)) return pathToFileURL(file).href;
+  throw new OnnxLoraError('PLUGIN_INVALID', `There is no plugin "${file}". Check the path.`);
+}
+
+/** Looks from the folder first, then from the command's own place, where a global install has what lies beside it. */
+function urlOfPackage(name: string, folder: string): string {
+  for (const from of [pathToFileURL(path.join(folder, 'x.js')).href, import.meta.url]) {
+    try {
+      return resolve(name, from);
+    } catch {
+      continue;
+    }
+  }
+  const names = installedPlugins(folder).map((each) => each.name);
+  const there = names.length > 0 ? ` Plugins that are: ${names.join(', ')}.` : '';
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The plugin "${name}" is not installed in "${folder}".${didYouMean(name, names)}${there} Install it (npm install ${name}), or give the path of its .js file.`,
+  );
+}

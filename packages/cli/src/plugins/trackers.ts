@@ -1,0 +1,85 @@
+/** @file Those who follow a run. One that fails is left out, and the training goes on. */
+
+import { type Catalogue, didYouMean, type TrackedRun, type Tracker, type TrainEvent } from '@onnx-lora/sdk';
+import { usageError } from '../errors.ts';
+
+/** What the command itself writes into the folder of the run. */
+const TENSORBOARD = 'tensorboard';
+
+/** Whether TensorBoard is among the trackers that were asked for. */
+export function wantsTensorBoard({ tensorboard, track }: { tensorboard?: boolean; track?: string[] }): boolean {
+  return tensorboard === true || (track?.includes(TENSORBOARD) ?? false);
+}
+
+/**
+ * Refuses names that no plugin brings, before anything is computed.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function requireTrackers(names: readonly string[] = [], { trackers }: Pick<Catalogue, 'trackers'>): void {
+  const known = [TENSORBOARD, ...trackers.map(({ name }) => name)];
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw usageError(
+    `There is no tracker "${unknown}".${didYouMean(unknown, known)} Trackers are ${known.join(', ')}; plugins bring more (--plugin).`,
+  );
+}
+
+/** The trackers of one run. */
+export class Trackers {
+  readonly #active = new Map<string, Tracker>();
+  readonly #warn: (message: string) => void;
+
+  private constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  /**
+   * Makes those that are asked for.
+   *
+   * @throws OnnxLoraError as the trackers do
+   */
+  static async begin(
+    names: readonly string[] = [],
+    { trackers }: Pick<Catalogue, 'trackers'>,
+    run: TrackedRun,
+    warn: (message: string) => void,
+  ): Promise<Trackers> {
+    const made = new Trackers(warn);
+    for (const factory of trackers.filter(({ name }) => names.includes(name)))
+      made.#active.set(factory.name, await factory.create(run));
+    return made;
+  }
+
+  /** Tells all of them. */
+  add(event: TrainEvent): void {
+    for (const [name, tracker] of this.#active) this.#guard(name, () => tracker.add(event));
+  }
+
+  /** Waits until all have written what they have. */
+  async close(): Promise<void> {
+    for (const [name, tracker] of this.#active) {
+      try {
+        await tracker.close();
+      } catch (error) {
+        this.#drop(name, error);
+      }
+    }
+    this.#active.clear();
+  }
+
+  #guard(name: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#drop(name, error);
+    }
+  }
+
+  #drop(name: string, error: unknown): void {
+    this.#active.delete(name);
+    this.#warn(
+      `the tracker "${name}" failed and hears no more: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
