@@ -23,6 +23,7 @@ export type { OperandSpec, OperatorCase, ValueDomain } from './testing/gradients
 export { checkGradients, type CheckGradientsOptions } from './testing/gradients/checkGradients.ts';
 
 export { checkPlugin, type PluginExamples, type PluginTask } from './testing/contracts/checkPlugin.ts';
+export { checkInitializer } from './testing/contracts/checkInitializer.ts';
 export { checkOptimizer, type CheckOptimizerOptions } from './testing/contracts/checkOptimizer.ts';
 export { checkFamily, type FamilyExamples } from './testing/contracts/checkFamily.ts';
 export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';

@@ -1,9 +1,12 @@
-/** @file The checks of plugins and optimizers: right ones pass, and each mistake is told. */
+/** @file The checks of plugins, initialisers and optimizers: right ones pass, and each mistake is told. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { matrix } from '../../linalg/matrix.ts';
+import type { RandomInitializer } from '../../lora/init/initializer.ts';
+import { initializerNames, initializerOf } from '../../lora/init/named.ts';
 import { openModel } from '../../model/openModel.ts';
 import type { OperatorRule } from '../../plugin/contributions.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
@@ -12,8 +15,46 @@ import { createOptimizer, optimizerNames } from '../../train/optimizers/named.ts
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
 import { linearNet } from '../models/linearNet.ts';
 import { publishModel } from '../models/publishModel.ts';
+import { checkInitializer } from './checkInitializer.ts';
 import { checkOptimizer } from './checkOptimizer.ts';
 import { checkPlugin } from './checkPlugin.ts';
+
+describe('an initialiser', () => {
+  const named = initializerNames.filter((name) => !['default', 'loftq', 'pissa_niter_N'].includes(name));
+  it.each(named)('%s passes', (name) => {
+    expect(checkInitializer(() => initializerOf(name)!)).toEqual([]);
+  });
+
+  const [A, B] = [
+    (value: number) =>
+      matrix(
+        2,
+        5,
+        Array.from({ length: 10 }, () => value),
+      ),
+    matrix(6, 2),
+  ];
+  let calls = 0;
+  it.each<[string, RandomInitializer['init'], string]>([
+    ['has factors of other shapes', () => ({ A: B, B }), 'A is [6, 2], expected [2, 5]'],
+    ['gives what is no number', () => ({ A: A(NaN), B }), 'A holds what is no number'],
+    ['does not heed the seed', () => ({ A: A(calls++), B }), 'the same seed gives other values the second time'],
+    [
+      'starts elsewhere than the base',
+      () => ({
+        A: A(1),
+        B: matrix(
+          6,
+          2,
+          Array.from({ length: 12 }, () => 1),
+        ),
+      }),
+      'B·A is not zero, and it is not taken out again: return residual "subtract", or zeros in one factor',
+    ],
+  ])('that %s is told so', (_, init, problem) => {
+    expect(checkInitializer(() => ({ name: 'mine', needs: 'nothing', init }))).toEqual([problem]);
+  });
+});
 
 describe('an optimizer', () => {
   it.each(optimizerNames)('%s passes', (name) => {

@@ -10,6 +10,7 @@ import type { Task } from '../../plugin/task.ts';
 import { checkOperator } from '../gradients/checkOperator.ts';
 import type { OperatorCase } from '../gradients/operands.ts';
 import { checkFamily, type FamilyExamples } from './checkFamily.ts';
+import { checkInitializer } from './checkInitializer.ts';
 import { checkOptimizer } from './checkOptimizer.ts';
 import { checkPreprocessor, type PreprocessorExamples } from './checkPreprocessor.ts';
 import { checkTask, type CheckTaskOptions } from './checkTask.ts';
@@ -37,8 +38,8 @@ export interface PluginTask extends CheckTaskOptions {
 }
 
 /**
- * Checks a plugin as a whole: it can be loaded, and each family, operator, preprocessor, task and optimizer that it brings
- * passes the check of its kind. One without an example is a problem too.
+ * Checks a plugin as a whole: it can be loaded, and each family, operator, preprocessor, task, initialiser and optimizer that
+ * it brings passes the check of its kind. One without the example that it needs is a problem too.
  *
  * @example
  * const found = await checkPlugin(cellsPlugin, {
@@ -84,6 +85,13 @@ export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {})
     for (const { task, model, ...options } of given) found.push(...(await checkTask(task as Task, model, options)));
     problems.push(...about(`task "${name}"`, found));
   }
+  for (const factory of brought.initializers)
+    problems.push(
+      ...about(
+        `initialiser "${factory.name}"`,
+        checkInitializer(() => factory.create()),
+      ),
+    );
   for (const factory of brought.optimizers)
     problems.push(
       ...about(

@@ -1,0 +1,45 @@
+/** @file In which precision a graph is computed, and what is refused. */
+
+import { expect, it } from 'vitest';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { modelOf } from '../graphs.ts';
+import { floatTensor, wideSession } from './wideSession.ts';
+
+async function computed(emit: (g: GraphBuilder, x: Value, w: Value) => Value, type: 'float32' | 'float16' = 'float32') {
+  const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: '' });
+  const [x, w] = ['x', 'w'].map((name): Value => ({ name, type, shape: [1, 1, 2, 2] })) as [Value, Value];
+  const y = emit(g, x, w);
+  const parts = { opset: 17, inputs: [x, w], outputs: [y.name], nodes: g.nodes, initializers: g.initializers };
+  const feeds: Record<string, Tensor> = {
+    x: float32([1, 2, 3, 4], [1, 1, 2, 2]),
+    w: float32([0, 0, 0, 0], [1, 1, 2, 2]),
+  };
+  const { session, precision } = await wideSession(modelOf(parts), new Set(['w']), feeds, 'test');
+  try {
+    const wide = floatTensor(Float64Array.of(1e-12, 0, 0, 0), [1, 1, 2, 2], precision);
+    return { precision, output: (await session.run({ ...feeds, w: wide }))[y.name]! };
+  } finally {
+    await session.release();
+  }
+}
+
+it('what depends on the inputs is computed in float64, and sees what single precision loses', async () => {
+  const { precision, output } = await computed((g, x, w) => g.Sub(g.Add(g.Tanh(g.Mul(x, 0)), g.Add(w, 1)), 1));
+  expect(precision).toBe('float64');
+  expect(output.type).toBe('float64');
+  expect(Number(output.data[0])).toBeCloseTo(1e-12, 15);
+});
+
+it('an operator without a float64 kernel makes it float32', async () => {
+  const { precision, output } = await computed((g, x, w) =>
+    g.Sub(g.emit('LRN', [g.Add(x, g.Add(w, 1))], { size: 1 }), 1),
+  );
+  expect(precision).toBe('float32');
+  expect(output.type).toBe('float32');
+});
+
+it('16-bit floats are refused', async () => {
+  await expect(computed((g, x, w) => g.Add(x, w), 'float16')).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' });
+});
