@@ -16,7 +16,10 @@ export function wantsTensorBoard({ tensorboard, track }: { tensorboard?: boolean
  *
  * @throws OnnxLoraError `CONFIG_INVALID`
  */
-export function requireTrackers(names: readonly string[] = [], { trackers }: Pick<Catalogue, 'trackers'>): void {
+export function requireTrackers(
+  names: readonly string[] | undefined = [],
+  { trackers }: Pick<Catalogue, 'trackers'>,
+): void {
   const known = [TENSORBOARD, ...trackers.map(({ name }) => name)];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
@@ -40,7 +43,7 @@ export class Trackers {
    * @throws OnnxLoraError as the trackers do
    */
   static async begin(
-    names: readonly string[] = [],
+    names: readonly string[] | undefined = [],
     { trackers }: Pick<Catalogue, 'trackers'>,
     run: TrackedRun,
     warn: (message: string) => void,
