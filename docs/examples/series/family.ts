@@ -2,7 +2,7 @@
 
 import type { ModelFamily } from '@onnx-lora/sdk';
 
-/** Forecasters: some encoder layers, and a head that yields the next reading. */
+/** Forecasters: some encoder layers, and a head that yields the next readings. */
 export const forecaster: ModelFamily = {
   name: 'forecaster',
   domain: 'series',

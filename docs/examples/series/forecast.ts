@@ -1,100 +1,120 @@
-/** @file The task of the example: from the readings so far to the next one. */
+/** @file The task of the example: from the readings so far to the next ones. */
 
-import {
-  type Dataset,
-  float32,
-  meanSquaredError,
-  type MetricCollector,
-  OnnxLoraError,
-  type Predictor,
-  type PreparedTask,
-  stack,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type Tensor,
-} from '@onnx-lora/sdk';
-import { preprocessorOf, type SeriesPreprocessor } from './preprocessor.ts';
+import { type Dataset, heldOut, meanSquaredError, OnnxLoraError, type Prediction, type Predictor, type PreparedTask, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { ForecastErrors } from './errors.ts';
+import { preprocessorOf, rowsOf, type SeriesPreprocessor } from './preprocessor.ts';
 import { readReadings } from './readings.ts';
 
-/** Readings, and the one that followed them; both scaled. */
+/** Readings, and those that followed them; both scaled. */
 export interface ForecastExample {
-  /** `[length]` */
+  /** `[length, variables]` */
   readonly window: Tensor;
-  /** `[1]` */
-  readonly next: Tensor;
+  /** `[horizon, variables]` */
+  readonly future: Tensor;
 }
 
-/**
- * Forecasting on a file with one reading in each line.
- *
- * @param heldOut how much of the series, from its end, is for evaluation
- */
-export function forecast(file: string, heldOut = 0.2): Task<ForecastExample> {
-  return { name: 'forecast', prepare: (model) => prepare(file, heldOut, model) };
+/** How a series is used. */
+export interface ForecastOptions {
+  /** How much of the series, from its end, is for evaluation; 0.2 by default. */
+  readonly heldOut?: number | undefined;
+  /** Rows after which readings repeat, for the seasonal naive forecast beside the model's. */
+  readonly season?: number | undefined;
 }
 
-async function prepare(file: string, heldOut: number, model: TaskModel): Promise<PreparedTask<ForecastExample>> {
+/** Forecasting on a CSV file with a column for each variable. */
+export function forecast(file: string, options: ForecastOptions = {}): Task<ForecastExample> {
+  return { name: 'forecast', prepare: (model) => prepare(file, options, model) };
+}
+
+// #region prepare
+async function prepare(
+  file: string,
+  { heldOut: share = 0.2, season }: ForecastOptions,
+  model: TaskModel,
+): Promise<PreparedTask<ForecastExample>> {
   const preprocessor = await preprocessorOf(model);
-  const readings = preprocessor.scaled(await readReadings(file, 10 * preprocessor.length));
-  const split = Math.floor(readings.length * (1 - heldOut));
-  return {
-    train: windows(readings.subarray(0, split), preprocessor.length),
-    validation: windows(readings.subarray(split), preprocessor.length),
-    collate: (examples) =>
-      Promise.resolve({
-        inputs: { readings: stack(examples.map(({ window }) => window)) },
-        targets: { next: stack(examples.map(({ next }) => next)) },
-      }),
-    loss: (g, outputs, targets) => meanSquaredError(g, outputs['forecast']!, targets['next']!),
-    lossWeight: ({ next }) => next!.data.length,
-    metrics: () => meanAbsoluteError(preprocessor),
-    decode: (outputs) => decode(outputs, preprocessor),
+  const { names, length, horizon } = preprocessor;
+  if (season !== undefined && !(Number.isInteger(season) && season > 0 && season <= length))
+    throw new OnnxLoraError('CONFIG_INVALID', `season is ${season}. Give whole rows, ${length} at most.`);
+  const fewest = Math.ceil((length + horizon + 1) / Math.min(share, 1 - share));
+  const all = preprocessor.scaled(await readReadings(file, names, fewest));
+  const split = Math.floor(all.dims[0]! * (1 - share));
+  const validation = windows(rowsOf(all, split, all.dims[0]! - split), preprocessor);
+  const collate: PreparedTask<ForecastExample>['collate'] = (examples) => {
+    const window = stack(examples.map((each) => each.window));
+    const future = stack(examples.map((each) => each.future));
+    return Promise.resolve({ inputs: { readings: window }, targets: { future, window } });
   };
-}
-
-function windows(readings: Float32Array, length: number): Dataset<ForecastExample> {
   return {
-    length: readings.length - length,
-    get: (i) =>
-      Promise.resolve({
-        window: float32(readings.slice(i, i + length), [length]),
-        next: float32(readings.slice(i + length, i + length + 1), [1]),
-      }),
-  };
-}
-
-/** How far forecasts are off on average, in the unit of the readings. */
-function meanAbsoluteError(preprocessor: SeriesPreprocessor): MetricCollector {
-  let [sum, count] = [0, 0];
-  return {
-    update: (outputs, targets) => {
-      const found = outputs['forecast']!.data as Float32Array;
-      const truth = targets['next']!.data as Float32Array;
-      found.forEach((value, i) => (sum += Math.abs(preprocessor.unscaled(value) - preprocessor.unscaled(truth[i]!))));
-      count += found.length;
+    train: windows(rowsOf(all, 0, split), preprocessor),
+    validation,
+    notes: [`held out: the last ${all.dims[0]! - split} of ${all.dims[0]} rows`],
+    collate,
+    loss: (g, outputs, targets) => meanSquaredError(g, outputs['forecast']!, targets['future']!),
+    lossWeight: ({ future }) => future!.data.length,
+    metrics: () => new ForecastErrors(preprocessor, season),
+    decode: (outputs) => decodeForecasts(outputs, preprocessor),
+    report: async (request) => {
+      const errors = new ForecastErrors(preprocessor, season);
+      for await (const { outputs, targets } of heldOut({ dataset: validation, collate }, request))
+        errors.update(outputs, targets);
+      return names.map((name, variable) => ({
+        kind: 'lines',
+        title: `Errors of ${name} by step`,
+        x: 'rows ahead',
+        y: 'mean absolute error',
+        series: Object.entries(errors.bySteps(variable)).map(([method, steps]) => ({
+          name: method,
+          points: steps.map((error, step) => [step + 1, error] as const),
+        })),
+      }));
     },
-    result: () => ({ meanAbsoluteError: sum / count }),
+  };
+}
+// #endregion prepare
+
+/** Every place in the series where the model can be asked and the answer is known. */
+function windows(rows: Tensor, { length, horizon }: SeriesPreprocessor): Dataset<ForecastExample> {
+  return {
+    length: rows.dims[0]! - length - horizon + 1,
+    isDeterministic: true,
+    get: (i) => Promise.resolve({ window: rowsOf(rows, i, length), future: rowsOf(rows, i + length, horizon) }),
   };
 }
 
-function decode(
+/** For each row of a batch a list per variable, a number per step: `{ temperature: [21.5, 22.1, …] }`. */
+export function decodeForecasts(
   outputs: Readonly<Record<string, Tensor>>,
   preprocessor: SeriesPreprocessor,
-): { readonly forecast: number }[] {
-  return Array.from(outputs['forecast']!.data as Float32Array, (value) => ({
-    forecast: preprocessor.unscaled(value),
-  }));
+): Prediction[] {
+  const { data, dims } = preprocessor.unscaled(outputs['forecast']!);
+  const [batch, horizon, width] = dims as [number, number, number];
+  return Array.from({ length: batch }, (_, row) =>
+    Object.fromEntries(
+      preprocessor.names.map((name, v) => [
+        name,
+        Float32Array.from({ length: horizon }, (__, step) => Number(data[(row * horizon + step) * width + v])),
+      ]),
+    ),
+  );
 }
 
+// #region factory
 /** Makes the task for the command line, and forecasts for files. */
 export class ForecastFactory implements TaskFactory {
   readonly name = 'forecast';
-  readonly description = 'The next reading of a series; the data is a file with one reading in each line.';
+  readonly description = 'The next readings of a series; the data is a CSV file with a column for each variable.';
+  readonly settings = [
+    {
+      name: 'season',
+      kind: 'number',
+      description: 'rows after which readings repeat, for the seasonal naive forecast',
+    },
+  ] as const;
 
-  create({ data, validation }: TaskOptions): Task {
-    if (typeof validation !== 'string') return forecast(data, validation);
+  create({ data, validation, settings = {} }: TaskOptions): Task {
+    if (typeof validation !== 'string')
+      return forecast(data, { heldOut: validation, season: settings['season'] as number | undefined });
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `Forecasts are measured at the end of the series itself, but "${validation}" is a path. Give a fraction such as 0.2.`,
@@ -107,7 +127,8 @@ export class ForecastFactory implements TaskFactory {
       feeds: async (files) => ({
         readings: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
       }),
-      decode: (outputs) => decode(outputs, preprocessor),
+      decode: (outputs) => decodeForecasts(outputs, preprocessor),
     };
   }
 }
+// #endregion factory

@@ -9,7 +9,7 @@ import { SeriesPreprocessorFactory } from './preprocessor.ts';
 export const seriesPlugin: Plugin = definePlugin({
   name: 'onnx-lora-series',
   version: '1.0.0',
-  description: 'Series of sensor readings: the next one.',
+  description: 'Series of sensor readings: the next ones.',
   families: [forecaster],
   preprocessors: [new SeriesPreprocessorFactory()],
   tasks: [new ForecastFactory()],

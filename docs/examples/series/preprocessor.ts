@@ -1,82 +1,98 @@
 /** @file From a file of readings to what a forecaster is fed, as its `preprocessor_config.json` says. */
 
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import {
-  float32,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { float32, isObject, type JsonObject, OnnxLoraError, type Preprocessor, type PreprocessorFactory, readJsonObject, type TaskModel, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { readReadings } from './readings.ts';
+
+/** What `preprocessor_config.json` says. */
+export interface SeriesConfig {
+  /** Rows that the model looks back on. */
+  readonly length: number;
+  /** Rows that it forecasts. */
+  readonly horizon: number;
+  /** Columns of the data, in the model's order, each with its mean and standard deviation. */
+  readonly variables: Readonly<Record<string, { readonly mean: number; readonly std: number }>>;
+}
 
 /** Cuts windows out of series and scales them. */
 export class SeriesPreprocessor implements Preprocessor {
-  /** Readings that the model looks back on. */
   readonly length: number;
-  readonly #mean: number;
-  readonly #deviation: number;
+  readonly horizon: number;
+  /** Names of the variables, in the model's order. */
+  readonly names: readonly string[];
+  readonly #scales: readonly { readonly mean: number; readonly std: number }[];
 
-  constructor(length: number, mean: number, deviation: number) {
+  constructor({ length, horizon, variables }: SeriesConfig) {
     this.length = length;
-    this.#mean = mean;
-    this.#deviation = deviation;
+    this.horizon = horizon;
+    this.names = Object.keys(variables);
+    this.#scales = Object.values(variables);
   }
 
-  /** In the unit that the model computes in: mean 0, standard deviation 1. */
-  scaled(readings: Float32Array): Float32Array {
-    return readings.map((value) => (value - this.#mean) / this.#deviation);
+  /** Readings `[…, variables]` in the unit that the model computes in: mean 0, standard deviation 1. */
+  scaled({ data, dims }: Tensor): Tensor {
+    return float32(
+      (data as Float32Array).map((value, i) => (value - this.#of(i).mean) / this.#of(i).std),
+      dims,
+    );
   }
 
-  /** Back in the unit of the readings. */
-  unscaled(value: number): number {
-    return value * this.#deviation + this.#mean;
+  /** Back in the units of the readings. */
+  unscaled({ data, dims }: Tensor): Tensor {
+    return float32(
+      (data as Float32Array).map((value, i) => value * this.#of(i).std + this.#of(i).mean),
+      dims,
+    );
   }
 
-  /** The last readings of a file: `[length]`. */
+  /** The last rows of a file: `[length, variables]`. */
   async preprocess(file: string): Promise<Tensor> {
-    const readings = await readReadings(file, this.length);
-    return float32(this.scaled(readings.slice(-this.length)), [this.length]);
+    const all = await readReadings(file, this.names, this.length);
+    return this.scaled(rowsOf(all, all.dims[0]! - this.length, this.length));
   }
+
+  #of(at: number): { readonly mean: number; readonly std: number } {
+    return this.#scales[at % this.#scales.length]!;
+  }
+}
+
+/** Rows of a matrix: `[count, columns]`. */
+export function rowsOf({ data, dims }: Tensor, from: number, count: number): Tensor {
+  const width = dims[1]!;
+  return float32((data as Float32Array).slice(from * width, (from + count) * width), [count, width]);
 }
 
 /** Recognises `preprocessor_config.json` files with `"processor_class": "SeriesProcessor"`. */
 export class SeriesPreprocessorFactory implements PreprocessorFactory {
   readonly domain = 'series';
-  readonly fileEndings: readonly string[] = ['.txt', '.csv'];
+  readonly fileEndings: readonly string[] = ['.csv', '.tsv'];
 
-  recognises(config: Readonly<Record<string, unknown>>): boolean {
+  recognises(config: JsonObject): boolean {
     return config['processor_class'] === 'SeriesProcessor';
   }
 
-  create(config: Readonly<Record<string, unknown>>, file: string): SeriesPreprocessor {
-    const number = (key: string): number => {
-      const value = config[key];
-      if (typeof value === 'number' && Number.isFinite(value)) return value;
-      throw new OnnxLoraError('CONFIG_INVALID', `"${file}": "${key}" must be a number. Download the file again.`);
-    };
-    return new SeriesPreprocessor(number('length'), number('mean'), number('std'));
+  create(config: JsonObject, file: string): SeriesPreprocessor {
+    const refused = (key: string, wanted: string): OnnxLoraError =>
+      new OnnxLoraError('CONFIG_INVALID', `"${file}": "${key}" must be ${wanted}. Download the file again.`);
+    const { length, horizon, variables } = config as Partial<SeriesConfig>;
+    for (const [key, value] of Object.entries({ length, horizon }))
+      if (!Number.isInteger(value) || value! < 1) throw refused(key, 'a whole number above 0');
+    if (!isObject(variables) || Object.keys(variables).length === 0) throw refused('variables', 'an object of columns');
+    for (const [name, { mean, std } = { mean: NaN, std: NaN }] of Object.entries(variables))
+      if (!Number.isFinite(mean) || !(std > 0)) throw refused(`variables.${name}`, 'a mean and an std above 0');
+    return new SeriesPreprocessor({ length: length!, horizon: horizon!, variables });
   }
 }
 
 /**
  * The preprocessor that lies beside a model.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` without a readable one
+ * @throws OnnxLoraError `CONFIG_INVALID` without one
  */
 export async function preprocessorOf(model: TaskModel): Promise<SeriesPreprocessor> {
   const file = path.join(model.folder ?? '.', 'preprocessor_config.json');
-  try {
-    const config = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
-    return new SeriesPreprocessorFactory().create(config, file);
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${file}" cannot be read: ${(cause as Error).message}. Download it with the model.`,
-      { cause },
-    );
-  }
+  const config = await readJsonObject(file, 1 << 20, 'a preprocessor');
+  const factory = new SeriesPreprocessorFactory();
+  if (config && factory.recognises(config)) return factory.create(config, file);
+  throw new OnnxLoraError('CONFIG_INVALID', `"${file}" describes no SeriesProcessor. Download it with the model.`);
 }

@@ -60,9 +60,9 @@ describe('the model', () => {
     writeFileSync(file, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
     expect(await mistake(folder, 'train', file, '--data', folder, '--out', path.join(folder, 'run')))
       .toMatchInlineSnapshot(`
-        "error: "FOLDER/model.onnx" is not a readable ONNX model: unknown wire type 6 at byte 1. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.
-        "
-      `);
+      "error: "FOLDER/model.onnx" is not a readable ONNX model: unknown wire type 6 at byte 1. Check that the download is complete and that it is an .onnx file, not a Git LFS pointer.
+      "
+    `);
   });
 
   it('has a config.json that is none', async () => {
@@ -71,9 +71,9 @@ describe('the model', () => {
     writeFileSync(path.join(folder, 'config.json'), '{ "model_type": ');
     expect((await mistake(folder, 'inspect', folder)).replace(/JSON: .*\. Download/, 'JSON: …. Download'))
       .toMatchInlineSnapshot(`
-        "error: "FOLDER/config.json" is not readable as JSON: …. Download it again.
-        "
-      `);
+      "error: "FOLDER/config.json" is not readable as JSON: …. Download it again.
+      "
+    `);
   });
 });
 
@@ -152,9 +152,9 @@ describe('the adapter', () => {
     const folder = temporaryFolder();
     expect(await mistake(folder, 'eval', vit, '--data', digits(folder), '--adapter', path.join(folder, 'run')))
       .toMatchInlineSnapshot(`
-        "error: There is no adapter "FOLDER/run". Check the path.
-        "
-      `);
+      "error: There is no adapter "FOLDER/run". Check the path.
+      "
+    `);
   });
 
   it('stands where the model should', async () => {
@@ -181,9 +181,9 @@ describe('the adapter', () => {
     writeFileSync(path.join(folder, 'adapter_model.bin'), '');
     expect(await mistake(folder, 'merge', vit, '--adapter', folder, '-o', path.join(folder, 'm.onnx')))
       .toMatchInlineSnapshot(`
-        "error: "FOLDER" holds its weights as a pickle (adapter_model.bin), which can run code when it is read. Save it again in PEFT with safe_serialization=True.
-        "
-      `);
+      "error: "FOLDER" holds its weights as a pickle (adapter_model.bin), which can run code when it is read. Save it again in PEFT with safe_serialization=True.
+      "
+    `);
   });
 
   it('belongs to other weights, which can be allowed', async () => {

@@ -35,7 +35,7 @@ export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
 export { roberta } from './families/roberta.ts';
 export { t5 } from './families/t5.ts';
-export { sciencePlugin, sciencePlugin as default } from './plugin.ts';
+export { sciencePlugin } from './plugin.ts';
 export { comparisonSection } from './report/comparisonSection.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';

@@ -40,7 +40,7 @@ export type {
   Transcript,
   TranscriptSegment,
 } from './generation/recogniser.ts';
-export { speechPlugin, speechPlugin as default } from './plugin.ts';
+export { speechPlugin } from './plugin.ts';
 export type { FeatureExtractor, SoundFrames } from './features/featureExtractor.ts';
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { openExtractor } from './features/openExtractor.ts';

@@ -78,7 +78,7 @@ export type {
   MaskSource,
 } from './preprocess/imageRequest.ts';
 export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
-export { visionPlugin, visionPlugin as default } from './plugin.ts';
+export { visionPlugin } from './plugin.ts';
 export type { Pixels } from './preprocess/normalize.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
 export { readImagePlan } from './preprocess/preprocessorConfig.ts';

@@ -64,7 +64,7 @@ describe('a run with a plugin', () => {
   it('finds plugins of a YAML file beside the file', async () => {
     const folder = temporaryFolder();
     const file = path.join(folder, 'settings.yaml');
-    writeFileSync(path.join(folder, 'mine.mjs'), `export { default } from ${JSON.stringify(everything)};`);
+    writeFileSync(path.join(folder, 'mine.mjs'), `export * from ${JSON.stringify(everything)};`);
     writeFileSync(file, 'plugins: [./mine.mjs]\ntrack: [text-fil]\ndata: x\n');
     const { code, stderr } = await call(['train', vit, '--config', file]);
     expect(code).toBe(2);
@@ -103,8 +103,8 @@ describe('plugins', () => {
     ['a package that is not there', ['--plugin', 'onnx-lora-cell'], 'The plugin "onnx-lora-cell" is not installed in "FOLDER". Did you mean "onnx-lora-cells"? Plugins that are: onnx-lora-cells. Install it (npm install onnx-lora-cell), or give the path of its .js file.'], // prettier-ignore
     ['a package that fails', ['--plugin', 'onnx-lora-cells'], 'The plugin "onnx-lora-cells" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
     ['a path that is not there', ['--plugin', './no.js'], 'There is no plugin "FOLDER/no.js". Check the path.'],
-    ['a file that exports none', ['--plugin', './plain.mjs'], '"FOLDER/plain.mjs" exports no plugin. Its default export must be what definePlugin gives; it exports answer.'], // prettier-ignore
-    ['a file that exports something else', ['--plugin', './other.mjs'], 'A plugin was expected, but an object with the keys answer was given. Make plugins with definePlugin, and pass them on as they are.'], // prettier-ignore
+    ['a file that exports none', ['--plugin', './plain.mjs'], '"FOLDER/plain.mjs" exports no plugin. One of its exports must be what definePlugin gives; it exports answer.'], // prettier-ignore
+    ['a file that exports something else', ['--plugin', './other.mjs'], '"FOLDER/other.mjs" exports no plugin. One of its exports must be what definePlugin gives; it exports default.'], // prettier-ignore
   ])('tells of %s', async (_, flags, message) => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);

@@ -44,12 +44,20 @@ async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
       { cause },
     );
   }
-  const plugin = module['default'] ?? module['plugin'];
-  if (typeof plugin === 'object' && plugin !== null) return plugin as Plugin;
+  const plugins = Object.values(module).filter(isPlugin);
+  const [plugin, another] = isPlugin(module['default']) ? [module['default']] : new Set(plugins);
+  if (plugin && !another) return plugin;
+  const exported = Object.keys(module).join(', ') || 'nothing';
   throw new OnnxLoraError(
     'PLUGIN_INVALID',
-    `"${name}" exports no plugin. Its default export must be what definePlugin gives; it exports ${Object.keys(module).join(', ') || 'nothing'}.`,
+    another
+      ? `"${name}" exports several plugins (${exported}). Its default export must say which is meant.`
+      : `"${name}" exports no plugin. One of its exports must be what definePlugin gives; it exports ${exported}.`,
   );
+}
+
+function isPlugin(given: unknown): given is Plugin {
+  return typeof given === 'object' && given !== null && 'contract' in given && 'parts' in given;
 }
 
 /** `./plugin.js`, `/home/me/plugin.js`, `plugin.mjs`; all else is a package's name. */

@@ -11,13 +11,13 @@ export interface Catalogue extends Contributions {
   /** The plugins themselves. */
   readonly plugins: readonly Plugin[];
   /** What one of the plugins brings. */
-  broughtBy(plugin: Plugin): Contributions;
+  readonly broughtBy: (plugin: Plugin) => Contributions;
   /**
    * What is behind capabilities.
    *
    * @throws OnnxLoraError `PLUGIN_INVALID` where no plugin provides one
    */
-  provided<N extends Needs>(needs: N): Provided<N>;
+  readonly provided: <N extends Needs>(needs: N) => Provided<N>;
 }
 
 /** Options of {@link loadPlugins}. */
