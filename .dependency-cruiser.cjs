@@ -64,6 +64,8 @@ module.exports = {
     packageRule('speech', ['sdk']),
     packageRule('science', ['sdk']),
     packageRule('cli', ['sdk', 'vision', 'speech', 'science']),
+    // Its template is a plugin, which imports the SDK; the generator itself imports none of the packages.
+    packageRule('create-onnx-lora-plugin', ['sdk']),
     {
       name: 'public-entry',
       comment: 'Another package is imported by its name, never by a path into its sources.',

@@ -10,7 +10,14 @@ export default {
   name: 'API',
   plugin: ['typedoc-plugin-markdown', saidElsewhere],
   entryPointStrategy: 'packages',
-  entryPoints: ['packages/sdk', 'packages/vision', 'packages/speech', 'packages/science', 'packages/cli'],
+  entryPoints: [
+    'packages/sdk',
+    'packages/vision',
+    'packages/speech',
+    'packages/science',
+    'packages/cli',
+    'packages/create-onnx-lora-plugin',
+  ],
   packageOptions: {
     entryPoints: ['src/index.ts'],
     readme: 'none',

@@ -1,0 +1,6 @@
+/** @file The error that users of the generator meet. It has no dependency, so that `npm create` is quick. */
+
+/** A mistake of the user's. The message names the thing, what is wrong with it, and a remedy. */
+export class CreateError extends Error {
+  override readonly name = 'CreateError';
+}

@@ -1,0 +1,5 @@
+/** @file `create-onnx-lora-plugin`: what `npm create onnx-lora-plugin` does, for programs. */
+
+export { createPlugin } from './createPlugin.ts';
+export { CreateError } from './createError.ts';
+export { type Answers, type License, licenses } from './answers.ts';

@@ -1,0 +1,90 @@
+/** @file The command: from words to a folder, and what to do next. */
+
+import { parseArgs } from 'node:util';
+import { type Answers, questions } from './answers.ts';
+import { ask, type Asked, type Terminal } from './ask.ts';
+import { CreateError } from './createError.ts';
+import { createPlugin } from './createPlugin.ts';
+
+/** What the command talks to. */
+export interface Surroundings extends Terminal {
+  readonly errors: NodeJS.WritableStream;
+  /** Whether somebody can answer. */
+  readonly isTerminal: boolean;
+}
+
+const HELP = `Usage: npm create onnx-lora-plugin [FOLDER] [-- options]
+
+Writes a plugin for onnx-lora: a model family, a task, a preprocessor, tests. Asks on a terminal for what is not given.
+
+${questions.map(({ key, text }) => `  ${`--${key} TEXT`.padEnd(22)}${text}`).join('\n')}
+  --yes                 takes the defaults of what is not given, without asking
+  --help                prints this
+
+Example:
+  npm create onnx-lora-plugin onnx-lora-cells -- --family cell-net --task cell-counting --yes
+`;
+
+/**
+ * Runs the command.
+ *
+ * @param words what stands on the command line
+ * @returns the exit code: 0, or 2 for a mistake of the user's
+ */
+export async function main(words: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { output, errors } = surroundings;
+  try {
+    const { folder, flags, yes, help } = parsed(words);
+    if (help) {
+      output.write(HELP);
+      return 0;
+    }
+    const asked = yes || !surroundings.isTerminal ? unasked(folder, flags) : await ask(folder, flags, surroundings);
+    const { name } = await createPlugin(asked.folder, asked.given);
+    output.write(`${name} is in ${asked.folder}. Next:
+
+  cd ${asked.folder}
+  npm install
+  npm test
+`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CreateError)) throw error;
+    errors.write(`error: ${error.message}\n`);
+    return 2;
+  }
+}
+
+function unasked(folder: string | undefined, given: Asked['given']): Asked {
+  if (folder !== undefined) return { folder, given };
+  throw new CreateError('No folder is named. Name it: npm create onnx-lora-plugin onnx-lora-cells');
+}
+
+interface Parsed {
+  readonly folder: string | undefined;
+  readonly flags: Partial<Record<keyof Answers, string>>;
+  readonly yes: boolean;
+  readonly help: boolean;
+}
+
+function parsed(words: readonly string[]): Parsed {
+  try {
+    const texts = Object.fromEntries(questions.map(({ key }) => [key, { type: 'string' as const }]));
+    const { values, positionals } = parseArgs({
+      args: [...words],
+      allowPositionals: true,
+      options: {
+        ...texts,
+        yes: { type: 'boolean', short: 'y', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    const [folder, second] = positionals;
+    if (second !== undefined) throw new Error(`"${second}" is one word too many`);
+    const { yes, help, ...flags } = values as Record<string, unknown>;
+    return { folder, flags: flags as Parsed['flags'], yes: yes === true, help: help === true };
+  } catch (cause) {
+    const message = (cause as Error).message.split(/\.\s|\n/, 1)[0]!;
+    throw new CreateError(`${message}. See npm create onnx-lora-plugin -- --help.`, { cause });
+  }
+}
