@@ -82,18 +82,19 @@ function exampleItems(): DefaultTheme.SidebarItem[] {
 
 /** The packages that typedoc has described. Their pages are a thousand: they are found from there, and by search. */
 function apiItems(): DefaultTheme.SidebarItem[] {
-  const scope = 'reference/api/@onnx-lora';
-  if (!existsSync(join(root, scope))) return [];
-  const items = readdirSync(join(root, scope)).flatMap((name) => {
-    const modules = indexesIn(`${scope}/${name}`);
-    if (modules.length === 0) return [{ text: `@onnx-lora/${name}`, link: `/${scope}/${name}/` }];
+  const folder = 'reference/api';
+  if (!existsSync(join(root, folder))) return [];
+  const packages = [...readFileSync(join(root, folder, 'index.md'), 'utf8').matchAll(/\]\((\S+)\/index\.md\)/g)];
+  const items = packages.flatMap(([, name]) => {
+    const modules = indexesIn(`${folder}/${name}`);
+    if (modules.length === 0) return [{ text: name!, link: `/${folder}/${name}/` }];
     return modules.map((module) => ({
-      text: `@onnx-lora/${name}${module === 'index' ? '' : `/${module}`}`,
-      link: `/${scope}/${name}/${module}/`,
+      text: module === 'index' ? name! : `${name}/${module}`,
+      link: `/${folder}/${name}/${module}/`,
     }));
   });
   items.sort((a, b) => a.text.localeCompare(b.text, 'en'));
-  return [{ text: 'API', link: '/reference/api/', items }];
+  return [{ text: 'API', link: `/${folder}/`, items }];
 }
 
 /** Folders in `folder` that have an index page. */
