@@ -19,14 +19,14 @@ import { imageClassification, visionPlugin } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forecast } from '../docs/examples/series/forecast.ts';
 import { seriesPlugin } from '../docs/examples/series/plugin.ts';
-import { publishModel as publishForecaster, writeSensor } from '../docs/examples/series/published.ts';
+import { publishModel as publishForecaster, seriesConfig, writeSensor } from '../docs/examples/series/published.ts';
 import { writeDigits } from './fixtures/digits.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kit-'));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 describe('the plugin of the example', () => {
-  const readings = path.join(scratch, 'boiler.txt');
+  const readings = path.join(scratch, 'boiler.csv');
   let model: Model;
   beforeAll(async () => {
     const folder = path.join(scratch, 'forecaster');
@@ -42,7 +42,7 @@ describe('the plugin of the example', () => {
       families: { forecaster: { own: [facts], others: [vit] } },
       preprocessors: [
         {
-          config: { processor_class: 'SeriesProcessor', length: 16, mean: 20, std: 5 },
+          config: { processor_class: 'SeriesProcessor', ...seriesConfig },
           files: [readings],
           input: model.inputs['readings']!,
         },
@@ -60,7 +60,7 @@ describe('the plugin of the example', () => {
       model,
       lora: { r: 1, targetModules: ['head'] },
       feeds: randomFeeds(model),
-      labels: randomFeeds({ name: 'labels', inputs: { labels: { type: 'float32', dims: [2, 1] } } })['labels']!,
+      labels: randomFeeds({ name: 'labels', inputs: { labels: { type: 'float32', dims: [2, 6, 2] } } })['labels']!,
       loss: { kind: 'mse', output: 'forecast' },
     });
     const { failed, skipped, passed } = await conformance(folder, { plugins: [seriesPlugin] });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Adapter, type AdapterChoice, loadAdapter, openModel, stack, train } from '@onnx-lora/sdk';
 import { forecaster } from './series/family.ts';
-import { forecast } from './series/forecast.ts';
+import { decodeForecasts, forecast } from './series/forecast.ts';
 import { preprocessorOf } from './series/preprocessor.ts';
 import { publishModel, writeSensor } from './series/published.ts';
 
@@ -18,7 +18,7 @@ const model = await openModel(published, { families: [forecaster] });
 const sensors = { boiler: { period: 12, r: 4 }, tank: { period: 7, r: 8 } };
 const adapters: Record<string, Adapter> = {};
 for (const [name, { period, r }] of Object.entries(sensors)) {
-  const data = path.join(folder, `${name}.txt`);
+  const data = path.join(folder, `${name}.csv`);
   await writeSensor(data, period, period);
   const { adapter } = await (await train(model, { task: forecast(data), lora: { r }, steps: 200, lr: 1e-2 })).done;
   await adapter.save(path.join(folder, name));
@@ -28,11 +28,11 @@ for (const [name, { period, r }] of Object.entries(sensors)) {
 // One session: the base is in memory once, the adapters beside it. It computes in a worker thread.
 const session = await model.session({ adapters });
 const preprocessor = await preprocessorOf(model);
-const boiler = await preprocessor.preprocess(path.join(folder, 'boiler.txt'));
-const tank = await preprocessor.preprocess(path.join(folder, 'tank.txt'));
+const boiler = await preprocessor.preprocess(path.join(folder, 'boiler.csv'));
+const tank = await preprocessor.preprocess(path.join(folder, 'tank.csv'));
 const ask = async (windows: (typeof boiler)[], adapter: AdapterChoice): Promise<number[]> => {
-  const { forecast: scaled } = await session.run({ readings: stack(windows) }, { adapter });
-  return Array.from(scaled!.data as Float32Array, (value) => preprocessor.unscaled(value));
+  const outputs = await session.run({ readings: stack(windows) }, { adapter });
+  return decodeForecasts(outputs, preprocessor).map(({ temperature }) => (temperature as Float32Array)[0]!);
 };
 
 // Swap: the adapter is chosen for each call. null is the model as it was.

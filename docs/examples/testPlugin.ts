@@ -8,10 +8,10 @@ import { openModel } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, checkPlugin, conformance, makeCase, randomAdapter, randomFeeds } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { forecast } from './series/forecast.ts';
 import { seriesPlugin } from './series/plugin.ts';
-import { publishModel, writeSensor } from './series/published.ts';
+import { publishModel, seriesConfig, writeSensor } from './series/published.ts';
 
 const folder = await mkdtemp(path.join(tmpdir(), 'onnx-lora-plugin-'));
-const [published, boiler, cases] = ['forecaster', 'boiler.txt', 'cases'].map((name) => path.join(folder, name)) as [string, string, string]; // prettier-ignore
+const [published, boiler, cases] = ['forecaster', 'boiler.csv', 'cases'].map((name) => path.join(folder, name)) as [string, string, string]; // prettier-ignore
 await publishModel(published);
 await writeSensor(boiler, 12, 1);
 const model = await openModel(published, { plugins: [seriesPlugin] });
@@ -26,7 +26,7 @@ const problems = await checkPlugin(seriesPlugin, {
   },
   preprocessors: [
     {
-      config: { processor_class: 'SeriesProcessor', length: 16, mean: 20, std: 5 },
+      config: { processor_class: 'SeriesProcessor', ...seriesConfig },
       files: [boiler],
       input: model.inputs['readings']!,
     },
@@ -46,7 +46,7 @@ await makeCase(path.join(cases, 'forecaster'), {
   model,
   lora: { r: 1, targetModules: ['head'] },
   feeds: randomFeeds(model),
-  labels: randomFeeds({ name: 'labels', inputs: { next: { type: 'float32', dims: [2, 1] } } })['next']!,
+  labels: randomFeeds({ name: 'labels', inputs: { future: { type: 'float32', dims: [2, 6, 2] } } })['future']!,
   loss: { kind: 'mse', output: 'forecast' },
 });
 const { passed, failed, checks } = await conformance(cases, { plugins: [seriesPlugin] });

@@ -5,5 +5,5 @@ import type { StandIns } from './standIns.ts';
 
 export const seriesFiles: StandIns = {
   'models/forecaster': publishModel,
-  'boiler.txt': (file) => writeSensor(file, 12, 1),
+  'boiler.csv': (file) => writeSensor(file, 12, 1),
 };

@@ -14,4 +14,3 @@ export const seriesPlugin: Plugin = definePlugin({
   preprocessors: [new SeriesPreprocessorFactory()],
   tasks: [new ForecastFactory()],
 });
-export default seriesPlugin;

@@ -22,7 +22,7 @@ import type { Settings } from '../settings.ts';
 import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';
-import { briefVector } from '../vectors.ts';
+import { briefVector, withLists } from '../vectors.ts';
 import { predictRecords } from './predictRecords.ts';
 import { predictSources, STDIN } from './predictSources.ts';
 import { writePictures } from './writePictures.ts';
@@ -92,7 +92,7 @@ export function predictCommand(context: Context): Command {
       return;
     }
     const told = await writePictures(sources, await predictAll(answering), settings.out);
-    if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...told[i] })));
+    if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...withLists(told[i]!) })));
     else for (const line of asText(sources, told)) terminal.print(printable(line));
   });
 }
