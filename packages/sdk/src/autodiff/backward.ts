@@ -6,6 +6,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import { atOnce } from '../graph/atOnce.ts';
 import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
+import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
 import { intAttribute, readNames } from '../graph/walk.ts';
@@ -236,10 +237,9 @@ function noRule(node: NodeProto, part: string, { g, describe }: Place): OnnxLora
     ? 'Gradients do not pass loops: export the model with a fixed number of rounds, so that they stand in the graph one after ' +
       'the other (tracing does that to a loop of Python), or adapt only layers after it.'
     : 'Adapt only layers after it, or bring a rule in a plugin: definePlugin({ operators: [{ domain, op, gradient }] }).';
-  const op = isKnownDomain(node) ? node.opType : `${node.domain}.${node.opType}`;
   return new OnnxLoraError(
     'NO_GRADIENT',
-    `No gradient rule for ${op}${part} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
+    `No gradient rule for ${operatorName(node.domain, node.opType)}${part} (node "${node.name}"${where ? `, ${where}` : ''}, opset ${g.opset}), ` +
       `which lies between an adapted layer and the loss. ${remedy}`,
   );
 }
