@@ -1,0 +1,13 @@
+/** @file A place where graphs run: ONNX Runtime as it is, with options of its own. */
+
+import { OrtRuntime, type ProviderFactory } from '@onnx-lora/sdk';
+
+/** `--provider one-core`: leaves the other cores to whatever else the machine does. */
+export const oneCore: ProviderFactory = {
+  name: 'one-core',
+  description: 'The CPU, one core of it.',
+  create: () => {
+    const runtime = new OrtRuntime();
+    return { createSession: (source, options) => runtime.createSession(source, { ...options, threads: 1 }) };
+  },
+};
