@@ -5,8 +5,8 @@ import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, open
 import { ParameterSet, planLora, Random, scalingOf, Trainer } from '@onnx-lora/sdk/core';
 import { openRecogniser, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
-import { forecaster } from '../examples/series/family.ts';
 import { forecast } from '../examples/series/forecast.ts';
+import { seriesPlugin } from '../examples/series/plugin.ts';
 import { root } from './fences.ts';
 import { photosAdapter } from './vision.ts';
 
@@ -54,6 +54,6 @@ export const given: Readonly<Record<string, () => unknown>> = {
   parts: () => [0, 1].map(() => ({ inputs: { pixel_values: zeros(2, 3, 28, 28) }, targets: { signs: zeros(2, 10) } })),
   receive: () => async function* () {},
 
-  forecaster: () => forecaster,
+  seriesPlugin: () => seriesPlugin,
   forecast: () => forecast,
 };

@@ -62,6 +62,7 @@ export function rowsOf({ data, dims }: Tensor, from: number, count: number): Ten
   return float32((data as Float32Array).slice(from * width, (from + count) * width), [count, width]);
 }
 
+// #region factory
 /** Recognises `preprocessor_config.json` files with `"processor_class": "SeriesProcessor"`. */
 export class SeriesPreprocessorFactory implements PreprocessorFactory {
   readonly domain = 'series';
@@ -83,6 +84,7 @@ export class SeriesPreprocessorFactory implements PreprocessorFactory {
     return new SeriesPreprocessor({ length: length!, horizon: horizon!, variables });
   }
 }
+// #endregion factory
 
 /**
  * The preprocessor that lies beside a model.

@@ -39,6 +39,7 @@ export async function textEmbedder(
   };
 }
 
+// #region answerer
 /** Answers `{ text, embedding }` for each line that is not empty; writes .safetensors files too. */
 export async function textAnswerer(model: RunnableModel, options: AnswererOptions): Promise<RecordAnswerer> {
   const embedder = await textEmbedder(model, options);
@@ -50,6 +51,7 @@ export async function textAnswerer(model: RunnableModel, options: AnswererOption
     release: () => embedder.release(),
   };
 }
+// #endregion answerer
 
 async function* answers(
   embedder: TextEmbedder,
