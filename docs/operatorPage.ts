@@ -78,7 +78,7 @@ Gradients pass \`If\`, and no \`Loop\` or \`Scan\`. Functions of the model are i
 An operator that is in neither list and lies between an adapted layer and the loss ends training before it begins, with [\`NO_GRADIENT\`](./errors.md#no-gradient), which names the node, its module and the opset. Below the lowest adapted layer, any operator will do. Three ways out:
 
 - Adapt only layers after it.
-- Bring a rule [in a plugin](../guides/plugin.md): \`definePlugin({ operators: [{ domain, op, gradient }] })\`. It goes before the rules of this page.
+- Bring a rule [in a plugin](../guides/plugin.md): \`definePlugin({ operators: [{ domain, op, gradient }] })\`. Rules of this page cannot be replaced.
 - Add it to the SDK: a rule and its numeric checks, two rows in all, as the contributing guide shows.
 
 ### Wrong on WebGPU
