@@ -1,7 +1,7 @@
 /** @file The page of the settings that may stand in a YAML file, made from the settings themselves. */
 
 import { format, resolveConfig } from 'prettier';
-import { keyOf, type SettingName, settingInfos } from '../packages/cli/src/settings.ts';
+import { flagOf, keyOf, type SettingName, settingInfos } from '../packages/cli/src/settings.ts';
 import { withFlags } from './commandPage.ts';
 import { type JsonSchema, valueSchema } from '../packages/cli/src/settingsSchema.ts';
 
@@ -37,12 +37,12 @@ order: 20
 
 # Settings in a YAML file
 
-\`--config run.yaml\` takes settings of ${new Intl.ListFormat('en').format(commands.map((name) => `[\`${name}\`](./command-line.md#${name})`))} from a file. Each key is a flag without its dashes, and a flag on the command line goes before the file. A run of \`train\` leaves its own settings, defaults filled in, as \`config.yaml\` in its folder.
+\`--config run.yaml\` takes settings of ${new Intl.ListFormat('en').format(commands.map((name) => `[\`${name}\`](./command-line.md#${name})`))} from a file. Each key is a flag without its dashes${exceptions()}, and a flag on the command line goes before the file. A run of \`train\` leaves its own settings, defaults filled in, as \`config.yaml\` in its folder.
 
 \`\`\`yaml
 ${exampleOfSettings}\`\`\`
 
-Paths count from the folder that the command is run in. \`batch_size\` and \`batchSize\` are read as \`batch-size\`, and an empty value as none. A key that is not known, or there twice, is an error.
+Paths count from the folder that the command is run in, but those of \`plugins\` from that of the file. \`batch_size\` and \`batchSize\` are read as \`batch-size\`, and an empty value as none. A key that is not known, or there twice, is an error.
 
 ## In an editor
 
@@ -60,6 +60,12 @@ This table is made from the settings themselves.
 | --- | --- | --- | --- |
 ${(Object.keys(settingInfos) as SettingName[]).map(row).join('\n')}
 `;
+}
+
+/** The keys that are called otherwise than their flags. */
+function exceptions(): string {
+  const named = (Object.keys(settingInfos) as SettingName[]).filter((name) => flagOf(name) !== `--${keyOf(name)}`);
+  return named.map((name) => ` (\`${keyOf(name)}\` for \`${flagOf(name)}\`)`).join('');
 }
 
 function row(name: SettingName): string {
