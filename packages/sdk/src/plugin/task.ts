@@ -409,7 +409,7 @@ export interface Task<Example = unknown> {
   prepare(model: TaskModel): Promise<PreparedTask<Example>>;
 }
 
-/** Makes tasks from the command line's words; a domain package binds one per task. */
+/** Makes tasks from the command line's words; a domain package brings one per task. */
 export interface TaskFactory {
   /** The task's name on the command line: `--task`. */
   readonly name: string;

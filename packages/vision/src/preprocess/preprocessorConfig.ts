@@ -54,13 +54,13 @@ function refuseUnknown(fields: ConfigFields, className: string | undefined, type
   const known = [...processorTypes.keys()].map((name) => `${name}ImageProcessor`).join(', ');
   if (type !== undefined && misleadingTypes.has(type)) {
     throw fields.error(
-      `${className} resizes by rules of its own, which are not supported. Known are ${known}; bind a PreprocessorFactory of your own for this one.`,
+      `${className} resizes by rules of its own, which are not supported. Known are ${known}; bring a PreprocessorFactory of your own in a plugin for this one.`,
     );
   }
   const strange = fields.names.filter((name) => !knownFields.has(name) && !name.startsWith('_'));
   if (strange.length > 0) {
     throw fields.error(
-      `${className ?? 'a processor without a name'} asks for ${strange.map((name) => `"${name}"`).join(', ')}, which is not supported. Known are ${known}; remove the field if it does not matter, or bind a PreprocessorFactory of your own.`,
+      `${className ?? 'a processor without a name'} asks for ${strange.map((name) => `"${name}"`).join(', ')}, which is not supported. Known are ${known}; remove the field if it does not matter, or bring a PreprocessorFactory of your own in a plugin.`,
     );
   }
 }

@@ -19,7 +19,7 @@ export interface OpenSound {
   pieces(start: number, end: number): AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Decodes one kind of sound file. Bind more of them to `SOUND_FORMAT`. */
+/** Decodes one kind of sound file. A plugin may provide more of them as `SOUND_FORMAT`. */
 export interface SoundFormat {
   /** What messages call it: `WAV`. */
   readonly name: string;
