@@ -39,6 +39,11 @@ export class OnnxLoraError extends Error {
     this.code = code;
   }
 
+  /** Errors of another copy of the SDK, which a plugin may have been installed with, are such errors too. */
+  static override [Symbol.hasInstance](value: unknown): value is OnnxLoraError {
+    return value instanceof Error && value.name === 'OnnxLoraError' && 'code' in value;
+  }
+
   /** Where the documentation explains the code, from its root: `reference/errors#target-not-found`. */
   get docs(): string {
     return `reference/errors#${this.code.toLowerCase().replaceAll('_', '-')}`;
