@@ -84,9 +84,12 @@ export interface ProviderFactory {
 
 /** Follows a training run, such as by writing to a service that draws curves. */
 export interface Tracker {
-  /** Takes in an event, in their order. What is thrown becomes a warning, and the tracker hears no more. */
-  add(event: TrainEvent): void;
-  /** The run has ended, or the process is about to. */
+  /**
+   * Takes in an event, in their order. What is thrown becomes a warning, and the tracker hears no more. A promise is not
+   * waited for: keep it, and wait for it in `close`.
+   */
+  add(event: TrainEvent): void | Promise<void>;
+  /** The run has ended, or the process is about to. It is called once, and not after a failure. */
   close(): void | Promise<void>;
 }
 
@@ -130,6 +133,6 @@ export interface FinishedRun {
 export interface SectionFactory {
   /** What it is called, for messages. */
   readonly name: string;
-  /** May give none. An `OnnxLoraError` becomes a warning, and the report lacks the sections. */
+  /** May give none. What is thrown becomes a warning, and the report lacks the sections. */
   sections(run: FinishedRun): readonly ReportSection[] | Promise<readonly ReportSection[]>;
 }

@@ -1,5 +1,6 @@
 /** @file `definePlugin`: everything that a package brings, in one typed object. */
 
+import { didYouMean, OnnxLoraError } from '../errors.ts';
 import type { Needs, Provided, Provision } from './capability.ts';
 import type {
   DatasetFactory,
@@ -100,6 +101,8 @@ export const contributionKinds: readonly ContributionKind[] = [
   'sections',
 ];
 
+const keys: readonly string[] = ['name', 'version', 'description', 'provides', 'needs', ...contributionKinds];
+
 /**
  * Makes a plugin: the default export of a package that brings something. It is plain data and functions; nothing happens
  * before `loadPlugins` asks.
@@ -112,9 +115,18 @@ export const contributionKinds: readonly ContributionKind[] = [
  *   families: [cellNet],
  *   tasks: ({ decoder, preprocessors }) => [new CellCountingFactory(decoder, preprocessors)],
  * });
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` for a key that plugins do not have, which JavaScript would pass over
  */
 export function definePlugin<N extends Needs = Record<never, never>>(definition: PluginDefinition<N>): Plugin {
   const { name, version, description, provides = [], needs } = definition;
+  const unknown = Object.keys(definition).find((key) => !keys.includes(key));
+  if (unknown !== undefined) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The plugin "${name}" has the unknown key "${unknown}".${didYouMean(unknown, keys)} Keys are ${keys.join(', ')}.`,
+    );
+  }
   const parts = contributionKinds.flatMap((kind) => {
     const given: unknown = definition[kind];
     return given === undefined ? [] : [[kind, typeof given === 'function' ? given : () => given] as const];

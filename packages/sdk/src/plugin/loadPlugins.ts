@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { type Capability, type CapabilityList, type Needs, type Provided, type Provision } from './capability.ts';
-import { checkContributions, checkPlugin, requireNoClash } from './pluginChecks.ts';
+import { checkContributions, checkPlugin, requireList, requireNoClash } from './pluginChecks.ts';
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from './definePlugin.ts';
 import type { PreprocessorFactory } from './task.ts';
 
@@ -37,6 +37,7 @@ export interface LoadPluginsOptions {
  *   two things of one name, and for a capability that is needed and that nobody provides
  */
 export function loadPlugins(plugins: readonly Plugin[], { provides = [] }: LoadPluginsOptions = {}): Catalogue {
+  requireList(plugins);
   plugins.forEach(checkPlugin);
   const distinct = [...new Set(plugins)];
   const capabilities = new Capabilities(distinct, provides);
@@ -70,10 +71,17 @@ const nothing: Contributions = Object.fromEntries(
   contributionKinds.map((kind) => [kind, []]),
 ) as unknown as Contributions;
 
-/** Plugins, or what was loaded of them, as a catalogue. */
+/**
+ * Plugins, or what was loaded of them, as a catalogue.
+ *
+ * @throws OnnxLoraError `PLUGIN_INVALID` as `loadPlugins` does
+ */
 export function catalogueOf(given: Catalogue | readonly Plugin[] = []): Catalogue {
   return 'provided' in given ? given : loadPlugins(given);
 }
+
+/** Who provides what was given to `loadPlugins` itself. */
+const PROGRAM = 'the program';
 
 /** Finds and makes capabilities, each once. */
 class Capabilities {
@@ -85,7 +93,7 @@ class Capabilities {
     const own = plugins.flatMap(({ name, provides }) => provides.map((provision) => ({ provision, by: name })));
     const replaced = new Set(given.map(({ capability }) => capability.name));
     const kept = own.filter(({ provision: { capability } }) => capability.isList || !replaced.has(capability.name));
-    this.#provisions = [...given.map((provision) => ({ provision, by: 'the program' })), ...kept];
+    this.#provisions = [...given.map((provision) => ({ provision, by: PROGRAM })), ...kept];
     for (const { provision } of this.#provisions) this.#find(provision.capability, undefined);
   }
 
@@ -124,7 +132,7 @@ class Capabilities {
     const missing =
       neededBy === undefined
         ? `No plugin provides "${name}".`
-        : `The plugin "${neededBy}" needs "${name}", which no plugin provides.`;
+        : `${neededBy === PROGRAM ? 'What the program provides' : `The plugin "${neededBy}"`} needs "${name}", which no plugin provides.`;
     const remedy = usuallyFrom === undefined ? 'Load the plugin that does' : `Load "${usuallyFrom}" too`;
     throw new OnnxLoraError('PLUGIN_INVALID', `${missing}${didYouMean(name, names)} ${remedy}.`);
   }
@@ -139,15 +147,18 @@ class Capabilities {
       );
     }
     this.#making.push(provision);
-    const made = provision.make(this.of(provision.needs, by));
-    this.#making.pop();
-    this.#made.set(provision, made);
-    return made;
+    try {
+      const made = provision.make(this.of(provision.needs, by));
+      this.#made.set(provision, made);
+      return made;
+    } finally {
+      this.#making.pop();
+    }
   }
 }
 
 function quoted(by: string): string {
-  return by === 'the program' ? by : `"${by}"`;
+  return by === PROGRAM ? by : `"${by}"`;
 }
 
 /** The catalogue of no plugins. */

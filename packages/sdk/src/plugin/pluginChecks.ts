@@ -25,17 +25,19 @@ const words: Readonly<Record<ContributionKind, string>> = {
   sections: 'a report section',
 };
 
+type FieldType = 'string' | 'function' | 'object' | 'list';
+
 /** What each of a kind must have: names of fields and their types. */
-const fields: Readonly<Record<ContributionKind, Readonly<Record<string, 'string' | 'function' | 'object'>>>> = {
+const fields: Readonly<Record<ContributionKind, Readonly<Record<string, FieldType>>>> = {
   families: {
     name: 'string',
     domain: 'string',
     recognise: 'function',
     roles: 'object',
-    defaultTargets: 'object',
-    tasks: 'object',
+    defaultTargets: 'list',
+    tasks: 'list',
   },
-  preprocessors: { domain: 'string', fileEndings: 'object', recognises: 'function', create: 'function' },
+  preprocessors: { domain: 'string', fileEndings: 'list', recognises: 'function', create: 'function' },
   tasks: { name: 'string', description: 'string', create: 'function' },
   datasets: { name: 'string', description: 'string', prepare: 'function' },
   initializers: { name: 'string', create: 'function' },
@@ -46,6 +48,23 @@ const fields: Readonly<Record<ContributionKind, Readonly<Record<string, 'string'
   sections: { name: 'string', sections: 'function' },
 };
 
+const typeWords: Readonly<Record<FieldType, string>> = {
+  string: 'a string',
+  function: 'a function',
+  object: 'an object',
+  list: 'an array',
+};
+
+/** Kinds of which a user writes names: as a flag's value, in YAML, into a shell's completion. */
+const namedByUsers: ReadonlySet<ContributionKind> = new Set([
+  'tasks',
+  'datasets',
+  'initializers',
+  'optimizers',
+  'providers',
+  'trackers',
+]);
+
 /** Names that the SDK and its command have themselves. */
 const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> = {
   initializers: initializerNames,
@@ -53,6 +72,15 @@ const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> =
   providers: providerNames,
   trackers: ['tensorboard'],
 };
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for one plugin, or anything else, in the place of a list */
+export function requireList(given: unknown): void {
+  if (Array.isArray(given)) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `A list of plugins was expected, but ${described(given)} was given. Put it into a list: [plugin].`,
+  );
+}
 
 /** @throws OnnxLoraError `PLUGIN_INVALID` for what `definePlugin` did not make, or one of another version of the SDK made */
 export function checkPlugin(given: unknown): void {
@@ -97,15 +125,18 @@ export function checkContributions<Kind extends ContributionKind>(
   (list as readonly unknown[]).forEach((each, i) => {
     for (const [field, type] of Object.entries(fields[kind])) {
       const found = (each as Readonly<Record<string, unknown>> | null | undefined)?.[field];
-      if (typeof found === type && found !== null) continue;
+      if (type === 'list' ? Array.isArray(found) : typeof found === type && found !== null) continue;
+      const called = type === 'function' ? `${field}()` : field;
       throw new OnnxLoraError(
         'PLUGIN_INVALID',
-        `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${field}${type === 'function' ? '()' : ''}, as ${words[kind]} must. Its author must add it.`,
+        found === undefined
+          ? `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${called}, as ${words[kind]} must. Its author must add it.`
+          : `Number ${i + 1} of "${kind}" of the plugin "${name}" has a ${called} that is ${described(found)}. Its author must make it ${typeWords[type]}.`,
       );
     }
   });
   if (kind === 'families') for (const family of list as readonly ModelFamily[]) checkTargets(family, name);
-  if (kind === 'datasets') for (const each of list as readonly { name: string }[]) checkDatasetName(each.name, name);
+  if (namedByUsers.has(kind)) for (const each of list as readonly { name: string }[]) checkName(each.name, kind, name);
   return list;
 }
 
@@ -118,11 +149,15 @@ function checkTargets({ name, roles, defaultTargets }: ModelFamily, plugin: stri
   );
 }
 
-function checkDatasetName(name: string, plugin: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9-]+$/.test(name)) return;
+/** A dataset's name ends at a colon, and is longer than a drive's letter. */
+function checkName(name: string, kind: ContributionKind, plugin: string): void {
+  const isDataset = kind === 'datasets';
+  if ((isDataset ? /^[A-Za-z0-9][A-Za-z0-9-]+$/ : /^[A-Za-z0-9][\w.-]*$/).test(name)) return;
+  const characters = isDataset ? 'letters, digits and "-", two at least' : 'letters, digits, "-", "_" and "."';
+  const shown = words[kind].replace(/^an? /, '');
   throw new OnnxLoraError(
     'PLUGIN_INVALID',
-    `The dataset "${name}" of the plugin "${plugin}" cannot be named on the command line. Its author must take letters, digits and "-", two at least.`,
+    `The ${shown} "${name}" of the plugin "${plugin}" cannot be named on the command line. Its author must take ${characters}.`,
   );
 }
 
@@ -179,6 +214,7 @@ function clash(kind: ContributionKind, name: string, first: string, second: stri
 
 function described(given: unknown): string {
   if (given === null || given === undefined) return String(given);
+  if (Array.isArray(given)) return 'an array';
   if (typeof given === 'object') return `an object with the keys ${Object.keys(given).join(', ') || '(none)'}`;
   return `a ${typeof given}`;
 }

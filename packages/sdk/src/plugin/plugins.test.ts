@@ -1,6 +1,6 @@
 /** @file Plugins put together: what they bring, what they need, and the mistakes that are told before anything runs. */
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { CATALOGUE, createContainer, KIND } from '../inversify.ts';
 import { capability, capabilityList, provide } from './capability.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
@@ -89,6 +89,14 @@ describe('loadPlugins', () => {
     expect(made).toBe(1);
   });
 
+  it('tells again why a capability cannot be made', () => {
+    const fails = provide(SCALE, () => {
+      throw new Error('no weights at hand');
+    });
+    const { provided } = loadPlugins([definePlugin({ name: 'a', provides: [fails] })]);
+    for (let i = 0; i < 2; i++) expect(() => provided({ x: SCALE })).toThrow('no weights at hand');
+  });
+
   const two = (first: Plugin, second: Plugin) => () => loadPlugins([first, second]);
   const named = (name: string, parts: object = {}): Plugin => definePlugin({ name, ...parts });
 
@@ -128,10 +136,15 @@ describe('loadPlugins', () => {
           }),
         ]),
     ],
+    ['a key that there is not', () => named('a', { family: [] })],
+    ['one plugin in the place of a list', () => loadPlugins(named('a') as unknown as Plugin[])],
+    ['what the program lacks', () => loadPlugins([], { provides: [provide(SCALE, () => 1, { needs: { x: capability('b') } })] }).provided({ x: SCALE })], // prettier-ignore
     ['a list that is none', () => loadPlugins([named('a', { tasks: () => task('t') })])],
     ['an entry without its function', () => loadPlugins([named('a', { tasks: [{ name: 't', description: '' }] })])],
+    ['an entry with a string for a list', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: 'encoder' }] })])], // prettier-ignore
     ['targets without a role', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: ['encodr'] }] })])], // prettier-ignore
     ['a dataset of an impossible name', () => loadPlugins([named('a', { datasets: [{ name: 'C', description: '', prepare: () => '' }] })])], // prettier-ignore
+    ['a task that a shell would take apart', () => loadPlugins([named('a', { tasks: [task("$(t) '")] })])],
   ])('refuses %s', (_, load) => {
     expect(load).toThrowErrorMatchingSnapshot();
   });
@@ -142,6 +155,52 @@ describe('loadPlugins', () => {
       named('b', { families: [family('x')] }),
     ]);
     expect(both.families).toHaveLength(2);
+  });
+});
+
+describe('the types of a plugin', () => {
+  it('follow from what it needs', () => {
+    const plugin = definePlugin({
+      name: 'a',
+      needs: { factor: SCALE, words: WORD },
+      preprocessors: (services) => {
+        expectTypeOf(services).toEqualTypeOf<{ readonly factor: number; readonly words: readonly string[] }>();
+        return [preprocessor('a')];
+      },
+      tasks: ({ factor, words, preprocessors }) => {
+        expectTypeOf(factor).toEqualTypeOf<number>();
+        expectTypeOf(words).toEqualTypeOf<readonly string[]>();
+        expectTypeOf(preprocessors).toEqualTypeOf<readonly PreprocessorFactory[]>();
+        return [];
+      },
+    });
+    expectTypeOf(plugin).toEqualTypeOf<Plugin>();
+    const { provided } = loadPlugins([], { provides: [provide(SCALE, () => 1)] });
+    expectTypeOf(provided({ factor: SCALE, words: WORD })).toEqualTypeOf<{
+      readonly factor: number;
+      readonly words: readonly string[];
+    }>();
+  });
+
+  it('have no place for what does not fit', () => {
+    // Each would be an error when the plugin is used; here only the compiler is asked.
+    const mistakes = (): unknown => [
+      // @ts-expect-error a capability of numbers
+      provide(SCALE, () => 'one'),
+      // @ts-expect-error what is not needed is not handed over
+      definePlugin({ name: 'a', tasks: ({ factor }) => [task(String(factor))] }),
+      // @ts-expect-error preprocessors are not there before they are made
+      definePlugin({ name: 'a', preprocessors: ({ preprocessors }) => preprocessors }),
+      // @ts-expect-error a kind that there is not
+      definePlugin({ name: 'a', family: [family('x')] }),
+      // @ts-expect-error one task is no list
+      definePlugin({ name: 'a', tasks: task('t') }),
+      // @ts-expect-error a task of families
+      definePlugin({ name: 'a', families: [task('t')] }),
+      // @ts-expect-error a need is a capability
+      definePlugin({ name: 'a', needs: { factor: 'scale' } }),
+    ];
+    expect(mistakes).toBeTypeOf('function');
   });
 });
 

@@ -3,17 +3,19 @@
 import type { Runtime } from '../runtime/session.ts';
 import type { ProviderFactory } from './contributions.ts';
 
+/** What was made, once for all models: a provider may hold a connection, or a device. */
+const made = new WeakMap<ProviderFactory, Runtime>();
+
 /** `runtime`, with these providers beside its own; each is made when it is first asked for. */
 export function withProviders(runtime: Runtime, providers: readonly ProviderFactory[]): Runtime {
   if (providers.length === 0) return runtime;
-  const made = new Map<string, Runtime>();
   return {
     createSession: (source, options = {}) => {
       const { provider, ...others } = options;
       const factory = providers.find(({ name }) => name === provider);
       if (!factory) return runtime.createSession(source, options);
-      const own = made.get(factory.name) ?? factory.create();
-      made.set(factory.name, own);
+      const own = made.get(factory) ?? factory.create();
+      made.set(factory, own);
       return own.createSession(source, others);
     },
   };

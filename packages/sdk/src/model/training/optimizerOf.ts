@@ -19,6 +19,6 @@ export function optimizerOf(
   const names = [...optimizerNames, ...optimizers.map((each) => each.name)];
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `There is no optimizer "${name}".${didYouMean(name, names)} Choose one of ${names.join(', ')}.`,
+    `There is no optimizer "${name}".${didYouMean(String(name), names)} Choose one of ${names.join(', ')}.`,
   );
 }
