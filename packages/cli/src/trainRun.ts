@@ -369,7 +369,7 @@ async function taskSections(
   }
 }
 
-/** What plugins add to every report. As with the task's own, what goes wrong only leaves it out. */
+/** What plugins add to every report. What goes wrong only leaves it out. */
 async function pluginSections(
   {
     adapter,
@@ -391,8 +391,9 @@ async function pluginSections(
       });
       sections.push(...found);
     } catch (error) {
-      if (!(error instanceof OnnxLoraError)) throw error;
-      progress.note(`warning: the report lacks "${factory.name}": ${error.message}`);
+      // Whatever it is: a slip in a plugin must not take the report along.
+      const message = error instanceof Error ? error.message : String(error);
+      progress.note(`warning: the report lacks "${factory.name}": ${message}`);
     }
   }
   return sections;

@@ -91,6 +91,28 @@ describe('plugins', () => {
     expect(stdout).toMatch(/Installed, not loaded[^\n]*\n {2}onnx-lora-cells +1\.2\.3 +What onnx-lora-cells does\./);
   });
 
+  it('shows what would steer the terminal, and passes over what cannot be read', async () => {
+    const folder = temporaryFolder();
+    const inner = path.join(folder, 'inner');
+    mkdirSync(inner);
+    writeFileSync(path.join(inner, 'node_modules'), 'a file');
+    vi.spyOn(process, 'cwd').mockReturnValue(inner);
+    install(folder, 'onnx-lora-cells', '', { description: 'Cells.\u001B[2J' });
+    const { code, stdout } = await call(['plugins']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('Cells.\\x1b[2J');
+  });
+
+  it('finds an installed package where the command is called, wherever the settings lie', async () => {
+    const [folder, elsewhere] = [temporaryFolder(), temporaryFolder()];
+    vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 1, provides: [], needs: {}, parts: { trackers: () => [{ name: 'mine', description: '', create: () => {} }] } };`); // prettier-ignore
+    const file = path.join(elsewhere, 'config.yaml');
+    writeFileSync(file, 'plugins: [onnx-lora-mine]\ntrack: [none]\ndata: x\n');
+    const { stderr } = await call(['train', vit, '--config', file]);
+    expect(stderr).toContain('Trackers are tensorboard, mine;');
+  });
+
   it('loads an installed package by its name, its families before the own ones', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
@@ -102,6 +124,9 @@ describe('plugins', () => {
   it.each([
     ['a package that is not there', ['--plugin', 'onnx-lora-cell'], 'The plugin "onnx-lora-cell" is not installed in "FOLDER". Did you mean "onnx-lora-cells"? Plugins that are: onnx-lora-cells. Install it (npm install onnx-lora-cell), or give the path of its .js file.'], // prettier-ignore
     ['a package that fails', ['--plugin', 'onnx-lora-cells'], 'The plugin "onnx-lora-cells" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
+    ['a package that fails, of a name that ends as TypeScript does', ['--plugin', 'charts'], 'The plugin "charts" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
+    ['code in the place of a name', ['--plugin', 'data:text/javascript,process.exit(3)'], '"data:text/javascript,process.exit(3)" is no plugin: it must be the name of an installed package, or the path of a .js file.'], // prettier-ignore
+    ['a folder', ['--plugin', './node_modules'], 'The plugin "FOLDER/node_modules" is a folder. Name the .js file in it.'], // prettier-ignore
     ['a path that is not there', ['--plugin', './no.js'], 'There is no plugin "FOLDER/no.js". Check the path.'],
     ['a file that exports none', ['--plugin', './plain.mjs'], '"FOLDER/plain.mjs" exports no plugin. One of its exports must be what definePlugin gives; it exports answer.'], // prettier-ignore
     ['a file that exports something else', ['--plugin', './other.mjs'], '"FOLDER/other.mjs" exports no plugin. One of its exports must be what definePlugin gives; it exports default.'], // prettier-ignore
@@ -109,6 +134,7 @@ describe('plugins', () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
     install(folder, 'onnx-lora-cells', 'throw new Error("it broke.")');
+    install(folder, 'charts', 'throw new Error("it broke.")', { keywords: [] });
     writeFileSync(path.join(folder, 'plain.mjs'), 'export const answer = 42;');
     writeFileSync(path.join(folder, 'other.mjs'), 'export default { answer: 42 };');
     const { code, stderr } = await call(['tasks', ...flags]);

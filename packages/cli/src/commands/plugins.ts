@@ -11,6 +11,7 @@ import {
 import { Command } from 'commander';
 import { ownPlugins } from '../container.ts';
 import type { Context } from '../context.ts';
+import { printable } from '../errors.ts';
 import { addExamples, addOutput, type OutputFlags } from '../options.ts';
 import { installedPlugins, type InstalledPackage, PLUGIN_KEYWORD } from '../plugins/installed.ts';
 import { formatTable } from '../table.ts';
@@ -31,6 +32,7 @@ export function pluginsCommand(context: Context): Command {
   );
   return command.action(({ json }: OutputFlags) => {
     const { terminal } = context;
+    const print = (line: string): void => terminal.print(printable(line));
     const { plugins, broughtBy } = context.catalogue();
     const loaded = new Set(plugins.map(({ name }) => name));
     const installed = installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
@@ -48,12 +50,12 @@ export function pluginsCommand(context: Context): Command {
     for (const plugin of plugins) {
       const { name, version, description } = facts(plugin);
       const from = ownPlugins.includes(plugin) ? 'comes with the command' : 'asked for';
-      terminal.print(`${[name, version].filter(Boolean).join(' ')}  (${from})`);
-      if (description) terminal.print(`  ${description}`);
+      print(`${[name, version].filter(Boolean).join(' ')}  (${from})`);
+      if (description) print(`  ${description}`);
       const rows = Object.entries(names(broughtBy(plugin))).map(([kind, list]) => [`  ${kind}`, list.join(', ')]);
-      for (const line of formatTable(rows)) terminal.print(line);
+      for (const line of formatTable(rows)) print(line);
     }
-    for (const line of listed(installed)) terminal.print(line);
+    for (const line of listed(installed)) print(line);
   });
 }
 

@@ -4,14 +4,14 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { Catalogue, DatasetFactory } from '@onnx-lora/sdk';
+import { type Catalogue, type DatasetFactory, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Progress } from '../progress.ts';
 
 /**
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
  * goes before a name alone.
  *
- * @throws OnnxLoraError as the dataset does
+ * @throws OnnxLoraError `FILE_INVALID` where the dataset's folder cannot be made; else as the dataset does
  */
 export async function pathOfData(
   data: string,
@@ -23,12 +23,21 @@ export async function pathOfData(
   const dataset = datasets.find((each) => each.name === name);
   if (!dataset || (at < 0 && existsSync(data))) return data;
   const folder = folderOf(dataset);
-  await mkdir(folder, { recursive: true });
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `The dataset "${name}" has no folder: "${folder}" cannot be made (${(cause as Error).message}). Name another place in XDG_CACHE_HOME.`,
+      { cause },
+    );
+  }
   return dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) });
 }
 
 /** Where a dataset keeps what it has made ready. */
 function folderOf({ name }: DatasetFactory): string {
-  const cache = process.env['XDG_CACHE_HOME'] ?? path.join(homedir(), '.cache');
+  // Empty is as if it were not set: https://specifications.freedesktop.org/basedir-spec/latest/
+  const cache = process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache');
   return path.join(cache, 'onnx-lora', 'datasets', name);
 }

@@ -1,6 +1,6 @@
 /** @file Packages that say in their package.json that they are plugins. They are listed, never loaded unasked. */
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The keyword by which a package declares itself. */
@@ -28,14 +28,14 @@ export function installedPlugins(folder: string): InstalledPackage[] {
 }
 
 function packagesIn(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((name) => {
+  return namesIn(folder).flatMap((name) => {
     if (name.startsWith('.')) return [];
     const entry = path.join(folder, name);
     return name.startsWith('@') ? namesIn(entry).map((inner) => path.join(entry, inner)) : [entry];
   });
 }
 
+/** None of what is no folder, or may not be read. */
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);

@@ -1,6 +1,6 @@
 /** @file Loads the plugins that the user asked for: code of others, which runs with the user's own rights. */
 
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { didYouMean, OnnxLoraError, type Plugin } from '@onnx-lora/sdk';
@@ -40,7 +40,7 @@ async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
-      `The plugin "${name}" cannot be loaded: ${message.split('\n')[0]!.replace(/[.\s]+$/, '')}. ${name.endsWith('ts') ? 'Name its compiled .js file' : 'Mend it, or install it again'}.`,
+      `The plugin "${name}" cannot be loaded: ${message.split('\n')[0]!.replace(/[.\s]+$/, '')}. ${/\.[cm]?ts$/.test(name) ? 'Name its compiled .js file' : 'Mend it, or install it again'}.`,
       { cause },
     );
   }
@@ -66,13 +66,30 @@ function isPath(name: string): boolean {
 }
 
 function urlOfPath(file: string): string {
-  if (existsSync(file)) return pathToFileURL(file).href;
-  throw new OnnxLoraError('PLUGIN_INVALID', `There is no plugin "${file}". Check the path.`);
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found && !found.isDirectory()) return pathToFileURL(file).href;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    found
+      ? `The plugin "${file}" is a folder. Name the .js file in it.`
+      : `There is no plugin "${file}". Check the path.`,
+  );
 }
 
-/** Looks from the folder first, then from the command's own place, where a global install has what lies beside it. */
+/**
+ * Looks from the folder first; then from where the command is called, since a file of settings may lie elsewhere, as that of
+ * a run does; then from the command's own place, where a global install has what lies beside it.
+ */
 function urlOfPackage(name: string, folder: string): string {
-  for (const from of [pathToFileURL(path.join(folder, 'x.js')).href, import.meta.url]) {
+  // A URL such as data: is code by itself, which a file of settings must not bring.
+  if (name.includes(':')) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `"${name}" is no plugin: it must be the name of an installed package, or the path of a .js file.`,
+    );
+  }
+  const folders = [folder, process.cwd()].map((each) => pathToFileURL(path.join(each, 'x.js')).href);
+  for (const from of [...folders, import.meta.url]) {
     try {
       return resolve(name, from);
     } catch {

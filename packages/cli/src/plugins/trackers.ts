@@ -49,38 +49,37 @@ export class Trackers {
     warn: (message: string) => void,
   ): Promise<Trackers> {
     const made = new Trackers(warn);
-    for (const factory of trackers.filter(({ name }) => names.includes(name)))
-      made.#active.set(factory.name, await factory.create(run));
+    try {
+      for (const factory of trackers.filter(({ name }) => names.includes(name)))
+        made.#active.set(factory.name, await factory.create(run));
+    } catch (error) {
+      await made.close();
+      throw error;
+    }
     return made;
   }
 
-  /** Tells all of them. */
+  /** Tells all of them. What a tracker has begun to send is not waited for. */
   add(event: TrainEvent): void {
-    for (const [name, tracker] of this.#active) this.#guard(name, () => tracker.add(event));
+    for (const [name, tracker] of this.#active) void this.#guard(name, () => tracker.add(event));
   }
 
   /** Waits until all have written what they have. */
   async close(): Promise<void> {
-    for (const [name, tracker] of this.#active) {
-      try {
-        await tracker.close();
-      } catch (error) {
-        this.#drop(name, error);
-      }
-    }
+    for (const [name, tracker] of this.#active) await this.#guard(name, () => tracker.close());
     this.#active.clear();
   }
 
-  #guard(name: string, work: () => void): void {
+  async #guard(name: string, work: () => void | Promise<void>): Promise<void> {
     try {
-      work();
+      await work();
     } catch (error) {
       this.#drop(name, error);
     }
   }
 
   #drop(name: string, error: unknown): void {
-    this.#active.delete(name);
+    if (!this.#active.delete(name)) return;
     this.#warn(
       `the tracker "${name}" failed and hears no more: ${error instanceof Error ? error.message : String(error)}`,
     );
