@@ -7,7 +7,7 @@ import { Adapter } from './adapter.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
-import { type AdapterConfig, adapterConfig, baseChangingInit, scalingOf } from './peftConfig.ts';
+import { type AdapterConfig, adapterConfig, baseChangingInit, scalingOf, variantOf } from './peftConfig.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from './tensorNames.ts';
 
 /** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
@@ -160,7 +160,7 @@ function lowRanks(tensors: ReadonlyMap<string, Tensor>): Map<string, number> {
 
 /** Options whose meaning is not in the tensors. */
 function refuseWhatOnlyConfigSays(config: AdapterConfig): void {
-  const { targetParameters, trainableTokenIndices, extra } = config;
+  const { targetParameters, trainableTokenIndices } = config;
   if (targetParameters?.length) throw cannotHold('adapted parameters (target_parameters)');
   if (trainableTokenIndices && Object.keys(trainableTokenIndices).length > 0) {
     throw cannotHold('trained token embeddings (trainable_token_indices)');
@@ -172,8 +172,7 @@ function refuseWhatOnlyConfigSays(config: AdapterConfig): void {
       `The adapter counts from a base that its initialisation "${init}" has changed, and an .onnx_adapter cannot say so. Make it plain LoRA first (toPlainLora, convert --plain-from).`,
     );
   }
-  const variants = ['alora_invocation_tokens', 'use_qalora', 'use_bdlora', 'kasa_config', 'arrow_config', 'layer_replication']; // prettier-ignore
-  const variant = variants.find((key) => Boolean(extra[key]));
+  const variant = variantOf(config);
   if (variant !== undefined) throw cannotHold(`a variant of LoRA that the config names (${variant})`);
 }
 

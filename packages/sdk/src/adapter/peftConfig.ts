@@ -235,6 +235,22 @@ export function baseChangingInit({ initLoraWeights }: Pick<AdapterConfig, 'initL
   return typeof initLoraWeights === 'string' && BASE_CHANGING.test(initLoraWeights) ? initLoraWeights : undefined;
 }
 
+/** Options by which PEFT computes something else than s·B·A, or for another stack of layers. */
+const variants = [
+  'alora_invocation_tokens',
+  'arrow_config',
+  'kasa_config',
+  'layer_replication',
+  'monteclora_config',
+  'use_bdlora',
+  'use_qalora',
+];
+
+/** PEFT's key of the option that makes the adapter a variant of LoRA that cannot be computed here. */
+export function variantOf({ extra }: Pick<AdapterConfig, 'extra'>): string | undefined {
+  return variants.find((key) => Object.hasOwn(extra, key) && Boolean(extra[key]));
+}
+
 /** What one module's delta is multiplied with, and where that comes from. */
 export interface Scaling {
   readonly r: number;

@@ -22,7 +22,7 @@ import type { AdapterSource } from '../adapter/adapterBank.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/modulePrefix.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
-import { baseChangingInit } from '../adapter/peftConfig.ts';
+import { baseChangingInit, variantOf } from '../adapter/peftConfig.ts';
 import { placeAdapter } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { AdapterSession } from '../adapter/session.ts';
@@ -463,12 +463,20 @@ export class Model implements TaskModel {
    * knows the names of transformers 4 and 5, an adapter trained under either is placed, under the graph's names. What the
    * graph has no place for is the subject of a process warning.
    *
-   * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`; `ADAPTER_INVALID` for an adapter that holds a module under both names, or is a
+   *   variant such as aLoRA
    */
   async place(
     adapter: Adapter,
     { allowBaseMismatch = false }: { readonly allowBaseMismatch?: boolean } = {},
   ): Promise<PlacedAdapter> {
+    const variant = variantOf(adapter.config);
+    if (variant !== undefined) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter is a variant of LoRA (${variant}) that cannot be computed here: as plain LoRA it would give other outputs. Merge it in PEFT, or train it without ${variant}.`,
+      );
+    }
     const placed = this.#find(adapter);
     const { partOf } = this.#parts;
     const isForOthers = placed.unused.length > 0 || placed.lowRank.length + placed.trained.length === 0;

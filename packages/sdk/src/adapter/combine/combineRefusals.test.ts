@@ -55,7 +55,7 @@ describe('adapters that have no sum', () => {
 
   it('variants that compute something else', () => {
     expect(beside(adapter(pair, { extra: { use_qalora: true } }))).toMatchInlineSnapshot(
-      `"INPUT_INVALID: Adapter "other" is a variant of LoRA (use_qalora), which cannot be combined: what it computes is not scaling times B times A on the layer's input. Serve it as it is."`,
+      `"INPUT_INVALID: Adapter "other" is a variant of LoRA (use_qalora), which cannot be combined: what it computes is not scaling times B times A on the layer's input. Merge it in PEFT, or train it as plain LoRA."`,
     );
   });
 

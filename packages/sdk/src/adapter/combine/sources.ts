@@ -5,7 +5,7 @@ import { type Matrix, matrix } from '../../linalg/matrix.ts';
 import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { floats } from '../feeds.ts';
-import { type AdapterConfig, baseChangingInit, scalingOf } from '../peftConfig.ts';
+import { type AdapterConfig, baseChangingInit, scalingOf, variantOf } from '../peftConfig.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../tensorNames.ts';
 import { type CombinePart, partName } from './options.ts';
 
@@ -89,16 +89,6 @@ function readSource(adapter: Adapter, weight: number, name: string): Source {
   return { name, weight, config: adapter.config, modules, parameters };
 }
 
-/** Options that make an adapter something else than s·B·A, under PEFT's keys. */
-const variants = [
-  'alora_invocation_tokens',
-  'arrow_config',
-  'kasa_config',
-  'monteclora_config',
-  'use_bdlora',
-  'use_qalora',
-];
-
 /** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no sum s·B·A on the base's own weights */
 export function requirePlainLora({ config, tensors }: Adapter, name: string): void {
   const roles = new Set([...tensors.keys()].map((key) => parseTensorName(key).role));
@@ -125,12 +115,12 @@ export function requirePlainLora({ config, tensors }: Adapter, name: string): vo
       'Train the adapter on modules instead.',
     );
   }
-  const variant = variants.find((key) => Object.hasOwn(config.extra, key) && isOn(config.extra[key]));
+  const variant = variantOf(config);
   if (variant !== undefined) {
     throw no(
       `is a variant of LoRA (${variant})`,
       "what it computes is not scaling times B times A on the layer's input",
-      'Serve it as it is.',
+      'Merge it in PEFT, or train it as plain LoRA.',
     );
   }
   const init = baseChangingInit(config);
@@ -141,10 +131,6 @@ export function requirePlainLora({ config, tensors }: Adapter, name: string): vo
       'Make it plain LoRA first: toPlainLora, or onnx-lora convert with --plain-from.',
     );
   }
-}
-
-function isOn(value: unknown): boolean {
-  return value !== null && value !== undefined && value !== false;
 }
 
 /** The two names that a pair can have. */
