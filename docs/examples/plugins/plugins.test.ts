@@ -3,13 +3,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, type PreparedTask, provide, train } from '@onnx-lora/sdk'; // prettier-ignore
+import { definePlugin, float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, type PreparedTask, provide, train } from '@onnx-lora/sdk'; // prettier-ignore
 import { checkGradients, checkOptimizer, checkPlugin, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { call } from '../../../packages/cli/fixtures/call.ts';
 import { publishModel as publishForecaster } from '../series/published.ts';
 import { loudnessPlugin, SAMPLE_READER, samplesPlugin } from './capability.ts';
 import { catalogue, taskNames } from './container.ts';
+import { hourly } from './dataset.ts';
 import { signum } from './optimizer.ts';
 import { extrasPlugin } from './plugin.ts';
 
@@ -89,6 +90,23 @@ it('signum refuses a momentum that is none, and a state of other parameters', ()
   expect(checkOptimizer(() => signum.create({ momentum: 0 }))).toEqual([]);
 });
 
+it('signum follows the mean of the gradients, not the last one', () => {
+  const optimizer = signum.create({ momentum: 0.9 });
+  const value = Float32Array.of(0);
+  for (const gradient of [1, -0.5])
+    for (const _ of optimizer.update('w', value, Float32Array.of(gradient), { lr: 1, weightDecay: 0, dims: [1] }));
+  // The mean is 0.1, then 0.9 · 0.1 − 0.1 · 0.5 = 0.04.
+  expect(value[0]).toBe(-2);
+  expect(Number(optimizer.state().get('w')!.data[0])).toBeCloseTo(0.04, 6);
+});
+
+it('hourly has a row per hour with the means of its readings', async () => {
+  const log = path.join(folder, 'short.csv');
+  writeFileSync(log, 'time,x,y\n2026-01-01T00:10Z,1,5\n2026-01-01T00:50Z,3,5\n2026-01-01T01:10Z,7,6\n');
+  const file = await hourly.prepare({ source: log, folder });
+  expect(readFileSync(file, 'utf8')).toBe('time,x,y\n2026-01-01T00:00Z,2,5\n2026-01-01T01:00Z,7,6\n');
+});
+
 it('a capability comes from the plugin that provides it, or from the program', async () => {
   const file = path.join(folder, 'samples.txt');
   writeFileSync(file, '3\n4\n');
@@ -96,6 +114,8 @@ it('a capability comes from the plugin that provides it, or from the program', a
     Number((await loaded.preprocessors[0]!.create({}, '').preprocess(file)).data[0]);
   expect(await loudnessOf(loadPlugins([loudnessPlugin, samplesPlugin]))).toBeCloseTo(Math.sqrt(12.5), 5);
   const provides = [provide(SAMPLE_READER, () => () => Promise.resolve(Float32Array.of(2, 2)))];
+  const other = definePlugin({ name: 'other', provides });
+  expect(await loudnessOf(loadPlugins([loudnessPlugin, samplesPlugin, other]))).toBe(2);
   expect(await loudnessOf(loadPlugins([loudnessPlugin], { provides }))).toBe(2);
   expect(() => loadPlugins([loudnessPlugin])).toThrow('The plugin "onnx-lora-loudness" needs "sample-reader", which no plugin provides. Load "onnx-lora-samples" too.'); // prettier-ignore
 });

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { float32, int64, type Model, openModel, readSafetensors } from '@onnx-lora/sdk';
+import { float32, int64, type Model, openModel, readSafetensors, train } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, checkPlugin, checkTask, conformance, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, callJson } from '../../../packages/cli/fixtures/call.ts';
@@ -86,6 +86,32 @@ describe('texts', () => {
     alone.data.forEach((value, i) => expect(Number(beside.data[i])).toBeCloseTo(Number(value), 5));
     await embedder.release();
   });
+});
+
+it('the loss is the cross-entropy of each text with all partners and negatives', async () => {
+  // Of different lengths, so that there is padding, which must not count.
+  const columns = [
+    ['fix my car', 'how can i find a way to lift the stone'],
+    ['repair the auto', 'raise one rock'],
+    ['can i hide a bin', 'lift'],
+  ] as const;
+  const lines = [0, 1].map((i) => columns.map((column) => column[i]).join(','));
+  const task = textEmbedding(table('text,positive,negative', ...lines), { temperature: 0.1 });
+  const losses: number[] = [];
+  const run = await train(model, { task, lora: { r: 2 }, steps: 1, batchSize: 2 });
+  for await (const event of run) if (event.type === 'step') losses.push(event.loss);
+  await run.done;
+
+  // One by one there is no padding; B begins at zero, so that the first loss is the base's.
+  const embedder = await textEmbedder(model);
+  const vectors: number[][] = [];
+  for (const text of columns.flat()) vectors.push(Array.from((await embedder.embed([text])).data, Number));
+  await embedder.release();
+  const costs = [0, 1].map((i) => {
+    const scores = vectors.slice(2).map((other) => other.reduce((sum, value, k) => sum + value * vectors[i]![k]!, 0) / 0.1); // prettier-ignore
+    return Math.log(scores.reduce((sum, score) => sum + Math.exp(score), 0)) - scores[i]!;
+  });
+  expect(losses).toEqual([expect.closeTo((costs[0]! + costs[1]!) / 2, 4)]);
 });
 
 describe('metrics', () => {
