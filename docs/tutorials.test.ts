@@ -4,11 +4,11 @@
  * `sh` fences are run, each by a shell, in one new folder that has the clone's `docs`, `test` and `packages`. The `text` fence
  * that comes next is what the commands print: its lines must come in their order, whatever stands between them; their numbers
  * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where it
- * begins with `error:`, the commands must fail. Other fences (`bash`) are not run.
+ * begins with `error:`, the commands must fail. A `cd` holds for the fences that follow. Other fences (`bash`) are not run.
  */
 
 import { execFile, execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,9 +24,11 @@ beforeAll(() => {
 
 test.each(pages)('%s', { timeout: 600_000 }, async (page) => {
   const folder = clone();
+  const ended = path.join(folder, '.cwd');
+  writeFileSync(ended, folder);
   for (const { line, commands, output } of fencesOf(readFileSync(path.join(tutorials, page), 'utf8'))) {
     const place = `docs/tutorials/${page}:${line}`;
-    const { code, printed } = await shell(commands, folder);
+    const { code, printed } = await shell(`trap 'pwd >${ended}' EXIT\n${commands}`, readFileSync(ended, 'utf8').trim());
     const fails = output[0]?.text.startsWith('error:') ?? false;
     if (fails === (code === 0)) expect.fail(`${place} exits with ${code}:\n${commands}\n${printed}`);
     const missing = firstMissing(output, printed.split('\n'));
@@ -100,10 +102,22 @@ function clone(): string {
   return folder;
 }
 
-/** npx takes the command of this clone; installing and building are done. */
+/**
+ * npx takes the command of this clone; installing and building are done; what npm would create, the clone's generator writes,
+ * without the `--` that is npm's.
+ */
 const PRELUDE = `
 npx() { "$@"; }
-npm() { case "$*" in ci|'run build') ;; *) command npm "$@" ;; esac; }
+npm() {
+  case "$*" in
+    ci|install|'run build') ;;
+    create*)
+      local words=() word
+      for word in "\${@:3}"; do [ "$word" = -- ] || words+=("$word"); done
+      "create-$2" "\${words[@]}" ;;
+    *) command npm "$@" ;;
+  esac
+}
 `;
 
 function shell(commands: string, cwd: string): Promise<{ code: number; printed: string }> {
