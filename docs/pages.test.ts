@@ -24,8 +24,9 @@ describe.each(pages)('%s', (page) => {
 
   test('its npm scripts exist', () => {
     // A page may speak of this repository, or of a plugin that the reader has made.
-    const scripts = ['.', 'packages/create-onnx-lora-plugin/template'].flatMap((folder) => {
-      const manifest = JSON.parse(read(`${folder}/package.json`)) as { scripts: Record<string, string> };
+    const manifests = ['package.json', 'packages/create-onnx-lora-plugin/template/package.json.template'];
+    const scripts = manifests.flatMap((file) => {
+      const manifest = JSON.parse(read(file)) as { scripts: Record<string, string> };
       return Object.keys(manifest.scripts);
     });
     const named = [...read(page).matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name!);

@@ -20,8 +20,8 @@ export function filesOf(answers: Answers): Map<string, string> {
   for (const entry of readdirSync(template, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const name = path.relative(template, path.join(entry.parentPath, entry.name)).split(path.sep).join('/');
-    // npm would heed .gitignore and .npmrc, or leave them out, when it packs the template.
-    add(name.replace(/^_/, '.'), `template/${name}`);
+    // npm would heed .gitignore and .npmrc, or leave them out, when it packs the template; and a package has one manifest.
+    add(name.replace(/^_/, '.').replace(/\.template$/, ''), `template/${name}`);
   }
   if (answers.license !== 'UNLICENSED') add('LICENSE', `licenses/${answers.license}.txt`);
   const manifest = files.get('package.json');
