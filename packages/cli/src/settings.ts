@@ -6,6 +6,7 @@ import {
   initializerNames,
   optimizerNames,
   type Provider,
+  providerNames,
   type ScheduleName,
   scheduleNames,
   type TaskSettingValue,
@@ -92,7 +93,6 @@ export interface SettingInfo {
   readonly schema: z.ZodType;
 }
 
-const providers = ['auto', 'cpu', 'cuda', 'dml', 'coreml', 'webgpu'] as const satisfies readonly Provider[];
 const badLosses = ['stop', 'skip', 'backoff'] as const satisfies readonly BadLossPolicy[];
 const badSamples = ['fail', 'skip'] as const satisfies readonly BadSamplePolicy[];
 
@@ -134,8 +134,8 @@ function stepsOrEpoch(): z.ZodType {
 }
 
 /** One of these words, or another that a plugin brings; whoever uses it says if there is none such. */
-function oneOfOr(words: readonly string[]): z.ZodType {
-  return z.union([z.enum(words), text], { error: `must be a name, such as ${words.join(', ')}` });
+function nameSuchAs(words: readonly string[]): z.ZodType {
+  return z.string({ error: `must be a name, such as ${words.join(', ')}` }).min(1, { error: 'must not be empty' });
 }
 
 function oneOf(words: readonly string[]): z.ZodType {
@@ -346,7 +346,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<name>',
     description: `one of ${optimizerNames.join(', ')}`,
     default: 'adamw',
-    schema: oneOfOr(optimizerNames),
+    schema: nameSuchAs(optimizerNames),
   },
   schedule: {
     form: 'text',
@@ -458,9 +458,9 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   provider: {
     form: 'text',
     placeholder: '<name>',
-    description: `where it runs: ${providers.join(', ')}`,
+    description: `where it runs: ${providerNames.join(', ')}`,
     default: 'auto',
-    schema: oneOfOr(providers),
+    schema: nameSuchAs(providerNames),
   },
   threads: {
     form: 'number',

@@ -1,6 +1,6 @@
 /** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
 
-import type { TaskFactory } from '@onnx-lora/sdk';
+import type { Catalogue, TaskFactory } from '@onnx-lora/sdk';
 import { z } from 'zod';
 import { choicesOf } from './choices.ts';
 import { keyOf, type SettingName, settingInfos } from './settings.ts';
@@ -9,11 +9,11 @@ import { keyOf, type SettingName, settingInfos } from './settings.ts';
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
 /**
- * The schema of what `--config` takes, with these tasks. It wants what a person would write: where the
+ * The schema of what `--config` takes, with what these plugins bring. It wants what a person would write: where the
  * command also reads `batch_size`, an empty value or a number in quotes, the schema holds to `batch-size` and plain
  * numbers.
  */
-export function settingsSchema(tasks: readonly TaskFactory[]): JsonSchema {
+export function settingsSchema(catalogue: Catalogue): JsonSchema {
   const names = Object.keys(settingInfos) as SettingName[];
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -21,7 +21,7 @@ export function settingsSchema(tasks: readonly TaskFactory[]): JsonSchema {
     description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
     type: 'object',
     additionalProperties: false,
-    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, tasks)])),
+    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, catalogue)])),
   };
 }
 
@@ -38,16 +38,22 @@ export function wordsOf(name: SettingName): string[] {
   return [...words, ...constants].filter((each) => typeof each === 'string');
 }
 
-function propertyOf(name: SettingName, tasks: readonly TaskFactory[]): JsonSchema {
+function propertyOf(name: SettingName, catalogue: Catalogue): JsonSchema {
   const { description, form, default: value = form === 'switch' ? false : undefined } = settingInfos[name];
-  const schema = name === 'set' ? setSchema(tasks) : valueSchema(name);
-  const words = choicesOf(tasks)[name];
+  const schema = name === 'set' ? setSchema(catalogue.tasks) : valueSchema(name);
+  const words = choicesOf(catalogue)[name];
   return {
     description,
     ...(value === undefined ? {} : { default: value }),
     // Other words, such as the task of a plugin, are right too; an editor offers these.
-    ...(words ? { anyOf: [{ enum: [...words] }, schema] } : schema),
+    ...(words ? suggesting(words, schema) : schema),
   };
+}
+
+/** A schema that says words which an editor may offer; of a list it says them of each. */
+function suggesting(words: readonly string[], { items, ...schema }: JsonSchema): JsonSchema {
+  const one = (each: JsonSchema): JsonSchema => ({ anyOf: [{ enum: [...words] }, each] });
+  return items === undefined ? one(schema) : { ...schema, items: one(items as JsonSchema) };
 }
 
 /** Settings of tasks, each with what it means to the tasks that have it. */

@@ -153,6 +153,7 @@ export {
 } from './runtime/tensor.ts';
 export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
+export { providerNames } from './runtime/providers.ts';
 export { KeptFeeds } from './runtime/keptFeeds.ts';
 export type {
   ConcreteProvider,

@@ -8,6 +8,8 @@ import { initializerNames } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 
+const everything = fileURLToPath(new URL('../../fixtures/everything.ts', import.meta.url));
+
 /** Runs a program in a terminal. */
 const terminal = 'script';
 const isInstalled = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
@@ -94,6 +96,22 @@ it('has every task, and every initialisation that is one name', async () => {
   const tasks = (await callJson<{ name: string }[]>('tasks')).map(({ name }) => name);
   expect(stdout).toContain(`words='${tasks.join(' ')}'`);
   expect(stdout).toContain(`words='${initializerNames.filter((name) => !name.endsWith('_N')).join(' ')}'`);
+});
+
+it('has the words of plugins, and so has the schema', async () => {
+  const { stdout } = await call(['completion', 'bash', '--plugin', everything]);
+  const { stdout: schema } = await call(['schema', '--plugin', everything]);
+  const { properties } = JSON.parse(schema) as { properties: Record<string, { items?: object }> };
+  for (const [key, word] of [
+    ['init', 'ones'],
+    ['optimizer', 'sign-descent'],
+    ['provider', 'here'],
+    ['track', 'text-file'],
+  ] as const) {
+    // prettier-ignore
+    expect(stdout).toMatch(new RegExp(`^ *'train --${key}'.* words='[^']*\\b${word}\\b`, 'm'));
+    expect(properties[key]!.items ?? properties[key]).toMatchObject({ anyOf: [{ enum: expect.arrayContaining([word]) }, { type: 'string' }] }); // prettier-ignore
+  }
 });
 
 it('names the shells that it knows', async () => {

@@ -26,6 +26,6 @@ export function completionCommand({ terminal, catalogue }: Context): Command {
     'onnx-lora completion fish > ~/.config/fish/completions/onnx-lora.fish',
   );
   return command.action((shell: keyof typeof scripts) =>
-    terminal.print(scripts[shell](completable(command.parent!, catalogue().tasks))),
+    terminal.print(scripts[shell](completable(command.parent!, catalogue()))),
   );
 }

@@ -13,5 +13,5 @@ export function schemaCommand({ terminal, catalogue }: Context): Command {
       'Prints the JSON schema of a YAML file of settings. An editor that knows it completes keys and marks mistakes: save it, and begin the YAML file with the line "# yaml-language-server: $schema=" and its path.',
     );
   addExamples(command, 'onnx-lora schema > onnx-lora.schema.json');
-  return command.action(() => terminal.print(JSON.stringify(settingsSchema(catalogue().tasks), null, 2)));
+  return command.action(() => terminal.print(JSON.stringify(settingsSchema(catalogue()), null, 2)));
 }

@@ -1,6 +1,6 @@
 /** @file What a shell can complete: commands, their flags and what follows them, read off the program itself. */
 
-import type { TaskFactory } from '@onnx-lora/sdk';
+import type { Catalogue } from '@onnx-lora/sdk';
 import type { Command, Option } from 'commander';
 import { choicesOf } from '../choices.ts';
 import { type SettingName, settingInfos } from '../settings.ts';
@@ -37,10 +37,10 @@ export interface Completable {
   readonly commands: readonly CompletedCommand[];
 }
 
-/** Reads off the program what can be completed, with these tasks. */
-export function completable(program: Command, tasks: readonly TaskFactory[]): Completable {
+/** Reads off the program what can be completed, with what these plugins bring. */
+export function completable(program: Command, catalogue: Catalogue): Completable {
   const help = program.createHelp();
-  const choices = choicesOf(tasks);
+  const choices = choicesOf(catalogue);
   const commands = help.visibleCommands(program);
   const flagsOf = (command: Command): CompletedFlag[] =>
     help.visibleOptions(command).map((option) => flagOf(option, choices));

@@ -4,7 +4,7 @@ import { type Catalogue, didYouMean, type TrackedRun, type Tracker, type TrainEv
 import { usageError } from '../errors.ts';
 
 /** What the command itself writes into the folder of the run. */
-const TENSORBOARD = 'tensorboard';
+export const TENSORBOARD = 'tensorboard';
 
 /** Whether TensorBoard is among the trackers that were asked for. */
 export function wantsTensorBoard({ tensorboard, track }: { tensorboard?: boolean; track?: string[] }): boolean {
