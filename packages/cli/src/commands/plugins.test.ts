@@ -36,6 +36,7 @@ describe('a run with a plugin', () => {
     ]); // prettier-ignore
     expect(stderr).toContain('drawing digits');
     expect(stderr).toContain('warning: the tracker "broken" failed and hears no more: the service is away');
+    expect(stderr).toContain('warning: the report lacks "slip": nothing is not a table');
     expect(code).toBe(0);
 
     const told = readFileSync(path.join(out, 'steps.txt'), 'utf8').trimEnd().split('\n');
@@ -59,6 +60,11 @@ describe('a run with a plugin', () => {
     const { code: second, stderr: quiet } = await call(['train', '--config', path.join(out, 'config.yaml'), '--out', again]); // prettier-ignore
     expect([second, quiet.includes('drawing')]).toEqual([0, false]);
     expect((await loadAdapter(path.join(again, 'adapter'))).tensors).toEqual(tensors);
+
+    // Going on finds them too; nothing is left to do.
+    const resumed = await call(['train', '--resume', again]);
+    expect([resumed.code, resumed.stderr.includes('going on after step 3')]).toEqual([0, true]);
+    expect(readFileSync(path.join(again, 'steps.txt'), 'utf8').match(/closed/g)).toHaveLength(2);
   });
 
   it('finds plugins of a YAML file beside the file', async () => {
@@ -121,6 +127,16 @@ describe('plugins', () => {
     expect(JSON.stringify(family)).toContain('mine');
   });
 
+  it('lists the modules of a model of which a family adapts nothing', async () => {
+    const folder = temporaryFolder();
+    vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 1, provides: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', recognise: () => true, roles: { q: [/no/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
+    const { code, stdout } = await call(['inspect', vit, '--plugin', 'onnx-lora-mine']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('vit.encoder.layer.0.attention.attention.query');
+    expect(stdout).toContain('The usual targets of mine are not in this model. Name modules to adapt with --targets');
+  });
+
   it.each([
     ['a package that is not there', ['--plugin', 'onnx-lora-cell'], 'The plugin "onnx-lora-cell" is not installed in "FOLDER". Did you mean "onnx-lora-cells"? Plugins that are: onnx-lora-cells. Install it (npm install onnx-lora-cell), or give the path of its .js file.'], // prettier-ignore
     ['a package that fails', ['--plugin', 'onnx-lora-cells'], 'The plugin "onnx-lora-cells" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
@@ -139,6 +155,15 @@ describe('plugins', () => {
     writeFileSync(path.join(folder, 'other.mjs'), 'export default { answer: 42 };');
     const { code, stderr } = await call(['tasks', ...flags]);
     expect(stderr.split('\n')[0]).toBe(`error: ${message.replaceAll('FOLDER', folder)}`);
+    expect(code).toBe(2);
+  });
+
+  it('tells of a package that is not built', async () => {
+    const folder = temporaryFolder();
+    vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    install(folder, 'onnx-lora-mine', '', { exports: './dist/index.js' });
+    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-mine']);
+    expect(stderr).toMatch(/"onnx-lora-mine" cannot be loaded: .*Build it \(npm run build\) where it is your own/);
     expect(code).toBe(2);
   });
 });
