@@ -1,5 +1,6 @@
 /** @file One line that tells how far the work is; a few plain lines where nobody watches. */
 
+import { printable } from './errors.ts';
 import type { Terminal } from './terminal.ts';
 
 /** How many lines a whole run leaves in a pipe. */
@@ -34,9 +35,9 @@ export class Progress {
     this.#terminal.redraw(line);
   }
 
-  /** A line of its own. */
+  /** A line of its own, which may hold names out of files of strangers. */
   note(line: string): void {
-    if (this.#mode !== 'silent') this.#terminal.note(line);
+    if (this.#mode !== 'silent') this.#terminal.note(printable(line));
   }
 
   #printAtTenths(done: number, total: number, line: string): void {
