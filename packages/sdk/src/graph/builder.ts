@@ -65,6 +65,9 @@ export interface BuilderOptions {
 /** An operand: a value, or a number that becomes a float constant. */
 export type Operand = Value | number;
 
+/** Operators of two operands, both of them needed; of others, but Loop, the first is. */
+const BINARY = new Set(['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Equal', 'Less', 'Greater', 'And', 'MatMul']);
+
 /** Emits nodes. One method per operator, spelled as ONNX spells it; shapes and axes are given as plain arrays. */
 export class GraphBuilder {
   /** Nodes emitted so far, in order. */
@@ -109,6 +112,8 @@ export class GraphBuilder {
     attributes: Attributes = {},
     domain = '',
   ): Value[] {
+    const needed = op === 'Loop' ? 0 : BINARY.has(op) ? 2 : 1;
+    if (inputs.slice(0, needed).includes(undefined)) throw new TypeError(`An operand of ${op} is undefined.`);
     const like = inputs.find((input): input is Value => typeof input === 'object');
     const values = inputs.map((input) => (typeof input === 'number' ? this.scalar(input, like?.type) : input));
     while (values.length > 0 && values.at(-1) === undefined) values.pop();

@@ -15,6 +15,8 @@ export type LossFragment = (
   targets: Readonly<Record<string, Value>>,
 ) => Value;
 
+type Named = Readonly<Record<string, Value>>;
+
 /** Name of the input that the loss is multiplied by. */
 const LOSS_SCALE = 'loss_scale';
 
@@ -53,7 +55,7 @@ export function addLoss(
   const outputs = Object.fromEntries(
     (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
   );
-  const computed = loss(g, outputs, Object.fromEntries(targets));
+  const computed = withNames(loss, g, outputs, Object.fromEntries(targets));
   if (computed.shape?.length !== 0) {
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
@@ -70,4 +72,27 @@ export function addLoss(
   for (const target of targets.values()) types.set(target.name, target);
   const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
   return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
+}
+
+/** Calls the fragment; where it fails on a name that there is not, the error says which. */
+function withNames(loss: LossFragment, g: GraphBuilder, ...[outputs, targets]: Named[]): Value {
+  const missed: string[] = [];
+  const watched = (kind: string, values: Named): Named =>
+    new Proxy(values, {
+      get: (all, name: string | symbol) => {
+        if (typeof name === 'string' && !(name in all)) missed.push(`the ${kind} "${name}"`);
+        return Reflect.get(all, name) as Value;
+      },
+    });
+  try {
+    return loss(g, watched('output', outputs!), watched('target', targets!));
+  } catch (cause) {
+    if (missed.length === 0 || !(cause instanceof TypeError)) throw cause;
+    const names = (values: Named): string => Object.keys(values).join(', ') || 'none';
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss reads ${missed.at(-1)}, which is not there. Outputs: ${names(outputs!)}; targets: ${names(targets!)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
+      { cause },
+    );
+  }
 }

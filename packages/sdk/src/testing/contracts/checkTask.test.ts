@@ -113,6 +113,16 @@ describe('losses, metrics and answers', () => {
       { loss: (g, o, t) => g.Log(g.Neg(right.loss(g, o, t))) },
       /^the loss of the first two examples is NaN/,
     ],
+    [
+      'a loss of no output',
+      { loss: (g, o, t) => meanSquaredError(g, o['logit']!, t['y']!) },
+      /^the loss: .*the output "logit"/,
+    ],
+    [
+      'a loss of no target',
+      { loss: (g, o, t) => g.Mul(o['logits']!, t['mask']!) },
+      /^the loss: .*the target "mask", which is not there. Outputs: logits; targets: y/,
+    ],
     ['a loss that is no scalar', { loss: (g, o, t) => g.Sub(o['logits']!, t['y']!) }, /^the loss: .*must be a scalar/],
     [
       'a loss without a gradient',
