@@ -3,6 +3,7 @@
 import path from 'node:path';
 import {
   type Catalogue,
+  defaultTargetPaths,
   type GraphPort,
   type LoraPreview,
   type Model,
@@ -49,7 +50,13 @@ export function inspectCommand(context: Context): Command {
 function preview(model: Model, settings: Settings): LoraPreview | undefined {
   const given =
     settings.targets !== undefined || settings.modulesToSave !== undefined || settings.targetParameters !== undefined;
-  return given || model.family ? previewLora(model, loraOptions(settings)) : undefined;
+  return given || hasUsualTargets(model) ? previewLora(model, loraOptions(settings)) : undefined;
+}
+
+/** A family that does not fit, such as one that is being written, must not hide what the model has. */
+function hasUsualTargets(model: Model): boolean {
+  const paths = model.modules().map((module) => module.path);
+  return model.family !== undefined && defaultTargetPaths(model.family, paths).length > 0;
 }
 
 function asJson(
@@ -183,7 +190,10 @@ function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string
 }
 
 function summary(model: Model, settings: Settings, matched: LoraPreview | undefined): string[] {
-  if (!matched) return ['Name modules to adapt with --targets: ends of these paths, re:PATTERN, or all-linear.'];
+  if (!matched) {
+    const missing = model.family ? `The usual targets of ${model.family.name} are not in this model. ` : '';
+    return [`${missing}Name modules to adapt with --targets: ends of these paths, re:PATTERN, or all-linear.`];
+  }
   const share = ((100 * matched.trainableParameters) / model.parameterCount).toFixed(2);
   const which =
     settings.targets === undefined

@@ -40,7 +40,7 @@ async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
-      `The plugin "${name}" cannot be loaded: ${message.split('\n')[0]!.replace(/[.\s]+$/, '')}. ${/\.[cm]?ts$/.test(name) ? 'Name its compiled .js file' : 'Mend it, or install it again'}.`,
+      `The plugin "${name}" cannot be loaded: ${message.split('\n')[0]!.replace(/[.\s]+$/, '')}. ${remedyFor(name, message)}.`,
       { cause },
     );
   }
@@ -54,6 +54,13 @@ async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
       ? `"${name}" exports several plugins (${exported}). Its default export must say which is meant.`
       : `"${name}" exports no plugin. One of its exports must be what definePlugin gives; it exports ${exported}.`,
   );
+}
+
+function remedyFor(name: string, message: string): string {
+  if (/\.[cm]?ts$/.test(name)) return 'Name its compiled .js file';
+  if (message.startsWith('Cannot find module'))
+    return 'Build it (npm run build) where it is your own, or install it again';
+  return 'Mend it, or install it again';
 }
 
 function isPlugin(given: unknown): given is Plugin {
