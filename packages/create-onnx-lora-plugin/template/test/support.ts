@@ -4,9 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Model, openModel } from '@onnx-lora/sdk';
-import { afterAll } from 'vitest';
+import { afterAll, vi } from 'vitest';
 import { writeData, writeModel } from '../src/example/files.ts';
 import plugin from '../src/index.ts';
+
+// Checks run a model hundreds of times, and machines that test are slow: vitest's own limit is 5 seconds.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 /** What there is to test with. */
 export interface Example {
