@@ -197,7 +197,8 @@ export interface MetricCollector {
 }
 
 /**
- * The answer for one example, as it is printed: `{ label: '7', score: 0.98 }`. A value that is a `Uint8Array` is the
+ * The answer for one example: `{ label: '7', score: 0.98 }`. The command line prints its words and numbers, or of an answer
+ * with a `text` only that; `--json` and the file of `--out` have all of it. A value that is a `Uint8Array` is the
  * bytes of a PNG file, such as a mask, which the command line writes into the folder of `--out`.
  */
 export type Prediction = Readonly<Record<string, unknown>>;
@@ -224,7 +225,10 @@ export interface PreparedTask<Example = unknown> {
   readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
   /** Makes one batch. Called ahead of the step that consumes it. */
   collate(examples: readonly Example[]): Promise<Batch>;
-  /** The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. */
+  /**
+   * The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. A feed that it needs,
+   * such as a mask of padding, is a target too.
+   */
   loss(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, targets: Readonly<Record<string, Value>>): Value;
   /**
    * How much a batch counts when the loss of a larger batch is the mean over its parts, such as its number of labels.
@@ -240,7 +244,10 @@ export interface PreparedTask<Example = unknown> {
    * which models are compared.
    */
   measure?(request: MeasureRequest): Promise<Measurement>;
-  /** Predictions of one batch, one per row. */
+  /**
+   * Predictions of one batch, one per row, for programs that run the model themselves. The command line asks what
+   * {@link TaskFactory} makes instead.
+   */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
   /**
    * What is to be learned when the adapter is trained, such as a temperature. It is saved with the adapter as JSON, and a
