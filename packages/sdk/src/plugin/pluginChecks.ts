@@ -18,6 +18,7 @@ const words: Readonly<Record<ContributionKind, string>> = {
   tasks: 'a task',
   datasets: 'a dataset',
   initializers: 'an initializer',
+  tuners: 'a tuner',
   optimizers: 'an optimizer',
   operators: 'a rule for the operator',
   providers: 'a provider',
@@ -41,6 +42,7 @@ const fields: Readonly<Record<ContributionKind, Readonly<Record<string, FieldTyp
   tasks: { name: 'string', description: 'string', create: 'function' },
   datasets: { name: 'string', description: 'string', prepare: 'function' },
   initializers: { name: 'string', create: 'function' },
+  tuners: { name: 'string', peftType: 'string', description: 'string', defaults: 'object', tune: 'function' },
   optimizers: { name: 'string', create: 'function' },
   operators: { domain: 'string', op: 'string' },
   providers: { name: 'string', description: 'string', create: 'function' },
@@ -68,6 +70,7 @@ const namedByUsers: ReadonlySet<ContributionKind> = new Set([
 /** Names that the SDK and its command have themselves. */
 const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> = {
   initializers: initializerNames,
+  tuners: ['lora'],
   optimizers: optimizerNames,
   providers: providerNames,
   trackers: ['tensorboard'],
