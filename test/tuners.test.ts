@@ -15,6 +15,7 @@ import {
   merge,
   type Model,
   negate,
+  OnnxLoraError,
   openModel,
   OrtRuntime,
   type Plugin,
@@ -23,13 +24,15 @@ import {
   train,
   type TrainOptions,
   type Tuner,
+  type Tuning,
   unmerge,
 } from '@onnx-lora/sdk';
-import { checkAdapterRoundTrip, checkGradients, conformance, linearNet, randomAdapter } from '@onnx-lora/sdk/testing';
-import { writeOnnx } from '@onnx-lora/sdk/core';
+import { checkAdapterRoundTrip, checkGradients, checkPlugin, checkTuner, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ia3, ia3Plugin } from '../docs/examples/tuners/ia3.ts';
-import { lohaPlugin } from '../docs/examples/tuners/loha.ts';
+import { ia3, ia3Plugin } from '../docs/examples/plugins/ia3.ts';
+import { lohaPlugin } from '../docs/examples/plugins/loha.ts';
+import { publishModel as publishForecaster, writeSensor } from '../docs/examples/series/published.ts';
+import { call } from '../packages/cli/fixtures/call.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
@@ -261,14 +264,59 @@ it('is exported as optional inputs', async () => {
   expectSame(await logits(open), await logits(model));
 });
 
-it('adapts what one product with a bias of its own computes', async () => {
-  // Gemm reads the bias itself; in the case above it is added behind.
-  const file = path.join(scratch, 'gemm.onnx');
-  writeOnnx(file, linearNet());
-  const gemm = await openModel(file, { plugins });
-  const lora = {
-    tuner: { name: 'ia3', feedforward_modules: ['encoder.1'] },
-    targetModules: ['encoder.0', 'encoder.1'],
-  };
-  expect(await checkAdapterRoundTrip(gemm, await randomAdapter(gemm, { lora }))).toEqual([]);
+describe('the check of the kit', () => {
+  it('passes tuners that are right, on products that add the bias themselves', async () => {
+    expect(await checkPlugin(ia3Plugin)).toEqual([]);
+    expect(await checkPlugin(lohaPlugin)).toEqual([]);
+    expect(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] })).toEqual([]);
+  });
+
+  const changed = (change: (tuning: Tuning) => Partial<Tuning>): Tuner => ({
+    ...ia3,
+    tune: (layer, settings) => {
+      const tuning = ia3.tune(layer, settings);
+      return { ...tuning, ...change(tuning) };
+    },
+  });
+
+  it.each<[string, Tuner, RegExp]>([
+    ['merges another weight', changed(() => ({ mergeWeight: (weight) => weight })), /^merged, logits/],
+    ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
+    ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
+    ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^r must be more/], // prettier-ignore
+  ])('finds what %s', async (_, tuner, problem) => {
+    const found = await checkTuner(tuner);
+    expect(found.length).toBeGreaterThan(0);
+    expect(found[0]).toMatch(problem);
+  });
+
+  it('asks nothing of merging where the tuner does not merge', async () => {
+    const unmerged = changed(({ tensors, apply }) => ({ tensors, apply, mergeWeight: undefined! }));
+    expect(await checkTuner(unmerged)).toEqual([]);
+  });
+});
+
+it('is trained, evaluated, listed and merged by the command line', { timeout: 60_000 }, async () => {
+  const [published, log, out, merged] = ['forecaster', 'log.csv', 'run', 'merged-forecaster.onnx'].map((name) => path.join(scratch, name)) as [string, string, string, string]; // prettier-ignore
+  await publishForecaster(published);
+  await writeSensor(log, 12, 1);
+  const examples = path.join(import.meta.dirname, '../docs/examples');
+  const plugins = ['series/plugin.ts', 'plugins/ia3.ts'].flatMap((file) => ['--plugin', path.join(examples, file)]);
+  expect((await call(['plugins', ...plugins])).stdout).toMatch(/tuners +ia3/);
+  const tuner = '{"name":"ia3","feedforward_modules":["encoder.1"]}';
+  const trained = await call(['train', published, ...plugins, '--task', 'forecast', '--data', log, '--tuner', tuner, '--steps', '20', '--lr', '1e-2', '--out', out]); // prettier-ignore
+  expect([trained.code, trained.stderr]).toEqual([0, expect.anything()]);
+  const { config, tensors } = await loadAdapter(path.join(out, 'adapter'));
+  expect(config).toMatchObject({ peftType: 'IA3', extra: { feedforward_modules: ['encoder.1'] } });
+  expect([...tensors.values()].map(({ dims }) => dims)).toContainEqual([32, 1]);
+  expect(readFileSync(path.join(out, 'config.yaml'), 'utf8')).not.toMatch(/^(r|alpha):/m);
+  const resumed = await call(['train', ...plugins, '--resume', out]);
+  expect(resumed.code).toBe(0);
+  const evaluated = await call(['eval', published, ...plugins, '--task', 'forecast', '--data', log, '--adapter', out]); // prettier-ignore
+  expect([evaluated.code, evaluated.stderr]).toEqual([0, expect.anything()]);
+  expect((await call(['merge', published, ...plugins, '--adapter', out, '--out', merged])).code).toBe(0);
+  const without = await call(['eval', published, ...plugins.slice(0, 2), '--task', 'forecast', '--data', log, '--adapter', out]); // prettier-ignore
+  expect([without.code, without.stderr]).toEqual([2, expect.stringContaining('no plugin brings a tuner for it')]);
+  const wrong = await call(['train', published, ...plugins, '--task', 'forecast', '--data', log, '--tuner', '{ia3', '--out', `${out}2`]); // prettier-ignore
+  expect(wrong.stderr).toContain('--tuner must be a name, or JSON');
 });

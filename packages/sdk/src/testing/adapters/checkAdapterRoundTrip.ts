@@ -114,6 +114,8 @@ async function mergeProblems(
   adapter: Adapter,
   { feeds, base, adapted, scratch }: { feeds: Feeds; base: Outputs; adapted: Outputs; scratch: string },
 ): Promise<string[]> {
+  const { trained, tuned } = await model.place(adapter);
+  if (tuned.some(({ tuned: { tuning } }) => !tuning.mergeWeight)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
   const { rounding, beside } = await merge(model, adapter, merged);
   // Errors of several layers add up like noise, and later layers may amplify them.
@@ -122,7 +124,6 @@ async function mergeProblems(
   const open = (file: string): Promise<Model> =>
     openModel(file, { runtime: new OrtRuntime(), plugins: model.catalogue });
   const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
-  const { trained, tuned } = await model.place(adapter);
   if (adapter.config.useDora || trained.length + tuned.length + beside.length > 0)
     return problems.map((each) => `merged, ${each}`);
   await unmerge(await open(merged), adapter, back);
