@@ -20,14 +20,17 @@ import {
   OrtRuntime,
   type Plugin,
   previewLora,
+  readSafetensors,
   saveOnnxAdapter,
   train,
   type TrainOptions,
   type Tuner,
   type Tuning,
   unmerge,
+  withNames,
 } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, checkGradients, checkPlugin, checkTuner, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ia3, ia3Plugin } from '../docs/examples/plugins/ia3.ts';
 import { lohaPlugin } from '../docs/examples/plugins/loha.ts';
@@ -253,6 +256,31 @@ describe('errors', () => {
     await expect(model.place(new Adapter(config, without))).rejects.toThrow(/hada_w1_a is missing/);
     const other = new Map(tensors).set(name, float32([1], [1, 1]));
     await expect(model.place(new Adapter(config, other))).rejects.toThrow(/has shape \[1, 1\]/);
+  });
+});
+
+describe('layers of real models', () => {
+  const lora = (tuner: string): LoraOptions => ({ tuner, targetModules: ['query', 'value'] });
+
+  it.each(['vit-v4', 'bert-fused-ortopt', 'bert-nbits4-qdq', 'albert-shared-v4'])('%s', async (name) => {
+    const file = path.join(cases, name, 'model.onnx');
+    const { tensors } = await readSafetensors(path.join(cases, name, 'inputs.safetensors'));
+    const real = await openModel(file, { plugins, runtime: new OrtRuntime() });
+    const inputs = Object.fromEntries([...tensors].filter(([each]) => Object.hasOwn(real.inputs, each)));
+    for (const tuner of ['ia3', 'loha'])
+      expect(await checkAdapterRoundTrip(real, await randomAdapter(real, { lora: lora(tuner) }), { feeds: inputs })).toEqual([]); // prettier-ignore
+  });
+
+  it('are refused where they multiply integers', async () => {
+    const model = await openModel(path.join(cases, 'bert-int8-dynamic/model.onnx'), { plugins });
+    expect(() => previewLora(model, lora('ia3'))).toThrow(/the layer rounds its input/);
+  });
+
+  it('have no names of another version of transformers', async () => {
+    const [old, young] = await Promise.all(['vit-v4', 'vit-dynamo-v5'].map((name) => openModel(path.join(cases, name, 'model.onnx'), { plugins, families: visionFamilies }))) as [Model, Model]; // prettier-ignore
+    const adapter = await randomAdapter(old, { lora: lora('ia3') });
+    expect(() => withNames(adapter, 5, old)).toThrow(/only LoRA adapters can be given the names/);
+    await expect(young.place(adapter, { allowBaseMismatch: true })).rejects.toThrow(/only LoRA adapters can be given/);
   });
 });
 

@@ -40,10 +40,10 @@ export function blendFeeds(
   return blended;
 }
 
-function cannotBlend({ site, form }: TunedSite): OnnxLoraError {
+function cannotBlend({ site, peftType }: TunedSite): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
-    `"${site.path}" is adapted by ${form.split(' ')[0]}, whose adapters do not add up. Name one adapter.`,
+    `"${site.path}" is adapted by ${peftType}, whose adapters do not add up. Name one adapter.`,
   );
 }
 

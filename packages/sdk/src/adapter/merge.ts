@@ -194,8 +194,7 @@ function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
 function checkUnmerge({ lowRank, trained, tuned }: PlacedAdapter): void {
   const dora = lowRank.find(({ magnitude }) => magnitude);
   if (dora) throw cannotUnmerge(dora.lowRank.site.path, 'is DoRA, whose magnitudes replace those of the weight');
-  if (tuned[0])
-    throw cannotUnmerge(tuned[0].tuned.site.path, `is ${tuned[0].tuned.form.split(' ')[0]}, which is no sum`);
+  if (tuned[0]) throw cannotUnmerge(tuned[0].tuned.site.path, `is ${tuned[0].tuned.peftType}, which is no sum`);
   const tokens = lowRank.find((tensors) => tensors.lowRank.tokens);
   if (tokens) throw cannotUnmerge(tokens.lowRank.site.path, 'replaces rows of the table');
   if (trained[0])

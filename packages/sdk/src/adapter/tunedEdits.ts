@@ -13,12 +13,12 @@ import { biasPlaces, byTensor, weightReader } from './weightPlaces.ts';
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a tuner that no weight can hold
  */
-export function tunedEdits({ tuned: { site, tuning, form }, tensors }: TunedTensors): WeightEdit[] {
+export function tunedEdits({ tuned: { site, tuning, peftType }, tensors }: TunedTensors): WeightEdit[] {
   const { mergeWeight, mergeBias } = tuning;
   if (!mergeWeight) {
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `The adapter of "${site.path}" cannot be merged: what ${form.split(' ')[0]} computes is no weight. Run it in a session.`,
+      `The adapter of "${site.path}" cannot be merged: what ${peftType} computes is no weight. Run it in a session.`,
     );
   }
   const wide = Object.fromEntries([...tensors].map(([name, tensor]) => [name, Float64Array.from(floats(tensor))]));

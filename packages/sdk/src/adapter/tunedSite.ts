@@ -36,6 +36,7 @@ export function tunedSite(site: Site, module: string, { tuner, settings }: Chose
   return {
     site,
     tuning: tuner.tune(layer, settings),
+    peftType: tuner.peftType,
     form: `${tuner.peftType} ${JSON.stringify(settings)}`,
     ...(module === site.path ? {} : { savedAs: module }),
   };

@@ -79,6 +79,8 @@ export interface TunedSite {
   readonly site: Site;
   /** What the tuner makes of it. */
   readonly tuning: Tuning;
+  /** `peft_type` of the tuner. */
+  readonly peftType: string;
   /** The tuner and its settings as text: adapters of one session must agree in it where they adapt the same layer. */
   readonly form: string;
   /** The module's name in PEFT's file, where it is not the site's path. */

@@ -506,8 +506,8 @@ export class Model implements TaskModel {
 
   /** The places of an adapter's tensors by their names alone. */
   #find(adapter: Adapter): PlacedAdapter {
+    const chosen = this.#tunerOf(adapter);
     const { named, prefix } = this.#named(adapter);
-    const chosen = this.#tunerOf(adapter, named);
     if (!prefix) return { adapter: named, lowRank: [], trained: [], tuned: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, this.#onnx.model.graph, this.sites(), this.name, {
       prefix,
@@ -518,7 +518,7 @@ export class Model implements TaskModel {
   }
 
   /** The tuner of an adapter that is not LoRA. */
-  #tunerOf({ config, tensors }: Adapter, named: Adapter): ChosenTuner | undefined {
+  #tunerOf({ config }: Adapter): ChosenTuner | undefined {
     const { peftType } = config;
     if (peftType === LORA) return undefined;
     const tuner = this.catalogue.tuners.find((each) => each.peftType === peftType);
@@ -526,12 +526,6 @@ export class Model implements TaskModel {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
         `The adapter is of the type ${peftType}, and no plugin brings a tuner for it. Load one that does (openModel(source, { plugins }), --plugin), train the adapter as LoRA, or convert it with PEFT's save_as_lora.`,
-      );
-    }
-    if (named.tensors !== tensors) {
-      throw new OnnxLoraError(
-        'ADAPTER_MISMATCH',
-        `The adapter has the module names of another version of transformers than "${this.name}", which can be translated for LoRA alone. Export the base model with the version that the adapter was trained with.`,
       );
     }
     return { tuner, settings: tunerSettings(tuner, config) };
