@@ -64,6 +64,7 @@ const namedByUsers: ReadonlySet<ContributionKind> = new Set([
   'tasks',
   'datasets',
   'initializers',
+  'tuners',
   'optimizers',
   'providers',
   'trackers',
