@@ -5,6 +5,7 @@ import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, open
 import { ParameterSet, planLora, Random, scalingOf, Trainer } from '@onnx-lora/sdk/core';
 import { openRecogniser, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
+import { ia3, ia3Plugin } from '../examples/plugins/ia3.ts';
 import { forecast } from '../examples/series/forecast.ts';
 import { seriesPlugin } from '../examples/series/plugin.ts';
 import { root } from './fences.ts';
@@ -56,4 +57,6 @@ export const given: Readonly<Record<string, () => unknown>> = {
 
   seriesPlugin: () => seriesPlugin,
   forecast: () => forecast,
+  ia3: () => ia3,
+  ia3Plugin: () => ia3Plugin,
 };

@@ -14,6 +14,7 @@ import { TENSORBOARD } from './plugins/trackers.ts';
 export function choicesOf({
   tasks,
   initializers,
+  tuners,
   optimizers,
   providers,
   trackers,
@@ -22,6 +23,8 @@ export function choicesOf({
     task: namesOf(tasks),
     // pissa_niter_N stands for many names.
     init: [...initializerNames.filter((name) => !name.endsWith('_N')), ...namesOf(initializers)],
+    // Without plugins there is none, and a list of no words allows none.
+    tuner: tuners.length > 0 ? namesOf(tuners) : undefined,
     optimizer: [...optimizerNames, ...namesOf(optimizers)],
     provider: [...providerNames, ...namesOf(providers)],
     track: [TENSORBOARD, ...namesOf(trackers)],

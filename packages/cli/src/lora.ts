@@ -1,6 +1,7 @@
 /** @file The adapter that settings describe, in the SDK's words. */
 
-import type { LoraOptions, Model } from '@onnx-lora/sdk';
+import type { LoraOptions, Model, NamedTuner } from '@onnx-lora/sdk';
+import { usageError } from './errors.ts';
 import { parseLayers, parseTable, parseTokens } from './numbers.ts';
 import type { SettingName, Settings } from './settings.ts';
 import { parseTargets } from './targets.ts';
@@ -8,6 +9,7 @@ import { parseTargets } from './targets.ts';
 /** Settings that say what is adapted and how, in the order of `--help`. */
 export const adapterSettings: readonly SettingName[] = [
   'targets',
+  'tuner',
   'r',
   'alpha',
   'rslora',
@@ -42,6 +44,7 @@ export function loraOptions(settings: Settings, original?: Model): LoraOptions {
     bias,
     loraBias,
     ensureWeightTying,
+    tuner,
   } = settings;
   const tokens = settings.trainableTokenIndices;
   const options = {
@@ -61,10 +64,27 @@ export function loraOptions(settings: Settings, original?: Model): LoraOptions {
     bias,
     loraBias,
     ensureWeightTying,
+    tuner: tuner === undefined ? undefined : parseTuner(tuner),
     initLoraWeights: init,
     original,
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as LoraOptions;
+}
+
+/**
+ * What `--tuner` says: a name, or JSON with a name and settings.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+function parseTuner(text: string): NonNullable<LoraOptions['tuner']> {
+  if (!text.startsWith('{')) return text;
+  try {
+    const tuner = JSON.parse(text) as NamedTuner;
+    if (typeof tuner.name === 'string') return tuner;
+  } catch {
+    // Told below.
+  }
+  throw usageError(`--tuner must be a name, or JSON such as {"name":"ia3"}, but it is ${text}.`);
 }
 
 /** Provider and threads, as sessions take them. */

@@ -22,6 +22,7 @@ export interface Settings {
   set?: Record<string, TaskSettingValue>;
   adapter?: string;
   targets?: string | string[];
+  tuner?: string;
   r?: number;
   alpha?: number;
   rslora?: boolean;
@@ -206,6 +207,12 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     schema: z.union([text, list], {
       error: 'must be names, re:PATTERN, conditions such as kind:linear, or all-linear',
     }),
+  },
+  tuner: {
+    form: 'text',
+    placeholder: '<name>',
+    description: 'another tuner than LoRA, which a plugin brings: its name, or JSON with its settings',
+    schema: text,
   },
   r: { form: 'number', placeholder: '<n>', description: 'rank of the adapter', default: 8, schema: whole(1) },
   alpha: {

@@ -92,5 +92,5 @@ export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transp
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
-export type { LoraPlan } from './model/planLora.ts';
+export type { LoraPlan } from './model/loraPlan.ts';
 export { planLora } from './model/planLora.ts';

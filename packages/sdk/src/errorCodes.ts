@@ -89,12 +89,12 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
     causes: [
       'The folder holds no `adapter_config.json`, or no `adapter_model.safetensors`.',
       'The weights are a pickle (`adapter_model.bin`), which is never opened.',
-      'The adapter is of another kind than LoRA, or its config is not valid.',
+      'The adapter is of another kind than LoRA and no plugin brings its tuner, or its config is not valid.',
       'A tensor is missing or there twice, or two factors do not fit together.',
     ],
     remedies: [
       'Name the folder that PEFT or onnx-lora has saved, or the folder of a training run, with all of its files.',
-      'Save the adapter again in PEFT, with `safe_serialization=True`; another kind as LoRA, with `save_as_lora`.',
+      'Save the adapter again in PEFT, with `safe_serialization=True`; another kind as LoRA, with `save_as_lora`; or load a plugin that brings its tuner.',
     ],
   },
   ADAPTER_MISMATCH: {

@@ -28,7 +28,7 @@ export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
-export type { LoraOptions } from './model/loraOptions.ts';
+export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
@@ -46,6 +46,7 @@ export {
 } from './model/merge.ts';
 export { exportWithInputs, type ExportOptions, type ExportResult } from './model/exportWithInputs.ts';
 
+export type { ByTensor, LayerInGraph, TunedLayer, TunedTensor, Tuner, TunerSettings, Tuning } from './lora/tuner.ts';
 export { initializerNames } from './lora/init/named.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';

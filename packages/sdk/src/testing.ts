@@ -25,6 +25,7 @@ export { checkGradients, type CheckGradientsOptions } from './testing/gradients/
 export { checkPlugin, type PluginExamples, type PluginTask } from './testing/contracts/checkPlugin.ts';
 export { checkInitializer } from './testing/contracts/checkInitializer.ts';
 export { checkOptimizer, type CheckOptimizerOptions } from './testing/contracts/checkOptimizer.ts';
+export { checkTuner } from './testing/contracts/checkTuner.ts';
 export { checkFamily, type FamilyExamples } from './testing/contracts/checkFamily.ts';
 export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';
 export { checkTask, type CheckTaskOptions } from './testing/contracts/checkTask.ts';

@@ -98,7 +98,7 @@ function asJson(
     targets: matched
       ? {
           given: settings.targets ?? null,
-          r: settings.r ?? 8,
+          ...(settings.tuner === undefined ? { r: settings.r ?? 8 } : { tuner: settings.tuner }),
           modules: matched.targets,
           parameters: matched.parameters,
           tokens: matched.tokens,
@@ -201,6 +201,6 @@ function summary(model: Model, settings: Settings, matched: LoraPreview | undefi
       : `--targets ${String(settings.targets)}`;
   const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
   return [
-    `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with r ${settings.r ?? 8} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+    `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
   ];
 }

@@ -59,6 +59,7 @@ async function lossOf(name: string, task: Task): Promise<Found> {
     plan: {
       lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
       trained: placed.trained.map(({ parameter }) => parameter),
+      tuned: [],
     },
     loss: (g, outputs, targets) => prepared.loss(g, outputs, targets),
     lossWeight: (targets) => prepared.lossWeight!(targets),

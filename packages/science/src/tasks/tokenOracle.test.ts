@@ -46,6 +46,7 @@ async function losses(name: string, task: Task): Promise<{ loss: number; expecte
     plan: {
       lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
       trained: placed.trained.map(({ parameter }) => parameter),
+      tuned: [],
     },
     loss: (g, outputs, targets) => prepared.loss(g, outputs, targets),
     runtime: model.runtime,

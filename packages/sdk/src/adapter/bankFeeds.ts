@@ -61,12 +61,14 @@ function stacked(tensors: readonly Tensor[]): Tensor {
   return float32(data, [tensors.length, rows, columns]);
 }
 
-function cannotMix({ name, parameter, lowRank }: AdapterInput): OnnxLoraError {
+function cannotMix({ name, parameter, lowRank, tuned }: AdapterInput): OnnxLoraError {
   const what = parameter?.isOpen
     ? `have heads "${parameter.modulePath}" of their own, with different numbers of outputs`
-    : lowRank
-      ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
-      : `train different values of "${parameter?.name ?? name}"`;
+    : tuned
+      ? `adapt "${tuned.of.site.path}" by a tuner of a plugin, with different values`
+      : lowRank
+        ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
+        : `train different values of "${parameter?.name ?? name}"`;
   return new OnnxLoraError(
     'INPUT_INVALID',
     `The adapters of this batch ${what}, which cannot be mixed in one batch. Run one batch per adapter.`,

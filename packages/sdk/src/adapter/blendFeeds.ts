@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput, TunedSite } from '../lora/plan.ts';
 import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -19,7 +19,7 @@ export interface BlendPart {
  * trained in full are moved from the base's by the weighted sum of their changes.
  *
  * @param base the base's feeds, one per input
- * @throws OnnxLoraError `INPUT_INVALID` for heads of other sizes than the base's
+ * @throws OnnxLoraError `INPUT_INVALID` for heads of other sizes than the base's, and for adapters of other tuners than LoRA
  */
 export function blendFeeds(
   parts: readonly BlendPart[],
@@ -33,10 +33,18 @@ export function blendFeeds(
       return tensor ? [{ tensor, weight }] : [];
     });
     if (own.length === 0) continue;
+    if (input.tuned) throw cannotBlend(input.tuned.of);
     const isFactor = input.role === 'lora_A' || input.role === 'lora_B';
     blended.set(input.name, isFactor ? joinedRanks(own, input) : moved(base.get(input.name)!, own, input));
   }
   return blended;
+}
+
+function cannotBlend({ site, peftType }: TunedSite): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `"${site.path}" is adapted by ${peftType}, whose adapters do not add up. Name one adapter.`,
+  );
 }
 
 interface Weighted {

@@ -7,7 +7,14 @@ import { Adapter } from './adapter.ts';
 import { writeFileAtomic } from './atomicFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
-import { type AdapterConfig, adapterConfig, baseChangingInit, scalingOf, variantOf } from './peftConfig.ts';
+import {
+  type AdapterConfig,
+  adapterConfig,
+  baseChangingInit,
+  requireLora,
+  scalingOf,
+  variantOf,
+} from './peftConfig.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from './tensorNames.ts';
 
 /** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
@@ -47,6 +54,7 @@ const INPUT_NAME =
  *   compute something else, single numbers; `ADAPTER_INVALID` for half of a pair
  */
 export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
+  requireLora(adapter.config, 'written as an .onnx_adapter');
   refuseWhatOnlyConfigSays(adapter.config);
   lowRanks(adapter.tensors);
   const result = new Map<string, Tensor>();

@@ -29,11 +29,17 @@ export function idleRank(provider: Provider): 0 | 1 {
 export function* adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInput[]): Generator<[string, Tensor]> {
   const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
   const trained = new Map(placed.trained.map((each) => [each.parameter.name, each]));
+  const tuned = new Map(placed.tuned.map((each) => [each.tuned.site.path, each.tensors]));
   const prepared = new Map<string, LowRankFeeds>();
   for (const input of inputs) {
     if (input.parameter) {
       const own = trained.get(input.parameter.name);
       if (own) yield [input.name, toGraphLayout(own.tensor, input)];
+      continue;
+    }
+    if (input.tuned) {
+      const own = tuned.get(input.tuned.of.site.path)?.get(input.tuned.tensor);
+      if (own) yield [input.name, float32(floats(own), own.dims)];
       continue;
     }
     const { path } = input.lowRank!.site;
@@ -46,12 +52,16 @@ export function* adapterFeeds(placed: PlacedAdapter, inputs: readonly AdapterInp
   }
 }
 
-/** The tensors that leave the base as it is: A and B of rank `idle`, gain 1, the base's own parameters. */
+/** The tensors that leave the base as it is: A and B of rank `idle`, gain 1, the base's own parameters, a tuner's idle values. */
 export function baseFeeds(inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
   return new Map(inputs.map((input) => [input.name, baseFeed(input, idle)]));
 }
 
-function baseFeed({ role, lowRank, parameter }: AdapterInput, idle: 0 | 1): Tensor {
+function baseFeed({ role, lowRank, parameter, tuned }: AdapterInput, idle: 0 | 1): Tensor {
+  if (tuned) {
+    const own = tuned.of.tuning.tensors[tuned.tensor]!;
+    return float32(own.idle(), own.dims);
+  }
   if (parameter) return float32(parameterInLayout(parameter.stored.read(), parameter), wantedDims(parameter));
   const { site } = lowRank!;
   const kind = kindOf(site);

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import { Adapter } from './adapter.ts';
 import { type Generation, type NameTable, otherGeneration, siblingPaths, translatePath } from './nameTable.ts';
+import { requireLora } from './peftConfig.ts';
 import { renameConfig } from './renameConfig.ts';
 import { parseTensorName, tensorName, type TensorRole } from './tensorNames.ts';
 
@@ -100,6 +101,8 @@ export function withNames(adapter: Adapter, generation: Generation, { family, co
 
 /** The adapter with every module's name translated. `known` are paths that exist, under the names that it has now. */
 function renameAdapter(adapter: Adapter, table: NameTable, to: Generation, known: readonly string[]): Adapter {
+  // Settings of other tuners may hold names too, which only the tuner could tell.
+  requireLora(adapter.config, 'given the names of another version of transformers');
   const translate = (path: string): string => {
     const translated = translatePath(path, table, to);
     if (translated !== undefined) return translated;

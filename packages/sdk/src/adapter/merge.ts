@@ -5,9 +5,8 @@ import type { ModelProto, TensorProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import { type ParameterReader, placesOf } from '../lora/plan.ts';
+import { placesOf } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
-import type { StoredWeight } from '../match/weights/index.ts';
 import { refold } from '../match/view.ts';
 import { inferGraph } from '../ops/inferGraph.ts';
 import { transposed } from '../runtime/layout.ts';
@@ -17,6 +16,8 @@ import { type EditedModel, editWeights, type WeightEdit } from './editWeights.ts
 import { adapterFeeds, floats } from './feeds.ts';
 import { withFloatBiases } from './floatBias.ts';
 import type { LowRankTensors, PlacedAdapter } from './placed.ts';
+import { tunedEdits } from './tunedEdits.ts';
+import { biasPlaces, byTensor, weightReader } from './weightPlaces.ts';
 
 /** How {@link mergeAdapter} merges. */
 export interface MergeAdapterOptions {
@@ -58,21 +59,23 @@ export function mergeAdapter(
       .filter((tensors) => !beside[i]!.includes(tensors))
       .flatMap((tensors) => weightEdits(tensors, sign)),
     ...placed.trained.flatMap(trainedEdits),
+    ...placed.tuned.flatMap(tunedEdits),
     // Last, for a bias that is trained in full as well already counts with its new values.
     ...placed.lowRank.filter((tensors) => !beside[i]!.includes(tensors)).flatMap((tensors) => biasEdits(tensors, sign)),
   ];
   const edits = all.flatMap((placed, i) => editsOf(placed, i).map((edit) => weighted(edit, weights[i] ?? 1)));
   // Beside the layers first: an edit may replace the nodes that this finds its places by.
-  const widened = all.reduce((result, placed, i) => (beside[i]!.length > 0 ? withBranches(result, { ...placed, lowRank: beside[i]!.map((each) => ({ ...each, scaling: (weights[i] ?? 1) * each.scaling })), trained: [] }) : result), model); // prettier-ignore
+  const widened = all.reduce((result, placed, i) => (beside[i]!.length > 0 ? withBranches(result, { ...placed, lowRank: beside[i]!.map((each) => ({ ...each, scaling: (weights[i] ?? 1) * each.scaling })), trained: [], tuned: [] }) : result), model); // prettier-ignore
   const edited = editWeights(widened, edits);
   const merged = withFloatBiases(edited.model, all.flatMap(changedPlaces));
   return { ...edited, model: refold(merged), beside: beside.flat().map(({ lowRank }) => lowRank.site.path) };
 }
 
 /** Where the layers are computed whose weight or bias an adapter changes. */
-function changedPlaces({ lowRank, trained }: PlacedAdapter): Site[] {
+function changedPlaces({ lowRank, trained, tuned }: PlacedAdapter): Site[] {
   const sites = [
     ...lowRank.map((each) => each.lowRank.site),
+    ...tuned.map((each) => each.tuned.site),
     ...trained.flatMap(({ parameter }) => parameter.site ?? []),
   ];
   return sites.flatMap(placesOf);
@@ -138,30 +141,6 @@ function trainedEdits({ parameter, tensor }: PlacedAdapter['trained'][number]): 
   );
 }
 
-/** The places that share a tensor, in lists: one, or one for each branch of an If that keeps its own copy. */
-function byTensor(places: readonly Site[], storedOf: (place: Site) => StoredWeight): [Site, ...Site[]][] {
-  const groups = new Map<string, [Site, ...Site[]]>();
-  for (const place of places) {
-    const key = storedOf(place).tensors[0].name;
-    const group = groups.get(key);
-    if (group) group.push(place);
-    else groups.set(key, [place]);
-  }
-  return [...groups.values()];
-}
-
-function weightReader({ node, weight: { name, stored } }: Site): ParameterReader {
-  return { node, name, chain: stored.chain };
-}
-
-function biasPlaces(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
-  const places = placesOf(site).filter(({ bias }) => bias);
-  return byTensor(places, ({ bias }) => bias!.stored).map((group) => ({
-    stored: group[0].bias!.stored,
-    readers: group.map(({ bias }) => ({ node: bias!.node, name: bias!.name, chain: bias!.stored.chain })),
-  }));
-}
-
 /** The layer's bias + s·b, where b is the bias of B. */
 function biasEdits({ lowRank, bias, scaling }: LowRankTensors, sign: 1 | -1): WeightEdit[] {
   const { site } = lowRank;
@@ -194,7 +173,7 @@ function isHeldByWeight({ lowRank, A, B, bias, scaling }: LowRankTensors): boole
 
 /** The model with the adapter's low-rank products as part of the graph, their factors constants. */
 function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
-  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [] };
+  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
   const { model: injected, inputs } = injectAdapters(model, plan, { types: inferGraph(model), mode: 'training' });
   const feeds = adapterFeeds(placed, inputs);
   const names = new Set(inputs.map(({ name }) => name));
@@ -212,9 +191,10 @@ function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
   };
 }
 
-function checkUnmerge({ lowRank, trained }: PlacedAdapter): void {
+function checkUnmerge({ lowRank, trained, tuned }: PlacedAdapter): void {
   const dora = lowRank.find(({ magnitude }) => magnitude);
   if (dora) throw cannotUnmerge(dora.lowRank.site.path, 'is DoRA, whose magnitudes replace those of the weight');
+  if (tuned[0]) throw cannotUnmerge(tuned[0].tuned.site.path, `is ${tuned[0].tuned.peftType}, which is no sum`);
   const tokens = lowRank.find((tensors) => tensors.lowRank.tokens);
   if (tokens) throw cannotUnmerge(tokens.lowRank.site.path, 'replaces rows of the table');
   if (trained[0])

@@ -42,18 +42,14 @@ describe('a config that PEFT has written', () => {
     expect(formatAdapterConfig(parse(JSON.parse(text)))).toBe(text);
   });
 
-  it.skipIf(!existsSync(oracle))('is written again as the same value, for every LoRA of the oracle', () => {
+  it.skipIf(!existsSync(oracle))('is written again as the same value, for every adapter of the oracle', () => {
     const files = readdirSync(oracle, { recursive: true, encoding: 'utf8' }).filter((name) =>
       name.endsWith('adapter_config.json'),
     );
     let count = 0;
     for (const name of files) {
       const text = readFileSync(join(oracle, name), 'utf8');
-      const json = JSON.parse(text) as { peft_type: string };
-      if (json.peft_type !== 'LORA') {
-        expect(() => parse(json), name).toThrow(`"${json.peft_type}"`);
-        continue;
-      }
+      const json = JSON.parse(text) as object;
       expect(JSON.parse(formatAdapterConfig(parse(json))), name).toEqual(json);
       count++;
     }
@@ -138,8 +134,8 @@ describe('a config from elsewhere', () => {
   it.each([
     [[], /expected a JSON object/],
     [null, /expected a JSON object/],
-    [{ r: 8 }, /without a "peft_type"/],
-    [{ peft_type: 'LOHA' }, /type "LOHA", and only "LORA"/],
+    [{ r: 8 }, /has no "peft_type"/],
+    [{ peft_type: '../x' }, /has no "peft_type"/],
     [{ peft_type: 'LORA', r: 0 }, /r: Too small/],
     [{ peft_type: 'LORA', r: 1.5 }, /r: Invalid input: expected int/],
     [{ peft_type: 'LORA', lora_alpha: '16' }, /lora_alpha: Invalid input: expected number/],

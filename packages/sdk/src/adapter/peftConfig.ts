@@ -1,4 +1,4 @@
-/** @file PEFT's adapter_config.json for LoRA: parsed once at the border, written back so that PEFT loads it. */
+/** @file PEFT's adapter_config.json: parsed once at the border, written back so that PEFT loads it. */
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
@@ -6,10 +6,13 @@ import { type Pattern, compilePattern } from '../lora/patternMatch.ts';
 import { pythonJson } from './pythonJson.ts';
 
 /**
- * A LoRA adapter's config, in PEFT's words and with PEFT's meaning. `null` is PEFT's None. What changes nothing here
+ * An adapter's config, in PEFT's words and with PEFT's meaning. Of another tuner than LoRA, whose `peftType` is not `LORA`,
+ * only the fields that all tuners share say something; its own keys are in `extra`, and `r` and `alpha` are 0. `null` is PEFT's None. What changes nothing here
  * (`peft_version`, `auto_mapping`, options of variants …) is in `extra` under PEFT's own keys.
  */
 export interface AdapterConfig {
+  /** Which tuner the adapter is of: `LORA`, or one that a plugin brings, such as `IA3`. */
+  readonly peftType: string;
   /** Rank of the decomposition, where `rankPattern` says nothing else. */
   readonly r: number;
   /** `lora_alpha`: the delta is scaled by alpha / r, with `useRslora` by alpha / √r. */
@@ -54,9 +57,13 @@ export interface AdapterConfig {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
+/** `peft_type` of LoRA. */
+export const LORA = 'LORA';
+
 /** A config with PEFT's default for everything that is not given. */
 export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig, 'r' | 'alpha'>): AdapterConfig {
   return {
+    peftType: LORA,
     targetModules: null,
     excludeModules: null,
     modulesToSave: null,
@@ -81,15 +88,21 @@ export function adapterConfig(given: Partial<AdapterConfig> & Pick<AdapterConfig
 }
 
 const names = z.union([z.string(), z.array(z.string())]);
+/** Fields of the configs of all tuners. */
+const shared = z.object({
+  target_modules: names.nullish(),
+  modules_to_save: z.array(z.string()).nullish(),
+  task_type: z.string().nullish(),
+  base_model_name_or_path: z.string().nullish(),
+});
+
 const flag = z.boolean().nullish();
 const index = z.int().min(0);
 
-const schema = z.object({
+const schema = shared.extend({
+  exclude_modules: names.nullish(),
   r: z.int().min(1).default(8),
   lora_alpha: z.number().default(8),
-  target_modules: names.nullish(),
-  exclude_modules: names.nullish(),
-  modules_to_save: z.array(z.string()).nullish(),
   layers_to_transform: z.union([index, z.array(index)]).nullish(),
   layers_pattern: names.nullish(),
   rank_pattern: z.record(z.string(), z.int().min(1)).nullish(),
@@ -103,19 +116,24 @@ const schema = z.object({
   target_parameters: z.array(z.string()).nullish(),
   trainable_token_indices: z.union([z.array(index), z.record(z.string(), z.array(index))]).nullish(),
   init_lora_weights: z.union([z.boolean(), z.string()]).nullable().default(true),
-  task_type: z.string().nullish(),
-  base_model_name_or_path: z.string().nullish(),
 });
+
+/** Keys that PEFT 0.21 writes for all tuners besides those of the schema. */
+const sharedDefaults: Readonly<Record<string, unknown>> = {
+  auto_mapping: null,
+  inference_mode: true,
+  peft_version: '0.21.2',
+  revision: null,
+};
 
 /** Keys that PEFT 0.21 writes besides those of the schema, with PEFT's defaults. */
 const otherDefaults: Readonly<Record<string, unknown>> = {
   alora_invocation_tokens: null,
+  ...sharedDefaults,
   arrow_config: null,
-  auto_mapping: null,
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  inference_mode: true,
   kasa_config: null,
   layer_replication: null,
   loftq_config: {},
@@ -123,9 +141,7 @@ const otherDefaults: Readonly<Record<string, unknown>> = {
   megatron_config: null,
   megatron_core: 'megatron.core',
   monteclora_config: null,
-  peft_version: '0.21.2',
   qalora_group_size: 16,
-  revision: null,
   use_bdlora: null,
   use_qalora: false,
   velora_config: null,
@@ -135,7 +151,7 @@ const otherDefaults: Readonly<Record<string, unknown>> = {
  * Parses the JSON value of an adapter_config.json. Options that this SDK cannot apply are kept, not refused.
  *
  * @param file how errors call the file.
- * @throws OnnxLoraError `ADAPTER_INVALID` when it is no LoRA config, or a field has a value that PEFT would not write.
+ * @throws OnnxLoraError `ADAPTER_INVALID` when it is no config of an adapter, or a field has a value that PEFT would not write.
  */
 export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
@@ -144,17 +160,18 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
       `"${file}" is not the config of an adapter: expected a JSON object. Pass a folder that PEFT has saved.`,
     );
   }
-  refuseOtherMethods((json as Record<string, unknown>).peft_type, file);
-  const { data, error } = schema.safeParse(json);
-  if (!data) {
-    const issues = error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.')}: ${message}`);
+  const type = (json as Record<string, unknown>).peft_type;
+  if (typeof type !== 'string' || !/^[A-Z0-9_]{1,40}$/.test(type)) {
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
-      `"${file}" is not a valid LoRA config. ${issues.join('. ')}. Correct it, or save the adapter again with PEFT.`,
+      `"${file}" has no "peft_type", which says what kind of adapter it is. Save the adapter again with PEFT.`,
     );
   }
+  if (type !== LORA) return parseOther(json, type, file);
+  const data = checked(schema, json, file);
   const known = new Set([...Object.keys(schema.shape), 'peft_type']);
   return {
+    peftType: LORA,
     r: data.r,
     alpha: data.lora_alpha,
     targetModules: data.target_modules ?? null,
@@ -183,13 +200,29 @@ export function parseAdapterConfig(json: unknown, file: string): AdapterConfig {
   };
 }
 
-function refuseOtherMethods(type: unknown, file: string): void {
-  if (type === 'LORA') return;
-  const found =
-    typeof type === 'string' ? `a PEFT adapter of type ${JSON.stringify(type.slice(0, 40))}` : 'without a "peft_type"';
+/** The config of another tuner than LoRA: what all share, and the rest verbatim. */
+function parseOther(json: object, peftType: string, file: string): AdapterConfig {
+  const data = checked(shared, json, file);
+  const known = new Set([...Object.keys(shared.shape), 'peft_type']);
+  return adapterConfig({
+    peftType,
+    r: 0,
+    alpha: 0,
+    targetModules: data.target_modules ?? null,
+    modulesToSave: data.modules_to_save ?? null,
+    taskType: data.task_type ?? null,
+    baseModelNameOrPath: data.base_model_name_or_path ?? null,
+    extra: Object.fromEntries(Object.entries(json).filter(([key]) => !known.has(key))),
+  });
+}
+
+function checked<Schema extends z.ZodType>(schemaOf: Schema, json: unknown, file: string): z.output<Schema> {
+  const { data, error } = schemaOf.safeParse(json);
+  if (data !== undefined) return data;
+  const issues = error!.issues.slice(0, 3).map(({ path, message }) => `${path.join('.')}: ${message}`);
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `"${file}" is ${found}, and only "LORA" adapters can be used. Train the adapter as LoRA, or convert it with PEFT's save_as_lora.`,
+    `"${file}" is not a valid config of an adapter. ${issues.join('. ')}. Correct it, or save the adapter again with PEFT.`,
   );
 }
 
@@ -200,13 +233,17 @@ function refuseOtherMethods(type: unknown, file: string): void {
  */
 export function formatAdapterConfig(config: AdapterConfig): string {
   const written = Object.hasOwn(config.extra, 'peft_version');
-  const members = {
-    peft_type: 'LORA',
+  const ofAll = {
+    peft_type: config.peftType,
+    target_modules: config.targetModules,
+    modules_to_save: config.modulesToSave,
+    task_type: config.taskType,
+    base_model_name_or_path: config.baseModelNameOrPath,
+  };
+  const ofLora = {
     r: config.r,
     lora_alpha: config.alpha,
-    target_modules: config.targetModules,
     exclude_modules: config.excludeModules,
-    modules_to_save: config.modulesToSave,
     layers_to_transform: config.layersToTransform,
     layers_pattern: config.layersPattern,
     rank_pattern: config.rankPattern,
@@ -220,11 +257,13 @@ export function formatAdapterConfig(config: AdapterConfig): string {
     target_parameters: config.targetParameters,
     trainable_token_indices: config.trainableTokenIndices,
     init_lora_weights: config.initLoraWeights,
-    task_type: config.taskType,
-    base_model_name_or_path: config.baseModelNameOrPath,
   };
-  const sources = [written ? {} : otherDefaults, config.extra, members];
-  return pythonJson(new Map(sources.flatMap((source) => Object.entries<unknown>(source))), new Set(['lora_dropout']));
+  const isLora = config.peftType === LORA;
+  const defaults = isLora ? otherDefaults : sharedDefaults;
+  const sources = [written ? {} : defaults, config.extra, ofAll, isLora ? ofLora : {}];
+  const all = new Map(sources.flatMap((source) => Object.entries<unknown>(source)));
+  const dropouts = [...all.keys()].filter((key) => key.endsWith('_dropout'));
+  return pythonJson(all, new Set(dropouts));
 }
 
 /** Initialisations that take the first values out of the base's weights, or exchange those for quantised ones. */
@@ -284,4 +323,18 @@ function firstMatch(table: Readonly<Record<string, number>>, where: string, modu
     compiled.set(table, patterns);
   }
   return patterns.find(([pattern]) => pattern.endMatch(modulePath))?.[1];
+}
+
+/**
+ * Checks that an adapter is LoRA.
+ *
+ * @param done what only LoRA adapters can be: `combined`
+ * @throws OnnxLoraError `INPUT_INVALID`
+ */
+export function requireLora({ peftType }: Pick<AdapterConfig, 'peftType'>, done: string): void {
+  if (peftType === LORA) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapter is of the type ${peftType}, and only LoRA adapters can be ${done}. Convert it with PEFT's save_as_lora, or use it in a session.`,
+  );
 }

@@ -3,7 +3,7 @@
 import { OnnxLoraError, nearest } from '../errors.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterPlan, LowRankSite, TrainedParameter } from '../lora/plan.ts';
+import type { AdapterPlan, LowRankSite, TrainedParameter, TunedSite } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { tiedLayers } from '../match/tiedWeights.ts';
 import type { Tensor } from '../runtime/tensor.ts';
@@ -11,16 +11,17 @@ import type { Adapter } from './adapter.ts';
 import { ParameterFinder } from './findParameter.ts';
 import { SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
-import type { LowRankTensors, PlacedAdapter } from './placed.ts';
+import type { LowRankTensors, PlacedAdapter, TunedTensors } from './placed.ts';
 import { fromEarlierLayout, hasEarlierLayout } from './stackedLayout.ts';
 import { parseTensorName, tensorName } from './tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
+import { type ChosenTuner, tunedSite } from './tunedSite.ts';
 
 /**
  * Finds the place of every tensor of an adapter.
  *
  * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; whether
- *   an adapter may have no place at all, as one for another part of the model
+ *   an adapter may have no place at all, as one for another part of the model; the tuner of an adapter that is not LoRA
  * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
  *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
  */
@@ -33,10 +34,12 @@ export function placeAdapter(
     prefix = { inAdapter: '', inGraph: '' },
     openHeads = new Set(),
     mayBeEmpty = false,
+    chosen,
   }: {
     readonly prefix?: PrefixChange;
     readonly openHeads?: ReadonlySet<string>;
     readonly mayBeEmpty?: boolean;
+    readonly chosen?: ChosenTuner | undefined;
   } = {},
 ): PlacedAdapter {
   const inGraph = (module: string): string =>
@@ -45,9 +48,22 @@ export function placeAdapter(
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
   const trained: PlacedAdapter['trained'][number][] = [];
+  const tuned = new Map<string, TunedTensors & { readonly tensors: Map<string, Tensor> }>();
   const unused: string[] = [];
+  /** Whether the tensor is one of the tuner's; then it has its place. */
+  const isTuned = (module: string, word: string, tensor: Tensor): boolean => {
+    const site = chosen && names.find(inGraph(module));
+    if (!site || !chosen) return false;
+    const own = tuned.get(module) ?? { tuned: tunedSite(site, module, chosen), tensors: new Map<string, Tensor>() };
+    const expected = own.tuned.tuning.tensors[word];
+    if (!expected) return false;
+    requireShape(`${word} of "${site.path}"`, tensor.dims, expected.dims, model);
+    tuned.set(module, { ...own, tensors: own.tensors.set(word, tensor) });
+    return true;
+  };
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
+    if (role === 'parameter' && isTuned(module, parameter!, tensor)) continue;
     if (role === 'parameter' || role === 'base_layer.bias') {
       const path = role === 'parameter' ? inGraph(module) : (names.find(inGraph(module))?.path ?? inGraph(module));
       const found = parameters.find(path, parameter ?? 'bias');
@@ -76,7 +92,8 @@ export function placeAdapter(
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
     ...own.flatMap((tensors) => (tensors.lowRank.tokens ? tiedTokenRows(tensors, sites, own) : [])),
   ];
-  if (lowRank.length === 0 && trained.length === 0 && !mayBeEmpty) {
+  tuned.forEach(requireWhole);
+  if (lowRank.length + trained.length + tuned.size === 0 && !mayBeEmpty) {
     const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
     const near = nearest(wanted, names.paths);
     throw new OnnxLoraError(
@@ -84,7 +101,17 @@ export function placeAdapter(
       `None of the adapter's modules is in "${model}": it adapts "${wanted}"…, the model has ${(near.length > 0 ? near : names.paths.slice(0, 3)).map((each) => `"${each}"`).join(', ')}…. Use the base model that the adapter was trained on.`,
     );
   }
-  return { adapter, lowRank, trained, unused };
+  return { adapter, lowRank, trained, tuned: [...tuned.values()], unused };
+}
+
+/** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */
+function requireWhole({ tuned: { site, tuning }, tensors }: TunedTensors): void {
+  const missing = Object.keys(tuning.tensors).find((word) => !tensors.has(word));
+  if (missing === undefined) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter holds only part of module "${site.path}": ${missing} is missing. Copy or save it again.`,
+  );
 }
 
 /** The adapters with those of layers tied to the embeddings' with the same weight. */
@@ -119,6 +146,7 @@ function tiedTokenRows(
 export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
   const lowRank = new Map<string, LowRankSite>();
   const trained = new Map<string, TrainedParameter>();
+  const tuned = new Map<string, TunedSite>();
   for (const each of placed) {
     for (const { lowRank: entry } of each.lowRank) {
       const before = lowRank.get(entry.site.path);
@@ -129,8 +157,25 @@ export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
       });
     }
     for (const { parameter } of each.trained) trained.set(parameter.name, parameter);
+    for (const { tuned: entry } of each.tuned) {
+      const before = tuned.get(entry.site.path);
+      if (before && before.form !== entry.form) throw cannotShare(entry.site.path);
+      tuned.set(entry.site.path, entry);
+    }
   }
-  return { lowRank: [...lowRank.values()], trained: [...trained.values()] };
+  for (const path of tuned.keys()) {
+    const isTrained = [...trained.values()].some(({ modulePath }) => modulePath === path);
+    if (lowRank.has(path) || isTrained) throw cannotShare(path);
+  }
+  return { lowRank: [...lowRank.values()], trained: [...trained.values()], tuned: [...tuned.values()] };
+}
+
+/** The error for adapters that need different graphs. */
+export function cannotShare(path: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
+  );
 }
 
 function checkParameter(

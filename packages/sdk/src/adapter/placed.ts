@@ -1,6 +1,6 @@
 /** @file An adapter's tensors by their places in a graph. */
 
-import type { LowRankSite, TrainedParameter } from '../lora/plan.ts';
+import type { LowRankSite, TrainedParameter, TunedSite } from '../lora/plan.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { Adapter } from './adapter.ts';
 
@@ -22,6 +22,14 @@ export interface LowRankTensors {
   readonly names: readonly string[];
 }
 
+/** The tensors of one module that another tuner adapts. */
+export interface TunedTensors {
+  /** The layer, and what the tuner makes of it. */
+  readonly tuned: TunedSite;
+  /** Tensors by the words that follow the module's path in PEFT's file. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+}
+
 /** An adapter's tensors by their places. */
 export interface PlacedAdapter {
   /** The adapter. */
@@ -30,6 +38,8 @@ export interface PlacedAdapter {
   readonly lowRank: readonly LowRankTensors[];
   /** Its parameters that replace the base's as a whole. */
   readonly trained: readonly { readonly parameter: TrainedParameter; readonly tensor: Tensor }[];
+  /** Its tensors of another tuner, by layer. */
+  readonly tuned: readonly TunedTensors[];
   /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
   readonly unused: readonly string[];
 }

@@ -2,13 +2,13 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
-import { joinPlans } from './place.ts';
+import { cannotShare, joinPlans } from './place.ts';
 import type { PlacedAdapter } from './placed.ts';
 
 /** The plan with a place for each of these adapters, and those reserved for adapters to come. */
 export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPlan | undefined): AdapterPlan {
-  if (!reserved) return joinPlans(placed);
   const joined = joinPlans(placed);
+  if (!reserved) return joined;
   const lowRank = new Map(reserved.lowRank.map((each) => [each.site.path, each]));
   for (const each of joined.lowRank) {
     const other = lowRank.get(each.site.path);
@@ -19,7 +19,9 @@ export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPl
     });
   }
   const trained = new Map([...reserved.trained, ...joined.trained].map((each) => [each.name, each]));
-  return { lowRank: [...lowRank.values()], trained: [...trained.values()] };
+  const tuned = joined.tuned.find(({ site }) => lowRank.has(site.path));
+  if (tuned) throw cannotShare(tuned.site.path);
+  return { lowRank: [...lowRank.values()], trained: [...trained.values()], tuned: joined.tuned };
 }
 
 /**
@@ -29,7 +31,11 @@ export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPl
  * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that have none
  */
 export function requirePlaces(placed: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
-  const has = new Set(inputs.map(({ role, lowRank, parameter }) => `${parameter?.name ?? lowRank!.site.path}:${role}`));
+  const has = new Set(
+    inputs.map(({ role, lowRank, parameter, tuned }) =>
+      tuned ? `${tuned.of.site.path}:${tuned.of.form}` : `${parameter?.name ?? lowRank!.site.path}:${role}`,
+    ),
+  );
   const missing = new Map<string, string>();
   for (const { lowRank } of placed.lowRank) {
     const { path } = lowRank.site;
@@ -40,6 +46,9 @@ export function requirePlaces(placed: PlacedAdapter, inputs: readonly AdapterInp
   for (const { parameter } of placed.trained) {
     if (!has.has(`${parameter.name}:parameter`))
       missing.set(parameter.name, `modulesToSave: ${JSON.stringify([parameter.modulePath])}`);
+  }
+  for (const { tuned } of placed.tuned) {
+    if (!has.has(`${tuned.site.path}:${tuned.form}`)) missing.set(tuned.site.path, '');
   }
   if (missing.size === 0) return;
   const names = [...missing.keys()];

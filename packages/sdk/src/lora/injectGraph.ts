@@ -9,10 +9,18 @@ import { readsCodes } from '../match/weights/index.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Injection } from './injection.ts';
 import { kindOf } from './kinds/table.ts';
-import { type AdapterInputRole, attentionAround, type LowRankSite, placesOf, type TrainedParameter } from './plan.ts';
+import {
+  type AdapterInputRole,
+  attentionAround,
+  type LowRankSite,
+  placesOf,
+  type TrainedParameter,
+  type TunedSite,
+} from './plan.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { type Fold, RowFold } from './rows.ts';
 import { TrainingProduct } from './trainingProduct.ts';
+import type { LayerInGraph } from './tuner.ts';
 import { valueInfo } from './valueInfo.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */
@@ -59,11 +67,16 @@ export class GraphInjection {
       if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
     }
     const replaced = this.#replacedSites(own);
-    const skipped = new Set([...replaced.values()].flatMap((site) => [...site.nodes, lastNode(site)]));
+    const tuned = new Map([...this.#whole.tunedPlaces.keys()].map((site) => [lastNode(site), site]));
+    const skipped = new Set(
+      [...replaced.values(), ...tuned.values()].flatMap((site) => [...site.nodes, lastNode(site)]),
+    );
     for (const [original, current] of nodes) {
       const rebuilt = replaced.get(original);
       const site = byLast.get(original);
-      if (rebuilt) this.#replaceLayer(rebuilt);
+      const tunedSite = tuned.get(original);
+      if (tunedSite) this.#tune(tunedSite, this.#whole.tunedPlaces.get(tunedSite)!);
+      else if (rebuilt) this.#replaceLayer(rebuilt);
       else if (skipped.has(original)) continue;
       else if (!site) this.#g.nodes.push(this.#withParameters(original, current));
       else if (this.#whole.lowRankAt(site)!.dora) this.#dora(original, current, site);
@@ -74,6 +87,41 @@ export class GraphInjection {
       node: this.#g.nodes,
       valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
     };
+  }
+
+  /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
+  #tune(site: Site, tuned: TunedSite): void {
+    const g = this.#g;
+    const input = this.#read(site.input);
+    const typeOfLayer = this.#read(site.output).type;
+    const tensors = Object.keys(tuned.tuning.tensors).map(
+      (name) => [name, this.#whole.tunedInput(tuned, name)] as const,
+    );
+    const layer: LayerInGraph = {
+      x: this.#as(input, 'float32'),
+      forward: (x) => this.#as(this.#forward(site, this.#as(x, input.type)), 'float32'),
+      weight: () => {
+        const own = this.#weight(site);
+        return site.weight.layout === 'in-out' ? g.Transpose(own, [1, 0]) : own;
+      },
+    };
+    const y = this.#as(tuned.tuning.apply(g, layer, Object.fromEntries(tensors)), typeOfLayer);
+    this.#nameLast(g.nodes.at(-1)?.output?.[0] === y.name ? y : g.Identity(y), site.output);
+  }
+
+  #calls = 0;
+
+  /** The layer's own nodes once more, for another input. */
+  #forward(site: Site, x: Value): Value {
+    const prefix = `lora/base/${this.#calls++}/`;
+    const names = new Map([[site.input, x.name]]);
+    for (const node of new Set([...site.nodes, lastNode(site)])) {
+      const current = this.#withParameters(node, node);
+      const input = (current.input ?? []).map((name) => names.get(name) ?? name);
+      for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
+      this.#g.nodes.push({ ...current, input, output: (node.output ?? []).map((name) => names.get(name)!) });
+    }
+    return { name: names.get(site.output)!, ...this.#whole.types.get(site.output) };
   }
 
   /** y + (x·A)·B, behind the last node of a layer. */
@@ -118,16 +166,19 @@ export class GraphInjection {
     if (!this.#whole.training) return this.#as(this.#input('lora_gain', lowRank, dims), typeOfLayer);
     const magnitude = this.#whole.input('lora_magnitude_vector', lowRank, dims);
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
-    const { stored } = site.weight;
-    // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
-    const folded = readsCodes(stored)
-      ? g.constant(float32(stored.read(), stored.dims))
-      : this.#as(this.#read(site.weight.name), 'float32');
+    const folded = this.#weight(site);
     const weight = site.foldedScale
       ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
       : folded;
     const norm = kind.adaptedNorm(g, site, weight, A, B);
     return this.#as(g.Div(magnitude, g.stopGradient(norm)), typeOfLayer);
+  }
+
+  /** The base's weight as float32, laid out as the graph has it. */
+  #weight({ weight: { name, stored } }: Site): Value {
+    // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
+    if (readsCodes(stored)) return this.#g.constant(float32(stored.read(), stored.dims));
+    return this.#as(this.#read(name), 'float32');
   }
 
   /** Shape of one number per output; none where each row may bring its own. */

@@ -14,6 +14,7 @@ import {
   type LowRankSite,
   placesOf,
   type TrainedParameter,
+  type TunedSite,
 } from './plan.ts';
 import { valueInfo } from './valueInfo.ts';
 
@@ -55,6 +56,7 @@ export class Injection {
   readonly #plan: AdapterPlan;
   readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
   readonly #lowRankAt = new Map<Site, LowRankSite>();
+  readonly #tunedAt = new Map<Site, TunedSite>();
   readonly #parameters = new Map<TrainedParameter, Value>();
   #rows: Value | undefined;
 
@@ -67,6 +69,7 @@ export class Injection {
     const name = base.graph?.input?.[0]?.name ?? '';
     this.batchInput = { name, ...types.get(name) };
     for (const lowRank of plan.lowRank) for (const site of placesOf(lowRank.site)) this.#lowRankAt.set(site, lowRank);
+    for (const tuned of plan.tuned) for (const site of placesOf(tuned.site)) this.#tunedAt.set(site, tuned);
     for (const parameter of plan.trained) this.#addParameter(parameter);
   }
 
@@ -89,6 +92,11 @@ export class Injection {
   /** All places with a low-rank adapter. */
   lowRankPlaces(): readonly (readonly [Site, LowRankSite])[] {
     return [...this.#lowRankAt];
+  }
+
+  /** All places that another tuner adapts. */
+  get tunedPlaces(): ReadonlyMap<Site, TunedSite> {
+    return this.#tunedAt;
   }
 
   get trained(): readonly TrainedParameter[] {
@@ -128,6 +136,15 @@ export class Injection {
     const known = this.#inputs.get(name);
     if (known) return known.value;
     return this.#addInput({ role, lowRank, name: this.#free(name), perRow: this.differs(site) }, dims, name);
+  }
+
+  /** The input that carries a tensor of another tuner; one for all places of the module. */
+  tunedInput(of: TunedSite, tensor: string): Value {
+    const name = `${of.site.path}.${tensor}`;
+    const known = this.#inputs.get(name);
+    if (known) return known.value;
+    const { dims } = of.tuning.tensors[tensor]!;
+    return this.#addInput({ role: 'tuned', tuned: { of, tensor }, name: this.#free(name), perRow: false }, dims, name);
   }
 
   /** Makes a trained parameter a graph input that its readers read instead of the base's. */

@@ -22,7 +22,7 @@ import { observeInputs } from '../train/observeInputs.ts';
 import type { FirstValues } from '../train/parameters.ts';
 import { weightGradients } from '../train/weightGradients.ts';
 import { initSite } from './initialSite.ts';
-import type { LoraPlan } from './planLora.ts';
+import type { LoraPlan } from './loraPlan.ts';
 import type { Model } from './model.ts';
 import { firstValues, fixedTensors, isResidual, peftTensors, type Start, withConstants } from './start.ts';
 

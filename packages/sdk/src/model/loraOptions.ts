@@ -3,6 +3,14 @@
 import type { Initializer } from '../lora/init/initializer.ts';
 import type { Model, ModuleInfo } from './model.ts';
 
+/** A tuner by its name, with its settings. */
+export interface NamedTuner {
+  /** What it is called. */
+  readonly name: string;
+  /** Its settings, by PEFT's keys. */
+  readonly [setting: string]: unknown;
+}
+
 /** The adapter to train, in PEFT's words (camelCase). */
 export interface LoraOptions {
   /** Rank; 8 by default. */
@@ -61,4 +69,12 @@ export interface LoraOptions {
   readonly initLoraWeights?: boolean | string | Initializer;
   /** The model before it was quantised, for `loftq`. */
   readonly original?: Model;
+  /**
+   * Another tuner than LoRA, which a plugin brings: its name, alone or with its settings, under PEFT's own keys. What says
+   * which modules are meant goes with it; what else is here is LoRA's.
+   *
+   * @example
+   * { tuner: { name: 'ia3', feedforward_modules: ['down'] }, targetModules: ['up', 'down'] }
+   */
+  readonly tuner?: string | NamedTuner;
 }

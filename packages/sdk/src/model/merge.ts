@@ -75,6 +75,7 @@ async function write(
   if (config) await writeFileAtomic(config.path, config.text);
   const modules = placed.flatMap((each) => [
     ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
+    ...each.tuned.map(({ tuned }) => tuned.site.path),
     ...each.trained.map(({ parameter }) => parameter.modulePath),
   ]);
   return {

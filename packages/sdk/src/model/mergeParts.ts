@@ -61,8 +61,12 @@ export async function mergeParts(
   };
 }
 
-function modulesOf({ lowRank, trained }: PlacedAdapter): string[] {
-  return [...lowRank.map((each) => each.lowRank.site.path), ...trained.map(({ parameter }) => parameter.modulePath)];
+function modulesOf({ lowRank, tuned, trained }: PlacedAdapter): string[] {
+  return [
+    ...lowRank.map((each) => each.lowRank.site.path),
+    ...tuned.map((each) => each.tuned.site.path),
+    ...trained.map(({ parameter }) => parameter.modulePath),
+  ];
 }
 
 /** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */

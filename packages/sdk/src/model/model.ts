@@ -22,10 +22,11 @@ import type { AdapterSource } from '../adapter/adapterBank.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/modulePrefix.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
-import { baseChangingInit, variantOf } from '../adapter/peftConfig.ts';
+import { baseChangingInit, LORA, variantOf } from '../adapter/peftConfig.ts';
 import { placeAdapter } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { AdapterSession } from '../adapter/session.ts';
+import { type ChosenTuner, tunerSettings } from '../adapter/tunedSite.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
@@ -479,7 +480,8 @@ export class Model implements TaskModel {
     }
     const placed = this.#find(adapter);
     const { partOf } = this.#parts;
-    const isForOthers = placed.unused.length > 0 || placed.lowRank.length + placed.trained.length === 0;
+    const isForOthers =
+      placed.unused.length > 0 || placed.lowRank.length + placed.trained.length + placed.tuned.length === 0;
     // What the other files of the model hold is theirs.
     if (!partOf) this.#warnOfUnused(adapter, placed.unused);
     else if (isForOthers) {
@@ -504,13 +506,29 @@ export class Model implements TaskModel {
 
   /** The places of an adapter's tensors by their names alone. */
   #find(adapter: Adapter): PlacedAdapter {
+    const chosen = this.#tunerOf(adapter);
     const { named, prefix } = this.#named(adapter);
-    if (!prefix) return { adapter: named, lowRank: [], trained: [], unused: [...named.tensors.keys()] };
+    if (!prefix) return { adapter: named, lowRank: [], trained: [], tuned: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, this.#onnx.model.graph, this.sites(), this.name, {
       prefix,
       openHeads: this.openHeads,
       mayBeEmpty: this.#parts.partOf !== undefined,
+      chosen,
     });
+  }
+
+  /** The tuner of an adapter that is not LoRA. */
+  #tunerOf({ config }: Adapter): ChosenTuner | undefined {
+    const { peftType } = config;
+    if (peftType === LORA) return undefined;
+    const tuner = this.catalogue.tuners.find((each) => each.peftType === peftType);
+    if (!tuner) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter is of the type ${peftType}, and no plugin brings a tuner for it. Load one that does (openModel(source, { plugins }), --plugin), train the adapter as LoRA, or convert it with PEFT's save_as_lora.`,
+      );
+    }
+    return { tuner, settings: tunerSettings(tuner, config) };
   }
 
   /**

@@ -1,36 +1,25 @@
 /** @file What a user says of the adapter to train, made into a plan for one model. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { Generation } from '../adapter/nameTable.ts';
 import { SiteNames, scalingAt } from '../adapter/moduleNames.ts';
 import { type AdapterConfig, adapterConfig } from '../adapter/peftConfig.ts';
 import type { Initializer } from '../lora/init/initializer.ts';
 import { initializerOf } from '../lora/init/named.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
+import type { LowRankSite } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
 import { requireInitializable } from './initialSite.ts';
 import type { Model } from './model.ts';
 import type { LoraOptions } from './loraOptions.ts';
+import type { LoraPlan } from './loraPlan.ts';
 import { namedModules } from './namedModules.ts';
+import { planTuned } from './planTuned.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
 import { trainedParameters } from './trainedParameters.ts';
 import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
 import { trainedTokens } from './trainedTokens.ts';
-
-/** A plan for one model, and the config that PEFT will read. */
-export interface LoraPlan {
-  /** What is injected where. */
-  readonly plan: AdapterPlan;
-  /** Under the model's own names. */
-  readonly config: AdapterConfig;
-  /** The generation whose names the options use, where it is not the model's: they were translated. */
-  readonly namedAs?: Generation;
-  /** What gives first values; PEFT's default without. */
-  readonly initializer?: Initializer;
-}
 
 /**
  * Applies the options to a model.
@@ -38,6 +27,7 @@ export interface LoraPlan {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
 export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
+  if (options.tuner !== undefined) return planTuned(model, options, options.tuner);
   const r = options.r ?? 8;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
@@ -77,7 +67,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
     ...(namedAs === undefined ? {} : { namedAs }),
     ...(initializer ? { initializer } : {}),
-    plan: { lowRank, trained },
+    plan: { lowRank, trained, tuned: [] },
   };
 }
 

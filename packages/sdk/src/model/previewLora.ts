@@ -9,7 +9,7 @@ import type { Model } from './model.ts';
 
 /** What {@link previewLora} finds. */
 export interface LoraPreview {
-  /** Paths of the modules that would get a low-rank adapter, in graph order; of a MultiheadAttention that of the whole. */
+  /** Paths of the modules that would be adapted, in graph order; of a MultiheadAttention that of the whole. */
   readonly targets: readonly string[];
   /** Names of the parameters that would get one by their own names. */
   readonly parameters: readonly string[];
@@ -39,6 +39,7 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
     const factors = tiedTo ? 0 : tokens ? B! : A! + B!;
     return factors + (dora ? out : 0) + (bias ? out : 0);
   });
+  const tuned = plan.tuned.flatMap(({ tuning }) => Object.values(tuning.tensors).map(({ dims }) => sizeOf(dims)));
   const trained = plan.trained.map(({ stored }) => sizeOf(stored.dims));
   return {
     // Anything but a list is PEFT's word for no modules.
@@ -46,7 +47,7 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
     parameters: config.targetParameters ?? [],
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
     trained: plan.trained.map(({ name }) => name),
-    trainableParameters: [...lowRank, ...trained].reduce((sum, count) => sum + count, 0),
+    trainableParameters: [...lowRank, ...tuned, ...trained].reduce((sum, count) => sum + count, 0),
     ...(namedAs === undefined ? {} : { namedAs }),
   };
 }

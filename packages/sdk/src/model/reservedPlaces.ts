@@ -51,6 +51,7 @@ export function reservedPlaces(
   };
   const selected = selectNamed(namedModules(model.graph, model.sites), wanted, model);
   return {
+    tuned: [],
     lowRank: selected.targets.map((path) => {
       const site = sites.get(path)!;
       const kind = kindOf(site);

@@ -2,7 +2,7 @@
 
 import { Adapter } from '../adapter/adapter.ts';
 import { convertResidual } from '../adapter/convertResidual.ts';
-import { baseChangingInit } from '../adapter/peftConfig.ts';
+import { baseChangingInit, requireLora } from '../adapter/peftConfig.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { initializerOf } from '../lora/init/named.ts';
@@ -29,6 +29,7 @@ import { peftTensors } from './start.ts';
  *   `ADAPTER_MISMATCH` when the two do not belong together
  */
 export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Promise<Adapter> {
+  requireLora(adapter.config, 'made plain');
   if (from instanceof Adapter) return convertResidual(adapter, from);
   const name = baseChangingInit(adapter.config);
   if (name === undefined) {

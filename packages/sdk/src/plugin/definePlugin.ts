@@ -11,6 +11,7 @@ import type {
   SectionFactory,
   TrackerFactory,
 } from './contributions.ts';
+import type { Tuner } from '../lora/tuner.ts';
 import type { ModelFamily } from './family.ts';
 import type { PreprocessorFactory, TaskFactory } from './task.ts';
 
@@ -29,6 +30,8 @@ export interface Contributions {
   readonly datasets: readonly DatasetFactory[];
   /** First values of adapters. */
   readonly initializers: readonly InitializerFactory[];
+  /** Ways to adapt layers other than LoRA. */
+  readonly tuners: readonly Tuner[];
   /** How gradients become steps. */
   readonly optimizers: readonly OptimizerFactory[];
   /** Gradients and shapes of operators that the SDK does not know. */
@@ -94,6 +97,7 @@ export const contributionKinds: readonly ContributionKind[] = [
   'tasks',
   'datasets',
   'initializers',
+  'tuners',
   'optimizers',
   'operators',
   'providers',

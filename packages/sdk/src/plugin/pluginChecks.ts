@@ -3,6 +3,8 @@
 import { gradientRules } from '../autodiff/rules.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { LORA } from '../adapter/peftConfig.ts';
+import type { Tuner } from '../lora/tuner.ts';
 import { initializerNames } from '../lora/init/named.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { optimizerNames } from '../train/optimizers/named.ts';
@@ -18,6 +20,7 @@ const words: Readonly<Record<ContributionKind, string>> = {
   tasks: 'a task',
   datasets: 'a dataset',
   initializers: 'an initializer',
+  tuners: 'a tuner',
   optimizers: 'an optimizer',
   operators: 'a rule for the operator',
   providers: 'a provider',
@@ -41,6 +44,7 @@ const fields: Readonly<Record<ContributionKind, Readonly<Record<string, FieldTyp
   tasks: { name: 'string', description: 'string', create: 'function' },
   datasets: { name: 'string', description: 'string', prepare: 'function' },
   initializers: { name: 'string', create: 'function' },
+  tuners: { name: 'string', peftType: 'string', description: 'string', defaults: 'object', tune: 'function' },
   optimizers: { name: 'string', create: 'function' },
   operators: { domain: 'string', op: 'string' },
   providers: { name: 'string', description: 'string', create: 'function' },
@@ -60,6 +64,7 @@ const namedByUsers: ReadonlySet<ContributionKind> = new Set([
   'tasks',
   'datasets',
   'initializers',
+  'tuners',
   'optimizers',
   'providers',
   'trackers',
@@ -68,6 +73,7 @@ const namedByUsers: ReadonlySet<ContributionKind> = new Set([
 /** Names that the SDK and its command have themselves. */
 const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> = {
   initializers: initializerNames,
+  tuners: ['lora', LORA],
   optimizers: optimizerNames,
   providers: providerNames,
   trackers: ['tensorboard'],
@@ -176,23 +182,25 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
     plugins.set(plugin.name, plugin);
     for (const kind of Object.keys(words) as ContributionKind[]) {
       for (const each of lists[kind]) {
-        const name = nameOf(each);
-        if (name === undefined) continue;
-        const key = `${kind} ${name}`;
-        const owner = owners.get(key) ?? (isOurs(kind, each, name) ? 'the SDK' : undefined);
-        if (owner !== undefined) throw clash(kind, name, owner, plugin.name);
-        owners.set(key, `"${plugin.name}"`);
+        for (const name of namesOf(each)) {
+          const key = `${kind} ${name}`;
+          const owner = owners.get(key) ?? (isOurs(kind, each, name) ? 'the SDK' : undefined);
+          if (owner !== undefined) throw clash(kind, name, owner, plugin.name);
+          owners.set(key, `"${plugin.name}"`);
+        }
       }
     }
   }
 }
 
-/** The name by which one of a kind is found; preprocessors are found by what they recognise. */
-function nameOf(each: object): string | undefined {
-  if ('op' in each) return operatorName((each as OperatorRule).domain, (each as OperatorRule).op);
+/** The names by which one of a kind is found; preprocessors are found by what they recognise. */
+function namesOf(each: object): string[] {
+  if ('op' in each) return [operatorName((each as OperatorRule).domain, (each as OperatorRule).op)];
   // Two domains may have a family for models of one type, of which each recognises its own.
-  if ('recognise' in each) return `${(each as ModelFamily).domain}/${(each as ModelFamily).name}`;
-  return 'name' in each ? (each.name as string) : undefined;
+  if ('recognise' in each) return [`${(each as ModelFamily).domain}/${(each as ModelFamily).name}`];
+  // Of a run a tuner is found by its name, of a file by its type.
+  if ('peftType' in each) return [(each as Tuner).name, (each as Tuner).peftType];
+  return 'name' in each ? [each.name as string] : [];
 }
 
 function isOurs(kind: ContributionKind, each: object, name: string): boolean {

@@ -24,6 +24,7 @@ const task = (name: string): TaskFactory => ({
   description: name,
   create: () => ({ name, prepare: () => Promise.reject(new Error('not here')) }),
 });
+const tuner = (name: string): object => ({ name, peftType: 'T', description: '', defaults: {}, tune: () => ({}) });
 const preprocessor = (domain: string): PreprocessorFactory => ({
   domain,
   fileEndings: [],
@@ -110,6 +111,11 @@ describe('loadPlugins', () => {
     ['two tasks of one name', two(named('a', { tasks: [task('t')] }), named('b', { tasks: [task('t')] }))],
     ['two families of one name', two(named('a', { families: [family('x')] }), named('b', { families: [family('x')] }))],
     ['an optimizer of the SDK', () => loadPlugins([named('a', { optimizers: [{ name: 'adamw', create: () => 0 }] })])],
+    ['two tuners of one type', two(named('a', { tuners: [tuner('x')] }), named('b', { tuners: [tuner('y')] }))],
+    [
+      'a tuner that says it is LoRA',
+      () => loadPlugins([named('a', { tuners: [{ ...tuner('x'), peftType: 'LORA' }] })]),
+    ],
     [
       'an operator of the SDK',
       () => loadPlugins([named('a', { operators: [{ domain: '', op: 'MatMul', gradient: [] }] })]),

@@ -5,7 +5,8 @@ import { scalingAt } from '../adapter/moduleNames.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import type { LoraOptions } from '../model/loraOptions.ts';
 import type { Model } from '../model/model.ts';
-import { type LoraPlan, planLora } from '../model/planLora.ts';
+import type { LoraPlan } from '../model/loraPlan.ts';
+import { planLora } from '../model/planLora.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';
 
@@ -42,7 +43,8 @@ export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
     const { value, input } = parameter;
     const isZero = value.every((each) => each === 0);
     const isFactor = input.role !== 'parameter' && !input.lowRank?.tokens;
-    if (isFactor && !isZero && input.role !== 'lora_magnitude_vector') continue;
+    const isRandom = input.role !== 'lora_magnitude_vector' && input.role !== 'tuned';
+    if (isFactor && !isZero && isRandom) continue;
     const reach = isZero && isFactor ? 0.2 : 0.05;
     for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);
     if (!input.lowRank?.tiedTo) set.share(parameter);

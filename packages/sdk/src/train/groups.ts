@@ -12,8 +12,8 @@ export interface TrainedTensor {
   readonly name: string;
   /** torch's path of the module. */
   readonly module: string;
-  /** What the tensor is to the module. */
-  readonly role: TensorRole;
+  /** What the tensor is to the module; `tuned` of all tensors of another tuner than LoRA. */
+  readonly role: TensorRole | 'tuned';
   /** Its shape in the graph, which may be the transpose of PEFT's. */
   readonly dims: readonly number[];
 }
@@ -85,7 +85,12 @@ function matcher(match: ParameterGroup['match']): (tensor: TrainedTensor) => boo
 function trainedTensor(parameter: Parameter): TrainedTensor {
   const name = peftNameOf(parameter.input);
   const { module, role } = parseTensorName(name);
-  return { name, module, role, dims: parameter.input.parameter?.torchDims ?? parameter.dims };
+  return {
+    name,
+    module,
+    role: parameter.input.tuned ? 'tuned' : role,
+    dims: parameter.input.parameter?.torchDims ?? parameter.dims,
+  };
 }
 
 function nothingMatches(match: string | readonly string[], modules: readonly string[]): OnnxLoraError {

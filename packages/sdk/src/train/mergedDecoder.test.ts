@@ -41,7 +41,7 @@ test.each([
   expect(sites).toHaveLength(6);
   const { model, inputs, gradients, loss } = buildTrainingGraph({
     base,
-    plan: { lowRank: sites.map((site) => ({ site, r: 2, dora: false })), trained: [] },
+    plan: { lowRank: sites.map((site) => ({ site, r: 2, dora: false })), trained: [], tuned: [] },
     inputs: feeds,
     targets: {},
     loss: (g, { logits }) => g.ReduceMean(g.Mul(logits!, g.Sigmoid(logits!)), [0, 1, 2], false),

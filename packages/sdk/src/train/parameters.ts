@@ -80,7 +80,14 @@ export class ParameterSet {
     const lowRank = new Map(placed.lowRank.map((each) => [each.lowRank.site.path, each]));
     const scalingOf = ({ site }: LowRankSite): number => lowRank.get(site.path)!.scaling;
     const trained = new Map(placed.trained.map((each) => [each.parameter.name, each.tensor]));
-    return new ParameterSet(inputs.map((input) => parameter(input, existingValue(input, lowRank, trained), scalingOf)));
+    const tuned = new Map(placed.tuned.map((each) => [each.tuned.site.path, each.tensors]));
+    return new ParameterSet(
+      inputs.map((input) => {
+        const own = input.tuned && tuned.get(input.tuned.of.site.path)!.get(input.tuned.tensor)!;
+        const value = own ? { value: floats(own).slice(), dims: own.dims } : existingValue(input, lowRank, trained);
+        return parameter(input, value, scalingOf);
+      }),
+    );
   }
 
   /** How many numbers are trained. */
@@ -162,12 +169,16 @@ function twinOf({ input: { role, lowRank } }: Parameter, all: readonly Parameter
 }
 
 function initialValue(
-  { role, lowRank, parameter: trained }: AdapterInput,
+  { role, lowRank, parameter: trained, tuned }: AdapterInput,
   random: Random,
   scalingOf: (lowRank: LowRankSite) => number,
   first: ReadonlyMap<string, FirstValues>,
 ): { value: Float32Array; dims: readonly number[] } {
   if (trained) return { value: trained.stored.read().slice(), dims: trained.stored.dims };
+  if (tuned) {
+    const own = tuned.of.tuning.tensors[tuned.tensor]!;
+    return { value: own.first(random), dims: own.dims };
+  }
   const { site, r } = lowRank!;
   const kind = kindOf(site);
   const given = first.get(site.path);
@@ -222,7 +233,8 @@ function valueOf({ data, dims }: Tensor): { value: Float32Array; dims: readonly 
 }
 
 /** PEFT's name of the tensor that an input carries. */
-export function peftNameOf({ role, lowRank, parameter: trained }: AdapterInput): string {
+export function peftNameOf({ role, lowRank, parameter: trained, tuned }: AdapterInput): string {
+  if (tuned) return tensorName(tuned.of.savedAs ?? tuned.of.site.path, 'parameter', tuned.tensor);
   if (trained) {
     const name = trained.name.slice(trained.name.lastIndexOf('.') + 1);
     return trained.savedAs ?? tensorName(trained.modulePath, 'parameter', name);
@@ -235,10 +247,11 @@ export function peftNameOf({ role, lowRank, parameter: trained }: AdapterInput):
 
 /** The values in PEFT's layout, copied. */
 function toPeft(
-  { role, lowRank, parameter: trained }: AdapterInput,
+  { role, lowRank, parameter: trained, tuned }: AdapterInput,
   value: Float32Array,
   dims: readonly number[],
 ): Tensor {
+  if (tuned) return float32(value.slice(), dims);
   if (trained) {
     const [rows, columns] = dims as [number, number];
     return trained.layout === 'in-out'

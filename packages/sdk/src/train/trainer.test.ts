@@ -27,7 +27,7 @@ const targets: Feeds = { target: golden('target') };
 function trainerOf(options: Partial<TrainerRequest> = {}): Trainer {
   return new Trainer({
     base: model,
-    plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 4, dora: false })), trained: [] },
+    plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 4, dora: false })), trained: [], tuned: [] },
     loss: (g, outputs, targets) => meanSquaredError(g, outputs[output]!, targets['target']!),
     runtime,
     session: { provider: 'cpu', threads: 1 },
@@ -269,7 +269,7 @@ describe('a graph in float16', () => {
     const { model, output } = linear(half);
     return trainerOf({
       base: model,
-      plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 2, dora: false })), trained: [] },
+      plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 2, dora: false })), trained: [], tuned: [] },
       loss: (g, outputs, targets) =>
         g.Mul(meanSquaredError(g, outputs[output]!, targets['target']!), g.scalar(factor, 'float32')),
       name: 'linear',

@@ -48,6 +48,7 @@ function training(
   const plan = {
     lowRank: [{ site: sites.find((site) => site.path === path)!, r: 2, dora } satisfies LowRankSite],
     trained: [],
+    tuned: [],
   };
   return buildTrainingGraph({
     base,

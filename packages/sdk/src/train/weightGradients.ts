@@ -36,7 +36,7 @@ export async function weightGradients(
 ): Promise<ReadonlyMap<TrainedParameter, Float32Array>> {
   const step = new GradientStep({
     base,
-    plan: { lowRank: [], trained: parameters },
+    plan: { lowRank: [], trained: parameters, tuned: [] },
     loss,
     ...(lossWeight ? { lossWeight } : {}),
     runtime,

@@ -5,7 +5,7 @@ import { type Matrix, matrix } from '../../linalg/matrix.ts';
 import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { floats } from '../feeds.ts';
-import { type AdapterConfig, baseChangingInit, scalingOf, variantOf } from '../peftConfig.ts';
+import { type AdapterConfig, baseChangingInit, requireLora, scalingOf, variantOf } from '../peftConfig.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../tensorNames.ts';
 import { type CombinePart, partName } from './options.ts';
 
@@ -91,6 +91,7 @@ function readSource(adapter: Adapter, weight: number, name: string): Source {
 
 /** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no sum s·B·A on the base's own weights */
 export function requirePlainLora({ config, tensors }: Adapter, name: string): void {
+  requireLora(config, 'combined');
   const roles = new Set([...tensors.keys()].map((key) => parseTensorName(key).role));
   const no = (what: string, why: string, remedy: string): OnnxLoraError =>
     new OnnxLoraError('INPUT_INVALID', `${capital(name)} ${what}, which cannot be combined: ${why}. ${remedy}`);

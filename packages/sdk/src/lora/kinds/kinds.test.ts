@@ -46,6 +46,7 @@ async function trained({ model, types, place }: SitedModel, adapter: Adapter, fe
   const plan: AdapterPlan = {
     lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
     trained: placed.trained.map(({ parameter }) => parameter),
+    tuned: [],
   };
   const injected = injectAdapters(model, plan, { types, mode: 'training' });
   const own = Object.fromEntries(adapterFeeds(place(withoutMagnitude(adapter)), injected.inputs));

@@ -23,6 +23,9 @@ export interface RoundTripOptions {
   readonly feeds?: Feeds;
 }
 
+/** What sums in single precision differ by, over a whole model. */
+const SINGLE = 1e-5;
+
 type Outputs = Readonly<Record<string, Tensor>>;
 
 /** Two graphs in float32 that compute the same. */
@@ -36,7 +39,8 @@ const same: Tolerance = tolerances.output;
  * - merged into the weights it computes the same to within float32, and taken out again the base is back;
  * - rows of one batch may have different adapters, each as if it were alone.
  *
- * Taking out is left out of what replaces weights (DoRA, saved modules) or lies beside them (grouped convolutions), and rows of layers that cannot differ (embeddings).
+ * Taking out is left out of what replaces weights (DoRA, saved modules, tuners of plugins) or lies beside them (grouped
+ * convolutions), and rows of layers that cannot differ (embeddings, tuners of plugins).
  *
  * @example
  * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
@@ -113,15 +117,18 @@ async function mergeProblems(
   adapter: Adapter,
   { feeds, base, adapted, scratch }: { feeds: Feeds; base: Outputs; adapted: Outputs; scratch: string },
 ): Promise<string[]> {
+  const { trained, tuned } = await model.place(adapter);
+  if (tuned.some(({ tuned: { tuning } }) => !tuning.mergeWeight)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
   const { rounding, beside } = await merge(model, adapter, merged);
   // Errors of several layers add up like noise, and later layers may amplify them.
   const rounded = 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError));
-  const tolerance = rounding.length === 0 ? same : { relativeRms: rounded };
-  const open = (file: string): Promise<Model> => openModel(file, { runtime: new OrtRuntime() });
+  const tolerance = rounding.length === 0 ? same : { relativeRms: Math.max(rounded, SINGLE) };
+  const open = (file: string): Promise<Model> =>
+    openModel(file, { runtime: new OrtRuntime(), plugins: model.catalogue });
   const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
-  const { trained } = await model.place(adapter);
-  if (adapter.config.useDora || trained.length + beside.length > 0) return problems.map((each) => `merged, ${each}`);
+  if (adapter.config.useDora || trained.length + tuned.length + beside.length > 0)
+    return problems.map((each) => `merged, ${each}`);
   await unmerge(await open(merged), adapter, back);
   const restored = differences(await run(await open(back), feeds, {}), base, tolerance);
   return [...problems.map((each) => `merged, ${each}`), ...restored.map((each) => `merged and taken out, ${each}`)];
@@ -136,8 +143,9 @@ async function rowProblems(
   adapted: Outputs,
 ): Promise<string[]> {
   const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 0));
-  const { lowRank, trained } = await model.place(adapter);
-  const mayDiffer = trained.length === 0 && lowRank.every(({ lowRank: { site } }) => kindOf(site).perRow);
+  const { lowRank, trained, tuned } = await model.place(adapter);
+  const mayDiffer =
+    trained.length + tuned.length === 0 && lowRank.every(({ lowRank: { site } }) => kindOf(site).perRow);
   if (rows < 2 || !mayDiffer) return [];
   const other = opposite(adapter);
   const alone = await run(model, feeds, { other }, { adapter: 'other' });

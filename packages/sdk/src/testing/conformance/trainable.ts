@@ -30,6 +30,7 @@ export async function placeFor({ model }: ConformanceCase, adapter: Adapter): Pr
     plan: {
       lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
       trained: placed.trained.map(({ parameter }) => parameter),
+      tuned: placed.tuned.map(({ tuned }) => tuned),
     },
     scaling: (path) => scalingOf(adapter.config, path).scaling,
   };

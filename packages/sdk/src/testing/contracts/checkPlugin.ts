@@ -13,6 +13,7 @@ import { checkFamily, type FamilyExamples } from './checkFamily.ts';
 import { checkInitializer } from './checkInitializer.ts';
 import { checkOptimizer } from './checkOptimizer.ts';
 import { checkPreprocessor, type PreprocessorExamples } from './checkPreprocessor.ts';
+import { checkTuner } from './checkTuner.ts';
 import { checkTask, type CheckTaskOptions } from './checkTask.ts';
 
 /** By what a plugin is checked. */
@@ -38,7 +39,7 @@ export interface PluginTask extends CheckTaskOptions {
 }
 
 /**
- * Checks a plugin as a whole: it can be loaded, and each family, operator, preprocessor, task, initialiser and optimizer that
+ * Checks a plugin as a whole: it can be loaded, and each family, operator, preprocessor, task, initialiser, optimizer and tuner that
  * it brings passes the check of its kind. One without the example that it needs is a problem too.
  *
  * @example
@@ -99,6 +100,7 @@ export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {})
         checkOptimizer(() => factory.create({})),
       ),
     );
+  for (const tuner of brought.tuners) problems.push(...about(`tuner "${tuner.name}"`, await checkTuner(tuner)));
   return problems;
 }
 

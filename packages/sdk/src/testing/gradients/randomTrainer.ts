@@ -2,7 +2,7 @@
 
 import { scalingAt } from '../../adapter/moduleNames.ts';
 import type { Model } from '../../model/model.ts';
-import type { LoraPlan } from '../../model/planLora.ts';
+import type { LoraPlan } from '../../model/loraPlan.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { LossFragment } from '../../train/addLoss.ts';

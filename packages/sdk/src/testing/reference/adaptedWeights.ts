@@ -5,7 +5,7 @@ import { tensorName } from '../../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { type LowRankSite, placesOf, type TrainedParameter } from '../../lora/plan.ts';
-import type { LoraPlan } from '../../model/planLora.ts';
+import type { LoraPlan } from '../../model/loraPlan.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
 export type WideTensors = ReadonlyMap<string, { readonly data: Float64Array; readonly dims: readonly number[] }>;

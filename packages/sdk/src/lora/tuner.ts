@@ -1,0 +1,79 @@
+/** @file What a tuner of PEFT other than LoRA is: its tensors of a layer, and what the layer computes with them. */
+
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { Matrix } from '../linalg/matrix.ts';
+import type { Random } from '../runtime/random.ts';
+
+/** A linear layer, as a {@link Tuner} is told of it. */
+export interface TunedLayer {
+  /** torch's path of the module, as the adapter's config names it. */
+  readonly path: string;
+  /** How many features it reads. */
+  readonly in: number;
+  /** How many features it yields. */
+  readonly out: number;
+  /** Whether it has a bias. */
+  readonly bias: boolean;
+}
+
+/** A tuner's own keys of `adapter_config.json` and their values, as JSON has them. */
+export type TunerSettings = Readonly<Record<string, unknown>>;
+
+/** One tensor that a tuner trains for a layer, in PEFT's layout. */
+export interface TunedTensor {
+  /** Its shape in PEFT's file. */
+  readonly dims: readonly number[];
+  /** The values that training begins with, flat. */
+  readonly first: (random: Random) => Float32Array;
+  /** Values that leave the layer as it is, for runs without the adapter, flat. */
+  readonly idle: () => Float32Array;
+}
+
+/** The layer inside a graph. */
+export interface LayerInGraph {
+  /** What it reads, `[..., in]`, as float32. */
+  readonly x: Value;
+  /** The base's layer, bias included: `[..., out]` of `[..., in]`. May be called with another input than x. */
+  readonly forward: (x: Value) => Value;
+  /** The base's weight, `[out, in]`, as float32. */
+  readonly weight: () => Value;
+}
+
+/** Tensors, or what stands for them, by the names of {@link Tuning.tensors}. */
+export type ByTensor<T> = Readonly<Record<string, T>>;
+
+/** What a tuner makes of one layer. */
+export interface Tuning {
+  /** What is trained, by the word that follows the module's path in PEFT's file: `ia3_l`. */
+  readonly tensors: ByTensor<TunedTensor>;
+  /** Emits what the layer yields in place of `forward(x)`. Its gradient follows from the operators. */
+  readonly apply: (g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>) => Value;
+  /** What merging makes of the weight, `[out, in]`. Without, such an adapter cannot be merged. */
+  readonly mergeWeight?: (weight: Matrix, tensors: ByTensor<Float64Array>) => Matrix;
+  /** What merging makes of the bias, `[out]`; without, it stays. Only asked where the layer has one. */
+  readonly mergeBias?: (bias: Float64Array, tensors: ByTensor<Float64Array>) => Float64Array;
+}
+
+/** A way to adapt linear layers other than LoRA, by the name that `lora.tuner` and `--tuner` take. */
+export interface Tuner {
+  /** What it is called: `ia3`. */
+  readonly name: string;
+  /** `peft_type` in the adapter's config: `IA3`. */
+  readonly peftType: string;
+  /** One line for `onnx-lora plugins`. */
+  readonly description: string;
+  /**
+   * Its keys of `adapter_config.json` with PEFT's defaults, but for those that every tuner has (`target_modules`,
+   * `modules_to_save`, `task_type` …).
+   */
+  readonly defaults: TunerSettings;
+  /** Why a layer cannot be adapted so, as the end of a sentence that begins with the layer; or nothing. */
+  refuses?(layer: TunedLayer, settings: TunerSettings): string | undefined;
+  /**
+   * The settings as they are saved, where `target_modules` lists the full paths of all layers: for a setting that names some
+   * of them. Without, they are saved as they were given.
+   */
+  saved?(settings: TunerSettings, targets: readonly string[]): TunerSettings;
+  /** Its tensors and its mathematics for one layer. @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be */
+  tune(layer: TunedLayer, settings: TunerSettings): Tuning;
+}

@@ -1,0 +1,52 @@
+/** @file What must hold of a tuner. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Tuner } from '../../lora/tuner.ts';
+import { openModel } from '../../model/openModel.ts';
+import { definePlugin } from '../../plugin/definePlugin.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
+import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { checkGradients } from '../gradients/checkGradients.ts';
+import { linearNet } from '../models/linearNet.ts';
+import { publishModel } from '../models/publishModel.ts';
+import { randomAdapter } from '../randomAdapter.ts';
+
+/**
+ * Checks a tuner on a small net of linear layers, with random values in its tensors: what {@link checkAdapterRoundTrip} asks
+ * of every adapter (files, the base where no adapter is named, merging where the tuner merges), and its gradients by finite
+ * differences. PEFT's own numbers are for {@link conformance}.
+ *
+ * @example
+ * assert.deepEqual(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] }), []);
+ *
+ * @param settings of the tuner, its defaults without; the layers are `encoder.0` and `encoder.1`
+ * @returns what does not hold; nothing where all does
+ */
+export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tuner-'));
+  try {
+    const plugins = [definePlugin({ name: 'checked', tuners: [tuner] })];
+    const published = await publishModel(folder, { model: linearNet() });
+    const model = await openModel(published, { plugins, runtime: new OrtRuntime() });
+    const lora = { tuner: { name: tuner.name, ...settings }, targetModules: ['encoder.0', 'encoder.1'] };
+    const gradients = await checkGradients(model, {
+      lora,
+      inputs: randomFeeds(model),
+      targets: {},
+      loss: (g, { logits }) => g.ReduceMean(g.Mul(logits!, g.Tanh(logits!)), [0, 1], false),
+    });
+    return [
+      ...(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora }))),
+      ...gradients.flatMap(({ problem }) => problem ?? []),
+    ];
+  } catch (error) {
+    if (error instanceof OnnxLoraError) return [error.message];
+    throw error;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,352 @@
+/** @file Tuners of plugins, held to PEFT's numbers: (IA)³, which scales, and LoHa, whose change of the weight is no low-rank product. */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import {
+  Adapter,
+  combineAdapters,
+  definePlugin,
+  exportWithInputs,
+  type Feeds,
+  float32,
+  loadAdapter,
+  type LoraOptions,
+  merge,
+  type Model,
+  negate,
+  OnnxLoraError,
+  openModel,
+  OrtRuntime,
+  type Plugin,
+  previewLora,
+  readSafetensors,
+  saveOnnxAdapter,
+  train,
+  type TrainOptions,
+  type Tuner,
+  type Tuning,
+  unmerge,
+  withNames,
+} from '@onnx-lora/sdk';
+import { checkAdapterRoundTrip, checkGradients, checkPlugin, checkTuner, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
+import { visionFamilies } from '@onnx-lora/vision';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ia3, ia3Plugin } from '../docs/examples/plugins/ia3.ts';
+import { lohaPlugin } from '../docs/examples/plugins/loha.ts';
+import { publishModel as publishForecaster, writeSensor } from '../docs/examples/series/published.ts';
+import { call } from '../packages/cli/fixtures/call.ts';
+import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
+
+const cases = path.join(import.meta.dirname, 'fixtures/cases');
+
+/** Scales the weight by outputs, and not the bias: x·Wᵀ + b + x·((l − 1)∘W)ᵀ. */
+const scaledWeight: Tuner = {
+  ...ia3,
+  name: 'scaled-weight',
+  peftType: 'SCALED',
+  tune: (layer, settings) => {
+    const { tensors, mergeWeight } = ia3.tune(layer, settings);
+    return {
+      tensors,
+      mergeWeight: mergeWeight!,
+      apply: (g, { x, forward, weight }, { ia3_l }) => {
+        const more = g.Mul(weight(), g.Sub(ia3_l!, 1));
+        return g.Add(forward(x), g.MatMul(x, g.Transpose(more, [1, 0])));
+      },
+    };
+  },
+};
+const scaledPlugin = definePlugin({ name: 'scaled', tuners: [scaledWeight] });
+const plugins: readonly Plugin[] = [ia3Plugin, lohaPlugin, scaledPlugin];
+
+const IA3 = { tuner: { name: 'ia3', feedforward_modules: ['down'] }, targetModules: ['up', 'down'] };
+const LOHA = { tuner: { name: 'loha', r: 2, alpha: 3 }, targetModules: ['up', 'down'] };
+const SCALED = { tuner: 'scaled-weight', targetModules: ['up', 'head'] };
+
+let scratch = '';
+let model: Model;
+let feeds: Feeds;
+
+beforeAll(async () => {
+  scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tuners-'));
+  model = await openModel(path.join(cases, 'peft-ia3/model.onnx'), { plugins, runtime: new OrtRuntime() });
+  feeds = {
+    x: float32(
+      Float32Array.from({ length: 32 }, (_, i) => Math.sin(i)),
+      [4, 8],
+    ),
+  };
+});
+afterAll(() => {
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+async function logits(
+  base: Model,
+  adapters: Readonly<Record<string, Adapter>> = {},
+  adapter: string | null = null,
+): Promise<Float32Array> {
+  const session = await base.session({ adapters, threads: 1 });
+  try {
+    return (await session.run(feeds, { adapter }))['logits']!.data as Float32Array;
+  } finally {
+    await session.release();
+  }
+}
+
+/** But for what the runtime rounds otherwise when it fuses other nodes. */
+function expectSame(found: Float32Array, expected: Float32Array): void {
+  expect(found).toHaveLength(expected.length);
+  found.forEach((value, i) => {
+    expect(value).toBeCloseTo(expected[i]!, 6);
+  });
+}
+
+describe('conformance', () => {
+  it.each([
+    ['peft-ia3', ia3Plugin],
+    ['peft-loha', lohaPlugin],
+  ])('%s', async (name, plugin) => {
+    const { checks } = await conformance(path.join(cases, name), { plugins: [plugin] });
+    expect(checks.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
+      checks.map(({ check }) => [check, 'passed', '']),
+    );
+    expect(checks).toHaveLength(9);
+  });
+});
+
+describe.each<[string, LoraOptions]>([
+  ['ia3', IA3],
+  ['loha', LOHA],
+  ['scaled-weight', SCALED],
+])('%s', (_, lora) => {
+  it('is saved, loaded and merged as it is', async () => {
+    expect(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora }))).toEqual([]);
+  });
+
+  it('has the gradients of finite differences', async () => {
+    const found = await checkGradients(model, {
+      lora,
+      inputs: feeds,
+      targets: {},
+      loss: (g, { logits: y }) => g.ReduceMean(g.Mul(y!, g.Mul(y!, y!)), [0, 1], false),
+      elements: 3,
+    });
+    expect(found.length).toBeGreaterThan(3);
+    expect(found.flatMap(({ problem }) => problem ?? [])).toEqual([]);
+  });
+
+  it('leaves the base as it is before it is trained and where a run names no adapter', async () => {
+    const base = await logits(model);
+    const trained = await randomAdapter(model, { lora });
+    expectSame(await logits(model, { trained }), base);
+    const run = await train(model, { ...options(), lora, lr: 1e-30, steps: 1 });
+    expectSame(await logits(model, { first: (await run.done).adapter }, 'first'), base);
+  });
+});
+
+/** Four rows to learn by heart. */
+function options(): Pick<TrainOptions, 'task' | 'batchSize'> {
+  const y = float32(
+    Float32Array.from({ length: 12 }, (_, i) => Math.cos(i)),
+    [4, 3],
+  );
+  const task = taskOf(4, feeds, { y }, (g, { logits: found }, { y: wanted }) => {
+    const difference = g.Sub(found!, wanted!);
+    return g.ReduceMean(g.Mul(difference, difference), [0, 1], false);
+  });
+  return { task, batchSize: 2 };
+}
+
+describe('training', () => {
+  it('goes on after an interruption as if there had been none, and saves what PEFT reads', async () => {
+    const all = { ...options(), lora: IA3, lr: 0.05, steps: 6 };
+    const whole = await (await train(model, all)).done;
+    const folder = path.join(scratch, 'checkpoints');
+    const half = await train(model, { ...all, checkpoints: { folder, every: 3 } });
+    for await (const event of half) if (event.type === 'checkpoint' && event.step === 3) half.stop();
+    await half.done;
+    const again = await (await train(model, { ...all, checkpoints: { folder, every: 3 }, resume: true })).done;
+    expect([...again.adapter.tensors]).toEqual([...whole.adapter.tensors]);
+    const saved = path.join(scratch, 'saved');
+    await whole.adapter.save(saved);
+    const [own, peft] = [saved, path.join(cases, 'peft-ia3/adapter')].map(
+      (each) => JSON.parse(readFileSync(path.join(each, 'adapter_config.json'), 'utf8')) as Record<string, unknown>,
+    ) as [Record<string, unknown>, Record<string, unknown>];
+    expect(Object.keys(own)).toEqual(Object.keys(peft));
+    // PEFT refuses names of feed-forward layers that target_modules does not have.
+    expect(own['target_modules']).toEqual(expect.arrayContaining(own['feedforward_modules'] as string[]));
+    expect(own['feedforward_modules']).toHaveLength(4);
+    expect((await loadAdapter(saved)).config.peftType).toBe('IA3');
+  });
+
+  it('counts what it trains', () => {
+    // Four layers from 16 to 24 and back: a factor for each of 24 outputs, and for each of 24 inputs.
+    expect(previewLora(model, IA3).trainableParameters).toBe(4 * (24 + 24));
+    expect(previewLora(model, LOHA).trainableParameters).toBe(8 * 2 * 2 * (16 + 24));
+  });
+});
+
+describe('a session', () => {
+  it('holds adapters of LoRA and of tuners for different layers, of which a run names one', async () => {
+    const lora = await randomAdapter(model, { lora: { r: 2, targetModules: ['stem'] } });
+    const tuned = await randomAdapter(model, { lora: IA3 });
+    const [onlyLora, onlyTuned] = [await logits(model, { lora }, 'lora'), await logits(model, { tuned }, 'tuned')];
+    expectSame(await logits(model, { lora, tuned }, 'lora'), onlyLora);
+    expectSame(await logits(model, { lora, tuned }, 'tuned'), onlyTuned);
+  });
+
+  it('refuses what it cannot hold or mix', async () => {
+    const [a, b] = [await randomAdapter(model, { lora: IA3 }), await randomAdapter(model, { lora: IA3, seed: 2 })];
+    const lora = await randomAdapter(model, { lora: { r: 2, targetModules: ['up'] } });
+    const loha = await randomAdapter(model, { lora: LOHA });
+    for (const other of [lora, loha])
+      await expect(model.session({ adapters: { a, other } })).rejects.toThrow(
+        /in different ways, which one session cannot hold/,
+      );
+    const session = await model.session({ adapters: { a, b } });
+    await expect(session.run(feeds, { adapter: ['a', 'b', null, 'a'] })).rejects.toThrow(/by a tuner of a plugin/);
+    await expect(session.run(feeds, { adapter: { a: 0.5, b: 0.5 } })).rejects.toThrow(
+      /IA3, whose adapters do not add up/,
+    );
+    await expect(session.add('late', loha)).rejects.toMatchObject({ code: 'ADAPTER_MISMATCH' });
+    await session.replace('b', a);
+    await session.release();
+  });
+});
+
+describe('errors', () => {
+  it('name the type that no plugin brings, and the plugin as the remedy', async () => {
+    const adapter = await loadAdapter(path.join(cases, 'peft-ia3/adapter'));
+    const bare = await openModel(path.join(cases, 'peft-ia3/model.onnx'));
+    await expect(bare.session({ adapters: { adapter } })).rejects.toThrow(/of the type IA3, .* --plugin/);
+  });
+
+  it.each<[string, LoraOptions, RegExp]>([
+    ['a tuner that is not there', { tuner: 'ia4' }, /no tuner "ia4"\. Did you mean "ia3"\?/],
+    [
+      'a setting that it has not',
+      { tuner: { name: 'ia3', feedforward: [] } },
+      /no setting "feedforward"\..*feedforward_modules/,
+    ],
+    ['an option of LoRA', { ...IA3, r: 4 }, /"r" is an option of LoRA/],
+    [
+      'a layer that the tuner refuses',
+      { ...LOHA, tuner: { name: 'loha', rank_pattern: { up: 3 } } },
+      /"layers.0.up" cannot be .* a rank or an alpha of its own/,
+    ],
+    ['a target that is not there', { ...IA3, targetModules: ['left'] }, /left/],
+  ])('of training: %s', (_, lora, message) => {
+    expect(() => previewLora(model, lora)).toThrow(message);
+  });
+
+  it('of what only LoRA can', async () => {
+    const adapter = await randomAdapter(model, { lora: IA3 });
+    expect(() => negate(adapter)).toThrow(/only LoRA adapters/);
+    expect(() => combineAdapters([{ adapter }, { adapter }], { method: 'linear' })).toThrow(/only LoRA adapters/);
+    await expect(saveOnnxAdapter(adapter, path.join(scratch, 'a.onnx_adapter'))).rejects.toThrow(/only LoRA adapters/);
+    const merged = path.join(scratch, 'merged.onnx');
+    await merge(model, adapter, merged);
+    await expect(unmerge(await openModel(merged, { plugins }), adapter, path.join(scratch, 'back.onnx'))).rejects.toThrow(/is IA3/); // prettier-ignore
+  });
+
+  it('of tensors that are missing or of another shape', async () => {
+    const { config, tensors } = await randomAdapter(model, { lora: LOHA });
+    const [[name]] = [...tensors] as [[string, never]];
+    const without = new Map([...tensors].filter(([each]) => each !== name));
+    await expect(model.place(new Adapter(config, without))).rejects.toThrow(/hada_w1_a is missing/);
+    const other = new Map(tensors).set(name, float32([1], [1, 1]));
+    await expect(model.place(new Adapter(config, other))).rejects.toThrow(/has shape \[1, 1\]/);
+  });
+});
+
+describe('layers of real models', () => {
+  const lora = (tuner: string): LoraOptions => ({ tuner, targetModules: ['query', 'value'] });
+
+  it.each(['vit-v4', 'bert-fused-ortopt', 'bert-nbits4-qdq', 'albert-shared-v4'])('%s', async (name) => {
+    const file = path.join(cases, name, 'model.onnx');
+    const { tensors } = await readSafetensors(path.join(cases, name, 'inputs.safetensors'));
+    const real = await openModel(file, { plugins, runtime: new OrtRuntime() });
+    const inputs = Object.fromEntries([...tensors].filter(([each]) => Object.hasOwn(real.inputs, each)));
+    for (const tuner of ['ia3', 'loha', 'scaled-weight'])
+      expect(await checkAdapterRoundTrip(real, await randomAdapter(real, { lora: lora(tuner) }), { feeds: inputs })).toEqual([]); // prettier-ignore
+  });
+
+  it('are refused where they multiply integers', async () => {
+    const model = await openModel(path.join(cases, 'bert-int8-dynamic/model.onnx'), { plugins });
+    expect(() => previewLora(model, lora('ia3'))).toThrow(/the layer rounds its input/);
+  });
+
+  it('have no names of another version of transformers', async () => {
+    const [old, young] = await Promise.all(['vit-v4', 'vit-dynamo-v5'].map((name) => openModel(path.join(cases, name, 'model.onnx'), { plugins, families: visionFamilies }))) as [Model, Model]; // prettier-ignore
+    const adapter = await randomAdapter(old, { lora: lora('ia3') });
+    expect(() => withNames(adapter, 5, old)).toThrow(/only LoRA adapters can be given the names/);
+    await expect(young.place(adapter, { allowBaseMismatch: true })).rejects.toThrow(/only LoRA adapters can be given/);
+  });
+});
+
+it('is exported as optional inputs', async () => {
+  const adapter = await randomAdapter(model, { lora: IA3 });
+  const { inputs } = await exportWithInputs(model, { adapter }, path.join(scratch, 'open.onnx'));
+  expect(inputs).toContain('layers.0.up.ia3_l');
+  const open = await openModel(path.join(scratch, 'open.onnx'));
+  expectSame(await logits(open), await logits(model));
+});
+
+describe('the check of the kit', () => {
+  it('passes tuners that are right, on products that add the bias themselves', async () => {
+    expect(await checkPlugin(ia3Plugin)).toEqual([]);
+    expect(await checkPlugin(lohaPlugin)).toEqual([]);
+    expect(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] })).toEqual([]);
+  });
+
+  const changed = (change: (tuning: Tuning) => Partial<Tuning>): Tuner => ({
+    ...ia3,
+    tune: (layer, settings) => {
+      const tuning = ia3.tune(layer, settings);
+      return { ...tuning, ...change(tuning) };
+    },
+  });
+
+  it.each<[string, Tuner, RegExp]>([
+    ['merges another weight', changed(() => ({ mergeWeight: (weight) => weight })), /^merged, logits/],
+    ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
+    ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
+    ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^r must be more/], // prettier-ignore
+  ])('finds what %s', async (_, tuner, problem) => {
+    const found = await checkTuner(tuner);
+    expect(found.length).toBeGreaterThan(0);
+    expect(found[0]).toMatch(problem);
+  });
+
+  it('asks nothing of merging where the tuner does not merge', async () => {
+    const unmerged = changed(({ tensors, apply }) => ({ tensors, apply, mergeWeight: undefined! }));
+    expect(await checkTuner(unmerged)).toEqual([]);
+  });
+});
+
+it('is trained, evaluated, listed and merged by the command line', { timeout: 60_000 }, async () => {
+  const [published, log, out, merged] = ['forecaster', 'log.csv', 'run', 'merged-forecaster.onnx'].map((name) => path.join(scratch, name)) as [string, string, string, string]; // prettier-ignore
+  await publishForecaster(published);
+  await writeSensor(log, 12, 1);
+  const examples = path.join(import.meta.dirname, '../docs/examples');
+  const plugins = ['series/plugin.ts', 'plugins/ia3.ts'].flatMap((file) => ['--plugin', path.join(examples, file)]);
+  expect((await call(['plugins', ...plugins])).stdout).toMatch(/tuners +ia3/);
+  const tuner = '{"name":"ia3","feedforward_modules":["encoder.1"]}';
+  const trained = await call(['train', published, ...plugins, '--task', 'forecast', '--data', log, '--tuner', tuner, '--steps', '20', '--lr', '1e-2', '--out', out]); // prettier-ignore
+  expect([trained.code, trained.stderr]).toEqual([0, expect.anything()]);
+  const { config, tensors } = await loadAdapter(path.join(out, 'adapter'));
+  expect(config).toMatchObject({ peftType: 'IA3', extra: { feedforward_modules: ['encoder.1'] } });
+  expect([...tensors.values()].map(({ dims }) => dims)).toContainEqual([32, 1]);
+  expect(readFileSync(path.join(out, 'config.yaml'), 'utf8')).not.toMatch(/^(r|alpha):/m);
+  const resumed = await call(['train', ...plugins, '--resume', out]);
+  expect(resumed.code).toBe(0);
+  const evaluated = await call(['eval', published, ...plugins, '--task', 'forecast', '--data', log, '--adapter', out]); // prettier-ignore
+  expect([evaluated.code, evaluated.stderr]).toEqual([0, expect.anything()]);
+  expect((await call(['merge', published, ...plugins, '--adapter', out, '--out', merged])).code).toBe(0);
+  const without = await call(['eval', published, ...plugins.slice(0, 2), '--task', 'forecast', '--data', log, '--adapter', out]); // prettier-ignore
+  expect([without.code, without.stderr]).toEqual([2, expect.stringContaining('no plugin brings a tuner for it')]);
+  const wrong = await call(['train', published, ...plugins, '--task', 'forecast', '--data', log, '--tuner', '{ia3', '--out', `${out}2`]); // prettier-ignore
+  expect(wrong.stderr).toContain('--tuner must be a name, or JSON');
+});
