@@ -59,7 +59,7 @@ export function addLoss(
   if (computed.shape?.length !== 0) {
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
-      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}.`,
+      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}. ${computed.shape ? 'Reduce it, as g.ReduceMean does' : 'Compute it with operators that the SDK knows, or bring a rule for the one that it does not'}.`,
     );
   }
   const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));

@@ -123,7 +123,16 @@ describe('losses, metrics and answers', () => {
       { loss: (g, o, t) => g.Mul(o['logits']!, t['mask']!) },
       /^the loss: .*the target "mask", which is not there. Outputs: logits; targets: y/,
     ],
-    ['a loss that is no scalar', { loss: (g, o, t) => g.Sub(o['logits']!, t['y']!) }, /^the loss: .*must be a scalar/],
+    [
+      'a loss that is no scalar',
+      { loss: (g, o, t) => g.Sub(o['logits']!, t['y']!) },
+      /^the loss: .*must be a scalar.*Reduce it/,
+    ],
+    [
+      'a loss of unknown shape',
+      { loss: (g, o) => g.emit('Cosine', [o['logits']!]) },
+      /^the loss: .*shape unknown. Compute it/,
+    ],
     [
       'a loss without a gradient',
       { loss: (g, o, t) => g.stopGradient(right.loss(g, o, t)) },
