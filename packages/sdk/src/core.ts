@@ -54,12 +54,14 @@ export type {
   LowRankSite,
   ParameterReader,
   TrainedParameter,
+  TunedSite,
 } from './lora/plan.ts';
 export type { Factor } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { SiteNames } from './adapter/moduleNames.ts';
 export { placeAdapter, joinPlans } from './adapter/place.ts';
-export type { LowRankTensors, PlacedAdapter } from './adapter/placed.ts';
+export type { LowRankTensors, PlacedAdapter, TunedTensors } from './adapter/placed.ts';
+export type { ChosenTuner } from './adapter/tunedSite.ts';
 export type { PrefixChange } from './adapter/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merge.ts';
 export type { EditedModel, RoundingError } from './adapter/editWeights.ts';

@@ -472,7 +472,7 @@ describe('what is wrong before the first step', () => {
   it.each([
     [['--targets', 'nope'], 'No module in'],
     [['--task', 'image-clasification'], 'Did you mean "image-classification"'],
-    [['--provider', 'gpu'], '--provider must be one of auto, cpu, cuda, dml, coreml, webgpu, but it is "gpu".'],
+    [['--provider', 'gpu'], 'There is no provider "gpu". Did you mean "cpu"?'],
     [['--steps', '0'], '--steps must be a whole number of at least 1, but it is "0".'],
     [['--lr', 'fast'], '--lr must be a number above 0, but it is "fast".'],
     [['--validation', '1.5'], '--validation must be a folder, or a fraction between 0 and 1 such as 0.2'],
