@@ -8,7 +8,9 @@ import type { AdapterConfig } from './peftConfig.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
+  /** What adapts the layers. */
   readonly tuner: Tuner;
+  /** Its own keys of `adapter_config.json`, with PEFT's defaults where nothing was said. */
   readonly settings: TunerSettings;
 }
 
