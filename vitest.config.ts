@@ -3,12 +3,10 @@
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { pagesWithFences } from './docs/fences/fences.ts';
 import { pagesAsTests } from './docs/fences/plugin.ts';
-
-const conditions = ['@onnx-lora/source', 'node', 'import', 'module', 'default'];
+import { sources } from './test/support/sources.ts';
 
 const config: ViteUserConfig = defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
+  resolve: { alias: sources },
   test: {
     pool: 'forks',
     projects: [

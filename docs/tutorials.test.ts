@@ -7,20 +7,19 @@
  * begins with `error:`, the commands must fail. A `cd` holds for the fences that follow. Other fences (`bash`) are not run.
  */
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { build } from '../test/support/build.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const tutorials = path.join(root, 'docs/tutorials');
 const pages = existsSync(tutorials) ? readdirSync(tutorials).filter((name) => name.endsWith('.md')) : [];
 
-beforeAll(() => {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], { cwd: root });
-}, 120_000);
+beforeAll(build, 120_000);
 
 test.each(pages)('%s', { timeout: 600_000 }, async (page) => {
   const folder = clone();

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { type LargeModel, writeLargeAdapter, writeLargeModel } from './largeModel.ts';
 import type { BenchReport } from './report.ts';
 import { quickSizes } from './settings.ts';
+import { sources } from '../support/sources.ts';
 import { runChild } from './spawn.ts';
 import { median, pairedRatio } from './statistics.ts';
 
@@ -27,8 +28,7 @@ beforeAll(async () => {
     root,
     configFile: false,
     logLevel: 'error',
-    resolve: { conditions: ['@onnx-lora/source'] },
-    ssr: { noExternal: [/^@onnx-lora\//], resolve: { conditions: ['@onnx-lora/source'] } },
+    resolve: { alias: sources },
     build: { ssr: path.join(root, 'test/bench/main.ts'), outDir: folder, emptyOutDir: false },
   });
 }, 60_000);

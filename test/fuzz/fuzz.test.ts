@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { build, type Plugin } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sources } from '../support/sources.ts';
 import { targets } from './targets.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -27,8 +28,7 @@ async function bundle(plugins: Plugin[] = []): Promise<void> {
     configFile: false,
     logLevel: 'error',
     plugins,
-    resolve: { conditions: ['@onnx-lora/source'] },
-    ssr: { noExternal: [/^@onnx-lora\//], resolve: { conditions: ['@onnx-lora/source'] } },
+    resolve: { alias: sources },
     build: { ssr: true, outDir: folder, emptyOutDir: true, rollupOptions: { input: { main: main!, worker: worker! } } },
   });
 }

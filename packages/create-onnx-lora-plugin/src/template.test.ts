@@ -51,9 +51,10 @@ test('the code compiles, with what was answered in it', () => {
   const { config } = ts.parseConfigFileTextToJson('tsconfig.json', files.get(path.join(folder, 'tsconfig.json'))!) as {
     config: unknown;
   };
+  const sdk = (name: string): string => path.join(root, `../sdk/src/${name}.ts`);
   const options: ts.CompilerOptions = {
     ...ts.parseJsonConfigFileContent(config, ts.sys, root).options,
-    customConditions: ['@onnx-lora/source'],
+    paths: { '@onnx-lora/sdk': [sdk('index')], '@onnx-lora/sdk/*': [sdk('*')] },
   };
   const host = ts.createCompilerHost(options);
   const [fileExists, readFile] = [host.fileExists.bind(host), host.readFile.bind(host)];

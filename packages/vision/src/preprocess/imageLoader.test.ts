@@ -7,6 +7,7 @@ import { ThreadPool } from '@onnx-lora/sdk';
 import sharp from 'sharp';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sources } from '../../../../test/support/sources.ts';
 import type { Augmentation } from '../augment/augment.ts';
 import type { ImageRecord } from '../data/imageRecord.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
@@ -27,7 +28,7 @@ beforeAll(async () => {
   await build({
     configFile: false,
     logLevel: 'error',
-    ssr: { resolve: { conditions: ['@onnx-lora/source', 'node', 'import', 'module', 'default'] } },
+    resolve: { alias: sources },
     build: { ssr: path.join(import.meta.dirname, 'imageThread.ts'), outDir: folder, target: 'node20' },
   });
   pool = new ThreadPool({ module: pathToFileURL(path.join(folder, 'imageThread.js')), name: 'load', threads: 2 });

@@ -1,0 +1,54 @@
+/**
+ * @file Bundles the SDK: its own modules with those parts of its libraries that it uses, as `dist/*.js`. Whoever installs
+ * it gets 3 MB in place of 22, and few files to open at each start. TypeScript writes the types beside them.
+ */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { rolldown } from 'rolldown';
+import license from 'rollup-plugin-license';
+
+const here = import.meta.dirname;
+const dist = path.join(here, 'dist');
+const { dependencies, exports, peerDependencies } = JSON.parse(readFileSync(path.join(here, 'package.json'), 'utf8'));
+
+const bundle = await rolldown({
+  cwd: here,
+  input: Object.values(exports).flatMap((entry) =>
+    typeof entry === 'string' ? [] : [entry.default.replace('dist', 'src').replace(/[.]js$/, '.ts')],
+  ),
+  platform: 'node',
+  external: Object.keys({ ...dependencies, ...peerDependencies }),
+  tsconfig: false,
+  transform: { target: 'es2023' },
+  plugins: [
+    license({
+      cwd: here,
+      thirdParty: {
+        allow: { test: '(MIT OR ISC OR Apache-2.0 OR BSD-3-Clause)', failOnUnlicensed: true, failOnViolation: true },
+        output: path.join(dist, 'THIRD_PARTY_LICENSES.txt'),
+      },
+    }),
+  ],
+  onLog(level, log) {
+    if (level !== 'debug' && level !== 'info') throw new Error(log.message);
+  },
+});
+// Docstrings are in the types. Names stay as they are, for stack traces.
+const { output } = await bundle.generate({ comments: { jsdoc: false }, chunkFileNames: 'chunks/[name]-[hash].js' });
+await bundle.close();
+
+// What has not changed is not written, so that a build beside running programs does not pull files from under them.
+const written = new Set();
+for (const { fileName, code } of output) {
+  const file = path.join(dist, fileName);
+  written.add(file);
+  if (existsSync(file) && readFileSync(file, 'utf8') === code) continue;
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(`${file}.new`, code);
+  renameSync(`${file}.new`, file);
+}
+for (const name of readdirSync(dist, { recursive: true })) {
+  const file = path.join(dist, name);
+  if (file.endsWith('.js') && !written.has(file)) rmSync(file);
+}
