@@ -1,18 +1,18 @@
 /** @file The page of the error codes, made from what the SDK says of them and from examples that were run. */
 
 import { type ErrorCode, errorCodes } from '@onnx-lora/sdk';
-import { format, resolveConfig } from 'prettier';
 import { type ErrorExample, errorExamples } from './errorExamples.ts';
+import { withIncludedCode } from './fences/included.ts';
 
 const codes = Object.keys(errorCodes) as ErrorCode[];
 
 /**
- * The page in Markdown, formatted as `file` is.
+ * The page in Markdown, as it is in `page`, from the root of the repository.
  *
  * @param output what the example of a code prints
  */
-export async function errorPage(file: string, output: Readonly<Record<ErrorCode, string>>): Promise<string> {
-  return format(text(output), { ...(await resolveConfig(file)), parser: 'markdown' });
+export async function errorPage(page: string, output: Readonly<Record<ErrorCode, string>>): Promise<string> {
+  return withIncludedCode(page, text(output));
 }
 
 function text(output: Readonly<Record<ErrorCode, string>>): string {
@@ -63,7 +63,7 @@ ${output}
 
 function call(example: ErrorExample): string {
   if ('command' in example) return `\`\`\`sh\n${example.command}\n\`\`\``;
-  return `<<< ../errors/${example.program}{ts}`;
+  return `\`\`\`ts file=../errors/${example.program}\n\`\`\``;
 }
 
 /** Words rather than the code, so that GitHub and the site give the heading the same anchor. */

@@ -37,7 +37,9 @@ test.each(codes)('%s', async (code) => {
 });
 
 test('the page is up to date', async () => {
-  await expect(await errorPage(page, outputs as Record<ErrorCode, string>)).toMatchFileSnapshot(page);
+  await expect(await errorPage('docs/reference/errors.md', outputs as Record<ErrorCode, string>)).toMatchFileSnapshot(
+    page,
+  );
 });
 
 /** Runs the example, and returns what it prints. */

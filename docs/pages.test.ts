@@ -79,8 +79,8 @@ function compileFences(): Map<string, string[]> {
 
 function brokenLinks(page: string): string[] {
   const prose = read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
-  const targets = [...prose.matchAll(/\]\(([^)\s]+)\)/g), ...prose.matchAll(/^<<< (\S+?)(?:[#{].*)?$/gm)];
-  return targets
+  const targets = prose.matchAll(/\]\(([^)\s]+)\)/g);
+  return [...targets]
     .map(([, target]) => target!)
     .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(page, target));
 }

@@ -14,10 +14,10 @@ export interface Fence {
   readonly code: string;
 }
 
-/** The fences of a page, in order. */
+/** The fences of a page, in order, but those that show a file. */
 export function fencesOf(page: string): Fence[] {
   const text = readFileSync(join(root, page), 'utf8');
-  return [...text.matchAll(/^( *)```ts\b.*\n([\s\S]*?)^ *```$/gm)].map((match) => ({
+  return [...text.matchAll(/^( *)```ts\b(?! file=).*\n([\s\S]*?)^ *```$/gm)].map((match) => ({
     line: text.slice(0, match.index).split('\n').length + 1,
     code: match[2]!.replaceAll(new RegExp(`^${match[1]}`, 'gm'), ''),
   }));

@@ -51,7 +51,6 @@ export async function textAnswerer(model: RunnableModel, options: AnswererOption
     release: () => embedder.release(),
   };
 }
-// #endregion answerer
 
 async function* answers(
   embedder: TextEmbedder,
@@ -82,6 +81,7 @@ async function* answers(
   }
   yield* ask();
 }
+// #endregion answerer
 
 async function sizeOf(file: string): Promise<number> {
   try {
