@@ -15,3 +15,13 @@ test('files of a folder come by name, each once, though a link leads back to it'
   const names = ['b9.WAV', 'b10.wav', 'in/c.wav', 'in/link.wav'];
   expect(predictSources([folder, '-'], ['.wav'])).toEqual([...names.map((name) => path.join(folder, name)), '-']);
 });
+
+test('what is installed or hidden in a folder is not asked about', () => {
+  const folder = temporaryFolder();
+  for (const inner of ['node_modules/pkg', '.cache', 'data']) {
+    mkdirSync(path.join(folder, inner), { recursive: true });
+    writeFileSync(path.join(folder, inner, 'a.wav'), '');
+  }
+  expect(predictSources([folder], ['.wav'])).toEqual([path.join(folder, 'data/a.wav')]);
+  expect(predictSources([path.join(folder, 'node_modules')], ['.wav'])).toHaveLength(1);
+});

@@ -10,7 +10,7 @@ export const STDIN = '-';
 
 /**
  * The sources in the order of their words; a folder stands for all files below it whose ending is known, in the order of
- * their names.
+ * their names, but those of `node_modules` and hidden folders.
  *
  * @param endings in lower case with the dot
  * @throws OnnxLoraError `CONFIG_INVALID` for a folder without such files, or standard input named twice
@@ -22,13 +22,20 @@ export function predictSources(words: readonly string[], endings: readonly strin
 }
 
 function filesBelow(folder: string, endings: readonly string[]): string[] {
-  // With their types, so that links to folders, which may go round in circles, are not followed.
-  const found = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter(({ name }) => endings.includes(path.extname(name).toLowerCase()))
-    .map(({ parentPath, name }) => path.join(parentPath, name))
+  const found = allBelow(folder)
+    .filter((file) => endings.includes(path.extname(file).toLowerCase()))
     // Broken links are told of when they are named one by one.
     .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
   if (found.length > 0) return found;
   throw usageError(`The folder "${folder}" holds no files to answer for. Looked for ${endings.join(', ')}.`);
+}
+
+/** Files, and links. Links to folders may go round in circles; installed packages and hidden folders are nobody's data. */
+function allBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const file = path.join(folder, entry.name);
+    if (!entry.isDirectory()) return [file];
+    return entry.name === 'node_modules' || entry.name.startsWith('.') ? [] : allBelow(file);
+  });
 }

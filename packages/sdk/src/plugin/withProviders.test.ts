@@ -28,4 +28,7 @@ it('makes a provider once, however many models ask for it, and leaves all others
   // The name means something here only.
   expect(brought).toEqual([{ threads: 2 }, {}]);
   expect(own).toEqual([{ provider: 'cpu' }, {}]);
+  await expect(first.createSession(source, { provider: 'fram' })).rejects.toThrow(
+    'There is no provider "fram". Did you mean "farm"? Providers are auto, cpu, cuda, dml, coreml, webgpu, farm;',
+  );
 });

@@ -1,5 +1,6 @@
 /** @file A runtime that hands sessions on to the providers of plugins, by their names. */
 
+import { noSuchProvider, providerNames } from '../runtime/providers.ts';
 import type { Runtime } from '../runtime/session.ts';
 import type { ProviderFactory } from './contributions.ts';
 
@@ -10,10 +11,16 @@ const made = new WeakMap<ProviderFactory, Runtime>();
 export function withProviders(runtime: Runtime, providers: readonly ProviderFactory[]): Runtime {
   if (providers.length === 0) return runtime;
   return {
-    createSession: (source, options = {}) => {
+    createSession: async (source, options = {}) => {
       const { provider, ...others } = options;
       const factory = providers.find(({ name }) => name === provider);
-      if (!factory) return runtime.createSession(source, options);
+      if (!factory) {
+        if (provider === undefined || providerNames.includes(provider)) return runtime.createSession(source, options);
+        throw noSuchProvider(
+          provider,
+          providers.map(({ name }) => name),
+        );
+      }
       const own = made.get(factory) ?? factory.create();
       made.set(factory, own);
       return own.createSession(source, others);

@@ -48,15 +48,7 @@ export function providersToTry(wanted: string, { built, cuda }: Availability): r
     return [...(hasCuda ? (['cuda'] as const) : []), ...(built.includes('dml') ? (['dml'] as const) : []), 'cpu'];
   }
   const provider = concrete.find((name) => name === wanted);
-  if (!provider) {
-    // Names are so short that all but the nearest only confuse.
-    const [near] = nearest(wanted, ['auto', ...concrete], 1);
-    const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
-    throw new OnnxLoraError(
-      'PROVIDER_UNAVAILABLE',
-      `There is no provider "${wanted}".${hint} Providers are auto, ${concrete.join(', ')}; ${guide}.`,
-    );
-  }
+  if (!provider) throw noSuchProvider(wanted);
   const usable = concrete.filter((name) => built.includes(name) && (name !== 'cuda' || cuda.installed));
   if (!built.includes(provider)) {
     throw new OnnxLoraError(
@@ -71,6 +63,18 @@ export function providersToTry(wanted: string, { built, cuda }: Availability): r
     );
   }
   return [provider];
+}
+
+/** The error for a name that no provider has, those of plugins included. */
+export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []): OnnxLoraError {
+  const names = [...providerNames, ...ofPlugins];
+  // Names are so short that all but the nearest only confuse.
+  const [near] = nearest(wanted, names, 1);
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}; ${guide}.`,
+  );
 }
 
 const remedies: Readonly<Record<ConcreteProvider, string>> = {

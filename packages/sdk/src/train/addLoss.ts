@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { formatShape } from '../graph/value.ts';
+import { formatShape, type ValueType } from '../graph/value.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
@@ -62,6 +62,10 @@ export function addLoss(
       `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}. ${computed.shape ? 'Reduce it, as g.ReduceMean does' : 'Compute it with operators that the SDK knows, or bring a rule for the one that it does not'}.`,
     );
   }
+  requireOneType(
+    g,
+    new Map([...types, ...g.types, ...[...targets.values()].map((each) => [each.name, each] as const)]),
+  );
   const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
   const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
   const isFloat = computed.type === 'float32' || computed.type === 'float64';
@@ -72,6 +76,28 @@ export function addLoss(
   for (const target of targets.values()) types.set(target.name, target);
   const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
   return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
+}
+
+/** Operators whose operands must be of one element type. */
+const oneType = new Set(
+  'Add Sub Mul Div Min Max Equal Less Greater LessOrEqual GreaterOrEqual MatMul Gemm Concat'.split(' '),
+);
+
+/** ONNX Runtime would name neither the operands nor the remedy, and only when the graph is loaded. */
+function requireOneType({ nodes }: GraphBuilder, types: ReadonlyMap<string, ValueType>): void {
+  for (const { opType, input = [], domain = '' } of nodes) {
+    if (domain !== '' || !oneType.has(opType!)) continue;
+    const typed = input.flatMap((name) => {
+      const type = types.get(name)?.type;
+      return type === undefined ? [] : [{ name, type }];
+    });
+    const other = typed.find(({ type }) => type !== typed[0]!.type);
+    if (!other) continue;
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss has ${opType} take "${typed[0]!.name}", which is ${typed[0]!.type}, and "${other.name}", which is ${other.type}. ONNX mixes no types: give one as the other in collate, or convert it: g.Cast(x, 1) makes it float32.`,
+    );
+  }
 }
 
 /** Calls the fragment; where it fails on a name that there is not, the error says which. */

@@ -129,6 +129,11 @@ describe('losses, metrics and answers', () => {
       /^the loss: .*must be a scalar.*Reduce it/,
     ],
     [
+      'a loss that mixes types',
+      { loss: (g, o) => g.ReduceMean(g.Mul(o['logits']!, g.ints([2])), [0, 1], false) },
+      /^the loss: .*Mul take "logits", which is float32, and "loss\/constant_0", which is int64/,
+    ],
+    [
       'a loss of unknown shape',
       { loss: (g, o) => g.emit('Cosine', [o['logits']!]) },
       /^the loss: .*shape unknown. Compute it/,
