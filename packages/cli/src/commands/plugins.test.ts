@@ -119,6 +119,15 @@ describe('plugins', () => {
     expect(stderr).toContain('Trackers are tensorboard, mine;');
   });
 
+  it('loads a compiled CommonJS package, whose plugin is called otherwise', async () => {
+    const folder = temporaryFolder();
+    vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 1, provides: [], needs: {}, parts: {} };`;
+    install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
+    const listed = await callJson('plugins', '--plugin', 'onnx-lora-cjs');
+    expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}], installed: [] });
+  });
+
   it('loads an installed package by its name, its families before the own ones', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);

@@ -34,7 +34,8 @@ export function pluginsCommand(context: Context): Command {
     const { terminal } = context;
     const print = (line: string): void => terminal.print(printable(line));
     const { plugins, broughtBy } = context.catalogue();
-    const loaded = new Set(plugins.map(({ name }) => name));
+    // A plugin may be called other than its package.
+    const loaded = new Set([...plugins.map(({ name }) => name), ...context.plugins()]);
     const installed = installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
     if (json) {
       terminal.printJson({

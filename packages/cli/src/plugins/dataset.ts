@@ -11,7 +11,8 @@ import type { Progress } from '../progress.ts';
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
  * goes before a name alone.
  *
- * @throws OnnxLoraError `FILE_INVALID` where the dataset's folder cannot be made; else as the dataset does
+ * @throws OnnxLoraError `FILE_INVALID` where the dataset's folder cannot be made, `PLUGIN_INVALID` where the dataset returns no
+ *   path; else as the dataset does
  */
 export async function pathOfData(
   data: string,
@@ -32,7 +33,12 @@ export async function pathOfData(
       { cause },
     );
   }
-  return dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) });
+  const prepared: unknown = await dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) });
+  if (typeof prepared === 'string' && prepared !== '') return prepared;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `Plugin author: prepare of the dataset "${name}" must return the path of the data, but it returns ${JSON.stringify(prepared)}.`,
+  );
 }
 
 /** Where a dataset keeps what it has made ready. */

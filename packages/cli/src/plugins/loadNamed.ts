@@ -45,7 +45,10 @@ async function loadNamed({ name, folder }: AskedPlugin): Promise<Plugin> {
     );
   }
   const plugins = Object.values(module).filter(isPlugin);
-  const [plugin, another] = isPlugin(module['default']) ? [module['default']] : new Set(plugins);
+  const standard = module['default'] as { readonly default?: unknown } | null | undefined;
+  // Of a CommonJS module, Node's default is all of its exports, a compiled one's own `default` among them.
+  const chosen = [standard, standard?.default].find(isPlugin);
+  const [plugin, another] = chosen ? [chosen] : new Set(plugins);
   if (plugin && !another) return plugin;
   const exported = Object.keys(module).join(', ') || 'nothing';
   throw new OnnxLoraError(

@@ -28,10 +28,11 @@ export interface DatasetFactory {
 export interface DatasetRequest {
   /** What stands behind the colon in `name:source`; empty for a name alone. */
   readonly source: string;
-  /** A folder of its own, which stays from one call to the next: what is complete there need not be made again. */
+  /**
+   * A folder of its own, which stays from one call to the next: what is complete there need not be made again. The process
+   * may end at any time, so that what is not complete must not look as if it were: {@link writeFileAtomic}.
+   */
   readonly folder: string;
-  /** Cancels. */
-  readonly signal?: AbortSignal;
   /** To be told what takes long: `downloading cells.tar, 12 of 340 MB`. */
   readonly onProgress?: (message: string) => void;
 }

@@ -62,10 +62,8 @@ export function addLoss(
       `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}. ${computed.shape ? 'Reduce it, as g.ReduceMean does' : 'Compute it with operators that the SDK knows, or bring a rule for the one that it does not'}.`,
     );
   }
-  requireOneType(
-    g,
-    new Map([...types, ...g.types, ...[...targets.values()].map((each) => [each.name, each] as const)]),
-  );
+  const fedTypes = [...targets.values()].map((each) => [each.name, each] as const);
+  requireOneType(g, new Map<string, ValueType>([...types, ...g.types, ...fedTypes]));
   const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
   const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
   const isFloat = computed.type === 'float32' || computed.type === 'float64';

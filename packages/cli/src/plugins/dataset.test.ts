@@ -1,0 +1,22 @@
+/** @file Tests of data that is named rather than lying at a path. */
+
+import path from 'node:path';
+import type { DatasetFactory } from '@onnx-lora/sdk';
+import { afterEach, expect, it, vi } from 'vitest';
+import { temporaryFolder } from '../../fixtures/call.ts';
+import { Progress } from '../progress.ts';
+import { Terminal } from '../terminal.ts';
+import { pathOfData } from './dataset.ts';
+
+afterEach(() => vi.unstubAllEnvs());
+
+it('refuses a dataset that makes no path', async () => {
+  vi.stubEnv('XDG_CACHE_HOME', path.join(temporaryFolder(), 'cache'));
+  const cells = { name: 'cells', description: '', prepare: () => Promise.resolve(undefined) };
+  const datasets = [cells as unknown as DatasetFactory];
+  const progress = new Progress(new Terminal({ stdout: { write: () => {} }, stderr: { write: () => {} } }), {});
+  await expect(pathOfData('cells:1', { datasets }, progress)).rejects.toThrow(
+    'prepare of the dataset "cells" must return the path of the data, but it returns undefined.',
+  );
+  expect(await pathOfData('cell:1', { datasets }, progress)).toBe('cell:1');
+});
