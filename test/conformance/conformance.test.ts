@@ -4,11 +4,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { float32, OrtRuntime, readSafetensors, type Runtime, type Tensor, writeSafetensors } from '@onnx-lora/sdk';
+import { float32, readSafetensors, type Runtime, type Tensor, writeSafetensors } from '@onnx-lora/sdk';
 import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { conformanceCommand } from './command.ts';
 import { checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { faultyRuntime } from '../support/faultyRuntime.ts';
+import { conformanceCommand } from './command.ts';
 
 const cases = fileURLToPath(new URL('../fixtures/cases', import.meta.url));
 const everyCheck = [...checkNames];
@@ -101,28 +102,6 @@ describe('layers are found, served and merged, and gradients pass fused operator
     expect(gradients).toMatchObject({ status: quantized.includes(name) ? 'not applicable' : 'passed' });
   });
 });
-
-/** A runtime with a fault in what goes in or what comes out. */
-function faultyRuntime(fault: {
-  feed?: (name: string, tensor: Tensor) => Tensor;
-  output?: (name: string, tensor: Tensor) => Tensor;
-}): Runtime {
-  const { feed = (_, tensor) => tensor, output = (_, tensor) => tensor } = fault;
-  const each = (tensors: Readonly<Record<string, Tensor>>, change: typeof feed): Record<string, Tensor> =>
-    Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(name, tensor)]));
-  return {
-    async createSession(source, options) {
-      const session = await new OrtRuntime().createSession(source, options);
-      return {
-        inputNames: session.inputNames,
-        outputNames: session.outputNames,
-        provider: session.provider,
-        run: async (feeds, fetches) => each(await session.run(each(feeds, feed), fetches), output),
-        release: () => session.release(),
-      };
-    },
-  };
-}
 
 function times(tensor: Tensor, factor: number): Tensor {
   return float32(

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, it } from 'vitest';
+import { faultyRuntime } from '../../../../../test/support/faultyRuntime.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import type { LoraOptions } from '../../model/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel } from '../../model/openModel.ts';
-import { OrtRuntime } from '../../runtime/ort.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { convNet } from '../models/convNet.ts';
 import { linearNet } from '../models/linearNet.ts';
@@ -63,26 +63,8 @@ it('a tensor under another name than PEFT has is told', async () => {
 it('a runtime that computes adapters wrongly is caught', async () => {
   const folder = await publishModel(path.join(scratch, 'faulty'), { model: linearNet() });
   const twice = ({ dims, data }: Tensor): Tensor => float32((data as Float32Array).map((each) => 2 * each), dims); // prettier-ignore
-  const model = await openModel(folder, {
-    runtime: {
-      async createSession(source, options) {
-        const session = await new OrtRuntime().createSession(source, options);
-        return {
-          inputNames: session.inputNames,
-          outputNames: session.outputNames,
-          provider: session.provider,
-          run: (feeds, fetches) =>
-            session.run(
-              Object.fromEntries(
-                Object.entries(feeds).map(([name, tensor]) => [name, name.includes('lora_B') ? twice(tensor) : tensor]),
-              ),
-              fetches,
-            ),
-          release: () => session.release(),
-        };
-      },
-    },
-  });
+  const feed = (name: string, tensor: Tensor): Tensor => (name.includes('lora_B') ? twice(tensor) : tensor);
+  const model = await openModel(folder, { runtime: faultyRuntime({ feed }) });
   const adapter = await randomAdapter(model, { lora: { r: 2, targetModules: ['encoder.0'] } });
   const problems = await checkAdapterRoundTrip(model, adapter);
   expect(problems).toHaveLength(1);
