@@ -231,7 +231,6 @@ describe('the feeds', () => {
 
 describe('the output', () => {
   it.each([
-    ['merge', ['--adapter', 'a']],
     ['run', ['--feeds', 'f']],
     ['preprocess', ['cat.jpg']],
   ])('of %s is a folder', async (command, words) => {

@@ -1,14 +1,14 @@
 /** @file `onnx-lora merge` and `onnx-lora unmerge`: one plain .onnx from a model and adapters, and the way back. */
 
 import path from 'node:path';
-import { merge, type MergeResult, type Model, unmerge } from '@onnx-lora/sdk';
+import { merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import { addAdapters, type AdapterFlags, loadWeighted } from '../adapterList.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
 import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
+import { oneModel, openNamed, requireFlag } from '../sources.ts';
 import { short } from '../table.ts';
 
 interface MergeFlags extends OutputFlags, AdapterFlags {
@@ -20,7 +20,7 @@ export function mergeCommand(context: Context): Command {
   const command = new Command('merge')
     .summary("fold adapters into a model's weights")
     .description(
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A model of several files becomes a folder of them. Weights of 16 bits are rounded and quantised ones quantised anew; the answer says how far that is from the exact sum.',
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its tokenizer, and is opened as the base is. Weights of 16 bits are rounded and quantised ones quantised anew; the answer says how far that is from the exact sum.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addFlags(command);
@@ -29,7 +29,7 @@ export function mergeCommand(context: Context): Command {
   addExamples(
     command,
     'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx',
-    'onnx-lora merge models/sam --adapter runs/cells --out models/sam-cells   # several files: a folder',
+    'onnx-lora merge models/sam --adapter runs/cells --out models/sam-cells   # a folder as the base has',
     'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
   );
   return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
@@ -56,7 +56,7 @@ export function unmergeCommand(context: Context): Command {
 function addFlags(command: Command): void {
   addSettings(command, ['model']);
   addAdapters(command);
-  addSettings(command, ['out'], { out: 'the .onnx file to write; a folder for a model of several files' });
+  addSettings(command, ['out'], { out: 'the .onnx file to write, or a folder for it and what lies beside the base' });
 }
 
 async function run(
@@ -67,17 +67,11 @@ async function run(
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
   const model = await openNamed(oneModel(word, flags['model'], settings), catalogue());
-  const out = placeFor(model, settings.out);
+  const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
   const result = await write(model, adapters, out, { allowBaseMismatch: flags.allowBaseMismatch ?? false });
   if (flags.json) terminal.printJson(result);
   else for (const line of asText(result, out)) terminal.print(printable(line));
-}
-
-/** What to write: a file, or for a model of several files a folder of files, unless one that ends in .onnx is named. */
-function placeFor(model: Model, out: string | undefined): string {
-  if (model.parts.length === 0) return requireOutFile(out, '.onnx');
-  return requireFlag(out, 'out', 'name the folder to write, or an .onnx file for all parts joined');
 }
 
 /** What was written, and what of it a person may not expect. */

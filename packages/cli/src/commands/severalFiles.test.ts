@@ -57,7 +57,7 @@ it('merges into a folder, or into one file', async () => {
 it('says what is missing', async () => {
   const model = published();
   const noOut = await call(['merge', model, '--adapter', adapter]);
-  expect(noOut.stderr).toContain('--out is missing: name the folder to write, or an .onnx file for all parts joined');
+  expect(noOut.stderr).toContain('--out is missing: name the .onnx file or the folder to write');
   rmSync(path.join(model, 'onnx/encoder_model.onnx'));
   copyFileSync(path.join(model, 'onnx/decoder_model.onnx'), path.join(model, 'onnx/other.onnx'));
   const { code, stderr } = await call(['inspect', model]);

@@ -16,7 +16,7 @@ import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
-import { requireWritable } from './merge.ts';
+import { makeFolderOf, requireWritable } from './merge.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
@@ -50,7 +50,7 @@ const OPTIONAL_INPUTS = 4;
  *
  * @param adapters by the names of their files
  * @throws OnnxLoraError `ADAPTER_MISMATCH`; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
- *   `FILE_INVALID` or `FILE_NOT_FOUND` when a file cannot be written
+ *   `FILE_INVALID` when a file cannot be written
  */
 export async function exportWithInputs(
   given: Model,
@@ -70,6 +70,7 @@ export async function exportWithInputs(
   }
   const plan = joinPlans(placed.map(([, each]) => each));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
+  makeFolderOf(file);
   const files = writeOnnx(file, withDefaults(injected, inputs));
   const written: Record<string, string> = {};
   for (const [name, each] of placed) {

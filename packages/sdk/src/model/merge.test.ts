@@ -1,6 +1,6 @@
 /** @file Merging with weights, against sessions that blend adapters; and taking apart again. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -88,6 +88,35 @@ describe('with weights', () => {
     await expect(merge(model, [{ adapter: one, weight: NaN }], path.join(folder, 'x.onnx'))).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
     });
+  });
+});
+
+describe('into a folder', () => {
+  it('writes what is opened as the base is, and makes the folder', async () => {
+    const base = path.join(folder, 'base');
+    mkdirSync(path.join(base, 'onnx'), { recursive: true });
+    cpSync(path.join(cases, 'lora-linear', 'model.onnx'), path.join(base, 'onnx', 'model.onnx'));
+    writeFileSync(path.join(base, 'tokenizer.json'), '{}');
+    writeFileSync(path.join(base, 'config.json'), '{"model_type":"mine"}');
+    writeFileSync(path.join(base, 'secret.txt'), 'not for the new folder');
+    const { one, feeds } = await open('lora-linear');
+    const model = await openModel(base);
+    const out = path.join(folder, 'new', 'merged');
+    const { files } = await merge(model, one, out);
+    expect(files.map((file) => path.relative(out, file)).toSorted()).toEqual(['config.json', 'onnx/model.onnx', 'tokenizer.json']); // prettier-ignore
+    const again = await openModel(out);
+    expect(again.config).toEqual({ model_type: 'mine' });
+    const unmerged = await logits(model, feeds, { one }, { adapter: 'one' });
+    expect(furthest(await logits(again, feeds), unmerged)).toBeLessThan(1e-6);
+    await expect(merge(model, one, base)).rejects.toThrow(/is the base model itself/);
+  });
+
+  it('says where no folder can be made', async () => {
+    const { model, one } = await open('lora-linear');
+    writeFileSync(path.join(folder, 'file'), '');
+    await expect(merge(model, one, path.join(folder, 'file', 'm.onnx'))).rejects.toThrow(
+      /"m\.onnx" cannot be written: the folder ".*file" cannot be made/,
+    );
   });
 });
 

@@ -1,15 +1,14 @@
 /** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
 
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
-import { writeFileAtomic } from '../adapter/atomicFile.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { writeOnnx } from '../graph/onnxFile.ts';
+import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { mergeParts } from './mergeParts.ts';
+import { companionsOf, mergeParts, placeOf } from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import { LEARNED_KEY, type Model } from './model.ts';
 
@@ -19,8 +18,10 @@ export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
  * Folds adapters into the base's weights, one after the other, and writes a plain .onnx that any runtime opens. Complete or
  * not at all.
  *
- * A model of several files becomes a folder: `place` gets each file under the name that it is published by, and config.json
- * and its like. Where `place` ends in `.onnx` it becomes one file, the joined one.
+ * A `place` that does not end in `.onnx` is a folder, which is opened as the base's was: it gets
+ * `model.onnx`, or each file of
+ * a model of several under the name that it is published by, and config.json, tokenizer.json and their like. Where it ends in
+ * `.onnx`, a model of several files becomes one, the joined one. Folders are made where there are none.
  *
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
@@ -51,28 +52,32 @@ export async function unmerge(model: Model, adapters: AdaptersToMerge, place: st
 async function write(
   model: Model,
   adapters: AdaptersToMerge,
-  file: string,
+  place: string,
   options: MergeOptions,
   isUnmerge: boolean,
 ): Promise<MergeResult> {
   const all = asList(adapters);
-  if (model.parts.length > 0 && !file.endsWith('.onnx')) return mergeParts(model, all, file, options, isUnmerge);
+  const isFolder = !place.endsWith('.onnx');
+  if (isFolder && model.parts.length > 0) return mergeParts(model, all, place, options, isUnmerge);
+  // As the base has it, at the top or in `onnx`; no longer as a variant.
+  const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
   const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
-  const config = own === model ? undefined : configFor(own, file);
+  const folder = isFolder ? place : path.dirname(file);
+  const beside = filesBeside(model, own, folder, isFolder);
   const placed: PlacedAdapter[] = [];
   for (const { adapter } of all) placed.push(await own.place(adapter, options));
   const {
     model: merged,
     rounding,
     untied,
-    beside,
+    beside: computedBeside,
   } = mergeAdapter(own.onnx.model, placed, {
     unmerge: isUnmerge,
     weights: all.map(({ weight }) => weight),
   });
-  const files = writeOnnx(file, merged);
-  if (config) await writeFileAtomic(config.path, config.text);
+  makeFolderOf(file);
+  const files = writeOnnxFiles([{ file, model: merged }], [...beside]);
   const modules = placed.flatMap((each) => [
     ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
     ...each.tuned.map(({ tuned }) => tuned.site.path),
@@ -83,29 +88,35 @@ async function write(
     modules: [...new Set(modules)],
     rounding,
     untied,
-    beside,
-    ...(config ? { config: config.path } : {}),
+    beside: computedBeside,
+    ...(own !== model && beside.has(configIn(folder)) ? { config: configIn(folder) } : {}),
   };
 }
 
+const configIn = (folder: string): string => path.join(folder, 'config.json');
+
 /**
- * The `config.json` with the labels of a new head, for beside the merged model.
+ * What is to lie beside the merged model: in a folder what lies beside the base, and the `config.json` with the labels of a
+ * new head.
  *
- * @throws OnnxLoraError `FILE_INVALID` where that of another model is there
+ * @throws OnnxLoraError `FILE_INVALID` where a file of that name is there that is another
  */
-function configFor(
-  { config, notes }: Model,
-  file: string,
-): { readonly path: string; readonly text: string } | undefined {
-  if (!config || !notes.labels) return undefined;
-  const place = path.join(path.dirname(file), 'config.json');
-  const learned = notes.learned ? { [LEARNED_KEY]: notes.learned } : {};
-  const text = `${JSON.stringify({ ...config, ...learned }, null, 2)}\n`;
-  if (!existsSync(place) || readFileSync(place, 'utf8') === text) return { path: place, text };
-  throw new OnnxLoraError(
-    'FILE_INVALID',
-    `"${place}" is the config of another model, and the merged one needs one of its own for its ${notes.labels.length} labels. Write it to another folder.`,
-  );
+function filesBeside(model: Model, headed: Model, folder: string, isFolder: boolean): Map<string, Uint8Array> {
+  const files = new Map(isFolder ? companionsOf(model, folder) : []);
+  const { config, notes } = headed;
+  if (headed !== model && config && notes.labels) {
+    const learned = notes.learned ? { [LEARNED_KEY]: notes.learned } : {};
+    const text = `${JSON.stringify({ ...config, ...learned }, null, 2)}\n`;
+    files.set(configIn(folder), new TextEncoder().encode(text));
+  }
+  for (const [file, bytes] of files) {
+    if (!existsSync(file) || readFileSync(file).equals(bytes)) continue;
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is of another model: the merged one needs one of its own. Write to another folder.`,
+    );
+  }
+  return files;
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number */
@@ -119,9 +130,9 @@ function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
 }
 
 /**
- * Checks that a model can be written to this place, before any work.
+ * Checks that a model may be written to this place, before any work.
  *
- * @throws OnnxLoraError `FILE_INVALID` for the model's own file, `FILE_NOT_FOUND` when there is no such folder
+ * @throws OnnxLoraError `FILE_INVALID` for the model's own file
  */
 export function requireWritable(model: Model, file: string): void {
   if (isOneOf(model.files, file)) {
@@ -130,10 +141,22 @@ export function requireWritable(model: Model, file: string): void {
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
     );
   }
-  if (!existsSync(path.dirname(path.resolve(file)))) {
+}
+
+/**
+ * Makes the folder of a file that is to be written, where there is none.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` where it cannot be made
+ */
+export function makeFolderOf(file: string): void {
+  const folder = path.dirname(file);
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (cause) {
     throw new OnnxLoraError(
-      'FILE_NOT_FOUND',
-      `There is no folder "${path.dirname(file)}" to write "${path.basename(file)}" to. Make it first.`,
+      'FILE_INVALID',
+      `"${path.basename(file)}" cannot be written: the folder "${folder}" cannot be made (${(cause as Error).message}). Name another place.`,
+      { cause },
     );
   }
 }

@@ -70,14 +70,14 @@ function modulesOf({ lowRank, tuned, trained }: PlacedAdapter): string[] {
 }
 
 /** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */
-function placeOf(part: Model, { folder }: Model): string {
+export function placeOf(part: Model, { folder }: Model): string {
   return folder !== undefined && isInside(path.resolve(part.file), path.resolve(folder))
     ? path.relative(folder, part.file)
     : path.basename(part.file);
 }
 
-/** config.json and its like, for the new folder. */
-function companionsOf({ folder }: Model, out: string): (readonly [file: string, bytes: Uint8Array])[] {
+/** config.json, tokenizer.json and their like, for the new folder. */
+export function companionsOf({ folder }: Model, out: string): (readonly [file: string, bytes: Uint8Array])[] {
   if (folder === undefined) return [];
   return readdirSync(folder)
     .filter(isCompanion)
