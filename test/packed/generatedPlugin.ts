@@ -5,16 +5,50 @@ import path from 'node:path';
 import { npmInstall, requireText, run } from './command.ts';
 import type { Tarball } from './tarballs.ts';
 
+/** What must be seen of a plugin of one kind on the command line. */
+interface Expected {
+  readonly kind: string;
+  /** The first metric, and whether what it was `before` has become enough better `after`. */
+  readonly metric: string;
+  readonly isLearned: (before: number, after: number) => boolean;
+  /** What a prediction has. */
+  readonly answer: string;
+}
+
+const kinds: readonly Expected[] = [
+  { kind: 'regression', metric: 'rmse', isLearned: (before, after) => after < before / 2, answer: '"value"' },
+  { kind: 'classification', metric: 'accuracy', isLearned: (before, after) => after > before + 0.3, answer: '"label"' },
+];
+
 /**
- * Generates a plugin, installs and tests it, and trains with it.
+ * Generates a plugin of each kind, installs and tests it, and trains with it.
  *
- * @param folder is made; its name is the plugin's
+ * @param folder is made, for the kind that is the default; its name is the plugin's. The others are beside it
  */
 export function checkGeneratedPlugin(folder: string, tarballs: readonly Tarball[]): void {
+  for (const [i, expected] of kinds.entries())
+    checkKind(i === 0 ? folder : `${folder}-${expected.kind}`, tarballs, expected);
+}
+
+function checkKind(folder: string, tarballs: readonly Tarball[], { kind, metric, isLearned, answer }: Expected): void {
   const [parent, name] = [path.dirname(folder), path.basename(folder)];
   const generator = tarballs.find((tarball) => tarball.name === 'create-onnx-lora-plugin')!;
   // What npm create does, with the tarball in place of the registry.
-  run(parent, 'npm', 'exec', '--yes', `--package=${generator.file}`, '--', generator.name, name, '--yes');
+  run(
+    parent,
+    'npm',
+    'exec',
+    '--yes',
+    `--package=${generator.file}`,
+    '--',
+    generator.name,
+    name,
+    '--domain',
+    'cells',
+    '--kind',
+    kind,
+    '--yes',
+  );
 
   const manifest = path.join(folder, 'package.json');
   const parsed = JSON.parse(readFileSync(manifest, 'utf8')) as { devDependencies: Record<string, string> };
@@ -34,14 +68,15 @@ export function checkGeneratedPlugin(folder: string, tarballs: readonly Tarball[
   tool('@arethetypeswrong/cli/dist/index.js', '--pack', '.', '--profile', 'esm-only');
 
   const onnxLora = (...words: string[]): string => run(folder, 'npx', '--no-install', 'onnx-lora', ...words);
-  requireText(onnxLora('plugins', '--plugin', name), 'cells-regression');
+  requireText(onnxLora('plugins', '--plugin', name), `cells-${kind}`);
   const training = ['--data', 'example/samples.csv', '--plugin', name, '--epochs', '20', '--lr', '0.01'];
   const trained = onnxLora('train', 'example/model', ...training, '--out', 'runs/first', '--json');
-  const { before, after } = JSON.parse(trained) as Record<'before' | 'after', { rmse: number }>;
-  if (!(after.rmse < before.rmse / 2)) throw new Error(`The error is ${before.rmse} before and ${after.rmse} after.`);
+  const { before, after } = JSON.parse(trained) as Record<'before' | 'after', Record<string, number>>;
+  if (!isLearned(before[metric]!, after[metric]!))
+    throw new Error(`The ${metric} is ${before[metric]} before and ${after[metric]} after.`);
   const sample = 'example/samples/0.txt';
   requireText(
     onnxLora('predict', 'example/model', sample, '--plugin', name, '--adapter', 'runs/first', '--json'),
-    '"value"',
+    answer,
   );
 }

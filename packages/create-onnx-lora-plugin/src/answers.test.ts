@@ -8,6 +8,7 @@ test('all follows from the folder', () => {
     name: 'onnx-lora-cells',
     domain: 'cells',
     family: 'cells-net',
+    kind: 'regression',
     task: 'cells-regression',
     description: 'Adapters for models of cells.',
     author: 'The authors of onnx-lora-cells',
@@ -22,6 +23,10 @@ test('later defaults follow from what is given', () => {
     family: 'mass-spectra-net',
     task: 'peaks',
   });
+});
+
+test('the name of the task follows from its kind', () => {
+  expect(completeAnswers({ kind: 'classification' }, 'onnx-lora-cells').task).toBe('cells-classification');
 });
 
 test.each([
@@ -41,6 +46,7 @@ test.each([
   [{ domain: '' }, 'The domain "" cannot be used'],
   [{ description: 'two\nlines' }, 'cannot be used: it must be one line'],
   [{ author: '{{name}}' }, 'cannot be used: it must be one line'],
+  [{ kind: 'ranking' }, 'The kind "ranking" cannot be used: it is none of regression, classification. Give --kind.'],
   [{ license: 'GPL' }, 'The license "GPL" cannot be used: it is none of Apache-2.0, MIT, UNLICENSED. Give --license.'],
 ])('%o is refused', (given, message) => {
   expect(() => completeAnswers(given, 'cells')).toThrow(message);

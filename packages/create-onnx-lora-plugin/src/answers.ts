@@ -10,12 +10,20 @@ export const licenses = ['Apache-2.0', 'MIT', 'UNLICENSED'] as const;
 /** One of {@link licenses}. */
 export type License = (typeof licenses)[number];
 
+/** Kinds of tasks that a plugin may begin with: one that learns numbers, and one that learns labels. */
+export const kinds = ['regression', 'classification'] as const;
+
+/** One of {@link kinds}. */
+export type Kind = (typeof kinds)[number];
+
 /** What a plugin is made of. */
 export interface Answers {
   /** The package's name: `onnx-lora-cells`, `@acme/onnx-lora-cells`. */
   readonly name: string;
   /** The model family, as `model_type` in config.json has it: `cell-net`. */
   readonly family: string;
+  /** What the task learns: numbers, or labels. */
+  readonly kind: Kind;
   /** The task, as `--task` takes it: `cell-counting`. */
   readonly task: string;
   /** The domain of both: `cells`. */
@@ -52,9 +60,15 @@ export const questions: readonly Question[] = [
     problem: wordProblem,
   },
   {
+    key: 'kind',
+    text: `Kind of task (${kinds.join(', ')})`,
+    default: () => 'regression',
+    problem: problemUnlessIn(kinds),
+  },
+  {
     key: 'task',
     text: 'Task, as --task takes it',
-    default: ({ domain = '' }) => `${domain}-regression`,
+    default: ({ domain = '', kind = '' }) => `${domain}-${kind}`,
     problem: wordProblem,
   },
   {
@@ -73,7 +87,7 @@ export const questions: readonly Question[] = [
     key: 'license',
     text: `Licence (${licenses.join(', ')})`,
     default: () => 'Apache-2.0',
-    problem: (value) => (licenses.some((each) => each === value) ? undefined : `it is none of ${licenses.join(', ')}`),
+    problem: problemUnlessIn(licenses),
   },
 ];
 
@@ -114,6 +128,10 @@ function wordOf(name: string): string {
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^[-0-9]+|-+$/g, '');
   return word === '' ? 'samples' : word;
+}
+
+function problemUnlessIn(words: readonly string[]): (value: string) => string | undefined {
+  return (value) => (words.includes(value) ? undefined : `it is none of ${words.join(', ')}`);
 }
 
 function wordProblem(value: string): string | undefined {

@@ -2,4 +2,4 @@
 
 export { createPlugin } from './createPlugin.ts';
 export { CreateError } from './createError.ts';
-export { type Answers, type License, licenses } from './answers.ts';
+export { type Answers, type Kind, kinds, type License, licenses } from './answers.ts';

@@ -70,13 +70,15 @@ test('a terminal is asked for what flags have not said, again where it cannot be
   const folder = await place('cells');
   const { code, printed } = await run(
     ['--task', 'counting'],
-    [folder, 'Cells', 'onnx-lora-cells', '', '', '', 'Ada', 'MIT'],
+    [folder, 'Cells', 'onnx-lora-cells', '', '', 'labels', 'classification', '', 'Ada', 'MIT'],
   );
   expect(code).toBe(0);
   expect(printed).toContain('"Cells" cannot be used: npm refuses it');
+  expect(printed).toContain('"labels" cannot be used: it is none of regression, classification.');
   expect(printed).not.toContain('Task, as --task');
   expect(printed).toContain('[cells-net]: ');
   expect(await manifestOf(folder)).toMatchObject({ name: 'onnx-lora-cells', author: 'Ada', license: 'MIT' });
+  expect(await readFile(path.join(folder, 'src/task.ts'), 'utf8')).toContain('class ClassificationFactory');
 });
 
 test('whoever leaves before the last question has written nothing', async () => {
@@ -99,6 +101,6 @@ test.each([
 test('help names every flag', async () => {
   const { code, printed } = await run(['--help']);
   expect(code).toBe(0);
-  for (const flag of ['name', 'domain', 'family', 'task', 'description', 'author', 'license', 'yes', 'help'])
+  for (const flag of ['name', 'domain', 'family', 'kind', 'task', 'description', 'author', 'license', 'yes', 'help'])
     expect(printed).toContain(`--${flag}`);
 });

@@ -1,0 +1,19 @@
+/** @file The plugin: everything that this package brings. Its default export is what `--plugin {{name}}` loads. */
+
+import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { family } from './family.ts';
+import { NumbersPreprocessorFactory } from './preprocessor.ts';
+import { ClassificationFactory } from './task.classification.ts';
+
+export { family } from './family.ts';
+export { classification, type ClassificationSettings } from './task.classification.ts';
+
+const plugin: Plugin = definePlugin({
+  name: '{{name}}',
+  version: '0.1.0',
+  description: '{{description}}',
+  families: [family],
+  preprocessors: [new NumbersPreprocessorFactory()],
+  tasks: [new ClassificationFactory()],
+});
+export default plugin;
