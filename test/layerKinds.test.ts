@@ -128,8 +128,16 @@ describe.each(kinds)('%s', (_, on, lora, beside) => {
 
 describe('what cannot be', () => {
   it.each([
-    ['conv', ['stem', 'head'], /conv2d "stem" in different ways.*Run one batch per adapter/],
-    ['tokens', ['tokens', 'mix'], /embedding "tokens" in different ways.*Run one batch per adapter/],
+    [
+      'conv',
+      ['stem', 'head'],
+      /Adapters of convolutions cannot differ between the rows of one batch, and the conv2d "stem" has one.*Run one batch per adapter.*linear layers only/,
+    ],
+    [
+      'tokens',
+      ['tokens', 'mix'],
+      /Adapters of embeddings cannot differ between the rows of one batch, and the embedding "tokens" has one.*Run one batch per adapter/,
+    ],
   ] as const)('rows of one batch with their own adapters: %s', async (on, targetModules, message) => {
     const { model, feeds, task, output } = nets[on];
     const adapterOf = async (targets: readonly string[]): Promise<Awaited<ReturnType<typeof loadAdapter>>> =>

@@ -295,6 +295,10 @@ it('is exported as optional inputs', async () => {
 });
 
 describe('the check of the kit', () => {
+  const fail = (): never => {
+    throw new TypeError('no.');
+  };
+
   it('passes tuners that are right, on products that add the bias themselves', async () => {
     expect(await checkPlugin(ia3Plugin)).toEqual([]);
     expect(await checkPlugin(lohaPlugin)).toEqual([]);
@@ -313,11 +317,21 @@ describe('the check of the kit', () => {
     ['merges another weight', changed(() => ({ mergeWeight: (weight) => weight })), /^merged, logits/],
     ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
     ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
-    ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^r must be more/], // prettier-ignore
+    ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^tune fails: r must be more/], // prettier-ignore
   ])('finds what %s', async (_, tuner, problem) => {
     const found = await checkTuner(tuner);
     expect(found.length).toBeGreaterThan(0);
     expect(found[0]).toMatch(problem);
+  });
+
+  it.each<[string, (tuning: Tuning) => Partial<Tuning>]>([
+    ['first of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, first: fail } } })],
+    ['idle of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: fail } } })],
+    ['apply', () => ({ apply: fail })],
+    ['mergeWeight', () => ({ mergeWeight: fail })],
+    ['mergeBias', () => ({ mergeBias: fail })],
+  ])('says that %s throws', async (what, change) => {
+    expect(await checkTuner(changed(change))).toEqual([`${what} fails: no.`]);
   });
 
   it('asks nothing of merging where the tuner does not merge', async () => {

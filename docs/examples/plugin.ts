@@ -36,7 +36,8 @@ if (!(after['seasonalRelativeError']! < 1)) throw new Error('Repeating the last 
 // 3. Answers for files.
 const predictor = await factory.predictor!(model);
 const session = await model.session({ adapters: { boiler: adapter } });
-const outputs = await session.run(await predictor.feeds([boiler]), { adapter: 'boiler' });
-console.log('Next readings of the boiler:', predictor.decode(outputs)[0]);
+const feeds = await predictor.feeds([boiler]);
+const outputs = await session.run(feeds, { adapter: 'boiler' });
+console.log('Next readings of the boiler:', predictor.decode(outputs, feeds)[0]);
 await session.release();
 await rm(folder, { recursive: true });

@@ -20,7 +20,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 it('the plugin is sound', async () => {
   const matrices = { floats: [4, 1, 0, -1, 5, 1, 0.5, 0, 3], dims: [1, 3, 3] };
   const operators = { 'com.microsoft:Inverse': [{ inputs: [matrices], type: 'float32' }] } as const;
-  expect(await checkPlugin(extrasPlugin, { operators })).toEqual([]);
+  const log = path.join(folder, 'sound.csv');
+  writeFileSync(log, 'time,x\n2026-01-01T00:10Z,1\n2026-01-01T00:50Z,3\n');
+  expect(await checkPlugin(extrasPlugin, { operators, datasets: { hourly: { source: log } } })).toEqual([]);
 });
 
 describe('Inverse', () => {

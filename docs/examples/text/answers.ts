@@ -39,7 +39,6 @@ export async function textEmbedder(
   };
 }
 
-// #region answerer
 /** Answers `{ text, embedding }` for each line that is not empty; writes .safetensors files too. */
 export async function textAnswerer(model: RunnableModel, options: AnswererOptions): Promise<RecordAnswerer> {
   const embedder = await textEmbedder(model, options);
@@ -81,7 +80,6 @@ async function* answers(
   }
   yield* ask();
 }
-// #endregion answerer
 
 async function sizeOf(file: string): Promise<number> {
   try {

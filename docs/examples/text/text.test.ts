@@ -88,6 +88,20 @@ describe('texts', () => {
   });
 });
 
+it('decode gives embeddings, the same alone and beside a longer text', async () => {
+  const [prepared, tokenizer] = [await textEmbedding(pairs).prepare(model), await TextTokenizer.open(model)];
+  const [short, long] = [tokenizer.ids('fix my car'), tokenizer.ids('how can we find a way to lift the stone')];
+  const session = await model.session({ worker: false });
+  const answers = async (rows: number[][]): Promise<number[][]> => {
+    const { inputs } = tokenizer.feeds(rows);
+    return prepared.decode(await session.run(inputs), inputs).map(({ embedding }) => [...(embedding as Float32Array)]);
+  };
+  const [[alone], [beside]] = [await answers([short]), await answers([short, long])];
+  await session.release();
+  expect(Math.hypot(...alone!)).toBeCloseTo(1, 5);
+  expect(beside).toEqual(alone!.map((value) => expect.closeTo(value, 5) as number));
+});
+
 it('the loss is the cross-entropy of each text with all partners and negatives', async () => {
   // Of different lengths, so that there is padding, which must not count.
   const columns = [

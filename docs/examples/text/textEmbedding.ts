@@ -91,7 +91,8 @@ async function prepare(
           float32((data as Float32Array).slice(at * width, (at + pairs) * width), [pairs, width]);
         return { texts: rowsFrom(0), partners: rowsFrom(pairs) };
       }),
-    decode: (outputs) => statesOfRows(outputs[output]!),
+    // What is padding is in the feeds alone.
+    decode: (outputs, inputs) => embeddingsOf(pooledTensor(outputs[output]!, inputs['attention_mask']!)),
   };
 }
 
@@ -101,10 +102,8 @@ function parts(g: GraphBuilder, embeddings: Value, pairs: number): [texts: Value
   return [g.Slice(embeddings, [0], [pairs], [0]), g.Slice(embeddings, [pairs], [rows], [0])];
 }
 
-/** Outputs alone do not say what is padding, so that they cannot be pooled: `textEmbedder` gives embeddings. */
-function statesOfRows({ data, dims }: Tensor): Prediction[] {
-  const size = dims[1]! * dims[2]!;
-  return Array.from({ length: dims[0]! }, (_, row) => ({ states: data.slice(row * size, (row + 1) * size) }));
+function embeddingsOf({ data, dims: [rows, width] }: Tensor): Prediction[] {
+  return Array.from({ length: rows! }, (_, row) => ({ embedding: data.slice(row * width!, (row + 1) * width!) }));
 }
 
 async function divided(

@@ -34,6 +34,12 @@ export class TextTokenizer {
         `"${name}" reads "${stranger}", but texts are fed as ${known.join(', ')}. Export the encoder alone.`,
       );
     }
+    if (!inputs['attention_mask']) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `"${name}" does not read "attention_mask", so that padding would count. Export it with that input.`,
+      );
+    }
     const file = path.join(folder, 'tokenizer.json');
     const json = await readJsonObject(file, largestFile, 'a tokenizer');
     if (!json) throw new OnnxLoraError('CONFIG_INVALID', `There is no "${file}". Download it with the model.`);

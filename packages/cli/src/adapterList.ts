@@ -1,9 +1,8 @@
 /** @file Several adapters on the command line, each with a weight: `--adapter a --adapter b --weight 0.7,0.3`. */
 
-import type { WeightedAdapter } from '@onnx-lora/sdk';
+import { loadAdapter, type WeightedAdapter } from '@onnx-lora/sdk';
 import { type Command, Option } from 'commander';
 import { usageError } from './errors.ts';
-import { loadNamedAdapter } from './sources.ts';
 
 /** What {@link addAdapters} adds. */
 export interface AdapterFlags {
@@ -44,7 +43,7 @@ export async function loadWeighted({ adapter: names = [], weight }: AdapterFlags
     );
   }
   const weights = names.map((_, i) => readWeight(weight?.[i]));
-  const adapters = await Promise.all(names.map(loadNamedAdapter));
+  const adapters = await Promise.all(names.map((name) => loadAdapter(name)));
   return adapters.map((adapter, i) => ({ adapter, weight: weights[i]! }));
 }
 

@@ -133,7 +133,7 @@ describe('the data', () => {
   it('to predict is not there', async () => {
     const folder = temporaryFolder();
     expect(await mistake(folder, 'predict', vit, path.join(folder, 'cat.jpg'))).toMatchInlineSnapshot(`
-      "error: There is no image "FOLDER/cat.jpg". Check the path.
+      "error: There is no file or folder "FOLDER/cat.jpg". Check the path.
       "
     `);
     expect(await mistake(folder, 'predict', vit)).toMatchInlineSnapshot(`

@@ -73,6 +73,17 @@ describe('a YAML file', () => {
     expect(message.replaceAll(file, 'run.yaml')).toMatchSnapshot();
   });
 
+  it.each([
+    [
+      'set: {labelSmoothing: [1]}\n',
+      '"set.labelSmoothing" in "FILE" must be text, a number, true or false, or a list of texts, but it is [1].',
+    ],
+    ['set: much\n', '"set" in "FILE" must be names and values, such as augment: standard, but it is "much".'],
+  ])('%j is refused by its key', async (text, message) => {
+    const file = yaml(text);
+    await expect(readSettings({}, file)).rejects.toThrow(message.replace('FILE', file));
+  });
+
   it('that is not there is refused', async () => {
     await expect(readSettings({}, 'missing.yaml')).rejects.toThrow(
       'There is no config file "missing.yaml". Check the path.',

@@ -7,6 +7,8 @@ import { usageError } from './errors.ts';
 import { flagOf, keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
+/** Files that values of `set` stand in, by the object that holds them. */
+const filesOfSets = new WeakMap<object, ReadonlyMap<string, string>>();
 /** Larger than any file of settings, small enough to parse at once. */
 const MAX_CONFIG_BYTES = 1 << 20;
 
@@ -24,14 +26,23 @@ export async function readSettings(
   const fromFlags = settingsFromFlags(flags);
   // Steps go before epochs; those of the file must not go before epochs that were asked for now.
   if (fromFlags.epochs !== undefined) delete fromFile.steps;
-  const set = fromFlags.set && { set: { ...fromFile.set, ...fromFlags.set } };
-  return { ...fromFile, ...fromFlags, ...set };
+  const settings = { ...fromFile, ...fromFlags };
+  if (!fromFile.set) return settings;
+  const set = { ...fromFile.set, ...fromFlags.set };
+  const inFile = Object.keys(fromFile.set).filter((name) => !Object.hasOwn(fromFlags.set ?? {}, name));
+  filesOfSets.set(set, new Map(inFile.map((name) => [name, configFile!])));
+  return { ...settings, set };
+}
+
+/** The file that a setting of the task stands in; undefined where it was given by `--set`. */
+export function fileOfSet(set: NonNullable<Settings['set']>, name: string): string | undefined {
+  return filesOfSets.get(set)?.get(name);
 }
 
 function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
   const given = names.filter((name) => Object.hasOwn(flags, name) && flags[name] !== undefined);
   return Object.fromEntries(
-    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), flagOf(name), flags[name])]),
+    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), () => flagOf(name), flags[name])]),
   );
 }
 
@@ -77,7 +88,8 @@ async function readConfigFile(file: string): Promise<Settings> {
     const name = names.find((each) => keyOf(each) === dashed(key));
     if (!name) throw usageError(unknownKey(file, key));
     if (Object.hasOwn(settings, name)) throw usageError(`"${file}" has the key "${keyOf(name)}" twice. Remove one.`);
-    if (value !== null && value !== undefined) settings[name] = checked(name, value, `"${key}" in "${file}"`, value);
+    if (value !== null && value !== undefined)
+      settings[name] = checked(name, value, (inner) => `"${[key, ...inner].join('.')}" in "${file}"`);
   }
   return settings;
 }
@@ -122,8 +134,18 @@ function dashed(key: string): string {
   return key.replaceAll('_', '-').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-function checked(name: SettingName, value: unknown, where: string, shown: unknown): unknown {
+/**
+ * The value, where it may be one.
+ *
+ * @param where says what is wrong, by the keys that lead to it inside the value
+ * @param given what the user wrote, where that is not the value itself
+ */
+function checked(name: SettingName, value: unknown, where: (inner: string[]) => string, given?: unknown): unknown {
   const { data, error } = settingInfos[name].schema.safeParse(value);
   if (!error) return data;
-  throw usageError(`${where} ${error.issues[0]!.message}, but it is ${JSON.stringify(shown)}.`);
+  const { path, message } = error.issues[0]!;
+  // Of names and values, the one that is wrong.
+  const inner = settingInfos[name].form === 'pairs' && given === undefined ? path.map(String) : [];
+  const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
+  throw usageError(`${where(inner)} ${message}, but it is ${JSON.stringify(shown)}.`);
 }

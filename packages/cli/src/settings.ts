@@ -189,9 +189,13 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     form: 'pairs',
     placeholder: '<name=value>',
     description: "a setting of the task's own; may be given many times (see onnx-lora tasks)",
-    schema: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]), {
-      error: 'must be names and values, such as augment=standard',
-    }),
+    schema: z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean(), z.array(z.string())], {
+        error: 'must be text, a number, true or false, or a list of texts',
+      }),
+      { error: 'must be names and values, such as augment: standard' },
+    ),
   },
   adapter: {
     form: 'text',

@@ -6,6 +6,7 @@ import {
   type Adapter,
   type Catalogue,
   didYouMean,
+  guardedFactory,
   loadAdapter,
   type Model,
   type OnnxLoraError,
@@ -14,6 +15,7 @@ import {
   type TaskOptions,
 } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
+import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
 import type { Settings } from './settings.ts';
 import { taskSettings } from './taskSettings.ts';
 
@@ -109,31 +111,55 @@ export function isFolder(name: string): boolean {
   return statSync(name, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
+/** The adapter that a task is chosen for. */
+export interface ChosenAdapter {
+  readonly adapter: Adapter;
+  /** What the user called it. */
+  readonly source: string;
+}
+
+/** The adapter that the settings name, loaded; undefined where they name none. */
+export async function chosenAdapter({ adapter: source }: Settings): Promise<ChosenAdapter | undefined> {
+  return source === undefined ? undefined : { adapter: await loadAdapter(source), source };
+}
+
 /**
- * The maker of the task: the one asked for, or the one that the adapter was trained for, or the family's usual one.
+ * The maker of the task: the one asked for, or the one that the adapter was trained for, or the family's usual one. What its
+ * functions throw names the task.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when there is no such task, or nothing says which
  */
-export function chooseTask(
+export async function chooseTask(
   asked: string | undefined,
   model: Model,
-  { tasks }: Catalogue,
-  adapter?: Adapter,
-): TaskFactory {
+  loaded: Loaded,
+  chosen?: ChosenAdapter,
+): Promise<TaskFactory> {
+  const { tasks } = loaded.catalogue();
   const known = tasks.map(({ name }) => name);
+  const named = (name: string): TaskFactory | undefined => tasks.find((each) => each.name === name);
   if (asked !== undefined) {
-    const found = tasks.find(({ name }) => name === asked);
-    if (found) return found;
-    throw usageError(`There is no task "${asked}".${didYouMean(asked, known)} Tasks are ${known.join(', ')}.`);
+    const found = named(asked);
+    if (found) return guardedFactory(found);
+    throw usageError(
+      `There is no task "${asked}".${didYouMean(asked, known)} Tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`,
+    );
   }
-  const own = tasks.find(({ name }) => name === adapter?.notes.task);
-  if (own) return own;
-  const usual = model.family?.tasks.flatMap((name) => tasks.find((task) => task.name === name) ?? [])[0];
-  if (usual) return usual;
+  const trained = chosen?.adapter.notes.task;
+  if (trained !== undefined) {
+    const own = named(trained);
+    if (own) return guardedFactory(own);
+    const [flags, hint] = [await flagsOfRun(chosen!.source, loaded), notLoadedHint(loaded)];
+    throw usageError(
+      `The adapter was trained for "${trained}", which no loaded plugin brings. Load its plugin: ${flags.length > 0 ? `${flags.join(' ')}.` : `--plugin NAME.${hint}`} Or say with --task what else to do.`,
+    );
+  }
+  const usual = model.family?.tasks.flatMap((name) => named(name) ?? [])[0];
+  if (usual) return guardedFactory(usual);
   const why = model.family
     ? `No task for the family "${model.family.name}" is installed.`
     : `"${model.name}" is of no known family.`;
-  throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.`);
+  throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`);
 }
 
 /**
@@ -158,16 +184,4 @@ export function taskOptions(
 /** True for a PEFT folder, and for the folder of a training run. */
 export function holdsAdapter(source: string): boolean {
   return ['', 'adapter'].some((inside) => existsSync(path.join(source, inside, 'adapter_config.json')));
-}
-
-/**
- * Loads an adapter, also from the folder of a training run.
- *
- * @throws OnnxLoraError as `loadAdapter`
- */
-export function loadNamedAdapter(source: string): Promise<Adapter> {
-  const inRun = path.join(source, 'adapter');
-  const isRun =
-    !existsSync(path.join(source, 'adapter_config.json')) && existsSync(path.join(inRun, 'adapter_config.json'));
-  return loadAdapter(isRun ? inRun : source);
 }

@@ -1,8 +1,11 @@
 /** @file Tests of the settings that a task has of its own. */
 
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import type { TaskFactory } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
-import { call, callJson } from '../fixtures/call.ts';
+import { call, callJson, temporaryFolder } from '../fixtures/call.ts';
+import { readSettings } from './readSettings.ts';
 import { taskSettings } from './taskSettings.ts';
 
 const factory: TaskFactory = {
@@ -38,6 +41,21 @@ describe('settings of a task', () => {
   ])('%j is refused', (given, message) => {
     expect(() => taskSettings(given, factory)).toThrow(message);
   });
+});
+
+it('of a file are named as the file has them', async () => {
+  const file = path.join(temporaryFolder(), 'run.yaml');
+  writeFileSync(file, 'set: { smoothing: much, augmnet: x }\n');
+  const { set: both } = await readSettings({ set: ['smoothing=0.1'] }, file);
+  expect(() => taskSettings(both!, factory)).toThrow(
+    `The task "guess" has no setting "augmnet", which is set in "${file}". Did you mean "augment"?`,
+  );
+  const { set } = await readSettings({}, file);
+  expect(() => taskSettings(set!, factory)).toThrow(
+    `"set.smoothing" in "${file}" must be a number, but it is "much". Correct it there.`,
+  );
+  const flag = await readSettings({ set: ['smoothing=little'] }, file);
+  expect(() => taskSettings(flag.set!, factory)).toThrow('--set smoothing must be a number, but it is "little".');
 });
 
 describe('onnx-lora tasks', () => {

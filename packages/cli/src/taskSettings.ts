@@ -2,7 +2,7 @@
 
 import { didYouMean, type TaskFactory, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
-import { splitList } from './readSettings.ts';
+import { fileOfSet, splitList } from './readSettings.ts';
 
 /**
  * Checks what was given against what the task knows.
@@ -16,22 +16,28 @@ export function taskSettings(
   return Object.fromEntries(
     Object.entries(given).map(([name, value]) => {
       const setting = settings.find((each) => each.name === name);
-      if (!setting) throw usageError(unknown(name, task, settings));
-      return [name, valueOf(value, setting)];
+      const file = fileOfSet(given, name);
+      if (!setting) throw usageError(unknown(name, task, settings, file));
+      return [name, valueOf(value, setting, file)];
     }),
   );
 }
 
-function unknown(name: string, task: string, settings: readonly TaskSetting[]): string {
+function unknown(name: string, task: string, settings: readonly TaskSetting[], file: string | undefined): string {
   const names = settings.map((each) => each.name);
-  if (names.length === 0)
-    return `The task "${task}" has no settings of its own, so --set ${name} has no use. Leave it out.`;
-  return `The task "${task}" has no setting "${name}".${didYouMean(name, names)} It has ${names.join(', ')}.`;
+  const where = file === undefined ? `--set ${name}` : `"set.${name}" in "${file}"`;
+  if (names.length === 0) return `The task "${task}" has no settings of its own, so ${where} has no use. Leave it out.`;
+  const place = file === undefined ? '' : `, which is set in "${file}"`;
+  return `The task "${task}" has no setting "${name}"${place}.${didYouMean(name, names)} It has ${names.join(', ')}.`;
 }
 
-function valueOf(value: TaskSettingValue, { name, kind }: TaskSetting): TaskSettingValue {
+function valueOf(value: TaskSettingValue, { name, kind }: TaskSetting, file: string | undefined): TaskSettingValue {
+  const [where, remedy] =
+    file === undefined
+      ? [`--set ${name}`, `Write --set ${name}=…`]
+      : [`"set.${name}" in "${file}"`, 'Correct it there.'];
   const wrong = (what: string): Error =>
-    usageError(`--set ${name} must be ${what}, but it is ${JSON.stringify(value)}. Write --set ${name}=…`);
+    usageError(`${where} must be ${what}, but it is ${JSON.stringify(value)}. ${remedy}`);
   switch (kind) {
     case 'flag':
       if (value === true || value === 'true') return true;

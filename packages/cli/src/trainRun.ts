@@ -1,6 +1,7 @@
 /** @file One training run, from settings to a finished run folder. */
 
 import {
+  type AdapterSession,
   attachHead,
   type Catalogue,
   evaluate,
@@ -30,11 +31,13 @@ import { pathOfData } from './plugins/dataset.ts';
 import { requireTrackers, Trackers, wantsTensorBoard } from './plugins/trackers.ts';
 import { Progress } from './progress.ts';
 import { formatReport } from './report/html.ts';
+import { formatSections } from './report/sections.ts';
 import { configOf, formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSettings } from './runConfig.ts';
 import { type LoggedEvent, RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, grouped, short, withInterval } from './table.ts';
+import { taskSettings } from './taskSettings.ts';
 import { trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
@@ -95,13 +98,14 @@ export async function runTraining(
   const progress = new Progress(context.terminal, { quiet });
   const data = await pathOfData(source, catalogue, progress);
   const model = await openNamed(requireModel(given.model), catalogue);
-  const factory = chooseTask(given.task, model, catalogue);
+  const factory = await chooseTask(given.task, model, context);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
   const base = previewLora(model, loraOptions(given, original));
   const targets = given.targets ?? [...base.targets];
   const settings = resolveSettings(
-    given,
+    // By their kinds, so that config.yaml has a number as a number.
+    { ...given, ...(given.set === undefined ? {} : { set: taskSettings(given.set, factory) }) },
     {
       model: model.name,
       data: source,
@@ -133,7 +137,14 @@ export async function runTraining(
         : `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
     );
   }
-  for (const note of prepared.notes ?? []) progress.note(note);
+  const notes = prepared.notes ?? [];
+  for (const note of notes) progress.note(note);
+  // Some tasks say it in their own words, and how it was chosen.
+  if (prepared.validation && !notes.some((note) => note.includes('held out'))) {
+    progress.note(
+      `${grouped(prepared.train.length)} examples to train on, ${grouped(prepared.validation.length)} held out`,
+    );
+  }
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
   const start =
@@ -177,14 +188,7 @@ export async function runTraining(
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
-    const after = before && !stopped ? await measureAfter(work, result, before) : undefined;
-    const sections =
-      made > 0 && !stopped
-        ? [
-            ...(await taskSections(prepared, adapter, work)),
-            ...(await pluginSections({ adapter, before, after }, work)),
-          ]
-        : [];
+    const { after, sections } = await afterwards(work, { result, prepared, before, stopped });
     const { targets: _, ...others } = settings;
     const shown = given.targets === undefined ? others : settings;
     await folder.writeReport(
@@ -340,6 +344,55 @@ async function measureAfter(
   return measured;
 }
 
+/** What {@link afterwards} goes by. */
+interface Ended {
+  readonly result: TrainResult;
+  readonly prepared: PreparedTask;
+  readonly before: Measured | undefined;
+  readonly stopped: boolean;
+}
+
+/**
+ * What is measured and shown of the finished adapter.
+ *
+ * @throws OnnxLoraError of what fails, with where the adapter is
+ */
+async function afterwards(
+  work: Work,
+  { result, prepared, before, stopped }: Ended,
+): Promise<{ readonly after: Measured | undefined; readonly sections: readonly ReportSection[] }> {
+  try {
+    const { adapter, steps } = result;
+    const after = before && !stopped ? await measureAfter(work, result, before) : undefined;
+    if (steps === 0 || stopped) return { after, sections: [] };
+    const found = [
+      ...(await taskSections(prepared, adapter, work)),
+      ...(await pluginSections({ adapter, before, after }, work)),
+    ];
+    return { after, sections: found.filter((section) => canBeShown(section, work)) };
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError) || result.steps === 0) throw error;
+    throw new OnnxLoraError(error.code, `${error.message} The adapter is in "${work.folder.adapter}".`, {
+      cause: error,
+    });
+  }
+}
+
+/** A section that does not have what its kind needs is left out, and told of. */
+function canBeShown(section: ReportSection, { progress }: Work): boolean {
+  try {
+    formatSections([section]);
+    return true;
+  } catch (error) {
+    progress.note(`warning: the report lacks the section "${section?.title}": ${messageOf(error)}`);
+    return false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** What the task shows of itself. It comes after the training, so that what goes wrong here only leaves it out. */
 async function taskSections(
   prepared: PreparedTask,
@@ -348,24 +401,27 @@ async function taskSections(
 ): Promise<readonly ReportSection[]> {
   if (!prepared.report) return [];
   progress.note('measuring what the report shows');
-  const session = await model
-    .withInputSizes(prepared.inputSizes ?? {})
-    .withOutputs(prepared.outputs ?? [])
-    .session({ adapters: { adapted: adapter }, ...machineOptions(settings) });
+  let session: AdapterSession | undefined;
   try {
-    return await prepared.report({
-      run: (inputs, which) => session.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
-      batchSize: settings.batchSize,
-      model,
-      adapter,
-      options: machineOptions(settings),
-    });
+    const opened = await model
+      .withInputSizes(prepared.inputSizes ?? {})
+      .withOutputs(prepared.outputs ?? [])
+      .session({ adapters: { adapted: adapter }, ...machineOptions(settings) });
+    session = opened;
+    return [
+      ...(await prepared.report({
+        run: (inputs, which) => opened.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
+        batchSize: settings.batchSize,
+        model,
+        adapter,
+        options: machineOptions(settings),
+      })),
+    ];
   } catch (error) {
-    if (!(error instanceof OnnxLoraError)) throw error;
-    progress.note(`warning: the report lacks what the task shows of itself: ${error.message}`);
+    progress.note(`warning: the report lacks what the task shows of itself: ${messageOf(error)}`);
     return [];
   } finally {
-    await session.release();
+    await session?.release();
   }
 }
 
@@ -392,8 +448,7 @@ async function pluginSections(
       sections.push(...found);
     } catch (error) {
       // Whatever it is: a slip in a plugin must not take the report along.
-      const message = error instanceof Error ? error.message : String(error);
-      progress.note(`warning: the report lacks "${factory.name}": ${message}`);
+      progress.note(`warning: the report lacks "${factory.name}": ${messageOf(error)}`);
     }
   }
   return sections;
@@ -441,7 +496,7 @@ function withRemains(error: unknown, { folder }: Work): unknown {
   const left =
     checkpoint === undefined
       ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
-      : `The run as it was then is in "${checkpoint}"; once the cause is mended, go on with: ${resumeCommand(folder)}`;
+      : `The run as it was then is in "${checkpoint}", which serves as an adapter too; once the cause is mended, go on with: ${resumeCommand(folder)}`;
   return new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
 }
 

@@ -246,6 +246,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
       'A plugin was made for another version of the contract, or does not have what `definePlugin` asks for.',
       'Two plugins have the same name, or bring something of one name of which only one can be meant.',
       'A plugin needs what no plugin that is loaded provides, or needs go round in a circle.',
+      'A function of a task fails with an error that says no remedy; the message names the task and the function.',
       'A loss is no float scalar, or combines shapes that do not fit.',
       'A gradient rule gives a gradient of another shape than its input.',
     ],

@@ -206,6 +206,7 @@ export type {
   MetricCollector,
   Metrics,
   NewHead,
+  OutputPredictor,
   Prediction,
   Predictor,
   PredictorOptions,
@@ -270,6 +271,8 @@ export type { Cells, Row, TableOptions } from './plugin/data/tableRow.ts';
 export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export type { InputSizes } from './ops/resizeInputs.ts';
+export { guardedFactory } from './plugin/guardedFactory.ts';
+export { guardedTask } from './plugin/guardedTask.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
 export { choice } from './plugin/tasks/choice.ts';
@@ -344,8 +347,8 @@ export { type DataWords, differentLabels, unknownLabel } from './plugin/tasks/cl
 export { decodeClasses, type ScoredLabel } from './plugin/tasks/classification/decodeClasses.ts';
 export { decodeLabels, thresholdsOf } from './plugin/tasks/classification/decodeLabels.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
-export { type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
-export { labelsOrNumbers } from './plugin/tasks/classification/modelLabels.ts';
+export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
+export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,
   bestThresholds,

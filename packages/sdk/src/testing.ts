@@ -29,6 +29,10 @@ export { checkTuner } from './testing/contracts/checkTuner.ts';
 export { checkFamily, type FamilyExamples } from './testing/contracts/checkFamily.ts';
 export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';
 export { checkTask, type CheckTaskOptions } from './testing/contracts/checkTask.ts';
+export { checkDataset, type DatasetExamples } from './testing/contracts/checkDataset.ts';
+export { checkProvider } from './testing/contracts/checkProvider.ts';
+export { checkTracker, type TrackerExamples } from './testing/contracts/checkTracker.ts';
+export { checkSection } from './testing/contracts/checkSection.ts';
 
 export { makeCase, type MakeCaseOptions } from './testing/cases/makeCase.ts';
 export type { Precision } from './testing/reference/wideSession.ts';

@@ -1,13 +1,13 @@
 /** @file `onnx-lora combine`: one adapter from several. */
 
 import { existsSync } from 'node:fs';
-import { combineAdapters, combineMethods, type CombineOptions, saveOnnxAdapter } from '@onnx-lora/sdk';
+import { combineAdapters, combineMethods, type CombineOptions, loadAdapter, saveOnnxAdapter } from '@onnx-lora/sdk';
 import { Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { isFolder, loadNamedAdapter, requireFlag, requireOther, requireOutFile } from '../sources.ts';
+import { isFolder, requireFlag, requireOther, requireOutFile } from '../sources.ts';
 import { grouped } from '../table.ts';
 
 const ENDING = '.onnx_adapter';
@@ -57,7 +57,7 @@ export function combineCommand(context: Context): Command {
     requireOut(out, names);
     const weights = readWeights(flags.weight, names.length);
     const options = readOptions(flags, seed);
-    const adapters = await Promise.all(names.map(loadNamedAdapter));
+    const adapters = await Promise.all(names.map((name) => loadAdapter(name)));
     const combined = combineAdapters(
       adapters.map((adapter, i) => ({ adapter, weight: weights[i]!, name: names[i]! })),
       options,

@@ -1,12 +1,20 @@
 /** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back; names of transformers 4 become those of 5. */
 
 import { existsSync } from 'node:fs';
-import { type Adapter, type Generation, type Model, saveOnnxAdapter, toPlainLora, withNames } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  type Generation,
+  loadAdapter,
+  type Model,
+  saveOnnxAdapter,
+  toPlainLora,
+  withNames,
+} from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
-import { holdsAdapter, isFolder, loadNamedAdapter, openNamed, requireOther, requireOutFile } from '../sources.ts';
+import { holdsAdapter, isFolder, openNamed, requireOther, requireOutFile } from '../sources.ts';
 import { grouped } from '../table.ts';
 
 const ENDING = '.onnx_adapter';
@@ -48,7 +56,7 @@ export function convertCommand(context: Context): Command {
     if (toOrt && fromOrt && !isOther) {
       throw usageError(`"${source}" is an ${ENDING} already. Name a folder to convert it to PEFT.`);
     }
-    const adapter = await loadNamedAdapter(source);
+    const adapter = await loadAdapter(source);
     if (!toOrt && !fromOrt && !isOther) {
       throw usageError(
         `"${source}" is a PEFT folder, and "${out}" would be one too. Name a file that ends in ${ENDING}, or copy the folder; to rename its modules, add --names, to make it plain LoRA, --plain-from.`,
@@ -85,7 +93,7 @@ function requireGeneration({ names, model }: ConvertFlags): Generation | undefin
 
 /** What `--plain-from` names: an adapter where there is one, else a model. */
 function baseOrInitial(source: string, context: Context): Promise<Adapter | Model> {
-  return holdsAdapter(source) ? loadNamedAdapter(source) : openNamed(source, context.catalogue());
+  return holdsAdapter(source) ? loadAdapter(source) : openNamed(source, context.catalogue());
 }
 
 async function renamed(

@@ -8,7 +8,7 @@ import { addConfig, addExamples, addMismatch, addOutput, addSettings, type Outpu
 import { pathOfData } from '../plugins/dataset.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { chooseTask, loadNamedAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
+import { chooseTask, chosenAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../table.ts';
 
 interface EvalFlags extends OutputFlags {
@@ -53,8 +53,9 @@ export function evalCommand(context: Context): Command {
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const data = await pathOfData(source, catalogue, progress);
     const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
-    const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
-    const factory = chooseTask(settings.task, model, catalogue, adapter);
+    const chosen = await chosenAdapter(settings);
+    const adapter = chosen?.adapter;
+    const factory = await chooseTask(settings.task, model, context, chosen);
     const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
     const evaluation = await evaluate(model, {
       task,

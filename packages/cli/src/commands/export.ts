@@ -1,14 +1,14 @@
 /** @file `onnx-lora export`: a model with adapters as optional inputs, for ONNX Runtime's other languages. */
 
 import path from 'node:path';
-import { type Adapter, exportWithInputs } from '@onnx-lora/sdk';
+import { type Adapter, exportWithInputs, loadAdapter } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import { addAdapterNames } from '../adapterList.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
 import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { loadNamedAdapter, oneModel, openNamed, requireOutFile } from '../sources.ts';
+import { oneModel, openNamed, requireOutFile } from '../sources.ts';
 
 interface ExportFlags extends OutputFlags {
   readonly adapter?: readonly string[];
@@ -39,7 +39,7 @@ export function exportCommand(context: Context): Command {
         const name = path.basename(path.resolve(source)).replace(/\.onnx_adapter$/, '');
         if (Object.hasOwn(adapters, name))
           throw usageError(`Two adapters are called "${name}", and would have one file. Rename a folder.`);
-        adapters[name] = await loadNamedAdapter(source);
+        adapters[name] = await loadAdapter(source);
       }
       const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
       const result = await exportWithInputs(model, adapters, out, {

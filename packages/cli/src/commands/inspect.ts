@@ -15,6 +15,7 @@ import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
 import { adapterSettings, loraOptions } from '../lora.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { notLoadedHint } from '../plugins/notLoaded.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
 import { oneModel, openNamed } from '../sources.ts';
@@ -126,10 +127,12 @@ function asText(
   model: Model,
   settings: Settings,
   matched: LoraPreview | undefined,
-  { terminal, catalogue }: Context,
+  context: Context,
 ): readonly string[] {
-  const { bold, dim } = terminal.colours;
-  const tasks = usualTasks(model, catalogue());
+  const { bold, dim } = context.terminal.colours;
+  const tasks = usualTasks(model, context.catalogue());
+  // A family that is not known, or whose tasks are not, may be a plugin's.
+  const hint = model.family && tasks.missing.length === 0 ? '' : notLoadedHint(context).trim();
   const facts = formatTable([
     [model.parts.length > 0 ? 'folder' : 'file', model.file],
     ...model.parts.map((part, i) => [i === 0 ? 'parts' : '', partAsText(part)]),
@@ -139,6 +142,7 @@ function asText(
     ['inputs', portsAsText(model.inputs)],
     ['outputs', portsAsText(model.outputs)],
     ['parameters', grouped(model.parameterCount)],
+    ...(hint === '' ? [] : [['plugins', hint]]),
   ]);
   const modules = model.modules();
   if (modules.length === 0)

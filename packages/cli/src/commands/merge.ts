@@ -94,7 +94,7 @@ function asText({ files, modules, rounding, untied, beside }: MergeResult, out: 
 function written(files: readonly string[], out: string): string {
   if (files[0] === out) return files.join(' and ');
   const models = files.filter((file) => file.endsWith('.onnx')).map((file) => path.relative(out, file));
-  return `${out} (${models.join(', ')}, and what lies beside them)`;
+  return `${out} (${models.join(', ')}, and what lies beside ${models.length === 1 ? 'it' : 'them'})`;
 }
 
 /** The first few names, and how many more. */

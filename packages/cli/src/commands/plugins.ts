@@ -13,7 +13,8 @@ import { ownPlugins } from '../container.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
 import { addExamples, addOutput, type OutputFlags } from '../options.ts';
-import { installedPlugins, type InstalledPackage, PLUGIN_KEYWORD } from '../plugins/installed.ts';
+import { type InstalledPackage, PLUGIN_KEYWORD } from '../plugins/installed.ts';
+import { notLoaded } from '../plugins/notLoaded.ts';
 import { formatTable } from '../table.ts';
 
 /** Makes the command. */
@@ -34,9 +35,7 @@ export function pluginsCommand(context: Context): Command {
     const { terminal } = context;
     const print = (line: string): void => terminal.print(printable(line));
     const { plugins, broughtBy } = context.catalogue();
-    // A plugin may be called other than its package.
-    const loaded = new Set([...plugins.map(({ name }) => name), ...context.plugins()]);
-    const installed = installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
+    const installed = notLoaded(context);
     if (json) {
       terminal.printJson({
         loaded: plugins.map((plugin) => ({

@@ -19,12 +19,13 @@ import { addConfig, addExamples, addMismatch, addOutput, addSettings, type Outpu
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
-import { chooseTask, loadNamedAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
+import { chooseTask, chosenAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';
 import { briefVector, withLists } from '../vectors.ts';
+import { BeyondText } from './beyondText.ts';
 import { predictRecords } from './predictRecords.ts';
-import { predictSources, STDIN } from './predictSources.ts';
+import { predictSources, requireSources, STDIN } from './predictSources.ts';
 import { writePictures } from './writePictures.ts';
 
 interface PredictFlags extends OutputFlags {
@@ -61,17 +62,20 @@ export function predictCommand(context: Context): Command {
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
+    requireSources(named.rest);
     const catalogue = context.catalogue();
     const base = await openNamed(named.model, catalogue);
-    const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const chosen = await chosenAdapter(settings);
+    const adapter = chosen?.adapter;
     const model = adapter ? modelFor<Model>(base, adapter) : base;
-    const factory = chooseTask(settings.task, model, catalogue, adapter);
+    const factory = await chooseTask(settings.task, model, context, chosen);
     const records = await factory.recordAnswerer?.(model, {
       ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
       ...(adapter ? { adapter } : {}),
       load: { allowBaseMismatch: flags.allowBaseMismatch ?? false, ...machineOptions(settings) },
     });
     const sources = predictSources(named.rest, records?.fileEndings ?? endingsFor(model, catalogue));
+    const progress = new Progress(terminal, flags);
     const answering: Answering = {
       model,
       adapter,
@@ -79,21 +83,30 @@ export function predictCommand(context: Context): Command {
       sources,
       settings,
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
-      progress: new Progress(terminal, flags),
+      progress,
+    };
+    const beyond = new BeyondText();
+    const noteBeyond = (): void => {
+      if (!flags.json && settings.out === undefined && beyond.note !== undefined) progress.note(beyond.note);
     };
     if (records) {
-      await usingRecords(records, answering, flags, context);
+      await usingRecords(records, answering, flags, context, beyond);
+      noteBeyond();
       return;
     }
     if (factory.answerer) {
       const print = (line: string): void => terminal.print(printable(line));
       const predictions = await answerEach(answering, flags.json ? undefined : print);
+      for (const each of predictions) beyond.add(each);
       if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...predictions[i] })));
+      noteBeyond();
       return;
     }
     const told = await writePictures(sources, await predictAll(answering), settings.out);
     if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...withLists(told[i]!) })));
     else for (const line of asText(sources, told)) terminal.print(printable(line));
+    for (const each of told) beyond.add(each);
+    noteBeyond();
   });
 }
 
@@ -102,6 +115,7 @@ async function usingRecords(
   { model, adapter, factory, sources, settings, progress }: Answering,
   { json = false }: PredictFlags,
   { terminal, exitWith }: Context,
+  beyond: BeyondText,
 ): Promise<void> {
   try {
     await predictRecords({
@@ -116,7 +130,10 @@ async function usingRecords(
         task: factory.name,
         settings: settings.set,
       },
-      line: (prediction, before) => [...before, ...shown(prediction, [])].join('  '),
+      line: (prediction, before) => {
+        beyond.add(prediction);
+        return [...before, ...shown(prediction, [])].join('  ');
+      },
       terminal,
       progress,
       exitWith,
@@ -173,7 +190,7 @@ async function predictAll(answering: Answering): Promise<Prediction[]> {
     const predictions: Prediction[] = [];
     for (let done = 0; done < sources.length; done += batchSize) {
       const feeds = await predictor.feeds(sources.slice(done, done + batchSize));
-      predictions.push(...predictor.decode(await session.run(feeds, { adapter: adapter ? 'adapter' : null })));
+      predictions.push(...predictor.decode(await session.run(feeds, { adapter: adapter ? 'adapter' : null }), feeds));
       // One batch needs no progress.
       if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
     }

@@ -4,7 +4,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
-import { predictSources } from './predictSources.ts';
+import { predictSources, requireSources } from './predictSources.ts';
 
 test('files of a folder come by name, each once, though a link leads back to it', () => {
   const folder = temporaryFolder();
@@ -24,4 +24,18 @@ test('what is installed or hidden in a folder is not asked about', () => {
   }
   expect(predictSources([folder], ['.wav'])).toEqual([path.join(folder, 'data/a.wav')]);
   expect(predictSources([path.join(folder, 'node_modules')], ['.wav'])).toHaveLength(1);
+});
+
+test('an ending of two parts is one', () => {
+  const folder = temporaryFolder();
+  for (const name of ['a.FASTA.gz', 'b.csv.gz', 'c.fasta', 'fasta.gz']) writeFileSync(path.join(folder, name), '');
+  const found = ['a.FASTA.gz', 'c.fasta'].map((name) => path.join(folder, name));
+  expect(predictSources([folder], ['.fasta', '.fasta.gz'])).toEqual(found);
+});
+
+test('what is not there is told of', () => {
+  const folder = temporaryFolder();
+  const missing = path.join(folder, 'nope.txt');
+  expect(() => requireSources([folder, '-'])).not.toThrow();
+  expect(() => requireSources([folder, missing])).toThrow(`There is no file or folder "${missing}". Check the path.`);
 });

@@ -1,12 +1,24 @@
 /** @file From the words after the model to what is asked about: files, the files of folders, standard input. */
 
-import { readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
 import { isFolder } from '../sources.ts';
 
 /** The word that stands for standard input. */
 export const STDIN = '-';
+
+/**
+ * Refuses what is not there, before a model is loaded.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`
+ */
+export function requireSources(words: readonly string[]): void {
+  const missing = words.find((word) => word !== STDIN && !existsSync(word));
+  if (missing !== undefined)
+    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file or folder "${missing}". Check the path.`);
+}
 
 /**
  * The sources in the order of their words; a folder stands for all files below it whose ending is known, in the order of
@@ -23,7 +35,8 @@ export function predictSources(words: readonly string[], endings: readonly strin
 
 function filesBelow(folder: string, endings: readonly string[]): string[] {
   const found = allBelow(folder)
-    .filter((file) => endings.includes(path.extname(file).toLowerCase()))
+    // An ending may have two parts: .fasta.gz.
+    .filter((file) => endings.some((ending) => path.basename(file).toLowerCase().endsWith(ending)))
     // Broken links are told of when they are named one by one.
     .filter((file) => statSync(file, { throwIfNoEntry: false })?.isFile() ?? false)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));

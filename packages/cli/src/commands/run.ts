@@ -1,13 +1,13 @@
 /** @file `onnx-lora run`: the raw outputs of a model for given feeds. */
 
-import { didYouMean, type Model, type Tensor, readSafetensors, writeSafetensors } from '@onnx-lora/sdk';
+import { didYouMean, loadAdapter, type Model, type Tensor, readSafetensors, writeSafetensors } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { loadNamedAdapter, oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
+import { oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
 
 interface RunFlags extends OutputFlags {
   readonly feeds?: string;
@@ -37,7 +37,7 @@ export function runCommand(context: Context): Command {
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);
-    const adapter = settings.adapter === undefined ? undefined : await loadNamedAdapter(settings.adapter);
+    const adapter = settings.adapter === undefined ? undefined : await loadAdapter(settings.adapter);
     const session = await model.session({
       adapters: adapter ? { adapter } : {},
       allowBaseMismatch: flags.allowBaseMismatch ?? false,

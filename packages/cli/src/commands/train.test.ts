@@ -264,7 +264,7 @@ describe('stopping', () => {
     const checkpoint = path.join(out, 'checkpoints', 'step-1');
     expect(stderr).toMatch(/The batch held the examples (\d \(.*\.png\)(, | and )?){4}\./);
     expect(stderr).toContain(
-      `The run as it was then is in "${checkpoint}"; once the cause is mended, go on with: onnx-lora train --resume ${out}`,
+      `The run as it was then is in "${checkpoint}", which serves as an adapter too; once the cause is mended, go on with: onnx-lora train --resume ${out}`,
     );
     expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-1']);
   });
@@ -431,7 +431,9 @@ describe('a disk that refuses', () => {
     }); // prettier-ignore
     expect(code).toBe(2);
     expect(stderr).toContain(`"${path.join(out, 'adapter')}" could not be written`);
-    expect(stderr).toContain(`in "${path.join(out, 'checkpoints/step-6')}"; once the cause is mended, go on with:`);
+    expect(stderr).toContain(
+      `in "${path.join(out, 'checkpoints/step-6')}", which serves as an adapter too; once the cause is mended, go on with:`,
+    );
     rmSync(path.join(out, 'adapter'));
     expect((await call(['train', '--resume', out, '--quiet'])).code).toBe(0);
     const [saved, kept] = await Promise.all([

@@ -1,5 +1,6 @@
 /** @file Tests of data that is named rather than lying at a path. */
 
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DatasetFactory } from '@onnx-lora/sdk';
 import { afterEach, expect, it, vi } from 'vitest';
@@ -18,5 +19,16 @@ it('refuses a dataset that makes no path', async () => {
   await expect(pathOfData('cells:1', { datasets }, progress)).rejects.toThrow(
     'prepare of the dataset "cells" must return the path of the data, but it returns undefined.',
   );
-  expect(await pathOfData('cell:1', { datasets }, progress)).toBe('cell:1');
+});
+
+it('hints at a dataset whose name is near, where nothing lies at the path', async () => {
+  const folder = temporaryFolder();
+  const datasets = [{ name: 'motion' }, { name: 'd' }] as unknown as DatasetFactory[];
+  const progress = new Progress(new Terminal({ stdout: { write: () => {} }, stderr: { write: () => {} } }), {});
+  await expect(pathOfData('motin:x.csv', { datasets }, progress)).rejects.toThrow(
+    'There is no dataset "motin", and no file or folder "motin:x.csv". Did you mean "motion"?',
+  );
+  writeFileSync(path.join(folder, 'motin:x.csv'), '');
+  for (const given of [path.join(folder, 'motin:x.csv'), 'C:\\data', 'c:/data', 'photographs:1', 'motin'])
+    expect(await pathOfData(given, { datasets }, progress)).toBe(given);
 });

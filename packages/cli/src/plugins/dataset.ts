@@ -4,15 +4,16 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { type Catalogue, type DatasetFactory, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Catalogue, type DatasetFactory, didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
+import { usageError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 
 /**
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
  * goes before a name alone.
  *
- * @throws OnnxLoraError `FILE_INVALID` where the dataset's folder cannot be made, `PLUGIN_INVALID` where the dataset returns no
- *   path; else as the dataset does
+ * @throws OnnxLoraError `CONFIG_INVALID` for a name that is nearly that of a dataset; `FILE_INVALID` where the dataset's folder
+ *   cannot be made; `PLUGIN_INVALID` where the dataset returns no path; else as the dataset does
  */
 export async function pathOfData(
   data: string,
@@ -22,6 +23,7 @@ export async function pathOfData(
   const at = data.indexOf(':');
   const [name, source] = at < 0 ? [data, ''] : [data.slice(0, at), data.slice(at + 1)];
   const dataset = datasets.find((each) => each.name === name);
+  if (!dataset && at > 0) refuseSlip(data, name, datasets);
   if (!dataset || (at < 0 && existsSync(data))) return data;
   const folder = folderOf(dataset);
   try {
@@ -39,6 +41,16 @@ export async function pathOfData(
     'PLUGIN_INVALID',
     `Plugin author: prepare of the dataset "${name}" must return the path of the data, but it returns ${JSON.stringify(prepared)}.`,
   );
+}
+
+/** A letter is a drive's, and what lies there is a path. */
+function refuseSlip(data: string, name: string, datasets: readonly DatasetFactory[]): void {
+  if (name.length === 1 || existsSync(data)) return;
+  const hint = didYouMean(
+    name,
+    datasets.map((each) => each.name),
+  );
+  if (hint !== '') throw usageError(`There is no dataset "${name}", and no file or folder "${data}".${hint}`);
 }
 
 /** Where a dataset keeps what it has made ready. */

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { AdapterInput } from '../lora/plan.ts';
+import type { Site } from '../match/sites.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -63,16 +64,21 @@ function stacked(tensors: readonly Tensor[]): Tensor {
 
 function cannotMix({ name, parameter, lowRank, tuned }: AdapterInput): OnnxLoraError {
   const what = parameter?.isOpen
-    ? `have heads "${parameter.modulePath}" of their own, with different numbers of outputs`
+    ? `The adapters of this batch have heads "${parameter.modulePath}" of their own, with different numbers of outputs, which cannot be mixed in one batch.`
     : tuned
-      ? `adapt "${tuned.of.site.path}" by a tuner of a plugin, with different values`
+      ? `Adapters by a tuner of a plugin cannot differ between the rows of one batch, and "${tuned.of.site.path}" has one.`
       : lowRank
-        ? `adapt the ${lowRank.site.kind} "${lowRank.site.path}" in different ways`
-        : `train different values of "${parameter?.name ?? name}"`;
+        ? `Adapters of ${pluralOf(lowRank.site)} cannot differ between the rows of one batch, and the ${lowRank.site.kind} "${lowRank.site.path}" has one.`
+        : `The adapters of this batch train different values of "${parameter?.name ?? name}", which cannot be mixed in one batch.`;
+  const others = lowRank ? '; or adapt linear layers only, whose adapters may differ' : '';
   return new OnnxLoraError(
     'INPUT_INVALID',
-    `The adapters of this batch ${what}, which cannot be mixed in one batch. Run one batch per adapter.`,
+    `${what} Run one batch per adapter, with one name for all of its rows${others}.`,
   );
+}
+
+function pluralOf({ kind }: Site): string {
+  return kind.startsWith('conv') ? 'convolutions' : kind === 'parameter' ? 'single parameters' : `${kind}s`;
 }
 
 function same(a: Tensor, b: Tensor): boolean {

@@ -12,6 +12,7 @@ import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, namesIn } from './activeFeeds.ts';
 import type { Adapter } from './adapter.ts';
 import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
+import { FeedCheck, feedError } from './feedCheck.ts';
 import { baseFeeds, idleRank } from './feeds.ts';
 import type { PlacedAdapter } from './placed.ts';
 import { planPlaces } from './places.ts';
@@ -56,12 +57,13 @@ export class AdapterSession {
   readonly #bank: AdapterBank;
   readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
+  readonly #check: FeedCheck;
 
   /** Used by {@link AdapterSession.create}. */
   private constructor(
     session: Session,
     injected: Pick<Injected, 'inputs' | 'rows'>,
-    { name, place, source }: Pick<AdapterSessionRequest, 'name' | 'place' | 'source'>,
+    { base, name, place, source }: Pick<AdapterSessionRequest, 'base' | 'name' | 'place' | 'source'>,
   ) {
     const { inputs, rows } = injected;
     this.#session = session;
@@ -76,6 +78,7 @@ export class AdapterSession {
     });
     const own = new Set([...inputs.map((input) => input.name), rows]);
     this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
+    this.#check = FeedCheck.of(base.graph ?? {}, this.#modelInputs);
   }
 
   /** Injects the places into the base and loads it. */
@@ -142,14 +145,16 @@ export class AdapterSession {
   /**
    * Runs the model once.
    *
-   * @param feeds one tensor per input of the model, `[batch, ...]`
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a missing input, or as many names as there are not rows;
-   *   `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of adapters throws
+   * @param feeds one tensor per input of the model, `[batch, ...]`, of the type and shape that `model.inputs` tells
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, feeds that are missing, of another type or shape, or for no
+   *   input, and as many names as there are not rows; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
+   *   adapters throws
    */
   async run(
     feeds: Feeds,
     { adapter = null, signal, fetches, kept = [] }: AdapterRunOptions = {},
   ): Promise<Record<string, Tensor>> {
+    this.#requireFeeds(feeds, kept);
     return this.#with(adapter, feeds, (active) =>
       this.#session.run({ ...feeds, ...active.feeds }, fetches, {
         kept: [...kept, ...active.kept],
@@ -161,8 +166,11 @@ export class AdapterSession {
   /**
    * Hands tensors over once that many runs will read, such as what a decoder has made of the sound, so that they need not
    * travel with each. Undefined where that makes no difference: then they are fed. To be released in the end.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for tensors of another type or shape, or for no input
    */
   keep(feeds: Feeds): KeptFeeds | undefined {
+    this.#requireFeeds(feeds, [], false);
     return this.#session.keep?.(feeds);
   }
 
@@ -173,6 +181,7 @@ export class AdapterSession {
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
    */
   async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
+    this.#requireFeeds(feeds);
     return this.#with(adapter, feeds, (active) => {
       const options = { kept: active.kept, ...(signal ? { signal } : {}) };
       const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);
@@ -187,6 +196,11 @@ export class AdapterSession {
   /** Frees the native session, after the runs that have been asked for. */
   async release(): Promise<void> {
     await this.#session.release();
+  }
+
+  #requireFeeds(feeds: Feeds, kept?: readonly KeptFeeds[], isWhole?: boolean): void {
+    const fault = this.#check.fault(feeds, kept, isWhole);
+    if (fault) throw feedError(this.#name, fault, this.#check, { feeds, ...(kept ? { kept } : {}) });
   }
 
   /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */

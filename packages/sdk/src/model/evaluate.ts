@@ -3,6 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
+import { guardedTask } from '../plugin/guardedTask.ts';
 import type { PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
@@ -38,7 +39,7 @@ export interface EvaluateOptions {
 /**
  * Evaluates on the task's held-out data, or on all of its data when none is held out.
  *
- * @throws OnnxLoraError as `task.prepare` and `model.session` do
+ * @throws OnnxLoraError as `task.prepare` and `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
 export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
   const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
@@ -50,7 +51,7 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
   const bad: BadSample[] = [];
   const own = adapter ? modelFor<Model>(model, adapter) : model;
-  const data = await task.prepare(own);
+  const data = await guardedTask(task).prepare(own);
   const leaveOut =
     onBadSample === 'fail'
       ? undefined

@@ -6,6 +6,7 @@ import { Adapter } from '../adapter/adapter.ts';
 import { scalingAt } from '../adapter/moduleNames.ts';
 import type { AdapterSession } from '../adapter/session.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { guardedTask } from '../plugin/guardedTask.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/task.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
@@ -45,7 +46,8 @@ import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling
  * await run.adapter.save('adapters/photos');
  *
  * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
- *   `OUT_OF_MEMORY`; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from
+ *   `OUT_OF_MEMORY`; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from; `PLUGIN_INVALID` where the task itself
+ *   fails
  */
 export async function train(given: Model, options: TrainOptions): Promise<TrainingRun> {
   const settings = checked(options);
@@ -54,7 +56,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   planLora(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
-  const data = await options.task.prepare(given);
+  const data = await guardedTask(options.task).prepare(given);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),

@@ -4,22 +4,26 @@ import type { NamePair } from '../adapter/nameTable.ts';
 import type { ModelFamily } from './family.ts';
 import { type FamilyMarks, pairsFrom, recogniser, type RoleNames, rolesFrom } from './moduleNames.ts';
 
-/** A family with what the reference page tells of it. */
+/** A family with what people are told of it. */
 export interface DescribedFamily extends ModelFamily, FamilyMarks {
   /** What people call it. */
   readonly title: string;
   /** Names of its modules by role, which its patterns and its table of both generations are made from. */
   readonly names: RoleNames;
-  /** The paper that describes it. */
-  readonly paper: string;
+  /** The paper that describes it, where there is one. */
+  readonly paper?: string;
   /** Why its default targets are those: the study, or that there is none. */
-  readonly targetsFrom: string;
+  readonly targetsFrom?: string;
   /** The image processors or feature extractors of transformers that its models are published with. */
   readonly preprocessors: readonly string[];
 }
 
 /** What a family's file lists. */
-export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles'> {
+export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles' | 'title' | 'preprocessors'> {
+  /** What people call it; the name by default. */
+  readonly title?: string;
+  /** As {@link DescribedFamily.preprocessors}; none by default. */
+  readonly preprocessors?: readonly string[];
   /** What else transformers 5 renamed: norms and parameters, or modules that no role has. */
   readonly renamed?: readonly NamePair[];
 }
@@ -30,9 +34,9 @@ export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles'
  *
  * @example
  * const speaker = describedFamily({
- *   name: 'speaker', domain: 'speech', title: 'Speaker', paper: '…', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
+ *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
  *   names: { 'attention.query': ['attn.q_proj'], 'attention.value': ['attn.v_proj'] },
- *   defaultTargets: queriesAndValues, targetsFrom: asInLora, tasks: ['audio-classification'], preprocessors: [],
+ *   defaultTargets: queriesAndValues, tasks: ['audio-classification'],
  * });
  */
 export function describedFamily({ renamed = [], ...facts }: FamilyFacts): DescribedFamily {
@@ -40,6 +44,8 @@ export function describedFamily({ renamed = [], ...facts }: FamilyFacts): Descri
   return {
     ...(pairs.length > 0 ? { generations: [{ pairs }] } : {}),
     ...facts,
+    title: facts.title ?? facts.name,
+    preprocessors: facts.preprocessors ?? [],
     recognise: recogniser(facts),
     roles: rolesFrom(facts.names),
   };

@@ -247,8 +247,10 @@ export interface PreparedTask<Example = unknown> {
   /**
    * Predictions of one batch, one per row, for programs that run the model themselves. The command line asks what
    * {@link TaskFactory} makes instead.
+   *
+   * @param inputs the feeds that gave the outputs, such as a mask of padding that a mean over tokens leaves out
    */
-  decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+  decode(outputs: Readonly<Record<string, Tensor>>, inputs: Feeds): Prediction[];
   /**
    * What is to be learned when the adapter is trained, such as a temperature. It is saved with the adapter as JSON, and a
    * task or predictor for the model with this adapter finds it as {@link TaskModel.learned}.
@@ -552,6 +554,16 @@ export interface Predictor {
   readonly outputs?: readonly string[];
   /** Feeds of one batch, a row per file. */
   feeds(files: readonly string[]): Promise<Feeds>;
+  /**
+   * Predictions of one batch, one per row.
+   *
+   * @param inputs the feeds that gave the outputs
+   */
+  decode(outputs: Readonly<Record<string, Tensor>>, inputs: Feeds): Prediction[];
+}
+
+/** A predictor whose answers are in the outputs alone, such as a classifier's. */
+export interface OutputPredictor extends Predictor {
   /** Predictions of one batch, one per row. */
   decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
 }

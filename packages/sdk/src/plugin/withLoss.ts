@@ -33,7 +33,7 @@ export function withLoss<Example>(
         collate: (examples) => prepared.collate(examples),
         loss,
         metrics: () => prepared.metrics(),
-        decode: (outputs) => prepared.decode(outputs),
+        decode: (outputs, inputs) => prepared.decode(outputs, inputs),
       };
       if (comparesRows) delete changed.lossWeight;
       else if (prepared.lossWeight) changed.lossWeight = (targets) => prepared.lossWeight!(targets);

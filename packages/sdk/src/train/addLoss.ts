@@ -7,6 +7,7 @@ import { formatShape, type ValueType } from '../graph/value.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
+import { namesIn, watchedNames } from './missedNames.ts';
 
 /** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
 export type LossFragment = (
@@ -99,23 +100,15 @@ function requireOneType({ nodes }: GraphBuilder, types: ReadonlyMap<string, Valu
 }
 
 /** Calls the fragment; where it fails on a name that there is not, the error says which. */
-function withNames(loss: LossFragment, g: GraphBuilder, ...[outputs, targets]: Named[]): Value {
+function withNames(loss: LossFragment, g: GraphBuilder, outputs: Named, targets: Named): Value {
   const missed: string[] = [];
-  const watched = (kind: string, values: Named): Named =>
-    new Proxy(values, {
-      get: (all, name: string | symbol) => {
-        if (typeof name === 'string' && !(name in all)) missed.push(`the ${kind} "${name}"`);
-        return Reflect.get(all, name) as Value;
-      },
-    });
   try {
-    return loss(g, watched('output', outputs!), watched('target', targets!));
+    return loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed));
   } catch (cause) {
     if (missed.length === 0 || !(cause instanceof TypeError)) throw cause;
-    const names = (values: Named): string => Object.keys(values).join(', ') || 'none';
     throw new OnnxLoraError(
       'PLUGIN_INVALID',
-      `Task author: the loss reads ${missed.at(-1)}, which is not there. Outputs: ${names(outputs!)}; targets: ${names(targets!)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
+      `Task author: the loss reads ${missed.at(-1)}, which is not there. Outputs: ${namesIn(outputs)}; targets: ${namesIn(targets)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
       { cause },
     );
   }

@@ -1,5 +1,6 @@
 /** @file Loss and gradients of a batch: compiles the training graph for the batch's shapes and runs it. */
 
+import { FeedCheck } from '../adapter/feedCheck.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { sessionModel } from '../graph/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
@@ -7,6 +8,7 @@ import { declaredType } from '../ops/inferGraph.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
+import { requireCollated } from './collated.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
@@ -90,6 +92,7 @@ const KEPT_BYTES = 128 << 20;
  */
 export class GradientStep {
   readonly #request: GradientStepRequest;
+  readonly #check: FeedCheck;
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
   #memoryPlan: MemoryPlan | undefined;
@@ -100,6 +103,7 @@ export class GradientStep {
   /** Builds nothing yet: the first batch tells for which shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
+    this.#check = FeedCheck.of(request.base.graph ?? {});
   }
 
   /** The parameters as they are now; undefined before {@link GradientStep.compile}. */
@@ -116,8 +120,8 @@ export class GradientStep {
    * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule on the way; `MODEL_UNSUPPORTED`,
-   *   `RUNTIME_FAILED`
+   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule on the way; `PLUGIN_INVALID` for inputs that the model
+   *   does not take; `MODEL_UNSUPPORTED`, `RUNTIME_FAILED`
    */
   async compile(
     inputs: Feeds,
@@ -134,7 +138,7 @@ export class GradientStep {
    * @param lossScale what gradients are multiplied by within the graph, where that computes in float16 and
    *   {@link GradientStepRequest.lossScale} is set. They are divided by it here; those that overflowed stay infinite or NaN.
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError as {@link GradientStep.compile}; `INPUT_INVALID` for a missing input
+   * @throws OnnxLoraError as {@link GradientStep.compile}
    */
   async lossAndGradients(
     batch: Feeds,
@@ -227,6 +231,7 @@ export class GradientStep {
   }
 
   async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
+    requireCollated(this.#check, inputs, targets, this.#request.name);
     const room = this.#roomFor(inputs, examples);
     const shapes = [inputs, targets]
       .map((feeds) =>

@@ -97,7 +97,8 @@ export class Trainer {
    * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing
+   * @throws OnnxLoraError `NO_GRADIENT`, `TARGET_NOT_FOUND` for a group that matches nothing, `PLUGIN_INVALID` for inputs that
+   *   the model does not take
    */
   async compile(
     inputs: Feeds,
@@ -113,7 +114,7 @@ export class Trainer {
    * Computes loss and gradients without changing anything.
    *
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError as {@link GradientStep.compile}; `INPUT_INVALID` for a missing input
+   * @throws OnnxLoraError as {@link GradientStep.compile}
    */
   async lossAndGradients(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<LossAndGradients> {
     return this.#gradients.lossAndGradients(inputs, targets, this.#lossScale?.value, examples);

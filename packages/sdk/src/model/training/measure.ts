@@ -1,8 +1,7 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
-import { OnnxLoraError } from '../../errors.ts';
 import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { Dataset, MetricCollector, PreparedTask } from '../../plugin/task.ts';
+import type { Dataset, PreparedTask } from '../../plugin/task.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */
@@ -41,7 +40,7 @@ export async function measure(request: MeasureRequest): Promise<Evaluation | und
     }
     if (loaded.length > 0) {
       const { inputs, targets } = await data.collate(loaded);
-      update(collector, await run(inputs), targets);
+      collector.update(await run(inputs), targets);
       measured += loaded.length;
     }
     onBatch?.(Math.min(done + batchSize, total), total);
@@ -55,19 +54,6 @@ export async function measure(request: MeasureRequest): Promise<Evaluation | und
     examples: measured,
     seconds: (performance.now() - start) / 1000,
   };
-}
-
-function update(collector: MetricCollector, outputs: Feeds, targets: Feeds): void {
-  try {
-    collector.update(outputs, targets);
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError(
-      'PLUGIN_INVALID',
-      `Task author: the metrics fail: ${(cause as Error).message}. Outputs: ${Object.keys(outputs).join(', ')}; targets, which are what collate gives: ${Object.keys(targets).join(', ') || 'none'}.`,
-      { cause },
-    );
-  }
 }
 
 async function load(

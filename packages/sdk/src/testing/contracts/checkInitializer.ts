@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { type Matrix, matmul, matrix } from '../../linalg/matrix.ts';
 import type { InitialFactors, Initializer, InitSite } from '../../lora/init/initializer.ts';
 import { Random } from '../../runtime/random.ts';
+import { call, findings } from '../failures.ts';
 
 const ROWS = 40;
 /** Of orthogonal factors the product is zero to within rounding. */
@@ -18,21 +19,23 @@ const site: InitSite = { path: 'encoder.0', kind: 'linear', out: 6, width: 5, gr
  * assert.deepEqual(checkInitializer(() => myFactory.create()), []);
  *
  * @param make gives a new one
- * @returns what does not hold; nothing where all does
+ * @returns what does not hold, and what its functions throw; nothing where all is well
  */
 export function checkInitializer(make: () => Initializer): string[] {
-  const [first, again] = [factorsOf(make()), factorsOf(make())];
-  const { out, width, r } = site;
-  const problems = [
-    ...matrixProblems('A', first.A, r, width),
-    ...matrixProblems('B', first.B, out, r),
-    ...(isDeepStrictEqual(first, again) ? [] : ['the same seed gives other values the second time']),
-  ];
-  if (problems.length > 0 || first.residual === 'subtract') return problems;
-  const isZero = matmul(first.B, first.A).data.every((each) => Math.abs(each) < ROUNDING);
-  return isZero
-    ? []
-    : ['B·A is not zero, and it is not taken out again: return residual "subtract", or zeros in one factor'];
+  return findings(() => {
+    const [first, again] = [factorsOf(call('create', make)), factorsOf(call('create', make))];
+    const { out, width, r } = site;
+    const problems = [
+      ...matrixProblems('A', first.A, r, width),
+      ...matrixProblems('B', first.B, out, r),
+      ...(isDeepStrictEqual(first, again) ? [] : ['the same seed gives other values the second time']),
+    ];
+    if (problems.length > 0 || first.residual === 'subtract') return problems;
+    const isZero = matmul(first.B, first.A).data.every((each) => Math.abs(each) < ROUNDING);
+    return isZero
+      ? []
+      : ['B·A is not zero, and it is not taken out again: return residual "subtract", or zeros in one factor'];
+  });
 }
 
 /** First values for the site, from a random weight, gradient or inputs. */
@@ -46,12 +49,12 @@ function factorsOf(initializer: Initializer): InitialFactors {
   );
   switch (initializer.needs) {
     case 'nothing':
-      return initializer.init(site, random);
+      return call('init', () => initializer.init(site, random));
     case 'weight':
     case 'gradient':
-      return initializer.init(site, weight, random);
+      return call('init', () => initializer.init(site, weight, random));
     case 'inputs': {
-      const observer = initializer.observe({ width, r, random });
+      const observer = call('observe', () => initializer.observe({ width, r, random }));
       for (let pass = 0; pass < initializer.passes && !observer.settled; pass++) {
         const x = matrix(
           ROWS,
@@ -60,9 +63,10 @@ function factorsOf(initializer: Initializer): InitialFactors {
         );
         const sum = Float64Array.from({ length: width }, (_, i) => columnSum(x, i));
         const max = x.data.reduce((most, each) => Math.max(most, each), -Infinity);
-        observer.update({ rows: ROWS, gram: matmul(x, x, { transposeA: true }), sum, max });
+        const seen = { rows: ROWS, gram: matmul(x, x, { transposeA: true }), sum, max };
+        call('update', () => observer.update(seen));
       }
-      return observer.factors(site, () => weight);
+      return call('factors', () => observer.factors(site, () => weight));
     }
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { matrix } from '../../linalg/matrix.ts';
-import type { RandomInitializer } from '../../lora/init/initializer.ts';
+import type { Initializer, InputObserver, RandomInitializer } from '../../lora/init/initializer.ts';
 import { initializerNames, initializerOf } from '../../lora/init/named.ts';
 import { openModel } from '../../model/openModel.ts';
 import type { OperatorRule } from '../../plugin/contributions.ts';
@@ -56,6 +56,31 @@ describe('an initialiser', () => {
   });
 });
 
+describe('an initialiser that throws', () => {
+  const fail = (): never => {
+    throw new Error('no.');
+  };
+  const observer: InputObserver = { update: () => {}, settled: true, factors: fail };
+  it.each<[string, () => Initializer]>([
+    ['create', fail],
+    ['init', () => ({ name: 'mine', needs: 'nothing', init: fail })],
+    ['init', () => ({ name: 'mine', needs: 'weight', init: fail })],
+    ['observe', () => ({ name: 'mine', needs: 'inputs', passes: 1, observe: fail })],
+    [
+      'update',
+      () => ({
+        name: 'mine',
+        needs: 'inputs',
+        passes: 1,
+        observe: () => ({ ...observer, settled: false, update: fail }),
+      }),
+    ],
+    ['factors', () => ({ name: 'mine', needs: 'inputs', passes: 1, observe: () => observer })],
+  ])('in %s is told so', (what, make) => {
+    expect(checkInitializer(make)).toEqual([`${what} fails: no.`]);
+  });
+});
+
 describe('an optimizer', () => {
   it.each(optimizerNames)('%s passes', (name) => {
     expect(checkOptimizer(() => createOptimizer(name))).toEqual([]);
@@ -71,6 +96,28 @@ describe('an optimizer', () => {
     state: () => new Map(),
     load() {},
     ...change,
+  });
+
+  const fail = (): never => {
+    throw new Error('no.');
+  };
+  it.each<[string, () => Optimizer]>([
+    ['create', fail],
+    ['update', () => sgd({ update: fail })],
+    [
+      'update',
+      () =>
+        sgd({
+          *update() {
+            yield;
+            fail();
+          },
+        }),
+    ],
+    ['state', () => sgd({ state: fail })],
+    ['load', () => sgd({ load: fail })],
+  ])('that throws in %s is told so', (what, make) => {
+    expect(checkOptimizer(make)).toEqual([`${what} fails: no.`]);
   });
 
   let calls = 0;
@@ -188,6 +235,44 @@ describe('a plugin', () => {
       optimizers: [{ name: 'adamw', create: () => createOptimizer('adam') }],
     });
     expect(await checkPlugin(twice)).toEqual([expect.stringMatching(/The SDK and "twice" .* "adamw"/)]);
+  });
+
+  it('has its datasets, providers, trackers and sections checked', async () => {
+    const fail = (): never => {
+      throw new Error('no.');
+    };
+    const settings: unknown[] = [];
+    const others = definePlugin({
+      name: 'others',
+      datasets: ['given', 'missing'].map((name) => ({ name, description: '', prepare: fail })),
+      providers: [{ name: 'mine', description: '', create: fail }],
+      trackers: [{ name: 'mine', description: '', create: (run) => (settings.push(run.settings), fail()) }],
+      sections: [{ name: 'mine', sections: ({ task }) => [{ kind: 'table', title: task, columns: [], rows: [[1]] }] }],
+    });
+    const found = await checkPlugin(others, {
+      datasets: { given: { source: '', bad: 'v9' } },
+      trackers: { mine: { settings: { project: 'cells' } } },
+      sections: { mine: { task: 'counting' } },
+    });
+    expect(found).toEqual([
+      'dataset "given": prepare fails: no.',
+      'dataset "given": a source that is not there ends in Error: no., which should be an OnnxLoraError',
+      'dataset "missing": there is no example of its source',
+      'provider "mine": create fails: no.',
+      'tracker "mine": create fails: no.',
+      'section "mine": "counting": row 1 has 1 cells for 0 columns',
+    ]);
+    expect(settings[0]).toEqual({ project: 'cells' });
+  });
+
+  it('that throws when it is loaded is told so', async () => {
+    const broken = definePlugin({
+      name: 'broken',
+      optimizers: () => {
+        throw new TypeError('no.');
+      },
+    });
+    expect(await checkPlugin(broken)).toEqual(['loading it fails: no.']);
   });
 
   it('has its tasks checked on their models', async () => {

@@ -3,16 +3,21 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { operatorName } from '../../graph/knownOperators.ts';
 import type { Model } from '../../model/model.ts';
-import type { OperatorRule } from '../../plugin/contributions.ts';
+import type { FinishedRun, OperatorRule } from '../../plugin/contributions.ts';
 import type { Contributions, Plugin } from '../../plugin/definePlugin.ts';
 import { loadPlugins } from '../../plugin/loadPlugins.ts';
-import type { Task } from '../../plugin/task.ts';
+import type { PreprocessorFactory, Task, TaskFactory } from '../../plugin/task.ts';
 import { checkOperator } from '../gradients/checkOperator.ts';
+import { call, failed, findingsLater } from '../failures.ts';
 import type { OperatorCase } from '../gradients/operands.ts';
+import { checkDataset, type DatasetExamples } from './checkDataset.ts';
 import { checkFamily, type FamilyExamples } from './checkFamily.ts';
 import { checkInitializer } from './checkInitializer.ts';
 import { checkOptimizer } from './checkOptimizer.ts';
 import { checkPreprocessor, type PreprocessorExamples } from './checkPreprocessor.ts';
+import { checkProvider } from './checkProvider.ts';
+import { checkSection } from './checkSection.ts';
+import { checkTracker, type TrackerExamples } from './checkTracker.ts';
 import { checkTuner } from './checkTuner.ts';
 import { checkTask, type CheckTaskOptions } from './checkTask.ts';
 
@@ -28,6 +33,12 @@ export interface PluginExamples {
   readonly preprocessors?: readonly PreprocessorExamples[];
   /** A task on some data for each of its factories, and a small model for it. */
   readonly tasks?: readonly PluginTask[];
+  /** A source by name of the dataset. */
+  readonly datasets?: Readonly<Record<string, DatasetExamples>>;
+  /** What trackers are told of the run, by name, where they need settings. */
+  readonly trackers?: Readonly<Record<string, TrackerExamples>>;
+  /** What the finished run is, by name of the section, for those that only some runs have. */
+  readonly sections?: Readonly<Record<string, Partial<FinishedRun>>>;
 }
 
 /** A task of a plugin, ready to be checked. */
@@ -39,8 +50,8 @@ export interface PluginTask extends CheckTaskOptions {
 }
 
 /**
- * Checks a plugin as a whole: it can be loaded, and each family, operator, preprocessor, task, initialiser, optimizer and tuner that
- * it brings passes the check of its kind. One without the example that it needs is a problem too.
+ * Checks a plugin as a whole: it can be loaded, and each thing that it brings passes the check of its kind. A family, an operator,
+ * a preprocessor, a task or a dataset without an example is a problem too; the others need none.
  *
  * @example
  * const found = await checkPlugin(cellsPlugin, {
@@ -57,51 +68,60 @@ export async function checkPlugin(plugin: Plugin, examples: PluginExamples = {})
   try {
     brought = loadPlugins([...(examples.plugins ?? []), plugin]).broughtBy(plugin);
   } catch (error) {
-    if (error instanceof OnnxLoraError) return [error.message];
-    throw error;
+    return [error instanceof OnnxLoraError ? error.message : failed('loading it', error)];
   }
-  const about = (what: string, problems: readonly string[]): string[] => problems.map((each) => `${what}: ${each}`);
   const problems: string[] = [];
-  for (const family of brought.families) {
-    const given = examples.families?.[family.name] ?? { own: [] };
-    problems.push(...about(`family "${family.name}"`, checkFamily(family, given)));
-  }
+  const about = async (what: string, check: () => string[] | Promise<string[]>): Promise<void> => {
+    const found = await findingsLater(async () => check());
+    problems.push(...found.map((each) => `${what}: ${each}`));
+  };
+  for (const family of brought.families)
+    await about(`family "${family.name}"`, () => checkFamily(family, examples.families?.[family.name] ?? { own: [] }));
   for (const rule of brought.operators)
-    problems.push(...about(`operator "${nameOf(rule)}"`, await operatorProblems(rule, examples, brought)));
+    await about(`operator "${nameOf(rule)}"`, () => operatorProblems(rule, examples, brought));
   for (const [i, factory] of brought.preprocessors.entries()) {
-    const given = examples.preprocessors?.find(({ config }) => factory.recognises(config));
-    problems.push(
-      ...about(
-        `preprocessor ${i} of ${factory.domain}`,
-        given ? await checkPreprocessor(factory, given) : ['there is no example of its config'],
-      ),
-    );
+    const name = `preprocessor ${i + 1} of ${brought.preprocessors.length} (${factory.domain})`;
+    await about(name, () => preprocessorProblems(factory, examples));
   }
-  for (const { name, description, settings = [] } of brought.tasks) {
-    const given = examples.tasks?.filter(({ task }) => task.name === name) ?? [];
-    const found = given.length === 0 ? ['there is no example of it on data'] : [];
-    if (description.trim() === '') found.push('it has no description');
-    for (const setting of settings)
-      if (!/^[a-z][A-Za-z0-9]*$/.test(setting.name)) found.push(`the setting "${setting.name}" is not in camel case`);
-    for (const { task, model, ...options } of given) found.push(...(await checkTask(task as Task, model, options)));
-    problems.push(...about(`task "${name}"`, found));
-  }
+  for (const factory of brought.tasks) await about(`task "${factory.name}"`, () => taskProblems(factory, examples));
   for (const factory of brought.initializers)
-    problems.push(
-      ...about(
-        `initialiser "${factory.name}"`,
-        checkInitializer(() => factory.create()),
-      ),
-    );
+    await about(`initialiser "${factory.name}"`, () => checkInitializer(() => factory.create()));
   for (const factory of brought.optimizers)
-    problems.push(
-      ...about(
-        `optimizer "${factory.name}"`,
-        checkOptimizer(() => factory.create({})),
-      ),
+    await about(`optimizer "${factory.name}"`, () => checkOptimizer(() => factory.create({})));
+  for (const tuner of brought.tuners) await about(`tuner "${tuner.name}"`, () => checkTuner(tuner));
+  for (const dataset of brought.datasets) {
+    const given = examples.datasets?.[dataset.name];
+    await about(`dataset "${dataset.name}"`, () =>
+      given ? checkDataset(dataset, given) : ['there is no example of its source'],
     );
-  for (const tuner of brought.tuners) problems.push(...about(`tuner "${tuner.name}"`, await checkTuner(tuner)));
+  }
+  for (const factory of brought.providers) await about(`provider "${factory.name}"`, () => checkProvider(factory));
+  for (const factory of brought.trackers)
+    await about(`tracker "${factory.name}"`, () => checkTracker(factory, examples.trackers?.[factory.name]));
+  for (const factory of brought.sections)
+    await about(`section "${factory.name}"`, () => checkSection(factory, examples.sections?.[factory.name]));
   return problems;
+}
+
+async function preprocessorProblems(
+  factory: PreprocessorFactory,
+  { preprocessors = [] }: PluginExamples,
+): Promise<string[]> {
+  const given = preprocessors.find(({ config }) => call('recognises', () => factory.recognises(config)));
+  return given ? checkPreprocessor(factory, given) : ['there is no example of its config'];
+}
+
+async function taskProblems(
+  { name, description, settings = [] }: TaskFactory,
+  { tasks = [] }: PluginExamples,
+): Promise<string[]> {
+  const given = tasks.filter(({ task }) => task.name === name);
+  const found = given.length === 0 ? ['there is no example of it on data'] : [];
+  if (description.trim() === '') found.push('it has no description');
+  for (const setting of settings)
+    if (!/^[a-z][A-Za-z0-9]*$/.test(setting.name)) found.push(`the setting "${setting.name}" is not in camel case`);
+  for (const { task, model, ...options } of given) found.push(...(await checkTask(task as Task, model, options)));
+  return found;
 }
 
 function nameOf({ domain, op }: OperatorRule): string {

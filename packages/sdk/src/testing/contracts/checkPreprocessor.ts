@@ -2,8 +2,9 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import path from 'node:path';
-import { OnnxLoraError } from '../../errors.ts';
-import type { GraphPort, PreprocessorFactory } from '../../plugin/task.ts';
+import type { GraphPort, Preprocessor, PreprocessorFactory } from '../../plugin/task.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
+import { call, findings, findingsLater, refusalProblems } from '../failures.ts';
 import { portProblems, valueProblems } from './ports.ts';
 
 /** What a preprocessor is checked with. */
@@ -24,38 +25,47 @@ export interface PreprocessorExamples {
  * const found = await checkPreprocessor(new SeriesPreprocessorFactory(), { config, files: ['week.csv'], input: model.inputs.readings });
  * assert.deepEqual(found, []);
  *
- * @returns what does not hold; nothing where all does
- * @throws what the preprocessor throws for a file that it should read
+ * @returns what does not hold, and what it throws for a file that it should read; nothing where all is well
  */
 export async function checkPreprocessor(
   factory: PreprocessorFactory,
   { config, files, input }: PreprocessorExamples,
 ): Promise<string[]> {
   const before = structuredClone(config);
-  const problems: string[] = [];
-  if (!factory.recognises(config)) problems.push('its own config is not recognised');
-  for (const other of [{}, { processor_class: 'OnnxLoraUnknown' }])
-    if (factory.recognises(other)) problems.push(`the config ${JSON.stringify(other)} is taken for its own`);
-  problems.push(...endingProblems(factory, files));
-  if (files.length === 0) problems.push('there is no file to read');
-  const preprocessor = factory.create(config, 'preprocessor_config.json');
-  if (!isDeepStrictEqual(config, before)) problems.push('the config was changed');
-  for (const file of files) {
-    const [first, second] = [await preprocessor.preprocess(file), await preprocessor.preprocess(file)];
-    if (!isDeepStrictEqual(first, second)) problems.push(`"${file}" has other numbers the second time`);
-    problems.push(...valueProblems(`"${file}"`, first));
-    if (input) problems.push(...portProblems(`"${file}"`, { ...first, dims: [1, ...first.dims] }, input));
-  }
-  const missing = `onnx-lora-missing${factory.fileEndings[0] ?? ''}`;
-  const thrown = await preprocessor.preprocess(missing).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (!(thrown instanceof OnnxLoraError)) {
-    const what = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : 'no error';
-    problems.push(`a file that is not there ends in ${what}, which should be an OnnxLoraError`);
-  }
-  return problems;
+  const recognises = (given: PreprocessorExamples['config']): boolean =>
+    call('recognises', () => factory.recognises(given));
+  return [
+    ...findings(() => (recognises(config) ? [] : ['its own config is not recognised'])),
+    ...[{}, { processor_class: 'OnnxLoraUnknown' }].flatMap((other) =>
+      findings(() => (recognises(other) ? [`the config ${JSON.stringify(other)} is taken for its own`] : [])),
+    ),
+    ...endingProblems(factory, files),
+    ...(files.length === 0 ? ['there is no file to read'] : []),
+    ...(await findingsLater(async () => {
+      const preprocessor = call('create', () => factory.create(config, 'preprocessor_config.json'));
+      const problems = isDeepStrictEqual(config, before) ? [] : ['the config was changed'];
+      for (const file of files) problems.push(...(await findingsLater(() => fileProblems(preprocessor, file, input))));
+      const missing = `onnx-lora-missing${factory.fileEndings[0] ?? ''}`;
+      return [
+        ...problems,
+        ...(await refusalProblems('a file that is not there', () => preprocessor.preprocess(missing))),
+      ];
+    })),
+  ];
+}
+
+async function fileProblems(
+  preprocessor: Preprocessor,
+  file: string,
+  input: PreprocessorExamples['input'],
+): Promise<string[]> {
+  const read = (): Promise<Tensor> => call(`preprocess of "${file}"`, () => preprocessor.preprocess(file));
+  const [first, second] = [await read(), await read()];
+  return [
+    ...(isDeepStrictEqual(first, second) ? [] : [`"${file}" has other numbers the second time`]),
+    ...valueProblems(`"${file}"`, first),
+    ...(input ? portProblems(`"${file}"`, { ...first, dims: [1, ...first.dims] }, input) : []),
+  ];
 }
 
 function endingProblems({ fileEndings }: PreprocessorFactory, files: readonly string[]): string[] {

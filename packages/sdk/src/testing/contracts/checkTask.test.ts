@@ -4,10 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Value } from '../../graph/builder.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel } from '../../model/openModel.ts';
-import type { Dataset, PreparedTask, Task } from '../../plugin/task.ts';
-import { float32, stack, type Tensor } from '../../runtime/tensor.ts';
+import type { Batch, Dataset, MetricCollector, Prediction, PreparedTask, Task } from '../../plugin/task.ts';
+import { type Feeds, float32, stack, type Tensor } from '../../runtime/tensor.ts';
 import { meanSquaredError } from '../../train/losses/index.ts';
 import { linearNet } from '../models/linearNet.ts';
 import { publishModel } from '../models/publishModel.ts';
@@ -191,4 +193,74 @@ describe('losses, metrics and answers', () => {
     expect(problems.length).toBeGreaterThan(0);
     for (const each of problems) expect(each).toMatch(problem);
   });
+});
+
+/** What a mistake in JavaScript throws. */
+const broken = (): never => {
+  throw new TypeError('x is not iterable');
+};
+
+describe('what a task throws', () => {
+  const later = (): Promise<never> => Promise.resolve().then(broken);
+  const collector = right.metrics();
+  it.each<[string, Partial<PreparedTask<Example>>]>([
+    ['get(1) of the training data', { train: { ...examples, get: (i) => (i === 1 ? later() : examples.get(i)) } }],
+    ['get(0) of the held-out data', { validation: { ...examples, get: broken } }],
+    ['nameOf(0) of the training data', { train: { ...examples, nameOf: broken } }],
+    ['collate', { collate: broken }],
+    ['collate', { collate: later }],
+    ['loss', { loss: broken }],
+    ['lossWeight', { lossWeight: broken }],
+    ['metrics', { metrics: broken }],
+    ['update of the metrics', { metrics: () => ({ ...collector, update: broken }) }],
+    ['result of the metrics', { metrics: () => ({ ...collector, result: broken }) }],
+    ['decode', { decode: broken }],
+  ])('in %s is a problem', async (what, change) => {
+    expect(await checkTask(task(change), model)).toEqual([`${what} fails: x is not iterable`]);
+  });
+
+  it('in prepare is a problem, errors for users too', async () => {
+    const prepare = (): Promise<never> => Promise.reject(new OnnxLoraError('DATA_INVALID', 'No rows. Add some.'));
+    expect(await checkTask({ name: 'lines', prepare }, model)).toEqual(['prepare fails: No rows. Add some.']);
+    expect(await checkTask(task({ outputs: ['inner'] }), model)).toEqual([
+      expect.stringMatching(/^the model with the task's head, outputs and inputSizes fails: .*"inner"/),
+    ]);
+  });
+
+  it('in one place hides nothing of another', async () => {
+    const change = { lossWeight: () => 0, metrics: broken, decode: broken };
+    expect(await checkTask(task(change), model)).toEqual([
+      'lossWeight must be a number above 0, but it is 0, 0, 0',
+      'metrics fails: x is not iterable',
+      'decode fails: x is not iterable',
+    ]);
+  });
+});
+
+it('decode gets the feeds, and the methods of a class their this', async () => {
+  class Lines implements PreparedTask<Example> {
+    readonly train: Dataset<Example> = examples;
+    readonly fed: Tensor[] = [];
+
+    collate(batch: readonly Example[]): Promise<Batch> {
+      return this.train.length === 3 ? right.collate(batch) : Promise.reject(new Error('no data'));
+    }
+
+    loss(...given: Parameters<(typeof right)['loss']>): Value {
+      return right.loss(...given);
+    }
+
+    metrics(): MetricCollector {
+      return right.metrics();
+    }
+
+    decode(outputs: Readonly<Record<string, Tensor>>, { x }: Feeds): Prediction[] {
+      this.fed.push(x!);
+      return right.decode(outputs, {});
+    }
+  }
+  const lines = new Lines();
+  expect(await checkTask({ name: 'lines', prepare: () => Promise.resolve(lines) }, model)).toEqual([]);
+  // Those of the first two examples.
+  expect(lines.fed[0]).toEqual(float32([0, 1, 1, 0], [2, 2]));
 });

@@ -6,9 +6,10 @@ import { attachHead } from '../../model/head/attachHead.ts';
 import type { LoraOptions } from '../../model/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
 import { planLora } from '../../model/planLora.ts';
-import type { Batch, Dataset, Metrics, PreparedTask, Task } from '../../plugin/task.ts';
+import type { Batch, Dataset, Metrics, Prediction, PreparedTask, Task } from '../../plugin/task.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { checkGradients } from '../gradients/checkGradients.ts';
+import { call, failed, failureOf, findings, findingsLater } from '../failures.ts';
 import { randomTrainer } from '../gradients/randomTrainer.ts';
 import { portProblems, valueProblems } from './ports.ts';
 
@@ -18,8 +19,12 @@ export interface CheckTaskOptions {
   readonly lora?: LoraOptions;
 }
 
+const TRAINING = 'training data';
+
 /** A draw, far from the first: what is random about an example is seeded by its number alone. */
 const DRAW = 1234;
+
+type Outputs = Readonly<Record<string, Tensor>>;
 
 /** Two numbers in single precision that should be one. */
 const SAME = 1e-3;
@@ -39,33 +44,54 @@ const SAME = 1e-3;
  *
  * @param task on some data, two examples at least
  * @param model a small model: the gradients take some hundred runs of it
- * @returns what does not hold; nothing where all does
- * @throws what `prepare`, `get` and `collate` of the task throw
+ * @returns what does not hold, and what the task's functions throw; nothing where all is well
  */
 export async function checkTask<Example>(
   task: Task<Example>,
   model: Model,
   options: CheckTaskOptions = {},
 ): Promise<string[]> {
-  const data = await task.prepare(model);
-  if (data.train.length < 2) return ['the data must have two examples at least, of which it has fewer'];
-  const headed = data.head && attachHead<Model>(model, data.head);
-  const whole = (headed?.model ?? model).withOutputs(data.outputs ?? []);
-  const fed = whole.withInputSizes(data.inputSizes ?? {});
-  const lora = loraOf(model, options.lora, headed?.modules ?? []);
-  const examples = [await data.train.get(0), await data.train.get(1)];
-  const both = await data.collate(examples);
-  const single = [await data.collate([examples[0]!]), await data.collate([examples[1]!])];
-  const problems = [
-    ...(await dataProblems('training data', data.train)),
-    ...(data.validation ? await dataProblems('held-out data', data.validation) : []),
-    ...(await drawProblems(data)),
-    ...(isDeepStrictEqual(await data.collate(examples), both) ? [] : ['collate gives other numbers the second time']),
-    ...[both, ...single].flatMap((batch) => batchProblems(batch, fed)),
-  ];
-  // What follows needs batches that fit.
-  if (problems.length > 0) return [...new Set(problems)];
-  return [...(await lossProblems(data, fed, lora, both, single)), ...(await answerProblems(data, fed, both, single))];
+  return findingsLater(async () => {
+    const data = await call('prepare', () => task.prepare(model));
+    if (data.train.length < 2) return ['the data must have two examples at least, of which it has fewer'];
+    const { fed, modules } = call("the model with the task's head, outputs and inputSizes", () => modelOf(model, data));
+    const lora = loraOf(model, options.lora, modules);
+    const batch = batcher(data);
+    const examples = [await get(TRAINING, data.train, 0), await get(TRAINING, data.train, 1)];
+    const both = await batch(examples);
+    const single = [await batch([examples[0]!]), await batch([examples[1]!])];
+    const problems = [
+      ...(await findingsLater(() => dataProblems(TRAINING, data.train))),
+      ...(data.validation ? await findingsLater(() => dataProblems('held-out data', data.validation!)) : []),
+      ...(await findingsLater(() => drawProblems(data))),
+      ...(isDeepStrictEqual(await batch(examples), both) ? [] : ['collate gives other numbers the second time']),
+      ...[both, ...single].flatMap((each) => batchProblems(each, fed)),
+    ];
+    // What follows needs batches that fit.
+    if (problems.length > 0) return [...new Set(problems)];
+    return [
+      ...(await findingsLater(() => lossProblems(data, fed, lora, both, single))),
+      ...(await answerProblems(data, fed, both, single)),
+    ];
+  });
+}
+
+/** What the task feeds, with the head that it asks for. */
+function modelOf<Example>(
+  model: Model,
+  { head, outputs = [], inputSizes = {} }: PreparedTask<Example>,
+): { readonly fed: Model; readonly modules: readonly string[] } {
+  const headed = head && attachHead<Model>(model, head);
+  const fed = (headed?.model ?? model).withOutputs(outputs).withInputSizes(inputSizes);
+  return { fed, modules: headed?.modules ?? [] };
+}
+
+function get<Example>(what: string, data: Dataset<Example>, index: number, draw?: number): Promise<Example> {
+  return call(`get(${index}) of the ${what}`, () => data.get(index, draw));
+}
+
+function batcher<Example>(data: Pick<PreparedTask<Example>, 'collate'>): PreparedTask<Example>['collate'] {
+  return (examples) => call('collate', () => data.collate(examples));
 }
 
 function loraOf(model: Model, lora: LoraOptions | undefined, modules: readonly string[]): LoraOptions {
@@ -75,7 +101,7 @@ function loraOf(model: Model, lora: LoraOptions | undefined, modules: readonly s
 
 async function dataProblems(what: string, data: Dataset<unknown>): Promise<string[]> {
   const same = async (draw?: number): Promise<boolean> =>
-    isDeepStrictEqual(await data.get(0, draw), await data.get(0, draw));
+    isDeepStrictEqual(await get(what, data, 0, draw), await get(what, data, 0, draw));
   const lists = { weights: data.weights, lengths: data.lengths };
   return [
     ...((await same()) ? [] : [`of the ${what}, an example without a draw is another the second time`]),
@@ -85,18 +111,18 @@ async function dataProblems(what: string, data: Dataset<unknown>): Promise<strin
         ? []
         : [`${name} of the ${what} must be ${data.length} numbers that are not negative`],
     ),
-    ...(data.nameOf && data.nameOf(0) === '' ? [`of the ${what}, the first example has an empty name`] : []),
+    ...(data.nameOf && call(`nameOf(0) of the ${what}`, () => data.nameOf!(0)) === ''
+      ? [`of the ${what}, the first example has an empty name`]
+      : []),
   ];
 }
 
 /** The row of an example that never changes, but for inputs that are said to. */
-async function drawProblems<Example>({
-  train,
-  collate,
-}: Pick<PreparedTask<Example>, 'train' | 'collate'>): Promise<string[]> {
+async function drawProblems<Example>(data: Pick<PreparedTask<Example>, 'train' | 'collate'>): Promise<string[]> {
+  const { train } = data;
   if (!train.isDeterministic) return [];
   const row = async (draw: number): Promise<[string, Tensor][]> => {
-    const { inputs } = await collate([await train.get(0, draw)]);
+    const { inputs } = await batcher(data)([await get(TRAINING, train, 0, draw)]);
     return Object.entries(inputs).filter(([name]) => !train.changingInputs?.includes(name));
   };
   const later = new Map(await row(DRAW + 1));
@@ -124,7 +150,15 @@ async function lossProblems(
   both: Batch,
   single: readonly Batch[],
 ): Promise<string[]> {
-  const loss: PreparedTask['loss'] = (g, outputs, targets) => data.loss(g, outputs, targets);
+  const thrown: unknown[] = [];
+  const loss: PreparedTask['loss'] = (g, outputs, targets) => {
+    try {
+      return data.loss(g, outputs, targets);
+    } catch (error) {
+      thrown.push(error);
+      throw error;
+    }
+  };
   const { plan, config } = planLora(model, lora);
   const trainer = randomTrainer(model, { plan, config }, loss);
   try {
@@ -133,7 +167,8 @@ async function lossProblems(
     const isReached = [...found.gradients.values()].some((gradient) => gradient.some((each) => each !== 0));
     if (!isReached) return ['no gradient of the loss reaches what is trained'];
     const gradients = config.useDora ? [] : await checkGradients(model, { lora, loss, ...both, elements: 2 });
-    const weights = data.lossWeight && [both, ...single].map(({ targets }) => data.lossWeight!(targets));
+    const weights =
+      data.lossWeight && [both, ...single].map(({ targets }) => call('lossWeight', () => data.lossWeight!(targets)));
     const problems = gradients.flatMap(({ problem }) => (problem === undefined ? [] : [`the gradient of ${problem}`]));
     if (!weights) return problems;
     const [all, ...own] = weights as [number, ...number[]];
@@ -154,7 +189,7 @@ async function lossProblems(
         ];
   } catch (error) {
     if (error instanceof OnnxLoraError) return [`the loss: ${error.message}`];
-    throw error;
+    return thrown.includes(error) ? [failed('loss', error)] : failureOf(error);
   } finally {
     await trainer.release();
   }
@@ -168,14 +203,19 @@ async function answerProblems(
 ): Promise<string[]> {
   const session = await model.session({ threads: 1, provider: 'cpu', worker: false });
   try {
-    const outputs = await session.run(both.inputs);
+    const run = ({ inputs }: Batch): Promise<Outputs> => call('the model', () => session.run(inputs));
+    const outputs = await run(both);
     const measured = async (batches: readonly Batch[]): Promise<Metrics> => {
-      const collector = data.metrics();
-      for (const { inputs, targets } of batches) collector.update(await session.run(inputs), targets);
-      return collector.result();
+      const collector = call('metrics', () => data.metrics());
+      for (const batch of batches) {
+        const found = await run(batch);
+        call('update of the metrics', () => collector.update(found, batch.targets));
+      }
+      return call('result of the metrics', () => collector.result());
     };
-    const [once, again, apart] = [await measured([both]), await measured([both]), await measured(single)];
-    return [...metricProblems(once, again, apart), ...decodeProblems(data, outputs, both)];
+    const metrics = async (): Promise<string[]> =>
+      metricProblems(await measured([both]), await measured([both]), await measured(single));
+    return [...(await findingsLater(metrics)), ...findings(() => decodeProblems(data, outputs, both))];
   } finally {
     await session.release();
   }
@@ -195,18 +235,15 @@ function metricProblems(once: Metrics, again: Metrics, apart: Metrics): string[]
   ];
 }
 
-function decodeProblems(
-  data: Pick<PreparedTask, 'decode'>,
-  outputs: Readonly<Record<string, Tensor>>,
-  { inputs }: Batch,
-): string[] {
+function decodeProblems(data: Pick<PreparedTask, 'decode'>, outputs: Outputs, { inputs }: Batch): string[] {
   const rows = Math.max(...Object.values(inputs).map(({ dims }) => dims[0] ?? 0));
-  const predictions = data.decode(outputs);
+  const decode = (): Prediction[] => call('decode', () => data.decode(outputs, inputs));
+  const predictions = decode();
   const isObject = (each: unknown): boolean => typeof each === 'object' && each !== null && !Array.isArray(each);
   return [
     ...(predictions.length === rows ? [] : [`decode gives ${predictions.length} answers for ${rows} rows`]),
     ...(predictions.every(isObject) ? [] : ['an answer of decode must be an object of names and values']),
-    ...(isDeepStrictEqual(predictions, data.decode(outputs)) ? [] : ['decode gives other answers the second time']),
+    ...(isDeepStrictEqual(predictions, decode()) ? [] : ['decode gives other answers the second time']),
   ];
 }
 

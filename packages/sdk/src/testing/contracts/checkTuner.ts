@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Tuner } from '../../lora/tuner.ts';
+import type { TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
 import { openModel } from '../../model/openModel.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';
 import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { call, failureOf } from '../failures.ts';
 import { checkGradients } from '../gradients/checkGradients.ts';
 import { linearNet } from '../models/linearNet.ts';
 import { publishModel } from '../models/publishModel.ts';
@@ -24,12 +25,12 @@ import { randomAdapter } from '../randomAdapter.ts';
  * assert.deepEqual(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] }), []);
  *
  * @param settings of the tuner, its defaults without; the layers are `encoder.0` and `encoder.1`
- * @returns what does not hold; nothing where all does
+ * @returns what does not hold, and what its functions throw; nothing where all is well
  */
 export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string, unknown>> = {}): Promise<string[]> {
   const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tuner-'));
   try {
-    const plugins = [definePlugin({ name: 'checked', tuners: [tuner] })];
+    const plugins = [definePlugin({ name: 'checked', tuners: [watched(tuner)] })];
     const published = await publishModel(folder, { model: linearNet() });
     const model = await openModel(published, { plugins, runtime: new OrtRuntime() });
     const lora = { tuner: { name: tuner.name, ...settings }, targetModules: ['encoder.0', 'encoder.1'] };
@@ -45,8 +46,39 @@ export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string,
     ];
   } catch (error) {
     if (error instanceof OnnxLoraError) return [error.message];
-    throw error;
+    return failureOf(error);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The same tuner, of which a call that fails says which it was. */
+function watched(tuner: Tuner): Tuner {
+  const { name, peftType, description, defaults } = tuner;
+  return {
+    name,
+    peftType,
+    description,
+    defaults,
+    ...(tuner.refuses && { refuses: (...given) => call('refuses', () => tuner.refuses!(...given)) }),
+    ...(tuner.saved && { saved: (...given) => call('saved', () => tuner.saved!(...given)) }),
+    tune: (...given) => watchedTuning(call('tune', () => tuner.tune(...given))),
+  };
+}
+
+function watchedTuning(tuning: Tuning): Tuning {
+  const tensors = Object.entries(tuning.tensors).map(([name, { dims, ...tensor }]): [string, TunedTensor] => [
+    name,
+    {
+      dims,
+      first: (random) => call(`first of "${name}"`, () => tensor.first(random)),
+      idle: () => call(`idle of "${name}"`, () => tensor.idle()),
+    },
+  ]);
+  return {
+    tensors: Object.fromEntries(tensors),
+    apply: (...given) => call('apply', () => tuning.apply(...given)),
+    ...(tuning.mergeWeight && { mergeWeight: (...given) => call('mergeWeight', () => tuning.mergeWeight!(...given)) }),
+    ...(tuning.mergeBias && { mergeBias: (...given) => call('mergeBias', () => tuning.mergeBias!(...given)) }),
+  };
 }

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
-import type { ModelFamily } from '../../plugin/family.ts';
+import { describedFamily } from '../../plugin/describedFamily.ts';
+import type { ModelFacts, ModelFamily } from '../../plugin/family.ts';
 import type { PreprocessorFactory } from '../../plugin/task.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { checkFamily, type FamilyExamples } from './checkFamily.ts';
@@ -30,12 +31,18 @@ describe('a family', () => {
   });
 
   it.each<[string, Partial<ModelFamily>, string[]]>([
-    ['does not know its own', { recognise: () => false }, ['own model 0 is not recognised']],
+    [
+      'does not know its own',
+      { recognise: () => false },
+      [
+        'own model 1 of 1 is not recognised: it has a config of model_type "cell-net" and 2 module paths, such as "cells.encoder.0.query" and "cells.head"',
+      ],
+    ],
     [
       'takes all models',
       { recognise: () => true },
       [
-        'other model 0 is taken for its own',
+        'other model 1 of 1 is taken for its own',
         'a model of "no config" is taken for its own',
         'a model of {} is taken for its own',
         'a model of {"model_type":"onnx-lora-unknown"} is taken for its own',
@@ -46,7 +53,7 @@ describe('a family', () => {
       { roles: { 'attention.query': [/query/], head: [/cells\.head/] } },
       [
         'the role "attention.query" matches a part of "cells.encoder.0.query", but patterns are for whole paths',
-        'of own model 0 nothing is adapted by default',
+        'of own model 1 of 1 nothing is adapted by default',
       ],
     ],
     [
@@ -66,8 +73,70 @@ describe('a family', () => {
     ],
     ['adapts nothing', { defaultTargets: [] }, ['it adapts nothing by default']],
     ['has no task', { tasks: [] }, ['it names no task']],
+    [
+      'fails without a config',
+      {
+        recognise: ({ config }) => {
+          if (!config) throw new TypeError('no config');
+          return cellNet.recognise({ config, modulePaths: [] });
+        },
+      },
+      ['recognise of a model of "no config" fails: no config'],
+    ],
+    [
+      'fails',
+      {
+        recognise: () => {
+          throw new Error('no.');
+        },
+      },
+      [
+        'recognise of own model 1 of 1 fails: no.',
+        'recognise of other model 1 of 1 fails: no.',
+        'recognise of a model of "no config" fails: no.',
+        'recognise of a model of {} fails: no.',
+        'recognise of a model of {"model_type":"onnx-lora-unknown"} fails: no.',
+      ],
+    ],
   ])('that %s is told so', (_, change, problems) => {
     expect(checkFamily({ ...cellNet, ...change }, examples)).toEqual(problems);
+  });
+});
+
+describe('a family that is made of marks', () => {
+  const family = describedFamily({
+    name: 'cell-net',
+    domain: 'cells',
+    title: 'CellNet',
+    paper: '',
+    modelTypes: ['cell-net', 'cell-net-2'],
+    marks: [['^cells.encoder.{n}', '!decoder'], ['cell_head']],
+    names: { head: ['^head'] },
+    defaultTargets: ['head'],
+    targetsFrom: '',
+    tasks: ['cell-counting'],
+    preprocessors: [],
+  });
+
+  it.each<[string, ModelFacts, string]>([
+    [
+      'of another model_type',
+      { config: { model_type: 'vit' }, modulePaths: ['head'] },
+      'it has a config of model_type "vit" and 1 module path, such as "head". It looks for model_type "cell-net" or "cell-net-2"',
+    ],
+    [
+      'without a config',
+      { modulePaths: ['head', 'a', 'b'] },
+      'it has no config and 3 module paths, such as "head" and "a". Without model_type, it looks in the paths for "^cells.encoder.{n}" and no "decoder", or for "cell_head"',
+    ],
+    [
+      'of a config without model_type',
+      { config: {}, modulePaths: ['head'] },
+      'it has a config without model_type and 1 module path, such as "head". Without model_type, it looks in the paths for "^cells.encoder.{n}" and no "decoder", or for "cell_head"',
+    ],
+  ])('says what it was given and what it looks for, %s', (_, facts, problem) => {
+    const known = { config: { model_type: 'cell-net' }, modulePaths: ['head'] };
+    expect(checkFamily(family, { own: [known, facts] })).toEqual([`own model 2 of 2 is not recognised: ${problem}`]);
   });
 });
 
@@ -99,6 +168,46 @@ describe('a preprocessor', () => {
 
   it('that is right passes', async () => {
     expect(await checkPreprocessor(factory(), { config, files: [file], input })).toEqual([]);
+  });
+
+  it.each<[string, PreprocessorFactory, string[]]>([
+    [
+      'recognises',
+      factory({
+        recognises: () => {
+          throw new Error('no.');
+        },
+      }),
+      Array<string>(3).fill('recognises fails: no.'),
+    ],
+    [
+      'create',
+      factory({
+        create: () => {
+          throw new Error('no.');
+        },
+      }),
+      ['create fails: no.'],
+    ],
+    [
+      'preprocess',
+      factory({}, () => {
+        throw new Error('no.');
+      }),
+      [`preprocess of "${file}" fails: no.`],
+    ],
+    [
+      'preprocess, later',
+      factory({
+        create: () => ({
+          preprocess: (given) =>
+            Promise.reject(given === file ? new Error('no.') : new OnnxLoraError('FILE_NOT_FOUND', 'No file.')),
+        }),
+      }),
+      [`preprocess of "${file}" fails: no.`],
+    ],
+  ])('that fails in %s is told so', async (_, broken, problems) => {
+    expect(await checkPreprocessor(broken, { config, files: [file], input })).toEqual(problems);
   });
 
   let calls = 0;

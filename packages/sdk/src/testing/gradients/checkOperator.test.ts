@@ -47,6 +47,62 @@ describe('a rule that a plugin brings', () => {
   });
 });
 
+it.each<[string, Partial<OperatorRule>, number]>([
+  [
+    'infer',
+    {
+      infer: () => {
+        throw new TypeError('no.');
+      },
+    },
+    0,
+  ],
+  [
+    'the gradient by input 0',
+    {
+      gradient: [
+        () => {
+          throw new TypeError('no.');
+        },
+      ],
+    },
+    0,
+  ],
+  [
+    'the gradient by input 1',
+    {
+      gradient: [
+        ({ dy }) => dy,
+        () => {
+          throw new TypeError('no.');
+        },
+      ],
+    },
+    1,
+  ],
+  [
+    'the gradient by input 0',
+    {
+      gradient: () => {
+        throw new TypeError('no.');
+      },
+    },
+    0,
+  ],
+])('a rule that throws in %s fails', async (what, change, input) => {
+  const operators = [{ ...inverse(), ...change }];
+  const check = {
+    ...square,
+    inputs: [
+      [2, 3, 3],
+      [2, 3, 3],
+    ],
+  };
+  expect(await checkOperator('Inverse', check, { operators })).toEqual([
+    { input, error: Infinity, tolerance: 2e-5, problem: `${what} fails: no.` },
+  ]);
+});
+
 it('a gradient that is not a number fails', async () => {
   const broken = inverse(NaN);
   const [found] = await checkOperator('Inverse', square, { operators: [broken] });

@@ -2,6 +2,7 @@
 
 import { differentiate } from '../../autodiff/backward.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
+import type { Vjp } from '../../autodiff/vjp.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type InferNode, type Value } from '../../graph/builder.ts';
 import { operatorName } from '../../graph/knownOperators.ts';
@@ -11,6 +12,7 @@ import type { OperatorRule } from '../../plugin/contributions.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Session } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import { call, failureOf } from '../failures.ts';
 import { cpuSession, modelOf } from '../graphs.ts';
 import { slopes, stepSizes } from './finiteDifferences.ts';
 import { type FloatType, type OperatorCase, operands, randomTensor } from './operands.ts';
@@ -53,7 +55,8 @@ const tolerances = { float32: 2e-5, float64: 1e-8 } as const;
  * assert.deepEqual(found.filter(({ problem }) => problem), []);
  *
  * @param op type of the operator; or what emits several, to check that their rules go together
- * @returns an entry per input; none where the rule differentiates by none
+ * @returns an entry per input; none where the rule differentiates by none. Where a function of the rule throws, one entry
+ *   whose problem says so
  * @throws OnnxLoraError `NO_GRADIENT` where there is no rule; `PLUGIN_INVALID` for a gradient of another type or shape than
  *   its input; `RUNTIME_FAILED` where ONNX Runtime cannot run the operator
  */
@@ -63,7 +66,16 @@ export async function checkOperator(
   options: CheckOperatorOptions = {},
 ): Promise<OperatorGradient[]> {
   const { type = 'float64' } = check;
-  const { forward, backward, feeds, read, weights, gradients } = operatorGraphs(op, check, type, options);
+  let graphs: OperatorGraphs;
+  // The input whose gradient was asked for last.
+  const at = { input: 0 };
+  try {
+    const operators = options.operators?.map((rule) => watched(rule, at));
+    graphs = operatorGraphs(op, check, type, { ...options, ...(operators && { operators }) });
+  } catch (error) {
+    return failureOf(error).map((problem) => ({ ...at, error: Infinity, tolerance: tolerances[type], problem }));
+  }
+  const { forward, backward, feeds, read, weights, gradients } = graphs;
   const numeric = await cpuSession(forward, 'forward');
   const analytic = await cpuSession(backward, 'backward');
   try {
@@ -83,6 +95,24 @@ export async function checkOperator(
     await numeric.release();
     await analytic.release();
   }
+}
+
+/** The same rule, of which a call that fails says which it was. */
+function watched(rule: OperatorRule, at: { input: number }): OperatorRule {
+  const { domain, op, gradient } = rule;
+  const own =
+    (each: Vjp): Vjp =>
+    (site, index) => {
+      at.input = index;
+      return call(`the gradient by input ${index}`, () => each(site, index));
+    };
+  const rules = typeof gradient === 'function' ? own(gradient) : gradient?.map((each) => each && own(each));
+  return {
+    domain,
+    op,
+    ...(rule.infer && { infer: (site) => call('infer', () => rule.infer!(site)) }),
+    ...(rules && { gradient: rules }),
+  };
 }
 
 /** An operator alone, and with its gradients behind it. */

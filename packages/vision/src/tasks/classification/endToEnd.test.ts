@@ -66,13 +66,13 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   const factory = new ImageRegressionFactory(decoder, preprocessors);
   const predictor = await factory.predictor(modelFor<Model>(model, adapter));
   const feeds = await predictor.feeds(images.slice(180, 184));
-  const found = predictor.decode(await outputs(model, feeds, adapter));
+  const found = predictor.decode(await outputs(model, feeds, adapter), feeds);
   for (const { value } of found) expect(Math.abs(Number(value) - 5900)).toBeLessThan(400);
 
   const folder = dataFolder({});
   await merge(model, adapter, join(folder, 'model.onnx'));
   const merged = await openModel(folder, { families: visionFamilies });
-  const again = predictor.decode(await outputs(merged, feeds));
+  const again = predictor.decode(await outputs(merged, feeds), feeds);
   found.forEach(({ value }, i) => expect(again[i]!['value']).toBeCloseTo(Number(value), 1));
   // What it answers is known to be numbers, so another training keeps the head.
   expect((await imageRegression(file, { columns: { values: ['grams'] } }).prepare({ ...merged, folder: vit, learned: merged.learned, inputs: merged.inputs, outputs: merged.outputs, name: 'merged' })).head).toBeUndefined(); // prettier-ignore
@@ -95,7 +95,8 @@ test('several labels, with thresholds of their own', async () => {
   expect(metrics['microF1']).toBeGreaterThan(0.75);
 
   const predictor = await new MultiLabelFactory(decoder, preprocessors).predictor(own);
-  const [eight] = predictor.decode(await outputs(model, await predictor.feeds([images[8 * 20 + 3]!]), adapter));
+  const feeds = await predictor.feeds([images[8 * 20 + 3]!]);
+  const [eight] = predictor.decode(await outputs(model, feeds, adapter), feeds);
   expect(Object.keys(eight!['scores'] as object)).toEqual(['even', 'large', 'loop']);
   expect(eight!['labels']).toBe('even, large, loop');
 });

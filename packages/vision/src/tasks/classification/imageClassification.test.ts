@@ -53,7 +53,7 @@ describe('imageClassification', () => {
     metrics.update({ logits }, targets);
     expect(metrics.result()['accuracy']).toBeCloseTo(2 / 3, 12);
     expect(metrics.confusion!().labels).toEqual(['dog', 'cat']);
-    expect(prepared.decode({ logits }).map(({ label }) => label)).toEqual(['cat', 'dog', 'cat']);
+    expect(prepared.decode({ logits }, inputs).map(({ label }) => label)).toEqual(['cat', 'dog', 'cat']);
   });
 
   test('decodes each image once while the cache lasts', async () => {
@@ -91,7 +91,9 @@ describe('imageClassification', () => {
       await expect(imageClassification(folder, { validation }).prepare(model())).rejects.toThrow(/between 0 and 1/);
     }
     const strange = imageClassification(folder, { validation: dataFolder({ 'cow/9.png': true }) });
-    await expect(strange.prepare(model())).rejects.toThrow(/held out with the class "cow"/);
+    await expect(strange.prepare(model())).rejects.toThrow(
+      /has the class "cow", which is none of those that are learned/,
+    );
   });
 
   test('says how often to draw for classes to come equally often, and warns of images in two splits', async () => {
@@ -211,9 +213,9 @@ describe('the head of imageClassification', () => {
   test('is new where the model does not know the classes', async () => {
     const prepared = await imageClassification(dataFolder(birds)).prepare(model());
     expect(prepared.head).toEqual({ output: 'logits', labels: ['emu', 'jay', 'owl'] });
-    const { targets } = await prepared.collate([await prepared.train.get(2)]);
+    const { inputs, targets } = await prepared.collate([await prepared.train.get(2)]);
     expect(targets['labels']!.data).toEqual(BigInt64Array.of(2n));
-    expect(prepared.decode({ logits: float32([0, 9, 0], [1, 3]) })).toMatchObject([{ label: 'jay' }]);
+    expect(prepared.decode({ logits: float32([0, 9, 0], [1, 3]) }, inputs)).toMatchObject([{ label: 'jay' }]);
   });
 
   test('is the own one where it does, unless another is asked for', async () => {
@@ -299,6 +301,6 @@ describe('ImageClassificationFactory', () => {
     const predictor = await factory.predictor(model());
     const feeds = await predictor.feeds([join(folder, 'cat', '1.png'), join(folder, 'dog', '1.png')]);
     expect(feeds['pixel_values']!.dims).toEqual([2, 3, 8, 8]);
-    expect(predictor.decode({ logits: float32([0, 9], [1, 2]) })).toMatchObject([{ label: 'cat' }]);
+    expect(predictor.decode({ logits: float32([0, 9], [1, 2]) }, feeds)).toMatchObject([{ label: 'cat' }]);
   });
 });

@@ -1,6 +1,6 @@
 /** @file Answers for images that nobody has labelled. */
 
-import { decodeClasses, labelsOrNumbers, type Predictor, type TaskModel, temperatureOf } from '@onnx-lora/sdk';
+import { decodeClasses, labelsOrNumbers, type OutputPredictor, type TaskModel, temperatureOf } from '@onnx-lora/sdk';
 import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts';
 
 /**
@@ -17,7 +17,7 @@ import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts'
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export function imageClassifier(model: TaskModel, options: ImagePredictorOptions = {}): Promise<Predictor> {
+export function imageClassifier(model: TaskModel, options: ImagePredictorOptions = {}): Promise<OutputPredictor> {
   return imagePredictor(model, options, ({ output, outputs }) => {
     const labels = labelsOrNumbers(model, outputs);
     return (results) => decodeClasses(results, output, labels, temperatureOf(model));

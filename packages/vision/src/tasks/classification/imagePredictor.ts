@@ -1,6 +1,6 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
-import { type HeadPort, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type HeadPort, type OutputPredictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
 import { headPorts } from './imagePorts.ts';
@@ -16,8 +16,8 @@ export type ImagePredictorOptions = Pick<ImageReading, 'decoder' | 'preprocessor
 export async function imagePredictor(
   model: TaskModel,
   options: ImagePredictorOptions,
-  decodeWith: (head: HeadPort) => Predictor['decode'],
-): Promise<Predictor> {
+  decodeWith: (head: HeadPort) => OutputPredictor['decode'],
+): Promise<OutputPredictor> {
   const { input, head, ...port } = headPorts(model);
   // Each image is looked at once.
   const { images } = await openImages(model, input, { ...options, cacheBytes: 0 });

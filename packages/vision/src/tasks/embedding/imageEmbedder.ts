@@ -1,6 +1,6 @@
 /** @file Answers for images with their embeddings. */
 
-import { type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type OutputPredictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { decodeEmbeddings } from './decodeEmbeddings.ts';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
@@ -14,7 +14,10 @@ import { openFeatures } from './openFeatures.ts';
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export async function imageEmbedder(model: TaskModel, options: FeatureOptions & ImageReading = {}): Promise<Predictor> {
+export async function imageEmbedder(
+  model: TaskModel,
+  options: FeatureOptions & ImageReading = {},
+): Promise<OutputPredictor> {
   const { features, images } = await openFeatures(model, { cacheBytes: 0, ...options });
   return {
     outputs: features.inner,

@@ -29,7 +29,8 @@ test('the predictor answers with the embeddings that imageEmbeddings gives', asy
   ]) {
     const predictor = await factory.predictor(model);
     const session = await model.withOutputs(predictor.outputs ?? []).session({ worker: false });
-    const answers = predictor.decode(await session.run(await predictor.feeds(files)));
+    const feeds = await predictor.feeds(files);
+    const answers = predictor.decode(await session.run(feeds), feeds);
     await session.release();
     answers.forEach((answer, i) => {
       const length = Math.hypot(...(raw.data.slice(i * width, (i + 1) * width) as Float32Array));

@@ -238,7 +238,8 @@ describe('a model', () => {
       settings: { points: `${x},${y};2,2`, labels: '1;0', masks: 'one' },
     });
     const session = await model.withOutputs(predictor.outputs ?? []).session();
-    const [found] = predictor.decode(await session.run(await predictor.feeds([held[0]!.file])));
+    const feeds = await predictor.feeds([held[0]!.file]);
+    const [found] = predictor.decode(await session.run(feeds), feeds);
     const { mask, area, rle } = found as Prediction & { mask: Uint8Array; area: number; rle: { size: number[] } };
     const file = join(root, 'answer.png');
     writeFileSync(file, mask);

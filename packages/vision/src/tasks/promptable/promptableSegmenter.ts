@@ -1,6 +1,6 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
-import { OnnxLoraError, type Prediction, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError, type OutputPredictor, type Prediction, stack, type TaskModel } from '@onnx-lora/sdk';
 import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
 import { runsOfMask } from '../../data/shapes/runLengths.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
@@ -29,7 +29,7 @@ export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder'
 export async function promptableSegmenter(
   model: TaskModel,
   { prompt, masks, ...reading }: PromptableSegmenterOptions,
-): Promise<Predictor> {
+): Promise<OutputPredictor> {
   const ports = samPorts(model, masks);
   // Each image is looked at once.
   const { images: loader, preprocessor } = await openSamImages(model, { ...reading, cacheBytes: 0 });

@@ -1,6 +1,6 @@
 /** @file Class maps of images that nobody has labelled. */
 
-import { labelsOrNumbers, OnnxLoraError, type Predictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { labelsOrNumbers, OnnxLoraError, type OutputPredictor, stack, type TaskModel } from '@onnx-lora/sdk';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
@@ -20,7 +20,10 @@ export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preproces
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model does not segment images; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export async function semanticSegmenter(model: TaskModel, options: SemanticSegmenterOptions = {}): Promise<Predictor> {
+export async function semanticSegmenter(
+  model: TaskModel,
+  options: SemanticSegmenterOptions = {},
+): Promise<OutputPredictor> {
   const { input, output, classes } = segmentationPorts(model);
   // Each image is looked at once.
   const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });

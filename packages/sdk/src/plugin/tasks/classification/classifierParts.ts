@@ -7,7 +7,7 @@ import { fitTemperature, temperatureOf } from './calibration.ts';
 import { ClassificationMetrics } from './classificationMetrics.ts';
 import { decodeClasses } from './decodeClasses.ts';
 import { heldOutScores, type LabelledExamples } from './heldOutScores.ts';
-import { type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
+import { checkLabelSmoothing, type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
 /** Options of tasks with one class per example. */
 export interface ClassifierOptions {
@@ -48,11 +48,12 @@ export interface ClassifierParts
  * Loss, metrics and predictions of a classifier. Targets are `{ labels }`: int64 `[batch]`, or float32 `[batch, classes]` of
  * shares.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for class weights that do not fit; `DATA_INVALID` where a temperature is asked for
- *   and nothing is held out
+ * @throws OnnxLoraError `CONFIG_INVALID` for class weights or a label smoothing that do not fit; `DATA_INVALID` where a
+ *   temperature is asked for and nothing is held out
  */
 export function classifierParts<Example>(request: ClassifierRequest<Example>): ClassifierParts {
   const { model, output, labels, targets, validation, noun, labelSmoothing = 0, calibrate = false } = request;
+  checkLabelSmoothing(labelSmoothing);
   if (calibrate && !validation) {
     throw new OnnxLoraError(
       'DATA_INVALID',

@@ -28,10 +28,15 @@ export function differentLabels(labels: Iterable<string>, { root, noun }: DataWo
   );
 }
 
-/** The error for a held-out example whose class nothing that is trained on has. */
+/**
+ * The error, to be thrown, for an example whose class is none of the task's labels.
+ *
+ * @param place where the example is, at the beginning of a sentence: `samples.csv, line 7`
+ * @param labels those of the head that answers, as {@link chooseHead} gives them
+ */
 export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
   return new OnnxLoraError(
     'DATA_INVALID',
-    `${place} is held out with the class "${label}", which is none of those that are trained on: ${listed(labels, 20)}. Rename it, or remove it.`,
+    `${place} has the class "${label}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }

@@ -42,7 +42,10 @@ function hasNames(model: TaskModel): boolean {
 
 /**
  * The labels of all `classes` outputs, given the names of the data's classes: the model's own, when every one is among them;
- * the data's in their order, when the model's classes have no names and are as many. Undefined otherwise.
+ * the data's in their order, when the model's classes have no names and are as many. Undefined otherwise: then
+ * {@link matchLabels} says why, and {@link chooseHead} makes a new head.
+ *
+ * @throws OnnxLoraError as {@link labelsOrNumbers}
  */
 export function knownLabels(
   model: TaskModel,
@@ -69,8 +72,12 @@ export function checkLabels(model: TaskModel, names: readonly string[], labels: 
 }
 
 /**
- * As {@link knownLabels}, where the model must know them.
+ * As {@link knownLabels}, where the model must know them: for a task without new heads. The place of a label among the result
+ * is its number in the loss.
  *
+ * @param names the classes of the data, each once, as {@link differentLabels} gives them
+ * @param classes how many outputs the model's head has
+ * @param root what the data is called
  * @throws OnnxLoraError `DATA_INVALID`, with both lists
  */
 export function matchLabels(

@@ -51,13 +51,23 @@ export type MultiLabelParts = Pick<PreparedTask, 'loss' | 'metrics' | 'decode' |
 /**
  * Loss, metrics, predictions and report. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for a threshold that is no probability; `DATA_INVALID` where thresholds are to be
- *   tuned and nothing is held out
+ * @throws OnnxLoraError `CONFIG_INVALID` for a threshold that is no probability, and other weights; `DATA_INVALID` where
+ *   thresholds are to be tuned and nothing is held out
  */
 export function multiLabelParts<Example>(request: MultiLabelRequest<Example>): MultiLabelParts {
   const { model, output, labels, targets, validation, noun, threshold = 0.5, posWeights } = request;
   if (typeof threshold === 'number' && !(threshold > 0 && threshold < 1))
     throw new OnnxLoraError('CONFIG_INVALID', `A threshold is a probability between 0 and 1, but it is ${threshold}.`);
+  if (typeof threshold !== 'number' && threshold !== 'tuned')
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `threshold is a number between 0 and 1, or "tuned", but it is ${JSON.stringify(threshold)}.`,
+    );
+  if (posWeights !== undefined && posWeights !== 'balanced')
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `posWeights is "balanced", or left out, but it is ${JSON.stringify(posWeights)}.`,
+    );
   if (threshold === 'tuned' && !validation) {
     throw new OnnxLoraError(
       'DATA_INVALID',
@@ -107,7 +117,7 @@ export function labelVector(own: Iterable<string>, labels: readonly string[], pl
   if (strange === undefined) return labels.map((label) => (given.has(label) ? 1 : 0));
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `${place} is held out with the label "${strange}", which nothing that is trained on has: ${listed(labels, 20)}. Rename it, or remove it.`,
+    `${place} has the label "${strange}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }
 

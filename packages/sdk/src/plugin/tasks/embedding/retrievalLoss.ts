@@ -29,6 +29,10 @@ export function retrievalLoss(
 ): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
   const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2 } = options;
   check(loss, perGroup);
+  if (!(temperature > 0 && temperature < Infinity))
+    throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`);
+  if (!(margin >= 0 && margin < Infinity))
+    throw new OnnxLoraError('CONFIG_INVALID', `margin must be a number of at least 0, but it is ${margin}.`);
   return (g, embeddings, labels) => {
     if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
     if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });

@@ -1,5 +1,6 @@
 /** @file What tasks that predict numbers share, whatever the examples are. */
 
+import { OnnxLoraError } from '../../../errors.ts';
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { type Feeds, float32 } from '../../../runtime/tensor.ts';
 import { huber, meanSquaredError } from '../../../train/losses/index.ts';
@@ -40,8 +41,12 @@ export interface RegressionParts
 /**
  * Loss and predictions. Targets are those of {@link valueTargets}. The loss counts in deviations of the training data; the
  * adapter's head takes its mean and deviation in, so that it answers in the data's own units wherever it is loaded.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for another loss
  */
 export function regressionParts({ head, targets, loss = 'mse', probe }: RegressionRequest): RegressionParts {
+  if (loss !== 'mse' && loss !== 'huber')
+    throw new OnnxLoraError('CONFIG_INVALID', `loss is "mse" or "huber", but it is ${JSON.stringify(loss)}.`);
   const { output, labels } = head;
   const count = labels.length;
   const { mean, deviation } = moments(targets, count);

@@ -132,13 +132,14 @@ describe('zero-shot classification', () => {
     const { files } = await pictures();
     const predictor = await factory.predictor(model, { settings: { labels: ['cat', 'red circle'] } });
     const session = await model.session({ worker: false });
-    const outputs = await session.run(await predictor.feeds(files));
+    const feeds = await predictor.feeds(files);
+    const outputs = await session.run(feeds);
     await session.release();
     expect(outputs['logits_per_image']!.dims).toEqual([4, 2]);
     outputs['logits_per_image']!.data.forEach((value, i) =>
       expect(Number(value)).toBeCloseTo(golden.zeroShot.flat()[i]!, 4),
     );
-    predictor.decode(outputs).forEach(({ label, score }, i) => {
+    predictor.decode(outputs, feeds).forEach(({ label, score }, i) => {
       const [cat, circle] = golden.zeroShot[i] as [number, number];
       expect(label).toBe(cat > circle ? 'cat' : 'red circle');
       expect(score).toBeCloseTo(1 / (1 + Math.exp(-Math.abs(cat - circle))), 4);

@@ -1,0 +1,132 @@
+/** @file Classes: files hold a number in each line, and a table says in a column of text what each file is of. */
+
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { cellRefused, cellText, choice, chooseHead, classifierParts, type Dataset, decodeClasses, definePlugin, differentLabels, fileInside, float32, int64, labelsOrNumbers, OnnxLoraError, type Plugin, type Predictor, readTable, splitRecords, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, unknownLabel } from '@onnx-lora/sdk'; // prettier-ignore
+
+/** A row of the table. */
+interface Sample {
+  readonly file: string;
+  readonly label: string;
+  readonly place: string;
+}
+
+/** Numbers `[length]`, and the number of their class. */
+interface Example {
+  readonly numbers: Tensor;
+  readonly target: number;
+}
+
+/** How the table is used. */
+export interface FileClassesOptions {
+  /** The part of each class that is held out; 0.2 by default. */
+  readonly validation?: number | undefined;
+  /** Seeds what is held out; 0 by default. */
+  readonly seed?: number | undefined;
+  /** `auto`, the default, keeps the model's head where it knows the labels; `new` and `keep` always and never make one. */
+  readonly head?: 'auto' | 'new' | 'keep' | undefined;
+}
+
+/** Learns of which class files are, from a table with the columns `path` and `label`. */
+export function fileClasses(
+  table: string,
+  { validation = 0.2, seed = 0, head: mode = 'auto' }: FileClassesOptions = {},
+): Task<Example> {
+  const [root, noun] = [table, 'files'];
+  return {
+    name: 'file-classes',
+    prepare: async (model) => {
+      const own = headOf(model);
+      const { kept, held } = splitRecords(await readSamples(table), validation, seed, ({ file, label }) => ({ key: file, label })); // prettier-ignore
+      const names = differentLabels(kept.map((each) => each.label), { root, noun }); // prettier-ignore
+      // A new head is trained in full and saved with the adapter.
+      const { output, labels, head } = chooseHead(model, own, names, { root, mode });
+      const train = datasetOf(kept, labels);
+      return {
+        train,
+        ...(held.length > 0 && { validation: datasetOf(held, labels) }),
+        ...(head && { head }),
+        collate: (examples) => {
+          const targets = examples.map((each) => each.target);
+          const inputs = { x: stack(examples.map((each) => each.numbers)) };
+          return Promise.resolve({ inputs, targets: { labels: int64(targets, [targets.length]) } });
+        },
+        // The loss, its weight, the metrics and the answers.
+        ...classifierParts({ model, output, labels, targets: train.targets, noun }),
+      };
+    },
+  };
+}
+
+function datasetOf(
+  samples: readonly Sample[],
+  labels: readonly string[],
+): Dataset<Example> & { readonly targets: readonly number[] } {
+  const targets = samples.map(({ label, place }) => {
+    if (!labels.includes(label)) throw unknownLabel(place, label, labels);
+    return labels.indexOf(label);
+  });
+  const get = async (i: number): Promise<Example> => ({ numbers: await numbersIn(samples[i]!.file), target: targets[i]! }); // prettier-ignore
+  return { length: samples.length, isDeterministic: true, nameOf: (i) => samples[i]!.place, get, targets };
+}
+
+async function readSamples(table: string): Promise<Sample[]> {
+  const { rows } = await readTable(table);
+  return rows.map((row) => {
+    const [name, label] = [cellText(row, 'path'), cellText(row, 'label')];
+    if (name === undefined) throw cellRefused(row, 'path', name, 'a file', 'Name one, or remove the line');
+    if (label === undefined) throw cellRefused(row, 'label', label, 'a class', 'Name one, or remove the line');
+    return { file: fileInside(path.dirname(table), name, row.place, 'the table'), label, place: row.place };
+  });
+}
+
+/** Makes the task for the command line, and answers for files. */
+class FileClassesFactory implements TaskFactory {
+  readonly name = 'file-classes';
+  readonly description = 'One class per file; the data is a table with the columns path and label.';
+  readonly settings = [
+    { name: 'head', kind: 'text', description: 'auto (default), new, or keep: whether the labels get a new head' },
+  ] as const;
+
+  create({ data, validation, holdOut, seed, settings = {} }: TaskOptions): Task {
+    const share = validation ?? holdOut;
+    const head = choice('head', settings['head'], ['auto', 'new', 'keep']);
+    if (typeof share !== 'string') return fileClasses(data, { validation: share, seed, head });
+    throw new OnnxLoraError('CONFIG_INVALID', `Files of the table itself are held out, but "${share}" is a path. Give a fraction such as 0.2.`); // prettier-ignore
+  }
+
+  /** `model` has the head and the labels of the adapter that answers. */
+  predictor(model: TaskModel): Promise<Predictor> {
+    const { output, outputs } = headOf(model);
+    const labels = labelsOrNumbers(model, outputs);
+    return Promise.resolve({
+      feeds: async (files) => ({ x: stack(await Promise.all(files.map(numbersIn))) }),
+      decode: (results) => decodeClasses(results, output, labels),
+    });
+  }
+}
+
+/** The scores `[batch, classes]`. */
+function headOf({ name, inputs, outputs }: TaskModel): { readonly output: string; readonly outputs: number } {
+  const classes = outputs['logits']?.dims?.[1];
+  if ('x' in inputs && typeof classes === 'number') return { output: 'logits', outputs: classes };
+  throw new OnnxLoraError('MODEL_UNSUPPORTED', `"${name}" has no input "x" or no output "logits" [batch, classes]. Take a classifier.`); // prettier-ignore
+}
+
+async function numbersIn(file: string): Promise<Tensor> {
+  const text = await readFile(file, 'utf8').catch((cause: Error) => {
+    throw new OnnxLoraError('FILE_NOT_FOUND', `"${file}" cannot be read: ${cause.message}. Check the path.`, { cause });
+  });
+  const numbers = text.trim().split('\n').map(Number);
+  const bad = numbers.findIndex((each) => !Number.isFinite(each));
+  if (bad >= 0) throw new OnnxLoraError('DATA_INVALID', `"${file}", line ${bad + 1} is no number. Correct it.`);
+  return float32(numbers, [numbers.length]);
+}
+
+/** The task `file-classes`, for classifiers of a row of numbers. */
+export const classesPlugin: Plugin = definePlugin({
+  name: 'onnx-lora-classes',
+  version: '1.0.0',
+  description: 'Classes of files of numbers.',
+  tasks: [new FileClassesFactory()],
+});

@@ -1,0 +1,44 @@
+/** @file What to say where a plugin may have been forgotten: those of the run, or those that are installed. */
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Context } from '../context.ts';
+import { readSettings } from '../readSettings.ts';
+import { installedPlugins, type InstalledPackage } from './installed.ts';
+import { askedIn } from './loadNamed.ts';
+
+/** What is loaded, as far as a {@link Context} says it. */
+export type Loaded = Pick<Context, 'catalogue' | 'plugins'>;
+
+/** Packages that are installed and say that they are plugins, but those that are loaded. */
+export function notLoaded({ catalogue, plugins }: Loaded): InstalledPackage[] {
+  // A plugin may be called other than its package.
+  const loaded = new Set([...catalogue().plugins.map(({ name }) => name), ...plugins()]);
+  return installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
+}
+
+/** ` Installed, but not loaded: onnx-lora-cells (--plugin onnx-lora-cells loads it).`, or nothing where there is none. */
+export function notLoadedHint(loaded: Loaded): string {
+  const names = notLoaded(loaded).map(({ name }) => name);
+  if (names.length === 0) return '';
+  const how = names.length === 1 ? `--plugin ${names[0]} loads it` : '--plugin NAME loads one';
+  return ` Installed, but not loaded: ${names.join(', ')} (${how}).`;
+}
+
+/**
+ * The flags that load what a run was made with: those plugins of its config.yaml that are not loaded.
+ *
+ * @param source what was named as the adapter; where it is no run's folder there are none
+ */
+export async function flagsOfRun(source: string, { plugins }: Loaded): Promise<string[]> {
+  const config = path.join(source, 'config.yaml');
+  if (!existsSync(config)) return [];
+  // What else is wrong with the file is no matter here.
+  const { plugins: names = [] } = await readSettings({}, config).catch(() => ({ plugins: [] }));
+  const folder = path.dirname(path.resolve(config));
+  const loaded = plugins();
+  return names
+    .map((name) => askedIn(folder, name).name)
+    .filter((name) => !loaded.includes(name))
+    .map((name) => `--plugin ${name}`);
+}

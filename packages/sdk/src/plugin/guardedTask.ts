@@ -1,0 +1,128 @@
+/** @file A task whose failures say which task it is, and in which function it fails. */
+
+import { namesIn, watchedNames } from '../train/missedNames.ts';
+import { badPart, guard, type Guarded } from './guard.ts';
+import type { MetricCollector, Metrics, NewHead, PreparedTask, Task } from './task.ts';
+
+/** Functions of a prepared task. */
+type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'decode' | 'finish' | 'measure' | 'report';
+
+/** Members that are no functions; a table, so that the compiler says when one is missing here. */
+const facts: Readonly<Record<Exclude<keyof PreparedTask, Callback>, true>> = {
+  train: true,
+  validation: true,
+  warnings: true,
+  notes: true,
+  outputs: true,
+  head: true,
+  inputSizes: true,
+};
+
+/** Tasks that were prepared by a guarded one, for which nothing is left to do. */
+const guarded = new WeakSet<object>();
+
+/**
+ * The task, but that its functions throw nothing other than `OnnxLoraError`: what else they throw becomes `PLUGIN_INVALID`
+ * with the task's name, the function's name and the error as its cause. Functions are called on the objects that they belong
+ * to, and those that a task does not have stay absent. Its datasets are as they are.
+ *
+ * @example
+ * const data = await guardedTask(task).prepare(model);
+ * await data.collate([]); // The task "cells" fails in collate: …
+ */
+export function guardedTask<Example>(task: Task<Example>): Task<Example> {
+  const { name } = task;
+  return {
+    name,
+    prepare: (model) =>
+      guard(at(name, 'prepare'), async () => {
+        const prepared = await task.prepare(model);
+        return guarded.has(prepared) ? prepared : guardedData(name, prepared);
+      }),
+  };
+}
+
+function guardedData<Example>(task: string, prepared: PreparedTask<Example>): PreparedTask<Example> {
+  const data: PreparedTask<Example> = {
+    train: prepared.train,
+    ...factsOf(prepared),
+    ...(prepared.head ? { head: guardedHead(task, prepared.head) } : {}),
+    collate: (examples) => guard(at(task, 'collate'), () => prepared.collate(examples)),
+    loss: (g, outputs, targets) => {
+      const missed: string[] = [];
+      const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
+      return guard(
+        at(task, 'loss', () => read() + namesOf(outputs, targets)),
+        () => prepared.loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
+      );
+    },
+    ...(prepared.lossWeight
+      ? { lossWeight: (targets) => guard(at(task, 'lossWeight'), () => prepared.lossWeight!(targets)) }
+      : {}),
+    metrics: () => guard(at(task, 'metrics'), () => guardedCollector(task, prepared.metrics())),
+    decode: (outputs, inputs) => guard(at(task, 'decode'), () => prepared.decode(outputs, inputs)),
+    ...(prepared.finish ? { finish: (request) => guard(at(task, 'finish'), () => prepared.finish!(request)) } : {}),
+    ...(prepared.measure
+      ? {
+          measure: (request) =>
+            guard(at(task, 'measure'), async () => {
+              const measurement = await prepared.measure!(request);
+              requireNumbers(at(task, 'measure'), measurement.metrics);
+              return measurement;
+            }),
+        }
+      : {}),
+    ...(prepared.report ? { report: (request) => guard(at(task, 'report'), () => prepared.report!(request)) } : {}),
+  };
+  guarded.add(data);
+  return data;
+}
+
+/** Those members that are there. */
+function factsOf<Example>(prepared: PreparedTask<Example>): Partial<PreparedTask<Example>> {
+  const names = (Object.keys(facts) as (keyof typeof facts)[]).filter((name) => prepared[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, prepared[name]]));
+}
+
+function guardedHead(task: string, head: NewHead): NewHead {
+  if (!head.probe) return head;
+  return { ...head, probe: (features) => guard(at(task, 'probe'), () => head.probe!(features)) };
+}
+
+function guardedCollector(task: string, collector: MetricCollector): MetricCollector {
+  return {
+    update: (outputs, targets) =>
+      guard(
+        at(task, 'update', () => namesOf(outputs, targets)),
+        () => collector.update(outputs, targets),
+      ),
+    result: () =>
+      guard(at(task, 'result'), () => {
+        const metrics = collector.result();
+        requireNumbers(at(task, 'result'), metrics);
+        return metrics;
+      }),
+    ...(collector.intervals ? { intervals: () => guard(at(task, 'intervals'), () => collector.intervals!()) } : {}),
+    ...(collector.confusion ? { confusion: () => guard(at(task, 'confusion'), () => collector.confusion!()) } : {}),
+  };
+}
+
+/** NaN and infinity are numbers here: a correlation of equal values is none, and a loss may be without bound. */
+function requireNumbers(about: Guarded, metrics: unknown): asserts metrics is Metrics {
+  if (typeof metrics !== 'object' || metrics === null)
+    throw badPart(about, `it gives ${shown(metrics)} in place of metrics by their names`);
+  const bad = Object.entries(metrics).find(([, value]) => typeof value !== 'number');
+  if (bad) throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, which is no number`);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value);
+}
+
+function at(task: string, where: string, told?: () => string): Guarded {
+  return { part: `task "${task}"`, where, ...(told ? { facts: told } : {}) };
+}
+
+function namesOf(outputs: Readonly<Record<string, unknown>>, targets: Readonly<Record<string, unknown>>): string {
+  return `Outputs: ${namesIn(outputs)}; targets, which are what collate gives: ${namesIn(targets)}.`;
+}
