@@ -11,13 +11,17 @@ import { pathOfData } from './dataset.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
-it('refuses a dataset that makes no path', async () => {
+it('refuses a dataset that makes no path, and names one that fails', async () => {
   vi.stubEnv('XDG_CACHE_HOME', path.join(temporaryFolder(), 'cache'));
   const cells = { name: 'cells', description: '', prepare: () => Promise.resolve(undefined) };
   const datasets = [cells as unknown as DatasetFactory];
   const progress = new Progress(new Terminal({ stdout: { write: () => {} }, stderr: { write: () => {} } }), {});
   await expect(pathOfData('cells:1', { datasets }, progress)).rejects.toThrow(
     'prepare of the dataset "cells" must return the path of the data, but it returns undefined.',
+  );
+  const away = { ...cells, prepare: () => Promise.reject(new Error('the server is away.')) };
+  await expect(pathOfData('cells:1', { datasets: [away] }, progress)).rejects.toThrow(
+    'The dataset "cells" fails in prepare: the server is away. Its author can mend it',
   );
 });
 

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { type Catalogue, type DatasetFactory, didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
+import { ofPlugin } from './ofPlugin.ts';
 
 /**
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
@@ -35,7 +36,9 @@ export async function pathOfData(
       { cause },
     );
   }
-  const prepared: unknown = await dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) });
+  const prepared: unknown = await ofPlugin(`dataset "${name}"`, 'prepare', () =>
+    dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) }),
+  );
   if (typeof prepared === 'string' && prepared !== '') return prepared;
   throw new OnnxLoraError(
     'PLUGIN_INVALID',

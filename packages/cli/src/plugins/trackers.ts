@@ -2,6 +2,7 @@
 
 import { type Catalogue, didYouMean, type TrackedRun, type Tracker, type TrainEvent } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
+import { ofPlugin } from './ofPlugin.ts';
 
 /** What the command itself writes into the folder of the run. */
 export const TENSORBOARD = 'tensorboard';
@@ -51,7 +52,10 @@ export class Trackers {
     const made = new Trackers(warn);
     try {
       for (const factory of trackers.filter(({ name }) => names.includes(name)))
-        made.#active.set(factory.name, await factory.create(run));
+        made.#active.set(
+          factory.name,
+          await ofPlugin(`tracker "${factory.name}"`, 'create', async () => factory.create(run)),
+        );
     } catch (error) {
       await made.close();
       throw error;
