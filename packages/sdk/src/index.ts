@@ -271,6 +271,7 @@ export type { Cells, Row, TableOptions } from './plugin/data/tableRow.ts';
 export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export type { InputSizes } from './ops/resizeInputs.ts';
+export { guard, type Guarded } from './plugin/guard.ts';
 export { guardedFactory } from './plugin/guardedFactory.ts';
 export { guardedTask } from './plugin/guardedTask.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';

@@ -4,10 +4,9 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { type Catalogue, type DatasetFactory, didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Catalogue, type DatasetFactory, didYouMean, guard, OnnxLoraError } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
-import { ofPlugin } from './ofPlugin.ts';
 
 /**
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder
@@ -36,7 +35,7 @@ export async function pathOfData(
       { cause },
     );
   }
-  const prepared: unknown = await ofPlugin(`dataset "${name}"`, 'prepare', () =>
+  const prepared: unknown = await guard({ part: `dataset "${name}"`, where: 'prepare' }, () =>
     dataset.prepare({ source, folder, onProgress: (message) => progress.note(message) }),
   );
   if (typeof prepared === 'string' && prepared !== '') return prepared;

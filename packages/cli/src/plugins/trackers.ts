@@ -1,8 +1,7 @@
 /** @file Those who follow a run. One that fails is left out, and the training goes on. */
 
-import { type Catalogue, didYouMean, type TrackedRun, type Tracker, type TrainEvent } from '@onnx-lora/sdk';
+import { type Catalogue, didYouMean, guard, type TrackedRun, type Tracker, type TrainEvent } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
-import { ofPlugin } from './ofPlugin.ts';
 
 /** What the command itself writes into the folder of the run. */
 export const TENSORBOARD = 'tensorboard';
@@ -54,7 +53,7 @@ export class Trackers {
       for (const factory of trackers.filter(({ name }) => names.includes(name)))
         made.#active.set(
           factory.name,
-          await ofPlugin(`tracker "${factory.name}"`, 'create', async () => factory.create(run)),
+          await guard({ part: `tracker "${factory.name}"`, where: 'create' }, () => factory.create(run)),
         );
     } catch (error) {
       await made.close();
