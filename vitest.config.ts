@@ -4,26 +4,27 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { pagesWithFences } from './docs/fences/fences.ts';
 import { pagesAsTests } from './docs/fences/plugin.ts';
 import { sources } from './test/support/sources.ts';
+import { testFiles } from './test/support/testFiles.ts';
+
+const { shared, alone, programs } = testFiles();
 
 const config: ViteUserConfig = defineConfig({
   resolve: { alias: sources },
   test: {
     pool: 'forks',
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'tests',
-          include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'docs/**/*.test.ts'],
-        },
-      },
+      // The packages are imported once for many files.
+      { extends: true, test: { name: 'tests', include: shared, isolate: false } },
+      { extends: true, test: { name: 'alone', include: alone } },
+      { extends: true, test: { name: 'programs', include: programs, globalSetup: 'test/support/build.ts' } },
       {
         extends: true,
         plugins: [pagesAsTests()],
-        // The packages are imported once for many pages.
         test: { name: 'pages', include: pagesWithFences(), isolate: false, testTimeout: 120_000 },
       },
     ],
+    // A thread for each session: two files beside each other would else take each other's cores.
+    env: { ONNX_LORA_THREADS: '1' },
     silent: 'passed-only',
     setupFiles: ['test/support/seed.ts'],
     testTimeout: 60_000,

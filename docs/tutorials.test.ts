@@ -12,14 +12,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { build } from '../test/support/build.ts';
+import { expect, onTestFinished, test } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const tutorials = path.join(root, 'docs/tutorials');
 const pages = existsSync(tutorials) ? readdirSync(tutorials).filter((name) => name.endsWith('.md')) : [];
-
-beforeAll(build, 120_000);
 
 test.each(pages)('%s', { timeout: 600_000 }, async (page) => {
   const folder = clone();

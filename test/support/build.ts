@@ -1,4 +1,4 @@
-/** @file Builds the packages, for the tests that run programs as users have them. */
+/** @file Builds the packages once, before the tests that run programs as users have them. */
 
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '../..');
 
 /** What `npm run build` does. What is built already is left alone. */
-export function build(): void {
+export default function build(): void {
   for (const words of [['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], ['packages/sdk/bundle.mjs']]) {
     execFileSync(process.execPath, words, { cwd: root });
   }

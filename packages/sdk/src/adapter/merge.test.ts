@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { formAdapter, formDelta, serve, sited } from '../../../../test/support/formAdapters.ts';
 import { difference, modelOf, runOnce } from '../../../../test/support/graphs.ts';
+import { integerTolerance } from '../../../../test/support/integerProducts.ts';
 import { changeModel, formFeeds, formModel, type LayerForm, layerForms } from '../../../../test/support/layerForms.ts';
 import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import { relativeError } from '../../fixtures/deltaOf.ts';
@@ -56,7 +57,9 @@ describe.each(whole)('%s', (_, form) => {
     const feeds = formFeeds(form);
     const change = tensor('float32', found.map((value, i) => value - before[i]!), form.weightShape); // prettier-ignore
     const expected = plus(await output(base.model, feeds), await output(changeModel(form, change), feeds));
-    expect(difference(asFloats(await output(model, feeds)), expected)).toBeLessThan(form.tolerance ?? 1e-5);
+    expect(difference(asFloats(await output(model, feeds)), expected)).toBeLessThan(
+      integerTolerance(form.tolerance ?? 1e-5),
+    );
     // As it is served, up to what rounding has done.
     const session = await serve(base, { adapter });
     const served = (await session.run(feeds, { adapter: 'adapter' }))[session.outputNames[0]!]!;

@@ -1,12 +1,13 @@
 /** @file The settings of ONNX Runtime that the SDK chooses; docs/concepts/runtime.md has the measurements. */
 
+import { OnnxLoraError } from '../errors.ts';
 import type { NativeOptions } from './engine.ts';
 import type { ConcreteProvider, SessionOptions, SessionSource } from './session.ts';
 
 /** ONNX Runtime's options for a session on one provider. */
 export function nativeOptions(
   source: SessionSource,
-  { purpose = 'inference', prepack = true, mergesEqual = true, threads }: SessionOptions,
+  { purpose = 'inference', prepack = true, mergesEqual = true, threads = threadsOfEnvironment() }: SessionOptions,
   provider: ConcreteProvider,
 ): NativeOptions {
   const training = purpose === 'training';
@@ -35,4 +36,22 @@ export function nativeOptions(
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
     extra,
   };
+}
+
+/**
+ * `ONNX_LORA_THREADS`: the threads of sessions that are not told how many, for a container with a share of a machine's
+ * cores and for several processes beside each other, where ONNX Runtime would take every core in each.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when it is set to no whole number of 1 to 1024
+ */
+function threadsOfEnvironment(): number | undefined {
+  const text = process.env['ONNX_LORA_THREADS'];
+  if (!text) return undefined;
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The environment variable ONNX_LORA_THREADS is ${JSON.stringify(text.slice(0, 40))}, but must be a whole number from 1 to 1024. ` +
+      'Set it to the cores that a session may use, or unset it.',
+  );
 }

@@ -13,7 +13,7 @@ export type Provider = 'auto' | ConcreteProvider | (string & {});
 export interface SessionOptions {
   /** The execution provider; `auto` by default. */
   readonly provider?: Provider;
-  /** Threads for one operator on the CPU; all cores by default. */
+  /** Threads for one operator on the CPU; by default what the environment variable `ONNX_LORA_THREADS` says, or all cores. */
   readonly threads?: number;
   /**
    * What the session is for; `inference` by default. `training` plans memory for a graph that runs over and over: without

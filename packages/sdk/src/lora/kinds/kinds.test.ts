@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { formAdapter, formDelta, serve, type SitedModel, sited } from '../../../../../test/support/formAdapters.ts';
 import { difference, runOnce } from '../../../../../test/support/graphs.ts';
+import { integerTolerance } from '../../../../../test/support/integerProducts.ts';
 import {
   changeModel,
   formFeeds,
@@ -225,7 +226,7 @@ describe('weight and bias trained in full', () => {
     });
     for (const mode of ['inference', 'training'] as const) {
       const found = await modes[mode](base, adapter, feeds);
-      expect(difference(asFloats(found), tensor('float32', expected, withWeight.dims)), mode).toBeLessThan(form.tolerance ?? 1e-5); // prettier-ignore
+      expect(difference(asFloats(found), tensor('float32', expected, withWeight.dims)), mode).toBeLessThan(integerTolerance(form.tolerance ?? 1e-5)); // prettier-ignore
     }
   });
 });

@@ -1,0 +1,25 @@
+/** @file The test files by how they run: most share a process, those that change what others would see have their own. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.join(import.meta.dirname, '../..');
+
+/** What a file says that mocks modules, spies on shared ones, or has or sets what is one for a whole process, as WebGPU's device. */
+const CHANGES_THE_PROCESS =
+  /webgpu|\bvi\.(mock|spyOn|stub\w+|resetModules)\(|process\.chdir\(|process\.env\[?[.'\w\]]+ = /;
+
+/** Those that run the built programs. */
+const programs = ['docs/examples.test.ts', 'docs/tutorials.test.ts'];
+
+/** Paths of test files from the root, as `include` of vitest takes them. */
+export function testFiles(): { shared: string[]; alone: string[]; programs: string[] } {
+  const files = ['packages', 'test', 'docs'].flatMap((folder) =>
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.test.ts') && !/(^|[/\\])(node_modules|dist)[/\\]/.test(file))
+      .map((file) => path.posix.join(folder, file.split(path.sep).join('/')))
+      .filter((file) => !programs.includes(file)),
+  );
+  const isAlone = (file: string): boolean => CHANGES_THE_PROCESS.test(readFileSync(path.join(root, file), 'utf8'));
+  return { shared: files.filter((file) => !isAlone(file)), alone: files.filter(isAlone), programs };
+}
