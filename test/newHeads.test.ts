@@ -3,6 +3,7 @@
 import {
   Adapter,
   attachHead,
+  combineAdapters,
   evaluate,
   type Feeds,
   float32,
@@ -163,6 +164,133 @@ function expectClose(found: Tensor, wanted: ArrayLike<number>, digits = 5): void
   for (let i = 0; i < wanted.length; i++) expect(Number(found.data[i])).toBeCloseTo(wanted[i]!, digits);
 }
 
+/** An adapter of the body, with these heads. */
+function headed(heads: Readonly<Record<string, Tensor>>, notes: Adapter['notes'] = {}): Adapter {
+  const modules = [...new Set(Object.keys(heads).map((name) => name.slice(0, name.lastIndexOf('.'))))];
+  return new Adapter(
+    adapterConfig({ r: 2, alpha: 4, targetModules: ['body'], modulesToSave: modules }),
+    new Map([
+      ['base_model.model.body.lora_A.weight', values([2, width])],
+      ['base_model.model.body.lora_B.weight', values([width, 2])],
+      ...Object.entries(heads).map(([name, tensor]) => [`base_model.model.${name}`, tensor] as const),
+    ]),
+    undefined,
+    notes,
+  );
+}
+
+describe('several adapters with heads', () => {
+  const head = (): Record<string, Tensor> => ({
+    'classifier.weight': values([3, width]),
+    'classifier.bias': values([3]),
+  });
+  const parts = (one: Adapter, two: Adapter, weights = [1, 1]): { adapter: Adapter; weight: number; name: string }[] =>
+    [one, two].map((adapter, i) => ({ adapter, weight: weights[i]!, name: ['one', 'two'][i]! }));
+  const out = (): string => path.join(mkdtempSync(path.join(root, 'several-')), 'model.onnx');
+
+  it.each([
+    ['trained to different values', head(), head()],
+    ['of different sizes', head(), { 'classifier.weight': values([2, width]), 'classifier.bias': values([2]) }],
+  ])('are refused in the words of combining, where the heads are %s', async (_, a, b) => {
+    const model = await opened(classifier);
+    const [one, two] = [headed(a), headed(b)];
+    const refusal = await merge(model, parts(one, two), out()).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ code: 'INPUT_INVALID' });
+    const combined = ((): unknown => {
+      try {
+        return combineAdapters(parts(one, two), { method: 'linear' });
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect((refusal as Error).message).toBe((combined as Error).message);
+    const session = await model.session({ adapters: { one, two } });
+    await expect(session.run({ x: values([2, tokens, width]) }, { adapter: { one: 1, two: 1 } })).rejects.toThrow(
+      (combined as Error).message,
+    );
+    await session.release();
+  });
+
+  it('keep a head in which they agree, whatever their weights', async () => {
+    const model = await opened(classifier);
+    const same = head();
+    const [one, two] = [headed(same), headed(same)];
+    const feeds = { x: values([2, tokens, width]) };
+    for (const weights of [
+      [1, 1],
+      [0.7, 0.3],
+    ]) {
+      // prettier-ignore
+      const { files } = await merge(model, parts(one, two, weights), out());
+      const merged = await openModel(files[0]!);
+      const features = merged.headInput('logits')!.name;
+      const session = await merged.withOutputs([features]).session();
+      const answers = await session.run(feeds);
+      await session.release();
+      expectClose(answers['logits']!, linear(answers[features]!, same['classifier.weight']!, same['classifier.bias']!));
+      const blend = await model.session({ adapters: { one, two } });
+      const blended = await blend.run(feeds, { adapter: { one: weights[0]!, two: weights[1]! } });
+      await blend.release();
+      expectClose(blended['logits']!, answers['logits']!.data as Float32Array);
+    }
+  });
+
+  it('take a head that the base does not have whole, whatever its weight', async () => {
+    const model = await opened(network());
+    const attached = { module: 'classifier', output: 'last_hidden_state', pool: 'mean', skip: 0 } as const;
+    const own = { 'classifier.weight': values([2, width]), 'classifier.bias': values([2]) };
+    const one = headed(own, { head: attached, labels: ['a', 'b'] });
+    const feeds = { x: values([2, tokens, width]) };
+    const half = [{ adapter: one, weight: 0.5, name: 'one' }];
+    const { files } = await merge(model, half, out());
+    const session = await (await openModel(files[0]!)).session();
+    const answers = await session.run(feeds);
+    await session.release();
+    const blend = await model.session({ adapters: { one } });
+    const blended = await blend.run(feeds, { adapter: { one: 0.5 } });
+    await blend.release();
+    const hidden = answers['last_hidden_state'] ?? blended['last_hidden_state']!;
+    const [n, data] = [hidden.dims[0]!, hidden.data as Float32Array];
+    const mean = Float32Array.from({ length: n * width }, (_, i) => {
+      const [row, k] = [Math.floor(i / width), i % width];
+      return Array.from({ length: tokens }, (_t, t) => data[(row * tokens + t) * width + k]!).reduce((a, b) => a + b, 0) / tokens; // prettier-ignore
+    });
+    expectClose(
+      answers['logits']!,
+      linear(float32(mean, [n, width]), own['classifier.weight'], own['classifier.bias']),
+    );
+    expectClose(blended['logits']!, answers['logits']!.data as Float32Array);
+    await expect(merge(model, [{ adapter: one, weight: -1, name: 'one' }], out())).rejects.toThrow(
+      /Adapter "one" has trained "classifier\.weight" in full, and with the weight -1 it would have to be subtracted/,
+    );
+  });
+
+  it('are refused where one adapts what another has replaced, and where DoRA meets another change', async () => {
+    const model = await opened(classifier);
+    const tuned = (target: string, more: Record<string, Tensor> = {}): Adapter => {
+      const out_ = target === 'body' ? width : 3;
+      return new Adapter(
+        adapterConfig({ r: 2, alpha: 4, targetModules: [target], useDora: Object.keys(more).length > 0 }),
+        new Map([
+          [`base_model.model.${target}.lora_A.weight`, values([2, width])],
+          [`base_model.model.${target}.lora_B.weight`, values([out_, 2])],
+          ...Object.entries(more).map(([name, tensor]) => [`base_model.model.${name}`, tensor] as const),
+        ]),
+      );
+    };
+    await expect(merge(model, parts(headed(head()), tuned('classifier')), out())).rejects.toThrow(
+      /Adapter "one" has trained "classifier\.weight" in full, and adapter "two" adapts it from the base's values/,
+    );
+    const dora = tuned('body', { 'body.lora_magnitude_vector': values([width]) });
+    await expect(merge(model, parts(tuned('body'), dora), out())).rejects.toThrow(
+      /Adapter "two" is DoRA on "body", which adapter "one" adapts as well/,
+    );
+    await expect(merge(model, parts(tuned('classifier'), dora), out())).resolves.toMatchObject({
+      modules: ['classifier', 'body'],
+    });
+  });
+});
+
 describe('a head for other labels', () => {
   it('is trained, saved as PEFT saves it, and answers as in training, served and merged', async () => {
     const model = await opened(classifier);
@@ -266,16 +394,19 @@ describe('a head for other labels', () => {
     await expect(session.run(feeds, { adapter: ['two', 'seven'] })).rejects.toThrow(
       /heads "classifier" of their own, with different numbers of outputs.*Run one batch per adapter/,
     );
-    await expect(session.run(feeds, { adapter: { two: 0.5, seven: 0.5 } })).rejects.toThrow(/cannot be blended/);
+    await expect(session.run(feeds, { adapter: { two: 0.5, seven: 0.5 } })).rejects.toThrow(
+      /Adapter "two" and adapter "seven" have both trained "classifier\.weight" in full/,
+    );
+    await expect(session.run(feeds, { adapter: { two: 0.5 } })).rejects.toThrow(/cannot be blended/);
     await session.release();
 
     const reserved = await model.session({ targetModules: ['body'], modulesToSave: ['classifier'] });
     await reserved.add('seven', seven);
     expect((await reserved.run(feeds, { adapter: 'seven' }))['logits']!.dims).toEqual([2, 7]);
     await reserved.release();
-    await expect(merge(model, [two, seven], path.join(root, 'both.onnx'))).rejects.toMatchObject({
-      code: 'ADAPTER_MISMATCH',
-    });
+    await expect(merge(model, [two, seven], path.join(root, 'both.onnx'))).rejects.toThrow(
+      /Adapter 1 of 2 and adapter 2 of 2 have both trained "classifier\.weight" in full/,
+    );
   });
 
   it('is a convolution where the base has one, also behind a resize', async () => {

@@ -44,7 +44,7 @@ export async function loadWeighted({ adapter: names = [], weight }: AdapterFlags
   }
   const weights = names.map((_, i) => readWeight(weight?.[i]));
   const adapters = await Promise.all(names.map((name) => loadAdapter(name)));
-  return adapters.map((adapter, i) => ({ adapter, weight: weights[i]! }));
+  return adapters.map((adapter, i) => ({ adapter, weight: weights[i]!, name: names[i]! }));
 }
 
 function readWeight(text: string | undefined): number {

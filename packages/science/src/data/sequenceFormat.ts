@@ -71,7 +71,7 @@ export function formatOf(name: string, head: Uint8Array): SequenceFormat {
   // An @ may also begin a SMILES in no file that is known.
   if (text.startsWith('@')) return 'fastq';
   if (text.startsWith('{')) return 'jsonl';
-  const [line = ''] = text.split(/\r?\n/, 1);
+  const [line = ''] = text.split(/\r\n|\n|\r/, 1);
   if (line.includes('\t') && !line.includes(',')) return 'tsv';
   return /[,;]|^(?:sequence|seq|smiles)$/i.test(line) ? 'csv' : 'lines';
 }

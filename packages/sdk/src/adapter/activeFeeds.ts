@@ -72,7 +72,8 @@ export class ActiveAdapters {
   /**
    * What a run with these adapters reads.
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a weight that is no number, or rows that cannot differ
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a weight that is no number, adapters that have no sum, or
+   * rows that cannot differ
    */
   of(choice: AdapterChoice, bank: AdapterBank): ActiveFeeds {
     if (choice === null) return this.#active([this.#base]);
@@ -163,7 +164,7 @@ export class ActiveAdapters {
           `The weight of the adapter "${name}" must be a finite number, but it is ${String(weight)}.`,
         );
       }
-      return { feeds: members.get(name)!.tensors, weight };
+      return { feeds: members.get(name)!.tensors, weight, name };
     });
     return blendFeeds(parts, this.#inputs, this.#baseTensors);
   }

@@ -5,11 +5,14 @@ import type { ModelProto, TensorProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import { placesOf } from '../lora/plan.ts';
+import { placesOf, type TrainedParameter } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { refold } from '../match/view.ts';
 import { inferGraph } from '../ops/inferGraph.ts';
 import { transposed } from '../runtime/layout.ts';
+import { type FullyTrained, requireOneOwner } from './combine/kept.ts';
+import { partName } from './combine/options.ts';
+import { capital } from './combine/sources.ts';
 import { eachDeltaRow, weightSteps } from './delta.ts';
 import { doraGain } from './dora.ts';
 import { type EditedModel, editWeights, type WeightEdit } from './editWeights.ts';
@@ -25,6 +28,10 @@ export interface MergeAdapterOptions {
   readonly unmerge?: boolean;
   /** How much of each adapter: of weight w the w-th part of its change is made. 1 without. */
   readonly weights?: readonly number[];
+  /** How errors call each adapter; by default its number. */
+  readonly names?: readonly (string | undefined)[];
+  /** Paths of heads that the base does not have in this form: what an adapter brings is taken whole, whatever its weight. */
+  readonly newHeads?: ReadonlySet<string>;
 }
 
 /** A merged model. */
@@ -41,34 +48,73 @@ export interface MergedModel extends EditedModel {
  * that other layers share is copied for the adapted one, so that the others keep theirs. Weights of 16 bits are rounded,
  * and quantised ones quantised anew; how far they are then from the exact sum is reported.
  *
- * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for what cannot be taken out again; `INPUT_INVALID` for adapters that cannot be
+ *   merged together, as those that have both trained a head
  */
 export function mergeAdapter(
   model: ModelProto,
   adapters: PlacedAdapter | readonly PlacedAdapter[],
-  { unmerge = false, weights = [] }: MergeAdapterOptions = {},
+  { unmerge = false, weights = [], names = [], newHeads = new Set() }: MergeAdapterOptions = {},
 ): MergedModel {
   const all = Array.isArray(adapters) ? (adapters as readonly PlacedAdapter[]) : [adapters as PlacedAdapter];
   if (unmerge) for (const placed of all) checkUnmerge(placed);
   const sign = unmerge ? -1 : 1;
+  const owned = all.map((placed, i) => fullyTrained(placed, partName(names[i], i, all.length), weights[i] ?? 1));
+  requireSums(all, owned);
+  const owners = requireOneOwner(owned, ({ module }) => newHeads.has(module));
+  // What several agree in is not theirs to change twice, and of what is new there is no part.
+  const isWhole = ({ name, modulePath }: TrainedParameter): boolean =>
+    newHeads.has(modulePath) || owners.get(name)!.count > 1;
   const beside = all.map((placed) => placed.lowRank.filter((tensors) => !isHeldByWeight(tensors)));
   if (unmerge && beside.flat().length > 0)
     throw cannotUnmerge(beside.flat()[0]!.lowRank.site.path, 'is no part of its weight');
-  const editsOf = (placed: PlacedAdapter, i: number): WeightEdit[] => [
-    ...placed.lowRank
-      .filter((tensors) => !beside[i]!.includes(tensors))
-      .flatMap((tensors) => weightEdits(tensors, sign)),
-    ...placed.trained.flatMap(trainedEdits),
-    ...placed.tuned.flatMap(tunedEdits),
-    // Last, for a bias that is trained in full as well already counts with its new values.
-    ...placed.lowRank.filter((tensors) => !beside[i]!.includes(tensors)).flatMap((tensors) => biasEdits(tensors, sign)),
-  ];
-  const edits = all.flatMap((placed, i) => editsOf(placed, i).map((edit) => weighted(edit, weights[i] ?? 1)));
+  const editsOf = (placed: PlacedAdapter, i: number): WeightEdit[] => {
+    const weigh = (edit: WeightEdit): WeightEdit => weighted(edit, weights[i] ?? 1);
+    const held = placed.lowRank.filter((tensors) => !beside[i]!.includes(tensors));
+    return [
+      ...held.flatMap((tensors) => weightEdits(tensors, sign)).map(weigh),
+      ...placed.trained.flatMap((each) =>
+        isWhole(each.parameter) ? trainedEdits(each) : trainedEdits(each).map(weigh),
+      ),
+      ...placed.tuned.flatMap(tunedEdits).map(weigh),
+      // Last, for a bias that is trained in full as well already counts with its new values.
+      ...held.flatMap((tensors) => biasEdits(tensors, sign)).map(weigh),
+    ];
+  };
+  const edits = all.flatMap(editsOf);
   // Beside the layers first: an edit may replace the nodes that this finds its places by.
   const widened = all.reduce((result, placed, i) => (beside[i]!.length > 0 ? withBranches(result, { ...placed, lowRank: beside[i]!.map((each) => ({ ...each, scaling: (weights[i] ?? 1) * each.scaling })), trained: [], tuned: [] }) : result), model); // prettier-ignore
   const edited = editWeights(widened, edits);
   const merged = withFloatBiases(edited.model, all.flatMap(changedPlaces));
   return { ...edited, model: refold(merged), beside: beside.flat().map(({ lowRank }) => lowRank.site.path) };
+}
+
+/** What an adapter has trained in full, by the graph's names, and what else it changes. */
+function fullyTrained({ lowRank, trained, tuned }: PlacedAdapter, name: string, weight: number): FullyTrained {
+  const parameters = trained.map(({ parameter, tensor }) => {
+    const { name: whole, modulePath: module } = parameter;
+    return [whole, { module, parameter: whole.slice(module === '' ? 0 : module.length + 1), tensor }] as const;
+  });
+  const adapted = [...lowRank.map((each) => each.lowRank.site.path), ...tuned.map((each) => each.tuned.site.path)];
+  return { name, weight, modules: new Set(adapted), parameters: new Map(parameters) };
+}
+
+/** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter changes as well */
+function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained[]): void {
+  all.forEach(({ lowRank }, i) => {
+    for (const {
+      lowRank: { site },
+      magnitude,
+    } of lowRank) {
+      // prettier-ignore
+      const other = owned.find(({ modules }, j) => j !== i && modules.has(site.path));
+      if (!magnitude || !other) continue;
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `${capital(owned[i]!.name)} is DoRA on "${site.path}", which ${other.name} adapts as well: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapters side by side, or train them without DoRA.`,
+      );
+    }
+  });
 }
 
 /** Where the layers are computed whose weight or bias an adapter changes. */

@@ -20,8 +20,8 @@ import { type ChosenTuner, tunedSite } from './tunedSite.ts';
 /**
  * Finds the place of every tensor of an adapter.
  *
- * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; whether
- *   an adapter may have no place at all, as one for another part of the model; the tuner of an adapter that is not LoRA
+ * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; a head
+ *   that the base does not have; whether an adapter may have no place at all, as one for another part of the model; the tuner of an adapter that is not LoRA
  * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
  *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
  */
@@ -33,11 +33,13 @@ export function placeAdapter(
   {
     prefix = { inAdapter: '', inGraph: '' },
     openHeads = new Set(),
+    newHead,
     mayBeEmpty = false,
     chosen,
   }: {
     readonly prefix?: PrefixChange;
     readonly openHeads?: ReadonlySet<string>;
+    readonly newHead?: string | undefined;
     readonly mayBeEmpty?: boolean;
     readonly chosen?: ChosenTuner | undefined;
   } = {},
@@ -69,7 +71,10 @@ export function placeAdapter(
       const found = parameters.find(path, parameter ?? 'bias');
       if (!found) unused.push(name);
       else {
-        const checked = checkParameter(found, tensor, model, openHeads);
+        const checked = {
+          ...checkParameter(found, tensor, model, openHeads),
+          ...(found.modulePath === newHead ? { isNew: true } : {}),
+        };
         trained.push({
           parameter:
             role === 'parameter' && module === inGraph(module)

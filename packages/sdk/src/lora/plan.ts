@@ -61,6 +61,8 @@ export interface TrainedParameter {
   readonly site?: Site;
   /** Whether adapters may bring any number of outputs, as of a head for labels of their own. */
   readonly isOpen?: boolean;
+  /** Whether the model has no values of its own for it, as of a head that an adapter attaches. */
+  readonly isNew?: boolean;
 }
 
 /** A node that reads a parameter, and the name by which it does. */

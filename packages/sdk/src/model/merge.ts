@@ -3,6 +3,9 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
+import { requireOneOwner } from '../adapter/combine/kept.ts';
+import { partName } from '../adapter/combine/options.ts';
+import { trainedInFull } from '../adapter/combine/sources.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -26,7 +29,8 @@ export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written;
+ *   `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head
  */
 export async function merge(
   model: Model,
@@ -62,6 +66,7 @@ async function write(
   // As the base has it, at the top or in `onnx`; no longer as a variant.
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
+  if (!isUnmerge) requireSameHeads(all);
   const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);
   const beside = filesBeside(model, own, folder, isFolder);
@@ -75,6 +80,8 @@ async function write(
   } = mergeAdapter(own.onnx.model, placed, {
     unmerge: isUnmerge,
     weights: all.map(({ weight }) => weight),
+    names: all.map(({ name }) => name),
+    newHeads: newHeads(model, own),
   });
   makeFolderOf(file);
   const files = writeOnnxFiles([{ file, model: merged }], [...beside]);
@@ -91,6 +98,27 @@ async function write(
     beside: computedBeside,
     ...(own !== model && beside.has(configIn(folder)) ? { config: configIn(folder) } : {}),
   };
+}
+
+/**
+ * Found out before one head takes the place of another.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for adapters that have trained the same head to different values, or of another size
+ */
+function requireSameHeads(adapters: readonly WeightedAdapter[]): void {
+  const sources = adapters.map(({ adapter, weight, name: own }, i) => {
+    const { name, parameters } = trainedInFull(adapter, partName(own, i, adapters.length));
+    // A tuner's own tensors have other names.
+    const heads = [...parameters].filter(([, { parameter }]) => parameter === 'weight' || parameter === 'bias');
+    return { name, weight, parameters: new Map(heads), modules: new Set<string>() };
+  });
+  requireOneOwner(sources, () => false);
+}
+
+/** Paths of the layers that the headed model has, and its base has not or with other shapes. */
+function newHeads(base: Model, headed: Model): ReadonlySet<string> {
+  const before = new Map(base.sites().map(({ path: own, weightShape }) => [own, weightShape.join()]));
+  return new Set(headed.sites().flatMap(({ path: own, weightShape }) => (before.get(own) === weightShape.join() ? [] : [own]))); // prettier-ignore
 }
 
 const configIn = (folder: string): string => path.join(folder, 'config.json');
@@ -123,9 +151,9 @@ function filesBeside(model: Model, headed: Model, folder: string, isFolder: bool
 function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
   const list = adapters instanceof Adapter ? [adapters] : adapters;
   return list.map((each) => {
-    const { adapter, weight } = each instanceof Adapter ? { adapter: each, weight: 1 } : each;
-    if (Number.isFinite(weight)) return { adapter, weight };
-    throw new OnnxLoraError('CONFIG_INVALID', `The weight of an adapter must be a number, but it is ${weight}.`);
+    const part = each instanceof Adapter ? { adapter: each, weight: 1 } : each;
+    if (Number.isFinite(part.weight)) return part;
+    throw new OnnxLoraError('CONFIG_INVALID', `The weight of an adapter must be a number, but it is ${part.weight}.`);
   });
 }
 

@@ -46,8 +46,8 @@ export async function mergeParts(
       files.push({ file, model: openOnnx(part.file).model });
       continue;
     }
-    const weights = adapters.map(({ weight }) => weight);
-    const result = mergeAdapter(part.onnx.model, placed, { unmerge: isUnmerge, weights });
+    const [weights, names] = [adapters.map(({ weight }) => weight), adapters.map(({ name }) => name)];
+    const result = mergeAdapter(part.onnx.model, placed, { unmerge: isUnmerge, weights, names });
     files.push({ file, model: result.model });
     merged.push(result);
   }

@@ -28,12 +28,17 @@ export interface MergeOptions {
   readonly allowBaseMismatch?: boolean;
 }
 
-/** An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). */
+/**
+ * An adapter to merge, and how much of it: with weight w W becomes W + w·(what the adapter makes of it − W). A head that the
+ * base does not have in this form, such as one for other labels, is taken whole.
+ */
 export interface WeightedAdapter {
   /** The adapter. */
   readonly adapter: Adapter;
   /** The w of the formula; 1 is the adapter as it is, 0 the base. */
   readonly weight: number;
+  /** How errors call the adapter; by default its number. */
+  readonly name?: string;
 }
 
 /** What `merge` takes: one adapter or several, each with a weight or whole. */

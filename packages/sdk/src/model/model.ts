@@ -512,6 +512,7 @@ export class Model implements TaskModel {
     return placeAdapter(named, this.#onnx.model.graph, this.sites(), this.name, {
       prefix,
       openHeads: this.openHeads,
+      newHead: this.notes.head?.module,
       mayBeEmpty: this.#parts.partOf !== undefined,
       chosen,
     });

@@ -1,29 +1,52 @@
-/** @file Parameters that adapters trained in full: kept where only one has them, for without the base no sum is possible. */
+/** @file Parameters that adapters trained in full, and what several adapters of one model can have of them together. */
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { floats } from '../feeds.ts';
 import { capital, type KeptParameter, type Source } from './sources.ts';
 
+/** What of an adapter tells whether it can be put together with others. */
+export type FullyTrained = Pick<Source, 'name' | 'weight' | 'parameters'> & {
+  /** Paths of modules that it adapts without replacing their weight. */
+  readonly modules: { has(path: string): boolean };
+};
+
+/** A parameter, and who has trained it. */
+export interface Owned {
+  readonly kept: KeptParameter;
+  /** How many adapters have trained it, all to the same values. */
+  readonly count: number;
+}
+
 /**
  * The parameters of the result, by PEFT's names, unweighted: a head of its own has no other adapter to be balanced with.
  *
- * @throws OnnxLoraError `INPUT_INVALID` when adapters have different values of one, subtract one, or another adapts its
- *   layer
+ * @throws OnnxLoraError as {@link requireOneOwner}
  */
 export function keptParameters(sources: readonly Source[]): Map<string, Tensor> {
-  const owners = new Map<string, { readonly source: Source; readonly kept: KeptParameter }>();
+  return new Map([...requireOneOwner(sources, () => true)].map(([name, { kept }]) => [name, kept.tensor]));
+}
+
+/**
+ * The parameters that adapters have trained in full, by name, where these can be put together: one adapter has trained a
+ * parameter, or all that have agree.
+ *
+ * @param lacksBase whether the base's own values of a parameter are not there, so that nothing can be subtracted from them
+ * @throws OnnxLoraError `INPUT_INVALID` when adapters have different values of one, subtract one from a base that is not
+ *   there, or another adapts its layer
+ */
+export function requireOneOwner(
+  sources: readonly FullyTrained[],
+  lacksBase: (kept: KeptParameter) => boolean,
+): Map<string, Owned> {
+  const owners = new Map<string, Owned & { readonly source: FullyTrained }>();
   for (const source of sources) {
     for (const [name, kept] of source.parameters) {
       const label = kept.module === '' ? kept.parameter : `${kept.module}.${kept.parameter}`;
       const before = owners.get(name);
-      if (before && !equal(before.kept.tensor, kept.tensor)) {
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
-          `${capital(before.source.name)} and ${source.name} have both trained "${label}" in full, to different values, and without the base's own these cannot be weighed. Train the adapters without modules_to_save and biases, or serve them side by side.`,
-        );
-      }
-      requirePositive(source, label);
+      if (before && !equal(before.kept.tensor, kept.tensor))
+        throw trainedByBoth(before.source.name, source.name, label);
+      if (lacksBase(kept)) requirePositive(source, label);
       const other = sources.find((each) => each !== source && each.modules.has(kept.module));
       if (other && kept.parameter === 'weight') {
         throw new OnnxLoraError(
@@ -31,14 +54,22 @@ export function keptParameters(sources: readonly Source[]): Map<string, Tensor> 
           `${capital(source.name)} has trained "${label}" in full, and ${other.name} adapts it from the base's values, which are gone then. Train both in the same way, or serve them side by side.`,
         );
       }
-      if (!before) owners.set(name, { source, kept });
+      owners.set(name, before ? { ...before, count: before.count + 1 } : { source, kept, count: 1 });
     }
   }
-  return new Map([...owners].map(([name, { kept }]) => [name, kept.tensor]));
+  return owners;
+}
+
+/** The error for a parameter that two adapters have trained in full, each to its own values. */
+export function trainedByBoth(one: string, other: string, label: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `${capital(one)} and ${other} have both trained "${label}" in full, to different values, and without the base's own these cannot be weighed. Train the adapters without modules_to_save and biases, or serve them side by side.`,
+  );
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is subtracted and has trained a parameter in full */
-function requirePositive({ name, weight }: Source, label: string): void {
+function requirePositive({ name, weight }: FullyTrained, label: string): void {
   if (weight > 0) return;
   throw new OnnxLoraError(
     'INPUT_INVALID',
@@ -46,7 +77,8 @@ function requirePositive({ name, weight }: Source, label: string): void {
   );
 }
 
-function equal(a: Tensor, b: Tensor): boolean {
+/** Whether two tensors are of one shape and hold the same numbers. */
+export function equal(a: Tensor, b: Tensor): boolean {
   if (a.dims.join() !== b.dims.join()) return false;
   const [x, y] = [floats(a), floats(b)];
   return x.every((value, i) => value === y[i]);

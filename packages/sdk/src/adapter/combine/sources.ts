@@ -71,9 +71,19 @@ export function readSources(parts: readonly CombinePart[]): Source[] {
 
 function readSource(adapter: Adapter, weight: number, name: string): Source {
   requirePlainLora(adapter, name);
+  const { pairs, ...trained } = trainedInFull(adapter, name);
+  const modules = new Map([...pairs].map(([path, tensors]) => [path, modulePart(path, tensors, adapter.config, name)]));
+  return { ...trained, weight, config: adapter.config, modules };
+}
+
+/** An adapter's tensors by their modules, apart from those that were trained in full. */
+export function trainedInFull(
+  { tensors: all }: Adapter,
+  name: string,
+): Pick<Source, 'name' | 'parameters'> & { readonly pairs: ReadonlyMap<string, ReadonlyMap<TensorRole, Tensor>> } {
   const pairs = new Map<string, Map<TensorRole, Tensor>>();
   const parameters = new Map<string, KeptParameter>();
-  for (const [key, tensor] of adapter.tensors) {
+  for (const [key, tensor] of all) {
     const { module, role, parameter } = parseTensorName(key);
     // A copy of the base changes nothing.
     if (role === 'base_layer.weight') continue;
@@ -85,8 +95,7 @@ function readSource(adapter: Adapter, weight: number, name: string): Source {
       pairs.set(module, tensors.set(role, tensor));
     }
   }
-  const modules = new Map([...pairs].map(([path, tensors]) => [path, modulePart(path, tensors, adapter.config, name)]));
-  return { name, weight, config: adapter.config, modules, parameters };
+  return { name, pairs, parameters };
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for an adapter that is no sum s·B·A on the base's own weights */

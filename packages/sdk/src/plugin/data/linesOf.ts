@@ -11,14 +11,16 @@ export interface Line {
 }
 
 /**
- * The lines of UTF-8 bytes, without a byte order mark and those that are empty.
+ * The lines of UTF-8 bytes, without a byte order mark and those that are empty. They end in LF, CR LF or CR.
  *
  * @param file what the text is called in messages
  * @throws OnnxLoraError `DATA_INVALID` for a line of more than `longest` characters; what `bytes` throws
  */
 export async function* linesOf(file: string, bytes: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<Line> {
   const decoder = new TextDecoder();
+  /** What of a line there is so far; concatenated pieces stay ropes, so that a long line costs no more than its length. */
   let rest = '';
+  let carry = '';
   let number = 0;
   const check = (text: string): string => {
     if (text.length <= longest) return text;
@@ -28,15 +30,20 @@ export async function* linesOf(file: string, bytes: AsyncIterable<Uint8Array>, l
     );
   };
   for await (const chunk of bytes) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = check(lines.pop()!);
-    for (const line of lines) {
-      const text = trimmed(check(line));
+    const read = carry + decoder.decode(chunk, { stream: true });
+    // The LF of a CR LF may open the next chunk.
+    carry = read.endsWith('\r') ? '\r' : '';
+    const pieces = (carry ? read.slice(0, -1) : read).split(/\r\n|\n|\r/);
+    const last = pieces.pop()!;
+    for (const piece of pieces) {
+      const text = trimmed(check(rest + piece));
+      rest = '';
       number++;
       if (text !== '') yield { text, number };
     }
+    rest = check(rest + last);
   }
-  const text = trimmed(rest + decoder.decode());
+  const text = trimmed(check(rest + decoder.decode()));
   if (text !== '') yield { text, number: number + 1 };
 }
 

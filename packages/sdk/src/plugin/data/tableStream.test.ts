@@ -52,6 +52,49 @@ test('a source that was only looked at is let go of', async () => {
   expect([source.taken, source.isClosed]).toEqual([4, true]);
 });
 
+describe('line ends', () => {
+  const end = fc.constantFrom('\n', '\r\n', '\r');
+  const formats = { csv: [',', 'n,text'], tsv: ['\t', 'n\ttext'], jsonl: [] } as const;
+
+  test.each(Object.keys(formats) as TableFormat[])('of any kind side by side end a line of %s', async (format) => {
+    const property = fc.asyncProperty(
+      fc.array(end, { minLength: 3, maxLength: 12 }),
+      fc.integer({ min: 1, max: 9 }),
+      async (ends, size) => {
+        const [delimiter, header] = formats[format];
+        const lines = ends.map((_, i) => (delimiter ? `${i}${delimiter}t${i}` : JSON.stringify({ n: String(i), text: `t${i}` }))); // prettier-ignore
+        const all = header ? [header, ...lines.slice(1)] : lines;
+        const text = all.map((line, i) => line + ends[i]!).join('');
+        const { columns, rows } = await openTable('t', piecesOf(text, size), format);
+        const found: unknown[] = [];
+        for await (const { cells } of rows) found.push([cells.get('n'), cells.get('text')]);
+        expect(columns).toEqual(['n', 'text']);
+        expect(found).toEqual(ends.map((_, i) => [String(i), `t${i}`]).slice(header ? 1 : 0));
+      },
+    );
+    await fc.assert(property, { numRuns: 80, seed: 4 });
+  });
+
+  test('inside quotes belong to the cell, and those of UTF-16 are seen', async () => {
+    const quoted = await openTable('t', piecesOf('a,b\r\n"x\ny",1\nx,2\r\n"x\r\ny",3', 2), 'csv');
+    const cells: unknown[] = [];
+    for await (const row of quoted.rows) cells.push([row.place, row.cells.get('a'), row.cells.get('b')]);
+    expect(cells.slice(0, 2)).toEqual([
+      ['t, line 3', 'x\ny', '1'],
+      ['t, line 4', 'x', '2'],
+    ]);
+    expect(cells[2]).toEqual([expect.any(String), 'x\r\ny', '3']);
+    const wide = Buffer.from('\uFEFFa;b\r\n1;2\n3;4\r5;6', 'utf16le');
+    const bytes = (async function* () {
+      yield await Promise.resolve(wide);
+    })();
+    const table = await openTable('t', bytes, 'csv');
+    const rows: unknown[] = [];
+    for await (const row of table.rows) rows.push([row.cells.get('a'), row.cells.get('b')]);
+    expect(rows).toEqual([['1', '2'], ['3', '4'], ['5', '6']]); // prettier-ignore
+  });
+});
+
 describe('a table that is read row by row', () => {
   const texts: Readonly<Record<TableFormat, string>> = {
     csv: `a;b\n${'1;"x\nx"\n'.repeat(50_000)}`,

@@ -89,6 +89,8 @@ async function* csvRows(
     relax_column_count: true,
     skip_empty_lines: true,
     trim: true,
+    // Any of them, line by line: the parser by itself takes what ends the first line for all.
+    record_delimiter: ['\r\n', '\n', '\r'],
     max_record_size: MAX_LINE,
   });
   const input = Readable.from(bytes, { objectMode: false });
@@ -131,7 +133,7 @@ async function* csvRows(
 function delimiterOf(head: Uint8Array): string {
   // UTF-16, as Excel writes it, has zeros in between.
   const text = Buffer.from(head.subarray(0, HEAD_BYTES)).toString('latin1').replaceAll('\0', '');
-  const start = text.split(/\r?\n/, 1)[0]!;
+  const start = text.split(/\r\n|\n|\r/, 1)[0]!;
   const counts = [',', ';', '\t'].map((delimiter) => ({ delimiter, count: start.split(delimiter).length }));
   return counts.reduce((best, each) => (each.count > best.count ? each : best)).delimiter;
 }

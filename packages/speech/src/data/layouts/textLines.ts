@@ -20,7 +20,7 @@ export interface TextLine {
 export async function textLines(file: string): Promise<TextLine[]> {
   const text = await textOfFile(file, MAX_BYTES);
   return text
-    .split(/\r?\n/)
+    .split(/\r\n|\n|\r/)
     .map((line, i) => ({ text: line.trim(), place: `${file}, line ${i + 1}` }))
     .filter((line) => line.text !== '');
 }

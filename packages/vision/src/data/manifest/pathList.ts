@@ -17,7 +17,7 @@ export async function pathListRecords(
   file: string,
   { imageFolder = dirname(file) }: ImageDataOptions,
 ): Promise<ImageRecord[]> {
-  const lines = (await readFile(file, 'utf8')).replace(/^\uFEFF/, '').split(/\r?\n/);
+  const lines = (await readFile(file, 'utf8')).replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
   const records = lines.flatMap((line, i): ImageRecord[] => {
     const text = line.trim();
     if (text === '' || text.startsWith('#')) return [];
