@@ -109,6 +109,7 @@ function asJson(
           tokens: matched.tokens,
           trained: matched.trained,
           trainableParameters: matched.trainableParameters,
+          warnings: matched.warnings,
         }
       : null,
   };
@@ -245,5 +246,6 @@ function summary(model: Model, settings: Settings, matched: LoraPreview | undefi
   const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
   return [
     `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+    ...matched.warnings,
   ];
 }
