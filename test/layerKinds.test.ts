@@ -18,7 +18,7 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { type ModelProto, Random, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet, tokenModel, tokenNet } from './fixtures/smallNets.ts';
 
@@ -158,10 +158,64 @@ describe('what cannot be', () => {
     await session.release();
   });
 
-  it('a rank that the groups do not divide, and DoRA of groups', () => {
+  it('DoRA of groups, and a rank pattern that the groups do not divide', () => {
     const { model } = nets.conv;
     const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['grouped'], ...lora });
-    expect(preview({ r: 3 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 3/);
+    expect(preview({ rankPattern: { grouped: 3 } })).toThrow(
+      /"grouped".*2 groups, of which the rank must be a multiple, but it is 3/,
+    );
+    expect(preview({ r: 1 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 1/);
     expect(preview({ r: 4, useDora: true })).toThrow(/"grouped".*DoRA is defined for one group only/);
+  });
+
+  it.each([1e9, 200_000, 1025, 2 ** 60])('a rank of %d, told before anything is made of that size', async (r) => {
+    const { model, task } = nets.conv;
+    const before = process.memoryUsage().rss;
+    const message = new RegExp(
+      `The rank ${r} is beyond what "head" \\(linear, 3×\\d+\\) can make use of.*at most 1024`,
+    );
+    expect(() => previewLora(model, { r, targetModules: ['head'] })).toThrow(message);
+    expect(() => previewLora(model, { rankPattern: { head: r }, targetModules: ['head'] })).toThrow(message);
+    await expect(train(model, { task, lora: { r, targetModules: ['head'] }, ...settings })).rejects.toThrow(message);
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
+    expect(previewLora(model, { r: 1024, targetModules: ['head'] }).targets).toEqual(['head']);
+  });
+});
+
+describe('grouped convolutions that a pattern reaches', () => {
+  const { model, task } = nets.conv;
+  const paths = model.modules().map((module) => module.path);
+
+  it('get the next rank that their groups divide, scaled as was asked, and the config says so', async () => {
+    for (const useRslora of [false, true]) {
+      const run = await train(model, { task, lora: { r: 3, alpha: 6, targetModules: '.*', useRslora }, ...settings });
+      const { tensors, config } = run.adapter;
+      const scalings = ['grouped', 'stem'].map((module) => {
+        const name = `base_model.model.${module}.lora_A.weight`;
+        return [tensors.get(name)!.dims[0], scalingOf(config, module).scaling];
+      });
+      const scaling = useRslora ? 6 / Math.sqrt(3) : 2;
+      expect(scalings).toEqual([[4, expect.closeTo(scaling, 10)], [3, scaling]]); // prettier-ignore
+      expect(config.rankPattern).toEqual({ '^grouped': 4 });
+      const { warnings } = previewLora(model, { r: 3, targetModules: '.*', useRslora });
+      expect(warnings).toEqual(['Of grouped convolutions the rank must be a multiple of the groups, so it is for "grouped" 4.']); // prettier-ignore
+      const told: string[] = [];
+      for await (const event of run) if (event.type === 'warning') told.push(event.message);
+      expect(told).toEqual(warnings);
+    }
+  });
+
+  it('are left out where that would be far more than was asked, with a line that says how to have them', () => {
+    const { targets, warnings } = previewLora(model, { r: 1, targetModules: () => true });
+    expect(targets).toEqual(paths.filter((path) => path !== 'grouped'));
+    expect(warnings).toEqual([
+      'Left out: "grouped", a convolution in 2 groups, of which a rank must be a multiple; r is 1. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) grouped=2.',
+    ]);
+    const asked = previewLora(model, { r: 1, targetModules: '.*', rankPattern: { grouped: 2 } });
+    expect(asked).toMatchObject({ targets: paths, warnings: [] });
+    const dora = previewLora(model, { r: 4, targetModules: '.*', useDora: true });
+    expect(dora.targets).not.toContain('grouped');
+    expect(dora.warnings).toEqual([expect.stringMatching(/^Left out: "grouped", .* no DoRA\./)]);
+    expect(() => previewLora(model, { r: 1, targetModules: 'groupe.' })).toThrow(/^Nothing is left to adapt\. Left out: "grouped"/); // prettier-ignore
   });
 });

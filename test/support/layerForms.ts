@@ -98,12 +98,32 @@ function coded(g: WeightBuilder, dims: readonly number[]): Value[] {
   ];
 }
 
-/** Integers multiplied and then scaled, as dynamic quantisation writes it. */
-function ofIntegers(g: WeightBuilder, op: 'MatMulInteger' | 'ConvInteger', x: Value, dims: readonly number[]): Value {
+/** Integers multiplied and then scaled, as dynamic quantisation writes it; its bias rounded and added before. */
+function ofIntegers(
+  g: WeightBuilder,
+  op: 'MatMulInteger' | 'ConvInteger',
+  x: Value,
+  dims: readonly number[],
+  bias?: Value,
+): Value {
   const [codes, scale, zero] = g.emitMany('DynamicQuantizeLinear', [x], 3);
   const weight = g.codes('uint8', randomCodes({ min: 0, max: 255 }, dims, random), dims);
+  const weightScale = g.floats([0.005], []);
   const product = g.emit(op, [codes, weight, zero, g.codes('uint8', [131], [])]);
-  return g.Mul(g.Cast(product, 1), g.emit('Mul', [scale, g.floats([0.005], [])]));
+  const counted = bias && g.Cast(g.emit('Floor', [g.Div(bias, g.emit('Mul', [scale, weightScale]))]), 6);
+  const shaped = counted && op === 'ConvInteger' ? g.Reshape(counted, [1, -1, ...dims.slice(2).map(() => 1)]) : counted;
+  return g.Mul(g.Cast(shaped ? g.emit('Add', [product, shaped]) : product, 1), g.emit('Mul', [scale, weightScale]));
+}
+
+/** Codes cast to floats, their zero points taken away, times a scale for each of `dims[axis]`. */
+function castCodes(g: WeightBuilder, dims: readonly number[], axis: number, zeros?: 'codes' | 'floats'): Value {
+  const perGroup = dims.map((size, i) => (i === axis ? size : 1));
+  const scales = randomFloats([dims[axis]!], random).map((value) => 0.006 + 0.003 * value);
+  const codes = g.Cast(g.codes('int8', randomCodes(int8, dims, random), dims), 1);
+  if (zeros === undefined) return g.Mul(codes, g.floats(scales, perGroup));
+  const own = randomCodes({ min: -9, max: 9 }, perGroup, random);
+  const zero = zeros === 'floats' ? g.floats(own, perGroup) : g.Cast(g.codes('int8', own, perGroup), 1);
+  return g.Mul(g.floats(scales, perGroup), g.Sub(codes, zero));
 }
 
 /** By name. */
@@ -242,6 +262,18 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
     ...linear, storage: 'uint8', hasBias: true, change: byMatMul, tolerance: 0.03,
     build: (g, x, w) => g.Add(ofIntegers(g, 'MatMulInteger', x, [6, 5]), w([5])),
   },
+  'MatMulInteger, its bias rounded': {
+    ...linear, storage: 'uint8', hasBias: true, change: byMatMul, tolerance: 0.03,
+    build: (g, x, w) => ofIntegers(g, 'MatMulInteger', x, [6, 5], w([5])),
+  },
+  'Cast and Mul before MatMul': {
+    ...linear, storage: 'int8', hasBias: true, change: byMatMul,
+    build: (g, x, w) => g.Add(g.MatMul(x, castCodes(g, [6, 5], 1)), w([5])),
+  },
+  'Cast, Sub and Mul before Gemm': {
+    ...matrix, storage: 'int8', change: byMatMul,
+    build: (g, x) => g.Gemm(x, castCodes(g, [5, 6], 0, 'codes'), undefined, { transB: true }),
+  },
   'Conv of one dimension': conv('conv1d', [6, 4, 3], [2, 4, 9], { dilations: [2], pads: [1, 2] }, true),
   'Conv with strides': conv('conv2d', [6, 4, 3, 2], [2, 4, 7, 6], { strides: [2, 1], pads: [1, 0, 1, 1] }, true),
   'Conv with a kernel of 1': conv('conv2d', [6, 4, 1, 1], [2, 4, 3, 3]),
@@ -261,6 +293,14 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'uint8', hasBias: true, tolerance: 0.05,
     build: (g, x, w) => g.Add(ofIntegers(g, 'ConvInteger', x, [6, 4, 2, 2]), w([6, 1, 1])),
   },
+  'ConvInteger, its bias rounded': {
+    ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'uint8', hasBias: true, tolerance: 0.05,
+    build: (g, x, w) => ofIntegers(g, 'ConvInteger', x, [6, 4, 2, 2], w([6])),
+  },
+  'Cast, Sub and Mul before Conv': {
+    ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'int8',
+    build: (g, x) => g.emit('Conv', [x, castCodes(g, [6, 4, 2, 2], 0, 'floats')]),
+  },
   Gather: {
     kind: 'embedding', weightShape: [7, 4], input: { shape: [2, 3], type: 'int32' },
     build: (g, ids, w) => g.Gather(w([7, 4]), ids, 0), change: (g, ids, delta) => g.Gather(delta, ids, 0),
@@ -271,6 +311,10 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
       g.Gather(g.codes('int8', randomCodes(int8, [7, 4], random), [7, 4]), ids, 0), g.floats([0.01], []), g.codes('int8', [3], []),
     ]),
     change: (g, ids, delta) => g.Gather(delta, ids, 0),
+  },
+  'Gather of codes that are cast and scaled': {
+    kind: 'embedding', weightShape: [7, 4], input: { shape: [2, 3], type: 'int32' }, storage: 'int8',
+    build: (g, ids) => g.Gather(castCodes(g, [7, 4], 0), ids, 0), change: (g, ids, delta) => g.Gather(delta, ids, 0),
   },
   'a stacked parameter, inputs last': parameter([3, 5, 6], [3, 2, 6], 'ebi,eoi->ebo'),
   'a stacked parameter, outputs last': parameter([3, 5, 6], [3, 2, 5], 'ebi,eio->ebo'),

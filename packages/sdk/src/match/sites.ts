@@ -17,6 +17,7 @@ import {
   pathFromValueName,
 } from './modulePath.ts';
 import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
+import { isOfExpansion } from './view.ts';
 import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
@@ -155,8 +156,12 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const { node, weight, bias, kind } = layer;
   const root = weight.stored.tensors[0].name;
   if (kind === 'parameter') return { ...layer, path: root, pathSource: 'weight-name', alsoAt: [] };
-  const weightPath = pathFromParameter(root, 'weight');
-  const shared = weight.stored.isPart || (index.uses.get(root)?.length ?? 0) > 1;
+  // Quantizers of their own leave torch's name to what they make of codes and scales.
+  const made = weight.stored.chain.flatMap(({ output = [] }) => output).filter((name) => !isOfExpansion(name));
+  const weightPath = [root, ...made]
+    .map((name) => pathFromParameter(name, 'weight'))
+    .find((path) => path !== undefined);
+  const shared = weight.stored.isPart || [root, weight.name].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
   const scope = pathFromNodeName(node.name);
   const scopes = pathFromScopes(node);
   const biasPath = bias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
