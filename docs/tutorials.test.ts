@@ -8,7 +8,16 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -88,29 +97,28 @@ function isAlike(shown: string, printed: string): boolean {
   return expected!.every((value, i) => Math.abs(value - found![i]!) <= 0.1 * Math.max(1, Math.abs(value)));
 }
 
-/** A new folder that looks like a clone after `npm ci` and `npm run build`. */
+/**
+ * A new folder that looks like a clone after `npm ci` and `npm run build`. What is made beside it finds the packages, too, as
+ * if they were installed there.
+ */
 function clone(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tutorial-'));
+  const parent = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tutorial-'));
   // A busy machine takes its time over thousands of pictures.
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }), 60_000);
+  onTestFinished(() => rmSync(parent, { recursive: true, force: true }), 60_000);
+  const folder = path.join(parent, 'onnx-lora');
+  mkdirSync(folder);
   for (const name of ['docs', 'test', 'packages', 'node_modules'])
     symlinkSync(path.join(root, name), path.join(folder, name));
+  symlinkSync(path.join(root, 'node_modules'), path.join(parent, 'node_modules'));
   return folder;
 }
 
-/**
- * npx takes the command of this clone; installing and building are done; what npm would create, the clone's generator writes,
- * without the `--` that is npm's.
- */
+/** npx takes the command of this clone; installing, building and packing are done. */
 const PRELUDE = `
 npx() { "$@"; }
 npm() {
   case "$*" in
-    ci|install|'run build') ;;
-    create*)
-      local words=() word
-      for word in "\${@:3}"; do [ "$word" = -- ] || words+=("$word"); done
-      "create-$2" "\${words[@]}" ;;
+    ci|install*|'run build'|'run pack'*) ;;
     *) command npm "$@" ;;
   esac
 }

@@ -1,6 +1,5 @@
-/** @file What `npm create onnx-lora-plugin` writes passes its own tests, is fit to publish, and works on the command line. */
+/** @file What `create-onnx-lora-plugin` writes passes its own tests, is fit to publish, and works on the command line. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { npmInstall, requireText, run } from './command.ts';
 import type { Tarball } from './tarballs.ts';
@@ -33,7 +32,7 @@ export function checkGeneratedPlugin(folder: string, tarballs: readonly Tarball[
 function checkKind(folder: string, tarballs: readonly Tarball[], { kind, metric, isLearned, answer }: Expected): void {
   const [parent, name] = [path.dirname(folder), path.basename(folder)];
   const generator = tarballs.find((tarball) => tarball.name === 'create-onnx-lora-plugin')!;
-  // What npm create does, with the tarball in place of the registry.
+  // As npx runs it, from its tarball.
   run(
     parent,
     'npm',
@@ -50,13 +49,8 @@ function checkKind(folder: string, tarballs: readonly Tarball[], { kind, metric,
     '--yes',
   );
 
-  const manifest = path.join(folder, 'package.json');
-  const parsed = JSON.parse(readFileSync(manifest, 'utf8')) as { devDependencies: Record<string, string> };
-  // The command depends on the other packages by version; what is installed beside it satisfies that.
-  for (const tarball of tarballs)
-    if (tarball !== generator) parsed.devDependencies[tarball.name] = `file:${tarball.file}`;
-  writeFileSync(manifest, JSON.stringify(parsed, undefined, 2));
-  npmInstall(folder);
+  // As the generator's last lines say.
+  npmInstall(folder, '--save-dev', ...tarballs.filter((each) => each !== generator).map(({ file }) => file));
 
   run(folder, 'npm', 'test');
   run(folder, 'npm', 'run', 'build');

@@ -1,4 +1,4 @@
-/** @file `create-onnx-lora-plugin`: what `npm create onnx-lora-plugin` does, for programs. */
+/** @file `create-onnx-lora-plugin`: what the command `create-onnx-lora-plugin` does, for programs. */
 
 export { createPlugin } from './createPlugin.ts';
 export { CreateError } from './createError.ts';

@@ -50,7 +50,9 @@ test('flags and --yes ask nothing', async () => {
   const folder = await place('onnx-lora-cells');
   const { code, printed } = await run([folder, '--family', 'cell-net', '--license', 'MIT', '--yes'], []);
   expect(code).toBe(0);
-  expect(printed).toContain(`onnx-lora-cells is in ${folder}. Next:\n\n  cd ${folder}\n  npm install\n  npm test\n`);
+  expect(printed).toContain(
+    `onnx-lora-cells is in ${folder}. Next:\n\n  cd ${folder}\n  npm install --save-dev PACKAGES/onnx-lora-*.tgz\n  npm test\n`,
+  );
   expect(await manifestOf(folder)).toMatchObject({ name: 'onnx-lora-cells', license: 'MIT' });
   expect(await readFile(path.join(folder, 'src/family.ts'), 'utf8')).toContain("name: 'cell-net'");
 });
@@ -62,7 +64,7 @@ test('a pipe takes the defaults, but wants a folder', async () => {
   const { code, errors } = await run([]);
   expect([code, errors]).toEqual([
     2,
-    'error: No folder is named. Name it: npm create onnx-lora-plugin onnx-lora-cells\n',
+    'error: No folder is named. Name it: npx create-onnx-lora-plugin ../onnx-lora-cells\n',
   ]);
 });
 
@@ -89,8 +91,8 @@ test('whoever leaves before the last question has written nothing', async () => 
 });
 
 test.each([
-  [['a', 'b'], '"b" is one word too many. See npm create onnx-lora-plugin -- --help.'],
-  [['--licence', 'MIT'], "Unknown option '--licence'. See npm create onnx-lora-plugin -- --help."],
+  [['a', 'b'], '"b" is one word too many. See npx create-onnx-lora-plugin --help.'],
+  [['--licence', 'MIT'], "Unknown option '--licence'. See npx create-onnx-lora-plugin --help."],
   [['x', '--name', 'A B'], 'The name "A B" cannot be used'],
 ])('%o is a mistake', async (words, message) => {
   const { code, errors } = await run(words);

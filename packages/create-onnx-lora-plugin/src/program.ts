@@ -13,7 +13,7 @@ export interface Surroundings extends Terminal {
   readonly isTerminal: boolean;
 }
 
-const HELP = `Usage: npm create onnx-lora-plugin [FOLDER] [-- options]
+const HELP = `Usage: npx create-onnx-lora-plugin [FOLDER] [options]
 
 Writes a plugin for onnx-lora: a model family, a task, a preprocessor, tests. Asks on a terminal for what is not given.
 
@@ -22,7 +22,7 @@ ${questions.map(({ key, text }) => `  ${`--${key} TEXT`.padEnd(22)}${text}`).joi
   --help                prints this
 
 Example:
-  npm create onnx-lora-plugin onnx-lora-cells -- --family cell-net --task cell-counting --yes
+  npx create-onnx-lora-plugin ../onnx-lora-cells --family cell-net --task cell-counting --yes
 `;
 
 /**
@@ -44,8 +44,12 @@ export async function main(words: readonly string[], surroundings: Surroundings)
     output.write(`${name} is in ${asked.folder}. Next:
 
   cd ${asked.folder}
-  npm install
+  npm install --save-dev PACKAGES/onnx-lora-*.tgz
   npm test
+
+The packages of onnx-lora are not on npm yet. PACKAGES is the folder into which they go by, in a clone of onnx-lora,
+
+  npm run pack -- PACKAGES
 `);
     return 0;
   } catch (error) {
@@ -57,7 +61,7 @@ export async function main(words: readonly string[], surroundings: Surroundings)
 
 function unasked(folder: string | undefined, given: Asked['given']): Asked {
   if (folder !== undefined) return { folder, given };
-  throw new CreateError('No folder is named. Name it: npm create onnx-lora-plugin onnx-lora-cells');
+  throw new CreateError('No folder is named. Name it: npx create-onnx-lora-plugin ../onnx-lora-cells');
 }
 
 interface Parsed {
@@ -85,6 +89,6 @@ function parsed(words: readonly string[]): Parsed {
     return { folder, flags: flags as Parsed['flags'], yes: yes === true, help: help === true };
   } catch (cause) {
     const message = (cause as Error).message.split(/\.\s|\n/, 1)[0]!;
-    throw new CreateError(`${message}. See npm create onnx-lora-plugin -- --help.`, { cause });
+    throw new CreateError(`${message}. See npx create-onnx-lora-plugin --help.`, { cause });
   }
 }

@@ -206,6 +206,7 @@ export type {
   Measurement,
   MetricCollector,
   Metrics,
+  MetricsNamed,
   NewHead,
   OutputPredictor,
   Prediction,
@@ -293,7 +294,11 @@ export {
   type RetrievalLossOptions,
 } from './plugin/tasks/embedding/retrievalLoss.ts';
 export { type EmbeddingsOf, RetrievalMetrics } from './plugin/tasks/embedding/retrievalMetrics.ts';
-export { type LabelledMatrix, retrievalScores } from './plugin/tasks/embedding/retrievalScores.ts';
+export {
+  type LabelledMatrix,
+  type RetrievalScores,
+  retrievalScores,
+} from './plugin/tasks/embedding/retrievalScores.ts';
 export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
@@ -301,7 +306,7 @@ export { listed } from './plugin/tasks/listed.ts';
 export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
 export { decodeValues, valueNames } from './plugin/tasks/regression/decodeValues.ts';
 export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
-export { RegressionMetrics } from './plugin/tasks/regression/regressionMetrics.ts';
+export { RegressionMetrics, type RegressionScores } from './plugin/tasks/regression/regressionMetrics.ts';
 export {
   type RegressionOptions,
   type RegressionParts,
@@ -330,6 +335,7 @@ export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks
 export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
+  type ClassificationScores,
 } from './plugin/tasks/classification/classificationMetrics.ts';
 export {
   answersOf,
@@ -360,6 +366,7 @@ export {
   type LabelScores,
   MultiLabelMetrics,
   type MultiLabelMetricsOptions,
+  type MultiLabelScores,
   probability,
 } from './plugin/tasks/classification/multiLabelMetrics.ts';
 export {

@@ -147,7 +147,7 @@ describe('plugins', () => {
   });
 
   it.each([
-    ['a package that is not there', ['--plugin', 'onnx-lora-cell'], 'The plugin "onnx-lora-cell" is not installed in "FOLDER". Did you mean "onnx-lora-cells"? Plugins that are: onnx-lora-cells. Install it (npm install onnx-lora-cell), or give the path of its .js file.'], // prettier-ignore
+    ['a package that is not there', ['--plugin', 'onnx-lora-cell'], 'The plugin "onnx-lora-cell" is not installed in "FOLDER". Did you mean "onnx-lora-cells"? Plugins that are: onnx-lora-cells. Install it there, or give the path of its .js file.'], // prettier-ignore
     ['a package that fails', ['--plugin', 'onnx-lora-cells'], 'The plugin "onnx-lora-cells" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
     ['a package that fails, of a name that ends as TypeScript does', ['--plugin', 'charts'], 'The plugin "charts" cannot be loaded: it broke. Mend it, or install it again.'], // prettier-ignore
     ['code in the place of a name', ['--plugin', 'data:text/javascript,process.exit(3)'], '"data:text/javascript,process.exit(3)" is no plugin: it must be the name of an installed package, or the path of a .js file.'], // prettier-ignore

@@ -110,6 +110,6 @@ function urlOfPackage(name: string, folder: string): string {
   const there = names.length > 0 ? ` Plugins that are: ${names.join(', ')}.` : '';
   throw new OnnxLoraError(
     'PLUGIN_INVALID',
-    `The plugin "${name}" is not installed in "${folder}".${didYouMean(name, names)}${there} Install it (npm install ${name}), or give the path of its .js file.`,
+    `The plugin "${name}" is not installed in "${folder}".${didYouMean(name, names)}${there} Install it there, or give the path of its .js file.`,
   );
 }

@@ -15,7 +15,7 @@ import {
 import type { SequenceExample } from './sequenceTask.ts';
 
 /** What a collector must know of the task. */
-export interface RecordMetricsOptions {
+export interface RecordMetricsOptions<Scores extends Metrics = Metrics> {
   /** The graph output `[batch, outputs]`, and what its outputs stand for. */
   readonly output: string;
   readonly labels: readonly string[];
@@ -23,7 +23,7 @@ export interface RecordMetricsOptions {
   readonly answerOf: (scores: Float32Array) => ArrayLike<number>;
   /** What is true of a row of the targets. */
   readonly truthOf: (targets: Feeds, row: number) => readonly number[];
-  readonly measure: (answers: RecordAnswers) => Measure;
+  readonly measure: (answers: RecordAnswers) => Measure<Scores>;
   /** Seeds the draws of the intervals. */
   readonly seed: number;
   readonly confusion?: (answers: RecordAnswers) => ReturnType<NonNullable<MetricCollector['confusion']>>;
@@ -44,13 +44,13 @@ interface Sum {
 }
 
 /** Collects answers record by record. */
-export class RecordMetrics implements MetricCollector {
-  readonly #options: RecordMetricsOptions;
+export class RecordMetrics<Scores extends Metrics = Metrics> implements MetricCollector<Scores> {
+  readonly #options: RecordMetricsOptions<Scores>;
   /** By the number of the record, in the order in which they came. */
   readonly #sums = new Map<number, Sum>();
   confusion?: NonNullable<MetricCollector['confusion']>;
 
-  constructor(options: RecordMetricsOptions) {
+  constructor(options: RecordMetricsOptions<Scores>) {
     this.#options = options;
     const { confusion } = options;
     if (confusion) this.confusion = () => confusion(this.collected());
@@ -91,7 +91,7 @@ export class RecordMetrics implements MetricCollector {
     }
   }
 
-  result(): Metrics {
+  result(): Scores {
     return this.#options.measure(this.collected())();
   }
 

@@ -10,13 +10,15 @@ export interface ScoreOptions {
 }
 
 /** What gives every variant of a protein a number, 0 for the wild type. */
-export interface EffectScorer {
+export interface EffectScorer extends AsyncDisposable {
   /** What turns the wild type and its variants into tokens. */
   readonly tokenizer: SequenceTokenizer;
   /** A score for each variant, in their order. */
   score(wildType: string, variants: readonly Variant[], options?: ScoreOptions): Promise<number[]>;
   /** Frees the session. */
   release(): Promise<void>;
+  /** As {@link EffectScorer.release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** A model that scores variants. */

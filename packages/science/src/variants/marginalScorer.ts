@@ -39,6 +39,10 @@ export class MarginalScorer implements VariantScorer {
     await this.#scores.release();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
   #substitutionsOf(variant: Variant, wildType: string): readonly Substitution[] {
     const substitutions = substitutionsOf(variant, wildType);
     if (substitutions) return substitutions;

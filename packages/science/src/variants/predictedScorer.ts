@@ -90,6 +90,10 @@ class PredictedScorer implements EffectScorer {
     await this.#parts.session.release();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
   /** Rows of like length are computed together. */
   async #predict(sequences: readonly { readonly id: string; readonly sequence: string }[]): Promise<number[]> {
     const { input, batchSize } = this.#parts;

@@ -48,6 +48,10 @@ export class PseudoScorer implements VariantScorer {
     await this.#scores.release();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
   /** Of each sequence; those that occur twice are computed once. */
   async #likelihoods(all: readonly Named[], onProgress: ScoreOptions['onProgress']): Promise<number[]> {
     const ids = new Map(all.map(({ sequence, name }) => [sequence, letterIds(this.tokenizer, sequence, name)]));

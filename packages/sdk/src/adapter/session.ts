@@ -51,7 +51,7 @@ export interface AdapterRunOptions {
  * run names those it reads. They can be added, replaced and removed at any time; a run that has been asked for keeps the
  * adapters that it was asked with.
  */
-export class AdapterSession {
+export class AdapterSession implements AsyncDisposable {
   readonly #session: Session;
   readonly #name: string;
   readonly #bank: AdapterBank;
@@ -196,6 +196,11 @@ export class AdapterSession {
   /** Frees the native session, after the runs that have been asked for. */
   async release(): Promise<void> {
     await this.#session.release();
+  }
+
+  /** As {@link AdapterSession.release}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   #requireFeeds(feeds: Feeds, kept?: readonly KeptFeeds[], isWhole?: boolean): void {

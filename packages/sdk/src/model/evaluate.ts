@@ -4,7 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
-import type { PreparedTask, Task } from '../plugin/task.ts';
+import type { Metrics, PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
@@ -15,9 +15,9 @@ import { oneOf } from './training/checks.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
-export interface EvaluateOptions {
+export interface EvaluateOptions<Scores extends Metrics = Metrics> {
   /** What is measured, and on which data. */
-  readonly task: Task;
+  readonly task: Task<unknown, Scores, Metrics>;
   /** The base alone without one. */
   readonly adapter?: Adapter;
   /** Examples per run; 32 by default. */
@@ -37,11 +37,18 @@ export interface EvaluateOptions {
 }
 
 /**
- * Evaluates on the task's held-out data, or on all of its data when none is held out.
+ * Evaluates on the task's held-out data, or on all of its data when none is held out. The metrics have the task's names.
+ *
+ * @example
+ * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
+ * console.log(metrics.accuracy);
  *
  * @throws OnnxLoraError as `task.prepare` and `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
-export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
+export async function evaluate<Scores extends Metrics = Metrics>(
+  model: Model,
+  options: EvaluateOptions<Scores>,
+): Promise<Evaluation<Scores>> {
   const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new OnnxLoraError(
@@ -81,7 +88,11 @@ export async function evaluate(model: Model, options: EvaluateOptions): Promise<
       `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
     );
   }
-  return { ...evaluation, examples: total - bad.length, ...(bad.length > 0 ? { badSamples: bad } : {}) };
+  return {
+    ...(evaluation as Evaluation<Scores>),
+    examples: total - bad.length,
+    ...(bad.length > 0 ? { badSamples: bad } : {}),
+  };
 
   async function inOnePass(): Promise<Evaluation> {
     const session = await headed(own, data, adapter)

@@ -7,7 +7,7 @@ import { scalingAt } from '../adapter/moduleNames.ts';
 import type { AdapterSession } from '../adapter/session.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
-import type { PreparedTask, ReportRequest } from '../plugin/task.ts';
+import type { Metrics, PreparedTask, ReportRequest } from '../plugin/task.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
@@ -32,7 +32,7 @@ import { type MetricChoice, Objective } from './training/objective.ts';
 import { optimizerOf } from './training/optimizerOf.ts';
 import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
-import { Run, type TrainingRun } from './training/run.ts';
+import { Run, throwIfAborted, type TrainingRun } from './training/run.ts';
 import { parseRunState } from './training/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling.ts';
 
@@ -46,10 +46,14 @@ import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling
  * await run.adapter.save('adapters/photos');
  *
  * @throws OnnxLoraError `DATA_INVALID`, `TARGET_NOT_FOUND`, `CONFIG_INVALID`, `NO_GRADIENT`, `PROVIDER_UNAVAILABLE`,
- *   `OUT_OF_MEMORY`; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from; `PLUGIN_INVALID` where the task itself
+ *   `OUT_OF_MEMORY`; `CANCELLED` where the signal is aborted already; `FILE_NOT_FOUND` and `FILE_INVALID` of a checkpoint to go on from; `PLUGIN_INVALID` where the task itself
  *   fails
  */
-export async function train(given: Model, options: TrainOptions): Promise<TrainingRun> {
+export async function train<During extends Metrics = Metrics>(
+  given: Model,
+  options: TrainOptions<During>,
+): Promise<TrainingRun<During>> {
+  throwIfAborted(options.signal);
   const settings = checked(options);
   const { lr, seed } = settings;
   // Mistakes in targets are told before data are read.
@@ -159,7 +163,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     await checkpoints?.clean(from?.step ?? -1);
     const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
     const best = from?.bestTensors;
-    return new Run({
+    const run = new Run({
       trainer,
       data,
       queue,
@@ -192,6 +196,8 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
       },
       warnings: [...planned.warnings, ...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
     });
+    // Its metrics are those of the task, whatever their names.
+    return run as unknown as TrainingRun<During>;
   } catch (error) {
     await trainer.release();
     await evaluator?.release();

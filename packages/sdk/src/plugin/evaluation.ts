@@ -3,9 +3,9 @@
 import type { MetricCollector, Metrics } from './task.ts';
 
 /** What a measurement finds. */
-export interface Evaluation {
+export interface Evaluation<Scores extends Metrics = Metrics> {
   /** Metrics by name; the first is the one by which models are compared. */
-  readonly metrics: Metrics;
+  readonly metrics: Scores;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: ReturnType<NonNullable<MetricCollector['confusion']>>;
   /** Intervals that hold metrics with a probability of 95%, where the task gives them. */

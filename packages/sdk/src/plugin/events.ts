@@ -1,6 +1,7 @@
 /** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
 
 import type { Evaluation } from './evaluation.ts';
+import type { Metrics } from './task.ts';
 
 /** One optimizer step was made. */
 export interface StepEvent {
@@ -26,12 +27,12 @@ export interface StepEvent {
 }
 
 /** Held-out data was measured. */
-export interface EvaluationEvent {
+export interface EvaluationEvent<Scores extends Metrics = Metrics> {
   readonly type: 'evaluation';
   /** The steps made before. */
   readonly step: number;
   /** Metrics by name; the first is the one by which evaluations are compared. */
-  readonly metrics: Evaluation['metrics'];
+  readonly metrics: Scores;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: Evaluation['confusion'];
   /** How many examples were measured. */
@@ -87,4 +88,5 @@ export interface WarningEvent {
 }
 
 /** Any of them. */
-export type TrainEvent = StepEvent | EvaluationEvent | CheckpointEvent | SkippedEvent | BadSampleEvent | WarningEvent;
+export type TrainEvent<Scores extends Metrics = Metrics> =
+  StepEvent | EvaluationEvent<Scores> | CheckpointEvent | SkippedEvent | BadSampleEvent | WarningEvent;

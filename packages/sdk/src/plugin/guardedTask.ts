@@ -30,7 +30,9 @@ const guarded = new WeakSet<object>();
  * const data = await guardedTask(task).prepare(model);
  * await data.collate([]); // The task "cells" fails in collate: …
  */
-export function guardedTask<Example>(task: Task<Example>): Task<Example> {
+export function guardedTask<Example, Scores extends Metrics, During extends Metrics>(
+  task: Task<Example, Scores, During>,
+): Task<Example, Scores, During> {
   const { name } = task;
   return {
     name,
@@ -42,8 +44,11 @@ export function guardedTask<Example>(task: Task<Example>): Task<Example> {
   };
 }
 
-function guardedData<Example>(task: string, prepared: PreparedTask<Example>): PreparedTask<Example> {
-  const data: PreparedTask<Example> = {
+function guardedData<Example, Scores extends Metrics, During extends Metrics>(
+  task: string,
+  prepared: PreparedTask<Example, Scores, During>,
+): PreparedTask<Example, Scores, During> {
+  const data: PreparedTask<Example, Scores, During> = {
     train: prepared.train,
     ...factsOf(prepared),
     ...(prepared.head ? { head: guardedHead(task, prepared.head) } : {}),
@@ -79,9 +84,9 @@ function guardedData<Example>(task: string, prepared: PreparedTask<Example>): Pr
 }
 
 /** Those members that are there. */
-function factsOf<Example>(prepared: PreparedTask<Example>): Partial<PreparedTask<Example>> {
+function factsOf<Prepared extends PreparedTask>(prepared: Prepared): Partial<Prepared> {
   const names = (Object.keys(facts) as (keyof typeof facts)[]).filter((name) => prepared[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, prepared[name]]));
+  return Object.fromEntries(names.map((name) => [name, prepared[name]])) as Partial<Prepared>;
 }
 
 function guardedHead(task: string, head: NewHead): NewHead {
@@ -89,7 +94,10 @@ function guardedHead(task: string, head: NewHead): NewHead {
   return { ...head, probe: (features) => guard(at(task, 'probe'), () => head.probe!(features)) };
 }
 
-function guardedCollector(task: string, collector: MetricCollector): MetricCollector {
+function guardedCollector<Scores extends Metrics>(
+  task: string,
+  collector: MetricCollector<Scores>,
+): MetricCollector<Scores> {
   return {
     update: (outputs, targets) =>
       guard(

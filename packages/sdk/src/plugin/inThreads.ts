@@ -23,7 +23,7 @@ const IDLE_MS = 30_000;
  * Calls a function of a module in other threads. Threads start when there is something to do, and do not keep the process
  * alive. What goes there and comes back is copied, and must be data: tensors, typed arrays, plain objects.
  */
-export class ThreadPool<In, Out> {
+export class ThreadPool<In, Out> implements AsyncDisposable {
   readonly #pool: Tinypool;
 
   /** @throws OnnxLoraError `CONFIG_INVALID` for a number of threads that there cannot be */
@@ -51,12 +51,19 @@ export class ThreadPool<In, Out> {
   async release(): Promise<void> {
     await this.#pool.destroy();
   }
+
+  /** As {@link ThreadPool.release}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
 }
 
 /** A dataset whose examples are prepared in other threads. */
-export interface ThreadedDataset<Example> extends Dataset<Example> {
+export interface ThreadedDataset<Example> extends Dataset<Example>, AsyncDisposable {
   /** Ends the threads. */
   release(): Promise<void>;
+  /** As {@link ThreadedDataset.release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -90,5 +97,6 @@ export function inThreads<In, Out>(dataset: Dataset<In>, options: ThreadOptions)
     },
     ...(dataset.nameOf ? { nameOf: (index: number) => dataset.nameOf!(index) } : {}),
     release: () => pool.release(),
+    [Symbol.asyncDispose]: () => pool.release(),
   };
 }

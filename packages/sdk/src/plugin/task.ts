@@ -184,12 +184,15 @@ export interface Batch {
 /** A number with a name, such as `{ accuracy: 0.87 }`. */
 export type Metrics = Readonly<Record<string, number>>;
 
+/** Metrics of which some are always there: `MetricsNamed<'accuracy' | 'loss'>`. There may be others. */
+export type MetricsNamed<Name extends string> = Metrics & Readonly<Record<Name, number>>;
+
 /** Collects outputs batch by batch and sums them up. */
-export interface MetricCollector {
+export interface MetricCollector<Result extends Metrics = Metrics> {
   /** Takes in one batch: what the model gave, and what `collate` gave beside its feeds. */
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void;
   /** The metrics over all batches seen. The first entry is the one by which runs are compared. */
-  result(): Metrics;
+  result(): Result;
   /** Intervals that hold metrics with a probability of 95%, by their names, such as those of a bootstrap. */
   intervals?(): Readonly<Record<string, readonly [low: number, high: number]>>;
   /** For the report: counts `[true class, predicted class]` with the classes' names, where the task has classes. */
@@ -203,8 +206,13 @@ export interface MetricCollector {
  */
 export type Prediction = Readonly<Record<string, unknown>>;
 
-/** A task bound to one model and one set of data. */
-export interface PreparedTask<Example = unknown> {
+/**
+ * A task bound to one model and one set of data.
+ *
+ * `Scores` are the metrics of `evaluate`, `During` those of evaluations during a run; they differ where there is a
+ * {@link PreparedTask.measure}.
+ */
+export interface PreparedTask<Example = unknown, Scores extends Metrics = Metrics, During extends Metrics = Scores> {
   /** What is trained on. */
   readonly train: Dataset<Example>;
   /** Held out for evaluation; absent when the user gave no such data. */
@@ -237,13 +245,13 @@ export interface PreparedTask<Example = unknown> {
    */
   lossWeight?(targets: Feeds): number;
   /** A collector that has seen nothing yet. */
-  metrics(): MetricCollector;
+  metrics(): MetricCollector<During>;
   /**
    * Metrics that take more passes than one, such as the word error rate of text that is written token by token. Where there
    * is such, `evaluate` asks it in place of `metrics`, which go on to measure during training. The first entry is the one by
    * which models are compared.
    */
-  measure?(request: MeasureRequest): Promise<Measurement>;
+  measure?(request: MeasureRequest): Promise<Measurement<Scores>>;
   /**
    * Predictions of one batch, one per row, for programs that run the model themselves. The command line asks what
    * {@link TaskFactory} makes instead.
@@ -261,9 +269,9 @@ export interface PreparedTask<Example = unknown> {
 }
 
 /** What {@link PreparedTask.measure} finds. */
-export interface Measurement {
+export interface Measurement<Scores extends Metrics = Metrics> {
   /** Metrics by name; the first is the one by which models are compared. */
-  readonly metrics: Metrics;
+  readonly metrics: Scores;
   /** Intervals that hold metrics with a probability of 95%, by their names. */
   readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
 }
@@ -406,8 +414,8 @@ export interface ReportLogoColumn {
   readonly letters: readonly { readonly letter: string; readonly height: number }[];
 }
 
-/** What a user hands to `train` and `evaluate`. Reads no file before `prepare`. */
-export interface Task<Example = unknown> {
+/** What a user hands to `train` and `evaluate`, whose metrics are typed by it. Reads no file before `prepare`. */
+export interface Task<Example = unknown, Scores extends Metrics = Metrics, During extends Metrics = Scores> {
   /** `image-classification`, …: the name that the command line's `--task` takes. */
   readonly name: string;
   /**
@@ -415,7 +423,7 @@ export interface Task<Example = unknown> {
    *
    * @throws OnnxLoraError `DATA_INVALID` or `CONFIG_INVALID`, naming the file and the remedy
    */
-  prepare(model: TaskModel): Promise<PreparedTask<Example>>;
+  prepare(model: TaskModel): Promise<PreparedTask<Example, Scores, During>>;
 }
 
 /** Makes tasks from the command line's words; a domain package brings one per task. */

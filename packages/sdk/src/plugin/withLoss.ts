@@ -1,6 +1,6 @@
 /** @file A task with another loss than its own. */
 
-import type { PreparedTask, Task } from './task.ts';
+import type { Metrics, PreparedTask, Task } from './task.ts';
 
 /** Options of {@link withLoss}. */
 export interface WithLossOptions {
@@ -19,16 +19,16 @@ export interface WithLossOptions {
  *   softmaxFocal(g, outputs['logits']!, targets['labels']!, { gamma: 2 }),
  * );
  */
-export function withLoss<Example>(
-  task: Task<Example>,
+export function withLoss<Example, Scores extends Metrics, During extends Metrics>(
+  task: Task<Example, Scores, During>,
   loss: PreparedTask<Example>['loss'],
   { comparesRows = false }: WithLossOptions = {},
-): Task<Example> {
+): Task<Example, Scores, During> {
   return {
     name: task.name,
     prepare: async (model) => {
       const prepared = await task.prepare(model);
-      const changed: PreparedTask<Example> = {
+      const changed: PreparedTask<Example, Scores, During> = {
         ...prepared,
         collate: (examples) => prepared.collate(examples),
         loss,

@@ -1,7 +1,7 @@
 /** @file Tensors that were handed over to a session once and are read by many runs. */
 
 /** Feeds that stay where the graph runs. Freed when they are released and no run reads them any more. */
-export class KeptFeeds {
+export class KeptFeeds implements Disposable {
   /** Names of the graph inputs that they are for. */
   readonly names: readonly string[];
   readonly #free: () => void;
@@ -29,6 +29,11 @@ export class KeptFeeds {
     if (this.#released) return;
     this.#released = true;
     this.#letGo();
+  }
+
+  /** As {@link KeptFeeds.release}, for `using`. */
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   #letGo(): void {

@@ -86,6 +86,10 @@ export class EncoderDecoderRecogniser implements Recogniser {
     await Promise.all([this.#parts.engine.release(), this.#parts.aligner.release()]);
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
   #checkLengths(clips: readonly Float32Array[]): void {
     const { maxSamples = Infinity, sampleRate } = this;
     const long = clips.findIndex(({ length }) => length > maxSamples);

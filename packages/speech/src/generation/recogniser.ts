@@ -92,7 +92,7 @@ export interface HeardLanguage {
 }
 
 /** A model with its adapters, ready to transcribe. */
-export interface Recogniser {
+export interface Recogniser extends AsyncDisposable {
   /** Hz of the samples that {@link Recogniser.transcribeClips} takes. */
   readonly sampleRate: number;
   /** Samples of the longest clip that it takes: one window, 30 s for Whisper. Absent where any length is heard. */
@@ -123,4 +123,6 @@ export interface Recogniser {
   ): Promise<HeardLanguage[]>;
   /** Frees the sessions. */
   release(): Promise<void>;
+  /** As {@link Recogniser.release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -22,7 +22,7 @@ import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/seque
 export function openSequenceClassifier(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   const temperature = temperatureOf(model);
   return sequenceAnswerer(model, options, 'classes', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
@@ -44,7 +44,7 @@ export function openSequenceClassifier(
 export function openSequenceLabeller(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   return sequenceAnswerer(model, options, 'labels', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
     const thresholds = thresholdsOf(model, labels, 0.5);

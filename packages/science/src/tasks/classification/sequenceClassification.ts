@@ -14,6 +14,7 @@ import {
   type Task,
   type TaskModel,
   unknownLabel,
+  type Metrics,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -49,7 +50,7 @@ export interface SequenceClassificationOptions
 export function sequenceClassification(
   source: SequenceSource,
   options: SequenceClassificationOptions = {},
-): Task<SequenceExample<number>> {
+): Task<SequenceExample<number>, ShownScores> {
   return { name: 'sequence-classification', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -65,7 +66,7 @@ async function prepare(
     baselines = true,
     ...options
   }: SequenceClassificationOptions,
-): Promise<PreparedTask<SequenceExample<number>>> {
+): Promise<PreparedTask<SequenceExample<number>, ShownScores>> {
   const task = await openSequenceTask(model, source, { needs: ['label'], ...options });
   const { data } = task;
   const { output, labels, head } = labelledHead(task, source, { head: mode, pool }, (record) => [onlyLabel(record)]);
@@ -101,7 +102,7 @@ async function prepare(
     classWeights,
     calibrate,
   });
-  const metrics = (divisor: number = temperature()): RecordMetrics =>
+  const metrics = (divisor: number = temperature()): RecordMetrics<ShownScores> =>
     new RecordMetrics({
       output,
       labels,
@@ -157,7 +158,9 @@ async function prepare(
 }
 
 /** Without what other metrics tell as well: weighted F1, and the means of precision and recall. */
-function shownMeasure(measure: Measure<ClassScores>): Measure {
+type ShownScores = Omit<ClassScores, 'weightedF1' | 'macroPrecision' | 'macroRecall'> & Metrics;
+
+function shownMeasure(measure: Measure<ClassScores>): Measure<ShownScores> {
   return (times) => {
     const { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss } = measure(times);
     return { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss };

@@ -12,6 +12,7 @@ import {
   probability,
   type Task,
   type TaskModel,
+  type LabelMeasures,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -44,7 +45,7 @@ export interface SequenceLabellingOptions
 export function sequenceLabelling(
   source: SequenceSource,
   options: SequenceLabellingOptions = {},
-): Task<SequenceExample<LabelVector>> {
+): Task<SequenceExample<LabelVector>, LabelMeasures> {
   return { name: 'sequence-labelling', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -52,7 +53,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { head: mode, pool, threshold = 0.5, posWeights, baselines = true, ...options }: SequenceLabellingOptions,
-): Promise<PreparedTask<SequenceExample<LabelVector>>> {
+): Promise<PreparedTask<SequenceExample<LabelVector>, LabelMeasures>> {
   const task = await openSequenceTask(model, source, { needs: ['labels'], ...options });
   const { data } = task;
   const { output, labels, head } = labelledHead(task, source, { head: mode, pool }, ({ labels: own = [] }) => own);
@@ -78,7 +79,7 @@ async function prepare(
     threshold,
     posWeights,
   });
-  const metrics = (): RecordMetrics =>
+  const metrics = (): RecordMetrics<LabelMeasures> =>
     new RecordMetrics({
       output,
       labels,

@@ -28,7 +28,7 @@ import { pooledStates, tokenStates } from './tokenStates.ts';
 export async function embeddingAnswerer(
   model: RunnableModel,
   { adapter, settings = {}, load }: AnswererOptions,
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   const { output, normalize } = settings;
   const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
   const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);

@@ -31,7 +31,7 @@ export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions
 }
 
 /** A model with its adapters, ready to embed. */
-export interface SequenceEmbedder {
+export interface SequenceEmbedder extends AsyncDisposable {
   /**
    * Embeddings float32 `[sequences, width]`, in their order.
    *
@@ -48,6 +48,8 @@ export interface SequenceEmbedder {
   embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
   /** Frees the session. */
   release(): Promise<void>;
+  /** As {@link SequenceEmbedder.release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -96,6 +98,7 @@ export async function openSequenceEmbedder(
       throw new RangeError('A sequence has at least one row.');
     },
     release: () => session.release(),
+    [Symbol.asyncDispose]: () => session.release(),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   SingleKinds,
   type Task,
   type TaskModel,
+  type RetrievalScores,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
@@ -40,7 +41,10 @@ export type SequenceGroup = KindGroup<SequenceExample<number>>;
  * const run = await train(model, { task: sequenceRetrieval('families.csv', { validation: 0.2 }), lora: { r: 8 } });
  * ```
  */
-export function sequenceRetrieval(source: SequenceSource, options: SequenceRetrievalOptions = {}): Task<SequenceGroup> {
+export function sequenceRetrieval(
+  source: SequenceSource,
+  options: SequenceRetrievalOptions = {},
+): Task<SequenceGroup, RetrievalScores> {
   return { name: 'sequence-retrieval', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -48,7 +52,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { loss, temperature, margin, perGroup = 2, output, pool = 'mean', ...options }: SequenceRetrievalOptions,
-): Promise<PreparedTask<SequenceGroup>> {
+): Promise<PreparedTask<SequenceGroup, RetrievalScores>> {
   if (options.tooLong === 'windows') {
     throw new OnnxLoraError(
       'CONFIG_INVALID',

@@ -22,6 +22,7 @@ import { MaskedMetrics } from './maskedMetrics.ts';
 import { maskedPort } from './maskedPort.ts';
 import { maskedReport } from './maskedReport.ts';
 import { askedTokens, maskedTargets } from './maskedTargets.ts';
+import type { GuessScores } from './guessSums.ts';
 
 /** Options of {@link maskedLanguageModelling}. */
 export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, MaskingOptions {
@@ -45,7 +46,7 @@ export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, Mas
 export function maskedLanguageModelling(
   source: SequenceSource,
   options: MaskedLanguageModellingOptions = {},
-): Task<SequenceExample<undefined>> {
+): Task<SequenceExample<undefined>, GuessScores> {
   return { name: 'masked-language-modelling', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -56,7 +57,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { dynamic = true, rate, masked, random, spanLength, ...options }: MaskedLanguageModellingOptions,
-): Promise<PreparedTask<SequenceExample<undefined>>> {
+): Promise<PreparedTask<SequenceExample<undefined>, GuessScores>> {
   const task = await openSequenceTask(model, source, options);
   const { tokenizer, data, ports } = task;
   const { seed = 0 } = options;

@@ -1,13 +1,13 @@
 /** @file How well a model guesses masked tokens. */
 
-import { type Feeds, type MetricCollector, type Metrics, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, type MetricCollector, type Tensor } from '@onnx-lora/sdk';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { GuessSums } from './guessSums.ts';
+import { GuessSums, type GuessScores } from './guessSums.ts';
 import type { MaskedPort } from './maskedPort.ts';
 import { eachAsked } from './maskedTargets.ts';
 
 /** Sums up batches. Targets are those of `maskedTargets`. */
-export class MaskedMetrics implements MetricCollector {
+export class MaskedMetrics implements MetricCollector<GuessScores> {
   readonly guesses: GuessSums = new GuessSums();
   readonly #port: MaskedPort;
   readonly #seed: number;
@@ -28,7 +28,7 @@ export class MaskedMetrics implements MetricCollector {
    * `loss`, the mean cross-entropy in nats over all masked tokens; `perplexity`, its exponential: among so many tokens, all as
    * likely, the model chooses; and `accuracy`, the share of tokens whose best guess is right. All are NaN before the first.
    */
-  result(): Metrics {
+  result(): GuessScores {
     return this.guesses.scores();
   }
 

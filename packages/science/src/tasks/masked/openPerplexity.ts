@@ -33,7 +33,7 @@ export interface PerplexityOptions extends Omit<SequenceAnswererOptions, 'adapte
 export async function openPerplexity(
   model: RunnableModel,
   { adapter, load, data, rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   const input = await openSequenceInput(model, options);
   const { output, size } = maskedPort(model, input.tokenizer);
   const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });

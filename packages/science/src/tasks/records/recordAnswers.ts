@@ -67,7 +67,7 @@ export interface RecordAnswersRequest {
  *
  * @throws OnnxLoraError as `model.session`
  */
-export async function recordAnswers(request: RecordAnswersRequest): Promise<RecordAnswerer> {
+export async function recordAnswers(request: RecordAnswersRequest): Promise<RecordAnswerer & AsyncDisposable> {
   const { model, adapters = [], load, outputs, writer, writerEndings, sections } = request;
   const inner = outputs.filter((name) => !Object.hasOwn(model.outputs, name));
   const named = Object.fromEntries(adapters.map((adapter, i) => [String(i), adapter]));
@@ -80,6 +80,7 @@ export async function recordAnswers(request: RecordAnswersRequest): Promise<Reco
     ...(writerEndings && { writerEndings }),
     ...(sections && { sections }),
     release: () => session.release(),
+    [Symbol.asyncDispose]: () => session.release(),
   };
 }
 

@@ -52,7 +52,7 @@ export async function sequenceAnswerer(
   { adapters, load, data, ...input }: SequenceAnswererOptions,
   noun: string,
   made: (outputs: number) => SequenceAnswers,
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   requireAnswers(adapters ?? [], noun);
   const { output, outputs } = requireHead(model, noun);
   const { answerOf, shown } = made(outputs);

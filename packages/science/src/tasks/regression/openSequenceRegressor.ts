@@ -19,7 +19,7 @@ import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/seque
 export function openSequenceRegressor(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   return sequenceAnswerer(model, options, 'numbers', (outputs) => {
     const names = outputs === 1 ? ['value'] : labelsOrNumbers(model, outputs);
     return {

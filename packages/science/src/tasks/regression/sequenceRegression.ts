@@ -13,6 +13,7 @@ import {
   type TaskModel,
   valueNames,
   valueTargets,
+  type NumberScores,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -45,7 +46,7 @@ export interface SequenceRegressionOptions
 export function sequenceRegression(
   source: SequenceSource,
   options: SequenceRegressionOptions = {},
-): Task<SequenceExample<readonly number[]>> {
+): Task<SequenceExample<readonly number[]>, NumberScores> {
   return { name: 'sequence-regression', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -53,7 +54,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { head: mode = 'auto', pool, loss, baselines = true, ...options }: SequenceRegressionOptions,
-): Promise<PreparedTask<SequenceExample<readonly number[]>>> {
+): Promise<PreparedTask<SequenceExample<readonly number[]>, NumberScores>> {
   const task = await openSequenceTask(model, source, { needs: ['values'], ...options });
   const { data, ports } = task;
   const measured = (records: readonly SequenceRecord[]): SequenceRecord[] =>
@@ -84,7 +85,7 @@ async function prepare(
       targets: { ...valueTargets(values, count, hasGaps), ...recordTargets(examples) },
     };
   };
-  const metrics = (): RecordMetrics =>
+  const metrics = (): RecordMetrics<NumberScores> =>
     new RecordMetrics({
       output,
       labels,
@@ -132,7 +133,7 @@ async function prepare(
 }
 
 /** Metrics of each number over the records of which it was measured; of several the mean of each metric over them. */
-function meanMeasure({ answers, truths }: RecordAnswers, count: number): Measure {
+function meanMeasure({ answers, truths }: RecordAnswers, count: number): Measure<NumberScores> {
   const each = Array.from({ length: count }, (_, i) => {
     const known = [...truths.keys()].filter((row) => !Number.isNaN(truths[row]![i]!));
     const measure = numberMeasure(
@@ -144,9 +145,8 @@ function meanMeasure({ answers, truths }: RecordAnswers, count: number): Measure
   return (times) => {
     const found = each.map((measure) => measure(times));
     const names = Object.keys(found[0]!) as (keyof (typeof found)[number])[];
-    return Object.fromEntries(
-      names.map((name) => [name, found.reduce((sum, own) => sum + own[name], 0) / found.length]),
-    );
+    const means = names.map((name) => [name, found.reduce((sum, own) => sum + own[name], 0) / found.length]);
+    return Object.fromEntries(means) as NumberScores;
   };
 }
 

@@ -19,7 +19,7 @@ import { bestOf } from './residueClassMetrics.ts';
 export function openResidueClassifier(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   return residueAnswerer(model, options, 'classes', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
     return {
@@ -46,7 +46,7 @@ export function openResidueClassifier(
 export function openResidueRegressor(
   model: RunnableModel,
   options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   return residueAnswerer(model, options, 'numbers', () => ({
     valuesOf: (scores) => Float64Array.from(scores),
     // As many digits as float32 has.

@@ -32,7 +32,7 @@ export async function residueAnswerer(
   { adapters, load, data, ...options }: SequenceAnswererOptions,
   noun: string,
   made: (outputs: number) => ResidueAnswers,
-): Promise<RecordAnswerer> {
+): Promise<RecordAnswerer & AsyncDisposable> {
   requireAnswers(adapters ?? [], noun);
   const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;

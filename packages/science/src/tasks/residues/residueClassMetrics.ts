@@ -1,7 +1,7 @@
 /** @file How well classes of residues are named. */
 
-import { type Feeds, type MetricCollector, type Metrics, softmaxRows, type Tensor } from '@onnx-lora/sdk';
-import { ClassCells } from './classCells.ts';
+import { type Feeds, type MetricCollector, softmaxRows, type Tensor, type MetricsNamed } from '@onnx-lora/sdk';
+import { ClassCells, type ResidueClassScores } from './classCells.ts';
 import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
@@ -56,7 +56,7 @@ export class ResidueClassMetrics implements EnsembleCollector {
   }
 
   /** `accuracy`, `macroF1`, `balancedAccuracy`, `mcc` (Matthews' correlation) and `loss`, over all residues with a known class. */
-  result(): Metrics {
+  result(): ResidueClassScores & MetricsNamed<'loss'> {
     return { ...this.cells.scores(this.#seed).scores, loss: this.#loss / this.#count };
   }
 

@@ -11,6 +11,7 @@ import {
   type Task,
   type TaskModel,
   weightsOf,
+  type MetricsNamed,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -26,6 +27,7 @@ import { type LabelledRecords, labelledRecords } from './labelledRecords.ts';
 import { headOnEachToken, ownTokenHead } from './residueHead.ts';
 import { knownTokens, placeTargets, type ResidueExample } from './residueTargets.ts';
 import { requireLetters, tokenValues } from './residueValues.ts';
+import type { ResidueClassScores } from './classCells.ts';
 
 /** Options of {@link residueClassification}. */
 export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<SequenceHeadOptions, 'head'> {
@@ -53,7 +55,7 @@ export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<
 export function residueClassification(
   source: SequenceSource,
   options: ResidueClassificationOptions = {},
-): Task<ResidueExample> {
+): Task<ResidueExample, ResidueClassScores & MetricsNamed<'loss'>> {
   return { name: 'residue-classification', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -61,7 +63,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { head: mode = 'auto', unknown = [], classWeights, labelSmoothing, ...options }: ResidueClassificationOptions,
-): Promise<PreparedTask<ResidueExample>> {
+): Promise<PreparedTask<ResidueExample, ResidueClassScores & MetricsNamed<'loss'>>> {
   const task = await openSequenceTask(model, source, {
     needs: ['residues'],
     ...options,

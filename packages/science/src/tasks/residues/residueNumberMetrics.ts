@@ -4,9 +4,9 @@ import {
   bootstrapIntervals,
   type Feeds,
   type MetricCollector,
-  type Metrics,
   numberMeasure,
   type Tensor,
+  type NumberScores,
 } from '@onnx-lora/sdk';
 import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
@@ -52,7 +52,7 @@ export class ResidueNumberMetrics implements EnsembleCollector {
   }
 
   /** `spearman`, `pearson`, `rmse`, `mae` and `r2` over all residues with a known number. */
-  result(): Metrics {
+  result(): NumberScores {
     this.#collector.finish();
     return numberMeasure(this.#predicted, this.#truths)();
   }

@@ -10,6 +10,7 @@ import {
   type TaskModel,
   valueNames,
   valueTargets,
+  type NumberScores,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -44,7 +45,7 @@ export interface ResidueRegressionOptions
 export function residueRegression(
   source: SequenceSource,
   options: ResidueRegressionOptions = {},
-): Task<ResidueExample> {
+): Task<ResidueExample, NumberScores> {
   return { name: 'residue-regression', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -52,7 +53,7 @@ async function prepare(
   model: TaskModel,
   source: SequenceSource,
   { head: mode = 'auto', loss, ...options }: ResidueRegressionOptions,
-): Promise<PreparedTask<ResidueExample>> {
+): Promise<PreparedTask<ResidueExample, NumberScores>> {
   const task = await openSequenceTask(model, source, {
     needs: ['residues'],
     ...options,

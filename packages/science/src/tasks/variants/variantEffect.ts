@@ -33,6 +33,9 @@ export interface MeasuredVariant {
   readonly value: number;
 }
 
+/** How the order of scores agrees with that of measurements. */
+type EffectScores = Readonly<Record<'spearman' | 'pearson', number>>;
+
 /**
  * Zero-shot variant effects: `evaluate` scores variants by a masked language model, and says how the order of the scores agrees
  * with that of the measurements: Spearman's correlation, with an interval, and Pearson's. Nothing is trained on the data, so that
@@ -44,7 +47,10 @@ export interface MeasuredVariant {
  * const { metrics } = await evaluate(model, { task: variantEffect('gb1.csv'), adapter });
  * ```
  */
-export function variantEffect(source: SequenceSource, options: VariantEffectOptions = {}): Task<MeasuredVariant> {
+export function variantEffect(
+  source: SequenceSource,
+  options: VariantEffectOptions = {},
+): Task<MeasuredVariant, EffectScores> {
   return {
     name: 'variant-effect',
     prepare: async () =>
@@ -52,7 +58,7 @@ export function variantEffect(source: SequenceSource, options: VariantEffectOpti
   };
 }
 
-function preparedTask(data: SequenceData, options: VariantEffectOptions): PreparedTask<MeasuredVariant> {
+function preparedTask(data: SequenceData, options: VariantEffectOptions): PreparedTask<MeasuredVariant, EffectScores> {
   const measured = measuredOf(data, options);
   if (data.wildType === undefined && !isPseudo(options.method)) throw noWildType();
   return {
@@ -108,7 +114,7 @@ async function measure(
   measured: readonly MeasuredVariant[],
   wildType: string | undefined,
   { method, multiple, tokenizer, maxLength, seed = 0 }: VariantEffectOptions,
-): Promise<Measurement> {
+): Promise<Measurement<EffectScores>> {
   const { model, adapter, batchSize, limit, onBatch } = request;
   const own = measured.slice(0, limit);
   const scoring = { adapter, batchSize, method, multiple, tokenizer, maxLength };
@@ -122,7 +128,7 @@ async function measure(
       known.map((i) => scores[i]!),
       known.map((i) => own[i]!.value),
     );
-    const metrics = (times?: Uint32Array): Record<'spearman' | 'pearson', number> => {
+    const metrics = (times?: Uint32Array): EffectScores => {
       const { spearman, pearson } = ranking(times);
       return { spearman, pearson };
     };

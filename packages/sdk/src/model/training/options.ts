@@ -1,7 +1,7 @@
 /** @file What a user can say of a run. */
 
 import type { CachePrefix } from './keptPrefix.ts';
-import type { Task } from '../../plugin/task.ts';
+import type { Metrics, Task } from '../../plugin/task.ts';
 import type { Memory } from '../../train/forward/index.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { ClipOptions } from '../../train/clip.ts';
@@ -36,9 +36,9 @@ export interface NamedOptimizer {
 }
 
 /** Options of `train`. */
-export interface TrainOptions {
+export interface TrainOptions<During extends Metrics = Metrics> {
   /** What is learned, and from which data. */
-  readonly task: Task;
+  readonly task: Task<unknown, Metrics, During>;
   /** The adapter to train; what the model's family recommends by default. */
   readonly lora?: LoraOptions;
   /** Optimizer steps; by default those of `epochs`. */
@@ -129,6 +129,10 @@ export interface TrainOptions {
   readonly provider?: Provider;
   /** Threads per operator on the CPU; all cores by default. */
   readonly threads?: number;
-  /** Ends the run after the step under way, as `stop()` does. */
+  /**
+   * Cancels the run, as signals do elsewhere: `done` and the iteration reject with `CANCELLED`, whose `cause` is the signal's
+   * reason, after the step under way, which cannot be interrupted. With `checkpoints` the run can go on from there, and
+   * `run.adapter` is what was trained. To end a run early and be given its adapter, call `run.stop()`.
+   */
   readonly signal?: AbortSignal;
 }

@@ -20,6 +20,7 @@ import { evaluate } from '../evaluate.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../openModel.ts';
 import { train } from '../train.ts';
+import type { TrainingRun } from './run.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import type { TrainOptions } from './options.ts';
 import type { TrainResult } from './run.ts';
@@ -211,18 +212,48 @@ describe('holding and stopping', () => {
     await held.pause();
   });
 
-  it('stop ends a run, also a paused one, and the signal does the same', async () => {
+  it('stop ends a run, also a paused one', async () => {
     const paused = await train(model, { ...settings, task: tinyTask(), steps: 1000 });
     await paused.pause();
     paused.stop();
     expect(await paused.done).toMatchObject({ stopped: true, endedBy: 'stop' });
+  });
+
+  it('a signal cancels a run as it does elsewhere: done and the iteration reject with its reason', async () => {
     const controller = new AbortController();
+    const reason = new Error('no longer wanted');
     const aborted = await train(model, { ...settings, task: tinyTask(), steps: 1000, signal: controller.signal });
-    for await (const { step } of aborted) if (step === 2) controller.abort();
-    const { steps } = await aborted.done;
-    expect(steps).toBeLessThan(20);
-    const never = await train(model, { ...settings, task: tinyTask(), signal: AbortSignal.abort() });
-    expect(await never.done).toMatchObject({ steps: 0, stopped: true });
+    let last = 0;
+    const iteration = (async () => {
+      for await (const { step } of aborted) {
+        last = step;
+        if (step === 2) controller.abort(reason);
+      }
+    })();
+    await expect(iteration).rejects.toMatchObject({ code: 'CANCELLED', cause: reason });
+    await expect(aborted.done).rejects.toMatchObject({ code: 'CANCELLED', cause: reason });
+    expect(last).toBeLessThan(20);
+    // What was trained is still there.
+    expect(bytesOf(aborted.adapter)).not.toBe('');
+    await expect(train(model, { ...settings, task: tinyTask(), signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: 'CANCELLED',
+      cause: { name: 'AbortError' },
+    });
+    // Too late, it changes nothing.
+    const late = new AbortController();
+    const whole = await train(model, { ...settings, task: tinyTask(), signal: late.signal });
+    const { endedBy } = await whole.done;
+    late.abort();
+    expect(endedBy).toBe('steps');
+  });
+
+  it('await using stops a run and waits for its end', async () => {
+    let run: TrainingRun;
+    {
+      await using own = await train(model, { ...settings, task: tinyTask(), steps: 1000 });
+      run = own;
+    }
+    expect(await Promise.race([run.done, Promise.resolve('still going')])).toMatchObject({ endedBy: 'stop' });
   });
 });
 
@@ -233,6 +264,7 @@ describe('evaluation', () => {
     const told = await run(held, { evaluateEvery: 4 });
     const evaluations = ofType(told, 'evaluation');
     expect(evaluations.map(({ step }) => step)).toEqual([4, 8, 10]);
+    expect(told.result.metrics).toEqual(evaluations.at(-1)!.metrics);
     const { metrics, examples } = await evaluate(model, {
       task: tinyTask(held),
       adapter: told.result.adapter,

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { PreparedTask } from '../../plugin/task.ts';
+import type { Metrics, PreparedTask } from '../../plugin/task.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { LossAndGradients } from '../../train/lossAndGradients.ts';
 import { GradientMean } from '../../train/gradientMean.ts';
@@ -24,7 +24,7 @@ import { isOutOfMemory, outOfMemory } from './outOfMemory.ts';
 import type { RunState } from './runState.ts';
 
 /** What a run ends with. */
-export interface TrainResult {
+export interface TrainResult<Scores extends Metrics = Metrics> {
   /** The adapter as trained, or the best one with `loadBest`. */
   readonly adapter: Adapter;
   /** Steps made, those before a resumption included. */
@@ -33,10 +33,12 @@ export interface TrainResult {
   readonly loss: number;
   /** How long it has trained, times before a resumption included. */
   readonly seconds: number;
-  /** True when `stop()` or the signal ended it early. */
+  /** True when `stop()` ended it early. */
   readonly stopped: boolean;
   /** Why it ended. */
   readonly endedBy: 'steps' | 'stop' | 'earlyStopping';
+  /** What was measured of this adapter on held-out data during the run; absent where nothing was (`evaluateEvery`). */
+  readonly metrics?: Scores;
   /** The best evaluation, where there were any. */
   readonly best?: { readonly step: number; readonly value: number };
   /** Steps that were skipped for a bad loss. */
@@ -46,7 +48,8 @@ export interface TrainResult {
 }
 
 /** A run under way. It goes on whether or not anybody iterates over it. */
-export interface TrainingRun extends AsyncIterable<TrainEvent> {
+export interface TrainingRun<Scores extends Metrics = Metrics>
+  extends AsyncIterable<TrainEvent<Scores>>, AsyncDisposable {
   /** Steps that it will make at most. */
   readonly steps: number;
   /** Steps made before, by the run that this one goes on with; 0 for a new one. */
@@ -62,8 +65,10 @@ export interface TrainingRun extends AsyncIterable<TrainEvent> {
    * of its tensors may have moved and others not yet.
    */
   readonly adapter: Adapter;
-  /** Settles when the run ends; rejects with what ended it. */
-  readonly done: Promise<TrainResult>;
+  /**
+   * Settles when the run ends; rejects with what ended it, also with `CANCELLED` where its signal did ({@link TrainOptions.signal}).
+   */
+  readonly done: Promise<TrainResult<Scores>>;
   /**
    * Where each operator of a step runs, and why those that are left to the CPU are. It profiles the run's first batch once
    * more, before the next step.
@@ -75,8 +80,10 @@ export interface TrainingRun extends AsyncIterable<TrainEvent> {
   pause(): Promise<void>;
   /** Lets a paused run go on. */
   resume(): void;
-  /** Ends the run after the step under way. */
+  /** Ends the run after the step under way: `done` resolves with the adapter as trained so far. */
   stop(): void;
+  /** Stops the run and waits for its end, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** What a run is made of. */
@@ -133,6 +140,9 @@ export class Run implements TrainingRun {
   #skippedSteps: number;
   #position: SamplerState | null;
   #best: Adapter | undefined;
+  /** What was measured last, and at which step; and of the best. */
+  #measured: { readonly step: number; readonly metrics: Metrics } | undefined;
+  #bestMetrics: Metrics | undefined;
   #stopped = false;
   #paused: PauseState | undefined;
   /** Seconds that earlier parts of the run took. */
@@ -182,6 +192,11 @@ export class Run implements TrainingRun {
     this.resume();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
+    await this.done.then(noop, noop);
+  }
+
   pause(): Promise<void> {
     this.#paused ??= new PauseState();
     return Promise.race([this.#paused.reached, this.done.then(noop, noop)]);
@@ -200,7 +215,7 @@ export class Run implements TrainingRun {
   async #work(): Promise<TrainResult> {
     const { trainer, evaluator, signal } = this.#parts;
     const abort = (): void => this.stop();
-    if (signal?.aborted) this.#stopped = true;
+    if (signal?.aborted) this.stop();
     signal?.addEventListener('abort', abort, { once: true });
     try {
       while (!this.#isOver) {
@@ -217,6 +232,7 @@ export class Run implements TrainingRun {
       }
       await this.#save();
       await this.#saving;
+      if (this.#endedBy === 'stop') throwIfAborted(signal);
       return await this.#result();
     } catch (error) {
       // What was reached before is not lost, and the run can go on from there once the cause is mended.
@@ -247,6 +263,11 @@ export class Run implements TrainingRun {
     return this.#step >= this.steps || this.#stopped || this.#parts.objective.isOver;
   }
 
+  get #endedBy(): TrainResult['endedBy'] {
+    if (this.#step >= this.steps) return 'steps';
+    return this.#stopped ? 'stop' : 'earlyStopping';
+  }
+
   get #elapsed(): number {
     return (performance.now() - this.#start - this.#pausedMs) / 1000;
   }
@@ -255,7 +276,8 @@ export class Run implements TrainingRun {
     const { objective, loadBest, finish } = this.#parts;
     const adapter = (loadBest && this.#best) || this.adapter;
     const { best } = objective.state;
-    const endedBy = this.#step >= this.steps ? 'steps' : this.#stopped ? 'stop' : 'earlyStopping';
+    const endedBy = this.#endedBy;
+    const metrics = loadBest && this.#best ? this.#bestMetrics : this.#measured?.step === this.#step ? this.#measured.metrics : undefined; // prettier-ignore
     return {
       adapter: finish && this.#step > 0 ? await finish(adapter) : adapter,
       steps: this.#step,
@@ -263,6 +285,7 @@ export class Run implements TrainingRun {
       seconds: this.#secondsBefore + this.#elapsed,
       stopped: endedBy === 'stop',
       endedBy,
+      ...(metrics ? { metrics } : {}),
       ...(best ? { best } : {}),
       skippedSteps: this.#skippedSteps,
       badSamples: this.#badExamples.size,
@@ -348,7 +371,11 @@ export class Run implements TrainingRun {
     }
     if (!evaluation) return;
     const best = objective.update(this.#step, evaluation.metrics);
-    if (best && loadBest) this.#best = adapter;
+    this.#measured = { step: this.#step, metrics: evaluation.metrics };
+    if (best && loadBest) {
+      this.#best = adapter;
+      this.#bestMetrics = evaluation.metrics;
+    }
     this.#emit({ type: 'evaluation', step: this.#step, ...evaluation, best });
   }
 
@@ -395,6 +422,12 @@ export class Run implements TrainingRun {
   #emit(event: TrainEvent): void {
     this.#events.add(event);
   }
+}
+
+/** @throws OnnxLoraError `CANCELLED`, whose cause is the signal's reason */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  throw new OnnxLoraError('CANCELLED', 'The training was cancelled by its signal.', { cause: signal.reason });
 }
 
 function hasEnded(): OnnxLoraError {

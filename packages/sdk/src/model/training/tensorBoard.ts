@@ -23,7 +23,7 @@ const START = 1;
  *
  * @see https://github.com/tensorflow/tensorboard/blob/master/tensorboard/compat/proto/event.proto
  */
-export class TensorBoardWriter {
+export class TensorBoardWriter implements Disposable {
   /** Path of the event file. */
   readonly file: string;
   readonly #descriptor: number;
@@ -87,6 +87,11 @@ export class TensorBoardWriter {
   /** Closes the file. */
   close(): void {
     closeSync(this.#descriptor);
+  }
+
+  /** As {@link TensorBoardWriter.close}, for `using`. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** One record: length, its checksum, the event, its checksum. */

@@ -25,6 +25,8 @@ import {
   type TaskModel,
   unknownLabel,
   worstMistakes,
+  type ClassificationScores,
+  type MultiLabelScores,
 } from '@onnx-lora/sdk';
 import { monoAt } from '../../audio/mono.ts';
 import { toWave } from '../../audio/wave.ts';
@@ -69,7 +71,7 @@ export interface AudioTaggingOptions extends AudioTaskOptions, MultiLabelPartsOp
 export function audioClassification(
   source: SpeechSource,
   options: AudioClassificationOptions = {},
-): Task<SpeechExample<number>> {
+): Task<SpeechExample<number>, ClassificationScores> {
   return { name: 'audio-classification', prepare: (model) => prepareClasses(model, source, options) };
 }
 
@@ -80,7 +82,7 @@ export function audioClassification(
 export function audioTagging(
   source: SpeechSource,
   options: AudioTaggingOptions = {},
-): Task<SpeechExample<LabelVector>> {
+): Task<SpeechExample<LabelVector>, MultiLabelScores> {
   return { name: 'audio-tagging', prepare: (model) => prepareLabels(model, source, options) };
 }
 
@@ -107,7 +109,7 @@ async function prepareClasses(
   model: TaskModel,
   source: SpeechSource,
   options: AudioClassificationOptions,
-): Promise<PreparedTask<SpeechExample<number>>> {
+): Promise<PreparedTask<SpeechExample<number>, ClassificationScores>> {
   const { task, ports, head } = await open(model, source, options);
   const { output, labels } = head;
   const numbers = new Map(labels.map((label, id) => [label, id]));
@@ -160,7 +162,7 @@ async function prepareLabels(
   model: TaskModel,
   source: SpeechSource,
   options: AudioTaggingOptions,
-): Promise<PreparedTask<SpeechExample<LabelVector>>> {
+): Promise<PreparedTask<SpeechExample<LabelVector>, MultiLabelScores>> {
   const { task, ports, head } = await open(model, source, options);
   const { output, labels } = head;
   const vector = (record: SpeechRecord): LabelVector => labelVector(record.labels ?? [], labels, record.where);

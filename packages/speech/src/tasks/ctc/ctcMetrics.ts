@@ -1,6 +1,6 @@
 /** @file How well a CTC model writes what is said: error rates of its best characters, and its loss. */
 
-import type { Feeds, MetricCollector, Metrics, Tensor } from '@onnx-lora/sdk';
+import type { Feeds, MetricCollector, MetricsNamed, Tensor } from '@onnx-lora/sdk';
 import { ErrorCounter } from '../../metrics/wordErrors.ts';
 import { bestPaths } from '../../text/ctcDecoding.ts';
 import type { CtcTokenizer } from '../../text/ctcTokenizer.ts';
@@ -21,8 +21,11 @@ export interface CtcMetricsOptions {
   readonly normalise?: TextNormaliser | undefined;
 }
 
+/** Metrics of {@link CtcMetrics}. */
+export type CtcScores = MetricsNamed<'wer' | 'cer' | 'loss'>;
+
 /** Sums up batches. Targets are those of `ctcTargets`. */
-export class CtcMetrics implements MetricCollector {
+export class CtcMetrics implements MetricCollector<CtcScores> {
   readonly #options: CtcMetricsOptions;
   readonly #errors: ErrorCounter;
   #loss = 0;
@@ -52,7 +55,7 @@ export class CtcMetrics implements MetricCollector {
   }
 
   /** `wer` and `cer` of the best path, 0 to 1 and more, and `loss`, the mean over clips of the loss per label in nats. */
-  result(): Metrics {
+  result(): CtcScores {
     const { wer, cer } = this.#errors.rates();
     return { wer, cer, loss: this.#loss / this.#count };
   }

@@ -138,6 +138,10 @@ class CtcRecogniser implements Recogniser {
     await this.#opened.session.release();
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
   /** Whole words, as soon as the word after them has begun or the recording is over. */
   async *#pieces(
     source: AudioSource | AsyncIterable<Uint8Array>,

@@ -25,7 +25,7 @@ import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
 import { frameScores } from './ctcFrames.ts';
 import { framesNeeded } from './ctcLoss.ts';
-import { CtcMetrics } from './ctcMetrics.ts';
+import { CtcMetrics, type CtcScores } from './ctcMetrics.ts';
 import { ctcPorts } from './ctcPorts.ts';
 import { frameLengths, framesOf } from '../frameTargets.ts';
 import { type CtcTarget, ctcTargets } from './ctcTargets.ts';
@@ -56,7 +56,7 @@ export interface CtcRecognitionOptions extends SoundTaskOptions, CtcWordsOptions
 export function ctcRecognition(
   source: SpeechSource,
   options: CtcRecognitionOptions = {},
-): Task<SpeechExample<CtcTarget>> {
+): Task<SpeechExample<CtcTarget>, CtcScores> {
   return { name: 'speech-recognition', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -66,7 +66,7 @@ async function prepare(
   model: TaskModel,
   source: SpeechSource,
   { reduction = 'mean', head, language, ...options }: CtcRecognitionOptions,
-): Promise<PreparedTask<Example>> {
+): Promise<PreparedTask<Example, CtcScores>> {
   const ports = ctcPorts(model);
   const task = await openSoundTask(model, source, options);
   const { data } = task;

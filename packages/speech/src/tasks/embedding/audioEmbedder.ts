@@ -31,7 +31,7 @@ export interface AudioEmbedderOptions extends RunnableOptions, SoundReading {
 }
 
 /** A model with its adapters, ready to embed. */
-export interface AudioEmbedder {
+export interface AudioEmbedder extends AsyncDisposable {
   /**
    * Embeddings float32 `[sources, width]`, in their order: of vectors of frames the mean over those that are sound.
    *
@@ -41,6 +41,8 @@ export interface AudioEmbedder {
   embed(sources: readonly AudioSource[], adapter?: string | null): Promise<Tensor>;
   /** Frees the session. */
   release(): Promise<void>;
+  /** As {@link AudioEmbedder.release}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
@@ -106,6 +108,10 @@ class SessionEmbedder implements AudioEmbedder {
 
   async release(): Promise<void> {
     await this.#session.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   async #batch(

@@ -16,6 +16,7 @@ import {
   type Task,
   type TaskModel,
   unitTensor,
+  type RetrievalScores,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
@@ -48,7 +49,10 @@ export type AudioGroup = KindGroup<SpeechExample<number>>;
  * const run = await train(model, { task: audioRetrieval('voices', { validation: 0.2 }), lora: { r: 8 } });
  * ```
  */
-export function audioRetrieval(source: SpeechSource, options: AudioRetrievalOptions = {}): Task<AudioGroup> {
+export function audioRetrieval(
+  source: SpeechSource,
+  options: AudioRetrievalOptions = {},
+): Task<AudioGroup, RetrievalScores> {
   return { name: 'audio-retrieval', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -56,7 +60,7 @@ async function prepare(
   model: TaskModel,
   source: SpeechSource,
   { loss, temperature, margin, perGroup = 2, output, ...options }: AudioRetrievalOptions,
-): Promise<PreparedTask<AudioGroup>> {
+): Promise<PreparedTask<AudioGroup, RetrievalScores>> {
   const lossOf = retrievalLoss({ loss, temperature, margin, perGroup });
   const ports = soundPorts(model);
   const feature = soundFeature(model, output);

@@ -45,6 +45,7 @@ function recogniser(asked: string[]): Recogniser {
     },
     transcribe: () => Promise.reject(new Error('Segments are to be heard as they come.')),
     release: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
 

@@ -1,6 +1,13 @@
 /** @file Teaches and tests models that write what they hear. */
 
-import { OnnxLoraError, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk';
+import {
+  OnnxLoraError,
+  type PreparedTask,
+  type Task,
+  type TaskModel,
+  type Metrics,
+  type MetricsNamed,
+} from '@onnx-lora/sdk';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import { readGenerationConfig } from '../../generation/generationConfig.ts';
@@ -16,6 +23,7 @@ import { Transcriptions } from './transcriptions.ts';
 import { usableRecords } from './usableRecords.ts';
 import { withinWindow } from './withinWindow.ts';
 import { type RecognitionExample, writtenTask } from './writtenTask.ts';
+import type { TeacherForcedScores } from './teacherForced.ts';
 
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOptions, ScoringOptions {
@@ -28,6 +36,9 @@ export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOp
   /** For models that write a character for each frame: as {@link CtcRecognitionOptions} has it. */
   readonly head?: CtcRecognitionOptions['head'];
 }
+
+/** What `evaluate` measures of transcripts. */
+type ErrorRates = MetricsNamed<'wer' | 'cer'>;
 
 /**
  * Speech recognition. `data` has recordings with transcripts. The model's folder needs `preprocessor_config.json`, the
@@ -45,7 +56,10 @@ export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOp
  * const { metrics } = await evaluate(model, { task, adapter });
  * ```
  */
-export function speechRecognition(source: SpeechSource, options: SpeechRecognitionOptions = {}): Task {
+export function speechRecognition(
+  source: SpeechSource,
+  options: SpeechRecognitionOptions = {},
+): Task<unknown, ErrorRates, Metrics> {
   return {
     name: 'speech-recognition',
     prepare: (model) =>
@@ -57,7 +71,7 @@ async function prepare(
   model: TaskModel,
   source: SpeechSource,
   options: SpeechRecognitionOptions,
-): Promise<PreparedTask<RecognitionExample>> {
+): Promise<PreparedTask<RecognitionExample, ErrorRates, TeacherForcedScores>> {
   const { language, task } = options;
   const ports = recognitionPorts(model);
   const tokenizer = await openSpeechTokenizer(folderOf(model));

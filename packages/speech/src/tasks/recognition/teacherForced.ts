@@ -1,13 +1,16 @@
 /** @file How well a decoder continues transcripts that it is fed: what is measured during training. */
 
-import { type Feeds, type MetricCollector, type Metrics, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { IGNORED } from './recognitionBatch.ts';
+
+/** Metrics of {@link TeacherForcedMetrics}. */
+export type TeacherForcedScores = MetricsNamed<'loss' | 'tokenAccuracy'>;
 
 /**
  * Mean cross-entropy of the labels, and the share of them that the best score names. Each token is asked for after the true
  * ones before it, so this takes one pass; error rates of text that the model writes by itself take many.
  */
-export class TeacherForcedMetrics implements MetricCollector {
+export class TeacherForcedMetrics implements MetricCollector<TeacherForcedScores> {
   readonly #logits: string;
   #loss = 0;
   #right = 0;
@@ -38,7 +41,7 @@ export class TeacherForcedMetrics implements MetricCollector {
     }
   }
 
-  result(): Metrics {
+  result(): TeacherForcedScores {
     return { loss: this.#loss / this.#count, tokenAccuracy: this.#right / this.#count };
   }
 }

@@ -7,6 +7,7 @@ import {
   type ReportRequest,
   type ReportSection,
   type TaskModel,
+  type MetricsNamed,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
@@ -17,7 +18,7 @@ import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
 import { soundFeeds } from '../soundFeeds.ts';
 import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
 import type { RecognitionPorts } from './recognitionPorts.ts';
-import { bestIds, TeacherForcedMetrics } from './teacherForced.ts';
+import { bestIds, TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
 
@@ -48,7 +49,9 @@ export interface WrittenTaskParts {
 const PADDED_SECONDS = 0.5;
 
 /** The task. */
-export function writtenTask(parts: WrittenTaskParts): PreparedTask<RecognitionExample> {
+export function writtenTask(
+  parts: WrittenTaskParts,
+): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
   const { train, validation, warnings, inputSizes, ports, tokenizer, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
   return {

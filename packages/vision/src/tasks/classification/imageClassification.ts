@@ -12,6 +12,7 @@ import {
   type TaskModel,
   unknownLabel,
   drawSeed,
+  type ClassificationScores,
 } from '@onnx-lora/sdk';
 import { mixBatch, oneHot } from '../../augment/mixBatch.ts';
 import type { ImageSource } from '../../data/imageData.ts';
@@ -51,7 +52,7 @@ export interface ImageClassificationOptions extends ImageTaskOptions, Classifier
 export function imageClassification(
   source: ImageSource,
   options: ImageClassificationOptions = {},
-): Task<ImageExample<number>> {
+): Task<ImageExample<number>, ClassificationScores> {
   return { name: 'image-classification', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -67,7 +68,7 @@ async function prepare(
     baselines = false,
     ...options
   }: ImageClassificationOptions,
-): Promise<PreparedTask<ImageExample<number>>> {
+): Promise<PreparedTask<ImageExample<number>, ClassificationScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
   const names = labelsOf(data.train, data.root);

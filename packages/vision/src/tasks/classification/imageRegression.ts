@@ -12,6 +12,7 @@ import {
   type TaskModel,
   valueNames,
   valueTargets,
+  type RegressionScores,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -37,7 +38,7 @@ export interface ImageRegressionOptions extends ImageTaskOptions, RegressionOpti
 export function imageRegression(
   source: ImageSource,
   options: ImageRegressionOptions = {},
-): Task<ImageExample<readonly number[]>> {
+): Task<ImageExample<readonly number[]>, RegressionScores> {
   return { name: 'image-regression', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -45,7 +46,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   { loss, ...options }: ImageRegressionOptions,
-): Promise<PreparedTask<ImageExample<readonly number[]>>> {
+): Promise<PreparedTask<ImageExample<readonly number[]>, RegressionScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
   const count = valuesOf(data.train[0]!).length;

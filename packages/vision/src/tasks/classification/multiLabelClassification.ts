@@ -9,6 +9,7 @@ import {
   type PreparedTask,
   type Task,
   type TaskModel,
+  type MultiLabelScores,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -34,7 +35,7 @@ export interface MultiLabelOptions extends ImageTaskOptions, MultiLabelPartsOpti
 export function multiLabelClassification(
   source: ImageSource,
   options: MultiLabelOptions = {},
-): Task<ImageExample<LabelVector>> {
+): Task<ImageExample<LabelVector>, MultiLabelScores> {
   return { name: 'multi-label-classification', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -42,7 +43,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   { threshold = 0.5, posWeights, ...options }: MultiLabelOptions,
-): Promise<PreparedTask<ImageExample<LabelVector>>> {
+): Promise<PreparedTask<ImageExample<LabelVector>, MultiLabelScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
   const names = labelsOf(data.train, data.root);

@@ -1,6 +1,6 @@
 /** @file How good the masks are that a model gives for prompts. */
 
-import { type Feeds, type MetricCollector, type Metrics, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { boundaryF } from '../../metrics/boundaryF.ts';
 import { diceScore, intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
 import { geometryOf } from '../../preprocess/geometry.ts';
@@ -10,11 +10,14 @@ import { masksOf } from './masksOf.ts';
 import { unpackMasks } from './packedMasks.ts';
 import type { SamPorts } from './samPorts.ts';
 
+/** Metrics of {@link PromptableMetrics}. */
+export type PromptableScores = MetricsNamed<'meanIou' | 'dice' | 'boundaryF'>;
+
 /**
  * Means over all prompts, at the images' own size: `meanIou`, `dice` and `boundaryF` of the mask that the decoder thinks
  * best; where it gives several, `bestIou` of the one that is.
  */
-export class PromptableMetrics implements MetricCollector {
+export class PromptableMetrics implements MetricCollector<PromptableScores> {
   readonly #ports: SamPorts;
   readonly #plan: ImagePlan;
   #prompts = 0;
@@ -55,7 +58,7 @@ export class PromptableMetrics implements MetricCollector {
     }
   }
 
-  result(): Metrics {
+  result(): PromptableScores {
     const mean = (sum: number): number => sum / Math.max(1, this.#prompts);
     return {
       meanIou: mean(this.#iou),

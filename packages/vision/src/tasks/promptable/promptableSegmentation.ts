@@ -20,7 +20,7 @@ import { packMasks } from './packedMasks.ts';
 import { openSamImages } from './openSamImages.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
 import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
-import { PromptableMetrics } from './promptableMetrics.ts';
+import { PromptableMetrics, type PromptableScores } from './promptableMetrics.ts';
 import { promptableReport } from './promptableReport.ts';
 import { promptFeeds } from './promptFeeds.ts';
 import { promptOptions, type PromptOptions } from './promptSampling.ts';
@@ -57,7 +57,7 @@ export interface PromptableSegmentationOptions extends TaskDataOptions, ImageRea
 export function promptableSegmentation(
   source: ImageSource,
   options: PromptableSegmentationOptions = {},
-): Task<PromptableExample> {
+): Task<PromptableExample, PromptableScores> {
   return { name: 'promptable-segmentation', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -65,7 +65,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   options: PromptableSegmentationOptions,
-): Promise<PreparedTask<PromptableExample>> {
+): Promise<PreparedTask<PromptableExample, PromptableScores>> {
   const { loss, objectsPerImage = 1, augment = [], seed = 0 } = options;
   if (!Number.isInteger(objectsPerImage) || objectsPerImage < 1) {
     throw new OnnxLoraError(

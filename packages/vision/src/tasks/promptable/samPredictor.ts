@@ -48,7 +48,7 @@ export interface SamPredictorOptions
  * await predictor.release();
  * ```
  */
-export class SamPredictor {
+export class SamPredictor implements AsyncDisposable {
   readonly #model: Model;
   readonly #ports: SamPorts;
   readonly #isPadded: boolean;
@@ -157,6 +157,11 @@ export class SamPredictor {
   async release(): Promise<void> {
     this.#cache.clear();
     await Promise.all([this.#encoder.release(), this.#decoder.release()]);
+  }
+
+  /** As {@link SamPredictor.release}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
   }
 
   async #decode(

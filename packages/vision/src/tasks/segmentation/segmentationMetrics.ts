@@ -1,6 +1,6 @@
 /** @file What is measured of class maps. */
 
-import { type Feeds, type MetricCollector, type Metrics, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Mask } from '../../augment/sample.ts';
 import { boundaryF } from '../../metrics/boundaryF.ts';
 import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
@@ -14,8 +14,11 @@ export interface SegmentationMetricsOptions {
   readonly labels: readonly string[];
 }
 
+/** Metrics of {@link SegmentationMetrics}. */
+export type SegmentationScores = MetricsNamed<'meanIou' | 'dice' | 'pixelAccuracy' | 'boundaryF'>;
+
 /** Sums up batches. Targets are `{ labels: int64 [batch, height, width] }`; scores are resized to them. */
-export class SegmentationMetrics implements MetricCollector {
+export class SegmentationMetrics implements MetricCollector<SegmentationScores> {
   readonly #output: string;
   readonly #labels: readonly string[];
   readonly #confusion: PixelConfusion;
@@ -47,7 +50,7 @@ export class SegmentationMetrics implements MetricCollector {
    * `meanIou` and `dice`, means over the classes that occur or were found, from the pixels of all images; `pixelAccuracy`; and
    * `boundaryF`, the mean over each image's classes. All are NaN before the first image.
    */
-  result(): Metrics {
+  result(): SegmentationScores {
     const classes = this.#confusion.perClass();
     return {
       meanIou: meanOver(classes, 'iou'),

@@ -21,7 +21,7 @@ import { segmentationClasses } from './segmentationClasses.ts';
 import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
 import { segmentationPrediction } from './segmentationDecode.ts';
 import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
-import { checkedScores, SegmentationMetrics } from './segmentationMetrics.ts';
+import { checkedScores, SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
 import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.ts';
 import { segmentationReport } from './segmentationReport.ts';
 
@@ -50,7 +50,7 @@ export interface SemanticSegmentationOptions extends TaskDataOptions, ImageReadi
 export function semanticSegmentation(
   data: ImageSource,
   options: SemanticSegmentationOptions = {},
-): Task<SegmentationExample> {
+): Task<SegmentationExample, SegmentationScores> {
   return { name: 'semantic-segmentation', prepare: (model) => prepare(model, data, options) };
 }
 
@@ -58,7 +58,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   options: SemanticSegmentationOptions,
-): Promise<PreparedTask<SegmentationExample>> {
+): Promise<PreparedTask<SegmentationExample, SegmentationScores>> {
   const { seed = 0, augment = [], labels: given } = options;
   const ports = segmentationPorts(model);
   const { images: loader, decoder, preprocessor, path } = await openImages(model, ports.input.name, options);

@@ -2,7 +2,9 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, Metrics } from '../../task.ts';
+import type { MetricCollector, MetricsNamed } from '../../task.ts';
+import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import type { Measure } from '../statistics/measure.ts';
 import { bestClasses, logSumExp, scoresOf } from './scores.ts';
 
 /** What a collector must know of the task. */
@@ -17,18 +19,20 @@ export interface ClassificationMetricsOptions {
   readonly temperature?: number;
 }
 
+/** Metrics of {@link ClassificationMetrics}; with more than five classes there is also `top5`. */
+export type ClassificationScores = MetricsNamed<'accuracy' | 'macroF1' | 'loss'>;
+
 /** Sums up batches. Targets are `{ labels: int64 [batch] }`. */
-export class ClassificationMetrics implements MetricCollector {
+export class ClassificationMetrics implements MetricCollector<ClassificationScores> {
   readonly #output: string;
   readonly #labels: readonly string[];
   /** Classes in the data or predicted. */
   readonly #seen: Set<number>;
-  /** Examples by true class, then predicted class; sparse, since a model may have thousands of classes. */
-  readonly #counts = new Map<number, Map<number, number>>();
-  #examples = 0;
-  #correct = 0;
-  #correctInFive = 0;
-  #loss = 0;
+  /** By example: its class, the one that is predicted, whether its class is among the first five, its cross-entropy. */
+  readonly #truths: number[] = [];
+  readonly #answers: number[] = [];
+  readonly #inFive: boolean[] = [];
+  readonly #losses: number[] = [];
   readonly #temperature: number;
 
   /** For the classes that are present in the data; see {@link ClassificationMetricsOptions}. */
@@ -57,54 +61,81 @@ export class ClassificationMetrics implements MetricCollector {
   #add(row: Float32Array, truth: number): void {
     const best = bestClasses(row, 5);
     const predicted = best[0]!;
-    this.#examples++;
-    if (predicted === truth) this.#correct++;
-    if (best.includes(truth)) this.#correctInFive++;
-    this.#loss += logSumExp(row.map((score) => score / this.#temperature)) - row[truth]! / this.#temperature;
+    this.#truths.push(truth);
+    this.#answers.push(predicted);
+    this.#inFive.push(best.includes(truth));
+    this.#losses.push(logSumExp(row.map((score) => score / this.#temperature)) - row[truth]! / this.#temperature);
     this.#seen.add(truth).add(predicted);
-    const counts = this.#counts.get(truth) ?? new Map<number, number>();
-    this.#counts.set(truth, counts.set(predicted, (counts.get(predicted) ?? 0) + 1));
   }
 
   /**
    * `accuracy`, `top5` (only with more than five classes), `macroF1` and `loss` (mean cross-entropy in nats). All are
    * NaN before the first example.
    */
-  result(): Metrics {
-    const n = this.#examples;
-    return {
-      accuracy: this.#correct / n,
-      ...(this.#labels.length > 5 && { top5: this.#correctInFive / n }),
-      macroF1: n === 0 ? Number.NaN : this.#macroF1(),
-      loss: this.#loss / n,
-    };
+  result(): ClassificationScores {
+    return this.#measure()();
+  }
+
+  /** Intervals of the same, by a bootstrap over examples. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const size = this.#truths.length;
+    return bootstrapIntervals(this.#measure(), size, { samples: drawsFor(size) });
   }
 
   /** Classes of the data and those predicted, in the model's order. */
   confusion(): { labels: readonly string[]; counts: readonly (readonly number[])[] } {
-    const classes = [...this.#seen].sort((a, b) => a - b);
-    return {
-      labels: classes.map((c) => this.#labels[c] ?? String(c)),
-      counts: classes.map((truth) => classes.map((predicted) => this.#counts.get(truth)?.get(predicted) ?? 0)),
-    };
+    const { classes, at } = this.#classes();
+    const counts = classes.map(() => classes.map(() => 0));
+    this.#truths.forEach((truth, i) => counts[at.get(truth)!]![at.get(this.#answers[i]!)!]!++);
+    return { labels: classes.map((c) => this.#labels[c] ?? String(c)), counts };
   }
 
-  /** Mean of F1 = 2 tp / (2 tp + fp + fn) over the classes that occur, as the truth or as an answer. */
-  #macroF1(): number {
-    const truths = new Map<number, number>();
-    const answers = new Map<number, number>();
-    for (const [truth, row] of this.#counts) {
-      for (const [predicted, count] of row) {
-        truths.set(truth, (truths.get(truth) ?? 0) + count);
-        answers.set(predicted, (answers.get(predicted) ?? 0) + count);
+  /** The classes that were seen, in the model's order, and the place of each among them. */
+  #classes(): { readonly classes: readonly number[]; readonly at: ReadonlyMap<number, number> } {
+    const classes = [...this.#seen].sort((a, b) => a - b);
+    return { classes, at: new Map(classes.map((c, i) => [c, i])) };
+  }
+
+  #measure(): Measure<ClassificationScores> {
+    const { classes, at } = this.#classes();
+    const truths = Int32Array.from(this.#truths, (c) => at.get(c)!);
+    const answers = Int32Array.from(this.#answers, (c) => at.get(c)!);
+    const [inFive, losses, hasFive] = [this.#inFive, this.#losses, this.#labels.length > 5];
+    return (times) => {
+      const [right, examples, named] = [0, 0, 0].map(() => new Float64Array(classes.length)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      let [n, correct, correctInFive, loss] = [0, 0, 0, 0];
+      for (let i = 0; i < truths.length; i++) {
+        const weight = times ? times[i]! : 1;
+        // What is not drawn has no say, even where its loss is infinite.
+        if (weight === 0) continue;
+        n += weight;
+        loss += weight * losses[i]!;
+        examples[truths[i]!]! += weight;
+        named[answers[i]!]! += weight;
+        if (inFive[i]) correctInFive += weight;
+        if (truths[i] !== answers[i]) continue;
+        correct += weight;
+        right[truths[i]!]! += weight;
       }
-    }
-    const occurring = new Set([...truths.keys(), ...answers.keys()]);
-    let sum = 0;
-    for (const c of occurring) {
-      // tp + fn are the examples of the class, tp + fp the answers that name it.
-      sum += (2 * (this.#counts.get(c)?.get(c) ?? 0)) / ((truths.get(c) ?? 0) + (answers.get(c) ?? 0));
-    }
-    return sum / occurring.size;
+      // F1 = 2 tp / (2 tp + fp + fn): tp + fn are the examples of the class, tp + fp the answers that name it. Its mean is
+      // over the classes that occur, as the truth or as an answer.
+      let [sum, occurring] = [0, 0];
+      for (let c = 0; c < classes.length; c++) {
+        const both = examples[c]! + named[c]!;
+        if (both === 0) continue;
+        occurring++;
+        sum += (2 * right[c]!) / both;
+      }
+      return {
+        accuracy: correct / n,
+        ...(hasFive && { top5: correctInFive / n }),
+        macroF1: sum / occurring,
+        loss: loss / n,
+      } as ClassificationScores;
+    };
   }
 }

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../../errors.ts';
 import { crossEntropy } from '../../../train/losses/index.ts';
 import type { PreparedTask, TaskModel } from '../../task.ts';
 import { fitTemperature, temperatureOf } from './calibration.ts';
-import { ClassificationMetrics } from './classificationMetrics.ts';
+import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { decodeClasses } from './decodeClasses.ts';
 import { heldOutScores, type LabelledExamples } from './heldOutScores.ts';
 import { checkLabelSmoothing, type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
@@ -37,7 +37,9 @@ export interface ClassifierRequest<Example> extends ClassifierOptions {
 
 /** Parts of a {@link PreparedTask}, and the temperature, which `finish` changes. */
 export interface ClassifierParts
-  extends Pick<PreparedTask, 'loss' | 'metrics' | 'decode'>, Required<Pick<PreparedTask, 'lossWeight'>> {
+  extends
+    Pick<PreparedTask<unknown, ClassificationScores>, 'loss' | 'metrics' | 'decode'>,
+    Required<Pick<PreparedTask, 'lossWeight'>> {
   /** What scores are divided by before they become probabilities. */
   readonly temperature: () => number;
   /** Fits the temperature, where that is asked for. */

@@ -2,8 +2,10 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, Metrics } from '../../task.ts';
-import { rankingMeasure } from '../statistics/rankingMeasure.ts';
+import type { MetricCollector, MetricsNamed } from '../../task.ts';
+import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import type { Measure } from '../statistics/measure.ts';
+import { rankingMeasure, type RankingScores } from '../statistics/rankingMeasure.ts';
 import { scoresOf } from './scores.ts';
 
 /** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
@@ -26,8 +28,11 @@ export interface MultiLabelMetricsOptions {
   readonly thresholds: readonly number[];
 }
 
+/** Metrics of {@link MultiLabelMetrics}. */
+export type MultiLabelScores = MetricsNamed<'mAP' | 'microF1' | 'macroF1' | 'loss'>;
+
 /** Sums up batches. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones. */
-export class MultiLabelMetrics implements MetricCollector {
+export class MultiLabelMetrics implements MetricCollector<MultiLabelScores> {
   readonly #options: MultiLabelMetricsOptions;
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
@@ -62,17 +67,46 @@ export class MultiLabelMetrics implements MetricCollector {
    * `mAP` (the mean of the labels' average precisions, labels without an example left out), `microF1`, `macroF1` and `loss` (mean
    * binary cross-entropy in nats).
    */
-  result(): Metrics {
-    const { all } = this;
-    const counts = labelCounts(all, this.#options.thresholds);
-    const precisions = averagePrecisions(all).filter((each) => !Number.isNaN(each));
-    const total = counts.reduce((a, b) => ({ right: a.right + b.right, given: a.given + b.given, examples: a.examples + b.examples })); // prettier-ignore
-    const cost = (x: number, isTrue: boolean): number => Math.max(x, 0) - (isTrue ? x : 0) + Math.log1p(Math.exp(-Math.abs(x))); // prettier-ignore
-    return {
-      mAP: mean(precisions),
-      microF1: f1(total),
-      macroF1: mean(counts.map(f1)),
-      loss: mean(all.scores.map((score, i) => cost(score, all.truths[i]!))),
+  result(): MultiLabelScores {
+    return this.#measure()();
+  }
+
+  /** Intervals of the same, by a bootstrap over examples. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const cells = this.#scores.length;
+    return bootstrapIntervals(this.#measure(), cells / this.all.labels, { samples: drawsFor(cells) });
+  }
+
+  #measure(): Measure<MultiLabelScores> {
+    const { labels, scores, truths } = this.all;
+    const { thresholds } = this.#options;
+    const size = scores.length / labels;
+    const given = scores.map((score, i) => probability(score) >= thresholds[i % labels]!);
+    const losses = scores.map((x, i) => Math.max(x, 0) - (truths[i] ? x : 0) + Math.log1p(Math.exp(-Math.abs(x))));
+    const rankings = labelRankings(this.all);
+    return (times) => {
+      const counts = Array.from({ length: labels }, () => ({ right: 0, given: 0, examples: 0 }));
+      let [all, loss] = [0, 0];
+      for (let i = 0; i < size; i++) {
+        const weight = times ? times[i]! : 1;
+        if (weight === 0) continue;
+        all += weight * labels;
+        for (let label = 0; label < labels; label++) {
+          const [at, own] = [i * labels + label, counts[label]!];
+          loss += weight * losses[at]!;
+          if (given[at]) own.given += weight;
+          if (truths[at]) own.examples += weight;
+          if (given[at] && truths[at]) own.right += weight;
+        }
+      }
+      const total = counts.reduce((a, b) => ({ right: a.right + b.right, given: a.given + b.given, examples: a.examples + b.examples })); // prettier-ignore
+      const precisions = rankings.map((ranking) => ranking(times).averagePrecision);
+      return {
+        mAP: mean(precisions.filter((each) => !Number.isNaN(each))),
+        microF1: f1(total),
+        macroF1: mean(counts.map(f1)),
+        loss: loss / all,
+      };
     };
   }
 }
@@ -111,10 +145,15 @@ export function f1({ right, given, examples }: LabelCounts): number {
  *
  * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.average_precision_score.html
  */
-export function averagePrecisions({ labels, scores, truths }: LabelScores): number[] {
+export function averagePrecisions(all: LabelScores): number[] {
+  return labelRankings(all).map((ranking) => ranking().averagePrecision);
+}
+
+/** How well the scores of each label put what has it first. */
+function labelRankings({ labels, scores, truths }: LabelScores): Measure<RankingScores>[] {
   return Array.from({ length: labels }, (_, label) => {
     const isOwn = (_: unknown, i: number): boolean => i % labels === label;
-    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn))().averagePrecision;
+    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn));
   });
 }
 

@@ -9,7 +9,14 @@ import type { BatchSource } from '../batches.ts';
 import { heldOut } from '../heldOut.ts';
 import { listed } from '../listed.ts';
 import { decodeLabels, thresholdsOf } from './decodeLabels.ts';
-import { averagePrecisions, bestThresholds, f1, labelCounts, MultiLabelMetrics } from './multiLabelMetrics.ts';
+import {
+  averagePrecisions,
+  bestThresholds,
+  f1,
+  labelCounts,
+  MultiLabelMetrics,
+  type MultiLabelScores,
+} from './multiLabelMetrics.ts';
 
 /** Which labels an example has: zeros and ones. */
 export type LabelVector = readonly number[];
@@ -42,7 +49,10 @@ export interface MultiLabelRequest<Example> extends MultiLabelPartsOptions {
 }
 
 /** Parts of a {@link PreparedTask}. */
-export type MultiLabelParts = Pick<PreparedTask, 'loss' | 'metrics' | 'decode' | 'finish' | 'report'> &
+export type MultiLabelParts = Pick<
+  PreparedTask<unknown, MultiLabelScores>,
+  'loss' | 'metrics' | 'decode' | 'finish' | 'report'
+> &
   Required<Pick<PreparedTask, 'lossWeight'>> & {
     /** From which probability each label counts as given; `finish` changes them where they are tuned. */
     readonly thresholds: () => readonly number[];

@@ -2,15 +2,15 @@
 
 import { matrix } from '../../../linalg/matrix.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, Metrics } from '../../task.ts';
+import type { MetricCollector } from '../../task.ts';
 import { joinRows } from './joinRows.ts';
-import { retrievalScores } from './retrievalScores.ts';
+import { type RetrievalScores, retrievalScores } from './retrievalScores.ts';
 
 /** Makes embeddings float32 `[batch, width]` of what a model gives for a batch. */
 export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
 
 /** Every example searches all others. Targets have `labels`, int64 `[batch]`. */
-export class RetrievalMetrics implements MetricCollector {
+export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
   readonly #embeddingsOf: EmbeddingsOf;
   readonly #parts: Tensor[] = [];
   readonly #labels: number[] = [];
@@ -26,7 +26,7 @@ export class RetrievalMetrics implements MetricCollector {
   }
 
   /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and how many could ask: see {@link retrievalScores}. */
-  result(): Metrics {
+  result(): RetrievalScores {
     const { dims, data } = joinRows(this.#parts);
     const embeddings = matrix(dims[0]!, dims[1]!, data as Float32Array);
     return retrievalScores({ embeddings, labels: this.#labels });

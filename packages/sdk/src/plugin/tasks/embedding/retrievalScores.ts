@@ -1,7 +1,7 @@
 /** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
 
 import { type Matrix, matmul, matrix } from '../../../linalg/matrix.ts';
-import type { Metrics } from '../../task.ts';
+import type { MetricsNamed } from '../../task.ts';
 import { rowsOfLengthOne } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
@@ -14,6 +14,12 @@ export interface LabelledMatrix {
 
 /** The k of recall. */
 const ks = [1, 5, 10] as const;
+
+type RecallName = `recall@${(typeof ks)[number]}`;
+
+/** Metrics of {@link retrievalScores}. */
+export type RetrievalScores = MetricsNamed<RecallName | 'mapAtR' | 'queries'>;
+
 /** Queries at a time, so that similarities of all with all need not be in memory. */
 const block = 256;
 
@@ -25,7 +31,7 @@ const block = 256;
  * @param gallery what is searched; without it, all queries but the one that asks
  * @see https://arxiv.org/abs/2003.08505, section 3.1, of mapAtR
  */
-export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatrix): Metrics {
+export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatrix): RetrievalScores {
   const searched = gallery ?? queries;
   const [left, right] = [rowsOfLengthOne(queries.embeddings), rowsOfLengthOne(searched.embeddings)];
   const numbers = new Map<number | string, number>();
@@ -56,7 +62,7 @@ export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatri
     }
   }
   return {
-    ...Object.fromEntries(ks.map((k, at) => [`recall@${k}`, hits[at]! / asked])),
+    ...(Object.fromEntries(ks.map((k, at) => [`recall@${k}`, hits[at]! / asked])) as Record<RecallName, number>),
     mapAtR: precision / asked,
     queries: asked,
   };

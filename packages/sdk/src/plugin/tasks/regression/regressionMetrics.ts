@@ -2,12 +2,17 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, Metrics } from '../../task.ts';
+import type { MetricCollector, MetricsNamed } from '../../task.ts';
 import { scoresOf } from '../classification/scores.ts';
+import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
+import type { Measure } from '../statistics/measure.ts';
 import { numberMeasure, type NumberScores } from '../statistics/numberMeasure.ts';
 
+/** Metrics of {@link RegressionMetrics}. */
+export type RegressionScores = MetricsNamed<'rmse' | 'mae' | 'r2' | 'spearman'>;
+
 /** Sums up batches. Targets are `{ values: float32 [batch, outputs] }`. */
-export class RegressionMetrics implements MetricCollector {
+export class RegressionMetrics implements MetricCollector<RegressionScores> {
   readonly #output: string;
   readonly #predicted: number[][];
   readonly #true: number[][];
@@ -36,10 +41,23 @@ export class RegressionMetrics implements MetricCollector {
   }
 
   /** `rmse`, `mae`, `r2` and `spearman`; of several numbers per example the mean over them. */
-  result(): Metrics {
-    const each = this.perOutput();
-    const mean = (name: keyof NumberScores): number => each.reduce((sum, one) => sum + one[name], 0) / each.length;
-    return { rmse: mean('rmse'), mae: mean('mae'), r2: mean('r2'), spearman: mean('spearman') };
+  result(): RegressionScores {
+    return this.#measure()();
+  }
+
+  /** Intervals of the same, by a bootstrap over examples. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const size = this.#predicted[0]!.length;
+    return bootstrapIntervals(this.#measure(), size, { samples: drawsFor(size * this.#predicted.length) });
+  }
+
+  #measure(): Measure<RegressionScores> {
+    const outputs = this.#predicted.map((predicted, i) => numberMeasure(predicted, this.#true[i]!));
+    return (times) => {
+      const each = outputs.map((measure) => measure(times));
+      const mean = (name: keyof NumberScores): number => each.reduce((sum, one) => sum + one[name], 0) / each.length;
+      return { rmse: mean('rmse'), mae: mean('mae'), r2: mean('r2'), spearman: mean('spearman') };
+    };
   }
 
   /** The same for each number. */

@@ -17,6 +17,7 @@ import {
   type Task,
   type TaskModel,
   type Tensor,
+  type RetrievalScores,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
@@ -49,7 +50,10 @@ export interface ImageRetrievalOptions extends FeatureOptions, TaskDataOptions, 
  *
  * @param data a path, records or what {@link readImageData} gave; every image needs a label
  */
-export function imageRetrieval(data: ImageSource, options: ImageRetrievalOptions = {}): Task<ImageGroup> {
+export function imageRetrieval(
+  data: ImageSource,
+  options: ImageRetrievalOptions = {},
+): Task<ImageGroup, RetrievalScores> {
   return { name: 'image-retrieval', prepare: (model) => prepare(model, data, options) };
 }
 
@@ -57,7 +61,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   { loss, temperature, margin, perGroup = 2, augment = [], ...options }: ImageRetrievalOptions,
-): Promise<PreparedTask<ImageGroup>> {
+): Promise<PreparedTask<ImageGroup, RetrievalScores>> {
   const lossOf = retrievalLoss({ loss, temperature, margin, perGroup });
   const { features, images } = await openFeatures(model, options);
   const data = await readTaskData(source, options, haveAPair);

@@ -17,7 +17,7 @@ import type { ImageRecord } from '../../../data/imageRecord.ts';
 import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
 import type { ImageReading } from '../../imageReading.ts';
 import { type CaptionedImage, CaptionedImages } from './captionedImages.ts';
-import { ImageTextMetrics } from './imageTextMetrics.ts';
+import { ImageTextMetrics, type ImageTextScores } from './imageTextMetrics.ts';
 import { usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';
 import { textFeeds } from './textFeeds.ts';
@@ -39,7 +39,7 @@ export interface ImageTextOptions extends TaskDataOptions, ImageReading {
  *
  * @param data a path, records or what {@link readImageData} gave; every image needs a `text`
  */
-export function imageText(data: ImageSource, options: ImageTextOptions = {}): Task<CaptionedImage> {
+export function imageText(data: ImageSource, options: ImageTextOptions = {}): Task<CaptionedImage, ImageTextScores> {
   return { name: 'image-text', prepare: (model) => prepare(model, data, options) };
 }
 
@@ -47,7 +47,7 @@ async function prepare(
   model: TaskModel,
   source: ImageSource,
   { augment = [], ...options }: ImageTextOptions,
-): Promise<PreparedTask<CaptionedImage>> {
+): Promise<PreparedTask<CaptionedImage, ImageTextScores>> {
   const { ports, images, tokenizer } = await openImageText(model, options);
   const data = await readTaskData(source, options);
   const { seed = 0 } = options;

@@ -8,14 +8,20 @@ import {
   matrix,
   type MetricCollector,
   type Metrics,
+  type MetricsNamed,
   pickRows,
   retrievalScores,
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { ImageTextPorts } from './imageTextPorts.ts';
 
+type Recalls<Name extends string> = Readonly<Record<`${Name}@${1 | 5 | 10}`, number>>;
+
+/** Metrics of {@link ImageTextMetrics}. */
+export type ImageTextScores = MetricsNamed<keyof (Recalls<'imageToText'> & Recalls<'textToImage'>)>;
+
 /** Collects both embeddings. Targets are `{ images: int64 [batch] }`, the same number for all captions of one image. */
-export class ImageTextMetrics implements MetricCollector {
+export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
   readonly #ports: ImageTextPorts;
   readonly #images: Tensor[] = [];
   readonly #texts: Tensor[] = [];
@@ -35,7 +41,7 @@ export class ImageTextMetrics implements MetricCollector {
    * `imageToText@k`: the share of images with one of their captions among the first k of all; `textToImage@k`: the share of
    * captions with their image among the first k; k is 1, 5, 10.
    */
-  result(): Metrics {
+  result(): ImageTextScores {
     const texts: LabelledMatrix = { embeddings: toMatrix(joinRows(this.#texts)), labels: this.#numbers };
     const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
     const images: LabelledMatrix = {
@@ -49,12 +55,13 @@ export class ImageTextMetrics implements MetricCollector {
   }
 }
 
-function recalls(name: string, scores: Metrics): Metrics {
-  return Object.fromEntries(
+function recalls<Name extends string>(name: Name, scores: Metrics): Recalls<Name> {
+  const renamed = Object.fromEntries(
     Object.entries(scores).flatMap(([key, value]) =>
       key.startsWith('recall@') ? [[key.replace('recall', name), value]] : [],
     ),
   );
+  return renamed as Recalls<Name>;
 }
 
 function toMatrix({ dims, data }: Tensor): Matrix {
