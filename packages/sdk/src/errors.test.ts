@@ -1,7 +1,7 @@
 /** @file Tests of the error class. */
 
 import { expect, it, vi } from 'vitest';
-import { OnnxLoraError } from './errors.ts';
+import { OnnxLoraError, nearest } from './errors.ts';
 
 it('an error knows its section in the documentation', () => {
   expect(new OnnxLoraError('TARGET_NOT_FOUND', 'x').docs).toBe('reference/errors#target-not-found');
@@ -21,4 +21,30 @@ it('errors of another copy of the SDK are such errors too, and no others', async
     null,
   ])
     expect(each instanceof OnnxLoraError).toBe(false);
+});
+
+it('names of any length in a message leave it short, with its beginning and its remedy', () => {
+  for (const name of ['x'.repeat(300_000), 'x '.repeat(150_000)]) {
+    const { message, stack } = new OnnxLoraError('FILE_INVALID', `"${name}" is not a tensor. Save it again.`);
+    expect(message.length).toBeLessThanOrEqual(4000);
+    expect(message).toMatch(/^"x[^]*…[^]*" is not a tensor\. Save it again\.$/);
+    expect(stack!.length).toBeLessThan(10_000);
+  }
+  const path = `/data/${'folder/'.repeat(100)}`;
+  expect(new OnnxLoraError('FILE_INVALID', path).message).toBe(path);
+});
+
+it('what moves the cursor or colours text is written out', () => {
+  expect(new OnnxLoraError('FILE_INVALID', 'a\u001b[2Jb\r\u009bc\n\td').message).toBe('a\\x1b[2Jb\\x0d\\x9bc\n\td');
+});
+
+it('names are compared by edit distance; long ones are not', () => {
+  expect(nearest('querry', ['value', 'query', 'key'])).toEqual(['query']);
+  expect(nearest('ab', ['abcd', 'xy', 'abc'])).toEqual(['abc', 'abcd', 'xy']);
+  expect(
+    nearest(
+      'x'.repeat(20_000),
+      Array.from({ length: 1000 }, () => 'y'.repeat(15_000)),
+    ),
+  ).toEqual([]);
 });

@@ -35,7 +35,7 @@ export class OnnxLoraError extends Error {
 
   /** `message` says what failed, where, what was expected and found, and one remedy; `cause` is what it came from. */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(printable(message), options);
     this.code = code;
   }
 
@@ -50,10 +50,33 @@ export class OnnxLoraError extends Error {
   }
 }
 
+/** Longer than any message is meant to be. Names in it come from files, and those may be of any length. */
+const MAX_MESSAGE = 4000;
+const LONG_WORD = /\S{301,}/g;
+
+/**
+ * A message that terminals and logs can take: long names keep their beginning and end, of a message that is long all the same
+ * its own beginning and its end, the remedy, are left; what would move a terminal's cursor or colour it is written out.
+ */
+function printable(message: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what is meant
+  const text = message.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (char) => {
+    return `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`;
+  });
+  if (text.length <= MAX_MESSAGE) return text;
+  const short = text.replaceAll(LONG_WORD, (word) => `${word.slice(0, 200)}…${word.slice(-60)}`);
+  if (short.length <= MAX_MESSAGE) return short;
+  return `${short.slice(0, MAX_MESSAGE - 1000)} … ${short.slice(-990)}`;
+}
+
+/** Nobody mistypes a longer name, and comparing long names takes long. */
+const MAX_MISTYPED = 200;
+
 /**
  * Of `candidates`, those nearest to `word` by edit distance, best first, for "did you mean" in an error.
  */
 export function nearest(word: string, candidates: Iterable<string>, count = 3): string[] {
+  if (word.length > MAX_MISTYPED) return [];
   const limit = Math.max(2, Math.ceil(word.length / 2));
   return [...new Set(candidates)]
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate, limit) }))
@@ -78,6 +101,7 @@ function editDistance(a: string, b: string, limit: number): number {
       const substitute = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
       next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, substitute));
     }
+    if (Math.min(...next) > limit) return limit + 1;
     row = next;
   }
   return row[b.length]!;

@@ -99,7 +99,10 @@ export class ParameterFinder {
       for (const graph of allGraphs(this.#graph)) {
         for (const node of graph.node ?? []) {
           const scope = node.opType === 'Mul' || node.opType === 'Add' ? scopeOf(node) : undefined;
-          if (scope !== undefined) scopes.set(scope, [...(scopes.get(scope) ?? []), node]);
+          if (scope === undefined) continue;
+          const nodes = scopes.get(scope);
+          if (nodes) nodes.push(node);
+          else scopes.set(scope, [node]);
         }
       }
       this.#scopes = scopes;

@@ -3,6 +3,7 @@
 import type { Site } from '../match/sites.ts';
 import { isCalledProjection } from '../match/structuralPath.ts';
 import { attentionAround, type LowRankSite } from '../lora/plan.ts';
+import { type NameRule, nameRule } from '../lora/targetRules.ts';
 import { type AdapterConfig, type Scaling, scalingOf } from './peftConfig.ts';
 
 const WRAPPED = '.base_layer';
@@ -10,12 +11,22 @@ const WRAPPED = '.base_layer';
 /** Sites by path, with the names that PEFT's wrappers give them. */
 export class SiteNames {
   readonly #byPath: ReadonlyMap<string, Site>;
-  readonly #targetParameters: readonly string[];
+  /** Target parameters by the module that has them. */
+  readonly #parameters = new Map<string, Site[]>();
+  /** Packed projections by their attention. */
+  readonly #projections = new Map<string, Site[]>();
 
   /** `config` says which parameters are adapted, whose names in files differ from their paths. */
   constructor(sites: readonly Site[], config: Pick<AdapterConfig, 'targetParameters'>) {
     this.#byPath = new Map(sites.map((site) => [site.path, site]));
-    this.#targetParameters = config.targetParameters ?? [];
+    const isTarget = nameRule(config.targetParameters ?? [], 'targetParameters');
+    for (const site of this.#byPath.values()) {
+      const { path, kind, projection } = site;
+      if (kind === 'parameter' && isTarget.matches(path)) {
+        listed(this.#parameters, path.slice(0, path.lastIndexOf('.')), site);
+      }
+      if (projection) listed(this.#projections, projection.of, site);
+    }
   }
 
   /** All paths of the graph. */
@@ -42,9 +53,8 @@ export class SiteNames {
   #projectionCalled(module: string): Site | undefined {
     const at = module.lastIndexOf('.');
     const [attention, name] = [module.slice(0, at), module.slice(at + 1)];
-    return [...this.#byPath.values()].find(
-      ({ projection }) => projection?.of === attention && isCalledProjection(name, projection.as),
-    );
+    const projections = this.#projections.get(attention) ?? [];
+    return projections.find(({ projection }) => isCalledProjection(name, projection!.as));
   }
 
   /** The name in PEFT's files of a target parameter's module. */
@@ -55,11 +65,15 @@ export class SiteNames {
     return at < 0 ? site.path : `${module}${WRAPPED.repeat(parameters.length - 1 - at)}`;
   }
 
-  #parametersOf(module: string): Site[] {
-    return [...this.#byPath.values()]
-      .filter(({ path, kind }) => kind === 'parameter' && path.slice(0, path.lastIndexOf('.')) === module)
-      .filter(({ path }) => this.#targetParameters.some((target) => path === target || path.endsWith(`.${target}`)));
+  #parametersOf(module: string): readonly Site[] {
+    return this.#parameters.get(module) ?? [];
   }
+}
+
+function listed(lists: Map<string, Site[]>, key: string, site: Site): void {
+  const list = lists.get(key);
+  if (list) list.push(site);
+  else lists.set(key, [site]);
 }
 
 /**
@@ -79,8 +93,16 @@ export function scalingAt(
 /** What patterns for rank and alpha are matched against: of a weight that is adapted by its own name that name. */
 function patternName({ path, kind }: Site, targetParameters: readonly string[]): string {
   const weight = `${path}.weight`;
-  const isNamed = (target: string): boolean => weight === target || weight.endsWith(`.${target}`);
-  return kind !== 'parameter' && targetParameters.some(isNamed) ? weight : path;
+  return kind !== 'parameter' && parameterRule(targetParameters).matches(weight) ? weight : path;
+}
+
+const parameterRules = new WeakMap<readonly string[], NameRule>();
+
+/** An adapter asks for hundreds of modules; its list is read once. */
+function parameterRule(names: readonly string[]): NameRule {
+  const known = parameterRules.get(names) ?? nameRule(names, 'targetParameters');
+  parameterRules.set(names, known);
+  return known;
 }
 
 function trailingWrappers(module: string): number {

@@ -24,6 +24,20 @@ describe('prefixChange', () => {
     );
   });
 
+  test('names longer than any path are left alone', () => {
+    const long = 'a.'.repeat(10_000);
+    expect(
+      prefixChange(
+        Array.from({ length: 300 }, (_, i) => `${long}${i}`),
+        ['b.c'],
+        'model.onnx',
+      ),
+    ).toEqual({
+      inAdapter: '',
+      inGraph: '',
+    });
+  });
+
   test("a graph that has the adapter's model as a part", () => {
     expect(prefixChange(['encoder.fc1'], ['bert.encoder.fc1', 'classifier'], 'model.onnx')).toEqual({
       inAdapter: '',

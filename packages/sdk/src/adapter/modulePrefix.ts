@@ -11,6 +11,9 @@ export interface PrefixChange {
   readonly inGraph: string;
 }
 
+/** Longer than what stands around any part. Names come from strangers, and each of their beginnings is tried. */
+const MAX_PREFIX = 500;
+
 const none: PrefixChange = { inAdapter: '', inGraph: '' };
 
 /**
@@ -59,7 +62,9 @@ export function changeInPart({ inAdapter, inGraph }: PrefixChange, path: string)
 /** The prefix of `long` that leaves most names of `short`; of several parts, the one that the file is named for. */
 function bestPrefix(long: readonly string[], short: ReadonlySet<string>, file: string): string | undefined {
   const counts = new Map<string, number>();
+  const longest = [...short].reduce((length, name) => Math.max(length, name.length), 0) + MAX_PREFIX;
   for (const name of long) {
+    if (name.length > longest) continue;
     for (let at = name.indexOf('.'); at >= 0; at = name.indexOf('.', at + 1)) {
       const prefix = name.slice(0, at + 1);
       if (short.has(name.slice(at + 1))) counts.set(prefix, (counts.get(prefix) ?? 0) + 1);

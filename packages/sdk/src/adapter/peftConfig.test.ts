@@ -190,3 +190,31 @@ describe('scalingOf', () => {
     expect(scalingOf(patterned, 'down.x')).toMatchObject({ r: 4 });
   });
 });
+
+describe('many patterns', () => {
+  const modules = Array.from({ length: 200 }, (_, i) => `model.encoder.layers.${i}.self_attn.q_proj`);
+
+  it('of an honest table are all answered: a rank for each module by its path', () => {
+    const rankPattern = Object.fromEntries(
+      Array.from({ length: 1000 }, (_, i) => [`^model.encoder.layers.${i}.self_attn.q_proj`, i + 1]),
+    );
+    const config = { r: 4, alpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
+    expect(modules.map((path) => scalingOf(config, path).r)).toEqual(modules.map((_, i) => i + 1));
+  });
+
+  // Each of them is below what one pattern may take.
+  it.each(['(.*.*)*.*'.repeat(4), '(?=(a|.*.+)*.)'.repeat(60), '(?:.?){900}', 'x'.repeat(19_000)])(
+    'made to hang are refused together: %.20s',
+    (pattern) => {
+      const rankPattern = Object.fromEntries(
+        Array.from({ length: pattern.length > 1000 ? 40 : 2000 }, (_, i) => [`${pattern}x${i}`, 2]),
+      );
+      const config = { r: 4, alpha: 8, rankPattern, alphaPattern: {}, useRslora: false };
+      for (let i = 0; i < 2; i++)
+        expect(() => modules.map((path) => scalingOf(config, path))).toThrow(
+          expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining('rankPattern') }),
+        );
+    },
+    60_000,
+  );
+});

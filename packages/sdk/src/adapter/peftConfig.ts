@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
-import { type Pattern, compilePattern } from '../lora/patternMatch.ts';
+import { type Pattern, PatternWork, compilePattern } from '../lora/patternMatch.ts';
 import { pythonJson } from './pythonJson.ts';
 
 /**
@@ -313,16 +313,31 @@ export function scalingOf(
   return { r, alpha, scaling: alpha / (config.useRslora ? Math.sqrt(r) : r) };
 }
 
-/** An adapter asks for hundreds of modules; its patterns are parsed once. */
-const compiled = new WeakMap<object, readonly (readonly [Pattern, number])[]>();
+/** A table of patterns, read once, and what it has answered: an adapter asks for the same hundreds of modules again and again. */
+interface PatternTable {
+  readonly patterns: readonly (readonly [Pattern, number])[];
+  readonly answers: Map<string, number | undefined>;
+}
+
+const compiled = new WeakMap<object, PatternTable>();
 
 function firstMatch(table: Readonly<Record<string, number>>, where: string, modulePath: string): number | undefined {
-  let patterns = compiled.get(table);
-  if (!patterns) {
-    patterns = Object.entries(table).map(([key, value]) => [compilePattern(key, where), value] as const);
-    compiled.set(table, patterns);
+  const { patterns, answers } = patternTable(table, where);
+  if (!answers.has(modulePath)) {
+    answers.set(modulePath, patterns.find(([pattern]) => pattern.endMatch(modulePath))?.[1]);
   }
-  return patterns.find(([pattern]) => pattern.endMatch(modulePath))?.[1];
+  return answers.get(modulePath);
+}
+
+function patternTable(table: Readonly<Record<string, number>>, where: string): PatternTable {
+  const known = compiled.get(table);
+  if (known) return known;
+  // One for the table: what is bounded for each of many patterns and modules is not bounded.
+  const work = new PatternWork();
+  const patterns = Object.entries(table).map(([key, value]) => [compilePattern(key, where, work), value] as const);
+  const made: PatternTable = { patterns, answers: new Map() };
+  compiled.set(table, made);
+  return made;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** @file A config under other module names, that means the same modules. */
 
+import { PatternWork } from '../lora/patternMatch.ts';
 import { ALL_LINEAR, endings, savedRule } from '../lora/targetRules.ts';
 import { selectModules } from '../lora/targets.ts';
 import { type AdapterConfig, scalingOf } from './peftConfig.ts';
@@ -68,7 +69,8 @@ function renameField(
   if (names === null || names === '') return null;
   // PEFT's word means the same under any names; a pattern is not translated.
   if (typeof names === 'string') return names.toLowerCase() === ALL_LINEAR ? names : undefined;
-  const renamed = names.map((name) => renameName(name, known, to));
+  const byEnding = endingsOf(known);
+  const renamed = names.map((name) => renameName(name, byEnding, to));
   const all = renamed.flat();
   // Names that become one, as o_proj and fc1 become "dense", may mean more than they did: modules not known here, too.
   return new Set(all).size === all.length ? all : undefined;
@@ -79,25 +81,39 @@ function select(paths: readonly string[], config: AdapterConfig): string[] {
   return selectModules(modules, config, { strict: false }).targets;
 }
 
+type ByEnding = ReadonlyMap<string, readonly string[]>;
+
+/** Paths by what they end in: a config may hold more names than a model has modules. */
+function endingsOf(known: readonly string[]): ByEnding {
+  const all = new Map<string, string[]>();
+  for (const path of known) {
+    for (const end of new Set(endings(path))) {
+      const paths = all.get(end);
+      if (paths) paths.push(path);
+      else all.set(end, [path]);
+    }
+  }
+  return all;
+}
+
 /** A name, exact or the end after a dot, as the ends of the new paths. */
-function renameName(name: string, known: readonly string[], to: (path: string) => string): string[] {
+function renameName(name: string, known: ByEnding, to: (path: string) => string): string[] {
   const length = name.split('.').length;
-  const ends = known
-    .filter((path) => endings(path).includes(name))
-    .map((path) => {
-      const now = to(path);
-      if (now === path) return name;
-      return path === name ? now : now.split('.').slice(-length).join('.');
-    });
+  const ends = (known.get(name) ?? []).map((path) => {
+    const now = to(path);
+    if (now === path) return name;
+    return path === name ? now : now.split('.').slice(-length).join('.');
+  });
   return ends.length > 0 ? [...new Set(ends)] : [to(name)];
 }
 
 function renameSaved(names: readonly string[] | null, { saved, known, to }: Renaming): readonly string[] | null {
   if (names === null) return null;
+  const work = new PatternWork();
   const renamed = names.flatMap((name) => {
-    const rule = savedRule([name]);
+    const rule = savedRule([name], work);
     const isSame = (candidate: string): boolean => {
-      const now = savedRule([candidate]);
+      const now = savedRule([candidate], work);
       return known.every((path) => rule.wraps(path) === now.wraps(to(path)));
     };
     const kept = [name, to(name)].find(isSame);
@@ -112,13 +128,15 @@ function renameScalings(
   config: AdapterConfig,
   { adapted, known, to }: Renaming,
 ): Pick<AdapterConfig, 'rankPattern' | 'alphaPattern'> {
+  const byEnding = endingsOf(known);
   const rename = (table: Table): Table =>
     Object.fromEntries(
-      Object.entries(table).flatMap(([key, value]) => renameKey(key, known, to).map((now) => [now, value])),
+      Object.entries(table).flatMap(([key, value]) => renameKey(key, byEnding, to).map((now) => [now, value])),
     );
   const short = { rankPattern: rename(config.rankPattern), alphaPattern: rename(config.alphaPattern) };
+  const renamed = { ...config, ...short };
   const isSame = adapted.every((path) => {
-    const [before, now] = [scalingOf(config, path), scalingOf({ ...config, ...short }, to(path))];
+    const [before, now] = [scalingOf(config, path), scalingOf(renamed, to(path))];
     return before.r === now.r && before.alpha === now.alpha;
   });
   if (isSame) return short;
@@ -131,7 +149,7 @@ function renameScalings(
 }
 
 /** A plain name with an optional `^` is renamed; what is more of a pattern stays, and the comparison decides. */
-function renameKey(key: string, known: readonly string[], to: (path: string) => string): string[] {
+function renameKey(key: string, known: ByEnding, to: (path: string) => string): string[] {
   const [, start, name] = /^(\^?)((?:\w|\\?\.)+)$/.exec(key) ?? [];
   if (name === undefined) return [key];
   const plain = name.replaceAll(String.raw`\.`, '.');

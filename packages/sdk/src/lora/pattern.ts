@@ -137,6 +137,7 @@ class Parser {
     if (this.#take('*')) return { min: 0, max: Infinity };
     if (this.#take('+')) return { min: 1, max: Infinity };
     if (this.#take('?')) return { min: 0, max: 1 };
+    if (!this.#sees('{')) return undefined;
     const counts = /^\{(\d{0,9})(,?)(\d{0,9})\}/.exec(this.#source.slice(this.#at, this.#at + 24));
     // As in Python, braces that hold no counts stand for themselves.
     if (!counts || counts[0] === '{}') return undefined;

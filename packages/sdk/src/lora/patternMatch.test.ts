@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../errors.ts';
-import { compilePattern } from './patternMatch.ts';
+import { PatternWork, compilePattern } from './patternMatch.ts';
 
 const full = (pattern: string, text: string): boolean => compilePattern(pattern, 'targetModules').fullMatch(text);
 
@@ -124,6 +124,23 @@ describe('a pattern', () => {
       }
     }
     expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  it('shares what it may take with the others of its setting', () => {
+    const work = new PatternWork(5000);
+    const patterns = Array.from({ length: 12 }, (_, i) => compilePattern(`.*${i}.*`, 'rankPattern', work));
+    const answered = patterns.findIndex((pattern) => {
+      try {
+        return pattern.fullMatch('a'.repeat(100));
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining('rankPattern') });
+        return true;
+      }
+    });
+    expect(answered).toBeGreaterThan(0);
+    // Spent is spent: the next is refused as well, though it is a simple one.
+    expect(() => patterns.at(-1)!.fullMatch('a')).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+    expect(compilePattern('.*a', 'rankPattern').fullMatch('ba')).toBe(true);
   });
 
   it('from anybody never escapes as anything but an OnnxLoraError', () => {

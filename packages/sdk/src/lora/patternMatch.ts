@@ -1,9 +1,9 @@
 /**
  * @file Matches a parsed pattern in bounded time.
  *
- * Instead of trying one way after another and going back, every part of the pattern maps the position where it starts
- * to all positions where it can end, and remembers the answer. `(a+)+b` costs no more than `a+b`, and what is still
- * large is cut off by a count of steps.
+ * Instead of trying one way after another and going back, every part of the pattern maps the set of positions where it may
+ * start to the set of all positions where it can end. `(a+)+b` costs no more than `a+b`, all places where a name may begin
+ * are tried at once, and what is still large is cut off by a count of steps.
  */
 
 import { OnnxLoraError } from '../errors.ts';
@@ -22,116 +22,216 @@ export interface Pattern {
   ends(text: string, start: number): readonly number[];
 }
 
-/** Steps that one match may take: some tens of milliseconds. Honest patterns take hundreds or thousands. */
-const MAX_STEPS = 250_000;
+/** Steps that one match may take: some milliseconds. Honest patterns take hundreds or thousands. */
+const MAX_STEPS = 1_000_000;
+
+/**
+ * Steps that all patterns of a setting may take together, over all modules of a model: about a second. Ranks for each of
+ * a thousand modules by its full path take a fifth of it.
+ */
+const MAX_TOTAL_STEPS = 20_000_000;
+
+/** Steps that reading a character of a pattern costs. */
+const STEPS_PER_CHARACTER = 50;
+
+/** Counts the work that patterns do together: an adapter may bring many of them, each of them at its own limit. */
+export class PatternWork {
+  #left: number;
+
+  constructor(steps: number = MAX_TOTAL_STEPS) {
+    this.#left = steps;
+  }
+
+  /**
+   * @param where what the patterns are, for the error, such as `rankPattern`
+   * @throws OnnxLoraError `CONFIG_INVALID` when all steps are spent, now or before
+   */
+  spend(steps: number, where: string): void {
+    this.#left -= steps;
+    if (this.#left >= 0) return;
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The patterns of ${where} take too long to match together. Use fewer or simpler ones, or list module names instead.`,
+    );
+  }
+}
 
 /**
  * Prepares a Python pattern.
  *
  * @param where what the pattern is, for errors, such as `targetModules`.
+ * @param work shared by patterns whose work is bounded together; by default the pattern has one of its own, for all texts.
  * @throws OnnxLoraError `CONFIG_INVALID` when the pattern is not valid, not supported, or too long.
  */
-export function compilePattern(source: string, where: string): Pattern {
+export function compilePattern(source: string, where: string, work: PatternWork = new PatternWork()): Pattern {
+  work.spend(source.length * STEPS_PER_CHARACTER, where);
   const root = parsePattern(source, where);
-  const matcher = (text: string): Match => new Match(text, source, where);
+  const fixed = fixedSequence(root);
+  const ends = (text: string, starts: readonly number[]): readonly number[] => {
+    if (!fixed) return new Match(text, source, where, work).ends(root, starts);
+    work.spend(1 + starts.length, where);
+    return starts.filter((start) => fits(fixed, text, start)).map((start) => start + fixed.sets.length);
+  };
   return {
     source,
-    ends: (text, start) => matcher(text).ends(root, start),
-    fullMatch: (text) => matcher(text).ends(root, 0).includes(text.length),
+    ends: (text, start) => ends(text, [start]),
+    fullMatch: (text) => ends(text, [0]).includes(text.length),
     endMatch: (text) => {
-      const match = matcher(text);
-      return partStarts(text).some((start) => match.ends(root, start).includes(text.length));
+      if (!fixed) return ends(text, partStarts(text)).includes(text.length);
+      const start = text.length - fixed.sets.length;
+      return ends(text, isPartStart(text, start) ? [start] : []).length > 0;
     },
-    partMatch: (text) => {
-      const match = matcher(text);
-      return partStarts(text).some((start) =>
-        match.ends(root, start).some((end) => end === text.length || text[end] === '.'),
-      );
-    },
+    partMatch: (text) => ends(text, partStarts(text)).some((end) => end === text.length || text[end] === '.'),
   };
 }
 
 /** The beginning of the text and the positions after each dot. */
 function partStarts(text: string): number[] {
-  return [0, ...[...text.matchAll(/\./g)].map(({ index }) => index + 1)];
+  const starts = [0];
+  for (let dot = text.indexOf('.'); dot >= 0; dot = text.indexOf('.', dot + 1)) starts.push(dot + 1);
+  return starts;
 }
+
+function isPartStart(text: string, at: number): boolean {
+  return at === 0 || (at > 0 && text[at - 1] === '.');
+}
+
+/** What most patterns of tables are: a name, so that a match has one length and needs no search. */
+interface FixedSequence {
+  readonly sets: readonly ((char: string) => boolean)[];
+  /** Whether it begins with "^", and ends with "$". */
+  readonly anchors: readonly [boolean, boolean];
+}
+
+function fixedSequence(root: PatternNode): FixedSequence | undefined {
+  const nodes = root.kind === 'all' ? root.of : [root];
+  const anchors = [nodes[0]?.kind === 'start', nodes.length > 1 && nodes.at(-1)?.kind === 'end'] as const;
+  const inner = nodes.slice(Number(anchors[0]), nodes.length - Number(anchors[1]));
+  const sets = inner.flatMap((node) => (node.kind === 'set' ? [node.has] : []));
+  return sets.length === inner.length ? { sets, anchors } : undefined;
+}
+
+function fits({ sets, anchors: [atStart, atEnd] }: FixedSequence, text: string, start: number): boolean {
+  const end = start + sets.length;
+  if (end > text.length || (atStart && start > 0) || (atEnd && end < text.length)) return false;
+  return sets.every((has, i) => has(text[start + i]!));
+}
+
+/** A set of positions of a text: not 0 where one is in the set. The last is the text's end. */
+type Positions = Uint8Array;
 
 class Match {
   readonly #text: string;
   readonly #source: string;
   readonly #where: string;
-  readonly #known = new Map<PatternNode, (readonly number[] | undefined)[]>();
+  readonly #work: PatternWork;
+  /** What a look-ahead has found at each position: 1 for no, 2 for yes. */
+  readonly #seen = new Map<PatternNode, Uint8Array>();
   #steps = 0;
 
-  constructor(text: string, source: string, where: string) {
+  constructor(text: string, source: string, where: string, work: PatternWork) {
     this.#text = text;
     this.#source = source;
     this.#where = where;
+    this.#work = work;
   }
 
-  /** All ends of `node` from `start`, ascending and without repeats. */
-  ends(node: PatternNode, start: number): readonly number[] {
-    if (node.kind === 'set') {
-      return start < this.#text.length && node.has(this.#text[start]!) ? [start + 1] : [];
-    }
-    this.#spend(1);
-    let known = this.#known.get(node);
-    if (!known) this.#known.set(node, (known = []));
-    return (known[start] ??= this.#compute(node, start));
+  /** All ends of matches from any of these positions, ascending. */
+  ends(root: PatternNode, starts: readonly number[]): readonly number[] {
+    const from = this.#none();
+    for (const start of starts) from[start] = 1;
+    const ends: number[] = [];
+    this.#from(root, from).forEach((is, at) => {
+      if (is) ends.push(at);
+    });
+    return ends;
   }
 
-  #compute(node: Exclude<PatternNode, { kind: 'set' }>, start: number): readonly number[] {
+  #from(node: PatternNode, starts: Positions): Positions {
+    this.#spend();
     switch (node.kind) {
+      case 'set': {
+        const ends = this.#none();
+        for (let at = 0; at < this.#text.length; at++) if (starts[at] && node.has(this.#text[at]!)) ends[at + 1] = 1;
+        return ends;
+      }
       case 'start':
-        return start === 0 ? [0] : [];
+        return this.#only(starts, (at) => at === 0);
       case 'end':
-        return start === this.#text.length ? [start] : [];
+        return this.#only(starts, (at) => at === this.#text.length);
       case 'word':
-        return this.#atWordEdge(start) ? [start] : [];
+        return this.#only(starts, (at) => this.#atWordEdge(at));
       case 'notWord':
-        return this.#atWordEdge(start) ? [] : [start];
-      case 'all':
-        return node.of.reduce<readonly number[]>((starts, part) => this.#step(part, starts), [start]);
-      case 'any':
-        return ascending(node.of.flatMap((part) => this.ends(part, start)));
+        return this.#only(starts, (at) => !this.#atWordEdge(at));
+      case 'all': {
+        let reached = starts;
+        for (const part of node.of) {
+          if (isEmpty(reached)) break;
+          reached = this.#from(part, reached);
+        }
+        return reached;
+      }
+      case 'any': {
+        const ends = this.#none();
+        for (const part of node.of) add(ends, this.#from(part, starts));
+        return ends;
+      }
       case 'look': {
-        const found = node.ahead ? this.ends(node.of, start).length > 0 : this.#endsHere(node.of, start);
-        return found === node.wanted ? [start] : [];
+        if (node.ahead) return this.#only(starts, (at) => this.#isAhead(node.of, at) === node.wanted);
+        // Matches go forward only: what ends here began here or before.
+        const ends = this.#from(node.of, this.#none().fill(1));
+        return this.#only(starts, (at) => (ends[at] === 1) === node.wanted);
       }
       case 'repeat':
-        return this.#repeat(node.of, node.min, node.max, start);
+        return this.#repeat(node.of, node.min, node.max, starts);
     }
   }
 
-  #repeat(part: PatternNode, min: number, max: number, start: number): readonly number[] {
-    let reached: readonly number[] = [start];
-    for (let i = 0; i < min && reached.length > 0; i++) {
-      const next = this.#step(part, reached);
+  #repeat(part: PatternNode, min: number, max: number, starts: Positions): Positions {
+    let reached = starts;
+    for (let i = 0; i < min && !isEmpty(reached); i++) {
+      const next = this.#from(part, reached);
       // The same positions again: further rounds change nothing.
-      if (next.length === reached.length && next.every((position, j) => position === reached[j])) break;
+      if (next.every((is, at) => is === reached[at])) break;
       reached = next;
     }
-    const all = new Set(reached);
-    for (let i = min; i < max && reached.length > 0; i++) {
-      reached = this.#step(part, reached).filter((position) => !all.has(position));
-      for (const position of reached) all.add(position);
+    const all = reached.slice();
+    if (part.kind === 'set' && max === Infinity) {
+      this.#spend();
+      for (let at = 0; at < this.#text.length; at++) if (all[at] && part.has(this.#text[at]!)) all[at + 1] = 1;
+      return all;
     }
-    return ascending([...all]);
+    for (let i = min; i < max && !isEmpty(reached); i++) {
+      const next = this.#from(part, reached);
+      reached = this.#only(next, (at) => all[at] === 0);
+      add(all, reached);
+    }
+    return all;
   }
 
-  #step(part: PatternNode, starts: readonly number[]): readonly number[] {
-    if (starts.length === 1) return this.ends(part, starts[0]!);
-    const ends = starts.flatMap((start) => this.ends(part, start));
-    this.#spend(starts.length + ends.length);
-    return ascending(ends);
+  #isAhead(node: PatternNode, at: number): boolean {
+    let seen = this.#seen.get(node);
+    if (!seen) this.#seen.set(node, (seen = this.#none()));
+    if (seen[at] === 0) {
+      const start = this.#none();
+      start[at] = 1;
+      seen[at] = isEmpty(this.#from(node, start)) ? 1 : 2;
+    }
+    return seen[at] === 2;
   }
 
-  #endsHere(node: PatternNode, end: number): boolean {
-    for (let start = 0; start <= end; start++) if (this.ends(node, start).includes(end)) return true;
-    return false;
+  #none(): Positions {
+    return new Uint8Array(this.#text.length + 1);
   }
 
-  #spend(steps: number): void {
+  #only(positions: Positions, holds: (at: number) => boolean): Positions {
+    return positions.map((is, at) => (is && holds(at) ? 1 : 0));
+  }
+
+  /** Counts one look at all positions. */
+  #spend(): void {
+    const steps = this.#text.length + 1;
+    this.#work.spend(steps, this.#where);
     this.#steps += steps;
     if (this.#steps > MAX_STEPS) {
       const shown = this.#source.length > 100 ? `${this.#source.slice(0, 97)}...` : this.#source;
@@ -149,6 +249,12 @@ class Match {
   }
 }
 
-function ascending(positions: readonly number[]): readonly number[] {
-  return positions.length < 2 ? positions : [...new Set(positions)].sort((a, b) => a - b);
+function isEmpty(positions: Positions): boolean {
+  return !positions.includes(1);
+}
+
+function add(positions: Positions, others: Positions): void {
+  others.forEach((is, at) => {
+    if (is) positions[at] = 1;
+  });
 }

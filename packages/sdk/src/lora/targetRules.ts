@@ -1,7 +1,7 @@
 /** @file PEFT's rules for which module a target names, one function per rule. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { type Pattern, compilePattern } from './patternMatch.ts';
+import { type Pattern, PatternWork, compilePattern } from './patternMatch.ts';
 
 /** The fields of a config that choose modules, with PEFT's meaning; absent and `null` are PEFT's None. */
 export interface TargetConfig {
@@ -28,14 +28,28 @@ export interface NameRule {
 /**
  * A string is a pattern that must match the whole path. An entry of a list must be the path, or its end after a dot:
  * "q_proj" means "a.q_proj", "proj" does not.
+ *
+ * @param work shared by the patterns of a config
  */
-export function nameRule(names: string | readonly string[], where: string): NameRule {
+export function nameRule(
+  names: string | readonly string[],
+  where: string,
+  work: PatternWork = new PatternWork(),
+): NameRule {
   if (typeof names === 'string') {
-    const pattern = compilePattern(names, where);
+    const pattern = compilePattern(names, where, work);
     return { matches: (path) => pattern.fullMatch(path), matchesExactly: () => false };
   }
   const set = new Set(names);
-  return { matches: (path) => endings(path).some((end) => set.has(end)), matchesExactly: (path) => set.has(path) };
+  const lengths = new Set(names.map(({ length }) => length));
+  const matches = (path: string): boolean => {
+    for (let at = 0; ; at = path.indexOf('.', at) + 1) {
+      // Most ends have no name's length, and are not cut out.
+      if (lengths.has(path.length - at) && set.has(path.slice(at))) return true;
+      if (!path.includes('.', at)) return false;
+    }
+  };
+  return { matches, matchesExactly: (path) => set.has(path) };
 }
 
 /** The path, and what follows each of its dots. */
@@ -52,15 +66,20 @@ export interface SavedRule {
   forbids(path: string): boolean;
 }
 
-/** PEFT's two rules for `modules_to_save`: which modules are wrapped, and which are barred from being targets. */
-export function savedRule(names: readonly string[]): SavedRule {
-  const patterns = names.map((name) => compilePattern(name, 'modulesToSave'));
+/**
+ * PEFT's two rules for `modules_to_save`: which modules are wrapped, and which are barred from being targets.
+ *
+ * @param work shared by the patterns of a config
+ */
+export function savedRule(names: readonly string[], work: PatternWork = new PatternWork()): SavedRule {
+  const patterns = names.map((name) => compilePattern(name, 'modulesToSave', work));
   const wraps = (path: string): boolean => {
-    const parts = path.split('.');
-    return parts.some((_, i) => {
-      const around = parts.slice(0, i + 1).join('.');
-      return names.some((name) => around.endsWith(name));
-    });
+    for (let end = path.indexOf('.'); ; end = path.indexOf('.', end + 1)) {
+      const around = end < 0 ? path : path.slice(0, end);
+      work.spend(names.length, 'modulesToSave');
+      if (names.some((name) => around.endsWith(name))) return true;
+      if (end < 0) return false;
+    }
   };
   return { wraps, forbids: (path) => wraps(path) || patterns.some((pattern) => pattern.partMatch(path)) };
 }
@@ -79,9 +98,10 @@ export interface LayerRule {
  * PEFT's rule for `layers_to_transform`: the first number that follows a part of the path matching `layers_pattern`,
  * or any part, provided that something stands before that part and after the number.
  *
+ * @param work shared by the patterns of a config
  * @throws OnnxLoraError `CONFIG_INVALID` for combinations that PEFT refuses.
  */
-export function layerRule(config: TargetConfig): LayerRule {
+export function layerRule(config: TargetConfig, work: PatternWork = new PatternWork()): LayerRule {
   const { layersToTransform, layersPattern, targetModules } = config;
   const wanted = typeof layersToTransform === 'number' ? [layersToTransform] : (layersToTransform ?? []);
   const sources = typeof layersPattern === 'string' ? [layersPattern].filter(Boolean) : (layersPattern ?? []);
@@ -97,7 +117,9 @@ export function layerRule(config: TargetConfig): LayerRule {
       'layersPattern needs layersToTransform: say which layer numbers to adapt.',
     );
   }
-  const patterns = (sources.length > 0 ? sources : ['[^.]*']).map((source) => compilePattern(source, 'layersPattern'));
+  const patterns = (sources.length > 0 ? sources : ['[^.]*']).map((source) =>
+    compilePattern(source, 'layersPattern', work),
+  );
   return {
     wanted: wanted.length > 0 ? new Set(wanted) : undefined,
     numberIn: (path) => {

@@ -1,5 +1,6 @@
 /** @file Chooses the modules that a config names, as PEFT does, and says what PEFT keeps silent about. */
 
+import { PatternWork } from './patternMatch.ts';
 import { TargetCheck } from './targetCheck.ts';
 import { ALL_LINEAR, type TargetConfig, allLinear, layerRule, nameRule, savedRule } from './targetRules.ts';
 
@@ -52,10 +53,12 @@ export function selectModules(
 ): SelectedModules {
   const given = config.targetModules;
   const isAllLinear = typeof given === 'string' && given.toLowerCase() === ALL_LINEAR;
-  const target = nameRule(isAllLinear ? allLinear(modules, config.taskType, outputEmbedding) : (given ?? []), 'targetModules'); // prettier-ignore
-  const excluded = nameRule(config.excludeModules || [], 'excludeModules');
-  const saved = savedRule(config.modulesToSave ?? []);
-  const layers = layerRule(config);
+  const work = new PatternWork();
+  const names = isAllLinear ? allLinear(modules, config.taskType, outputEmbedding) : (given ?? []);
+  const target = nameRule(names, 'targetModules', work);
+  const excluded = nameRule(config.excludeModules || [], 'excludeModules', work);
+  const saved = savedRule(config.modulesToSave ?? [], work);
+  const layers = layerRule(config, work);
 
   const isTarget = (path: string): boolean => {
     if (excluded.matches(path) || saved.forbids(path) || !target.matches(path)) return false;

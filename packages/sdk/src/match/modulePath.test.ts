@@ -9,6 +9,7 @@ import {
   pathFromScopes,
   pathFromValueName,
   scopeOf,
+  shortName,
 } from './modulePath.ts';
 
 describe('node names of the TorchScript exporter', () => {
@@ -119,4 +120,29 @@ test('paths that numbered calls may stand for', () => {
 test('how sure a path is', () => {
   const sources = ['name-scopes', 'node-name', 'weight-name', 'bias-name', 'output-name', 'structure', 'value-name'] as const; // prettier-ignore
   expect(sources.map(confidenceOf)).toEqual(['certain', 'certain', 'certain', 'likely', 'likely', 'likely', 'unknown']);
+});
+
+describe('names that are no paths', () => {
+  test.each([
+    ['onnx::MatMul_1_merged_0_quantized', undefined],
+    ['a.weight_merged_12_quantized', 'a'],
+    ['a.weight_Q4G128_fp16', 'a'],
+    ['a_Q4.weight_fp16_transposed', 'a_Q4'],
+    // Tried in every way that it can be split, it would take longer than the sun has.
+    [`a${'_Q4'.repeat(300)}!`, undefined],
+    [`${'a.'.repeat(10_000)}weight`, undefined],
+  ])('%.40s', (name, path) => expect(pathFromParameter(name, 'weight')).toBe(path));
+
+  test('of any length are cut short, those of all sources', () => {
+    const long = `/${'a/'.repeat(10_000)}`;
+    expect(pathFromNodeName(`${long}MatMul`)).toBeUndefined();
+    expect(pathFromValueName(`${long}Add_output_0`)).toBeUndefined();
+    expect(scopeOf({ name: `${long}Mul` })).toBeUndefined();
+    const scopes = (value: string): string | undefined =>
+      pathFromScopes({ metadataProps: [{ key: 'pkg.torch.onnx.name_scopes', value }] });
+    expect(scopes(`['', '${'a.'.repeat(10_000)}b', 'linear']`)).toBeUndefined();
+    expect(scopes(`['', '${'a.'.repeat(400)}b', 'linear']`)).toHaveLength(801);
+    expect(shortName(long)).toHaveLength(921);
+    expect(shortName('/x')).toBe('/x');
+  });
 });

@@ -29,6 +29,16 @@ export function confidenceOf(source: PathSource): PathConfidence {
 
 const SCOPES = 'pkg.torch.onnx.name_scopes';
 
+/** Longer names are no torch paths. They come from strangers, and some work grows with a name's length squared. */
+const MAX_NAME = 1000;
+/** A list of paths, one inside the other. */
+const MAX_SCOPES = 20 * MAX_NAME;
+
+/** A name to call a layer by that has no path: whole, or of a name that is too long its beginning and where it was cut. */
+export function shortName(name: string): string {
+  return name.length > MAX_NAME ? `${name.slice(0, MAX_NAME - 100)}…${name.slice(-20)}` : name;
+}
+
 /**
  * The module path in the metadata that torch's dynamo exporter writes: a Python list literal such as
  * `['', 'vit', 'vit.layers.0', 'vit.layers.0.mlp.fc1', 'linear_3']`, whose last entry is the value's own name and the
@@ -36,12 +46,13 @@ const SCOPES = 'pkg.torch.onnx.name_scopes';
  */
 export function pathFromScopes(node: NodeProto): string | undefined {
   const literal = node.metadataProps?.find(({ key }) => key === SCOPES)?.value;
-  if (!literal) return undefined;
+  if (!literal || literal.length > MAX_SCOPES) return undefined;
   const entries = [...literal.matchAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g)].map(
     (match) => match[1] ?? match[2] ?? '',
   );
   const path = entries.at(-2);
-  return path && !path.startsWith('_empty_nn_module_stack') ? path : undefined;
+  if (!path || path.length > MAX_NAME) return undefined;
+  return path.startsWith('_empty_nn_module_stack') ? undefined : path;
 }
 
 /** An entry of a node's metadata with the modules of dynamo's scopes under a path; other entries as they are. */
@@ -66,7 +77,7 @@ const operator =
  * is undone; what optimizers append behind the operator is dropped.
  */
 export function pathFromNodeName(name: string | undefined): string | undefined {
-  if (!name?.includes('/')) return undefined;
+  if (!name?.includes('/') || name.length > MAX_NAME) return undefined;
   const parts = name.replace(/^\//, '').split('/');
   const at = parts.findLastIndex((part) => operator.test(part));
   // Without the leading slash only an operator at the end tells that it is a path of scopes.
@@ -76,6 +87,7 @@ export function pathFromNodeName(name: string | undefined): string | undefined {
 
 /** The module in the name that torch's TorchScript exporter gives to a value: of `/layer.0/attention/Reshape_3_output_0`. */
 export function pathFromValueName(name: string): string | undefined {
+  if (name.length > MAX_NAME) return undefined;
   const node = /^\/(.+)_output_\d+$/.exec(name)?.[1];
   return node === undefined ? undefined : pathOfScopes(node.split('/').slice(0, -1));
 }
@@ -84,7 +96,8 @@ export function pathFromValueName(name: string): string | undefined {
 export function scopeOf(node: NodeProto): string | undefined {
   const fromMetadata = pathFromScopes(node);
   if (fromMetadata !== undefined) return fromMetadata;
-  return node.name?.startsWith('/') ? pathOfScopes(node.name.slice(1).split('/').slice(0, -1)) : undefined;
+  if (!node.name?.startsWith('/') || node.name.length > MAX_NAME) return undefined;
+  return pathOfScopes(node.name.slice(1).split('/').slice(0, -1));
 }
 
 function pathOfScopes(scopes: readonly string[]): string | undefined {
@@ -100,14 +113,20 @@ function pathOfScopes(scopes: readonly string[]): string | undefined {
  * ONNX Runtime's model builder has it. Anonymous names give undefined.
  */
 export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): string | undefined {
-  const plain = name.replace(
-    /(?:_merged_\d+|_quantized|(?:_Q[248]|_Bnb4)\w*|_DequantizeLinear\w*|_transposed|_fp16)+$/,
-    '',
-  );
+  if (name.length > MAX_NAME) return undefined;
+  const plain = withoutEndings(name);
   const suffix = `.${parameter}`;
   if (!plain.endsWith(suffix) || plain.includes('::') || plain.startsWith('/')) return undefined;
   const path = plain.slice(0, -suffix.length);
   const module = path.replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '');
   // The builder calls every model's attention so; in those that it builds it is `self_attn`.
   return module === path ? path : module.replace(/^(model\.layers\.\d+)\.attn\./, '$1.self_attn.');
+}
+
+/** A name without what tools append: `a.weight_merged_0_quantized` is `a.weight`, and so is `a.weight_Q4G128_fp16`. */
+function withoutEndings(name: string): string {
+  // What is open to the right goes first: repeated within another repetition it would be tried in exponentially many ways.
+  const plain = name.replace(/(?:_Q[248]|_Bnb4|_DequantizeLinear)\w*$/, '');
+  const short = plain.replace(/_(?:merged_\d+|quantized|transposed|fp16)$/, '');
+  return short === name ? name : withoutEndings(short);
 }

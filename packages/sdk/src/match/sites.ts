@@ -15,6 +15,7 @@ import {
   pathFromParameter,
   pathFromScopes,
   pathFromValueName,
+  shortName,
 } from './modulePath.ts';
 import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
 import { isOfExpansion } from './view.ts';
@@ -119,7 +120,11 @@ function* allNodes(graph: GraphProto, branch: string): Generator<{ node: NodePro
 /** Joins places that compute the same module, and gives names of their own to layers that only share a path. */
 function grouped(found: readonly Found[]): Site[] {
   const byPath = new Map<string, Found[]>();
-  for (const each of found) byPath.set(each.site.path, [...(byPath.get(each.site.path) ?? []), each]);
+  for (const each of found) {
+    const places = byPath.get(each.site.path);
+    if (places) places.push(each);
+    else byPath.set(each.site.path, [each]);
+  }
   const sites: Site[] = [];
   const taken = new Set(byPath.keys());
   for (const places of byPath.values()) {
@@ -145,7 +150,7 @@ function isSameModule(a: Found, b: Found): boolean {
 /** A second layer in a module's own scope: told from the first by its node. */
 function freePath({ path, node }: Site, taken: Set<string>): string {
   const last = node.name?.split('/').at(-1);
-  const base = last ? `${path}.${last}` : path;
+  const base = shortName(last ? `${path}.${last}` : path);
   let free = base;
   for (let number = 1; taken.has(free); number++) free = `${base}.${number}`;
   taken.add(free);
@@ -155,7 +160,7 @@ function freePath({ path, node }: Site, taken: Set<string>): string {
 function named(layer: Layer, index: GraphIndex, complete: (scope: string) => string): Site {
   const { node, weight, bias, kind } = layer;
   const root = weight.stored.tensors[0].name;
-  if (kind === 'parameter') return { ...layer, path: root, pathSource: 'weight-name', alsoAt: [] };
+  if (kind === 'parameter') return { ...layer, path: shortName(root), pathSource: 'weight-name', alsoAt: [] };
   // Quantizers of their own leave torch's name to what they make of codes and scales.
   const made = weight.stored.chain.flatMap(({ output = [] }) => output).filter((name) => !isOfExpansion(name));
   const weightPath = [root, ...made]
@@ -181,7 +186,7 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
     ['bias-name', biasPath],
     ['bias-name', pathFromFusedBias(layer.product, index)],
     ['output-name', pathFromValueName(layer.output)],
-    ['value-name', node.name || node.output![0]!],
+    ['value-name', shortName(node.name || node.output![0]!)],
   ];
   const [pathSource, path] = candidates.find(([, candidate]) => candidate !== undefined)!;
   return { ...layer, path: path!, pathSource, alsoAt: [] };
