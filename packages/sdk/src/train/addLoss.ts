@@ -7,6 +7,7 @@ import { formatShape, type ValueType } from '../graph/value.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import type { AdaptedGraph } from './adaptedGraph.ts';
+import { expectedOf, type Expectation } from './expected.ts';
 import { namesIn, watchedNames } from './missedNames.ts';
 
 /** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
@@ -32,6 +33,8 @@ export interface AddedLoss {
   readonly scale?: Value;
   /** By the targets' own names. */
   readonly targets: ReadonlyMap<string, Value>;
+  /** What the loss expects of them. */
+  readonly expected: ReadonlyMap<string, readonly Expectation[]>;
   /** Values that must be computed. */
   readonly results: readonly string[];
 }
@@ -74,7 +77,16 @@ export function addLoss(
   for (const [name, type] of g.types) types.set(name, type);
   for (const target of targets.values()) types.set(target.name, target);
   const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
-  return { g, value, scaled, ...(scale ? { scale } : {}), targets, results: [value.name, scaled.name, ...given] };
+  const expected = new Map([...targets].map(([name, target]) => [name, expectedOf(g, target)]));
+  return {
+    g,
+    value,
+    expected,
+    scaled,
+    ...(scale ? { scale } : {}),
+    targets,
+    results: [value.name, scaled.name, ...given],
+  };
 }
 
 /** Operators whose operands must be of one element type. */

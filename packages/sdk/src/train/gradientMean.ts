@@ -18,20 +18,27 @@ export class GradientMean {
   readonly #means = new Map<string, Float32Array>();
   #loss = 0;
   #weight = 0;
+  #nothing: string | undefined;
+  /** Why there is no loss of a part that was left out. */
+  #left: string | undefined;
 
   /**
    * Adds one part. What weighs nothing, since all its targets are ignored, is left out.
    *
    * @throws OnnxLoraError `INPUT_INVALID` for a weight below 0, and where the parts are gradients of different parameters
    */
-  async add({ loss, gradients, weight }: LossAndGradients): Promise<void> {
+  async add({ loss, gradients, weight, nothing }: LossAndGradients): Promise<void> {
     if (!Number.isFinite(weight) || weight < 0) {
       throw new OnnxLoraError(
         'INPUT_INVALID',
         `The weight of a batch must be a number of 0 or more, but it is ${weight}. Check the task's lossWeight.`,
       );
     }
-    if (weight === 0) return;
+    if (weight === 0) {
+      this.#left ??= nothing;
+      return;
+    }
+    this.#nothing ??= nothing;
     const isFirst = this.#weight === 0;
     // Means instead of sums: a sum of gradients can leave the range of float32 where the mean does not.
     this.#weight += weight;
@@ -48,7 +55,9 @@ export class GradientMean {
 
   /** The mean so far, of which the loss is NaN when nothing of any weight was added. The arrays are the mean's own. */
   value(): LossAndGradients {
-    return { loss: this.#weight === 0 ? NaN : this.#loss, gradients: this.#means, weight: this.#weight };
+    const isNone = this.#weight === 0;
+    const nothing = isNone ? this.#left : this.#nothing;
+    return { loss: isNone ? NaN : this.#loss, gradients: this.#means, weight: this.#weight, ...(nothing === undefined ? {} : { nothing }) }; // prettier-ignore
   }
 }
 

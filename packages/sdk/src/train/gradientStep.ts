@@ -9,6 +9,7 @@ import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
 import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { requireCollated } from './collated.ts';
+import { requireExpected } from './expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
@@ -138,7 +139,7 @@ export class GradientStep {
    * @param lossScale what gradients are multiplied by within the graph, where that computes in float16 and
    *   {@link GradientStepRequest.lossScale} is set. They are divided by it here; those that overflowed stay infinite or NaN.
    * @param examples number of the example in each row, where values of the frozen prefix shall be kept
-   * @throws OnnxLoraError as {@link GradientStep.compile}
+   * @throws OnnxLoraError as {@link GradientStep.compile}; `DATA_INVALID` for a label that is none of the classes
    */
   async lossAndGradients(
     batch: Feeds,
@@ -147,17 +148,19 @@ export class GradientStep {
     examples?: readonly number[],
   ): Promise<LossAndGradients> {
     const compiled = await this.#compile(batch, targets, examples);
+    const nothing = requireExpected(compiled.graph.expected, targets, examples?.length ?? rowsOf(batch, targets));
+    const empty = nothing === undefined ? {} : { nothing };
     const inputs = compiled.prefix ? await withPrefix(compiled, batch, examples!) : batch;
     const { lossWeight = () => 1 } = this.#request;
     if (compiled.rows === undefined)
-      return { ...(await this.#run(compiled, inputs, targets, lossScale)), weight: lossWeight(targets) };
+      return { ...(await this.#run(compiled, inputs, targets, lossScale)), weight: lossWeight(targets), ...empty };
     const mean = new GradientMean();
     for (const piece of cut(inputs, targets, compiled.rows, rowsOf(batch, targets)!)) {
       const weight = lossWeight(piece.targets);
       if (weight === 0) continue;
       await mean.add({ ...(await this.#run(compiled, piece.inputs, piece.targets, lossScale)), weight });
     }
-    return mean.value();
+    return { ...mean.value(), ...empty };
   }
 
   /**

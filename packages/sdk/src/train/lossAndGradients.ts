@@ -8,4 +8,6 @@ export interface LossAndGradients {
   readonly gradients: ReadonlyMap<string, Float32Array>;
   /** How much the batch counts in a mean over batches: its `lossWeight`, or 1 where there is none. */
   readonly weight: number;
+  /** Why there is no loss, where nothing of the batch counts. */
+  readonly nothing?: string | undefined;
 }

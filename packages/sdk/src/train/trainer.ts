@@ -175,13 +175,17 @@ export class Trainer {
     return this.#gradients.release();
   }
 
-  *#apply({ loss, gradients }: LossAndGradients, lr: number, parameters: ParameterSet): Generator<void, StepResult> {
+  *#apply(
+    { loss, gradients, nothing }: LossAndGradients,
+    lr: number,
+    parameters: ParameterSet,
+  ): Generator<void, StepResult> {
     const gradNorm = yield* normOf(gradients.values());
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       // float16 overflows in the loss itself when the forward pass does, and then no scale helps.
       const mayBeScale = Number.isFinite(loss) && this.#gradients.isScaled;
       if (mayBeScale && this.#lossScale?.overflow()) return { loss, gradNorm, overflowed: true };
-      throw notFinite(loss, gradNorm, lr);
+      throw nothing === undefined ? notFinite(loss, gradNorm, lr) : new OnnxLoraError('LOSS_NOT_FINITE', nothing);
     }
     if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
     for (const parameter of parameters.all) {

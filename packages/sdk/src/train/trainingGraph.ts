@@ -21,6 +21,7 @@ import { dropUnreadInitializers, reachable } from '../ops/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
 import { addLoss, type LossFragment } from './addLoss.ts';
+import type { Expectation } from './expected.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from './forward/index.ts';
 import type { Products } from './microBatch.ts';
 import { rowInputsOf } from './prefix/rowInputs.ts';
@@ -73,6 +74,8 @@ export interface TrainingGraph {
   readonly gradients: ReadonlyMap<string, string>;
   /** Prefix that the loss's targets carry as graph inputs. */
   readonly targetNames: Readonly<Record<string, string>>;
+  /** What the loss expects of the targets, by their own names. */
+  readonly expected: ReadonlyMap<string, readonly Expectation[]>;
   /** Name of the input, a float32 scalar, by which all gradients are multiplied; absent where they are not scaled. */
   readonly lossScale?: string;
   /** What was left out; a string says why nothing was. Absent where it was not asked for. */
@@ -187,6 +190,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       loss: loss.value.name,
       gradients,
       targetNames: Object.fromEntries([...loss.targets].map(([name, value]) => [name, value.name])),
+      expected: loss.expected,
       ...(loss.scale ? { lossScale: loss.scale.name } : {}),
       forwardBytes,
       products,

@@ -52,7 +52,8 @@ export async function weightGradients(
       if (!Number.isFinite(found.loss)) {
         throw new OnnxLoraError(
           'LOSS_NOT_FINITE',
-          `The loss of the base is ${found.loss} on batch ${i + 1}, so there is no gradient to start from. Check the data for values that are not numbers, or take another initialisation.`,
+          found.nothing ??
+            `The loss of the base is ${found.loss} on batch ${i + 1}, so there is no gradient to start from. Check the data for values that are not numbers, or take another initialisation.`,
         );
       }
       for (const { input } of step.parameters!.all) {

@@ -7,6 +7,7 @@ import type { Evaluation } from '../../plugin/evaluation.ts';
 import type { Metrics, PreparedTask } from '../../plugin/task.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { LossAndGradients } from '../../train/lossAndGradients.ts';
+import { wrongRow } from '../../train/expected.ts';
 import { GradientMean } from '../../train/gradientMean.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
@@ -338,12 +339,21 @@ export class Run implements TrainingRun {
   }
 
   async #gradients(batches: readonly LoadedBatch[]): Promise<LossAndGradients> {
-    const { trainer } = this.#parts;
+    const { trainer, data } = this.#parts;
     const [first] = batches;
-    if (batches.length === 1) return trainer.lossAndGradients(first!.inputs, first!.targets, first!.rows);
+    const of = async ({ inputs, targets, rows }: LoadedBatch): Promise<LossAndGradients> => {
+      try {
+        return await trainer.lossAndGradients(inputs, targets, rows);
+      } catch (error) {
+        const row = wrongRow(error);
+        if (row === undefined || !(error instanceof OnnxLoraError)) throw error;
+        const message = `${error.message} It is that of ${namesOf(data.train, [rows[row]!])}.`;
+        throw new OnnxLoraError(error.code, message, { cause: error });
+      }
+    };
+    if (batches.length === 1) return of(first!);
     const mean = new GradientMean();
-    for (const { inputs, targets, rows } of batches)
-      await mean.add(await trainer.lossAndGradients(inputs, targets, rows));
+    for (const batch of batches) await mean.add(await of(batch));
     return mean.value();
   }
 

@@ -2,9 +2,9 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
-import { dataTypeNumber } from '../../graph/dataType.ts';
 import { int32, invalid, sameShape, shapeOf, typed, wide } from './operands.ts';
 import { type ElementOptions, reduce } from './reduction.ts';
+import { narrow } from './rowScores.ts';
 
 /**
  * `1 − cos(a, b)` of vectors along the last axis.
@@ -48,7 +48,7 @@ export function cosineEmbedding(
       `labels "${labels.name}" of shape ${formatShape(labels.shape)} do not fit pairs of shape ${formatShape(cosine.shape)}.`,
     );
   }
-  const together = g.Equal(g.Cast(labels, dataTypeNumber('int32')), int32(g, [1], []));
+  const together = g.Equal(narrow(g, labels), int32(g, [1], []));
   const far = g.Sub(g.scalar(1, cosine.type), cosine);
   return reduce(g, g.Where(together, far, g.Relu(g.Sub(cosine, margin))), options);
 }

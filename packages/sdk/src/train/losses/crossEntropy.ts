@@ -59,7 +59,7 @@ export function crossEntropy(
   }
   if (countedOnly && reduction === 'none')
     throw invalid('countedOnly leaves rows out, so there is no loss of each. Take their mean or sum.');
-  const { index, counts } = rowLabels(g, labels, logits, ignoreIndex);
+  const { index, counts } = rowLabels(g, labels, logits, ignoreIndex, reduction);
   const places = countedOnly ? g.Reshape(g.emit('NonZero', [g.Reshape(counts, [-1])]), [-1]) : undefined;
   const taken = (rows: Value): Value => (places ? g.Gather(rows, places, 0) : rows);
   const rows = rowScores(g, places ? taken(rowsOf(g, logits)) : logits);

@@ -9,10 +9,11 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { formatShape } from '../../graph/value.ts';
+import { expectOf } from '../expected.ts';
 import { ctcRecursion, NEVER } from './ctcRecursion.ts';
 import { int32, invalid, shapeOf, typed, wide } from './operands.ts';
 import { type Reduction, total } from './reduction.ts';
-import { rowScores } from './rowScores.ts';
+import { narrow, rowScores } from './rowScores.ts';
 
 /** Options of {@link ctc}. */
 export interface CtcOptions {
@@ -45,14 +46,21 @@ export function ctc(
   const [batch, frames, classes, length] = checked(logits, labels, inputLengths, blank);
   const x = wide(g, logits);
   const int = (value: Value): Value => g.Cast(value, dataTypeNumber('int32'));
+  const said = narrow(g, labels);
+  expectOf(g, labels, {
+    classes,
+    isIgnored: (label) => label < 0,
+    ignored: 'those below 0 are padding',
+    isMean: false,
+  });
   const lengths = inputLengths
     ? g.Cast(inputLengths, dataTypeNumber('int64'))
     : g.ints(new Array<number>(batch).fill(frames));
-  const isPadding = g.Less(int(labels), int32(g, [0], []));
+  const isPadding = g.Less(said, int32(g, [0], []));
   // [batch, 1]: how many labels.
   const count = g.ReduceSum(typed(g, g.Not(isPadding), x), [1], true);
   const rows: Rows = {
-    states: statesOf(g, g.Where(isPadding, int32(g, [blank], []), int(labels)), blank),
+    states: statesOf(g, g.Where(isPadding, int32(g, [blank], []), said), blank),
     ends: g.Cast(g.Reshape(g.Add(g.Mul(count, 2), 1), [batch]), dataTypeNumber('int64')),
     lengths,
     blank,
@@ -75,9 +83,9 @@ export function ctc(
 
   const share = g.Transpose(typed(g, g.Exp(g.Sub(through, all)), x), [0, 2, 1]);
   const says = g.Equal(g.Reshape(rows.states, [batch, 2 * length + 1, 1]), int32(g, range(classes), [1, 1, classes]));
-  const said = g.MatMul(share, typed(g, says, x));
+  const told = g.MatMul(share, typed(g, says, x));
   const isCounted = g.And(g.Reshape(inFrames, [batch, frames, 1]), g.Not(g.Reshape(isInfinite, [batch, 1, 1])));
-  const gradient = g.Where(isCounted, g.Sub(g.Reshape(probabilities, [batch, frames, classes]), said), 0);
+  const gradient = g.Where(isCounted, g.Sub(g.Reshape(probabilities, [batch, frames, classes]), told), 0);
   const known = g.withGradient(g.Reshape(cost, [batch, 1, 1]), [{ by: x, gradient }]);
   const costs = g.Where(isInfinite, zeroInfinity ? 0 : Infinity, g.Reshape(known, [batch, 1]));
   if (reduction === 'none') return g.Reshape(costs, [batch]);

@@ -66,7 +66,7 @@ export function softmaxFocal(
   { alpha, gamma = 2, ignoreIndex = -100, reduction = 'mean' }: SoftmaxFocalOptions = {},
 ): Value {
   const rows = rowScores(g, logits);
-  const { index, counts } = rowLabels(g, labels, logits, ignoreIndex);
+  const { index, counts } = rowLabels(g, labels, logits, ignoreIndex, reduction);
   const counted = typed(g, counts, rows.scores);
   const cost = labelCost(g, rows, index);
   const focal = focused(g, cost, g.Sub(g.scalar(1, cost.type), g.Exp(g.Neg(cost))), gamma);

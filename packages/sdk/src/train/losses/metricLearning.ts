@@ -87,7 +87,7 @@ function compared(g: GraphBuilder, embeddings: Value, labels: Value): { rows: Va
   }
   const rows = unit(g, wide(g, embeddings));
   const self = identity(g, batch!, rows);
-  const numbers = g.Cast(labels, dataTypeNumber('int32'));
+  const numbers = labels.type === 'int32' || labels.type === 'int64' ? labels : g.Cast(labels, dataTypeNumber('int64'));
   const same = typed(g, g.Equal(g.Reshape(numbers, [-1, 1]), g.Reshape(numbers, [1, -1])), rows);
   return { rows, alike: g.Sub(same, self), self };
 }

@@ -71,6 +71,11 @@ it('a label that is no class ends the run', async () => {
   );
   await expect(run((g) => losses.crossEntropy(g, logits, labels), logits, labels, 3)).rejects.toThrow(/out of/i);
   await expect(run((g) => losses.crossEntropy(g, logits, labels), logits, labels, -1)).rejects.toThrow(/out of/i);
+  // Not as its last 32 bits say, which are those of 2 and of 1.
+  await expect(run((g) => losses.crossEntropy(g, logits, labels), logits, labels, 2 ** 32 + 2)).rejects.toThrow(
+    /out of/i,
+  );
+  await expect(run((g) => losses.ctc(g, frames, said), frames, said, 2 ** 32 + 1)).rejects.toThrow(/out of/i);
   await expect(run((g) => losses.ctc(g, frames, said), frames, said, 3)).resolves.toSatisfy(Number.isFinite);
   await expect(run((g) => losses.ctc(g, frames, said), frames, said, 4)).rejects.toThrow(/out of/i);
 });

@@ -25,7 +25,7 @@ export function negativeLogLikelihood(
 ): Value {
   const shape = shapeOf(logProbabilities);
   const rows = rowsOf(g, wide(g, logProbabilities));
-  const { index, counts } = rowLabels(g, labels, logProbabilities, ignoreIndex);
+  const { index, counts } = rowLabels(g, labels, logProbabilities, ignoreIndex, reduction);
   const classes = int32(
     g,
     Array.from({ length: shape.at(-1)! }, (_, i) => i),

@@ -3,6 +3,7 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
+import { expectOf } from '../expected.ts';
 import { invalid, isFloat, shapeOf, typed } from './operands.ts';
 
 /** What becomes of the losses of the single elements: their mean, their sum, or they stay as they are. */
@@ -22,6 +23,7 @@ export interface ElementOptions {
 /** Sums up a loss of any shape, as its options say. The mean over nothing is NaN, as in torch. */
 export function reduce(g: GraphBuilder, losses: Value, { mask, reduction = 'mean' }: ElementOptions): Value {
   if (!mask) return reduction === 'none' ? losses : total(g, losses, reduction);
+  expectOf(g, mask, { isIgnored: (value) => value === 0, ignored: '', isMean: reduction === 'mean' });
   const share = aligned(g, mask, losses);
   const counted = isFloat(mask) ? g.Mul(losses, share) : g.Where(nonZero(g, share), losses, 0);
   if (reduction === 'none') return counted;

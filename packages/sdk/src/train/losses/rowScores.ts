@@ -3,6 +3,8 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { formatShape } from '../../graph/value.ts';
+import { int64 } from '../../runtime/tensor.ts';
+import { expectOf } from '../expected.ts';
 import { classesOf, int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
 import { type Reduction, total } from './reduction.ts';
 
@@ -76,19 +78,41 @@ export interface RowLabels {
  *
  * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes do not fit
  */
-export function rowLabels(g: GraphBuilder, labels: Value, logits: Value, ignoreIndex: number): RowLabels {
+export function rowLabels(
+  g: GraphBuilder,
+  labels: Value,
+  logits: Value,
+  ignoreIndex: number,
+  reduction: Reduction,
+): RowLabels {
   const [shape, whole] = [shapeOf(labels), shapeOf(logits)];
   if (shape.join() !== whole.slice(0, -1).join()) {
     throw invalid(
       `labels "${labels.name}" of shape ${formatShape(shape)} do not fit scores "${logits.name}" of shape ${formatShape(whole)}: there must be a label for each row of scores.`,
     );
   }
+  const classes = whole.at(-1)!;
+  expectOf(g, labels, {
+    classes,
+    isIgnored: (label) => label === ignoreIndex,
+    ignored: `${ignoreIndex} does not count`,
+    isMean: reduction === 'mean',
+  });
   // As int32 the column alone crosses over to a provider that has no int64.
-  const column = g.Cast(g.Reshape(labels, [-1, 1]), dataTypeNumber('int32'));
+  const column = narrow(g, g.Reshape(labels, [-1, 1]));
   const counts = g.Not(g.Equal(column, int32(g, [ignoreIndex], [])));
   // Looking up a negative index would count from the end.
-  const sound = g.Where(g.Less(column, int32(g, [0], [])), int32(g, [whole.at(-1)!], []), column);
+  const sound = g.Where(g.Less(column, int32(g, [0], [])), int32(g, [classes], []), column);
   return { index: g.Where(counts, sound, int32(g, [0], [])), counts };
+}
+
+/** Whole numbers as int32; those of int64 beyond it are the largest that there is, and not what their last 32 bits say. */
+export function narrow(g: GraphBuilder, numbers: Value): Value {
+  const largest = 2 ** 31 - 1;
+  const bound = (value: number): Value => g.constant(int64([value], []));
+  const isWide = numbers.type === 'int64' && g.opset >= 9;
+  const bounded = isWide ? g.Where(g.Less(bound(largest), numbers), bound(largest), g.Where(g.Less(numbers, bound(-largest)), bound(-largest), numbers)) : numbers; // prettier-ignore
+  return g.Cast(bounded, dataTypeNumber('int32'));
 }
 
 /**
