@@ -3,11 +3,12 @@
 const TEST = '[.]test[.]ts$|/fixtures/';
 
 /**
- * Layers of the SDK: each may import itself and what its list names, besides `runtime` and `errors.ts`, which all may
- * use. `model/`, `index.ts` and whatever else lies at the top of `src` stand above all layers.
+ * Layers of the SDK: each may import itself and what its list names, besides `runtime`, `files` and `errors.ts`, which all
+ * may use. `model/`, `index.ts` and whatever else lies at the top of `src` stand above all layers.
  */
 const layers = {
   runtime: [],
+  files: [],
   linalg: [],
   graph: [],
   ops: ['graph'],
@@ -21,12 +22,12 @@ const layers = {
 
 const layerRules = Object.entries(layers).map(([layer, below]) => ({
   name: `sdk-${layer}`,
-  comment: `sdk/src/${layer} imports only ${['runtime', ...below].filter((name) => name !== layer).join(', ') || 'errors.ts'} beside itself and errors.ts.`,
+  comment: `sdk/src/${layer} imports only ${['runtime', 'files', ...below].filter((name) => name !== layer).join(', ') || 'errors.ts'} beside itself and errors.ts.`,
   severity: 'error',
   from: { path: `^packages/sdk/src/${layer}/`, pathNot: TEST },
   to: {
     path: '^packages/sdk/src/',
-    pathNot: `^packages/sdk/src/(errors[.]ts$|(${[layer, 'runtime', ...below].join('|')})/)`,
+    pathNot: `^packages/sdk/src/(errors[.]ts$|(${[layer, 'runtime', 'files', ...below].join('|')})/)`,
   },
 }));
 

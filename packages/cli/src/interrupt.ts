@@ -34,3 +34,27 @@ export class Interrupt {
     this.#listeners.clear();
   }
 }
+
+/**
+ * Does something when a signal is about to end the process: when nobody else listens for it.
+ *
+ * @returns what stops listening
+ */
+export function whenSignalEnds(act: () => void): () => void {
+  const listeners = new Map<NodeJS.Signals, () => void>();
+  const stop = (): void => {
+    for (const [signal, listener] of listeners) process.off(signal, listener);
+    listeners.clear();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const listener = (): void => {
+      if (process.listenerCount(signal) > 1) return;
+      act();
+      stop();
+      process.kill(process.pid, signal);
+    };
+    listeners.set(signal, listener);
+    process.on(signal, listener);
+  }
+  return stop;
+}

@@ -1,12 +1,15 @@
 /** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter and report.html. */
 
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, writeSync } from 'node:fs'; // prettier-ignore
+import { hostname } from 'node:os';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
+import { FileLock } from '@onnx-lora/sdk/core';
 import { usageError } from './errors.ts';
 import type { Measured } from './history.ts';
+import { whenSignalEnds } from './interrupt.ts';
 
 /** What a run puts into its folder, and `--overwrite` therefore removes. */
 const CONFIG = 'config.yaml';
@@ -15,6 +18,8 @@ const CHECKPOINTS = 'checkpoints';
 const ADAPTER = 'adapter';
 const REPORT = 'report.html';
 const TENSORBOARD = 'tensorboard';
+/** Who trains in the folder; gone when the run has ended. */
+const LOCK = 'run.lock';
 
 /** A line of metrics.jsonl. */
 export type LoggedEvent = TrainEvent | ({ readonly type: 'evaluation' } & Measured);
@@ -25,6 +30,8 @@ export class RunFolder {
   #metrics: number | undefined;
   #board: TensorBoardWriter | undefined;
   #failure: Error | undefined;
+  #lock: FileLock | undefined;
+  #unlisten: () => void = () => undefined;
 
   constructor(folder: string) {
     this.path = folder;
@@ -59,14 +66,47 @@ export class RunFolder {
   }
 
   /**
-   * Refuses a folder that holds something.
+   * Takes the folder for this process, until {@link RunFolder.close}. A lock of a process that died is taken over.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` where another process trains there, or nothing can be written
+   */
+  lock(): void {
+    let lock: ReturnType<typeof FileLock.take>;
+    try {
+      mkdirSync(this.path, { recursive: true });
+      lock = FileLock.take(this.#lockFile);
+    } catch (cause) {
+      throw cannotWrite(this.path, cause);
+    }
+    if (!(lock instanceof FileLock)) throw this.#isTaken(lock);
+    this.#lock = lock;
+    this.#unlisten = whenSignalEnds(() => lock.release());
+  }
+
+  /** @throws OnnxLoraError `FILE_INVALID` where a process trains there */
+  checkUntaken(): void {
+    const holder = existsSync(this.#lockFile) ? FileLock.holderOf(this.#lockFile) : undefined;
+    if (holder && !this.#lock) throw this.#isTaken(holder);
+  }
+
+  #isTaken({ pid, host, since }: NonNullable<ReturnType<typeof FileLock.holderOf>>): OnnxLoraError {
+    return new OnnxLoraError(
+      'FILE_INVALID',
+      `The folder "${this.path}" is being trained in by process ${pid} on ${host}, since ${since}. Name another with --out, or wait until that has ended${host === hostname() ? '' : ` (if it has, remove "${this.#lockFile}")`}.`,
+    );
+  }
+
+  /**
+   * Refuses a folder that holds something, or in which a process trains.
    *
    * @throws OnnxLoraError `FILE_INVALID`
    */
   checkFree(overwrite: boolean): void {
+    this.checkUntaken();
     let names: string[];
     try {
-      names = readdirSync(this.path);
+      // What a killed process has left of its lock is nobody's.
+      names = readdirSync(this.path).filter((name) => name !== LOCK && !name.startsWith(`.${LOCK}`));
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === 'ENOENT') return;
@@ -164,12 +204,24 @@ export class RunFolder {
     await writeFileAtomic(this.report, html);
   }
 
-  /** Closes the records. */
+  /** Closes the records, and gives the folder back; one that is still empty goes. */
   close(): void {
     if (this.#metrics !== undefined) closeSync(this.#metrics);
     this.#metrics = undefined;
     this.#board?.close();
     this.#board = undefined;
+    this.#unlisten();
+    this.#lock?.release();
+    try {
+      if (this.#lock) rmdirSync(this.path);
+    } catch {
+      // There is something in it.
+    }
+    this.#lock = undefined;
+  }
+
+  get #lockFile(): string {
+    return path.join(this.path, LOCK);
   }
 
   get #metricsFile(): string {

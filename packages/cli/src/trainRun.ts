@@ -94,7 +94,8 @@ export async function runTraining(
   const source = requireFlag(given.data, 'data', 'name the data to train on');
   requireTrackers(given.track, catalogue);
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
-  if (!resume) named?.checkFree(overwrite);
+  if (resume) named?.checkUntaken();
+  else named?.checkFree(overwrite);
   const progress = new Progress(context.terminal, { quiet });
   const data = await pathOfData(source, catalogue, progress);
   const model = await openNamed(requireModel(given.model), catalogue);
@@ -147,12 +148,48 @@ export async function runTraining(
   }
   progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
 
-  const start =
-    measures && holdsOut && !resume ? await measure(work, 'base', undefined, prepared.head !== undefined) : undefined;
+  const { targets: _, ...others } = settings;
+  folder.lock();
+  try {
+    // Another may have begun, or ended, since the folder was looked at.
+    if (!resume) folder.checkFree(overwrite);
+    return await trainInFolder(work, {
+      prepared,
+      lora: loraOptions(settings, original),
+      adapted,
+      measures: measures && holdsOut,
+      overwrite,
+      resume,
+      shown: given.targets === undefined ? others : settings,
+    });
+  } finally {
+    folder.close();
+  }
+}
+
+/** What {@link trainInFolder} goes by. */
+interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
+  readonly prepared: PreparedTask;
+  readonly lora: LoraOptions;
+  /** Modules that are adapted. */
+  readonly adapted: readonly string[];
+  /** Whether held-out data are measured before and after. */
+  readonly measures: boolean;
+  /** Settings for the report. The family's choice is listed as the adapted modules; among them it would only be long. */
+  readonly shown: Settings;
+}
+
+/** The run itself, in a folder that is this process's. */
+async function trainInFolder(
+  work: Work,
+  { prepared, lora, adapted, measures, overwrite, resume, shown }: Prepared,
+): Promise<TrainOutcome> {
+  const { model, task, settings, progress, folder } = work;
+  const start = measures && !resume ? await measure(work, 'base', undefined, prepared.head !== undefined) : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
     task,
-    lora: loraOptions(settings, original),
+    lora,
     ...trainOptions(settings),
     checkpoints: {
       folder: folder.checkpoints,
@@ -189,12 +226,9 @@ export async function runTraining(
     interrupt.release();
     const stopped = interrupt.code !== undefined;
     const { after, sections } = await afterwards(work, { result, prepared, before, stopped });
-    const { targets: _, ...others } = settings;
-    const shown = given.targets === undefined ? others : settings;
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
-        // The family's choice is listed as the adapted modules; among the settings it would only be long.
         settings: shown,
         command: formatCommand(shown),
         history: work.history,
@@ -236,7 +270,6 @@ export async function runTraining(
     run.stop();
     interrupt.release();
     await work.trackers?.close();
-    folder.close();
   }
 }
 

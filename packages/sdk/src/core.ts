@@ -30,6 +30,8 @@ export type {
 } from './graph/proto.ts';
 export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
 export { type Chunks, encodeModel } from './graph/encode.ts';
+export { FileLock, type Holder } from './files/fileLock.ts';
+export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { fromHalves, toHalf } from './graph/halfFloat.ts';

@@ -85,8 +85,8 @@ export { negate } from './adapter/combine/negate.ts';
 export type { AdapterBlend, AdapterChoice, AdapterRunOptions, AdapterSession, RowAdapter } from './adapter/session.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
-export { writeFileAtomic } from './adapter/atomicFile.ts';
-export { GrowingFile } from './adapter/growingFile.ts';
+export { writeFileAtomic } from './files/wholeFile.ts';
+export { GrowingFile } from './files/growingFile.ts';
 
 export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
 export {

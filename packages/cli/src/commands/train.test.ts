@@ -4,6 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSyn
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { loadAdapter } from '@onnx-lora/sdk';
+import { FileLock } from '@onnx-lora/sdk/core';
 import { describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
@@ -214,6 +215,65 @@ describe('a folder with something in it', () => {
     expect(readdirSync(path.join(out, 'adapter')).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors']);
   });
 });
+
+describe('a folder in which a process trains', () => {
+  const argv = (folder: string): string[] => {
+    writeDigits(path.join(folder, 'digits'), { perClass: 2, classes: [3, 8] });
+    return ['train', vit, '--data', path.join(folder, 'digits'), '--out', path.join(folder, 'run'), ...quick];
+  };
+
+  it('is refused to others, also with --overwrite and --resume, and free when that ends', async () => {
+    const folder = temporaryFolder();
+    const out = path.join(folder, 'run');
+    const words = argv(folder);
+    const running = call([...words, '--steps', '100000']);
+    await vi.waitFor(() => expect(lines(path.join(out, 'metrics.jsonl')).length).toBeGreaterThan(2), 20_000);
+    const config = readFileSync(path.join(out, 'config.yaml'));
+    for (const other of [words, [...words, '--overwrite'], ['train', '--resume', out]]) {
+      const { code, stderr } = await call([...other, '--quiet']);
+      expect(stderr).toContain(`"${out}" is being trained in by process ${process.pid} on`);
+      expect(code).toBe(2);
+    }
+    expect(readFileSync(path.join(out, 'config.yaml'))).toEqual(config);
+    process.emit('SIGINT');
+    expect((await running).code).toBe(130);
+    expect(readdirSync(out)).not.toContain('run.lock');
+    expect(readdirSync(path.join(out, 'checkpoints'))).not.toContain('.lock');
+  });
+
+  it('goes to one of two that begin at a time', async () => {
+    const folder = temporaryFolder();
+    const words = [...argv(folder), '--steps', '2', '--quiet'];
+    const outcomes = await Promise.all([call(words), call(words)]);
+    expect(outcomes.map(({ code }) => code).sort((a, b) => a - b)).toEqual([0, 2]);
+    expect(outcomes.map(({ stderr }) => stderr).join('')).toMatch(/is being trained in by process|is not empty/);
+    expect(steps(path.join(folder, 'run')).map(([step]) => step)).toEqual([1, 2]);
+  });
+
+  it('goes to the next when that was killed', async () => {
+    const folder = temporaryFolder();
+    const out = path.join(folder, 'run');
+    mkdirSync(path.join(out, 'checkpoints'), { recursive: true });
+    const words = [...argv(folder), '--steps', '2', '--quiet'];
+    expect((await call([...words, '--overwrite'])).code).toBe(0);
+    // As a process leaves it whose number nobody has any more.
+    const [machine, boot, , started, thread, id] = ownName().split('-');
+    const owner = [machine, boot, (2 ** 22 - 1).toString(36), started, thread, id].join('-');
+    for (const file of [path.join(out, 'run.lock'), path.join(out, 'checkpoints/.lock')])
+      writeFileSync(file, JSON.stringify({ owner, pid: 2 ** 22 - 1, host: 'here', since: 'then' }));
+    expect((await call(['train', '--resume', out, '--quiet'])).stderr).toBe('');
+    expect(readdirSync(out)).not.toContain('run.lock');
+  });
+});
+
+/** How this process calls itself in a lock. */
+function ownName(): string {
+  const file = path.join(temporaryFolder(), 'lock');
+  const lock = FileLock.take(file) as FileLock;
+  const { owner } = JSON.parse(readFileSync(file, 'utf8')) as { owner: string };
+  lock.release();
+  return owner;
+}
 
 describe('stopping', () => {
   it.each([

@@ -4,7 +4,8 @@ import { readdir } from 'node:fs/promises';
 import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { type AdapterNotes, formatNotes } from './adapterNotes.ts';
-import { writeFolderAtomic } from './atomicFile.ts';
+import { writeFolderAtomic } from '../files/replacement.ts';
+import { writeFailed } from '../files/wholeFile.ts';
 import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
 import { formatSafetensors } from './safetensors.ts';
 import { formatShards, INDEX_FILE, SHARD_NAME } from './shardedWeights.ts';
@@ -116,8 +117,10 @@ function withPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: boolean): Map<
 
 /** Files of tensors that are in a folder already, to be removed: a reader would take them for the new adapter's. */
 async function oldWeights(folder: string): Promise<Record<string, null>> {
-  // What is wrong with the folder is told by who writes to it.
-  const names = await readdir(folder).catch(() => []);
+  const names = await readdir(folder).catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw writeFailed(folder, cause);
+  });
   const old = names.filter((name) => name === WEIGHTS_FILE || name === INDEX_FILE || SHARD_NAME.test(name));
   return Object.fromEntries(old.map((name) => [name, null]));
 }

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { Adapter } from './adapter.ts';
-import { writeFileAtomic } from './atomicFile.ts';
+import { writeFileAtomic } from '../files/wholeFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
 import {

@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
+import { settle } from '../files/swapFolder.ts';
 import { parseNotes } from './adapterNotes.ts';
 import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from './adapter.ts';
 import { fromOrtAdapter } from './convert.ts';
@@ -52,7 +53,34 @@ async function readOrtAdapter(file: string): Promise<Adapter> {
   return fromOrtAdapter(parseOrtAdapter(await readFile(file), file), file);
 }
 
+/** How often a folder is read anew whose files are exchanged while they are read. */
+const ATTEMPTS = 5;
+
+/** Reads a folder whole: all its files before another adapter was saved over it, or all after. */
 async function readPeftFolder(folder: string): Promise<Adapter> {
+  settle(folder);
+  for (let attempt = 1; ; attempt++) {
+    const before = filesNow(folder);
+    let adapter: Adapter;
+    try {
+      adapter = await readFiles(folder);
+    } catch (cause) {
+      if (attempt < ATTEMPTS && filesNow(folder) !== before) continue;
+      throw cause;
+    }
+    if (attempt === ATTEMPTS || filesNow(folder) === before) return adapter;
+  }
+}
+
+/** Which files a folder's names lead to at this moment. */
+function filesNow(folder: string): string {
+  return [CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE]
+    .map((name) => statSync(path.join(folder, name), { throwIfNoEntry: false }))
+    .map((found) => (found ? `${found.ino} ${found.mtimeMs} ${found.size}` : 'none'))
+    .join();
+}
+
+async function readFiles(folder: string): Promise<Adapter> {
   const configFile = path.join(folder, CONFIG_FILE);
   if (!existsSync(configFile)) {
     throw new OnnxLoraError(

@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { OnnxLoraError } from '../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../runtime/tensor.ts';
-import { writeFileAtomic } from './atomicFile.ts';
+import { writeFileAtomic } from '../files/wholeFile.ts';
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 
 /** The content of a safetensors file: tensors in the header's order, and its free text. */

@@ -1,16 +1,6 @@
 /** @file Opening and writing .onnx files. Weights are never copied on opening: they stay references into files. */
 
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, realpathSync, statSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import {
@@ -28,6 +18,8 @@ import { encodeModel } from './encode.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto.ts';
 import { expectedBytes, rawBytes } from './tensorData.ts';
 import { tensorsOf, withTensors } from './tensors.ts';
+import { Replacement } from '../files/replacement.ts';
+import { writeFailed } from '../files/wholeFile.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
 import { allGraphs } from './walk.ts';
 
@@ -182,7 +174,7 @@ const INLINE_TOTAL_LIMIT = 1_900_000_000;
 
 /**
  * Writes a self-contained .onnx file, streaming every weight from where it lies. Above 1.9 GB the weights go to
- * `<name>.data` beside it. The file appears under its name only when it is complete.
+ * `<name>.data` beside it. Both appear under their names when they are complete, in one step; missing folders are made.
  *
  * @param inlineLimit bytes of weights up to which they stay in the .onnx file
  * @returns the files written
@@ -195,15 +187,25 @@ export function writeOnnx(file: string, model: ModelProto, inlineLimit: number =
 /**
  * Writes several .onnx files that belong together, as {@link writeOnnx} writes one: all of them or none.
  *
- * @param beside further files and what they hold
+ * @param beside further files and what they hold, or what makes that
  */
 export function writeOnnxFiles(
   models: readonly { readonly file: string; readonly model: ModelProto }[],
-  beside: readonly (readonly [file: string, bytes: Bytes])[],
+  beside: readonly (readonly [file: string, bytes: Bytes | (() => Bytes)])[],
   inlineLimit: number = INLINE_TOTAL_LIMIT,
 ): string[] {
   const contents = models.map(({ file, model }) => contentsOf(file, model, inlineLimit));
-  writeAtomically([...contents.flat(), ...beside.map(([file, bytes]) => [file, [bytes]] as const)]);
+  const others = beside.map(([file, bytes]) => [file, () => [typeof bytes === 'function' ? bytes() : bytes]] as const);
+  const all = [...contents.flat().map(([file, chunks]) => [file, () => chunks] as const), ...others];
+  const folder = commonFolder(all.map(([file]) => path.dirname(path.resolve(file))))!;
+  const replacement = Replacement.begin(folder);
+  try {
+    for (const [file, chunks] of all) writeFlushed(replacement.pathOf(path.relative(folder, path.resolve(file))), chunks()); // prettier-ignore
+  } catch (cause) {
+    replacement.abort();
+    throw writeFailed(all[0]![0], cause);
+  }
+  replacement.commit();
   return [...contents.flatMap((files) => files.toReversed()), ...beside].map(([file]) => file);
 }
 
@@ -300,38 +302,8 @@ function commonFolder(folders: readonly string[]): string | undefined {
   return common;
 }
 
-/**
- * Writes files that belong together. They appear under their names when all are complete. Of several, the ones that stand
- * there already are moved aside first, so that a reader, or a crash, never meets a model with the weights of another.
- */
-function writeAtomically(files: readonly (readonly [string, readonly Bytes[]])[]): void {
-  const besides = (file: string, ending: string): string => `${file}.${process.pid}.${ending}`;
-  const names = files.map(([final]) => final);
-  const aside: string[] = [];
-  const placed: string[] = [];
-  try {
-    for (const [final, chunks] of files) writeFlushed(besides(final, 'tmp'), chunks);
-    for (const final of names.length > 1 ? names.toReversed() : []) {
-      if (!statSync(final, { throwIfNoEntry: false })?.isFile()) continue;
-      renameSync(final, besides(final, 'old'));
-      aside.push(final);
-    }
-    for (const final of names) {
-      renameSync(besides(final, 'tmp'), final);
-      placed.push(final);
-    }
-    for (const final of aside) rmSync(besides(final, 'old'), { force: true });
-  } catch (cause) {
-    for (const final of names) rmSync(besides(final, 'tmp'), { force: true });
-    for (const final of placed) rmSync(final, { force: true });
-    for (const final of aside) renameSync(besides(final, 'old'), final);
-    if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError('FILE_INVALID', `Cannot write "${names[0]}": ${(cause as Error).message}.`, { cause });
-  }
-}
-
 function writeFlushed(file: string, chunks: readonly Bytes[]): void {
-  const descriptor = openSync(file, 'w');
+  const descriptor = openSync(file, 'wx');
   try {
     for (const chunk of chunks) writeChunk(descriptor, chunk);
     fsyncSync(descriptor);

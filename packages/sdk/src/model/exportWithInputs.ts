@@ -2,21 +2,20 @@
 
 import path from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
-import { writeFileAtomic } from '../adapter/atomicFile.ts';
 import { adapterFeeds, baseFeeds } from '../adapter/feeds.ts';
 import { formatOrtAdapter } from '../adapter/ortAdapter.ts';
 import { joinPlans } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { writeOnnx } from '../graph/onnxFile.ts';
+import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
 import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
-import { makeFolderOf, requireWritable } from './merge.ts';
+import { requireWritable } from './merge.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
@@ -40,7 +39,7 @@ export interface ExportResult {
 const OPTIONAL_INPUTS = 4;
 
 /**
- * Writes a model with places for adapters, and each adapter as an `.onnx_adapter` beside it, named after it. Every place is
+ * Writes a model with places for adapters, and each adapter as an `.onnx_adapter` beside it, named after it: all files or none. Every place is
  * a graph input with a default, which leaves the base as it is: ONNX Runtime's C, C++, C#, Java and Python bindings run the
  * base, or with a file as active adapter what that adapter makes of it. (onnxruntime-node ignores feeds for such inputs.)
  *
@@ -70,14 +69,16 @@ export async function exportWithInputs(
   }
   const plan = joinPlans(placed.map(([, each]) => each));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
-  makeFolderOf(file);
-  const files = writeOnnx(file, withDefaults(injected, inputs));
-  const written: Record<string, string> = {};
-  for (const [name, each] of placed) {
-    written[name] = path.join(folder, `${name}.onnx_adapter`);
-    await writeFileAtomic(written[name], formatOrtAdapter(new Map(adapterFeeds(each, inputs))));
-  }
-  return { files, adapters: written, inputs: inputs.map(({ name }) => name) };
+  const written = placed.map(([name, each]) => [path.join(folder, `${name}.onnx_adapter`), each] as const);
+  const files = writeOnnxFiles(
+    [{ file, model: withDefaults(injected, inputs) }],
+    written.map(([name, each]) => [name, () => formatOrtAdapter(new Map(adapterFeeds(each, inputs)))] as const),
+  );
+  return {
+    files: files.slice(0, -written.length),
+    adapters: Object.fromEntries(placed.map(([name], i) => [name, written[i]![0]])),
+    inputs: inputs.map(({ name }) => name),
+  };
 }
 
 /** The graph with a default and a shape for each input of an adapter. */

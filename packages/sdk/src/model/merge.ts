@@ -1,6 +1,6 @@
 /** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
 
-import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
 import { requireOneOwner } from '../adapter/combine/kept.ts';
@@ -83,7 +83,6 @@ async function write(
     names: all.map(({ name }) => name),
     newHeads: newHeads(model, own),
   });
-  makeFolderOf(file);
   const files = writeOnnxFiles([{ file, model: merged }], [...beside]);
   const modules = placed.flatMap((each) => [
     ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
@@ -167,24 +166,6 @@ export function requireWritable(model: Model, file: string): void {
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
-    );
-  }
-}
-
-/**
- * Makes the folder of a file that is to be written, where there is none.
- *
- * @throws OnnxLoraError `FILE_INVALID` where it cannot be made
- */
-export function makeFolderOf(file: string): void {
-  const folder = path.dirname(file);
-  try {
-    mkdirSync(folder, { recursive: true });
-  } catch (cause) {
-    throw new OnnxLoraError(
-      'FILE_INVALID',
-      `"${path.basename(file)}" cannot be written: the folder "${folder}" cannot be made (${(cause as Error).message}). Name another place.`,
-      { cause },
     );
   }
 }

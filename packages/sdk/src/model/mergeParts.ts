@@ -1,6 +1,6 @@
 /** @file Adapters merged into a model of several files: a folder with each file under its published name. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type MergedModel, mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
@@ -51,7 +51,6 @@ export async function mergeParts(
     files.push({ file, model: result.model });
     merged.push(result);
   }
-  for (const { file } of files) mkdirSync(path.dirname(file), { recursive: true });
   return {
     files: writeOnnxFiles(files, companionsOf(model, folder)),
     modules: [...changed],

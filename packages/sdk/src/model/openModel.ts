@@ -3,6 +3,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
+import { settle } from '../files/swapFolder.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
 import type { Plugin } from '../plugin/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../plugin/family.ts';
@@ -74,6 +75,7 @@ export async function openModel(source: string | readonly string[], given: OpenO
   const { families, variant } = options;
   const located = existsSync(source) ? source : await fromHub(source, options);
   if (!statSync(located).isDirectory()) return openFile(source, located, options);
+  settle(located);
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
@@ -91,6 +93,7 @@ export async function openModel(source: string | readonly string[], given: OpenO
 /** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
 function openFile(name: string, file: string, options: OpenOptions): Model {
   const folder = folderOf(file);
+  for (const each of new Set([folder, path.dirname(file)])) settle(each);
   const own = { name, onnx: openOnnx(file), folder };
   const published = publishedAs(options.families ?? [], readModelConfig(folder));
   const found = filesInFolder({ folder, published });
@@ -115,6 +118,7 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
   }
   if (files.length === 1) return openFile(first, first, options);
   const folder = folderOf(first);
+  for (const each of new Set([folder, ...files.map((file) => path.dirname(file))])) settle(each);
   const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
   const found = filesNamed(files, published) ?? partsByName(files);
   return modelOf({ name: files.join(' + '), ...joinFiles(found), folder }, options);

@@ -154,11 +154,12 @@ export async function train<During extends Metrics = Metrics>(
   };
   const evaluator =
     evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize: Math.round(perBatch), session });
+  const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
     if (from) trainer.load({ tensors: from.tensors, json: state!.trainer });
     await evaluator?.prepare(makeAdapter());
-    const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
+    checkpoints?.take();
     // Without one to go on from there are others only if they are to be replaced.
     await checkpoints?.clean(from?.step ?? -1);
     const versions = { node: process.versions.node, onnxruntime: ortVersion(), provider };
@@ -201,6 +202,7 @@ export async function train<During extends Metrics = Metrics>(
   } catch (error) {
     await trainer.release();
     await evaluator?.release();
+    checkpoints?.release();
     throw error;
   }
 }

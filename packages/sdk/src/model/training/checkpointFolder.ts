@@ -1,9 +1,12 @@
 /** @file The folder of a run's checkpoints: `step-100`, `step-200` …, the latest few of them. */
 
+import { mkdirSync, rmdirSync } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFolderAtomic } from '../../adapter/atomicFile.ts';
 import { OnnxLoraError } from '../../errors.ts';
+import { FileLock, type Holder } from '../../files/fileLock.ts';
+import { writeFolderAtomic } from '../../files/replacement.ts';
+import { writeFailed } from '../../files/wholeFile.ts';
 import { type Checkpoint, formatCheckpoint, readCheckpoint } from './checkpoint.ts';
 
 const STEP = /^step-(\d+)$/;
@@ -15,6 +18,7 @@ export class CheckpointFolder {
   readonly path: string;
   readonly #keep: number;
   readonly #write: typeof writeFolderAtomic;
+  #lock: FileLock | undefined;
 
   /**
    * @param keep how many checkpoints stay
@@ -24,6 +28,39 @@ export class CheckpointFolder {
     this.path = folder;
     this.#keep = keep;
     this.#write = write;
+  }
+
+  /**
+   * Takes the folder for this run, until {@link CheckpointFolder.release}.
+   *
+   * @throws OnnxLoraError `FILE_INVALID` where another run writes there, or nothing can be written
+   */
+  take(): void {
+    let lock: FileLock | Holder;
+    try {
+      mkdirSync(this.path, { recursive: true });
+      lock = FileLock.take(path.join(this.path, '.lock'));
+    } catch (cause) {
+      throw writeFailed(this.path, cause);
+    }
+    if (!(lock instanceof FileLock)) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `"${this.path}" gets the checkpoints of another run: of process ${lock.pid} on ${lock.host}, since ${lock.since}. Name another folder, or wait until that has ended.`,
+      );
+    }
+    this.#lock = lock;
+  }
+
+  /** Gives the folder back; one that is still empty goes. */
+  release(): void {
+    this.#lock?.release();
+    try {
+      if (this.#lock) rmdirSync(this.path);
+    } catch {
+      // There are checkpoints in it.
+    }
+    this.#lock = undefined;
   }
 
   /**

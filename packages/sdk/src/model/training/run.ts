@@ -244,6 +244,7 @@ export class Run implements TrainingRun {
       signal?.removeEventListener('abort', abort);
       await trainer.release().catch(noop);
       await evaluator?.release().catch(noop);
+      this.#parts.checkpoints?.release();
       this.resume();
       this.#hasEnded = true;
       for (const { reject } of this.#asked) reject(hasEnded());

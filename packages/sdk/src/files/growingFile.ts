@@ -2,7 +2,9 @@
 
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { besides, discard, flushFolder, writeFailed } from './atomicFile.ts';
+import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
+import { sweep } from './sweep.ts';
+import { discard, flushFolder, writeFailed } from './wholeFile.ts';
 
 /** Small pieces are gathered up to so many bytes. */
 const GATHERED = 1 << 20;
@@ -13,15 +15,15 @@ const GATHERED = 1 << 20;
  */
 export class GrowingFile {
   readonly #path: string;
-  readonly #temporary: string;
+  readonly #owner: Owner;
   readonly #handle: FileHandle;
   #gathered: Uint8Array[] = [];
   #waiting = 0;
   #written = 0;
 
-  private constructor(path: string, temporary: string, handle: FileHandle) {
+  private constructor(path: string, owner: Owner, handle: FileHandle) {
     this.#path = path;
-    this.#temporary = temporary;
+    this.#owner = owner;
     this.#handle = handle;
   }
 
@@ -31,11 +33,12 @@ export class GrowingFile {
    * @throws OnnxLoraError `FILE_INVALID` when folder or file cannot be made
    */
   static async create(path: string): Promise<GrowingFile> {
-    const temporary = besides(path, 'tmp');
+    const owner = beginWork();
     try {
       await mkdir(dirname(path), { recursive: true });
-      return new GrowingFile(path, temporary, await open(temporary, 'wx+'));
+      return new GrowingFile(path, owner, await open(temporaryFor(path, owner), 'wx+'));
     } catch (cause) {
+      endWork(owner);
       throw writeFailed(path, cause);
     }
   }
@@ -89,8 +92,10 @@ export class GrowingFile {
       await this.#flush();
       await this.#handle.sync();
       await this.#handle.close();
-      await rename(this.#temporary, this.#path);
+      await rename(temporaryFor(this.#path, this.#owner), this.#path);
       await flushFolder(dirname(this.#path));
+      endWork(this.#owner);
+      sweep(dirname(this.#path));
     } catch (cause) {
       await this.abort();
       throw writeFailed(this.#path, cause);
@@ -100,7 +105,8 @@ export class GrowingFile {
   /** Takes back what was written. */
   async abort(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
-    await discard(this.#temporary);
+    await discard(temporaryFor(this.#path, this.#owner));
+    endWork(this.#owner);
   }
 
   async #flush(): Promise<void> {
