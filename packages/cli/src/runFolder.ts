@@ -4,7 +4,7 @@ import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSy
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
+import { ExampleSet, OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
 import type { Measured } from './history.ts';
 
@@ -15,6 +15,7 @@ const CHECKPOINTS = 'checkpoints';
 const ADAPTER = 'adapter';
 const REPORT = 'report.html';
 const TENSORBOARD = 'tensorboard';
+const TRAINED_ON = 'trained-on.txt';
 
 /** A line of metrics.jsonl. */
 export type LoggedEvent = TrainEvent | ({ readonly type: 'evaluation' } & Measured);
@@ -95,7 +96,7 @@ export class RunFolder {
     try {
       mkdirSync(this.path, { recursive: true });
       // The checkpoints of an earlier run have been removed by the one that begins.
-      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD]) {
+      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD, TRAINED_ON]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
       const file = openSync(this.config, 'wx');
@@ -159,6 +160,17 @@ export class RunFolder {
     }
   }
 
+  /** Notes the examples that are trained on, which a run that goes on has noted already. */
+  async noteTrainedOn(examples: ExampleSet | undefined): Promise<void> {
+    const file = path.join(this.path, TRAINED_ON);
+    if (!examples || examples.size === 0 || existsSync(file)) return;
+    try {
+      await writeFileAtomic(file, examples.text);
+    } catch (cause) {
+      throw cannotWrite(this.path, cause);
+    }
+  }
+
   /** Writes the report. */
   async writeReport(html: string): Promise<void> {
     await writeFileAtomic(this.report, html);
@@ -175,6 +187,17 @@ export class RunFolder {
   get #metricsFile(): string {
     return path.join(this.path, METRICS);
   }
+}
+
+/**
+ * What the run of an adapter was trained on; undefined where nothing says so.
+ *
+ * @param adapter the run's folder, or that of the adapter in it
+ * @throws OnnxLoraError `FILE_INVALID`
+ */
+export async function trainedOnOf(adapter: string): Promise<ExampleSet | undefined> {
+  const inRun = path.basename(path.resolve(adapter)) === ADAPTER ? path.dirname(path.resolve(adapter)) : adapter;
+  return ExampleSet.read(path.join(inRun, TRAINED_ON));
 }
 
 /** What is recorded beside metrics.jsonl. */

@@ -9,6 +9,7 @@ import {
   type PreparedTask,
   type Task,
   type TaskModel,
+  telling,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -45,7 +46,7 @@ async function prepare(
 ): Promise<PreparedTask<ImageExample<LabelVector>>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
-  const names = labelsOf(data.train, data.root);
+  const names = labelsOf(telling(data), data.root);
   const { output, labels, head } = headFor(model, ports, names, { root: data.root, mode: options.head ?? 'auto' });
   const vector = (record: ImageRecord): LabelVector => labelVector(labelsOfRecord(record), labels, record.place);
   const train = task.dataset(data.train, vector);
