@@ -5,6 +5,7 @@ import path from 'node:path';
 import { Adapter, float32, loadAdapter, writeSafetensors } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
 import { writeDigits } from '../../../test/fixtures/digits.ts';
+import { adapterConfig } from '../../sdk/src/adapter/peftConfig.ts';
 import { call, callJson, temporaryFolder, vit } from '../fixtures/call.ts';
 
 function filesIn(folder: string): string[] {
@@ -213,6 +214,72 @@ describe('the adapter', () => {
       "error: None of the adapter's modules is in "MODEL": it adapts "bert.encoder.layer.0.attention.attention.query"…, the model has "vit.encoder.layer.0.attention.attention.query", "vit.encoder.layer.1.attention.attention.query", "vit.encoder.layer.2.attention.attention.query"…. Use the base model that the adapter was trained on.
       "
     `);
+  });
+});
+
+describe('an adapter for another base is told to be one, whatever its labels and the data are', () => {
+  /** Of a protein model: other modules, and a head of one output. */
+  const ofProteins = new Adapter(
+    adapterConfig({ r: 1, alpha: 1, targetModules: ['query'], modulesToSave: ['classifier'] }),
+    new Map([
+      [
+        'base_model.model.esm.encoder.layer.0.attention.self.query.lora_A.weight',
+        float32(new Float32Array(20), [1, 20]),
+      ],
+      [
+        'base_model.model.esm.encoder.layer.0.attention.self.query.lora_B.weight',
+        float32(new Float32Array(20), [20, 1]),
+      ],
+      ['base_model.model.classifier.out_proj.weight', float32(new Float32Array(20), [1, 20])],
+      ['base_model.model.classifier.out_proj.bias', float32(new Float32Array(1), [1])],
+    ]),
+    '0'.repeat(64),
+    { task: 'sequence-regression', labels: ['fitness'] },
+  );
+  /** Of the ViT itself, its head the wrong way around. */
+  const transposed = new Adapter(
+    adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['classifier'] }),
+    new Map([
+      ['base_model.model.classifier.weight', float32(new Float32Array(96 * 2), [96, 2])],
+      ['base_model.model.classifier.bias', float32(new Float32Array(2), [2])],
+    ]),
+    undefined,
+    { task: 'image-classification', labels: ['cat', 'dog'] },
+  );
+  const elsewhere = new Adapter(
+    adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['classifier'] }),
+    new Map([
+      ['base_model.model.classifier.weight', float32(new Float32Array(2 * 96), [2, 96])],
+      ['base_model.model.classifier.bias', float32(new Float32Array(2), [2])],
+    ]),
+    '0'.repeat(64),
+    { task: 'image-classification', labels: ['cat', 'dog'] },
+  );
+  it.each([
+    [
+      'of a protein model',
+      ofProteins,
+      /^error: None of the adapter's modules is in "MODEL": it adapts "classifier\.out_proj"/,
+    ],
+    [
+      'with its head the wrong way around',
+      transposed,
+      /^error: classifier\.weight of the adapter has shape \[96, 2\], but "MODEL" needs \[10, 96\]\. It may be transposed/,
+    ],
+    ['of other weights', elsewhere, /^error: The adapter was trained on other weights than those of "MODEL"/],
+  ])('%s', async (_, adapter, message) => {
+    const folder = temporaryFolder();
+    await adapter.save(path.join(folder, 'other'));
+    const named = ['--adapter', path.join(folder, 'other')];
+    const nowhere = path.join(folder, 'nowhere');
+    expect(await mistake(folder, 'eval', vit, '--data', nowhere, ...named)).toMatch(message);
+    expect(await mistake(folder, 'eval', vit, '--data', nowhere, '--task', 'image-classification', ...named)).toMatch(
+      message,
+    );
+    expect(await mistake(folder, 'predict', vit, digits(folder), '--task', 'image-classification', ...named)).toMatch(
+      message,
+    );
+    expect(await mistake(folder, 'merge', vit, '-o', path.join(folder, 'm.onnx'), ...named)).toMatch(message);
   });
 });
 

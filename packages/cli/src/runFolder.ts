@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
+import { ExampleSet, OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
 import { FileLock } from '@onnx-lora/sdk/core';
 import { usageError } from './errors.ts';
 import type { Measured } from './history.ts';
@@ -20,6 +20,7 @@ const REPORT = 'report.html';
 const TENSORBOARD = 'tensorboard';
 /** Who trains in the folder; gone when the run has ended. */
 const LOCK = 'run.lock';
+const TRAINED_ON = 'trained-on.txt';
 
 /** A line of metrics.jsonl. */
 export type LoggedEvent = TrainEvent | ({ readonly type: 'evaluation' } & Measured);
@@ -135,7 +136,7 @@ export class RunFolder {
     try {
       mkdirSync(this.path, { recursive: true });
       // The checkpoints of an earlier run have been removed by the one that begins.
-      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD]) {
+      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD, TRAINED_ON]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
       const file = openSync(this.config, 'wx');
@@ -199,6 +200,17 @@ export class RunFolder {
     }
   }
 
+  /** Notes the examples that are trained on, which a run that goes on has noted already. */
+  async noteTrainedOn(examples: ExampleSet | undefined): Promise<void> {
+    const file = path.join(this.path, TRAINED_ON);
+    if (!examples || examples.size === 0 || existsSync(file)) return;
+    try {
+      await writeFileAtomic(file, examples.text);
+    } catch (cause) {
+      throw cannotWrite(this.path, cause);
+    }
+  }
+
   /** Writes the report. */
   async writeReport(html: string): Promise<void> {
     await writeFileAtomic(this.report, html);
@@ -227,6 +239,17 @@ export class RunFolder {
   get #metricsFile(): string {
     return path.join(this.path, METRICS);
   }
+}
+
+/**
+ * What the run of an adapter was trained on; undefined where nothing says so.
+ *
+ * @param adapter the run's folder, or that of the adapter in it
+ * @throws OnnxLoraError `FILE_INVALID`
+ */
+export async function trainedOnOf(adapter: string): Promise<ExampleSet | undefined> {
+  const inRun = path.basename(path.resolve(adapter)) === ADAPTER ? path.dirname(path.resolve(adapter)) : adapter;
+  return ExampleSet.read(path.join(inRun, TRAINED_ON));
 }
 
 /** What is recorded beside metrics.jsonl. */

@@ -9,6 +9,7 @@ import {
   guardedFactory,
   loadAdapter,
   type Model,
+  modelFor,
   type OnnxLoraError,
   openModel,
   type TaskFactory,
@@ -121,6 +122,17 @@ export interface ChosenAdapter {
 /** The adapter that the settings name, loaded; undefined where they name none. */
 export async function chosenAdapter({ adapter: source }: Settings): Promise<ChosenAdapter | undefined> {
   return source === undefined ? undefined : { adapter: await loadAdapter(source), source };
+}
+
+/**
+ * The model as the adapter answers with it. Asked before anything else is read that the adapter's labels may not fit.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
+ */
+export async function placedOn(model: Model, adapter: Adapter, allowBaseMismatch = false): Promise<Model> {
+  const own = modelFor<Model>(model, adapter);
+  await own.place(adapter, { allowBaseMismatch });
+  return own;
 }
 
 /**

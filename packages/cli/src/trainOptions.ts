@@ -51,7 +51,8 @@ function cachePrefixOf(setting: ResolvedSettings['cachePrefix']): TrainOptions['
 }
 
 /** `loss`, or `loss:lower`. */
-function metricChoice(text: string): MetricChoice {
+/** The metric to compare by, as `--metric` names it. */
+export function metricChoice(text: string): MetricChoice {
   const [, name = text, better] = /^(.+):(higher|lower)$/.exec(text) ?? [];
   return better === undefined ? { name } : { name, better: better as 'higher' | 'lower' };
 }

@@ -6,6 +6,7 @@ import {
   type Catalogue,
   evaluate,
   type Evaluation,
+  ExampleSet,
   type FallenBackNode,
   type LoraOptions,
   type LoraPreview,
@@ -15,12 +16,14 @@ import {
   previewLora,
   type ProviderReport,
   type ReportSection,
+  requireExamples,
   type StepEvent,
   type Task,
   train,
   type TrainEvent,
   type TrainResult,
   type TrainingRun,
+  worseMetric,
 } from '@onnx-lora/sdk';
 import type { Context } from './context.ts';
 import { exitCodes, usageError } from './errors.ts';
@@ -38,7 +41,7 @@ import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, grouped, short, withInterval } from './table.ts';
 import { taskSettings } from './taskSettings.ts';
-import { trainOptions } from './trainOptions.ts';
+import { metricChoice, trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
 export interface TrainRunOptions {
@@ -66,6 +69,8 @@ export interface TrainSummary {
   readonly after: Evaluation['metrics'] | null;
   /** Of the metrics after training. */
   readonly intervals?: Evaluation['intervals'];
+  /** Whether the held-out data are measured worse than before; null where they were not measured. */
+  readonly worse: boolean | null;
   /** The best measurement during the run, where there were any. */
   readonly best: TrainResult['best'] | null;
   readonly skippedSteps: number;
@@ -124,6 +129,7 @@ export async function runTraining(
     factory.create({ ...taskOptions(factory, settings, data, settings.seed), ...holdOut }),
     model,
   );
+  requireExamples(prepared);
   const holdsOut = prepared.validation !== undefined;
   if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
@@ -185,6 +191,8 @@ async function trainInFolder(
   { prepared, lora, adapted, measures, overwrite, resume, shown }: Prepared,
 ): Promise<TrainOutcome> {
   const { model, task, settings, progress, folder } = work;
+  // Looked at now, for files may change while it trains.
+  const trainedOn = await ExampleSet.of(prepared.train);
   const start = measures && !resume ? await measure(work, 'base', undefined, prepared.head !== undefined) : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
@@ -217,6 +225,7 @@ async function trainInFolder(
   });
   try {
     const before = await begin(work, run, resume, start);
+    await folder.noteTrainedOn(trainedOn);
     work.trackers = await trackersOf(work, run);
     const result = await complete(run, work);
     await work.trackers.close();
@@ -226,6 +235,7 @@ async function trainInFolder(
     interrupt.release();
     const stopped = interrupt.code !== undefined;
     const { after, sections } = await afterwards(work, { result, prepared, before, stopped });
+    const worse = worseNote(before, after, settings);
     await folder.writeReport(
       formatReport({
         model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
@@ -241,10 +251,12 @@ async function trainInFolder(
         modules: adapted,
         before,
         after,
+        worse,
         sections,
         runtime: `Node ${process.versions.node}`,
       }),
     );
+    if (worse !== undefined) progress.note(`warning: ${worse}`);
     if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
     return {
       exitCode: interrupt.code ?? exitCodes.done,
@@ -261,6 +273,7 @@ async function trainInFolder(
         before: before?.metrics ?? null,
         after: after?.metrics ?? null,
         ...(after?.intervals ? { intervals: after.intervals } : {}),
+        worse: before && after ? worse !== undefined : null,
         best: result.best ?? null,
         skippedSteps: result.skippedSteps,
         badSamples: result.badSamples,
@@ -375,6 +388,19 @@ async function measureAfter(
   const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
   record(work, { type: 'evaluation', ...measured });
   return measured;
+}
+
+/** What to say where held-out data are measured worse after the training than before. */
+function worseNote(
+  before: Measured | undefined,
+  after: Measured | undefined,
+  { metric }: ResolvedSettings,
+): string | undefined {
+  const choice = metric === undefined ? undefined : metricChoice(metric);
+  const worse = before && after && worseMetric(before.metrics, after.metrics, choice);
+  if (!worse) return undefined;
+  const on = after.examples === 1 ? 'one held-out example' : `${grouped(after.examples)} held-out examples`;
+  return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. What to look at is in docs/guides/not-learning.md.`;
 }
 
 /** What {@link afterwards} goes by. */

@@ -9,7 +9,7 @@ export type { PathConfidence } from './match/modulePath.ts';
 export type { ModelFile } from './model/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo, type PartOf } from './model/model.ts';
-export { train } from './model/train.ts';
+export { requireExamples, train } from './model/train.ts';
 export type { CheckpointOptions, NamedOptimizer, TrainOptions } from './model/training/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/run.ts';
 export type { Sampling } from './model/training/sampling.ts';
@@ -27,7 +27,7 @@ export type {
 } from './plugin/events.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
-export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
+export { type EarlyStopping, type MetricChoice, worseMetric, type WorseMetric } from './model/training/objective.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
 export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
@@ -237,6 +237,7 @@ export type {
   TaskSetting,
   TaskSettingValue,
 } from './plugin/task.ts';
+export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
@@ -264,7 +265,16 @@ export {
   sharedBetweenSplits,
   sharedWarning,
 } from './plugin/data/sharedBetweenSplits.ts';
-export { checkFraction, recordsBySplit, type SplitData, withTestForValidation } from './plugin/data/splitData.ts';
+export {
+  checkFraction,
+  type EvalSplit,
+  evalSplitSetting,
+  measuredOn,
+  recordsBySplit,
+  type SplitData,
+  telling,
+  withTestForValidation,
+} from './plugin/data/splitData.ts';
 export { type Peeked, peeked } from './plugin/data/peeked.ts';
 export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { type Split, splitNames } from './plugin/data/splits.ts';

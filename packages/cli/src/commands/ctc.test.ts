@@ -41,8 +41,11 @@ it('a vocabulary is learned, told of, measured and written', async () => {
   expect(notes.labels).toEqual(['é', 'ñ', 'ь', '|', '[UNK]', '[PAD]']);
   expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('Error rates');
 
-  const measured = await callJson<{ wer: number }>('eval', wav2vec2, '--data', data, '--adapter', out);
+  const measured = await callJson<Record<'wer' | 'examples' | 'leftOut', number>>('eval', wav2vec2, '--data', data, '--adapter', out); // prettier-ignore
   expect(measured.wer).toBeLessThan(0.2);
+  // Sentences are held out whole, and none of those that were trained on is measured.
+  expect(measured.leftOut).toBeGreaterThan(20);
+  expect(measured.leftOut + measured.examples).toBe(40);
   const files = [0, 1].map((i) => path.join(data, 'clips', `${i}.wav`));
   const heard = await callJson<{ text: string }[]>('predict', wav2vec2, ...files, '--adapter', out);
   expect(heard.map(({ text }) => text)).toEqual(texts.slice(0, 2));

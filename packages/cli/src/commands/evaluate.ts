@@ -1,27 +1,34 @@
 /** @file `onnx-lora eval`: how good a model is, with or without an adapter. */
 
-import { evaluate, type Evaluation } from '@onnx-lora/sdk';
-import { Command } from 'commander';
+import { evaluate, type Evaluation, type TaskFactory } from '@onnx-lora/sdk';
+import { Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import { usageError } from '../errors.ts';
+import type { Settings } from '../settings.ts';
+import { trainedOnOf } from '../runFolder.ts';
 import { pathOfData } from '../plugins/dataset.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { chooseTask, chosenAdapter, oneModel, openNamed, requireFlag, taskOptions } from '../sources.ts';
+import { chooseTask, chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
 import { formatTable, grouped, short, withInterval } from '../table.ts';
 
 interface EvalFlags extends OutputFlags {
+  readonly split: string;
   readonly config?: string;
   readonly allowBaseMismatch?: boolean;
 }
+
+/** What `--split` may say. */
+const splits = ['held-out', 'test', 'all'] as const;
 
 /** Makes the command. */
 export function evalCommand(context: Context): Command {
   const command = new Command('eval')
     .summary('measure a model on labelled data, with or without an adapter')
     .description(
-      'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it. Without --adapter, measures the base.',
+      'Measures a model on labelled data: on what is held out of it (by --validation, or as validation, val or test beside train) where there is such, else on all of it; and with the adapter of a run never on what that was trained on, unless --split all asks for it. Without --adapter, measures the base.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addSettings(command, [
@@ -37,6 +44,14 @@ export function evalCommand(context: Context): Command {
     'provider',
     'threads',
   ]);
+  command.addOption(
+    new Option(
+      '--split <part>',
+      'what is measured: held-out, test (of data that have such a part), or all, trained on or not',
+    )
+      .choices(splits)
+      .default('held-out'),
+  );
   addMismatch(addConfig(command));
   addOutput(command);
   addExamples(
@@ -56,10 +71,15 @@ export function evalCommand(context: Context): Command {
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const factory = await chooseTask(settings.task, model, context, chosen);
-    const task = factory.create(taskOptions(factory, settings, data, settings.seed ?? 0));
+    if (adapter) await placedOn(model, adapter, flags.allowBaseMismatch);
+    const asked = flags.split === 'test' ? withTest(settings, factory) : settings;
+    const task = factory.create(taskOptions(factory, asked, data, settings.seed ?? 0));
+    const trainedOn = chosen && (await trainedOnOf(chosen.source));
     const evaluation = await evaluate(model, {
       task,
       ...(adapter ? { adapter } : {}),
+      ...(trainedOn ? { trainedOn } : {}),
+      split: flags.split === 'all' ? 'all' : 'held-out',
       ...(settings.batchSize === undefined ? {} : { batchSize: settings.batchSize }),
       ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
       ...machineOptions(settings),
@@ -71,17 +91,44 @@ export function evalCommand(context: Context): Command {
   });
 }
 
-function metricsJson({ metrics, intervals, examples, badSamples }: Evaluation): Record<string, unknown> {
+/** @throws OnnxLoraError `CONFIG_INVALID` for a task that knows no parts of data */
+function withTest(settings: Settings, { name, settings: known = [] }: TaskFactory): Settings {
+  if (known.some((setting) => setting.name === 'evalSplit'))
+    return { ...settings, set: { ...settings.set, evalSplit: 'test' } };
+  throw usageError(
+    `The task "${name}" has no setting evalSplit, so --split test has no use. Give the test data alone.`,
+  );
+}
+
+function metricsJson(evaluation: Evaluation): Record<string, unknown> {
+  const { metrics, intervals, examples, badSamples, trainedOn, leftOut, untrainedHead } = evaluation;
   return {
     ...metrics,
     ...(intervals ? { intervals } : {}),
     examples,
+    ...(trainedOn === undefined ? {} : { trainedOn }),
+    ...(leftOut === undefined ? {} : { leftOut }),
+    ...(untrainedHead ? { untrainedHead } : {}),
     ...(badSamples ? { badSamples: badSamples.length } : {}),
   };
 }
 
-function metricsText({ metrics, intervals, examples, seconds, badSamples = [] }: Evaluation): string[] {
+function metricsText(evaluation: Evaluation): string[] {
+  const { metrics, intervals, examples, seconds, badSamples = [], trainedOn = 0, leftOut = 0 } = evaluation;
   const rows = Object.entries(metrics).map(([name, value]) => [name, withInterval(short(value), intervals?.[name])]);
   const left = badSamples.length === 0 ? '' : `; ${grouped(badSamples.length)} left out: ${badSamples[0]!.message}`;
-  return [...formatTable(rows), `on ${grouped(examples)} examples in ${seconds.toFixed(1)} s${left}`];
+  const those = examples === 1 ? '1 example' : `${grouped(examples)} examples`;
+  return [
+    ...formatTable(rows),
+    `on ${those} in ${seconds.toFixed(1)} s${left}`,
+    ...(leftOut > 0
+      ? [`${grouped(leftOut)} more ${leftOut === 1 ? 'is' : 'are'} left out, since the run was trained on ${leftOut === 1 ? 'it' : 'them'}; --split all measures everything.`]
+      : []), // prettier-ignore
+    ...(trainedOn > 0
+      ? [`warning: ${trainedOn >= examples ? 'all' : `${grouped(trainedOn)} of these`} were trained on, which says little of new ones. Measure data that the run has not seen.`]
+      : []), // prettier-ignore
+    ...(evaluation.untrainedHead
+      ? ['warning: the model has no head for these labels, so this is what one gives that was never trained: chance. Name an adapter with --adapter.']
+      : []), // prettier-ignore
+  ];
 }

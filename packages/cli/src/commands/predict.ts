@@ -5,7 +5,6 @@ import {
   type Adapter,
   type Catalogue,
   type Model,
-  modelFor,
   type Prediction,
   type PredictorOptions,
   type RecordAnswerer,
@@ -19,7 +18,7 @@ import { addConfig, addExamples, addMismatch, addOutput, addSettings, type Outpu
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
-import { chooseTask, chosenAdapter, nothingNamed, openNamed, requireModel, splitWords } from '../sources.ts';
+import { chooseTask, chosenAdapter, nothingNamed, openNamed, placedOn, requireModel, splitWords } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';
 import { briefVector, withLists } from '../vectors.ts';
@@ -67,8 +66,8 @@ export function predictCommand(context: Context): Command {
     const base = await openNamed(named.model, catalogue);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
-    const model = adapter ? modelFor<Model>(base, adapter) : base;
-    const factory = await chooseTask(settings.task, model, context, chosen);
+    const factory = await chooseTask(settings.task, base, context, chosen);
+    const model = adapter ? await placedOn(base, adapter, flags.allowBaseMismatch) : base;
     const records = await factory.recordAnswerer?.(model, {
       ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
       ...(adapter ? { adapter } : {}),

@@ -42,6 +42,19 @@ it('learns a number with no other flag, says what that buys, and answers for fil
   for (const title of ['What LoRA buys', 'ridge on frozen embeddings', 'probability of 95%'])
     expect(report).toContain(title);
 
+  const measured = (...more: string[]): Promise<Record<string, number>> =>
+    callJson('eval', esm, '--data', path.join(folder, 'gb1.csv'), '--adapter', out, ...more);
+  const held = await measured();
+  expect(held['spearman']).toBeCloseTo(after['spearman']!, 10);
+  expect(held).toMatchObject({ trainedOn: 0 });
+  const all = await measured('--split', 'all');
+  expect(all['trainedOn']).toBeGreaterThan(300);
+  expect(all['examples']).toBe(held['examples']! + all['trainedOn']!);
+  // Also where the data are divided anew, by a column that says something else.
+  const otherwise = await measured('--set', 'splitColumn=two_vs_rest');
+  expect(otherwise['leftOut']).toBeGreaterThan(0);
+  expect(otherwise).toMatchObject({ trainedOn: 0 });
+
   const fasta = path.join(folder, 'new.fasta.gz');
   const wildType = readFileSync(path.join(folder, 'wild-type.fasta'), 'utf8').split('\n')[1]!;
   const letters = [...'ACDEFGHIKLMNPQRSTVWY'];

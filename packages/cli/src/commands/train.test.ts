@@ -43,7 +43,14 @@ describe('a run', () => {
       'train', '--model', vit, '--data', data, '--out', out, '--steps', '25', '--targets', 'all-linear', '--checkpoint-every', '5', '--json', ...quick,
     ]); // prettier-ignore
     expect(code).toBe(0);
-    expect(readdirSync(out).sort()).toEqual(['adapter', 'checkpoints', 'config.yaml', 'metrics.jsonl', 'report.html']);
+    expect(readdirSync(out).sort()).toEqual([
+      'adapter',
+      'checkpoints',
+      'config.yaml',
+      'metrics.jsonl',
+      'report.html',
+      'trained-on.txt',
+    ]);
     expect(readdirSync(path.join(out, 'checkpoints')).sort()).toEqual(['step-15', 'step-20', 'step-25']);
 
     const summary = JSON.parse(stdout) as Record<string, unknown>;
@@ -350,7 +357,7 @@ describe('stopping', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^error: Step \d+: The (loss|gradient) became (NaN|Infinity)\. Lower the learning rate/);
     expect(stderr.trimEnd().split('\n')).toHaveLength(1);
-    expect(readdirSync(out).sort()).toEqual(['checkpoints', 'config.yaml', 'metrics.jsonl']);
+    expect(readdirSync(out).sort()).toEqual(['checkpoints', 'config.yaml', 'metrics.jsonl', 'trained-on.txt']);
   });
 });
 
@@ -586,4 +593,27 @@ it('eval reads the run folder as an adapter, and gives the metrics that the run 
   expect(await callJson('eval', vit, '--data', data, '--threads', '1', '--batch-size', '20', '--adapter', out)).toEqual(
     { ...(summary.after as object), examples: 30 },
   );
+});
+
+it('says so, everywhere, when a training has made held-out data worse, and where to look', async () => {
+  const folder = temporaryFolder();
+  // Upright digits, which the model reads well.
+  writeDigits(path.join(folder, 'digits'), { perClass: 5 });
+  const run = async (name: string, lr: string): Promise<{ stdout: string; stderr: string; report: string }> => {
+    const out = path.join(folder, name);
+    const words = ['--data', path.join(folder, 'digits'), '--out', out, '--steps', '2', '--lr', lr, '--validation', '0.4', '--threads', '1']; // prettier-ignore
+    const { stdout, stderr } = await call(['train', vit, ...words, '--json']);
+    return { stdout, stderr, report: readFileSync(path.join(out, 'report.html'), 'utf8') };
+  };
+  const worse = await run('worse', '1');
+  const { before, after, ...told } = JSON.parse(worse.stdout) as Record<string, { accuracy: number } | boolean>;
+  expect((after as { accuracy: number }).accuracy).toBeLessThan((before as { accuracy: number }).accuracy);
+  expect(told).toMatchObject({ worse: true });
+  const note =
+    /the training has made it worse: accuracy was (?:0\.\d+|1) and is 0\.\d+ on 20 held-out examples\. What to look at is in docs\/guides\/not-learning\.md/i;
+  expect(worse.stderr).toMatch(note);
+  expect(worse.report).toMatch(note);
+  const same = await run('same', '1e-9');
+  expect(JSON.parse(same.stdout)).toMatchObject({ worse: false });
+  expect(same.stderr + same.report).not.toMatch(/worse/);
 });

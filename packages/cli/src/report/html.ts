@@ -33,6 +33,8 @@ export interface ReportContent {
   readonly before: Measured | undefined;
   /** The base with the adapter on the same data. */
   readonly after: Measured | undefined;
+  /** What to say where `after` is worse than `before`. */
+  readonly worse?: string | undefined;
   /** What the task shows of itself. */
   readonly sections: readonly ReportSection[];
   /** What ran it, such as `Node 20.19.0`. */
@@ -130,7 +132,7 @@ function facts({ made, history, seconds, trainableParameters, model, settings, b
   return `<dl class="facts">\n${entries.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}\n</dl>`;
 }
 
-function metrics({ before, after }: ReportContent): string {
+function metrics({ before, after, worse }: ReportContent): string {
   if (!before) {
     return '<h2>Metrics</h2>\n<p class="quiet">Nothing was measured: no data was held out (--validation, or validation, val or test beside train), or --no-eval was given.</p>';
   }
@@ -140,8 +142,10 @@ function metrics({ before, after }: ReportContent): string {
       now === undefined ? '–' : `${now > value ? '+' : now < value ? '−' : ''}${short(Math.abs(now - value))}`;
     return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${withInterval(short(value), before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : withInterval(short(now), after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
+  const notice =
+    worse === undefined ? '' : `<p class="notice">${escapeHtml(worse.charAt(0).toUpperCase() + worse.slice(1))}</p>\n`;
   return `<h2>Metrics on ${grouped(before.examples)} held-out examples</h2>
-<div class="scroll"><table>
+${notice}<div class="scroll"><table>
 <thead><tr><th scope="col">metric</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">change</th></tr></thead>
 <tbody>
 ${rows.join('\n')}

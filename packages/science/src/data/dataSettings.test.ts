@@ -8,6 +8,7 @@ test('every setting becomes an option', () => {
     alphabet: 'dna',
     firstPosition: 24,
     fold: 2,
+    evalSplit: 'test',
     splitBy: 'cluster',
     identity: 0.5,
     illegal: 'skip',

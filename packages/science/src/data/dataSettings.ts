@@ -1,6 +1,6 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on sequences. */
 
-import { choice, OnnxLoraError, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice, evalSplitSetting, OnnxLoraError, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
 import type { SequenceColumns, SequenceDataOptions } from './sequenceSource.ts';
 
 const columnSettings: Readonly<Record<keyof SequenceColumns, TaskSetting>> = {
@@ -34,6 +34,7 @@ export const dataSettings: readonly TaskSetting[] = [
   },
   { name: 'wildType', kind: 'text', description: 'Sequence that mutations are counted in, or a FASTA file with it.' },
   { name: 'firstPosition', kind: 'number', description: "Number of the wild type's first letter; 1 by default." },
+  evalSplitSetting,
   {
     name: 'fold',
     kind: 'number',
@@ -76,6 +77,7 @@ export function dataOptions(settings: TaskOptions['settings'] = {}): SequenceDat
     alphabet: choice('alphabet', settings['alphabet'], ['protein', 'dna', 'rna', 'smiles']),
     ...(typeof wildType === 'string' ? { wildType } : {}),
     firstPosition: number('firstPosition', Number.isInteger, 'a whole number'),
+    evalSplit: choice('evalSplit', settings['evalSplit'], ['validation', 'test']),
     fold: number('fold', (value) => Number.isInteger(value) && value >= 0, 'a whole number from 0 on'),
     splitBy: choice('splitBy', settings['splitBy'], [
       'random',

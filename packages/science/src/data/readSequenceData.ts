@@ -1,13 +1,6 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import {
-  checkFraction,
-  fairHoldOut,
-  listed,
-  OnnxLoraError,
-  recordsBySplit,
-  withTestForValidation,
-} from '@onnx-lora/sdk';
+import { checkFraction, fairHoldOut, listed, OnnxLoraError, measuredOn, recordsBySplit } from '@onnx-lora/sdk';
 import { checkMolecules } from '../chemistry/checkMolecules.ts';
 import { isOneProtein } from '../splits/isOneProtein.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
@@ -60,13 +53,17 @@ export async function readSequenceData(
 }
 
 async function divided(data: ReadData, options: SequenceDataOptions): Promise<ReadData> {
-  const { validation, holdOut, seed = 0, splitBy: by, identity, needs = [] } = options;
+  const { validation, holdOut, evalSplit, seed = 0, splitBy: by, identity, needs = [] } = options;
   // A number to predict is no class, even where all are whole, and neither is what else the table has.
   const byClass = !needs.includes('values') || needs.includes('label') || needs.includes('labels');
   if (typeof validation === 'string') {
     // The wild type of the one data is that of the other.
     const wildType = options.wildType ?? data.wildType;
-    const { train, ...other } = measuredOn(await readSource(validation, { ...options, wildType }), options);
+    const { train, ...other } = measuredOn(
+      await readSource(validation, { ...options, wildType }),
+      evalSplit,
+      'sequences',
+    );
     return {
       ...data,
       validation: other.validation ?? train,
@@ -74,9 +71,9 @@ async function divided(data: ReadData, options: SequenceDataOptions): Promise<Re
       warnings: [...data.warnings, ...other.warnings],
     };
   }
-  const own = measuredOn(data, options);
+  const own = measuredOn(data, evalSplit, 'sequences');
   const { alphabet } = data;
-  if (validation && options.evalSplit !== 'test') {
+  if (validation && evalSplit !== 'test') {
     const split = await splitSequences(data.train, { fraction: validation, seed, by, identity, alphabet, byClass });
     if (split.held.length === 0) {
       throw new OnnxLoraError(
@@ -99,19 +96,6 @@ function withHeld(
   // By chance, relatives come to both sides.
   const isChosen = by !== 'random';
   return { ...data, train: kept, validation: held, splitBy, isChosen, warnings: [...data.warnings, ...warnings] };
-}
-
-/** With the split for validation that is asked for; one for testing that is measured on is no test any more. */
-function measuredOn(data: ReadData, { evalSplit }: SequenceDataOptions): ReadData {
-  if (evalSplit !== 'test') return withTestForValidation(data);
-  const { test, ...rest } = data;
-  if (!test) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `evalSplit is "test", but the data have no such split: ${data.train.length} sequences are for training and ${data.validation?.length ?? 0} for validation. Leave it out, or name the split in the data.`,
-    );
-  }
-  return { ...rest, validation: test };
 }
 
 async function readSource(source: SequenceSource, options: SequenceDataOptions): Promise<ReadData> {

@@ -1,5 +1,6 @@
 /** @file What data may be, and how it is read. */
 
+import type { EvalSplit } from '@onnx-lora/sdk';
 import type { Alphabet, SequenceData, SequenceRecord } from './sequenceRecord.ts';
 
 /** A record as a user writes it. */
@@ -59,7 +60,7 @@ export interface SequenceDataOptions {
   /** A fraction to hold out where the data has no part for evaluation and `validation` says nothing. */
   readonly holdOut?: number | undefined;
   /** Which of the data's own parts is measured on; `validation` by default, or `test` where there is no such. */
-  readonly evalSplit?: 'validation' | 'test' | undefined;
+  readonly evalSplit?: EvalSplit | undefined;
   /** Which fold is measured on, where the split column numbers folds, as ProteinGym's `fold_random_5` does; 0 by default. */
   readonly fold?: number | undefined;
   /**

@@ -1,6 +1,6 @@
 /** @file Opens the data of a task on sequences. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
 import { readSequenceData } from '../data/readSequenceData.ts';
 import type { SequenceData } from '../data/sequenceRecord.ts';
 import type { SequenceSource } from '../data/sequenceSource.ts';
@@ -21,7 +21,7 @@ export async function openSequenceTask(
 ): Promise<SequenceTask> {
   const { rules, tokenizer, ports, feeds } = await openSequenceInput(model, options);
   const read = await readSequenceData(source, options);
-  const unfit = unfitLetters(tokenizer, read.train.length > 0 ? read.train : (read.validation ?? []));
+  const unfit = unfitLetters(tokenizer, telling(read));
   const data = { ...read, warnings: [...read.warnings, ...unfit, ...unmasked(model, ports, read)] };
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', 'The data have no sequences. Name a file that has some.');

@@ -77,6 +77,12 @@ export class TokenDataset<Target> implements SequenceDataset<Target> {
     return place ? this.records[place[0]]!.where : String(index);
   }
 
+  /** The sequence, or both of a pair. */
+  async keyOf(index: number): Promise<string> {
+    const { sequence, second } = this.records[this.#places[index]![0]]!;
+    return Promise.resolve(JSON.stringify([sequence, second]));
+  }
+
   async get(index: number, draw?: number): Promise<SequenceExample<Target>> {
     const place = this.#places[index];
     if (!place) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);

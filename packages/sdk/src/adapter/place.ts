@@ -244,11 +244,18 @@ function lowRankTensors(
   };
 }
 
-/** @throws OnnxLoraError `ADAPTER_MISMATCH` */
-function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
+/**
+ * Checks the shape of a tensor of an adapter.
+ *
+ * @param what how errors call the tensor
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`
+ */
+export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
   if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
+  const isTurned = found.length === 2 && found[0] === expected[1];
+  const remedy = isTurned ? 'It may be transposed: PEFT has matrices as [outputs, inputs]. Save it so, or use' : 'Use';
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',
-    `${what} has shape [${found.join(', ')}], but "${model}" needs [${expected.join(', ')}]. Use the base model that the adapter was trained on.`,
+    `${what} has shape [${found.join(', ')}], but "${model}" needs [${expected.join(', ')}]. ${remedy} the base model that the adapter was trained on.`,
   );
 }

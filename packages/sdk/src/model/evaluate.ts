@@ -3,8 +3,9 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
+import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
-import type { Metrics, PreparedTask, Task } from '../plugin/task.ts';
+import type { Dataset, Metrics, PreparedTask, Task } from '../plugin/task.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
@@ -28,6 +29,13 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> {
   readonly threads?: number;
   /** Only the first so many examples. */
   readonly limit?: number;
+  /** What the adapter was trained on, where that is known. */
+  readonly trainedOn?: ExampleSet;
+  /**
+   * `held-out` (the default) measures what the task holds out, or all of its data where it holds nothing out, and leaves out
+   * what the adapter was trained on; `all` measures everything.
+   */
+  readonly split?: 'held-out' | 'all';
   /** What becomes of an example that cannot be loaded: `fail` (the default), or `skip`, which leaves it out and names it in the result. */
   readonly onBadSample?: BadSamplePolicy;
   /** Accept an adapter that says it was trained on other weights. */
@@ -37,13 +45,14 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> {
 }
 
 /**
- * Evaluates on the task's held-out data, or on all of its data when none is held out. The metrics have the task's names.
+ * Evaluates on the task's held-out data, or on all of its data when none is held out; in both cases less what the adapter was
+ * trained on, where `trainedOn` tells that. The metrics have the task's names.
  *
  * @example
  * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
  * console.log(metrics.accuracy);
  *
- * @throws OnnxLoraError as `task.prepare` and `model.session` do; `PLUGIN_INVALID` where the task itself fails
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at; as `task.prepare` and `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
 export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
@@ -58,18 +67,36 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
   const bad: BadSample[] = [];
   const own = adapter ? modelFor<Model>(model, adapter) : model;
+  // Before the data: what these say of an adapter for another base would lead astray.
+  if (adapter) await own.place(adapter, { allowBaseMismatch });
   const data = await guardedTask(task).prepare(own);
   const leaveOut =
     onBadSample === 'fail'
       ? undefined
       : (example: number, error: unknown): unknown =>
-          bad.push({ example, message: error instanceof Error ? error.message : String(error) });
+          bad.push({
+            example: (data.measure ? undefined : kept?.[example]) ?? example,
+            message: error instanceof Error ? error.message : String(error),
+          });
   const machine = {
     allowBaseMismatch,
     ...(provider === undefined ? {} : { provider }),
     ...(threads === undefined ? {} : { threads }),
   };
-  const examples = data.validation ?? data.train;
+  const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
+  if (split === 'all' && data.measure && data.validation) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The task "${task.name}" measures in a way of its own what its data hold out. Give data without parts to measure all of them, or leave the split "all" out.`,
+    );
+  }
+  const asked =
+    split === 'all' && data.validation ? joined(data.train, data.validation) : (data.validation ?? data.train);
+  const known = adapter && options.trainedOn ? await options.trainedOn.among(asked) : undefined;
+  // Where everything was trained on, that is said, and measured all the same.
+  const isNew = known && split === 'held-out' && known.size > 0 && known.size < asked.length;
+  const kept = isNew ? [...Array(asked.length).keys()].filter((i) => !known.has(i)) : undefined;
+  const examples = kept ? only(asked, kept) : asked;
   const evaluation = data.measure
     ? await measured(data, {
         model: own,
@@ -77,20 +104,28 @@ export async function evaluate<Scores extends Metrics = Metrics>(
         options: machine,
         batchSize,
         ...(limit === undefined ? {} : { limit }),
+        ...(kept ? { examples: kept.slice(0, limit) } : {}),
         ...(leaveOut ? { onBadSample: leaveOut } : {}),
         ...(onBatch ? { onBatch } : {}),
       })
     : await inOnePass();
-  const total = Math.min(examples.length, limit ?? Infinity);
+  // A task that measures in its own way may not keep to what it is asked for.
+  const isWhole = kept !== undefined && data.measure !== undefined && evaluation.examples === undefined;
+  const measuredExamples = isWhole ? asked : examples;
+  const total = Math.min(measuredExamples.length, limit ?? Infinity);
   if (bad.length > 0 && bad.length === total) {
     throw new OnnxLoraError(
       'DATA_INVALID',
       `None of the ${bad.length} examples can be loaded. The first: ${bad[0]!.message}`,
     );
   }
+  const trained = kept && !isWhole ? 0 : known && [...known].filter((i) => i < total).length;
   return {
     ...(evaluation as Evaluation<Scores>),
     examples: total - bad.length,
+    ...(trained === undefined ? {} : { trainedOn: trained }),
+    ...(kept && !isWhole ? { leftOut: known!.size } : {}),
+    ...(data.head && !adapter ? { untrainedHead: true } : {}),
     ...(bad.length > 0 ? { badSamples: bad } : {}),
   };
 
@@ -118,11 +153,27 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   }
 }
 
+/** Those examples of a dataset. */
+function only(dataset: Dataset<unknown>, kept: readonly number[]): Dataset<unknown> {
+  return { length: kept.length, get: (index) => dataset.get(kept[index]!) };
+}
+
+/** One dataset after the other. */
+function joined(a: Dataset<unknown>, b: Dataset<unknown>): Dataset<unknown> {
+  const at = <T>(index: number, of: (dataset: Dataset<unknown>, own: number) => T): T =>
+    index < a.length ? of(a, index) : of(b, index - a.length);
+  return {
+    length: a.length + b.length,
+    get: (index) => at(index, (dataset, own) => dataset.get(own)),
+    ...(a.keyOf && b.keyOf ? { keyOf: (index) => at(index, (dataset, own) => dataset.keyOf!(own)) } : {}),
+  };
+}
+
 /** What the task measures in its own way. */
 async function measured(
   data: PreparedTask,
   request: Parameters<NonNullable<PreparedTask['measure']>>[0],
-): Promise<Omit<Evaluation, 'examples'>> {
+): Promise<Omit<Evaluation, 'examples'> & { readonly examples?: number }> {
   const start = performance.now();
   const measurement = await data.measure!(request);
   return { ...measurement, seconds: (performance.now() - start) / 1000 };

@@ -528,6 +528,16 @@ export class Model implements TaskModel {
     return placed;
   }
 
+  /**
+   * Checks that an adapter's tensors have their places here, by their names and shapes; whether it was trained on these
+   * weights only {@link Model.place} says, which reads them.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
+   */
+  requirePlaces(adapter: Adapter): void {
+    this.#find(adapter);
+  }
+
   /** The places of an adapter's tensors by their names alone. */
   #find(adapter: Adapter): PlacedAdapter {
     const chosen = this.#tunerOf(adapter);

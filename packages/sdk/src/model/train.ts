@@ -61,6 +61,7 @@ export async function train<During extends Metrics = Metrics>(
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
   const data = await guardedTask(options.task).prepare(given);
+  requireExamples(data);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -342,6 +343,21 @@ function digestOf({ first }: Initialised): string {
   const hash = createHash('sha256');
   for (const [path, { lora_A, lora_B }] of first) hash.update(path).update(lora_A).update(lora_B);
   return hash.digest('hex');
+}
+
+/**
+ * Checks that there is something to train on.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`
+ */
+export function requireExamples({ train: { length }, validation }: PreparedTask): void {
+  if (length > 0) return;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    validation
+      ? `There is nothing to train on: all ${validation.length} examples are in a part that is only measured on, such as "test" or "validation". Put some into its part "train", or take the parts away.`
+      : 'There is nothing to train on: the data have no examples. Check what the task was given.',
+  );
 }
 
 function warningsOf(from: FoundCheckpoint, versions: Readonly<Record<string, string>>): string[] {

@@ -14,6 +14,12 @@ export interface Evaluation<Scores extends Metrics = Metrics> {
   readonly examples: number;
   /** How long it took. */
   readonly seconds: number;
+  /** How many of these the adapter was trained on, where that is known. */
+  readonly trainedOn?: number;
+  /** How many others were left out, since the adapter was trained on them. */
+  readonly leftOut?: number;
+  /** True where the base has no head for the data's labels, and its answers are those of one that was never trained. */
+  readonly untrainedHead?: boolean;
   /** Examples that `evaluate` left out, because they could not be loaded. */
   readonly badSamples?: readonly BadSample[];
 }

@@ -154,6 +154,11 @@ export interface Dataset<Example> {
   /** What an example is called in messages, such as the path of its file. */
   nameOf?(index: number): string;
   /**
+   * What tells an example from all others, wherever it lies and whatever it is called, such as the content of its file
+   * (`contentKey`). By it a run knows later what it was trained on. Nothing is known of datasets without it.
+   */
+  keyOf?(index: number): Promise<string>;
+  /**
    * True when an example never changes, as there is no random augmentation: the same index always means the same row of
    * `inputs` in every batch of the same shape, whatever else is in the batch. What frozen layers make of it may then be kept
    * and used again. False when left out.
@@ -274,6 +279,8 @@ export interface Measurement<Scores extends Metrics = Metrics> {
   readonly metrics: Scores;
   /** Intervals that hold metrics with a probability of 95%, by their names. */
   readonly intervals?: Readonly<Record<string, readonly [low: number, high: number]>>;
+  /** How many examples it is of, where the request named some. */
+  readonly examples?: number;
 }
 
 /** What is measured by {@link PreparedTask.measure}: a model, alone or with an adapter, on some of the held-out data. */
@@ -288,6 +295,8 @@ export interface MeasureRequest {
   readonly batchSize: number;
   /** Only the first so many of the held-out examples, or of all where none are held out. */
   readonly limit?: number;
+  /** Only these of them, by their numbers. A task that keeps to it says so by {@link Measurement.examples}. */
+  readonly examples?: readonly number[];
   /** What becomes of an example that cannot be loaded: it fails the measurement unless this leaves it out. */
   readonly onBadSample?: (example: number, error: unknown) => void;
   /** To be called after each batch with the number of examples done and the total. */

@@ -1,6 +1,6 @@
 /** @file What the command line may say of how recordings are read (`--set name=value`), the same for all tasks. */
 
-import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice, evalSplitSetting, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
 import type { SpeechDataOptions } from './speechSource.ts';
 
 /** What the settings are called. */
@@ -26,7 +26,7 @@ export const speechDataSettings: readonly TaskSetting[] = [
     kind: 'text',
     description: 'speaker, text or recording: what is never divided when a fraction is held out.',
   },
-  { name: 'evalSplit', kind: 'text', description: 'validation (default) or test: which split is measured on.' },
+  evalSplitSetting,
   { name: 'minSeconds', kind: 'number', description: 'Shorter recordings are left out.' },
   { name: 'maxSeconds', kind: 'number', description: 'Longer recordings are left out.' },
 ];

@@ -6,8 +6,8 @@ import {
   fairHoldOut,
   withoutMissing,
   checkFraction,
+  measuredOn,
   recordsBySplit,
-  withTestForValidation,
 } from '@onnx-lora/sdk';
 import { readLayout } from './readLayout.ts';
 import { sharedSpeech } from './sharedSpeech.ts';
@@ -38,13 +38,13 @@ export async function readSpeechData(source: SpeechSource, options: SpeechDataOp
 }
 
 async function divided(data: SpeechData, options: SpeechDataOptions): Promise<SpeechData> {
-  const { validation, holdOut, seed = 0 } = options;
+  const { validation, holdOut, evalSplit, seed = 0 } = options;
   if (typeof validation === 'string') {
-    const { train, ...other } = measuredOn(await readSource(validation, options), options);
+    const { train, ...other } = measuredOn(await readSource(validation, options), evalSplit, 'recordings');
     return { ...data, validation: other.validation ?? train, warnings: [...data.warnings, ...other.warnings] };
   }
-  const own = measuredOn(data, options);
-  if (validation && options.evalSplit !== 'test') {
+  const own = measuredOn(data, evalSplit, 'recordings');
+  if (validation && evalSplit !== 'test') {
     const { kept, held } = splitSpeech(data.train, validation, seed, options.splitBy);
     if (held.length === 0) {
       throw new OnnxLoraError(
@@ -57,19 +57,6 @@ async function divided(data: SpeechData, options: SpeechDataOptions): Promise<Sp
   if (validation === 0 || holdOut === undefined || own.validation) return own;
   const fair = fairHoldOut(splitSpeech(own.train, holdOut, seed, options.splitBy), holdOut);
   return fair ? { ...own, train: fair.kept, validation: fair.held } : own;
-}
-
-/** With the split for validation that is asked for; one for testing that is measured on is no test any more. */
-function measuredOn(data: SpeechData, { evalSplit }: SpeechDataOptions): SpeechData {
-  if (evalSplit !== 'test') return withTestForValidation(data);
-  const { test, ...rest } = data;
-  if (!test) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `evalSplit is "test", but the data have no such split: ${data.train.length} recordings are for training and ${data.validation?.length ?? 0} for validation. Leave it out, or name the split in the data.`,
-    );
-  }
-  return { ...rest, validation: test };
 }
 
 async function readSource(source: SpeechSource, options: SpeechDataOptions): Promise<SpeechData> {

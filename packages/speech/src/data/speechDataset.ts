@@ -1,6 +1,14 @@
 /** @file Recordings with what is known of them, as a dataset. */
 
-import { balancedWeights, type Dataset, drawSeed, FilledCache, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import {
+  balancedWeights,
+  contentKey,
+  type Dataset,
+  drawSeed,
+  FilledCache,
+  OnnxLoraError,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import type { AudioReader } from '../audio/audio.ts';
 import { monoAt } from '../audio/mono.ts';
 import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
@@ -89,6 +97,15 @@ export class SpeechDataset<Target> implements Dataset<SpeechExample<Target>> {
   /** The path of the recording, and where the data names it. */
   nameOf(index: number): string {
     return this.records[index]?.where ?? String(index);
+  }
+
+  /** The content of the recording, and which part of it the example is. */
+  async keyOf(index: number): Promise<string> {
+    const { audio, span = {} } = this.records[index]!;
+    const isDecoded = typeof audio === 'object' && 'channels' in audio;
+    const samples = isDecoded ? audio.channels.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength)) : []; // prettier-ignore
+    const content = await contentKey(isDecoded ? Buffer.concat(samples) : audio);
+    return JSON.stringify([content, span.start, span.end]);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the recording, when it cannot be decoded */

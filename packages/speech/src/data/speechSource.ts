@@ -1,5 +1,6 @@
 /** @file Where recordings come from, and what a user may say of how they are read. */
 
+import type { EvalSplit } from '@onnx-lora/sdk';
 import type { AudioReader } from '../audio/audio.ts';
 import type { SpeechData, SpeechRecord } from './speechRecord.ts';
 
@@ -51,7 +52,7 @@ export interface SpeechDataOptions {
   /** What a split by fraction never divides; by default speakers, or else sentences, or else recordings, as far as it is fair. */
   readonly splitBy?: SplitBy | undefined;
   /** Which of the data's own splits is measured on: `test` in place of any other, or `validation`, the default. */
-  readonly evalSplit?: 'validation' | 'test' | undefined;
+  readonly evalSplit?: EvalSplit | undefined;
   /** Columns of a manifest whose names do not say what they hold. */
   readonly columns?: SpeechColumns | undefined;
   /** The folder that names of files in a manifest start from; the manifest's own by default. */

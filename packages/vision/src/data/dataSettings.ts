@@ -1,6 +1,6 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on images. */
 
-import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice, evalSplitSetting, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
 import type { ImageDataOptions } from './imageData.ts';
 
 /** What the settings are called. */
@@ -29,6 +29,7 @@ export const dataSettings: readonly TaskSetting[] = [
     description: 'Column of what is never divided between splits, such as a patient.',
   },
   { name: 'splitColumn', kind: 'text', description: 'Column with train, validation or test.' },
+  evalSplitSetting,
   {
     name: 'imageFolder',
     kind: 'text',
@@ -44,9 +45,10 @@ export const dataSettings: readonly TaskSetting[] = [
  */
 export function dataOptions(
   settings: TaskOptions['settings'] = {},
-): Pick<ImageDataOptions, 'columns' | 'imageFolder' | 'missingImages'> {
+): Pick<ImageDataOptions, 'columns' | 'evalSplit' | 'imageFolder' | 'missingImages'> {
   const { imageFolder } = settings;
   const missingImages = choice('missingImages', settings['missingImages'], ['fail', 'skip']);
+  const evalSplit = choice('evalSplit', settings['evalSplit'], ['validation', 'test']);
   const columns = {
     image: settings['imageColumn'],
     label: settings['labelColumn'],
@@ -65,6 +67,7 @@ export function dataOptions(
   return {
     ...(given.length > 0 ? { columns: Object.fromEntries(given) } : {}),
     ...(typeof imageFolder === 'string' ? { imageFolder } : {}),
+    ...(evalSplit === undefined ? {} : { evalSplit }),
     ...(missingImages === undefined ? {} : { missingImages }),
   };
 }

@@ -1,5 +1,6 @@
 /** @file Images of a dataset by split, and what a user may say of how they are read. */
 
+import type { EvalSplit } from '@onnx-lora/sdk';
 import type { ImageRecord } from './imageRecord.ts';
 import type { ColumnNames } from './manifest/columns.ts';
 
@@ -29,6 +30,8 @@ export interface ImageDataOptions {
   readonly validation?: string | number | undefined;
   /** Seed of the split by fraction; 0 by default. */
   readonly seed?: number | undefined;
+  /** Which of the data's own splits is measured on: `test` in place of any other, or `validation`, the default. */
+  readonly evalSplit?: EvalSplit | undefined;
   /** Columns of a manifest whose names do not say what they hold: `{ label: 'species', group: 'patient' }`. */
   readonly columns?: ColumnNames | undefined;
   /** The folder that the names of images in a manifest or a COCO file start from; the file's own by default. */

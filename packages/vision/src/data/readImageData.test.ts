@@ -298,13 +298,17 @@ describe('manifests', () => {
     ],
     ['no JSON', { 'labels.jsonl': '{"image": "1.png"}\n{"image": \n' }, /labels\.jsonl, line 2: not JSON/],
     ['no object', { 'labels.jsonl': '"1.png"' }, /line 1: not an object/],
-    ['nobody to train', { 'labels.csv': 'image,split\n1.png,test', ...one }, /has no images to train on/],
+    [
+      'no test split',
+      images('a/1.png'),
+      /evalSplit is "test", but the data have no such split: 1 images are for training and 0 for validation/,
+      { evalSplit: 'test' },
+    ],
     [
       'masks that are missing',
       images('images/a.png', 'images/b.png', 'masks/a.png'),
       /1 of the 2 images of ".*images" have no mask in ".*masks": "b\.png"/,
     ],
-    ['a split alone', images('test/a/1.png'), /holds only "test", and no "train"/],
     ['nothing', {}, /has no class folders/],
     ['a fraction', images('a/1.png'), /between 0 and 1, but is 20/, { validation: 20 }],
     [
@@ -318,6 +322,25 @@ describe('manifests', () => {
       code: 'DATA_INVALID',
       message: expect.stringMatching(reason),
     });
+  });
+
+  test.each(['test', 'validation'])('may be measured on only: %s', async (split) => {
+    const only = { train: [], validation: [{ file: '1.png', label: 'a', split }] };
+    expect(await read({ 'labels.csv': `image,label,split\n1.png,a,${split}`, ...one })).toEqual(only);
+    const { train, validation } = await readImageData(dataFolder(images(`${split}/a/1.png`, `${split}/b/2.png`)));
+    expect([train, validation?.map(({ label }) => label)]).toEqual([[], ['a', 'b']]);
+  });
+
+  test('have the part to be measured on that is asked for', async () => {
+    const all = dataFolder(images('train/a/1.png', 'validation/a/2.png', 'test/a/3.png', 'test/a/4.png'));
+    const sizes = async (options: ImageDataOptions): Promise<(number | undefined)[]> => {
+      const { train, validation, test: rest } = await readImageData(all, options);
+      return [train.length, validation?.length, rest?.length];
+    };
+    expect(await sizes({})).toEqual([1, 1, 2]);
+    expect(await sizes({ evalSplit: 'validation' })).toEqual([1, 1, 2]);
+    expect(await sizes({ evalSplit: 'test' })).toEqual([1, 2, undefined]);
+    expect(await sizes({ evalSplit: 'test', validation: 0.5 })).toEqual([1, 2, undefined]);
   });
 
   test('may leave out files that are missing, and say so', async () => {

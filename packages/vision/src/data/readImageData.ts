@@ -5,8 +5,8 @@ import {
   type FilesOfRecords,
   withoutMissing,
   checkFraction,
+  measuredOn,
   recordsBySplit,
-  withTestForValidation,
 } from '@onnx-lora/sdk';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
 import type { ImageRecord } from './imageRecord.ts';
@@ -36,18 +36,12 @@ export async function readImageData(source: ImageSource, options: ImageDataOptio
 }
 
 async function divided(data: ImageData, options: ImageDataOptions): Promise<ImageData> {
-  const { validation, seed = 0 } = options;
-  if (data.train.length === 0) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `"${data.root}" has no images to train on. Put some into its split "train", or take the splits away.`,
-    );
-  }
-  if (validation === undefined) return withTestForValidation(data);
+  const { validation, evalSplit, seed = 0 } = options;
   if (typeof validation === 'string') {
-    const other = await readSource(validation, options);
+    const other = measuredOn(await readSource(validation, options), evalSplit, 'images');
     return { ...data, validation: other.validation ?? other.train };
   }
+  if (validation === undefined || evalSplit === 'test') return measuredOn(data, evalSplit, 'images');
   const { kept, held } = splitImages(data.train, validation, seed);
   if (held.length === 0) {
     throw new OnnxLoraError(

@@ -127,13 +127,12 @@ async function splitFolders(
   }
   const train = splits.find(({ split }) => split === 'train');
   const onlySplits = splits.length === folders.length;
-  if (!train) {
-    if (onlySplits && splits.length > 0 && splits.every(({ entries }) => !entries.files.some(isImage)))
-      throw noTrain(root, folders);
-    return undefined;
-  }
+  if (splits.length === 0) return undefined;
+  // Without one to train on they may be classes; where nothing else is there, and they hold folders, they are parts to measure on.
+  if (!train && !(onlySplits && splits.every(({ entries }) => !entries.files.some(isImage)))) return undefined;
   // A folder named train that holds images itself is a class like any other, unless all its neighbours are splits too.
-  if (!train.described && train.entries.folders.length === 0 && !(onlySplits && splits.length > 1)) return undefined;
+  if (train && !train.described && train.entries.folders.length === 0 && !(onlySplits && splits.length > 1))
+    return undefined;
   const parts: ImageRecord[] = [];
   for (const { folder, split, entries, described } of splits) {
     const isPlain = entries.folders.length === 0 && entries.files.some(isImage);
@@ -145,11 +144,4 @@ async function splitFolders(
 
 function plainRecords(root: string, { files }: FolderEntries): ImageRecord[] {
   return files.filter(isImage).map((name) => ({ file: join(root, name), place: join(root, name) }));
-}
-
-function noTrain(root: string, folders: readonly string[]): OnnxLoraError {
-  return new OnnxLoraError(
-    'DATA_INVALID',
-    `"${root}" holds only ${folders.map((name) => `"${name}"`).join(', ')}, and no "train" with class folders. Add it, or give the path of a folder whose folders are the classes, such as "${join(root, folders[0]!)}".`,
-  );
 }

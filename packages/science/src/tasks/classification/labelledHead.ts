@@ -1,6 +1,6 @@
 /** @file The head that answers with the labels of the data. */
 
-import { chooseHead, differentLabels, type TaskHead } from '@onnx-lora/sdk';
+import { chooseHead, differentLabels, type TaskHead, telling } from '@onnx-lora/sdk';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
@@ -22,7 +22,6 @@ export function labelledHead(
   labelsOf: (record: SequenceRecord) => readonly string[],
 ): TaskHead {
   const root = typeof source === 'string' ? source : 'the data';
-  const known = data.train.length > 0 ? data.train : data.validation!;
-  const names = differentLabels(known.flatMap(labelsOf), { root, noun: NOUN });
+  const names = differentLabels(telling(data).flatMap(labelsOf), { root, noun: NOUN });
   return chooseHead(model, ownHead(model), names, { root, mode, attach: headOnTokens(ports, pool) });
 }

@@ -12,6 +12,7 @@ import {
   type TaskModel,
   weightsOf,
   type MetricsNamed,
+  telling,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -73,7 +74,7 @@ async function prepare(
   const { seed = 0 } = options;
   requireLetters(model.name, tokenizer);
   const isUnknown = new Set(unknown);
-  const names = classesOf(data.train.length > 0 ? data.train : data.validation!, isUnknown);
+  const names = classesOf(telling(data), isUnknown);
   const root = typeof source === 'string' ? source : 'the data';
   const own = ownTokenHead(model, tokenizer);
   const { output, labels, head } = chooseHead(model, own, names, { root, mode, attach: headOnEachToken });

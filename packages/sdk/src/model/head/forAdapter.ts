@@ -1,6 +1,7 @@
 /** @file A model with the head that an adapter brings: of another number of outputs, or one that the model lacks. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
+import { requireShape } from '../../adapter/place.ts';
 import { parseTensorName } from '../../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
@@ -20,10 +21,18 @@ import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
  * const birds = await loadAdapter('adapters/birds');
  * const predictor = await imageClassifier(modelFor(model, birds));
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for a head that fits no layer, `MODEL_UNSUPPORTED` where the graph is written for
- *   its own number of outputs
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, whose modules or shapes are not the model's;
+ *   `MODEL_UNSUPPORTED` where the graph is written for its own number of outputs
  */
 export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
+  requireUpright(model, adapter);
+  const own = withHeadOf(model, adapter);
+  // Labels of an adapter that is for another model would be told to be wrong, and not the adapter.
+  own.requirePlaces(adapter);
+  return own;
+}
+
+function withHeadOf<M extends Headable<M>>(model: M, adapter: Adapter): M {
   const { head, labels, learned } = adapter.notes;
   const shapes = headShapes(adapter);
   if (head && !model.sites().some(({ path }) => path === head.module)) {
@@ -94,6 +103,17 @@ function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readon
       return isOther && !model.openHeads.has(site.path) ? [[site, dims] as const] : [];
     }),
   );
+}
+
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` for a head whose weight is transposed: of its bias alone no one could tell that */
+function requireUpright<M>(model: Headable<M>, adapter: Adapter): void {
+  const shapes = headShapes(adapter);
+  if (shapes.size === 0) return;
+  for (const { path, weightShape } of model.sites()) {
+    const dims = shapes.get(path)?.weight;
+    if (dims?.length === 2 && dims[1] !== weightShape[1] && dims[0] === weightShape[1])
+      requireShape(`${path}.weight of the adapter`, dims, weightShape, model.name);
+  }
 }
 
 /** Shapes of the weights that an adapter replaces, by module. */

@@ -1,5 +1,6 @@
 /** @file What is read of a model to change its head, and how the changed one is made. */
 
+import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
@@ -36,6 +37,12 @@ export interface Headable<M> {
   sites(): readonly Site[];
   /** Types and shapes of all values of the graph. */
   types(): ReadonlyMap<string, ValueType>;
+  /**
+   * Checks that an adapter's tensors have their places here, by their names and shapes.
+   *
+   * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
+   */
+  requirePlaces(adapter: Adapter): void;
   /** A model made from this one. */
   derived(changes: ModelChanges): M;
 }

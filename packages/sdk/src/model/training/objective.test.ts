@@ -1,7 +1,7 @@
 /** @file Tests of how evaluations are compared. */
 
 import { describe, expect, it } from 'vitest';
-import { isBetterLower, Objective } from './objective.ts';
+import { isBetterLower, Objective, worseMetric } from './objective.ts';
 
 describe('the direction of a metric', () => {
   it.each(['loss', 'val_loss', 'evalLoss', 'wordErrorRate', 'WER', 'cer', 'rmse', 'perplexity', 'mean-absolute-error'])(
@@ -12,6 +12,22 @@ describe('the direction of a metric', () => {
     '%s is better higher',
     (name) => expect(isBetterLower(name)).toBe(false),
   );
+});
+
+describe('a metric after training', () => {
+  const worse = { name: 'wer', before: 0.2, after: 0.3 };
+  it('is worse by its own direction, or by the one that is said', () => {
+    expect(worseMetric({ wer: 0.2, f1: 1 }, { wer: 0.3, f1: 1 })).toEqual(worse);
+    expect(worseMetric({ wer: 0.3 }, { wer: 0.2 })).toBeUndefined();
+    expect(worseMetric({ wer: 0.2 }, { wer: 0.2 })).toBeUndefined();
+    expect(worseMetric({ wer: 0.3 }, { wer: 0.2 }, { name: 'wer', better: 'higher' })).toMatchObject({ after: 0.2 });
+    expect(worseMetric({ wer: 0.2, f1: 1 }, { wer: 0.1, f1: 0.5 }, { name: 'f1' })).toMatchObject({ name: 'f1' });
+  });
+  it('is worse where it is no number any more, and cannot be where it was none', () => {
+    expect(worseMetric({ wer: 0.2 }, { wer: NaN })).toMatchObject({ after: NaN });
+    expect(worseMetric({ wer: NaN }, { wer: 0.2 })).toBeUndefined();
+    expect(worseMetric({}, {})).toBeUndefined();
+  });
 });
 
 describe('an objective', () => {

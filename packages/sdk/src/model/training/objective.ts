@@ -44,6 +44,31 @@ export function isBetterLower(name: string): boolean {
   return words.some((word) => lowerWords.has(word));
 }
 
+/** A metric that got worse. */
+export interface WorseMetric {
+  readonly name: string;
+  readonly before: number;
+  readonly after: number;
+}
+
+/**
+ * The metric by which models are compared, where it is worse after a training than before, or no number any more; undefined
+ * where it is as good or better, or was not measured.
+ *
+ * @param choice the metric to compare by; the first by default
+ */
+export function worseMetric(before: Metrics, after: Metrics, choice?: MetricChoice): WorseMetric | undefined {
+  const name = choice?.name ?? Object.keys(after)[0] ?? '';
+  const [then, now] = [before[name], after[name]];
+  if (then === undefined || now === undefined || Number.isNaN(then)) return undefined;
+  const isWorse = isLowerBetter(name, choice) ? now > then : now < then;
+  return isWorse || Number.isNaN(now) ? { name, before: then, after: now } : undefined;
+}
+
+function isLowerBetter(name: string, choice: MetricChoice | undefined): boolean {
+  return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
+}
+
 /** Compares evaluations as they come. */
 export class Objective {
   readonly #metric: MetricChoice | undefined;
@@ -84,7 +109,7 @@ export class Objective {
         `The task gives no metric "${name}". There are ${Object.keys(metrics).join(', ') || 'none'}: name one of them as metric (--metric).`,
       );
     }
-    const isLower = this.#metric?.better === undefined ? isBetterLower(name) : this.#metric.better === 'lower';
+    const isLower = isLowerBetter(name, this.#metric);
     const { best, mark, withoutBetter } = this.#state;
     const beats = (than: number | undefined, by: number): boolean =>
       Number.isFinite(value) && (than === undefined || (isLower ? than - value : value - than) > by);

@@ -1,6 +1,7 @@
 /** @file Records in their splits. */
 
 import { OnnxLoraError } from '../../errors.ts';
+import type { TaskSetting } from '../task.ts';
 import type { Split } from './splits.ts';
 
 /** The parts of a dataset. */
@@ -29,6 +30,43 @@ export function withTestForValidation<Data extends SplitData<unknown>>(data: Dat
   if (data.validation !== undefined || !data.test) return data;
   const { test, ...rest } = data;
   return { ...rest, validation: test } as unknown as Data;
+}
+
+/** Which of the data's own parts is measured on: `test` in place of any other, or `validation`, the default. */
+export type EvalSplit = 'validation' | 'test';
+
+/** {@link EvalSplit} on the command line, the same for all tasks on data. */
+export const evalSplitSetting: TaskSetting = {
+  name: 'evalSplit',
+  kind: 'text',
+  description: 'validation (default) or test: which split is measured on.',
+};
+
+/**
+ * The data with the part for validation that is asked for; one for testing that is measured on is no test any more.
+ *
+ * @param noun what the data are of, such as `images`
+ * @throws OnnxLoraError `DATA_INVALID` where there is no such part
+ */
+export function measuredOn<Data extends SplitData<unknown>>(
+  data: Data,
+  evalSplit: EvalSplit | undefined,
+  noun: string,
+): Data {
+  if (evalSplit !== 'test') return withTestForValidation(data);
+  const { test, ...rest } = data;
+  if (!test) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `evalSplit is "test", but the data have no such split: ${data.train.length} ${noun} are for training and ${data.validation?.length ?? 0} for validation. Leave it out, or name the split in the data.`,
+    );
+  }
+  return { ...rest, validation: test } as unknown as Data;
+}
+
+/** The records that say what there is to learn, such as classes: those that are trained on, or what data have that are only measured on. */
+export function telling<Item>({ train, validation = [] }: SplitData<Item>): readonly Item[] {
+  return train.length > 0 ? train : validation;
 }
 
 /**

@@ -27,6 +27,7 @@ import {
   worstMistakes,
   type ClassificationScores,
   type MultiLabelScores,
+  telling,
 } from '@onnx-lora/sdk';
 import { monoAt } from '../../audio/mono.ts';
 import { toWave } from '../../audio/wave.ts';
@@ -96,10 +97,8 @@ async function open(model: TaskModel, source: SpeechSource, options: AudioTaskOp
   const ports = audioPorts(model);
   const task = await openSoundTask(model, source, options);
   const root = typeof source === 'string' ? source : 'the data';
-  const { train, validation = [] } = task.data;
-  const known = train.length > 0 ? train : validation;
   const names = differentLabels(
-    known.flatMap(({ labels = [] }) => labels),
+    telling(task.data).flatMap(({ labels = [] }) => labels),
     { root, noun: NOUN },
   );
   return { task, ports, head: audioHead(model, ports, names, { root, mode: options.head ?? 'auto' }) };

@@ -184,6 +184,7 @@ function fitting(
     weights: dataset.weights,
     lengths: dataset.lengths,
     nameOf: (index) => dataset.nameOf(index),
+    keyOf: (index) => dataset.keyOf(index),
     get: async (index, draw) => {
       const example = await dataset.get(index, draw);
       const { features, target, where } = example;

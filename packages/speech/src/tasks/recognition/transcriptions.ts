@@ -23,7 +23,7 @@ export interface TranscriptionParts extends TranscriptOptions {
 /** How a request for transcripts is answered; the parts of a {@link MeasureRequest} that matter. */
 export type TranscriptionRequest = Pick<
   MeasureRequest,
-  'model' | 'adapter' | 'options' | 'batchSize' | 'limit' | 'onBadSample' | 'onBatch'
+  'model' | 'adapter' | 'options' | 'batchSize' | 'limit' | 'examples' | 'onBadSample' | 'onBatch'
 >;
 
 /** More at once makes nothing faster, and each clip takes tens of megabytes. */
@@ -41,26 +41,27 @@ export class Transcriptions {
   }
 
   /**
-   * A text for each of the first `limit` records, in their order; undefined for those that could not be read and were left out.
+   * A text for each of the first `limit` records, or of those that `examples` names, by their numbers; undefined for those that
+   * could not be read and were left out, and for those that were not asked for.
    *
    * @throws OnnxLoraError as `openRecogniser`; `DATA_INVALID` for a recording that cannot be read, unless `onBadSample` takes it
    */
   async of(request: TranscriptionRequest): Promise<readonly (string | undefined)[]> {
-    const { model, adapter, options, limit = Infinity } = request;
+    const { model, adapter, options, limit = Infinity, examples } = request;
     const { records, reader, extractor, tokenizer } = this.#parts;
     const known = this.#knownFor(adapter);
-    const total = Math.min(records.length, limit);
-    const missing = this.#inOrder(total).filter((index) => !(index in known));
+    const wanted = new Set(examples ?? Array.from({ length: Math.min(records.length, limit) }, (_, i) => i));
+    const missing = this.#inOrder([...wanted]).filter((index) => !(index in known));
     if (missing.length > 0) {
       const adapters = adapter ? { [ADAPTER]: adapter } : {};
       const recogniser = await openRecogniser(model, { ...options, adapters, reader, extractor, tokenizer });
       try {
-        await this.#fill(known, missing, recogniser, request, total);
+        await this.#fill(known, missing, recogniser, request, wanted.size);
       } finally {
         await recogniser.release();
       }
     }
-    return known.slice(0, total);
+    return Array.from({ length: Math.max(0, ...[...wanted].map((i) => i + 1)) }, (_, i) => (wanted.has(i) ? known[i] : undefined)); // prettier-ignore
   }
 
   #knownFor(adapter: Adapter | undefined): (string | undefined)[] {
@@ -100,12 +101,10 @@ export class Transcriptions {
   }
 
   /** Records of one language, and those of about one length together: a batch is decoded until its longest text ends. */
-  #inOrder(total: number): number[] {
+  #inOrder(indices: number[]): number[] {
     const key = (index: number): string => this.#languageOf(index) ?? '';
     const length = (index: number): number => this.#parts.records[index]!.text?.length ?? 0;
-    return Array.from({ length: total }, (_, i) => i).sort(
-      (a, b) => key(a).localeCompare(key(b), 'en') || length(a) - length(b) || a - b,
-    );
+    return indices.sort((a, b) => key(a).localeCompare(key(b), 'en') || length(a) - length(b) || a - b);
   }
 
   #batches(indices: readonly number[], size: number): number[][] {

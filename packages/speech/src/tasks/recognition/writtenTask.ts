@@ -68,13 +68,13 @@ export function writtenTask(
       const heard = await transcriptions.of(request);
       const read = [...heard.keys()].filter((i) => heard[i] !== undefined);
       // What measures tells why nothing could be read.
-      if (read.length === 0) return { metrics: { wer: NaN, cer: NaN } };
+      if (read.length === 0) return { metrics: { wer: NaN, cer: NaN }, ...(request.examples ? { examples: 0 } : {}) };
       const { wer, cer } = wordErrors(
         read.map((i) => records[i]!.text!),
         read.map((i) => heard[i]!),
         normalise,
       );
-      return { metrics: { wer, cer } };
+      return { metrics: { wer, cer }, ...(request.examples ? { examples: request.examples.length } : {}) };
     },
     decode: (outputs) => bestIds(outputs[ports.logits]!).map((ids) => ({ text: tokenizer.decode(ids).trim() })),
     ...(validation && { report: (request) => reportOf(request, parts, validation) }),

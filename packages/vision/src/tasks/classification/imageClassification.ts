@@ -10,6 +10,7 @@ import {
   type PreparedTask,
   type Task,
   type TaskModel,
+  telling,
   unknownLabel,
   drawSeed,
   type ClassificationScores,
@@ -71,7 +72,7 @@ async function prepare(
 ): Promise<PreparedTask<ImageExample<number>, ClassificationScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
-  const names = labelsOf(data.train, data.root);
+  const names = labelsOf(telling(data), data.root);
   const { output, labels, head } = headFor(model, ports, names, { root: data.root, mode: options.head ?? 'auto' });
   const numbers = new Map(labels.map((label, id) => [label, id]));
   const numberOf = (record: ImageRecord): number => {
@@ -173,6 +174,7 @@ function neverTheSame(dataset: ImageDataset<number>): PreparedTask<ImageExample<
     weights: dataset.weights,
     get: (index, draw) => dataset.get(index, draw),
     nameOf: (index) => dataset.nameOf(index),
+    keyOf: (index) => dataset.keyOf(index),
   };
 }
 

@@ -1,6 +1,14 @@
 /** @file Images with what is known of them, as a dataset. */
 
-import { atPlace, balancedWeights, type Dataset, nameOfRecord, type Tensor, drawSeed } from '@onnx-lora/sdk';
+import {
+  atPlace,
+  balancedWeights,
+  contentKey,
+  type Dataset,
+  nameOfRecord,
+  type Tensor,
+  drawSeed,
+} from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { labelsOfRecord } from '../../data/recordLabels.ts';
@@ -63,6 +71,11 @@ export class ImageDataset<Target> implements Dataset<ImageExample<Target>> {
   nameOf(index: number): string {
     const record = this.records[index];
     return record ? nameOfRecord(record) : String(index);
+  }
+
+  /** The content of the image's file. */
+  async keyOf(index: number): Promise<string> {
+    return contentKey(this.records[index]!.file);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */

@@ -13,6 +13,7 @@ import {
   valueNames,
   valueTargets,
   type RegressionScores,
+  telling,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -49,7 +50,7 @@ async function prepare(
 ): Promise<PreparedTask<ImageExample<readonly number[]>, RegressionScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
-  const count = valuesOf(data.train[0]!).length;
+  const count = valuesOf(telling(data)[0]!).length;
   const target = (record: ImageRecord): readonly number[] => valuesOf(record, count);
   const train = task.dataset(data.train, target);
   const validation = data.validation && task.dataset(data.validation, target);

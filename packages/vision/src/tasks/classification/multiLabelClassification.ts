@@ -10,6 +10,7 @@ import {
   type Task,
   type TaskModel,
   type MultiLabelScores,
+  telling,
 } from '@onnx-lora/sdk';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -46,7 +47,7 @@ async function prepare(
 ): Promise<PreparedTask<ImageExample<LabelVector>, MultiLabelScores>> {
   const task = await openImageTask(model, source, options);
   const { ports, data } = task;
-  const names = labelsOf(data.train, data.root);
+  const names = labelsOf(telling(data), data.root);
   const { output, labels, head } = headFor(model, ports, names, { root: data.root, mode: options.head ?? 'auto' });
   const vector = (record: ImageRecord): LabelVector => labelVector(labelsOfRecord(record), labels, record.place);
   const train = task.dataset(data.train, vector);

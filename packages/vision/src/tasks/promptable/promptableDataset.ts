@@ -1,6 +1,6 @@
 /** @file Objects in images, and prompts for them, as a dataset. */
 
-import { type Dataset, OnnxLoraError, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import { type Dataset, OnnxLoraError, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
@@ -77,6 +77,11 @@ export class PromptableDataset implements Dataset<PromptableExample> {
   nameOf(index: number): string {
     const item = this.#items[index];
     return item ? nameOfRecord(item.record) : String(index);
+  }
+
+  /** The content of the image's file. */
+  async keyOf(index: number): Promise<string> {
+    return contentKey(this.#items[index]!.record.file);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when an image or a mask cannot be read, or shows no object */

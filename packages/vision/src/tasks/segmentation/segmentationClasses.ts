@@ -1,6 +1,6 @@
 /** @file What the numbers of class maps stand for, from the data, the model and the user. */
 
-import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
 import type { ImageData } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readClassMask } from '../../data/shapes/maskFile.ts';
@@ -52,7 +52,7 @@ export async function segmentationClasses(request: ClassesRequest): Promise<Segm
   }
   const categories = categoriesOf(records);
   if (categories.length > 0) return objectClasses(request, categories);
-  const numbers = await scan(data.train, request.reduceLabels ?? false);
+  const numbers = await scan(telling(data), request.reduceLabels ?? false);
   const isBinary =
     !request.reduceLabels && numbers.size > 0 && [...numbers.keys()].every((n) => n === 0 || n === IGNORED);
   if (isBinary && numbers.has(IGNORED)) {

@@ -1,6 +1,6 @@
 /** @file Images with class maps as a dataset. */
 
-import { type Dataset, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import { type Dataset, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -47,6 +47,11 @@ export class SegmentationDataset implements Dataset<SegmentationExample> {
   nameOf(index: number): string {
     const record = this.records[index];
     return record ? nameOfRecord(record) : String(index);
+  }
+
+  /** The content of the image's file. */
+  async keyOf(index: number): Promise<string> {
+    return contentKey(this.records[index]!.file);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when image or mask cannot be read or do not fit together */

@@ -1,6 +1,6 @@
 /** @file Images with captions as a dataset. */
 
-import { type Dataset, type Tensor, atPlace, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import { type Dataset, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
@@ -45,6 +45,11 @@ export class CaptionedImages implements Dataset<CaptionedImage> {
   nameOf(index: number): string {
     const record = this.#request.records[index];
     return record ? nameOfRecord(record) : String(index);
+  }
+
+  /** The content of the image's file. */
+  async keyOf(index: number): Promise<string> {
+    return contentKey(this.#request.records[index]!.file);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when the image cannot be decoded */
