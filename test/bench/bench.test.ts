@@ -15,6 +15,7 @@ import { quickSizes } from './settings.ts';
 import { sources } from '../support/sources.ts';
 import { runChild } from './spawn.ts';
 import { median, pairedRatio } from './statistics.ts';
+import { windowLines, type WindowResult } from './windows.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -190,5 +191,28 @@ describe('statistics', () => {
   it('ratios are taken round by round', () => {
     // The machine was ten times slower in the second round.
     expect(pairedRatio([2, 20, 3], [1, 10, 1])).toBe(2);
+  });
+
+  it('windows are compared where both were trained, clip by clip over all seeds', () => {
+    const result = (variant: string, seed: number, edits: readonly number[]): WindowResult => ({
+      variant,
+      seed,
+      fold: 0,
+      seconds: 1,
+      cpu: 2,
+      clips: edits.map((each, i) => ({ clip: `${i}`, edits: each, characters: 5, wordEdits: each, words: 2 })),
+    });
+    const lines = windowLines([
+      result('full', 0, [1, 1]),
+      result('full', 1, [0, 2]),
+      result('default', 1, [1, 2]),
+      result('default', 0, [2, 1]),
+      result('default', 2, [5, 5]),
+    ]);
+    // Two more edits in one of two recordings, of 20 characters: none, one or two times it is drawn.
+    expect(lines.slice(2)).toEqual([
+      '| default | 3 | 53.3% | 133.3% | 2 | 10.00 (0.00 to 20.00) | 2 |',
+      '| full | 2 | 20.0% | 50.0% | 0 | – | 2 |',
+    ]);
   });
 });

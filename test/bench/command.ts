@@ -21,6 +21,7 @@ import { type BenchSettings, fullSizes, quickSizes, type Sizes, type VitName } f
 import { compareSound } from './sound.ts';
 import { runChild } from './spawn.ts';
 import { compareTranscription } from './transcribeBesideTransformers.ts';
+import { crossValidateWindows } from './windows.ts';
 
 const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]] [--training TEXT]
        npm run bench -- --images PYTHON
@@ -29,6 +30,7 @@ const usage = `Usage: npm run bench -- [--model NAME] [--out FILE] [--quick] [--
        npm run bench -- --promptable PYTHON
        npm run bench -- --transcribe PYTHON
        npm run bench -- --speech PYTHON
+       npm run bench -- --window FILE [--variants NAMES] [--threads N]
 
 Times forward passes and training steps of LoRA on a ViT with random weights, and the memory that each takes.
 
@@ -44,6 +46,8 @@ Times forward passes and training steps of LoRA on a ViT with random weights, an
   --accuracy PYTHON  only what adapters and new heads reach on real images, beside PEFT
   --promptable PYTHON  only what a small SAM learns of prompted masks, and how fast, beside PEFT
   --speech PYTHON  only what Whisper tiny.en learns of Spanish recordings, and how fast, beside PEFT
+  --window FILE    only what a short window costs Whisper tiny.en, by cross-validation; adds its results to FILE, and goes on
+                   where it ends. Hours; --variants are default,full unless named
   --transcribe PYTHON  only how fast Whisper tiny.en writes down recordings, beside transformers`;
 
 const EXIT_USAGE = 2;
@@ -94,6 +98,8 @@ export async function benchCommand(
         promptable: { type: 'string' },
         transcribe: { type: 'string' },
         speech: { type: 'string' },
+        window: { type: 'string' },
+        variants: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -122,6 +128,10 @@ export async function benchCommand(
     }
     if (values.speech !== undefined) {
       await compareRecognition(programs.self, values.speech, programs.speech, print);
+      return 0;
+    }
+    if (values.window !== undefined) {
+      await crossValidateWindows(values.window, values.variants ?? 'default,full', threads, print);
       return 0;
     }
     if (values.transcribe !== undefined) {

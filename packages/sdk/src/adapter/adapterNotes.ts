@@ -35,12 +35,40 @@ export interface AdapterNotes {
   readonly head?: AttachedHead;
   /** What the task has learned beside weights, such as a temperature; its own affair. */
   readonly learned?: Readonly<Record<string, unknown>>;
+  /**
+   * Sizes of inputs by name and axis with which it was trained, where they are smaller than the base's:
+   * `{ input_features: { 2: 500 } }` for a Whisper that heard five seconds. It answers best with these,
+   * `model.withInputSizes`; an adapter without such a note is for the base as it is.
+   */
+  readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
+}
+
+/**
+ * The sizes of inputs that adapters have in common which shall be one; undefined where one was trained with others, or as the
+ * base is.
+ */
+export function commonInputSizes(all: readonly AdapterNotes[]): AdapterNotes['inputSizes'] {
+  const [first, ...others] = all.map(({ inputSizes }) => inputSizes);
+  return others.every((each) => JSON.stringify(each) === JSON.stringify(first)) ? first : undefined;
 }
 
 const TASK = 'onnx_lora.task';
 const LABELS = 'onnx_lora.labels';
 const HEAD = 'onnx_lora.head';
 const LEARNED = 'onnx_lora.learned';
+const INPUT_SIZES = 'onnx_lora.input_sizes';
+
+/** Sizes by input and axis; no input has more axes, and no axis is longer. */
+export const inputSizesSchema: z.ZodType<Record<string, Record<string, number>>> = z.record(
+  z.string().min(1),
+  z.record(
+    z.string().regex(/^\d$/),
+    z
+      .int()
+      .min(1)
+      .max(2 ** 31),
+  ),
+);
 
 const schemas = {
   [TASK]: z.string().min(1),
@@ -54,11 +82,13 @@ const schemas = {
     inPlaceOf: z.string().min(1).optional(),
   }),
   [LEARNED]: z.record(z.string(), z.unknown()),
+  [INPUT_SIZES]: inputSizesSchema,
 };
 
 /** The notes as entries of a safetensors file's metadata. */
-export function formatNotes({ task, labels, head, learned }: AdapterNotes): Record<string, string> {
-  const entries = Object.entries({ [TASK]: task, [LABELS]: labels, [HEAD]: head, [LEARNED]: learned });
+export function formatNotes({ task, labels, head, learned, inputSizes }: AdapterNotes): Record<string, string> {
+  const notes = { [TASK]: task, [LABELS]: labels, [HEAD]: head, [LEARNED]: learned, [INPUT_SIZES]: inputSizes };
+  const entries = Object.entries(notes);
   return Object.fromEntries(
     entries.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])),
   );
@@ -84,6 +114,18 @@ export function parseNotes(metadata: Readonly<Record<string, string>>, file: str
       );
     }
   };
-  const [task, labels, head, learned] = [read(TASK), read(LABELS), read(HEAD), read(LEARNED)];
-  return { ...(task && { task }), ...(labels && { labels }), ...(head && { head }), ...(learned && { learned }) };
+  const [task, labels, head, learned, inputSizes] = [
+    read(TASK),
+    read(LABELS),
+    read(HEAD),
+    read(LEARNED),
+    read(INPUT_SIZES),
+  ];
+  return {
+    ...(task && { task }),
+    ...(labels && { labels }),
+    ...(head && { head }),
+    ...(learned && { learned }),
+    ...(inputSizes && { inputSizes }),
+  };
 }

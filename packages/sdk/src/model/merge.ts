@@ -11,7 +11,7 @@ import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { companionsOf, mergeParts, placeOf } from './mergeParts.ts';
+import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import { LEARNED_KEY, type Model } from './model.ts';
 
@@ -69,7 +69,8 @@ async function write(
   if (!isUnmerge) requireSameHeads(all);
   const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);
-  const beside = filesBeside(model, own, folder, isFolder);
+  const sizes = isFolder ? configWithSizes(own, isUnmerge ? [] : all) : undefined;
+  const beside = filesBeside(model, own, folder, isFolder, sizes);
   const placed: PlacedAdapter[] = [];
   for (const { adapter } of all) placed.push(await own.place(adapter, options));
   const {
@@ -128,13 +129,19 @@ const configIn = (folder: string): string => path.join(folder, 'config.json');
  *
  * @throws OnnxLoraError `FILE_INVALID` where a file of that name is there that is another
  */
-function filesBeside(model: Model, headed: Model, folder: string, isFolder: boolean): Map<string, Uint8Array> {
-  const files = new Map(isFolder ? companionsOf(model, folder) : []);
-  const { config, notes } = headed;
+function filesBeside(
+  model: Model,
+  headed: Model,
+  folder: string,
+  isFolder: boolean,
+  sizes: Model['config'],
+): Map<string, Uint8Array> {
+  const files = new Map(isFolder ? companionsOf(model, folder, sizes) : []);
+  const { notes } = headed;
+  const config = sizes ?? headed.config;
   if (headed !== model && config && notes.labels) {
     const learned = notes.learned ? { [LEARNED_KEY]: notes.learned } : {};
-    const text = `${JSON.stringify({ ...config, ...learned }, null, 2)}\n`;
-    files.set(configIn(folder), new TextEncoder().encode(text));
+    files.set(configIn(folder), bytesOf({ ...config, ...learned }));
   }
   for (const [file, bytes] of files) {
     if (!existsSync(file) || readFileSync(file).equals(bytes)) continue;

@@ -6,10 +6,11 @@ import { type MergedModel, mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { isInside } from '../graph/insideFolder.ts';
+import { commonInputSizes } from '../adapter/adapterNotes.ts';
 import { openOnnx, writeOnnxFiles } from '../graph/onnxFile.ts';
 import { isCompanion } from './hub.ts';
 import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
-import type { Model } from './model.ts';
+import { INPUT_SIZES_KEY, type Model } from './model.ts';
 
 /**
  * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
@@ -52,7 +53,7 @@ export async function mergeParts(
     merged.push(result);
   }
   return {
-    files: writeOnnxFiles(files, companionsOf(model, folder)),
+    files: writeOnnxFiles(files, companionsOf(model, folder, configWithSizes(model, isUnmerge ? [] : adapters))),
     modules: [...changed],
     rounding: byModule(merged.flatMap(({ rounding }) => rounding)),
     untied: [...new Set(merged.flatMap(({ untied }) => untied))],
@@ -75,12 +76,38 @@ export function placeOf(part: Model, { folder }: Model): string {
     : path.basename(part.file);
 }
 
-/** config.json, tokenizer.json and their like, for the new folder. */
-export function companionsOf({ folder }: Model, out: string): (readonly [file: string, bytes: Uint8Array])[] {
+/** config.json, with what is in `config` where that is given, tokenizer.json and their like, for the new folder. */
+export function companionsOf(
+  { folder }: Model,
+  out: string,
+  config?: Model['config'],
+): (readonly [file: string, bytes: Uint8Array])[] {
   if (folder === undefined) return [];
   return readdirSync(folder)
     .filter(isCompanion)
-    .map((name) => [path.join(out, name), readFileSync(path.join(folder, name))] as const);
+    .map((name) => {
+      const isReplaced = name === 'config.json' && config;
+      return [path.join(out, name), isReplaced ? bytesOf(config) : readFileSync(path.join(folder, name))] as const;
+    });
+}
+
+/** `config.json` as bytes. */
+export function bytesOf(config: NonNullable<Model['config']>): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`);
+}
+
+/**
+ * The `config.json` of a model with these adapters in it, which says with which sizes of inputs they were trained, where these
+ * are smaller and all have the same. Undefined where it stays what it is.
+ */
+export function configWithSizes(
+  { config }: Pick<Model, 'config'>,
+  adapters: readonly WeightedAdapter[],
+): Model['config'] {
+  const inputSizes = commonInputSizes(adapters.map(({ adapter }) => adapter.notes));
+  if (!config || (!inputSizes && !(INPUT_SIZES_KEY in config))) return undefined;
+  const { [INPUT_SIZES_KEY]: _, ...others } = config;
+  return { ...others, ...(inputSizes && { [INPUT_SIZES_KEY]: inputSizes }) };
 }
 
 /** Two decoders of one model hold the same modules. */

@@ -16,7 +16,7 @@ import { inlineKnownBranches } from '../ops/inlineBranches.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import { type InputSizes, resizeInputs } from '../ops/resizeInputs.ts';
 import type { Adapter } from '../adapter/adapter.ts';
-import type { AdapterNotes } from '../adapter/adapterNotes.ts';
+import { type AdapterNotes, inputSizesSchema } from '../adapter/adapterNotes.ts';
 import type { AdapterSource } from '../adapter/adapterBank.ts';
 import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/modulePrefix.ts';
@@ -130,6 +130,8 @@ export interface ModelSessionOptions extends Omit<SessionOptions, 'purpose'>, Re
 
 /** Where the `config.json` of a merged model has what its task has learned. */
 export const LEARNED_KEY = 'onnx_lora';
+/** Where it has the sizes of inputs with which the adapters were trained. */
+export const INPUT_SIZES_KEY = 'onnx_lora_input_sizes';
 
 /** An opened ONNX model. Holds the graph's structure; weights stay in the user's files. */
 export class Model implements TaskModel {
@@ -421,6 +423,11 @@ export class Model implements TaskModel {
     const merged = this.config?.[LEARNED_KEY];
     const isObject = typeof merged === 'object' && merged !== null && !Array.isArray(merged);
     return this.notes.learned ?? (isObject ? (merged as Readonly<Record<string, unknown>>) : undefined);
+  }
+
+  /** Sizes of inputs with which what was merged into this model was trained, as an adapter notes them. */
+  get trainedSizes(): InputSizes | undefined {
+    return inputSizesSchema.safeParse(this.config?.[INPUT_SIZES_KEY]).data;
   }
 
   /** A model made from this one, whose weights have the same digest. For code that extends the SDK. */

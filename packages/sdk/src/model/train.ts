@@ -14,6 +14,8 @@ import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts'
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
+import type { AdapterPlan } from '../lora/plan.ts';
+import type { TrainedGraph } from '../train/gradientStep.ts';
 import { Trainer } from '../train/trainer.ts';
 import { attachHead } from './head/attachHead.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
@@ -72,8 +74,11 @@ export async function train<During extends Metrics = Metrics>(
     : await probedHead(given, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
   const headed = data.head && attachHead<Model>(given, data.head, { seed, ...(probed && { values: probed }) });
   const whole = headed?.model ?? given;
-  const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
-  const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
+  const sized = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
+  // As graphs for other sizes are made, so that parameters come in one order whichever is built first.
+  const model = data.smallerInputs ? sized.withoutKnownBranches() : sized;
+  const lora = headed ? withHead(options.lora, headed.modules) : options.lora;
+  const planned = planLora(model, lora);
   const batchSize = Math.min(settings.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
   const perBatch = meanBatchSize(data.train.length, batchSize, seed, order);
@@ -91,6 +96,7 @@ export async function train<During extends Metrics = Metrics>(
     examples: data.train.length,
     labels: data.head?.labels ?? null,
     ...(data.inputSizes ? { inputSizes: data.inputSizes } : {}),
+    ...(data.smallerInputs ? { smallerInputs: data.smallerInputs } : {}),
     steps,
     batchSize,
     accumulationSteps: settings.accumulation,
@@ -119,6 +125,7 @@ export async function train<During extends Metrics = Metrics>(
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
+    otherSizes: (data.smallerInputs ?? []).map((sizes) => planAlike(model.withInputSizes(sizes), lora, plan)),
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
@@ -144,10 +151,12 @@ export async function train<During extends Metrics = Metrics>(
     ahead: settings.prefetch,
     // One at least: the graph is built for the shapes of a batch.
     batches: settings.accumulation * Math.max(1, steps - firstStep),
+    progress: (batch) => (firstStep + Math.floor(batch / settings.accumulation)) / steps,
     onBadSample: settings.onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
-  const notes = { ...model.notes, task: options.task.name };
+  const { inputSizes } = data;
+  const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
     const { units } = data.head ?? {};
@@ -213,6 +222,17 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
   const saved = lora.modulesToSave ?? [];
   const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
+}
+
+/** A plan for the same adapters, with the same first values, on a model with other sizes. */
+function planAlike(model: Model, lora: TrainOptions['lora'], { lowRank }: AdapterPlan): TrainedGraph {
+  const { plan } = planLora(model, lora);
+  const known = new Map(lowRank.map((each) => [each.site.path, each]));
+  const own = plan.lowRank.map((each) => {
+    const { constants, fixed } = known.get(each.site.path)!;
+    return { ...each, ...(constants && { constants }), ...(fixed && { fixed }) };
+  });
+  return { base: model.onnx.model, plan: { ...plan, lowRank: own } };
 }
 
 /** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */

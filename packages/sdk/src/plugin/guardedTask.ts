@@ -16,6 +16,7 @@ const facts: Readonly<Record<Exclude<keyof PreparedTask, Callback>, true>> = {
   outputs: true,
   head: true,
   inputSizes: true,
+  smallerInputs: true,
 };
 
 /** Tasks that were prepared by a guarded one, for which nothing is left to do. */
@@ -52,7 +53,7 @@ function guardedData<Example, Scores extends Metrics, During extends Metrics>(
     train: prepared.train,
     ...factsOf(prepared),
     ...(prepared.head ? { head: guardedHead(task, prepared.head) } : {}),
-    collate: (examples) => guard(at(task, 'collate'), () => prepared.collate(examples)),
+    collate: (examples, progress) => guard(at(task, 'collate'), () => prepared.collate(examples, progress)),
     loss: (g, outputs, targets) => {
       const missed: string[] = [];
       const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);

@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import type { AdapterSession } from '../adapter/session.ts';
-import type { HeadPool } from '../adapter/adapterNotes.ts';
+import type { AdapterNotes, HeadPool } from '../adapter/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { DataType, Feeds, Tensor } from '../runtime/tensor.ts';
@@ -43,6 +43,8 @@ export interface TaskModel {
   withInputSizes?(sizes: NonNullable<PreparedTask['inputSizes']>): TaskModel;
   /** What the task has saved with the adapter that answers, by {@link PreparedTask.finish}. */
   readonly learned?: Readonly<Record<string, unknown>> | undefined;
+  /** Sizes of inputs with which what was merged into it was trained, as {@link AdapterNotes} have them; absent for most. */
+  readonly trainedSizes?: AdapterNotes['inputSizes'];
 }
 
 /** A model that can be run: what `openModel` gives. */
@@ -51,6 +53,7 @@ export interface RunnableModel extends TaskModel {
   readonly parts: readonly RunnableModel[];
   /** The same model with values inside the graph among its outputs, such as what {@link TaskModel.headInput} names. */
   withOutputs(values: readonly string[]): RunnableModel;
+  withInputSizes?(sizes: NonNullable<PreparedTask['inputSizes']>): RunnableModel;
   /** Loads it, with the adapters by the name that `session.run` chooses them by. */
   session(options?: RunnableOptions): Promise<AdapterSession>;
 }
@@ -236,8 +239,18 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
    * adapter serves have the model as it is.
    */
   readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
-  /** Makes one batch. Called ahead of the step that consumes it. */
-  collate(examples: readonly Example[]): Promise<Batch>;
+  /**
+   * Sizes as {@link PreparedTask.inputSizes} has them that inputs have in some of the batches that are trained on: such as clips
+   * of which little is heard at first. The graph is rewritten for each.
+   */
+  readonly smallerInputs?: readonly NonNullable<PreparedTask['inputSizes']>[];
+  /**
+   * Makes one batch. Called ahead of the step that consumes it.
+   *
+   * @param progress in training, the share of its steps before this one, from 0 to less than 1. Absent where batches must not
+   *   depend on it, as in evaluation.
+   */
+  collate(examples: readonly Example[], progress?: number): Promise<Batch>;
   /**
    * The loss of one batch as a graph fragment: a float32 scalar, from graph outputs and targets by name. A feed that it needs,
    * such as a mask of padding, is a target too.

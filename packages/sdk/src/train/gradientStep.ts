@@ -25,12 +25,21 @@ import type { LossFragment } from './addLoss.ts';
 import { type FrozenPrefix, prepareTraining, type TrainingGraph } from './trainingGraph.ts';
 import { inTurns, multiply } from './turns.ts';
 
-/** What gradients are computed of. */
-export interface GradientStepRequest {
+/** A graph and what of it is trained. */
+export interface TrainedGraph {
   /** The graph without adapters. */
   readonly base: ModelProto;
   /** What is trained. */
   readonly plan: AdapterPlan;
+}
+
+/** What gradients are computed of. */
+export interface GradientStepRequest extends TrainedGraph {
+  /**
+   * The same for inputs of other sizes, where a graph knows these as numbers. A batch is computed by the first graph that takes
+   * it, `base` before these; all have the same adapters.
+   */
+  readonly otherSizes?: readonly TrainedGraph[];
   /** The loss, as a graph fragment. */
   readonly loss: LossFragment;
   /** Where graphs run. */
@@ -93,7 +102,8 @@ const KEPT_BYTES = 128 << 20;
  */
 export class GradientStep {
   readonly #request: GradientStepRequest;
-  readonly #check: FeedCheck;
+  /** The graphs for batches of different sizes, and what they take. */
+  readonly #graphsBySize: readonly (TrainedGraph & { readonly check: FeedCheck })[];
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
   #memoryPlan: MemoryPlan | undefined;
@@ -104,7 +114,11 @@ export class GradientStep {
   /** Builds nothing yet: the first batch tells for which shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
-    this.#check = FeedCheck.of(request.base.graph ?? {});
+    this.#graphsBySize = [request, ...(request.otherSizes ?? [])].map(({ base, plan }) => ({
+      base,
+      plan,
+      check: FeedCheck.of(base.graph ?? {}),
+    }));
   }
 
   /** The parameters as they are now; undefined before {@link GradientStep.compile}. */
@@ -234,8 +248,10 @@ export class GradientStep {
   }
 
   async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
-    requireCollated(this.#check, inputs, targets, this.#request.name);
-    const room = this.#roomFor(inputs, examples);
+    const [first] = this.#graphsBySize;
+    const { base, plan, check } = this.#graphsBySize.find((each) => !each.check.fault(inputs)) ?? first!;
+    requireCollated(check, inputs, targets, this.#request.name);
+    const room = this.#roomFor(base, inputs, examples);
     const shapes = [inputs, targets]
       .map((feeds) =>
         Object.entries(feeds)
@@ -248,7 +264,7 @@ export class GradientStep {
     if (kept) return kept;
     // Before the next is built: what does not fit beside one like the last goes first.
     await this.#graphs.makeRoom(this.#graphs.last?.bytes);
-    const { base, plan, loss, runtime, session: options, name, lossWeight } = this.#request;
+    const { loss, runtime, session: options, name, lossWeight } = this.#request;
     const { lossScale = false, memory = 'auto' } = this.#request;
     const choose = this.#request.pieceRows ?? pieceRows;
     const prefix = room ? { prefix: room } : {};
@@ -293,8 +309,8 @@ export class GradientStep {
   }
 
   /** Where a prefix may be kept of this batch; otherwise says why not. */
-  #roomFor(inputs: Feeds, examples: readonly number[] | undefined): PrefixOptions | undefined {
-    const { prefix, base } = this.#request;
+  #roomFor(base: ModelProto, inputs: Feeds, examples: readonly number[] | undefined): PrefixOptions | undefined {
+    const { prefix } = this.#request;
     if (!prefix || !examples || this.#isPrefixRefused) return undefined;
     const { rows } = rowInputsOf(base.graph ?? {}, inputs);
     if (rows === examples.length) return prefix;

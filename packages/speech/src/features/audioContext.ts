@@ -7,27 +7,29 @@ import { OnnxLoraError, type Tensor, type TensorData } from '@onnx-lora/sdk';
 import type { FeatureExtractor } from './featureExtractor.ts';
 
 /**
- * Seconds that are heard from the beginning of a clip: a number, as many as the longest clip has (`auto`), or the whole window
- * (`full`).
+ * Seconds that are heard from the beginning of a clip: a number, or the whole window (`full`). By `auto` training hears as many
+ * as the longest clip has at first and the whole window in the end, and transcription those that the adapter notes.
  */
 export type ContextSeconds = number | 'auto' | 'full';
 
+/** Windows are rounded up to these parts of the whole, seconds for Whisper, so that there are few different ones. */
+export const UNITS = 30;
 /** With less, the model has too little around the speech that looks like what it has been trained on. */
-const LEAST_SECONDS = 4;
+const LEAST_UNITS = 4;
 /** Of a window of which more is heard, the rest is not worth leaving out. */
-const MOST_OF_WINDOW = 2 / 3;
+const MOST_UNITS = 20;
 
 /**
- * The seconds that a model shall hear of clips of which the longest has `longest`; undefined for the whole window of
- * `window` seconds.
+ * The seconds that a model shall hear, at first by `auto`, of clips of which the longest has `longest`; undefined for the whole
+ * window of `window` seconds.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a number that is not more than 0
  */
 export function contextOf(context: ContextSeconds, longest: number, window: number): number | undefined {
   if (context === 'full') return undefined;
   if (context === 'auto') {
-    const seconds = Math.max(LEAST_SECONDS, Math.ceil(longest));
-    return seconds <= MOST_OF_WINDOW * window ? seconds : undefined;
+    const units = Math.max(LEAST_UNITS, Math.ceil((UNITS * longest) / window));
+    return units <= MOST_UNITS ? (units * window) / UNITS : undefined;
   }
   if (!(context > 0))
     throw new OnnxLoraError(
@@ -81,7 +83,7 @@ function tooLong(lasts: number, heard: number): OnnxLoraError {
 }
 
 /** `[mels, frames]` along axis 1, `[frames, mels]` along axis 0, with the first frames alone. */
-function firstFrames({ type, dims, data }: Tensor, timeAxis: 0 | 1, frames: number): Tensor {
+export function firstFrames({ type, dims, data }: Tensor, timeAxis: 0 | 1, frames: number): Tensor {
   const [rows, columns] = dims as [number, number];
   if (timeAxis === 0) return { type, dims: [frames, columns], data: data.slice(0, frames * columns) as TensorData };
   const cut = data.slice(0, rows * frames) as Float32Array;

@@ -1,6 +1,6 @@
 /** @file A recogniser on an encoder and a decoder that writes token by token. */
 
-import { OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import type { AudioSource } from '../audio/audio.ts';
 import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';
@@ -13,9 +13,9 @@ import type {
   TranscriptSegment,
 } from './recogniser.ts';
 import type { RecogniserParts } from './recogniserParts.ts';
-import { adaptersOf, requireEach } from './rowAdapters.ts';
+import { adapterOf, adaptersOf, requireEach } from './rowAdapters.ts';
 import { isSilent } from './silence.ts';
-import { fallbackOf, promptTokens, writeWindows } from './writeWindows.ts';
+import { fallbackOf, heardAlike, promptTokens, writeWindows } from './writeWindows.ts';
 
 /** Transcribes with a {@link SpeechEngine}. */
 export class EncoderDecoderRecogniser implements Recogniser {
@@ -39,7 +39,7 @@ export class EncoderDecoderRecogniser implements Recogniser {
       const texts: Transcript[] = [];
       requireEach(options.adapter ?? null, clips.length);
       for (const [i, clip] of clips.entries()) {
-        const adapter = Array.isArray(options.adapter) ? (options.adapter as readonly RowAdapter[])[i]! : (options.adapter as RowAdapter); // prettier-ignore
+        const adapter = adapterOf(options.adapter ?? null, i);
         texts.push(await this.transcribe({ sampleRate, channels: [clip] }, { temperatures: [0], ...options, adapter }));
       }
       return texts;
@@ -78,8 +78,16 @@ export class EncoderDecoderRecogniser implements Recogniser {
   ): Promise<HeardLanguage[]> {
     if (clips.length === 0) return [];
     this.#checkLengths(clips);
-    const { engine, extractor } = this.#parts;
-    return engine.languages(await engine.encode(extractor.batch(clips.map((clip) => extractor.extract(clip))), options), options); // prettier-ignore
+    const found: HeardLanguage[] = [];
+    for (const { rows, heard } of heardAlike(this.#parts, clips, options.adapter ?? null)) {
+      const { extractor, sizes } = heard;
+      const own = { ...options, adapter: adaptersOf(options.adapter ?? null, rows) };
+      const engine = await this.#parts.engine.hearing(sizes);
+      const features = extractor.batch(rows.map((row) => extractor.extract(clips[row]!)));
+      const languages = await engine.languages(await engine.encode(features, own), own);
+      rows.forEach((row, i) => (found[row] = languages[i]!));
+    }
+    return found;
   }
 
   async release(): Promise<void> {

@@ -11,6 +11,7 @@ import { Aligner } from './alignment/aligner.ts';
 import { servingParts } from './openDecoder.ts';
 import { EncoderDecoderRecogniser } from './encoderDecoderRecogniser.ts';
 import { readGenerationConfig } from './generationConfig.ts';
+import { Hearing } from './hearing.ts';
 import type { Recogniser } from './recogniser.ts';
 import type { RecogniserOptions } from './recogniserOptions.ts';
 import { SpeechEngine } from './speechEngine.ts';
@@ -40,6 +41,7 @@ async function openWriter(
     preprocessors = [new FeatureExtractorFactory(reader)],
     extractor,
     tokenizer,
+    contextSeconds = 'auto',
     ...load
   }: RecogniserOptions,
 ): Promise<Recogniser> {
@@ -48,9 +50,11 @@ async function openWriter(
   const words = tokenizer ?? (await openSpeechTokenizer(folderOf(model)));
   const config = await readGenerationConfig(model, words);
   const features = extractor ?? (await openExtractor(model, preprocessors));
+  const { adapters = {} } = load;
+  const hearing = new Hearing({ model, extractor: features, adapters, context: contextSeconds });
   const engine = await SpeechEngine.open(model, config, load);
   const aligner = new Aligner(model, config, load);
-  return new EncoderDecoderRecogniser({ engine, tokenizer: words, extractor: features, reader, aligner });
+  return new EncoderDecoderRecogniser({ engine, tokenizer: words, extractor: features, hearing, reader, aligner });
 }
 
 function folderOf({ folder, name }: RunnableModel): string {

@@ -2,6 +2,11 @@
 
 import { type AdapterChoice, OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
 
+/** The choice for one row. */
+export function adapterOf(choice: AdapterChoice, row: number): RowAdapter {
+  return isEach(choice) ? choice[row]! : choice;
+}
+
 /** The choice for these rows: one for all of them stays what it is. */
 export function adaptersOf(choice: AdapterChoice, rows: readonly number[]): AdapterChoice {
   return isEach(choice) ? rows.map((row) => choice[row]!) : choice;

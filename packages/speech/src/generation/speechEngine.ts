@@ -8,7 +8,8 @@ import type { GenerationConfig } from './generationConfig.ts';
 import { greedySearch } from './greedySearch.ts';
 import { rulesOf } from './logitRules.ts';
 import { adaptersOf, requireEach } from './rowAdapters.ts';
-import { openDecoder, servingParts } from './openDecoder.ts';
+import type { HeardSizes } from './hearing.ts';
+import { openDecoder, type ServingParts, servingParts } from './openDecoder.ts';
 import { selectRows } from './rows.ts';
 import { logSumExp } from './scores.ts';
 import type { HeardLanguage } from './recogniser.ts';
@@ -37,19 +38,31 @@ export interface DecodeOptions {
 /** More than any model is searched with. */
 const MOST_BEAMS = 64;
 
+interface Loaded {
+  readonly model: RunnableModel;
+  readonly options: RunnableOptions;
+  readonly parts: ServingParts;
+  readonly encoder: SoundEncoder;
+  readonly decoder: TokenDecoder;
+}
+
 /** A loaded model. */
 export class SpeechEngine {
   readonly config: GenerationConfig;
+  readonly #loaded: Loaded;
   readonly #name: string;
   readonly #encoder: SoundEncoder;
   readonly #decoder: TokenDecoder;
+  /** Those that hear less, by how much. */
+  readonly #short = new Map<string, Promise<SpeechEngine>>();
 
   /** Used by {@link SpeechEngine.open}. */
-  private constructor(name: string, config: GenerationConfig, encoder: SoundEncoder, decoder: TokenDecoder) {
-    this.#name = name;
+  private constructor(config: GenerationConfig, loaded: Loaded) {
+    this.#loaded = loaded;
+    this.#name = loaded.model.name;
     this.config = config;
-    this.#encoder = encoder;
-    this.#decoder = decoder;
+    this.#encoder = loaded.encoder;
+    this.#decoder = loaded.decoder;
   }
 
   /**
@@ -62,14 +75,42 @@ export class SpeechEngine {
     config: GenerationConfig,
     options: RunnableOptions = {},
   ): Promise<SpeechEngine> {
-    const parts = servingParts(model);
+    return SpeechEngine.#open(model, config, options, servingParts(model));
+  }
+
+  /** @param of another engine, whose decoder it shares where that takes any number of positions */
+  static async #open(
+    model: RunnableModel,
+    config: GenerationConfig,
+    options: RunnableOptions,
+    parts: ServingParts,
+    of?: Loaded,
+  ): Promise<SpeechEngine> {
     const encoder = await SoundEncoder.open(parts.encoder, parts.states, options);
     try {
-      return new SpeechEngine(model.name, config, encoder, await openDecoder(parts, options));
+      const decoder = of?.parts.first === parts.first ? of.decoder : await openDecoder(parts, options);
+      return new SpeechEngine(config, { model, options, parts, encoder, decoder });
     } catch (error) {
       await encoder.release();
       throw error;
     }
+  }
+
+  /**
+   * The engine that hears less, for inputs of these sizes; itself without sizes. It is loaded when it is first asked for, and
+   * released with this one.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow; others as {@link SpeechEngine.open}
+   */
+  async hearing(sizes: HeardSizes | undefined): Promise<SpeechEngine> {
+    if (!sizes) return this;
+    const key = JSON.stringify(sizes);
+    const { model, options } = this.#loaded;
+    const open = async (): Promise<SpeechEngine> =>
+      SpeechEngine.#open(model, this.config, options, servingParts(model, sizes), this.#loaded);
+    const short = this.#short.get(key) ?? open();
+    this.#short.set(key, short);
+    return short;
   }
 
   /**
@@ -138,6 +179,12 @@ export class SpeechEngine {
 
   /** Frees the sessions. */
   async release(): Promise<void> {
+    for (const each of this.#short.values()) {
+      const short = await each.catch(() => undefined);
+      if (!short) continue;
+      await short.#encoder.release();
+      if (short.#decoder !== this.#decoder) await short.#decoder.release();
+    }
     await Promise.all([this.#encoder.release(), this.#decoder.release()]);
   }
 

@@ -1,12 +1,13 @@
 /** @file From sound of at most a window to the tokens of its text. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
 import type { RecogniserParts } from './recogniserParts.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './prompt.ts';
 import type { ClipOptions, TranscribeOptions } from './recogniser.ts';
-import { adaptersOf, requireEach } from './rowAdapters.ts';
+import type { Heard, HeardSizes } from './hearing.ts';
+import { adapterOf, adaptersOf, requireEach } from './rowAdapters.ts';
 import { selectRows } from './rows.ts';
 
 /** What is decided for each window, and not by who asks. */
@@ -24,6 +25,8 @@ export interface WindowRequest {
 export interface WrittenWindow extends CheckedWindow {
   /** Of the encoder, `[1, positions, hidden]`. */
   readonly states: Tensor;
+  /** Of the encoder's inputs, where less than the window was heard. */
+  readonly sizes?: HeardSizes;
   readonly prompt: readonly number[];
   /** Code of what is spoken, for models that know several. */
   readonly language?: string;
@@ -42,30 +45,48 @@ export async function writeWindows(
   request: WindowRequest,
 ): Promise<WrittenWindow[]> {
   requireEach(options.adapter ?? null, clips.length);
-  if (parts.extractor.maxSamples !== undefined) return writeBatch(parts, clips, options, request);
-  // What hears clips of any length would hear the padding of a batch too.
   const texts: WrittenWindow[] = [];
-  for (const [i, clip] of clips.entries()) {
-    const adapter = adaptersOf(options.adapter ?? null, [i]);
-    texts.push(...(await writeBatch(parts, [clip], { ...options, adapter }, request)));
+  for (const { rows, heard } of heardAlike(parts, clips, options.adapter ?? null)) {
+    const own = rows.map((row) => clips[row]!);
+    const adapter = adaptersOf(options.adapter ?? null, rows);
+    const written = await writeBatch(parts, own, heard, { ...options, adapter }, request);
+    rows.forEach((row, i) => (texts[row] = written[i]!));
   }
   return texts;
+}
+
+/** Clips of which equally much is heard, together. What hears clips of any length would hear the padding of a batch too. */
+export function heardAlike(
+  { extractor, hearing }: Pick<RecogniserParts, 'extractor' | 'hearing'>,
+  clips: readonly Float32Array[],
+  choice: AdapterChoice,
+): { readonly rows: number[]; readonly heard: Heard }[] {
+  const groups = new Map<unknown, { readonly rows: number[]; readonly heard: Heard }>();
+  for (const [row, { length }] of clips.entries()) {
+    const heard = hearing.of(adapterOf(choice, row), length);
+    const key = extractor.maxSamples === undefined ? row : JSON.stringify(heard.sizes);
+    const group = groups.get(key) ?? { rows: [], heard };
+    groups.set(key, group);
+    group.rows.push(row);
+  }
+  return [...groups.values()];
 }
 
 async function writeBatch(
   parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
+  { extractor, sizes }: Heard,
   { language: asked, task, beams, maxTokens, adapter = null, signal }: ClipOptions,
   { timestamps, previous = [], fallback, random }: WindowRequest,
 ): Promise<WrittenWindow[]> {
-  const { engine, extractor } = parts;
-  const { config } = engine;
+  const { config } = parts.engine;
   const promptIn = (language?: string): number[] =>
     promptOf(config, { timestamps, previous, ...(language === undefined ? {} : { language }), ...(task ? { task } : {}) }); // prettier-ignore
   const language = asked === undefined ? undefined : knownLanguage(config, asked);
   const [anyLanguage] = config.languages.keys();
   // What cannot be asked for is found out before the work.
   promptIn(language ?? anyLanguage);
+  const engine = await parts.engine.hearing(sizes);
   const states = await engine.encode(extractor.batch(clips.map((clip) => extractor.extract(clip))), {
     adapter,
     signal,
@@ -84,12 +105,13 @@ async function writeBatch(
     ...(maxTokens === undefined ? {} : { maxTokens }),
   };
   const texts = fallback
-    ? await decodeWithFallback(parts, states, prompts, options, fallback)
+    ? await decodeWithFallback({ ...parts, engine }, states, prompts, options, fallback)
     : (await engine.decode(states, prompts, options)).map((text) => ({ ...text, temperature: 0, isSilence: false }));
   return texts.map((text, row) => ({
     ...text,
     states: selectRows(states, [row]),
     prompt: prompts[row]!,
+    ...(sizes ? { sizes } : {}),
     ...(anyLanguage === undefined || heard[row] === undefined ? {} : { language: heard[row] }),
   }));
 }

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import type { AdapterNotes } from '../adapterNotes.ts';
+import { type AdapterNotes, commonInputSizes } from '../adapterNotes.ts';
 import { looksLike } from '../generations.ts';
 import type { AdapterConfig } from '../peftConfig.ts';
 import { parseTensorName, tensorName } from '../tensorNames.ts';
@@ -46,7 +46,10 @@ export function combineWith(
   return new Adapter(config, tensors, digest, commonNotes(parts));
 }
 
-/** Labels and head, where all adapters that have such agree; what a task has learned holds for its own adapter alone. */
+/**
+ * Labels and head, where all adapters that have such agree; sizes of inputs, where all were trained with the same; what a task
+ * has learned holds for its own adapter alone.
+ */
 function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
   const common = <K extends 'labels' | 'head'>(key: K): Pick<AdapterNotes, K> | undefined => {
     const own = parts.map(({ adapter }) => adapter.notes[key]).filter((each) => each !== undefined);
@@ -54,7 +57,8 @@ function commonNotes(parts: readonly CombinePart[]): AdapterNotes {
       ? ({ [key]: own[0] } as Pick<AdapterNotes, K>)
       : undefined;
   };
-  return { ...common('labels'), ...common('head') };
+  const inputSizes = commonInputSizes(parts.map(({ adapter }) => adapter.notes));
+  return { ...common('labels'), ...common('head'), ...(inputSizes && { inputSizes }) };
 }
 
 /** The config and tensors of the combination; says nothing about the base. */

@@ -4,6 +4,7 @@ import { type AdapterSession, int64, OnnxLoraError, type RunnableModel, type Run
 import { fromHalves } from '@onnx-lora/sdk/core';
 import type { GenerationConfig } from '../generationConfig.ts';
 import { crossAttentions } from '../openDecoder.ts';
+import type { HeardSizes } from '../hearing.ts';
 import type { DecoderPorts } from '../plainDecoder.ts';
 import type { DecodeOptions } from '../speechEngine.ts';
 import type { Grid } from './timeWarp.ts';
@@ -18,6 +19,8 @@ export interface AlignRequest {
   readonly tokens: readonly number[];
   /** Positions of the encoder that are sound, and not padding. */
   readonly positions: number;
+  /** Of the inputs that the states were made of, where they are smaller than the graph says. */
+  readonly sizes?: HeardSizes;
 }
 
 /** A decoder with its attention as outputs, which is loaded when it is needed first. */
@@ -25,7 +28,8 @@ export class Aligner {
   readonly #model: RunnableModel;
   readonly #config: GenerationConfig;
   readonly #options: RunnableOptions;
-  #opened: Promise<OpenedAligner> | undefined;
+  /** By how much is heard. */
+  readonly #opened = new Map<string, Promise<OpenedAligner>>();
 
   constructor(model: RunnableModel, config: GenerationConfig, options: RunnableOptions) {
     this.#model = model;
@@ -40,12 +44,14 @@ export class Aligner {
    *   `session.run`
    */
   async times(
-    { states, prompt, tokens, positions }: AlignRequest,
+    { states, prompt, tokens, positions, sizes }: AlignRequest,
     { adapter = null, signal }: Pick<DecodeOptions, 'adapter' | 'signal'>,
   ): Promise<number[]> {
     if (tokens.length === 0 || positions === 0) return tokens.map(() => 0);
-    this.#opened ??= this.#open();
-    const { session, ports, layers } = await this.#opened;
+    const key = JSON.stringify(sizes);
+    const opened = this.#opened.get(key) ?? this.#open(sizes);
+    this.#opened.set(key, opened);
+    const { session, ports, layers } = await opened;
     const all = [...prompt, ...tokens];
     const feeds = { [ports.ids]: int64(all, [1, all.length]), [ports.states]: states };
     const fetches = [...new Set(layers.map(({ value }) => value))];
@@ -53,14 +59,13 @@ export class Aligner {
     return tokenTimes(layers.map(({ value, head }) => headWeights(found[value]!, head, prompt.length, positions)));
   }
 
-  /** Frees the session, where there is one. */
+  /** Frees the sessions. */
   async release(): Promise<void> {
-    const opened = await this.#opened?.catch(() => undefined);
-    await opened?.session.release();
+    for (const each of this.#opened.values()) await (await each.catch(() => undefined))?.session.release();
   }
 
-  async #open(): Promise<OpenedAligner> {
-    const cut = crossAttentions(this.#model);
+  async #open(sizes: HeardSizes | undefined): Promise<OpenedAligner> {
+    const cut = crossAttentions(this.#model, sizes);
     if (!cut) {
       throw new OnnxLoraError(
         'MODEL_UNSUPPORTED',

@@ -127,4 +127,21 @@ describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shar
       await recogniser.release();
     }
   });
+
+  it('says them with a short window when it says them with the whole', { timeout: 120_000 }, async () => {
+    const model = await openModel(path.join(shared, 'models/whisper-tiny.en'), { families: speechFamilies });
+    const sound = await joinedClips(3);
+    const [whole, short] = await Promise.all(
+      (['full', 12] as const).map(async (contextSeconds) => {
+        const recogniser = await openRecogniser(model, { provider: 'cpu', threads: 1, worker: false, contextSeconds });
+        const { segments } = await recogniser.transcribe(sound, { timestamps: 'word' });
+        await recogniser.release();
+        return segments!.flatMap(({ words }) => words!);
+      }),
+    );
+    expect(short!.length).toBeGreaterThan(3);
+    expect(short!.map(({ word }) => word)).toEqual(whole!.map(({ word }) => word));
+    // States differ a little, and with them where the attention lies.
+    short!.forEach(({ word, start }, i) => expect(Math.abs(start - whole![i]!.start), word).toBeLessThan(0.3));
+  });
 });

@@ -2,13 +2,14 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { float32, openModel, type Tensor } from '@onnx-lora/sdk';
+import { float32, openModel, type RunnableModel, type Tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { speechFamilies } from '../../families/index.ts';
 import golden from '../../fixtures/longform.json' with { type: 'json' };
 import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
+import { Hearing } from '../hearing.ts';
 import { openRecogniser } from '../openRecogniser.ts';
 import type { Recogniser, TranscriptSegment } from '../recogniser.ts';
 import type { RecogniserParts } from '../recogniserParts.ts';
@@ -146,6 +147,7 @@ describe('an hour', () => {
     const config = { start: 1, ends: [2], languages: new Map(), tasks: new Map(), forced: [], suppress: [], noTimestamps: 99, previousStart: 3, maxPositions: 448 }; // prettier-ignore
     const engine = {
       config,
+      hearing: () => Promise.resolve(engine),
       encode: () => Promise.resolve(float32([0], [1, 1])),
       decode: (_: unknown, [prompt]: [number[]], { temperature = 0 }: DecodeOptions) => {
         if (temperature === 0) prompts.push(prompt);
@@ -153,13 +155,16 @@ describe('an hour', () => {
         return Promise.resolve([{ tokens, hasEnded: true, sumLogProb, noSpeechProb: 0 }]);
       },
     };
+    const extractor = { sampleRate: rate, maxSamples: 30 * rate, extract: () => float32([0], [1]), batch: () => ({}) } as unknown as RecogniserParts['extractor']; // prettier-ignore
+    const model = {} as RunnableModel;
     const parts: RecogniserParts = {
+      hearing: new Hearing({ model, extractor, adapters: {}, context: 'auto' }),
       aligner: {
         times: () => Promise.reject(new Error('No words are asked for.')),
       } as unknown as RecogniserParts['aligner'],
       engine: engine as unknown as SpeechEngine,
       tokenizer: { decode: (ids: readonly number[]) => ids.filter((id) => id < 90).join(' '), encode: () => [50] } as unknown as RecogniserParts['tokenizer'], // prettier-ignore
-      extractor: { sampleRate: rate, maxSamples: 30 * rate, extract: () => float32([0], [1]), batch: () => ({}) } as unknown as RecogniserParts['extractor'], // prettier-ignore
+      extractor,
       reader: {
         fileEndings: [],
         read: () => Promise.reject(new Error('A long recording must not be read whole.')),

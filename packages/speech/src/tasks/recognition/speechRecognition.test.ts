@@ -1,7 +1,10 @@
 /** @file Teaching a tiny Whisper: labels, what is left out, error rates, what training hears. */
 
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Dataset, evaluate, loadAdapter, type Model, openModel, type PreparedTask, train } from '@onnx-lora/sdk';
+import { type Adapter, type Dataset, evaluate, loadAdapter, type Model, openModel, type PreparedTask, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import { ShuffledBatches } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSpeechRecord } from '../../data/speechSource.ts';
 import { speechFamilies } from '../../families/index.ts';
@@ -116,11 +119,67 @@ describe('what is left out', () => {
 });
 
 describe('what training hears', () => {
-  test('is the whole window where that is short', async () => {
-    const task = await prepare([record('Come in')]);
-    expect(task.inputSizes).toBeUndefined();
+  test('is the whole window where most of it is heard', async () => {
+    const task = await prepare([record('Come in', { seconds: 0.8 })]);
+    expect([task.inputSizes, task.smallerInputs]).toEqual([undefined, undefined]);
     expect((await firstBatch(task))['sizes']).toEqual([1, 80, 100]);
   });
+
+  test('is what recordings need at first, and the whole window in the end, where one is longer than it said, and in measures', async () => {
+    const { audio } = record('Come in', { seconds: 0.9 });
+    const task = await prepare([record('Come in'), { audio, text: 'Come in', duration: 0.3 }]);
+    expect([task.inputSizes, task.smallerInputs]).toEqual([undefined, [{ input_features: { 2: 58 } }]]);
+    const clips = [await task.train.get(0), await task.train.get(1)];
+    const framesAt = async (progress: number | undefined, ...numbers: number[]): Promise<number | undefined> =>
+      (await task.collate(numbers.map((i) => clips[i]!), progress)).inputs['input_features']!.dims[2]; // prettier-ignore
+    expect(await framesAt(0, 0)).toBe(58);
+    expect(await framesAt(0.74, 0, 0)).toBe(58);
+    expect(await framesAt(0.75, 0)).toBe(100);
+    expect(await framesAt(0, 0, 1)).toBe(100);
+    expect(await framesAt(undefined, 0)).toBe(100);
+  });
+
+  test('changes within a run, whose steps are those of runs with either, and which goes on to the same bits', async () => {
+    const records = ['Come in', 'Call it.', 'It is', 'Come'].map((text) => record(text));
+    const lora = { targetModules: ['q_proj', 'v_proj'], r: 2 };
+    const settings = { lora, steps: 8, batchSize: 2, lr: 1e-3, schedule: 'constant', threads: 1, seed: 3 } as const;
+    const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-windows-'));
+    const losses = async (contextSeconds: 'auto' | number, more: Partial<TrainOptions> = {}): Promise<[number[], Adapter]> => {
+      const found: number[] = [];
+      const task = speechRecognition(records, { language: 'en', contextSeconds });
+      const run = await train(model, { ...settings, task, ...more });
+      for await (const event of run) if (event.type === 'step') found.push(event.loss);
+      return [found, (await run.done).adapter];
+    }; // prettier-ignore
+    try {
+      const [both, adapter] = await losses('auto', { checkpoints: { folder, every: 3, keep: 9 } });
+      // 17 of 30 parts of a second, with a graph that was made smaller before layers were found in it.
+      const [short, ended] = await losses((17 / 30) * 1, { steps: 6 });
+      expect(both.slice(0, 6)).toEqual(short);
+      expect(adapter.notes.inputSizes).toBeUndefined();
+      expect(ended.notes.inputSizes).toEqual({ input_features: { 2: 58 } });
+      // The last steps are those of a trainer that hears the whole window, from where the others have ended.
+      const task = await speechRecognition(records, { language: 'en', contextSeconds: 'full' }).prepare(model);
+      const order = new ShuffledBatches(4, 2, 3);
+      const batches = Array.from({ length: 8 }, () => order.next().value);
+      const batch = await task.collate(await Promise.all(batches[6]!.map((i) => task.train.get(i))));
+      const collector = task.metrics();
+      const session = await model.session({ adapters: { ended }, allowBaseMismatch: true });
+      collector.update(await session.run(batch.inputs, { adapter: 'ended' }), batch.targets);
+      await session.release();
+      expect(both[6]).toBeCloseTo(collector.result()['loss']!, 4);
+      for (const step of [3, 6]) {
+        const [rest, again] = await losses('auto', { resume: path.join(folder, `step-${step}`) });
+        expect(rest).toEqual(both.slice(step));
+        await Promise.all([again, adapter].map(async (each, i) => each.save(path.join(folder, `adapter-${i}`))));
+        const [found, wanted] = [0, 1].map((i) => readFileSync(path.join(folder, `adapter-${i}/adapter_model.safetensors`))); // prettier-ignore
+        expect(found!.equals(wanted!), `from step ${step}`).toBe(true);
+        expect([...again.tensors.keys()], `order from step ${step}`).toEqual([...adapter.tensors.keys()]);
+      }
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }, 120_000);
 
   test('may be less: the graph is trained as it is for that, and its loss is near that of the whole window', async () => {
     const records = ['Come in', 'Call it.'].map((text) => record(text));
@@ -208,7 +267,7 @@ describe('measuring', () => {
     // The loss by which it is trained, of the untrained adapter.
     const again = speechRecognition(
       records.slice(1).map((each) => ({ ...each, split: 'train' as const })),
-      { language: 'en' },
+      { language: 'en', contextSeconds: 'full' },
     );
     const run = await train(model, { task: again, lora: { targetModules: ['q_proj'] }, steps: 1, batchSize: 2 });
     expect(collector.result()['loss']).toBeCloseTo((await run.done).loss, 4);

@@ -28,9 +28,12 @@ import type { TeacherForcedScores } from './teacherForced.ts';
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOptions, ScoringOptions {
   /**
-   * Seconds from the beginning of a clip that a model with a fixed window hears in training: as many as the longest clip has
-   * (`auto`, the default), a number, or the whole window (`full`). Whisper's window is 30 s, of which it computes the silence
-   * as dearly as the speech. The finished adapter serves the whole window, and `evaluate` measures it there.
+   * Seconds from the beginning of a clip that a model with a fixed window hears. Whisper's window is 30 s, of which it computes
+   * the silence as dearly as the speech. By `auto`, the default, training hears as many as the longest clip has in the first
+   * three quarters of the steps and the whole window in the last; by `full` the whole window throughout. The adapter is one for
+   * the whole window then. With a number it hears so many and no more, and the adapter notes it.
+   *
+   * `evaluate` measures an adapter with what it notes, or with what is set here, and the base with the whole window.
    */
   readonly contextSeconds?: ContextSeconds | undefined;
   /** For models that write a character for each frame: as {@link CtcRecognitionOptions} has it. */
@@ -82,12 +85,13 @@ async function prepare(
   const { maxSamples = Infinity, sampleRate } = extractor;
   const taught = usableRecords(data.train, labels, maxSamples / sampleRate);
   const held = data.validation && usableRecords(data.validation, labels, maxSamples / sampleRate);
+  const context = options.contextSeconds ?? 'auto';
   const hearing = await trainingContext({
     model,
     records: [...taught.records, ...(held?.records ?? [])],
     reader,
     extractor: withinWindow(extractor),
-    context: options.contextSeconds ?? 'auto',
+    context,
     augment: options.augment ?? [],
   });
   const train = await sound.dataset(taught.records, taught.targets, true, hearing.extractor);
@@ -107,7 +111,7 @@ async function prepare(
     train,
     validation,
     warnings: [...data.warnings, ...taught.warnings, ...(held?.warnings ?? [])],
-    transcriptions: new Transcriptions({ records, reader, extractor, tokenizer, isMultilingual, language, task }),
+    transcriptions: new Transcriptions({ records, reader, extractor, tokenizer, context, isMultilingual, language, task }), // prettier-ignore
     normalise: scoringNormaliser(options, isInEnglish),
   });
 }

@@ -36,7 +36,7 @@ export class SpeechRecognitionFactory implements TaskFactory {
       name: 'contextSeconds',
       kind: 'text',
       description:
-        'Seconds that are heard in training: those of the longest recording (auto, default), a number, or full.',
+        'Seconds of the window that are heard: auto (default: few at first in training, all in the end; what an adapter notes), a number, or full.',
     },
     waveAugmentSetting,
     {
@@ -84,7 +84,8 @@ export class SpeechRecognitionFactory implements TaskFactory {
   async answerer(model: RunnableModel, { adapter, load, settings = {} }: AnswererOptions = {}): Promise<Answerer> {
     const [reader, preprocessors] = [this.#reader, this.#preprocessors];
     const adapters = adapter ? { [ADAPTER]: adapter } : {};
-    const recogniser = await openRecogniser(model, { ...load, adapters, reader, preprocessors });
+    const contextSeconds = contextFrom(settings['contextSeconds']) ?? 'auto';
+    const recogniser = await openRecogniser(model, { ...load, adapters, reader, preprocessors, contextSeconds });
     const request = { ...requestOf(settings), adapter: adapter ? ADAPTER : null };
     return recognitionAnswerer({ recogniser, reader, request });
   }

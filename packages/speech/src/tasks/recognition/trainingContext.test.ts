@@ -22,7 +22,8 @@ function modelWith(frames: number | string, more: Partial<TaskModel> = {}): Task
 const stated = (...durations: readonly number[]): SpeechRecord[] =>
   durations.map((duration) => ({ audio: 'a.wav', where: 'a.wav', duration }));
 
-async function framesOf(request: Partial<TrainingContextRequest>): Promise<number> {
+/** Frames that are heard at first, and in the end. */
+async function framesOf(request: Partial<TrainingContextRequest>): Promise<readonly [first: number, last: number]> {
   const found = await trainingContext({
     model: modelWith(3000),
     records: stated(2, 5.5),
@@ -32,28 +33,31 @@ async function framesOf(request: Partial<TrainingContextRequest>): Promise<numbe
     augment: [],
     ...request,
   });
-  const frames = found.inputSizes?.['input_features']?.[2] ?? 3000;
+  const last = found.inputSizes?.['input_features']?.[2] ?? 3000;
   // The extractor gives what the graph is made for.
-  expect(found.extractor.extract(new Float32Array(16_000)).dims[1]).toBe(frames);
-  return frames;
+  expect(found.extractor.extract(new Float32Array(16_000)).dims[1]).toBe(last);
+  if (!found.atFirst) return [last, last];
+  const { frames, timeAxis, inputSizes } = found.atFirst;
+  expect([timeAxis, inputSizes]).toEqual([1, { input_features: { 2: frames } }]);
+  return [frames, last];
 }
 
-test('that of the longest recording, rounded up, and more where recordings are stretched', async () => {
-  expect(await framesOf({})).toBe(600);
-  expect(await framesOf({ augment: [gain(), speed()] })).toBe(700);
-  expect(await framesOf({ augment: [speed({ factors: [0.6, 1.2] })] })).toBe(1000);
-  expect(await framesOf({ records: stated(0.5) })).toBe(400);
+test('at first that of the longest recording, rounded up, and more where recordings are stretched; all in the end', async () => {
+  expect(await framesOf({})).toEqual([600, 3000]);
+  expect(await framesOf({ augment: [gain(), speed()] })).toEqual([700, 3000]);
+  expect(await framesOf({ augment: [speed({ factors: [0.6, 1.2] })] })).toEqual([1000, 3000]);
+  expect(await framesOf({ records: stated(0.5) })).toEqual([400, 3000]);
 });
 
 test('the whole window where most of it is heard, or it is asked for', async () => {
-  expect(await framesOf({ records: stated(25) })).toBe(3000);
-  expect(await framesOf({ context: 'full' })).toBe(3000);
-  expect(await framesOf({ context: 8 })).toBe(800);
+  expect(await framesOf({ records: stated(25) })).toEqual([3000, 3000]);
+  expect(await framesOf({ context: 'full' })).toEqual([3000, 3000]);
+  expect(await framesOf({ context: 8 })).toEqual([800, 800]);
 });
 
 test('recordings of which nothing says how long they are, are measured', async () => {
   const audio = { sampleRate: 8000, channels: [new Float32Array(8000 * 7.2)] };
-  expect(await framesOf({ records: [{ audio, where: 'x' }] })).toBe(800);
+  expect(await framesOf({ records: [{ audio, where: 'x' }] })).toEqual([800, 3000]);
 });
 
 test('the whole window where the graph leaves the length open, or cannot follow; but what is asked for is not passed over', async () => {
@@ -62,7 +66,7 @@ test('the whole window where the graph leaves the length open, or cannot follow;
       throw new OnnxLoraError('MODEL_UNSUPPORTED', 'no');
     },
   });
-  expect(await framesOf({ model: modelWith('frames') })).toBe(3000);
-  expect(await framesOf({ model: refuses })).toBe(3000);
-  expect(await framesOf({ model: refuses, context: 6 })).toBe(600);
+  expect(await framesOf({ model: modelWith('frames') })).toEqual([3000, 3000]);
+  expect(await framesOf({ model: refuses })).toEqual([3000, 3000]);
+  expect(await framesOf({ model: refuses, context: 6 })).toEqual([600, 600]);
 });

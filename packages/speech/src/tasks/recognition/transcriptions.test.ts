@@ -39,6 +39,7 @@ async function transcriptionsOf(records: readonly SpeechRecord[]): Promise<Trans
     reader,
     extractor,
     tokenizer: await openSpeechTokenizer(folder),
+    context: 'auto',
     isMultilingual: true,
   });
 }

@@ -4,6 +4,7 @@ import { type Adapter, type MeasureRequest, OnnxLoraError } from '@onnx-lora/sdk
 import type { AudioReader } from '../../audio/audio.ts';
 import { monoAt } from '../../audio/mono.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
+import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { openRecogniser } from '../../generation/openRecogniser.ts';
 import type { Recogniser } from '../../generation/recogniser.ts';
@@ -16,6 +17,8 @@ export interface TranscriptionParts extends TranscriptOptions {
   readonly reader: AudioReader;
   readonly extractor: FeatureExtractor;
   readonly tokenizer: SpeechTokenizer;
+  /** How much of the window is heard with an adapter, whatever that notes; `auto` is what it notes. */
+  readonly context: ContextSeconds;
   /** Whether the model is told which language it hears. */
   readonly isMultilingual: boolean;
 }
@@ -48,13 +51,16 @@ export class Transcriptions {
    */
   async of(request: TranscriptionRequest): Promise<readonly (string | undefined)[]> {
     const { model, adapter, options, limit = Infinity, examples } = request;
-    const { records, reader, extractor, tokenizer } = this.#parts;
+    const { records, reader, extractor, tokenizer, context } = this.#parts;
     const known = this.#knownFor(adapter);
     const wanted = new Set(examples ?? Array.from({ length: Math.min(records.length, limit) }, (_, i) => i));
     const missing = this.#inOrder([...wanted]).filter((index) => !(index in known));
     if (missing.length > 0) {
       const adapters = adapter ? { [ADAPTER]: adapter } : {};
-      const recogniser = await openRecogniser(model, { ...options, adapters, reader, extractor, tokenizer });
+      // What is trained with a part of the window is compared with what the base makes of the whole.
+      const contextSeconds = adapter ? context : 'auto';
+      const own = { reader, extractor, tokenizer, contextSeconds };
+      const recogniser = await openRecogniser(model, { ...options, adapters, ...own });
       try {
         await this.#fill(known, missing, recogniser, request, wanted.size);
       } finally {

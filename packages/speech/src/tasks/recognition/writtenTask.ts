@@ -8,8 +8,10 @@ import {
   type ReportSection,
   type TaskModel,
   type MetricsNamed,
+  type Tensor,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
+import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { wordErrors } from '../../metrics/wordErrors.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
@@ -19,6 +21,7 @@ import { soundFeeds } from '../soundFeeds.ts';
 import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
 import type { RecognitionPorts } from './recognitionPorts.ts';
 import { bestIds, TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
+import { type ShortWindow, WHOLE_FROM } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
 
@@ -33,6 +36,7 @@ export interface WrittenTaskParts {
   readonly ports: RecognitionPorts;
   readonly extractor: FeatureExtractor;
   readonly inputSizes?: PreparedTask['inputSizes'];
+  readonly atFirst?: ShortWindow;
   readonly tokenizer: SpeechTokenizer;
   readonly labels: TranscriptLabels;
   /** How many labels the longest transcript has. */
@@ -52,14 +56,15 @@ const PADDED_SECONDS = 0.5;
 export function writtenTask(
   parts: WrittenTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
-  const { train, validation, warnings, inputSizes, ports, tokenizer, transcriptions, normalise } = parts;
+  const { train, validation, warnings, inputSizes, atFirst, ports, tokenizer, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
   return {
     train,
     ...(validation && { validation }),
     warnings,
     ...(inputSizes && { inputSizes }),
-    collate: async (examples) => batchOf(examples, parts),
+    ...(atFirst && { smallerInputs: [atFirst.inputSizes] }),
+    collate: async (examples, progress) => batchOf(examples, parts, progress),
     loss: (g, outputs, targets) =>
       crossEntropy(g, outputs[ports.logits]!, targets['labels']!, { ignoreIndex: IGNORED, countedOnly: true }),
     lossWeight: (targets) => countLabels(targets['labels']!),
@@ -83,16 +88,30 @@ export function writtenTask(
 
 function batchOf(
   examples: readonly RecognitionExample[],
-  { model, ports, extractor, labels: { start, pad }, longest }: WrittenTaskParts,
+  { model, ports, extractor, atFirst, labels: { start, pad }, longest }: WrittenTaskParts,
+  progress = 1,
 ): Batch {
   const rows = examples.map(({ target }) => target);
   const length = labelLength(Math.max(...rows.map((row) => row.length)), longest);
   const { tokens, labels } = labelBatch(rows, { start, pad, length });
-  const clips = examples.map(({ features }) => features);
+  const clips = heardAt(progress, examples, atFirst);
   const multiple = clips[0]!.dims.length === 1 ? Math.round(PADDED_SECONDS * extractor.sampleRate) : 1;
   const mask = 'attention_mask' in model.inputs ? { mask: 'attention_mask' } : {};
   const { feeds } = soundFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
   return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
+}
+
+/** Features of a batch: their first frames alone, as long as little is heard and where every clip ends in them. */
+function heardAt(
+  progress: number,
+  examples: readonly RecognitionExample[],
+  atFirst: ShortWindow | undefined,
+): readonly Tensor[] {
+  const clips = examples.map(({ features }) => features);
+  if (!atFirst || progress >= WHOLE_FROM) return clips;
+  const { timeAxis, frames } = atFirst;
+  const doEnd = examples.every(({ sound }) => sound !== undefined && sound.frames <= frames);
+  return doEnd ? clips.map((clip) => firstFrames(clip, timeAxis, frames)) : clips;
 }
 
 /** What is heard before and after, with sound to be played. */

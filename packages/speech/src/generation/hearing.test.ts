@@ -1,0 +1,216 @@
+/** @file A tiny Whisper keeps to the window that an adapter was trained with: in clips, mixed batches, recordings, measures. */
+
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SoundReader } from '../audio/soundReader.ts';
+import { speechFamilies } from '../families/index.ts';
+import { shortExtractor } from '../features/audioContext.ts';
+import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
+import { openExtractor } from '../features/openExtractor.ts';
+import { wordErrors } from '../metrics/wordErrors.ts';
+import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
+import { SpeechRecognitionFactory } from '../tasks/recognition/speechRecognitionFactory.ts';
+import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
+import { readGenerationConfig } from './generationConfig.ts';
+import { rulesOf } from './logitRules.ts';
+import { openRecogniser } from './openRecogniser.ts';
+import { promptOf } from './prompt.ts';
+import type { Recogniser } from './recogniser.ts';
+
+const folder = path.join(import.meta.dirname, '../../../../test/fixtures/whisperMerged');
+const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hearing-'));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+const rate = 16_000;
+/** Of a window of one second, which is 100 frames. */
+const [FRAMES, SECONDS] = [60, 0.6];
+const load = { provider: 'cpu', threads: 1, worker: false } as const;
+const asked = { language: 'en', maxTokens: 12 } as const;
+
+let model: Model;
+let whole: Adapter;
+let short: Adapter;
+let recogniser: Recogniser;
+beforeAll(async () => {
+  model = await openModel(folder, { families: speechFamilies });
+  whole = await loadAdapter(path.join(folder, 'adapter'));
+  short = heardWith(FRAMES);
+  recogniser = await openRecogniser(model, { ...load, adapters: { short, whole } });
+});
+afterAll(() => recogniser.release());
+
+function heardWith(frames: number): Adapter {
+  const { config, tensors, baseDigest } = whole;
+  return new Adapter(config, tensors, baseDigest, { inputSizes: { input_features: { 2: frames } } });
+}
+
+const clip = (seconds: number, kind = 1): Float32Array =>
+  Float32Array.from({ length: seconds * rate }, (_, i) => 0.3 * Math.sin(i * 0.05 * kind + Math.sin(i / 900) * kind));
+const [brief, long] = [clip(0.5), clip(0.9, 3)];
+
+async function tokensOf(sound: Float32Array, adapter: RowAdapter, by: Recogniser = recogniser): Promise<number[]> {
+  const [found] = await by.transcribeClips([sound], { ...asked, adapter });
+  return [...found!.tokens];
+}
+
+/** What the joined graph for so many frames writes, token by token, without a cache: neither of the recogniser's files. */
+async function writtenByJoined(sound: Float32Array, frames: number, hasAdapter: boolean): Promise<number[]> {
+  const config = await readGenerationConfig(model, await openSpeechTokenizer(folder));
+  const full = await openExtractor(model, [new FeatureExtractorFactory(new SoundReader())]);
+  const extractor = frames < 100 ? shortExtractor(full, frames / 100)! : full;
+  const features = extractor.batch([extractor.extract(sound)])['input_features']!;
+  expect(features.dims).toEqual([1, 80, frames]);
+  const session = await model.withInputSizes({ input_features: { 2: frames } }).session({ ...load, adapters: { whole } }); // prettier-ignore
+  const prompt = promptOf(config, { language: 'en', timestamps: false });
+  const rules = rulesOf(config, false);
+  const written: number[] = [];
+  while (written.length < asked.maxTokens) {
+    const ids = [...prompt, ...written];
+    const feeds = { input_features: features, decoder_input_ids: int64(ids, [1, ids.length]) };
+    const { logits } = await session.run(feeds, { adapter: hasAdapter ? 'whole' : null, fetches: ['logits'] });
+    const row = (logits!.data as Float32Array).slice(-logits!.dims[2]!);
+    for (const rule of rules) rule(row, written, prompt);
+    const best = row.indexOf(Math.max(...row));
+    if (config.ends.includes(best)) break;
+    written.push(best);
+  }
+  await session.release();
+  return written;
+}
+
+describe('clips', () => {
+  test('that fit are heard with the window that the adapter notes, others with the whole', async () => {
+    const [heard, all] = [await writtenByJoined(brief, FRAMES, true), await writtenByJoined(brief, 100, true)];
+    expect(heard).not.toEqual(all);
+    expect(await tokensOf(brief, 'short')).toEqual(heard);
+    expect(await tokensOf(brief, 'whole')).toEqual(all);
+    expect(await tokensOf(long, 'short')).toEqual(await writtenByJoined(long, 100, true));
+    // The base was trained with all of it.
+    expect(await tokensOf(brief, null)).toEqual(await writtenByJoined(brief, 100, false));
+  });
+
+  test('of a batch are each heard as their adapter wants it', async () => {
+    const clips = [brief, brief, long, brief, long, brief];
+    const adapter = ['whole', 'short', 'short', null, 'whole', { short: 0.5, whole: 0.5 }] as const;
+    const together = await recogniser.transcribeClips(clips, { ...asked, adapter });
+    const alone = await Promise.all(clips.map(async (sound, i) => tokensOf(sound, adapter[i]!)));
+    expect(together.map(({ tokens }) => [...tokens])).toEqual(alone);
+    // Both are the same but for the note, and one of a blend wants the whole window.
+    expect(alone[5]).toEqual(alone[0]);
+    expect(alone[1]).not.toEqual(alone[0]);
+    expect(await tokensOf(brief, { short: 1 })).toEqual(alone[1]);
+    const languages = await recogniser.detectLanguages!(clips, { adapter });
+    expect(languages[1]!.probability).not.toBe(languages[0]!.probability);
+    expect(languages[1]).toEqual((await recogniser.detectLanguages!([brief], { adapter: 'short' }))[0]);
+  });
+
+  test('are heard as it is set, whatever adapters note', async () => {
+    const open = async (contextSeconds: number | 'full'): Promise<Recogniser> =>
+      openRecogniser(model, { ...load, adapters: { short, whole }, contextSeconds });
+    const [few, full] = [await open(SECONDS), await open('full')];
+    expect(await tokensOf(brief, 'short', full)).toEqual(await tokensOf(brief, 'whole'));
+    expect(await tokensOf(brief, 'whole', few)).toEqual(await writtenByJoined(brief, FRAMES, true));
+    expect(await tokensOf(brief, 'whole', few)).not.toEqual(await tokensOf(brief, 'whole'));
+    expect(await tokensOf(brief, null, few)).toEqual(await writtenByJoined(brief, FRAMES, false));
+    expect(await tokensOf(long, 'whole', few)).toEqual(await tokensOf(long, 'whole'));
+    await few.release();
+    await full.release();
+    await expect(openRecogniser(model, { ...load, contextSeconds: -1 })).rejects.toThrow(/contextSeconds is -1/);
+  });
+});
+
+test('recordings too: in one short window where they fit, in whole ones where they do not', async () => {
+  const audio = (samples: Float32Array) => ({ sampleRate: rate, channels: [samples] }) as const;
+  const once = { ...asked, temperatures: [0] };
+  const heard = await recogniser.transcribe(audio(brief), { ...once, adapter: 'short' });
+  expect(heard.tokens).toEqual(await tokensOf(brief, 'short'));
+  const longer = audio(clip(2.5, 2));
+  expect(await recogniser.transcribe(longer, { ...once, adapter: 'short' })).toEqual(
+    await recogniser.transcribe(longer, { ...once, adapter: 'whole' }),
+  );
+});
+
+test('a note of a window that the model does not have changes nothing, and one of hardly any hears no clip', async () => {
+  const odd = { none: heardWith(100), larger: heardWith(5000), least: heardWith(1) };
+  const opened = await openRecogniser(model, { ...load, adapters: odd });
+  for (const name of Object.keys(odd)) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, 'whole')); // prettier-ignore
+  await opened.release();
+});
+
+test('a model of one file is cut for its window, and answers as the published files do', async () => {
+  const lone = mkdtempSync(path.join(scratch, 'one-'));
+  const joined = await openModel(folder, { families: speechFamilies });
+  await merge(joined, new Adapter(whole.config, zeroed(whole)), path.join(lone, 'model.onnx'), { allowBaseMismatch: true }); // prettier-ignore
+  for (const name of ['config.json', 'generation_config.json', 'preprocessor_config.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.json', 'merges.txt', 'added_tokens.json']) {
+    if (existsSync(path.join(folder, name))) copyFileSync(path.join(folder, name), path.join(lone, name));
+  } // prettier-ignore
+  const one = await openModel(lone, { families: speechFamilies });
+  expect(one.parts).toEqual([]);
+  const opened = await openRecogniser(one, { ...load, adapters: { short, whole }, allowBaseMismatch: true });
+  for (const name of ['short', 'whole']) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, name)); // prettier-ignore
+  await opened.release();
+});
+
+function zeroed({ tensors }: Adapter): Adapter['tensors'] {
+  return new Map([...tensors].map(([name, each]) => [name, { ...each, data: new Float32Array(each.data.length) }]));
+}
+
+test('a model that such an adapter was merged into hears as the adapter does, and unmerged as the base', async () => {
+  const merged = path.join(scratch, 'merged');
+  mkdirSync(merged);
+  await merge(model, short, merged, { allowBaseMismatch: true });
+  const opened = await openModel(merged, { families: speechFamilies });
+  const by = await openRecogniser(opened, load);
+  expect(await tokensOf(brief, null, by)).toEqual(await tokensOf(brief, 'short'));
+  expect(await tokensOf(brief, null, by)).not.toEqual(await tokensOf(brief, 'whole'));
+  expect(await tokensOf(long, null, by)).toEqual(await tokensOf(long, 'short'));
+  await by.release();
+  const plain = path.join(scratch, 'plain');
+  await merge(model, whole, plain, { allowBaseMismatch: true });
+  const configs = [folder, plain, merged].map((each) => readFileSync(path.join(each, 'config.json'), 'utf8'));
+  expect(configs[1]).toBe(configs[0]);
+  expect(configs[2]).toContain('onnx_lora_input_sizes');
+});
+
+test('evaluate and the answers for files hear as the recogniser does', async () => {
+  const records = [brief, clip(0.55, 2)].map((samples, i) => ({
+    audio: { sampleRate: rate, channels: [samples] },
+    text: ['come in', 'call it'][i]!,
+    where: `${i}.wav`,
+  }));
+  const written = async (adapter: RowAdapter): Promise<string[]> =>
+    (await recogniser.transcribeClips(records.map(({ audio }) => audio.channels[0]!), { language: 'en', adapter })).map(({ text }) => text); // prettier-ignore
+  const rate1 = async (adapter?: Adapter, contextSeconds?: number | 'full'): Promise<number> => {
+    const task = speechRecognition(records, { language: 'en', normalizer: 'none', ...(contextSeconds === undefined ? {} : { contextSeconds }) }); // prettier-ignore
+    const options = { ...(adapter ? { adapter } : {}), allowBaseMismatch: true, provider: 'cpu' as const, threads: 1 };
+    return (await evaluate(model, { task, ...options })).metrics['cer']!;
+  };
+  const expected = async (adapter: RowAdapter): Promise<number> =>
+    wordErrors(records.map(({ text }) => text), await written(adapter)).cer; // prettier-ignore
+  expect(await rate1(short)).toBeCloseTo(await expected('short'), 10);
+  expect(await rate1(whole)).toBeCloseTo(await expected('whole'), 10);
+  expect(await expected('short')).not.toBe(await expected('whole'));
+  // What is set goes before what is noted; the base alone is always measured with the whole window.
+  expect(await rate1(short, 'full')).toBeCloseTo(await expected('whole'), 10);
+  expect(await rate1(whole, SECONDS)).toBeCloseTo(await expected('short'), 10);
+  expect(await rate1(undefined, SECONDS)).toBeCloseTo(await expected(null), 10);
+
+  const wave = path.join(scratch, 'brief.wav');
+  const { toWave } = await import('../audio/wave.ts');
+  (await import('node:fs')).writeFileSync(wave, toWave(brief, rate));
+  const reader = new SoundReader();
+  const factory = new SpeechRecognitionFactory(reader, [new FeatureExtractorFactory(reader)]);
+  const answered = async (adapter: Adapter, settings = {}): Promise<unknown> => {
+    const answerer = await factory.answerer(model, { adapter, load: { ...load, allowBaseMismatch: true }, settings: { language: 'en', ...settings } }); // prettier-ignore
+    const texts: unknown[] = [];
+    for await (const { text } of answerer.answers([wave])) texts.push(text);
+    await answerer.release();
+    return texts[0];
+  };
+  expect(await answered(short)).toBe((await written('short'))[0]);
+  expect(await answered(whole)).toBe((await written('whole'))[0]);
+  expect(await answered(short, { contextSeconds: 'full' })).toBe((await written('whole'))[0]);
+  expect(await answered(whole, { contextSeconds: String(SECONDS) })).toBe((await written('short'))[0]);
+});
