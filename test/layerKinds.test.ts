@@ -20,7 +20,7 @@ import {
 } from '@onnx-lora/sdk';
 import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
-import { convModel, convNet, tokenModel, tokenNet } from './fixtures/smallNets.ts';
+import { convModel, convNet, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kinds-'));
 afterAll(() => {
@@ -67,6 +67,7 @@ async function net(name: string, proto: ModelProto, feeds: Feeds, classes: numbe
 
 const nets = {
   conv: await net('conv', convModel(), { x: pixels }, convNet.classes),
+  up: await net('up', upModel(), { x: pixels }, convNet.classes),
   tokens: await net('tokens', tokenModel(), { ids }, tokenNet.vocabulary),
   'tokens before opset 16': await net('tokens13', tokenModel(13), { ids }, tokenNet.vocabulary),
 };
@@ -82,6 +83,14 @@ const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: Lora
     ['a dilated convolution of one dimension', 'conv', { r: 3, alpha: 9, targetModules: ['wide'] }, []],
     ['convolutions with DoRA', 'conv', { r: 2, targetModules: ['stem', 'wide', 'head'], useDora: true }, []],
     ['a grouped convolution', 'conv', { r: 4, targetModules: ['grouped', 'head'] }, ['grouped']],
+    ['transposed convolutions', 'up', { r: 4, targetModules: ['up', 'head'] }, []],
+    ['a grouped transposed convolution', 'up', { r: 4, targetModules: ['split'] }, ['split']],
+    [
+      'a transposed convolution that starts orthogonal',
+      'up',
+      { r: 2, targetModules: ['up'], initLoraWeights: 'orthogonal' },
+      [],
+    ],
     ['an embedding', 'tokens', { r: 2, targetModules: ['tokens'] }, []],
     ['an embedding with DoRA', 'tokens', { r: 2, targetModules: ['tokens', 'mix'], useDora: true }, []],
     ['an embedding in an older opset', 'tokens before opset 16', { r: 2, targetModules: ['tokens'] }, []],
@@ -179,6 +188,24 @@ describe('what cannot be', () => {
     await expect(train(model, { task, lora: { r, targetModules: ['head'] }, ...settings })).rejects.toThrow(message);
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
     expect(previewLora(model, { r: 1024, targetModules: ['head'] }).targets).toEqual(['head']);
+  });
+});
+
+describe('transposed convolutions', () => {
+  const { model } = nets.up;
+
+  it('have no DoRA, nor first values from their weights', () => {
+    const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['up'], ...lora });
+    expect(preview({ useDora: true })).toThrow(/"up".*transposed convolution, for which there is no DoRA/);
+    expect(preview({ initLoraWeights: 'pissa' })).toThrow(/"up" cannot start with "pissa".*random numbers alone/);
+  });
+
+  it('are named by patterns and by their kind, those in groups with a rank that fits', () => {
+    const targetModules: LoraOptions['targetModules'] = ({ kind }) => kind === 'convTranspose2d';
+    const { targets, trainableParameters } = previewLora(model, { r: 3, targetModules });
+    expect(targets).toEqual(['up', 'split']);
+    // r (in · 9 + out), and in two groups with rank 4 instead: 4 · (in · 4) + out · 2.
+    expect(trainableParameters).toBe(3 * (4 * 9 + 6) + 4 * 6 * 4 + 8 * 2);
   });
 });
 

@@ -57,6 +57,31 @@ function conv(
   };
 }
 
+/** `weightShape` is `[in, out / groups, ...kernel]`. */
+function convTranspose(
+  kind: SiteKind,
+  weightShape: readonly number[],
+  shape: readonly number[],
+  attributes: Attributes = {},
+  hasBias = false,
+): LayerForm {
+  const groups = (attributes['group'] as number | undefined) ?? 1;
+  return {
+    kind,
+    weightShape,
+    input: { shape },
+    groups,
+    hasBias,
+    build: (g, x, weight) =>
+      g.emit(
+        'ConvTranspose',
+        [x, weight(weightShape), ...(hasBias ? [weight([weightShape[1]! * groups])] : [])],
+        attributes,
+      ),
+    change: (g, x, delta) => g.emit('ConvTranspose', [x, delta], { ...attributes, group: undefined }),
+  };
+}
+
 function parameter(weightShape: readonly number[], shape: readonly number[], equation: string): LayerForm {
   return {
     kind: 'parameter',
@@ -284,6 +309,17 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
   'Conv and Add': {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), hasBias: true,
     build: (g, x, w) => g.Add(g.emit('Conv', [x, w([6, 4, 2, 2])]), w([1, 6, 1, 1])),
+  },
+  'ConvTranspose of one dimension': convTranspose('convTranspose1d', [4, 3, 4], [2, 4, 5], { strides: [2], pads: [1, 1] }, true),
+  'ConvTranspose with strides and output padding': convTranspose(
+    'convTranspose2d', [4, 3, 3, 2], [2, 4, 5, 4], { strides: [2, 1], pads: [1, 0, 1, 1], output_padding: [1, 0], dilations: [1, 2] },
+  ),
+  'ConvTranspose padded by the runtime': convTranspose('convTranspose2d', [4, 3, 3, 3], [2, 4, 3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
+  'ConvTranspose of a given size': convTranspose('convTranspose1d', [4, 3, 4], [2, 4, 5], { strides: [2], output_shape: [9] }),
+  'ConvTranspose in groups': convTranspose('convTranspose2d', [4, 3, 2, 2], [2, 4, 3, 3], { group: 2, strides: [2, 2] }, true),
+  'ConvTranspose and Add': {
+    ...convTranspose('convTranspose2d', [4, 3, 2, 2], [2, 4, 3, 3]), hasBias: true,
+    build: (g, x, w) => g.Add(g.emit('ConvTranspose', [x, w([4, 3, 2, 2])]), w([1, 3, 1, 1])),
   },
   'DequantizeLinear before Conv': {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'int8', hasBias: true,

@@ -133,7 +133,7 @@ describe('rows of a batch with adapters of their own', () => {
 });
 
 describe('a bias of B', () => {
-  const forms = ['MatMul', 'Gemm', 'MatMul from the left', 'Conv with strides', 'Conv of one dimension'] as const;
+  const forms = ['MatMul', 'Gemm', 'MatMul from the left', 'Conv with strides', 'Conv of one dimension', 'ConvTranspose of one dimension'] as const; // prettier-ignore
   test.each(forms)('%s', async (name) => {
     const form = layerForms[name]!;
     const base = sited(formModel(form));
