@@ -151,7 +151,7 @@ export async function train<During extends Metrics = Metrics>(
     ahead: settings.prefetch,
     // One at least: the graph is built for the shapes of a batch.
     batches: settings.accumulation * Math.max(1, steps - firstStep),
-    progress: (batch) => (firstStep + Math.floor(batch / settings.accumulation)) / steps,
+    progress: (batch) => (firstStep + Math.floor(batch / settings.accumulation) + 1) / steps,
     onBadSample: settings.onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();

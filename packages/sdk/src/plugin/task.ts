@@ -247,8 +247,8 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   /**
    * Makes one batch. Called ahead of the step that consumes it.
    *
-   * @param progress in training, the share of its steps before this one, from 0 to less than 1. Absent where batches must not
-   *   depend on it, as in evaluation.
+   * @param progress in training, the share of its steps up to this one, which counts: 1 for the last. Absent where batches must
+   *   not depend on it, as in evaluation.
    */
   collate(examples: readonly Example[], progress?: number): Promise<Batch>;
   /**

@@ -27,7 +27,7 @@ export interface BatchQueueRequest {
   readonly ahead: number;
   /** How many batches there are to be; none is loaded beyond them. */
   readonly batches: number;
-  /** The share of the run's steps before that of batch 0, 1, … of this queue. */
+  /** The share of the run's steps up to that of batch 0, 1, … of this queue, which it counts. */
   readonly progress: (batch: number) => number;
   readonly onBadSample: BadSamplePolicy;
 }

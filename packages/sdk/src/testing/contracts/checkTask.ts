@@ -70,7 +70,7 @@ export async function checkTask<Example>(
     ];
     // What follows needs batches that fit.
     if (problems.length > 0) return [...new Set(problems)];
-    const early = await batch(examples, 0);
+    const early = await batch(examples, 0.01);
     const sizes = [{}, ...(data.smallerInputs ?? [])];
     const smaller = call("the model with the task's smallerInputs", () =>
       sizes.map((each) => fed.withInputSizes(each)),

@@ -21,7 +21,7 @@ import { soundFeeds } from '../soundFeeds.ts';
 import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
 import type { RecognitionPorts } from './recognitionPorts.ts';
 import { bestIds, TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
-import { type ShortWindow, WHOLE_FROM } from './trainingContext.ts';
+import { type ShortWindow, WHOLE_AFTER } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
 
@@ -108,7 +108,7 @@ function heardAt(
   atFirst: ShortWindow | undefined,
 ): readonly Tensor[] {
   const clips = examples.map(({ features }) => features);
-  if (!atFirst || progress >= WHOLE_FROM) return clips;
+  if (!atFirst || progress > WHOLE_AFTER) return clips;
   const { timeAxis, frames } = atFirst;
   const doEnd = examples.every(({ sound }) => sound !== undefined && sound.frames <= frames);
   return doEnd ? clips.map((clip) => firstFrames(clip, timeAxis, frames)) : clips;
