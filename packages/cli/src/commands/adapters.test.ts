@@ -72,6 +72,8 @@ describe('predict', () => {
       at('digits'),
       '--adapter',
       at('run'),
+      '--split',
+      'all',
     );
     expect(right.length / files.length).toBeCloseTo(accuracy, 10);
   });

@@ -57,7 +57,14 @@ describe('a task that fails', () => {
     expect(stderr).toContain(warning);
     expect(code).toBe(0);
     expect(stdout).toContain(`adapter  ${path.join(out, 'adapter')}\nreport   ${path.join(out, 'report.html')}`);
-    expect(readdirSync(out).sort()).toEqual(['adapter', 'checkpoints', 'config.yaml', 'metrics.jsonl', 'report.html']);
+    expect(readdirSync(out).sort()).toEqual([
+      'adapter',
+      'checkpoints',
+      'config.yaml',
+      'metrics.jsonl',
+      'report.html',
+      'trained-on.txt',
+    ]);
   });
 
   it('when the adapter is finished says where it is', async () => {

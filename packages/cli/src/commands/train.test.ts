@@ -180,7 +180,7 @@ describe('--validation', () => {
     ); // prettier-ignore
     expect(after['accuracy']).toBeGreaterThan(before['accuracy']!);
     expect(await callJson('eval', vit, ...common)).toEqual({ ...before, examples: 20 });
-    expect(await callJson('eval', vit, ...common, '--adapter', out)).toEqual({ ...after, examples: 20 });
+    expect(await callJson('eval', vit, ...common, '--adapter', out)).toEqual({ ...after, examples: 20, trainedOn: 0 });
 
     const report = readFileSync(path.join(out, 'report.html'), 'utf8');
     expect(report).toContain('Metrics on 20 held-out examples');
@@ -591,7 +591,7 @@ it('eval reads the run folder as an adapter, and gives the metrics that the run 
     examples: 30,
   });
   expect(await callJson('eval', vit, '--data', data, '--threads', '1', '--batch-size', '20', '--adapter', out)).toEqual(
-    { ...(summary.after as object), examples: 30 },
+    { ...(summary.after as object), examples: 30, trainedOn: 0 },
   );
 });
 

@@ -139,7 +139,11 @@ function asText(summary: TrainSummary): string[] {
     `${how} after ${steps} step${steps === 1 ? '' : 's'} in ${seconds.toFixed(1)} s.${loss === null ? '' : ` Last loss ${short(loss)}.`}`,
     ...(best ? [`best     ${short(best.value)} at step ${best.step}`] : []),
     ...leftOut(summary),
-    ...(name === undefined ? [] : [`${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after${summary.worse ? ': worse' : ''}`]),
+    ...(name === undefined
+      ? []
+      : [
+          `${name.padEnd(8)} ${short(before![name]!)} before, ${short(after![name]!)} after${summary.worse ? ': worse' : ''}`,
+        ]),
     `adapter  ${adapter}`,
     `report   ${report}`,
   ];

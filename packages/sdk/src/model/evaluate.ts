@@ -52,7 +52,8 @@ export interface EvaluateOptions<Scores extends Metrics = Metrics> {
  * const { metrics } = await evaluate(model, { task: imageClassification('photos', { validation: 0.2 }), adapter });
  * console.log(metrics.accuracy);
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at; as `task.prepare` and `model.session` do; `PLUGIN_INVALID` where the task itself fails
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, before the data are looked at; as `task.prepare` and
+ *   `model.session` do; `PLUGIN_INVALID` where the task itself fails
  */
 export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
@@ -65,6 +66,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
       `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
     );
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
+  const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
   const bad: BadSample[] = [];
   const own = adapter ? modelFor<Model>(model, adapter) : model;
   // Before the data: what these say of an adapter for another base would lead astray.
@@ -83,19 +85,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     ...(provider === undefined ? {} : { provider }),
     ...(threads === undefined ? {} : { threads }),
   };
-  const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
-  if (split === 'all' && data.measure && data.validation) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The task "${task.name}" measures in a way of its own what its data hold out. Give data without parts to measure all of them, or leave the split "all" out.`,
-    );
-  }
-  const asked =
-    split === 'all' && data.validation ? joined(data.train, data.validation) : (data.validation ?? data.train);
-  const known = adapter && options.trainedOn ? await options.trainedOn.among(asked) : undefined;
-  // Where everything was trained on, that is said, and measured all the same.
-  const isNew = known && split === 'held-out' && known.size > 0 && known.size < asked.length;
-  const kept = isNew ? [...Array(asked.length).keys()].filter((i) => !known.has(i)) : undefined;
+  const { asked, known, kept } = await examplesOf(data, split, task.name, adapter && options.trainedOn);
   const examples = kept ? only(asked, kept) : asked;
   const evaluation = data.measure
     ? await measured(data, {
@@ -151,6 +141,38 @@ export async function evaluate<Scores extends Metrics = Metrics>(
       await session.release();
     }
   }
+}
+
+/** What is to be measured. */
+interface Examples {
+  /** What is measured where nothing is known of the adapter. */
+  readonly asked: Dataset<unknown>;
+  /** Which of them the adapter was trained on, where that is known. */
+  readonly known?: ReadonlySet<number> | undefined;
+  /** Those that are left without these; undefined where all are measured. */
+  readonly kept?: readonly number[];
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` where all cannot be measured */
+async function examplesOf(
+  data: PreparedTask,
+  split: 'held-out' | 'all',
+  task: string,
+  trainedOn: ExampleSet | undefined,
+): Promise<Examples> {
+  const { train, validation } = data;
+  if (split === 'all' && data.measure && validation) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The task "${task}" measures in a way of its own what its data hold out. Give data without parts to measure all of them, or leave the split "all" out.`,
+    );
+  }
+  const asked = split === 'all' && validation ? joined(train, validation) : (validation ?? train);
+  const known = await trainedOn?.among(asked);
+  // Where everything was trained on, that is said, and measured all the same.
+  const isDivided = known && split === 'held-out' && known.size > 0 && known.size < asked.length;
+  const all = [...Array(asked.length).keys()];
+  return { asked, known, ...(isDivided ? { kept: all.filter((i) => !known.has(i)) } : {}) };
 }
 
 /** Those examples of a dataset. */

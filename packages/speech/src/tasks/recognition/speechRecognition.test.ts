@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Adapter, type Dataset, evaluate, loadAdapter, type Model, openModel, type PreparedTask, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Adapter, type Dataset, evaluate, ExampleSet, loadAdapter, type Model, openModel, type PreparedTask, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
 import { ShuffledBatches } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSpeechRecord } from '../../data/speechSource.ts';
@@ -223,6 +223,19 @@ describe('measuring', () => {
     expect(base.examples).toBe(2);
     expect(base.metrics['cer']).toBeGreaterThan(0);
     expect(adapted.metrics).not.toEqual(base.metrics);
+  });
+
+  test('what the adapter was trained on is not measured, unless all is asked for', async () => {
+    const whole = ['Come in', 'Call it.', 'Come in'].map((text, i) => record(text, { where: `${i}.wav` }));
+    const task = speechRecognition(whole, { language: 'en', normalizer: 'none' });
+    const trainedOn = await ExampleSet.of((await speechRecognition(whole.slice(1, 2), { language: 'en' }).prepare(model)).train); // prettier-ignore
+    const adapter = await loadAdapter(path.join(folder, 'adapter'));
+    const held = await evaluate(model, { task, adapter, trainedOn: trainedOn! });
+    expect(held).toMatchObject({ trainedOn: 0, leftOut: 1, examples: 2 });
+    const others = speechRecognition([whole[0]!, whole[2]!], { language: 'en', normalizer: 'none' });
+    expect(held.metrics).toEqual((await evaluate(model, { task: others, adapter })).metrics);
+    const all = await evaluate(model, { task, adapter, trainedOn: trainedOn!, split: 'all' });
+    expect(all).toMatchObject({ trainedOn: 1, examples: 3 });
   });
 
   test('where nothing can be read, it says so', async () => {

@@ -80,3 +80,15 @@ test('with a limit only the first are heard, and the rest when they are asked fo
   expect(await transcriptions.of(request({ onBatch: (done: number) => progress.push(done) }))).toHaveLength(3);
   expect(progress).toEqual([3]);
 });
+
+test('only those are heard that are asked for', async () => {
+  const records = [record(0, 'en'), record(1, 'en'), record(2, 'en')];
+  const [first, , third] = await (await transcriptionsOf(records)).of(request());
+  const transcriptions = await transcriptionsOf(records);
+  const progress: number[] = [];
+  const onBatch = (done: number, total: number): unknown => progress.push(done, total);
+  expect(await transcriptions.of(request({ examples: [2], onBatch }))).toEqual([undefined, undefined, third]);
+  expect(progress).toEqual([1, 1]);
+  // What was heard for another is not told to who did not ask for it.
+  expect(await transcriptions.of(request({ examples: [0] }))).toEqual([first]);
+});
