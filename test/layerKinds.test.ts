@@ -19,8 +19,9 @@ import {
   train,
 } from '@onnx-lora/sdk';
 import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
+import { checkGradients } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it } from 'vitest';
-import { convModel, convNet, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';
+import { convModel, convNet, recurrentModel, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kinds-'));
 afterAll(() => {
@@ -68,6 +69,7 @@ async function net(name: string, proto: ModelProto, feeds: Feeds, classes: numbe
 const nets = {
   conv: await net('conv', convModel(), { x: pixels }, convNet.classes),
   up: await net('up', upModel(), { x: pixels }, convNet.classes),
+  recurrent: await net('recurrent', recurrentModel(), { x: pixels }, convNet.classes),
   tokens: await net('tokens', tokenModel(), { ids }, tokenNet.vocabulary),
   'tokens before opset 16': await net('tokens13', tokenModel(13), { ids }, tokenNet.vocabulary),
 };
@@ -77,6 +79,9 @@ const values = ({ data }: Tensor): number[] => Array.from(data as Float32Array);
 const difference = (a: Tensor, b: Tensor): number =>
   Math.max(...values(a).map((value, i) => Math.abs(value - values(b)[i]!)));
 
+const recurrentWeights = [0, 1].flatMap((layer) =>
+  ['', '_reverse'].flatMap((suffix) => ['ih', 'hh'].map((kind) => `lstm.weight_${kind}_l${layer}${suffix}`)),
+);
 const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: LoraOptions, beside: readonly string[]])[] =
   [
     ['a strided convolution', 'conv', { r: 2, targetModules: ['stem'] }, []],
@@ -89,6 +94,18 @@ const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: Lora
       'a transposed convolution that starts orthogonal',
       'up',
       { r: 2, targetModules: ['up'], initLoraWeights: 'orthogonal' },
+      [],
+    ],
+    [
+      'one weight of an LSTM',
+      'recurrent',
+      { r: 2, targetModules: [], targetParameters: ['lstm.weight_hh_l1_reverse'] },
+      [],
+    ],
+    [
+      'all weights of an LSTM and a layer behind',
+      'recurrent',
+      { r: 3, targetModules: ['head'], targetParameters: recurrentWeights },
       [],
     ],
     ['an embedding', 'tokens', { r: 2, targetModules: ['tokens'] }, []],
@@ -189,6 +206,27 @@ describe('what cannot be', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
     expect(previewLora(model, { r: 1024, targetModules: ['head'] }).targets).toEqual(['head']);
   });
+});
+
+it('gradients of transposed convolutions are those of finite differences', async () => {
+  const { model, feeds, output } = nets.up;
+  const labels = int64([0, 1, 2, 0], [rows]);
+  const found = await checkGradients(model, {
+    lora: { r: 4, targetModules: ['up', 'split'] },
+    loss: (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!),
+    inputs: feeds,
+    targets: { labels },
+    elements: 3,
+  });
+  expect(found.map(({ problem }) => problem)).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+it('the weights of an LSTM are parameters under torch’s names, and not among the targets of patterns', () => {
+  const { model } = nets.recurrent;
+  expect(model.modules().map((module) => module.path)).toEqual([...recurrentWeights, 'head']);
+  expect(model.unadaptable()).toEqual([]);
+  expect(previewLora(model, { targetModules: '.*' }).targets).toEqual(['head']);
+  expect(() => previewLora(model, { targetParameters: ['lstm.weight_ih'] })).toThrow(/"lstm\.weight_ih_l0"/);
 });
 
 describe('transposed convolutions', () => {

@@ -63,8 +63,10 @@ export class GraphInjection {
   rewrite(nodes: RewrittenNodes): GraphProto {
     const own = new Set(this.#graph.node);
     const byLast = new Map<NodeProto, Site>();
+    const recurrent = new Map<NodeProto, Site[]>();
     for (const [site, { dora }] of this.#whole.lowRankPlaces()) {
-      if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
+      if (site.recurrent && own.has(site.node)) recurrent.set(site.node, [...(recurrent.get(site.node) ?? []), site]);
+      else if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
     }
     const replaced = this.#replacedSites(own);
     const tuned = new Map([...this.#whole.tunedPlaces.keys()].map((site) => [lastNode(site), site]));
@@ -75,7 +77,9 @@ export class GraphInjection {
       const rebuilt = replaced.get(original);
       const site = byLast.get(original);
       const tunedSite = tuned.get(original);
-      if (tunedSite) this.#tune(tunedSite, this.#whole.tunedPlaces.get(tunedSite)!);
+      const weights = recurrent.get(original);
+      if (weights) this.#recurrent(this.#withParameters(original, current), weights);
+      else if (tunedSite) this.#tune(tunedSite, this.#whole.tunedPlaces.get(tunedSite)!);
       else if (rebuilt) this.#replaceLayer(rebuilt);
       else if (skipped.has(original)) continue;
       else if (!site) this.#g.nodes.push(this.#withParameters(original, current));
@@ -87,6 +91,30 @@ export class GraphInjection {
       node: this.#g.nodes,
       valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
     };
+  }
+
+  /** An LSTM or GRU that reads its weights with the deltas added, `[directions, gates · hidden, in]`. */
+  #recurrent(node: NodeProto, sites: readonly Site[]): void {
+    const g = this.#g;
+    const input = [...(node.input ?? [])];
+    for (const at of [1, 2]) {
+      const own = sites.filter(({ recurrent }) => recurrent!.input === at);
+      const [first] = own;
+      if (!first) continue;
+      const weight = this.#read(input[at]!);
+      const { dims } = first.weight.stored;
+      const none = (): Value => g.constant(float32(new Float32Array(dims[1]! * dims[2]!), [1, ...dims.slice(1)]));
+      const deltas = Array.from({ length: dims[0]! }, (_, place) => {
+        const site = own.find(({ recurrent }) => recurrent!.place === place);
+        const lowRank = site && this.#whole.lowRankAt(site)!;
+        if (!lowRank) return none();
+        return kindOf(site).product(g, site, weight, this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank));
+      });
+      const delta = deltas.length === 1 ? deltas[0]! : g.Concat(deltas, 0);
+      input[at] = g.Add(weight, this.#as(delta, weight.type)).name;
+    }
+    g.nodes.push({ ...node, input });
+    for (const name of node.output ?? []) this.#declare(name);
   }
 
   /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
@@ -408,7 +436,11 @@ export class GraphInjection {
     const last = this.#g.nodes.at(-1)!;
     if (last.output?.[0] !== value.name) throw new Error('The value to name must have been emitted last.');
     last.output = [name];
-    // Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help.
+    this.#declare(name);
+  }
+
+  /** Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help. */
+  #declare(name: string): void {
     const type = this.#whole.types.get(name);
     if (!this.#whole.training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
   }

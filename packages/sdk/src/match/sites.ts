@@ -8,6 +8,7 @@ import { embedding } from './layers/embedding.ts';
 import type { Layer, LayerFinder } from './layers/layer.ts';
 import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMulNBits } from './layers/linear.ts';
 import { stackedParameter } from './layers/parameter.ts';
+import { recurrentWeights } from './layers/recurrent.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
   isCalledByOperator,
@@ -61,8 +62,10 @@ export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindO
   ]; // prettier-ignore
   const complete = scopeCompletion(graph, index);
   const found: Found[] = [];
+  const layers = new Map<string, string[]>();
   for (const { node, branch } of allNodes(graph, '')) {
     if (!isKnownDomain(node)) continue;
+    found.push(...recurrentSites(node, index, { complete, layers }).map((site) => ({ site, branch })));
     for (const find of finders) {
       const layer = find(node, index);
       if (!layer) continue;
@@ -74,6 +77,40 @@ export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindO
     }
   }
   return grouped(withRepeatedCalls(withStructure(found)));
+}
+
+/**
+ * The weights of an LSTM or GRU under torch's names: `lstm.weight_ih_l0`.
+ *
+ * @param layers by module path the weights of its layers up to now, each a node of its own
+ */
+function recurrentSites(
+  node: NodeProto,
+  index: GraphIndex,
+  { complete, layers }: { readonly complete: (scope: string) => string; readonly layers: Map<string, string[]> },
+): Site[] {
+  const weights = recurrentWeights(node, index);
+  const [first] = weights;
+  if (!first) return [];
+  const scope = pathFromNodeName(node.name);
+  const isTorchs = node.name?.startsWith('/') ?? false;
+  const candidates: readonly (readonly [PathSource, string | undefined])[] = [
+    ['name-scopes', pathFromScopes(node)],
+    ['node-name', scope !== undefined && isTorchs ? complete(scope) : undefined],
+    ['scope-name', scope],
+    ['value-name', node.name || first.output],
+  ];
+  const [pathSource, module] = candidates.find(([, candidate]) => candidate !== undefined)!;
+  const known = layers.get(module!) ?? [];
+  const root = first.weight.stored.tensors[0].name;
+  if (!known.includes(root)) layers.set(module!, [...known, root]);
+  const layer = layers.get(module!)!.indexOf(root);
+  return weights.map(({ parameter: [name, suffix], ...own }) => ({
+    ...own,
+    path: `${module}.${name}_l${layer}${suffix}`,
+    pathSource,
+    alsoAt: [],
+  }));
 }
 
 /** Gives paths to the layers that an optimizer has packed into others, and so robbed of their names. */

@@ -7,6 +7,7 @@ import { embedding } from './embedding.ts';
 import type { LayerKind } from './kind.ts';
 import { linear } from './linear.ts';
 import { parameter } from './parameter.ts';
+import { recurrent } from './recurrent.ts';
 
 const kinds: Readonly<Record<SiteKind, LayerKind>> = {
   linear,
@@ -20,6 +21,6 @@ const kinds: Readonly<Record<SiteKind, LayerKind>> = {
 };
 
 /** The rules for a site. */
-export function kindOf({ kind }: Site): LayerKind {
-  return kinds[kind];
+export function kindOf(site: Site): LayerKind {
+  return site.recurrent ? recurrent : kinds[site.kind];
 }

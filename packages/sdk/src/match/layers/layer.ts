@@ -6,8 +6,8 @@ import { constantWeight, type StoredWeight } from '../weights/index.ts';
 import { weightSize } from '../weights/stored.ts';
 
 /**
- * What kind of torch module a site is. A `parameter` is a bare three-dimensional one, such as stacked experts; it is not
- * a module, and only `targetParameters` means it.
+ * What kind of torch module a site is. A `parameter` is a bare one, such as stacked experts, or the weights of an LSTM; it is
+ * not a module, and only `targetParameters` means it.
  */
 export type SiteKind =
   'linear' | 'conv1d' | 'conv2d' | 'conv3d' | 'convTranspose1d' | 'convTranspose2d' | 'embedding' | 'parameter';
@@ -64,6 +64,8 @@ export interface Layer {
   readonly arrange?: Arrangement;
   /** Of a `parameter`: which dimension of the weight the input is multiplied along, 1 or 2. */
   readonly contracted?: 1 | 2;
+  /** Of a `parameter` of LSTM or GRU: which input of the node holds it, and at which place of its first dimension. */
+  readonly recurrent?: { readonly input: number; readonly place: number };
   /** Of a `parameter`: how the factors are multiplied with it, as equations of Einsum. */
   readonly equations?: readonly [string, string];
 }

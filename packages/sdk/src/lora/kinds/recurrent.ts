@@ -1,0 +1,65 @@
+/** @file Adapters of recurrent weights: the node reads W + B·A, since nothing beside it could follow its states. */
+
+import type { Site } from '../../match/sites.ts';
+import type { LayerKind } from './kind.ts';
+import { kaiming } from './linear.ts';
+import { parameter } from './parameter.ts';
+
+/**
+ * Which of torch's gates stands at each place of ONNX's weight: torch has LSTM's as i, f, g, o and GRU's as r, z, n; ONNX
+ * i, o, f, c and z, r, h.
+ */
+const gates: Readonly<Record<string, readonly number[]>> = { LSTM: [0, 3, 1, 2], GRU: [1, 0, 2] };
+
+/**
+ * A parameter `weight_ih_l0` or `weight_hh_l0` of torch, `[gates · hidden, in]`: A `[r, in]`, B `[gates · hidden, r]`, as PEFT
+ * has them of a matrix among its `target_parameters`. In the graph B has its rows in ONNX's order of gates.
+ */
+export const recurrent: LayerKind = {
+  ...parameter,
+  matrix: ({ weightShape: [rows, width] }) => ({ out: rows!, width: width!, layout: 'out-in', groups: 1 }),
+  factorShape: ({ weightShape: [rows, width] }, factor, r) => (factor === 'lora_A' ? [r, width!] : [rows!, r]),
+  rankOf: (_, [r]) => r ?? 0,
+  graphShape: (site, factor, r) => recurrent.factorShape(site, factor, r),
+  toGraph: (site, factor, values, r) =>
+    factor === 'lora_A' ? values.slice() : withGates(values, gatesOf(site), sizeOfGate(site) * r),
+  fromGraph: (site, factor, values, r) => {
+    const order = gatesOf(site);
+    const back = order.map((_, gate) => order.indexOf(gate));
+    return factor === 'lora_A' ? values.slice() : withGates(values, back, sizeOfGate(site) * r);
+  },
+  perOutputShape: ({ weightShape: [rows] }) => [rows!],
+  /** What is added to the weight of one direction: `[1, gates · hidden, in]`. */
+  product: (g, { weightShape }, _, A, B) => g.Reshape(g.MatMul(B, A), [1, ...weightShape]),
+  initial: ({ weightShape: [, width] }, factor, size, random) =>
+    factor === 'lora_A' ? kaiming(width!, size, random) : new Float32Array(size),
+  addDelta: (site, weight, { A, B, r, scaling }) => {
+    const [rows, width] = site.weightShape as [number, number];
+    const own = recurrent.toGraph(site, 'lora_B', B, r);
+    const result = weight.slice();
+    const start = site.recurrent!.place * rows * width;
+    for (let row = 0; row < rows; row++)
+      for (let k = 0; k < r; k++) {
+        const b = scaling * own[row * r + k]!;
+        for (let i = 0; i < width; i++) result[start + row * width + i]! += b * A[k * width + i]!;
+      }
+    return result;
+  },
+};
+
+function gatesOf({ node }: Site): readonly number[] {
+  return gates[node.opType!]!;
+}
+
+function sizeOfGate(site: Site): number {
+  return site.weightShape[0]! / gatesOf(site).length;
+}
+
+/** The blocks of a matrix, each of `size` numbers, in this order. */
+function withGates(values: Float32Array, order: readonly number[], size: number): Float32Array {
+  const result = new Float32Array(values.length);
+  order.forEach((gate, at) => {
+    result.set(values.subarray(gate * size, (gate + 1) * size), at * size);
+  });
+  return result;
+}

@@ -1,0 +1,48 @@
+/** @file The weights of LSTM and GRU: bare parameters, as they are in torch. */
+
+import { stringAttribute } from '../../graph/walk.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import type { GraphIndex } from '../../graph/walk.ts';
+import { constantWeight } from '../weights/index.ts';
+import type { Layer } from './layer.ts';
+
+/** A weight of a recurrent node. */
+export interface RecurrentWeight extends Layer {
+  /** torch's name of the parameter: `weight_ih` with `_reverse` where it is, but for the number of the layer. */
+  readonly parameter: readonly [name: 'weight_ih' | 'weight_hh', suffix: '' | '_reverse'];
+}
+
+/**
+ * The weights of the inputs and of the states, for each direction, in torch's order. ONNX has both directions in one tensor
+ * `[directions, gates · hidden, in]`.
+ */
+export function recurrentWeights(node: NodeProto, index: GraphIndex): RecurrentWeight[] {
+  const { opType = '', input = [], output = [] } = node;
+  if (opType !== 'LSTM' && opType !== 'GRU') return [];
+  const [x, ...weights] = input.slice(0, 3);
+  const yielded = output.find(Boolean);
+  const stored = weights.map((name) => constantWeight(name, index));
+  if (!x || !yielded || constantWeight(x, index)) return [];
+  const isReversed = stringAttribute(node, 'direction', 'forward') === 'reverse';
+  return [0, 1].flatMap((place) =>
+    stored.flatMap((weight, i): RecurrentWeight[] => {
+      const [directions, rows, width] = weight?.dims ?? [];
+      if (!weight || weight.dims.length !== 3 || place >= directions! || rows! % (opType === 'LSTM' ? 4 : 3) !== 0)
+        return [];
+      return [
+        {
+          kind: 'parameter',
+          node,
+          nodes: [node],
+          input: x,
+          product: yielded,
+          output: yielded,
+          weight: { name: weight.name, layout: 'torch', stored: weight },
+          weightShape: [rows!, width!],
+          recurrent: { input: i + 1, place },
+          parameter: [i === 0 ? 'weight_ih' : 'weight_hh', place === 1 || isReversed ? '_reverse' : ''],
+        },
+      ];
+    }),
+  );
+}
