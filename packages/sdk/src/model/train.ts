@@ -108,7 +108,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     memory: settings.memory,
     firstValues: digestOf(initial),
   });
-  if (from) requireSameRun(from.folder, from.identity, identity);
+  const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
   const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, Math.round(steps * perStep));
   const trainer = new Trainer({
@@ -149,7 +149,9 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, notes);
   };
   const evaluator =
-    evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize: Math.round(perBatch), session });
+    evaluateEvery === undefined
+      ? undefined
+      : new Evaluator({ model, data, batchSize: Math.round(perBatch), session, onBadSample: settings.onBadSample });
   const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
@@ -191,7 +193,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
+      warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions, changes) : [])],
     });
   } catch (error) {
     await trainer.release();
@@ -338,11 +340,16 @@ function digestOf({ first }: Initialised): string {
   return hash.digest('hex');
 }
 
-function warningsOf(from: FoundCheckpoint, versions: Readonly<Record<string, string>>): string[] {
+function warningsOf(
+  from: FoundCheckpoint,
+  versions: Readonly<Record<string, string>>,
+  settings: readonly string[],
+): string[] {
   const changed = Object.keys(versions).filter((name) => from.versions[name] !== versions[name]);
   const changes = changed.map((name) => `${name} was ${from.versions[name] ?? 'unknown'} and is ${versions[name]}`);
   return [
     ...from.passedOver.map((message) => `Going on from "${from.folder}", since a later one is damaged: ${message}`),
+    ...(settings.length > 0 ? [`From step ${from.step} on: ${settings.join('; ')}.`] : []),
     ...(changes.length > 0
       ? [`The run began elsewhere, so it may not end bit for bit as it would have: ${changes.join('; ')}.`]
       : []),
