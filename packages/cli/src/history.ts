@@ -102,9 +102,16 @@ export class RunHistory {
       this.lastLoss = event.loss;
     } else if (event.type === 'evaluation') {
       const { step, examples, metrics, best } = event;
+      const intervals = 'intervals' in event ? event.intervals : undefined;
       this.last = event;
       if (best) this.best = event;
-      this.evaluations.push({ step, examples, metrics, ...(best === undefined ? {} : { best }) });
+      this.evaluations.push({
+        step,
+        examples,
+        metrics,
+        ...(intervals ? { intervals } : {}),
+        ...(best === undefined ? {} : { best }),
+      });
     } else if (event.type !== 'checkpoint') {
       if (event.type === 'skipped') this.skippedSteps++;
       if (event.type === 'badSample') this.badSamples++;

@@ -30,6 +30,8 @@ export function addSettings(
     // By the setting's name, whatever the flag is called.
     option.attributeName = () => name;
     command.addOption(option);
+    // What commander would say of a flag that nobody gave: `eval` is true without `--no-eval`.
+    if (option.negate) command.setOptionValue(name, undefined);
   }
   return command;
 }

@@ -65,7 +65,8 @@ export function configOf(settings: Settings): Record<string, unknown> {
 /** The command that repeats a run, for a POSIX shell. */
 export function formatCommand(settings: Settings): string {
   const words = inOrder(settings).flatMap(([name, value]) => {
-    if (settingInfos[name].form === 'switch') return value === true ? [flagOf(name)] : [];
+    const { form, default: usual = false } = settingInfos[name];
+    if (form === 'switch') return value === usual ? [] : [flagOf(name)];
     if (settingInfos[name].form === 'each') {
       return (value as string[]).flatMap((each) => [flagOf(name), quoted(each)]);
     }

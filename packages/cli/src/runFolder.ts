@@ -1,12 +1,13 @@
 /** @file The folder of a training run: config.yaml, metrics.jsonl, checkpoints, adapter and report.html. */
 
-import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, rmdirSync, rmSync, writeSync } from 'node:fs'; // prettier-ignore
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'; // prettier-ignore
 import { hostname } from 'node:os';
 import { rename } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { ExampleSet, OnnxLoraError, TensorBoardWriter, type TrainEvent, writeFileAtomic } from '@onnx-lora/sdk';
 import { FileLock } from '@onnx-lora/sdk/core';
+import { z } from 'zod';
 import { usageError } from './errors.ts';
 import type { Measured } from './history.ts';
 import { whenSignalEnds } from './interrupt.ts';
@@ -135,14 +136,15 @@ export class RunFolder {
   begin(config: string, { tensorboard }: RecordOptions): void {
     try {
       mkdirSync(this.path, { recursive: true });
-      // The checkpoints of an earlier run have been removed by the one that begins.
-      for (const name of [ADAPTER, METRICS, REPORT, CONFIG, TENSORBOARD, TRAINED_ON]) {
+      // The checkpoints of an earlier run have been removed by the one that begins. First what makes it one to go on with.
+      for (const name of [CONFIG, ADAPTER, METRICS, REPORT, TENSORBOARD, TRAINED_ON]) {
         rmSync(path.join(this.path, name), { recursive: true, force: true });
       }
-      const file = openSync(this.config, 'wx');
-      writeSync(file, config);
-      closeSync(file);
       this.#metrics = openSync(this.#metricsFile, 'wx');
+      // Last, and at once: a folder with settings is one to go on with.
+      const written = `${this.config}.new`;
+      writeFileSync(written, config);
+      renameSync(written, this.config);
       if (tensorboard) this.#board = new TensorBoardWriter(path.join(this.path, TENSORBOARD));
     } catch (cause) {
       throw cannotWrite(this.path, cause);
@@ -150,21 +152,32 @@ export class RunFolder {
   }
 
   /**
-   * Goes on with the run that is in the folder: what metrics.jsonl holds of steps beyond its last checkpoint is cut off.
+   * Goes on with the run that is in the folder: what metrics.jsonl holds of steps beyond its last checkpoint is cut off, and
+   * settings that have changed are written down. Lines that a kill, a full disk or anything else has damaged are left out.
    *
    * @param step the checkpoint's step
-   * @returns what the run has told until then
+   * @returns what the run has told until then, and how many lines were damaged, but for a last one that a kill cut off
    * @throws OnnxLoraError `FILE_INVALID`
    */
-  async goOn(step: number, { tensorboard }: RecordOptions): Promise<LoggedEvent[]> {
+  async goOn(
+    step: number,
+    config: string,
+    { tensorboard }: RecordOptions,
+  ): Promise<{ readonly events: LoggedEvent[]; readonly damaged: number }> {
     const events: LoggedEvent[] = [];
+    let damaged = 0;
     try {
+      if (readFileSync(this.config, 'utf8') !== config) await writeFileAtomic(this.config, config);
       if (existsSync(this.#metricsFile)) {
+        if (!statSync(this.#metricsFile).isFile()) throw new Error(`"${this.#metricsFile}" is no file`);
         const kept = `${this.#metricsFile}.new`;
         const file = openSync(kept, 'w');
+        let isLastDamaged = false;
         try {
           for await (const line of createInterface({ input: createReadStream(this.#metricsFile) })) {
             const event = parseLine(line);
+            isLastDamaged = event === undefined;
+            if (isLastDamaged) damaged++;
             if (!event || event.step > step) continue;
             events.push(event);
             writeSync(file, `${line}\n`);
@@ -172,6 +185,7 @@ export class RunFolder {
         } finally {
           closeSync(file);
         }
+        if (isLastDamaged) damaged--;
         await rename(kept, this.#metricsFile);
       }
       this.#metrics = openSync(this.#metricsFile, 'a');
@@ -180,7 +194,7 @@ export class RunFolder {
     } catch (cause) {
       throw cannotWrite(this.path, cause);
     }
-    return events;
+    return { events, damaged };
   }
 
   /**
@@ -272,11 +286,39 @@ function logged(event: LoggedEvent): Record<string, unknown> {
   return rest;
 }
 
-/** A killed process may leave half a line. */
+const count = z.int().min(0);
+const event = { step: count };
+/** JSON has no word for a number that is none, and says null. */
+const number = z.nullable(z.number()).transform((value) => value ?? NaN);
+
+/** What of a line is read again. */
+const lineSchema = z.discriminatedUnion('type', [
+  z.looseObject({
+    type: z.literal('step'),
+    ...event,
+    loss: number,
+    lr: number,
+    gradNorm: number,
+    memory: number,
+  }),
+  z.looseObject({
+    type: z.literal('evaluation'),
+    ...event,
+    examples: count,
+    metrics: z.record(z.string(), number),
+    intervals: z.optional(z.record(z.string(), z.tuple([z.number(), z.number()]))),
+    best: z.optional(z.boolean()),
+  }),
+  z.looseObject({ type: z.literal('checkpoint'), ...event }),
+  ...(['skipped', 'badSample', 'warning'] as const).map((type) =>
+    z.looseObject({ type: z.literal(type), ...event, message: z.string() }),
+  ),
+]);
+
+/** Undefined for what no run has written: a killed process may leave half a line. */
 function parseLine(line: string): LoggedEvent | undefined {
   try {
-    const event = JSON.parse(line) as LoggedEvent;
-    return typeof event === 'object' && event !== null && Number.isInteger(event.step) ? event : undefined;
+    return lineSchema.parse(JSON.parse(line)) as unknown as LoggedEvent;
   } catch {
     return undefined;
   }

@@ -55,6 +55,7 @@ export interface Settings {
   loraPlusRatio?: number;
   clipNorm?: number;
   ema?: number;
+  eval?: boolean;
   evalEvery?: number | 'epoch';
   metric?: string;
   patience?: number;
@@ -85,11 +86,11 @@ export interface SettingInfo {
   readonly placeholder?: string;
   /** How the text after a flag becomes a value; the flags of `pairs` and `each` may come many times. */
   readonly form: 'text' | 'number' | 'list' | 'switch' | 'pairs' | 'each';
-  /** The flag, where it is not the key: `plugin` for `plugins`. */
+  /** The flag, where it is not the key: `plugin` for `plugins`, `no-eval` for an `eval` that is false. */
   readonly flag?: string;
   readonly description: string;
   /** What it is where nobody sets it; absent where that depends on other things, which the description then says. */
-  readonly default?: string | number;
+  readonly default?: string | number | boolean;
   /** Checks a value; its message continues `--r …`. */
   readonly schema: z.ZodType;
 }
@@ -397,6 +398,13 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     description: 'average the adapter over the last steps, such as 0.999; the average is measured and saved',
     schema: z.number({ error: decay }).gt(0, { error: decay }).lt(1, { error: decay }),
   },
+  eval: {
+    form: 'switch',
+    flag: 'no-eval',
+    description: 'do not measure before and after',
+    default: true,
+    schema: isSwitch,
+  },
   evalEvery: {
     form: 'text',
     placeholder: '<n|epoch>',
@@ -523,5 +531,5 @@ export function flagOf(name: SettingName): string {
 /** What a setting is for, with its default. */
 export function descriptionOf(name: SettingName): string {
   const { description, default: value } = settingInfos[name];
-  return value === undefined ? description : `${description} (default: ${value})`;
+  return value === undefined || typeof value === 'boolean' ? description : `${description} (default: ${value})`;
 }

@@ -29,9 +29,15 @@ export function inBytes(bytes: number): string {
   return `${at === 0 ? bytes : (bytes / 1000 ** at).toFixed(1)} ${units[at]}`;
 }
 
+/** Four decimals, so that numbers stand below each other: `0.8734`; `3.891e+17` and `1.200e-7` where those say nothing. */
+export function decimals(value: number): string {
+  const size = Math.abs(value);
+  return size === 0 || (size >= 1e-3 && size < 1e5) ? value.toFixed(4) : value.toExponential(3);
+}
+
 /** Four digits that count: `0.8734`, `1.2e-5`. */
 export function short(value: number): string {
-  if (Number.isInteger(value)) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e9) return String(value);
   return Math.abs(value) >= 1e-3 && Math.abs(value) < 1e6
     ? String(Number(value.toPrecision(4)))
     : value.toExponential(1);

@@ -39,7 +39,7 @@ import { configOf, formatCommand, formatConfig, quoted, type ResolvedSettings, r
 import { type LoggedEvent, RunFolder } from './runFolder.ts';
 import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
-import { clock, grouped, short, withInterval } from './table.ts';
+import { clock, decimals, grouped, short, withInterval } from './table.ts';
 import { taskSettings } from './taskSettings.ts';
 import { metricChoice, trainOptions } from './trainOptions.ts';
 
@@ -48,8 +48,6 @@ export interface TrainRunOptions {
   readonly overwrite: boolean;
   /** Go on with the run that is in the folder. */
   readonly resume: boolean;
-  /** Whether held-out data, where there is such, is measured before and after. */
-  readonly evaluate: boolean;
   readonly quiet: boolean;
 }
 
@@ -92,12 +90,14 @@ const HOLD_OUT = 0.1;
  */
 export async function runTraining(
   given: Settings,
-  { overwrite, resume, evaluate: measures, quiet }: TrainRunOptions,
+  { overwrite, resume, quiet }: TrainRunOptions,
   context: Context,
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
   const source = requireFlag(given.data, 'data', 'name the data to train on');
   requireTrackers(given.track, catalogue);
+  // Whether held-out data, where there is such, is measured before and after.
+  const measures = given.eval ?? true;
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
   if (resume) named?.checkUntaken();
   else named?.checkFree(overwrite);
@@ -326,6 +326,7 @@ async function measure(
     task,
     ...(adapter ? { adapter } : {}),
     batchSize: settings.batchSize,
+    ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
     ...machineOptions(settings),
     onBatch: (done, total) =>
       progress.showLive(
@@ -334,6 +335,8 @@ async function measure(
         `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
       ),
   });
+  for (const { message } of evaluation.badSamples ?? [])
+    progress.note(`warning: a held-out example is left out: ${message}`);
   const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with an untrained head' : 'before';
   progress.note(`${when}: ${metricsLine(evaluation)}`);
   return evaluation;
@@ -354,7 +357,10 @@ async function begin(
   const records = { tensorboard: wantsTensorBoard(settings) };
   try {
     if (resume) {
-      for (const event of await folder.goOn(run.firstStep, records)) history.add(event);
+      const { events, damaged } = await folder.goOn(run.firstStep, formatConfig(settings), records);
+      for (const event of events) history.add(event);
+      if (damaged > 0)
+        progress.note(`warning: ${damaged} line${damaged === 1 ? '' : 's'} of metrics.jsonl could not be read, and the report lacks what they told.`); // prettier-ignore
       progress.note(
         run.firstStep > 0
           ? `going on after step ${run.firstStep}`
@@ -381,12 +387,14 @@ async function measureAfter(
   before: Measured | undefined,
 ): Promise<Measured> {
   const { history, settings } = work;
-  const [known, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
-  // What was read back from an earlier part of the run has no confusion matrix, and the run itself measures no intervals.
-  if (known && known.step === step && known.confusion && !before?.intervals) return known;
+  const [last, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
+  // The run itself measures no intervals.
+  const known = last && last.step === step && (last.intervals || !before?.intervals) ? last : undefined;
+  // What was read back from an earlier part of the run has no confusion matrix.
+  if (known?.confusion) return known;
   const { examples, metrics, confusion, intervals } = await measure(work, 'adapted', adapter);
   const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
-  record(work, { type: 'evaluation', ...measured });
+  if (!known) record(work, { type: 'evaluation', ...measured });
   return measured;
 }
 
@@ -543,6 +551,7 @@ async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
     for await (const event of run) tell(event, run, work);
     return await run.done;
   } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'LOSS_NOT_FINITE') throw withLowerRate(error, run, work);
     throw withRemains(error, work);
   }
 }
@@ -557,6 +566,23 @@ function withRemains(error: unknown, { folder }: Work): unknown {
       ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
       : `The run as it was then is in "${checkpoint}", which serves as an adapter too; once the cause is mended, go on with: ${resumeCommand(folder)}`;
   return new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
+}
+
+/** Values of an adapter beyond this have grown without bound: those of trained ones are about 1 or below. */
+const GROWN = 1e3;
+
+/** What to do about a loss that is no number: go on at a lower rate, or begin anew where the adapter is beyond help. */
+function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, settings }: Work): OnnxLoraError {
+  const lr = Number((settings.lr / 10).toPrecision(6));
+  const checkpoint = lastCheckpoints.get(folder);
+  const isGrown = [...run.adapter.tensors.values()].some(({ data }) =>
+    (data as Float32Array).some((value) => !(Math.abs(value) < GROWN)),
+  );
+  const advice =
+    checkpoint === undefined || isGrown
+      ? `Begin anew with a tenth of the rate: ${formatCommand({ ...settings, lr })} --overwrite`
+      : `The run as it was then is in "${checkpoint}", which serves as an adapter too; go on from there with a tenth of the rate: ${resumeCommand(folder)} --lr ${lr}`;
+  return new OnnxLoraError(error.code, `${error.message} ${advice}`, { cause: error });
 }
 
 function resumeCommand({ path }: RunFolder): string {
@@ -594,7 +620,7 @@ function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
 }
 
 function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
-  return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${loss.toFixed(4)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
+  return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${decimals(loss)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }
 
 function metricsLine({ metrics, intervals }: Pick<Evaluation, 'metrics' | 'intervals'>): string {

@@ -328,12 +328,16 @@ describe('stopping', () => {
     ];
     const { code, stderr } = await call([...argv, '--quiet']);
     expect(code).toBe(2);
-    const checkpoint = path.join(out, 'checkpoints', 'step-1');
     expect(stderr).toMatch(/The batch held the examples (\d \(.*\.png\)(, | and )?){4}\./);
     expect(stderr).toContain(
-      `The run as it was then is in "${checkpoint}", which serves as an adapter too; once the cause is mended, go on with: onnx-lora train --resume ${out}`,
+      `Begin anew with a tenth of the rate: onnx-lora train --model ${vit} --data ${data} --task image-classification`,
     );
     expect(readdirSync(path.join(out, 'checkpoints'))).toEqual(['step-1']);
+    // The command is one that is taken, and leads to the next.
+    const [, command] = /onnx-lora (train .*)$/m.exec(stderr)!;
+    expect(command).toMatch(/ --lr 1e\+29 .*--overwrite$/);
+    const again = await call([...command!.split(' '), '--quiet']);
+    expect(again.stderr).toMatch(/^error: Step 2: The (loss|gradient) became .* --lr 1e\+28 /);
   });
 
   it('a loss that is not finite ends the run without an adapter', async () => {
@@ -400,6 +404,81 @@ describe('--resume', () => {
     expect(readdirSync(path.join(out, 'tensorboard'))).toHaveLength(2);
   });
 
+  it('goes on with what may change, which the run then notes', async () => {
+    const folder = temporaryFolder();
+    const out = path.join(folder, 'run');
+    const data = turnedDigits(folder);
+    await callJson('train', vit, '--data', data, '--out', out, '--steps', '2', '--no-eval', ...quick);
+    expect(lines(path.join(out, 'metrics.jsonl')).map(({ type }) => type)).not.toContain('evaluation');
+    expect(parse(readFileSync(path.join(out, 'config.yaml'), 'utf8'))).toMatchObject({ eval: false, lr: 0.005 });
+    const changed = [
+      '--lr',
+      '1e-3',
+      '--steps',
+      '4',
+      '--schedule',
+      'cosine',
+      '--on-bad-loss',
+      'skip',
+      '--checkpoint-every',
+      '1',
+    ];
+    const { code, stderr } = await call(['train', '--resume', out, ...changed]);
+    expect(code).toBe(0);
+    expect(stderr).toContain(
+      'From step 2 on: steps was 2 and is 4; lr was 0.005 and is 0.001; schedule was linear and is cosine; onBadLoss was stop and is skip.',
+    );
+    expect(steps(out).map(([step]) => step)).toEqual([1, 2, 3, 4]);
+    expect(lines(path.join(out, 'metrics.jsonl')).filter(({ type }) => type === 'warning')).toHaveLength(1);
+    expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('From step 2 on');
+    // And once more, without a word about them.
+    expect(parse(readFileSync(path.join(out, 'config.yaml'), 'utf8'))).toMatchObject({
+      eval: false,
+      lr: 0.001,
+      steps: 4,
+    });
+    expect((await call(['train', '--resume', out])).stderr).not.toContain('From step');
+  });
+
+  it('of a finished run measures nothing twice, whatever metrics.jsonl has been through', async () => {
+    const folder = temporaryFolder();
+    const out = path.join(folder, 'run');
+    const data = turnedDigits(folder);
+    const first = await callJson<Record<string, unknown>>(
+      'train',
+      vit,
+      '--data',
+      data,
+      '--out',
+      out,
+      '--steps',
+      '2',
+      ...quick,
+    );
+    const metrics = path.join(out, 'metrics.jsonl');
+    const before = readFileSync(metrics, 'utf8');
+    for (const damage of [
+      '',
+      '{"type":"st',
+      '{"type":"evaluation","step":1}\n',
+      '{"type":"step","step":1}\n',
+      'null\n',
+      '\0\0\n',
+    ]) {
+      writeFileSync(metrics, damage.endsWith('\n') ? damage + before : before + damage);
+      const { code, stdout, stderr } = await call(['train', '--resume', out, '--json']);
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ before: first['before'], after: first['after'] });
+      expect(stderr.includes('1 line of metrics.jsonl could not be read')).toBe(damage.endsWith('\n'));
+      expect(readFileSync(metrics, 'utf8')).toBe(before);
+    }
+    rmSync(metrics);
+    mkdirSync(metrics);
+    const { code, stderr } = await call(['train', '--resume', out, '--quiet']);
+    expect(stderr).toContain(`The run cannot be written to "${out}": "${metrics}" is no file.`);
+    expect(code).toBe(2);
+  });
+
   it('begins anew where no checkpoint was reached', async () => {
     const folder = temporaryFolder();
     const data = path.join(folder, 'digits');
@@ -423,7 +502,7 @@ describe('--resume', () => {
     await callJson('train', vit, '--data', data, '--out', out, '--steps', '2', ...quick);
     const before = readFileSync(path.join(out, 'metrics.jsonl'));
     for (const [flags, message] of [
-      [['--resume', out, '--lr', '0.5'], 'belongs to another run: lr was 0.005 and is 0.5.'],
+      [['--resume', out, '--seed', '5'], 'belongs to another run: seed was 0 and is 5. Resume with the settings'],
       [['--resume', out, '--overwrite'], 'so --overwrite has no use. Leave one of them out.'],
       [['--resume', out, '--out', 'other'], 'so --out has no use.'],
       [['--resume', folder], 'holds no config.yaml, so it is not the folder of a run.'],
@@ -462,6 +541,22 @@ describe('bad luck', () => {
     expect(stderr).toMatch(new RegExp(`warning: left out \\(1 so far\\): .*${broken}`));
     expect(stdout).toContain('left out 1 example that could not be read');
     expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('examples left out: 1');
+  });
+
+  it('leaves out a held-out file that cannot be read, before, during and after', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const [broken] = readdirSync(path.join(data, 'test/3'));
+    writeFileSync(path.join(data, 'test/3', broken!), 'no image');
+    const argv = ['train', vit, '--data', data, '--steps', '2', '--eval-every', '1', ...quick];
+    expect((await call([...argv, '--out', path.join(folder, 'a')])).code).toBe(2);
+    const out = path.join(folder, 'b');
+    const { code, stderr } = await call([...argv, '--on-bad-sample', 'skip', '--out', out]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(new RegExp(`a held-out example is left out: .*${broken}`));
+    expect(
+      lines(path.join(out, 'metrics.jsonl')).flatMap(({ type, examples }) => (type === 'evaluation' ? [examples] : [])),
+    ).toEqual([29, 29, 29]);
   });
 
   it('stops early when nothing gets better', async () => {

@@ -18,8 +18,6 @@ interface TrainFlags extends OutputFlags {
   readonly overwrite?: boolean;
   /** Folder of the run to go on with. */
   readonly resume?: string;
-  /** False with `--no-eval`. */
-  readonly eval: boolean;
 }
 
 /** Makes the command. */
@@ -57,6 +55,7 @@ export function trainCommand(context: Context): Command {
       'loraPlusRatio',
       'clipNorm',
       'ema',
+      'eval',
       'evalEvery',
       'metric',
       'patience',
@@ -79,8 +78,7 @@ export function trainCommand(context: Context): Command {
   );
   command
     .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')
-    .option('--overwrite', 'replace the run that is in --out')
-    .option('--no-eval', 'do not measure before and after');
+    .option('--overwrite', 'replace the run that is in --out');
   addConfig(command);
   addOutput(command);
   addExamples(
@@ -103,7 +101,6 @@ export function trainCommand(context: Context): Command {
       {
         overwrite: flags.overwrite ?? false,
         resume: resume !== undefined,
-        evaluate: flags.eval,
         quiet: flags.quiet ?? false,
       },
       context,

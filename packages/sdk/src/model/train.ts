@@ -119,7 +119,7 @@ export async function train<During extends Metrics = Metrics>(
     memory: settings.memory,
     firstValues: digestOf(initial),
   });
-  if (from) requireSameRun(from.folder, from.identity, identity);
+  const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
   const prefix = keptPrefix(options.cachePrefix ?? 'auto', data.train, Math.round(steps * perStep));
   const trainer = new Trainer({
@@ -163,7 +163,9 @@ export async function train<During extends Metrics = Metrics>(
     return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, notes);
   };
   const evaluator =
-    evaluateEvery === undefined ? undefined : new Evaluator({ model, data, batchSize: Math.round(perBatch), session });
+    evaluateEvery === undefined
+      ? undefined
+      : new Evaluator({ model, data, batchSize: Math.round(perBatch), session, onBadSample: settings.onBadSample });
   const checkpoints = options.checkpoints && new CheckpointFolder(options.checkpoints.folder, settings.keep);
   try {
     const { provider, parameters } = await compile(trainer, inputs, targets, rows);
@@ -205,7 +207,11 @@ export async function train<During extends Metrics = Metrics>(
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [...planned.warnings, ...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
+      warnings: [
+        ...planned.warnings,
+        ...(data.warnings ?? []),
+        ...(from ? warningsOf(from, versions, changes) : []),
+      ],
     });
     // Its metrics are those of the task, whatever their names.
     return run as unknown as TrainingRun<During>;
@@ -380,11 +386,16 @@ export function requireExamples({ train: { length }, validation }: PreparedTask)
   );
 }
 
-function warningsOf(from: FoundCheckpoint, versions: Readonly<Record<string, string>>): string[] {
+function warningsOf(
+  from: FoundCheckpoint,
+  versions: Readonly<Record<string, string>>,
+  settings: readonly string[],
+): string[] {
   const changed = Object.keys(versions).filter((name) => from.versions[name] !== versions[name]);
   const changes = changed.map((name) => `${name} was ${from.versions[name] ?? 'unknown'} and is ${versions[name]}`);
   return [
     ...from.passedOver.map((message) => `Going on from "${from.folder}", since a later one is damaged: ${message}`),
+    ...(settings.length > 0 ? [`From step ${from.step} on: ${settings.join('; ')}.`] : []),
     ...(changes.length > 0
       ? [`The run began elsewhere, so it may not end bit for bit as it would have: ${changes.join('; ')}.`]
       : []),

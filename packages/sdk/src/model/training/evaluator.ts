@@ -2,10 +2,12 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/session.ts';
+import { OnnxLoraError } from '../../errors.ts';
 import type { Evaluation } from '../../plugin/evaluation.ts';
 import type { PreparedTask } from '../../plugin/task.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
+import type { BadSamplePolicy } from './batchQueue.ts';
 import { measure } from './measure.ts';
 
 /** What an evaluator works with. */
@@ -14,7 +16,8 @@ export interface EvaluatorRequest {
   readonly data: PreparedTask;
   readonly batchSize: number;
   readonly session: SessionOptions;
-  readonly onBadSample?: (example: number, error: unknown) => void;
+  /** What becomes of a held-out example that cannot be loaded; `fail` by default. */
+  readonly onBadSample?: BadSamplePolicy;
 }
 
 /** Keeps one session for a whole run: loading the model takes longer than a small evaluation. */
@@ -31,18 +34,29 @@ export class Evaluator {
     await this.#sessionWith(this.#request.model, adapter);
   }
 
-  /** The metrics with this adapter; undefined when `isStopped` came true meanwhile. */
-  async evaluate(adapter: Adapter, isStopped: () => boolean): Promise<Evaluation | undefined> {
+  /**
+   * The metrics with this adapter; undefined when `isStopped` came true meanwhile.
+   *
+   * @param leftOut called for an example that cannot be loaded, where such are left out
+   * @throws OnnxLoraError what the dataset throws; `DATA_INVALID` when none of the examples can be loaded
+   */
+  async evaluate(
+    adapter: Adapter,
+    isStopped: () => boolean,
+    leftOut: (example: number, error: unknown) => void,
+  ): Promise<Evaluation | undefined> {
     const { model, data, batchSize, onBadSample } = this.#request;
     const session = await this.#sessionWith(model, adapter);
-    return measure({
+    const evaluation = await measure({
       data,
       examples: data.validation!,
       batchSize,
       run: (inputs) => session.run(inputs, { adapter: 'current' }),
-      onBadSample,
+      ...(onBadSample === 'skip' ? { onBadSample: leftOut } : {}),
       isStopped,
     });
+    if (evaluation?.examples !== 0) return evaluation;
+    throw new OnnxLoraError('DATA_INVALID', 'None of the held-out examples can be loaded. Look at their files.');
   }
 
   /** Frees the session. */

@@ -2,16 +2,16 @@
 
 import type { Dataset } from '../../plugin/task.ts';
 
-/** How many are named; a batch may hold thousands. */
-const MOST = 32;
+/** How many are named; a batch may hold thousands, and each name is a path. */
+const MOST = 4;
 
-/** `the examples 3 (photos/a.png) and 17 (photos/b.png)`. */
+/** `the examples 3 (photos/a.png) and 17 (photos/b.png)`, or three of them and how many more. */
 export function namesOf(dataset: Dataset<unknown>, examples: readonly number[]): string {
-  const named = examples.slice(0, MOST).map((index) => {
+  const named = examples.slice(0, examples.length > MOST ? MOST - 1 : MOST).map((index) => {
     const name = dataset.nameOf?.(index);
     return name === undefined ? String(index) : `${index} (${name})`;
   });
-  if (examples.length > MOST) named.push(`${examples.length - MOST} more`);
+  if (examples.length > MOST) named.push(`${examples.length - MOST + 1} more`);
   const last = named.pop()!;
   return named.length === 0 ? `the example ${last}` : `the examples ${named.join(', ')} and ${last}`;
 }

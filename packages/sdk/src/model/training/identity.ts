@@ -27,23 +27,45 @@ function plain(value: unknown): string | number | boolean {
 }
 
 /**
+ * What may be another when a run goes on: all else would make numbers that it has made already, or what it has learned, those
+ * of another run. Provider, threads, prefetching and checkpoints are not in a run's identity at all.
+ */
+const changeable: ReadonlySet<string> = new Set([
+  'lr',
+  'steps',
+  'schedule',
+  'warmupSteps',
+  'groups',
+  'clip',
+  'evaluateEvery',
+  'earlyStopping',
+  'onBadLoss',
+  'onBadSample',
+  'cachePrefix',
+  'memory',
+]);
+
+/**
  * Refuses a checkpoint of another run.
  *
+ * @returns what has changed that may, each as `lr was 0.01 and is 0.001`
  * @throws OnnxLoraError `CONFIG_INVALID`, naming what differs
  */
-export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): void {
-  const keys = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
-  if (keys.length === 0) return;
+export function requireSameRun(folder: string, was: RunIdentity, is: RunIdentity): string[] {
+  const different = [...new Set([...Object.keys(was), ...Object.keys(is)])].filter((key) => was[key] !== is[key]);
+  const told = (key: string): string => `${key} was ${shown(was[key])} and is ${shown(is[key])}`;
+  const keys = different.filter((key) => !changeable.has(key));
+  if (keys.length === 0) return different.map(told);
   if (keys.includes('base')) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `The checkpoint "${folder}" was trained on another base: its weights' sha256 begins with ${short(was['base'])}, this model's with ${short(is['base'])}. Open the model that the run began with, or start a new run.`,
     );
   }
-  const differences = keys.map((key) => `${key} was ${shown(was[key])} and is ${shown(is[key])}`);
+  const differences = keys.map(told);
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `The checkpoint "${folder}" belongs to another run: ${differences.join('; ')}. Resume with the settings that the run began with, or start a new run in another folder.`,
+    `The checkpoint "${folder}" belongs to another run: ${differences.join('; ')}. Resume with the settings that the run began with, but for those that may change (${[...changeable].join(', ')}), or start a new run in another folder.`,
   );
 }
 

@@ -101,7 +101,10 @@ export interface TrainOptions<During extends Metrics = Metrics> {
   /**
    * Go on from the latest complete checkpoint: of this folder (a checkpoint, a folder of checkpoints, or a folder that holds
    * `checkpoints`), or with `true` of `checkpoints.folder` if there is one there yet. The run ends as if it had never been
-   * interrupted, bit for bit on the same machine and provider.
+   * interrupted, bit for bit on the same machine and provider. These may be others than before, from that step on: `lr`,
+   * `steps`, `epochs`, `schedule`, `warmupSteps`, `weightDecay`, `groups`, `loraPlusRatio`, `clip`, `evaluateEvery`,
+   * `earlyStopping`, `onBadLoss`, `onBadSample`, and what changes no result: `provider`, `threads`, `memory`, `cachePrefix`,
+   * `prefetch`, `checkpoints`. A warning tells what has changed.
    */
   readonly resume?: string | boolean;
   /** What becomes of a batch whose loss or gradient is NaN or infinite; `stop` by default. */

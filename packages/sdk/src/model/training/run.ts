@@ -136,6 +136,8 @@ export class Run implements TrainingRun {
   readonly #parts: RunParts;
   readonly #events = new EventLog();
   readonly #badExamples: Set<number>;
+  /** Held-out examples that could not be loaded, each told of once. */
+  readonly #badHeldOut = new Set<number>();
   #step: number;
   #loss: number;
   #skippedSteps: number;
@@ -371,12 +373,23 @@ export class Run implements TrainingRun {
     }
   }
 
+  #tellOfHeldOut(example: number, error: unknown): void {
+    if (this.#badHeldOut.has(example)) return;
+    this.#badHeldOut.add(example);
+    const message = `A held-out example is left out: ${error instanceof Error ? error.message : String(error)}`;
+    this.#emit({ type: 'warning', step: this.#step, message });
+  }
+
   async #evaluate(evaluator: Evaluator): Promise<void> {
     const { objective, loadBest } = this.#parts;
     const adapter = this.adapter;
     let evaluation: Evaluation | undefined;
     try {
-      evaluation = await evaluator.evaluate(adapter, () => this.#stopped);
+      evaluation = await evaluator.evaluate(
+        adapter,
+        () => this.#stopped,
+        (example, error) => this.#tellOfHeldOut(example, error),
+      );
     } catch (error) {
       throw isOutOfMemory(error) ? outOfMemory(error, undefined) : error;
     }
