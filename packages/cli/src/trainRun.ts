@@ -15,6 +15,7 @@ import {
   previewLora,
   type ProviderReport,
   type ReportSection,
+  requireMetric,
   type StepEvent,
   type Task,
   train,
@@ -38,7 +39,7 @@ import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, grouped, short, withInterval } from './table.ts';
 import { taskSettings } from './taskSettings.ts';
-import { trainOptions } from './trainOptions.ts';
+import { metricChoice, requireTogether, trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
 export interface TrainRunOptions {
@@ -92,6 +93,9 @@ export async function runTraining(
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
   const source = requireFlag(given.data, 'data', 'name the data to train on');
+  // What these say is read, before anything else is.
+  loraOptions(given);
+  requireTogether(given);
   requireTrackers(given.track, catalogue);
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
   if (!resume) named?.checkFree(overwrite);
@@ -127,6 +131,9 @@ export async function runTraining(
   if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
+  requireMetric(settings.metric === undefined ? undefined : metricChoice(settings.metric), () =>
+    prepared.metrics().result(),
+  );
   const { preview, newModules } = previewWithHead(model, prepared, loraOptions(settings, original));
   const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), catalogue };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];

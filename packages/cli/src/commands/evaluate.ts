@@ -2,6 +2,7 @@
 
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
@@ -48,6 +49,7 @@ export function evalCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: EvalFlags & Record<string, unknown>) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
+    checkNames(settings, context.catalogue());
     const catalogue = context.catalogue();
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');

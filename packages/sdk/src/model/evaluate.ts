@@ -5,13 +5,14 @@ import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
 import type { PreparedTask, Task } from '../plugin/task.ts';
+import { checkMachine } from '../runtime/providers.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
-import { oneOf } from './training/checks.ts';
+import { oneOf, whole } from './training/checks.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
@@ -43,11 +44,11 @@ export interface EvaluateOptions {
  */
 export async function evaluate(model: Model, options: EvaluateOptions): Promise<Evaluation> {
   const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
-    );
+  whole('batchSize', batchSize, 1, 1_000_000);
+  checkMachine(
+    options,
+    model.catalogue.providers.map((each) => each.name),
+  );
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
   const bad: BadSample[] = [];
   const own = adapter ? modelFor<Model>(model, adapter) : model;
