@@ -2,7 +2,16 @@
 
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { checkTokenIds, type Feeds, int64, OnnxLoraError, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
+import {
+  byTokenizer,
+  checkTokenIds,
+  checkTokenizerSteps,
+  type Feeds,
+  int64,
+  OnnxLoraError,
+  readJsonObject,
+  type TaskModel,
+} from '@onnx-lora/sdk';
 
 /** BERT's with a hundred languages has 9 MB. */
 const largestFile = 50_000_000;
@@ -46,15 +55,10 @@ export class TextTokenizer {
     checkTokenIds(json, file);
     const other = await readJsonObject(path.join(folder, 'tokenizer_config.json'), largestFile, 'a tokenizer');
     const longest = Math.min(Number(config?.['max_position_embeddings'] ?? 512), Number(other?.['model_max_length'] ?? Infinity)); // prettier-ignore
-    try {
-      return new TextTokenizer(new Tokenizer(json, other ?? {}), longest, Object.keys(inputs));
-    } catch (cause) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${file}" cannot be read as a tokenizer: ${(cause as Error).message}. Download it again.`,
-        { cause },
-      );
-    }
+    const tokenizer = byTokenizer(file, () => new Tokenizer(json, other ?? {}));
+    // The file may come from a stranger, and what it does with texts is bounded here.
+    checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], file);
+    return new TextTokenizer(tokenizer, longest, Object.keys(inputs));
   }
 
   /** Ids of a text between `[CLS]` and `[SEP]`, cut to what the model takes. */

@@ -5,7 +5,17 @@ import { existsSync } from 'node:fs';
 
 const main = new URL('../dist/main.js', import.meta.url);
 if (existsSync(main)) {
-  await import(main.href);
+  try {
+    await import(main.href);
+  } catch (error) {
+    // Node opens the modules of a program all at once, and tells of too few descriptors as of any bug.
+    const limit = Number(process.report?.getReport?.()?.userLimits?.open_files?.soft);
+    if (error?.code !== 'EMFILE' && error?.code !== 'ENFILE' && !(limit < 256)) throw error;
+    console.error(
+      `error: This process may open only ${limit} files, too few for the command to start. Raise the limit and run it again: ulimit -n 4096`,
+    );
+    process.exitCode = 2;
+  }
 } else {
   console.error('onnx-lora is not built yet. Run: npm run build');
   process.exitCode = 1;

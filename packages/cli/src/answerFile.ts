@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { OnnxLoraError, type Prediction, writeFileAtomic } from '@onnx-lora/sdk';
+import { csvCell, OnnxLoraError, type Prediction, textOfCell, writeFileAtomic } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
 import { withColumns, withLists } from './vectors.ts';
 
@@ -244,12 +244,12 @@ function separatorOf(file: string): string | undefined {
   return ending === '.jsonl' ? undefined : ending === '.tsv' ? '\t' : ',';
 }
 
-/** A cell as RFC 4180 has it, but that line breaks become blanks. */
+/** A cell as `csvCell` writes it, but that line breaks become blanks. */
 function cell(value: unknown, separator: string): string {
   if (value === undefined || value === null) return '';
-  const text = typeof value === 'string' ? value : typeof value === 'number' ? String(value) : JSON.stringify(value);
-  const line = text.replaceAll(/\r\n|[\r\n]/g, ' ');
-  return line.includes('"') || line.includes(separator) ? `"${line.replaceAll('"', '""')}"` : line;
+  if (typeof value === 'number') return String(value);
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return csvCell(text.replaceAll(/\r\n|[\r\n]/g, ' '), separator);
 }
 
 /** The names in a header that {@link cell} wrote. */
@@ -259,7 +259,7 @@ function headerOf(line: string, separator: string): string[] {
   while (pattern.lastIndex < line.length) {
     const found = pattern.exec(line);
     if (!found) break;
-    names.push(found[1]?.replaceAll('""', '"') ?? found[2]!);
+    names.push(textOfCell(found[1]?.replaceAll('""', '"') ?? found[2]!));
   }
   return names;
 }

@@ -2,13 +2,17 @@
 
 import {
   type Catalogue,
+  checkMachine,
   combineMethods,
+  didYouMean,
   errorCodes,
   initializerNames,
   optimizerNames,
   providerNames,
 } from '@onnx-lora/sdk';
+import { usageError } from './errors.ts';
 import { TENSORBOARD } from './plugins/trackers.ts';
+import { flagOf, type Settings } from './settings.ts';
 
 /** Words by the name of a setting, a flag or an argument as code spells it; other words may be right as well. */
 export function choicesOf({
@@ -34,6 +38,49 @@ export function choicesOf({
     names: ['4', '5'],
     code: Object.keys(errorCodes),
   };
+}
+
+/** Settings whose words are all there are. */
+const closed = ['init', 'tuner', 'optimizer'] as const;
+
+/**
+ * Checks names that plugins may bring, before anything is read: only with the plugins it is known which there are.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
+ */
+export function checkNames(settings: Settings, catalogue: Catalogue): void {
+  checkMachine(settings, namesOf(catalogue.providers));
+  const choices = choicesOf(catalogue);
+  for (const setting of closed) {
+    const given = settings[setting];
+    if (given === undefined) continue;
+    const words = choices[setting] ?? [];
+    const name = setting === 'tuner' && given.startsWith('{') ? nameIn(given) : given;
+    if (name === undefined || words.includes(name) || (setting === 'init' && /^pissa_niter_\d+$/.test(name))) continue;
+    const known =
+      words.length > 0
+        ? `It can be ${words.join(', ')}; plugins bring more (--plugin).`
+        : 'Load a plugin that brings it (--plugin), or leave it out.';
+    throw usageError(
+      `There is no ${nouns[setting]} "${name}" (${flagOf(setting)}).${didYouMean(name, words)} ${known}`,
+    );
+  }
+}
+
+const nouns: Readonly<Record<(typeof closed)[number], string>> = {
+  init: 'initialisation',
+  tuner: 'tuner',
+  optimizer: 'optimizer',
+};
+
+/** The name in a tuner's JSON; undefined for text that is none, of which its reader tells. */
+function nameIn(json: string): string | undefined {
+  try {
+    const { name } = JSON.parse(json) as { name?: unknown };
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function namesOf(list: readonly { readonly name: string }[]): string[] {

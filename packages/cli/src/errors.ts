@@ -1,6 +1,6 @@
 /** @file How a failure ends the command: its message and its exit code. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, systemFailure } from '@onnx-lora/sdk';
 import type { Terminal } from './terminal.ts';
 
 /** What the command exits with. */
@@ -27,13 +27,22 @@ interface FailureDetail {
   readonly debug: boolean;
   /** Say no more than what failed. */
   readonly quiet: boolean;
+  /** Say it as one JSON value, for programs. */
+  readonly json: boolean;
 }
 
 /** Says what failed on stderr, and returns the exit code. A stack is shown only when asked for. */
-export function reportFailure(error: unknown, terminal: Terminal, { debug, quiet }: FailureDetail): number {
+export function reportFailure(given: unknown, terminal: Terminal, { debug, quiet, json }: FailureDetail): number {
+  const error = systemFailure(given) ?? given;
   const { red, dim } = terminal.errorColours;
   const isMistake = error instanceof OnnxLoraError;
   const message = error instanceof Error ? error.message : String(error);
+  if (json) {
+    const code = isMistake ? error.code : 'INTERNAL';
+    const stack = debug && error instanceof Error ? { stack: stackOf(error) } : {};
+    terminal.note(JSON.stringify({ error: { code, message, ...(isMistake ? { docs: error.docs } : {}), ...stack } }));
+    return isMistake ? exitCodes.mistake : exitCodes.bug;
+  }
   if (isMistake) {
     terminal.note(`${red('error:')} ${printable(message)}`);
     if (!quiet) terminal.note(dim(`More: onnx-lora explain ${error.code}`));

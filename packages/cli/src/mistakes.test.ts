@@ -328,6 +328,7 @@ describe('the output', () => {
 describe('the words', () => {
   it.each([
     ['an unknown command', ['trian', vit]],
+    ['help of an unknown command', ['help', 'trian']],
     ['an unknown flag', ['train', vit, '--batchsize', '4']],
     ['a flag without its value', ['inspect', vit, '--targets']],
     ['too many words', ['inspect', vit, 'more']],
@@ -335,6 +336,43 @@ describe('the words', () => {
     ['an unknown task', ['eval', vit, '--data', 'd', '--task', 'segmentation']],
   ])('have %s', async (_, argv) => {
     expect(await mistake(temporaryFolder(), ...argv)).toMatchSnapshot();
+  });
+
+  // Neither the model nor the data is there: settings are checked before anything is looked for.
+  it.each([
+    ['--optimizer', 'adanw', 'Did you mean "adamw"'],
+    ['--provider', 'cudda', 'Did you mean "cuda"'],
+    ['--init', 'pisssa', 'Did you mean "pissa"'],
+    ['--tuner', 'ia3', 'Load a plugin'],
+    ['--tuner', '{"name":"ia3"}', 'Load a plugin'],
+    ['--schedule', 'cosin', 'Did you mean "cosine"'],
+    ['--bias', 'al', 'Did you mean "all"'],
+    ['--sampling', 'balance', 'Did you mean "balanced"'],
+    ['--on-bad-loss', 'stopp', 'Did you mean "stop"'],
+    ['--eval-every', 'epochs', 'Did you mean "epoch"'],
+    ['--threads', '1000', 'from 1 to 256'],
+    ['--batch-size', '1e12', 'from 1 to 1000000'],
+    ['--epochs', '1e300', 'not above 1000000'],
+    ['--steps', '1e15', 'from 1 to 1000000000'],
+    ['--seed', '4294967296', 'from 0 to 4294967295'],
+    ['--prefetch', '1e9', 'from 0 to 1000'],
+    ['--layers-to-transform', '0-1e9', 'must be layer numbers'],
+    ['--rank-pattern', 'query', 'must be names and numbers'],
+    ['--trainable-token-indices', 'x', 'must be token ids'],
+    ['--min-delta', '0.1', '--patience'],
+  ])('say what %s %s must be, before anything is read', async (flag, value, message) => {
+    const { code, stderr } = await call(['train', '/nowhere/model', '--data', '/nowhere/data', flag, value]);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(message) });
+    expect(stderr).not.toContain('nowhere');
+  });
+
+  it('--metric is checked before anything is measured', async () => {
+    const folder = temporaryFolder();
+    const data = digits(folder);
+    const argv = ['train', vit, '--data', data, '--validation', '0.5', '--metric', 'acuracy', '--out', path.join(folder, 'run')]; // prettier-ignore
+    const { code, stderr } = await call(argv);
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('Did you mean "accuracy"') });
+    expect(stderr).not.toContain('before:');
   });
 
   it('--help and --version are no mistakes', async () => {

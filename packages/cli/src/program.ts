@@ -17,10 +17,10 @@ import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { tasksCommand } from './commands/tasks.ts';
 import { trainCommand } from './commands/train.ts';
-import type { Catalogue, Plugin } from '@onnx-lora/sdk';
+import { type Catalogue, didYouMean, type Plugin } from '@onnx-lora/sdk';
 import { loadCatalogue } from './container.ts';
 import type { Context } from './context.ts';
-import { exitCodes, reportFailure } from './errors.ts';
+import { exitCodes, reportFailure, usageError } from './errors.ts';
 import { addExamples, addSettings } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
 import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
@@ -71,15 +71,25 @@ export async function main(argv: readonly string[], streams: Streams = process):
     asked = await askedPlugins(command.opts());
     plugins = await loadNamedPlugins(asked);
   });
+  const json = argv.includes('--json');
+  if (json) {
+    for (const each of [program, ...program.commands])
+      each.showHelpAfterError(false).configureOutput({ outputError: () => undefined });
+  }
   try {
+    requireCommand(argv, program);
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
   } catch (error) {
-    // commander has said what is wrong already; help and version come this way too.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.mistake;
-    return reportFailure(error, terminal, {
+    const isCommander = error instanceof CommanderError;
+    // Help and version come this way too.
+    if (isCommander && error.exitCode === 0) return exitCodes.done;
+    // commander has said what is wrong already, but for programs.
+    if (isCommander && !json) return exitCodes.mistake;
+    return reportFailure(isCommander ? usageError(withoutLabel(error.message)) : error, terminal, {
       debug: argv.includes('--debug'),
-      quiet: argv.includes('--quiet') || argv.includes('--json'),
+      quiet: argv.includes('--quiet'),
+      json,
     });
   }
 }
@@ -103,6 +113,18 @@ export function createProgram(context: Context): Command {
   program.addHelpText('after', 'onnx-lora COMMAND --help explains a command and its flags.');
   for (const each of [program, ...program.commands]) speakThrough(each, context.terminal);
   return program;
+}
+
+/** commander answers `help` of a command that there is not with the help of all. */
+function requireCommand([first, word]: readonly string[], { commands: all }: Command): void {
+  if (first !== 'help' || word === undefined || word.startsWith('-')) return;
+  const names = all.map((command) => command.name());
+  if (word === 'help' || names.includes(word)) return;
+  throw usageError(`There is no command "${word}".${didYouMean(word, names)} Commands are ${names.join(', ')}.`);
+}
+
+function withoutLabel(message: string): string {
+  return message.replace(/^error: /, '');
 }
 
 function speakThrough(command: Command, terminal: Terminal): void {

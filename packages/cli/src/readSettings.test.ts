@@ -55,6 +55,8 @@ describe('a YAML file', () => {
     ['an unknown key', 'batchsize: 2\n'],
     ['a key twice', 'batch-size: 2\nbatch_size: 3\n'],
     ['the same key twice', 'r: 2\nr: 3\n'],
+    ['the same inner key twice', 'set: { a: 1, a: 2 }\n'],
+    ['too many keys', Array.from({ length: 60_000 }, (_, i) => `k${i}: 1\n`).join('')],
     ['a wrong type', 'steps: many\n'],
     ['a fraction', 'r: 1.5\n'],
     ['a list', '- 1\n- 2\n'],

@@ -2,8 +2,9 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
-import { parseDocument } from 'yaml';
+import { parseDocument, visit } from 'yaml';
 import { usageError } from './errors.ts';
+import { wordsOf } from './settingsSchema.ts';
 import { flagOf, keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
@@ -78,10 +79,13 @@ export function splitList(text: string): string[] {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
  */
 async function readConfigFile(file: string): Promise<Settings> {
-  const document = parseDocument(await readText(file), { prettyErrors: true });
+  // The parser compares each key with all others, and there may be a hundred thousand of them.
+  const document = parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
   const [error] = document.errors;
   if (error)
     throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
+  const twice = repeatedKey(document);
+  if (twice !== undefined) throw usageError(`"${file}" has the key "${twice}" twice. Remove one.`);
   const content = toPlain(document, file);
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(content)) {
@@ -92,6 +96,23 @@ async function readConfigFile(file: string): Promise<Settings> {
       settings[name] = checked(name, value, (inner) => `"${[key, ...inner].join('.')}" in "${file}"`);
   }
   return settings;
+}
+
+/** A key that is there twice in one map; plain values would have the last. */
+function repeatedKey(document: ReturnType<typeof parseDocument>): string | undefined {
+  let repeated: string | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const keys = new Set<string>();
+      for (const { key } of items) {
+        const text = String(key);
+        if (keys.has(text)) repeated = text;
+        keys.add(text);
+      }
+      return repeated === undefined ? undefined : visit.BREAK;
+    },
+  });
+  return repeated;
 }
 
 async function readText(file: string): Promise<string> {
@@ -147,5 +168,6 @@ function checked(name: SettingName, value: unknown, where: (inner: string[]) => 
   // Of names and values, the one that is wrong.
   const inner = settingInfos[name].form === 'pairs' && given === undefined ? path.map(String) : [];
   const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
-  throw usageError(`${where(inner)} ${message}, but it is ${JSON.stringify(shown)}.`);
+  const hint = typeof shown === 'string' ? didYouMean(shown, wordsOf(name)) : '';
+  throw usageError(`${where(inner)} ${message}, but it is ${JSON.stringify(shown)}.${hint}`);
 }

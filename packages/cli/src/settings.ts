@@ -95,6 +95,8 @@ export interface SettingInfo {
   readonly schema: z.ZodType;
 }
 
+const MILLION = 1_000_000;
+
 const badLosses = ['stop', 'skip', 'backoff'] as const satisfies readonly BadLossPolicy[];
 const badSamples = ['fail', 'skip'] as const satisfies readonly BadSamplePolicy[];
 
@@ -104,15 +106,20 @@ const text = z.string({ error: 'must be text' }).min(1, { error: 'must not be em
 const list = z.array(text, { error: 'must be a list of names' }).min(1, { error: 'must not be empty' });
 const isSwitch = z.boolean({ error: 'must be true or false' });
 
-function whole(least: number): z.ZodType {
+/** `most` is what nobody needs more of: memory or time would end before. */
+function whole(least: number, most = 1_000_000_000): z.ZodType {
   const error = `must be a whole number of at least ${least}`;
-  return z.int({ error }).min(least, { error });
+  return z
+    .int({ error })
+    .min(least, { error })
+    .max(most, { error: `must be a whole number from ${least} to ${most}` });
 }
 
-function above(zero: 'above 0' | 'of at least 0'): z.ZodType {
+function above(zero: 'above 0' | 'of at least 0', most?: number): z.ZodType {
   const error = `must be a number ${zero}`;
   const number = z.number({ error });
-  return zero === 'above 0' ? number.gt(0, { error }) : number.min(0, { error });
+  const least = zero === 'above 0' ? number.gt(0, { error }) : number.min(0, { error });
+  return most === undefined ? least : least.max(most, { error: `must be a number ${zero} and not above ${most}` });
 }
 
 const index = z.int().min(0);
@@ -308,7 +315,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<n>',
     description: 'batches that corda, eva and lora_ga look at',
     default: 8,
-    schema: whole(1),
+    schema: whole(1, MILLION),
   },
   steps: { form: 'number', placeholder: '<n>', description: 'optimizer steps; overrides --epochs', schema: whole(1) },
   epochs: {
@@ -316,20 +323,20 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<x>',
     description: 'passes over the data',
     default: 3,
-    schema: above('above 0'),
+    schema: above('above 0', MILLION),
   },
   batchSize: {
     form: 'number',
     placeholder: '<n>',
     description: "examples at a time (default: 32, or the task's)",
-    schema: whole(1),
+    schema: whole(1, MILLION),
   },
   accumulationSteps: {
     form: 'number',
     placeholder: '<n>',
     description: 'batches whose gradients make one step',
     default: 1,
-    schema: whole(1),
+    schema: whole(1, MILLION),
   },
   sampling: {
     form: 'text',
@@ -451,7 +458,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<n>',
     description: 'batches that load while a step computes',
     default: 2,
-    schema: whole(0),
+    schema: whole(0, 1000),
   },
   memory: {
     form: 'text',
@@ -472,7 +479,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<n>',
     description: 'the same seed gives the same run',
     default: 0,
-    schema: whole(0),
+    schema: whole(0, 2 ** 32 - 1),
   },
   provider: {
     form: 'text',
@@ -485,7 +492,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     form: 'number',
     placeholder: '<n>',
     description: 'threads of the CPU (default: all cores)',
-    schema: whole(1),
+    schema: whole(1, 256),
   },
   checkpointEvery: {
     form: 'number',

@@ -4,17 +4,13 @@ import type { MetricChoice, TrainOptions } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
 import { machineOptions } from './lora.ts';
 import type { ResolvedSettings } from './runConfig.ts';
+import type { Settings } from './settings.ts';
 
 const MEGABYTE = 2 ** 20;
 
 /** Options for `train`, but for the task, the adapter and the folder; what was not given is left to the SDK. */
 export function trainOptions(settings: ResolvedSettings): Omit<TrainOptions, 'task'> {
   const { steps, epochs, patience, minDelta, metric, clipNorm, ema } = settings;
-  if (minDelta !== undefined && patience === undefined) {
-    throw usageError(
-      '--min-delta says what counts for --patience, which is not given. Give it, or leave --min-delta out.',
-    );
-  }
   const options = {
     ...(steps === undefined ? { epochs } : { steps }),
     batchSize: settings.batchSize,
@@ -43,6 +39,14 @@ export function trainOptions(settings: ResolvedSettings): Omit<TrainOptions, 'ta
     ...machineOptions(settings),
   };
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for settings that have no use without others */
+export function requireTogether({ minDelta, patience }: Settings): void {
+  if (minDelta === undefined || patience !== undefined) return;
+  throw usageError(
+    '--min-delta says what counts for --patience, which is not given. Give it, or leave --min-delta out.',
+  );
 }
 
 function cachePrefixOf(setting: ResolvedSettings['cachePrefix']): TrainOptions['cachePrefix'] {

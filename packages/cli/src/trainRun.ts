@@ -17,6 +17,7 @@ import {
   type ProviderReport,
   type ReportSection,
   requireExamples,
+  requireMetric,
   type StepEvent,
   type Task,
   train,
@@ -41,7 +42,7 @@ import type { Settings } from './settings.ts';
 import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
 import { clock, decimals, grouped, short, withInterval } from './table.ts';
 import { taskSettings } from './taskSettings.ts';
-import { metricChoice, trainOptions } from './trainOptions.ts';
+import { metricChoice, requireTogether, trainOptions } from './trainOptions.ts';
 
 /** How a run is made, settings aside. */
 export interface TrainRunOptions {
@@ -95,6 +96,9 @@ export async function runTraining(
 ): Promise<TrainOutcome> {
   const catalogue = context.catalogue();
   const source = requireFlag(given.data, 'data', 'name the data to train on');
+  // What these say is read, before anything else is.
+  loraOptions(given);
+  requireTogether(given);
   requireTrackers(given.track, catalogue);
   // Whether held-out data, where there is such, is measured before and after.
   const measures = given.eval ?? true;
@@ -134,6 +138,9 @@ export async function runTraining(
   if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
     throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
   }
+  requireMetric(settings.metric === undefined ? undefined : metricChoice(settings.metric), () =>
+    prepared.metrics().result(),
+  );
   const { preview, newModules } = previewWithHead(model, prepared, loraOptions(settings, original));
   const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), catalogue };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];

@@ -1,7 +1,7 @@
 /** @file Tests of the error class. */
 
 import { expect, it, vi } from 'vitest';
-import { OnnxLoraError, nearest } from './errors.ts';
+import { OnnxLoraError, nearest, systemFailure } from './errors.ts';
 
 it('an error knows its section in the documentation', () => {
   expect(new OnnxLoraError('TARGET_NOT_FOUND', 'x').docs).toBe('reference/errors#target-not-found');
@@ -47,4 +47,18 @@ it('names are compared by edit distance; long ones are not', () => {
       Array.from({ length: 1000 }, () => 'y'.repeat(15_000)),
     ),
   ).toEqual([]);
+});
+
+it('what the system refuses has a remedy, and nothing else becomes such an error', () => {
+  const failed = (code: string, path?: string): Error => Object.assign(new Error(`${code}: …`), { code, path });
+  expect(systemFailure(failed('EMFILE', '/data/a.png'))).toMatchObject({
+    code: 'FILE_INVALID',
+    message: expect.stringMatching(/^"\/data\/a\.png" could not be opened or written \(EMFILE\)\..*ulimit -n 4096/),
+    cause: expect.objectContaining({ code: 'EMFILE' }),
+  });
+  for (const code of ['ENFILE', 'ENOSPC', 'EACCES', 'EROFS'])
+    expect(systemFailure(failed(code))?.message).toContain(code);
+  for (const other of [failed('ERR_INVALID_ARG_TYPE'), failed('constructor'), new Error('x'), null, 'EMFILE'])
+    expect(systemFailure(other)).toBeUndefined();
+  expect(systemFailure(new OnnxLoraError('DATA_INVALID', 'x'))).toBeUndefined();
 });

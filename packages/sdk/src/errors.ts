@@ -69,6 +69,36 @@ function printable(message: string): string {
   return `${short.slice(0, MAX_MESSAGE - 1000)} … ${short.slice(-990)}`;
 }
 
+/** What the system refuses whatever the file is, and what helps. */
+const refusals: Readonly<Record<string, string>> = {
+  EMFILE: 'This process has as many files open as it may. Raise the limit (ulimit -n 4096) and run it again',
+  ENFILE: 'The system has as many files open as it may. Close other programs, or raise its limit',
+  ENOSPC: 'No space is left on the device. Free some, or name another place',
+  EDQUOT: 'The quota of the device is used up. Free some space, or name another place',
+  EACCES: 'It may not be read or written by this user. Check its rights and those of its folder',
+  EPERM: 'The system does not permit it. Check the rights of the file and its folder',
+  EROFS: 'The file system is read-only. Name another place',
+  EIO: 'The device fails. Check it, or copy the file elsewhere',
+  ELOOP: 'Its links lead in a circle. Name the file itself',
+  ENAMETOOLONG: 'Its name is longer than the system allows. Shorten it',
+};
+
+/**
+ * What the system has refused (no free descriptor, no space, no right), as an error with its remedy.
+ *
+ * @param error anything that was thrown
+ * @returns undefined for what is no such refusal
+ */
+export function systemFailure(error: unknown): OnnxLoraError | undefined {
+  if (!(error instanceof Error) || error instanceof OnnxLoraError) return undefined;
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (code === undefined || !Object.hasOwn(refusals, code)) return undefined;
+  const what = path === undefined ? 'A file' : `"${path}"`;
+  return new OnnxLoraError('FILE_INVALID', `${what} could not be opened or written (${code}). ${refusals[code]!}.`, {
+    cause: error,
+  });
+}
+
 /** Nobody mistypes a longer name, and comparing long names takes long. */
 const MAX_MISTYPED = 200;
 

@@ -1,6 +1,6 @@
 /** @file Public API of the SDK. */
 
-export { OnnxLoraError, type ErrorCode, nearest, didYouMean } from './errors.ts';
+export { OnnxLoraError, type ErrorCode, nearest, didYouMean, systemFailure } from './errors.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
 export { openModel, type OpenOptions } from './model/openModel.ts';
@@ -155,7 +155,8 @@ export {
 } from './runtime/tensor.ts';
 export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
-export { providerNames } from './runtime/providers.ts';
+export { checkMachine, providerNames } from './runtime/providers.ts';
+export { requireMetric } from './model/training/objective.ts';
 export { KeptFeeds } from './runtime/keptFeeds.ts';
 export type {
   ConcreteProvider,
@@ -258,7 +259,8 @@ export { type FolderEntries, readFolder } from './plugin/data/folderEntries.ts';
 export { fairHoldOut } from './plugin/data/holdOut.ts';
 export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
-export { checkTokenIds, parseMerges } from './plugin/data/tokenizerFiles.ts';
+export { csvCell, textOfCell } from './plugin/data/csvCell.ts';
+export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
   type Shared,

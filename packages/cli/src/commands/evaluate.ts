@@ -2,6 +2,7 @@
 
 import { evaluate, type Evaluation, type TaskFactory } from '@onnx-lora/sdk';
 import { Command, Option } from 'commander';
+import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { machineOptions } from '../lora.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
@@ -63,6 +64,7 @@ export function evalCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: EvalFlags & Record<string, unknown>) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
+    checkNames(settings, context.catalogue());
     const catalogue = context.catalogue();
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');

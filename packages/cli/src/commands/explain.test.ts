@@ -51,5 +51,22 @@ it('an error leads to its explanation in one short line, unless little is to be 
   const error = 'error: --data is missing: name the data to train on.\n';
   expect((await call(['train', 'models/vit'])).stderr).toBe(`${error}More: onnx-lora explain CONFIG_INVALID\n`);
   expect((await call(['train', 'models/vit', '--quiet'])).stderr).toBe(error);
-  expect((await call(['train', 'models/vit', '--json'])).stderr).toBe(error);
+});
+
+it('with --json an error is one JSON value, whoever found it', async () => {
+  const json = async (...argv: string[]): Promise<unknown> => {
+    const { code, stdout, stderr } = await call([...argv, '--json']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    return JSON.parse(stderr) as unknown;
+  };
+  expect(await json('train', 'models/vit')).toEqual({
+    error: {
+      code: 'CONFIG_INVALID',
+      message: '--data is missing: name the data to train on.',
+      docs: 'reference/errors#config-invalid',
+    },
+  });
+  expect(await json('train', '--batchsize', '4')).toMatchObject({
+    error: { message: expect.stringMatching(/^unknown option '--batchsize'/) },
+  });
 });

@@ -11,6 +11,7 @@ import {
   type TaskFactory,
 } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
@@ -58,6 +59,7 @@ export function predictCommand(context: Context): Command {
   return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
+    checkNames(settings, context.catalogue());
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
@@ -189,7 +191,8 @@ async function predictAll(answering: Answering): Promise<Prediction[]> {
     const predictions: Prediction[] = [];
     for (let done = 0; done < sources.length; done += batchSize) {
       const feeds = await predictor.feeds(sources.slice(done, done + batchSize));
-      predictions.push(...predictor.decode(await session.run(feeds, { adapter: adapter ? 'adapter' : null }), feeds));
+      const outputs = await session.run(feeds, { adapter: adapter ? 'adapter' : null });
+      for (const each of predictor.decode(outputs, feeds)) predictions.push(each);
       // One batch needs no progress.
       if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
     }

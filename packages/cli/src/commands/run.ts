@@ -2,6 +2,7 @@
 
 import { didYouMean, loadAdapter, type Model, type Tensor, readSafetensors, writeSafetensors } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
@@ -32,6 +33,7 @@ export function runCommand(context: Context): Command {
   );
   return command.action(async (word: string | undefined, flags: RunFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
+    checkNames(settings, context.catalogue());
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
     const out = requireOutFile(settings.out, '.safetensors');
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());

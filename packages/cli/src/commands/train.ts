@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { adapterSettings } from '../lora.ts';
 import { usageError } from '../errors.ts';
@@ -95,6 +96,7 @@ export function trainCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: TrainFlags & Record<string, unknown>) => {
     const { resume } = flags;
     const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
+    checkNames(settings, context.catalogue());
     const model = oneModel(word, flags['model'], settings);
     const { summary, exitCode } = await runTraining(
       { ...settings, ...(model === undefined ? {} : { model }), ...(resume === undefined ? {} : { out: resume }) },

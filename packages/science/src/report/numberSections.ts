@@ -37,7 +37,8 @@ export function paritySection({ name, measured, predicted }: NumberPairs): Repor
 export function residualSection({ name, measured, predicted }: NumberPairs): ReportSection {
   const errors = predicted.map((value, i) => value - measured[i]!);
   const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
-  const [low, high] = [Math.min(...errors), Math.max(...errors)];
+  const low = errors.reduce((least, error) => Math.min(least, error), Infinity);
+  const high = errors.reduce((most, error) => Math.max(most, error), -Infinity);
   return {
     kind: 'histogram',
     title: `Errors: ${name}`,

@@ -1,9 +1,8 @@
 /** @file Tokenizers by their tokenizer.json: WordPiece, byte-level BPE, unigram and others. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { checkTokenIds, isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkTokenIds, checkTokenizerSteps, isObject, type JsonObject } from '@onnx-lora/sdk';
 import { tokensIn } from './alignTokens.ts';
-import type { Frame } from './frame.ts';
 import type { HfTokenizer } from './hfTokenizer.ts';
 import { jsonFrame } from './jsonFrame.ts';
 import { typesOf } from './jsonTypes.ts';
@@ -38,22 +37,14 @@ export interface OpenedJson {
  */
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
   checkTokenIds(json, path);
-  let tokenizer: HfTokenizer;
-  let frame: Frame;
-  try {
+  const { tokenizer, frame } = byTokenizer(path, () => {
     const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
     if (typeof (unk ?? '') !== 'string') throw new TypeError('its unknown token is no text');
     const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
-    tokenizer = new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
-    frame = jsonFrame(json, tokenizer, path);
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
-      { cause },
-    );
-  }
+    const made = new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
+    return { tokenizer: made, frame: jsonFrame(json, made, path) };
+  });
+  checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], path);
   const tokens: (string | undefined)[] = [];
   for (const [token, id] of tokenizer.get_vocab()) if (token !== undefined) tokens[id] = token;
   const added = [...tokenizer.get_added_tokens_decoder()];
@@ -86,7 +77,8 @@ export class JsonTokenizer extends VocabularyTokenizer {
 
   /** @throws OnnxLoraError `DATA_INVALID` for text that the vocabulary has no token for, not even one for what is unknown */
   tokens(text: string): SequenceTokens {
-    const { tokens, starts, ends } = tokensIn(this.#opened.tokenizer, text, this.#opened.isByteLevel);
+    const { tokenizer, isByteLevel, vocabulary } = this.#opened;
+    const { tokens, starts, ends } = byTokenizer(vocabulary.path, () => tokensIn(tokenizer, text, isByteLevel));
     const ids = tokens.map((token) => this.idOrUnknown(token));
     return { ids, starts, ends };
   }

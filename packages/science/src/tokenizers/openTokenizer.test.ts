@@ -191,6 +191,17 @@ describe('openTokenizer', () => {
       ],
       [{ 'tokenizer.json': '{' }, {}, 'CONFIG_INVALID', 'is not a JSON object'],
       [{ 'tokenizer.json': { model: { vocab: { a: -1 } } } }, {}, 'CONFIG_INVALID', 'gives the token "a" no id'],
+      [
+        {
+          'tokenizer.json': {
+            ...words,
+            pre_tokenizer: { type: 'Split', pattern: { Regex: String.raw`(.+)+\n` }, behavior: 'Isolated' },
+          },
+        },
+        {},
+        'CONFIG_INVALID',
+        'busy for ever',
+      ],
       [{ 'tokenizer.json': { model: { type: 'Magic' } } }, {}, 'CONFIG_INVALID', 'cannot be read as a tokenizer'],
       [
         { 'tokenizer.json': { ...words, post_processor: { type: 'TemplateProcessing' } } },

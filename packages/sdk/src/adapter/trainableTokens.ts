@@ -33,7 +33,7 @@ export function tokenTensors(
         : rows.dims.join() !== [ids.length, dim].join()
           ? `has trained rows of shape [${rows.dims.join(', ')}] for ${ids.length} tokens of ${dim} numbers`
           : ids.some((id) => id >= vocabulary)
-            ? `has a trained row for token ${Math.max(...ids)}, but "${model}" knows ${vocabulary} tokens`
+            ? `has a trained row for token ${ids.reduce((most, id) => Math.max(most, id), 0)}, but "${model}" knows ${vocabulary} tokens`
             : undefined;
   if (problem !== undefined || !ids) {
     throw new OnnxLoraError(

@@ -34,8 +34,9 @@ function sorted(nodes: readonly NodeProto[], before: (node: NodeProto) => NodePr
       const node = stack.at(-1)!;
       const waiting = state.has(node) ? [] : before(node).filter((each) => !state.has(each));
       if (!state.has(node)) state.set(node, 'open');
-      if (waiting.length > 0) stack.push(...waiting.reverse());
-      else {
+      if (waiting.length > 0) {
+        for (const each of waiting.reverse()) stack.push(each);
+      } else {
         stack.pop();
         if (state.get(node) !== 'done') result.push(node);
         state.set(node, 'done');

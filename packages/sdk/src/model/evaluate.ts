@@ -6,13 +6,14 @@ import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
 import type { Dataset, Metrics, PreparedTask, Task } from '../plugin/task.ts';
+import { checkMachine } from '../runtime/providers.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
-import { oneOf } from './training/checks.ts';
+import { oneOf, whole } from './training/checks.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
@@ -60,11 +61,11 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   options: EvaluateOptions<Scores>,
 ): Promise<Evaluation<Scores>> {
   const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
-    );
+  whole('batchSize', batchSize, 1, 1_000_000);
+  checkMachine(
+    options,
+    model.catalogue.providers.map((each) => each.name),
+  );
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
   const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);
   const bad: BadSample[] = [];

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Adapter, CONFIG_FILE } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/readAdapter.ts';
+import { systemFailure } from '../errors.ts';
 import { downloadAdapter, isHubId } from './hub.ts';
 
 /** Options of {@link loadAdapter}. */
@@ -24,7 +25,11 @@ export interface LoadAdapterOptions {
  */
 export async function loadAdapter(source: string, { revision, onDownload }: LoadAdapterOptions = {}): Promise<Adapter> {
   const isOnHub = !existsSync(source) && isHubId(source);
-  return readAdapter(isOnHub ? await downloadAdapter(source, revision, onDownload) : folderOf(source));
+  try {
+    return await readAdapter(isOnHub ? await downloadAdapter(source, revision, onDownload) : folderOf(source));
+  } catch (error) {
+    throw systemFailure(error) ?? error;
+  }
 }
 
 /** Of a run's folder the one inside. */

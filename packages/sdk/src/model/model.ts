@@ -29,6 +29,7 @@ import { type ChosenTuner, tunerSettings } from '../adapter/tunedSite.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
+import { checkMachine } from '../runtime/providers.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { attentionBehind } from './attentionBehind.ts';
@@ -449,6 +450,10 @@ export class Model implements TaskModel {
    */
   async session(options: ModelSessionOptions = {}): Promise<AdapterSession> {
     const { adapters = {}, modulesToSave = [] } = options;
+    checkMachine(
+      options,
+      this.catalogue.providers.map(({ name }) => name),
+    );
     // Heads may be of other sizes than the base's: then the graph says no size.
     return withOpenHeads<Model>(this, Object.values(adapters), modulesToSave).#session(options);
   }

@@ -2,7 +2,7 @@
 
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError } from '../errors.ts';
+import { OnnxLoraError, systemFailure } from '../errors.ts';
 import { settle } from '../files/swapFolder.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
 import type { Plugin } from '../plugin/definePlugin.ts';
@@ -69,6 +69,14 @@ export interface OpenOptions {
  *   together
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  try {
+    return await openNamed(source, given);
+  } catch (error) {
+    throw systemFailure(error) ?? error;
+  }
+}
+
+async function openNamed(source: string | readonly string[], given: OpenOptions): Promise<Model> {
   const plugins = catalogueOf(given.plugins);
   const options = { ...given, plugins, families: [...(given.families ?? []), ...plugins.families] };
   if (typeof source !== 'string') return openFiles(source, options);

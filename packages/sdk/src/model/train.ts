@@ -9,7 +9,9 @@ import { OnnxLoraError } from '../errors.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
 import type { Metrics, PreparedTask, ReportRequest } from '../plugin/task.ts';
 import { ortVersion } from '../runtime/ort.ts';
+import { checkMachine } from '../runtime/providers.ts';
 import { Random } from '../runtime/random.ts';
+import { Ema } from '../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
@@ -26,11 +28,11 @@ import { planLora } from './planLora.ts';
 import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder, type FoundCheckpoint, latestCheckpoint, stepsIn } from './training/checkpointFolder.ts';
-import { oneOf, positive, whole } from './training/checks.ts';
+import { MAX_SEED, oneOf, positive, whole } from './training/checks.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
 import { identityOf, requireSameRun } from './training/identity.ts';
 import { keptPrefix } from './training/keptPrefix.ts';
-import { type MetricChoice, Objective } from './training/objective.ts';
+import { type MetricChoice, Objective, requireMetric } from './training/objective.ts';
 import { optimizerOf } from './training/optimizerOf.ts';
 import type { TrainOptions } from './training/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
@@ -56,7 +58,7 @@ export async function train<During extends Metrics = Metrics>(
   options: TrainOptions<During>,
 ): Promise<TrainingRun<During>> {
   throwIfAborted(options.signal);
-  const settings = checked(options);
+  const settings = checked(options, given.catalogue);
   const { lr, seed } = settings;
   // Mistakes in targets are told before data are read.
   planLora(given, options.lora);
@@ -64,6 +66,7 @@ export async function train<During extends Metrics = Metrics>(
   await requireNoOthers(options, from);
   const data = await guardedTask(options.task).prepare(given);
   requireExamples(data);
+  requireMetric(metricOf(options), () => data.metrics().result());
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -207,11 +210,7 @@ export async function train<During extends Metrics = Metrics>(
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [
-        ...planned.warnings,
-        ...(data.warnings ?? []),
-        ...(from ? warningsOf(from, versions, changes) : []),
-      ],
+      warnings: [...planned.warnings, ...(data.warnings ?? []), ...(from ? warningsOf(from, versions, changes) : [])],
     });
     // Its metrics are those of the task, whatever their names.
     return run as unknown as TrainingRun<During>;
@@ -269,9 +268,23 @@ function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
   return typeof metric === 'string' ? { name: metric } : metric;
 }
 
-function checked(options: TrainOptions) {
-  const { steps, checkpoints, earlyStopping } = options;
+function checked(options: TrainOptions, catalogue: Model['catalogue']) {
+  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema } = options;
+  checkMachine(
+    options,
+    catalogue.providers.map(({ name }) => name),
+  );
   if (steps !== undefined) whole('steps', steps);
+  if (evaluateEvery !== undefined && evaluateEvery !== 'epoch') whole('evaluateEvery', evaluateEvery);
+  // Made again when they are needed; what is wrong with them is told now.
+  if (optimizer !== undefined) optimizerOf(optimizer, catalogue);
+  if (ema) new Ema(ema === true ? {} : ema);
+  for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
+  scheduleOf(options.schedule ?? 'linear', { steps: steps ?? 1, warmup: options.warmupSteps ?? 0 });
+  for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);
+  }
   if (earlyStopping) {
     whole('earlyStopping.patience', earlyStopping.patience);
     if (!((earlyStopping.minDelta ?? 0) >= 0))
@@ -281,19 +294,19 @@ function checked(options: TrainOptions) {
       );
   }
   return {
-    epochs: positive('epochs', options.epochs ?? 3),
-    batchSize: whole('batchSize', options.batchSize ?? 32),
+    epochs: positive('epochs', options.epochs ?? 3, 1_000_000),
+    batchSize: whole('batchSize', options.batchSize ?? 32, 1, 1_000_000),
     lr: positive('lr', options.lr ?? 1e-3),
     memory:
       options.memory === undefined || options.memory === 'auto'
         ? ('auto' as const)
         : positive('memory', options.memory),
-    accumulation: whole('accumulationSteps', options.accumulationSteps ?? 1),
+    accumulation: whole('accumulationSteps', options.accumulationSteps ?? 1, 1, 1_000_000),
     schedule: options.schedule ?? 'linear',
     warmup: options.warmupSteps ?? 0,
-    seed: options.seed ?? 0,
-    initBatches: whole('initBatches', options.initBatches ?? 8),
-    prefetch: whole('prefetch', options.prefetch ?? 2, 0),
+    seed: whole('seed', options.seed ?? 0, 0, MAX_SEED),
+    initBatches: whole('initBatches', options.initBatches ?? 8, 1, 1_000_000),
+    prefetch: whole('prefetch', options.prefetch ?? 2, 0, 1000),
     checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? 100),
     keep: whole('checkpoints.keep', checkpoints?.keep ?? 3),
     onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? 'stop', ['stop', 'skip', 'backoff']),

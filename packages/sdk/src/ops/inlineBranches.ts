@@ -19,7 +19,7 @@ export function inlineKnownBranches(graph: GraphProto, types: ReadonlyMap<string
       isControlFlow(own) && own.opType === 'If' ? knownBranch(own, types.get(own.input?.[0] ?? '')) : undefined;
     const branch = at === undefined ? undefined : subgraphs(own)[at];
     if (!branch || own.output?.some((_, i) => !branch.output?.[i]?.name)) return [own];
-    initializers.push(...(branch.initializer ?? []));
+    for (const each of branch.initializer ?? []) initializers.push(each);
     const results = (own.output ?? []).flatMap((name, i): readonly NodeProto[] =>
       name ? [{ opType: 'Identity', name: `${name}/Identity`, input: [branch.output![i]!.name!], output: [name] }] : [],
     );

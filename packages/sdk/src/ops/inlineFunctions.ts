@@ -62,7 +62,7 @@ class Inliner {
     const scope = this.#scope(node, called);
     const body = functionCall(node, called, scope);
     for (const name of body.names) this.#names.add(name);
-    values.push(...body.valueInfo);
+    for (const each of body.valueInfo) values.push(each);
     return body.nodes.flatMap((each) => this.#node(each, values));
   }
 

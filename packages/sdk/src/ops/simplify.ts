@@ -17,7 +17,7 @@ export function foldKnownIntegers(graph: GraphProto, types: ReadonlyMap<string, 
     const names = each.output ?? [];
     const folded = names.map((name) => (outputs.has(name) ? undefined : knownTensor(name, types.get(name))));
     if (folded.length === 0 || folded.some((constant) => constant === undefined)) return true;
-    constants.push(...(folded as TensorProto[]));
+    for (const each of folded as TensorProto[]) constants.push(each);
     return false;
   });
   return { ...graph, node, initializer: [...(graph.initializer ?? []), ...constants] };

@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError, nearest } from '../errors.ts';
 import type { ConcreteProvider, FallenBackNode } from './session.ts';
@@ -74,6 +75,30 @@ export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []
   return new OnnxLoraError(
     'PROVIDER_UNAVAILABLE',
     `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}; ${guide}.`,
+  );
+}
+
+/** A thousand threads keep a machine busy with waiting for each other. */
+const MAX_THREADS = 256;
+
+/**
+ * Checks where and on how many threads a model is to run, before anything is read for it.
+ *
+ * @param ofPlugins names of the providers that plugins bring
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a name that no provider has, `CONFIG_INVALID` for a number of threads that
+ *   there cannot be
+ */
+export function checkMachine(
+  { provider, threads }: { readonly provider?: string | undefined; readonly threads?: number | undefined },
+  ofPlugins: readonly string[] = [],
+): void {
+  if (provider !== undefined && ![...providerNames, ...ofPlugins].includes(provider)) {
+    throw noSuchProvider(provider, ofPlugins);
+  }
+  if (threads === undefined || (Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `threads must be a whole number from 1 to ${MAX_THREADS}, but it is ${threads}. This machine has ${availableParallelism()} processors; leave threads out to use all of them.`,
   );
 }
 

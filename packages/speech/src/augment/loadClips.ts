@@ -26,6 +26,7 @@ async function clipsIn(reader: AudioReader, folder: string, sampleRate: number):
   for (const file of files.filter((name) => reader.fileEndings.includes(extname(name).toLowerCase()))) {
     clips.push(await monoAt(reader, join(folder, file), sampleRate));
   }
-  for (const below of folders) clips.push(...(await clipsIn(reader, join(folder, below), sampleRate)));
+  for (const below of folders)
+    for (const each of await clipsIn(reader, join(folder, below), sampleRate)) clips.push(each);
   return clips;
 }

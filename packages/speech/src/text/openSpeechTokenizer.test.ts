@@ -67,6 +67,11 @@ describe("Whisper's tokenizer", () => {
     const json = readJson<Record<string, unknown>>(join(whisper, 'tokenizer.json'));
     const huge = { ...json, added_tokens: [{ id: 4e9, content: '<|en|>', special: true }] };
     await expect(openSpeechTokenizer(folderOf({ 'tokenizer.json': huge }))).rejects.toThrow(/"<\|en\|>" no id from 0/);
+    const slow = {
+      ...json,
+      pre_tokenizer: { type: 'Split', pattern: { Regex: String.raw`(.+)+\n` }, behavior: 'Isolated' },
+    };
+    await expect(openSpeechTokenizer(folderOf({ 'tokenizer.json': slow }))).rejects.toThrow(/busy for ever/);
   });
 
   const real = join(shared, 'models/whisper-tiny.en');

@@ -1,7 +1,7 @@
 /** @file The tokenizers of models that write token by token: Whisper's and Moonshine's. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { checkTokenIds, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkTokenIds, checkTokenizerSteps, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 
 /** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */
@@ -26,15 +26,9 @@ export class SubwordTokenizer implements SpeechTokenizer {
   constructor(json: JsonObject, config: JsonObject, path: string) {
     this.#path = path;
     checkTokenIds(json, path);
-    try {
-      this.#tokenizer = new Tokenizer(json, config);
-    } catch (cause) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
-        { cause },
-      );
-    }
+    const tokenizer = byTokenizer(path, () => new Tokenizer(json, config));
+    checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder], path);
+    this.#tokenizer = tokenizer;
     for (const [token, id] of this.#tokenizer.get_vocab()) {
       if (token !== undefined) this.#put(token, id);
     }
@@ -58,7 +52,8 @@ export class SubwordTokenizer implements SpeechTokenizer {
   }
 
   encode(text: string): number[] {
-    return text === '' ? [] : this.#tokenizer.encode(text, { add_special_tokens: false }).ids;
+    if (text === '') return [];
+    return byTokenizer(this.#path, () => this.#tokenizer.encode(text, { add_special_tokens: false }).ids);
   }
 
   decode(ids: readonly number[]): string {
@@ -72,7 +67,8 @@ export class SubwordTokenizer implements SpeechTokenizer {
       return !this.#silent.has(id);
     });
     // Taking spaces from before full stops is for other kinds of tokens; transformers does not do it here either.
-    return spoken.length === 0 ? '' : this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false });
+    if (spoken.length === 0) return '';
+    return byTokenizer(this.#path, () => this.#tokenizer.decode(spoken, { clean_up_tokenization_spaces: false }));
   }
 
   idOf(token: string): number | undefined {

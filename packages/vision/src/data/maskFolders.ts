@@ -28,7 +28,7 @@ export async function maskFolderRecords(root: string, { folders }: FolderEntries
     const split = splitNames.get(name.toLowerCase());
     if (split === undefined || !masksIn.folders.includes(name)) continue;
     const [from, to] = [join(root, images, name), join(root, masks, name)];
-    parts.push(...pairs(from, await readFolder(from), to, await readFolder(to), split));
+    for (const each of pairs(from, await readFolder(from), to, await readFolder(to), split)) parts.push(each);
   }
   return parts.length > 0 ? parts : undefined;
 }

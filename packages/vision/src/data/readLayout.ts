@@ -104,7 +104,7 @@ async function readDescribed(
     const parts: ImageRecord[] = [];
     for (const { file, split } of coco) {
       const records = await readManifestFile(file, options);
-      parts.push(...records.map((record): ImageRecord => (split === undefined ? record : { ...record, split })));
+      for (const record of records) parts.push(split === undefined ? record : { ...record, split });
     }
     return parts;
   }

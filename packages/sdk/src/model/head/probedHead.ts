@@ -50,7 +50,7 @@ export async function probedHead(
       if (batch.length === 0) continue;
       const { inputs } = await collate(batch.map(([, example]) => example));
       const { [read]: features } = await session.run(inputs, { fetches: [read] });
-      used.push(...batch.map(([index]) => index));
+      for (const each of batch.map(([index]) => index)) used.push(each);
       rows.push(features!.data as Float32Array);
     }
     const size = rows.reduce((sum, { length }) => sum + length, 0);

@@ -1,6 +1,6 @@
 /** @file Which evaluation is the best, and when further training no longer pays. */
 
-import { OnnxLoraError } from '../../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../plugin/task.ts';
 
 /** A metric by which evaluations are compared. */
@@ -69,6 +69,31 @@ function isLowerBetter(name: string, choice: MetricChoice | undefined): boolean 
   return choice?.better === undefined ? isBetterLower(name) : choice.better === 'lower';
 }
 
+/**
+ * Checks that a task gives the metric by which evaluations are to be compared, as far as that is known before one: a task that
+ * cannot name its metrics without examples is asked again at the first evaluation.
+ *
+ * @param empty the metrics of no examples
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function requireMetric(metric: MetricChoice | undefined, empty: () => Metrics): void {
+  if (metric === undefined) return;
+  let names: string[];
+  try {
+    names = Object.keys(empty());
+  } catch {
+    return;
+  }
+  if (names.length > 0 && !names.includes(metric.name)) throw noSuchMetric(metric.name, names);
+}
+
+function noSuchMetric(name: string, names: readonly string[]): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The task gives no metric "${name}".${didYouMean(name, names)} There are ${names.join(', ') || 'none'}: name one of them as metric (--metric).`,
+  );
+}
+
 /** Compares evaluations as they come. */
 export class Objective {
   readonly #metric: MetricChoice | undefined;
@@ -103,12 +128,7 @@ export class Objective {
   update(step: number, metrics: Metrics): boolean {
     const name = this.#metric?.name ?? Object.keys(metrics)[0] ?? '';
     const value = metrics[name];
-    if (value === undefined) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `The task gives no metric "${name}". There are ${Object.keys(metrics).join(', ') || 'none'}: name one of them as metric (--metric).`,
-      );
-    }
+    if (value === undefined) throw noSuchMetric(name, Object.keys(metrics));
     const isLower = isLowerBetter(name, this.#metric);
     const { best, mark, withoutBetter } = this.#state;
     const beats = (than: number | undefined, by: number): boolean =>

@@ -28,8 +28,8 @@ export function stratifiedSplit(
       const j = i + random.index(members.length - i);
       [members[i], members[j]] = [members[j]!, members[i]!];
     }
-    held.push(...members.slice(0, count));
-    kept.push(...members.slice(count));
+    for (const each of members.slice(0, count)) held.push(each);
+    for (const each of members.slice(count)) kept.push(each);
   }
   return { kept: kept.sort((a, b) => a - b), held: held.sort((a, b) => a - b) };
 }

@@ -5,6 +5,7 @@ import { CsvError, parse } from 'csv-parse';
 import { OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
 import { isNestedDeeply } from './nesting.ts';
+import { textOfCell } from './csvCell.ts';
 import { linesOf } from './linesOf.ts';
 import { peeked } from './peeked.ts';
 import type { Cells, Row, TableOptions } from './tableRow.ts';
@@ -104,11 +105,12 @@ async function* csvRows(
       const place = `${file}, line ${info.lines}`;
       if (columns.length === 0) {
         const seen = new Set<string>();
-        const twice = record.find((name) => seen.size === seen.add(name).size);
+        const header = hasQuotes ? record.map(textOfCell) : record;
+        const twice = header.find((name) => seen.size === seen.add(name).size);
         if (twice !== undefined)
           throw new OnnxLoraError('DATA_INVALID', `${place}: two columns are named "${twice}". Rename one of them.`);
-        record.forEach((name, i) => positions.set(name, i));
-        columns.push(...record);
+        header.forEach((name, i) => positions.set(name, i));
+        for (const name of header) columns.push(name);
         yield undefined;
         continue;
       }
@@ -118,7 +120,7 @@ async function* csvRows(
           `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${listed(columns, 12)}). Put quotes around a cell that holds the separator.`,
         );
       }
-      yield new CsvRow(file, info.lines, positions, record);
+      yield new CsvRow(file, info.lines, positions, hasQuotes ? record.map(textOfCell) : record);
     }
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;

@@ -74,7 +74,7 @@ export class Network {
         place = edge.to;
       } else next[place]!++;
     }
-    const flow = Math.min(...way.map(({ free }) => free));
+    const flow = way.reduce((least, { free }) => Math.min(least, free), Infinity);
     if (!Number.isFinite(flow)) throw new RangeError('Source and sink are joined by edges that cannot be cut.');
     for (const edge of way) {
       edge.free -= flow;

@@ -210,9 +210,11 @@ export class RowIndices {
       const own = this.#parts(operand);
       return own?.length === 1 ? new Array<Part>(operand.shape.at(-1)!).fill(own[0]!) : own;
     });
-    const [lows, highs] = [x.map((each) => this.#factsOf(each).min), x.map((each) => this.#factsOf(each).max)];
+    const facts = x.map((each) => this.#factsOf(each));
+    const min = facts.reduce((least, each) => Math.min(least, each.min), Infinity);
+    const max = facts.reduce((most, each) => Math.max(most, each.max), -Infinity);
     const isKnown = parts.every((each) => each !== undefined);
-    return { parts: isKnown ? parts.flat() : undefined, min: Math.min(...lows), max: Math.max(...highs) };
+    return { parts: isKnown ? parts.flat() : undefined, min, max };
   }
 }
 

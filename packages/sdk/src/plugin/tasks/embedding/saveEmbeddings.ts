@@ -5,6 +5,7 @@ import { writeFileAtomic } from '../../../files/wholeFile.ts';
 import { writeSafetensors } from '../../../adapter/safetensors.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
+import { csvCell } from '../../data/csvCell.ts';
 
 /**
  * Writes embeddings with the names of their files: a `.safetensors` file (tensor `embeddings`; the names as a JSON list under
@@ -27,16 +28,11 @@ export async function saveEmbeddings(path: string, files: readonly string[], emb
     case '.csv': {
       const columns = Array.from({ length: width! }, (_, i) => `e${i}`);
       const lines = files.map((file, i) =>
-        [quoted(file), ...embeddings.data.slice(i * width!, (i + 1) * width!)].join(','),
+        [csvCell(file, ','), ...embeddings.data.slice(i * width!, (i + 1) * width!)].join(','),
       );
       return writeFileAtomic(path, `${[['file', ...columns].join(','), ...lines].join('\n')}\n`);
     }
     default:
       throw new OnnxLoraError('INPUT_INVALID', `"${path}" ends with neither .safetensors nor .csv. Name such a file.`);
   }
-}
-
-/** A field of a CSV file, as RFC 4180 has it. */
-function quoted(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -79,6 +79,8 @@ describe('token ids are those of the library tokenizers', () => {
     await expect(textTokenizer(modelIn(dataFolder({})))).rejects.toThrow(/no ".*tokenizer.json".*Copy the file/);
     await expect(textTokenizer(modelIn(dataFolder({ 'tokenizer.json': '[]' })))).rejects.toThrow(/not a JSON object/);
     await expect(textTokenizer(modelIn(dataFolder({ 'tokenizer.json': '{}' })))).rejects.toThrow(/cannot be read as a tokenizer/);
+    const slow = { ...(tokenizers.siglip.tokenizer as object), pre_tokenizer: { type: 'Split', pattern: { Regex: String.raw`(.+)+\n` }, behavior: 'Isolated' } };
+    await expect(textTokenizer(modelIn(dataFolder({ 'tokenizer.json': JSON.stringify(slow) })))).rejects.toThrow(/busy for ever/);
     await expect(textTokenizer({ name: 'lone', inputs: {}, outputs: {} })).rejects.toThrow(/lone .onnx file/);
   }); // prettier-ignore
 });

@@ -2,7 +2,16 @@
 
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import { isObject, type JsonObject, OnnxLoraError, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
+import {
+  byTokenizer,
+  checkTokenIds,
+  checkTokenizerSteps,
+  isObject,
+  type JsonObject,
+  OnnxLoraError,
+  readJsonObject,
+  type TaskModel,
+} from '@onnx-lora/sdk';
 import { isSiglip } from '../modelType.ts';
 
 /** Gemma's, with 256,000 tokens, has 35 MB. */
@@ -46,16 +55,9 @@ export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
 }
 
 function tokenizerOf(json: JsonObject, config: JsonObject, model: TaskModel, path: string): TextTokenizer {
-  let tokenizer: Tokenizer;
-  try {
-    tokenizer = new Tokenizer(json, config);
-  } catch (cause) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${path}" cannot be read as a tokenizer: ${(cause as Error).message}. Copy it again from where the model was published.`,
-      { cause },
-    );
-  }
+  checkTokenIds(json, path);
+  const tokenizer = byTokenizer(path, () => new Tokenizer(json, config));
+  checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], path);
   const text = objectIn(model.config, 'text_config');
   const padsToLongest = isSiglip(model);
   const longest = smallest(numberIn(config, 'model_max_length'), numberIn(text, 'max_position_embeddings') ?? (padsToLongest ? 64 : undefined)); // prettier-ignore
@@ -69,7 +71,7 @@ function tokenizerOf(json: JsonObject, config: JsonObject, model: TaskModel, pat
       0,
     longest,
     padsToLongest,
-    encode: (each) => cut(tokenizer, each, longest),
+    encode: (each) => byTokenizer(path, () => cut(tokenizer, each, longest)),
   };
 }
 

@@ -1,0 +1,293 @@
+/**
+ * @file Whether JavaScript's engine can be kept busy by a regular expression.
+ *
+ * A tokenizer.json brings expressions from strangers, and `(.+)+\n` takes twice as long for each letter of a text. What is
+ * refused is what an engine may read in many ways: a repetition of something that has several ways itself, and several open
+ * repetitions of one letter in a row. Those of the tokenizers in use (GPT-2's, Llama's, Qwen's, SMILES) are of neither kind.
+ */
+
+/** Characters of every kind; a bit for each, and one for all others. */
+const samples: readonly string[] = [
+  ...Array.from({ length: 0x180 }, (_, i) => String.fromCharCode(i)),
+  ...'▁ʰˇ̀҃ΑαЖж֊אء٠अ०々ก๑ადაᄀᐁ᠀Ḁẞὼῼ\u00a0\u200b\u200d\u2028\u2029\u202f‐–“”‰‿⁴ⁿ₀€⃝ℂℵⅣ←∀⌘①■☃⟨⠀ⱠⲀ⵰⸮⼀　〇ひカ㈠㎏一龥ꀀꙀꜧ가ﬁﷲ︵﹍：Ａａ１ｱ\ufeff\ufffd',
+  ...'\u{10000}\u{1d400}\u{1d7ce}\u{1f600}\u{20000}\u{e0001}\u{f0000}',
+];
+
+/** A set of samples. */
+type Chars = bigint;
+const all: Chars = (1n << BigInt(samples.length)) - 1n;
+
+/** What a part of an expression can do. */
+interface Cost {
+  /** Characters that it can take. */
+  readonly chars: Chars;
+  /** Fewest and most of them. */
+  readonly min: number;
+  readonly max: number;
+  /** How many repetitions without end in a row can take one character. */
+  readonly open: number;
+  /** In how many ways it can take the same text, where it is not open. */
+  readonly ways: number;
+  /** The characters at each place, where its length is fixed. */
+  readonly places: readonly Chars[] | undefined;
+  /** It takes a character of `first` in the beginning, and none of these later. */
+  readonly mark: Chars;
+}
+
+/** More repetitions than this are as good as any number. */
+const FEW = 8;
+/** Ways to read one text, all of which are tried where none leads on. */
+const MAX_WAYS = 64;
+const MAX_DEPTH = 60;
+const MAX_LENGTH = 10_000;
+
+/** Why an expression may take long; undefined for one that does not. */
+export function slowness({ source, flags }: RegExp): string | undefined {
+  if (source.length > MAX_LENGTH) return `it has more than ${MAX_LENGTH} characters`;
+  try {
+    new Reader(source, flags).read();
+    return undefined;
+  } catch (error) {
+    if (error instanceof Slow) return error.message;
+    throw error;
+  }
+}
+
+class Slow extends Error {}
+
+const nothing: Cost = { chars: 0n, min: 0, max: 0, open: 0, ways: 1, places: [], mark: 0n };
+
+class Reader {
+  readonly #source: string;
+  readonly #flags: string;
+  #at = 0;
+
+  constructor(source: string, flags: string) {
+    this.#source = source;
+    this.#flags = flags.replace(/[gy]/g, '');
+  }
+
+  read(): void {
+    this.#alternatives(0);
+  }
+
+  #alternatives(depth: number): Cost {
+    if (depth > MAX_DEPTH) throw new Slow(`its groups are nested more than ${MAX_DEPTH} deep`);
+    const of = [this.#sequence(depth)];
+    while (this.#take('|')) of.push(this.#sequence(depth));
+    if (of.length === 1) return of[0]!;
+    const lengths = new Set(of.map(({ places }) => places?.length));
+    const [length] = lengths;
+    const places =
+      lengths.size === 1 && length !== undefined
+        ? Array.from({ length }, (_, i) => of.reduce((sum, each) => sum | each.places![i]!, 0n))
+        : undefined;
+    return {
+      chars: of.reduce((sum, { chars }) => sum | chars, 0n),
+      min: Math.min(...of.map(({ min }) => min)),
+      max: Math.max(...of.map(({ max }) => max)),
+      open: Math.max(...of.map(({ open }) => open)),
+      ways: of.every((each, i) => of.slice(0, i).every((other) => areApart(each, other)))
+        ? Math.max(...of.map(({ ways }) => ways))
+        : of.reduce((sum, { ways }) => sum + ways, 0),
+      places,
+      mark: 0n,
+    };
+  }
+
+  #sequence(depth: number): Cost {
+    const parts: Cost[] = [];
+    while (this.#at < this.#source.length && this.#source[this.#at] !== '|' && this.#source[this.#at] !== ')') {
+      parts.push(this.#quantified(this.#atom(depth)));
+    }
+    return inARow(parts);
+  }
+
+  #atom(depth: number): Cost {
+    const start = this.#at;
+    const char = this.#next();
+    if (char === '(') return this.#group(depth);
+    if (char === '^' || char === '$') return nothing;
+    if (char === '[') {
+      this.#classEnd();
+      return this.#set(start);
+    }
+    if (char !== '\\') return this.#set(start);
+    const escaped = this.#next();
+    if (escaped === 'b' || escaped === 'B') return nothing;
+    if (/[1-9k]/.test(escaped)) throw new Slow('it refers back to what it has found');
+    if (/[pPu]/.test(escaped) && this.#source[this.#at] === '{') this.#at = this.#source.indexOf('}', this.#at) + 1;
+    else if (escaped === 'u') this.#at += 4;
+    else if (escaped === 'x') this.#at += 2;
+    else if (escaped === 'c') this.#at += 1;
+    return this.#set(start);
+  }
+
+  #group(depth: number): Cost {
+    const [prefix = ''] =
+      /^\?(?:[:=!]|<[=!]|<[^>]*>|[a-z-]*:)/.exec(this.#source.slice(this.#at, this.#at + 100)) ?? [];
+    this.#at += prefix.length;
+    const inner = this.#alternatives(depth + 1);
+    this.#take(')');
+    if (!/^\?<?[=!]$/.test(prefix)) return inner;
+    // It takes nothing, but is tried wherever what stands before it has come to.
+    const isOpen = inner.open > 0 || inner.max === Infinity;
+    return { ...nothing, open: isOpen ? Math.max(1, inner.open) : 0, ways: inner.ways, places: undefined };
+  }
+
+  #quantified(part: Cost): Cost {
+    const [min, max] = this.#quantifier();
+    if (min === 1 && max === 1) return part;
+    const isOpen = max - min > FEW;
+    const places = min === max && part.places && min <= FEW ? Array.from({ length: min }, () => part.places!).flat() : undefined; // prettier-ignore
+    if (part.max === 0) return { ...part, places: undefined };
+    if (max > 1 && !isFixed(part) && !isMarked(part)) {
+      throw new Slow('it repeats something that can be read in several ways');
+    }
+    return {
+      chars: part.chars,
+      min: part.min * min,
+      max: part.max * max,
+      // Of what is marked or of one length, no two repetitions take the same text.
+      open: isOpen ? Math.max(1, part.open) : part.open,
+      ways: isOpen ? 1 : Math.max(1, part.ways) * (max - min + 1),
+      places,
+      mark: 0n,
+    };
+  }
+
+  #quantifier(): readonly [number, number] {
+    const found = /^(?:([*+?])|\{(\d+)(,?)(\d*)\})\??/.exec(this.#source.slice(this.#at, this.#at + 40));
+    if (!found) return [1, 1];
+    this.#at += found[0].length;
+    const [, sign, least, comma, most] = found;
+    if (sign !== undefined) return sign === '*' ? [0, Infinity] : sign === '+' ? [1, Infinity] : [0, 1];
+    return [Number(least), comma === '' ? Number(least) : most === '' ? Infinity : Number(most)];
+  }
+
+  #set(start: number): Cost {
+    const text = this.#source.slice(start, this.#at);
+    const chars = charsOf(text, this.#flags);
+    return { chars, min: 1, max: 1, open: 0, ways: 1, places: [chars], mark: chars };
+  }
+
+  /** Past a class: with the flag `v` there may be classes inside. */
+  #classEnd(): void {
+    for (let depth = 1; depth > 0;) {
+      const char = this.#next();
+      if (char === '\\') this.#next();
+      else if (char === ']') depth--;
+      else if (char === '[' && this.#flags.includes('v')) depth++;
+    }
+  }
+
+  /** One character, which may have two units. */
+  #next(): string {
+    const char = String.fromCodePoint(this.#source.codePointAt(this.#at) ?? 0);
+    if (this.#at >= this.#source.length) throw new Slow('it cannot be read');
+    this.#at += char.length;
+    return char;
+  }
+
+  #take(text: string): boolean {
+    const seen = this.#source.startsWith(text, this.#at);
+    if (seen) this.#at += text.length;
+    return seen;
+  }
+}
+
+/** Parts that follow each other. */
+function inARow(parts: readonly Cost[]): Cost {
+  let [open, ways] = [0, 1];
+  parts.forEach((part, i) => {
+    // What has but one way adds none to those behind it.
+    if (part.open === 0 && part.ways === 1) return;
+    const run = runFrom(parts, i);
+    open = Math.max(open, run.open);
+    ways = Math.max(ways, run.ways);
+  });
+  const places = parts.every((part) => part.places) ? parts.flatMap((part) => part.places!) : undefined;
+  const [first, ...rest] = parts;
+  const later = rest.reduce((sum, { chars }) => sum | chars, 0n);
+  return {
+    chars: parts.reduce((sum, { chars }) => sum | chars, 0n),
+    min: parts.reduce((sum, { min }) => sum + min, 0),
+    max: parts.reduce((sum, { max }) => sum + max, 0),
+    open,
+    ways,
+    places,
+    mark: first !== undefined && (first.mark & later) === 0n ? first.mark : 0n,
+  };
+}
+
+/**
+ * In how many ways the parts from one on can take a text of one character. It matters where something behind them can fail,
+ * for then all of them are tried.
+ *
+ * @throws Slow
+ */
+function runFrom(parts: readonly Cost[], first: number): { open: number; ways: number } {
+  let chars = all;
+  let [open, ways] = [0, 1];
+  const check = (): void => {
+    if (open > 1) throw new Slow('several of its parts can each take any length of the same text');
+    if (ways > MAX_WAYS) throw new Slow('it can read one text in many ways');
+  };
+  for (const part of parts.slice(first)) {
+    if (part.max === 0) {
+      open += part.open;
+      ways *= part.ways;
+      check();
+      continue;
+    }
+    if (part.min > 0) check();
+    if ((chars & part.chars) === 0n) {
+      if (part.min > 0) break;
+      continue;
+    }
+    chars &= part.chars;
+    open += part.open;
+    ways *= part.ways;
+  }
+  return { open, ways: Math.min(ways, 1e6) };
+}
+
+/** Whether it has one length, and one way to take it. */
+function isFixed({ min, max, ways, open }: Cost): boolean {
+  return min === max && max > 0 && ways === 1 && open === 0;
+}
+
+/** Whether the first character tells where each repetition begins. */
+function isMarked({ mark, min, ways, open }: Cost): boolean {
+  return mark !== 0n && min > 0 && ways <= MAX_WAYS && open <= 1;
+}
+
+/** Whether no text fits both. */
+function areApart(a: Cost, b: Cost): boolean {
+  if (!a.places || !b.places) return (a.mark & b.mark) === 0n && a.mark !== 0n && b.mark !== 0n;
+  const length = Math.min(a.places.length, b.places.length);
+  return a.places.slice(0, length).some((chars, i) => (chars & b.places![i]!) === 0n);
+}
+
+const known = new Map<string, Chars>();
+
+/** The samples that one character of an expression matches. */
+function charsOf(text: string, flags: string): Chars {
+  const key = `${flags}/${text}`;
+  const before = known.get(key);
+  if (before !== undefined) return before;
+  let chars = 0n;
+  try {
+    const one = new RegExp(`^(?:${text})$`, flags);
+    samples.forEach((sample, i) => {
+      if (one.test(sample)) chars |= 1n << BigInt(i);
+    });
+  } catch {
+    return all;
+  }
+  if (known.size > 1000) known.clear();
+  // A rare character that no sample stands for may be in any set that is written out.
+  if (chars === 0n) chars = 1n;
+  known.set(key, chars);
+  return chars;
+}
