@@ -208,6 +208,7 @@ export async function runTraining(
         before,
         after,
         sections,
+        date: new Date(),
         runtime: `Node ${process.versions.node}`,
       }),
     );

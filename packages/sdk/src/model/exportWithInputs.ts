@@ -16,7 +16,7 @@ import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
-import { makeFolderOf, requireWritable } from './merge.ts';
+import { makeFolderOf, requireUnused, requireWritable } from './merge.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
@@ -24,6 +24,8 @@ import type { Model } from './model.ts';
 export interface ExportOptions {
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
+  /** False refuses to write over files that are there; true by default. */
+  readonly overwrite?: boolean;
 }
 
 /** What {@link exportWithInputs} wrote. */
@@ -60,6 +62,8 @@ export async function exportWithInputs(
 ): Promise<ExportResult> {
   requireWritable(given, file);
   const folder = path.dirname(file);
+  const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
+  requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
   if (Object.keys(adapters).length === 0)
     throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
   const model = Object.values(adapters).reduce((headed, each) => modelFor<Model>(headed, each), given);
@@ -74,7 +78,7 @@ export async function exportWithInputs(
   const files = writeOnnx(file, withDefaults(injected, inputs));
   const written: Record<string, string> = {};
   for (const [name, each] of placed) {
-    written[name] = path.join(folder, `${name}.onnx_adapter`);
+    written[name] = placeOfAdapter(name);
     await writeFileAtomic(written[name], formatOrtAdapter(new Map(adapterFeeds(each, inputs))));
   }
   return { files, adapters: written, inputs: inputs.map(({ name }) => name) };
