@@ -56,9 +56,24 @@ onnx-lora ${command.name()} ${command.usage()}
 
 ${table('argument', help.visibleArguments(command).map(argumentRow))}
 
-${table('flag', flags.map(optionRow))}
+${flagTables(flags)}
 
 ${examples.length > 0 ? `Examples\n\n\`\`\`sh\n${examples.join('\n')}\n\`\`\`` : ''}`;
+}
+
+/** One table, or one under each of help's headings. */
+function flagTables(flags: readonly Option[]): string {
+  const groups = new Map<string | undefined, Option[]>();
+  for (const flag of flags) {
+    const group = groups.get(flag.helpGroupHeading) ?? [];
+    groups.set(flag.helpGroupHeading, [...group, flag]);
+  }
+  return [...groups]
+    .map(([heading, own]) => {
+      const rows = table('flag', own.map(optionRow));
+      return heading === undefined ? rows : `**${heading.replace(/:$/, '')}**\n\n${rows}`;
+    })
+    .join('\n\n');
 }
 
 function table(of: string, rows: readonly string[]): string {

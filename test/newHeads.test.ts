@@ -28,7 +28,7 @@ import {
   type Value,
   writeOnnx,
 } from '@onnx-lora/sdk/core';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -324,8 +324,11 @@ describe('a head for other labels', () => {
 
     const merged = path.join(mkdtempSync(path.join(root, 'merged-')), 'model.onnx');
     const result = await merge(model, loaded, merged);
-    expect(JSON.parse(readFileSync(result.config!, 'utf8'))).toMatchObject({ id2label: { 0: 'v', 4: 'z' } });
+    expect(result.files).toEqual([merged]);
+    expect(readdirSync(path.dirname(merged))).toEqual(['model.onnx']);
     const plain = await openModel(merged);
+    // The labels are in the file.
+    expect(plain.config).toMatchObject({ id2label: { 0: 'v', 4: 'z' } });
     expect(plain.outputs['logits']!.dims).toEqual(['batch', 5]);
     expect(plain.modules().map((module) => module.path)).toEqual(model.modules().map((module) => module.path));
     expectClose(await logitsOf(plain, feeds), served['logits']!.data as Float32Array);

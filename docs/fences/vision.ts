@@ -78,6 +78,7 @@ export const visionFiles: StandIns = {
   'a.jpg': picture(),
   'b.jpg': picture(),
   'jay.jpg': picture(),
+  'cat.jpg': picture(),
   'leaf.jpg': picture(),
   'street.jpg': picture(320, 240, 60, 115),
   'cell.png': picture(),

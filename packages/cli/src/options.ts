@@ -1,7 +1,14 @@
 /** @file Gives commands their flags. */
 
-import { type Command, Option } from 'commander';
-import { descriptionOf, flagOf, type SettingName, settingInfos } from './settings.ts';
+import { type Command, type Help, Option } from 'commander';
+import { descriptionOf, flagOf, groups, type SettingName, settingInfos } from './settings.ts';
+import { hanging } from './table.ts';
+
+/** Flags of commands that write files. */
+export interface OverwriteFlags {
+  /** Whether what is there may be replaced. */
+  readonly overwrite?: boolean;
+}
 
 /** Flags that every command has. */
 export interface OutputFlags {
@@ -46,6 +53,11 @@ export function addMismatch(command: Command): Command {
   return command.option('--allow-base-mismatch', 'accept an adapter that says it was trained on other weights');
 }
 
+/** `--overwrite`, of commands that write to --out. */
+export function addOverwrite(command: Command): Command {
+  return command.option('--overwrite', 'replace what is there; without it, that is refused');
+}
+
 /** `--json`, `--quiet` and `--debug`. */
 export function addOutput(command: Command): Command {
   return command
@@ -59,7 +71,42 @@ const examples = new WeakMap<Command, readonly string[]>();
 /** Examples after the flags, one a line; `#` begins a comment. */
 export function addExamples(command: Command, ...lines: readonly string[]): Command {
   examples.set(command, lines);
-  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`);
+  return command.addHelpText('after', ({ error }) => {
+    const output = command.configureOutput();
+    const width = (error ? output.getErrHelpWidth?.() : output.getOutHelpWidth?.()) ?? 80;
+    return `\nExamples:\n${lines.map((line) => exampleText(line, width)).join('\n')}\n`;
+  });
+}
+
+/** On one line where it fits; else its comment stands above, and lines go on as a shell lets them. */
+function exampleText(line: string, width: number): string {
+  if (line.length + 2 <= width) return `  ${line}`;
+  const [, command, comment] = /^(.*?)(?: +#(.*))?$/.exec(line)!;
+  const above = comment === undefined ? '' : `${hanging(`  #${comment}`, width, 4)}\n`;
+  return above + hanging(`  ${command}`, width - 2, 4).replaceAll('\n', ' \\\n');
+}
+
+/** From so many flags on, help has them under headings. */
+const MANY = 30;
+
+/** Puts flags under headings, where there are many. */
+export function groupFlags({ options }: Command): void {
+  if (options.length < MANY) return;
+  const headings = new Map(Object.entries(groups).flatMap(([heading, names]) => names.map((name) => [name, heading])));
+  for (const option of options) option.helpGroup(`${headings.get(option.attributeName()) ?? 'Other options'}:`);
+}
+
+/** On a narrow terminal, what a flag means stands below it. */
+export function narrowHelp(help: Help): Partial<Help> {
+  const formatItem = help.formatItem.bind(help);
+  return {
+    formatItem(term, termWidth, description, helper) {
+      const width = helper.helpWidth ?? 80;
+      if (!description || width - termWidth >= helper.minWidthToWrap + 4)
+        return formatItem.call(helper, term, termWidth, description, helper);
+      return `  ${term}\n${hanging(`      ${description}`, width, 6)}`;
+    },
+  };
 }
 
 /** The examples of a command. */

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { combineCommand } from './commands/combine.ts';
 import { completionCommand } from './commands/completion.ts';
+import { compareCommand } from './commands/compare.ts';
 import { convertCommand } from './commands/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
 import { explainCommand } from './commands/explain.ts';
@@ -21,7 +22,7 @@ import { type Catalogue, didYouMean, type Plugin } from '@onnx-lora/sdk';
 import { loadCatalogue } from './container.ts';
 import type { Context } from './context.ts';
 import { exitCodes, reportFailure, usageError } from './errors.ts';
-import { addExamples, addSettings } from './options.ts';
+import { addExamples, addSettings, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
 import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
 import { type Streams, Terminal } from './terminal.ts';
@@ -30,6 +31,7 @@ const commands = [
   inspectCommand,
   trainCommand,
   evalCommand,
+  compareCommand,
   predictCommand,
   mergeCommand,
   unmergeCommand,
@@ -46,7 +48,7 @@ const commands = [
 ];
 
 /** Commands to which plugins make no difference. */
-const withoutPlugins: ReadonlySet<string> = new Set(['explain']);
+const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
 
 /**
  * Runs the command.
@@ -111,7 +113,11 @@ export function createProgram(context: Context): Command {
     'onnx-lora predict models/vit cat.jpg --adapter runs/photos     # use it',
   );
   program.addHelpText('after', 'onnx-lora COMMAND --help explains a command and its flags.');
-  for (const each of [program, ...program.commands]) speakThrough(each, context.terminal);
+  for (const each of [program, ...program.commands]) {
+    speakThrough(each, context.terminal);
+    groupFlags(each);
+    each.configureHelp(narrowHelp(each.createHelp()));
+  }
   return program;
 }
 

@@ -151,6 +151,17 @@ export class RunFolder {
     }
   }
 
+  /** What the run in the folder has told; nothing where there is no metrics.jsonl. */
+  async events(): Promise<LoggedEvent[]> {
+    const events: LoggedEvent[] = [];
+    if (!existsSync(this.#metricsFile)) return events;
+    for await (const line of createInterface({ input: createReadStream(this.#metricsFile) })) {
+      const event = parseLine(line);
+      if (event) events.push(event);
+    }
+    return events;
+  }
+
   /**
    * Goes on with the run that is in the folder: what metrics.jsonl holds of steps beyond its last checkpoint is cut off, and
    * settings that have changed are written down. Lines that a kill, a full disk or anything else has damaged are left out.

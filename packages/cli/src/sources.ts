@@ -17,6 +17,7 @@ import {
 } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
+import type { OverwriteFlags } from './options.ts';
 import type { Settings } from './settings.ts';
 import { taskSettings } from './taskSettings.ts';
 
@@ -90,6 +91,23 @@ export function requireOutFile(out: string | undefined, ending: string): string 
   if (isFolder(file))
     throw usageError(`"${file}" is a folder. Name a file, such as ${path.join(file, `out${ending}`)}.`);
   return file;
+}
+
+/**
+ * Refuses to write over what is there, unless that is asked for. Found out before the work.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function requireFree(files: readonly string[], { overwrite }: OverwriteFlags): void {
+  const found = overwrite ? undefined : files.find((file) => existsSync(file));
+  if (found === undefined) return;
+  throw usageError(`"${found}" is there already. Name another place, or add --overwrite to replace it.`);
+}
+
+/** What of a folder is replaced when an adapter is saved there; the file itself for one that is no folder's name. */
+export function adapterPlaces(out: string): string[] {
+  if (out.endsWith('.onnx_adapter')) return [out];
+  return ['adapter_config.json', 'adapter_model.safetensors'].map((name) => path.join(out, name));
 }
 
 /**

@@ -17,6 +17,28 @@ export function formatTable(rows: readonly (readonly string[])[], alignments: re
   );
 }
 
+/**
+ * A row of a table that is wider than the terminal, broken between words, so that what follows stands indented below; other
+ * lines as they are, which a terminal breaks itself and which can be copied whole.
+ */
+export function narrowed(row: string, width: number): string {
+  if (row.length <= width || !/\S {2,}\S/.test(row)) return row;
+  return hanging(row, width, /^ */.exec(row)![0].length + 4);
+}
+
+/** Text broken between words; lines below the first are indented by so many spaces. Words that are longer stay whole. */
+export function hanging(text: string, width: number, indent: number): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const [piece] of text.matchAll(/ *[^ ]+/g)) {
+    if (line !== '' && line.length + piece.length > width) {
+      lines.push(line);
+      line = ' '.repeat(indent) + piece.trimStart();
+    } else line += piece;
+  }
+  return [...lines, line].join('\n');
+}
+
 /** `294912` → `294,912`, on every machine. */
 export function grouped(count: number): string {
   return new Intl.NumberFormat('en-US').format(count);

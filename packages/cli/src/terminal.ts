@@ -1,6 +1,7 @@
 /** @file Where the command writes: results to stdout, everything else to stderr. */
 
 import pico from 'picocolors';
+import { narrowed } from './table.ts';
 
 /** A stream as far as the command needs one; `process.stdout` is one. */
 export interface Writer {
@@ -42,12 +43,14 @@ export class Terminal {
   /** A line of the result. */
   print(line: string): void {
     this.endLiveLine();
-    this.stdout.write(`${line}\n`);
+    const { isTTY, columns } = this.stdout;
+    this.stdout.write(`${isTTY && columns ? narrowed(line, columns) : line}\n`);
   }
 
   /** The result for machines: one JSON value on one line. */
   printJson(value: unknown): void {
-    this.print(JSON.stringify(value));
+    this.endLiveLine();
+    this.stdout.write(`${JSON.stringify(value)}\n`);
   }
 
   /** A line about the work, which is no part of the result. */

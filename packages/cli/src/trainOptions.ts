@@ -54,8 +54,7 @@ function cachePrefixOf(setting: ResolvedSettings['cachePrefix']): TrainOptions['
   return setting === 'off' ? false : setting;
 }
 
-/** `loss`, or `loss:lower`. */
-/** The metric to compare by, as `--metric` names it. */
+/** The metric to compare by, as `--metric` names it: `loss`, or `loss:lower`. */
 export function metricChoice(text: string): MetricChoice {
   const [, name = text, better] = /^(.+):(higher|lower)$/.exec(text) ?? [];
   return better === undefined ? { name } : { name, better: better as 'higher' | 'lower' };

@@ -260,6 +260,7 @@ async function trainInFolder(
         after,
         worse,
         sections,
+        date: new Date(),
         runtime: `Node ${process.versions.node}`,
       }),
     );

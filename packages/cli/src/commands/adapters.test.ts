@@ -2,7 +2,7 @@
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Adapter, loadAdapter, readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
+import { Adapter, float32, loadAdapter, readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -103,6 +103,37 @@ it('merge gives the model with the adapter', async () => {
   expect(furthest(await logits(vit), adapted)).toBeGreaterThan(0.1);
 });
 
+it('what is there is not overwritten unasked', async () => {
+  const folder = temporaryFolder();
+  const to = (name: string): string => path.join(folder, name);
+  const run = at('run');
+  const feeds = to('feeds.safetensors');
+  await writeSafetensors(feeds, new Map([['pixel_values', float32(new Float32Array(3 * 28 * 28), [1, 3, 28, 28])]]));
+  const writers: [place: string, words: string[]][] = [
+    ['lone.onnx', ['merge', vit, '--adapter', run, '-o', to('lone.onnx')]],
+    ['whole/onnx/model.onnx', ['merge', vit, '--adapter', run, '-o', to('whole')]],
+    ['back.onnx', ['unmerge', to('lone.onnx'), '--adapter', run, '-o', to('back.onnx')]],
+    ['both/adapter_config.json', ['combine', run, run, '-o', to('both')]],
+    ['both.onnx_adapter', ['combine', run, run, '-o', to('both.onnx_adapter')]],
+    ['a.onnx_adapter', ['convert', run, to('a.onnx_adapter')]],
+    ['peft/adapter_config.json', ['convert', to('a.onnx_adapter'), to('peft')]],
+    ['served/run.onnx_adapter', ['export', vit, '--adapter', run, '-o', to('served/vit.onnx')]],
+    ['pixels.safetensors', ['preprocess', vit, files[0]!, '-o', to('pixels.safetensors')]],
+    ['out.safetensors', ['run', vit, '--feeds', feeds, '-o', to('out.safetensors')]],
+  ];
+  for (const [place, words] of writers) {
+    await callJson(...words);
+    const mine = Buffer.from(place);
+    writeFileSync(to(place), mine);
+    const { code, stderr } = await call(words);
+    expect([words[0], code]).toEqual([words[0], 2]);
+    expect(stderr).toMatch(/" is there already\. Name another place, or .*--overwrite/);
+    expect(readFileSync(to(place)).equals(mine)).toBe(true);
+    await callJson(...words, '--overwrite');
+    expect(readFileSync(to(place)).equals(mine)).toBe(false);
+  }
+});
+
 describe('convert', () => {
   it('there and back gives the same forward numbers, bit by bit', async () => {
     const folder = temporaryFolder();
@@ -189,7 +220,7 @@ describe('convert', () => {
     const base = await logits(vit);
     for (const from of [vit, initial]) {
       const out = path.join(folder, 'plain');
-      await callJson('convert', initial, out, '--plain-from', from);
+      await callJson('convert', initial, out, '--plain-from', from, '--overwrite');
       expect((await loadAdapter(out)).config).toMatchObject({ r: 2 * r, alpha: 2 * alpha, initLoraWeights: true });
       expect(furthest(await logits(vit, '--adapter', out), base)).toBeLessThan(1e-3);
     }

@@ -5,14 +5,21 @@ import { combineAdapters, combineMethods, type CombineOptions, loadAdapter, save
 import { Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
-import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addExamples,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { isFolder, requireFlag, requireOther, requireOutFile } from '../sources.ts';
+import { adapterPlaces, isFolder, requireFlag, requireFree, requireOther, requireOutFile } from '../sources.ts';
 import { grouped } from '../table.ts';
 
 const ENDING = '.onnx_adapter';
 
-interface CombineFlags extends OutputFlags {
+interface CombineFlags extends OutputFlags, OverwriteFlags {
   readonly weight?: readonly string[];
   readonly method: string;
   readonly rank?: string;
@@ -44,6 +51,7 @@ export function combineCommand(context: Context): Command {
     seed: 'seed of the random methods (default: 0)',
     out: `where the result is written: a folder, or a file that ends in ${ENDING}`,
   });
+  addOverwrite(command);
   addOutput(command);
   addExamples(
     command,
@@ -55,6 +63,7 @@ export function combineCommand(context: Context): Command {
     const { seed, out: given } = await readSettings({ ...flags }, undefined);
     const out = requireFlag(given, 'out', `name the folder, or the ${ENDING} file, to write`);
     requireOut(out, names);
+    requireFree(adapterPlaces(out), flags);
     const weights = readWeights(flags.weight, names.length);
     const options = readOptions(flags, seed);
     const adapters = await Promise.all(names.map((name) => loadAdapter(name)));

@@ -13,13 +13,28 @@ import {
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
-import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
-import { holdsAdapter, isFolder, openNamed, requireOther, requireOutFile } from '../sources.ts';
+import {
+  addExamples,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
+import {
+  adapterPlaces,
+  holdsAdapter,
+  isFolder,
+  openNamed,
+  requireFree,
+  requireOther,
+  requireOutFile,
+} from '../sources.ts';
 import { grouped } from '../table.ts';
 
 const ENDING = '.onnx_adapter';
 
-interface ConvertFlags extends OutputFlags {
+interface ConvertFlags extends OutputFlags, OverwriteFlags {
   readonly names?: string;
   readonly model?: string;
   readonly plainFrom?: string;
@@ -40,6 +55,7 @@ export function convertCommand(context: Context): Command {
     '--plain-from <path>',
     'makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training',
   );
+  addOverwrite(command);
   addOutput(command);
   addExamples(
     command,
@@ -65,6 +81,7 @@ export function convertCommand(context: Context): Command {
     if (toOrt) requireOutFile(out, ENDING);
     else if (existsSync(out) && !isFolder(out)) throw usageError(`"${out}" is a file. Name a folder.`);
     requireOther(out, [source, ...(flags.plainFrom === undefined ? [] : [flags.plainFrom])]);
+    requireFree(adapterPlaces(out), flags);
     const plain =
       flags.plainFrom === undefined
         ? adapter

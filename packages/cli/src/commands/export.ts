@@ -6,11 +6,19 @@ import { Command } from 'commander';
 import { addAdapterNames } from '../adapterList.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
-import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addExamples,
+  addMismatch,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { readSettings } from '../readSettings.ts';
 import { oneModel, openNamed, requireOutFile } from '../sources.ts';
 
-interface ExportFlags extends OutputFlags {
+interface ExportFlags extends OutputFlags, OverwriteFlags {
   readonly adapter?: readonly string[];
   readonly allowBaseMismatch?: boolean;
 }
@@ -26,6 +34,7 @@ export function exportCommand(context: Context): Command {
   addSettings(command, ['model']);
   addAdapterNames(command);
   addSettings(command, ['out'], { out: 'the .onnx file to write' });
+  addOverwrite(command);
   addMismatch(command);
   addOutput(command);
   addExamples(command, 'onnx-lora export models/vit --adapter runs/cats --adapter runs/birds -o served/vit.onnx');
@@ -44,6 +53,7 @@ export function exportCommand(context: Context): Command {
       const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
       const result = await exportWithInputs(model, adapters, out, {
         allowBaseMismatch: flags.allowBaseMismatch ?? false,
+        overwrite: flags.overwrite ?? false,
       });
       if (flags.json) context.terminal.printJson(result);
       else {

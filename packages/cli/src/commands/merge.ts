@@ -1,17 +1,26 @@
 /** @file `onnx-lora merge` and `onnx-lora unmerge`: one plain .onnx from a model and adapters, and the way back. */
 
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
+import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import { addAdapters, type AdapterFlags, loadWeighted } from '../adapterList.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';
-import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addExamples,
+  addMismatch,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { readSettings } from '../readSettings.ts';
 import { oneModel, openNamed, requireFlag } from '../sources.ts';
 import { short } from '../table.ts';
 
-interface MergeFlags extends OutputFlags, AdapterFlags {
+interface MergeFlags extends OutputFlags, OverwriteFlags, AdapterFlags {
   readonly allowBaseMismatch?: boolean;
 }
 
@@ -20,7 +29,7 @@ export function mergeCommand(context: Context): Command {
   const command = new Command('merge')
     .summary("fold adapters into a model's weights")
     .description(
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its tokenizer, and is opened as the base is. Weights of 16 bits are rounded and quantised ones quantised anew; the answer says how far that is from the exact sum.',
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded and quantised ones quantised anew; the answer says how far that is from the exact sum.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addFlags(command);
@@ -28,8 +37,8 @@ export function mergeCommand(context: Context): Command {
   addOutput(command);
   addExamples(
     command,
-    'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx',
-    'onnx-lora merge models/sam --adapter runs/cells --out models/sam-cells   # a folder as the base has',
+    'onnx-lora merge models/vit --adapter runs/photos --out models/vit-photos   # a folder as the base has, for predict',
+    'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a lone file, for other runtimes',
     'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
   );
   return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
@@ -56,7 +65,10 @@ export function unmergeCommand(context: Context): Command {
 function addFlags(command: Command): void {
   addSettings(command, ['model']);
   addAdapters(command);
-  addSettings(command, ['out'], { out: 'the .onnx file to write, or a folder for it and what lies beside the base' });
+  addSettings(command, ['out'], {
+    out: 'a folder for the model and what lies beside the base, or the lone .onnx file to write',
+  });
+  addOverwrite(command);
 }
 
 async function run(
@@ -69,10 +81,28 @@ async function run(
   const model = await openNamed(oneModel(word, flags['model'], settings), catalogue());
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
-  const result = await write(model, adapters, out, { allowBaseMismatch: flags.allowBaseMismatch ?? false });
+  const result = await write(model, adapters, out, {
+    allowBaseMismatch: flags.allowBaseMismatch ?? false,
+    overwrite: flags.overwrite ?? false,
+  });
   if (flags.json) terminal.printJson(result);
-  else for (const line of asText(result, out)) terminal.print(printable(line));
+  else for (const line of [...asText(result, out), ...stillNeeded(model, out)]) terminal.print(printable(line));
 }
+
+/** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */
+function stillNeeded({ folder }: Model, out: string): string[] {
+  if (!out.endsWith('.onnx') || folder === undefined) return [];
+  const names = readdirSync(folder).filter((name) => PROCESSOR.test(name));
+  const missing = names.filter((name) => !existsSync(path.join(path.dirname(out), name)));
+  if (missing.length === 0) return [];
+  return [
+    `For other runtimes it is complete. To be opened here by tasks it also wants ${missing.join(', ')} beside it: merge into a folder (--out ${out.slice(0, -'.onnx'.length)}), which gets them.`,
+  ];
+}
+
+/** Files that say how inputs are made and answers are read; labels are in the merged file. */
+const PROCESSOR =
+  /^(?:preprocessor_config|processor_config|tokenizer|tokenizer_config|vocab|generation_config)\.(?:json|txt)$/;
 
 /** What was written, and what of it a person may not expect. */
 function asText({ files, modules, rounding, untied, beside }: MergeResult, out: string): string[] {

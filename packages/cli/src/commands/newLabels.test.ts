@@ -1,8 +1,8 @@
 /** @file Tests of training on labels that the model does not know: from a folder of images to answers, with no flag but two. */
 
-import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import path from 'node:path';
-import { loadAdapter } from '@onnx-lora/sdk';
+import { loadAdapter, openModel } from '@onnx-lora/sdk';
 import { expect, it } from 'vitest';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
@@ -57,20 +57,24 @@ it('a new head is trained, told of, measured, asked and merged', async () => {
 
   const merged = path.join(folder, 'merged');
   mkdirSync(merged);
-  const { config } = await callJson<{ config: string }>(
-    'merge',
-    vit,
-    '--adapter',
-    out,
-    '--out',
-    `${merged}/model.onnx`,
-  );
-  expect(JSON.parse(readFileSync(config, 'utf8'))).toMatchObject({
+  const lone = path.join(merged, 'model.onnx');
+  const told = await call(['merge', vit, '--adapter', out, '--out', lone]);
+  // Nothing lands beside a lone file, and what it still wants is said at once.
+  expect(readdirSync(merged)).toEqual(['model.onnx']);
+  expect(told.stdout).toContain('it also wants preprocessor_config.json beside it: merge into a folder');
+  expect((await openModel(lone)).config).toMatchObject({
     model_type: 'vit',
     id2label: { 0: 'bar', 1: 'chair', 2: 'snowman' },
     onnx_lora: notes.learned,
   });
+  // Its own labels, also beside the base's.
+  copyFileSync(path.join(vit, 'config.json'), path.join(merged, 'config.json'));
   copyFileSync(path.join(vit, 'preprocessor_config.json'), path.join(merged, 'preprocessor_config.json'));
   const [plain] = await callJson<{ label: string; score: number }[]>('predict', merged, file);
   expect(plain).toMatchObject({ label: 'snowman', score: expect.closeTo(served!.score, 4) });
+
+  const whole = path.join(folder, 'whole');
+  await callJson('merge', vit, '--adapter', out, '--out', whole);
+  const [opened] = await callJson<{ label: string; score: number }[]>('predict', whole, file);
+  expect(opened).toMatchObject({ label: 'snowman', score: expect.closeTo(served!.score, 4) });
 });

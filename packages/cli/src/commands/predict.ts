@@ -5,6 +5,7 @@ import {
   type Adapter,
   type Catalogue,
   type Model,
+  openPredictor,
   type Prediction,
   type PredictorOptions,
   type RecordAnswerer,
@@ -15,20 +16,38 @@ import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
-import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addConfig,
+  addExamples,
+  addMismatch,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
-import { chooseTask, chosenAdapter, nothingNamed, openNamed, placedOn, requireModel, splitWords } from '../sources.ts';
+import {
+  chooseTask,
+  chosenAdapter,
+  nothingNamed,
+  openNamed,
+  placedOn,
+  requireFree,
+  requireModel,
+  splitWords,
+} from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';
 import { briefVector, withLists } from '../vectors.ts';
 import { BeyondText } from './beyondText.ts';
 import { predictRecords } from './predictRecords.ts';
 import { predictSources, requireSources, STDIN } from './predictSources.ts';
-import { writePictures } from './writePictures.ts';
+import { picturesOf, writePictures } from './writePictures.ts';
 
-interface PredictFlags extends OutputFlags {
+interface PredictFlags extends OutputFlags, OverwriteFlags {
   readonly config?: string;
   readonly allowBaseMismatch?: boolean;
 }
@@ -45,6 +64,7 @@ export function predictCommand(context: Context): Command {
   addSettings(command, ['model', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
     out: 'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
   });
+  addOverwrite(command);
   addMismatch(addConfig(command));
   addOutput(command);
   addExamples(
@@ -78,6 +98,7 @@ export function predictCommand(context: Context): Command {
     const sources = predictSources(named.rest, records?.fileEndings ?? endingsFor(model, catalogue));
     const progress = new Progress(terminal, flags);
     const answering: Answering = {
+      base,
       model,
       adapter,
       factory,
@@ -86,6 +107,7 @@ export function predictCommand(context: Context): Command {
       allowBaseMismatch: flags.allowBaseMismatch ?? false,
       progress,
     };
+    if (settings.out !== undefined) requireFree(records ? [settings.out] : picturesOf(sources, settings.out), flags);
     const beyond = new BeyondText();
     const noteBeyond = (): void => {
       if (!flags.json && settings.out === undefined && beyond.note !== undefined) progress.note(beyond.note);
@@ -153,6 +175,9 @@ function digestOf({ config, tensors }: Adapter): string {
 }
 
 interface Answering {
+  /** As it was opened. */
+  readonly base: Model;
+  /** With the adapter's labels and head. */
   readonly model: Model;
   readonly adapter: Adapter | undefined;
   readonly factory: TaskFactory;
@@ -168,7 +193,7 @@ function endingsFor({ family }: Model, { preprocessors }: Catalogue): string[] {
   return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
 }
 
-function predictorOptions({ settings, factory, adapter }: Answering): PredictorOptions | undefined {
+function predictorOptions({ settings, factory, adapter }: Answering): PredictorOptions {
   return {
     ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
     ...(adapter ? { adapter } : {}),
@@ -177,29 +202,23 @@ function predictorOptions({ settings, factory, adapter }: Answering): PredictorO
 
 /** Answers of a model that gives each in one pass. */
 async function predictAll(answering: Answering): Promise<Prediction[]> {
-  const { model, adapter, factory, sources, settings, allowBaseMismatch, progress } = answering;
+  const { base, factory, sources, settings, allowBaseMismatch, progress } = answering;
   if (sources.includes(STDIN)) throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
   const batchSize = settings.batchSize ?? 32;
-  const predictor = await factory.predictor?.(model, predictorOptions(answering));
-  if (!predictor) throw usageError(`The task "${factory.name}" is trained and evaluated, and answers for no files.`);
-  const session = await model.withOutputs(predictor.outputs ?? []).session({
-    adapters: adapter ? { adapter } : {},
+  await using predictor = await openPredictor(base, {
+    ...predictorOptions(answering),
+    task: factory,
+    batchSize,
     allowBaseMismatch,
     ...machineOptions(settings),
   });
-  try {
-    const predictions: Prediction[] = [];
-    for (let done = 0; done < sources.length; done += batchSize) {
-      const feeds = await predictor.feeds(sources.slice(done, done + batchSize));
-      const outputs = await session.run(feeds, { adapter: adapter ? 'adapter' : null });
-      for (const each of predictor.decode(outputs, feeds)) predictions.push(each);
-      // One batch needs no progress.
-      if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
-    }
-    return predictions;
-  } finally {
-    await session.release();
+  const predictions: Prediction[] = [];
+  for (let done = 0; done < sources.length; done += batchSize) {
+    for (const each of await predictor.predict(sources.slice(done, done + batchSize))) predictions.push(each);
+    // One batch needs no progress.
+    if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
   }
+  return predictions;
 }
 
 /**

@@ -4,10 +4,25 @@ import { type Catalogue, readModelConfig, type Tensor, type TaskModel, writeSafe
 import { preprocessorOf } from '@onnx-lora/vision';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addExamples,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import { openNamed, nothingNamed, isFolder, requireModel, requireOutFile, splitWords } from '../sources.ts';
+import {
+  openNamed,
+  nothingNamed,
+  isFolder,
+  requireFree,
+  requireModel,
+  requireOutFile,
+  splitWords,
+} from '../sources.ts';
 import { grouped } from '../table.ts';
 
 /** Makes the command. */
@@ -20,14 +35,16 @@ export function preprocessCommand(context: Context): Command {
     .usage('MODEL INPUT… -o FEEDS.safetensors [options]')
     .argument('[words...]', 'the model and the inputs; with --model, only inputs');
   addSettings(command, ['model', 'out'], { out: 'the .safetensors file to write' });
+  addOverwrite(command);
   addOutput(command);
   addExamples(command, 'onnx-lora preprocess models/vit cat.jpg dog.jpg -o feeds.safetensors');
-  return command.action(async (words: string[], flags: OutputFlags & Record<string, unknown>) => {
+  return command.action(async (words: string[], flags: OutputFlags & OverwriteFlags & Record<string, unknown>) => {
     const { terminal } = context;
     const settings = await readSettings(flags, undefined);
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
     const out = requireOutFile(settings.out, '.safetensors');
+    requireFree([out], flags);
     if (named.rest.length === 0) throw nothingNamed('inputs', source, settings.model);
     const catalogue = context.catalogue();
     const { preprocessor } = await preprocessorOf(await describe(source, catalogue), catalogue.preprocessors);

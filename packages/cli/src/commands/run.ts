@@ -6,11 +6,19 @@ import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
-import { addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
+import {
+  addExamples,
+  addMismatch,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
 import { readSettings } from '../readSettings.ts';
-import { oneModel, openNamed, requireFlag, requireOutFile } from '../sources.ts';
+import { oneModel, openNamed, requireFlag, requireFree, requireOutFile } from '../sources.ts';
 
-interface RunFlags extends OutputFlags {
+interface RunFlags extends OutputFlags, OverwriteFlags {
   readonly feeds?: string;
   readonly allowBaseMismatch?: boolean;
 }
@@ -26,6 +34,7 @@ export function runCommand(context: Context): Command {
     .option('--feeds <file>', 'safetensors file with a tensor per input of the model');
   addSettings(command, ['model', 'adapter', 'out', 'provider', 'threads'], { out: 'the .safetensors file to write' });
   addMismatch(command);
+  addOverwrite(command);
   addOutput(command);
   addExamples(
     command,
@@ -36,6 +45,7 @@ export function runCommand(context: Context): Command {
     checkNames(settings, context.catalogue());
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
     const out = requireOutFile(settings.out, '.safetensors');
+    requireFree([out], flags);
     const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);

@@ -33,4 +33,9 @@ it('trains, reports, measures, and writes masks of the size of the images', asyn
   ); // prettier-ignore
   expect(answer!.classes[0]!.label).toBe('ground');
   expect(await sharp(path.join(masks, 'photo-mask.png')).metadata()).toMatchObject({ width: 100, height: 80 });
+  const again = await call(['predict', segformer, photo, '--task', 'semantic-segmentation', '--adapter', out, '--out', masks]); // prettier-ignore
+  expect([again.code, again.stderr]).toEqual([
+    2,
+    expect.stringMatching(/photo-mask\.png" is there already\. .*--overwrite/),
+  ]);
 });

@@ -50,7 +50,7 @@ it('merges into a folder, or into one file', async () => {
   const one = path.join(temporaryFolder(), 'one.onnx');
   const { stdout } = await call(['merge', model, '--adapter', adapter, '-o', one]);
   expect(stdout).toBe(`Wrote ${one}: ${modules.length} modules changed.\n`);
-  const again = await call(['merge', model, '--adapter', adapter, '-o', out]);
+  const again = await call(['merge', model, '--adapter', adapter, '-o', out, '--overwrite']);
   expect(again.stdout).toBe(`Wrote ${out} (onnx/encoder_model.onnx, onnx/decoder_model.onnx, and what lies beside them): ${modules.length} modules changed.\n`); // prettier-ignore
 });
 

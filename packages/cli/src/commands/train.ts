@@ -10,6 +10,7 @@ import { adapterSettings } from '../lora.ts';
 import { usageError } from '../errors.ts';
 import { addConfig, addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { readSettings } from '../readSettings.ts';
+import { descriptionOf } from '../settings.ts';
 import { oneModel } from '../sources.ts';
 import { short } from '../table.ts';
 import { runTraining, type TrainSummary } from '../trainRun.ts';
@@ -75,7 +76,10 @@ export function trainCommand(context: Context): Command {
       'tensorboard',
       'track',
     ],
-    { out: 'folder for the run (default: a new one in runs/)' },
+    {
+      out: 'folder for the run (default: a new one in runs/)',
+      validation: `${descriptionOf('validation')} (default: a tenth of each class, where the data has no part for it)`,
+    },
   );
   command
     .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')

@@ -1,9 +1,19 @@
 /** @file Pictures in answers, such as masks, as files. */
 
+import { readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type Prediction, writeFileAtomic } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
+import { isFolder } from '../sources.ts';
+
+/** Pictures of answers about these files that are in the folder already. */
+export function picturesOf(files: readonly string[], out: string): string[] {
+  if (!isFolder(out)) return [];
+  const names = new Set(files.map((file) => path.parse(file).name));
+  const found = readdirSync(out).filter((name) => names.has(/^(.+)-[A-Za-z]\w*\.png$/.exec(name)?.[1] ?? ''));
+  return found.map((name) => path.join(out, name));
+}
 
 /**
  * The predictions with paths in the place of pictures, which are written to `<out>/<file>-<what>.png`; without `out` they

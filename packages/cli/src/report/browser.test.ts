@@ -241,6 +241,7 @@ const nothing: Omit<ReportContent, 'sections'> = {
   modules: ['q'],
   before: undefined,
   after: undefined,
+  date: new Date(0),
   runtime: 'Node',
 };
 

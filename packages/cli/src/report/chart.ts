@@ -45,11 +45,13 @@ export function chart(
       : []),
     ...series.map(({ points: all }, i) => {
       const own = all.filter(([a, b]) => Number.isFinite(a) && Number.isFinite(b));
+      const dots = (r: number): string =>
+        own.map(([a, b]) => `<circle cx="${atX(a)}" cy="${atY(b)}" r="${r}"><title>${escapeHtml(`${series[i]!.name}: ${short(a)}, ${short(b)}`)}</title></circle>`).join(''); // prettier-ignore
       if (kind === 'lines') {
         const path = own.map(([a, b], j) => `${j === 0 ? 'M' : 'L'}${atX(a)} ${atY(b)}`).join('');
-        return `<path class="s${i % COLOURS}" d="${path}"/>`;
+        return `<path class="s${i % COLOURS}" d="${path}"/><g class="s${i % COLOURS} hits">${dots(5)}</g>`;
       }
-      return `<g class="s${i % COLOURS}">${own.map(([a, b]) => `<circle cx="${atX(a)}" cy="${atY(b)}" r="3"/>`).join('')}</g>`;
+      return `<g class="s${i % COLOURS}">${dots(3)}</g>`;
     }),
     '</svg>',
     ...(series.length > 1 ? [`<ul class="legend">${legend.join('')}</ul>`] : []),

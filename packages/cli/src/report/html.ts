@@ -8,7 +8,7 @@ import { clock, grouped, short, withInterval } from '../table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
-import { formatSections } from './sections.ts';
+import { formatSections, part } from './sections.ts';
 import { page } from './page.ts';
 
 /** What a report tells. */
@@ -37,6 +37,8 @@ export interface ReportContent {
   readonly worse?: string | undefined;
   /** What the task shows of itself. */
   readonly sections: readonly ReportSection[];
+  /** When it ended. */
+  readonly date: Date;
   /** What ran it, such as `Node 20.19.0`. */
   readonly runtime: string;
 }
@@ -47,32 +49,54 @@ export function formatReport(content: ReportContent): string {
   const title = `${settings.task ?? 'Training'}: ${settings.data ?? ''}`;
   return page(
     title,
-    `<p class="quiet">LoRA adapter of ${escapeHtml(model.name)}${model.family === undefined ? '' : ` (${escapeHtml(model.family)})`}</p>
+    `<p class="quiet">LoRA adapter of ${escapeHtml(model.name)}${model.family === undefined ? '' : ` (${escapeHtml(model.family)})`}, ${dateOf(content.date)}</p>
 ${stopNotice(content)}
 ${facts(content)}
+<div class="parts">
 ${metrics(content)}
-<h2>Loss</h2>
-<p class="quiet">Thin: each step's batch. Thick: running mean.</p>
-${stepCurve(content.history.loss.stretches, { name: 'Loss', smooth: true })}
+${losses(content)}
 ${evaluations(content)}
 ${confusion(content)}
 ${formatSections(content.sections)}
 ${notices(content)}
+</div>
 <details><summary>Learning rate, gradients, memory</summary>
-<h2>Learning rate</h2>
-${stepCurve(content.history.lr.stretches, { name: 'Learning rate' })}
-<h2>Norm of the gradients</h2>
-${stepCurve(content.history.gradNorm.stretches, { name: 'Norm of the gradients', smooth: true })}
-<h2>Memory of the process (MB)</h2>
-${stepCurve(content.history.memory.stretches, { name: 'Memory in MB', smooth: true })}
+<div class="parts">
+${part('Learning rate', stepCurve(content.history.lr.stretches, { name: 'Learning rate' }))}
+${part('Norm of the gradients', stepCurve(content.history.gradNorm.stretches, { name: 'Norm of the gradients', smooth: true }))}
+${part('Memory of the process (MB)', stepCurve(content.history.memory.stretches, { name: 'Memory in MB', smooth: true }))}
+</div>
 </details>
-<h2>Do it again</h2>
-<pre>${escapeHtml(content.command)}</pre>
-<h2>Settings</h2>
-${settingsTable(settings)}
-<h2>Adapted modules</h2>
-<details><summary>${content.modules.length} modules</summary><p>${content.modules.map(escapeHtml).join('<br>')}</p></details>
+<div class="parts">
+${part('Do it again', `<pre>${escapeHtml(content.command)}</pre>`)}
+${part('Adapted modules', `<details><summary>${content.modules.length} modules</summary><p>${content.modules.map(escapeHtml).join('<br>')}</p></details>`)}
+${part('Settings', settingsTable(settings), true)}
+</div>
 <p class="quiet">${escapeHtml(content.runtime)}, provider ${escapeHtml(content.provider)}</p>`,
+  );
+}
+
+/** `2026-11-29 14:03 UTC`, which all of the world reads alike. */
+export function dateOf(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** The loss of each step, and over it that of the held-out data where it was measured. */
+function losses({ history, before, after, made }: ReportContent): string {
+  const known = [
+    ...(before ? [{ ...before, step: 0 }] : []),
+    ...history.evaluations,
+    ...(after ? [{ ...after, step: made }] : []),
+  ].flatMap(({ step, metrics: { loss } }) => (loss === undefined ? [] : [{ step, value: loss }]));
+  // Before and after are among the evaluations where the run was recorded whole.
+  const heldOut = [...new Map(known.map((point) => [point.step, point])).values()].sort((a, b) => a.step - b.step);
+  const legend =
+    heldOut.length === 0
+      ? ''
+      : '<ul class="legend"><li class="own">training</li><li class="held-out">held-out data</li></ul>\n';
+  return part(
+    'Loss',
+    `<p class="quiet">Thin: each step's batch. Thick: running mean.</p>\n${legend}${stepCurve(history.loss.stretches, { name: 'Loss', smooth: true, heldOut })}`,
   );
 }
 
@@ -90,7 +114,8 @@ function evaluations({ history }: ReportContent): string {
     );
     // Before and after are in the table already.
     const curve = points.length > 2 ? measuredCurve(points, { name: escapeHtml(name) }) : '';
-    return curve === '' ? [] : [`<h2>${escapeHtml(name)} on held-out data</h2>\n${curve}`];
+    // That of the loss is beside that of the training.
+    return curve === '' || name === 'loss' ? [] : [part(`${escapeHtml(name)} on held-out data`, curve)];
   });
   return curves.join('\n');
 }
@@ -104,12 +129,15 @@ function notices({ history: { notices: all, skippedSteps, badSamples } }: Report
   const rows = all.map(
     ({ step, message }) => `<tr><th scope="row">step ${step}</th><td>${escapeHtml(message)}</td></tr>`,
   );
-  return `<h2>What went wrong</h2>
-<p>${counts.join('; ')}</p>
+  return part(
+    'What went wrong',
+    `<p>${counts.join('; ')}</p>
 <details open><summary>The first messages</summary>
 <table class="settings"><tbody>
 ${rows.join('\n')}
-</tbody></table></details>`;
+</tbody></table></details>`,
+    true,
+  );
 }
 
 function facts({ made, history, seconds, trainableParameters, model, settings, before, after }: ReportContent): string {
@@ -134,7 +162,10 @@ function facts({ made, history, seconds, trainableParameters, model, settings, b
 
 function metrics({ before, after, worse }: ReportContent): string {
   if (!before) {
-    return '<h2>Metrics</h2>\n<p class="quiet">Nothing was measured: no data was held out (--validation, or validation, val or test beside train), or --no-eval was given.</p>';
+    return part(
+      'Metrics',
+      '<p class="quiet">Nothing was measured: no data was held out (--validation, or validation, val or test beside train), or --no-eval was given.</p>',
+    );
   }
   const rows = Object.entries(before.metrics).map(([name, value]) => {
     const now = after?.metrics[name];
@@ -144,17 +175,25 @@ function metrics({ before, after, worse }: ReportContent): string {
   });
   const notice =
     worse === undefined ? '' : `<p class="notice">${escapeHtml(worse.charAt(0).toUpperCase() + worse.slice(1))}</p>\n`;
-  return `<h2>Metrics on ${grouped(before.examples)} held-out examples</h2>
-${notice}<div class="scroll"><table>
+  return part(
+    `Metrics on ${grouped(before.examples)} held-out examples`,
+    `${notice}<div class="scroll"><table>
 <thead><tr><th scope="col">metric</th><th scope="col" class="number">before</th><th scope="col" class="number">after</th><th scope="col" class="number">change</th></tr></thead>
 <tbody>
 ${rows.join('\n')}
-</tbody></table></div>${before.intervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples.</p>' : ''}`;
+</tbody></table></div>${before.intervals ? '\n<p class="quiet">In brackets: intervals that hold the number with a probability of 95%, by the bootstrap over held-out examples.</p>' : ''}`,
+  );
 }
 
-function confusion({ after }: ReportContent): string {
+/** Before and after side by side; a wide screen shows both at once. */
+function confusion({ before, after }: ReportContent): string {
   if (!after?.confusion) return '';
-  return `<h2>Confusion matrix after training</h2>\n${confusionTable(after.confusion)}`;
+  const matrices = [
+    ...(before?.confusion ? [part('Confusion matrix before', confusionTable(before.confusion))] : []),
+    part('Confusion matrix after training', confusionTable(after.confusion)),
+  ];
+  // A row of their own, so that what came before does not tear them apart.
+  return matrices.length === 1 ? matrices[0]! : `<div class="parts pair">\n${matrices.join('\n')}\n</div>`;
 }
 
 function settingsTable(settings: Settings): string {

@@ -106,6 +106,7 @@ const content: ReportContent = {
     { kind: 'letters', title: evil, rows: [{ title: evil, text: evil, values: [0.5], below: [{ label: evil, text: evil }, { label: evil, text: 'x' }] }] }, // prettier-ignore
     { kind: 'logo', title: evil, x: evil, y: evil, columns: [{ label: evil, letters: [{ letter: '<', height: 1 }] }] },
   ],
+  date: new Date(Date.UTC(2026, 10, 29, 14, 3)),
   runtime: 'Node 20',
 };
 
@@ -131,6 +132,7 @@ describe('the report', () => {
     expect(html).toContain('Stopped after 3 of 5 steps.');
     expect(html).toContain('250 (20.00%)');
     expect(html).toContain('1:23');
+    expect(html).toContain('2026-11-29 14:03 UTC');
   });
 
   it('shows what was measured, and what went wrong', () => {
@@ -158,8 +160,8 @@ describe('the report', () => {
     expect(html).not.toContain('<mark class="missing">');
     expect(html).toContain('<dd><span class="quiet">(nothing)</span></dd>');
     // 560 x 340, of which 64 + 20 and 12 + 40 are margins; axes from 0 to 10 and 0 to 5.
-    expect(html).toContain('<g class="s0"><circle cx="64.0" cy="300.0" r="3"/></g>');
-    expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"/></g>');
+    expect(html).toContain('<g class="s1"><circle cx="540.0" cy="12.0" r="3"><title>b: 10, 5</title></circle></g>');
+    expect(html).toContain('<circle cx="64.0" cy="300.0" r="3"><title>');
     expect(html).toContain('Nothing to draw.');
   });
 
@@ -188,7 +190,7 @@ describe('the curve', () => {
     const points = [4, 2, 0].map((value, i) => ({ step: i + 1, value }));
     const marked = measuredCurve(points, { name: 'loss' });
     expect(marked).toContain('<path class="smooth" d="M64.0 12.0L302.0 118.0L540.0 224.0"/>');
-    expect(marked).toContain('<circle cx="302.0" cy="118.0" r="3"/>');
+    expect(marked).toContain('<circle cx="302.0" cy="118.0" r="3"><title>step 2: 2</title></circle>');
   });
 
   it('keeps spikes and the mean when it takes steps together', () => {
@@ -202,6 +204,28 @@ describe('the curve', () => {
     expect(raw).toMatch(/ 33\.2L/);
     const ramp = seriesOf(Array.from({ length: 3000 }, (_, i) => i)).stretches;
     for (const { step, mean } of ramp) expect(mean).toBeCloseTo(step - 1, 8);
+  });
+
+  it('shows the held-out loss over that of the training, on one scale, and tells numbers to a pointer', () => {
+    const heldOut = [
+      { step: 0, value: 8 },
+      { step: 3, value: 2 },
+    ];
+    const svg = stepCurve(seriesOf([4, 2, 0]).stretches, { name: 'Loss', smooth: true, heldOut });
+    // Steps 0 to 3 over 476 pixels, losses 0 to 8 over 212.
+    expect(svg).toContain('<path class="held-out" d="M64.0 12.0L540.0 171.0"/>');
+    expect(svg).toContain('<circle class="held-out" cx="64.0" cy="12.0" r="4"><title>step 0: 8</title></circle>');
+    expect(svg).toContain('<title>step 2: 2</title>');
+    const { before, after, ...rest } = content;
+    const html = formatReport({
+      ...rest,
+      before: { ...before!, metrics: { accuracy: 0.25, loss: 3 } },
+      after: { ...after!, metrics: { accuracy: 0.75, loss: 1 } },
+    });
+    expect(html).toContain('<title>step 0: 3</title>');
+    expect(html).toContain('<title>step 3: 1</title>');
+    expect(html).toContain('held-out data</li>');
+    expect(html).not.toContain('loss on held-out data');
   });
 
   it('says so where there is nothing to draw', () => {
@@ -243,6 +267,29 @@ describe('the confusion matrix', () => {
       '<tr><th scope="row">cat</th><td class="hit" style="--share:0.750">3</td><td class="miss" style="--share:0.250">1</td><td class="recall">75%</td></tr>',
     );
     expect(html).toContain('<td class="recall">–</td>');
+  });
+
+  it('stands beside that of the base', () => {
+    const { after, before } = content;
+    const html = formatReport({ ...content, before: { ...before!, confusion: after!.confusion } });
+    expect(html.indexOf('Confusion matrix before')).toBeLessThan(html.indexOf('Confusion matrix after training'));
+    expect(html.split('<table class="confusion">')).toHaveLength(3);
+  });
+
+  it.each([15, 100])('of %d classes is a grid that fits any width, a tooltip for each cell', (classes) => {
+    const labels = Array.from({ length: classes }, (_, i) => `class ${i} <&>`);
+    const counts = labels.map((_, i) => labels.map((__, j) => (i === j ? 7 : i === 2 && j === 4 ? 3 : 0)));
+    const html = confusionTable({ labels, counts });
+    const [, width, height] = /viewBox="0 0 (\d+) (\d+)"/.exec(html)!.map(Number);
+    expect(width).toBe(560);
+    expect(height).toBeLessThanOrEqual(600);
+    expect(html.split('<g><title>')).toHaveLength(1 + classes + 1);
+    expect(html).toContain('<title>true class 2 &lt;&amp;&gt;, said class 4 &lt;&amp;&gt;: 3 of 10</title>');
+    for (const [, x, y, w] of html.matchAll(/<rect class="(?:hit|miss)" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"/g)) {
+      expect(Number(x) + Number(w)).toBeLessThanOrEqual(width!);
+      expect(Number(y) + Number(w)).toBeLessThanOrEqual(height!);
+    }
+    expect(html).toContain('the most frequent mix-ups');
   });
 
   it('lists the worst mix-ups of many classes', () => {

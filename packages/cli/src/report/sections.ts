@@ -9,12 +9,20 @@ import { histogram } from './histogram.ts';
 import { letterRows } from './letters.ts';
 import { logo } from './logo.ts';
 
+/** What wants the whole width. */
+const WIDE: ReadonlySet<ReportSection['kind']> = new Set(['gallery', 'clips', 'heatmap', 'letters', 'logo']);
+
+/** A chapter of a page, of which two stand side by side where there is room. Title and body are HTML. */
+export function part(title: string, html: string, isWide = false): string {
+  return `<section class="part${isWide ? ' wide' : ''}">\n<h2>${title}</h2>\n${html}\n</section>`;
+}
+
 /** HTML of all sections. Everything in them is escaped; pictures are kept in the file itself. */
 export function formatSections(sections: readonly ReportSection[]): string {
   return sections
     .map((section) => {
       const text = section.text === undefined ? '' : `<p class="quiet">${escapeHtml(section.text)}</p>\n`;
-      return `<h2>${escapeHtml(section.title)}</h2>\n${text}${body(section)}`;
+      return part(escapeHtml(section.title), `${text}${body(section)}`, WIDE.has(section.kind));
     })
     .join('\n');
 }

@@ -6,5 +6,5 @@ import { formatSections } from './sections.ts';
 
 /** The page. Everything that comes from outside is escaped. */
 export function sectionsPage(title: string, sections: readonly ReportSection[]): string {
-  return page(title, formatSections(sections));
+  return page(title, `<div class="parts">\n${formatSections(sections)}\n</div>`);
 }

@@ -9,6 +9,12 @@ export const style: string = `
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 1.5rem 1rem 3rem; }
+.part { min-width: 0; }
+@media (min-width: 70rem) {
+  main { max-width: 88rem; padding: 1.5rem 2rem 3rem; }
+  .parts { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); column-gap: 3rem; align-items: start; grid-auto-flow: row dense; }
+  .part.wide, .parts .pair { grid-column: 1 / -1; }
+}
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 2.25rem 0 .75rem; }
 p { margin: .25rem 0; overflow-wrap: anywhere; }
@@ -22,7 +28,7 @@ dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; overflow
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
-td.number, th.number { text-align: right; }
+td.number, th.number { text-align: right; white-space: nowrap; }
 table.settings { width: 100%; }
 table.settings th { font-weight: 500; color: var(--quiet); width: 12rem; vertical-align: top; }
 table.settings td { overflow-wrap: anywhere; }
@@ -38,6 +44,18 @@ svg.curve path { fill: none; stroke: rgb(var(--accent)); stroke-linejoin: round;
 svg.curve .raw { stroke-opacity: .35; stroke-width: 1; }
 svg.curve .smooth { stroke-width: 2.25; }
 svg.curve circle { fill: rgb(var(--accent)); }
+svg.curve .hit { fill: transparent; }
+svg.curve path.held-out { stroke: rgb(var(--miss)); stroke-width: 2; stroke-dasharray: 5 4; }
+svg.curve circle.held-out { fill: rgb(var(--miss)); }
+.legend .own { color: rgb(var(--accent)); }
+.legend .held-out { color: rgb(var(--miss)); }
+svg.chart .hits circle { fill-opacity: 0; }
+svg.confusion { display: block; width: 100%; height: auto; max-width: 44rem; margin: 0 0 .75rem; }
+svg.confusion text { fill: var(--quiet); font-size: var(--font); }
+svg.confusion g text { fill: var(--text); }
+svg.confusion .hit { fill: rgb(var(--accent)); }
+svg.confusion .miss { fill: rgb(var(--miss)); }
+svg.confusion .ground { fill: var(--panel); }
 svg.chart { display: block; width: 100%; height: auto; max-width: 44rem; }
 svg.chart text { fill: var(--quiet); font-size: 12px; }
 svg.chart .grid { stroke: var(--line); stroke-width: 1; }

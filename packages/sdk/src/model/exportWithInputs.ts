@@ -15,7 +15,7 @@ import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
-import { requireWritable } from './merge.ts';
+import { requireUnused, requireWritable } from './merge.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
@@ -23,6 +23,8 @@ import type { Model } from './model.ts';
 export interface ExportOptions {
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
+  /** False refuses to write over files that are there; true by default. */
+  readonly overwrite?: boolean;
 }
 
 /** What {@link exportWithInputs} wrote. */
@@ -59,6 +61,8 @@ export async function exportWithInputs(
 ): Promise<ExportResult> {
   requireWritable(given, file);
   const folder = path.dirname(file);
+  const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
+  requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
   if (Object.keys(adapters).length === 0)
     throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
   const model = Object.values(adapters).reduce((headed, each) => modelFor<Model>(headed, each), given);
@@ -69,7 +73,7 @@ export async function exportWithInputs(
   }
   const plan = joinPlans(placed.map(([, each]) => each));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
-  const written = placed.map(([name, each]) => [path.join(folder, `${name}.onnx_adapter`), each] as const);
+  const written = placed.map(([name, each]) => [placeOfAdapter(name), each] as const);
   const files = writeOnnxFiles(
     [{ file, model: withDefaults(injected, inputs) }],
     written.map(([name, each]) => [name, () => formatOrtAdapter(new Map(adapterFeeds(each, inputs)))] as const),

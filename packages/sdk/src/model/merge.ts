@@ -14,6 +14,7 @@ import { modelFor } from './head/forAdapter.ts';
 import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import { LEARNED_KEY, type Model } from './model.ts';
+import { withOwnConfig } from './readModelConfig.ts';
 
 export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 
@@ -24,13 +25,14 @@ export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from
  * A `place` that does not end in `.onnx` is a folder, which is opened as the base's was: it gets
  * `model.onnx`, or each file of
  * a model of several under the name that it is published by, and config.json, tokenizer.json and their like. Where it ends in
- * `.onnx`, a model of several files becomes one, the joined one. Folders are made where there are none.
+ * `.onnx`, nothing is written beside it, and a model of several files becomes one, the joined one: labels are in the file, and
+ * tasks also want the preprocessor's or the tokenizer's files, which the folder has. Folders are made where there are none.
  *
  * @example
  * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
  *
- * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written;
- *   `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
+ *   or is there and `overwrite` is false; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head
  */
 export async function merge(
   model: Model,
@@ -48,9 +50,14 @@ export async function merge(
  * @param model the merged model
  * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced: DoRA, layers trained in full
  */
-export async function unmerge(model: Model, adapters: AdaptersToMerge, place: string): Promise<MergeResult> {
+export async function unmerge(
+  model: Model,
+  adapters: AdaptersToMerge,
+  place: string,
+  options: Pick<MergeOptions, 'overwrite'> = {},
+): Promise<MergeResult> {
   // The merged weights are not those that the adapter names as its base.
-  return write(model, adapters, place, { allowBaseMismatch: true }, true);
+  return write(model, adapters, place, { ...options, allowBaseMismatch: true }, true);
 }
 
 async function write(
@@ -62,15 +69,22 @@ async function write(
 ): Promise<MergeResult> {
   const all = asList(adapters);
   const isFolder = !place.endsWith('.onnx');
-  if (isFolder && model.parts.length > 0) return mergeParts(model, all, place, options, isUnmerge);
+  if (isFolder && model.parts.length > 0) {
+    requireUnused(
+      model.parts.map((part) => path.join(place, placeOf(part, model))),
+      options,
+    );
+    return mergeParts(model, all, place, options, isUnmerge);
+  }
   // As the base has it, at the top or in `onnx`; no longer as a variant.
   const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
   requireWritable(model, file);
+  requireUnused([file], options);
   if (!isUnmerge) requireSameHeads(all);
   const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
   const folder = isFolder ? place : path.dirname(file);
-  const sizes = isFolder ? configWithSizes(own, isUnmerge ? [] : all) : undefined;
-  const beside = filesBeside(model, own, folder, isFolder, sizes);
+  const sizes = configWithSizes(own, isUnmerge ? [] : all);
+  const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();
   const placed: PlacedAdapter[] = [];
   for (const { adapter } of all) placed.push(await own.place(adapter, options));
   const {
@@ -84,7 +98,9 @@ async function write(
     names: all.map(({ name }) => name),
     newHeads: newHeads(model, own),
   });
-  const files = writeOnnxFiles([{ file, model: merged }], [...beside]);
+  const config = sizes ?? own.config;
+  const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
+  const files = writeOnnxFiles([{ file, model: whole }], [...beside]);
   const modules = placed.flatMap((each) => [
     ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
     ...each.tuned.map(({ tuned }) => tuned.site.path),
@@ -123,9 +139,13 @@ function newHeads(base: Model, headed: Model): ReadonlySet<string> {
 
 const configIn = (folder: string): string => path.join(folder, 'config.json');
 
+/** With what the task has learned. */
+function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { ...config, ...(notes.learned ? { [LEARNED_KEY]: notes.learned } : {}) };
+}
+
 /**
- * What is to lie beside the merged model: in a folder what lies beside the base, and the `config.json` with the labels of a
- * new head.
+ * What is to lie in the merged model's folder: what lies beside the base, and the `config.json` with the labels of a new head.
  *
  * @throws OnnxLoraError `FILE_INVALID` where a file of that name is there that is another
  */
@@ -133,21 +153,19 @@ function filesBeside(
   model: Model,
   headed: Model,
   folder: string,
-  isFolder: boolean,
   sizes: Model['config'],
+  { overwrite }: MergeOptions,
 ): Map<string, Uint8Array> {
-  const files = new Map(isFolder ? companionsOf(model, folder, sizes) : []);
-  const { notes } = headed;
+  const files = new Map(companionsOf(model, folder, sizes));
   const config = sizes ?? headed.config;
-  if (headed !== model && config && notes.labels) {
-    const learned = notes.learned ? { [LEARNED_KEY]: notes.learned } : {};
-    files.set(configIn(folder), bytesOf({ ...config, ...learned }));
+  if (headed !== model && config && headed.notes.labels) {
+    files.set(configIn(folder), bytesOf(configOf(headed, config)));
   }
   for (const [file, bytes] of files) {
-    if (!existsSync(file) || readFileSync(file).equals(bytes)) continue;
+    if (overwrite || !existsSync(file) || readFileSync(file).equals(bytes)) continue;
     throw new OnnxLoraError(
       'FILE_INVALID',
-      `"${file}" is of another model: the merged one needs one of its own. Write to another folder.`,
+      `"${file}" is of another model: the merged one needs one of its own. Write to another folder, or replace it (overwrite: true; --overwrite).`,
     );
   }
   return files;
@@ -175,6 +193,21 @@ export function requireWritable(model: Model, file: string): void {
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
     );
   }
+}
+
+/**
+ * Refuses to write over files, where that is wanted, before any work.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for a file that is there
+ */
+export function requireUnused(files: readonly string[], { overwrite }: { readonly overwrite?: boolean }): void {
+  if (overwrite !== false) return;
+  const found = files.find((file) => existsSync(file));
+  if (found === undefined) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
+  );
 }
 
 /** Whether a path leads to one of the files, also through links. */

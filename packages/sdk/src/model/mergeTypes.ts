@@ -18,7 +18,10 @@ export interface MergeResult {
   readonly untied: readonly string[];
   /** Modules whose weight cannot hold the delta, such as grouped convolutions: it is computed beside them. */
   readonly beside: readonly string[];
-  /** The `config.json` with the new labels, where an adapter has brought a head with labels of its own. */
+  /**
+   * The `config.json` of the folder with the new labels, where an adapter has brought a head with labels of its own. A lone
+   * .onnx file has them in its metadata.
+   */
   readonly config?: string;
 }
 
@@ -26,6 +29,11 @@ export interface MergeResult {
 export interface MergeOptions {
   /** Accept adapters that say they were trained on other weights. */
   readonly allowBaseMismatch?: boolean;
+  /**
+   * False refuses to write over any file; true replaces all. By default the model's files are replaced, and what lies beside
+   * another model is not.
+   */
+  readonly overwrite?: boolean;
 }
 
 /**

@@ -15,7 +15,7 @@ import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './f
 import { downloadModel, isHubId } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from './model.ts';
-import { readModelConfig } from './readModelConfig.ts';
+import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../plugin/withProviders.ts';
 
 /** Options of {@link openModel}. */
@@ -137,7 +137,8 @@ function modelOf(
   { families = [], plugins, runtime, foldedScales }: OpenOptions,
 ): Model {
   const catalogue = catalogueOf(plugins);
-  const config = readModelConfig(parts.folder);
+  // A merged file may lie beside another model's.
+  const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
   return new Model({
     ...parts,
     ...(config ? { config } : {}),

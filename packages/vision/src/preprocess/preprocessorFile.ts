@@ -53,7 +53,7 @@ export async function preprocessorOf(
   if (!config) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `There is no "${path}", so nothing says how images are resized and normalised for "${model.name}". Copy the file from where the model was published, or write it: of a torchvision model, { "image_processor_type": "ImageClassification" } and what weights.transforms() prints.`,
+      `There is no "${path}", so nothing says how images are resized and normalised for "${model.name}". Copy the file from where the model was published ("onnx-lora merge" into a folder does it), or write it: of a torchvision model, { "image_processor_type": "ImageClassification" } and what weights.transforms() prints.`,
     );
   }
   const foundPath = own ? path : timm ? join(model.folder, 'config.json') : jointPath;

@@ -49,5 +49,7 @@ test('of numbers', () => {
   const metrics = new RegressionMetrics('logits', 1);
   metrics.update({ logits: float32(scores.slice(0, rows), [rows, 1]) }, { values: float32(truths, [rows, 1]) });
   const measure = numberMeasure(scores.slice(0, rows), Float32Array.from(truths));
-  alike(metrics.intervals(), bootstrapIntervals(measure, rows), ['rmse', 'mae', 'r2', 'spearman']);
+  const found = metrics.intervals();
+  alike(found, bootstrapIntervals(measure, rows), ['rmse', 'mae', 'r2', 'spearman']);
+  expect(Object.keys(found)).toEqual(Object.keys(metrics.result()));
 });

@@ -1,0 +1,152 @@
+/** @file `onnx-lora compare`: training runs beside each other, what they came to and in what they differ. */
+
+import path from 'node:path';
+import { OnnxLoraError, writeFileAtomic } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import type { Context } from '../context.ts';
+import { printable, usageError } from '../errors.ts';
+import { type Measured, RunHistory } from '../history.ts';
+import {
+  addExamples,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../options.ts';
+import { readSettings } from '../readSettings.ts';
+import { comparisonPage, type ComparedRun } from '../report/comparison.ts';
+import { wordOf } from '../runConfig.ts';
+import { RunFolder } from '../runFolder.ts';
+import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
+import { requireFree } from '../sources.ts';
+import { formatTable, short, withInterval } from '../table.ts';
+
+/** Makes the command. */
+export function compareCommand(context: Context): Command {
+  const command = new Command('compare')
+    .summary('put training runs beside each other')
+    .description(
+      'Shows what runs came to on held-out data, with intervals where the task has them, and the settings in which they differ, and writes a page with their curves over each other. Runs of other data, or of another --seed or --validation that holds out other examples, are measured on other examples: the answer says so.',
+    )
+    .argument('<runs...>', 'folders of training runs, two or more');
+  addSettings(command, ['out'], { out: 'the .html file to write (default: compare.html beside the first run)' });
+  addOverwrite(command);
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora compare runs/r4 runs/r8 runs/r16',
+    'onnx-lora compare runs/* --json | jq .runs[].metrics',
+  );
+  return command.action(async (folders: readonly string[], flags: OutputFlags & OverwriteFlags & { out?: string }) => {
+    if (folders.length < 2) throw usageError('One run is named. Name two or more to compare.');
+    const twice = folders.find((folder, i) => folders.findIndex((each) => path.resolve(each) === path.resolve(folder)) < i); // prettier-ignore
+    if (twice !== undefined) throw usageError(`"${twice}" is named twice. Name different runs.`);
+    const out = flags.out ?? path.join(path.dirname(path.resolve(folders[0]!)), 'compare.html');
+    if (!out.endsWith('.html')) throw usageError(`--out must name a file that ends in .html, but it is "${out}".`);
+    requireFree([out], flags);
+    const runs: ComparedRun[] = [];
+    for (const folder of folders) runs.push(await readRun(folder));
+    const settings = differing(runs.map((run) => run.settings));
+    const warnings = warningsOf(runs);
+    await writeFileAtomic(out, comparisonPage({ runs, settings, warnings, date: new Date() }));
+    if (flags.json) {
+      context.terminal.printJson({
+        out,
+        runs: runs.map(({ folder, measured, history }) => ({
+          folder,
+          steps: stepsOf(history),
+          metrics: measured?.metrics ?? null,
+          ...(measured?.intervals ? { intervals: measured.intervals } : {}),
+          examples: measured?.examples ?? null,
+        })),
+        settings: Object.fromEntries(settings.map(({ name, values }) => [name, values])),
+        warnings,
+      });
+      return;
+    }
+    for (const line of asText(runs, settings)) context.terminal.print(printable(line));
+    for (const warning of warnings) context.terminal.note(`warning: ${warning}`);
+    context.terminal.print(printable(`page  ${out}`));
+  });
+}
+
+/** @throws OnnxLoraError `FILE_NOT_FOUND` for what is no run's folder */
+async function readRun(folder: string): Promise<ComparedRun> {
+  const run = new RunFolder(folder);
+  const history = new RunHistory();
+  let measured: Measured | undefined;
+  const byStep = new Map<number, Measured>();
+  let base: Measured | undefined;
+  for (const event of await run.events()) {
+    history.add(event);
+    if (event.type !== 'evaluation') continue;
+    if (event.step === 0) base ??= event;
+    else byStep.set(event.step, (measured = event));
+  }
+  if (history.lastLoss === undefined) {
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `"${folder}" holds no metrics.jsonl with a step in it, so it is not the folder of a run that has begun. Name folders that were given to train as --out.`,
+    );
+  }
+  const settings = await readSettings({}, run.config);
+  // With --load-best the adapter is that of the best measurement, not of the last one.
+  if (settings.loadBest && history.best) measured = byStep.get(history.best.step);
+  return { folder, name: path.basename(path.resolve(folder)), settings, history, base, measured };
+}
+
+/** The settings that are not the same in all runs, as text. The folder is another in any case. */
+function differing(all: readonly Settings[]): { readonly name: string; readonly values: readonly string[] }[] {
+  return (Object.keys(settingInfos) as SettingName[])
+    .filter((name) => name !== 'out')
+    .map((name) => ({ name: keyOf(name), values: all.map((settings) => textOf(settings[name])) }))
+    .filter(({ values }) => new Set(values).size > 1);
+}
+
+function textOf(value: Settings[SettingName]): string {
+  if (value === undefined) return '–';
+  return Array.isArray(value) ? value.join(', ') : wordOf(value);
+}
+
+/** Numbers of other examples are not to be compared. */
+function warningsOf(runs: readonly ComparedRun[]): string[] {
+  const known = runs.filter(({ measured }) => measured);
+  const of = (name: SettingName): boolean => new Set(known.map(({ settings }) => textOf(settings[name]))).size > 1;
+  const other = (['task', 'data', 'validation', 'seed'] as const).filter(of);
+  const counts = new Set(known.map(({ measured }) => measured!.examples));
+  const unmeasured = runs.filter(({ measured }) => !measured).map(({ folder }) => folder);
+  return [
+    ...(other.length > 0 || counts.size > 1
+      ? [`The runs may not be measured on the same examples${other.length > 0 ? `: ${other.join(', ')} differ` : ''}. Measure both on data of its own (eval --data) before you say which is better.`]
+      : []),
+    ...(unmeasured.length > 0 ? [`Nothing was measured of ${unmeasured.join(', ')}: no data was held out.`] : []),
+  ]; // prettier-ignore
+}
+
+function stepsOf(history: RunHistory): number {
+  return Math.round(history.loss.stretches.at(-1)!.step);
+}
+
+function asText(runs: readonly ComparedRun[], settings: ReturnType<typeof differing>): string[] {
+  const metrics = [...new Set(runs.flatMap(({ measured }) => Object.keys(measured?.metrics ?? {})))];
+  const heads = ['run', 'steps', 'last loss', ...metrics];
+  const rows = runs.map(({ name, history, measured }) => [
+    name,
+    String(stepsOf(history)),
+    short(history.lastLoss!),
+    ...metrics.map((metric) => {
+      const value = measured?.metrics[metric];
+      return value === undefined ? '–' : withInterval(short(value), measured?.intervals?.[metric]);
+    }),
+  ]);
+  const differences = settings.map(({ name, values }) => [name, ...values]);
+  return [
+    ...formatTable([heads, ...rows]),
+    '',
+    ...(differences.length === 0
+      ? ['No setting differs.']
+      : formatTable([['setting', ...runs.map(({ name }) => name)], ...differences])),
+    '',
+  ];
+}

@@ -1,0 +1,63 @@
+/** @file `openPredictor` answers as the pieces do that it is made of, for each kind of task. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openSequenceRegressor, sciencePlugin, sequenceRegression } from '@onnx-lora/science';
+import { modelFor, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import { imageClassification, imageClassifier, visionPlugin } from '@onnx-lora/vision';
+import { expect, onTestFinished, test } from 'vitest';
+import { writeDigits } from './fixtures/digits.ts';
+
+const models = fileURLToPath(new URL('../docs/examples/models/', import.meta.url));
+
+async function scratch(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'predictor-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+test('labels of one’s own, in batches', async () => {
+  const folder = await scratch();
+  const files = writeDigits(folder, { perClass: 8, classes: [3, 7] });
+  const model = await openModel(path.join(models, 'vit-mnist'), { plugins: [visionPlugin] });
+  const task = imageClassification(folder, { head: 'new' });
+  const { adapter } = await (await train(model, { task, steps: 4, lr: 5e-3, batchSize: 8, threads: 1 })).done;
+  const predictor = await openPredictor(model, { adapter, batchSize: 5, threads: 1 });
+  expect(predictor.task).toBe('image-classification');
+  const answers = await predictor.predict(files);
+  expect(await predictor.predict(files[0]!)).toEqual([
+    { ...answers[0], score: expect.closeTo(answers[0]!['score'] as number, 5) as unknown, top: expect.anything() as unknown },
+  ]); // prettier-ignore
+  await predictor.release();
+
+  const own = modelFor(model, adapter);
+  const classifier = await imageClassifier(own);
+  await using session = await own.session({ adapters: { adapter }, threads: 1 });
+  const expected = classifier.decode(await session.run(await classifier.feeds(files), { adapter: 'adapter' }));
+  expect(answers.map(({ label }) => label)).toEqual(expected.map(({ label }) => label));
+  expect(new Set(answers.map(({ label }) => label)).size).toBeLessThanOrEqual(2);
+  for (const { label } of answers) expect(['3', '7']).toContain(label);
+
+  const plain = await openModel(path.join(models, 'vit-mnist'));
+  await expect(openPredictor(plain, { adapter })).rejects.toThrow(/brings the task "image-classification"\. Open the model with the plugin/); // prettier-ignore
+  await expect(openPredictor(model, { task: 'image-clasification' })).rejects.toThrow(/Did you mean "image-classification"/); // prettier-ignore
+});
+
+test('an answer for each record of a file', async () => {
+  const folder = await scratch();
+  const model = await openModel(path.join(models, 'esm2-tiny'), { plugins: [sciencePlugin] });
+  const sequences = ['MKTAYIAKQR', 'MKTAYIAKQL', 'GGSAYIAKQR', 'MKWWYIAKQR'];
+  const records = sequences.map((sequence, i) => ({ id: `s${i}`, sequence, values: [i], where: `record ${i}` }));
+  const { adapter } = await (await train(model, { task: sequenceRegression(records), steps: 2, threads: 1 })).done;
+  const fasta = path.join(folder, 'some.fasta');
+  await writeFile(fasta, sequences.map((sequence, i) => `>s${i}\n${sequence}\n`).join(''));
+  await using predictor = await openPredictor(model, { adapter, threads: 1 });
+  const answers = await predictor.predict(fasta);
+  await using regressor = await openSequenceRegressor(modelFor(model, adapter), { adapters: [adapter], load: { threads: 1 } }); // prettier-ignore
+  const expected = [];
+  for await (const { prediction } of regressor.answers(fasta)) expected.push(prediction);
+  expect(answers).toEqual(expected);
+  expect(answers.map(({ id }) => id)).toEqual(['s0', 's1', 's2', 's3']);
+});
