@@ -49,7 +49,7 @@ This page is made from the tables that the SDK works with. Names are those of ON
 | \`embedding\` | \`Gather\` | of rows of a constant table, by ids that are no constants |
 | \`parameter\` | \`Einsum\` | of a value and a constant \`[experts, d1, d2]\`: PEFT's \`target_parameters\` |
 
-A weight may be stored as floats or quantised, and may pass Cast, Transpose, Reshape, Slice, Split or DequantizeLinear before it is read: see [match](../concepts/match.md). Layers inside the [fused operators](#fused-operators) below are found as well. \`ConvTranspose\` (\`convTranspose1d\`, \`convTranspose2d\`) is found, but PEFT defines no LoRA for it: \`modulesToSave\` trains it in full.
+A weight may be stored as floats or quantised, and may pass Cast, Transpose, Reshape, Slice, Split or DequantizeLinear before it is read: see [match](../concepts/match.md). Layers inside the [fused operators](#fused-operators) below are found as well. PEFT has no LoRA for \`ConvTranspose\` (\`convTranspose1d\`, \`convTranspose2d\`); here it is adapted, in [a layout of its own](../concepts/lora.md#ideas).
 
 ## Operators with a gradient
 

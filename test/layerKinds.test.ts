@@ -18,9 +18,9 @@ import {
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import { type ModelProto, Random, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
-import { convModel, convNet, tokenModel, tokenNet } from './fixtures/smallNets.ts';
+import { convModel, convNet, tokenModel, tokenNet, upModel } from './fixtures/smallNets.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kinds-'));
 afterAll(() => {
@@ -67,6 +67,7 @@ async function net(name: string, proto: ModelProto, feeds: Feeds, classes: numbe
 
 const nets = {
   conv: await net('conv', convModel(), { x: pixels }, convNet.classes),
+  up: await net('up', upModel(), { x: pixels }, convNet.classes),
   tokens: await net('tokens', tokenModel(), { ids }, tokenNet.vocabulary),
   'tokens before opset 16': await net('tokens13', tokenModel(13), { ids }, tokenNet.vocabulary),
 };
@@ -82,6 +83,14 @@ const kinds: readonly (readonly [what: string, on: keyof typeof nets, lora: Lora
     ['a dilated convolution of one dimension', 'conv', { r: 3, alpha: 9, targetModules: ['wide'] }, []],
     ['convolutions with DoRA', 'conv', { r: 2, targetModules: ['stem', 'wide', 'head'], useDora: true }, []],
     ['a grouped convolution', 'conv', { r: 4, targetModules: ['grouped', 'head'] }, ['grouped']],
+    ['transposed convolutions', 'up', { r: 4, targetModules: ['up', 'head'] }, []],
+    ['a grouped transposed convolution', 'up', { r: 4, targetModules: ['split'] }, ['split']],
+    [
+      'a transposed convolution that starts orthogonal',
+      'up',
+      { r: 2, targetModules: ['up'], initLoraWeights: 'orthogonal' },
+      [],
+    ],
     ['an embedding', 'tokens', { r: 2, targetModules: ['tokens'] }, []],
     ['an embedding with DoRA', 'tokens', { r: 2, targetModules: ['tokens', 'mix'], useDora: true }, []],
     ['an embedding in an older opset', 'tokens before opset 16', { r: 2, targetModules: ['tokens'] }, []],
@@ -158,10 +167,82 @@ describe('what cannot be', () => {
     await session.release();
   });
 
-  it('a rank that the groups do not divide, and DoRA of groups', () => {
+  it('DoRA of groups, and a rank pattern that the groups do not divide', () => {
     const { model } = nets.conv;
     const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['grouped'], ...lora });
-    expect(preview({ r: 3 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 3/);
+    expect(preview({ rankPattern: { grouped: 3 } })).toThrow(
+      /"grouped".*2 groups, of which the rank must be a multiple, but it is 3/,
+    );
+    expect(preview({ r: 1 })).toThrow(/"grouped".*2 groups, of which the rank must be a multiple, but it is 1/);
     expect(preview({ r: 4, useDora: true })).toThrow(/"grouped".*DoRA is defined for one group only/);
+  });
+
+  it.each([1e9, 200_000, 1025, 2 ** 60])('a rank of %d, told before anything is made of that size', async (r) => {
+    const { model, task } = nets.conv;
+    const before = process.memoryUsage().rss;
+    const message = new RegExp(
+      `The rank ${r} is beyond what "head" \\(linear, 3×\\d+\\) can make use of.*at most 1024`,
+    );
+    expect(() => previewLora(model, { r, targetModules: ['head'] })).toThrow(message);
+    expect(() => previewLora(model, { rankPattern: { head: r }, targetModules: ['head'] })).toThrow(message);
+    await expect(train(model, { task, lora: { r, targetModules: ['head'] }, ...settings })).rejects.toThrow(message);
+    expect(process.memoryUsage().rss - before).toBeLessThan(200e6);
+    expect(previewLora(model, { r: 1024, targetModules: ['head'] }).targets).toEqual(['head']);
+  });
+});
+
+describe('transposed convolutions', () => {
+  const { model } = nets.up;
+
+  it('have no DoRA, nor first values from their weights', () => {
+    const preview = (lora: LoraOptions) => () => previewLora(model, { targetModules: ['up'], ...lora });
+    expect(preview({ useDora: true })).toThrow(/"up".*transposed convolution, for which there is no DoRA/);
+    expect(preview({ initLoraWeights: 'pissa' })).toThrow(/"up" cannot start with "pissa".*random numbers alone/);
+  });
+
+  it('are named by patterns and by their kind, those in groups with a rank that fits', () => {
+    const targetModules: LoraOptions['targetModules'] = ({ kind }) => kind === 'convTranspose2d';
+    const { targets, trainableParameters } = previewLora(model, { r: 3, targetModules });
+    expect(targets).toEqual(['up', 'split']);
+    // r (in · 9 + out), and in two groups with rank 4 instead: 4 · (in · 4) + out · 2.
+    expect(trainableParameters).toBe(3 * (4 * 9 + 6) + 4 * 6 * 4 + 8 * 2);
+  });
+});
+
+describe('grouped convolutions that a pattern reaches', () => {
+  const { model, task } = nets.conv;
+  const paths = model.modules().map((module) => module.path);
+
+  it('get the next rank that their groups divide, scaled as was asked, and the config says so', async () => {
+    for (const useRslora of [false, true]) {
+      const run = await train(model, { task, lora: { r: 3, alpha: 6, targetModules: '.*', useRslora }, ...settings });
+      const { tensors, config } = run.adapter;
+      const scalings = ['grouped', 'stem'].map((module) => {
+        const name = `base_model.model.${module}.lora_A.weight`;
+        return [tensors.get(name)!.dims[0], scalingOf(config, module).scaling];
+      });
+      const scaling = useRslora ? 6 / Math.sqrt(3) : 2;
+      expect(scalings).toEqual([[4, expect.closeTo(scaling, 10)], [3, scaling]]); // prettier-ignore
+      expect(config.rankPattern).toEqual({ '^grouped': 4 });
+      const { warnings } = previewLora(model, { r: 3, targetModules: '.*', useRslora });
+      expect(warnings).toEqual(['Of grouped convolutions the rank must be a multiple of the groups, so it is for "grouped" 4.']); // prettier-ignore
+      const told: string[] = [];
+      for await (const event of run) if (event.type === 'warning') told.push(event.message);
+      expect(told).toEqual(warnings);
+    }
+  });
+
+  it('are left out where that would be far more than was asked, with a line that says how to have them', () => {
+    const { targets, warnings } = previewLora(model, { r: 1, targetModules: () => true });
+    expect(targets).toEqual(paths.filter((path) => path !== 'grouped'));
+    expect(warnings).toEqual([
+      'Left out: "grouped", a convolution in 2 groups, of which a rank must be a multiple; r is 1. To adapt one all the same, give it a rank: rankPattern (--rank-pattern) grouped=2.',
+    ]);
+    const asked = previewLora(model, { r: 1, targetModules: '.*', rankPattern: { grouped: 2 } });
+    expect(asked).toMatchObject({ targets: paths, warnings: [] });
+    const dora = previewLora(model, { r: 4, targetModules: '.*', useDora: true });
+    expect(dora.targets).not.toContain('grouped');
+    expect(dora.warnings).toEqual([expect.stringMatching(/^Left out: "grouped", .* no DoRA\./)]);
+    expect(() => previewLora(model, { r: 1, targetModules: 'groupe.' })).toThrow(/^Nothing is left to adapt\. Left out: "grouped"/); // prettier-ignore
   });
 });

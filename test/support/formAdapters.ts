@@ -35,6 +35,7 @@ function factorsOf({ kind, weightShape, groups = 1 }: Formed, r: number): [name:
   if (kind === 'embedding') return [['lora_embedding_A', [r, first]], ['lora_embedding_B', [second, r]]]; // prettier-ignore
   if (kind === 'parameter') return [['lora_A.weight', [r * first, kernel[0]!]], ['lora_B.weight', [second, r * first]]]; // prettier-ignore
   if (kind === 'linear') return [['lora_A.weight', [r, second]], ['lora_B.weight', [first, r]]]; // prettier-ignore
+  if (kind.startsWith('convTranspose')) return [['lora_A.weight', [r, first, ...kernel]], ['lora_B.weight', [second * groups, r / groups, ...kernel.map(() => 1)]]]; // prettier-ignore
   return [
     ['lora_A.weight', [r, second * groups, ...kernel]],
     ['lora_B.weight', [first, r / groups, ...kernel.map(() => 1)]],
@@ -46,7 +47,9 @@ export function formAdapter(form: Formed, options: AdapterOptions = {}): Adapter
   const { r = 2 * (form.groups ?? 1), alpha = 3 * r, dora = false, bias = false, seed = 9, config = {} } = options;
   const random = new Random(seed);
   const draw = (dims: readonly number[]): Tensor => tensor('float32', randomFloats(dims, random), dims);
-  const out = form.kind === 'embedding' ? form.weightShape[1]! : form.weightShape[0]!;
+  const { groups = 1 } = form;
+  const isTransposed = form.kind.startsWith('convTranspose');
+  const out = form.kind === 'embedding' || isTransposed ? form.weightShape[1]! * groups : form.weightShape[0]!;
   const perOutput = form.kind.startsWith('conv') ? [1, out, ...form.weightShape.slice(2).map(() => 1)] : [out];
   const tensors = factorsOf(form, r).map(([name, dims]): [string, Tensor] => [name, draw(dims)]);
   if (dora) {
@@ -66,6 +69,14 @@ export function formDelta({ kind, weightShape, groups = 1 }: Formed, adapter: Ad
   const [first, second, third = 1] = weightShape as [number, number, number?];
   if (kind === 'parameter') return stackedDelta(weightShape, adapter);
   const delta = Float32Array.from(deltaOf(adapter).get('fc')!);
+  if (kind.startsWith('convTranspose')) {
+    // `[out, in, ...kernel]` as torch has it transposed: `[in, out, ...kernel]`.
+    const [out, positions] = [second * groups, sizeOf(weightShape.slice(2))];
+    const at = (i: number, o: number): Float32Array =>
+      delta.subarray((o * first + i) * positions, (o * first + i + 1) * positions);
+    const rows = Array.from({ length: first * out }, (_, n) => [...at(Math.floor(n / out), n % out)]);
+    return tensor('float32', Float32Array.from(rows.flat()), [first, out, ...weightShape.slice(2)]);
+  }
   if (kind !== 'embedding') return tensor('float32', delta, [first, second * groups, ...weightShape.slice(2)]);
   const rows = new Float32Array(first * second);
   for (let token = 0; token < first; token++)

@@ -57,6 +57,31 @@ function conv(
   };
 }
 
+/** `weightShape` is `[in, out / groups, ...kernel]`. */
+function convTranspose(
+  kind: SiteKind,
+  weightShape: readonly number[],
+  shape: readonly number[],
+  attributes: Attributes = {},
+  hasBias = false,
+): LayerForm {
+  const groups = (attributes['group'] as number | undefined) ?? 1;
+  return {
+    kind,
+    weightShape,
+    input: { shape },
+    groups,
+    hasBias,
+    build: (g, x, weight) =>
+      g.emit(
+        'ConvTranspose',
+        [x, weight(weightShape), ...(hasBias ? [weight([weightShape[1]! * groups])] : [])],
+        attributes,
+      ),
+    change: (g, x, delta) => g.emit('ConvTranspose', [x, delta], { ...attributes, group: undefined }),
+  };
+}
+
 function parameter(weightShape: readonly number[], shape: readonly number[], equation: string): LayerForm {
   return {
     kind: 'parameter',
@@ -98,12 +123,32 @@ function coded(g: WeightBuilder, dims: readonly number[]): Value[] {
   ];
 }
 
-/** Integers multiplied and then scaled, as dynamic quantisation writes it. */
-function ofIntegers(g: WeightBuilder, op: 'MatMulInteger' | 'ConvInteger', x: Value, dims: readonly number[]): Value {
+/** Integers multiplied and then scaled, as dynamic quantisation writes it; its bias rounded and added before. */
+function ofIntegers(
+  g: WeightBuilder,
+  op: 'MatMulInteger' | 'ConvInteger',
+  x: Value,
+  dims: readonly number[],
+  bias?: Value,
+): Value {
   const [codes, scale, zero] = g.emitMany('DynamicQuantizeLinear', [x], 3);
   const weight = g.codes('uint8', randomCodes({ min: 0, max: 255 }, dims, random), dims);
+  const weightScale = g.floats([0.005], []);
   const product = g.emit(op, [codes, weight, zero, g.codes('uint8', [131], [])]);
-  return g.Mul(g.Cast(product, 1), g.emit('Mul', [scale, g.floats([0.005], [])]));
+  const counted = bias && g.Cast(g.emit('Floor', [g.Div(bias, g.emit('Mul', [scale, weightScale]))]), 6);
+  const shaped = counted && op === 'ConvInteger' ? g.Reshape(counted, [1, -1, ...dims.slice(2).map(() => 1)]) : counted;
+  return g.Mul(g.Cast(shaped ? g.emit('Add', [product, shaped]) : product, 1), g.emit('Mul', [scale, weightScale]));
+}
+
+/** Codes cast to floats, their zero points taken away, times a scale for each of `dims[axis]`. */
+function castCodes(g: WeightBuilder, dims: readonly number[], axis: number, zeros?: 'codes' | 'floats'): Value {
+  const perGroup = dims.map((size, i) => (i === axis ? size : 1));
+  const scales = randomFloats([dims[axis]!], random).map((value) => 0.006 + 0.003 * value);
+  const codes = g.Cast(g.codes('int8', randomCodes(int8, dims, random), dims), 1);
+  if (zeros === undefined) return g.Mul(codes, g.floats(scales, perGroup));
+  const own = randomCodes({ min: -9, max: 9 }, perGroup, random);
+  const zero = zeros === 'floats' ? g.floats(own, perGroup) : g.Cast(g.codes('int8', own, perGroup), 1);
+  return g.Mul(g.floats(scales, perGroup), g.Sub(codes, zero));
 }
 
 /** By name. */
@@ -242,6 +287,18 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
     ...linear, storage: 'uint8', hasBias: true, change: byMatMul, tolerance: 0.03,
     build: (g, x, w) => g.Add(ofIntegers(g, 'MatMulInteger', x, [6, 5]), w([5])),
   },
+  'MatMulInteger, its bias rounded': {
+    ...linear, storage: 'uint8', hasBias: true, change: byMatMul, tolerance: 0.03,
+    build: (g, x, w) => ofIntegers(g, 'MatMulInteger', x, [6, 5], w([5])),
+  },
+  'Cast and Mul before MatMul': {
+    ...linear, storage: 'int8', hasBias: true, change: byMatMul,
+    build: (g, x, w) => g.Add(g.MatMul(x, castCodes(g, [6, 5], 1)), w([5])),
+  },
+  'Cast, Sub and Mul before Gemm': {
+    ...matrix, storage: 'int8', change: byMatMul,
+    build: (g, x) => g.Gemm(x, castCodes(g, [5, 6], 0, 'codes'), undefined, { transB: true }),
+  },
   'Conv of one dimension': conv('conv1d', [6, 4, 3], [2, 4, 9], { dilations: [2], pads: [1, 2] }, true),
   'Conv with strides': conv('conv2d', [6, 4, 3, 2], [2, 4, 7, 6], { strides: [2, 1], pads: [1, 0, 1, 1] }, true),
   'Conv with a kernel of 1': conv('conv2d', [6, 4, 1, 1], [2, 4, 3, 3]),
@@ -253,6 +310,17 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), hasBias: true,
     build: (g, x, w) => g.Add(g.emit('Conv', [x, w([6, 4, 2, 2])]), w([1, 6, 1, 1])),
   },
+  'ConvTranspose of one dimension': convTranspose('convTranspose1d', [4, 3, 4], [2, 4, 5], { strides: [2], pads: [1, 1] }, true),
+  'ConvTranspose with strides and output padding': convTranspose(
+    'convTranspose2d', [4, 3, 3, 2], [2, 4, 5, 4], { strides: [2, 1], pads: [1, 0, 1, 1], output_padding: [1, 0], dilations: [1, 2] },
+  ),
+  'ConvTranspose padded by the runtime': convTranspose('convTranspose2d', [4, 3, 3, 3], [2, 4, 3, 3], { auto_pad: 'SAME_UPPER', strides: [2, 2] }),
+  'ConvTranspose of a given size': convTranspose('convTranspose1d', [4, 3, 4], [2, 4, 5], { strides: [2], output_shape: [9] }),
+  'ConvTranspose in groups': convTranspose('convTranspose2d', [4, 3, 2, 2], [2, 4, 3, 3], { group: 2, strides: [2, 2] }, true),
+  'ConvTranspose and Add': {
+    ...convTranspose('convTranspose2d', [4, 3, 2, 2], [2, 4, 3, 3]), hasBias: true,
+    build: (g, x, w) => g.Add(g.emit('ConvTranspose', [x, w([4, 3, 2, 2])]), w([1, 3, 1, 1])),
+  },
   'DequantizeLinear before Conv': {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'int8', hasBias: true,
     build: (g, x, w) => g.emit('Conv', [x, dequantized(g, [6, 4, 2, 2], 0), w([6])]),
@@ -260,6 +328,14 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
   ConvInteger: {
     ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'uint8', hasBias: true, tolerance: 0.05,
     build: (g, x, w) => g.Add(ofIntegers(g, 'ConvInteger', x, [6, 4, 2, 2]), w([6, 1, 1])),
+  },
+  'ConvInteger, its bias rounded': {
+    ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'uint8', hasBias: true, tolerance: 0.05,
+    build: (g, x, w) => ofIntegers(g, 'ConvInteger', x, [6, 4, 2, 2], w([6])),
+  },
+  'Cast, Sub and Mul before Conv': {
+    ...conv('conv2d', [6, 4, 2, 2], [2, 4, 4, 4]), storage: 'int8',
+    build: (g, x) => g.emit('Conv', [x, castCodes(g, [6, 4, 2, 2], 0, 'floats')]),
   },
   Gather: {
     kind: 'embedding', weightShape: [7, 4], input: { shape: [2, 3], type: 'int32' },
@@ -271,6 +347,10 @@ export const layerForms: Readonly<Record<string, LayerForm>> = {
       g.Gather(g.codes('int8', randomCodes(int8, [7, 4], random), [7, 4]), ids, 0), g.floats([0.01], []), g.codes('int8', [3], []),
     ]),
     change: (g, ids, delta) => g.Gather(delta, ids, 0),
+  },
+  'Gather of codes that are cast and scaled': {
+    kind: 'embedding', weightShape: [7, 4], input: { shape: [2, 3], type: 'int32' }, storage: 'int8',
+    build: (g, ids) => g.Gather(castCodes(g, [7, 4], 0), ids, 0), change: (g, ids, delta) => g.Gather(delta, ids, 0),
   },
   'a stacked parameter, inputs last': parameter([3, 5, 6], [3, 2, 6], 'ebi,eoi->ebo'),
   'a stacked parameter, outputs last': parameter([3, 5, 6], [3, 2, 5], 'ebi,eio->ebo'),

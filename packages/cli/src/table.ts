@@ -22,6 +22,13 @@ export function grouped(count: number): string {
   return new Intl.NumberFormat('en-US').format(count);
 }
 
+/** `22928619` → `22.9 MB`. */
+export function inBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const at = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
+  return `${at === 0 ? bytes : (bytes / 1000 ** at).toFixed(1)} ${units[at]}`;
+}
+
 /** Four digits that count: `0.8734`, `1.2e-5`. */
 export function short(value: number): string {
   if (Number.isInteger(value)) return String(value);

@@ -7,6 +7,7 @@ export { openModel, type OpenOptions } from './model/openModel.ts';
 export { readModelConfig } from './model/readModelConfig.ts';
 export type { PathConfidence } from './match/modulePath.ts';
 export type { ModelFile } from './model/joinFiles.ts';
+export type { UnadaptableLayer } from './match/unadaptable.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo, type PartOf } from './model/model.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, NamedOptimizer, TrainOptions } from './model/training/options.ts';

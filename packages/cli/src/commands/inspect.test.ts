@@ -1,5 +1,10 @@
 /** @file Tests of `onnx-lora inspect` on a real model. */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { float32 } from '@onnx-lora/sdk';
+import { GraphBuilder, inferNode, type Value, writeOnnx } from '@onnx-lora/sdk/core';
 import { expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
 
@@ -63,4 +68,39 @@ it.each(['query,nope', 're:nope', '/query/', 're:', ','])('refuses --targets %s'
   const { code, stdout, stderr } = await call(['inspect', vit, '--targets', targets]);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
   expect(stderr.replaceAll(vit, 'MODEL')).toMatchSnapshot();
+});
+
+it('says what has weights and no module, how channels are grouped, and what the file notes', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-inspect-'));
+  const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '/' });
+  const x = { name: 'x', type: 'float32', shape: [1, 4, 6] } as const;
+  const weight = (dims: number[]): Value =>
+    g.constant(float32(new Float32Array(dims.reduce((a, b) => a * b, 1)).fill(0.1), dims));
+  const grouped = g.emit('Conv', [x, weight([4, 1, 3])], { group: 4 });
+  const y = g.emit('RNN', [g.Transpose(grouped, [2, 0, 1]), weight([1, 5, 4]), weight([1, 5, 5])], { hidden_size: 5 });
+  const file = path.join(folder, 'model.onnx');
+  const alphabet = 'abcdefghij'.repeat(20);
+  writeOnnx(file, {
+    irVersion: 8,
+    opsetImport: [{ version: 18 }],
+    metadataProps: [{ key: 'character', value: alphabet }],
+    graph: {
+      node: g.nodes,
+      initializer: [...g.initializers],
+      input: [{ name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [1, 4, 6].map((dimValue) => ({ dimValue })) } } } }],
+      output: [{ name: y.name, type: { tensorType: { elemType: 1 } } }],
+    },
+  }); // prettier-ignore
+  const { stdout } = await call(['inspect', file]);
+  expect(stdout).toMatch(/conv1d in 4 groups {2}4×1×3 /);
+  expect(stdout).toContain(`metadata    character: ${alphabet.slice(0, 60)}… (200 characters, all in --json)\n`);
+  expect(stdout).toMatch(
+    /1 product with weights cannot be adapted:\n {2}\S+ \(RNN, 1×5×4\) is recurrent, in a form that is not adapted\.\n/,
+  );
+  expect(await callJson('inspect', file)).toMatchObject({
+    metadata: { character: alphabet },
+    modules: [{ groups: 4, kind: 'conv1d' }],
+    unadaptable: [{ operator: 'RNN', shape: [1, 5, 4] }],
+  });
+  rmSync(folder, { recursive: true });
 });

@@ -19,7 +19,7 @@ import { notLoadedHint } from '../plugins/notLoaded.ts';
 import { readSettings } from '../readSettings.ts';
 import type { Settings } from '../settings.ts';
 import { oneModel, openNamed } from '../sources.ts';
-import { formatTable, grouped } from '../table.ts';
+import { formatTable, grouped, inBytes } from '../table.ts';
 
 /** Makes the command. */
 export function inspectCommand(context: Context): Command {
@@ -80,14 +80,17 @@ function asJson(
     family: model.family?.name ?? null,
     tasks: usualTasks(model, catalogue()).installed,
     parameters: model.parameterCount,
+    bytes: model.weightBytes,
+    metadata: model.metadata,
     inputs: portsAsJson(model.inputs),
     outputs: portsAsJson(model.outputs),
     modules: model
       .modules()
-      .map(({ path, kind, weightShape, bias, parameters, node, weight, pathSource, confidence, storage }) => ({
+      .map(({ path, kind, weightShape, groups, bias, parameters, node, weight, pathSource, confidence, storage }) => ({
         path,
         kind,
         shape: weightShape,
+        groups,
         bias,
         parameters,
         node,
@@ -96,6 +99,7 @@ function asJson(
         confidence,
         storage,
       })),
+    unadaptable: model.unadaptable(),
     targets: matched
       ? {
           given: settings.targets ?? null,
@@ -105,6 +109,7 @@ function asJson(
           tokens: matched.tokens,
           trained: matched.trained,
           trainableParameters: matched.trainableParameters,
+          warnings: matched.warnings,
         }
       : null,
   };
@@ -141,12 +146,14 @@ function asText(
     ['tasks', [...tasks.installed, ...tasks.missing.map((name) => `${name} (not installed)`)].join(', ') || '-'],
     ['inputs', portsAsText(model.inputs)],
     ['outputs', portsAsText(model.outputs)],
-    ['parameters', grouped(model.parameterCount)],
+    ['parameters', `${grouped(model.parameterCount)} (${inBytes(model.weightBytes)})`],
+    ...metadataRows(model.metadata),
     ...(hint === '' ? [] : [['plugins', hint]]),
   ]);
   const modules = model.modules();
+  const others = unadaptableLines(model).map(printable);
   if (modules.length === 0)
-    return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.'];
+    return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.', ...others];
   const [head, ...rows] = moduleTable(
     modules,
     new Set([...(matched?.targets ?? []), ...(matched?.parameters ?? []), ...(matched?.tokens ?? [])]),
@@ -158,6 +165,7 @@ function asText(
     dim(head!),
     ...rows.map(printable),
     '',
+    ...others,
     ...summary(model, settings, matched).map(printable),
   ];
 }
@@ -177,11 +185,43 @@ function portsAsText(ports: Readonly<Record<string, GraphPort>>): string {
     .join('; ');
 }
 
+/** Longer texts are cut in the terminal; `--json` has them whole. */
+const LONGEST = 60;
+const MOST = 8;
+
+function metadataRows(metadata: Readonly<Record<string, string>>): string[][] {
+  const entries = Object.entries(metadata);
+  const rows = entries.slice(0, MOST).map(([key, value]) => `${key}: ${cut(value)}`);
+  const more = entries.length > rows.length ? [`and ${entries.length - rows.length} more entries (--json)`] : [];
+  return [...rows, ...more].map((text, i) => [i === 0 ? 'metadata' : '', text]);
+}
+
+/** The beginning of a text on one line, and how long it is. */
+function cut(text: string): string {
+  const line = text.replaceAll(/\s+/g, ' ');
+  return line.length <= LONGEST
+    ? line
+    : `${line.slice(0, LONGEST)}… (${grouped(text.length)} characters, all in --json)`;
+}
+
+/** What else has weights, and why it is not in the table. */
+function unadaptableLines(model: Model): string[] {
+  const all = model.unadaptable();
+  if (all.length === 0) return [];
+  const [shown, what] = [all.slice(0, MOST), all.length === 1 ? '1 product' : `${all.length} products`];
+  const lines = shown.map(({ node, operator, shape, reason }) => {
+    const size = shape ? `, ${shape.join('×')}` : '';
+    return `  ${cut(node)} (${operator}${size}) ${reason}.`;
+  });
+  const more = all.length > shown.length ? [`  … and ${all.length - shown.length} more (--json lists them).`] : [];
+  return [`${what} with weights cannot be adapted:`, ...lines, ...more, ''];
+}
+
 function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string>): string[] {
-  const rows = modules.map(({ path, kind, weightShape, parameters, pathSource, confidence, storage }) => [
+  const rows = modules.map(({ path, kind, weightShape, groups, parameters, pathSource, confidence, storage }) => [
     targets.has(path) ? '*' : ' ',
     path,
-    kind,
+    groups > 1 ? `${kind} in ${groups} groups` : kind,
     weightShape.join('×'),
     grouped(parameters),
     storage,
@@ -206,5 +246,6 @@ function summary(model: Model, settings: Settings, matched: LoraPreview | undefi
   const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
   return [
     `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+    ...matched.warnings,
   ];
 }

@@ -133,7 +133,8 @@ function isExclusive({ stored, readers }: WeightEdit, index: GraphIndex): boolea
 
 /** The values that nodes of a chain hand on, up to `name`. */
 function valuesAlong({ chain, name }: Pick<StoredWeight, 'chain' | 'name'>): string[] {
-  return chain.map((_, i) => chain[i + 1]?.input?.[0] ?? name);
+  const read = new Set(chain.flatMap(({ input = [] }) => input));
+  return chain.map(({ output = [] }) => output.find((each) => read.has(each)) ?? name);
 }
 
 /** Whether a node only takes out of a value what lies outside a range of it. */

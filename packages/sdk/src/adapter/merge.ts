@@ -158,7 +158,6 @@ function isHeldByWeight({ lowRank, A, B, bias, scaling }: LowRankTensors): boole
   const { site } = lowRank;
   const kind = kindOf(site);
   if (bias && placesOf(site).some((place) => !place.bias)) return false;
-  if (kind.addDelta) return true;
   const { out, groups } = kind.matrix(site);
   if (groups === 1) return true;
   let isHeld = true;

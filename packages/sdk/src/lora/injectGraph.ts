@@ -3,7 +3,7 @@
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
-import { addendOf } from '../match/layers/layer.ts';
+import { addendOf, lastNode } from '../match/layers/layer.ts';
 import type { Site } from '../match/sites.ts';
 import { readsCodes } from '../match/weights/index.ts';
 import { inferNode } from '../ops/infer.ts';
@@ -139,7 +139,7 @@ export class GraphInjection {
     const kind = kindOf(site);
     const read = this.#withParameters(original, current);
     const addend = addendOf(site);
-    const name = addend === undefined ? undefined : site.node.input![addend];
+    const name = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
     const isFirst = original === site.node;
     const bare = isFirst && addend !== undefined ? withoutInput(read, addend) : read;
     let product = this.#emitRenamed(bare, site.product);
@@ -152,8 +152,8 @@ export class GraphInjection {
     const sum = this.#whole.training
       ? this.#scale(this.#g.Add(product, lowRankProduct()), gain, site)
       : this.#g.Add(this.#scale(product, gain, site), lowRankProduct());
-    if (addend === undefined) return this.#nameLast(sum, site.product);
-    const bias = kind.outputBias(this.#g, site, this.#read(isFirst ? read.input![addend]! : name!));
+    if (name === undefined) return this.#nameLast(sum, site.product);
+    const bias = kind.outputBias(this.#g, site, this.#read(isFirst ? read.input![addend!]! : name));
     this.#nameLast(this.#g.Add(sum, bias), site.product);
   }
 
@@ -320,7 +320,7 @@ export class GraphInjection {
     // Of weights of an open size no shape is known otherwise.
     if (weight) value = { ...this.#product(site, weight), ...this.#whole.types.get(site.product) };
     else {
-      const [first, ...rest] = site.nodes as [NodeProto, ...NodeProto[]];
+      const [first, ...rest] = withoutBiasInside(site) as [NodeProto, ...NodeProto[]];
       const own = addend === undefined ? first : withoutInput(first, addend);
       const renamed = `lora/base/${site.product}`;
       for (const node of [own, ...rest]) {
@@ -335,9 +335,10 @@ export class GraphInjection {
     if (site.bias) {
       const bias = trained('bias');
       const perRow = bias && this.#whole.differs(site);
+      const term = bias ?? this.#read(site.bias.name);
       value = perRow
-        ? this.#rows.add(value, bias, this.#fold(site))
-        : this.#g.Add(value, bias ?? this.#read(site.bias.name));
+        ? this.#rows.add(value, term, this.#fold(site))
+        : this.#g.Add(value, site.bias.inside ? kindOf(site).outputBias(this.#g, site, term) : term);
     } else if (addend !== undefined) value = this.#g.Add(value, this.#read(site.node.input![addend]!));
     this.#nameLast(value, site.output);
   }
@@ -424,8 +425,14 @@ function ones({ weightShape }: Site): number[] {
   return weightShape.slice(1).map(() => 1);
 }
 
-function lastNode(site: Site): NodeProto {
-  return site.bias && site.bias.node !== site.node ? site.bias.node : site.nodes.at(-1)!;
+/** A layer's own nodes, without a bias that they add between integers. */
+function withoutBiasInside({ nodes, bias }: Site): readonly NodeProto[] {
+  if (!bias?.inside) return nodes;
+  const [added] = bias.inside.output ?? [];
+  const [product] = nodes[0]!.output!;
+  return nodes
+    .filter((node) => node !== bias.inside)
+    .map((node) => ({ ...node, input: (node.input ?? []).map((name) => (name === added ? product! : name)) }));
 }
 
 /** A node without one of its inputs. */

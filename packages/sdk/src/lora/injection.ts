@@ -115,7 +115,9 @@ export class Injection {
 
   /** Whether a trained parameter's layer is written anew: rows may differ, or its node would read integers. */
   isRewritten(parameter: TrainedParameter): boolean {
-    return this.isPerRow(parameter) || (parameter.site !== undefined && readsCodes(parameter.stored));
+    const { site, stored } = parameter;
+    if (this.isPerRow(parameter) || !site) return this.isPerRow(parameter);
+    return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);
   }
 
   /** The input that says which adapter of a bank each row of a batch gets. */

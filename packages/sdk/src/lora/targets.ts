@@ -8,7 +8,7 @@ export type { TargetConfig } from './targetRules.ts';
 /** A module of a model: torch's path, and what it is. */
 export interface NamedModule {
   readonly path: string;
-  /** `linear`, `conv1d`, `conv2d`, `conv3d` and `embedding` can be adapted; any other kind can only be saved whole. */
+  /** Linear layers, convolutions, transposed ones and embeddings can be adapted; any other kind can only be saved whole. */
   readonly kind: string;
 }
 
@@ -33,7 +33,15 @@ export interface SelectOptions {
   readonly model?: string;
 }
 
-const adaptable: ReadonlySet<string> = new Set(['linear', 'conv1d', 'conv2d', 'conv3d', 'embedding']);
+const adaptable: ReadonlySet<string> = new Set([
+  'linear',
+  'conv1d',
+  'conv2d',
+  'conv3d',
+  'convTranspose1d',
+  'convTranspose2d',
+  'embedding',
+]);
 
 /**
  * Applies PEFT's target rules: first what is excluded, then what `modulesToSave` bars, then `targetModules`, limited

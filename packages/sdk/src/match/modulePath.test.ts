@@ -4,9 +4,11 @@ import { describe, expect, test } from 'vitest';
 import { uncountedPaths } from './completePaths.ts';
 import {
   confidenceOf,
+  isCalledByOperator,
   pathFromNodeName,
   pathFromParameter,
   pathFromScopes,
+  pathFromTensorName,
   pathFromValueName,
   scopeOf,
 } from './modulePath.ts';
@@ -36,6 +38,33 @@ describe('node names of the TorchScript exporter', () => {
     ['', undefined],
     [undefined, undefined],
   ])('%s', (name, path) => expect(pathFromNodeName(name)).toBe(path)); // prettier-ignore
+});
+
+describe('scopes of TensorFlow and Keras, which have no slash in front', () => {
+  test.each([
+    ['Conv_0/Conv2D', 'Conv_0'],
+    ['StatefulPartitionedCall/MobilenetV2/Conv_1/Conv2D', 'MobilenetV2.Conv_1'],
+    ['StatefulPartitionedCall/StatefulPartitionedCall_1/model/dense_1/MatMul__45', 'model.dense_1'],
+    ['model/expanded_conv/depthwise/depthwise', 'model.expanded_conv.depthwise'],
+    ['model/block_1/depthwise_conv2d/DepthwiseConv2dNative', 'model.block_1.depthwise_conv2d'],
+    ['encoder/dense/Tensordot/MatMul', 'encoder.dense'],
+    ['decoder/conv2d_transpose/Conv2DBackpropInput', 'decoder.conv2d_transpose'],
+    ['model/embedding/embedding_lookup', 'model.embedding'],
+    ['model/dense/Softmax', undefined],
+  ])('%s', (name, path) => expect(pathFromNodeName(name)).toBe(path)); // prettier-ignore
+});
+
+test('names of tensors that say which layer it is', () => {
+  const named = ['coefficient', 'coefficient1', 'dense_1/kernel:0', 'conv2d_0.w_0', 'block/fc.W', 'fc1_weight', 'W1', 'Conv_0/weights_quantized']; // prettier-ignore
+  expect(named.map(pathFromTensorName)).toEqual(['coefficient', 'coefficient1', 'dense_1', 'conv2d_0', 'block.fc', 'fc1', 'W1', 'Conv_0']); // prettier-ignore
+  const anonymous = ['391', '391_quantized', 'onnx::MatMul_293', 'val_49', 'const_fold_opt__12', '/Constant_output_0', 'Constant_3', 'weight', 'W', '']; // prettier-ignore
+  expect(anonymous.map(pathFromTensorName)).toEqual(anonymous.map(() => undefined));
+});
+
+test('nodes that are called by their operators', () => {
+  const names = ['', 'MatMul', 'MatMul1', 'MatMul_12', 'node_MatMul_4', 'p2o.MatMul.7'];
+  expect(names.filter((name) => !isCalledByOperator({ name, opType: 'MatMul' }))).toEqual([]);
+  expect(['fc1', 'fc1/MatMul', 'Gemm_3', 'MatMul_quant'].filter((name) => isCalledByOperator({ name, opType: 'MatMul' }))).toEqual([]); // prettier-ignore
 });
 
 describe('name scopes of the dynamo exporter', () => {
@@ -117,6 +146,6 @@ test('paths that numbered calls may stand for', () => {
 });
 
 test('how sure a path is', () => {
-  const sources = ['name-scopes', 'node-name', 'weight-name', 'bias-name', 'output-name', 'structure', 'value-name'] as const; // prettier-ignore
-  expect(sources.map(confidenceOf)).toEqual(['certain', 'certain', 'certain', 'likely', 'likely', 'likely', 'unknown']);
+  const sources = ['name-scopes', 'node-name', 'weight-name', 'bias-name', 'scope-name', 'output-name', 'structure', 'tensor-name', 'value-name'] as const; // prettier-ignore
+  expect(sources.map(confidenceOf)).toEqual(['certain', 'certain', 'certain', 'likely', 'likely', 'likely', 'likely', 'unknown', 'unknown']); // prettier-ignore
 });

@@ -3,11 +3,21 @@
 import type { NodeProto, StringStringEntry } from '../graph/proto.ts';
 
 /**
- * Where a module path was read. `name-scopes` are torch's own words; `output-name` is the name of the value that the layer
- * yields; `structure` is a guess from the layers around; a `value-name` is no torch path at all.
+ * Where a module path was read. `name-scopes` are torch's own words; `scope-name` are scopes of another framework, such as
+ * Keras, or ones that an optimizer has rewritten; `output-name` is the name of the value that the layer yields; `structure`
+ * is a guess from the layers around; `tensor-name` is what the weight is called in a file that calls nodes by their
+ * operators; neither it nor a `value-name` is a torch path.
  */
 export type PathSource =
-  'name-scopes' | 'node-name' | 'weight-name' | 'bias-name' | 'output-name' | 'structure' | 'value-name';
+  | 'name-scopes'
+  | 'node-name'
+  | 'weight-name'
+  | 'bias-name'
+  | 'scope-name'
+  | 'output-name'
+  | 'structure'
+  | 'tensor-name'
+  | 'value-name';
 
 /** How sure a path is. */
 export type PathConfidence = 'certain' | 'likely' | 'unknown';
@@ -17,8 +27,10 @@ const confidences: Readonly<Record<PathSource, PathConfidence>> = {
   'node-name': 'certain',
   'weight-name': 'certain',
   'bias-name': 'likely',
+  'scope-name': 'likely',
   'output-name': 'likely',
   structure: 'likely',
+  'tensor-name': 'unknown',
   'value-name': 'unknown',
 };
 
@@ -60,18 +72,34 @@ export function scopesUnder(entry: StringStringEntry, prefix: string): StringStr
 const operator =
   /^(?:MatMul|Gemm|Conv|ConvTranspose|Gather|Einsum|FusedMatMul|FusedGemm|FusedConv|MatMulNBits|MatMulBnb4|MatMulInteger)(?:_.*)?$/;
 
+/** The same in names of TensorFlow, whose scopes may be called as an operator of ONNX is: `Conv_0/Conv2D`. */
+const foreignOperator =
+  /^(?:Conv[123]D(?:Backprop\w*)?|DepthwiseConv2dNative|depthwise|convolution|conv[123]d_transpose|BatchMatMul\w*|BiasAdd|Einsum|GatherV2|ResourceGather|embedding_lookup)(?:_.*)?$/;
+
 /**
  * The module path in a node name of torch's TorchScript exporter: `/vit/encoder/layer.0/attention/query/MatMul` gives
  * `vit.encoder.layer.0.attention.query`. A called Sequential or ModuleList repeats its own name (`/layer/layer.1`), which
  * is undone; what optimizers append behind the operator is dropped.
+ *
+ * Names without the leading slash, such as TensorFlow's, give the path of their scopes: `model/Conv_0/Conv2D` is
+ * `model.Conv_0`.
  */
 export function pathFromNodeName(name: string | undefined): string | undefined {
   if (!name?.includes('/')) return undefined;
   const parts = name.replace(/^\//, '').split('/');
-  const at = parts.findLastIndex((part) => operator.test(part));
+  const isOperator = (part: string): boolean =>
+    operator.test(part) || (!name.startsWith('/') && foreignOperator.test(part));
+  const at = parts.findLastIndex(isOperator);
   // Without the leading slash only an operator at the end tells that it is a path of scopes.
   if (at < 0 && !name.startsWith('/')) return undefined;
-  return pathOfScopes(at < 0 ? parts.slice(0, -1) : parts.slice(0, at));
+  const scopes = at < 0 ? parts.slice(0, -1) : parts.slice(0, at);
+  return pathOfScopes(name.startsWith('/') ? scopes : withoutCalls(scopes));
+}
+
+/** TensorFlow's scopes without those of function calls, and of a product that is made of several operators. */
+function withoutCalls(scopes: readonly string[]): string[] {
+  const own = scopes.filter((scope) => !/^(?:Stateful)?PartitionedCall(?:_\d+)?$/.test(scope));
+  return own.at(-1) === 'Tensordot' ? own.slice(0, -1) : own;
 }
 
 /** The module in the name that torch's TorchScript exporter gives to a value: of `/layer.0/attention/Reshape_3_output_0`. */
@@ -110,4 +138,22 @@ export function pathFromParameter(name: string, parameter: 'weight' | 'bias'): s
   const module = path.replace(/\.(?:MatMul|Gemm|Add|Conv)$/, '');
   // The builder calls every model's attention so; in those that it builds it is `self_attn`.
   return module === path ? path : module.replace(/^(model\.layers\.\d+)\.attn\./, '$1.self_attn.');
+}
+
+/**
+ * What a weight is called where that says which layer it is: `dense_1/kernel` and `conv2d_0.w_0` give `dense_1` and
+ * `conv2d_0`, `coefficient1` itself. Numbers, and names that programs give to constants, give undefined.
+ */
+export function pathFromTensorName(name: string): string | undefined {
+  const plain = name
+    .replace(/(?:_quantized|_Q[248]|_fp16|:0)+$/, '')
+    .replace(/[./_](?:weights?|kernels?|[wW](?:_0)?)$/, '');
+  const isAnonymous =
+    /::|^(?:val|node|new_const|const_fold|onnx|Constant)_|^\W|constant|^(?:weight|kernel|[wW])$/i.test(plain);
+  return /^[A-Za-z_]/.test(plain) && !isAnonymous ? plain.replaceAll('/', '.') : undefined;
+}
+
+/** Whether a node is called by its operator alone, as files call theirs that keep no scopes: `MatMul1`, `p2o.Conv.3`. */
+export function isCalledByOperator({ name = '', opType = '' }: NodeProto): boolean {
+  return name === '' || (name.includes(opType) && /^(?:p2o\.|node_)?[._]?\d*$/.test(name.replace(opType, '')));
 }

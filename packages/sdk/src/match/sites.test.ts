@@ -70,6 +70,36 @@ describe('kinds', () => {
   });
 });
 
+describe('names of files that torch has not written', () => {
+  const named = (node: string, weight: string): Pick<Site, 'path' | 'pathSource'> => {
+    const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'g/' });
+    const value = g.constant(float32(new Float32Array(20).fill(1), [4, 5]));
+    const y = g.MatMul({ name: 'x', type: 'float32', shape: [3, 4] }, value);
+    const [product] = g.nodes as [(typeof g.nodes)[number]];
+    const [site] = findSites({
+      node: [{ ...product, name: node, input: ['x', weight] }],
+      initializer: [{ ...g.initializers[0]!, name: weight }],
+      input: [{ name: 'x' }],
+      output: [{ name: y.name }],
+    });
+    return { path: site!.path, pathSource: site!.pathSource };
+  };
+  test.each([
+    // scikit-learn's converter, a file by hand, Keras, PaddlePaddle; torch's own for comparison.
+    ['MatMul1', 'coefficient1', 'coefficient1', 'tensor-name'],
+    ['', 'dense/kernel', 'dense', 'tensor-name'],
+    ['model/Conv_0/MatMul', 'model/Conv_0/MatMul/ReadVariableOp:0', 'model.Conv_0', 'scope-name'],
+    ['p2o.MatMul.3', 'linear_0.w_0', 'linear_0', 'tensor-name'],
+    ['/fc/MatMul', 'onnx::MatMul_12', 'fc', 'node-name'],
+    ['MatMul_7', 'fc.weight', 'fc', 'weight-name'],
+    ['MatMul_7', '391', 'MatMul_7', 'value-name'],
+    ['scorer', 'W1', 'scorer', 'value-name'],
+    ['', '391', 'g/MatMul_0', 'value-name'],
+  ])('node %j, weight %j: %s, a %s', (node, weight, path, pathSource) => {
+    expect(named(node, weight)).toEqual({ path, pathSource });
+  });
+});
+
 test('a Vision Transformer of the TorchScript exporter', () => {
   const sites = findSites(vitModel({ hidden: 16, layers: 1, heads: 2, image: 16, patch: 8, classes: 3 }).graph!);
   expect(

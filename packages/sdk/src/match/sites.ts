@@ -10,13 +10,16 @@ import { einsum, gemm, matMul, matMulBnb4, matMulFromLeft, matMulInteger, matMul
 import { stackedParameter } from './layers/parameter.ts';
 import { scopeCompletion, uncountedPaths } from './completePaths.ts';
 import {
+  isCalledByOperator,
   type PathSource,
   pathFromNodeName,
   pathFromParameter,
   pathFromScopes,
+  pathFromTensorName,
   pathFromValueName,
 } from './modulePath.ts';
 import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
+import { isOfExpansion } from './view.ts';
 import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
@@ -155,9 +158,15 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
   const { node, weight, bias, kind } = layer;
   const root = weight.stored.tensors[0].name;
   if (kind === 'parameter') return { ...layer, path: root, pathSource: 'weight-name', alsoAt: [] };
-  const weightPath = pathFromParameter(root, 'weight');
-  const shared = weight.stored.isPart || (index.uses.get(root)?.length ?? 0) > 1;
+  // Quantizers of their own leave torch's name to what they make of codes and scales.
+  const made = weight.stored.chain.flatMap(({ output = [] }) => output).filter((name) => !isOfExpansion(name));
+  const weightPath = [root, ...made]
+    .map((name) => pathFromParameter(name, 'weight'))
+    .find((path) => path !== undefined);
+  const shared = weight.stored.isPart || [root, weight.name].some((name) => (index.uses.get(name)?.length ?? 0) > 1);
   const scope = pathFromNodeName(node.name);
+  // torch's exporter begins names with a slash; what has none is another's, or an optimizer's.
+  const isTorchs = node.name?.startsWith('/') ?? false;
   const scopes = pathFromScopes(node);
   const biasPath = bias && !bias.stored.isPart ? pathFromParameter(bias.stored.tensors[0].name, 'bias') : undefined;
   // A module whose parameters another one reads, such as a MultiheadAttention's out_proj, is no scope.
@@ -171,11 +180,13 @@ function named(layer: Layer, index: GraphIndex, complete: (scope: string) => str
     ['name-scopes', scopes],
     // A parameter that one node alone reads keeps torch's own name; a shared one may carry another module's.
     ['weight-name', shared ? undefined : weightPath],
-    ['node-name', scope === undefined ? undefined : complete(scope)],
+    ['node-name', scope !== undefined && isTorchs ? complete(scope) : undefined],
     ['weight-name', weight.stored.isPart ? undefined : weightPath],
     ['bias-name', biasPath],
     ['bias-name', pathFromFusedBias(layer.product, index)],
+    ['scope-name', isTorchs ? undefined : scope],
     ['output-name', pathFromValueName(layer.output)],
+    ['tensor-name', shared || !isCalledByOperator(node) ? undefined : pathFromTensorName(root)],
     ['value-name', node.name || node.output![0]!],
   ];
   const [pathSource, path] = candidates.find(([, candidate]) => candidate !== undefined)!;

@@ -14,6 +14,11 @@ import { constantWeight } from './weights/index.ts';
 /** Names of what expansions make begin with this. */
 const PREFIX = 'expanded/';
 
+/** Whether a value or constant was made by taking an operator apart, and is none of the file's. */
+export function isOfExpansion(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
 /** Where fused operators keep the weights of layers: which of their inputs. */
 const weightInputs: Readonly<Record<string, readonly number[]>> = {
   Attention: [1],
@@ -161,7 +166,7 @@ export function refold(model: ModelProto): ModelProto {
   const folded = refoldGraph(graph, indexWhole(graph));
   if (folded === graph) return model;
   const read = new Set((folded.node ?? []).flatMap(readNames));
-  const initializer = (folded.initializer ?? []).filter(({ name = '' }) => !name.startsWith(PREFIX) || read.has(name));
+  const initializer = (folded.initializer ?? []).filter(({ name = '' }) => !isOfExpansion(name) || read.has(name));
   return { ...model, graph: { ...folded, initializer } };
 }
 

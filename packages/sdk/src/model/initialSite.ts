@@ -46,6 +46,8 @@ function initialisationRefused(
 ): string | undefined {
   const { site } = lowRank;
   if (site.kind === 'parameter') return 'is a bare parameter, for which only the default is defined';
+  if (site.kind.startsWith('convTranspose') && initializer.needs !== 'nothing')
+    return 'is a transposed convolution, which random numbers alone can start';
   if (initializer.needs === 'inputs') {
     if (site.kind !== 'linear') return `is a ${site.kind}, and inputs of linear layers alone can be observed`;
     if (!nodes.has(site.node)) return 'is inside a branch of the graph, where its inputs cannot be observed';

@@ -13,6 +13,8 @@ export interface LoraPlan {
   readonly config: AdapterConfig;
   /** The generation whose names the options use, where it is not the model's: they were translated. */
   readonly namedAs?: Generation;
+  /** What differs from what was asked, and how to have it. */
+  readonly warnings: readonly string[];
   /** What gives first values; PEFT's default without. */
   readonly initializer?: Initializer;
 }

@@ -1,16 +1,15 @@
 /** @file An opened model: what it holds, what of it can be adapted, and sessions that run it. */
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { byteLength } from '../graph/bytes.ts';
 import { weightsDigestInTurns } from '../graph/digest.ts';
 import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
-import { rawBytes } from '../graph/tensorData.ts';
 import type { ValueType } from '../graph/value.ts';
-import { dataTypeName } from '../graph/dataType.ts';
+import { intAttribute } from '../graph/walk.ts';
 import { findSites, type Site, type SiteKind } from '../match/sites.ts';
 import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
+import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
 import { viewOf } from '../match/view.ts';
 import { weightSize } from '../match/weights/stored.ts';
 import { inlineKnownBranches } from '../ops/inlineBranches.ts';
@@ -43,6 +42,7 @@ import { logitsOf, slicedFrom } from './slicedFrom.ts';
 import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
 import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
+import { type WeightTotals, weightTotals } from './weightTotals.ts';
 
 /** What `model.modules()` says of one adaptable layer. */
 export interface ModuleInfo {
@@ -52,6 +52,8 @@ export interface ModuleInfo {
   readonly kind: SiteKind;
   /** As torch has it: Linear `[out, in]`, Conv `[out, in / groups, ...kernel]`, Embedding `[vocabulary, dim]`. */
   readonly weightShape: readonly number[];
+  /** Into how many groups a convolution splits its channels; 1 for all else. */
+  readonly groups: number;
   /** Whether it has a bias. */
   readonly bias: boolean;
   /** How many numbers the weight and bias hold. */
@@ -160,6 +162,7 @@ export class Model implements TaskModel {
   #sites: readonly Site[] | undefined;
   #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
+  #totals: WeightTotals | undefined;
   #digest: Promise<string> | undefined;
   readonly #warned = new WeakSet<Adapter>();
   readonly #parts: ModelParts;
@@ -239,20 +242,29 @@ export class Model implements TaskModel {
     );
   }
 
-  /** How many numbers all weights hold. */
+  /** How many numbers all weights hold, quantised ones and those of Constant nodes included. */
   get parameterCount(): number {
-    const weights = (this.#onnx.model.graph.initializer ?? []).filter(
-      ({ dataType }) => dataTypeName(dataType)?.startsWith('float') ?? false,
-    );
-    return weights.reduce((sum, tensor) => sum + sizeOf(tensor.dims ?? []), 0);
+    return this.#weights().parameters;
   }
 
-  /** Bytes that all weights take. */
+  /** Bytes that all constants of the file take. */
   get weightBytes(): number {
-    return (this.#onnx.model.graph.initializer ?? []).reduce(
-      (sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()),
-      0,
-    );
+    return this.#weights().bytes;
+  }
+
+  #weights(): WeightTotals {
+    this.#totals ??= weightTotals(this.#onnx.model.graph, this.sites());
+    return this.#totals;
+  }
+
+  /**
+   * What the exporter has written into the file beside the graph (`metadata_props`), such as the alphabet of a model that
+   * reads text. Of a model of several files, what the first of them that has a key says.
+   */
+  get metadata(): Readonly<Record<string, string>> {
+    const files = this.#parts.files?.map(({ onnx }) => onnx) ?? [this.#file];
+    const entries = files.toReversed().flatMap(({ model }) => model.metadataProps ?? []);
+    return Object.fromEntries(entries.map(({ key = '', value = '' }) => [key, value]));
   }
 
   /** How many nodes the main graph has. */
@@ -266,6 +278,7 @@ export class Model implements TaskModel {
       path,
       kind,
       weightShape,
+      groups: kind.startsWith('conv') ? intAttribute(node, 'group', 1) : 1,
       bias: bias !== undefined,
       parameters: sizeOf(weightShape) + (bias ? weightSize(bias.stored) : 0),
       node: node.name ?? '',
@@ -274,6 +287,17 @@ export class Model implements TaskModel {
       confidence: confidenceOf(pathSource),
       storage: weight.stored.storage,
     }));
+  }
+
+  /**
+   * Products with weights that are not among {@link Model.modules}, with the reason: an operator that is not adapted, a
+   * weight that is stored or computed in a form that is not read.
+   *
+   * @example
+   * for (const { node, reason } of model.unadaptable()) console.log(`${node} ${reason}`);
+   */
+  unadaptable(): readonly UnadaptableLayer[] {
+    return findUnadaptable(this.#onnx.model.graph, this.sites());
   }
 
   /**

@@ -9,6 +9,7 @@ import { kindOf } from '../lora/kinds/table.ts';
 import type { LowRankSite } from '../lora/plan.ts';
 import type { Site } from '../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
+import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from './initialSite.ts';
 import type { Model } from './model.ts';
 import type { LoraOptions } from './loraOptions.ts';
@@ -35,23 +36,35 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   const initializer = initializerOf(options.initLoraWeights, options.original?.sites(), brought);
   const scale = { r, alpha: options.alpha ?? 2 * r };
   const chosen = choose(model, options, scale);
-  const { adapted, parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
+  const { parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
+  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const variant = {
+    useRslora: options.useRslora ?? false,
+    useDora: options.useDora ?? false,
+    loraBias: options.loraBias ?? false,
+  };
+  const written = Array.isArray(options.targetModules) ? (options.targetModules as readonly string[]) : [];
+  const { adapted, rankPattern, alphaPattern, warnings } = fittingRanks(
+    chosen.adapted,
+    sites,
+    { ...scale, ...fields, ...variant },
+    new Set(written),
+  );
   const config = adapterConfig({
     ...scale,
     // Full paths leave nothing to interpret when PEFT loads the adapter.
     targetModules: adapted.flatMap(({ path, savedAs }) => (savedAs === undefined ? [path] : [])),
     ...fields,
-    useRslora: options.useRslora ?? false,
-    useDora: options.useDora ?? false,
+    rankPattern,
+    alphaPattern,
+    ...variant,
     bias: options.bias ?? 'none',
-    loraBias: options.loraBias ?? false,
     targetParameters: parameters.length > 0 ? parameters.map(({ name }) => name) : null,
     trainableTokenIndices: idsByPath(tokens),
     baseModelNameOrPath: model.name,
     ...(options.ensureWeightTying ? { extra: { ensure_weight_tying: true } } : {}),
   });
-  checkTogether(config, chosen, initializer);
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  checkTogether(config, { ...chosen, adapted }, initializer);
   const names = new SiteNames(model.sites(), config);
   const own = [
     ...adapted.map(({ path, savedAs }) => lowRankSite(sites.get(path)!, savedAs, config)),
@@ -67,6 +80,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
     ...(namedAs === undefined ? {} : { namedAs }),
     ...(initializer ? { initializer } : {}),
+    warnings,
     plan: { lowRank, trained, tuned: [] },
   };
 }
@@ -101,7 +115,7 @@ const NO_MODULES = 'dummy-target-modules';
 /** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT does not take together, or could not be loaded from */
 function checkTogether(
   { useDora, loraBias }: AdapterConfig,
-  { adapted, parameters, ties }: ReturnType<typeof choose>,
+  { adapted, parameters, ties }: Pick<ReturnType<typeof choose>, 'adapted' | 'parameters' | 'ties'>,
   initializer: Initializer | undefined,
 ): void {
   const [hasParameters, isInitialised] = [parameters.length > 0, initializer !== undefined];
@@ -132,6 +146,7 @@ function requireQuantised(lowRank: readonly LowRankSite[], model: Model, origina
 function lowRankSite(site: Site, name: string | undefined, config: AdapterConfig): LowRankSite {
   const named = { site, ...(name === undefined || name === site.path ? {} : { savedAs: name }) };
   const { r } = scalingAt(config, named);
+  requireRank(site, r);
   const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
   if (refusal === undefined) return { ...named, r, dora: config.useDora, bias: config.loraBias };
   throw new OnnxLoraError(

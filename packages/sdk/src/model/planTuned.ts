@@ -56,6 +56,7 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
       extra: settings,
     }),
     ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),
+    warnings: [],
     plan: { lowRank: [], trained, tuned },
   };
 }

@@ -19,6 +19,8 @@ export interface LoraPreview {
   readonly trained: readonly string[];
   /** How many numbers would be trained. */
   readonly trainableParameters: number;
+  /** What of the options is met in another way than was asked, such as layers that are left out, and how to have it. */
+  readonly warnings: readonly string[];
   /** The version of transformers whose names the options use, where the model has the other's: they were translated. */
   readonly namedAs?: Generation;
 }
@@ -29,7 +31,7 @@ export interface LoraPreview {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
-  const { plan, config, initializer, namedAs } = planLora(model, options);
+  const { plan, config, initializer, namedAs, warnings } = planLora(model, options);
   const lowRank = plan.lowRank.map(({ site, r, dora, bias, tokens, tiedTo }) => {
     const kind = kindOf(site);
     const [A, B] = (['lora_A', 'lora_B'] as const).map((factor) =>
@@ -48,6 +50,7 @@ export function previewLora(model: Model, options: LoraOptions = {}): LoraPrevie
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
     trained: plan.trained.map(({ name }) => name),
     trainableParameters: [...lowRank, ...tuned, ...trained].reduce((sum, count) => sum + count, 0),
+    warnings,
     ...(namedAs === undefined ? {} : { namedAs }),
   };
 }

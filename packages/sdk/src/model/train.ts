@@ -190,7 +190,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
+      warnings: [...planned.warnings, ...(data.warnings ?? []), ...(from ? warningsOf(from, versions) : [])],
     });
   } catch (error) {
     await trainer.release();

@@ -129,6 +129,27 @@ describe('what a call puts in', () => {
     ]);
   });
 
+  test('a module that is called by its scope and its class is named by its scope', async () => {
+    const inlined = await same(
+      model(
+        [
+          call('Linear', ['x', 'weight'], ['h'], { name: '/block/fc1/Linear' }),
+          call('Linear', ['h', 'weight'], ['i'], { name: '/block/fc2/Linear_1' }),
+          call('Leaky', ['i'], ['y'], { name: '/Linear' }),
+        ],
+        [leaky, linear],
+        ['y'],
+      ),
+    );
+    expect(inlined.graph!.node!.map(({ name }) => name)).toEqual([
+      '/block/fc1/MatMul',
+      '/block/fc1/leaky/act',
+      '/block/fc2/MatMul',
+      '/block/fc2/leaky/act',
+      '/Linear/act',
+    ]);
+  });
+
   test('an omitted input, an omitted output, an input handed on, an output twice', async () => {
     const clip = fn(
       'Bound',

@@ -84,7 +84,7 @@ class Inliner {
 
   /** A name for the call that makes names of its body which nothing has yet. */
   #scope(node: NodeProto, called: FunctionProto): string {
-    const base = node.name || `/${called.name ?? 'function'}`;
+    const base = withoutClass(node.name, called) || `/${called.name ?? 'function'}`;
     const inside = (called.node ?? []).flatMap((each, i) => [each.name || unnamed(each, i), ...(each.output ?? [])]);
     const isTaken = (scope: string): boolean =>
       inside.some((name) => name !== '' && this.#names.has(`${scope}/${name}`));
@@ -102,6 +102,12 @@ class Inliner {
       else if (domain === '' || domain === 'ai.onnx') checkedOpset(called, version, existing);
     }
   }
+}
+
+/** torch calls a module that is a function by its scope and its class: `/encoder/fc1/Linear`. The class is no part of a path. */
+function withoutClass(name = '', { name: called = '' }: FunctionProto): string {
+  const [, scope = '', last = ''] = /^(\/.+)\/([^/]+)$/.exec(name) ?? [];
+  return called !== '' && (last === called || last.replace(/_\d+$/, '') === called) ? scope : name;
 }
 
 function namesIn(graph: GraphProto): string[] {

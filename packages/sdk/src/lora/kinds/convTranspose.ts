@@ -1,10 +1,86 @@
-/** @file Transposed convolutions: found, so that they can be named, but not adapted. */
+/** @file Adapters of transposed convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
+import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { permute } from '../../match/weights/index.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
 import { conv } from './conv.ts';
 import type { LayerKind } from './kind.ts';
+import { kaiming, twoVariants } from './linear.ts';
 
-/** PEFT defines no LoRA for them; what would be trained here could not be exchanged. */
+/** PEFT has no LoRA for them. In files the factors lie as a convolution's: A `[r, in, ...kernel]`, B `[out, r / groups, 1, ...]`. */
+const factorShape: LayerKind['factorShape'] = (site, factor, r) => {
+  const { out, groups } = convTranspose.matrix(site);
+  const [inputs, , ...kernel] = site.weightShape as [number, number, ...number[]];
+  return factor === 'lora_A' ? [r, inputs, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
+};
+
+/**
+ * Transposed convolutions of one and two dimensions, whose weight is `[in, out / groups, ...kernel]`. The delta of
+ * output o and input i at a place of the kernel is s·Σₖ B[o, k]·A[k, i]. A is never grouped and reads all channels; B has the
+ * base's groups. In the graph A is `[in, r, ...kernel]`, as ConvTranspose takes it.
+ */
 export const convTranspose: LayerKind = {
   ...conv,
-  refuses: () => 'is a transposed convolution, for which PEFT defines no LoRA (modulesToSave can train it in full)',
+  matrix: (site) => {
+    const groups = intAttribute(site.node, 'group', 1);
+    const [inputs, outputs, ...kernel] = site.weightShape as [number, number, ...number[]];
+    return { out: outputs * groups, width: inputs * sizeOf(kernel), layout: 'out-in', groups };
+  },
+  factorShape,
+  graphShape: (site, factor, r) => swapped(factorShape(site, factor, r), factor),
+  toGraph: (site, factor, values, r) => swappedValues(values, factorShape(site, factor, r), factor),
+  fromGraph: (site, factor, values, r) => swappedValues(values, swapped(factorShape(site, factor, r), factor), factor),
+  perOutputShape: (site) => [1, convTranspose.matrix(site).out, ...site.weightShape.slice(2).map(() => 1)],
+  refuses: (site, adapter) => {
+    if (adapter.dora) return 'is a transposed convolution, for which there is no DoRA';
+    const { groups } = convTranspose.matrix(site);
+    if (adapter.r % groups !== 0)
+      return `has ${groups} groups, of which the rank must be a multiple, but it is ${adapter.r}`;
+    return twoVariants(adapter);
+  },
+  product: (g, site, x, A, B) => {
+    const { node, weightShape } = site;
+    const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+    const names = ['strides', 'dilations', 'pads', 'output_padding', 'output_shape'] as const;
+    const reduced = g.emit('ConvTranspose', [x, A], {
+      ...Object.fromEntries(names.map((name) => [name, intsAttribute(node, name)])),
+      kernel_shape: weightShape.slice(2),
+      auto_pad: auto === 'NOTSET' ? undefined : auto,
+    });
+    const { groups } = convTranspose.matrix(site);
+    return g.emit('Conv', [reduced, B], { kernel_shape: weightShape.slice(2).map(() => 1), group: groups });
+  },
+  adaptedNorm: () => {
+    throw new Error('A transposed convolution has no DoRA.');
+  },
+  outputBias: (g, site, bias) => g.Reshape(bias, convTranspose.perOutputShape(site)),
+  initial: (site, factor, size, random) =>
+    factor === 'lora_A' ? kaiming(convTranspose.matrix(site).width, size, random) : new Float32Array(size),
+  addDelta: (site, weight, { A, B, r, scaling }) => {
+    const { out, groups } = convTranspose.matrix(site);
+    const [inputs, own, ...kernel] = site.weightShape as [number, number, ...number[]];
+    const [positions, ranks] = [sizeOf(kernel), r / groups];
+    const result = weight.slice();
+    for (let o = 0; o < out; o++) {
+      const group = Math.floor(o / own);
+      // A grouped weight has of each output the inputs of its own group.
+      for (let i = (group * inputs) / groups; i < ((group + 1) * inputs) / groups; i++)
+        for (let k = 0; k < ranks; k++) {
+          const b = scaling * B[o * ranks + k]!;
+          const [from, to] = [((group * ranks + k) * inputs + i) * positions, (i * own + (o % own)) * positions];
+          for (let at = 0; at < positions; at++) result[to + at]! += b * A[from + at]!;
+        }
+    }
+    return result;
+  },
 };
+
+/** A with its first two dimensions in each other's place; B stays. */
+function swapped([first, second, ...rest]: readonly number[], factor: string): readonly number[] {
+  return factor === 'lora_A' ? [second!, first!, ...rest] : [first!, second!, ...rest];
+}
+
+function swappedValues(values: Float32Array, dims: readonly number[], factor: string): Float32Array {
+  const rest = dims.slice(2).map((_, i) => i + 2);
+  return factor === 'lora_A' ? permute(values, dims, [1, 0, ...rest]) : values.slice();
+}

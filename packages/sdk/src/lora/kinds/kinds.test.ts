@@ -107,7 +107,7 @@ describe.each(Object.entries(layerForms))('%s', (_, form) => {
 describe('rows of a batch with adapters of their own', () => {
   const rows: readonly (keyof typeof layerForms)[] = [
     'MatMul and Add', 'MatMul of four dimensions', 'Gemm', 'MatMul from the left', 'Einsum with the features in the middle',
-    'MatMulNBits', 'MatMulInteger', 'float16',
+    'MatMulNBits', 'MatMulInteger', 'MatMulInteger, its bias rounded', 'Cast and Mul before MatMul', 'float16',
   ]; // prettier-ignore
   test.each(rows)('%s', async (name) => {
     const form = layerForms[name]!;
@@ -132,7 +132,7 @@ describe('rows of a batch with adapters of their own', () => {
 });
 
 describe('a bias of B', () => {
-  const forms = ['MatMul', 'Gemm', 'MatMul from the left', 'Conv with strides', 'Conv of one dimension'] as const;
+  const forms = ['MatMul', 'Gemm', 'MatMul from the left', 'Conv with strides', 'Conv of one dimension', 'ConvTranspose of one dimension'] as const; // prettier-ignore
   test.each(forms)('%s', async (name) => {
     const form = layerForms[name]!;
     const base = sited(formModel(form));

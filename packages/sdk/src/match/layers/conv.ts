@@ -56,18 +56,19 @@ export const convInteger: LayerFinder = (node, index) => {
     ...(found.zeros ? { zeros: found.zeros } : {}),
     dims,
     groupOf: isSingle(found.scales) ? () => 0 : (position) => Math.floor(position / inner),
-    support: [found.scaling],
+    support: found.support,
   });
   if (!stored) return undefined;
   const product = found.nodes.at(-1)!.output![0]!;
-  const bias = addedBias(product, dims[0]!, index, dims.length - 2);
+  const added = found.bias ? undefined : addedBias(product, dims[0]!, index, dims.length - 2);
+  const bias = found.bias ?? added;
   return {
     kind,
     node,
     nodes: found.nodes,
     input: found.input,
     product,
-    output: bias ? bias.node.output![0]! : product,
+    output: added ? added.node.output![0]! : product,
     weight: { name: stored.name, layout: 'torch', stored },
     ...(bias ? { bias } : {}),
     weightShape: dims,

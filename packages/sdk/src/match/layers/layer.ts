@@ -33,6 +33,11 @@ export interface LayerBias {
   readonly node: NodeProto;
   /** Which of the node's inputs it is. */
   readonly index: number;
+  /**
+   * The Add inside the product, between integers, where it is rounded before it is added. `node` is then what reads it in
+   * floats.
+   */
+  readonly inside?: NodeProto;
 }
 
 /** A linear layer, convolution or embedding. */
@@ -89,6 +94,11 @@ export function addendOf({ node, bias }: Layer): number | undefined {
   if (bias?.node === node) return bias.index;
   const at = { Gemm: 2, MatMulNBits: 5 }[node.opType ?? ''];
   return at !== undefined && node.input?.[at] ? at : undefined;
+}
+
+/** The last of a layer's nodes: what it yields, its bias added. */
+export function lastNode({ node, nodes, bias }: Layer): NodeProto {
+  return bias && bias.node !== node && !bias.inside ? bias.node : nodes.at(-1)!;
 }
 
 /** The only use of a value that is no output of a graph. */

@@ -1,7 +1,7 @@
 /** @file Linear layers: MatMul with the weight on either side, Gemm, MatMulNBits, MatMulInteger, Einsum. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, floatAttribute, intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, type Use, floatAttribute, intAttribute, stringAttribute } from '../../graph/walk.ts';
 import {
   bnb4Weight,
   constantWeight,
@@ -44,13 +44,14 @@ function linear(product: Product, index: GraphIndex): Layer | undefined {
   const nodes = rounding ? [...product.nodes, ...rounding] : product.nodes;
   const yielded = nodes.at(-1)!.output![0]!;
   const bias = product.bias ?? addedBias(yielded, weightShape[0]!, index, behind);
+  const isBehind = bias && bias.node !== node && !bias.inside;
   return {
     kind: 'linear',
     node,
     nodes,
     input: beforeRounding(product.input, index),
     product: yielded,
-    output: bias && bias.node !== node ? bias.node.output![0]! : yielded,
+    output: isBehind ? bias.node.output![0]! : yielded,
     weight: { name: stored.name, layout, stored },
     ...(bias ? { bias } : {}),
     weightShape,
@@ -128,48 +129,81 @@ export const matMulInteger: LayerFinder = (node, index) => {
     ...(found.zeros ? { zeros: found.zeros } : {}),
     dims,
     groupOf: isSingle(found.scales) ? () => 0 : (position) => position % columns,
-    support: [found.scaling],
+    support: found.support,
   });
-  return stored && linear({ node, nodes: found.nodes, input: found.input, stored, layout: 'in-out' }, index);
+  if (!stored) return undefined;
+  const { nodes, input, bias } = found;
+  return linear({ node, nodes, input, stored, layout: 'in-out', ...(bias ? { bias } : {}) }, index);
 };
 
 type NamedConstant = NonNullable<ReturnType<typeof namedConstant>>;
+
+/** The parts of a product of integers with a constant. */
+export interface IntegerProduct {
+  readonly input: string;
+  readonly codes: NamedConstant;
+  readonly scales: NamedConstant;
+  readonly zeros?: NamedConstant;
+  readonly nodes: readonly NodeProto[];
+  /** A bias that is added as integers. */
+  readonly bias?: LayerBias;
+  /** What reads the weight's scale elsewhere: its products with the input's. */
+  readonly support: readonly NodeProto[];
+}
 
 /** The parts of a product of integers with a constant; undefined where the pattern is another. */
 export function integerProduct(
   node: NodeProto,
   opType: 'MatMulInteger' | 'ConvInteger',
   index: GraphIndex,
-):
-  | {
-      readonly input: string;
-      readonly codes: NamedConstant;
-      readonly scales: NamedConstant;
-      readonly zeros?: NamedConstant;
-      readonly nodes: readonly NodeProto[];
-      /** Multiplies the input's scale with the weight's. */
-      readonly scaling: NodeProto;
-    }
-  | undefined {
+): IntegerProduct | undefined {
   if (node.opType !== opType) return undefined;
   const quantize = index.producer.get(node.input?.[0] ?? '');
   const [codes, zeros] = [namedConstant(node.input?.[1], index), namedConstant(node.input?.[3], index)];
   if (quantize?.opType !== 'DynamicQuantizeLinear' || !codes || (node.input?.[3] && !zeros)) return undefined;
-  const cast = soleUse(node.output![0]!, index)?.node;
+  const added = soleUse(node.output![0]!, index);
+  const rounded = added?.node.opType === 'Add' ? roundedBias(added, index) : undefined;
+  const cast = rounded ? soleUse(rounded.bias.inside!.output![0]!, index)?.node : added?.node;
   const scaled = cast?.opType === 'Cast' ? soleUse(cast.output![0]!, index) : undefined;
   if (!cast || scaled?.node.opType !== 'Mul') return undefined;
   const both = index.producer.get(scaled.node.input![1 - scaled.index]!);
-  const at = both?.opType === 'Mul' ? both.input!.indexOf(quantize.output![1]!) : -1;
-  const scales = at < 0 ? undefined : namedConstant(both!.input![1 - at], index);
+  const scales = scaleBeside(both, quantize, index);
   if (!scales || !quantize.input?.[0]) return undefined;
+  // The bias is rounded to the scale that its sum is multiplied by.
+  if (rounded && scaleBeside(rounded.scaling, quantize, index)?.name !== scales.name) return undefined;
   return {
     input: quantize.input[0],
     codes,
     scales,
     ...(zeros ? { zeros } : {}),
-    nodes: [node, cast, scaled.node],
-    scaling: both!,
+    nodes: [node, ...(rounded ? [rounded.bias.inside!] : []), cast, scaled.node],
+    ...(rounded ? { bias: rounded.bias } : {}),
+    support: [both!, ...(rounded ? [rounded.scaling] : [])],
   };
+}
+
+/** The constant that a Mul multiplies with the scale of quantised inputs. */
+function scaleBeside(node: NodeProto | undefined, quantize: NodeProto, index: GraphIndex): NamedConstant | undefined {
+  const at = node?.opType === 'Mul' ? node.input!.indexOf(quantize.output![1]!) : -1;
+  return at < 0 ? undefined : namedConstant(node!.input![1 - at], index);
+}
+
+/** The bias that an Add of integers reads, which other nodes round for it: `Cast(Floor(bias ÷ scale))`, perhaps reshaped. */
+function roundedBias(
+  { node: inside, index: at }: Use,
+  index: GraphIndex,
+): { readonly bias: LayerBias; readonly scaling: NodeProto } | undefined {
+  const made = (name: string | undefined, ...types: readonly string[]): NodeProto | undefined => {
+    const node = index.producer.get(name ?? '');
+    return node && types.includes(node.opType!) && soleUse(name!, index) ? node : undefined;
+  };
+  const other = inside.input![1 - at];
+  const cast = made(made(other, 'Reshape', 'Unsqueeze')?.input?.[0] ?? other, 'Cast');
+  const division = made(made(cast?.input?.[0], 'Floor', 'Round')?.input?.[0], 'Div');
+  const stored = constantWeight(division?.input?.[0], index);
+  const scaling = index.producer.get(division?.input?.[1] ?? '');
+  if (!stored || !scaling) return undefined;
+  return { bias: { name: stored.name, stored, node: division!, index: 0, inside }, scaling };
 }
 
 /** Whether a constant is one number. */

@@ -14,6 +14,7 @@ import { type ChangedTensors, current, type NamedTensor, type StoredWeight } fro
 export interface QuantizedTensors {
   readonly codes: NamedTensor;
   readonly scales: NamedTensor;
+  /** Integers; floats stay as they are when the weight is written. */
   readonly zeros?: NamedTensor;
   /** Shape of the weight. */
   readonly dims: readonly number[];
@@ -51,9 +52,10 @@ export function quantizedWeight(
   const type = codeType(codes.tensor.dataType);
   const scaleType = floatType(scales.tensor.dataType);
   if (!type || !scaleType || sizeOf(dims) === 0) return undefined;
+  const hasZeroCodes = zeros !== undefined && codeType(zeros.tensor.dataType) !== undefined;
   const state = (changed?: ChangedTensors): Quantized => {
     const scaleValues = readFloats(current(scales, changed));
-    const zeroCodes = zeros ? readCodes(current(zeros, changed)) : undefined;
+    const zeroCodes = zeros && (hasZeroCodes ? readCodes : readFloats)(current(zeros, changed));
     return {
       codes: readCodes(current(codes, changed)) ?? new Int32Array(sizeOf(dims)),
       scales: scaleValues,
@@ -63,7 +65,7 @@ export function quantizedWeight(
       groupOf,
       type,
       roundScale: (scale) => readFloats(floatTensor('', scaleType, [scale], []))[0]!,
-      zerosAreFixed: !zeros,
+      zerosAreFixed: !hasZeroCodes,
     };
   };
   return {
@@ -81,7 +83,9 @@ export function quantizedWeight(
       return [
         { name: codes.name, tensor: withCodes(codes.tensor, after.codes) },
         { name: scales.name, tensor: floatTensor(scales.name, scaleType, after.scales, scales.tensor.dims ?? []) },
-        ...(zeros ? [{ name: zeros.name, tensor: withCodes(zeros.tensor, zerosAs(zeros.tensor, after.zeros)) }] : []),
+        ...(hasZeroCodes
+          ? [{ name: zeros.name, tensor: withCodes(zeros.tensor, zerosAs(zeros.tensor, after.zeros)) }]
+          : []),
       ];
     },
   };

@@ -4,6 +4,7 @@ import { type GraphIndex } from '../../graph/walk.ts';
 import { dequantizedWeight } from './dequantizeLinear.ts';
 import { plainWeight } from './plain.ts';
 import { rearranged } from './rearranged.ts';
+import { scaledCodes } from './scaledCodes.ts';
 import type { StoredWeight } from './stored.ts';
 
 export { quantizedWeight, holdsCodes, namedConstant, readsCodes } from './dequantizeLinear.ts';
@@ -31,6 +32,7 @@ function behind(name: string, index: GraphIndex, left: number): StoredWeight | u
   const source = node?.input?.[0];
   if (!node || !source || left === 0) return undefined;
   if (node.opType === 'DequantizeLinear') return dequantizedWeight(node, index);
+  if (node.opType === 'Mul') return scaledCodes(node, index);
   const inner = behind(source, index, left - 1);
   return inner && rearranged(node, name, inner, index);
 }

@@ -6,7 +6,7 @@ import { tensorProto } from '../../graph/tensorData.ts';
 import { toHalf, toShorts } from '../../graph/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
-import { addendOf } from '../../match/layers/layer.ts';
+import { addendOf, lastNode } from '../../match/layers/layer.ts';
 import { dropUnreadInitializers } from '../../ops/simplify.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
@@ -42,7 +42,7 @@ export function replaceHeads(
         `The head "${site.path}" adds a value that is computed, so its weights cannot be exchanged. Export the model again, its head a plain linear layer.`,
       );
     }
-    const last = site.bias && site.bias.node !== site.node ? site.bias.node : site.nodes.at(-1)!;
+    const last = lastNode(site);
     const isHalf = types.get(site.product)?.type === 'float16';
     const written = layerNodes(site, values);
     for (const each of [...site.nodes, last]) dropped.add(each);
