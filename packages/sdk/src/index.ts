@@ -328,6 +328,10 @@ export {
   valueTargets,
 } from './plugin/tasks/regression/regressionParts.ts';
 export { rung } from './plugin/tasks/rung.ts';
+export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
+export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
+export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
+export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './plugin/tasks/text/wordErrors.ts';
 export {
   calibrationError,
   type ConfidenceBin,

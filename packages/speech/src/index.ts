@@ -49,7 +49,6 @@ export { resample, resampleStream } from './audio/resample.ts';
 export { AUDIO_READER, SOUND_FORMAT } from './capabilities.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
 export { SoundReader } from './audio/soundReader.ts';
-export { type CtcOptions, CtcTokenizer, type FramesOptions } from './text/ctcTokenizer.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';
 export type { SpeechTokenizer } from './text/speechTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
@@ -65,10 +64,7 @@ export type {
   SpeechSource,
   SplitBy,
 } from './data/speechSource.ts';
-export { align, type AlignedPiece, countEdits, type EditCounts } from './metrics/edits.ts';
-export { ErrorCounter, type ErrorRates, wordErrors } from './metrics/wordErrors.ts';
 export { type ReportUtterance, type TranscriptReport, transcriptSections } from './report/transcriptSections.ts';
-export { beamPaths, bestPaths } from './text/ctcDecoding.ts';
 export { ctcVocabulary, newVocabularyTokens } from './text/ctcVocabulary.ts';
 export { basicNormaliser, type BasicNormaliserOptions, type TextNormaliser } from './text/normalise/basicNormaliser.ts';
 export { englishNormaliser } from './text/normalise/englishNormaliser.ts';

@@ -39,7 +39,7 @@ import type { ModelChanges } from './head/headable.ts';
 import { firstOfHead } from './head/headFeatures.ts';
 import { headSites } from './head/headSites.ts';
 import { requireComputed, withInnerOutputs } from './innerValues.ts';
-import { slicedFrom } from './slicedFrom.ts';
+import { logitsOf, slicedFrom } from './slicedFrom.ts';
 import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
 import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
@@ -349,6 +349,14 @@ export class Model implements TaskModel {
   /** The value inside the graph that an output is cut from; undefined where it is not. */
   slicedFrom(output: string): string | undefined {
     return slicedFrom(this.#onnx.model.graph, output);
+  }
+
+  /**
+   * The scores inside the graph of which an output is made by Softmax, LogSoftmax or Sigmoid, which losses are defined on;
+   * undefined where it is not.
+   */
+  logitsOf(output: string): string | undefined {
+    return logitsOf(this.#onnx.model.graph, output);
   }
 
   /**

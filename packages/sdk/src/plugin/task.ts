@@ -36,6 +36,12 @@ export interface TaskModel {
    */
   slicedFrom?(output: string): string | undefined;
   /**
+   * The scores of which an output is made by Softmax, LogSoftmax or Sigmoid, where a model ends in probabilities; undefined
+   * where it does not. Losses are defined on scores: the logarithm of a probability that is almost 0 loses its digits and its
+   * gradient. A task that wants the scores names them in {@link PreparedTask.outputs}.
+   */
+  logitsOf?(output: string): string | undefined;
+  /**
    * The model for smaller inputs, as {@link PreparedTask.inputSizes} has them. A task that may do without asks first.
    *
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the graph cannot follow

@@ -1,11 +1,16 @@
 /** @file What the report shows of transcripts: error rates, words that are mistaken often, and the worst recordings to hear. */
 
-import type { ReportClip, ReportSection } from '@onnx-lora/sdk';
+import {
+  align,
+  type AlignedPiece,
+  type ErrorRates,
+  type ReportClip,
+  type ReportSection,
+  wordErrors,
+  wordsOf,
+} from '@onnx-lora/sdk';
 import { toWave } from '../audio/wave.ts';
-import { type AlignedPiece, align } from '../metrics/edits.ts';
-import { type ErrorRates, wordErrors } from '../metrics/wordErrors.ts';
 import type { TextNormaliser } from '../text/normalise/basicNormaliser.ts';
-import { wordsOf } from '../text/normalise/characters.ts';
 
 /** A recording of the held-out data, and what was heard in it. */
 export interface ReportUtterance {

@@ -1,10 +1,9 @@
 /** @file A new vocabulary for a CTC model that is to write a language it does not know. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { CtcOptions } from './ctcTokenizer.ts';
+import { type CtcTokenizerOptions, OnnxLoraError } from '@onnx-lora/sdk';
 
 /** The names that {@link ctcVocabulary} gives the tokens that are no characters, for `CtcTokenizer`. */
-export const newVocabularyTokens: Required<Pick<CtcOptions, 'blank' | 'unknown' | 'wordDelimiter'>> = {
+export const newVocabularyTokens: Required<Pick<CtcTokenizerOptions, 'blank' | 'unknown' | 'wordDelimiter'>> = {
   blank: '[PAD]',
   unknown: '[UNK]',
   wordDelimiter: '|',

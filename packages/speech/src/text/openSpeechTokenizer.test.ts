@@ -1,11 +1,11 @@
 /** @file Tests of tokenizers as they are found in folders. */
 
+import { CtcTokenizer } from '@onnx-lora/sdk';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CtcTokenizer } from './ctcTokenizer.ts';
 import { openSpeechTokenizer } from './openSpeechTokenizer.ts';
 
 const whisper = fileURLToPath(new URL('../fixtures/text/tokenizer/', import.meta.url));

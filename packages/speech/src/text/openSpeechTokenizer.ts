@@ -2,9 +2,16 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isObject, type JsonObject, OnnxLoraError, parseMerges, readJsonObject } from '@onnx-lora/sdk';
+import {
+  CtcTokenizer,
+  type CtcTokenizerOptions,
+  isObject,
+  type JsonObject,
+  OnnxLoraError,
+  parseMerges,
+  readJsonObject,
+} from '@onnx-lora/sdk';
 import { byteLevelJson } from './byteLevelFiles.ts';
-import { type CtcOptions, CtcTokenizer } from './ctcTokenizer.ts';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 import { SubwordTokenizer } from './subwordTokenizer.ts';
 
@@ -99,7 +106,7 @@ function ctcFrom(
     );
   });
   const special = (key: string, usual: string): string => textOf(config[key]) ?? usual;
-  const names: CtcOptions = {
+  const names: CtcTokenizerOptions = {
     blank: special('pad_token', '<pad>'),
     unknown: special('unk_token', '<unk>'),
     begin: special('bos_token', '<s>'),

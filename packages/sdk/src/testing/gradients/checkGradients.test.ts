@@ -1,12 +1,18 @@
 /** @file The check of a model's gradients passes models of PEFT's cases, and sees a gradient that is wrong. */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, it } from 'vitest';
+import { writeOnnx } from '../../graph/onnxFile.ts';
 import type { ModuleInfo } from '../../model/model.ts';
+import { openModel } from '../../model/openModel.ts';
 import type { LossFragment } from '../../train/addLoss.ts';
 import { type ConformanceCase, readCase } from '../conformance/case.ts';
 import type { Difference } from '../conformance/compare.ts';
 import { lossFragment } from '../conformance/loss.ts';
+import { randomFeeds } from '../adapters/randomFeeds.ts';
+import { ModelBuilder } from '../models/modelBuilder.ts';
 import { checkGradients } from './checkGradients.ts';
 
 const cases = path.join(import.meta.dirname, '../../../../../test/fixtures/cases');
@@ -35,6 +41,33 @@ it.each([
   expect(found.length).toBeGreaterThan(1);
   expect(problems(found)).toEqual(found.map(() => undefined));
   for (const { tolerance } of found) expect(tolerance).toEqual({ ofLargest });
+});
+
+it('in single precision, steps that cross bends are followed by smaller ones', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-bends-'));
+  try {
+    const builder = new ModelBuilder();
+    const { g } = builder;
+    const x = { name: 'x', type: 'float32' as const, shape: ['batch', 8] };
+    const hidden = g.Relu(g.MatMul(x, builder.weight('fc', [8, 32], 0.3)));
+    // LRN has no kernel in double precision.
+    const y = g.Reshape(g.emit('LRN', [g.Reshape(hidden, [-1, 32, 1, 1])], { size: 1 }), [-1, 32]);
+    writeOnnx(path.join(folder, 'bends.onnx'), builder.model([x], [{ ...y, shape: ['batch', 32] }]));
+    const model = await openModel(path.join(folder, 'bends.onnx'));
+    const [output] = Object.keys(model.outputs);
+    const found = await checkGradients(model, {
+      lora: { r: 2, alpha: 2, targetModules: ({ kind }: ModuleInfo) => kind === 'linear' },
+      loss: (b, outputs) => b.ReduceMean(outputs[output!]!, [0, 1], false),
+      inputs: randomFeeds(model, { sizes: { batch: 4 } }),
+      targets: {},
+      elements: 16,
+    });
+    expect(found.length).toBe(2);
+    expect(problems(found)).toEqual(found.map(() => undefined));
+    for (const { tolerance } of found) expect(tolerance).toEqual({ ofLargest: 5e-3 });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 it('a gradient that is 1 % too large fails', async () => {

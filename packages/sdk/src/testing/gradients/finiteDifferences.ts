@@ -12,6 +12,15 @@ export const stepSizes: Readonly<Record<'float32' | 'float64', number>> = { floa
 export const modelSteps: typeof stepSizes = { float32: 4e-2, float64: 1e-6 };
 
 /**
+ * Steps to try where slopes at {@link modelSteps} are not what they should be. In singles a wide step crosses bends, and a small
+ * one drowns in rounding; which is worse depends on the model. A gradient that is wrong agrees at none of them.
+ */
+export const finerSteps: Readonly<Record<'float32' | 'float64', readonly number[]>> = {
+  float32: [1e-2, 2.5e-3, 6e-4],
+  float64: [],
+};
+
+/**
  * The slope of `f` along some of its coordinates, each by five points: the error is of order step⁴.
  *
  * @param at where; is changed while it runs, and is as it was afterwards

@@ -20,7 +20,7 @@ const FLOAT64 = dataTypeNumber('float64');
  * operators: those of `float64Forms.ts` are made of others, for the rest making a session fails.
  *
  * @param feeds what the graph is going to be fed, for its shapes
- * @returns undefined where values inside a subgraph depend on the inputs, or where types are not known
+ * @returns undefined where values inside a subgraph or of a recurrent operator depend on the inputs, or where types are not known
  */
 export function toFloat64(
   model: ModelProto & { readonly graph: GraphProto },
@@ -65,6 +65,7 @@ export function toFloat64(
       nodes.push(node);
       continue;
     }
+    if (inSinglesOnly.has(node.opType ?? '')) return undefined;
     for (const name of node.output ?? []) reached.add(name);
     const input: string[] = [];
     for (const name of node.input ?? []) {
@@ -96,6 +97,9 @@ export function toFloat64(
     },
   };
 }
+
+/** ONNX Runtime takes them in double precision, and says at the first run that it cannot compute them. */
+const inSinglesOnly: ReadonlySet<string> = new Set(['GRU', 'LSTM', 'RNN']);
 
 const castTo: AttributeProto = { name: 'to', type: 2, i: FLOAT64 };
 

@@ -40,6 +40,16 @@ it('an operator without a float64 kernel makes it float32', async () => {
   expect(output.type).toBe('float32');
 });
 
+it('so does a recurrent operator, which would fail only when it is run', async () => {
+  const { precision, output } = await computed((g, x, w) => {
+    const weights = g.Add(g.Reshape(w, [1, 2, 2]), 0.5);
+    const six = g.Concat([weights, weights, weights], 1);
+    return g.emit('GRU', [g.Reshape(x, [2, 1, 2]), six, six], { hidden_size: 2 });
+  });
+  expect(precision).toBe('float32');
+  expect(output.type).toBe('float32');
+});
+
 it('16-bit floats are refused', async () => {
   await expect(computed((g, x, w) => g.Add(x, w), 'float16')).rejects.toMatchObject({ code: 'MODEL_UNSUPPORTED' });
 });

@@ -153,8 +153,7 @@ function statesOf(g: GraphBuilder, labels: Value, blank: number): Value {
  */
 function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blank }: Rows): Value {
   const [batch, frames, classes] = shapeOf(logs) as [number, number, number];
-  const turn = (x: Value, sizes: Value, batchAxis: number): Value =>
-    g.emit('ReverseSequence', [x, sizes], { batch_axis: batchAxis, time_axis: 1 - batchAxis });
+  const turn = (x: Value, sizes: Value, batchAxis: number): Value => turned(g, x, sizes, batchAxis);
   const both = g.Concat([states, turn(states, ends, 0)], 0);
 
   const table = g.Transpose(g.Concat([logs, turn(logs, lengths, 0)], 0), [0, 2, 1]);
@@ -164,9 +163,9 @@ function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blan
   const read = g.Gather(g.Reshape(table, [2 * batch * classes, frames]), index, 0);
   const emissions = g.Max(g.Cast(read, dataTypeNumber('float64')), NEVER);
 
-  const spoken = g.Cast(both, dataTypeNumber('float32'));
-  const twoBack = g.Pad(spoken, [0, 2, 0, -2]);
-  const isNew = g.And(g.Not(g.Equal(spoken, blank)), g.Not(g.Equal(spoken, twoBack)));
+  // Before opset 11 Pad takes floats alone, and Equal none.
+  const twoBack = g.Cast(g.Pad(g.Cast(both, dataTypeNumber('float32')), [0, 2, 0, -2]), dataTypeNumber('int32'));
+  const isNew = g.And(g.Not(g.Equal(both, int32(g, [blank], []))), g.Not(g.Equal(both, twoBack)));
   const skip = g.Where(isNew, g.scalar(0, 'float64'), NEVER);
 
   const ways = ctcRecursion(g, g.Transpose(emissions, [2, 0, 1]), skip);
@@ -175,6 +174,25 @@ function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blan
   const onward = turn(g.Transpose(turn(from, lengths, 1), last), ends, 0);
   // Both count what the state says at the frame.
   return g.Sub(g.Add(g.Transpose(to, last), onward), g.Slice(emissions, [0], [batch], [0]));
+}
+
+/**
+ * ReverseSequence, which is of opset 10: each row's first steps turned around.
+ *
+ * @param x `[batch, steps, …]`, or `[steps, batch, …]` where the axis of the batch is 1
+ * @param sizes how many steps of each row: int64 `[batch]`
+ */
+function turned(g: GraphBuilder, x: Value, sizes: Value, batchAxis: number): Value {
+  const [first, second, ...rest] = shapeOf(x) as [number, number, ...number[]];
+  const [rows, steps] = batchAxis === 0 ? [first, second] : [second, first];
+  const [byRow, byStep] = batchAxis === 0 ? [[rows, 1], [1, steps]] : [[1, rows], [steps, 1]]; // prettier-ignore
+  const size = g.Reshape(g.Cast(sizes, dataTypeNumber('int32')), byRow!);
+  const step = int32(g, range(steps), byStep!);
+  const from = g.Where(g.Less(step, size), g.Sub(g.Sub(size, int32(g, [1], [])), step), step);
+  // Where the step of the row is when both axes are one.
+  const [ofStep, ofRow] = batchAxis === 0 ? [1, steps] : [rows, 1];
+  const place = g.Add(g.Mul(from, int32(g, [ofStep], [])), int32(g, range(rows).map((row) => row * ofRow), byRow!)); // prettier-ignore
+  return g.Gather(g.Reshape(x, [rows * steps, ...rest]), place, 0);
 }
 
 /** All ways begin in one of the first two states: `[batch, 1, 1]`. */

@@ -1,7 +1,6 @@
 /** @file What a CTC model says, frame by frame, as text and as words with their times. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { CtcTokenizer } from '../../text/ctcTokenizer.ts';
+import { type CtcTokenizer, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 
 /** A word and the frames it is said in: `end` is the first after it. */
 export interface FramedWord {

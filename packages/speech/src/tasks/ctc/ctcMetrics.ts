@@ -1,9 +1,14 @@
 /** @file How well a CTC model writes what is said: error rates of its best characters, and its loss. */
 
-import type { Feeds, MetricCollector, MetricsNamed, Tensor } from '@onnx-lora/sdk';
-import { ErrorCounter } from '../../metrics/wordErrors.ts';
-import { bestPaths } from '../../text/ctcDecoding.ts';
-import type { CtcTokenizer } from '../../text/ctcTokenizer.ts';
+import {
+  bestPaths,
+  type CtcTokenizer,
+  ErrorCounter,
+  type Feeds,
+  type MetricCollector,
+  type MetricsNamed,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { frameScores } from './ctcFrames.ts';
 import { ctcLoss } from './ctcLoss.ts';

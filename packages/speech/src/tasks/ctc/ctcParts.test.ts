@@ -1,10 +1,9 @@
 /** @file Parts of CTC recognition, held against what follows from their definitions. */
 
-import { float32, openModel, type TaskModel } from '@onnx-lora/sdk';
+import { CtcTokenizer, float32, openModel, type TaskModel } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
-import { CtcTokenizer } from '../../text/ctcTokenizer.ts';
 import { framedWords, writtenIds } from './ctcFrames.ts';
 import { ctcLoss, framesNeeded } from './ctcLoss.ts';
 import { ctcPorts } from './ctcPorts.ts';

@@ -3,6 +3,8 @@
 import {
   type AdapterChoice,
   type AdapterSession,
+  bestPaths,
+  CtcTokenizer,
   didYouMean,
   OnnxLoraError,
   type RowAdapter,
@@ -20,8 +22,6 @@ import type {
   Transcript,
   TranscriptSegment,
 } from '../../generation/recogniser.ts';
-import { bestPaths } from '../../text/ctcDecoding.ts';
-import { CtcTokenizer } from '../../text/ctcTokenizer.ts';
 import { rowsAlike, soundFeeds } from '../soundFeeds.ts';
 import { openSound } from '../soundTask.ts';
 import { delimiterOf, type FramedWord, framedWords, frameScores, writtenIds } from './ctcFrames.ts';

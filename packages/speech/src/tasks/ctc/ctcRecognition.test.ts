@@ -1,13 +1,12 @@
 /** @file CTC recognition from sound to text, held against torch where it can be. */
 
 import { readFileSync } from 'node:fs';
-import { evaluate, modelFor, openModel, type Model, type ReportRequest, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelFor, openModel, type ReportRequest, train, wordErrors } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Audio } from '../../audio/audio.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2, wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
 import type { GivenSpeechRecord } from '../../data/speechSource.ts';
-import { wordErrors } from '../../metrics/wordErrors.ts';
 import { ctcRecognition } from './ctcRecognition.ts';
 import { isCtc } from './ctcPorts.ts';
 import { openCtcRecogniser } from './ctcRecogniser.ts';

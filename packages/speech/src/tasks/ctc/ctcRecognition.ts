@@ -2,7 +2,9 @@
 
 import {
   batchesOf,
+  bestPaths,
   ctc,
+  type CtcTokenizer,
   type Feeds,
   OnnxLoraError,
   type Prediction,
@@ -18,8 +20,6 @@ import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
-import { bestPaths } from '../../text/ctcDecoding.ts';
-import type { CtcTokenizer } from '../../text/ctcTokenizer.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';

@@ -1,7 +1,6 @@
 /** @file Which characters a CTC model writes: its own, or those of new data, for which it gets a new head. */
 
-import { type Adapter, type NewHead, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
-import { CtcTokenizer } from '../../text/ctcTokenizer.ts';
+import { type Adapter, CtcTokenizer, type NewHead, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import { ctcVocabulary, newVocabularyTokens } from '../../text/ctcVocabulary.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import type { CtcPorts } from './ctcPorts.ts';

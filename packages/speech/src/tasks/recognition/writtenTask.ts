@@ -9,11 +9,11 @@ import {
   type TaskModel,
   type MetricsNamed,
   type Tensor,
+  wordErrors,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
-import { wordErrors } from '../../metrics/wordErrors.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';

@@ -13,11 +13,6 @@ export function singleSpaced(text: string): string {
   return text.replace(spaces, ' ');
 }
 
-/** The words of a text, which white space separates. */
-export function wordsOf(text: string): string[] {
-  return text.split(spaces).filter((word) => word !== '');
-}
-
 /** What stands in brackets is not said: `[laughter]`, `<unk>`, `(applause)`. */
 export function withoutBrackets(text: string): string {
   return without(without(text, /[<[][^>\]]*[>\]]/gu, '>]'), /\([^)]+?\)/gu, ')');

@@ -1,7 +1,8 @@
 /** @file The normaliser for English, as Whisper's evaluation has it. */
 
+import { wordsOf } from '@onnx-lora/sdk';
 import type { TextNormaliser } from './basicNormaliser.ts';
-import { edge, singleSpaced, space, withoutBrackets, withoutDiacritics, wordsOf } from './characters.ts';
+import { edge, singleSpaced, space, withoutBrackets, withoutDiacritics } from './characters.ts';
 import { englishNumbers } from './englishNumbers.ts';
 import { americanSpelling } from './spellings.ts';
 

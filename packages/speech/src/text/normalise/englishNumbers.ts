@@ -1,6 +1,7 @@
 /** @file Numbers that are spelled out in English, as digits. */
 
-import { edge, space, wordsOf } from './characters.ts';
+import { wordsOf } from '@onnx-lora/sdk';
+import { edge, space } from './characters.ts';
 import { type NumberWord, numberWords } from './numberWords.ts';
 
 /**

@@ -10,7 +10,7 @@ type Counts = Record<'hits' | 'substitutions' | 'deletions' | 'insertions', numb
 type Pair = Record<'reference' | 'hypothesis', string> &
   Record<'wer' | 'mer' | 'wil' | 'cer', number> & { words: Counts; characters: Counts };
 const read = <T>(name: string): T =>
-  JSON.parse(readFileSync(new URL(`../fixtures/text/${name}.json`, import.meta.url), 'utf8')) as T;
+  JSON.parse(readFileSync(new URL(`../../../../fixtures/text/${name}.json`, import.meta.url), 'utf8')) as T;
 const golden = read<{ pairs: Pair[]; corpus: { wer: number; cer: number } }>('wer');
 
 describe('error rates', () => {

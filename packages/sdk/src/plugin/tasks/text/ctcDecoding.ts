@@ -1,12 +1,13 @@
 /** @file From what a CTC model says of each frame to token ids. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '../../../errors.ts';
+import type { Tensor } from '../../../runtime/tensor.ts';
 
 /**
  * The best id of each frame, row by row; `CtcTokenizer.decodeFrames` makes text of it.
  *
- * @param logits `[batch, frames, labels]`, float32
- * @param lengths how many frames of each row are the recording's and not padding; all by default
+ * @param logits `[batch, frames, labels]`, float32: scores, or probabilities
+ * @param lengths how many frames of each row are the example's and not padding; all by default
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
  */
 export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[][] {
@@ -19,7 +20,7 @@ export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[]
  * frame gives less than 1e-6 is not followed.
  *
  * @param logits `[batch, frames, labels]`, float32
- * @param lengths how many frames of each row are the recording's and not padding; all by default
+ * @param lengths how many frames of each row are the example's and not padding; all by default
  * @param beams how many beginnings are kept at each frame
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
  * @see Hannun et al., "First-Pass Large Vocabulary Continuous Speech Recognition using Bi-Directional Recurrent DNNs" (2014),

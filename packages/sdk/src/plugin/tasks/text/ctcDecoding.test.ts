@@ -1,11 +1,9 @@
-/** @file Tests of CTC decoding against all ways to say a text, and of new vocabularies. */
+/** @file Tests of CTC decoding against all ways to say a text. */
 
-import type { Tensor } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Tensor } from '../../../runtime/tensor.ts';
 import { beamPaths, bestPaths } from './ctcDecoding.ts';
-import { CtcTokenizer } from './ctcTokenizer.ts';
-import { ctcVocabulary, newVocabularyTokens } from './ctcVocabulary.ts';
 
 function logitsOf(rows: readonly (readonly (readonly number[])[])[]): Tensor {
   const dims = [rows.length, rows[0]!.length, rows[0]![0]!.length];
@@ -58,17 +56,5 @@ describe('CTC decoding', () => {
     const logits = logitsOf([[[Math.log(0.6), Math.log(0.4)], [Math.log(0.6), Math.log(0.4)]]]); // prettier-ignore
     expect(bestPaths(logits)).toEqual([[0, 0]]);
     expect(beamPaths(logits, 0, 4)).toEqual([[1]]);
-  });
-});
-
-describe('a new vocabulary', () => {
-  it('has the characters of the transcripts, and writes them back', () => {
-    const labels = ctcVocabulary(['ñu  a', 'be\u0301\n|'], (text) => text.toLowerCase());
-    expect(labels).toEqual(['a', 'b', 'u', 'é', 'ñ', '|', '[UNK]', '[PAD]']);
-    const tokenizer = new CtcTokenizer(labels, newVocabularyTokens);
-    expect([tokenizer.blank, tokenizer.unknown]).toEqual([7, 6]);
-    expect(tokenizer.decode(tokenizer.encode('ñu bé'))).toBe('ñu bé');
-    expect(tokenizer.encode('x')).toEqual([6]);
-    expect(() => ctcVocabulary([' ', '|'])).toThrow(/No transcript has a character/);
   });
 });

@@ -1,10 +1,9 @@
 /** @file Characters as ids, for models whose every frame stands for a character or a blank. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { SpeechTokenizer } from './speechTokenizer.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 
 /** Which tokens of the vocabulary have a meaning of their own. */
-export interface CtcOptions {
+export interface CtcTokenizerOptions {
   /** What a frame says that says nothing: transformers' `pad_token`. */
   readonly blank?: string;
   /** What stands for characters that the vocabulary does not have; `<unk>` by default. */
@@ -36,7 +35,7 @@ export interface FramesOptions {
  * but is in the other case, as for texts in lower case and a model that writes in capitals, that one is taken; else the
  * unknown token, or nothing where there is none.
  */
-export class CtcTokenizer implements SpeechTokenizer {
+export class CtcTokenizer {
   /** Tokens by id, as the labels of the model's last layer. */
   readonly labels: readonly string[];
   /** Id of the blank. */
@@ -58,7 +57,7 @@ export class CtcTokenizer implements SpeechTokenizer {
    */
   constructor(
     vocabulary: readonly (readonly [token: string, id: number])[] | readonly string[],
-    options: CtcOptions = {},
+    options: CtcTokenizerOptions = {},
   ) {
     const {
       blank = '<pad>',

@@ -1,8 +1,6 @@
-/** @file Error rates of transcripts, over a whole corpus as jiwer gives them. */
+/** @file Error rates of texts that were heard or read, over a whole corpus as jiwer gives them. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { TextNormaliser } from '../text/normalise/basicNormaliser.ts';
-import { wordsOf } from '../text/normalise/characters.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 import { countEdits, type EditCounts } from './edits.ts';
 
 /** Error rates as fractions: 0.25 is 25 %. Each is over all utterances together, not the mean of theirs. */
@@ -27,7 +25,7 @@ export interface ErrorRates {
 
 /** Counts the errors of transcripts as they come, and keeps none of them. */
 export class ErrorCounter {
-  readonly #normalise: TextNormaliser;
+  readonly #normalise: (text: string) => string;
   #words = noEdits;
   #characters = noEdits;
   #utterances = 0;
@@ -38,7 +36,7 @@ export class ErrorCounter {
    *
    * @param normalise makes texts alike that say the same; case and punctuation count without one
    */
-  constructor(normalise: TextNormaliser = (text) => text) {
+  constructor(normalise: (text: string) => string = (text) => text) {
     this.#normalise = normalise;
   }
 
@@ -89,14 +87,14 @@ export class ErrorCounter {
  *
  * @param references what was said
  * @param hypotheses what was heard, in the same order
- * @param normalise makes texts alike that say the same, such as `englishNormaliser`; case and punctuation count without one
+ * @param normalise makes texts alike that say the same, such as `englishNormaliser` of `@onnx-lora/speech`; case and punctuation count without one
  * @throws OnnxLoraError `DATA_INVALID` when there are not as many of both, or no reference has a word
  * @see Morris et al., "From WER and RIL to MER and WIL" (2004)
  */
 export function wordErrors(
   references: readonly string[],
   hypotheses: readonly string[],
-  normalise?: TextNormaliser,
+  normalise?: (text: string) => string,
 ): ErrorRates {
   if (references.length !== hypotheses.length) {
     throw new OnnxLoraError(
@@ -107,6 +105,14 @@ export function wordErrors(
   const counter = new ErrorCounter(normalise);
   for (const [i, reference] of references.entries()) counter.add(reference, hypotheses[i]!);
   return counter.rates();
+}
+
+/** What Python calls white space, which is what separates words for jiwer. */
+const spaces = new RegExp(String.raw`(?:[^\S\ufeff]|[\x1c-\x1f\x85])+`, 'u');
+
+/** The words of a text, which white space separates. */
+export function wordsOf(text: string): string[] {
+  return text.split(spaces).filter((word) => word !== '');
 }
 
 /** Substitutions, deletions and insertions together. */
