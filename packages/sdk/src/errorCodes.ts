@@ -225,7 +225,7 @@ export const errorCodes: Readonly<Record<ErrorCode, ErrorCodeInfo>> = {
   CANCELLED: {
     summary: 'What was asked for has been cancelled, or comes after the end.',
     causes: [
-      'The `AbortSignal` that was passed to a run or a transcription was aborted while it waited or worked.',
+      'The `AbortSignal` that was passed to a run, a training or a transcription was aborted while it waited or worked.',
       'A training run was asked for something after its last step.',
     ],
     remedies: [
