@@ -3,12 +3,10 @@
  * result is a line of a file, so that hours of work can be interrupted and gone on with.
  */
 
-import { bootstrapInterval, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
+import { bootstrapInterval, countEdits, type EditCounts, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import {
   basicNormaliser,
-  countEdits,
-  type EditCounts,
   monoAt,
   openRecogniser,
   readSpeechData,

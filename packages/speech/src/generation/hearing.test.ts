@@ -3,14 +3,13 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
+import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter, wordErrors } from '@onnx-lora/sdk'; // prettier-ignore
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import { speechFamilies } from '../families/index.ts';
 import { shortExtractor } from '../features/audioContext.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/openExtractor.ts';
-import { wordErrors } from '../metrics/wordErrors.ts';
 import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
 import { SpeechRecognitionFactory } from '../tasks/recognition/speechRecognitionFactory.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
