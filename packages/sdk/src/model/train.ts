@@ -15,10 +15,14 @@ import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { Trainer } from '../train/trainer.ts';
+import { continueFrom } from './continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
+import { modelFor } from './head/forAdapter.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initialise.ts';
+import { loadAdapter } from './loadAdapter.ts';
+import type { LoraPlan } from './loraPlan.ts';
 import type { Model } from './model.ts';
 import { planLora } from './planLora.ts';
 import { BadLosses } from './training/badLoss.ts';
@@ -52,11 +56,13 @@ import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling
 export async function train(given: Model, options: TrainOptions): Promise<TrainingRun> {
   const settings = checked(options);
   const { lr, seed } = settings;
+  const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
+  const own = begun ? modelFor<Model>(given, begun) : given;
   // Mistakes in targets are told before data are read.
-  planLora(given, options.lora);
+  if (!begun) planLora(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
-  const data = await guardedTask(options.task).prepare(given);
+  const data = await guardedTask(options.task).prepare(own);
   const session = {
     ...(options.provider === undefined ? {} : { provider: options.provider }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
@@ -64,18 +70,21 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
   // A run that goes on has the values of its head.
   const probed = from
     ? undefined
-    : await probedHead(given, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
-  const headed = data.head && attachHead<Model>(given, data.head, { seed, ...(probed && { values: probed }) });
-  const whole = headed?.model ?? given;
+    : await probedHead(own, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
+  const headed = data.head && attachHead<Model>(own, data.head, { seed, ...(probed && { values: probed }) });
+  const whole = headed?.model ?? own;
   const model = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
-  const planned = planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
   const batchSize = Math.min(settings.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
   const perBatch = meanBatchSize(data.train.length, batchSize, seed, order);
   const perStep = perBatch * settings.accumulation;
   const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
-  const initial = await initialise({ model, planned, data, session, seed, batches: settings.initBatches, batchSize });
+  const continued = begun && (await continueFrom(model, begun, headed?.modules ?? []));
+  const planned = (): LoraPlan => planLora(model, headed ? withHead(options.lora, headed.modules) : options.lora);
+  const initial =
+    continued ??
+    (await initialise({ model, planned: planned(), data, session, seed, batches: settings.initBatches, batchSize }));
   const { plan, config } = initial;
   const base = await model.digest();
   const groups = groupsOf(options, lr);
@@ -106,7 +115,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     onBadSample: settings.onBadSample,
     cachePrefix: options.cachePrefix ?? 'auto',
     memory: settings.memory,
-    firstValues: digestOf(initial),
+    firstValues: continued?.digest ?? digestOf(initial),
   });
   const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
@@ -125,6 +134,7 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
     memory: settings.memory,
     ...(options.ema ? { ema: options.ema === true ? {} : options.ema } : {}),
     parameters: (inputs) =>
+      continued?.parameters(inputs, seed) ??
       ParameterSet.initial(inputs, new Random(seed), (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
     name: model.name,
   });
@@ -193,7 +203,11 @@ export async function train(given: Model, options: TrainOptions): Promise<Traini
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [...(data.warnings ?? []), ...(from ? warningsOf(from, versions, changes) : [])],
+      warnings: [
+        ...(data.warnings ?? []),
+        ...(begun && headed ? [newHeadOf(begun, headed.modules)] : []),
+        ...(from ? warningsOf(from, versions, changes) : []),
+      ],
     });
   } catch (error) {
     await trainer.release();
@@ -208,6 +222,12 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
   const saved = lora.modulesToSave ?? [];
   const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
+}
+
+/** What is told where an adapter's head cannot be trained on. */
+function newHeadOf({ notes: { labels } }: Adapter, modules: readonly string[]): string {
+  const had = labels ? `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}` : 'others, or none';
+  return `The labels are not those of the adapter that the run begins with (${had}): ${modules.join(', ')} begins anew.`;
 }
 
 /** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */
@@ -239,8 +259,14 @@ function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
 }
 
 function checked(options: TrainOptions) {
-  const { steps, checkpoints, earlyStopping } = options;
-  if (steps !== undefined) whole('steps', steps);
+  const { steps, checkpoints, earlyStopping, from, lora } = options;
+  // None gives the adapter that the run begins with.
+  if (steps !== undefined) whole('steps', steps, from === undefined ? 1 : 0);
+  if (from !== undefined && lora !== undefined)
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
+    );
   if (earlyStopping) {
     whole('earlyStopping.patience', earlyStopping.patience);
     if (!((earlyStopping.minDelta ?? 0) >= 0))
