@@ -8,9 +8,7 @@ import { fileURLToPath } from 'node:url';
 import {
   type Adapter,
   evaluate,
-  type Initializer,
   loadAdapter,
-  matrix,
   type Model,
   OnnxLoraError,
   openModel,
@@ -62,22 +60,7 @@ console.log(`\nwithout families: ${refusal.code}: ${refusal.message}`);
 // #endregion refused
 
 // #region train-on
-const named = withNames(fromPeft, 4, model);
-const continued: Initializer = {
-  name: 'continued',
-  needs: 'nothing',
-  init: (site) => {
-    const factor = (name: 'lora_A' | 'lora_B', rows: number, columns: number): ReturnType<typeof matrix> =>
-      matrix(rows, columns, named.tensors.get(`base_model.model.${site.path}.${name}.weight`)!.data as Float32Array);
-    return { A: factor('lora_A', site.r, site.width), B: factor('lora_B', site.out, site.r) };
-  },
-};
-const run = await train(model, {
-  task,
-  lora: { r, alpha, useRslora, targetModules: ['query', 'value'], initLoraWeights: continued },
-  steps: 60,
-  lr: 2e-3,
-});
+const run = await train(model, { task, from: fromPeft, steps: 60, lr: 2e-3 });
 const { adapter } = await run.done;
 const after = await evaluate(model, { task, adapter });
 console.log(

@@ -40,8 +40,8 @@ export function resolveSettings(
     // Steps override epochs, so only what counts is kept.
     ...(settings.steps === undefined ? { epochs: epochs ?? 3 } : {}),
     ...named,
-    // Of another tuner these are not.
-    ...(settings.tuner === undefined ? { r, alpha: settings.alpha ?? 2 * r } : {}),
+    // Of another tuner these are not, and an adapter to begin with has its own.
+    ...(settings.tuner === undefined && settings.from === undefined ? { r, alpha: settings.alpha ?? 2 * r } : {}),
     batchSize: settings.batchSize ?? 32,
     lr: settings.lr ?? 1e-3,
     schedule: settings.schedule ?? 'linear',

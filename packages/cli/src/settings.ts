@@ -21,6 +21,7 @@ export interface Settings {
   task?: string;
   set?: Record<string, TaskSettingValue>;
   adapter?: string;
+  from?: string;
   targets?: string | string[];
   tuner?: string;
   r?: number;
@@ -209,6 +210,13 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     form: 'text',
     placeholder: '<path>',
     description: 'PEFT folder, folder of a training run, or .onnx_adapter file',
+    schema: text,
+  },
+  from: {
+    form: 'text',
+    placeholder: '<run|adapter>',
+    description:
+      'begin with this adapter: its modules, ranks and head, and its numbers; folder of a run, PEFT folder or .onnx_adapter file',
     schema: text,
   },
   targets: {
@@ -408,7 +416,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
   eval: {
     form: 'switch',
     flag: 'no-eval',
-    description: 'do not measure before and after',
+    description: 'do not measure before and after (in a file: eval: false)',
     default: true,
     schema: isSwitch,
   },

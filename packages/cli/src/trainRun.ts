@@ -1,6 +1,8 @@
 /** @file One training run, from settings to a finished run folder. */
 
+import path from 'node:path';
 import {
+  type Adapter,
   type AdapterSession,
   attachHead,
   type Catalogue,
@@ -8,9 +10,11 @@ import {
   type Evaluation,
   ExampleSet,
   type FallenBackNode,
+  loadAdapter,
   type LoraOptions,
   type LoraPreview,
   type Model,
+  modelFor,
   OnnxLoraError,
   type PreparedTask,
   previewLora,
@@ -30,7 +34,7 @@ import type { Context } from './context.ts';
 import { exitCodes, usageError } from './errors.ts';
 import { type Measured, RunHistory } from './history.ts';
 import { Interrupt } from './interrupt.ts';
-import { loraOptions, machineOptions } from './lora.ts';
+import { adapterSettings, loraOptions, machineOptions } from './lora.ts';
 import { pathOfData } from './plugins/dataset.ts';
 import { requireTrackers, Trackers, wantsTensorBoard } from './plugins/trackers.ts';
 import { Progress } from './progress.ts';
@@ -38,8 +42,16 @@ import { formatReport } from './report/html.ts';
 import { formatSections } from './report/sections.ts';
 import { configOf, formatCommand, formatConfig, quoted, type ResolvedSettings, resolveSettings } from './runConfig.ts';
 import { type LoggedEvent, RunFolder } from './runFolder.ts';
-import type { Settings } from './settings.ts';
-import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from './sources.ts';
+import { flagOf, type SettingName, type Settings } from './settings.ts';
+import {
+  type ChosenAdapter,
+  chooseTask,
+  openNamed,
+  requireFlag,
+  requireModel,
+  requireOther,
+  taskOptions,
+} from './sources.ts';
 import { clock, decimals, grouped, short, withInterval } from './table.ts';
 import { taskSettings } from './taskSettings.ts';
 import { metricChoice, requireTogether, trainOptions } from './trainOptions.ts';
@@ -108,11 +120,12 @@ export async function runTraining(
   const progress = new Progress(context.terminal, { quiet });
   const data = await pathOfData(source, catalogue, progress);
   const model = await openNamed(requireModel(given.model), catalogue);
-  const factory = await chooseTask(given.task, model, context);
+  const begun = await adapterToBegin(given);
+  const own = begun ? modelFor<Model>(model, begun.adapter) : model;
+  const factory = await chooseTask(given.task, model, context, begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
   const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
-  const base = previewLora(model, loraOptions(given, original));
-  const targets = given.targets ?? [...base.targets];
+  const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
   const settings = resolveSettings(
     // By their kinds, so that config.yaml has a number as a number.
     { ...given, ...(given.set === undefined ? {} : { set: taskSettings(given.set, factory) }) },
@@ -131,7 +144,7 @@ export async function runTraining(
   const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
   const { task, prepared } = await prepareOnce(
     factory.create({ ...taskOptions(factory, settings, data, settings.seed), ...holdOut }),
-    model,
+    own,
   );
   requireExamples(prepared);
   const holdsOut = prepared.validation !== undefined;
@@ -141,7 +154,10 @@ export async function runTraining(
   requireMetric(settings.metric === undefined ? undefined : metricChoice(settings.metric), () =>
     prepared.metrics().result(),
   );
-  const { preview, newModules } = previewWithHead(model, prepared, loraOptions(settings, original));
+  const lora = loraOptions(settings, original);
+  const { preview, newModules } = begun
+    ? await previewOf(begun, own, prepared)
+    : previewWithHead(model, prepared, lora);
   const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), catalogue };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
@@ -168,7 +184,7 @@ export async function runTraining(
     if (!resume) folder.checkFree(overwrite);
     return await trainInFolder(work, {
       prepared,
-      lora: loraOptions(settings, original),
+      start: begun ? { from: begun.adapter } : { lora },
       adapted,
       measures: measures && holdsOut,
       overwrite,
@@ -183,7 +199,8 @@ export async function runTraining(
 /** What {@link trainInFolder} goes by. */
 interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
   readonly prepared: PreparedTask;
-  readonly lora: LoraOptions;
+  /** The adapter to begin with, or how to make one. */
+  readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
   /** Modules that are adapted. */
   readonly adapted: readonly string[];
   /** Whether held-out data are measured before and after. */
@@ -195,16 +212,24 @@ interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
 /** The run itself, in a folder that is this process's. */
 async function trainInFolder(
   work: Work,
-  { prepared, lora, adapted, measures, overwrite, resume, shown }: Prepared,
+  { prepared, start: beginning, adapted, measures, overwrite, resume, shown }: Prepared,
 ): Promise<TrainOutcome> {
   const { model, task, settings, progress, folder } = work;
   // Looked at now, for files may change while it trains.
   const trainedOn = await ExampleSet.of(prepared.train);
-  const start = measures && !resume ? await measure(work, 'base', undefined, prepared.head !== undefined) : undefined;
+  const start =
+    measures && !resume
+      ? await measure(
+          work,
+          'base',
+          'from' in beginning && !prepared.head ? beginning.from : undefined,
+          prepared.head !== undefined,
+        )
+      : undefined;
   if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
   const run = await train(model, {
     task,
-    lora,
+    ...beginning,
     ...trainOptions(settings),
     checkpoints: {
       folder: folder.checkpoints,
@@ -304,6 +329,34 @@ interface Work {
   readonly catalogue: Catalogue;
   /** Who follows the run; there once it begins. */
   trackers?: Trackers;
+}
+
+/** Settings that say how a new adapter is made. */
+const ofNewAdapters: readonly SettingName[] = [...adapterSettings, 'init', 'original', 'initBatches'];
+
+/**
+ * The adapter that the run begins with.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where settings describe a new one too, or the run would replace the adapter
+ */
+async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefined> {
+  const { from: source } = given;
+  if (source === undefined) return undefined;
+  const other = ofNewAdapters.find((name) => given[name] !== undefined);
+  if (other !== undefined)
+    throw usageError(
+      `--from begins with an adapter that says what is adapted and how, and ${flagOf(other)} says how a new one is made. Leave one of them out.`,
+    );
+  if (given.out !== undefined) requireOther(path.join(given.out, 'adapter'), [source]);
+  return { adapter: await loadAdapter(source), source };
+}
+
+/** What is trained of an adapter that is there already. */
+async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: PreparedTask) {
+  const { lowRank, tuned } = await model.place(adapter);
+  const targets = [...lowRank.map((each) => each.lowRank.site.path), ...tuned.map((each) => each.tuned.site.path)];
+  const preview = { targets, parameters: [], tokens: [], trainableParameters: adapter.parameterCount };
+  return { preview, newModules: head ? attachHead<Model>(model, head).modules : [] };
 }
 
 /** What is trained, with the head that the labels need where the model has none for them. */

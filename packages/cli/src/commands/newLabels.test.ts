@@ -78,3 +78,27 @@ it('a new head is trained, told of, measured, asked and merged', async () => {
   const [opened] = await callJson<{ label: string; score: number }[]>('predict', whole, file);
   expect(opened).toMatchObject({ label: 'snowman', score: expect.closeTo(served!.score, 4) });
 });
+
+it('--from keeps the head where the labels are the adapter’s, and begins it anew where they are not', async () => {
+  const folder = temporaryFolder();
+  const data = namedDigits(path.join(folder, 'things'), { perClass: 3 });
+  const others = path.join(folder, 'others');
+  writeDigits(others, { perClass: 3, classes: [2, 5], turned: true });
+  renameSync(path.join(others, '2'), path.join(others, 'swan'));
+  renameSync(path.join(others, '5'), path.join(others, 'hook'));
+  const words = ['train', '--task', 'image-classification', '--model', vit, '--steps', '1', '--threads', '1'];
+  const [first, second, third] = ['first', 'second', 'third'].map((name) => path.join(folder, name));
+  expect((await call([...words, '--data', data, '--out', first!, '--quiet'])).code).toBe(0);
+  const same = await call([...words, '--data', data, '--from', first!, '--out', second!]);
+  expect(same.code).toBe(0);
+  expect(same.stderr).not.toContain('begins anew');
+  expect((await loadAdapter(second!)).notes.labels).toEqual(['bar', 'chair', 'snowman']);
+  const other = await call([...words, '--data', others, '--from', first!, '--out', third!]);
+  expect(other.stderr).toContain(
+    'The labels are not those of the adapter that the run begins with (bar, chair, snowman): classifier begins anew.',
+  );
+  expect(other.code).toBe(0);
+  const { notes, tensors } = await loadAdapter(third!);
+  expect(notes.labels).toEqual(['hook', 'swan']);
+  expect(tensors.get('base_model.model.classifier.weight')!.dims[0]).toBe(2);
+});

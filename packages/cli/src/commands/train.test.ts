@@ -282,6 +282,35 @@ function ownName(): string {
   return owner;
 }
 
+describe('--from', () => {
+  it('trains on from a run, with its modules and rank, and measures that before', async () => {
+    const folder = temporaryFolder();
+    const data = turnedDigits(folder);
+    const [first, second] = [path.join(folder, 'first'), path.join(folder, 'second')];
+    const words = ['train', vit, '--data', data, ...quick];
+    const { after } = await callJson<{ after: unknown }>(...words, '--r', '3', '--steps', '4', '--out', first);
+    const begun = await callJson<{ before: unknown }>(...words, '--from', first, '--steps', '2', '--out', second);
+    expect(begun.before).toEqual(after);
+    const config = parse(readFileSync(path.join(second, 'config.yaml'), 'utf8')) as Record<string, unknown>;
+    expect(config).toMatchObject({ from: first, steps: 2 });
+    expect(Object.keys(config)).not.toEqual(expect.arrayContaining(['r']));
+    const [a, b] = await Promise.all([first, second].map((run) => loadAdapter(path.join(run, 'adapter'))));
+    expect(b!.config).toEqual(a!.config);
+    expect([...b!.tensors.keys()]).toEqual([...a!.tensors.keys()]);
+    expect(readFileSync(path.join(second, 'report.html'), 'utf8')).toContain(`--from ${first}`);
+    expect((await call(['train', '--resume', second, '--quiet'])).code).toBe(0);
+    for (const [flags, message] of [
+      [['--from', first, '--r', '4'], '--from begins with an adapter that says what is adapted and how, and --r says'],
+      [['--from', path.join(folder, 'none')], 'There is no adapter'],
+      [['--from', first, '--out', first, '--overwrite'], 'would be overwritten'],
+    ] as const) {
+      const { code, stderr } = await call([...words, '--out', path.join(folder, 'x'), ...flags, '--quiet']);
+      expect(stderr).toContain(message);
+      expect(code).toBe(2);
+    }
+  });
+});
+
 describe('stopping', () => {
   it.each([
     ['SIGINT', 130],

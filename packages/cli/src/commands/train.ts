@@ -39,6 +39,7 @@ export function trainCommand(context: Context): Command {
       'task',
       'set',
       'out',
+      'from',
       ...adapterSettings,
       'init',
       'original',
@@ -94,6 +95,7 @@ export function trainCommand(context: Context): Command {
     "onnx-lora train models/vit --data photos --targets 'node:/attention/ kind:linear' --bias lora_only --out runs/by-node",
     "onnx-lora train models/vit --data photos --init pissa --out runs/pissa   # starts with the weights' main directions",
     'onnx-lora train models/vit --data photos --validation 0.2 --epochs 50 --eval-every epoch --patience 5 --load-best --on-bad-loss backoff --on-bad-sample skip --out runs/night',
+    'onnx-lora train models/vit --data more-photos --from runs/photos --lr 1e-4 --out runs/more   # on from an adapter',
     'onnx-lora train --resume runs/night   # after Ctrl-C, a crash or a power cut',
     'onnx-lora train --config runs/photos/config.yaml --seed 1 --out runs/photos-1   # the same again, another seed',
   );

@@ -19,10 +19,13 @@ import { scheduleOf } from '../train/schedules/schedule.ts';
 import type { AdapterPlan } from '../lora/plan.ts';
 import type { TrainedGraph } from '../train/gradientStep.ts';
 import { Trainer } from '../train/trainer.ts';
+import { continueFrom } from './continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
+import { modelFor } from './head/forAdapter.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initialise.ts';
+import { loadAdapter } from './loadAdapter.ts';
 import type { Model } from './model.ts';
 import { planLora } from './planLora.ts';
 import { BadLosses } from './training/badLoss.ts';
@@ -60,11 +63,13 @@ export async function train<During extends Metrics = Metrics>(
   throwIfAborted(options.signal);
   const settings = checked(options, given.catalogue);
   const { lr, seed } = settings;
+  const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
+  const own = begun ? modelFor<Model>(given, begun) : given;
   // Mistakes in targets are told before data are read.
-  planLora(given, options.lora);
+  if (!begun) planLora(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
-  const data = await guardedTask(options.task).prepare(given);
+  const data = await guardedTask(options.task).prepare(own);
   requireExamples(data);
   requireMetric(metricOf(options), () => data.metrics().result());
   const session = {
@@ -74,22 +79,33 @@ export async function train<During extends Metrics = Metrics>(
   // A run that goes on has the values of its head.
   const probed = from
     ? undefined
-    : await probedHead(given, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
-  const headed = data.head && attachHead<Model>(given, data.head, { seed, ...(probed && { values: probed }) });
-  const whole = headed?.model ?? given;
+    : await probedHead(own, data, { session, batchSize: settings.batchSize, onBadSample: settings.onBadSample });
+  const headed = data.head && attachHead<Model>(own, data.head, { seed, ...(probed && { values: probed }) });
+  const whole = headed?.model ?? own;
   const sized = whole.withInputSizes(data.inputSizes ?? {}).withOutputs(data.outputs ?? []);
   // As graphs for other sizes are made, so that parameters come in one order whichever is built first.
   const model = data.smallerInputs ? sized.withoutKnownBranches() : sized;
   const lora = headed ? withHead(options.lora, headed.modules) : options.lora;
-  const planned = planLora(model, lora);
   const batchSize = Math.min(settings.batchSize, data.train.length);
   const order = samplingOrder(options.sampling, data.train, options.batchLength);
   const perBatch = meanBatchSize(data.train.length, batchSize, seed, order);
   const perStep = perBatch * settings.accumulation;
   const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
-  const initial = await initialise({ model, planned, data, session, seed, batches: settings.initBatches, batchSize });
+  const continued = begun && (await continueFrom(model, begun, headed?.modules ?? []));
+  const planned = continued ? undefined : planLora(model, lora);
+  const initial =
+    continued ??
+    (await initialise({ model, planned: planned!, data, session, seed, batches: settings.initBatches, batchSize }));
   const { plan, config } = initial;
+  const otherSizes: TrainedGraph[] = [];
+  for (const sizes of data.smallerInputs ?? []) {
+    const other = model.withInputSizes(sizes);
+    const own = begun
+      ? (await continueFrom(other, begun, headed?.modules ?? [])).plan
+      : alike(planLora(other, lora).plan, plan);
+    otherSizes.push({ base: other.onnx.model, plan: there });
+  }
   const base = await model.digest();
   const groups = groupsOf(options, lr);
   const rate = scheduleOf(settings.schedule, { steps, warmup: settings.warmup });
@@ -120,7 +136,7 @@ export async function train<During extends Metrics = Metrics>(
     onBadSample: settings.onBadSample,
     cachePrefix: options.cachePrefix ?? 'auto',
     memory: settings.memory,
-    firstValues: digestOf(initial),
+    firstValues: continued?.digest ?? digestOf(initial),
   });
   const changes = from ? requireSameRun(from.folder, from.identity, identity) : [];
   const state = from && parseRunState(from.folder, from.state);
@@ -128,7 +144,7 @@ export async function train<During extends Metrics = Metrics>(
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
-    otherSizes: (data.smallerInputs ?? []).map((sizes) => planAlike(model.withInputSizes(sizes), lora, plan)),
+    otherSizes,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
@@ -140,6 +156,7 @@ export async function train<During extends Metrics = Metrics>(
     memory: settings.memory,
     ...(options.ema ? { ema: options.ema === true ? {} : options.ema } : {}),
     parameters: (inputs) =>
+      continued?.parameters(inputs, seed) ??
       ParameterSet.initial(inputs, new Random(seed), (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
     name: model.name,
   });
@@ -210,7 +227,12 @@ export async function train<During extends Metrics = Metrics>(
         state: state!,
         best: best && new Adapter(makeAdapter().config, best, base, notes),
       },
-      warnings: [...planned.warnings, ...(data.warnings ?? []), ...(from ? warningsOf(from, versions, changes) : [])],
+      warnings: [
+        ...(planned?.warnings ?? []),
+        ...(data.warnings ?? []),
+        ...(begun && headed ? [newHeadOf(begun, headed.modules)] : []),
+        ...(from ? warningsOf(from, versions, changes) : []),
+      ],
     });
     // Its metrics are those of the task, whatever their names.
     return run as unknown as TrainingRun<During>;
@@ -229,15 +251,20 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
   return { ...lora, modulesToSave: [...saved, ...modules.filter((path) => !isSaved(path))] };
 }
 
-/** A plan for the same adapters, with the same first values, on a model with other sizes. */
-function planAlike(model: Model, lora: TrainOptions['lora'], { lowRank }: AdapterPlan): TrainedGraph {
-  const { plan } = planLora(model, lora);
+/** A plan for the same adapters on a model with other sizes, with the first values of `known`. */
+function alike(plan: AdapterPlan, { lowRank }: AdapterPlan): AdapterPlan {
   const known = new Map(lowRank.map((each) => [each.site.path, each]));
   const own = plan.lowRank.map((each) => {
     const { constants, fixed } = known.get(each.site.path)!;
     return { ...each, ...(constants && { constants }), ...(fixed && { fixed }) };
   });
-  return { base: model.onnx.model, plan: { ...plan, lowRank: own } };
+  return { ...plan, lowRank: own };
+}
+
+/** What is told where an adapter's head cannot be trained on. */
+function newHeadOf({ notes: { labels } }: Adapter, modules: readonly string[]): string {
+  const had = labels ? `${labels.slice(0, 5).join(', ')}${labels.length > 5 ? ', …' : ''}` : 'others, or none';
+  return `The labels are not those of the adapter that the run begins with (${had}): ${modules.join(', ')} begins anew.`;
 }
 
 /** What {@link finished} needs: `model` runs batches, and `whole` is the one that the adapter serves. */
@@ -269,18 +296,24 @@ function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
 }
 
 function checked(options: TrainOptions, catalogue: Model['catalogue']) {
-  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema } = options;
+  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora } = options;
   checkMachine(
     options,
     catalogue.providers.map(({ name }) => name),
   );
-  if (steps !== undefined) whole('steps', steps);
+  // None gives the adapter that the run begins with.
+  if (steps !== undefined) whole('steps', steps, from === undefined ? 1 : 0);
+  if (from !== undefined && lora !== undefined)
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
+    );
   if (evaluateEvery !== undefined && evaluateEvery !== 'epoch') whole('evaluateEvery', evaluateEvery);
   // Made again when they are needed; what is wrong with them is told now.
   if (optimizer !== undefined) optimizerOf(optimizer, catalogue);
   if (ema) new Ema(ema === true ? {} : ema);
   for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
-  scheduleOf(options.schedule ?? 'linear', { steps: steps ?? 1, warmup: options.warmupSteps ?? 0 });
+  scheduleOf(options.schedule ?? 'linear', { steps: steps || 1, warmup: options.warmupSteps ?? 0 });
   for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
     const value = options[name];
     if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);

@@ -1,5 +1,6 @@
 /** @file What a user can say of a run. */
 
+import type { Adapter } from '../../adapter/adapter.ts';
 import type { CachePrefix } from './keptPrefix.ts';
 import type { Metrics, Task } from '../../plugin/task.ts';
 import type { Memory } from '../../train/forward/index.ts';
@@ -41,6 +42,15 @@ export interface TrainOptions<During extends Metrics = Metrics> {
   readonly task: Task<unknown, Metrics, During>;
   /** The adapter to train; what the model's family recommends by default. */
   readonly lora?: LoraOptions;
+  /**
+   * An adapter to begin with, in place of `lora`: a run trains on from its numbers, with its modules, ranks, alphas and head,
+   * and with a fresh optimizer. What `loadAdapter` takes, or an adapter. No step at all gives it back as it was. Where the data
+   * have other labels than the adapter, its head begins anew, which a warning tells.
+   *
+   * @example
+   * const run = await train(model, { task, from: 'runs/photos', lr: 1e-4, epochs: 1 });
+   */
+  readonly from?: Adapter | string;
   /** Optimizer steps; by default those of `epochs`. */
   readonly steps?: number;
   /** Passes over the data; 3 by default, and only without `steps`. */

@@ -1,0 +1,65 @@
+/** @file Training that begins with an adapter: its modules, ranks, scalings and values, under a fresh optimizer. */
+
+import { createHash } from 'node:crypto';
+import { Adapter } from '../adapter/adapter.ts';
+import { scalingAt } from '../adapter/moduleNames.ts';
+import { parseTensorName } from '../adapter/tensorNames.ts';
+import { kindOf } from '../lora/kinds/table.ts';
+import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
+import { Random } from '../runtime/random.ts';
+import { ParameterSet } from '../train/parameters.ts';
+import type { Initialised } from './initialise.ts';
+import type { Model } from './model.ts';
+import { trainedParameters } from './trainedParameters.ts';
+
+/** An adapter as the first values of another. */
+export interface Continued extends Initialised {
+  /** First values of the inputs that the plan gives the graph. */
+  parameters(inputs: readonly AdapterInput[], seed: number): ParameterSet;
+  /** Tells these first values from others. */
+  readonly digest: string;
+}
+
+/**
+ * Finds the places of an adapter's tensors, to train on from there.
+ *
+ * @param model with the head that is trained
+ * @param newHead modules of a head that begins anew, in place of the adapter's
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
+ */
+export async function continueFrom(model: Model, given: Adapter, newHead: readonly string[]): Promise<Continued> {
+  const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
+  const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
+  const placed = await model.place(adapter);
+  const lowRank = placed.lowRank.map(({ lowRank: each, A }) =>
+    each.tokens ? each : { ...each, r: kindOf(each.site).rankOf(each.site, A.dims) },
+  );
+  const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
+  const plan: AdapterPlan = {
+    lowRank,
+    trained: [...placed.trained.map(({ parameter }) => parameter), ...heads],
+    tuned: placed.tuned.map(({ tuned }) => tuned),
+  };
+  const saved = placed.adapter.config.modulesToSave ?? [];
+  const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
+  const added = newHead.filter((path) => !isSaved(path));
+  const config =
+    added.length === 0 ? placed.adapter.config : { ...placed.adapter.config, modulesToSave: [...saved, ...added] };
+  const ofHeads = new Set(heads.map(({ name }) => name));
+  const hash = createHash('sha256');
+  for (const [name, { data }] of adapter.tensors)
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return {
+    plan,
+    config,
+    first: new Map(),
+    digest: hash.digest('hex'),
+    finish: (trained, base) => new Adapter(config, trained, base),
+    parameters: (inputs, seed) => {
+      const own = inputs.filter(({ parameter }) => !parameter || !ofHeads.has(parameter.name));
+      const values = new Map(ParameterSet.of(placed, own).all.map(({ input, value }) => [input.name, value]));
+      const scalingOf = (each: (typeof lowRank)[number]): number => scalingAt(config, each).scaling;
+      return ParameterSet.initial(inputs, new Random(seed), scalingOf).withValues(values);
+    },
+  };
+}
