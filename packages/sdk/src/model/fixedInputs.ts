@@ -58,7 +58,10 @@ function tensorOf(value: FixedValue, { type = 'float32', shape }: ValueType, inp
   const dims = isStatic(shape) ? shape : [given.length];
   const size = sizeOf(dims);
   const refuse = (why: string): OnnxLoraError =>
-    new OnnxLoraError('INPUT_INVALID', `The input "${input}" of "${model}" cannot be fixed to ${shown(value)}: ${why}`);
+    new OnnxLoraError(
+      'INPUT_INVALID',
+      `The input "${input}" of "${model}" cannot be fixed to ${shown(given, Array.isArray(value))}: ${why}`,
+    );
   if (type === 'float16' || type === 'bfloat16') throw refuse(`it is ${type}. Give a tensor.`);
   if (!isStatic(shape) && shape && shape.length !== 1)
     throw refuse(`its sizes [${shape.join(', ')}] are not known. Give a tensor, or fix another input.`);
@@ -82,8 +85,8 @@ function tensorOf(value: FixedValue, { type = 'float32', shape }: ValueType, inp
 /** One number stands for no more elements than a setting can have; a whole image of it is a mistake. */
 const MOST = 64;
 
-function shown(value: FixedValue): string {
-  const text = Array.isArray(value) ? `[${value.map(String).join(', ')}]` : String(value);
+function shown(values: readonly (number | bigint | boolean)[], isList: boolean): string {
+  const text = isList ? `[${values.map(String).join(', ')}]` : String(values[0]);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
