@@ -119,12 +119,12 @@ export async function runTraining(
   else named?.checkFree(overwrite);
   const progress = new Progress(context.terminal, { quiet });
   const data = await pathOfData(source, catalogue, progress);
-  const model = await openNamed(requireModel(given.model), catalogue);
+  const model = await openNamed(requireModel(given.model), catalogue, given);
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
   const factory = await chooseTask(given.task, model, context, begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
-  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
+  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
   const settings = resolveSettings(
     // By their kinds, so that config.yaml has a number as a number.

@@ -63,7 +63,7 @@ export function unmergeCommand(context: Context): Command {
 }
 
 function addFlags(command: Command): void {
-  addSettings(command, ['model']);
+  addSettings(command, ['model', 'fix']);
   addAdapters(command);
   addSettings(command, ['out'], {
     out: 'a folder for the model and what lies beside the base, or the lone .onnx file to write',
@@ -78,7 +78,7 @@ async function run(
   write: typeof merge,
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
-  const model = await openNamed(oneModel(word, flags['model'], settings), catalogue());
+  const model = await openNamed(oneModel(word, flags['model'], settings), catalogue(), settings);
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
   const result = await write(model, adapters, out, {

@@ -101,7 +101,7 @@ export async function train<During extends Metrics = Metrics>(
   const otherSizes: TrainedGraph[] = [];
   for (const sizes of data.smallerInputs ?? []) {
     const other = model.withInputSizes(sizes);
-    const own = begun
+    const there = begun
       ? (await continueFrom(other, begun, headed?.modules ?? [])).plan
       : alike(planLora(other, lora).plan, plan);
     otherSizes.push({ base: other.onnx.model, plan: there });
