@@ -16,6 +16,7 @@ import { z } from 'zod';
 /** Values of settings; what is absent was not given. */
 export interface Settings {
   model?: string;
+  fix?: Record<string, FixedSetting>;
   data?: string;
   validation?: string | number;
   task?: string;
@@ -75,6 +76,9 @@ export interface Settings {
   plugins?: string[];
   out?: string;
 }
+
+/** What an input of the model may be fixed to, before it is read as the input's type. */
+export type FixedSetting = string | number | boolean | (number | boolean)[];
 
 /** The name of a setting in code; its flag is `--batch-size` for `batchSize`. */
 export type SettingName = keyof Settings;
@@ -165,6 +169,19 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<path or id>',
     description: 'folder laid out like a published repository, .onnx file, or id on the hub',
     schema: text,
+  },
+  fix: {
+    form: 'pairs',
+    placeholder: '<input=value>',
+    description:
+      'an input of the model that keeps this value, such as sr=16000, and is not fed; may be given many times',
+    schema: z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.number(), z.boolean()]))], {
+        error: 'must be a number, true or false, or several with commas between',
+      }),
+      { error: 'must be inputs and values, such as sr: 16000' },
+    ),
   },
   data: {
     form: 'text',

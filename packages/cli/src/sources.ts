@@ -6,6 +6,7 @@ import {
   type Adapter,
   type Catalogue,
   didYouMean,
+  type FixedInputs,
   guardedFactory,
   loadAdapter,
   type Model,
@@ -16,6 +17,7 @@ import {
 } from '@onnx-lora/sdk';
 import { usageError } from './errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
+import { splitList } from './readSettings.ts';
 import type { Settings } from './settings.ts';
 import { taskSettings } from './taskSettings.ts';
 
@@ -37,11 +39,15 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
 }
 
 /**
- * Opens the model that the command line names, with all families known.
+ * Opens the model that the command line names, with all families known, and the inputs of `--fix` fixed.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` when none is named; else as `openModel`
+ * @throws OnnxLoraError `CONFIG_INVALID` when none is named, or a value of `--fix` is no number; else as `openModel`
  */
-export async function openNamed(model: string | undefined, plugins: Catalogue): Promise<Model> {
+export async function openNamed(
+  model: string | undefined,
+  plugins: Catalogue,
+  { fix }: Pick<Settings, 'fix'> = {},
+): Promise<Model> {
   const source = requireModel(model);
   const holds = (...names: string[]): boolean => existsSync(path.join(source, ...names));
   if (!holds('onnx') && !holds('model.onnx') && holdsAdapter(source)) {
@@ -51,10 +57,32 @@ export async function openNamed(model: string | undefined, plugins: Catalogue): 
   }
   return openModel(source, {
     plugins,
+    ...(fix ? { fixedInputs: fixedInputs(fix) } : {}),
     onDownload: (file) => {
       if (process.stderr.isTTY) process.stderr.write(`downloading ${file} of ${source}\n`);
     },
   });
+}
+
+function fixedInputs(fix: NonNullable<Settings['fix']>): FixedInputs {
+  return Object.fromEntries(
+    Object.entries(fix).map(([input, value]) => {
+      if (typeof value !== 'string') return [input, value];
+      const numbers = splitList(value).map((text) => numberOf(text, input));
+      return [input, value.includes(',') ? numbers : (numbers[0] ?? numberOf('', input))];
+    }),
+  );
+}
+
+/** Whole numbers may be longer than a number can hold. */
+function numberOf(text: string, input: string): number | bigint | boolean {
+  if (text === 'true' || text === 'false') return text === 'true';
+  if (/^[+-]?\d+$/.test(text)) return BigInt(text);
+  const number = text === '' ? NaN : Number(text);
+  if (!Number.isNaN(number)) return number;
+  throw usageError(
+    `--fix ${input} must be a number, true or false, or several with commas between, but it is ${JSON.stringify(text)}. Write --fix ${input}=…`,
+  );
 }
 
 /**

@@ -97,10 +97,10 @@ export async function runTraining(
   if (!resume) named?.checkFree(overwrite);
   const progress = new Progress(context.terminal, { quiet });
   const data = await pathOfData(source, catalogue, progress);
-  const model = await openNamed(requireModel(given.model), catalogue);
+  const model = await openNamed(requireModel(given.model), catalogue, given);
   const factory = await chooseTask(given.task, model, context);
   const folder = named ?? RunFolder.unused(data, factory.name);
-  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue);
+  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue, given);
   const base = previewLora(model, loraOptions(given, original));
   const targets = given.targets ?? [...base.targets];
   const settings = resolveSettings(

@@ -4,6 +4,7 @@ export { OnnxLoraError, type ErrorCode, nearest, didYouMean } from './errors.ts'
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
 export { openModel, type OpenOptions } from './model/openModel.ts';
+export type { FixedInputs, FixedValue } from './model/fixedInputs.ts';
 export { readModelConfig } from './model/readModelConfig.ts';
 export type { PathConfidence } from './match/modulePath.ts';
 export type { ModelFile } from './model/joinFiles.ts';

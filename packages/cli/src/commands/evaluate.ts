@@ -26,6 +26,7 @@ export function evalCommand(context: Context): Command {
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addSettings(command, [
     'model',
+    'fix',
     'data',
     'validation',
     'task',
@@ -52,7 +53,7 @@ export function evalCommand(context: Context): Command {
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
     const data = await pathOfData(source, catalogue, progress);
-    const model = await openNamed(oneModel(word, flags['model'], settings), catalogue);
+    const model = await openNamed(oneModel(word, flags['model'], settings), catalogue, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const factory = await chooseTask(settings.task, model, context, chosen);

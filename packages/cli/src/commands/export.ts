@@ -23,7 +23,7 @@ export function exportCommand(context: Context): Command {
       'Writes an .onnx whose adapters are graph inputs with defaults that leave the base as it is, and beside it an .onnx_adapter for each adapter, named after it. C, C++, C#, Java and Python run it with one of the files as active adapter.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model']);
+  addSettings(command, ['model', 'fix']);
   addAdapterNames(command);
   addSettings(command, ['out'], { out: 'the .onnx file to write' });
   addMismatch(command);
@@ -41,7 +41,7 @@ export function exportCommand(context: Context): Command {
           throw usageError(`Two adapters are called "${name}", and would have one file. Rename a folder.`);
         adapters[name] = await loadAdapter(source);
       }
-      const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
+      const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
       const result = await exportWithInputs(model, adapters, out, {
         allowBaseMismatch: flags.allowBaseMismatch ?? false,
       });

@@ -29,7 +29,7 @@ export function inspectCommand(context: Context): Command {
       'Lists what a model is (family, inputs, outputs, size) and the modules that can be adapted, under the paths that --targets is matched against. With --targets, marks those that would match and counts what would be trained.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(command, ['model', ...adapterSettings]);
+  addSettings(command, ['model', 'fix', ...adapterSettings]);
   addOutput(command);
   addExamples(
     command,
@@ -40,7 +40,7 @@ export function inspectCommand(context: Context): Command {
   );
   return command.action(async (word: string | undefined, flags: OutputFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
     const matched = preview(model, settings);
     if (flags.json) context.terminal.printJson(asJson(model, settings, matched, context));
     else for (const line of asText(model, settings, matched, context)) context.terminal.print(line);

@@ -54,7 +54,7 @@ export function unmergeCommand(context: Context): Command {
 }
 
 function addFlags(command: Command): void {
-  addSettings(command, ['model']);
+  addSettings(command, ['model', 'fix']);
   addAdapters(command);
   addSettings(command, ['out'], { out: 'the .onnx file to write, or a folder for it and what lies beside the base' });
 }
@@ -66,7 +66,7 @@ async function run(
   write: typeof merge,
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
-  const model = await openNamed(oneModel(word, flags['model'], settings), catalogue());
+  const model = await openNamed(oneModel(word, flags['model'], settings), catalogue(), settings);
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
   const result = await write(model, adapters, out, { allowBaseMismatch: flags.allowBaseMismatch ?? false });

@@ -42,7 +42,7 @@ export function predictCommand(context: Context): Command {
     )
     .usage('MODEL FILE… [options]')
     .argument('[words...]', 'the model and the files; with --model, only files');
-  addSettings(command, ['model', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
+  addSettings(command, ['model', 'fix', 'task', 'set', 'adapter', 'batchSize', 'provider', 'threads', 'out'], {
     out: 'folder for pictures in the answers, such as masks; or file for answers about records (.csv, .tsv, .jsonl)',
   });
   addMismatch(addConfig(command));
@@ -64,7 +64,7 @@ export function predictCommand(context: Context): Command {
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     requireSources(named.rest);
     const catalogue = context.catalogue();
-    const base = await openNamed(named.model, catalogue);
+    const base = await openNamed(named.model, catalogue, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const model = adapter ? modelFor<Model>(base, adapter) : base;

@@ -23,7 +23,9 @@ export function runCommand(context: Context): Command {
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model')
     .option('--feeds <file>', 'safetensors file with a tensor per input of the model');
-  addSettings(command, ['model', 'adapter', 'out', 'provider', 'threads'], { out: 'the .safetensors file to write' });
+  addSettings(command, ['model', 'fix', 'adapter', 'out', 'provider', 'threads'], {
+    out: 'the .safetensors file to write',
+  });
   addMismatch(command);
   addOutput(command);
   addExamples(
@@ -34,7 +36,7 @@ export function runCommand(context: Context): Command {
     const settings = await readSettings(flags, undefined);
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
     const out = requireOutFile(settings.out, '.safetensors');
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue());
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);
     const adapter = settings.adapter === undefined ? undefined : await loadAdapter(settings.adapter);

@@ -34,6 +34,7 @@ export function trainCommand(context: Context): Command {
     command,
     [
       'model',
+      'fix',
       'data',
       'validation',
       'task',

@@ -170,7 +170,7 @@ export class ActiveAdapters {
 }
 
 /** Equal for choices that give the same feeds: the order of a blend's names does not count. */
-function keyOf(row: RowAdapter): string {
+export function keyOf(row: RowAdapter): string {
   if (row === null || typeof row === 'string') return JSON.stringify(row);
   const entries = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([name, weight]) => `${JSON.stringify(name)}:${weight}`).join()}}`;

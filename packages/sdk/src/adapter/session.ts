@@ -9,13 +9,14 @@ import type { AdapterPlan } from '../lora/plan.ts';
 import type { KeptFeeds } from '../runtime/keptFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
-import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, namesIn } from './activeFeeds.ts';
+import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
 import type { Adapter } from './adapter.ts';
 import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
 import { FeedCheck, feedError } from './feedCheck.ts';
 import { baseFeeds, idleRank } from './feeds.ts';
 import type { PlacedAdapter } from './placed.ts';
 import { planPlaces } from './places.ts';
+import { runApart } from './rowsApart.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
 
@@ -58,12 +59,15 @@ export class AdapterSession {
   readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
   readonly #check: FeedCheck;
+  readonly #injected: Pick<Injected, 'batchInput' | 'apart'>;
+  /** Whether the model takes any number of rows. */
+  readonly #takesAnyRows: boolean;
 
   /** Used by {@link AdapterSession.create}. */
   private constructor(
     session: Session,
-    injected: Pick<Injected, 'inputs' | 'rows'>,
-    { base, name, place, source }: Pick<AdapterSessionRequest, 'base' | 'name' | 'place' | 'source'>,
+    injected: Injected,
+    { base, types, name, place, source }: AdapterSessionRequest,
   ) {
     const { inputs, rows } = injected;
     this.#session = session;
@@ -79,6 +83,8 @@ export class AdapterSession {
     const own = new Set([...inputs.map((input) => input.name), rows]);
     this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
     this.#check = FeedCheck.of(base.graph ?? {}, this.#modelInputs);
+    this.#injected = injected;
+    this.#takesAnyRows = typeof types.get(injected.batchInput)?.shape?.[0] === 'string';
   }
 
   /** Injects the places into the base and loads it. */
@@ -155,12 +161,19 @@ export class AdapterSession {
     { adapter = null, signal, fetches, kept = [] }: AdapterRunOptions = {},
   ): Promise<Record<string, Tensor>> {
     this.#requireFeeds(feeds, kept);
-    return this.#with(adapter, feeds, (active) =>
-      this.#session.run({ ...feeds, ...active.feeds }, fetches, {
-        kept: [...kept, ...active.kept],
-        ...(signal ? { signal } : {}),
-      }),
-    );
+    const choice = this.#onePerRow(adapter, feeds);
+    const run = (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> =>
+      this.#with(one, (active) =>
+        this.#session.run({ ...own, ...active.feeds }, fetches, {
+          kept: [...kept, ...active.kept],
+          ...(signal ? { signal } : {}),
+        }),
+      );
+    const { apart } = this.#injected;
+    if (!apart || !isRows(choice)) return run(choice, feeds);
+    const isDivisible = this.#takesAnyRows && kept.length === 0;
+    const outputs = fetches ?? this.outputNames;
+    return runApart({ model: this.#name, apart, choice, feeds, outputs, isDivisible, run, keyOf });
   }
 
   /**
@@ -182,7 +195,9 @@ export class AdapterSession {
    */
   async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
     this.#requireFeeds(feeds);
-    return this.#with(adapter, feeds, (active) => {
+    const choice = this.#onePerRow(adapter, feeds);
+    const one = this.#injected.apart && isRows(choice) ? choice[0]! : choice;
+    return this.#with(one, (active) => {
       const options = { kept: active.kept, ...(signal ? { signal } : {}) };
       const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);
       if (report) return report;
@@ -204,10 +219,9 @@ export class AdapterSession {
   }
 
   /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */
-  async #with<T>(choice: AdapterChoice, feeds: Feeds, use: (active: ActiveFeeds) => Promise<T>): Promise<T> {
-    const once = this.#onePerRow(choice, feeds);
-    const names = namesIn(once);
-    const start = (): { readonly running: Promise<T> } => ({ running: use(this.#active.of(once, this.#bank)) });
+  async #with<T>(choice: AdapterChoice, use: (active: ActiveFeeds) => Promise<T>): Promise<T> {
+    const names = namesIn(choice);
+    const start = (): { readonly running: Promise<T> } => ({ running: use(this.#active.of(choice, this.#bank)) });
     if (!this.#bank.mustLoad(names)) return start().running;
     return (await this.#bank.withLoaded(names, start)).running;
   }
@@ -215,7 +229,7 @@ export class AdapterSession {
   /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
   #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
     if (!isRows(choice)) return choice;
-    const rows = feeds[this.#modelInputs[0] ?? '']?.dims[0];
+    const rows = feeds[this.#injected.batchInput]?.dims[0];
     if (rows !== undefined && rows !== choice.length) {
       throw new OnnxLoraError(
         'INPUT_INVALID',

@@ -7,7 +7,7 @@ import { GraphInjection } from './injectGraph.ts';
 import { type Injected, Injection, type InjectOptions } from './injection.ts';
 import type { AdapterPlan } from './plan.ts';
 
-export type { Injected, InjectOptions } from './injection.ts';
+export type { Injected, InjectOptions, RowsApart } from './injection.ts';
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
@@ -30,7 +30,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     return result;
   };
   const graph = rewrite(base.graph ?? {}, true);
-  const { inputs, infos, rows } = whole.added();
+  const { infos, ...added } = whole.added();
   const model: ModelProto = {
     ...base,
     graph: {
@@ -41,8 +41,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   };
   return {
     model: whole.training ? model : refold(model),
-    inputs,
-    ...(rows === undefined ? {} : { rows }),
+    ...added,
     stopped,
   };
 }

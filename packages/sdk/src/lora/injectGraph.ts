@@ -32,6 +32,7 @@ export class GraphInjection {
   readonly #graph: GraphProto;
   readonly #g: GraphBuilder;
   readonly #rows: RowFold;
+  readonly #holdsBatch: boolean;
   readonly #trainingProduct: TrainingProduct;
   readonly #valueInfo: ValueInfoProto[] = [];
   /** Trained parameters in the type that this graph's nodes compute in. */
@@ -41,7 +42,8 @@ export class GraphInjection {
     this.#whole = whole;
     this.#graph = graph;
     this.#g = new GraphBuilder({ opset: whole.opset, infer: inferNode, prefix });
-    this.#rows = new RowFold(this.#g, holdsBatch ? whole.batchInput : undefined);
+    this.#rows = new RowFold(this.#g, whole.batchInput);
+    this.#holdsBatch = holdsBatch;
     const own = new Set(graph.node);
     const sites = whole.lowRankPlaces().filter(([site]) => own.has(site.node));
     this.#trainingProduct = new TrainingProduct(this.#g, sites, {
@@ -191,7 +193,8 @@ export class GraphInjection {
   #scale(value: Value, gain: Value, site: Site): Value {
     const g = this.#g;
     const perRow = this.#whole.differs(site);
-    const scaled = (rows: Value): Value => (perRow ? this.#rows.scale(rows, gain, site) : g.Mul(rows, gain));
+    const scaled = (rows: Value): Value =>
+      perRow ? this.#rows.scale(rows, gain, this.#fold(site)) : g.Mul(rows, gain);
     if (!site.arrange) return scaled(value);
     // The gain of each output broadcasts where outputs are the last dimension.
     const { output } = site.arrange;
@@ -222,7 +225,7 @@ export class GraphInjection {
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
     const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
-    const value = this.#whole.differs(site) ? this.#rows.apply(x, site, product) : product(x);
+    const value = this.#whole.differs(site) ? this.#rows.apply(x, this.#fold(site), product) : product(x);
     return this.#as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
   }
 
@@ -343,9 +346,10 @@ export class GraphInjection {
     this.#nameLast(value, site.output);
   }
 
-  /** The layer's sizes, of which a head's number of outputs may be open. */
+  /** The layer's sizes, of which a head's number of outputs may be open, and where its rows are. */
   #fold(site: Site): Fold {
-    return { ...site, isOpen: this.#whole.trained.some((parameter) => parameter.isOpen && parameter.site === site) };
+    const isOpen = this.#whole.trained.some((parameter) => parameter.isOpen && parameter.site === site);
+    return { weightShape: site.weightShape, rowAxis: this.#whole.rowAxis(site, this.#holdsBatch), isOpen };
   }
 
   /** A layer's product with a weight of floats, as it is fed. */

@@ -6,6 +6,7 @@ import type { ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
 import { readsCodes } from '../match/weights/index.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
+import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
 import {
   type AdapterInput,
@@ -41,8 +42,22 @@ export interface Injected {
    * one for each row. Absent where nothing can differ between rows.
    */
   readonly rows?: string;
+  /** Name of the model's input whose first dimension counts the rows of a batch. */
+  readonly batchInput: string;
+  /** Present where `rows` may only be `[]`, since a layer that is adapted reads what has no rows. */
+  readonly apart?: RowsApart;
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+}
+
+/** How a batch is taken apart by its rows, and results put together, where no one run can have rows that differ. */
+export interface RowsApart {
+  /** Path of the layer for which it is so. */
+  readonly module: string;
+  /** The inputs of the model with rows: the axis of each. */
+  readonly inputs: ReadonlyMap<string, number>;
+  /** Where each output of the model has the rows. */
+  readonly outputs: ReadonlyMap<string, RowPlace>;
 }
 
 /** The part of an injection that all graphs of a model share: the adapter's inputs, which are the main graph's. */
@@ -58,6 +73,9 @@ export class Injection {
   readonly #lowRankAt = new Map<Site, LowRankSite>();
   readonly #tunedAt = new Map<Site, TunedSite>();
   readonly #parameters = new Map<TrainedParameter, Value>();
+  readonly #base: ModelProto;
+  #places: RowPlaces | undefined;
+  #apartFor: Site | undefined;
   #rows: Value | undefined;
 
   constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
@@ -66,7 +84,8 @@ export class Injection {
     this.training = mode === 'training';
     this.#hasBanks = mode === 'inference';
     this.opset = opsetOf(base);
-    const name = base.graph?.input?.[0]?.name ?? '';
+    this.#base = base;
+    const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
     for (const lowRank of plan.lowRank) for (const site of placesOf(lowRank.site)) this.#lowRankAt.set(site, lowRank);
     for (const tuned of plan.tuned) for (const site of placesOf(tuned.site)) this.#tunedAt.set(site, tuned);
@@ -74,11 +93,13 @@ export class Injection {
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
-  added(): Pick<Injected, 'inputs' | 'rows'> & { readonly infos: readonly ValueInfoProto[] } {
+  added(): Omit<Injected, 'model' | 'stopped'> & { readonly infos: readonly ValueInfoProto[] } {
     const inputs = [...this.#inputs.values()];
     const rows = this.#rows?.name;
     return {
       inputs: inputs.map(({ input }) => input),
+      batchInput: this.batchInput.name,
+      ...(this.#apartFor && this.#places ? { apart: this.#apart(this.#apartFor, this.#places) } : {}),
       infos: [...inputs.map(({ info }) => info), ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
       ...(rows === undefined ? {} : { rows }),
     };
@@ -106,6 +127,28 @@ export class Injection {
   /** Whether rows of a batch may differ in a site's adapter. */
   differs(site: Site): boolean {
     return this.#hasBanks && kindOf(site).perRow;
+  }
+
+  /**
+   * The axis on which a linear layer's input, its features last, has the rows of the batch; undefined where it has none, so
+   * that a run has one adapter.
+   *
+   * @param holdsBatch whether the layer's graph has the values of a whole batch, as the body of a Scan does not
+   */
+  rowAxis(site: Site, holdsBatch: boolean): number | undefined {
+    this.#places ??= new RowPlaces(this.#base, this.types);
+    const rank = this.types.get(site.input)?.shape?.length ?? 0;
+    let place = holdsBatch ? this.#places.of(site.input) : 'none';
+    if (place === 'unknown' && this.#places.isCounted(site.input)) place = 0;
+    const axis = typeof place === 'number' ? (site.arrange?.input.indexOf(place) ?? place) : -1;
+    if (axis === 0 || (axis > 0 && axis < rank - 1)) return axis;
+    this.#apartFor ??= site;
+    return undefined;
+  }
+
+  #apart({ path }: Site, places: RowPlaces): RowsApart {
+    const outputs = (this.#base.graph?.output ?? []).map(({ name = '' }) => [name, places.of(name)] as const);
+    return { module: path, inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
   /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */

@@ -7,8 +7,10 @@ import type { Site } from '../match/sites.ts';
 const OPEN = -1;
 const LAST = 2 ** 31 - 1;
 
-/** Sizes of a linear layer, `[out, in]`. */
+/** A linear layer as {@link RowFold} sees it, its features last. */
 export interface Fold extends Pick<Site, 'weightShape'> {
+  /** The axis on which values have the rows of the batch; none where all rows must be adapted alike. */
+  readonly rowAxis: number | undefined;
   /** Whether adapters bring any number of outputs. */
   readonly isOpen?: boolean;
 }
@@ -19,61 +21,55 @@ export interface Fold extends Pick<Site, 'weightShape'> {
  */
 export class RowFold {
   readonly #g: GraphBuilder;
-  readonly #input: Value | undefined;
+  readonly #input: Value;
   #batch: Value | undefined;
 
-  /**
-   * @param input the graph input whose first dimension counts the rows of the batch; none where values are not those of a
-   *   batch, and all rows must be adapted alike
-   */
-  constructor(g: GraphBuilder, input: Value | undefined) {
+  /** @param input the graph input whose first dimension counts the rows of the batch */
+  constructor(g: GraphBuilder, input: Value) {
     this.#g = g;
     this.#input = input;
   }
 
   /** `product` of the folded x `[batch, positions, in]` → `[batch, positions, out]`, back in the layer's own shape. */
-  apply(x: Value, { weightShape: [out, width], isOpen }: Fold, product: (rows: Value) => Value): Value {
+  apply(x: Value, fold: Fold, product: (rows: Value) => Value): Value {
+    const { rowAxis } = fold;
+    if (rowAxis === undefined) return product(x);
+    if (rowAxis === 0) return this.#folded(x, fold, product);
+    const front = [rowAxis, ...x.shape!.keys()].filter((axis, i) => i === 0 || axis !== rowAxis);
+    const back = front.map((_, axis) => front.indexOf(axis));
+    return this.#g.Transpose(this.#folded(this.#g.Transpose(x, front), fold, product), back);
+  }
+
+  #folded(x: Value, { weightShape: [out, width], isOpen }: Fold, product: (rows: Value) => Value): Value {
     const g = this.#g;
-    const input = this.#input;
-    if (!input) return product(x);
     const rank = x.shape?.length;
-    const aligned = x.shape !== undefined && x.shape[0] === input.shape?.[0];
-    if (rank === 3 && (aligned || holdsNoRows(x, input))) return product(x);
+    const aligned = x.shape !== undefined && x.shape[0] === this.#input.shape?.[0];
+    if (rank === 3 && aligned) return product(x);
     if (rank === 2 && aligned) return g.Squeeze(product(g.Unsqueeze(x, [1])), [1]);
     const read = width === OPEN ? g.Slice(g.Shape(x), [-1], [LAST], [0]) : g.ints([width!]);
-    const folded = g.Reshape(x, g.Concat([this.#batchSize(input), g.ints([-1]), read], 0));
+    const folded = g.Reshape(x, g.Concat([this.#batchSize(), g.ints([-1]), read], 0));
     const leading = g.Slice(g.Shape(x), [0], [-1], [0]);
     return g.Reshape(product(folded), g.Concat([leading, g.ints([isOpen ? OPEN : out!])], 0));
   }
 
   /** `value · factor` where the factor is `[out]` for all rows, or `[batch, 1, out]`. */
-  scale(value: Value, factor: Value, site: Fold): Value {
-    return this.apply(value, onOutputs(site), (rows) => this.#g.Mul(rows, factor));
+  scale(value: Value, factor: Value, fold: Fold): Value {
+    return this.apply(value, onOutputs(fold), (rows) => this.#g.Mul(rows, factor));
   }
 
   /** `value + term` where the term is `[out]` for all rows, or `[batch, 1, out]`. */
-  add(value: Value, term: Value, site: Fold): Value {
-    return this.apply(value, onOutputs(site), (rows) => this.#g.Add(rows, term));
+  add(value: Value, term: Value, fold: Fold): Value {
+    return this.apply(value, onOutputs(fold), (rows) => this.#g.Add(rows, term));
   }
 
-  #batchSize(input: Value): Value {
+  #batchSize(): Value {
     const g = this.#g;
-    this.#batch ??= g.Slice(g.Shape(input), [0], [1], [0]);
+    this.#batch ??= g.Slice(g.Shape(this.#input), [0], [1], [0]);
     return this.#batch;
   }
 }
 
-/**
- * Whether a value is one for all rows, such as relative positions `[1, positions, width]`: its size does not go with the batch,
- * or cannot be divided among the rows.
- */
-function holdsNoRows({ shape = [] }: Value, { shape: [batch] = [] }: Value): boolean {
-  const sizes = shape.slice(0, -1);
-  if (sizes[0] !== 1 || !sizes.every((size) => typeof size === 'number')) return false;
-  return typeof batch !== 'number' || sizes.reduce((product, size) => product * size, 1) % batch !== 0;
-}
-
-function onOutputs({ weightShape: [out], isOpen = false }: Fold): Fold {
+function onOutputs({ weightShape: [out], rowAxis, isOpen = false }: Fold): Fold {
   const size = isOpen ? OPEN : out!;
-  return { weightShape: [size, size], isOpen };
+  return { weightShape: [size, size], rowAxis, isOpen };
 }

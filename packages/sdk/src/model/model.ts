@@ -12,6 +12,7 @@ import { confidenceOf, type PathConfidence, type PathSource } from '../match/mod
 import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
 import { viewOf } from '../match/view.ts';
 import { weightSize } from '../match/weights/stored.ts';
+import { refuseFatalNodes } from '../ops/fatalNodes.ts';
 import { inlineKnownBranches } from '../ops/inlineBranches.ts';
 import { declaredType, inferGraph, opsetOf } from '../ops/inferGraph.ts';
 import { type InputSizes, resizeInputs } from '../ops/resizeInputs.ts';
@@ -33,6 +34,7 @@ import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { attentionBehind } from './attentionBehind.ts';
 import { cutGraph } from './cutGraph.ts';
+import { type FixedInputs, fixInputs } from './fixedInputs.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import type { ModelChanges } from './head/headable.ts';
 import { firstOfHead } from './head/headFeatures.ts';
@@ -397,6 +399,22 @@ export class Model implements TaskModel {
   }
 
   /**
+   * The same model with values in place of inputs, which then need not be fed, such as the sampling rate of a detector of
+   * speech. Of an If that they decide the branch that is run stays, and nothing of the other. The weights' digest is still that
+   * of the file, so that adapters fit both.
+   *
+   * @example
+   * const at16k = model.withFixedInputs({ sr: 16000n });
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape
+   */
+  withFixedInputs(values: FixedInputs): Model {
+    const { model } = this.#onnx;
+    const fixed = fixInputs(model, values, this.name);
+    return fixed === model ? this : this.derived({ model: fixed });
+  }
+
+  /**
    * The same model without the Ifs of which one branch is always run, as that of a merged decoder which begins without a past:
    * then the values inside the branch may be outputs.
    */
@@ -629,10 +647,16 @@ export class Model implements TaskModel {
     return this.#sites;
   }
 
-  /** Types and shapes of all values of the graph. For code that extends the SDK. */
+  /**
+   * Types and shapes of all values of the graph. For code that extends the SDK.
+   *
+   * @throws OnnxLoraError `MODEL_INVALID` for a node that would end the process
+   */
   types(): ReadonlyMap<string, ValueType> {
-    this.#types ??= inferGraph(this.#onnx.model);
-    return this.#types;
+    if (this.#types) return this.#types;
+    const types = inferGraph(this.#onnx.model);
+    refuseFatalNodes(this.#onnx.model.graph, types, this.file);
+    return (this.#types = types);
   }
 }
 

@@ -10,6 +10,7 @@ import { type Catalogue, catalogueOf } from '../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/workerRuntime.ts';
+import type { FixedInputs } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
@@ -49,6 +50,11 @@ export interface OpenOptions {
    * { parts: [{ name: 'encoder', prefix: 'model.encoder' }, { name: 'decoder', reads: { states: 'last_hidden_state' } }] }
    */
   readonly files?: FamilyFiles;
+  /**
+   * Values of inputs that stay the same, as {@link Model.withFixedInputs} takes them: `{ sr: 16000n }`. They need not be fed, and
+   * what is merged or exported does not have them.
+   */
+  readonly fixedInputs?: FixedInputs;
   /** Branch, tag or commit, for a hub id. */
   readonly revision?: string;
   /** Called with the name of each file of a hub id that must be downloaded first. */
@@ -65,9 +71,13 @@ export interface OpenOptions {
  *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
  *   each of which reads what those before it yield
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
- *   together
+ *   together; `INPUT_INVALID` for `fixedInputs` that the model does not have or take
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  return (await openAsItIs(source, given)).withFixedInputs(given.fixedInputs ?? {});
+}
+
+async function openAsItIs(source: string | readonly string[], given: OpenOptions): Promise<Model> {
   const plugins = catalogueOf(given.plugins);
   const options = { ...given, plugins, families: [...(given.families ?? []), ...plugins.families] };
   if (typeof source !== 'string') return openFiles(source, options);

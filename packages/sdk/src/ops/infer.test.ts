@@ -152,6 +152,36 @@ describe('operators', () => {
   ])('%s', async (_, build, dims, opset) => expect(await inferred(build, dims, opset)).toBeDefined()); // prettier-ignore
 });
 
+describe('an axis whose size has a name', () => {
+  const x: Value = { name: 'x', type: 'float32', shape: ['n', 3] };
+  /** What is claimed of the first axis, checked on inputs of several lengths. */
+  const claimed = async (build: (g: GraphBuilder) => Value): Promise<Dim> => {
+    const g = new GraphBuilder({ opset: 18, infer: inferNode, prefix: '' });
+    const y = build(g);
+    const [dim] = inferGraph(modelFrom(g, [x], [y])).get(y.name)!.shape!;
+    for (const n of [1, 4, 12]) {
+      const real = (await runOnce(modelFrom(g, [x], [y]), { x: float32(new Float32Array(3 * n), [n, 3]) }))[y.name]!;
+      const size = typeof dim === 'number' ? dim : { n, '(n-2)': Math.max(n - 2, 0) }[dim!];
+      expect(size ?? real.dims[0], `${dim} of ${n}`).toBe(real.dims[0]);
+    }
+    return dim!;
+  };
+  const sliced = (...bounds: number[]): Promise<Dim> =>
+    claimed((g) => g.emit('Slice', [x, ...bounds.slice(0, 2).map((each) => g.ints([each])), g.ints([0]), g.ints(bounds.slice(2))])); // prettier-ignore
+
+  test.each([1e9, 2 ** 31 - 1, 2 ** 53, 2 ** 63])('whole, to an end written as %d', async (end) => {
+    expect(await sliced(0, Math.min(end, 2 ** 63 - 1024), 1)).toBe('n');
+    expect(await sliced(-end, Math.min(end, 2 ** 63 - 1024), 1)).toBe('n');
+    expect(await sliced(2, Math.min(end, 2 ** 63 - 1024), 1)).toBe('(n-2)');
+  });
+  test('one element at either end', async () => {
+    expect([await sliced(0, 1, 1), await sliced(-1, 1e9, 1)]).toEqual([1, 1]);
+  });
+  test.each([[0, 10], [-3, 1e9], [1, 3], [0, -1], [-1, -1e9, -1], [2e9, 3e9]])('%d to %d: no more is claimed than holds', async (start, end, step = 1) => {
+    expect(await sliced(start, end, step)).toMatch(/^slice\(n,/);
+  }); // prettier-ignore
+});
+
 describe('dimensions', () => {
   test('products and quotients of symbols are canonical', () => {
     expect(multiply('b', multiply(3, 'a'))).toBe(multiply('a', multiply('b', 3)));

@@ -9,6 +9,7 @@ import { imageRules } from './inference/images.ts';
 import { movementRules } from './inference/movement.ts';
 import { productRules } from './inference/products.ts';
 import { quantizedRules } from './inference/quantized.ts';
+import { isRefused } from './inference/refusals.ts';
 import { reductionRules } from './inference/reductions.ts';
 import { selectionRules } from './inference/selection.ts';
 import type { InferenceSite, Rule } from './inference/site.ts';
@@ -37,10 +38,19 @@ export const inferenceRules: Readonly<Record<string, Rule>> = {
  * @returns as many entries as the rule knows; `{}` where nothing is known
  */
 export function inferNode(site: InferenceSite): readonly ValueType[] {
+  return inferred(site).map(sound);
+}
+
+/** Whether a node is sure to fail on operands of these types. */
+export function isImpossible(site: InferenceSite): boolean {
+  return isRefused(site, inferred(site));
+}
+
+function inferred(site: InferenceSite): readonly ValueType[] {
   const { opType = '', domain, known } = site.node;
-  if (known?.infer) return known.infer(site).map(sound);
+  if (known?.infer) return known.infer(site);
   const rows = isKnownDomain(site.node) ? inferenceRules : domain === NCHWC ? blockedRules : {};
-  return Object.hasOwn(rows, opType) ? rows[opType]!(site).map(sound) : [];
+  return Object.hasOwn(rows, opType) ? rows[opType]!(site) : [];
 }
 
 /** Drops the shape or contents that only a node which breaks ONNX's rules leads to; the runtime will refuse it. */

@@ -4,9 +4,9 @@ import { dataTypeName } from '../graph/dataType.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from '../graph/proto.ts';
 import type { Dim, ValueType } from '../graph/value.ts';
 import { subgraphs } from '../graph/walk.ts';
-import { inferNode } from './infer.ts';
+import { inferNode, isImpossible } from './infer.ts';
 import { constantType } from './inference/sources.ts';
-import { controlFlow, isControlFlow } from './inference/subgraphs.ts';
+import { controlFlow, isControlFlow, knownBranch, onlyBranch } from './inference/subgraphs.ts';
 
 /** Sizes for symbolic dimensions by name, or whole shapes of graph inputs by input name. */
 export interface Bindings {
@@ -46,17 +46,30 @@ export function inferGraph(model: ModelProto, bindings: Bindings = {}): Map<stri
   return types;
 }
 
-function infer(graph: GraphProto, opset: number, bindings: Bindings, types: Map<string, ValueType>): void {
+/** Infers the types in a graph; false where it is sure to fail on what it reads. */
+function infer(
+  graph: GraphProto,
+  opset: number,
+  bindings: Bindings,
+  types: Map<string, ValueType>,
+  isBranch = false,
+): boolean {
   const declared = new Map((graph.valueInfo ?? []).map((info) => [info.name ?? '', declaredType(info)]));
+  let isPossible = true;
   for (const info of graph.input ?? []) types.set(info.name ?? '', bind(info.name ?? '', declaredType(info), bindings));
   for (const tensor of graph.initializer ?? []) types.set(tensor.name ?? '', constantType(tensor));
   for (const node of graph.node ?? []) {
-    const bodies = subgraphs(node).map((subgraph) => {
-      infer(subgraph, opset, bindings, types);
-      return (subgraph.output ?? []).map(({ name }) => types.get(name ?? '') ?? {});
-    });
     const inputs = (node.input ?? []).map((name) => (name ? (types.get(name) ?? {}) : undefined));
     const site = { node, inputs, opset };
+    const graphs = subgraphs(node);
+    const possible = graphs.map((subgraph) => infer(subgraph, opset, bindings, types, true));
+    if (isControlFlow(node) && node.opType === 'If') {
+      const branch = onlyBranch(node, inputs[0], possible);
+      // A condition is as it must be for the model to run at all.
+      if (branch) types.set(node.input![0]!, (inputs[0] = { ...inputs[0], ints: branch.condition }));
+      if (isBranch && !(possible[knownBranch(node, inputs[0]) ?? -1] ?? possible.includes(true))) isPossible = false;
+    } else if (isBranch && isImpossible(site)) isPossible = false;
+    const bodies = graphs.map((subgraph) => (subgraph.output ?? []).map(({ name }) => types.get(name ?? '') ?? {}));
     const inferred = isControlFlow(node) ? controlFlow(site, bodies) : inferNode(site);
     (node.output ?? []).forEach((name, i) => {
       if (!name) return;
@@ -69,6 +82,7 @@ function infer(graph: GraphProto, opset: number, bindings: Bindings, types: Map<
       });
     });
   }
+  return isPossible;
 }
 
 function bind(name: string, type: ValueType, { dims, shapes }: Bindings): ValueType {

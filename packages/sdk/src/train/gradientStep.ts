@@ -17,7 +17,7 @@ import type { ParameterSet } from './parameters.ts';
 import { PrefixCache } from './prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from './prefix/prefixOptions.ts';
 import { RowFile } from './prefix/rowFile.ts';
-import { rowInputsOf } from './prefix/rowInputs.ts';
+import { rowInputsOf } from '../ops/rows/rowInputs.ts';
 import { MemoryRows, type RowStore } from './prefix/rowStore.ts';
 import type { Memory } from './forward/index.ts';
 import type { LossFragment } from './addLoss.ts';

@@ -1,6 +1,6 @@
 /** @file One graph that computes a batch's loss and the gradients of everything an adapter trains. */
 
-import { differentiation } from '../autodiff/backward.ts';
+import { type Backward, differentiation } from '../autodiff/backward.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { atOnce } from '../graph/atOnce.ts';
 import { GraphBuilder } from '../graph/builder.ts';
@@ -20,10 +20,11 @@ import { computeOnlyPicked } from '../ops/narrow.ts';
 import { dropUnreadInitializers, reachable } from '../ops/simplify.ts';
 import { type Feeds, float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { adaptedGraph } from './adaptedGraph.ts';
-import { addLoss, type LossFragment } from './addLoss.ts';
+import { type AddedLoss, addLoss, type LossFragment } from './addLoss.ts';
 import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from './forward/index.ts';
 import type { Products } from './microBatch.ts';
-import { rowInputsOf } from './prefix/rowInputs.ts';
+import { rowInputsOf } from '../ops/rows/rowInputs.ts';
+import { openLengthError } from './openLengths.ts';
 import { packedBytes } from './packedBytes.ts';
 import { type PrefixRoom, type Split, splitPrefix } from './prefix/split.ts';
 
@@ -115,7 +116,16 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const adapted = yield* adaptedGraph(request);
   const { types } = adapted;
   const opset = opsetOf(base);
-  const loss = addLoss({ ...request, opset }, adapted);
+  const explained = (error: unknown): unknown =>
+    error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED'
+      ? openLengthError(error, adapted.graph, types)
+      : error;
+  let loss: AddedLoss;
+  try {
+    loss = addLoss({ ...request, opset }, adapted);
+  } catch (error) {
+    throw explained(error);
+  }
   yield;
   const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
   const whole = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
@@ -129,7 +139,8 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   const initializers = [...own, ...rewritten.g.initializers];
   const values = [...adapted.wrt, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
   const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
-  const { rows, names: rowInputs } = rowInputsOf(base.graph ?? {}, inputs);
+  const { rows, names } = rowInputsOf(base.graph ?? {}, inputs);
+  const rowInputs = new Map(names.map((name) => [name, 0]));
   const parts = { nodes: all, types, opset, initializers, results: loss.results, rows, rowInputs, changing };
   const split = room && splitPrefix({ ...parts, room });
   const { kept, suffix } = typeof split === 'object' ? split : { kept: [], suffix: all };
@@ -143,7 +154,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
 
   function* build(): Generator<void, TrainingGraph> {
     const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
-    const backward = yield* differentiation({
+    const differentiated = differentiation({
       g,
       nodes: forward,
       types,
@@ -154,6 +165,12 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       ...recomputation,
       describe: moduleOf,
     });
+    let backward: Backward;
+    try {
+      backward = yield* differentiated;
+    } catch (error) {
+      throw explained(error);
+    }
     // Steps would run, and move nothing.
     if (backward.gradients.size === 0 && adapted.wrt.length > 0) {
       throw new OnnxLoraError(

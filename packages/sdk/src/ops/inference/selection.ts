@@ -54,7 +54,8 @@ function along(
   ).flat();
 }
 
-const HUGE = 2 ** 31 - 1;
+/** What exporters write for "to the end": any large number, of which 10⁹ is the smallest. No axis has as many elements. */
+const END = 1e9;
 
 /** Elements that a slice takes of an axis, and the first of them where it is a number. */
 function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim; from?: number } | undefined {
@@ -64,15 +65,18 @@ function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim
       const index = value < 0 ? value + size : value;
       return step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
     };
-    const [from, to] = [clamp(start), end < -HUGE && step < 0 ? -1 : clamp(end)];
+    const [from, to] = [clamp(start), clamp(end)];
     return { count: Math.max(0, Math.ceil((to - from) / step)), from };
   }
   if (step !== 1) return undefined;
-  const toEnd = end === size || (typeof end === 'number' && end >= HUGE);
-  if (start === 0 && toEnd) return { count: size, from: 0 };
-  if (toEnd && typeof start === 'number') return start > 0 ? { count: subtract(size, start) } : { count: -start };
-  if (start === 0 && (typeof end === 'string' || end >= 0)) return { count: end, from: 0 };
-  return undefined;
+  const toEnd = end === size || (typeof end === 'number' && end >= END);
+  const fromStart = start === 0 || (typeof start === 'number' && start <= -END);
+  if (fromStart && toEnd) return { count: size, from: 0 };
+  if (toEnd && typeof start === 'number' && start > 0 && start < END) return { count: subtract(size, start) };
+  // An end that is computed is a size that the axis has been made for.
+  if (fromStart && typeof end === 'string') return { count: end, from: 0 };
+  // Of an axis whose size has a name, a number of elements may be more than there are: only of one it is known.
+  return (toEnd && start === -1) || (fromStart && end === 1) ? { count: 1 } : undefined;
 }
 
 const gather: Rule = (site) => {

@@ -39,6 +39,22 @@ export function knownBranch(node: NodeProto, condition: ValueType | undefined): 
   return at < 0 ? undefined : at;
 }
 
+/**
+ * Of an If whose condition is not known, what it must be where only one of the graphs can run on what is fed.
+ *
+ * @param possible which of the graphs can
+ */
+export function onlyBranch(
+  node: NodeProto,
+  condition: ValueType | undefined,
+  possible: readonly boolean[],
+): { readonly condition: readonly [number] } | undefined {
+  if (knownBranch(node, condition) !== undefined || possible.length !== 2 || possible[0] === possible[1])
+    return undefined;
+  const names = (node.attribute ?? []).flatMap(({ name, g }) => (g ? [name] : []));
+  return { condition: [names[possible.indexOf(true)] === 'then_branch' ? 1 : 0] };
+}
+
 /** Values that go round (inputs from 2 on), then lists of what each round yields. */
 function loop(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
   const carried = site.inputs.length - 2;

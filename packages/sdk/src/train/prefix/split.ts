@@ -10,7 +10,7 @@ import { reachable } from '../../ops/simplify.ts';
 import { bytesPerElement, type DataType, sizeOf } from '../../runtime/tensor.ts';
 import { costOf } from './cost.ts';
 import { Network } from './minCut.ts';
-import { RowStates } from './rows.ts';
+import { RowStates } from '../../ops/rows/rowStates.ts';
 
 /** What to split. */
 export interface SplitRequest {
@@ -23,8 +23,8 @@ export interface SplitRequest {
   readonly results: readonly string[];
   /** Rows of the batch. */
   readonly rows: number;
-  /** Model inputs that have a row for each example. */
-  readonly rowInputs: readonly string[];
+  /** Model inputs that have a row for each example: the axis of each. */
+  readonly rowInputs: ReadonlyMap<string, number>;
   /** Graph inputs that change from epoch to epoch or are no input of the model: what is trained, and targets. */
   readonly changing: readonly string[];
   readonly room: PrefixRoom;

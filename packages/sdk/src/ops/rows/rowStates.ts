@@ -3,7 +3,7 @@
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { attribute, intAttribute, readNames, subgraphs } from '../../graph/walk.ts';
-import { isKnownDomain } from '../../ops/domains.ts';
+import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
 import { outerOf, reshapingOps, type RowAxis, type RowOperand, rowRules } from './rowRules.ts';
 
@@ -33,8 +33,8 @@ export interface RowStatesRequest {
   readonly initializers: readonly TensorProto[];
   /** Rows of the batch. */
   readonly rows: number;
-  /** Graph inputs that have the rows on axis 0. */
-  readonly rowInputs: readonly string[];
+  /** Graph inputs that have rows: the axis of each. */
+  readonly rowInputs: ReadonlyMap<string, number>;
 }
 
 /**
@@ -52,13 +52,18 @@ export class RowStates {
     const { rows, initializers, rowInputs } = request;
     this.#request = request;
     this.#indices = new RowIndices(rows);
-    for (const name of rowInputs) this.#states.set(name, 0);
+    for (const [name, axis] of rowInputs) this.#states.set(name, axis);
     for (const tensor of initializers) this.#states.set(tensor.name ?? '', this.#constant(tensor.name ?? '', tensor));
   }
 
   /** Whether axis 0 of a value is cut into the rows' own parts, in their order. */
   isCutByRows(name: string): boolean {
-    return this.of(name) === 0 && !this.#outer.has(name);
+    return this.of(name) === 0 && this.isWhole(name);
+  }
+
+  /** Whether all rows come but once on their axis. */
+  isWhole(name: string): boolean {
+    return !this.#outer.has(name);
   }
 
   /** The state of a value whose node has been visited, of a graph input or of an initializer. */

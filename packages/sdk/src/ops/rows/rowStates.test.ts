@@ -7,10 +7,10 @@ import '../../../../../test/support/seed.ts';
 import { float, GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { inferNode } from '../../ops/infer.ts';
-import { inferGraph } from '../../ops/inferGraph.ts';
+import { inferGraph } from '../inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, int64, type Tensor } from '../../runtime/tensor.ts';
-import { RowStates, type RowState } from './rows.ts';
+import { RowStates, type RowState } from './rowStates.ts';
 
 const ROWS = 4;
 const OPSET = 17;
@@ -32,7 +32,16 @@ function graphOf(build: Build, opset = OPSET): Graph {
   const model = modelFrom(g, [x, ids], [y]);
   const initializers = model.graph!.initializer!;
   const types = inferGraph(model);
-  const states = new RowStates({ types, opset, initializers, rows: ROWS, rowInputs: ['x', 'ids'] });
+  const states = new RowStates({
+    types,
+    opset,
+    initializers,
+    rows: ROWS,
+    rowInputs: new Map([
+      ['x', 0],
+      ['ids', 0],
+    ]),
+  });
   for (const node of model.graph!.node!) states.visit(node);
   return { model, output: y.name, states };
 }
@@ -238,7 +247,13 @@ describe('rows are mixed by', () => {
   });
 
   it('an input without rows', () => {
-    const states = new RowStates({ types: new Map(), opset: OPSET, initializers: [], rows: ROWS, rowInputs: ['x'] });
+    const states = new RowStates({
+      types: new Map(),
+      opset: OPSET,
+      initializers: [],
+      rows: ROWS,
+      rowInputs: new Map([['x', 0]]),
+    });
     expect(states.of('sizes')).toEqual({ mixedBy: 'the input "sizes", which has no row for each example' });
   });
 });

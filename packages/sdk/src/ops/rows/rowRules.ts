@@ -212,12 +212,17 @@ const concat: RowRule = (site) => {
   return isOther && x.every((operand) => follows(operand, axis)) ? axis : undefined;
 };
 
+/** Along other axes than that of the rows, or along theirs too where all of them are taken, in their order. */
 const slice: RowRule = (site) => {
   const axis = axisOf(site);
-  const rank = site.y.length;
-  const starts = intsAttribute(site.node, 'starts') ?? site.x[1]?.ints;
-  const axes = site.x[3] ? numbersIn(site.x[3]) : (intsAttribute(site.node, 'axes') ?? starts?.map((_, i) => i));
-  return axis !== undefined && axes?.every((each) => fromFront(each, rank) !== axis) ? axis : undefined;
+  const { node, x, y } = site;
+  const starts = intsAttribute(node, 'starts') ?? x[1]?.ints;
+  const axes = x[3] ? numbersIn(x[3]) : (intsAttribute(node, 'axes') ?? starts?.map((_, i) => i));
+  const steps = x[4] ? numbersIn(x[4]) : starts?.map(() => 1);
+  if (axis === undefined || !axes || !steps) return undefined;
+  const keeps = (each: number, i: number): boolean =>
+    fromFront(each, y.length) !== axis || (steps[i] === 1 && y[axis] === x[0]!.shape[axis]);
+  return axes.every(keeps) ? axis : undefined;
 };
 
 const pad: RowRule = (site) => {

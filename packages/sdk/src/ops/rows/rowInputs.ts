@@ -1,7 +1,7 @@
 /** @file Which inputs of a model have a row for each example of a batch. */
 
 import type { GraphProto } from '../../graph/proto.ts';
-import { declaredType } from '../../ops/inferGraph.ts';
+import { declaredType } from '../inferGraph.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 
 /** Rows of a batch, and the inputs that have them on axis 0. */
