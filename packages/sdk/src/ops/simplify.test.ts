@@ -5,7 +5,7 @@ import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readTensor, tensorProto } from '../graph/tensorData.ts';
 import { int64, tensor } from '../runtime/tensor.ts';
 import { inferGraph } from './inferGraph.ts';
-import { foldKnownIntegers } from './simplify.ts';
+import { dropUnreadInitializers, foldKnownIntegers } from './simplify.ts';
 
 const TO_THE_END = 2n ** 63n - 1n;
 
@@ -33,4 +33,17 @@ it('folds a computed shape, and leaves a number that JavaScript rounds as the fi
   expect(readTensor(shape).data).toEqual(BigInt64Array.of(3n, 17n));
   // Rounded to 2⁶³ it would wrap to −2⁶³, and the slice would be empty.
   expect(readTensor(folded.node![0]!.attribute![0]!.t!).data).toEqual(BigInt64Array.of(TO_THE_END));
+});
+
+it('drops initializers that nothing reads, from the inputs as well', () => {
+  const one = tensorProto('one', int64([1], [1]));
+  const graph: GraphProto = {
+    input: ['x', 'read', 'unread'].map((name) => ({ name })),
+    initializer: ['read', 'unread', 'also'].map((name) => ({ ...one, name })),
+    node: [{ opType: 'Add', input: ['x', 'read'], output: ['y'] }],
+    output: [{ name: 'y' }],
+  };
+  const { input, initializer } = dropUnreadInitializers(graph);
+  expect(input!.map(({ name }) => name)).toEqual(['x', 'read']);
+  expect(initializer!.map(({ name }) => name)).toEqual(['read']);
 });

@@ -44,11 +44,20 @@ export function reachable(nodes: readonly NodeProto[], outputs: Iterable<string>
   return kept.reverse();
 }
 
-/** The graph with only the initializers that something reads. */
+/**
+ * The graph with only the initializers that something reads. Old exporters list initializers among the inputs as well, where
+ * one without its value would have to be fed.
+ */
 export function dropUnreadInitializers(graph: GraphProto): GraphProto {
   const read = new Set([
     ...(graph.node ?? []).flatMap(readNames),
     ...(graph.output ?? []).map(({ name }) => name ?? ''),
   ]);
-  return { ...graph, initializer: (graph.initializer ?? []).filter(({ name }) => read.has(name ?? '')) };
+  const isRead = ({ name = '' }: { readonly name?: string }): boolean => read.has(name);
+  const unread = new Set((graph.initializer ?? []).filter((each) => !isRead(each)).map(({ name }) => name));
+  return {
+    ...graph,
+    initializer: (graph.initializer ?? []).filter(isRead),
+    ...(graph.input && { input: graph.input.filter(({ name }) => !unread.has(name)) }),
+  };
 }
