@@ -21,7 +21,7 @@ import path from 'node:path';
 import { recognitionModel, recordings } from './recognition.ts';
 
 /** How much is heard in training: as by default, the whole window in every step, or five seconds in every step. */
-export const windowVariants = { default: 'auto', full: 'full', short: 5 } as const;
+const windowVariants = { default: 'auto', full: 'full', short: 5 } as const;
 type Variant = keyof typeof windowVariants;
 
 /** What one training reached on the recordings that it did not see. */
@@ -53,7 +53,7 @@ const normalise = basicNormaliser({ removeDiacritics: true });
 /**
  * Trains and measures what the file does not have yet, all folds of one seed before the next, and prints what is there.
  *
- * @param variants names of {@link windowVariants}, separated by commas
+ * @param variants names of variants, separated by commas
  * @throws OnnxLoraError `FILE_NOT_FOUND` where model or recordings are not there, `INPUT_INVALID` for another variant
  */
 export async function crossValidateWindows(

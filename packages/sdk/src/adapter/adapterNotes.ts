@@ -36,7 +36,7 @@ export interface AdapterNotes {
   /** What the task has learned beside weights, such as a temperature; its own affair. */
   readonly learned?: Readonly<Record<string, unknown>>;
   /**
-   * Sizes of inputs by name and axis with which it was trained, where they are smaller than the base's:
+   * Sizes of inputs by name and axis with which it was trained, at least at first, where they are smaller than the base's:
    * `{ input_features: { 2: 500 } }` for a Whisper that heard five seconds. It answers best with these,
    * `model.withInputSizes`; an adapter without such a note is for the base as it is.
    */

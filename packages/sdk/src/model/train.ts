@@ -175,7 +175,8 @@ export async function train<During extends Metrics = Metrics>(
     onBadSample: settings.onBadSample,
   });
   const { inputs, targets, rows } = await queue.first();
-  const { inputSizes } = data;
+  // Trained on several sizes, it answers with the small ones where an input fits.
+  const inputSizes = data.inputSizes ?? data.smallerInputs?.[0];
   const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);

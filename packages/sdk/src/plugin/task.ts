@@ -247,7 +247,7 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
   readonly inputSizes?: Readonly<Record<string, Readonly<Record<number, number>>>>;
   /**
    * Sizes as {@link PreparedTask.inputSizes} has them that inputs have in some of the batches that are trained on: such as clips
-   * of which little is heard at first. The graph is rewritten for each.
+   * of which little is heard at first. The graph is rewritten for each, and the adapter notes the first of them.
    */
   readonly smallerInputs?: readonly NonNullable<PreparedTask['inputSizes']>[];
   /**
