@@ -3,7 +3,11 @@
  * file what it is fed. A file of several packages is taken from one.
  */
 
-import type { WildCheck } from './checks.ts';
+/** The checks, in the order of the table's columns. */
+export const wildChecks = ['opens', 'base', 'gradients', 'learns', 'merges', 'adapter'] as const;
+
+/** The name of a check. */
+export type WildCheck = (typeof wildChecks)[number];
 
 /** A package, as its registry's client downloads it. */
 export interface WildPackage {
