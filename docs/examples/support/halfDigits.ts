@@ -4,11 +4,11 @@
 
 import {
   bootstrapInterval,
+  crossEntropy,
   type Dataset,
   float32,
   int64,
   type MetricCollector,
-  negativeLogLikelihood,
   stack,
   type Task,
   type Tensor,
@@ -43,9 +43,12 @@ export function digitReading(train: Dataset<DigitExample>, heldOut: Dataset<Digi
     name: 'digit-reading',
     prepare: (model) => {
       const [input = ''] = Object.keys(model.inputs);
+      // The graph ends in a softmax; the loss is defined on the scores before it.
+      const scores = model.logitsOf!('probabilities')!;
       return Promise.resolve({
         train,
         validation: heldOut,
+        outputs: [scores],
         collate: (examples) =>
           Promise.resolve({
             inputs: { [input]: stack(examples.map(({ image }) => image)) },
@@ -56,8 +59,7 @@ export function digitReading(train: Dataset<DigitExample>, heldOut: Dataset<Digi
               ),
             },
           }),
-        // The graph ends in a softmax, so the loss is −log of the right one's probability.
-        loss: (g, { probabilities }, { digit }) => negativeLogLikelihood(g, g.Log(g.Add(probabilities!, 1e-9)), digit!),
+        loss: (g, outputs, { digit }) => crossEntropy(g, outputs[scores]!, digit!),
         lossWeight: ({ digit }) => digit!.data.length,
         metrics: accuracy,
         decode: (outputs) => Array.from(outputs['class']!.data as BigInt64Array, (digit) => ({ digit: Number(digit) })),
