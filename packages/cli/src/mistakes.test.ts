@@ -2,11 +2,16 @@
 
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Adapter, float32, loadAdapter, writeSafetensors } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
 import { writeDigits } from '../../../test/fixtures/digits.ts';
-import { adapterConfig } from '../../sdk/src/adapter/peftConfig.ts';
 import { call, callJson, temporaryFolder, vit } from '../fixtures/call.ts';
+
+/** PEFT's defaults. */
+const { config } = await loadAdapter(
+  fileURLToPath(new URL('../../../test/fixtures/cases/lora-linear/adapter', import.meta.url)),
+);
 
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
@@ -220,7 +225,7 @@ describe('the adapter', () => {
 describe('an adapter for another base is told to be one, whatever its labels and the data are', () => {
   /** Of a protein model: other modules, and a head of one output. */
   const ofProteins = new Adapter(
-    adapterConfig({ r: 1, alpha: 1, targetModules: ['query'], modulesToSave: ['classifier'] }),
+    { ...config, targetModules: ['query'], modulesToSave: ['classifier'] },
     new Map([
       [
         'base_model.model.esm.encoder.layer.0.attention.self.query.lora_A.weight',
@@ -238,7 +243,7 @@ describe('an adapter for another base is told to be one, whatever its labels and
   );
   /** Of the ViT itself, its head the wrong way around. */
   const transposed = new Adapter(
-    adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['classifier'] }),
+    { ...config, targetModules: [], modulesToSave: ['classifier'] },
     new Map([
       ['base_model.model.classifier.weight', float32(new Float32Array(96 * 2), [96, 2])],
       ['base_model.model.classifier.bias', float32(new Float32Array(2), [2])],
@@ -247,7 +252,7 @@ describe('an adapter for another base is told to be one, whatever its labels and
     { task: 'image-classification', labels: ['cat', 'dog'] },
   );
   const elsewhere = new Adapter(
-    adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['classifier'] }),
+    { ...config, targetModules: [], modulesToSave: ['classifier'] },
     new Map([
       ['base_model.model.classifier.weight', float32(new Float32Array(2 * 96), [2, 96])],
       ['base_model.model.classifier.bias', float32(new Float32Array(2), [2])],

@@ -61,7 +61,7 @@ export function requireOneOwner(
 }
 
 /** The error for a parameter that two adapters have trained in full, each to its own values. */
-export function trainedByBoth(one: string, other: string, label: string): OnnxLoraError {
+function trainedByBoth(one: string, other: string, label: string): OnnxLoraError {
   return new OnnxLoraError(
     'INPUT_INVALID',
     `${capital(one)} and ${other} have both trained "${label}" in full, to different values, and without the base's own these cannot be weighed. Train the adapters without modules_to_save and biases, or serve them side by side.`,
@@ -78,7 +78,7 @@ function requirePositive({ name, weight }: FullyTrained, label: string): void {
 }
 
 /** Whether two tensors are of one shape and hold the same numbers. */
-export function equal(a: Tensor, b: Tensor): boolean {
+function equal(a: Tensor, b: Tensor): boolean {
   if (a.dims.join() !== b.dims.join()) return false;
   const [x, y] = [floats(a), floats(b)];
   return x.every((value, i) => value === y[i]);
