@@ -1,5 +1,6 @@
 /** @file How the tests and the pages' code run: on the TypeScript sources of every package, so that no build is needed first. */
 
+import { availableParallelism } from 'node:os';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
 import { pagesWithFences } from './docs/fences/fences.ts';
 import { pagesAsTests } from './docs/fences/plugin.ts';
@@ -12,6 +13,8 @@ const config: ViteUserConfig = defineConfig({
   resolve: { alias: sources },
   test: {
     pool: 'forks',
+    // Vitest would leave a core to itself, which has little to do.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       // The packages are imported once for many files.
       { extends: true, test: { name: 'tests', include: shared, isolate: false } },

@@ -6,7 +6,7 @@ import path from 'node:path';
 const root = path.join(import.meta.dirname, '../..');
 
 /** What `npm run build` does. What is built already is left alone. */
-export default function build(): void {
+export function setup(): void {
   for (const words of [['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'], ['packages/sdk/bundle.mjs']]) {
     execFileSync(process.execPath, words, { cwd: root });
   }

@@ -77,7 +77,7 @@ export function lineReading({ train, heldOut, tokenizer }: LineReadingOptions): 
 // #endregion task
 
 /** Three equal channels, black −1 and white 1, and 0 behind the text, as PaddleOCR feeds its recognisers. */
-export function channelsOf({ pixels, width }: Line): number[] {
+function channelsOf({ pixels, width }: Line): number[] {
   const channel = Array.from(pixels, (grey, at) => (at % WIDTH < width ? grey / 127.5 - 1 : 0));
   return [...channel, ...channel, ...channel];
 }

@@ -31,7 +31,7 @@ export function wordsOfPages(seed: number): string[] {
 }
 
 /** Two or three of the words, as a page has them: some with a capital, a number or a sign. */
-export function someText(words: readonly string[], random: Random): string {
+function someText(words: readonly string[], random: Random): string {
   const chosen = Array.from({ length: 2 + random.index(2) }, () => {
     const word = words[random.index(words.length)]!;
     const kind = random.index(10);
@@ -80,7 +80,7 @@ export function fontsIn(folder: string): string[] {
  *
  * @param random for size and place; the largest in the middle without
  */
-export async function setLine(text: string, { file, family }: Font, random?: Random): Promise<Line> {
+async function setLine(text: string, { file, family }: Font, random?: Random): Promise<Line> {
   const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
   const draw = (low: number, high: number): number => (random ? random.uniform(low, high) : high);
   const set = sharp({

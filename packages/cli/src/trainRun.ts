@@ -641,7 +641,7 @@ function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, setting
   );
   const advice =
     checkpoint === undefined || isGrown
-      ? `Begin anew with a tenth of the rate: ${formatCommand({ ...settings, lr })} --overwrite`
+      ? `Begin anew with a tenth of the rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`
       : `The run as it was then is in "${checkpoint}", which serves as an adapter too; go on from there with a tenth of the rate: ${resumeCommand(folder)} --lr ${lr}`;
   return new OnnxLoraError(error.code, `${error.message} ${advice}`, { cause: error });
 }

@@ -236,7 +236,8 @@ export function formatAdapterConfig(config: AdapterConfig): string {
   const ofAll = {
     peft_type: config.peftType,
     target_modules: config.targetModules,
-    modules_to_save: config.modulesToSave,
+    // PEFT's configs of tokens alone have no such key.
+    ...(config.peftType === 'TRAINABLE_TOKENS' ? {} : { modules_to_save: config.modulesToSave }),
     task_type: config.taskType,
     base_model_name_or_path: config.baseModelNameOrPath,
   };

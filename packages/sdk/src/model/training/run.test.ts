@@ -355,7 +355,7 @@ describe('a loss that is not a number', () => {
     expect(failure.message).toMatch(
       /^Step \d: The loss became NaN\. .* The batch held the examples (\d+ \(row-\d+\.txt\)(, | and )?)+(\d+ more)?\.$/,
     );
-    expect(failure.message).toContain('7 (row-7.txt)');
+    expect(failure.message).toMatch(/ and 5 more\.$/);
   });
 
   it('is skipped, once an epoch, and the rest is learned as if it had not been', async () => {
@@ -598,9 +598,13 @@ describe('checkpoints', () => {
 
   it('that cannot be written do not end the run', async () => {
     const place = newFolder();
-    // A file where the folder would be: refused to everybody, also to those who may write anywhere.
+    const training = await train(model, { ...settings, task: tinyTask(), ...every(place, 4) });
+    // A file where the folder was: refused to everybody, also to those who may write anywhere.
+    rmSync(place, { recursive: true });
     writeFileSync(place, '');
-    const told = await run({}, every(place, 4));
+    const events: TrainEvent[] = [];
+    for await (const event of training) events.push(event);
+    const told = { events, result: await training.done, losses: [] };
     const warnings = ofType(told, 'warning');
     expect(warnings.map(({ message }) => message)).toEqual(
       [4, 8, 10].map(
@@ -611,6 +615,14 @@ describe('checkpoints', () => {
       ),
     );
     expect(bytesOf(told.result.adapter)).toBe(bytesOf((await run()).result.adapter));
+  });
+
+  it('that can never be written are refused before the first step', async () => {
+    const place = newFolder();
+    writeFileSync(place, '');
+    await expect(train(model, { ...settings, task: tinyTask(), ...every(place, 4) })).rejects.toThrow(
+      `"${place}" could not be written`,
+    );
   });
 
   it('written before stay when the disk fills up, and are gone on from', async () => {
