@@ -16,7 +16,7 @@ const programs = ['docs/examples.test.ts', 'docs/tutorials.test.ts'];
 export function testFiles(): { shared: string[]; alone: string[]; programs: string[] } {
   const files = ['packages', 'test', 'docs'].flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.test.ts') && !/(^|[/\\])(node_modules|dist)[/\\]/.test(file))
+      .filter((file) => file.endsWith('.test.ts') && !/(^|[/\\])(node_modules|dist|template)[/\\]/.test(file))
       .map((file) => path.posix.join(folder, file.split(path.sep).join('/')))
       .filter((file) => !programs.includes(file)),
   );

@@ -552,12 +552,12 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
 
 /** Flags by the headings under which help has them where there are many; some are no settings. */
 export const groups: Readonly<Record<string, readonly (SettingName | (string & {}))[]>> = {
-  'Model, data and task': ['model', 'data', 'validation', 'task', 'set', 'plugins', 'config'],
+  'Model, data and task': ['model', 'fix', 'data', 'validation', 'task', 'set', 'plugins', 'config'],
   'The run and its folder': ['out', 'resume', 'overwrite', 'checkpointEvery', 'keepCheckpoints', 'tensorboard', 'track', 'json', 'quiet', 'debug'],
   'Steps and batches': ['steps', 'epochs', 'batchSize', 'accumulationSteps', 'sampling', 'batchLength', 'seed'],
   'How it learns': ['lr', 'optimizer', 'schedule', 'warmupSteps', 'weightDecay', 'loraPlusRatio', 'clipNorm', 'ema'],
-  'What is adapted': ['targets', 'excludeModules', 'layersToTransform', 'layersPattern', 'targetParameters', 'modulesToSave', 'trainableTokenIndices', 'bias', 'ensureWeightTying'],
-  'The adapter': ['r', 'alpha', 'rankPattern', 'alphaPattern', 'rslora', 'dora', 'loraBias', 'tuner', 'init', 'original', 'initBatches', 'from'],
+  'What is adapted': ['from', 'targets', 'excludeModules', 'layersToTransform', 'layersPattern', 'targetParameters', 'modulesToSave', 'trainableTokenIndices', 'bias', 'ensureWeightTying'],
+  'The adapter': ['r', 'alpha', 'rankPattern', 'alphaPattern', 'rslora', 'dora', 'loraBias', 'tuner', 'init', 'original', 'initBatches'],
   'What is measured': ['evalEvery', 'eval', 'metric', 'patience', 'minDelta', 'loadBest'],
   'When something is wrong': ['onBadLoss', 'onBadSample'],
   'Where it runs': ['provider', 'threads', 'memory', 'cachePrefix', 'prefetch'],

@@ -22,7 +22,7 @@ import type { TrainEvent } from '../../plugin/events.ts';
 import { namesOf } from './exampleNames.ts';
 import type { Objective } from './objective.ts';
 import { isOutOfMemory, outOfMemory } from './outOfMemory.ts';
-import type { RunState } from './runState.ts';
+import { metricsFrom, type RunState, savedMetrics } from './runState.ts';
 
 /** What a run ends with. */
 export interface TrainResult<Scores extends Metrics = Metrics> {
@@ -175,6 +175,8 @@ export class Run implements TrainingRun {
     this.#badExamples = new Set(state?.badExamples);
     this.#secondsBefore = state?.seconds ?? 0;
     this.#best = best;
+    if (state?.measured) this.#measured = { ...state.measured, metrics: metricsFrom(state.measured.metrics) };
+    if (state?.bestMetrics) this.#bestMetrics = metricsFrom(state.bestMetrics);
     for (const message of parts.warnings) this.#emit({ type: 'warning', step, message });
     this.done = this.#work();
     // Who iterates gets the failure from the iterator; without this it would also count as unhandled.
@@ -418,6 +420,8 @@ export class Run implements TrainingRun {
       badExamples: [...this.#badExamples],
       badLosses: this.#parts.badLosses.state,
       objective: this.#parts.objective.state,
+      ...(this.#measured && { measured: { ...this.#measured, metrics: savedMetrics(this.#measured.metrics) } }),
+      ...(this.#bestMetrics && { bestMetrics: savedMetrics(this.#bestMetrics) }),
       trainer: json,
     };
     const best = loadBest ? this.#best : undefined;

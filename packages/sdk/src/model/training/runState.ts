@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
+import type { Metrics } from '../../plugin/task.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { BadLossState } from './badLoss.ts';
 import type { ObjectiveState } from './objective.ts';
@@ -18,11 +19,29 @@ export interface RunState {
   readonly badExamples: readonly number[];
   readonly badLosses: BadLossState;
   readonly objective: ObjectiveState;
+  /** The last measurement, and the best: NaN is null. */
+  readonly measured?: { readonly step: number; readonly metrics: SavedMetrics } | undefined;
+  readonly bestMetrics?: SavedMetrics | undefined;
   /** The trainer's own, which it checks itself. */
   readonly trainer: unknown;
 }
 
+type SavedMetrics = Readonly<Record<string, number | null>>;
+
+/** Metrics as JSON can hold them. */
+export function savedMetrics(metrics: Metrics): SavedMetrics {
+  return Object.fromEntries(
+    Object.entries(metrics).map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
+  );
+}
+
+/** Metrics out of a checkpoint. */
+export function metricsFrom(saved: SavedMetrics): Metrics {
+  return Object.fromEntries(Object.entries(saved).map(([name, value]) => [name, value ?? NaN]));
+}
+
 const count = z.int().min(0);
+const metrics = z.record(z.string(), z.nullable(z.number()));
 
 const schema = z.object({
   position: z.nullable(z.object({ random: z.array(z.number()).length(4), position: count, epoch: z.int().min(-1) })),
@@ -36,6 +55,8 @@ const schema = z.object({
     mark: z.optional(z.number()),
     withoutBetter: count,
   }),
+  measured: z.optional(z.object({ step: count, metrics })),
+  bestMetrics: z.optional(metrics),
   trainer: z.unknown(),
 });
 
