@@ -275,7 +275,9 @@ it('leaves the model as it was when the merged file cannot be written', async ()
   copyFileSync(file, copy);
   const before = readFileSync(copy);
   await expect(merge(await openModel(copy), adapter, copy)).rejects.toThrow(/is the base model itself/);
-  await expect(merge(await openModel(copy), adapter, path.join(copy, 'x.onnx'))).rejects.toThrow(/is a file, and a folder is to be written/);
+  await expect(merge(await openModel(copy), adapter, path.join(copy, 'x.onnx'))).rejects.toThrow(
+    /is a file, and a folder is to be written/,
+  );
   expect(readFileSync(copy).equals(before)).toBe(true);
   expect(readdirSync(path.dirname(copy))).toEqual(['model.onnx']);
 });
