@@ -97,7 +97,8 @@ export const packages: readonly WildPackage[] = [
         sites: 60,
         inputs: { x: { dims: [2, 3, 64, 64], values: 'strokes' } },
         fails: {
-          gradients: 'gradients and central differences are 6 in 1,000 of the largest apart, where 5 are allowed; which of them is off is not known',
+          gradients:
+            'gradients and central differences are 6 in 1,000 of the largest apart, where 5 are allowed; which of them is off is not known',
         },
       },
       {
