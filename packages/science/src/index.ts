@@ -58,6 +58,7 @@ export { openSequenceRegressor } from './tasks/regression/openSequenceRegressor.
 export {
   sequenceClassification,
   type SequenceClassificationOptions,
+  type SequenceClassScores,
 } from './tasks/classification/sequenceClassification.ts';
 export {
   SequenceClassificationFactory,
@@ -74,6 +75,7 @@ export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageMod
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export { residueClassification, type ResidueClassificationOptions } from './tasks/residues/residueClassification.ts';
+export type { ResidueClassScores } from './tasks/residues/classCells.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
 export { residueRegression, type ResidueRegressionOptions } from './tasks/residues/residueRegression.ts';

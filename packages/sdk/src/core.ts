@@ -76,7 +76,10 @@ export { type FirstValues, type Parameter, ParameterSet } from './train/paramete
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
 export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
-export { GradientStep, type GradientStepRequest, type MemoryPlan } from './train/gradientStep.ts';
+export { type Expectation } from './train/expected.ts';
+export { type RowsApart } from './lora/injection.ts';
+export { type RowPlace } from './ops/rows/rowPlaces.ts';
+export { GradientStep, type GradientStepRequest, type MemoryPlan, type TrainedGraph } from './train/gradientStep.ts';
 export type { Products } from './train/microBatch.ts';
 export type { LossAndGradients } from './train/lossAndGradients.ts';
 export type { LossFragment } from './train/addLoss.ts';

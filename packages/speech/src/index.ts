@@ -69,7 +69,11 @@ export { ctcVocabulary, newVocabularyTokens } from './text/ctcVocabulary.ts';
 export { basicNormaliser, type BasicNormaliserOptions, type TextNormaliser } from './text/normalise/basicNormaliser.ts';
 export { englishNormaliser } from './text/normalise/englishNormaliser.ts';
 export type { ContextSeconds } from './features/audioContext.ts';
-export { speechRecognition, type SpeechRecognitionOptions } from './tasks/recognition/speechRecognition.ts';
+export {
+  type RecognitionScores,
+  speechRecognition,
+  type SpeechRecognitionOptions,
+} from './tasks/recognition/speechRecognition.ts';
 export { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
 export type { ScoringOptions } from './tasks/scoring.ts';
 export type { TranscriptOptions } from './tasks/recognition/transcriptLabels.ts';
@@ -83,6 +87,7 @@ export {
 export { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
 export { audioClassifier, audioTagger } from './tasks/classification/audioClassifier.ts';
 export { ctcRecognition, type CtcRecognitionOptions } from './tasks/ctc/ctcRecognition.ts';
+export type { CtcScores } from './tasks/ctc/ctcMetrics.ts';
 export type { CtcTarget } from './tasks/ctc/ctcTargets.ts';
 export type { CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
 export { type AudioEmbedder, type AudioEmbedderOptions, openAudioEmbedder } from './tasks/embedding/audioEmbedder.ts';

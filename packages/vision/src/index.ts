@@ -117,6 +117,7 @@ export {
 export { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
 export type { CaptionedImage } from './tasks/embedding/text/captionedImages.ts';
 export { imageText, type ImageTextOptions } from './tasks/embedding/text/imageText.ts';
+export type { ImageTextScores } from './tasks/embedding/text/imageTextMetrics.ts';
 export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';
 export type { FoundMask, GenerateMasksOptions } from './tasks/promptable/generateMasks.ts';
@@ -129,11 +130,13 @@ export {
   promptableSegmentation,
   type PromptableSegmentationOptions,
 } from './tasks/promptable/promptableSegmentation.ts';
+export type { PromptableScores } from './tasks/promptable/promptableMetrics.ts';
 export { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 export type { PromptOptions } from './tasks/promptable/promptSampling.ts';
 export type { MaskChoice } from './tasks/promptable/samPorts.ts';
 export { SamPredictor, type SamPredictorOptions } from './tasks/promptable/samPredictor.ts';
 export { semanticSegmentation, type SemanticSegmentationOptions } from './tasks/segmentation/semanticSegmentation.ts';
+export type { SegmentationScores } from './tasks/segmentation/segmentationMetrics.ts';
 export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
 export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';

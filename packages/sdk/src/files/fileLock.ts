@@ -17,8 +17,11 @@ import { beginWork, endWork, OWNER, type Owner, stateOf, temporaryFor } from './
 
 /** Who has a lock. */
 export interface Holder {
+  /** The process, so that it can be told from another of the same number. */
   readonly owner: Owner;
+  /** Its number on its machine. */
   readonly pid: number;
+  /** The machine's name. */
   readonly host: string;
   /** When it was taken, as ISO 8601 has it. */
   readonly since: string;
@@ -34,6 +37,7 @@ const held = new Set<FileLock>();
 
 /** The right to write in a place, held until {@link FileLock.release}, or until the process ends. */
 export class FileLock {
+  /** The file that says who has it. */
   readonly path: string;
   readonly #owner: Owner;
   readonly #content: string;

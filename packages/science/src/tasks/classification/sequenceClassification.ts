@@ -50,7 +50,7 @@ export interface SequenceClassificationOptions
 export function sequenceClassification(
   source: SequenceSource,
   options: SequenceClassificationOptions = {},
-): Task<SequenceExample<number>, ShownScores> {
+): Task<SequenceExample<number>, SequenceClassScores> {
   return { name: 'sequence-classification', prepare: (model) => prepare(model, source, options) };
 }
 
@@ -66,7 +66,7 @@ async function prepare(
     baselines = true,
     ...options
   }: SequenceClassificationOptions,
-): Promise<PreparedTask<SequenceExample<number>, ShownScores>> {
+): Promise<PreparedTask<SequenceExample<number>, SequenceClassScores>> {
   const task = await openSequenceTask(model, source, { needs: ['label'], ...options });
   const { data } = task;
   const { output, labels, head } = labelledHead(task, source, { head: mode, pool }, (record) => [onlyLabel(record)]);
@@ -102,7 +102,7 @@ async function prepare(
     classWeights,
     calibrate,
   });
-  const metrics = (divisor: number = temperature()): RecordMetrics<ShownScores> =>
+  const metrics = (divisor: number = temperature()): RecordMetrics<SequenceClassScores> =>
     new RecordMetrics({
       output,
       labels,
@@ -158,9 +158,9 @@ async function prepare(
 }
 
 /** Without what other metrics tell as well: weighted F1, and the means of precision and recall. */
-type ShownScores = Omit<ClassScores, 'weightedF1' | 'macroPrecision' | 'macroRecall'> & Metrics;
+export type SequenceClassScores = Omit<ClassScores, 'weightedF1' | 'macroPrecision' | 'macroRecall'> & Metrics;
 
-function shownMeasure(measure: Measure<ClassScores>): Measure<ShownScores> {
+function shownMeasure(measure: Measure<ClassScores>): Measure<SequenceClassScores> {
   return (times) => {
     const { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss } = measure(times);
     return { accuracy, balancedAccuracy, macroF1, mcc, auroc, auprc, loss };

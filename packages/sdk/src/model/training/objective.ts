@@ -46,8 +46,11 @@ export function isBetterLower(name: string): boolean {
 
 /** A metric that got worse. */
 export interface WorseMetric {
+  /** The metric's name. */
   readonly name: string;
+  /** What it was before the training. */
   readonly before: number;
+  /** What it is after. */
   readonly after: number;
 }
 

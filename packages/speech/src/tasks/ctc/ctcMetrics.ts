@@ -26,7 +26,7 @@ export interface CtcMetricsOptions {
   readonly normalise?: TextNormaliser | undefined;
 }
 
-/** Metrics of {@link CtcMetrics}. */
+/** What is measured of transcripts: error rates of words and characters, and the loss. */
 export type CtcScores = MetricsNamed<'wer' | 'cer' | 'loss'>;
 
 /** Sums up batches. Targets are those of `ctcTargets`. */

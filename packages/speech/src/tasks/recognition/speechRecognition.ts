@@ -41,8 +41,8 @@ export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOp
   readonly head?: CtcRecognitionOptions['head'];
 }
 
-/** What `evaluate` measures of transcripts. */
-type ErrorRates = MetricsNamed<'wer' | 'cer'>;
+/** What is measured of transcripts: error rates of words and of characters. */
+export type RecognitionScores = MetricsNamed<'wer' | 'cer'>;
 
 /**
  * Speech recognition. `data` has recordings with transcripts. The model's folder needs `preprocessor_config.json`, the
@@ -63,7 +63,7 @@ type ErrorRates = MetricsNamed<'wer' | 'cer'>;
 export function speechRecognition(
   source: SpeechSource,
   options: SpeechRecognitionOptions = {},
-): Task<unknown, ErrorRates, Metrics> {
+): Task<unknown, RecognitionScores, Metrics> {
   return {
     name: 'speech-recognition',
     prepare: (model) =>
@@ -75,7 +75,7 @@ async function prepare(
   model: TaskModel,
   source: SpeechSource,
   options: SpeechRecognitionOptions,
-): Promise<PreparedTask<RecognitionExample, ErrorRates, TeacherForcedScores>> {
+): Promise<PreparedTask<RecognitionExample, RecognitionScores, TeacherForcedScores>> {
   const { language, task } = options;
   const ports = recognitionPorts(model);
   const tokenizer = await openSpeechTokenizer(folderOf(model));

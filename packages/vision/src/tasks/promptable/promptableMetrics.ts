@@ -10,7 +10,7 @@ import { masksOf } from './masksOf.ts';
 import { unpackMasks } from './packedMasks.ts';
 import type { SamPorts } from './samPorts.ts';
 
-/** Metrics of {@link PromptableMetrics}. */
+/** What is measured of masks that prompts ask for. */
 export type PromptableScores = MetricsNamed<'meanIou' | 'dice' | 'boundaryF'>;
 
 /**

@@ -14,7 +14,7 @@ export interface SegmentationMetricsOptions {
   readonly labels: readonly string[];
 }
 
-/** Metrics of {@link SegmentationMetrics}. */
+/** What is measured of segmented images. */
 export type SegmentationScores = MetricsNamed<'meanIou' | 'dice' | 'pixelAccuracy' | 'boundaryF'>;
 
 /** Sums up batches. Targets are `{ labels: int64 [batch, height, width] }`; scores are resized to them. */

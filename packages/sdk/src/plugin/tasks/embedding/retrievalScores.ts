@@ -15,10 +15,8 @@ export interface LabelledMatrix {
 /** The k of recall. */
 const ks = [1, 5, 10] as const;
 
-type RecallName = `recall@${(typeof ks)[number]}`;
-
 /** Metrics of {@link retrievalScores}. */
-export type RetrievalScores = MetricsNamed<RecallName | 'mapAtR' | 'queries'>;
+export type RetrievalScores = MetricsNamed<'recall@1' | 'recall@5' | 'recall@10' | 'mapAtR' | 'queries'>;
 
 /** Queries at a time, so that similarities of all with all need not be in memory. */
 const block = 256;
@@ -62,7 +60,10 @@ export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatri
     }
   }
   return {
-    ...(Object.fromEntries(ks.map((k, at) => [`recall@${k}`, hits[at]! / asked])) as Record<RecallName, number>),
+    ...(Object.fromEntries(ks.map((k, at) => [`recall@${k}`, hits[at]! / asked])) as Record<
+      `recall@${(typeof ks)[number]}`,
+      number
+    >),
     mapAtR: precision / asked,
     queries: asked,
   };

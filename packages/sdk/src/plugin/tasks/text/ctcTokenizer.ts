@@ -96,6 +96,7 @@ export class CtcTokenizer {
     this.#pieces = long.length === 0 ? undefined : new RegExp(`${long.map(escape).join('|')}|.`, 'gsu');
   }
 
+  /** Ids of a text, a character or longer token at a time. */
   encode(text: string): number[] {
     const cased = this.#isLowerCase ? text.toUpperCase() : text;
     const ids: number[] = [];
@@ -149,10 +150,12 @@ export class CtcTokenizer {
     return this.#isLowerCase ? text.toLowerCase() : text;
   }
 
+  /** The id of a token; undefined of none. */
   idOf(token: string): number | undefined {
     return this.#ids.get(token);
   }
 
+  /** The token of an id; undefined beyond the vocabulary. */
   tokenOf(id: number): string | undefined {
     return this.labels[id];
   }

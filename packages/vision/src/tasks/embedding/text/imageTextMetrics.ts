@@ -17,8 +17,8 @@ import type { ImageTextPorts } from './imageTextPorts.ts';
 
 type Recalls<Name extends string> = Readonly<Record<`${Name}@${1 | 5 | 10}`, number>>;
 
-/** Metrics of {@link ImageTextMetrics}. */
-export type ImageTextScores = MetricsNamed<keyof (Recalls<'imageToText'> & Recalls<'textToImage'>)>;
+/** What is measured of images and texts: of how many the other is among the first k. */
+export type ImageTextScores = MetricsNamed<`${'imageToText' | 'textToImage'}@${1 | 5 | 10}`>;
 
 /** Collects both embeddings. Targets are `{ images: int64 [batch] }`, the same number for all captions of one image. */
 export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
