@@ -133,8 +133,8 @@ describe('what training hears', () => {
     const framesAt = async (progress: number | undefined, ...numbers: number[]): Promise<number | undefined> =>
       (await task.collate(numbers.map((i) => clips[i]!), progress)).inputs['input_features']!.dims[2]; // prettier-ignore
     expect(await framesAt(0.01, 0)).toBe(58);
-    expect(await framesAt(0.75, 0, 0)).toBe(58);
-    expect(await framesAt(0.76, 0)).toBe(100);
+    expect(await framesAt(0.83, 0, 0)).toBe(58);
+    expect(await framesAt(0.84, 0)).toBe(100);
     // The last step, also where it is the only one.
     expect(await framesAt(1, 0)).toBe(100);
     expect(await framesAt(0.01, 0, 1)).toBe(100);

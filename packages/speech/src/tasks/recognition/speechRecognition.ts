@@ -30,7 +30,7 @@ export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOp
   /**
    * Seconds from the beginning of a clip that a model with a fixed window hears. Whisper's window is 30 s, of which it computes
    * the silence as dearly as the speech. By `auto`, the default, training hears as many as the longest clip has in the first
-   * three quarters of the steps and the whole window in the last; by `full` the whole window throughout. With a number it
+   * five sixths of the steps and the whole window in the rest; by `full` the whole window throughout. With a number it
    * hears so many and no more. The adapter notes a short window that it was trained with, by `auto` too, and clips that fit are
    * heard with it.
    *

@@ -34,7 +34,7 @@ type InputSizes = NonNullable<PreparedTask['inputSizes']>;
  * The share of the steps after which the whole window is heard, where it is by `auto`. The steps before it teach the most of
  * what is said, at an eighth of the time; those behind it, what the adapter is served with.
  */
-export const WHOLE_AFTER = 0.75;
+export const WHOLE_AFTER: number = 5 / 6;
 
 /** What decides about it. */
 export interface TrainingContextRequest {
