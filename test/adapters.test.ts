@@ -19,7 +19,7 @@ import {
   train,
   type TrainOptions,
 } from '@onnx-lora/sdk';
-import { type ModelProto, ParameterSet, planLora, Random, scalingOf, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, ParameterSet, planLora, Random, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';
 
@@ -184,7 +184,7 @@ describe('training', () => {
   });
 
   it('computes the same loss and gradients in pieces as at once', async () => {
-    const { plan, config } = planLora(model, { r: 4, targetModules: 'all-linear' });
+    const { plan } = planLora(model, { r: 4, targetModules: 'all-linear' });
     const trainer = (lossWeight?: (targets: Feeds) => number, base: ModelProto = model.onnx.model): Trainer =>
       new Trainer({
         base,
@@ -195,8 +195,7 @@ describe('training', () => {
         pieceRows: (rows) => (lossWeight ? 2 : rows),
         runtime: model.runtime,
         session: { provider: 'cpu' },
-        parameters: (inputs) =>
-          ParameterSet.initial(inputs, new Random(1), ({ site }) => scalingOf(config, site.path).scaling),
+        parameters: (inputs) => ParameterSet.initial(inputs, new Random(1)),
         name: 'vit',
       });
     const targets: Feeds = { labels: int64([0, 1, 2, 3, -100, 4], [6]) };

@@ -22,7 +22,7 @@ import {
   ParameterSet,
   planLora,
   Random,
-  scalingOf,
+  lowRankLayers,
   tensorName,
   Trainer,
   type Value,
@@ -212,7 +212,7 @@ describe.skipIf(whyNoWebgpu !== undefined)('WebGPU agrees with the CPU', () => {
 
 /** Gradients with A and B both random, so that neither's is zero. */
 async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradients']> {
-  const { plan, config } = planLora(model, { r: 4, targetModules: 'all-linear' });
+  const { plan } = planLora(model, { r: 4, targetModules: 'all-linear' });
   const seeded = new Random(3);
   const trainer = new Trainer({
     base: model.onnx.model,
@@ -221,7 +221,7 @@ async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradien
     runtime: model.runtime,
     session: { provider },
     parameters: (inputs) => {
-      const set = ParameterSet.initial(inputs, seeded, ({ site }) => scalingOf(config, site.path).scaling);
+      const set = ParameterSet.initial(inputs, seeded);
       for (const { value } of set.all) for (let i = 0; i < value.length; i++) value[i] = seeded.uniform(-0.05, 0.05);
       set.refresh();
       return set;
@@ -244,7 +244,7 @@ function randomAdapter(seed: number): Adapter {
       new Float32Array(dims[0] * dims[1]).map(() => seeded.uniform(-0.2, 0.2)),
       dims,
     );
-  const tensors = plan.lowRank.flatMap(({ site }): [string, Tensor][] => {
+  const tensors = lowRankLayers(plan).flatMap(({ site }): [string, Tensor][] => {
     const [out, width] = site.weightShape as [number, number];
     return [
       [tensorName(site.path, 'lora_A'), values([4, width])],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   Adapter,
+  type ChangeOfWeight,
   combineAdapters,
   definePlugin,
   exportWithInputs,
@@ -12,7 +13,6 @@ import {
   float32,
   loadAdapter,
   type LoraOptions,
-  merge,
   type Model,
   negate,
   OnnxLoraError,
@@ -40,16 +40,20 @@ import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
 
+/** What computes something in place of the layer. */
+type Applied = Exclude<Tuning, ChangeOfWeight>;
+
 /** Scales the weight by outputs, and not the bias: x·Wᵀ + b + x·((l − 1)∘W)ᵀ. */
 const scaledWeight: Tuner = {
   ...ia3,
   name: 'scaled-weight',
   peftType: 'SCALED',
   tune: (layer, settings) => {
-    const { tensors, mergeWeight } = ia3.tune(layer, settings);
+    const { tensors, weight, unmerged } = ia3.tune(layer, settings) as Applied;
     return {
       tensors,
-      mergeWeight: mergeWeight!,
+      weight: weight!,
+      unmerged: { weight: unmerged!.weight! },
       apply: (g, { x, forward, weight }, { ia3_l }) => {
         const more = g.Mul(weight(), g.Sub(ia3_l!, 1));
         return g.Add(forward(x), g.MatMul(x, g.Transpose(more, [1, 0])));
@@ -106,7 +110,10 @@ function expectSame(found: Float32Array, expected: Float32Array): void {
 describe('conformance', () => {
   it.each([
     ['peft-ia3', ia3Plugin],
+    ['peft-ia3-conv2d', ia3Plugin],
     ['peft-loha', lohaPlugin],
+    ['peft-loha-conv1d', lohaPlugin],
+    ['peft-loha-conv2d', lohaPlugin],
   ])('%s', async (name, plugin) => {
     const { checks } = await conformance(path.join(cases, name), { plugins: [plugin] });
     expect(checks.map(({ check, status, detail }) => [check, status, status === 'passed' ? '' : detail])).toEqual(
@@ -197,7 +204,7 @@ describe('a session', () => {
     expectSame(await logits(model, { lora, tuned }, 'tuned'), onlyTuned);
   });
 
-  it('refuses what it cannot hold or mix', async () => {
+  it('refuses what it cannot hold or blend', async () => {
     const [a, b] = [await randomAdapter(model, { lora: IA3 }), await randomAdapter(model, { lora: IA3, seed: 2 })];
     const lora = await randomAdapter(model, { lora: { r: 2, targetModules: ['up'] } });
     const loha = await randomAdapter(model, { lora: LOHA });
@@ -206,7 +213,6 @@ describe('a session', () => {
         /in different ways, which one session cannot hold/,
       );
     const session = await model.session({ adapters: { a, b } });
-    await expect(session.run(feeds, { adapter: ['a', 'b', null, 'a'] })).rejects.toThrow(/by a tuner of a plugin/);
     await expect(session.run(feeds, { adapter: { a: 0.5, b: 0.5 } })).rejects.toThrow(
       /IA3, whose adapters do not add up/,
     );
@@ -217,6 +223,17 @@ describe('a session', () => {
 });
 
 describe('errors', () => {
+  it('of a tuner of an earlier version, what to write instead', async () => {
+    const old = {
+      ...ia3,
+      tune: (...given) => ({ ...ia3.tune(...given), mergeWeight: (weight: unknown) => weight }),
+    } satisfies Tuner;
+    const other = await openModel(path.join(cases, 'peft-ia3/model.onnx'), { plugins: [definePlugin({ name: 'old', tuners: [old] })] }); // prettier-ignore
+    expect(() => previewLora(other, IA3)).toThrow(
+      /"ia3" has "mergeWeight", which no longer exists: give "delta" .*, or "weight"/,
+    );
+  });
+
   it('name the type that no plugin brings, and the plugin as the remedy', async () => {
     const adapter = await loadAdapter(path.join(cases, 'peft-ia3/adapter'));
     const bare = await openModel(path.join(cases, 'peft-ia3/model.onnx'));
@@ -246,9 +263,11 @@ describe('errors', () => {
     expect(() => negate(adapter)).toThrow(/only LoRA adapters/);
     expect(() => combineAdapters([{ adapter }, { adapter }], { method: 'linear' })).toThrow(/only LoRA adapters/);
     await expect(saveOnnxAdapter(adapter, path.join(scratch, 'a.onnx_adapter'))).rejects.toThrow(/only LoRA adapters/);
-    const merged = path.join(scratch, 'merged.onnx');
-    await merge(model, adapter, merged);
-    await expect(unmerge(await openModel(merged, { plugins }), adapter, path.join(scratch, 'back.onnx'))).rejects.toThrow(/is IA3/); // prettier-ignore
+    const oneWay = { ...ia3, tune: (...given) => ({ ...ia3.tune(...given), unmerged: undefined! }) } satisfies Tuner;
+    const base = path.join(cases, 'peft-ia3/model.onnx');
+    const other = await openModel(base, { plugins: [definePlugin({ name: 'one-way', tuners: [oneWay] })] });
+    const back = path.join(scratch, 'back.onnx');
+    await expect(unmerge(other, adapter, back)).rejects.toThrow(/is IA3, whose change of the weight its tuner cannot take back/); // prettier-ignore
   });
 
   it('of tensors that are missing or of another shape', async () => {
@@ -305,16 +324,16 @@ describe('the check of the kit', () => {
     expect(await checkTuner(ia3, { feedforward_modules: ['encoder.1'] })).toEqual([]);
   });
 
-  const changed = (change: (tuning: Tuning) => Partial<Tuning>): Tuner => ({
+  const changed = (change: (tuning: Applied) => Partial<Applied>): Tuner => ({
     ...ia3,
     tune: (layer, settings) => {
-      const tuning = ia3.tune(layer, settings);
+      const tuning = ia3.tune(layer, settings) as Applied;
       return { ...tuning, ...change(tuning) };
     },
   });
 
   it.each<[string, Tuner, RegExp]>([
-    ['merges another weight', changed(() => ({ mergeWeight: (weight) => weight })), /^merged, logits/],
+    ['merges another weight', changed(() => ({ weight: (g, weight) => g.Identity(weight) })), /^merged, logits/],
     ['is not the base when idle', changed(({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: () => new Float32Array(6) } } })), /^without the adapter, logits/], // prettier-ignore
     ['hides its gradient', changed(({ apply }) => ({ apply: (g, layer, { ia3_l }) => apply(g, layer, { ia3_l: g.Mul(g.Add(ia3_l!, g.stopGradient(g.Identity(ia3_l!))), 0.5) }) })), /ia3_l/], // prettier-ignore
     ['has another setting', { ...ia3, tune: () => { throw new OnnxLoraError('CONFIG_INVALID', 'r must be more.'); } }, /^tune fails: r must be more/], // prettier-ignore
@@ -324,18 +343,19 @@ describe('the check of the kit', () => {
     expect(found[0]).toMatch(problem);
   });
 
-  it.each<[string, (tuning: Tuning) => Partial<Tuning>]>([
+  it.each<[string, (tuning: Applied) => Partial<Applied>]>([
     ['first of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, first: fail } } })],
     ['idle of "ia3_l"', ({ tensors }) => ({ tensors: { ia3_l: { ...tensors['ia3_l']!, idle: fail } } })],
     ['apply', () => ({ apply: fail })],
-    ['mergeWeight', () => ({ mergeWeight: fail })],
-    ['mergeBias', () => ({ mergeBias: fail })],
+    ['weight', () => ({ weight: fail })],
+    ['bias', () => ({ bias: fail })],
+    ['unmerged weight', () => ({ unmerged: { weight: fail } })],
   ])('says that %s throws', async (what, change) => {
     expect(await checkTuner(changed(change))).toEqual([`${what} fails: no.`]);
   });
 
   it('asks nothing of merging where the tuner does not merge', async () => {
-    const unmerged = changed(({ tensors, apply }) => ({ tensors, apply, mergeWeight: undefined! }));
+    const unmerged = changed(({ tensors, apply }) => ({ tensors, apply, weight: undefined! }));
     expect(await checkTuner(unmerged)).toEqual([]);
   });
 });

@@ -130,7 +130,7 @@ async function trainerOf(model: Model, adapter: string): Promise<Trainer> {
   const task = await speechRecognition(recordings, { reader, contextSeconds: 'full' }).prepare(model);
   return new Trainer({
     base: model.onnx.model,
-    plan: { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] },
+    plan: placed.tunings.map(({ tuning }) => tuning),
     loss: (g, outputs, targets) => task.loss(g, outputs, targets),
     lossWeight: (targets: Feeds) => task.lossWeight!(targets),
     optimizer: { name: 'adamw', weightDecay: 0.01 },

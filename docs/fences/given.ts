@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
-import { ParameterSet, planLora, Random, scalingOf, Trainer } from '@onnx-lora/sdk/core';
+import { ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
 import { openRecogniser, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { ia3, ia3Plugin } from '../examples/plugins/ia3.ts';
@@ -22,14 +22,14 @@ async function adapter(): Promise<Adapter> {
 
 async function trainer(): Promise<Trainer> {
   const model = await vit();
-  const { plan, config } = planLora(model, { targetModules: 'all-linear' });
+  const { plan } = planLora(model, { targetModules: 'all-linear' });
   const random = new Random(1);
   return new Trainer({
     base: model.onnx.model,
     plan,
     loss: (g, outputs, targets) => g.ReduceMean(g.Mul(outputs['logits']!, targets['signs']!), [0, 1], false),
     runtime: model.runtime,
-    parameters: (all) => ParameterSet.initial(all, random, ({ site }) => scalingOf(config, site.path).scaling),
+    parameters: (all) => ParameterSet.initial(all, random),
     name: model.name,
   });
 }

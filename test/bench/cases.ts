@@ -10,7 +10,7 @@ import {
   type Model,
   type Tensor,
 } from '@onnx-lora/sdk';
-import { type LoraPlan, ParameterSet, planLora, Random, scalingOf, tensorName, Trainer } from '@onnx-lora/sdk/core';
+import { type LoraPlan, lowRankLayers, ParameterSet, planLora, Random, tensorName, Trainer } from '@onnx-lora/sdk/core';
 import type { BenchSettings } from './settings.ts';
 import { median } from './statistics.ts';
 
@@ -183,7 +183,9 @@ export async function timeSwap(model: Model, settings: BenchSettings): Promise<S
 function randomAdapter({ plan, config }: LoraPlan, seed: number): Adapter {
   const random = new Random(seed);
   const tensors = new Map<string, Tensor>();
-  for (const { site, r } of plan.lowRank) {
+  for (const {
+    layer: { site, r },
+  } of lowRankLayers(plan)) {
     const [out, width] = site.weightShape as [number, number];
     const values = (size: number): Float32Array => new Float32Array(size).map(() => random.uniform(-0.02, 0.02));
     tensors.set(tensorName(site.path, 'lora_A'), float32(values(r! * width), [r!, width]));
@@ -192,7 +194,7 @@ function randomAdapter({ plan, config }: LoraPlan, seed: number): Adapter {
   return new Adapter(config, tensors);
 }
 
-async function training(model: Model, settings: BenchSettings, { plan, config }: LoraPlan): Promise<LoadedCase> {
+async function training(model: Model, settings: BenchSettings, { plan }: LoraPlan): Promise<LoadedCase> {
   const random = new Random(1);
   const trainer = new Trainer({
     base: model.onnx.model,
@@ -202,7 +204,7 @@ async function training(model: Model, settings: BenchSettings, { plan, config }:
     lossWeight: ({ labels }) => labels!.data.length,
     runtime: model.runtime,
     session: machine(settings),
-    parameters: (inputs) => ParameterSet.initial(inputs, random, ({ site }) => scalingOf(config, site.path).scaling),
+    parameters: (inputs) => ParameterSet.initial(inputs, random),
     name: model.name,
   });
   const { inputs, targets } = batchOf(settings);

@@ -1,7 +1,7 @@
 /** @file Training steps on published architectures, beside PEFT on torch: what each takes in time and memory. */
 
 import { crossEntropy, ctc, type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
-import { type LossFragment, ParameterSet, planLora, Random, scalingOf, Trainer } from '@onnx-lora/sdk/core';
+import { type LossFragment, ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
 import { peakMb } from './largeModel.ts';
 
 /** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */
@@ -115,7 +115,7 @@ export async function timeSteps(
 ): Promise<TrainingFigures> {
   const model = await openModel(file);
   const subject = subjects[name];
-  const { plan, config } = planLora(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
+  const { plan } = planLora(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);
   const { inputs, targets: labels } = subject.batch(random);
   const rows = Object.values(inputs)[0]!.dims[0]!;
@@ -128,7 +128,7 @@ export async function timeSteps(
     ...(examples ? { prefix: { bytes: 1 << 30, examples: rows } } : {}),
     runtime: model.runtime,
     session: { provider: 'cpu', threads: 2 },
-    parameters: (all) => ParameterSet.initial(all, random, ({ site }) => scalingOf(config, site.path).scaling),
+    parameters: (all) => ParameterSet.initial(all, random),
     name,
   });
   await trainer.step(inputs, labels, 1e-4, examples);

@@ -4,7 +4,7 @@ import { deltaOf } from '../../packages/sdk/fixtures/deltaOf.ts';
 import { Adapter } from '../../packages/sdk/src/adapter/adapter.ts';
 import { type AdapterConfig, adapterConfig } from '../../packages/sdk/src/adapter/peftConfig.ts';
 import { placeAdapter } from '../../packages/sdk/src/adapter/place.ts';
-import type { PlacedAdapter } from '../../packages/sdk/src/adapter/placed.ts';
+import type { PlacedAdapter } from '../../packages/sdk/src/adapter/place.ts';
 import { AdapterSession } from '../../packages/sdk/src/adapter/session.ts';
 import type { ModelProto } from '../../packages/sdk/src/graph/proto.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';

@@ -1,6 +1,13 @@
 /** @file (IA)³ as a plugin: a factor for each output of a layer, or for each input where it is a feed-forward layer's. */
 
-import { definePlugin, type Plugin, type TunedLayer, type Tuner, type TunerSettings } from '@onnx-lora/sdk';
+import {
+  type ChangeOfLayer,
+  definePlugin,
+  type Plugin,
+  type TunedLayer,
+  type Tuner,
+  type TunerSettings,
+} from '@onnx-lora/sdk';
 
 /** Whether the layer's inputs are scaled and not its outputs: PEFT's `feedforward_modules`. */
 function isFeedforward({ path }: Pick<TunedLayer, 'path'>, { feedforward_modules: names }: TunerSettings): boolean {
@@ -13,6 +20,7 @@ export const ia3: Tuner = {
   name: 'ia3',
   peftType: 'IA3',
   description: '(IA)³: trains a factor for each output of a layer, or for each input of a feed-forward layer',
+  kinds: ['linear', 'conv2d', 'conv3d'],
   defaults: { exclude_modules: null, feedforward_modules: [], fan_in_fan_out: false, init_ia3_weights: true },
   // PEFT wants feedforward_modules to be among target_modules.
   saved: (settings, targets) => ({
@@ -21,20 +29,25 @@ export const ia3: Tuner = {
   }),
   tune: (layer, settings) => {
     const scalesInputs = isFeedforward(layer, settings);
-    const ones = (): Float32Array => new Float32Array(scalesInputs ? layer.in : layer.out).fill(1);
-    const dims = scalesInputs ? [1, layer.in] : [layer.out, 1];
+    const features = scalesInputs ? layer.in : layer.out;
+    const ones = (): Float32Array => new Float32Array(features).fill(1);
+    // Of a linear layer PEFT has `[out, 1]` or `[1, in]`, of a convolution `[1, features, 1, ...]` either way.
+    const kernel = layer.weightShape.slice(2).map(() => 1);
+    const isLinear = layer.kind === 'linear';
+    const onFeatures = isLinear ? [features] : [1, features, ...kernel];
+    const onWeight = scalesInputs ? [1, features, ...kernel] : [features, 1, ...kernel];
+    const merge = (op: 'Mul' | 'Div'): Pick<ChangeOfLayer, 'weight' | 'bias'> => ({
+      weight: (g, weight, { ia3_l }) => g[op](weight, g.Reshape(ia3_l!, onWeight)),
+      bias: (g, bias, { ia3_l }) => (scalesInputs ? g.Identity(bias) : g[op](bias, g.Reshape(ia3_l!, [features]))),
+    });
     return {
-      tensors: { ia3_l: { dims, first: ones, idle: ones } },
+      tensors: { ia3_l: { dims: isLinear ? onWeight : onFeatures, first: ones, idle: ones } },
       apply: (g, { x, forward }, { ia3_l }) => {
-        const factors = g.Reshape(ia3_l!, [-1]);
+        const factors = g.Reshape(ia3_l!, onFeatures);
         return scalesInputs ? forward(g.Mul(x, factors)) : g.Mul(forward(x), factors);
       },
-      mergeWeight: ({ rows, columns, data }, { ia3_l }) => ({
-        rows,
-        columns,
-        data: data.map((value, i) => value * ia3_l![scalesInputs ? i % columns : Math.floor(i / columns)]!),
-      }),
-      mergeBias: (bias, { ia3_l }) => (scalesInputs ? bias : bias.map((value, i) => value * ia3_l![i]!)),
+      ...merge('Mul'),
+      unmerged: merge('Div'),
     };
   },
 };

@@ -1,12 +1,13 @@
 /** @file LoHa as a plugin: the weight changes by the product, number by number, of two low-rank matrices. */
 
-import { definePlugin, type Plugin, type TunedTensor, type Tuner } from '@onnx-lora/sdk';
+import { definePlugin, type GraphBuilder, type Plugin, type TunedTensor, type Tuner, type Value } from '@onnx-lora/sdk';
 
 /** @see https://arxiv.org/abs/2108.06098 */
 const loha: Tuner = {
   name: 'loha',
   peftType: 'LOHA',
   description: 'LoHa: a change of high rank, as the Hadamard product of two of low rank',
+  kinds: ['linear', 'conv1d', 'conv2d'],
   defaults: {
     r: 8,
     alpha: 8,
@@ -24,36 +25,52 @@ const loha: Tuner = {
     Object.keys({ ...(ranks as object), ...(alphas as object) }).length > 0
       ? 'may have a rank or an alpha of its own, which this plugin does not read'
       : undefined,
-  tune: ({ in: width, out }, { r, alpha }) => {
+  tune: ({ weightShape }, { r, alpha, use_effective_conv2d: isEffective }) => {
     const [rank, scaling] = [r as number, (alpha as number) / (r as number)];
-    const tensor = (rows: number, columns: number, deviation: number): TunedTensor => ({
-      dims: [rows, columns],
-      first: (random) => new Float32Array(rows * columns).map(() => deviation * random.normal()),
-      idle: () => new Float32Array(rows * columns),
-    });
+    const [out, channels, ...kernel] = weightShape as [number, number, ...number[]];
+    const window = kernel.reduce((product, size) => product * size, 1);
+    const tensor = (dims: readonly number[], deviation: number): TunedTensor => {
+      const size = dims.reduce((product, dim) => product * dim, 1);
+      return {
+        dims,
+        first: (random) => new Float32Array(size).map(() => deviation * random.normal()),
+        idle: () => new Float32Array(size),
+      };
+    };
+    // As PEFT begins: one of the four is zero, so that nothing changes.
+    if (isEffective !== true || window === 1) {
+      return {
+        tensors: {
+          hada_w1_a: tensor([out, rank], 0.1),
+          hada_w1_b: tensor([rank, channels * window], 1),
+          hada_w2_a: tensor([out, rank], 0),
+          hada_w2_b: tensor([rank, channels * window], 1),
+        },
+        delta: (g, { hada_w1_a: a1, hada_w1_b: b1, hada_w2_a: a2, hada_w2_b: b2 }) =>
+          g.Reshape(g.Mul(g.Mul(g.MatMul(a1!, b1!), g.MatMul(a2!, b2!)), scaling), weightShape),
+      };
+    }
+    /** `[r, in · kernel]` from a core `[r, r, ...kernel]` and b `[r, in]`. */
+    const inner = (g: GraphBuilder, core: Value, b: Value): Value =>
+      g.Reshape(g.MatMul(g.Transpose(b, [1, 0]), g.Reshape(core, [rank, rank, window])), [rank, channels * window]);
+    /** aᵀ·own, where a `[r, out]` has the gradient of aᵀ·other: PEFT's HadaWeightCP differentiates so, and runs shall be equal. */
+    const outer = (g: GraphBuilder, a: Value, own: Value, other: Value): Value => {
+      const fixed = g.stopGradient(g.Identity(a));
+      const none = g.MatMul(g.Transpose(g.Sub(a, fixed), [1, 0]), g.stopGradient(g.Identity(other)));
+      return g.Add(g.MatMul(g.Transpose(fixed, [1, 0]), own), none);
+    };
     return {
-      // As PEFT begins: one of the four is zero, so that nothing changes.
       tensors: {
-        hada_w1_a: tensor(out, rank, 0.1),
-        hada_w1_b: tensor(rank, width, 1),
-        hada_w2_a: tensor(out, rank, 0),
-        hada_w2_b: tensor(rank, width, 1),
+        hada_t1: tensor([rank, rank, ...kernel], 0.1),
+        hada_w1_a: tensor([rank, out], 0.1),
+        hada_w1_b: tensor([rank, channels], 1),
+        hada_t2: tensor([rank, rank, ...kernel], 0.1),
+        hada_w2_a: tensor([rank, out], 0),
+        hada_w2_b: tensor([rank, channels], 1),
       },
-      apply: (g, { x, forward }, { hada_w1_a: a1, hada_w1_b: b1, hada_w2_a: a2, hada_w2_b: b2 }) => {
-        const delta = g.Mul(g.Mul(g.MatMul(a1!, b1!), g.MatMul(a2!, b2!)), scaling);
-        return g.Add(forward(x), g.MatMul(x, g.Transpose(delta, [1, 0])));
-      },
-      mergeWeight: ({ rows, columns, data }, { hada_w1_a: a1, hada_w1_b: b1, hada_w2_a: a2, hada_w2_b: b2 }) => {
-        const product = (a: Float64Array, b: Float64Array, i: number, j: number): number => {
-          let sum = 0;
-          for (let k = 0; k < rank; k++) sum += a[i * rank + k]! * b[k * columns + j]!;
-          return sum;
-        };
-        const changed = data.map((value, at) => {
-          const [i, j] = [Math.floor(at / columns), at % columns];
-          return value + scaling * product(a1!, b1!, i, j) * product(a2!, b2!, i, j);
-        });
-        return { rows, columns, data: changed };
+      delta: (g, { hada_t1: t1, hada_w1_a: a1, hada_w1_b: b1, hada_t2: t2, hada_w2_a: a2, hada_w2_b: b2 }) => {
+        const [one, two] = [inner(g, t1!, b1!), inner(g, t2!, b2!)];
+        return g.Reshape(g.Mul(g.Mul(outer(g, a1!, one, two), outer(g, a2!, two, one)), scaling), weightShape);
       },
     };
   },

@@ -30,6 +30,7 @@ import {
   type TrainingRun,
   worseMetric,
 } from '@onnx-lora/sdk';
+import { WholeParameter } from '@onnx-lora/sdk/core';
 import type { Context } from './context.ts';
 import { exitCodes, usageError } from './errors.ts';
 import { type Measured, RunHistory } from './history.ts';
@@ -353,8 +354,8 @@ async function adapterToBegin(given: Settings): Promise<ChosenAdapter | undefine
 
 /** What is trained of an adapter that is there already. */
 async function previewOf({ adapter }: ChosenAdapter, model: Model, { head }: PreparedTask) {
-  const { lowRank, tuned } = await model.place(adapter);
-  const targets = [...lowRank.map((each) => each.lowRank.site.path), ...tuned.map((each) => each.tuned.site.path)];
+  const { tunings } = await model.place(adapter);
+  const targets = tunings.flatMap(({ tuning }) => (tuning instanceof WholeParameter ? [] : [tuning.path]));
   const preview = { targets, parameters: [], tokens: [], trainableParameters: adapter.parameterCount };
   return { preview, newModules: head ? attachHead<Model>(model, head).modules : [] };
 }

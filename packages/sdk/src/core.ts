@@ -49,21 +49,15 @@ export type { ChangedTensors, Cut, NamedTensor, StoredWeight } from './match/wei
 export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
-export type {
-  AdapterInput,
-  AdapterInputRole,
-  AdapterPlan,
-  LowRankSite,
-  ParameterReader,
-  TrainedParameter,
-  TunedSite,
-} from './lora/plan.ts';
+export type { LowRankSite, ParameterReader, TrainedParameter } from './lora/plan.ts';
 export type { Factor } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { SiteNames } from './adapter/moduleNames.ts';
-export { placeAdapter, joinPlans } from './adapter/place.ts';
-export type { LowRankTensors, PlacedAdapter, TunedTensors } from './adapter/placed.ts';
-export type { ChosenTuner } from './adapter/tunedSite.ts';
+export { joinTunings, type PlacedAdapter, placeAdapter } from './adapter/place.ts';
+export type * from './lora/tunings/moduleTuning.ts';
+export { LowRank, lowRanksOf, lowRankLayers, type PlacedLowRank } from './lora/tunings/lowRank.ts';
+export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
+export { ByTuner, type ChosenTuner } from './lora/tunings/byTuner.ts';
 export type { PrefixChange } from './adapter/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merge.ts';
 export type { EditedModel, RoundingError } from './adapter/editWeights.ts';
@@ -72,7 +66,8 @@ export { parseSafetensors } from './adapter/safetensors.ts';
 export { parseOrtAdapter } from './adapter/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/convert.ts';
 export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
-export { type FirstValues, type Parameter, ParameterSet } from './train/parameters.ts';
+export type { FirstValues } from './lora/tunings/lowRankTensors.ts';
+export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
 export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
 export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';

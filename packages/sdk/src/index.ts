@@ -49,7 +49,17 @@ export {
 } from './model/merge.ts';
 export { exportWithInputs, type ExportOptions, type ExportResult } from './model/exportWithInputs.ts';
 
-export type { ByTensor, LayerInGraph, TunedLayer, TunedTensor, Tuner, TunerSettings, Tuning } from './lora/tuner.ts';
+export type {
+  ByTensor,
+  ChangeOfLayer,
+  ChangeOfWeight,
+  LayerInGraph,
+  TunedLayer,
+  TunedTensor,
+  Tuner,
+  TunerSettings,
+  Tuning,
+} from './lora/tuner.ts';
 export { initializerNames } from './lora/init/named.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';

@@ -56,11 +56,7 @@ async function lossOf(name: string, task: Task): Promise<Found> {
   const prepared = await task.prepare(model);
   const trainer = new Trainer({
     base: model.onnx.model,
-    plan: {
-      lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
-      trained: placed.trained.map(({ parameter }) => parameter),
-      tuned: [],
-    },
+    plan: placed.tunings.map(({ tuning }) => tuning),
     loss: (g, outputs, targets) => prepared.loss(g, outputs, targets),
     lossWeight: (targets) => prepared.lossWeight!(targets),
     runtime: model.runtime,

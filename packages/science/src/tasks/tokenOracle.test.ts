@@ -43,11 +43,7 @@ async function losses(name: string, task: Task): Promise<{ loss: number; expecte
   const prepared = await task.prepare(model);
   const trainer = new Trainer({
     base: model.onnx.model,
-    plan: {
-      lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
-      trained: placed.trained.map(({ parameter }) => parameter),
-      tuned: [],
-    },
+    plan: placed.tunings.map(({ tuning }) => tuning),
     loss: (g, outputs, targets) => prepared.loss(g, outputs, targets),
     runtime: model.runtime,
     session: { threads: 1 },

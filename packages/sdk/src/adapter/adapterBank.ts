@@ -2,14 +2,14 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { OnnxLoraError, didYouMean } from '../errors.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput } from '../lora/tunings/moduleTuning.ts';
 import type { KeptFeeds } from '../runtime/keptFeeds.ts';
 import type { Session } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Adapter } from './adapter.ts';
 import { bankOfOne } from './bankFeeds.ts';
 import { type AdapterFeeds, adapterFeeds } from './feeds.ts';
-import type { PlacedAdapter } from './placed.ts';
+import type { PlacedAdapter } from './place.ts';
 import { requirePlaces } from './places.ts';
 
 /** Where adapters come from that a run names and the session does not hold. */

@@ -1,8 +1,8 @@
 /** @file Adapters stacked into the banks that an injected graph is fed, from which each row of a batch takes its own. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { AdapterInput } from '../lora/plan.ts';
-import type { Site } from '../match/sites.ts';
+import type { AdapterInput, ModuleTuning } from '../lora/tunings/moduleTuning.ts';
+import { isOpenHead } from '../lora/tunings/wholeParameter.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -22,19 +22,19 @@ export function bankOfOne(feeds: AdapterFeeds, inputs: readonly AdapterInput[]):
  * nothing.
  *
  * @param members feeds of the adapters, with a tensor for each input
- * @throws OnnxLoraError `INPUT_INVALID` when they differ in what only a whole batch can exchange: some trained parameters,
- *   heads of different sizes, adapters of convolutions and embeddings
+ * @throws OnnxLoraError `INPUT_INVALID` for heads of different sizes; {@link RowsDiffer} when they differ in what only a whole
+ *   batch can exchange: some trained parameters, adapters of convolutions and embeddings, and those of other tuners
  */
 export function bankFeeds(members: readonly AdapterFeeds[], inputs: readonly AdapterInput[]): AdapterFeeds {
   return new Map(
     inputs.map((input) => {
       const tensors = members.map((feeds) => feeds.get(input.name)!);
       const [first] = tensors as [Tensor, ...Tensor[]];
-      if (input.parameter?.isOpen && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
-        throw cannotMix(input);
+      if (isOpenHead(input.tuning) && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
+        throw cannotMix(input.tuning);
       if (input.perRow) return [input.name, stacked(tensors)];
       if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];
-      throw cannotMix(input);
+      throw new RowsDiffer(input.tuning.path);
     }),
   );
 }
@@ -62,23 +62,21 @@ function stacked(tensors: readonly Tensor[]): Tensor {
   return float32(data, [tensors.length, rows, columns]);
 }
 
-function cannotMix({ name, parameter, lowRank, tuned }: AdapterInput): OnnxLoraError {
-  const what = parameter?.isOpen
-    ? `The adapters of this batch have heads "${parameter.modulePath}" of their own, with different numbers of outputs, which cannot be mixed in one batch.`
-    : tuned
-      ? `Adapters by a tuner of a plugin cannot differ between the rows of one batch, and "${tuned.of.site.path}" has one.`
-      : lowRank
-        ? `Adapters of ${pluralOf(lowRank.site)} cannot differ between the rows of one batch, and the ${lowRank.site.kind} "${lowRank.site.path}" has one.`
-        : `The adapters of this batch train different values of "${parameter?.name ?? name}", which cannot be mixed in one batch.`;
-  const others = lowRank ? '; or adapt linear layers only, whose adapters may differ' : '';
-  return new OnnxLoraError(
-    'INPUT_INVALID',
-    `${what} Run one batch per adapter, with one name for all of its rows${others}.`,
-  );
+/** That one run cannot have a batch's rows, since a module differs between them that is the same for all rows of a run. */
+export class RowsDiffer extends Error {
+  readonly module: string;
+
+  constructor(module: string) {
+    super(`Rows differ in "${module}".`);
+    this.module = module;
+  }
 }
 
-function pluralOf({ kind }: Site): string {
-  return kind.startsWith('conv') ? 'convolutions' : kind === 'parameter' ? 'single parameters' : `${kind}s`;
+function cannotMix({ path }: ModuleTuning): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapters of this batch have heads "${path}" of their own, with different numbers of outputs, which cannot be mixed in one batch. Run one batch per adapter, with one name for all of its rows.`,
+  );
 }
 
 function same(a: Tensor, b: Tensor): boolean {

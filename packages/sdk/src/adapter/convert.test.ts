@@ -17,7 +17,7 @@ import { fromOrtAdapter, saveOnnxAdapter, toOrtAdapter } from './convert.ts';
 import { adapterFeeds } from './feeds.ts';
 import { formatOrtAdapter, parseOrtAdapter } from './ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig, scalingOf } from './peftConfig.ts';
-import { joinPlans, placeAdapter } from './place.ts';
+import { joinTunings, placeAdapter } from './place.ts';
 import { readAdapter } from './readAdapter.ts';
 import { tensorName, type TensorRole } from './tensorNames.ts';
 
@@ -103,7 +103,10 @@ function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor>
   const types = inferGraph(model);
   const sites = findSites(model.graph, { rankOf: (value) => types.get(value)?.shape?.length });
   const placed = placeAdapter(adapter, model.graph, sites, 'model');
-  const { inputs } = injectAdapters(model, joinPlans([placed]), { types, mode: 'inference' });
+  const { inputs } = injectAdapters(model, joinTunings(placed.tunings.map(({ tuning }) => tuning)), {
+    types,
+    mode: 'inference',
+  });
   return new Map(adapterFeeds(placed, inputs));
 }
 

@@ -5,7 +5,7 @@ import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { Adapter } from './adapter.ts';
 import { writeFileAtomic } from '../files/wholeFile.ts';
-import { floats } from './feeds.ts';
+import { floats } from '../graph/tensorData.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
 import {
   type AdapterConfig,

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import { float32, sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { Adapter } from './adapter.ts';
-import { floats } from './feeds.ts';
+import { floats } from '../graph/tensorData.ts';
 import { type AdapterConfig, scalingOf } from './peftConfig.ts';
 import { parseTensorName, type TensorRole } from './tensorNames.ts';
 

@@ -35,3 +35,16 @@ export function weightSteps(site: Site): { readonly row: number; readonly column
   const { out, width, layout, groups } = kindOf(site).matrix(site);
   return layout === 'in-out' ? { row: 1, column: out } : { row: width / groups, column: 1 };
 }
+
+/** Whether a weight has room for s·B·A: that of a grouped layer holds only the inputs of the output's own group. */
+export function isHeldByGroups(site: Site, factors: FactorValues): boolean {
+  const { out, groups } = kindOf(site).matrix(site);
+  if (groups === 1) return true;
+  let isHeld = true;
+  eachDeltaRow(site, factors, (o, row) => {
+    const own = row.length / groups;
+    const first = Math.floor((o * groups) / out) * own;
+    if (row.some((value, i) => value !== 0 && (i < first || i >= first + own))) isHeld = false;
+  });
+  return isHeld;
+}

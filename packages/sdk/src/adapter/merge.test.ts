@@ -14,7 +14,7 @@ import { permute } from '../match/weights/index.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, type Tensor, tensor } from '../runtime/tensor.ts';
 import { Adapter } from './adapter.ts';
-import { floats } from './feeds.ts';
+import { floats } from '../graph/tensorData.ts';
 import { mergeAdapter } from './merge.ts';
 
 const random = new Random(12);

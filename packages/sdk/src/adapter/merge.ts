@@ -4,23 +4,20 @@ import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto, TensorProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
 import { injectAdapters } from '../lora/inject.ts';
-import { kindOf } from '../lora/kinds/table.ts';
-import { placesOf, type TrainedParameter } from '../lora/plan.ts';
+import { placesOf } from '../lora/plan.ts';
+import { LowRank, lowRanksOf, type PlacedLowRank } from '../lora/tunings/lowRank.ts';
+import type { PlacedTuning } from '../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Site } from '../match/sites.ts';
 import { refold } from '../match/view.ts';
 import { inferGraph } from '../ops/inferGraph.ts';
-import { transposed } from '../runtime/layout.ts';
 import { type FullyTrained, requireOneOwner } from './combine/kept.ts';
 import { partName } from './combine/options.ts';
-import { capital } from './combine/sources.ts';
-import { eachDeltaRow, weightSteps } from './delta.ts';
-import { doraGain } from './dora.ts';
+import { capital, type KeptParameter } from './combine/sources.ts';
 import { type EditedModel, editWeights, type WeightEdit } from './editWeights.ts';
-import { adapterFeeds, floats } from './feeds.ts';
+import { adapterFeeds } from './feeds.ts';
 import { withFloatBiases } from './floatBias.ts';
-import type { LowRankTensors, PlacedAdapter } from './placed.ts';
-import { tunedEdits } from './tunedEdits.ts';
-import { biasPlaces, byTensor, weightReader } from './weightPlaces.ts';
+import type { PlacedAdapter } from './place.ts';
 
 /** How {@link mergeAdapter} merges. */
 export interface MergeAdapterOptions {
@@ -63,68 +60,65 @@ export function mergeAdapter(
   requireSums(all, owned);
   const owners = requireOneOwner(owned, ({ module }) => newHeads.has(module));
   // What several agree in is not theirs to change twice, and of what is new there is no part.
-  const isWhole = ({ name, modulePath }: TrainedParameter): boolean =>
-    newHeads.has(modulePath) || owners.get(name)!.count > 1;
-  const beside = all.map((placed) => placed.lowRank.filter((tensors) => !isHeldByWeight(tensors)));
-  if (unmerge && beside.flat().length > 0)
-    throw cannotUnmerge(beside.flat()[0]!.lowRank.site.path, 'is no part of its weight');
-  const editsOf = (placed: PlacedAdapter, i: number): WeightEdit[] => {
-    const weigh = (edit: WeightEdit): WeightEdit => weighted(edit, weights[i] ?? 1);
-    const held = placed.lowRank.filter((tensors) => !beside[i]!.includes(tensors));
-    return [
-      ...held.flatMap((tensors) => weightEdits(tensors, sign)).map(weigh),
-      ...placed.trained.flatMap((each) =>
-        isWhole(each.parameter) ? trainedEdits(each) : trainedEdits(each).map(weigh),
-      ),
-      ...placed.tuned.flatMap(tunedEdits).map(weigh),
-      // Last, for a bias that is trained in full as well already counts with its new values.
-      ...held.flatMap((tensors) => biasEdits(tensors, sign)).map(weigh),
-    ];
+  const isWhole = ({ tuning }: PlacedTuning): boolean =>
+    tuning instanceof WholeParameter && (newHeads.has(tuning.path) || owners.get(tuning.parameter.name)!.count > 1);
+  const beside = all.map((placed) => lowRanksOf(placed).filter(({ tuning, saved }) => !tuning.isHeldByWeight(saved)));
+  const [first] = beside.flat();
+  if (unmerge && first) throw cannotUnmerge(first.tuning.path, 'is no part of its weight');
+  const editsOf = ({ tunings }: PlacedAdapter, i: number): WeightEdit[] => {
+    const held = tunings.filter((each) => !beside[i]!.some(({ tuning }) => tuning === each.tuning));
+    const edits = held.map((each) => {
+      const { weights: own, biases } = each.tuning.edits(each.saved, sign);
+      const weigh = (edit: WeightEdit): WeightEdit => (isWhole(each) ? edit : weighted(edit, weights[i] ?? 1));
+      return { weights: own.map(weigh), biases: biases.map(weigh) };
+    });
+    // Biases last, for one that is trained in full as well already counts with its new values.
+    return [...edits.flatMap((each) => each.weights), ...edits.flatMap((each) => each.biases)];
   };
   const edits = all.flatMap(editsOf);
   // Beside the layers first: an edit may replace the nodes that this finds its places by.
-  const widened = all.reduce((result, placed, i) => (beside[i]!.length > 0 ? withBranches(result, { ...placed, lowRank: beside[i]!.map((each) => ({ ...each, scaling: (weights[i] ?? 1) * each.scaling })), trained: [], tuned: [] }) : result), model); // prettier-ignore
+  const widened = beside.reduce(
+    (result, own, i) => (own.length > 0 ? withBranches(result, own, weights[i] ?? 1) : result),
+    model,
+  );
   const edited = editWeights(widened, edits);
   const merged = withFloatBiases(edited.model, all.flatMap(changedPlaces));
-  return { ...edited, model: refold(merged), beside: beside.flat().map(({ lowRank }) => lowRank.site.path) };
+  return { ...edited, model: refold(merged), beside: beside.flat().map(({ tuning }) => tuning.path) };
 }
 
 /** What an adapter has trained in full, by the graph's names, and what else it changes. */
-function fullyTrained({ lowRank, trained, tuned }: PlacedAdapter, name: string, weight: number): FullyTrained {
-  const parameters = trained.map(({ parameter, tensor }) => {
-    const { name: whole, modulePath: module } = parameter;
-    return [whole, { module, parameter: whole.slice(module === '' ? 0 : module.length + 1), tensor }] as const;
-  });
-  const adapted = [...lowRank.map((each) => each.lowRank.site.path), ...tuned.map((each) => each.tuned.site.path)];
-  return { name, weight, modules: new Set(adapted), parameters: new Map(parameters) };
+function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number): FullyTrained {
+  const parameters: [string, KeptParameter][] = [];
+  const modules = new Set<string>();
+  for (const { tuning, saved } of tunings) {
+    if (tuning instanceof WholeParameter) {
+      const { name: whole, modulePath: module } = tuning.parameter;
+      const parameter = whole.slice(module === '' ? 0 : module.length + 1);
+      parameters.push([whole, { module, parameter, tensor: saved.get('parameter')! }]);
+    } else modules.add(tuning.path);
+  }
+  return { name, weight, modules, parameters: new Map(parameters) };
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter changes as well */
 function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained[]): void {
-  all.forEach(({ lowRank }, i) => {
+  all.forEach(({ tunings }, i) => {
     for (const {
-      lowRank: { site },
-      magnitude,
-    } of lowRank) {
-      // prettier-ignore
-      const other = owned.find(({ modules }, j) => j !== i && modules.has(site.path));
-      if (!magnitude || !other) continue;
+      tuning: { path, noSum },
+    } of tunings) {
+      const other = owned.find(({ modules }, j) => j !== i && modules.has(path));
+      if (noSum === undefined || !other) continue;
       throw new OnnxLoraError(
         'INPUT_INVALID',
-        `${capital(owned[i]!.name)} is DoRA on "${site.path}", which ${other.name} adapts as well: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapters side by side, or train them without DoRA.`,
+        `${capital(owned[i]!.name)} ${noSum} on "${path}", which ${other.name} adapts as well: a magnitude multiplies the whole weight, so the adapter's change is no sum of low-rank products. Serve the adapters side by side, or train them without DoRA.`,
       );
     }
   });
 }
 
 /** Where the layers are computed whose weight or bias an adapter changes. */
-function changedPlaces({ lowRank, trained, tuned }: PlacedAdapter): Site[] {
-  const sites = [
-    ...lowRank.map((each) => each.lowRank.site),
-    ...tuned.map((each) => each.tuned.site),
-    ...trained.flatMap(({ parameter }) => parameter.site ?? []),
-  ];
-  return sites.flatMap(placesOf);
+function changedPlaces({ tunings }: PlacedAdapter): Site[] {
+  return tunings.flatMap(({ tuning: { site } }) => (site ? placesOf(site) : []));
 }
 
 /** The edit with this part of its change. */
@@ -137,90 +131,15 @@ function weighted(edit: WeightEdit, weight: number): WeightEdit {
   return { ...edit, change };
 }
 
-/** W + s·B·A, with DoRA times the gain of each output, in the graph's own layout. */
-function weightEdits({ lowRank, A, B, magnitude, scaling }: LowRankTensors, sign: 1 | -1): WeightEdit[] {
-  const { site } = lowRank;
-  const kind = kindOf(site);
-  const factors = { A: floats(A), B: floats(B), r: kind.rankOf(site, A.dims), scaling: sign * scaling };
-  const changeAt =
-    (place: Site) =>
-    (before: Float32Array): Float32Array => {
-      if (kind.addDelta) return kind.addDelta(place, before, factors);
-      const gain = magnitude && doraGain(place, factors, floats(magnitude), before);
-      const { out, groups } = kind.matrix(place);
-      const steps = weightSteps(place);
-      eachDeltaRow(place, factors, (o, row) => {
-        const own = row.length / groups;
-        const first = Math.floor((o * groups) / out) * own;
-        const [scale, folded] = [gain?.[o] ?? 1, site.foldedScale?.[o] ?? 1];
-        for (let i = 0; i < own; i++) {
-          const at = o * steps.row + i * steps.column;
-          before[at] = scale * (before[at]! + folded * row[first + i]!);
-        }
-      });
-      return before;
-    };
-  return byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) => ({
-    stored: places[0].weight.stored,
-    readers: places.map(weightReader),
-    change: changeAt(places[0]),
-    module: site.path,
-  }));
-}
-
-/** The trained values, wherever the module is computed. */
-function trainedEdits({ parameter, tensor }: PlacedAdapter['trained'][number]): WeightEdit[] {
-  const { site, stored, readers, layout, modulePath } = parameter;
-  const values = floats(tensor);
-  const [rows, columns] = tensor.dims as [number, number];
-  const inLayout = (own: typeof layout): Float32Array =>
-    own === 'in-out' ? transposed(values, rows, columns) : values;
-  const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
-    ...own,
-    change: () => wanted,
-    module: modulePath,
-  });
-  if (!site) return [edit({ stored, readers }, inLayout(layout))];
-  if (stored === site.bias?.stored) return biasPlaces(site).map((own) => edit(own, values));
-  return byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) =>
-    edit({ stored: places[0].weight.stored, readers: places.map(weightReader) }, inLayout(places[0].weight.layout)),
-  );
-}
-
-/** The layer's bias + s·b, where b is the bias of B. */
-function biasEdits({ lowRank, bias, scaling }: LowRankTensors, sign: 1 | -1): WeightEdit[] {
-  const { site } = lowRank;
-  if (!bias) return [];
-  const added = floats(bias);
-  return biasPlaces(site).map((own) => ({
-    ...own,
-    change: (before) => before.map((value, o) => value + sign * scaling * (site.foldedScale?.[o] ?? 1) * added[o]!),
-    module: site.path,
-  }));
-}
-
-/** Whether weight and bias have room for the delta. */
-function isHeldByWeight({ lowRank, A, B, bias, scaling }: LowRankTensors): boolean {
-  const { site } = lowRank;
-  const kind = kindOf(site);
-  if (bias && placesOf(site).some((place) => !place.bias)) return false;
-  const { out, groups } = kind.matrix(site);
-  if (groups === 1) return true;
-  let isHeld = true;
-  const factors = { A: floats(A), B: floats(B), r: kind.rankOf(site, A.dims), scaling };
-  eachDeltaRow(site, factors, (o, row) => {
-    const own = row.length / groups;
-    const first = Math.floor((o * groups) / out) * own;
-    if (row.some((value, i) => value !== 0 && (i < first || i >= first + own))) isHeld = false;
-  });
-  return isHeld;
-}
-
 /** The model with the adapter's low-rank products as part of the graph, their factors constants. */
-function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
-  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+function withBranches(model: ModelProto, placed: readonly PlacedLowRank[], weight: number): ModelProto {
+  const tunings = placed.map((each) => ({
+    ...each,
+    tuning: new LowRank(each.tuning.layer, weight * each.tuning.scaling),
+  }));
+  const plan = tunings.map(({ tuning }) => tuning);
   const { model: injected, inputs } = injectAdapters(model, plan, { types: inferGraph(model), mode: 'training' });
-  const feeds = adapterFeeds(placed, inputs);
+  const feeds = adapterFeeds({ tunings }, inputs);
   const names = new Set(inputs.map(({ name }) => name));
   const { graph = {} } = injected;
   return {
@@ -236,14 +155,9 @@ function withBranches(model: ModelProto, placed: PlacedAdapter): ModelProto {
   };
 }
 
-function checkUnmerge({ lowRank, trained, tuned }: PlacedAdapter): void {
-  const dora = lowRank.find(({ magnitude }) => magnitude);
-  if (dora) throw cannotUnmerge(dora.lowRank.site.path, 'is DoRA, whose magnitudes replace those of the weight');
-  if (tuned[0]) throw cannotUnmerge(tuned[0].tuned.site.path, `is ${tuned[0].tuned.peftType}, which is no sum`);
-  const tokens = lowRank.find((tensors) => tensors.lowRank.tokens);
-  if (tokens) throw cannotUnmerge(tokens.lowRank.site.path, 'replaces rows of the table');
-  if (trained[0])
-    throw cannotUnmerge(trained[0].parameter.modulePath, 'is trained in full and has replaced what was there');
+function checkUnmerge({ tunings }: PlacedAdapter): void {
+  const stays = tunings.find(({ tuning }) => tuning.noUnmerge !== undefined);
+  if (stays) throw cannotUnmerge(stays.tuning.path, stays.tuning.noUnmerge!);
 }
 
 function cannotUnmerge(module: string, reason: string): OnnxLoraError {

@@ -3,7 +3,11 @@
 import { OnnxLoraError, nearest } from '../errors.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterPlan, LowRankSite, TrainedParameter, TunedSite } from '../lora/plan.ts';
+import type { TrainedParameter } from '../lora/plan.ts';
+import { ByTuner, type ChosenTuner } from '../lora/tunings/byTuner.ts';
+import { LowRank, type PlacedLowRank } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan, ModuleTuning, PlacedTuning } from '../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Site } from '../match/sites.ts';
 import { tiedLayers } from '../match/tiedWeights.ts';
 import type { Tensor } from '../runtime/tensor.ts';
@@ -11,11 +15,19 @@ import type { Adapter } from './adapter.ts';
 import { ParameterFinder } from './findParameter.ts';
 import { SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
-import type { LowRankTensors, PlacedAdapter, TunedTensors } from './placed.ts';
 import { fromEarlierLayout, hasEarlierLayout } from './stackedLayout.ts';
 import { parseTensorName, tensorName } from './tensorNames.ts';
 import { tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
-import { type ChosenTuner, tunedSite } from './tunedSite.ts';
+
+/** An adapter's tensors by their places in a graph. */
+export interface PlacedAdapter {
+  /** The adapter. */
+  readonly adapter: Adapter;
+  /** What it makes of each module, with the tensors that it has for it. */
+  readonly tunings: readonly PlacedTuning[];
+  /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
+  readonly unused: readonly string[];
+}
 
 /**
  * Finds the place of every tensor of an adapter.
@@ -49,23 +61,32 @@ export function placeAdapter(
   const names = new SiteNames(sites, adapter.config);
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
-  const trained: PlacedAdapter['trained'][number][] = [];
-  const tuned = new Map<string, TunedTensors & { readonly tensors: Map<string, Tensor> }>();
+  const trained: PlacedTuning[] = [];
+  const byTuner = new Map<
+    string,
+    { readonly tuning: ByTuner; readonly saved: Map<string, Tensor>; readonly names: string[] }
+  >();
   const unused: string[] = [];
   /** Whether the tensor is one of the tuner's; then it has its place. */
-  const isTuned = (module: string, word: string, tensor: Tensor): boolean => {
+  const isTuned = (name: string, module: string, word: string, tensor: Tensor): boolean => {
     const site = chosen && names.find(inGraph(module));
     if (!site || !chosen) return false;
-    const own = tuned.get(module) ?? { tuned: tunedSite(site, module, chosen), tensors: new Map<string, Tensor>() };
-    const expected = own.tuned.tuning.tensors[word];
+    const own = byTuner.get(module) ?? {
+      tuning: new ByTuner(site, module, chosen),
+      saved: new Map<string, Tensor>(),
+      names: [] as string[],
+    };
+    const expected = own.tuning.math.tensors[word];
     if (!expected) return false;
     requireShape(`${word} of "${site.path}"`, tensor.dims, expected.dims, model);
-    tuned.set(module, { ...own, tensors: own.tensors.set(word, tensor) });
+    byTuner.set(module, own);
+    own.saved.set(word, tensor);
+    own.names.push(name);
     return true;
   };
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
-    if (role === 'parameter' && isTuned(module, parameter!, tensor)) continue;
+    if (role === 'parameter' && isTuned(name, module, parameter!, tensor)) continue;
     if (role === 'parameter' || role === 'base_layer.bias') {
       const path = role === 'parameter' ? inGraph(module) : (names.find(inGraph(module))?.path ?? inGraph(module));
       const found = parameters.find(path, parameter ?? 'bias');
@@ -75,13 +96,9 @@ export function placeAdapter(
           ...checkParameter(found, tensor, model, openHeads),
           ...(found.modulePath === newHead ? { isNew: true } : {}),
         };
-        trained.push({
-          parameter:
-            role === 'parameter' && module === inGraph(module)
-              ? checked
-              : { ...checked, savedAs: tensorName(module, role, parameter) },
-          tensor,
-        });
+        const isPlain = role === 'parameter' && module === inGraph(module);
+        const own = isPlain ? checked : { ...checked, savedAs: tensorName(module, role, parameter) };
+        trained.push({ tuning: new WholeParameter(own), saved: new Map([['parameter', tensor]]), names: [name] });
       }
     } else if (role === 'base_layer.weight' || !names.find(inGraph(module))) {
       unused.push(name);
@@ -95,10 +112,11 @@ export function placeAdapter(
   );
   const lowRank = [
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
-    ...own.flatMap((tensors) => (tensors.lowRank.tokens ? tiedTokenRows(tensors, sites, own) : [])),
+    ...own.flatMap((placed) => (placed.tuning.layer.tokens ? tiedTokenRows(placed, sites, own) : [])),
   ];
-  tuned.forEach(requireWhole);
-  if (lowRank.length + trained.length + tuned.size === 0 && !mayBeEmpty) {
+  byTuner.forEach(requireWhole);
+  const tunings = [...lowRank, ...trained, ...byTuner.values()];
+  if (tunings.length === 0 && !mayBeEmpty) {
     const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
     const near = nearest(wanted, names.paths);
     throw new OnnxLoraError(
@@ -106,40 +124,49 @@ export function placeAdapter(
       `None of the adapter's modules is in "${model}": it adapts "${wanted}"…, the model has ${(near.length > 0 ? near : names.paths.slice(0, 3)).map((each) => `"${each}"`).join(', ')}…. Use the base model that the adapter was trained on.`,
     );
   }
-  return { adapter, lowRank, trained, tuned: [...tuned.values()], unused };
+  return { adapter, tunings, unused };
 }
 
 /** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */
-function requireWhole({ tuned: { site, tuning }, tensors }: TunedTensors): void {
-  const missing = Object.keys(tuning.tensors).find((word) => !tensors.has(word));
+function requireWhole({
+  tuning: { path, math },
+  saved,
+}: {
+  readonly tuning: ByTuner;
+  readonly saved: PlacedTuning['saved'];
+}): void {
+  const missing = Object.keys(math.tensors).find((word) => !saved.has(word));
   if (missing === undefined) return;
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `The adapter holds only part of module "${site.path}": ${missing} is missing. Copy or save it again.`,
+    `The adapter holds only part of module "${path}": ${missing} is missing. Copy or save it again.`,
   );
 }
 
 /** The adapters with those of layers tied to the embeddings' with the same weight. */
-function tied(lowRank: readonly LowRankTensors[], sites: readonly Site[]): LowRankTensors[] {
-  const embeddings = lowRank.filter(({ lowRank: { site, tokens } }) => site.kind === 'embedding' && !tokens);
+function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): PlacedLowRank[] {
+  const embeddings = lowRank.filter(({ tuning: { layer } }) => layer.site.kind === 'embedding' && !layer.tokens);
   const tiedTo = new Map(
-    embeddings.flatMap(({ lowRank: each }) => tiedLayers(each.site, sites).map((layer) => [layer.path, each] as const)),
+    embeddings.flatMap(({ tuning: { layer } }) =>
+      tiedLayers(layer.site, sites).map(({ path }) => [path, layer] as const),
+    ),
   );
   return lowRank.map((each) => {
-    const other = tiedTo.get(each.lowRank.site.path);
-    return other && other.r === each.lowRank.r ? { ...each, lowRank: { ...each.lowRank, tiedTo: other } } : each;
+    const { layer, scaling } = each.tuning;
+    const other = tiedTo.get(layer.site.path);
+    return other && other.r === layer.r ? { ...each, tuning: new LowRank({ ...layer, tiedTo: other }, scaling) } : each;
   });
 }
 
 /** Trained rows of an embedding act in the layers that share its table too. */
 function tiedTokenRows(
-  tensors: LowRankTensors,
+  placed: PlacedLowRank,
   sites: readonly Site[],
-  others: readonly LowRankTensors[],
-): LowRankTensors[] {
-  const { site } = tensors.lowRank;
+  others: readonly PlacedLowRank[],
+): PlacedLowRank[] {
+  const { site } = placed.tuning;
   return tiedLayers(site, sites).map((layer) => {
-    if (others.every(({ lowRank }) => lowRank.site.path !== layer.path)) return tiedTokenTensors(tensors, layer);
+    if (others.every(({ tuning }) => tuning.path !== layer.path)) return tiedTokenTensors(placed, layer);
     throw new OnnxLoraError(
       'MODEL_UNSUPPORTED',
       `The adapter trains rows of "${site.path}" and adapts "${layer.path}", whose weight is the same. Only one of the two can be applied.`,
@@ -147,36 +174,29 @@ function tiedTokenRows(
   });
 }
 
-/** The plan that gives a place to every one of these adapters. */
-export function joinPlans(placed: readonly PlacedAdapter[]): AdapterPlan {
-  const lowRank = new Map<string, LowRankSite>();
-  const trained = new Map<string, TrainedParameter>();
-  const tuned = new Map<string, TunedSite>();
-  for (const each of placed) {
-    for (const { lowRank: entry } of each.lowRank) {
-      const before = lowRank.get(entry.site.path);
-      lowRank.set(entry.site.path, {
-        site: entry.site,
-        dora: entry.dora || (before?.dora ?? false),
-        bias: (entry.bias ?? false) || (before?.bias ?? false),
-      });
-    }
-    for (const { parameter } of each.trained) trained.set(parameter.name, parameter);
-    for (const { tuned: entry } of each.tuned) {
-      const before = tuned.get(entry.site.path);
-      if (before && before.form !== entry.form) throw cannotShare(entry.site.path);
-      tuned.set(entry.site.path, entry);
-    }
+/**
+ * The plan that gives a place to all of these.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
+ */
+export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
+  const joined = new Map<string, ModuleTuning>();
+  for (const each of tunings) {
+    const before = joined.get(each.slot);
+    const both = before ? before.join(each) : each.join();
+    if (!both) throw cannotShare(each.path);
+    joined.set(each.slot, both);
   }
-  for (const path of tuned.keys()) {
-    const isTrained = [...trained.values()].some(({ modulePath }) => modulePath === path);
-    if (lowRank.has(path) || isTrained) throw cannotShare(path);
-  }
-  return { lowRank: [...lowRank.values()], trained: [...trained.values()], tuned: [...tuned.values()] };
+  const plan = [...joined.values()];
+  const alone = plan.find(
+    (each) => each instanceof ByTuner && plan.some((other) => other !== each && other.path === each.path),
+  );
+  if (alone) throw cannotShare(alone.path);
+  return plan;
 }
 
 /** The error for adapters that need different graphs. */
-export function cannotShare(path: string): OnnxLoraError {
+function cannotShare(path: string): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',
     `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
@@ -203,7 +223,7 @@ function lowRankTensors(
   tensors: ReadonlyMap<string, Tensor>,
   adapter: Adapter,
   model: string,
-): LowRankTensors {
+): PlacedLowRank {
   const rows = tensors.get('trainable_tokens_delta');
   if (rows) return tokenTensors(module, site, rows, adapter.config, model);
   const kind = kindOf(site);
@@ -232,14 +252,15 @@ function lowRankTensors(
   if (magnitude)
     requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
   if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
-  const lowRank = { site, r, dora, bias: bias !== undefined, ...(module === site.path ? {} : { savedAs: module }) };
+  const layer = { site, r, dora, bias: bias !== undefined, ...(module === site.path ? {} : { savedAs: module }) };
+  const optional = { lora_magnitude_vector: magnitude, 'lora_B.bias': bias };
   return {
-    lowRank,
-    A,
-    B,
-    ...(magnitude ? { magnitude } : {}),
-    ...(bias ? { bias } : {}),
-    scaling: scalingAt(adapter.config, lowRank).scaling,
+    tuning: new LowRank(layer, scalingAt(adapter.config, layer).scaling),
+    saved: new Map(
+      Object.entries({ lora_A: A, lora_B: B, ...optional }).flatMap(([role, tensor]) =>
+        tensor ? [[role, tensor]] : [],
+      ),
+    ),
     names: [...tensors.keys()].map((role) => tensorName(module, role as Parameters<typeof tensorName>[1])),
   };
 }

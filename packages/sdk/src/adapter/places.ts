@@ -1,27 +1,12 @@
 /** @file The places that a session's graph has for adapters, and which an adapter needs. */
 
 import { OnnxLoraError } from '../errors.ts';
-import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
-import { cannotShare, joinPlans } from './place.ts';
-import type { PlacedAdapter } from './placed.ts';
+import type { AdapterInput, AdapterPlan } from '../lora/tunings/moduleTuning.ts';
+import { joinTunings, type PlacedAdapter } from './place.ts';
 
 /** The plan with a place for each of these adapters, and those reserved for adapters to come. */
-export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPlan | undefined): AdapterPlan {
-  const joined = joinPlans(placed);
-  if (!reserved) return joined;
-  const lowRank = new Map(reserved.lowRank.map((each) => [each.site.path, each]));
-  for (const each of joined.lowRank) {
-    const other = lowRank.get(each.site.path);
-    lowRank.set(each.site.path, {
-      ...each,
-      dora: each.dora || (other?.dora ?? false),
-      bias: (each.bias ?? false) || (other?.bias ?? false),
-    });
-  }
-  const trained = new Map([...reserved.trained, ...joined.trained].map((each) => [each.name, each]));
-  const tuned = joined.tuned.find(({ site }) => lowRank.has(site.path));
-  if (tuned) throw cannotShare(tuned.site.path);
-  return { lowRank: [...lowRank.values()], trained: [...trained.values()], tuned: joined.tuned };
+export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPlan = []): AdapterPlan {
+  return joinTunings([...reserved, ...placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning))]);
 }
 
 /**
@@ -30,30 +15,23 @@ export function planPlaces(placed: readonly PlacedAdapter[], reserved: AdapterPl
  * @param name how errors call the adapter
  * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that have none
  */
-export function requirePlaces(placed: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
+export function requirePlaces({ tunings }: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
   const has = new Set(
-    inputs.map(({ role, lowRank, parameter, tuned }) =>
-      tuned ? `${tuned.of.site.path}:${tuned.of.form}` : `${parameter?.name ?? lowRank!.site.path}:${role}`,
-    ),
+    inputs.flatMap(({ tuning, tensor: { role } }) => [
+      `${tuning.slot}:${role}`,
+      ...tuning.wants.map(({ place }) => place),
+    ]),
   );
-  const missing = new Map<string, string>();
-  for (const { lowRank } of placed.lowRank) {
-    const { path } = lowRank.site;
-    if (!has.has(`${path}:lora_A`)) missing.set(path, `targetModules: ${JSON.stringify([path])}`);
-    else if (lowRank.dora && !has.has(`${path}:lora_gain`)) missing.set(`${path} (DoRA)`, 'useDora: true');
-    else if (lowRank.bias && !has.has(`${path}:lora_B.bias`)) missing.set(`${path} (lora_B.bias)`, '');
-  }
-  for (const { parameter } of placed.trained) {
-    if (!has.has(`${parameter.name}:parameter`))
-      missing.set(parameter.name, `modulesToSave: ${JSON.stringify([parameter.modulePath])}`);
-  }
-  for (const { tuned } of placed.tuned) {
-    if (!has.has(`${tuned.site.path}:${tuned.form}`)) missing.set(tuned.site.path, '');
+  const missing = new Map<string, string | undefined>();
+  for (const { tuning } of tunings) {
+    // What goes without saying where the module itself has no place.
+    const first = tuning.wants.find(({ place }) => !has.has(place));
+    if (first) missing.set(first.label, first.option);
   }
   if (missing.size === 0) return;
   const names = [...missing.keys()];
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
-  const [option] = [...missing.values()].filter((each) => each !== '');
+  const option = [...missing.values()].find((each) => each !== undefined);
   const reserve = option === undefined ? '' : `reserve places for it (such as ${option}), or `;
   throw new OnnxLoraError(
     'ADAPTER_MISMATCH',

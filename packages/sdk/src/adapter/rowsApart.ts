@@ -1,6 +1,6 @@
 /**
- * @file A batch whose rows have different adapters, computed once for each of them: where a layer that is adapted reads one
- * value for all rows, such as a table of relative positions, no one run can give each row its own.
+ * @file A batch whose rows have different adapters, computed once for each of them: where no one run can give each row its own,
+ * as where a layer reads one value for all rows, such as a table of relative positions, or has one kernel for them.
  */
 
 import { OnnxLoraError } from '../errors.ts';
@@ -12,6 +12,8 @@ import type { RowAdapter } from './activeFeeds.ts';
 export interface ApartRequest {
   /** What the model is called in errors. */
   readonly model: string;
+  /** The module for which it must be. */
+  readonly module: string;
   readonly apart: RowsApart;
   /** One adapter per row. */
   readonly choice: readonly RowAdapter[];
@@ -106,11 +108,11 @@ function copyRows(
   }
 }
 
-function withoutRows({ model, apart, outputs }: ApartRequest, output: string): OnnxLoraError {
+function withoutRows({ model, module, apart, outputs }: ApartRequest, output: string): OnnxLoraError {
   const others = outputs.filter((each) => typeof apart.outputs.get(each) === 'number');
   const fetch = others.length > 0 ? `, or ask for other outputs alone (fetches: ${JSON.stringify(others)})` : '';
   return new OnnxLoraError(
     'INPUT_INVALID',
-    `Rows of one batch cannot have different adapters in "${model}": its layer "${apart.module}" does not read one value for each row, and neither does the output "${output}" have a part for each. Run one batch per adapter, with one name for all of its rows${fetch}.`,
+    `Rows of one batch cannot have different adapters in "${model}": its layer "${module}" cannot have another for each row of one run, and the output "${output}" has no part for each. Run one batch per adapter, with one name for all of its rows${fetch}.`,
   );
 }

@@ -4,17 +4,18 @@ import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { sessionModel } from '../graph/onnxFile.ts';
 import type { ValueType } from '../graph/value.ts';
-import { type Injected, injectAdapters } from '../lora/inject.ts';
-import type { AdapterPlan } from '../lora/plan.ts';
+import { type Injected, injectAdapters, type RowsApart } from '../lora/inject.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { KeptFeeds } from '../runtime/keptFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
 import type { Adapter } from './adapter.ts';
+import { RowsDiffer } from './bankFeeds.ts';
 import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
 import { FeedCheck, feedError } from './feedCheck.ts';
 import { baseFeeds, idleRank } from './feeds.ts';
-import type { PlacedAdapter } from './placed.ts';
+import type { PlacedAdapter } from './place.ts';
 import { planPlaces } from './places.ts';
 import { runApart } from './rowsApart.ts';
 
@@ -59,7 +60,8 @@ export class AdapterSession implements AsyncDisposable {
   readonly #active: ActiveAdapters;
   readonly #modelInputs: readonly string[];
   readonly #check: FeedCheck;
-  readonly #injected: Pick<Injected, 'batchInput' | 'apart'>;
+  readonly #injected: Pick<Injected, 'batchInput' | 'apart' | 'rowsApart'>;
+  #rowsApart: RowsApart | undefined;
   /** Whether the model takes any number of rows. */
   readonly #takesAnyRows: boolean;
 
@@ -169,11 +171,20 @@ export class AdapterSession implements AsyncDisposable {
           ...(signal ? { signal } : {}),
         }),
       );
-    const { apart } = this.#injected;
-    if (!apart || !isRows(choice)) return run(choice, feeds);
+    if (!isRows(choice)) return run(choice, feeds);
+    let module = this.#injected.apart;
+    if (module === undefined) {
+      try {
+        return await run(choice, feeds);
+      } catch (error) {
+        if (!(error instanceof RowsDiffer)) throw error;
+        module = error.module;
+      }
+    }
+    const apart = (this.#rowsApart ??= this.#injected.rowsApart());
     const isDivisible = this.#takesAnyRows && kept.length === 0;
     const outputs = fetches ?? this.outputNames;
-    return runApart({ model: this.#name, apart, choice, feeds, outputs, isDivisible, run, keyOf });
+    return runApart({ model: this.#name, module, apart, choice, feeds, outputs, isDivisible, run, keyOf });
   }
 
   /**
@@ -196,7 +207,7 @@ export class AdapterSession implements AsyncDisposable {
   async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
     this.#requireFeeds(feeds);
     const choice = this.#onePerRow(adapter, feeds);
-    const one = this.#injected.apart && isRows(choice) ? choice[0]! : choice;
+    const one = this.#injected.apart !== undefined && isRows(choice) ? choice[0]! : choice;
     return this.#with(one, (active) => {
       const options = { kept: active.kept, ...(signal ? { signal } : {}) };
       const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);

@@ -3,7 +3,7 @@
 import { permute } from '../match/weights/index.ts';
 import type { Site } from '../match/sites.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import { floats } from './feeds.ts';
+import { floats } from '../graph/tensorData.ts';
 import type { AdapterConfig } from './peftConfig.ts';
 
 /**

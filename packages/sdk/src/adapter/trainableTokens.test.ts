@@ -6,7 +6,8 @@ import { formModel, layerForms } from '../../../../test/support/layerForms.ts';
 import type { Site } from '../match/sites.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { adapterConfig } from './peftConfig.ts';
-import { tiedTokens, tableRows, tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
+import { tableRows } from '../lora/tunings/lowRankTensors.ts';
+import { tiedTokens, tiedTokenTensors, tokenTensors } from './trainableTokens.ts';
 
 const table = Float32Array.from({ length: 28 }, (_, i) => i / 4);
 const [site] = sited(formModel(layerForms['Gather']!, () => table)).sites as [Site];
@@ -16,8 +17,13 @@ const config = (trainableTokenIndices: Parameters<typeof adapterConfig>[0]['trai
   adapterConfig({ r: 2, alpha: 2, trainableTokenIndices: trainableTokenIndices! });
 
 test("A picks the rows, and B is what they are more than the base's", () => {
-  const { A, B, lowRank, scaling, names } = tokenTensors('fc', site, rows, config({ fc: [5, 1] }), 'model');
-  expect({ tokens: lowRank.tokens, r: lowRank.r, scaling }).toEqual({ tokens: [5, 1], r: 2, scaling: 1 });
+  const {
+    saved,
+    tuning: { layer, scaling },
+    names,
+  } = tokenTensors('fc', site, rows, config({ fc: [5, 1] }), 'model');
+  const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
+  expect({ tokens: layer.tokens, r: layer.r, scaling }).toEqual({ tokens: [5, 1], r: 2, scaling: 1 });
   expect(names).toEqual(['base_model.model.fc.token_adapter.trainable_tokens_delta']);
   const changed = table.slice();
   for (let k = 0; k < 2; k++)
@@ -33,7 +39,7 @@ test("A picks the rows, and B is what they are more than the base's", () => {
 
 test("ids by the end of a module's name, or for the one embedding there is", () => {
   for (const given of [[5, 1], { fc: [5, 1] }, { other: [0], 'deep.fc': [5, 1] }]) {
-    expect(tokenTensors('deep.fc', site, rows, config(given), 'model').lowRank).toMatchObject({ tokens: [5, 1], savedAs: 'deep.fc' }); // prettier-ignore
+    expect(tokenTensors('deep.fc', site, rows, config(given), 'model').tuning.layer).toMatchObject({ tokens: [5, 1], savedAs: 'deep.fc' }); // prettier-ignore
   }
 });
 
@@ -52,12 +58,13 @@ test('a layer that shares the table gets the same rows, its factors the other wa
   const tensors = tokenTensors('fc', site, rows, config({ fc: [5, 1] }), 'model');
   const head = { ...linear, weightShape: [7, 4] };
   const tied = tiedTokenTensors(tensors, head);
-  expect(tied.A.dims).toEqual([2, 4]);
-  expect(tied.B.dims).toEqual([7, 2]);
+  const [A, B] = [tied.saved.get('lora_A')!, tied.saved.get('lora_B')!];
+  expect(A.dims).toEqual([2, 4]);
+  expect(B.dims).toEqual([7, 2]);
   for (let i = 0; i < 4; i++)
-    for (let k = 0; k < 2; k++) expect(tied.A.data[k * 4 + i]).toBe(tensors.B.data[i * 2 + k]);
-  expect(tied.lowRank).toEqual(tiedTokens(tensors.lowRank, head));
-  const picks = tied.lowRank.fixed!.lora_B!;
+    for (let k = 0; k < 2; k++) expect(A.data[k * 4 + i]).toBe(tensors.saved.get('lora_B')!.data[i * 2 + k]);
+  expect(tied.tuning.layer).toEqual(tiedTokens(tensors.tuning.layer, head));
+  const picks = tied.tuning.layer.fixed!.lora_B!;
   expect(picks.dims).toEqual([2, 7]);
   expect([...(picks.data as Float32Array)].flatMap((value, i) => (value === 1 ? [i] : []))).toEqual([5, 8]);
 });

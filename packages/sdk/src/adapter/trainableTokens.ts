@@ -1,13 +1,13 @@
 /** @file Trained rows of an embedding (PEFT's `trainable_token_indices`), as a low-rank delta that picks these rows. */
 
 import { OnnxLoraError } from '../errors.ts';
+import { floats } from '../graph/tensorData.ts';
 import type { LowRankSite } from '../lora/plan.ts';
+import { LowRank, type PlacedLowRank } from '../lora/tunings/lowRank.ts';
 import type { Site } from '../match/sites.ts';
 import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import { floats } from './feeds.ts';
 import type { AdapterConfig } from './peftConfig.ts';
-import type { LowRankTensors } from './placed.ts';
 import { tensorName } from './tensorNames.ts';
 
 /**
@@ -22,7 +22,7 @@ export function tokenTensors(
   rows: Tensor,
   config: AdapterConfig,
   model: string,
-): LowRankTensors {
+): PlacedLowRank {
   const ids = tokenIds(module, config);
   const [vocabulary, dim] = site.weightShape as [number, number];
   const problem =
@@ -49,18 +49,13 @@ export function tokenTensors(
     A[row * vocabulary + id] = 1;
     for (let i = 0; i < dim; i++) B[i * ids.length + row] = values[row * dim + i]! - table[id * dim + i]!;
   });
+  const savedAs = module === site.path ? {} : { savedAs: module };
   return {
-    lowRank: {
-      site,
-      r: ids.length,
-      dora: false,
-      bias: false,
-      tokens: ids,
-      ...(module === site.path ? {} : { savedAs: module }),
-    },
-    A: float32(A, [ids.length, vocabulary]),
-    B: float32(B, [dim, ids.length]),
-    scaling: 1,
+    tuning: new LowRank({ site, r: ids.length, dora: false, bias: false, tokens: ids, ...savedAs }),
+    saved: new Map([
+      ['lora_A', float32(A, [ids.length, vocabulary])],
+      ['lora_B', float32(B, [dim, ids.length])],
+    ]),
     names: [tensorName(module, 'trainable_tokens_delta')],
   };
 }
@@ -86,20 +81,21 @@ export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
 }
 
 /** What {@link tokenTensors} made of an embedding, for such a layer. */
-export function tiedTokenTensors({ lowRank, A, B, ...rest }: LowRankTensors, layer: Site): LowRankTensors {
-  return { ...rest, lowRank: tiedTokens(lowRank, layer), A: turned(B), B: turned(A) };
+export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer: Site): PlacedLowRank {
+  const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
+  return {
+    tuning: new LowRank(tiedTokens(tuning.layer, layer)),
+    saved: new Map([
+      ['lora_A', turned(B)],
+      ['lora_B', turned(A)],
+    ]),
+    names,
+  };
 }
 
 function turned({ data, dims }: Tensor): Tensor {
   const [rows, columns] = dims as [number, number];
   return float32(transposed(data as Float32Array, rows, columns), [columns, rows]);
-}
-
-/** The base's rows of these ids, `[n, dim]`, copied. */
-export function tableRows(site: Site, ids: readonly number[]): Float32Array {
-  const [, dim] = site.weightShape as [number, number];
-  const table = site.weight.stored.read();
-  return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
 }
 
 function tokenIds(module: string, { trainableTokenIndices: given }: AdapterConfig): readonly number[] | undefined {

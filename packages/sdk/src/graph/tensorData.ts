@@ -111,3 +111,11 @@ function varints(bytes: Uint8Array): bigint[] {
   }
   return values;
 }
+
+/** A tensor's values as float32; its own where they are. */
+export function floats(tensor: Tensor): Float32Array {
+  const { data, dims, type } = tensor;
+  if (data instanceof Float32Array) return data;
+  const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return readFloats({ dims: [...dims], dataType: dataTypeNumber(type), rawData });
+}

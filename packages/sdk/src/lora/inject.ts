@@ -5,7 +5,7 @@ import { withInner } from '../graph/uniqueNames.ts';
 import { refold } from '../match/view.ts';
 import { GraphInjection } from './injectGraph.ts';
 import { type Injected, Injection, type InjectOptions } from './injection.ts';
-import type { AdapterPlan } from './plan.ts';
+import type { AdapterPlan } from './tunings/moduleTuning.ts';
 
 export type { Injected, InjectOptions, RowsApart } from './injection.ts';
 

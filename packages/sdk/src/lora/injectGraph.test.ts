@@ -38,7 +38,7 @@ async function everywhere(base: SitedModel, adapter: Adapter, feeds: Feeds): Pro
   const session = await serve(base, { adapter });
   const served = (await session.run(feeds, { adapter: 'adapter' }))[session.outputNames[0]!]!;
   await session.release();
-  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: placed.trained.map(({ parameter }) => parameter), tuned: [] }; // prettier-ignore
+  const plan = placed.tunings.map(({ tuning }) => tuning);
   const { model, inputs } = injectAdapters(base.model, plan, { types: base.types, mode: 'training' });
   const trained = await output(model, { ...feeds, ...Object.fromEntries(adapterFeeds(placed, inputs)) });
   const merged = await output(mergeAdapter(base.model, placed).model, feeds);
@@ -198,7 +198,7 @@ test('queries, keys and values that read one value', async () => {
   const expected = await output(build(weights.map((one, i) => (each[i] ? added(one, formDelta(form, each[i]).data as Float32Array) : one))), { x }); // prettier-ignore
   for (const [way, value] of Object.entries(await everywhere(base, adapter, { x })))
     expect(difference(value, expected), way).toBeLessThan(1e-5);
-  const plan = { lowRank: base.place(adapter).lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+  const plan = base.place(adapter).tunings.map(({ tuning }) => tuning);
   const { model } = injectAdapters(base.model, plan, { types: base.types, mode: 'training' });
   expect(model.graph!.node!.filter(({ opType }) => opType === 'Concat')).toHaveLength(2);
   const reduces = model.graph!.node!.filter(({ opType, input }) => opType === 'MatMul' && input![0] === 'x');

@@ -9,18 +9,15 @@ import { readsCodes } from '../match/weights/index.ts';
 import { inferNode } from '../ops/infer.ts';
 import type { Injection } from './injection.ts';
 import { kindOf } from './kinds/table.ts';
-import {
-  type AdapterInputRole,
-  attentionAround,
-  type LowRankSite,
-  placesOf,
-  type TrainedParameter,
-  type TunedSite,
-} from './plan.ts';
+import { attentionAround, placesOf, type TrainedParameter } from './plan.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { type Fold, RowFold } from './rows.ts';
 import { TrainingProduct } from './trainingProduct.ts';
-import type { LayerInGraph } from './tuner.ts';
+import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from './tuner.ts';
+import type { ByTuner } from './tunings/byTuner.ts';
+import type { LowRank } from './tunings/lowRank.ts';
+import type { OutputRole } from './tunings/lowRankTensors.ts';
+import { rankAxisOf } from './tunings/lowRankTensors.ts';
 import { valueInfo } from './valueInfo.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */
@@ -66,26 +63,33 @@ export class GraphInjection {
     const own = new Set(this.#graph.node);
     const byLast = new Map<NodeProto, Site>();
     const recurrent = new Map<NodeProto, Site[]>();
-    for (const [site, { dora }] of this.#whole.lowRankPlaces()) {
+    for (const [
+      site,
+      {
+        layer: { dora },
+      },
+    ] of this.#whole.lowRankPlaces()) {
       if (site.recurrent && own.has(site.node)) recurrent.set(site.node, [...(recurrent.get(site.node) ?? []), site]);
       else if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
     }
     const replaced = this.#replacedSites(own);
-    const tuned = new Map([...this.#whole.tunedPlaces.keys()].map((site) => [lastNode(site), site]));
-    const skipped = new Set(
-      [...replaced.values(), ...tuned.values()].flatMap((site) => [...site.nodes, lastNode(site)]),
+    const tuned = new Map(
+      [...this.#whole.tunedPlaces].map(([site, tuning]) => [lastNode(site), [site, tuning] as const]),
     );
+    const applied = [...tuned.values()].flatMap(([site, { math }]) => ('delta' in math ? [] : [site]));
+    const skipped = new Set([...replaced.values(), ...applied].flatMap((site) => [...site.nodes, lastNode(site)]));
     for (const [original, current] of nodes) {
       const rebuilt = replaced.get(original);
       const site = byLast.get(original);
-      const tunedSite = tuned.get(original);
+      const byTuner = tuned.get(original);
       const weights = recurrent.get(original);
       if (weights) this.#recurrent(this.#withParameters(original, current), weights);
-      else if (tunedSite) this.#tune(tunedSite, this.#whole.tunedPlaces.get(tunedSite)!);
+      else if (byTuner && 'delta' in byTuner[1].math) this.#delta(original, current, byTuner[0], byTuner[1]);
+      else if (byTuner) this.#tune(...byTuner);
       else if (rebuilt) this.#replaceLayer(rebuilt);
       else if (skipped.has(original)) continue;
       else if (!site) this.#g.nodes.push(this.#withParameters(original, current));
-      else if (this.#whole.lowRankAt(site)!.dora) this.#dora(original, current, site);
+      else if (this.#whole.lowRankAt(site)!.layer.dora) this.#dora(original, current, site);
       else this.#lora(original, current, site);
     }
     return {
@@ -120,13 +124,10 @@ export class GraphInjection {
   }
 
   /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
-  #tune(site: Site, tuned: TunedSite): void {
+  #tune(site: Site, tuned: ByTuner): void {
     const g = this.#g;
     const input = this.#read(site.input);
     const typeOfLayer = this.#read(site.output).type;
-    const tensors = Object.keys(tuned.tuning.tensors).map(
-      (name) => [name, this.#whole.tunedInput(tuned, name)] as const,
-    );
     const layer: LayerInGraph = {
       x: this.#as(input, 'float32'),
       forward: (x) => this.#as(this.#forward(site, this.#as(x, input.type)), 'float32'),
@@ -135,8 +136,32 @@ export class GraphInjection {
         return site.weight.layout === 'in-out' ? g.Transpose(own, [1, 0]) : own;
       },
     };
-    const y = this.#as(tuned.tuning.apply(g, layer, Object.fromEntries(tensors)), typeOfLayer);
+    const { apply } = tuned.math as ChangeOfLayer;
+    const y = this.#as(apply(g, layer, this.#tensorsOf(tuned)), typeOfLayer);
     this.#nameLast(g.nodes.at(-1)?.output?.[0] === y.name ? y : g.Identity(y), site.output);
+  }
+
+  /** y + x·ΔWᵀ, and alike for other kinds of layers, behind the last node of one. */
+  #delta(original: NodeProto, current: NodeProto, site: Site, tuned: ByTuner): void {
+    const g = this.#g;
+    const base = this.#emitRenamed(this.#withParameters(original, current), site.output);
+    const { delta } = tuned.math as ChangeOfWeight;
+    const read = this.#read(site.input);
+    const x = site.kind === 'embedding' ? read : this.#as(read, 'float32');
+    const { arrange } = site;
+    const change = delta(g, this.#tensorsOf(tuned));
+    const product = kindOf(site).whole!(g, site, arrange ? g.Transpose(x, [...arrange.input]) : x, change);
+    const more = arrange ? g.Transpose(product, [...arrange.output]) : product;
+    this.#nameLast(g.Add(base, this.#as(more, this.#read(site.output).type)), site.output);
+  }
+
+  /** A tuner's tensors, by its own names of them. */
+  #tensorsOf(tuned: ByTuner): ByTensor<Value> {
+    const inputs = Object.entries(tuned.math.tensors).map(([role, { dims }]) => [
+      role,
+      this.#whole.input(tuned, role, dims),
+    ]);
+    return Object.fromEntries(inputs) as ByTensor<Value>;
   }
 
   #calls = 0;
@@ -194,7 +219,7 @@ export class GraphInjection {
     const dims = this.#perOutputDims(site);
     const typeOfLayer = this.#read(site.product).type;
     if (!this.#whole.training) return this.#as(this.#input('lora_gain', lowRank, dims), typeOfLayer);
-    const magnitude = this.#whole.input('lora_magnitude_vector', lowRank, dims);
+    const magnitude = this.#whole.input(lowRank, 'lora_magnitude_vector', dims);
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
     const folded = this.#weight(site);
     const weight = site.foldedScale
@@ -238,7 +263,7 @@ export class GraphInjection {
     const lowRank = this.#whole.lowRankAt(site)!;
     const g = this.#g;
     const kind = kindOf(site);
-    const own = lowRank.bias ? this.#input('lora_B.bias', lowRank, this.#perOutputDims(site)) : undefined;
+    const own = lowRank.layer.bias ? this.#input('lora_B.bias', lowRank, this.#perOutputDims(site)) : undefined;
     const scaled = (value: Value): Value =>
       site.foldedScale && this.#whole.training ? g.Mul(value, this.#perOutput(site, kind.perOutputShape(site))) : value;
     const biased = (value: Value): Value => scaled(own ? g.Add(value, own) : value);
@@ -249,7 +274,7 @@ export class GraphInjection {
     if (this.#whole.training && site.kind === 'linear' && source === read && !site.arrange) {
       return this.#as(biased(this.#trainingProduct.of(site, lowRank)), typeOfLayer);
     }
-    if (this.#whole.training && lowRank.tokens) return this.#tokenRows(read, lowRank);
+    if (this.#whole.training && lowRank.layer.tokens) return this.#tokenRows(read, lowRank);
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
     const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
@@ -258,9 +283,9 @@ export class GraphInjection {
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */
-  #tokenRows(ids: Value, lowRank: LowRankSite): Value {
+  #tokenRows(ids: Value, lowRank: LowRank): Value {
     const g = this.#g;
-    const { tokens } = lowRank as { tokens: readonly number[] };
+    const { tokens = [] } = lowRank.layer;
     const type = ids.type === 'int32' ? 'int32' : 'int64';
     const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
     const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);
@@ -273,9 +298,10 @@ export class GraphInjection {
   }
 
   /** Part of a module's adapter, as the rows of this batch get it. */
-  #input(role: AdapterInputRole, lowRank: LowRankSite, dims: readonly number[] | undefined): Value {
-    const value = this.#whole.input(role, lowRank, dims);
-    return this.#whole.differs(lowRank.site) ? this.#picked(value) : value;
+  #input(role: 'lora_A' | 'lora_B' | OutputRole, lowRank: LowRank, dims: readonly number[] | undefined): Value {
+    const perRow = this.#whole.differs(lowRank.site);
+    const value = this.#whole.input(lowRank, role, dims, perRow);
+    return perRow ? this.#picked(value) : value;
   }
 
   /** A trained parameter, as the rows of this batch get it. */
@@ -295,22 +321,25 @@ export class GraphInjection {
 
   readonly #factors = new Map<string, Value>();
 
-  #factor(role: 'lora_A' | 'lora_B', lowRank: LowRankSite): Value {
+  #factor(role: 'lora_A' | 'lora_B', lowRank: LowRank): Value {
     if (!this.#whole.training) return this.#input(role, lowRank, undefined);
     const key = `${role} ${lowRank.site.path}`;
     const known = this.#factors.get(key);
     if (known) return known;
-    const { site, r, fixed, constants, tiedTo, tokens } = lowRank;
+    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = lowRank.layer;
     const kind = kindOf(site);
     const dims = r === undefined ? undefined : kind.graphShape(site, role, r);
     const own = fixed?.[role]
       ? this.#g.constant(fixed[role])
       : tiedTo && tokens
-        ? this.#g.Transpose(this.#factor(role === 'lora_A' ? 'lora_B' : 'lora_A', tiedTo), [1, 0])
-        : this.#whole.input(role, lowRank, dims);
-    const differentiated = attentionAround(lowRank.savedAs) === undefined ? own : this.#halfConstant(own);
+        ? this.#g.Transpose(
+            this.#factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.#whole.lowRankAt(tiedTo.site)!),
+            [1, 0],
+          )
+        : this.#whole.input(lowRank, role, dims);
+    const differentiated = attentionAround(savedAs) === undefined ? own : this.#halfConstant(own);
     const value = constants
-      ? this.#g.Concat([differentiated, this.#g.constant(constants[role])], rankAxis(site, role))
+      ? this.#g.Concat([differentiated, this.#g.constant(constants[role])], rankAxisOf(site, role))
       : differentiated;
     this.#factors.set(key, value);
     return value;
@@ -361,7 +390,7 @@ export class GraphInjection {
     }
     // Another adapter may have a low-rank product where this one has a weight.
     const lowRank = this.#whole.lowRankAt(site);
-    if (lowRank?.dora) value = this.#scale(value, this.#gain(site), site);
+    if (lowRank?.layer.dora) value = this.#scale(value, this.#gain(site), site);
     if (lowRank) value = this.#g.Add(value, this.#lowRankProduct(site));
     if (site.bias) {
       const bias = trained('bias');
@@ -448,12 +477,6 @@ export class GraphInjection {
     const type = this.#whole.types.get(name);
     if (!this.#whole.training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
   }
-}
-
-/** Which dimension of a factor, as the graph takes it, is the rank. */
-function rankAxis(site: Site, role: 'lora_A' | 'lora_B'): number {
-  const [dims, doubled] = [1, 2].map((r) => kindOf(site).graphShape(site, role, r)) as [number[], number[]];
-  return dims.findIndex((dim, axis) => dim !== doubled[axis]);
 }
 
 /** A one for each dimension of a weight behind the first. */

@@ -8,15 +8,11 @@ import { readsCodes } from '../match/weights/index.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
-import {
-  type AdapterInput,
-  type AdapterInputRole,
-  type AdapterPlan,
-  type LowRankSite,
-  placesOf,
-  type TrainedParameter,
-  type TunedSite,
-} from './plan.ts';
+import { placesOf, type TrainedParameter } from './plan.ts';
+import { ByTuner } from './tunings/byTuner.ts';
+import { LowRank } from './tunings/lowRank.ts';
+import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
+import { WholeParameter, wholeParameters } from './tunings/wholeParameter.ts';
 import { valueInfo } from './valueInfo.ts';
 
 /** How the injected graph will be used. */
@@ -44,16 +40,16 @@ export interface Injected {
   readonly rows?: string;
   /** Name of the model's input whose first dimension counts the rows of a batch. */
   readonly batchInput: string;
-  /** Present where `rows` may only be `[]`, since a layer that is adapted reads what has no rows. */
-  readonly apart?: RowsApart;
+  /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
+  readonly apart?: string;
+  /** How rows that differ are computed in several runs. */
+  readonly rowsApart: () => RowsApart;
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
 }
 
 /** How a batch is taken apart by its rows, and results put together, where no one run can have rows that differ. */
 export interface RowsApart {
-  /** Path of the layer for which it is so. */
-  readonly module: string;
   /** The inputs of the model with rows: the axis of each. */
   readonly inputs: ReadonlyMap<string, number>;
   /** Where each output of the model has the rows. */
@@ -68,10 +64,11 @@ export class Injection {
   readonly opset: number;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
-  readonly #plan: AdapterPlan;
+  /** Parameters that are trained whole. */
+  readonly trained: readonly TrainedParameter[];
   readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
-  readonly #lowRankAt = new Map<Site, LowRankSite>();
-  readonly #tunedAt = new Map<Site, TunedSite>();
+  readonly #lowRankAt = new Map<Site, LowRank>();
+  readonly #tunedAt = new Map<Site, ByTuner>();
   readonly #parameters = new Map<TrainedParameter, Value>();
   readonly #base: ModelProto;
   #places: RowPlaces | undefined;
@@ -79,7 +76,6 @@ export class Injection {
   #rows: Value | undefined;
 
   constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
-    this.#plan = plan;
     this.types = types;
     this.training = mode === 'training';
     this.#hasBanks = mode === 'inference';
@@ -87,9 +83,12 @@ export class Injection {
     this.#base = base;
     const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
-    for (const lowRank of plan.lowRank) for (const site of placesOf(lowRank.site)) this.#lowRankAt.set(site, lowRank);
-    for (const tuned of plan.tuned) for (const site of placesOf(tuned.site)) this.#tunedAt.set(site, tuned);
-    for (const parameter of plan.trained) this.#addParameter(parameter);
+    for (const each of plan) {
+      if (each instanceof LowRank) for (const site of placesOf(each.site)) this.#lowRankAt.set(site, each);
+      if (each instanceof ByTuner) for (const site of placesOf(each.site)) this.#tunedAt.set(site, each);
+      if (each instanceof WholeParameter) this.#addParameter(each);
+    }
+    this.trained = wholeParameters(plan);
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
@@ -99,29 +98,26 @@ export class Injection {
     return {
       inputs: inputs.map(({ input }) => input),
       batchInput: this.batchInput.name,
-      ...(this.#apartFor && this.#places ? { apart: this.#apart(this.#apartFor, this.#places) } : {}),
+      ...(this.#apartFor ? { apart: this.#apartFor.path } : {}),
+      rowsApart: () => this.#rowsApart(),
       infos: [...inputs.map(({ info }) => info), ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
       ...(rows === undefined ? {} : { rows }),
     };
   }
 
   /** A site's low-rank adapter. */
-  lowRankAt(site: Site): LowRankSite | undefined {
+  lowRankAt(site: Site): LowRank | undefined {
     return this.#lowRankAt.get(site);
   }
 
   /** All places with a low-rank adapter. */
-  lowRankPlaces(): readonly (readonly [Site, LowRankSite])[] {
+  lowRankPlaces(): readonly (readonly [Site, LowRank])[] {
     return [...this.#lowRankAt];
   }
 
   /** All places that another tuner adapts. */
-  get tunedPlaces(): ReadonlyMap<Site, TunedSite> {
+  get tunedPlaces(): ReadonlyMap<Site, ByTuner> {
     return this.#tunedAt;
-  }
-
-  get trained(): readonly TrainedParameter[] {
-    return this.#plan.trained;
   }
 
   /** Whether rows of a batch may differ in a site's adapter. */
@@ -136,19 +132,20 @@ export class Injection {
    * @param holdsBatch whether the layer's graph has the values of a whole batch, as the body of a Scan does not
    */
   rowAxis(site: Site, holdsBatch: boolean): number | undefined {
-    this.#places ??= new RowPlaces(this.#base, this.types);
+    const places = (this.#places ??= new RowPlaces(this.#base, this.types));
     const rank = this.types.get(site.input)?.shape?.length ?? 0;
-    let place = holdsBatch ? this.#places.of(site.input) : 'none';
-    if (place === 'unknown' && this.#places.isCounted(site.input)) place = 0;
+    let place = holdsBatch ? places.of(site.input) : 'none';
+    if (place === 'unknown' && places.isCounted(site.input)) place = 0;
     const axis = typeof place === 'number' ? (site.arrange?.input.indexOf(place) ?? place) : -1;
     if (axis === 0 || (axis > 0 && axis < rank - 1)) return axis;
     this.#apartFor ??= site;
     return undefined;
   }
 
-  #apart({ path }: Site, places: RowPlaces): RowsApart {
+  #rowsApart(): RowsApart {
+    const places = (this.#places ??= new RowPlaces(this.#base, this.types));
     const outputs = (this.#base.graph?.output ?? []).map(({ name = '' }) => [name, places.of(name)] as const);
-    return { module: path, inputs: places.inputs.axes, outputs: new Map(outputs) };
+    return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
   /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
@@ -174,52 +171,30 @@ export class Injection {
     return this.#parameters.get(parameter)!;
   }
 
-  /** The input that carries part of a module's adapter; one for all places of the module. */
-  input(role: AdapterInputRole, lowRank: LowRankSite, dims: readonly number[] | undefined): Value {
-    const { site } = lowRank;
-    const name = adapterInputName(site, role);
-    const known = this.#inputs.get(name);
+  /** The input that carries a tensor of a module's tuning; one for all places of the module. */
+  input(tuning: ModuleTuning, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
+    const tensor = tuning.tensor(role);
+    const known = this.#inputs.get(tensor.name);
     if (known) return known.value;
-    return this.#addInput({ role, lowRank, name: this.#free(name), perRow: this.differs(site) }, dims, name);
-  }
-
-  /** The input that carries a tensor of another tuner; one for all places of the module. */
-  tunedInput(of: TunedSite, tensor: string): Value {
-    const name = `${of.site.path}.${tensor}`;
-    const known = this.#inputs.get(name);
-    if (known) return known.value;
-    const { dims } = of.tuning.tensors[tensor]!;
-    return this.#addInput({ role: 'tuned', tuned: { of, tensor }, name: this.#free(name), perRow: false }, dims, name);
+    const input = { name: this.#free(tensor.name), tuning, tensor, perRow };
+    const value: Value = { name: input.name, type: 'float32', shape: dims };
+    this.#inputs.set(tensor.name, { input, info: valueInfo(input.name, 'float32', dims), value });
+    return value;
   }
 
   /** Makes a trained parameter a graph input that its readers read instead of the base's. */
-  #addParameter(parameter: TrainedParameter): void {
+  #addParameter(tuning: WholeParameter): void {
+    const { parameter } = tuning;
     const perRow = this.isPerRow(parameter);
     const stored = parameter.stored.dims;
     const dims = !this.training && parameter.layout === 'out-in' ? stored.toReversed() : stored;
-    const name = this.#free(parameter.name);
-    const value = this.#addInput(
-      { role: 'parameter', parameter, name, perRow },
-      perRow || parameter.isOpen ? undefined : dims,
-      name,
+    this.#parameters.set(
+      parameter,
+      this.input(tuning, 'parameter', perRow || parameter.isOpen ? undefined : dims, perRow),
     );
-    this.#parameters.set(parameter, value);
   }
 
   #free(name: string): string {
     return this.types.has(name) ? `${name}.trained` : name;
   }
-
-  #addInput(input: AdapterInput, dims: readonly number[] | undefined, key: string): Value {
-    const value: Value = { name: input.name, type: 'float32', shape: dims };
-    this.#inputs.set(key, { input, info: valueInfo(input.name, 'float32', dims), value });
-    return value;
-  }
-}
-
-/** The name of the graph input that carries part of a module's adapter. */
-function adapterInputName(site: Site, role: AdapterInputRole): string {
-  if (role !== 'lora_A' && role !== 'lora_B') return `${site.path}.${role}`;
-  const name = kindOf(site).names[role];
-  return name === role ? `${site.path}.${name}.weight` : `${site.path}.${name}`;
 }

@@ -1,11 +1,10 @@
-/** @file What an adapter changes in a graph: which sites get low-rank products, which parameters are trained in full. */
+/** @file What LoRA needs to know of a layer, and what is known of a parameter that is trained in full. */
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { Site, WeightLayout } from '../match/sites.ts';
 import type { StoredWeight } from '../match/weights/index.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { Factor } from './kinds/kind.ts';
-import type { Tuning } from './tuner.ts';
 
 /** A site with a low-rank adapter. */
 export interface LowRankSite {
@@ -75,30 +74,6 @@ export interface ParameterReader {
   readonly chain?: readonly NodeProto[];
 }
 
-/** A layer that another tuner than LoRA adapts. */
-export interface TunedSite {
-  /** The layer. */
-  readonly site: Site;
-  /** What the tuner makes of it. */
-  readonly tuning: Tuning;
-  /** `peft_type` of the tuner. */
-  readonly peftType: string;
-  /** The tuner and its settings as text: adapters of one session must agree in it where they adapt the same layer. */
-  readonly form: string;
-  /** The module's name in PEFT's file, where it is not the site's path. */
-  readonly savedAs?: string;
-}
-
-/** Everything that is injected into one graph. */
-export interface AdapterPlan {
-  /** Layers that get a low-rank adapter. */
-  readonly lowRank: readonly LowRankSite[];
-  /** Parameters that are replaced as a whole. */
-  readonly trained: readonly TrainedParameter[];
-  /** Layers that a tuner of a plugin adapts; none of them has a low-rank adapter too. */
-  readonly tuned: readonly TunedSite[];
-}
-
 /** What PEFT calls the `out_proj` inside a MultiheadAttention that it has wrapped. */
 const MERGED_TWICE = '.base_layer.out_proj';
 
@@ -113,38 +88,4 @@ export function attentionAround(savedAs: string | undefined): string | undefined
 /** Where a site's module is computed: usually one place. */
 export function placesOf(site: Site): readonly Site[] {
   return [site, ...site.alsoAt];
-}
-
-/** What an injected graph input carries. */
-export type AdapterInputRole =
-  'lora_A' | 'lora_B' | 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain' | 'parameter' | 'tuned';
-
-/**
- * A graph input through which an adapter enters. All are float32, whatever the model computes in.
- *
- * - `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout; those of convolutions are as PEFT has
- *   them. lora_B is fed times the scaling, so the graph knows no scaling, and changing it needs no new graph.
- * - `lora_B.bias` `[out]` is fed times the scaling too.
- * - `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training; `[1, out, 1, ...]` of a convolution.
- * - `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
- * - `parameter` is a whole weight or bias: in the graph's own layout while training, a linear weight as `[in, out]` for
- *   inference.
- * - `tuned` is a tensor of another tuner, as PEFT has it; the same for all rows of a batch.
- *
- * For inference, those that may differ between rows are banks of n adapters: matrices are stacked to `[n, in, r]`, what has
- * one number per output to `[n, 1, out]`.
- */
-export interface AdapterInput {
-  /** Name of the graph input. */
-  readonly name: string;
-  /** Which of the tensors above it is. */
-  readonly role: AdapterInputRole;
-  /** The layer that it adapts; absent for a `parameter`, and for `tuned`. */
-  readonly lowRank?: LowRankSite;
-  /** The parameter that it replaces; present only for a `parameter`. */
-  readonly parameter?: TrainedParameter;
-  /** The layer of another tuner, and which of its tensors it is; present only for `tuned`. */
-  readonly tuned?: { readonly of: TunedSite; readonly tensor: string };
-  /** Whether each row of a batch may get another: for inference, it is a bank then. */
-  readonly perRow: boolean;
 }

@@ -86,7 +86,7 @@ async function expectRows(base: Base, x: Tensor, axis = 0): Promise<void> {
   // The same from the definition alone, and from the graph that is trained.
   const expected = await output(base.build(merged(adapters['large']!)), { x });
   const placed = base.place(adapters['large']!);
-  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+  const plan = placed.tunings.map(({ tuning }) => tuning);
   const { model, inputs } = injectAdapters(base.model, plan, { types: base.types, mode: 'training' });
   const trained = await output(model, { x, ...Object.fromEntries(adapterFeeds(placed, inputs)) });
   expect(difference(trained, expected)).toBeLessThan(1e-5);

@@ -2,11 +2,11 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { Site } from '../match/sites.ts';
-import type { LowRankSite } from './plan.ts';
+import type { LowRank } from './tunings/lowRank.ts';
 
 /** Where a site's value comes from. */
 export interface FactorSource {
-  factor(role: 'lora_A' | 'lora_B', lowRank: LowRankSite): Value;
+  factor(role: 'lora_A' | 'lora_B', lowRank: LowRank): Value;
   read(name: string): Value;
 }
 
@@ -17,12 +17,12 @@ export interface FactorSource {
 export class TrainingProduct {
   readonly #g: GraphBuilder;
   readonly #source: FactorSource;
-  readonly #bySource = new Map<string, (readonly [Site, LowRankSite])[]>();
+  readonly #bySource = new Map<string, (readonly [Site, LowRank])[]>();
   /** x·A by the place where it is computed. */
   readonly #reduced = new Map<Site, Value>();
 
   /** @param places where linear layers of one graph are computed, and their adapters */
-  constructor(g: GraphBuilder, places: readonly (readonly [Site, LowRankSite])[], source: FactorSource) {
+  constructor(g: GraphBuilder, places: readonly (readonly [Site, LowRank])[], source: FactorSource) {
     this.#g = g;
     this.#source = source;
     for (const place of places) {
@@ -32,7 +32,7 @@ export class TrainingProduct {
   }
 
   /** (x·A)·B of a linear layer. */
-  of(site: Site, lowRank: LowRankSite): Value {
+  of(site: Site, lowRank: LowRank): Value {
     return this.#g.MatMul(this.#reduce(site), this.#source.factor('lora_B', lowRank));
   }
 

@@ -1,17 +1,21 @@
 /** @file What a tuner of PEFT other than LoRA is: its tensors of a layer, and what the layer computes with them. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import type { Matrix } from '../linalg/matrix.ts';
+import type { SiteKind } from '../match/sites.ts';
 import type { Random } from '../runtime/random.ts';
 
-/** A linear layer, as a {@link Tuner} is told of it. */
+/** A layer, as a {@link Tuner} is told of it. */
 export interface TunedLayer {
   /** torch's path of the module, as the adapter's config names it. */
   readonly path: string;
-  /** How many features it reads. */
+  /** What kind of layer it is: one of {@link Tuner.kinds}. */
+  readonly kind: SiteKind;
+  /** How many features it reads: of a convolution its channels, of an embedding how many ids it knows. */
   readonly in: number;
   /** How many features it yields. */
   readonly out: number;
+  /** Its weight as torch has it: `[out, in]`, `[out, in / groups, ...kernel]`, of an embedding `[ids, out]`. */
+  readonly weightShape: readonly number[];
   /** Whether it has a bias. */
   readonly bias: boolean;
 }
@@ -31,30 +35,47 @@ export interface TunedTensor {
 
 /** The layer inside a graph. */
 export interface LayerInGraph {
-  /** What it reads, `[..., in]`, as float32. */
+  /** What it reads as float32: `[..., in]`, of a convolution `[batch, in, ...]`. */
   readonly x: Value;
-  /** The base's layer, bias included: `[..., out]` of `[..., in]`. May be called with another input than x. */
+  /** The base's layer, bias included: `[..., out]` or `[batch, out, ...]`. May be called with another input than x. */
   readonly forward: (x: Value) => Value;
-  /** The base's weight, `[out, in]`, as float32. */
+  /** The base's weight, as {@link TunedLayer.weightShape} has it, as float32. */
   readonly weight: () => Value;
 }
 
 /** Tensors, or what stands for them, by the names of {@link Tuning.tensors}. */
 export type ByTensor<T> = Readonly<Record<string, T>>;
 
-/** What a tuner makes of one layer. */
-export interface Tuning {
+/**
+ * What a tuner makes of one layer. Its mathematics is written once, with operators: the gradient follows from them, and
+ * merging computes the very same on the weight, in double precision.
+ */
+export type Tuning = TensorsOfTuning & (ChangeOfWeight | ChangeOfLayer);
+
+interface TensorsOfTuning {
   /** What is trained, by the word that follows the module's path in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
-  /** Emits what the layer yields in place of `forward(x)`. Its gradient follows from the operators. */
-  readonly apply: (g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>) => Value;
-  /** What merging makes of the weight, `[out, in]`. Without, such an adapter cannot be merged. */
-  readonly mergeWeight?: (weight: Matrix, tensors: ByTensor<Float64Array>) => Matrix;
-  /** What merging makes of the bias, `[out]`; without, it stays. Only asked where the layer has one. */
-  readonly mergeBias?: (bias: Float64Array, tensors: ByTensor<Float64Array>) => Float64Array;
 }
 
-/** A way to adapt linear layers other than LoRA, by the name that `lora.tuner` and `--tuner` take. */
+/** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */
+export interface ChangeOfWeight {
+  /** Emits ΔW, in the shape of {@link TunedLayer.weightShape}: the layer computes with W + ΔW. */
+  readonly delta: (g: GraphBuilder, tensors: ByTensor<Value>) => Value;
+}
+
+/** A tuning that computes something else in place of the layer. */
+export interface ChangeOfLayer {
+  /** Emits what the layer yields in place of `forward(x)`. */
+  readonly apply: (g: GraphBuilder, layer: LayerInGraph, tensors: ByTensor<Value>) => Value;
+  /** What merging makes of the weight. Without, such an adapter cannot be merged. */
+  readonly weight?: (g: GraphBuilder, weight: Value, tensors: ByTensor<Value>) => Value;
+  /** What merging makes of the bias, `[out]`; without, it stays. Only asked where the layer has one. */
+  readonly bias?: (g: GraphBuilder, bias: Value, tensors: ByTensor<Value>) => Value;
+  /** The opposites of these two, which take the adapter out of a merged model. Without, that cannot be done. */
+  readonly unmerged?: Pick<ChangeOfLayer, 'weight' | 'bias'>;
+}
+
+/** A way to adapt layers other than LoRA, by the name that `lora.tuner` and `--tuner` take. */
 export interface Tuner {
   /** What it is called: `ia3`. */
   readonly name: string;
@@ -67,6 +88,8 @@ export interface Tuner {
    * `modules_to_save`, `task_type` …).
    */
   readonly defaults: TunerSettings;
+  /** The kinds of layers that it can adapt; linear ones alone without. */
+  readonly kinds?: readonly SiteKind[];
   /** Why a layer cannot be adapted so, as the end of a sentence that begins with the layer; or nothing. */
   refuses?(layer: TunedLayer, settings: TunerSettings): string | undefined;
   /**

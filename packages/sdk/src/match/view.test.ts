@@ -76,7 +76,7 @@ describe('fused operators with weights', () => {
       const form = { kind: 'linear', weightShape: [4, 4] } as const;
       const own = formAdapter(form);
       const renamed = new Adapter(own.config, new Map([...own.tensors].map(([name, value]) => [name.replace('.fc.', `.${path}.`), value]))); // prettier-ignore
-      const plan = { lowRank: base.place(renamed).lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+      const plan = base.place(renamed).tunings.map(({ tuning }) => tuning);
       const { model: injected } = injectAdapters(base.model, plan, { types: base.types, mode: 'inference' });
       return injected.graph!.node!.filter(({ domain }) => domain === CONTRIB).map(({ opType }) => opType!);
     };

@@ -2,10 +2,9 @@
 
 import { createHash } from 'node:crypto';
 import { Adapter } from '../adapter/adapter.ts';
-import { scalingAt } from '../adapter/moduleNames.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
-import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
+import type { AdapterInput } from '../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import type { Initialised } from './initialise.ts';
@@ -31,35 +30,26 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
   const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
   const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
   const placed = await model.place(adapter);
-  const lowRank = placed.lowRank.map(({ lowRank: each, A }) =>
-    each.tokens ? each : { ...each, r: kindOf(each.site).rankOf(each.site, A.dims) },
-  );
   const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
-  const plan: AdapterPlan = {
-    lowRank,
-    trained: [...placed.trained.map(({ parameter }) => parameter), ...heads],
-    tuned: placed.tuned.map(({ tuned }) => tuned),
-  };
+  const plan = [...placed.tunings.map(({ tuning }) => tuning), ...heads.map((each) => new WholeParameter(each))];
   const saved = placed.adapter.config.modulesToSave ?? [];
   const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
   const added = newHead.filter((path) => !isSaved(path));
   const config =
     added.length === 0 ? placed.adapter.config : { ...placed.adapter.config, modulesToSave: [...saved, ...added] };
-  const ofHeads = new Set(heads.map(({ name }) => name));
+  const begun = new Set(placed.tunings.map(({ tuning }) => tuning.slot));
   const hash = createHash('sha256');
   for (const [name, { data }] of adapter.tensors)
     hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   return {
     plan,
     config,
-    first: new Map(),
     digest: hash.digest('hex'),
     finish: (trained, base) => new Adapter(config, trained, base),
     parameters: (inputs, seed) => {
-      const own = inputs.filter(({ parameter }) => !parameter || !ofHeads.has(parameter.name));
+      const own = inputs.filter(({ tuning }) => begun.has(tuning.slot));
       const values = new Map(ParameterSet.of(placed, own).all.map(({ input, value }) => [input.name, value]));
-      const scalingOf = (each: (typeof lowRank)[number]): number => scalingAt(config, each).scaling;
-      return ParameterSet.initial(inputs, new Random(seed), scalingOf).withValues(values);
+      return ParameterSet.initial(inputs, new Random(seed)).withValues(values);
     },
   };
 }

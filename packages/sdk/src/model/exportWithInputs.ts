@@ -4,8 +4,7 @@ import path from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
 import { adapterFeeds, baseFeeds } from '../adapter/feeds.ts';
 import { formatOrtAdapter } from '../adapter/ortAdapter.ts';
-import { joinPlans } from '../adapter/place.ts';
-import type { PlacedAdapter } from '../adapter/placed.ts';
+import { joinTunings, type PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
@@ -14,7 +13,8 @@ import { tensorProto } from '../graph/tensorData.ts';
 import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput } from '../lora/tunings/moduleTuning.ts';
+import { wholeParameters } from '../lora/tunings/wholeParameter.ts';
 import { requireUnused, requireWritable } from './merge.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
@@ -71,7 +71,7 @@ export async function exportWithInputs(
     requireName(name);
     placed.push([name, await model.place(adapter, options)]);
   }
-  const plan = joinPlans(placed.map(([, each]) => each));
+  const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
   const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
   const written = placed.map(([name, each]) => [placeOfAdapter(name), each] as const);
   const files = writeOnnxFiles(
@@ -93,7 +93,9 @@ function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): Model
   const { graph = {} } = model;
   const { uses, outputs } = indexWhole(graph);
   // What a trained parameter replaces everywhere is its default, under another name.
-  const replaced = new Set(inputs.flatMap(({ parameter }) => parameter?.stored.tensors.map(({ name }) => name) ?? []));
+  const replaced = new Set(
+    wholeParameters(inputs.map(({ tuning }) => tuning)).flatMap(({ stored }) => stored.tensors.map(({ name }) => name)),
+  );
   const kept = (graph.initializer ?? []).filter(
     ({ name = '' }) => !replaced.has(name) || uses.has(name) || outputs.has(name),
   );
@@ -112,20 +114,14 @@ function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): Model
 }
 
 /** Floats in the default's shape, but for the rank, which has a name of its own for each module. */
-function declaredType({ role, lowRank }: AdapterInput, dims: readonly number[]): TypeProto {
-  const floats = dataTypeNumber('float32');
-  const fixed = dims.map((dimValue) => ({ dimValue }));
-  if (role !== 'lora_A' && role !== 'lora_B') return { tensorType: { elemType: floats, shape: { dim: fixed } } };
-  const { site } = lowRank!;
-  const kind = kindOf(site);
-  const { groups } = kind.matrix(site);
-  const [once, twice] = [groups, 2 * groups].map((r) => kind.graphShape(site, role, r)) as [number[], number[]];
-  const dim = fixed.map((each, axis) => {
-    if (once[axis] === twice[axis]) return each;
+function declaredType({ tuning, tensor }: AdapterInput, dims: readonly number[]): TypeProto {
+  const dim = dims.map((dimValue, axis) => {
+    if (axis !== tensor.rankAxis) return { dimValue };
+    const { groups } = kindOf(tuning.site!).matrix(tuning.site!);
     // Of a grouped convolution B has a column for each rank of a group.
-    return { dimParam: `${site.path}.r${once[axis] === groups ? '' : ` / ${groups}`}` };
+    return { dimParam: `${tuning.path}.r${groups === 1 || tensor.role === 'lora_A' ? '' : ` / ${groups}`}` };
   });
-  return { tensorType: { elemType: floats, shape: { dim } } };
+  return { tensorType: { elemType: dataTypeNumber('float32'), shape: { dim } } };
 }
 
 function requireName(name: string): void {

@@ -13,18 +13,19 @@ import type {
   InputObserver,
 } from '../lora/init/initializer.ts';
 import { gradientMatrix, weightMatrix } from '../lora/init/weightMatrix.ts';
-import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
+import type { LowRankSite } from '../lora/plan.ts';
+import { lowRankLayers } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { Batch, PreparedTask } from '../plugin/task.ts';
 import { Random } from '../runtime/random.ts';
 import type { SessionOptions } from '../runtime/session.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { observeInputs } from '../train/observeInputs.ts';
-import type { FirstValues } from '../train/parameters.ts';
 import { weightGradients } from '../train/weightGradients.ts';
 import { initSite } from './initialSite.ts';
 import type { LoraPlan } from './loraPlan.ts';
 import type { Model } from './model.ts';
-import { firstValues, fixedTensors, isResidual, peftTensors, type Start, withConstants } from './start.ts';
+import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 
 /** What {@link initialise} works with. */
 export interface InitialiseRequest {
@@ -42,8 +43,6 @@ export interface InitialiseRequest {
 export interface Initialised {
   readonly plan: AdapterPlan;
   readonly config: AdapterConfig;
-  /** First factors by module path; modules without have PEFT's default. */
-  readonly first: ReadonlyMap<string, FirstValues>;
   /** The adapter that PEFT can load, for the base as it is, from what was trained. */
   finish(trained: ReadonlyMap<string, Tensor>, baseDigest: string): Adapter;
 }
@@ -60,7 +59,7 @@ const GROUP_BYTES = 256 << 20;
 export async function initialise(request: InitialiseRequest): Promise<Initialised> {
   const { plan, config, initializer } = request.planned;
   const finish: Initialised['finish'] = (trained, digest) => new Adapter(config, trained, digest);
-  if (!initializer) return { plan, config, first: new Map(), finish };
+  if (!initializer) return { plan, config, finish };
   return new Initialisation(request, initializer).run();
 }
 
@@ -77,21 +76,19 @@ class Initialisation {
     this.#random = new Random(request.seed + 1);
     this.#config = request.planned.config;
     // Trained rows of a table start as they are.
-    this.#lowRank = request.planned.plan.lowRank.filter(({ tokens }) => !tokens);
+    this.#lowRank = lowRankLayers(request.planned.plan).flatMap(({ layer }) => (layer.tokens ? [] : [layer]));
   }
 
   async run(): Promise<Initialised> {
     const starts = await this.#starts();
     const config = { ...this.#config, ...this.#saved(starts) };
     const { plan } = this.#request.planned;
-    const lowRank = starts.map(withConstants);
-    const first = new Map(starts.map((start) => [start.lowRank.site.path, firstValues(start)] as const));
+    const begun = new Set(lowRankLayers(plan).filter(({ layer }) => !layer.tokens));
     const constant = new Map(starts.flatMap((start) => fixedTensors(start)));
     const residual = new Map(starts.flatMap((start) => (isResidual(start) ? peftTensors(start) : [])));
     return {
-      plan: { ...plan, lowRank: [...lowRank, ...plan.lowRank.filter(({ tokens }) => tokens)] },
+      plan: [...starts.map(startedLayer), ...plan.filter((each) => !begun.has(each as never))],
       config,
-      first,
       finish: (trained, digest) => {
         const adapter = new Adapter(config, new Map([...trained, ...constant]), digest);
         return residual.size === 0 ? adapter : convertResidual(adapter, new Adapter(config, residual));

@@ -3,7 +3,7 @@
 import type { Generation } from '../adapter/nameTable.ts';
 import type { AdapterConfig } from '../adapter/peftConfig.ts';
 import type { Initializer } from '../lora/init/initializer.ts';
-import type { AdapterPlan } from '../lora/plan.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 
 /** A plan for one model, and the config that PEFT will read. */
 export interface LoraPlan {

@@ -7,7 +7,7 @@ import { requireOneOwner } from '../adapter/combine/kept.ts';
 import { partName } from '../adapter/combine/options.ts';
 import { trainedInFull } from '../adapter/combine/sources.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
-import type { PlacedAdapter } from '../adapter/placed.ts';
+import type { PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
@@ -101,11 +101,7 @@ async function write(
   const config = sizes ?? own.config;
   const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
   const files = writeOnnxFiles([{ file, model: whole }], [...beside]);
-  const modules = placed.flatMap((each) => [
-    ...each.lowRank.map(({ lowRank }) => lowRank.site.path),
-    ...each.tuned.map(({ tuned }) => tuned.site.path),
-    ...each.trained.map(({ parameter }) => parameter.modulePath),
-  ]);
+  const modules = placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning.path));
   return {
     files,
     modules: [...new Set(modules)],

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { type MergedModel, mergeAdapter } from '../adapter/merge.ts';
-import type { PlacedAdapter } from '../adapter/placed.ts';
+import type { PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { isInside } from '../graph/insideFolder.ts';
 import { commonInputSizes } from '../adapter/adapterNotes.ts';
@@ -61,12 +61,8 @@ export async function mergeParts(
   };
 }
 
-function modulesOf({ lowRank, tuned, trained }: PlacedAdapter): string[] {
-  return [
-    ...lowRank.map((each) => each.lowRank.site.path),
-    ...tuned.map((each) => each.tuned.site.path),
-    ...trained.map(({ parameter }) => parameter.modulePath),
-  ];
+function modulesOf({ tunings }: PlacedAdapter): string[] {
+  return tunings.map(({ tuning }) => tuning.path);
 }
 
 /** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */

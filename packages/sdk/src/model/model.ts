@@ -23,10 +23,9 @@ import { adaptNames, modulesOf, tablesOf } from '../adapter/generations.ts';
 import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapter/modulePrefix.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
 import { baseChangingInit, LORA, variantOf } from '../adapter/peftConfig.ts';
-import { placeAdapter } from '../adapter/place.ts';
-import type { PlacedAdapter } from '../adapter/placed.ts';
+import { type PlacedAdapter, placeAdapter } from '../adapter/place.ts';
 import { AdapterSession } from '../adapter/session.ts';
-import { type ChosenTuner, tunerSettings } from '../adapter/tunedSite.ts';
+import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
@@ -542,8 +541,7 @@ export class Model implements TaskModel {
     }
     const placed = this.#find(adapter);
     const { partOf } = this.#parts;
-    const isForOthers =
-      placed.unused.length > 0 || placed.lowRank.length + placed.trained.length + placed.tuned.length === 0;
+    const isForOthers = placed.unused.length > 0 || placed.tunings.length === 0;
     // What the other files of the model hold is theirs.
     if (!partOf) this.#warnOfUnused(adapter, placed.unused);
     else if (isForOthers) {
@@ -580,7 +578,7 @@ export class Model implements TaskModel {
   #find(adapter: Adapter): PlacedAdapter {
     const chosen = this.#tunerOf(adapter);
     const { named, prefix } = this.#named(adapter);
-    if (!prefix) return { adapter: named, lowRank: [], trained: [], tuned: [], unused: [...named.tensors.keys()] };
+    if (!prefix) return { adapter: named, tunings: [], unused: [...named.tensors.keys()] };
     return placeAdapter(named, this.#onnx.model.graph, this.sites(), this.name, {
       prefix,
       openHeads: this.openHeads,

@@ -7,6 +7,8 @@ import type { Initializer } from '../lora/init/initializer.ts';
 import { initializerOf } from '../lora/init/named.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { LowRankSite } from '../lora/plan.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Site } from '../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
 import { fittingRanks, requireRank } from './fittingRanks.ts';
@@ -81,7 +83,10 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     ...(namedAs === undefined ? {} : { namedAs }),
     ...(initializer ? { initializer } : {}),
     warnings,
-    plan: { lowRank, trained, tuned: [] },
+    plan: [
+      ...lowRank.map((each) => new LowRank(each, scalingAt(config, each).scaling)),
+      ...trained.map((each) => new WholeParameter(each)),
+    ],
   };
 }
 

@@ -1,7 +1,8 @@
 /** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
 
 import { adapterConfig } from '../adapter/peftConfig.ts';
-import { type ChosenTuner, tunedSite } from '../adapter/tunedSite.ts';
+import { ByTuner, type ChosenTuner } from '../lora/tunings/byTuner.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { targetNames } from './chosenModules.ts';
 import type { LoraOptions } from './loraOptions.ts';
@@ -40,7 +41,7 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
-  const tuned = selected.targets.map((path) => tunedSite(sites.get(path)!, path, { tuner, settings }));
+  const tuned = selected.targets.map((path) => new ByTuner(sites.get(path)!, path, { tuner, settings }));
   const { modulesToSave } = selected;
   const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
   if (tuned.length === 0)
@@ -57,7 +58,7 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
     }),
     ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),
     warnings: [],
-    plan: { lowRank: [], trained, tuned },
+    plan: [...tuned, ...trained.map((each) => new WholeParameter(each))],
   };
 }
 

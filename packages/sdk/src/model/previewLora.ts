@@ -1,8 +1,8 @@
 /** @file What an adapter with given options would train, before anything is trained. */
 
 import type { Generation } from '../adapter/nameTable.ts';
-import { kindOf } from '../lora/kinds/table.ts';
-import { sizeOf } from '../runtime/tensor.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
+import { wholeParameters } from '../lora/tunings/wholeParameter.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { planLora } from './planLora.ts';
 import type { Model } from './model.ts';
@@ -32,24 +32,18 @@ export interface LoraPreview {
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
   const { plan, config, initializer, namedAs, warnings } = planLora(model, options);
-  const lowRank = plan.lowRank.map(({ site, r, dora, bias, tokens, tiedTo }) => {
-    const kind = kindOf(site);
-    const [A, B] = (['lora_A', 'lora_B'] as const).map((factor) =>
-      initializer?.fixed?.includes(factor) ? 0 : sizeOf(kind.factorShape(site, factor, r!)),
-    );
-    const { out } = kind.matrix(site);
-    const factors = tiedTo ? 0 : tokens ? B! : A! + B!;
-    return factors + (dora ? out : 0) + (bias ? out : 0);
-  });
-  const tuned = plan.tuned.flatMap(({ tuning }) => Object.values(tuning.tensors).map(({ dims }) => sizeOf(dims)));
-  const trained = plan.trained.map(({ stored }) => sizeOf(stored.dims));
+  const isTrained = ({ role }: { readonly role: string }): boolean =>
+    !initializer?.fixed?.some((each) => each === role);
+  const tensors = plan.flatMap((tuning) =>
+    tuning instanceof LowRank ? tuning.trained().filter(isTrained) : tuning.trained(),
+  );
   return {
     // Anything but a list is PEFT's word for no modules.
     targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),
     parameters: config.targetParameters ?? [],
     tokens: Object.keys(config.trainableTokenIndices ?? {}),
-    trained: plan.trained.map(({ name }) => name),
-    trainableParameters: [...lowRank, ...tuned, ...trained].reduce((sum, count) => sum + count, 0),
+    trained: wholeParameters(plan).map(({ name }) => name),
+    trainableParameters: tensors.reduce((sum, { count }) => sum + count, 0),
     warnings,
     ...(namedAs === undefined ? {} : { namedAs }),
   };

@@ -4,7 +4,9 @@ import { OnnxLoraError } from '../errors.ts';
 import { ParameterFinder } from '../adapter/findParameter.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { kindOf } from '../lora/kinds/table.ts';
-import type { AdapterPlan } from '../lora/plan.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Site } from '../match/sites.ts';
 import { namedModules } from './namedModules.ts';
 import { type NamedModel, selectNamed } from './selectNamed.ts';
@@ -50,23 +52,22 @@ export function reservedPlaces(
     ...(modulesToSave ? { modulesToSave } : {}),
   };
   const selected = selectNamed(namedModules(model.graph, model.sites), wanted, model);
-  return {
-    tuned: [],
-    lowRank: selected.targets.map((path) => {
+  return [
+    ...selected.targets.map((path) => {
       const site = sites.get(path)!;
       const kind = kindOf(site);
       const refusal = kind.refuses(site, { r: kind.matrix(site).groups, dora: useDora, bias: false });
-      if (refusal === undefined) return { site, dora: useDora };
+      if (refusal === undefined) return new LowRank({ site, dora: useDora });
       throw new OnnxLoraError(
         'CONFIG_INVALID',
         `No place can be reserved at "${path}": the layer ${refusal}. Name other targetModules.`,
       );
     }),
-    trained: selected.modulesToSave.flatMap((path) =>
+    ...selected.modulesToSave.flatMap((path) =>
       ['weight', 'bias'].flatMap((parameter) => {
         const found = parameters.find(path, parameter);
-        return found ? [openHeads.has(path) ? { ...found, isOpen: true } : found] : [];
+        return found ? [new WholeParameter(openHeads.has(path) ? { ...found, isOpen: true } : found)] : [];
       }),
     ),
-  };
+  ];
 }

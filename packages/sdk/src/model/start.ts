@@ -6,7 +6,7 @@ import { type Factor, graphFactor } from '../lora/kinds/kind.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { LowRankSite } from '../lora/plan.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import type { FirstValues } from '../train/parameters.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
 
 /** A layer and its first factors. */
 export interface Start {
@@ -18,8 +18,8 @@ export interface Start {
   readonly scaling: number;
 }
 
-/** The layer with what the graph holds of its first values as constants. */
-export function withConstants(start: Start): LowRankSite {
+/** The layer's adapter with these first values, and what the graph holds of them as constants. */
+export function startedLayer(start: Start): LowRank {
   const { lowRank, fixed, scaling } = start;
   const { site, r } = lowRank;
   const tensor = (factor: Factor, sign: 1 | -1): Tensor => {
@@ -32,11 +32,13 @@ export function withConstants(start: Start): LowRankSite {
       r!,
     );
   };
-  return {
+  const layer = {
     ...lowRank,
     ...(isResidual(start) ? { constants: { lora_A: tensor('lora_A', 1), lora_B: tensor('lora_B', -1) } } : {}),
     ...(fixed ? { fixed: Object.fromEntries(fixed.map((factor) => [factor, tensor(factor, 1)])) } : {}),
   };
+  const first = { lora_A: floats(start, 'lora_A'), lora_B: floats(start, 'lora_B'), isResidual: isResidual(start) };
+  return new LowRank(layer, scaling, first);
 }
 
 /** Whether first values are taken out of the base. */
@@ -46,11 +48,6 @@ export function isResidual({ factors }: Start): boolean {
 
 function floats({ factors }: Start, factor: Factor): Float32Array {
   return Float32Array.from((factor === 'lora_A' ? factors.A : factors.B).data);
-}
-
-/** First values as parameters begin with them. */
-export function firstValues(start: Start): FirstValues {
-  return { lora_A: floats(start, 'lora_A'), lora_B: floats(start, 'lora_B'), isResidual: isResidual(start) };
 }
 
 /** A factor under PEFT's name and in PEFT's shape. */

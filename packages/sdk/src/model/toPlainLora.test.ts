@@ -71,8 +71,8 @@ describe('an adapter that PEFT trained on a base it had changed', () => {
     await expect(base.model.place(peft('pissa', 1))).rejects.toThrow(
       'The adapter counts from a base that its initialisation "pissa" has changed. Make it plain LoRA (toPlainLora; ',
     );
-    const { lowRank } = await base.model.place(peft('pissa', 1), { allowBaseMismatch: true });
-    expect(lowRank).toHaveLength(2);
+    const { tunings } = await base.model.place(peft('pissa', 1), { allowBaseMismatch: true });
+    expect(tunings).toHaveLength(2);
   });
 });
 

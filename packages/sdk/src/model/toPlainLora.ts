@@ -7,7 +7,7 @@ import { parseTensorName } from '../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { initializerOf } from '../lora/init/named.ts';
 import { weightMatrix } from '../lora/init/weightMatrix.ts';
-import { kindOf } from '../lora/kinds/table.ts';
+import { lowRanksOf } from '../lora/tunings/lowRank.ts';
 import { Random } from '../runtime/random.ts';
 import { initSite } from './initialSite.ts';
 import { modelFor } from './head/forAdapter.ts';
@@ -47,7 +47,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
   }
   const {
     adapter: named,
-    lowRank,
+    tunings,
     unused,
   } = await modelFor<Model>(from, adapter).place(adapter, {
     allowBaseMismatch: true,
@@ -60,11 +60,10 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
     );
   }
   const random = new Random(0);
-  const tensors = lowRank.flatMap(({ lowRank: place, A, scaling }) => {
-    const { site, tokens } = place;
+  const tensors = lowRanksOf({ tunings }).flatMap(({ tuning: { layer, scaling } }) => {
+    const { site, tokens } = layer;
     if (tokens) return [];
-    const r = kindOf(site).rankOf(site, A.dims);
-    const facts = initSite({ ...place, r }, named.config);
+    const facts = initSite(layer, named.config);
     const refusal = initializer.refuses?.(facts);
     if (refusal !== undefined) {
       throw new OnnxLoraError(
@@ -73,7 +72,7 @@ export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Prom
       );
     }
     return peftTensors({
-      lowRank: { ...place, r },
+      lowRank: layer,
       factors: initializer.init(facts, weightMatrix(site), random),
       scaling,
     });

@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
-import { scalingAt } from '../adapter/moduleNames.ts';
 import type { AdapterSession } from '../adapter/session.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
@@ -16,7 +15,8 @@ import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts'
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
-import type { AdapterPlan } from '../lora/plan.ts';
+import { LowRank, lowRankLayers } from '../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { TrainedGraph } from '../train/gradientStep.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './continueFrom.ts';
@@ -155,9 +155,7 @@ export async function train<During extends Metrics = Metrics>(
     ...(typeof prefix === 'string' ? {} : { prefix }),
     memory: settings.memory,
     ...(options.ema ? { ema: options.ema === true ? {} : options.ema } : {}),
-    parameters: (inputs) =>
-      continued?.parameters(inputs, seed) ??
-      ParameterSet.initial(inputs, new Random(seed), (lowRank) => scalingAt(config, lowRank).scaling, initial.first),
+    parameters: (inputs) => continued?.parameters(inputs, seed) ?? ParameterSet.initial(inputs, new Random(seed)),
     name: model.name,
   });
   // Not the random numbers of the first values: as many of those are drawn as there are parameters.
@@ -253,13 +251,17 @@ function withHead(lora: TrainOptions['lora'] = {}, modules: readonly string[]): 
 }
 
 /** A plan for the same adapters on a model with other sizes, with the first values of `known`. */
-function alike(plan: AdapterPlan, { lowRank }: AdapterPlan): AdapterPlan {
-  const known = new Map(lowRank.map((each) => [each.site.path, each]));
-  const own = plan.lowRank.map((each) => {
-    const { constants, fixed } = known.get(each.site.path)!;
-    return { ...each, ...(constants && { constants }), ...(fixed && { fixed }) };
+function alike(plan: AdapterPlan, begun: AdapterPlan): AdapterPlan {
+  const known = new Map(lowRankLayers(begun).map((each) => [each.slot, each]));
+  return plan.map((each) => {
+    if (!(each instanceof LowRank)) return each;
+    const {
+      layer: { constants, fixed },
+      scaling,
+      start,
+    } = known.get(each.slot)!;
+    return new LowRank({ ...each.layer, ...(constants && { constants }), ...(fixed && { fixed }) }, scaling, start);
   });
-  return { ...plan, lowRank: own };
 }
 
 /** What is told where an adapter's head cannot be trained on. */
@@ -412,9 +414,10 @@ async function compile(trainer: Trainer, ...feeds: Parameters<Trainer['compile']
 }
 
 /** Of first values that the graph holds as constants, or begins with, so that a run that goes on has the same. */
-function digestOf({ first }: Initialised): string {
+function digestOf({ plan }: Initialised): string {
   const hash = createHash('sha256');
-  for (const [path, { lora_A, lora_B }] of first) hash.update(path).update(lora_A).update(lora_B);
+  for (const { path, start } of lowRankLayers(plan))
+    if (start) hash.update(path).update(start.lora_A).update(start.lora_B);
   return hash.digest('hex');
 }
 

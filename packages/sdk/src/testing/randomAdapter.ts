@@ -1,8 +1,8 @@
 /** @file Adapters with random values, whose every tensor takes part. */
 
 import { Adapter } from '../adapter/adapter.ts';
-import { scalingAt } from '../adapter/moduleNames.ts';
 import { injectAdapters } from '../lora/inject.ts';
+import { ByTuner } from '../lora/tunings/byTuner.ts';
 import type { LoraOptions } from '../model/loraOptions.ts';
 import type { Model } from '../model/model.ts';
 import type { LoraPlan } from '../model/loraPlan.ts';
@@ -32,8 +32,7 @@ export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdap
 export async function randomAdapterOf(model: Model, { plan, config }: LoraPlan, seed: number): Promise<Adapter> {
   const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
   const random = new Random(seed);
-  const scaling = (lowRank: Parameters<typeof scalingAt>[1]): number => scalingAt(config, lowRank).scaling;
-  const set = withoutZeros(ParameterSet.initial(inputs, random, scaling), random);
+  const set = withoutZeros(ParameterSet.initial(inputs, random), random);
   return new Adapter(config, set.tensors(), await model.digest());
 }
 
@@ -42,12 +41,11 @@ export function withoutZeros(set: ParameterSet, random: Random): ParameterSet {
   for (const parameter of set.all) {
     const { value, input } = parameter;
     const isZero = value.every((each) => each === 0);
-    const isFactor = input.role !== 'parameter' && !input.lowRank?.tokens;
-    const isRandom = input.role !== 'lora_magnitude_vector' && input.role !== 'tuned';
-    if (isFactor && !isZero && isRandom) continue;
-    const reach = isZero && isFactor ? 0.2 : 0.05;
+    const { replaces, twin } = input.tensor;
+    if (!replaces && !isZero && !(input.tuning instanceof ByTuner)) continue;
+    const reach = isZero && !replaces ? 0.2 : 0.05;
     for (let i = 0; i < value.length; i++) value[i]! += random.uniform(-reach, reach);
-    if (!input.lowRank?.tiedTo) set.share(parameter);
+    if (!twin) set.share(parameter);
   }
   set.refresh();
   return set;

@@ -5,7 +5,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { sessionModel } from '../graph/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { declaredType } from '../ops/inferGraph.ts';
-import type { AdapterInput, AdapterPlan } from '../lora/plan.ts';
+import type { AdapterInput, AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { requireCollated } from './collated.ts';
@@ -221,9 +221,9 @@ export class GradientStep {
       gradients.set(input.name, taken.has(output) ? data.slice() : data);
       taken.add(output);
     }
-    for (const { input, scale } of this.#parameters!.all) {
+    for (const { input } of this.#parameters!.all) {
       // The graph differentiates by scale · value.
-      const factor = scale * unscale;
+      const factor = input.tensor.scale * unscale;
       const gradient = gradients.get(input.name);
       if (gradient && factor !== 1) await inTurns(multiply(gradient, factor));
     }

@@ -4,7 +4,9 @@ import { parseTensorName, type TensorRole } from '../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { nameRule } from '../lora/targetRules.ts';
 import { notNegative, positive } from './optimizers/numbers.ts';
-import { type Parameter, peftNameOf } from './parameters.ts';
+import { ByTuner } from '../lora/tunings/byTuner.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
+import type { Parameter } from './parameters.ts';
 
 /** A trained tensor, as rules of groups see it. */
 export interface TrainedTensor {
@@ -82,14 +84,14 @@ function matcher(match: ParameterGroup['match']): (tensor: TrainedTensor) => boo
   return ({ module }) => rule.matches(module);
 }
 
-function trainedTensor(parameter: Parameter): TrainedTensor {
-  const name = peftNameOf(parameter.input);
+function trainedTensor({ input: { tuning, tensor }, dims }: Parameter): TrainedTensor {
+  const name = tensor.savedAs;
   const { module, role } = parseTensorName(name);
   return {
     name,
     module,
-    role: parameter.input.tuned ? 'tuned' : role,
-    dims: parameter.input.parameter?.torchDims ?? parameter.dims,
+    role: tuning instanceof ByTuner ? 'tuned' : role,
+    dims: (tuning instanceof WholeParameter && tuning.parameter.torchDims) || dims,
   };
 }
 

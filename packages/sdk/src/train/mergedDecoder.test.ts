@@ -5,6 +5,7 @@ import { cpuSession } from '../../../../test/support/graphs.ts';
 import { randomFloats } from '../../../../test/support/storedWeights.ts';
 import { openOnnx } from '../graph/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
 import { findSites } from '../match/sites.ts';
 import { viewOf } from '../match/view.ts';
 import { Random } from '../runtime/random.ts';
@@ -41,14 +42,14 @@ test.each([
   expect(sites).toHaveLength(6);
   const { model, inputs, gradients, loss } = buildTrainingGraph({
     base,
-    plan: { lowRank: sites.map((site) => ({ site, r: 2, dora: false })), trained: [], tuned: [] },
+    plan: sites.map((site) => new LowRank({ site, r: 2, dora: false })),
     inputs: feeds,
     targets: {},
     loss: (g, { logits }) => g.ReduceMean(g.Mul(logits!, g.Sigmoid(logits!)), [0, 1, 2], false),
   });
   expect(model.graph!.node!.filter(({ opType }) => opType === 'If')).toHaveLength(2);
   const session = await cpuSession(model);
-  const parameters = ParameterSet.initial(inputs, new Random(1), () => 1);
+  const parameters = ParameterSet.initial(inputs, new Random(1));
   for (const { value } of parameters.all) value.forEach((__, i) => (value[i] = 0.3 * Math.sin(i + 1)));
   const run = async (): Promise<Feeds> => {
     parameters.refresh();

@@ -23,7 +23,7 @@ function kept(loss: LossFragment): () => unknown {
   const y = g.Gather(flat, places, 0);
   const base = sited(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers })); // prettier-ignore
   const placed = base.place(formAdapter(form));
-  const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+  const plan = placed.tunings.map(({ tuning }) => tuning);
   return () => buildTrainingGraph({ base: base.model, plan, loss, inputs: { x: float32(new Float32Array(8), [2, 4]) }, targets: {} }); // prettier-ignore
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { golden, goldenFloats, shapes } from '../../fixtures/optimizers/golden.ts';
-import type { AdapterInput } from '../lora/plan.ts';
+import type { AdapterInput } from '../lora/tunings/moduleTuning.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
 import { Ema } from './ema.ts';
@@ -40,9 +40,9 @@ describe('clipping', () => {
 function parametersOf(value: (name: string) => Float32Array): ParameterSet {
   return new ParameterSet(
     names.map((name) => {
-      const input: AdapterInput = { name, role: 'parameter', perRow: false };
+      const input = { name, perRow: false, tensor: { scale: 1 } } as unknown as AdapterInput;
       const dims = shapes[name]!;
-      return { input, dims, value: value(name), fed: float32(value(name), dims), scale: 1 };
+      return { input, dims, value: value(name), fed: float32(value(name), dims) };
     }),
   );
 }

@@ -4,6 +4,7 @@ import { golden, mlp } from '../../fixtures/inits/mlp.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { tensorProto } from '../graph/tensorData.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
 import { findSites } from '../match/sites.ts';
 import { inferNode } from '../ops/infer.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
@@ -27,13 +28,13 @@ const targets: Feeds = { target: golden('target') };
 function trainerOf(options: Partial<TrainerRequest> = {}): Trainer {
   return new Trainer({
     base: model,
-    plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 4, dora: false })), trained: [], tuned: [] },
+    plan: findSites(model.graph!).map((site) => new LowRank({ site, r: 4, dora: false }, 1.5)),
     loss: (g, outputs, targets) => meanSquaredError(g, outputs[output]!, targets['target']!),
     runtime,
     session: { provider: 'cpu', threads: 1 },
     parameters: (inputs) => {
       const random = new Random(2);
-      const set = ParameterSet.initial(inputs, random, () => 1.5);
+      const set = ParameterSet.initial(inputs, random);
       for (const { value } of set.all) for (let i = 0; i < value.length; i++) value[i] = random.uniform(-0.2, 0.2);
       set.refresh();
       return set;
@@ -269,7 +270,7 @@ describe('a graph in float16', () => {
     const { model, output } = linear(half);
     return trainerOf({
       base: model,
-      plan: { lowRank: findSites(model.graph!).map((site) => ({ site, r: 2, dora: false })), trained: [], tuned: [] },
+      plan: findSites(model.graph!).map((site) => new LowRank({ site, r: 2, dora: false })),
       loss: (g, outputs, targets) =>
         g.Mul(meanSquaredError(g, outputs[output]!, targets['target']!), g.scalar(factor, 'float32')),
       name: 'linear',

@@ -6,7 +6,7 @@ import { cpuSession, difference, modelOf } from '../../../../test/support/graphs
 import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import type { Value } from '../graph/builder.ts';
 import type { ModelProto } from '../graph/proto.ts';
-import type { LowRankSite } from '../lora/plan.ts';
+import { LowRank } from '../lora/tunings/lowRank.ts';
 import { viewOf } from '../match/view.ts';
 import { inferGraph } from '../ops/inferGraph.ts';
 import { Random } from '../runtime/random.ts';
@@ -45,11 +45,7 @@ function training(
   learns: Partial<Pick<TrainingGraphRequest, 'targets' | 'loss'>> = {},
 ): TrainingGraph {
   const { sites } = sited(base);
-  const plan = {
-    lowRank: [{ site: sites.find((site) => site.path === path)!, r: 2, dora } satisfies LowRankSite],
-    trained: [],
-    tuned: [],
-  };
+  const plan = [new LowRank({ site: sites.find((site) => site.path === path)!, r: 2, dora })];
   return buildTrainingGraph({
     base,
     plan,
@@ -70,7 +66,7 @@ const count = ({ model: { graph } }: TrainingGraph, op: string): number =>
 /** The gradients against central differences, for the largest element of each. */
 async function expectGradients(built: TrainingGraph, targets: Feeds = {}): Promise<void> {
   const session = await cpuSession(built.model);
-  const parameters = ParameterSet.initial(built.inputs, new Random(1), () => 1);
+  const parameters = ParameterSet.initial(built.inputs, new Random(1));
   for (const { value } of parameters.all) value.forEach((_, i) => (value[i] = 0.3 * Math.sin(i + 1)));
   const run = async (): Promise<Feeds> => {
     parameters.refresh();
@@ -169,7 +165,7 @@ test('the norms of DoRA are of the numbers, where a layer reads codes', async ()
     const base = modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
     const built = training(base, 'fc', true);
     const session = await cpuSession(built.model);
-    const parameters = ParameterSet.initial(built.inputs, new Random(1), () => 1);
+    const parameters = ParameterSet.initial(built.inputs, new Random(1));
     for (const { value } of parameters.all) value.forEach((each, i) => (value[i] = each + 0.3 * Math.sin(i + 1)));
     parameters.refresh();
     const feed = Object.fromEntries(parameters.all.map(({ input, fed }) => [input.name, fed]));

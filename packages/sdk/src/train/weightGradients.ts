@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import type { TrainedParameter } from '../lora/plan.ts';
+import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { Random } from '../runtime/random.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
@@ -36,12 +37,12 @@ export async function weightGradients(
 ): Promise<ReadonlyMap<TrainedParameter, Float32Array>> {
   const step = new GradientStep({
     base,
-    plan: { lowRank: [], trained: parameters, tuned: [] },
+    plan: parameters.map((each) => new WholeParameter(each)),
     loss,
     ...(lossWeight ? { lossWeight } : {}),
     runtime,
     session,
-    parameters: (inputs) => ParameterSet.initial(inputs, new Random(0), () => 1),
+    parameters: (inputs) => ParameterSet.initial(inputs, new Random(0)),
     name,
   });
   const sums = new Map<TrainedParameter, Float32Array>();
@@ -58,7 +59,7 @@ export async function weightGradients(
       }
       for (const { input } of step.parameters!.all) {
         const gradient = found.gradients.get(input.name);
-        if (gradient) addTo(sums, input.parameter!, gradient, 1 / batches);
+        if (gradient) addTo(sums, (input.tuning as WholeParameter).parameter, gradient, 1 / batches);
       }
     }
   } finally {

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
-import { floats } from '../feeds.ts';
+import { floats } from '../../graph/tensorData.ts';
 import { capital, type KeptParameter, type Source } from './sources.ts';
 
 /** What of an adapter tells whether it can be put together with others. */

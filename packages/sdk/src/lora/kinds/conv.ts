@@ -1,6 +1,6 @@
 /** @file Adapters of convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
-import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { Attributes, GraphBuilder, Value } from '../../graph/builder.ts';
 import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
@@ -37,17 +37,10 @@ export const conv: LayerKind = {
     return twoVariants(adapter);
   },
   product: (g, site, x, A, B) => {
-    const { node } = site;
-    const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
-    const reduced = g.emit('Conv', [x, A], {
-      kernel_shape: site.weightShape.slice(2),
-      strides: intsAttribute(node, 'strides'),
-      dilations: intsAttribute(node, 'dilations'),
-      pads: intsAttribute(node, 'pads'),
-      auto_pad: auto === 'NOTSET' ? undefined : auto,
-    });
+    const reduced = g.emit('Conv', [x, A], windows(site));
     return g.emit('Conv', [reduced, B], { kernel_shape: onesLike(site), group: groupsOf(site) });
   },
+  whole: (g, site, x, weight) => g.emit('Conv', [x, weight], { ...windows(site), group: groupsOf(site) }),
   adaptedNorm: (g, site, weight, A, B) => {
     const { out, width } = conv.matrix(site);
     const delta = g.MatMul(g.Reshape(B, [out, -1]), g.Reshape(A, [-1, width]));
@@ -61,6 +54,18 @@ export const conv: LayerKind = {
 
 function groupsOf({ node }: Site): number {
   return intAttribute(node, 'group', 1);
+}
+
+/** The attributes of the layer that say where its kernel goes. */
+function windows({ node, weightShape }: Site): Attributes {
+  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  return {
+    kernel_shape: weightShape.slice(2),
+    strides: intsAttribute(node, 'strides'),
+    dilations: intsAttribute(node, 'dilations'),
+    pads: intsAttribute(node, 'pads'),
+    auto_pad: auto === 'NOTSET' ? undefined : auto,
+  };
 }
 
 /** `[1, out, 1, ...]` */

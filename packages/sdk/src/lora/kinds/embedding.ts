@@ -19,6 +19,7 @@ export const embedding: LayerKind = {
   perOutputShape: ({ weightShape: [, dim] }) => [dim!],
   refuses: (_, { bias }) => (bias ? 'is an embedding, whose lora_B has no bias' : undefined),
   product: (g, _, ids, A, B) => g.MatMul(g.Gather(A, ids, 0), B),
+  whole: (g, _, ids, table) => g.Gather(table, ids, 0),
   adaptedNorm: (g, _, table, A, B) => matrixNorm(g, table, g.MatMul(A, B), true),
   outputBias: (_, __, bias) => bias,
   // The other way round than elsewhere: A is zero, so that only rows that are read move away from it.

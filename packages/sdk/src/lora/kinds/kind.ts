@@ -62,6 +62,8 @@ export interface LayerKind {
   ): string | undefined;
   /** The low-rank product of the layer's input x: what is added to its output. A and B as the graph takes them. */
   product(g: GraphBuilder, site: Site, x: Value, A: Value, B: Value): Value;
+  /** The product of x with a whole weight as torch lays it out; of kinds that tuners can adapt. */
+  whole?(g: GraphBuilder, site: Site, x: Value, weight: Value): Value;
   /** ‖W + B·A‖ per output, in the shape of {@link LayerKind.perOutputShape}. */
   adaptedNorm(g: GraphBuilder, site: Site, weight: Value, A: Value, B: Value): Value;
   /** The layer's own bias, an input of its node, as what is added to the output. */

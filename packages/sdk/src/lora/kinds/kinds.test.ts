@@ -13,12 +13,13 @@ import {
 } from '../../../../../test/support/layerForms.ts';
 import { randomFloats } from '../../../../../test/support/storedWeights.ts';
 import { Adapter } from '../../adapter/adapter.ts';
-import { adapterFeeds, floats } from '../../adapter/feeds.ts';
+import { adapterFeeds } from '../../adapter/feeds.ts';
+import { floats } from '../../graph/tensorData.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Feeds, type Tensor, tensor } from '../../runtime/tensor.ts';
 import { permute } from '../../match/weights/index.ts';
 import { injectAdapters } from '../inject.ts';
-import type { AdapterPlan } from '../plan.ts';
+import { WholeParameter } from '../tunings/wholeParameter.ts';
 import { kindOf } from './table.ts';
 
 const random = new Random(10);
@@ -44,26 +45,30 @@ async function served(base: SitedModel, adapter: Adapter | undefined, feeds: Fee
 /** The same of the graph that is trained. */
 async function trained({ model, types, place }: SitedModel, adapter: Adapter, feeds: Feeds): Promise<Tensor> {
   const placed = place(adapter);
-  const plan: AdapterPlan = {
-    lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
-    trained: placed.trained.map(({ parameter }) => parameter),
-    tuned: [],
-  };
+  const plan = placed.tunings.map(({ tuning }) => tuning);
   const injected = injectAdapters(model, plan, { types, mode: 'training' });
   const own = Object.fromEntries(adapterFeeds(place(withoutMagnitude(adapter)), injected.inputs));
-  const inputOf = (parameter: (typeof placed.trained)[number]['parameter']): string =>
-    injected.inputs.find((input) => input.parameter?.name === parameter.name)!.name;
-  for (const { parameter, tensor: value } of placed.trained) {
+  for (const { tuning, saved } of placed.tunings) {
+    if (!(tuning instanceof WholeParameter)) continue;
+    const { parameter } = tuning;
+    const value = saved.get('parameter')!;
     // The graph keeps a weight as it is stored, torch has it as `[out, in]`.
     const isTurned = parameter.layout === 'in-out';
     const data = isTurned ? permute(floats(value), value.dims, [1, 0]) : floats(value);
-    own[inputOf(parameter)] = float32(data, isTurned ? value.dims.toReversed() : parameter.stored.dims);
+    own[injected.inputs.find((input) => input.tuning.slot === tuning.slot)!.name] = float32(
+      data,
+      isTurned ? value.dims.toReversed() : parameter.stored.dims,
+    );
   }
   // DoRA is fed its magnitude instead of the gain, and B without it.
-  for (const { name, role, lowRank } of injected.inputs) {
+  for (const {
+    name,
+    tensor: { role },
+    tuning: { site },
+  } of injected.inputs) {
     if (role !== 'lora_magnitude_vector') continue;
     const magnitude = adapter.tensors.get('base_model.model.fc.lora_magnitude_vector')!;
-    own[name] = float32(floats(magnitude), kindOf(lowRank!.site).perOutputShape(lowRank!.site));
+    own[name] = float32(floats(magnitude), kindOf(site!).perOutputShape(site!));
   }
   return single(injected.model, { ...feeds, ...own });
 }

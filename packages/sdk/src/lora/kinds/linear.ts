@@ -19,6 +19,7 @@ export const linear: LayerKind = {
   perOutputShape: ({ weightShape: [out] }) => [out!],
   refuses: (_, adapter) => twoVariants(adapter),
   product: (g, _, x, A, B) => g.MatMul(g.MatMul(x, A), B),
+  whole: (g, _, x, weight) => g.MatMul(x, g.Transpose(weight, [1, 0])),
   adaptedNorm: (g, { weight: { layout } }, weight, A, B) => matrixNorm(g, weight, g.MatMul(A, B), layout === 'in-out'),
   outputBias: (_, __, bias) => bias,
   initial: ({ weightShape: [, width] }, factor, size, random) =>

@@ -106,7 +106,7 @@ describe.each(['LSTM', 'GRU'] as const)('%s', (op) => {
 
     test('trains the same graph, and merges into its weights', async () => {
       const placed = base.place(adapter);
-      const plan = { lowRank: placed.lowRank.map(({ lowRank }) => lowRank), trained: [], tuned: [] };
+      const plan = placed.tunings.map(({ tuning }) => tuning);
       const injected = injectAdapters(base.model, plan, { types: base.types, mode: 'training' });
       const own = Object.fromEntries(adapterFeeds(placed, injected.inputs));
       expect(difference(await run(injected.model, own), await expected)).toBeLessThan(1e-5);

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterRunOptions } from '../../adapter/session.ts';
 import { PEFT_PREFIX } from '../../adapter/tensorNames.ts';
-import { kindOf } from '../../lora/kinds/table.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';
 import { merge, unmerge } from '../../model/merge.ts';
 import type { Model } from '../../model/model.ts';
@@ -39,8 +39,8 @@ const same: Tolerance = tolerances.output;
  * - merged into the weights it computes the same to within float32, and taken out again the base is back;
  * - rows of one batch may have different adapters, each as if it were alone.
  *
- * Taking out is left out of what replaces weights (DoRA, saved modules, tuners of plugins) or lies beside them (grouped
- * convolutions), and rows of layers that cannot differ (embeddings, tuners of plugins).
+ * Taking out is left out of what replaces weights (DoRA, saved modules, some tuners of plugins) or lies beside them (grouped
+ * convolutions).
  *
  * @example
  * assert.deepEqual(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { r: 4 } })), []);
@@ -117,8 +117,8 @@ async function mergeProblems(
   adapter: Adapter,
   { feeds, base, adapted, scratch }: { feeds: Feeds; base: Outputs; adapted: Outputs; scratch: string },
 ): Promise<string[]> {
-  const { trained, tuned } = await model.place(adapter);
-  if (tuned.some(({ tuned: { tuning } }) => !tuning.mergeWeight)) return [];
+  const tunings = (await model.place(adapter)).tunings.map(({ tuning }) => tuning);
+  if (tunings.some((tuning) => tuning instanceof ByTuner && !tuning.merges)) return [];
   const [merged, back] = ['merged.onnx', 'back.onnx'].map((name) => path.join(scratch, name)) as [string, string];
   const { rounding, beside } = await merge(model, adapter, merged);
   // Errors of several layers add up like noise, and later layers may amplify them.
@@ -127,7 +127,7 @@ async function mergeProblems(
   const open = (file: string): Promise<Model> =>
     openModel(file, { runtime: new OrtRuntime(), plugins: model.catalogue });
   const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
-  if (adapter.config.useDora || trained.length + tuned.length + beside.length > 0)
+  if (beside.length > 0 || tunings.some(({ noUnmerge }) => noUnmerge !== undefined))
     return problems.map((each) => `merged, ${each}`);
   await unmerge(await open(merged), adapter, back);
   const restored = differences(await run(await open(back), feeds, {}), base, tolerance);
@@ -143,16 +143,13 @@ async function rowProblems(
   adapted: Outputs,
 ): Promise<string[]> {
   const rows = Math.min(...Object.values(feeds).map(({ dims }) => dims[0] ?? 0));
-  const { lowRank, trained, tuned } = await model.place(adapter);
-  const mayDiffer =
-    trained.length + tuned.length === 0 && lowRank.every(({ lowRank: { site } }) => kindOf(site).perRow);
-  if (rows < 2 || !mayDiffer) return [];
+  if (rows < 2) return [];
   const other = opposite(adapter);
   const alone = await run(model, feeds, { other }, { adapter: 'other' });
   const choice = Array.from({ length: rows }, (_, row) => ['adapter', 'other', null][row % 3] ?? null);
-  const mixed = await run(model, feeds, { adapter, other }, { adapter: choice });
+  const fetches = Object.keys(base).filter((name) => base[name]!.dims[0] === rows);
+  const mixed = await run(model, feeds, { adapter, other }, { adapter: choice, fetches });
   return Object.entries(mixed).flatMap(([name, found]) => {
-    if (found.dims[0] !== rows) return [];
     return choice.flatMap((chosen, row) => {
       const expected = (chosen === 'adapter' ? adapted : chosen === 'other' ? alone : base)[name]!;
       const { problem } = compareTensors(name, rowOf(found, row), rowOf(expected, row), same);
@@ -161,11 +158,16 @@ async function rowProblems(
   });
 }
 
-/** An adapter with the opposite delta. */
+/** An adapter with the opposite delta; of what has none, one with smaller values. */
 function opposite({ config, tensors, baseDigest, notes }: Adapter): Adapter {
-  const turned = [...tensors].map(([name, tensor]): [string, Tensor] => [
+  const isB = (name: string): boolean => /lora(_embedding)?_B/.test(name);
+  const by = [...tensors.keys()].some(isB) ? (name: string) => (isB(name) ? -1 : 1) : () => 0.75;
+  const turned = [...tensors].map(([name, { data, dims }]): [string, Tensor] => [
     name,
-    /lora(_embedding)?_B/.test(name) ? float32((tensor.data as Float32Array).map((each) => -each), tensor.dims) : tensor, // prettier-ignore
+    float32(
+      (data as Float32Array).map((each) => by(name) * each),
+      dims,
+    ),
   ]);
   return new Adapter(config, new Map(turned), baseDigest, notes);
 }

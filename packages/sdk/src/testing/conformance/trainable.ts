@@ -6,9 +6,9 @@ import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
 import { scalingOf } from '../../adapter/peftConfig.ts';
-import type { PlacedAdapter } from '../../adapter/placed.ts';
+import type { PlacedAdapter } from '../../adapter/place.ts';
 import { parseTensorName } from '../../adapter/tensorNames.ts';
-import type { AdapterPlan } from '../../lora/plan.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import { Trainer } from '../../train/trainer.ts';
 import type { CaseLoss, ConformanceCase } from './case.ts';
@@ -27,11 +27,7 @@ export async function placeFor({ model }: ConformanceCase, adapter: Adapter): Pr
   const placed = await model.place(adapter);
   return {
     placed,
-    plan: {
-      lowRank: placed.lowRank.map(({ lowRank }) => lowRank),
-      trained: placed.trained.map(({ parameter }) => parameter),
-      tuned: placed.tuned.map(({ tuned }) => tuned),
-    },
+    plan: placed.tunings.map(({ tuning }) => tuning),
     scaling: (path) => scalingOf(adapter.config, path).scaling,
   };
 }

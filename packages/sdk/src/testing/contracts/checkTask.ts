@@ -168,7 +168,7 @@ async function lossProblems(
     }
   };
   const { plan, config } = planLora(model, lora);
-  const trainer = randomTrainer(model, { plan, config }, loss);
+  const trainer = randomTrainer(model, plan, loss);
   try {
     const found = await trainer.lossAndGradients(both.inputs, both.targets);
     if (!Number.isFinite(found.loss)) return [`the loss of the first two examples is ${found.loss}`];

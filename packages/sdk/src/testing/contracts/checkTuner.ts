@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
+import type { ChangeOfLayer, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
 import { openModel } from '../../model/openModel.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
@@ -54,8 +54,9 @@ export async function checkTuner(tuner: Tuner, settings: Readonly<Record<string,
 
 /** The same tuner, of which a call that fails says which it was. */
 function watched(tuner: Tuner): Tuner {
-  const { name, peftType, description, defaults } = tuner;
+  const { name, peftType, description, defaults, kinds } = tuner;
   return {
+    ...(kinds && { kinds }),
     name,
     peftType,
     description,
@@ -67,7 +68,7 @@ function watched(tuner: Tuner): Tuner {
 }
 
 function watchedTuning(tuning: Tuning): Tuning {
-  const tensors = Object.entries(tuning.tensors).map(([name, { dims, ...tensor }]): [string, TunedTensor] => [
+  const entries = Object.entries(tuning.tensors).map(([name, { dims, ...tensor }]): [string, TunedTensor] => [
     name,
     {
       dims,
@@ -75,10 +76,23 @@ function watchedTuning(tuning: Tuning): Tuning {
       idle: () => call(`idle of "${name}"`, () => tensor.idle()),
     },
   ]);
+  const tensors = Object.fromEntries(entries);
+  if ('delta' in tuning) return { tensors, delta: (...given) => call('delta', () => tuning.delta(...given)) };
+  const { unmerged } = tuning;
   return {
-    tensors: Object.fromEntries(tensors),
+    tensors,
     apply: (...given) => call('apply', () => tuning.apply(...given)),
-    ...(tuning.mergeWeight && { mergeWeight: (...given) => call('mergeWeight', () => tuning.mergeWeight!(...given)) }),
-    ...(tuning.mergeBias && { mergeBias: (...given) => call('mergeBias', () => tuning.mergeBias!(...given)) }),
+    ...watchedMerge(tuning, ''),
+    ...(unmerged && { unmerged: watchedMerge(unmerged, 'unmerged ') }),
+  };
+}
+
+function watchedMerge(
+  { weight, bias }: Pick<ChangeOfLayer, 'weight' | 'bias'>,
+  which: string,
+): Pick<ChangeOfLayer, 'weight' | 'bias'> {
+  return {
+    ...(weight && { weight: (...given) => call(`${which}weight`, () => weight(...given)) }),
+    ...(bias && { bias: (...given) => call(`${which}bias`, () => bias(...given)) }),
   };
 }

@@ -65,7 +65,7 @@ export async function checkGradients(
     );
   }
   const random = new Random(seed);
-  const trainer = randomTrainer(model, { plan, config }, loss, seed);
+  const trainer = randomTrainer(model, plan, loss, seed);
   try {
     const found = await trainer.lossAndGradients(inputs, targets);
     if (!Number.isFinite(found.loss)) {
@@ -146,7 +146,8 @@ async function forward(
   const values = new Map(
     parameters.all.map(({ input, value, dims }) => [input.name, floatTensor(value.slice(), dims, wide.precision).data]),
   );
-  const feedOf = ({ input, dims, scale, base: origin }: Parameter): readonly [string, Tensor] => {
+  const feedOf = ({ input, dims }: Parameter): readonly [string, Tensor] => {
+    const { scale, base: origin } = input.tensor;
     const own = values.get(input.name)!.map((each, i) => scale * each - (origin?.[i] ?? 0));
     return [input.name, floatTensor(own, dims, wide.precision)];
   };

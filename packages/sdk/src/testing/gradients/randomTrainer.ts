@@ -1,8 +1,7 @@
 /** @file A trainer whose adapter has random values, so that no gradient is zero as B is. */
 
-import { scalingAt } from '../../adapter/moduleNames.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { Model } from '../../model/model.ts';
-import type { LoraPlan } from '../../model/loraPlan.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { LossFragment } from '../../train/addLoss.ts';
@@ -11,21 +10,15 @@ import { Trainer } from '../../train/trainer.ts';
 import { withoutZeros } from '../randomAdapter.ts';
 
 /** On the CPU and with one thread, so that results repeat. To be released. */
-export function randomTrainer(
-  model: Model,
-  { plan, config }: Pick<LoraPlan, 'plan' | 'config'>,
-  loss: LossFragment,
-  seed = 1,
-): Trainer {
+export function randomTrainer(model: Model, plan: AdapterPlan, loss: LossFragment, seed = 1): Trainer {
   const random = new Random(seed);
-  const scaling = (lowRank: Parameters<typeof scalingAt>[1]): number => scalingAt(config, lowRank).scaling;
   return new Trainer({
     base: model.onnx.model,
     plan,
     loss,
     runtime: new OrtRuntime(),
     session: { threads: 1, provider: 'cpu' },
-    parameters: (inputs) => withoutZeros(ParameterSet.initial(inputs, random, scaling), random),
+    parameters: (inputs) => withoutZeros(ParameterSet.initial(inputs, random), random),
     name: model.name,
   });
 }

@@ -1,10 +1,11 @@
 /** @file What an adapter makes of a model's weights, in plain JavaScript and double precision: W + s·B·A. */
 
-import { scalingAt } from '../../adapter/moduleNames.ts';
 import { tensorName } from '../../adapter/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { type LowRankSite, placesOf, type TrainedParameter } from '../../lora/plan.ts';
+import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
+import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import type { LoraPlan } from '../../model/loraPlan.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
@@ -34,10 +35,10 @@ export interface AdaptedWeight {
  * @throws OnnxLoraError `CONFIG_INVALID` for what the reference does not know: DoRA, biases of lora_B, trained tokens, grouped
  *   convolutions
  */
-export function adaptedWeights({ plan, config }: Pick<LoraPlan, 'plan' | 'config'>): AdaptedWeight[] {
+export function adaptedWeights({ plan }: Pick<LoraPlan, 'plan'>): AdaptedWeight[] {
   return [
-    ...plan.lowRank.map((lowRank) => lowRankWeight(lowRank, scalingAt(config, lowRank).scaling)),
-    ...plan.trained.map(trainedWeight),
+    ...lowRankLayers(plan).map(({ layer, scaling }) => lowRankWeight(layer, scaling)),
+    ...wholeParameters(plan).map(trainedWeight),
   ];
 }
 

@@ -70,7 +70,7 @@ async function gradientsWith(
     session: { provider: 'cpu', threads: 1 },
     memory,
     parameters: (all) => {
-      const set = ParameterSet.initial(all, random, () => 1);
+      const set = ParameterSet.initial(all, random);
       // At B = 0 nothing would depend on A.
       for (const { value } of set.all) for (let i = 0; i < value.length; i++) value[i] = random.uniform(-0.3, 0.3);
       set.refresh();

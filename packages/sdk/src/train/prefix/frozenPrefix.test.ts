@@ -105,7 +105,7 @@ function trainerOf(
     loss: subject.loss,
     runtime,
     session: { provider: 'cpu', threads: 1 },
-    parameters: (inputs) => ParameterSet.initial(inputs, random, ({ site }) => subject.scaling(site.path)),
+    parameters: (inputs) => ParameterSet.initial(inputs, random),
     name: subject.name,
     ...(prefix ? { prefix } : {}),
     ...(pieceRows ? { pieceRows: () => pieceRows, lossWeight: () => 1 } : {}),

@@ -18,9 +18,7 @@ export const load: Check = {
     });
     if (homeless.length > 0) return failed(homeless.map((name) => `${name} has no place`));
     // Trained rows of a table have a place in each layer that shares it.
-    const lowRank = new Set(placed.lowRank.flatMap(({ names }) => names)).size;
-    const tuned = placed.tuned.reduce((sum, { tensors }) => sum + tensors.size, 0);
-    const places = lowRank + tuned + placed.trained.length;
+    const places = new Set(placed.tunings.flatMap(({ names }) => names)).size;
     const lost = adapter.tensors.size - places - placed.unused.length;
     if (lost !== 0)
       return failed([`of ${adapter.tensors.size} tensors ${lost} are neither placed nor reported as unused`]);

@@ -1,0 +1,210 @@
+/** @file What a tuner of a plugin makes of a layer. */
+
+import type { WeightEdit } from '../../adapter/editWeights.ts';
+import type { AdapterConfig } from '../../adapter/peftConfig.ts';
+import { tensorName } from '../../adapter/tensorNames.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { evaluate } from '../../ops/evaluate.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { kindOf } from '../kinds/table.ts';
+import { placesOf } from '../plan.ts';
+import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
+import type { Edits, ModuleTuning, SavedTensors, TuningTensor } from './moduleTuning.ts';
+
+/** A tuner with its settings. */
+export interface ChosenTuner {
+  /** What adapts the layers. */
+  readonly tuner: Tuner;
+  /** Its own keys of `adapter_config.json`, with PEFT's defaults where nothing was said. */
+  readonly settings: TunerSettings;
+}
+
+/** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
+export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig, 'extra'>): TunerSettings {
+  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, extra[key] ?? value]));
+}
+
+/** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
+export class ByTuner implements ModuleTuning {
+  readonly site: Site;
+  readonly path: string;
+  readonly math: Tuning;
+  /** `peft_type` of the tuner. */
+  readonly peftType: string;
+  /** The tuner and its settings as text: adapters of one session must agree in it where they adapt the same layer. */
+  readonly form: string;
+  /** The layer as the tuner is told of it; its path is the one in PEFT's file. */
+  readonly layer: TunedLayer;
+
+  /**
+   * @param module what PEFT calls the layer
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
+   *   written for an earlier version
+   */
+  constructor(site: Site, module: string, { tuner, settings }: ChosenTuner) {
+    const { kind, weightShape } = site;
+    const [first = 0, second = 0] = weightShape;
+    const [out, width] =
+      kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
+    const layer = { path: module, kind, in: width, out, weightShape, bias: site.bias !== undefined };
+    const math = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings) ?? tuner.tune(layer, settings);
+    const refusal = typeof math === 'string' ? math : 'delta' in math ? undefined : refusedApply(site);
+    if (typeof math === 'string' || refusal !== undefined) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `"${site.path}" cannot be adapted by the tuner "${tuner.name}": the layer ${refusal ?? String(math)}. Leave it out (excludeModules), or adapt it by LoRA.`,
+      );
+    }
+    requireNewContract(math, tuner);
+    this.site = site;
+    this.path = site.path;
+    this.math = math;
+    this.peftType = tuner.peftType;
+    this.form = `${tuner.peftType} ${JSON.stringify(settings)}`;
+    this.layer = layer;
+  }
+
+  get slot(): string {
+    return this.path;
+  }
+
+  get wants(): ModuleTuning['wants'] {
+    return [{ place: `${this.path}:${this.form}`, label: this.path }];
+  }
+
+  get noUnmerge(): string | undefined {
+    const { math } = this;
+    if ('delta' in math || math.unmerged) return undefined;
+    return `is ${this.peftType}, whose change of the weight its tuner cannot take back`;
+  }
+
+  /** Whether weights can hold what it computes. */
+  get merges(): boolean {
+    return 'delta' in this.math || this.math.weight !== undefined;
+  }
+
+  tensor(role: string): TuningTensor {
+    const { dims, first, idle } = this.math.tensors[role]!;
+    return {
+      role,
+      name: `${this.path}.${role}`,
+      savedAs: tensorName(this.layer.path, 'parameter', role),
+      replaces: false,
+      scale: 1,
+      count: sizeOf(dims),
+      first: (random) => ({ value: first(random), dims }),
+      fromSaved: (saved) => {
+        const own = saved.get(role)!;
+        return { value: floats(own).slice(), dims: own.dims };
+      },
+      toSaved: ({ value, dims: own }) => float32(value.slice(), own),
+      idle: () => float32(idle(), dims),
+      blend: () => {
+        throw new OnnxLoraError(
+          'INPUT_INVALID',
+          `"${this.path}" is adapted by ${this.peftType}, whose adapters do not add up. Name one adapter.`,
+        );
+      },
+    };
+  }
+
+  trained(): readonly TuningTensor[] {
+    return Object.keys(this.math.tensors).map((role) => this.tensor(role));
+  }
+
+  join(other: ModuleTuning = this): ModuleTuning | undefined {
+    return other instanceof ByTuner && other.form === this.form ? other : undefined;
+  }
+
+  feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
+    return new Map([...saved].map(([role, tensor]) => [role, float32(floats(tensor), tensor.dims)]));
+  }
+
+  isHeldByWeight(): boolean {
+    return true;
+  }
+
+  edits(saved: SavedTensors, sign: 1 | -1): Edits {
+    const { site, path: module, math } = this;
+    if (!this.merges) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The adapter of "${module}" cannot be merged: what ${this.peftType} computes is no weight. Run it in a session.`,
+      );
+    }
+    const ways = 'delta' in math ? undefined : sign === 1 ? math : math.unmerged!;
+    const weight = (before: Float32Array): ArrayLike<number> =>
+      'delta' in math
+        ? this.#computed(saved, (g, tensors) => math.delta(g, tensors)).map((change, i) => before[i]! + sign * change)
+        : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
+    const weights = byTensor(placesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
+      const { stored, layout } = places[0].weight;
+      const isTransposed = site.kind === 'linear' && layout === 'in-out';
+      const [rows, columns] = stored.dims as [number, number];
+      const change = (before: Float32Array): Float32Array => {
+        const merged = weight(isTransposed ? transposed(before, rows, columns) : before);
+        const result = merged instanceof Float32Array ? merged : Float32Array.from(merged);
+        return isTransposed ? transposed(result, columns, rows) : result;
+      };
+      return { stored, readers: places.map(weightReader), change, module };
+    });
+    const { bias } = ways ?? {};
+    if (!bias) return { weights, biases: [] };
+    const changeBias = (before: Float32Array): Float32Array =>
+      Float32Array.from(this.#computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
+    return {
+      weights: [...weights, ...biasPlaces(site).map((own) => ({ ...own, change: changeBias, module }))],
+      biases: [],
+    };
+  }
+
+  /** What a fragment makes of an adapter's tensors, in double precision. */
+  #computed(
+    saved: SavedTensors,
+    fragment: (g: GraphBuilder, tensors: ByTensor<Value>, own: Value | undefined) => Value,
+    own?: readonly [data: Float32Array, dims: readonly number[]],
+  ): Float64Array {
+    const g = new GraphBuilder({ opset: FRAGMENT_OPSET, infer: inferNode, prefix: 'merge/' });
+    const value = (name: string, shape: readonly number[]): Value => ({ name, type: 'float32', shape });
+    const given = [...saved].map(([role, tensor]) => [value(role, tensor.dims), floats(tensor)] as const);
+    const tensors = Object.fromEntries(given.map(([each]) => [each.name, each]));
+    const before = own && value('merge/own', own[1]);
+    const result = fragment(g, tensors, before);
+    return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
+  }
+}
+
+/** Of the operators that tuners write their change of a weight with. */
+const FRAGMENT_OPSET = 17;
+
+function refusedKind(site: Site, { kinds = ['linear'] }: Tuner): string | undefined {
+  const { kind, recurrent, foldedScale } = site;
+  if (recurrent) return 'is recurrent, which only LoRA can adapt';
+  if (foldedScale !== undefined) return 'has a normalisation in its weight';
+  if (!kinds.includes(kind)) return `is a ${kind}, and the tuner adapts ${kinds.join(', ')} alone`;
+  if (!kindOf(site).whole) return `is a ${kind}, which only LoRA can adapt`;
+  return undefined;
+}
+
+/** Why a layer cannot be computed with another input than it has. */
+function refusedApply({ arrange, nodes, input }: Site): string | undefined {
+  if (arrange !== undefined) return 'has its features in another dimension than the last';
+  if (!nodes[0]!.input!.includes(input)) return 'rounds its input before it multiplies';
+  return undefined;
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what `tune` gave before there was one description for all */
+function requireNewContract(math: Tuning, { name }: Tuner): void {
+  const old = ['mergeWeight', 'mergeBias'].find((each) => each in math);
+  if (old === undefined) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The tuner "${name}" has "${old}", which no longer exists: give "delta" (the change of the weight, from which forward and merging follow), or "weight" and "bias" beside "apply", written with operators as "apply" is.`,
+  );
+}

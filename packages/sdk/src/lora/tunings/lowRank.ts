@@ -1,0 +1,163 @@
+/** @file LoRA and DoRA of a layer, and trained rows of an embedding: W + s·B·A, with DoRA times a factor for each output. */
+
+import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/delta.ts';
+import { doraGain } from '../../adapter/dora.ts';
+import type { WeightEdit } from '../../adapter/editWeights.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { type FactorValues, graphFactor } from '../kinds/kind.ts';
+import { kindOf } from '../kinds/table.ts';
+import { type LowRankSite, placesOf } from '../plan.ts';
+import { factorTensor, type FirstValues, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
+import type { Edits, ModuleTuning, PlacedTuning, SavedTensors, TuningTensor } from './moduleTuning.ts';
+
+/**
+ * A low-rank adapter of a layer. In graphs, `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout, and
+ * those of convolutions as PEFT has them. lora_B and `lora_B.bias` `[out]` are fed times the scaling, so the graph knows none,
+ * and changing it needs no new graph. `lora_magnitude_vector` `[out]` is DoRA's magnitude, while training (`[1, out, 1, ...]` of
+ * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
+ */
+export class LowRank implements ModuleTuning {
+  readonly layer: LowRankSite;
+  /** What B·A and the bias are multiplied with. */
+  readonly scaling: number;
+  /** Other first values than PEFT's. */
+  readonly start: FirstValues | undefined;
+
+  constructor(layer: LowRankSite, scaling: number = 1, start?: FirstValues) {
+    this.layer = layer;
+    this.scaling = scaling;
+    this.start = start;
+  }
+
+  get site(): Site {
+    return this.layer.site;
+  }
+
+  get path(): string {
+    return this.site.path;
+  }
+
+  get slot(): string {
+    return this.path;
+  }
+
+  get wants(): ModuleTuning['wants'] {
+    const { path } = this;
+    const { dora, bias } = this.layer;
+    return [
+      { place: `${path}:lora_A`, label: path, option: `targetModules: ${JSON.stringify([path])}` },
+      ...(dora ? [{ place: `${path}:lora_gain`, label: `${path} (DoRA)`, option: 'useDora: true' }] : []),
+      ...(bias ? [{ place: `${path}:lora_B.bias`, label: `${path} (lora_B.bias)` }] : []),
+    ];
+  }
+
+  get noSum(): string | undefined {
+    return this.layer.dora ? 'is DoRA' : undefined;
+  }
+
+  get noUnmerge(): string | undefined {
+    if (this.layer.dora) return 'is DoRA, whose magnitudes replace those of the weight';
+    return this.layer.tokens ? 'replaces rows of the table' : undefined;
+  }
+
+  tensor(role: string): TuningTensor {
+    if (role !== 'lora_A' && role !== 'lora_B') return outputTensor(this, role as OutputRole);
+    return this.layer.tokens ? rowsTensor(this, role) : factorTensor(this, role);
+  }
+
+  trained(): readonly TuningTensor[] {
+    const { dora, bias, tokens, tiedTo, fixed } = this.layer;
+    const factors = (['lora_A', 'lora_B'] as const).filter((role) => !fixed?.[role]);
+    const own = tiedTo ? [] : tokens ? (['lora_B'] as const) : factors;
+    const more = [...(bias ? (['lora_B.bias'] as const) : []), ...(dora ? (['lora_magnitude_vector'] as const) : [])];
+    return [...own, ...more].map((role) => this.tensor(role));
+  }
+
+  join(other: ModuleTuning = this): ModuleTuning | undefined {
+    if (!(other instanceof LowRank)) return undefined;
+    const { dora, bias = false } = other.layer;
+    const own = this.layer;
+    return new LowRank({ site: this.site, dora: own.dora || dora, bias: (own.bias ?? false) || bias });
+  }
+
+  feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
+    const { site, scaling } = this;
+    const { A, B, r } = this.factors(saved);
+    const [magnitude, bias] = [saved.get('lora_magnitude_vector'), saved.get('lora_B.bias')];
+    const gain = magnitude && doraGain(site, { A, B, r, scaling }, floats(magnitude));
+    const row = B.length / kindOf(site).matrix(site).out;
+    const perOutput = (o: number): number => scaling * (gain?.[o] ?? 1) * (site.foldedScale?.[o] ?? 1);
+    const hasOutputs = gain !== undefined || site.foldedScale !== undefined;
+    const scaled = B.map((value, i) => (hasOutputs ? perOutput(Math.floor(i / row)) : scaling) * value);
+    const dims = kindOf(site).perOutputShape(site);
+    const added = bias && floats(bias).map((value, o) => perOutput(o) * value);
+    return new Map([
+      ['lora_A', graphFactor(kindOf(site), site, 'lora_A', A, r)],
+      ['lora_B', graphFactor(kindOf(site), site, 'lora_B', scaled, r)],
+      ...(gain ? [['lora_gain', float32(gain, dims)] as const] : []),
+      ...(added ? [['lora_B.bias', float32(added, dims)] as const] : []),
+    ]);
+  }
+
+  /** The factors' numbers in PEFT's layout. */
+  factors(saved: SavedTensors): FactorValues {
+    const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
+    return { A: floats(A), B: floats(B), r: kindOf(this.site).rankOf(this.site, A.dims), scaling: this.scaling };
+  }
+
+  isHeldByWeight(saved: SavedTensors): boolean {
+    if (this.layer.bias && placesOf(this.site).some(({ bias }) => !bias)) return false;
+    return isHeldByGroups(this.site, this.factors(saved));
+  }
+
+  edits(saved: SavedTensors, sign: 1 | -1): Edits {
+    const { site, path: module } = this;
+    const kind = kindOf(site);
+    const factors = { ...this.factors(saved), scaling: sign * this.scaling };
+    const [magnitude, bias] = [saved.get('lora_magnitude_vector'), saved.get('lora_B.bias')];
+    const changeAt =
+      (place: Site) =>
+      (before: Float32Array): Float32Array => {
+        if (kind.addDelta) return kind.addDelta(place, before, factors);
+        const gain = magnitude && doraGain(place, factors, floats(magnitude), before);
+        const { out, groups } = kind.matrix(place);
+        const steps = weightSteps(place);
+        eachDeltaRow(place, factors, (o, row) => {
+          const own = row.length / groups;
+          const first = Math.floor((o * groups) / out) * own;
+          const [scale, folded] = [gain?.[o] ?? 1, site.foldedScale?.[o] ?? 1];
+          for (let i = 0; i < own; i++) {
+            const at = o * steps.row + i * steps.column;
+            before[at] = scale * (before[at]! + folded * row[first + i]!);
+          }
+        });
+        return before;
+      };
+    const weights = byTensor(placesOf(site), ({ weight }) => weight.stored).map((places): WeightEdit => {
+      const { stored } = places[0].weight;
+      return { stored, readers: places.map(weightReader), change: changeAt(places[0]), module };
+    });
+    if (!bias) return { weights, biases: [] };
+    const added = floats(bias).map((value, o) => factors.scaling * (site.foldedScale?.[o] ?? 1) * value);
+    const change = (before: Float32Array): Float32Array => before.map((value, o) => value + added[o]!);
+    return { weights, biases: biasPlaces(site).map((own) => ({ ...own, change, module })) };
+  }
+}
+
+/** A low-rank adapter with its place. */
+export interface PlacedLowRank extends PlacedTuning {
+  readonly tuning: LowRank;
+}
+
+/** The low-rank adapters among what is placed. */
+export function lowRanksOf({ tunings }: { readonly tunings: readonly PlacedTuning[] }): PlacedLowRank[] {
+  return tunings.filter((each): each is PlacedLowRank => each.tuning instanceof LowRank);
+}
+
+/** The layers of a plan that have a low-rank adapter. */
+export function lowRankLayers(plan: readonly ModuleTuning[]): LowRank[] {
+  return plan.filter((each) => each instanceof LowRank);
+}

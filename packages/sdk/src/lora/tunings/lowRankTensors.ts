@@ -1,0 +1,166 @@
+/** @file The tensors of a low-rank adapter: its factors, trained rows of a table, and what has one number per output. */
+
+import { adaptedNorm } from '../../adapter/dora.ts';
+import { tensorName } from '../../adapter/tensorNames.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { type Factor, graphFactor } from '../kinds/kind.ts';
+import { kindOf } from '../kinds/table.ts';
+import type { LowRankSite } from '../plan.ts';
+import { moved } from './moved.ts';
+import type { LaidOut, TuningTensor, Weighted } from './moduleTuning.ts';
+
+/** First values of one module's factors, flat, in PEFT's layout. */
+export interface FirstValues {
+  /** `[r, in]`, row by row. */
+  readonly lora_A: Float32Array;
+  /** `[out, r]`, row by row. */
+  readonly lora_B: Float32Array;
+  /** Whether the layer starts at what the base computes, as the factors are taken out of it. */
+  readonly isResidual: boolean;
+}
+
+/** Tensors with one number per output; `lora_gain` stands for the magnitude in a graph for inference. */
+export type OutputRole = 'lora_B.bias' | 'lora_magnitude_vector' | 'lora_gain';
+
+/** An adapter of one layer, as its tensors see it. */
+interface Owner {
+  readonly layer: LowRankSite;
+  readonly scaling: number;
+  readonly start: FirstValues | undefined;
+}
+
+/** One of the two factors. PEFT begins with A uniform in ±1/√in and B zero; of an embedding with A zero and B normal. */
+export function factorTensor({ layer, scaling, start }: Owner, role: Factor): TuningTensor {
+  const { site, r, savedAs = site.path, tiedTo } = layer;
+  const kind = kindOf(site);
+  const inGraph = (values: Float32Array, rank: number): LaidOut => laidOut(graphFactor(kind, site, role, values, rank));
+  const rankAxis = rankAxisOf(site, role);
+  return {
+    role,
+    name: nameOf(site, role),
+    savedAs: tensorName(savedAs, kind.names[role]),
+    replaces: false,
+    scale: role === 'lora_B' ? scaling : 1,
+    count: tiedTo ? 0 : sizeOf(kind.factorShape(site, role, r ?? 0)),
+    rankAxis,
+    ...(tiedTo ? { twin: { slot: tiedTo.site.path, role: role === 'lora_A' ? 'lora_B' : 'lora_A' } } : {}),
+    first: (random) =>
+      inGraph(start?.[role] ?? kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random), r!),
+    fromSaved: (saved) => inGraph(floats(saved.get(role)!), kind.rankOf(site, saved.get('lora_A')!.dims)),
+    toSaved: ({ value }) => float32(kind.fromGraph(site, role, value, r!), kind.factorShape(site, role, r!)),
+    idle: (rank) => zeros(kind.graphShape(site, role, Math.max(rank, kind.leastRank(site)))),
+    blend: (parts) => joinedRanks(parts, site, role, rankAxis),
+  };
+}
+
+/** The rows of an embedding that are trained, `[n, dim]`: they begin as they are, and the graph reads what they are more. */
+export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
+  const { site, tokens, savedAs = site.path, tiedTo } = owner.layer;
+  const rows = tableRows(site, tokens!);
+  const dims = [tokens!.length, rows.length / tokens!.length] as const;
+  return {
+    ...factorTensor(owner, role),
+    savedAs: tensorName(savedAs, 'trainable_tokens_delta'),
+    replaces: true,
+    scale: 1,
+    base: rows,
+    count: tiedTo ? 0 : rows.length,
+    first: () => ({ value: rows, dims }),
+    fromSaved: (saved) => {
+      // B `[dim, n]` is what they are more than the table's.
+      const more = floats(saved.get('lora_B')!);
+      return { value: rows.map((each, i) => each + more[(i % dims[1]) * dims[0] + Math.floor(i / dims[1])]!), dims };
+    },
+    toSaved: ({ value }) => float32(value.slice(), dims),
+  };
+}
+
+/** What has one number per output: the bias of B, DoRA's magnitude, and its factor. The magnitude begins as the weight's norm. */
+export function outputTensor({ layer, scaling, start }: Owner, role: OutputRole): TuningTensor {
+  const { site, r, savedAs = site.path } = layer;
+  const kind = kindOf(site);
+  const dims = kind.perOutputShape(site);
+  const isBias = role === 'lora_B.bias';
+  const file = isBias ? role : 'lora_magnitude_vector';
+  const none = new Float32Array(0);
+  return {
+    role,
+    name: nameOf(site, role),
+    savedAs: tensorName(savedAs, file),
+    replaces: !isBias,
+    scale: isBias ? scaling : 1,
+    count: sizeOf(dims),
+    first: () => {
+      if (isBias) return { value: new Float32Array(kind.matrix(site).out), dims };
+      const factors =
+        start && !start.isResidual
+          ? { A: start.lora_A, B: start.lora_B, r: r!, scaling }
+          : { A: none, B: none, r: 0, scaling: 1 };
+      return { value: adaptedNorm(site, factors), dims };
+    },
+    fromSaved: (saved) => {
+      const own = saved.get(file)!;
+      return { value: floats(own).slice(), dims: isBias ? dims : own.dims };
+    },
+    toSaved: ({ value, dims: own }) => float32(value.slice(), isBias ? [value.length] : own),
+    idle: () => float32(new Float32Array(sizeOf(dims)).fill(role === 'lora_gain' ? 1 : 0), dims),
+    blend: moved,
+  };
+}
+
+/** The base's rows of these ids, `[n, dim]`, copied. */
+export function tableRows(site: Site, ids: readonly number[]): Float32Array {
+  const [, dim] = site.weightShape as [number, number];
+  const table = site.weight.stored.read();
+  return Float32Array.from({ length: ids.length * dim }, (_, i) => table[ids[Math.floor(i / dim)]! * dim + (i % dim)]!);
+}
+
+/** Which dimension of a factor, as the graph takes it, is the rank. */
+export function rankAxisOf(site: Site, role: Factor): number {
+  const { groups } = kindOf(site).matrix(site);
+  const [dims, doubled] = [1, 2].map((times) => kindOf(site).graphShape(site, role, times * groups)) as [number[], number[]]; // prettier-ignore
+  return dims.findIndex((dim, axis) => dim !== doubled[axis]);
+}
+
+/** The name of the graph input that carries part of a module's adapter. */
+function nameOf(site: Site, role: Factor | OutputRole): string {
+  if (role !== 'lora_A' && role !== 'lora_B') return `${site.path}.${role}`;
+  const name = kindOf(site).names[role];
+  return name === role ? `${site.path}.${name}.weight` : `${site.path}.${name}`;
+}
+
+function zeros(dims: readonly number[]): Tensor {
+  return float32(new Float32Array(sizeOf(dims)), dims);
+}
+
+function laidOut({ data, dims }: Tensor): LaidOut {
+  return { value: data as Float32Array, dims };
+}
+
+/** Factors joined along their rank; those of B times their weights. */
+function joinedRanks(parts: readonly Weighted[], site: Site, factor: Factor, axis: number): Tensor {
+  const kind = kindOf(site);
+  const single = kind.graphShape(site, factor, kind.matrix(site).groups);
+  // Each group of a convolution's outputs reads a run of A's channels, so the ranks of A are joined group by group.
+  const blocks = single[axis]!;
+  const outer = sizeOf(single.slice(0, axis)) * blocks;
+  const inner = sizeOf(single.slice(axis + 1));
+  const runs = parts.map(({ tensor }) => (tensor.dims[axis]! / blocks) * inner);
+  const run = runs.reduce((sum, each) => sum + each, 0);
+  const data = new Float32Array(outer * run);
+  let offset = 0;
+  parts.forEach(({ tensor, weight }, part) => {
+    const source = tensor.data as Float32Array;
+    const length = runs[part]!;
+    const by = factor === 'lora_B' ? weight : 1;
+    for (let o = 0; o < outer; o++)
+      for (let i = 0; i < length; i++) data[o * run + offset + i] = by * source[o * length + i]!;
+    offset += length;
+  });
+  return float32(
+    data,
+    single.map((dim, i) => (i === axis ? (blocks * run) / inner : dim)),
+  );
+}

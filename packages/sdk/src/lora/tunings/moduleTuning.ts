@@ -1,0 +1,117 @@
+/** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
+
+import type { WeightEdit } from '../../adapter/editWeights.ts';
+import type { Site } from '../../match/sites.ts';
+import type { Random } from '../../runtime/random.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
+
+/** Everything that is injected into one graph: what is made of each module. */
+export type AdapterPlan = readonly ModuleTuning[];
+
+/** Values as a graph for training has them. */
+export interface LaidOut {
+  readonly value: Float32Array;
+  readonly dims: readonly number[];
+}
+
+/** A tuning's tensors as PEFT lays them out, by {@link TuningTensor.role}. */
+export type SavedTensors = ReadonlyMap<string, Tensor>;
+
+/** An adapter's part of a blend: its tensor as the graph is fed it, and how much of it. */
+export interface Weighted {
+  readonly tensor: Tensor;
+  readonly weight: number;
+}
+
+/**
+ * One tensor through which a tuning enters a graph, all float32. A graph for training has one adapter's, in the layout in
+ * which an optimizer moves it; one for inference takes any adapter's, times its scaling.
+ */
+export interface TuningTensor {
+  /** What it is to the module, by PEFT's word: `lora_A`, `ia3_l`; `parameter` of a whole weight or bias. */
+  readonly role: string;
+  /** What the graph's input is called, where nothing else is. */
+  readonly name: string;
+  /** PEFT's name of it in a file. */
+  readonly savedAs: string;
+  /** Whether its values replace some of the base's, as those of a saved module do; else they add to these. */
+  readonly replaces: boolean;
+  /** The tensor that has the same numbers, transposed: of a layer whose weight is an embedding's. */
+  readonly twin?: { readonly slot: string; readonly role: string };
+  /** What the graph reads is so many times the value … */
+  readonly scale: number;
+  /** … less these. */
+  readonly base?: Float32Array;
+  /** How many numbers are trained, without those of a twin. */
+  readonly count: number;
+  /** The dimension that is a rank, which each adapter may have another of. */
+  readonly rankAxis?: number;
+
+  /** The values that training begins with. */
+  first(random: Random): LaidOut;
+  /** Those of an adapter, to train on with. */
+  fromSaved(saved: SavedTensors): LaidOut;
+  /** Values in PEFT's layout, copied. */
+  toSaved(values: LaidOut): Tensor;
+  /** For inference, what leaves the module as it is; factors have the given rank. */
+  idle(rank: 0 | 1): Tensor;
+  /** For inference, several adapters at once. @throws OnnxLoraError `INPUT_INVALID` where they have no sum */
+  blend(parts: readonly Weighted[], base: Tensor): Tensor;
+}
+
+/** What merging changes: weights first, biases after all weights and whole parameters. */
+export interface Edits {
+  readonly weights: readonly WeightEdit[];
+  readonly biases: readonly WeightEdit[];
+}
+
+/** What one adapter makes of one module, or of one of its parameters. */
+export interface ModuleTuning {
+  /** torch's path of the module. */
+  readonly path: string;
+  /** Tells what of a model is changed: adapters of one session share the inputs of a slot. */
+  readonly slot: string;
+  /** The layer, where it is one that can be adapted. */
+  readonly site?: Site | undefined;
+  /** Where a graph that serves must have a place for it, and the option that reserves one. */
+  readonly wants: readonly { readonly place: string; readonly label: string; readonly option?: string }[];
+  /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
+  readonly noSum?: string | undefined;
+  /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
+  readonly noUnmerge?: string | undefined;
+
+  /** Its tensor of this role. */
+  tensor(role: string): TuningTensor;
+  /** What it has trained, for counting. */
+  trained(): readonly TuningTensor[];
+  /** What a graph for inference has for this and another adapter; undefined where none can have both. */
+  join(other?: ModuleTuning): ModuleTuning | undefined;
+  /** What a graph for inference is fed, by role. */
+  feeds(saved: SavedTensors): ReadonlyMap<string, Tensor>;
+  /** Whether weight and bias have room for its change. */
+  isHeldByWeight(saved: SavedTensors): boolean;
+  /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
+  edits(saved: SavedTensors, sign: 1 | -1): Edits;
+}
+
+/** A tuning and an adapter's tensors for it. */
+export interface PlacedTuning {
+  readonly tuning: ModuleTuning;
+  readonly saved: SavedTensors;
+  /** The adapter's tensors that these are. */
+  readonly names: readonly string[];
+}
+
+/**
+ * A graph input through which an adapter enters. For inference, those that may differ between rows are banks of n adapters:
+ * matrices are stacked to `[n, in, r]`, what has one number per output to `[n, 1, out]`.
+ */
+export interface AdapterInput {
+  /** Name of the graph input. */
+  readonly name: string;
+  /** What is made of the module, and by which of its tensors. */
+  readonly tuning: ModuleTuning;
+  readonly tensor: TuningTensor;
+  /** Whether each row of a batch may get another: for inference, it is a bank then. */
+  readonly perRow: boolean;
+}

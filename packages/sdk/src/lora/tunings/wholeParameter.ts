@@ -1,0 +1,142 @@
+/** @file A weight or bias that is trained whole: of saved modules (`modules_to_save`), and biases beside adapted weights. */
+
+import type { WeightEdit } from '../../adapter/editWeights.ts';
+import { tensorName } from '../../adapter/tensorNames.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { Site } from '../../match/sites.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { placesOf, type TrainedParameter } from '../plan.ts';
+import { moved } from './moved.ts';
+import type { Edits, LaidOut, SavedTensors, ModuleTuning, TuningTensor } from './moduleTuning.ts';
+
+/**
+ * A parameter that is replaced. Graphs for training have it in the layout of the base's own; those for inference have linear
+ * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
+ */
+export class WholeParameter implements ModuleTuning {
+  readonly parameter: TrainedParameter;
+  readonly noUnmerge = 'is trained in full and has replaced what was there';
+
+  constructor(parameter: TrainedParameter) {
+    this.parameter = parameter;
+  }
+
+  get path(): string {
+    return this.parameter.modulePath;
+  }
+
+  get slot(): string {
+    return `parameter ${this.parameter.name}`;
+  }
+
+  get site(): Site | undefined {
+    return this.parameter.site;
+  }
+
+  get wants(): ModuleTuning['wants'] {
+    const { name, modulePath } = this.parameter;
+    const option = `modulesToSave: ${JSON.stringify([modulePath])}`;
+    return [{ place: `${this.slot}:parameter`, label: name, option }];
+  }
+
+  tensor(): TuningTensor {
+    const { parameter } = this;
+    const { name, stored, layout, torchDims, modulePath, savedAs } = parameter;
+    const word = name.slice(name.lastIndexOf('.') + 1);
+    return {
+      role: 'parameter',
+      name,
+      savedAs: savedAs ?? tensorName(modulePath, 'parameter', word),
+      replaces: true,
+      scale: 1,
+      count: sizeOf(stored.dims),
+      first: () => ({ value: stored.read().slice(), dims: stored.dims }),
+      fromSaved: (saved): LaidOut => {
+        const own = saved.get('parameter')!;
+        const [rows, columns] = own.dims as [number, number];
+        const value = layout === 'in-out' ? transposed(floats(own), rows, columns) : floats(own).slice();
+        return { value, dims: stored.dims };
+      },
+      toSaved: ({ value, dims }) => {
+        const [rows, columns] = dims as [number, number];
+        if (layout !== 'in-out') return float32(value.slice(), torchDims ?? dims);
+        return float32(transposed(value, rows, columns), [columns, rows]);
+      },
+      idle: () => float32(forInference(stored.read(), parameter), servedDims(parameter)),
+      blend: (parts, base) => moved(parts, base, modulePath),
+    };
+  }
+
+  trained(): readonly TuningTensor[] {
+    return [this.tensor()];
+  }
+
+  join(other: ModuleTuning = this): ModuleTuning | undefined {
+    return other instanceof WholeParameter ? other : undefined;
+  }
+
+  feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
+    const tensor = saved.get('parameter')!;
+    const [rows, columns] = tensor.dims as [number, number];
+    const { layout, isOpen } = this.parameter;
+    const isMatrix = layout !== 'torch';
+    const data = isMatrix ? transposed(floats(tensor), rows, columns) : floats(tensor);
+    const wanted = servedDims(this.parameter);
+    // Of a head with as many outputs as the adapter has.
+    const open = isMatrix
+      ? tensor.dims.toReversed()
+      : tensor.dims.length === wanted.length
+        ? tensor.dims
+        : wanted.map((dim) => (dim === 1 ? 1 : data.length));
+    return new Map([['parameter', float32(data, isOpen && sizeOf(wanted) !== data.length ? open : wanted)]]);
+  }
+
+  isHeldByWeight(): boolean {
+    return true;
+  }
+
+  /** The trained values, wherever the module is computed. */
+  edits(saved: SavedTensors): Edits {
+    const { site, stored, readers, layout, modulePath: module } = this.parameter;
+    const tensor = saved.get('parameter')!;
+    const values = floats(tensor);
+    const [rows, columns] = tensor.dims as [number, number];
+    const inLayout = (own: typeof layout): Float32Array =>
+      own === 'in-out' ? transposed(values, rows, columns) : values;
+    const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
+      ...own,
+      change: () => wanted,
+      module,
+    });
+    const weights = !site
+      ? [edit({ stored, readers }, inLayout(layout))]
+      : stored === site.bias?.stored
+        ? biasPlaces(site).map((own) => edit(own, values))
+        : byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) => {
+            const { weight } = places[0];
+            return edit({ stored: weight.stored, readers: places.map(weightReader) }, inLayout(weight.layout));
+          });
+    return { weights, biases: [] };
+  }
+}
+
+/** Whether adapters may bring any number of outputs for it. */
+export function isOpenHead(tuning: ModuleTuning): boolean {
+  return tuning instanceof WholeParameter && tuning.parameter.isOpen === true;
+}
+
+function servedDims({ stored: { dims }, layout }: TrainedParameter): number[] {
+  return layout === 'out-in' ? dims.toReversed() : [...dims];
+}
+
+function forInference(data: Float32Array, { stored, layout }: TrainedParameter): Float32Array {
+  const [rows, columns] = stored.dims as [number, number];
+  return layout === 'out-in' ? transposed(data, rows, columns) : data;
+}
+
+/** The parameters of a plan that are trained whole. */
+export function wholeParameters(plan: readonly ModuleTuning[]): TrainedParameter[] {
+  return plan.flatMap((each) => (each instanceof WholeParameter ? [each.parameter] : []));
+}

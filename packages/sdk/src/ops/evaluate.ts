@@ -1,0 +1,216 @@
+/** @file Computes a fragment of a graph in double precision: small graphs over weights, such as what merging makes of one. */
+
+import { OnnxLoraError } from '../errors.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import type { NodeProto } from '../graph/proto.ts';
+import { readTensor } from '../graph/tensorData.ts';
+import { intAttribute, intsAttribute } from '../graph/walk.ts';
+import { sizeOf } from '../runtime/tensor.ts';
+
+/** Numbers and their shape. */
+interface Wide {
+  readonly data: Float64Array;
+  readonly dims: readonly number[];
+}
+
+type Rule = (inputs: readonly Wide[], dims: readonly number[], node: NodeProto, output: number) => Float64Array;
+
+/**
+ * The numbers of a value that a builder has emitted.
+ *
+ * @param given values that the fragment reads, with static shapes
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for an operator that is not known here
+ */
+export function evaluate(
+  g: Pick<GraphBuilder, 'nodes' | 'initializers' | 'types'>,
+  given: readonly (readonly [value: Value, data: ArrayLike<number>])[],
+  result: Value,
+): Float64Array {
+  const known = new Map<string, Wide>(
+    given.map(([{ name, shape }, data]) => [name, { data: Float64Array.from(data), dims: shape as number[] }]),
+  );
+  for (const proto of g.initializers) {
+    const { data, dims } = readTensor(proto);
+    known.set(proto.name!, { data: Float64Array.from(data as ArrayLike<number>, Number), dims });
+  }
+  for (const node of g.nodes) {
+    const rule = node.domain ? undefined : rules[node.opType!];
+    if (!rule) throw unknown(node);
+    const inputs = (node.input ?? []).map((name) => known.get(name)!);
+    node.output!.forEach((name, i) => {
+      const dims = g.types.get(name)!.shape as readonly number[];
+      known.set(name, { dims, data: rule(inputs, dims, node, i) });
+    });
+  }
+  return known.get(result.name)!.data;
+}
+
+function unknown({ opType, domain }: NodeProto): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The operator ${domain ? `${domain}:` : ''}${opType} cannot be computed on weights alone; known are ${Object.keys(rules).join(', ')}. Write the change of the weight with these.`,
+  );
+}
+
+const each =
+  (compute: (x: number) => number): Rule =>
+  ([x]) =>
+    x!.data.map(compute);
+
+const both =
+  (compute: (a: number, b: number) => number): Rule =>
+  (inputs, dims) => {
+    const [a, ...others] = inputs.map((input) => spread(input, dims));
+    return others.reduce((sum, b) => sum.map((value, i) => compute(value, b[i]!)), a!);
+  };
+
+const same: Rule = ([x]) => x!.data;
+
+const reduced =
+  (compute: (x: number) => number, finish: (sum: number, count: number) => number = (sum) => sum): Rule =>
+  ([x, axesInput], dims, node) => {
+    const { data, dims: from } = x!;
+    const rank = from.length;
+    const listed = axesInput ? [...axesInput.data] : (intsAttribute(node, 'axes') ?? [...from.keys()]);
+    const axes = new Set(listed.map((axis) => (axis + rank) % rank));
+    const kept = from.map((dim, axis) => (axes.has(axis) ? 1 : dim));
+    const sums = new Float64Array(sizeOf(dims));
+    const at = places(kept, from);
+    for (let i = 0; i < data.length; i++) sums[at(i)]! += compute(data[i]!);
+    return sums.map((sum) => finish(sum, data.length / sums.length));
+  };
+
+const rules: Readonly<Record<string, Rule>> = {
+  Neg: each((x) => -x),
+  Abs: each(Math.abs),
+  Sqrt: each(Math.sqrt),
+  Exp: each(Math.exp),
+  Log: each(Math.log),
+  Sin: each(Math.sin),
+  Cos: each(Math.cos),
+  Tanh: each(Math.tanh),
+  Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
+  Relu: each((x) => Math.max(x, 0)),
+  Reciprocal: each((x) => 1 / x),
+  Add: both((a, b) => a + b),
+  Sub: both((a, b) => a - b),
+  Mul: both((a, b) => a * b),
+  Div: both((a, b) => a / b),
+  Pow: both((a, b) => a ** b),
+  Max: both(Math.max),
+  Min: both(Math.min),
+  Where: (inputs, dims) => {
+    const [condition, yes, no] = inputs.map((input) => spread(input, dims)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    return condition.map((holds, i) => (holds ? yes[i]! : no[i]!));
+  },
+  Equal: both((a, b) => Number(a === b)),
+  Less: both((a, b) => Number(a < b)),
+  Greater: both((a, b) => Number(a > b)),
+  // The shapes are inferred.
+  Identity: same,
+  Cast: same,
+  Reshape: same,
+  Squeeze: same,
+  Unsqueeze: same,
+  Flatten: same,
+  Expand: ([x], dims) => spread(x!, dims),
+  Transpose: ([x], dims, node) => {
+    const { data, dims: from } = x!;
+    const perm = intsAttribute(node, 'perm') ?? [...from.keys()].reverse();
+    const steps = stridesOf(from);
+    return gathered(
+      data,
+      dims,
+      perm.map((axis) => steps[axis]!),
+    );
+  },
+  MatMul: ([a, b], dims) => product(a!, b!, dims),
+  Gather: ([x, indices], dims, node) => {
+    const { data, dims: from } = x!;
+    const axis = (intAttribute(node, 'axis', 0) + from.length) % from.length;
+    const inner = sizeOf(from.slice(axis + 1));
+    const count = indices!.data.length;
+    return new Float64Array(sizeOf(dims)).map((_, i) => {
+      const [outer, place, rest] = [Math.floor(i / (count * inner)), Math.floor(i / inner) % count, i % inner];
+      const index = (indices!.data[place]! + from[axis]!) % from[axis]!;
+      return data[(outer * from[axis]! + index) * inner + rest]!;
+    });
+  },
+  Concat: (inputs, dims, node) => {
+    const axis = (intAttribute(node, 'axis', 0) + dims.length) % dims.length;
+    const outer = sizeOf(dims.slice(0, axis));
+    const result = new Float64Array(sizeOf(dims));
+    let at = 0;
+    for (let o = 0; o < outer; o++)
+      for (const { data } of inputs) {
+        const run = data.length / outer;
+        result.set(data.subarray(o * run, (o + 1) * run), at);
+        at += run;
+      }
+    return result;
+  },
+  ReduceSum: reduced((x) => x),
+  ReduceMean: reduced(
+    (x) => x,
+    (sum, count) => sum / count,
+  ),
+  ReduceSumSquare: reduced((x) => x * x),
+  ReduceL2: reduced((x) => x * x, Math.sqrt),
+};
+
+/** The product of matrices, of which either may be broadcast over the other's leading dimensions. */
+function product(a: Wide, b: Wide, dims: readonly number[]): Float64Array {
+  const [rows = 1, inner = 1] = a.dims.length === 1 ? [1, a.dims[0]] : a.dims.slice(-2);
+  const columns = b.dims.length === 1 ? 1 : b.dims.at(-1)!;
+  const batch = dims.slice(0, dims.length - (a.dims.length > 1 ? 1 : 0) - (b.dims.length > 1 ? 1 : 0));
+  const [left, right] = [a, b].map(({ dims: own }) => places(own.slice(0, -2), batch)) as [Place, Place];
+  const result = new Float64Array(sizeOf(dims));
+  for (let n = 0; n < sizeOf(batch); n++) {
+    const [from, by] = [left(n) * rows * inner, right(n) * inner * columns];
+    for (let i = 0; i < rows; i++)
+      for (let k = 0; k < inner; k++) {
+        const factor = a.data[from + i * inner + k]!;
+        if (factor === 0) continue;
+        const [to, row] = [(n * rows + i) * columns, by + k * columns];
+        for (let j = 0; j < columns; j++) result[to + j]! += factor * b.data[row + j]!;
+      }
+  }
+  return result;
+}
+
+type Place = (index: number) => number;
+
+/** From a place in the larger shape to that in the one that is broadcast to it. */
+function places(small: readonly number[], large: readonly number[]): Place {
+  const own = stridesOf(small);
+  const offset = large.length - small.length;
+  const steps = large.map((_, axis) => (axis < offset || small[axis - offset] === 1 ? 0 : own[axis - offset]!));
+  return (index) => stepped(index, large, steps);
+}
+
+function spread({ data, dims }: Wide, to: readonly number[]): Float64Array {
+  if (data.length === sizeOf(to)) return data;
+  const at = places(dims, to);
+  return new Float64Array(sizeOf(to)).map((_, i) => data[at(i)]!);
+}
+
+function gathered(data: Float64Array, dims: readonly number[], steps: readonly number[]): Float64Array {
+  return new Float64Array(sizeOf(dims)).map((_, i) => data[stepped(i, dims, steps)]!);
+}
+
+function stepped(index: number, dims: readonly number[], steps: readonly number[]): number {
+  let [rest, at] = [index, 0];
+  for (let axis = dims.length - 1; axis >= 0; axis--) {
+    at += (rest % dims[axis]!) * steps[axis]!;
+    rest = Math.floor(rest / dims[axis]!);
+  }
+  return at;
+}
+
+function stridesOf(dims: readonly number[]): number[] {
+  return dims.map((_, axis) => sizeOf(dims.slice(axis + 1)));
+}
