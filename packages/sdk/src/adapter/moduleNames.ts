@@ -90,6 +90,14 @@ export function scalingAt(
   return { ...own, scaling: 2 * own.scaling };
 }
 
+/** What training leaves out of a layer's input by an adapter's config: nothing of an embedding's, in PEFT either. */
+export function dropoutAt(
+  { kind }: Pick<Site, 'kind'>,
+  { loraDropout }: Pick<AdapterConfig, 'loraDropout'>,
+): Pick<LowRankSite, 'dropout'> {
+  return loraDropout > 0 && kind !== 'embedding' && kind !== 'parameter' ? { dropout: loraDropout } : {};
+}
+
 /** What patterns for rank and alpha are matched against: of a weight that is adapted by its own name that name. */
 function patternName({ path, kind }: Site, targetParameters: readonly string[]): string {
   const weight = `${path}.weight`;

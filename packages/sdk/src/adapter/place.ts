@@ -13,7 +13,7 @@ import { tiedLayers } from '../match/tiedWeights.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { Adapter } from './adapter.ts';
 import { ParameterFinder } from './findParameter.ts';
-import { SiteNames, scalingAt } from './moduleNames.ts';
+import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
 import type { PrefixChange } from './modulePrefix.ts';
 import { fromEarlierLayout, hasEarlierLayout } from './stackedLayout.ts';
 import { parseTensorName, tensorName } from './tensorNames.ts';
@@ -252,7 +252,8 @@ function lowRankTensors(
   if (magnitude)
     requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
   if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
-  const layer = { site, r, dora, bias: bias !== undefined, ...(module === site.path ? {} : { savedAs: module }) };
+  const named = module === site.path ? {} : { savedAs: module };
+  const layer = { site, r, dora, bias: bias !== undefined, ...named, ...dropoutAt(site, adapter.config) };
   const optional = { lora_magnitude_vector: magnitude, 'lora_B.bias': bias };
   return {
     tuning: new LowRank(layer, scalingAt(adapter.config, layer).scaling),

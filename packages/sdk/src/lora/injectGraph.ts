@@ -42,7 +42,7 @@ export class GraphInjection {
     this.#rows = new RowFold(this.#g, whole.batchInput);
     this.#holdsBatch = holdsBatch;
     const own = new Set(graph.node);
-    const sites = whole.lowRankPlaces().filter(([site]) => own.has(site.node));
+    const sites = whole.lowRankPlaces().filter(([site, { layer }]) => own.has(site.node) && !layer.dropout);
     this.#trainingProduct = new TrainingProduct(this.#g, sites, {
       factor: (role, lowRank) => this.#factor(role, lowRank),
       read: (name) => this.#read(name),
@@ -270,7 +270,8 @@ export class GraphInjection {
     const typeOfLayer = this.#read(site.product).type;
     const isId = site.kind === 'embedding';
     const read = this.#read(site.input);
-    const source = isId ? read : this.#as(read, 'float32');
+    const whole = isId ? read : this.#as(read, 'float32');
+    const source = this.#whole.training && lowRank.layer.dropout ? this.#dropped(whole, lowRank) : whole;
     if (this.#whole.training && site.kind === 'linear' && source === read && !site.arrange) {
       return this.#as(biased(this.#trainingProduct.of(site, lowRank)), typeOfLayer);
     }
@@ -280,6 +281,14 @@ export class GraphInjection {
     const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
     const value = this.#whole.differs(site) ? this.#rows.apply(x, this.#fold(site), product) : product(x);
     return this.#as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
+  }
+
+  /** x without what is left out in this step, and what stays so much larger that the sum is the same on average. */
+  #dropped(x: Value, lowRank: LowRank): Value {
+    const g = this.#g;
+    const mask = this.#whole.mask(lowRank, x.shape as readonly number[]);
+    const kept = g.Mul(x, g.Cast(mask, dataTypeNumber('float32')));
+    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout!));
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */

@@ -46,6 +46,20 @@ export interface Injected {
   readonly rowsApart: () => RowsApart;
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+  /** Inputs of a graph for training that say what is left out of a step. */
+  readonly masks: readonly DropoutMask[];
+}
+
+/** What a low-rank product of a layer reads of its input in one step: a bool for each number. */
+export interface DropoutMask {
+  /** Name of the graph input. */
+  readonly name: string;
+  /** Path of the module. */
+  readonly module: string;
+  /** As the layer's input. */
+  readonly dims: readonly number[];
+  /** The share that is kept. */
+  readonly keep: number;
 }
 
 /** How a batch is taken apart by its rows, and results put together, where no one run can have rows that differ. */
@@ -70,6 +84,7 @@ export class Injection {
   readonly #lowRankAt = new Map<Site, LowRank>();
   readonly #tunedAt = new Map<Site, ByTuner>();
   readonly #parameters = new Map<TrainedParameter, Value>();
+  readonly #masks: DropoutMask[] = [];
   readonly #base: ModelProto;
   #places: RowPlaces | undefined;
   #apartFor: Site | undefined;
@@ -98,9 +113,13 @@ export class Injection {
     return {
       inputs: inputs.map(({ input }) => input),
       batchInput: this.batchInput.name,
+      masks: this.#masks,
       ...(this.#apartFor ? { apart: this.#apartFor.path } : {}),
       rowsApart: () => this.#rowsApart(),
-      infos: [...inputs.map(({ info }) => info), ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
+      infos: [
+        ...inputs.map(({ info }) => info),
+        ...this.#masks.map(({ name, dims }) => valueInfo(name, 'bool', dims)),
+        ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
       ...(rows === undefined ? {} : { rows }),
     };
   }
@@ -180,6 +199,14 @@ export class Injection {
     const value: Value = { name: input.name, type: 'float32', shape: dims };
     this.#inputs.set(tensor.name, { input, info: valueInfo(input.name, 'float32', dims), value });
     return value;
+  }
+
+  /** The input that says what of x is left out; one for each place of a module, as PEFT draws anew wherever it is called. */
+  mask({ site: { path }, layer: { dropout = 0 } }: LowRank, dims: readonly number[]): Value {
+    const count = this.#masks.filter(({ module }) => module === path).length;
+    const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
+    this.#masks.push({ name, module: path, dims, keep: 1 - dropout });
+    return { name, type: 'bool', shape: dims };
   }
 
   /** Makes a trained parameter a graph input that its readers read instead of the base's. */

@@ -16,6 +16,8 @@ export interface LowRankSite {
   readonly dora: boolean;
   /** Whether the low-rank product has a bias of its own (PEFT's `lora_bias`). */
   readonly bias?: boolean;
+  /** In training, the share of what the low-rank product reads that is left out at each step (PEFT's `lora_dropout`). */
+  readonly dropout?: number;
   /** The module's name in PEFT's files, where wrappers are nested: `attn.base_layer.out_proj`. */
   readonly savedAs?: string;
   /**

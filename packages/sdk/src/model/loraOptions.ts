@@ -51,6 +51,11 @@ export interface LoraOptions {
   readonly ensureWeightTying?: boolean;
   /** Scale by alpha / √r, which keeps high ranks stable. */
   readonly useRslora?: boolean;
+  /**
+   * The share of what an adapter reads that each step of training leaves out at random, against overfitting: 0.05 or 0.1. 0 by
+   * default. Embeddings are read whole.
+   */
+  readonly loraDropout?: number;
   /** Weight-decomposed LoRA: trains a magnitude per output beside the direction. */
   readonly useDora?: boolean;
   /** Rank by pattern for the end of a module's path, in place of `r`; the first that matches counts. */

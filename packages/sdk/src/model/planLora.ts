@@ -1,7 +1,7 @@
 /** @file What a user says of the adapter to train, made into a plan for one model. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { SiteNames, scalingAt } from '../adapter/moduleNames.ts';
+import { dropoutAt, SiteNames, scalingAt } from '../adapter/moduleNames.ts';
 import { type AdapterConfig, adapterConfig } from '../adapter/peftConfig.ts';
 import type { Initializer } from '../lora/init/initializer.ts';
 import { initializerOf } from '../lora/init/named.ts';
@@ -45,6 +45,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     useDora: options.useDora ?? false,
     loraBias: options.loraBias ?? false,
   };
+  const loraDropout = dropoutOf(options);
   const written = Array.isArray(options.targetModules) ? (options.targetModules as readonly string[]) : [];
   const { adapted, rankPattern, alphaPattern, warnings } = fittingRanks(
     chosen.adapted,
@@ -60,6 +61,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     rankPattern,
     alphaPattern,
     ...variant,
+    loraDropout,
     bias: options.bias ?? 'none',
     targetParameters: parameters.length > 0 ? parameters.map(({ name }) => name) : null,
     trainableTokenIndices: idsByPath(tokens),
@@ -88,6 +90,12 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
       ...trained.map((each) => new WholeParameter(each)),
     ],
   };
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for what is no share, or all */
+function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
+  if (loraDropout >= 0 && loraDropout < 1) return loraDropout;
+  throw new OnnxLoraError('CONFIG_INVALID', `loraDropout must be a number from 0 to below 1, but it is ${loraDropout}.`);
 }
 
 /** What the options name, found in the model. */
@@ -119,7 +127,7 @@ const NO_MODULES = 'dummy-target-modules';
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT does not take together, or could not be loaded from */
 function checkTogether(
-  { useDora, loraBias }: AdapterConfig,
+  { useDora, loraBias, loraDropout }: AdapterConfig,
   { adapted, parameters, ties }: Pick<ReturnType<typeof choose>, 'adapted' | 'parameters' | 'ties'>,
   initializer: Initializer | undefined,
 ): void {
@@ -129,6 +137,9 @@ function checkTogether(
     useDora && loraBias && 'useDora and loraBias',
     useDora && hasParameters && 'useDora and targetParameters',
     useDora && isAttention && 'useDora and a MultiheadAttention',
+    loraDropout > 0 && useDora && 'loraDropout and useDora',
+    loraDropout > 0 && hasParameters && 'loraDropout and targetParameters',
+    loraDropout > 0 && isAttention && 'loraDropout and a MultiheadAttention',
     loraBias && hasParameters && 'loraBias and targetParameters',
     loraBias && isInitialised && 'loraBias and another initialisation than the default',
     hasParameters && isInitialised && 'targetParameters and another initialisation than the default',
@@ -153,7 +164,8 @@ function lowRankSite(site: Site, name: string | undefined, config: AdapterConfig
   const { r } = scalingAt(config, named);
   requireRank(site, r);
   const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
-  if (refusal === undefined) return { ...named, r, dora: config.useDora, bias: config.loraBias };
+  const dropout = dropoutAt(site, config);
+  if (refusal === undefined) return { ...named, r, dora: config.useDora, bias: config.loraBias, ...dropout };
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `"${site.path}" cannot be adapted in this way: the layer ${refusal}. Leave it out (excludeModules), or change the rank by rankPattern.`,

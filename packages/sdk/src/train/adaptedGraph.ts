@@ -6,6 +6,7 @@ import { straightThroughDifferences } from '../autodiff/straightThrough.ts';
 import type { GraphProto, ModelProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { injectAdapters } from '../lora/inject.ts';
+import type { DropoutMask } from '../lora/injection.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import { fuseGelu } from '../match/fuseGelu.ts';
 import { expandOperators, refold } from '../match/view.ts';
@@ -23,6 +24,8 @@ export interface AdaptedGraph {
   readonly wrt: readonly AdapterInput[];
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+  /** What says what is left out of a step. */
+  readonly masks: readonly DropoutMask[];
 }
 
 /** What {@link adaptedGraph} is made from. */
@@ -57,5 +60,5 @@ export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Gene
   yield;
   const graph = foldKnownIntegers(expanded.graph, types);
   yield;
-  return { graph, types, wrt: injected.inputs, stopped };
+  return { graph, types, wrt: injected.inputs, stopped, masks: injected.masks };
 }

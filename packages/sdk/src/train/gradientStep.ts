@@ -9,6 +9,7 @@ import type { AdapterInput, AdapterPlan } from '../lora/tunings/moduleTuning.ts'
 import type { ProviderReport, Runtime, Session, SessionOptions } from '../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { requireCollated } from './collated.ts';
+import { type DrawMask, MaskDrawer } from './dropout.ts';
 import { requireExpected } from './expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
@@ -57,6 +58,10 @@ export interface GradientStepRequest extends TrainedGraph {
   readonly memory?: Memory;
   /** Gives the parameters their first values, once the graph's inputs are known. */
   readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
+  /** What dropout is drawn from; 0 by default. */
+  readonly seed?: number;
+  /** What dropout leaves out, in place of random numbers. */
+  readonly drawMask?: DrawMask;
   /** Whether gradients of a graph that computes in float16 are scaled; false by default. */
   readonly lossScale?: boolean;
   /**
@@ -106,6 +111,8 @@ export class GradientStep {
   readonly #graphsBySize: readonly (TrainedGraph & { readonly check: FeedCheck })[];
   #parameters: ParameterSet | undefined;
   readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
+  /** Draws what dropout leaves out. */
+  readonly masks: MaskDrawer;
   #memoryPlan: MemoryPlan | undefined;
   #rowStore: RowStore | undefined;
   #prefix: PrefixReport | undefined;
@@ -114,6 +121,7 @@ export class GradientStep {
   /** Builds nothing yet: the first batch tells for which shapes. */
   constructor(request: GradientStepRequest) {
     this.#request = request;
+    this.masks = new MaskDrawer(request.seed ?? 0, request.drawMask);
     this.#graphsBySize = [request, ...(request.otherSizes ?? [])].map(({ base, plan }) => ({
       base,
       plan,
@@ -199,6 +207,7 @@ export class GradientStep {
     for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
     for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
     if (graph.lossScale !== undefined) feeds[graph.lossScale] = float32([lossScale], []);
+    for (const [name, mask] of this.masks.next(graph.masks)) feeds[name] = mask;
     return feeds;
   }
 

@@ -225,6 +225,7 @@ export class Trainer {
       optimizer: this.#optimizer,
       ema: this.#ema,
       lossScale: this.#lossScale,
+      masks: this.#gradients.masks,
     };
   }
 }

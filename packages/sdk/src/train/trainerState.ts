@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, type Tensor, tensor } from '../runtime/tensor.ts';
+import type { MaskDrawer } from './dropout.ts';
 import type { Ema } from './ema.ts';
 import type { LossScale } from './lossScale.ts';
 import { savedFloats } from './optimizers/memory.ts';
@@ -24,6 +25,7 @@ export interface TrainerParts {
   readonly optimizer: Optimizer;
   readonly ema: Ema | undefined;
   readonly lossScale: LossScale | undefined;
+  readonly masks: MaskDrawer;
 }
 
 const count = z.number().int().min(0);
@@ -32,6 +34,8 @@ const schema = z.object({
   steps: count,
   ema: z.object({ steps: count }).optional(),
   lossScale: z.object({ value: z.number().positive(), steps: count }).optional(),
+  /** Runs for which dropout was drawn. */
+  dropout: count.optional(),
 });
 
 /** Writes the state, with copies of all tensors, in slices. */
@@ -40,6 +44,7 @@ export function* writeTrainerState({
   optimizer,
   ema,
   lossScale,
+  masks,
   steps,
 }: TrainerParts & { readonly steps: number }): Generator<void, TrainerState> {
   const values = parameters.all.map(({ input, value, dims }) => [input.name, tensor('float32', value, dims)] as const);
@@ -48,6 +53,7 @@ export function* writeTrainerState({
     steps,
     ...(ema ? { ema: { steps: ema.steps } } : {}),
     ...(lossScale ? { lossScale: lossScale.state() } : {}),
+    ...(masks.runs > 0 ? { dropout: masks.runs } : {}),
   };
   const tensors = new Map<string, Tensor>();
   const all = [prefixed('parameter', values), prefixed('optimizer', optimizer.state()), prefixed('ema', ema?.state() ?? [])]; // prettier-ignore
@@ -73,7 +79,7 @@ function* copyOf({ type, dims, data }: Tensor): Generator<void, Tensor> {
  */
 export function readTrainerState(
   { tensors, json }: TrainerState,
-  { parameters, optimizer, ema, lossScale }: TrainerParts,
+  { parameters, optimizer, ema, lossScale, masks }: TrainerParts,
 ): number {
   const parsed = schema.safeParse(json);
   if (!parsed.success) throw refused(`its settings are damaged (${z.prettifyError(parsed.error)})`);
@@ -88,6 +94,7 @@ export function readTrainerState(
   optimizer.load(part('optimizer'), new Map(parameters.all.map(({ input, dims }) => [input.name, dims])));
   ema?.load(part('ema'), saved.ema!.steps, parameters);
   lossScale?.load(saved.lossScale!);
+  masks.runs = saved.dropout ?? 0;
   for (const [value, savedValue] of all) value.set(savedValue);
   parameters.refresh();
   return saved.steps;

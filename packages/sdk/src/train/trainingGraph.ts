@@ -10,6 +10,7 @@ import { byteLength } from '../graph/bytes.ts';
 import { rawBytes } from '../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../graph/value.ts';
 import { readNames } from '../graph/walk.ts';
+import type { DropoutMask } from '../lora/injection.ts';
 import type { AdapterInput, AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import { CONTRIB } from '../match/fuseGelu.ts';
 import { scopeOf } from '../match/modulePath.ts';
@@ -69,6 +70,8 @@ export interface TrainingGraph {
   readonly model: ModelProto;
   /** The inputs through which trained tensors enter. */
   readonly inputs: readonly AdapterInput[];
+  /** The inputs that say what is left out of a step (dropout). */
+  readonly masks: readonly DropoutMask[];
   /** Name of the loss among the outputs. */
   readonly loss: string;
   /** Name of the gradient output by adapter input; absent where the loss does not depend on the input. */
@@ -140,7 +143,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   yield* simplifyForward(rewritten);
   const all = reachable(rewritten.nodes, loss.results);
   const initializers = [...own, ...rewritten.g.initializers];
-  const values = [...adapted.wrt, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
+  const values = [...adapted.wrt, ...adapted.masks, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
   const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
   const { rows, names } = rowInputsOf(base.graph ?? {}, inputs);
   const rowInputs = new Map(names.map((name) => [name, 0]));
@@ -204,6 +207,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
         ? {}
         : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
       inputs: adapted.wrt,
+      masks: adapted.masks,
       loss: loss.value.name,
       gradients,
       targetNames: Object.fromEntries([...loss.targets].map(([name, value]) => [name, value.name])),
