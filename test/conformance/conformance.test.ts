@@ -46,6 +46,7 @@ describe('the SDK agrees with PEFT', () => {
     'lora-lora-bias',
     'lora-conv2d-dilated',
     'lora-dora-conv2d',
+    'lora-dropout',
     'lora-dora-embedding',
     'lora-bias-all',
     'lora-target-parameters',

@@ -24,6 +24,7 @@ export const adapterSettings: readonly SettingName[] = [
   'trainableTokenIndices',
   'bias',
   'loraBias',
+  'loraDropout',
   'ensureWeightTying',
 ];
 
@@ -43,6 +44,7 @@ export function loraOptions(settings: Settings, original?: Model): LoraOptions {
     targetParameters,
     bias,
     loraBias,
+    loraDropout,
     ensureWeightTying,
     tuner,
   } = settings;
@@ -63,6 +65,7 @@ export function loraOptions(settings: Settings, original?: Model): LoraOptions {
     trainableTokenIndices: tokens === undefined ? undefined : parseTokens(tokens),
     bias,
     loraBias,
+    loraDropout,
     ensureWeightTying,
     tuner: tuner === undefined ? undefined : parseTuner(tuner),
     initLoraWeights: init,

@@ -39,6 +39,7 @@ export interface Settings {
   trainableTokenIndices?: string | number[] | Record<string, number[]>;
   bias?: (typeof biases)[number];
   loraBias?: boolean;
+  loraDropout?: number;
   ensureWeightTying?: boolean;
   init?: string;
   original?: string;
@@ -318,6 +319,13 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     schema: oneOf(biases),
   },
   loraBias: { form: 'switch', description: 'give lora_B a bias of its own', schema: isSwitch },
+  loraDropout: {
+    form: 'number',
+    placeholder: '<share>',
+    description: 'share of what an adapter reads that each step leaves out',
+    default: 0,
+    schema: z.number().min(0).lt(1),
+  },
   ensureWeightTying: {
     form: 'switch',
     description: 'one adapter for embed_tokens and the lm_head that shares its weight',
@@ -557,7 +565,7 @@ export const groups: Readonly<Record<string, readonly (SettingName | (string & {
   'Steps and batches': ['steps', 'epochs', 'batchSize', 'accumulationSteps', 'sampling', 'batchLength', 'seed'],
   'How it learns': ['lr', 'optimizer', 'schedule', 'warmupSteps', 'weightDecay', 'loraPlusRatio', 'clipNorm', 'ema'],
   'What is adapted': ['from', 'targets', 'excludeModules', 'layersToTransform', 'layersPattern', 'targetParameters', 'modulesToSave', 'trainableTokenIndices', 'bias', 'ensureWeightTying'],
-  'The adapter': ['r', 'alpha', 'rankPattern', 'alphaPattern', 'rslora', 'dora', 'loraBias', 'tuner', 'init', 'original', 'initBatches'],
+  'The adapter': ['r', 'alpha', 'rankPattern', 'alphaPattern', 'rslora', 'dora', 'loraBias', 'loraDropout', 'tuner', 'init', 'original', 'initBatches'],
   'What is measured': ['evalEvery', 'eval', 'metric', 'patience', 'minDelta', 'loadBest'],
   'When something is wrong': ['onBadLoss', 'onBadSample'],
   'Where it runs': ['provider', 'threads', 'memory', 'cachePrefix', 'prefetch'],

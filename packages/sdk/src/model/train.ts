@@ -144,6 +144,7 @@ export async function train<During extends Metrics = Metrics>(
   const trainer = new Trainer({
     base: model.onnx.model,
     plan,
+    seed,
     otherSizes,
     loss: (g, outputs, targets) => data.loss(g, outputs, targets),
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),

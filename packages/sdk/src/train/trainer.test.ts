@@ -11,6 +11,7 @@ import { OrtRuntime } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { GradientMean } from './gradientMean.ts';
+import { MaskDrawer } from './dropout.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
 import { withoutDecay } from './groups.ts';
 import { meanSquaredError } from './losses/index.ts';
@@ -332,5 +333,59 @@ describe('a graph in float16', () => {
     const each = trainer(true, 1);
     const broken: Tensor = float32(new Float32Array(4 * width).fill(NaN), [4, width]);
     await expect(each.step({ x: broken }, { target: goal }, 1)).rejects.toThrow('The loss became NaN.');
+  });
+});
+
+describe('dropout', () => {
+  const plan = (dropout: number, scaling = 1.5): TrainerRequest['plan'] =>
+    findSites(model.graph!).map((site) => new LowRank({ site, r: 4, dora: false, dropout }, scaling));
+  const lossOf = async (options: Partial<TrainerRequest>): Promise<number> => {
+    const trainer = trainerOf(options);
+    const { loss } = await trainer.lossAndGradients(inputs, targets);
+    await trainer.release();
+    return loss;
+  };
+
+  it('leaves out what the masks say, and makes up for the share', async () => {
+    const all = await lossOf({ plan: plan(0.25), drawMask: ({ dims }) => new Uint8Array(dims[0]! * dims[1]!).fill(1) });
+    // s·B·A·x/(1 − p), with p = 1/4 and s = 3/2.
+    expect(all).toBeCloseTo(await lossOf({ plan: plan(0, 2) }), 6);
+    const none = await lossOf({ plan: plan(0.25), drawMask: ({ dims }) => new Uint8Array(dims[0]! * dims[1]!) });
+    expect(none).toBeCloseTo(await lossOf({ plan: plan(0, 0) }), 6);
+    expect(Math.abs(none - all)).toBeGreaterThan(1e-3);
+  });
+
+  it('draws as large a share as it should, anew in each run, and the same from one seed', () => {
+    const masks = [{ name: 'a', module: 'm', dims: [100, 333], keep: 0.9 }];
+    const drawn = (seed: number): Uint8Array[] => {
+      const drawer = new MaskDrawer(seed);
+      return [drawer.next(masks), drawer.next(masks)].map(([mask]) => mask![1].data as Uint8Array);
+    };
+    const [first, second] = drawn(3) as [Uint8Array, Uint8Array];
+    // Three deviations of a mean over 33,300 numbers are 0.005.
+    for (const each of [first, second])
+      expect(Math.abs(each.reduce((sum, kept) => sum + kept, 0) / each.length - 0.9)).toBeLessThan(0.005);
+    expect(first).not.toEqual(second);
+    expect(drawn(3)).toEqual([first, second]);
+    expect(drawn(4)[0]).not.toEqual(first);
+  });
+
+  it('goes on to the same bits', async () => {
+    const options = { plan: plan(0.3), seed: 5 };
+    const steps = async (trainer: Trainer, count: number): Promise<number[]> => {
+      const losses: number[] = [];
+      for (let i = 0; i < count; i++) losses.push((await trainer.step(inputs, targets, 1e-2)).loss);
+      return losses;
+    };
+    const whole = trainerOf(options);
+    await steps(whole, 3);
+    const state = await whole.state();
+    const rest = await steps(whole, 3);
+    const again = trainerOf(options);
+    await again.compile(inputs, targets);
+    again.load({ tensors: state.tensors, json: JSON.parse(JSON.stringify(state.json)) as unknown });
+    expect(await steps(again, 3)).toEqual(rest);
+    expect([...valuesOf(again)]).toEqual([...valuesOf(whole)]);
+    await Promise.all([whole.release(), again.release()]);
   });
 });

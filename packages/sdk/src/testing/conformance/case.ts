@@ -62,6 +62,8 @@ export interface ConformanceCase extends CaseDescription {
   readonly feeds: Feeds;
   /** What the loss needs besides: `labels` … */
   readonly targets: Feeds;
+  /** Masks of dropout, 1 where a number is kept, by `<module>.<step>`. */
+  readonly masks: ReadonlyMap<string, Tensor>;
   /** PEFT's numbers: `base.<output>`, `lora.<output>`, `lora.grad.<tensor>` … */
   readonly expected: ReadonlyMap<string, Tensor>;
   /** Weights after merging, by torch's parameter names. */
@@ -69,6 +71,8 @@ export interface ConformanceCase extends CaseDescription {
 }
 
 const DESCRIPTION = 'case.json';
+/** What masks of dropout are called by before their module and step. */
+const MASK = 'dropout.';
 
 /**
  * The case folders that a user's arguments name: each is a case itself, or a folder of cases.
@@ -113,6 +117,7 @@ export async function readCase(
   const description = parseDescription(path.join(folder, DESCRIPTION));
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const isFed = ([name]: [string, Tensor]): boolean => description.inputs.includes(name);
+  const isMask = ([name]: [string, Tensor]): boolean => name.startsWith(MASK);
   const expected = path.join(folder, 'expected.safetensors');
   const merged = path.join(folder, 'merged.safetensors');
   const numbers = (await readSafetensors(expected)).tensors;
@@ -122,7 +127,8 @@ export async function readCase(
     folder,
     model: await openModel(path.join(folder, 'model.onnx'), { ...options, foldedScales: foldedScales(numbers) }),
     feeds: Object.fromEntries([...tensors].filter(isFed)),
-    targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry))),
+    targets: Object.fromEntries([...tensors].filter((entry) => !isFed(entry) && !isMask(entry))),
+    masks: new Map([...tensors].filter(isMask).map(([name, mask]) => [name.slice(MASK.length), mask])),
     expected: numbers,
     ...(existsSync(merged) ? { merged: (await readSafetensors(merged)).tensors } : {}),
   };

@@ -4,10 +4,12 @@ import { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { DrawMask } from '../../train/dropout.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
 import { scalingOf } from '../../adapter/peftConfig.ts';
 import type { PlacedAdapter } from '../../adapter/place.ts';
 import { parseTensorName } from '../../adapter/tensorNames.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import { Trainer } from '../../train/trainer.ts';
@@ -22,12 +24,19 @@ export interface Placed {
   readonly scaling: (path: string) => number;
 }
 
-/** Finds the places of an adapter's tensors in a case's model. */
-export async function placeFor({ model }: ConformanceCase, adapter: Adapter): Promise<Placed> {
+/**
+ * Finds the places of an adapter's tensors in a case's model.
+ *
+ * @param drops whether training leaves out what the adapter's config says
+ */
+export async function placeFor({ model }: ConformanceCase, adapter: Adapter, drops: boolean = false): Promise<Placed> {
   const placed = await model.place(adapter);
   return {
     placed,
-    plan: placed.tunings.map(({ tuning }) => tuning),
+    // Expected are the numbers of a model in evaluation mode, unless masks are given.
+    plan: placed.tunings.map(({ tuning }) =>
+      !drops && tuning instanceof LowRank ? new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling) : tuning,
+    ),
     scaling: (path) => scalingOf(adapter.config, path).scaling,
   };
 }
@@ -57,8 +66,9 @@ export async function trainerFor(
   subject: ConformanceCase,
   runtime: Runtime,
   optimizer: OptimizerOptions = { name: 'adamw' },
+  drawMask?: DrawMask,
 ): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
-  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject));
+  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), drawMask !== undefined);
   const trainer = new Trainer({
     base: subject.model.onnx.model,
     plan,
@@ -66,6 +76,7 @@ export async function trainerFor(
     runtime,
     session: { threads: 1 },
     optimizer,
+    ...(drawMask ? { drawMask } : {}),
     parameters: (inputs) => ParameterSet.of(placed, inputs),
     name: subject.id,
   });
