@@ -4,10 +4,11 @@
  */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { floatAttribute, intAttribute, intsAttribute } from '../graph/walk.ts';
+import { intAttribute, intsAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { type Standardized, standardized, standardizedBack } from './standardize.ts';
-import { castTo, frontAxis, input, oncePerNode, rankOf, staticShape, type Vjp, type VjpSite, widened } from './vjp.ts';
+import { castTo, input, oncePerNode, rankOf, staticShape, type Vjp, type VjpSite, widened } from './vjp.ts';
+import { attributeOf, fromFront } from '../ops/schema.ts';
 
 /** A value per channel, `[channels]`, as what broadcasts against `[batch, channels, …]`. */
 function column(g: GraphBuilder, value: Value, rank: number): Value {
@@ -21,7 +22,7 @@ function channelSums(g: GraphBuilder, value: Value): Value {
 }
 
 const instances = oncePerNode((site): Standardized =>
-  standardized(site.g, widened(site.g, input(site, 0)), 2, floatAttribute(site.node, 'epsilon', 1e-5)),
+  standardized(site.g, widened(site.g, input(site, 0)), 2, attributeOf(site.node, 'epsilon')),
 );
 
 /** One mean and variance per channel of an image: the scale goes into the small inverse deviations. */
@@ -50,7 +51,7 @@ function grouped({ g, node }: VjpSite, value: Value): Value {
 
 const groups = oncePerNode((site): Standardized => {
   const rows = grouped(site, widened(site.g, input(site, 0)));
-  return standardized(site.g, rows, 2, floatAttribute(site.node, 'epsilon', 1e-5));
+  return standardized(site.g, rows, 2, attributeOf(site.node, 'epsilon'));
 });
 
 /** Before opset 21 scale and bias are one a group, since then one a channel. */
@@ -84,7 +85,7 @@ export const groupNormBias: Vjp = (site) => channelSums(site.g, isPerGroup(site)
 export const meanVarianceBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
-  const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => frontAxis(axis, rankOf(x)));
+  const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => fromFront(axis, rankOf(x)));
   const centred = g.Sub(x, g.ReduceMean(x, axes, true));
   const deviation = g.Sqrt(g.ReduceMean(g.Mul(centred, centred), axes, true));
   // What the operator's definition keeps a division by zero away with.

@@ -6,13 +6,13 @@
  */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { floatAttribute, intAttribute } from '../graph/walk.ts';
 import { type Standardized, standardized, standardizedBack } from './standardize.ts';
-import { castTo, frontAxis, input, oncePerNode, rankOf, type Vjp, widened } from './vjp.ts';
+import { castTo, input, oncePerNode, rankOf, type Vjp, widened } from './vjp.ts';
+import { attributeOf, axisOf } from '../ops/schema.ts';
 
 const normalized = oncePerNode(({ g, node, x: [x] }): Standardized => {
-  const first = frontAxis(intAttribute(node, 'axis', -1), rankOf(x!));
-  return standardized(g, widened(g, x!), first, floatAttribute(node, 'epsilon', 1e-5));
+  const first = axisOf(node, rankOf(x!));
+  return standardized(g, widened(g, x!), first, attributeOf(node, 'epsilon'));
 });
 
 /** That of the standardised rows, with dy·scale for their cotangent. */

@@ -1,13 +1,14 @@
 /** @file Gradients of operators that move values without changing them. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
-import { frontAxis, input, rankOf, staticShape, stretch, type Vjp, zeros } from './vjp.ts';
+import { intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { input, rankOf, staticShape, stretch, type Vjp, zeros } from './vjp.ts';
+import { attributeOf, axisOf, fromFront, permOf } from '../ops/schema.ts';
 
 /** Transpose by the inverse permutation. */
 export const transposeBack: Vjp = ({ g, node, x, dy }) => {
   const rank = rankOf(x[0]!);
-  const perm = intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  const perm = permOf(node, rank);
   const inverse = new Array<number>(rank);
   perm.forEach((from, to) => (inverse[from] = to));
   return g.Transpose(dy, inverse);
@@ -15,7 +16,7 @@ export const transposeBack: Vjp = ({ g, node, x, dy }) => {
 
 /** Each part's gradient is its slice of dy. */
 export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
-  const axis = frontAxis(intAttribute(node, 'axis', 0), rankOf(dy));
+  const axis = axisOf(node, rankOf(dy));
   const sizes = x.map((part) => staticShape(part!)[axis]!);
   const start = sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
   return g.Slice(dy, [start], [start + sizes[index]!], [axis]);
@@ -23,7 +24,7 @@ export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
 
 /** Concat of the parts' gradients; a part that the loss does not depend on contributes zeros. */
 export const splitBack: Vjp = ({ g, node, y, dys, dy }) => {
-  const axis = frontAxis(intAttribute(node, 'axis', 0), rankOf(dy));
+  const axis = axisOf(node, rankOf(dy));
   const parts = y.map((part, i) => dys[i] ?? zeros(g, staticShape(part), dy.type));
   return g.Concat(parts, axis);
 };
@@ -47,7 +48,7 @@ export const sliceBack: Vjp = (site) => {
   const after = shape.map(() => 0);
   let result = dy;
   axes.forEach((each, i) => {
-    const axis = frontAxis(each, shape.length);
+    const axis = fromFront(each, shape.length);
     const size = shape[axis]!;
     const count = staticShape(dy)[axis]!;
     const step = steps[i]!;
@@ -76,7 +77,7 @@ export const tileBack: Vjp = ({ g, x: [x], dy }) => {
 
 /** Blocks `[b, b]` of the image back into channels; they may be the first or the last axis of these. */
 export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
-  const b = intAttribute(node, 'blocksize', 1);
+  const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, c / (b * b), h, b, w, b]);
@@ -86,7 +87,7 @@ export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
 
 /** Channels back into blocks of the image. */
 export const spaceToDepthBack: Vjp = ({ g, node, x: [x], dy }) => {
-  const b = intAttribute(node, 'blocksize', 1);
+  const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, b, b, c, h / b, w / b]);

@@ -6,14 +6,14 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { intAttribute } from '../graph/walk.ts';
 import { bnb4Weight } from '../ops/expand/matMulBnb4.ts';
 import { nBitsWeight } from '../ops/expand/matMulNBits.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
 import type { DataType } from '../runtime/tensor.ts';
 import { convInput, convWeight } from './conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';
-import { asRows, castTo, frontAxis, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { asRows, castTo, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 
 const ranges: Partial<Record<DataType, readonly [lowest: number, highest: number]>> = {
   int8: [-128, 127],
@@ -97,7 +97,7 @@ function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis:
     dims: [count as number],
     data: new Float32Array(count as number).fill(1),
   });
-  return g.emit('DequantizeLinear', [value, ones, zero], { axis: frontAxis(axis, rankOf(value)) });
+  return g.emit('DequantizeLinear', [value, ones, zero], { axis: fromFront(axis, rankOf(value)) });
 }
 
 /** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */
@@ -119,12 +119,12 @@ function perAxis({ g, node, x }: VjpSite, value: Value): Value {
   const [count] = value.shape ?? [];
   if (own === 0) return value;
   if (own === 1 && count === 1) return g.Reshape(value, []);
-  if (own > 1 || intAttribute(node, 'block_size', 0) !== 0) {
+  if (own > 1 || attributeOf(node, 'block_size') !== 0) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
       `The gradient of ${node.opType} "${node.name}" is not known for values that are quantised in blocks. Adapt only layers after it.`,
     );
   }
-  const after = rank - 1 - frontAxis(intAttribute(node, 'axis', 1), rank);
+  const after = rank - 1 - axisOf(node, rank);
   return g.Reshape(value, [-1, ...new Array<number>(after).fill(1)]);
 }

@@ -2,9 +2,9 @@
 
 import type { Value } from '../graph/builder.ts';
 import { isStatic } from '../graph/value.ts';
-import { floatAttribute, intAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
-import { castTo, frontAxis, input, oncePerNode, rankOf, type Vjp, widened } from './vjp.ts';
+import { castTo, input, oncePerNode, rankOf, type Vjp, widened } from './vjp.ts';
+import { attributeOf, axisOf } from '../ops/schema.ts';
 
 interface Rows {
   readonly x: Value;
@@ -15,13 +15,13 @@ interface Rows {
 const rowsOf = oncePerNode((site): Rows => {
   const { g, node } = site;
   const x = widened(g, input(site, 0));
-  const first = frontAxis(intAttribute(node, 'axis', -1), rankOf(x));
+  const first = axisOf(node, rankOf(x));
   const axes = Array.from({ length: rankOf(x) - first }, (_, i) => first + i);
   const row = x.shape!.slice(first);
   const square = isStatic(row)
     ? g.Mul(g.ReduceSumSquare(x, axes, true), 1 / sizeOf(row))
     : g.ReduceMean(g.Mul(x, x), axes, true);
-  const inv = g.Reciprocal(g.Sqrt(g.Add(square, floatAttribute(node, 'epsilon', 1e-5))));
+  const inv = g.Reciprocal(g.Sqrt(g.Add(square, attributeOf(node, 'epsilon'))));
   return { x, inv, axes };
 });
 

@@ -52,7 +52,6 @@ import { rmsNormInput, rmsNormScale } from './rmsNorm.ts';
 import { topKBack } from './topK.ts';
 import {
   castTo,
-  frontAxis,
   type GradientRule,
   input,
   isFloat,
@@ -62,6 +61,7 @@ import {
   type VjpSite,
   where,
 } from './vjp.ts';
+import { axisOf } from '../ops/schema.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
@@ -140,7 +140,7 @@ const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater
 /** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
 function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
   const rank = rankOf(x!);
-  const axis = frontAxis(intAttribute(node, 'axis', g.opset < 13 ? 1 : -1), rank);
+  const axis = axisOf(node, rank, g.opset);
   return g.opset < 13 ? Array.from({ length: rank - axis }, (_, i) => axis + i) : [axis];
 }
 

@@ -6,7 +6,6 @@ import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { intAttribute } from '../graph/walk.ts';
 import { findSites, type Site, type SiteKind } from '../match/sites.ts';
 import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
@@ -46,6 +45,7 @@ import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
 import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
 import { type WeightTotals, weightTotals } from './weightTotals.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** What `model.modules()` says of one adaptable layer. */
 export interface ModuleInfo {
@@ -283,7 +283,7 @@ export class Model implements TaskModel {
       path,
       kind,
       weightShape,
-      groups: kind.startsWith('conv') ? intAttribute(node, 'group', 1) : 1,
+      groups: kind.startsWith('conv') ? attributeOf(node, 'group') : 1,
       bias: bias !== undefined,
       parameters: sizeOf(weightShape) + (bias ? weightSize(bias.stored) : 0),
       node: node.name ?? '',

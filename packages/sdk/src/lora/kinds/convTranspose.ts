@@ -1,11 +1,12 @@
 /** @file Adapters of transposed convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
-import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { permute } from '../../match/weights/index.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { conv } from './conv.ts';
 import type { LayerKind } from './kind.ts';
 import { kaiming, twoVariants } from './linear.ts';
+import { attributeOf } from '../../ops/schema.ts';
 
 /** PEFT has no LoRA for them. In files the factors lie as a convolution's: A `[r, in, ...kernel]`, B `[out, r / groups, 1, ...]`. */
 const factorShape: LayerKind['factorShape'] = (site, factor, r) => {
@@ -22,7 +23,7 @@ const factorShape: LayerKind['factorShape'] = (site, factor, r) => {
 export const convTranspose: LayerKind = {
   ...conv,
   matrix: (site) => {
-    const groups = intAttribute(site.node, 'group', 1);
+    const groups = attributeOf(site.node, 'group');
     const [inputs, outputs, ...kernel] = site.weightShape as [number, number, ...number[]];
     return { out: outputs * groups, width: inputs * sizeOf(kernel), layout: 'out-in', groups };
   },
@@ -40,7 +41,7 @@ export const convTranspose: LayerKind = {
   },
   product: (g, site, x, A, B) => {
     const { node, weightShape } = site;
-    const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+    const auto = attributeOf(node, 'auto_pad');
     const names = ['strides', 'dilations', 'pads', 'output_padding', 'output_shape'] as const;
     const reduced = g.emit('ConvTranspose', [x, A], {
       ...Object.fromEntries(names.map((name) => [name, intsAttribute(node, name)])),

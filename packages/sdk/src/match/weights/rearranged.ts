@@ -6,6 +6,7 @@ import { type GraphIndex, intAttribute, intsAttribute } from '../../graph/walk.t
 import { sizeOf } from '../../runtime/tensor.ts';
 import { floatType } from './plain.ts';
 import type { StoredWeight } from './stored.ts';
+import { attributeOf, axisOf, fromFront, permOf } from '../../ops/schema.ts';
 
 /** What a node makes of a constant weight; undefined where the node does more than move numbers. */
 export function rearranged(
@@ -22,7 +23,7 @@ export function rearranged(
       // The numbers stay; what is read is merely wider than what is stored.
       return floatType(intAttribute(node, 'to', 0)) ? through : undefined;
     case 'Transpose': {
-      const perm = intsAttribute(node, 'perm') ?? source.dims.map((_, i) => source.dims.length - 1 - i);
+      const perm = permOf(node, source.dims.length);
       const dims = perm.map((axis) => source.dims[axis]!);
       if (dims.includes(undefined as never)) return undefined;
       const inverse = perm.map((_, axis) => perm.indexOf(axis));
@@ -94,7 +95,7 @@ function slicedRange(node: NodeProto, dims: readonly number[], index: GraphIndex
   if (starts?.length !== 1 || ends?.length !== 1) return undefined;
   if ((steps && steps[0] !== 1) || (axes && axes.length !== 1)) return undefined;
   if ((node.input?.[3] && !axes) || (node.input?.[4] && !steps)) return undefined;
-  const axis = normalAxis(axes?.[0] ?? 0, dims.length);
+  const axis = fromFront(axes?.[0] ?? 0, dims.length);
   const size = dims[axis];
   if (size === undefined) return undefined;
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
@@ -104,7 +105,7 @@ function slicedRange(node: NodeProto, dims: readonly number[], index: GraphIndex
 
 function splitRange(node: NodeProto, output: string, dims: readonly number[], index: GraphIndex): Range | undefined {
   const outputs = node.output ?? [];
-  const axis = normalAxis(intAttribute(node, 'axis', 0), dims.length);
+  const axis = axisOf(node, dims.length);
   const size = dims[axis];
   const which = outputs.indexOf(output);
   if (size === undefined || which < 0) return undefined;
@@ -121,23 +122,23 @@ function reshapedDims(node: NodeProto, dims: readonly number[], index: GraphInde
   const given = constantInts(node.input?.[1], index);
   if (node.input?.[1] && !given) return undefined;
   if (node.opType === 'Flatten') {
-    const axis = normalAxis(intAttribute(node, 'axis', 1), dims.length);
+    const axis = axisOf(node, dims.length);
     return [sizeOf(dims.slice(0, axis)), sizeOf(dims.slice(axis))];
   }
   if (node.opType === 'Reshape') {
     if (!given || given.filter((dim) => dim === -1).length > 1) return undefined;
-    const shape = given.map((dim, i) => (dim === 0 && intAttribute(node, 'allowzero', 0) === 0 ? dims[i]! : dim));
+    const shape = given.map((dim, i) => (dim === 0 && attributeOf(node, 'allowzero') === 0 ? dims[i]! : dim));
     const known = sizeOf(shape.filter((dim) => dim !== -1));
     const result = shape.map((dim) => (dim === -1 ? sizeOf(dims) / known : dim));
     return sizeOf(result) === sizeOf(dims) && result.every(Number.isInteger) ? result : undefined;
   }
   const axes = given ?? intsAttribute(node, 'axes');
   if (node.opType === 'Squeeze') {
-    const gone = axes?.map((axis) => normalAxis(axis, dims.length));
+    const gone = axes?.map((axis) => fromFront(axis, dims.length));
     return dims.filter((dim, i) => (gone ? !gone.includes(i) : dim !== 1));
   }
   if (!axes) return undefined;
-  const added = new Set(axes.map((axis) => normalAxis(axis, dims.length + axes.length)));
+  const added = new Set(axes.map((axis) => fromFront(axis, dims.length + axes.length)));
   const rest = [...dims];
   return Array.from({ length: dims.length + axes.length }, (_, i) => (added.has(i) ? 1 : rest.shift()!));
 }
@@ -147,10 +148,6 @@ function constantInts(name: string | undefined, index: GraphIndex): number[] | u
   if (!tensor || (tensor.dims ?? []).length > 1 || sizeOf(tensor.dims ?? []) > 64) return undefined;
   if (tensor.dataType !== 6 && tensor.dataType !== 7) return undefined;
   return Array.from(readTensor(tensor).data as ArrayLike<number | bigint>, Number);
-}
-
-function normalAxis(axis: number, rank: number): number {
-  return axis < 0 ? axis + rank : axis;
 }
 
 /** Numbers of a row-major tensor with its dimensions in another order: dimension i of the result is `perm[i]` of `dims`. */

@@ -1,9 +1,10 @@
 /** @file Types and shapes of convolutions and pooling: windows that slide over an image `[batch, channels, …]`. */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.ts';
 import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
+import { attributeOf } from '../schema.ts';
 
 /** Output size of a window along one axis. */
 function windowed(
@@ -32,7 +33,7 @@ interface Window {
 }
 
 function windowOf({ node }: InferenceSite, n: number): Window {
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * n).fill(0);
   return {
     strides: intsAttribute(node, 'strides') ?? new Array<number>(n).fill(1),
@@ -80,7 +81,7 @@ const convTranspose: Rule = (site) => {
     const reach = extra[i]! + (kernel - 1) * dilations[i]! + 1 - pads[i]! - pads[i + n]! - strides[i]!;
     return shifted(multiply(size, strides[i]!), reach);
   });
-  return [{ type, shape: [shape[0]!, multiply(weight[1]!, intAttribute(site.node, 'group', 1)), ...sizes] }];
+  return [{ type, shape: [shape[0]!, multiply(weight[1]!, attributeOf(site.node, 'group')), ...sizes] }];
 };
 
 /** `size + by`, by of either sign. */
