@@ -35,33 +35,34 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
-describe('CONTRIBUTING.md', () => {
-  const text = read('CONTRIBUTING.md');
-  const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, '');
-  const spans = [...prose.matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
-  const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
-    .split('\n')
-    .filter((file) => existsSync(join(root, file)));
-  const sources = files.filter((file) => /\.([cm]?[jt]s|py|sh)$|^\.ci\/\w+$/.test(file));
-  const words = new Set(sources.flatMap((file) => read(file).match(/[\w$]+/g) ?? []));
+const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => existsSync(join(root, file)));
 
-  test('the files that it names exist', () => {
-    // In a table or a sentence about the SDK, a path begins at its sources.
+test.each(pages.filter((page) => page === 'CONTRIBUTING.md' || page.startsWith('docs/concepts/')))(
+  'the files of this repository that %s names exist',
+  (page) => {
+    // A path may begin at the SDK's sources, and a name alone may be anywhere.
     const isThere = (path: string): boolean =>
       ['', 'packages/sdk/src'].some((from) => existsSync(join(root, from, path))) ||
       files.some((file) => file.endsWith(`/${path}`));
-    const paths = spans
+    const pattern = page === 'CONTRIBUTING.md' ? /^[.\w-]+(\/[.\w-]+)+$|\.(ts|py|md)$/ : /^[\w/.-]+\.ts$/;
+    const paths = spansOf(page)
       .flatMap((span) => span.split(' '))
-      .filter((word) => /^[.\w-]+(\/[.\w-]+)+$|\.(ts|py|md)$/.test(word) && !/[A-Z]{2}|\.log$/.test(word));
-    expect(paths.length).toBeGreaterThan(20);
+      .filter((word) => pattern.test(word) && !/[A-Z]{2}|\.log$/.test(word));
     expect(paths.filter((path) => !isThere(path))).toEqual([]);
-  });
+  },
+);
+
+describe('CONTRIBUTING.md', () => {
+  const sources = files.filter((file) => /\.([cm]?[jt]s|py|sh)$|^\.ci\/\w+$/.test(file));
+  const words = new Set(sources.flatMap((file) => read(file).match(/[\w$]+/g) ?? []));
 
   test('the names of code that it mentions exist, in the file that it says they are in', () => {
-    const names = spans.filter((span) => /^#?[A-Za-z]\w+$/.test(span));
+    const names = spansOf('CONTRIBUTING.md').filter((span) => /^#?[A-Za-z]\w+$/.test(span));
     expect(names.length).toBeGreaterThan(20);
     expect(names.filter((name) => !words.has(name.replace('#', '')))).toEqual([]);
-    const places = [...prose.matchAll(/((?:`[#\w]+`(?:, | and )?)+) in `([^`]+\.ts)`/g)];
+    const places = [...proseOf('CONTRIBUTING.md').matchAll(/((?:`[#\w]+`(?:, | and )?)+) in `([^`]+\.ts)`/g)];
     expect(places.length).toBeGreaterThan(3);
     const missing = places.flatMap(([, listed, file]) => {
       const code = read(`packages/sdk/src/${file}`);
@@ -82,8 +83,7 @@ beforeAll(() => {
 }, 120_000);
 
 function brokenLinks(page: string): string[] {
-  const prose = read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
-  const targets = prose.matchAll(/\]\(([^)\s]+)\)/g);
+  const targets = proseOf(page).matchAll(/\]\(([^)\s]+)\)/g);
   return [...targets]
     .map(([, target]) => target!)
     .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(page, target));
@@ -106,4 +106,14 @@ function headings(page: string): string[] {
 
 function read(path: string): string {
   return readFileSync(join(root, path), 'utf8');
+}
+
+/** A page without its fences. */
+function proseOf(page: string): string {
+  return read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
+}
+
+/** What a page has in `code`. */
+function spansOf(page: string): string[] {
+  return [...proseOf(page).matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
 }

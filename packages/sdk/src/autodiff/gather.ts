@@ -1,12 +1,13 @@
-/** @file Gradients of Gather, GatherElements and GatherND: what was read is added up where it was read. */
+/** @file Gradients of Gather, GatherElements, GatherND and TopK: what was read is added up where it was read. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { isStatic } from '../graph/value.ts';
+import { intAttribute } from '../graph/walk.ts';
+import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 import { int64, sizeOf } from '../runtime/tensor.ts';
 import { isEqual } from './comparisons.ts';
 import { castTo, input, rankOf, staticShape, type Vjp, widened, zeros } from './vjp.ts';
-import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 
 /** A single constant index is padded back into place; anything else is added up. */
 export const gatherData: Vjp = (site) => {
@@ -124,3 +125,11 @@ function scatterAdd(g: GraphBuilder, shape: readonly number[], indices: Value, u
   const sums = g.emit('ScatterElements', [zeros(g, shape, wide.type), indices, wide], { axis, reduction: 'add' });
   return castTo(g, sums, updates.type);
 }
+
+/** dy scattered to the indices that the operator gives as its second output. */
+export const topKBack: Vjp = (site) => {
+  const { g, node, y, dy } = site;
+  const zeros = g.Expand(g.scalar(0, dy.type), staticShape(input(site, 0)));
+  const axis = intAttribute(node, 'axis', -1);
+  return g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [zeros, y[1]!, dy], { axis });
+};

@@ -16,23 +16,19 @@ import {
 } from './activations.ts'; // prettier-ignore
 import { batchNormBias, batchNormInput, batchNormScale } from './batchNorm.ts';
 import {
-  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale,
+  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale, lrnBack,
   meanVarianceBack,
 } from './channelNorm.ts'; // prettier-ignore
-import { columnsBack } from './columns.ts';
-import { signOf } from './comparisons.ts';
+import {
+  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
+} from './movement.ts'; // prettier-ignore
+import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
 import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './conv.ts';
 import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
-import { clipHigh, clipInput, clipLow, extremeOperand } from './extremes.ts';
-import { layerNormBias, layerNormInput, layerNormScale } from './layerNorm.ts';
-import { lrnBack } from './localResponse.ts';
-import { lpNormBack } from './lpNormalization.ts';
+import { layerNormBias, layerNormInput, layerNormScale, lpNormBack, rmsNormInput, rmsNormScale } from './layerNorm.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
-import { gatherData, gatherElementsData, gatherNdData } from './gather.ts';
-import {
-  concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
-} from './movement.ts'; // prettier-ignore
+import { gatherData, gatherElementsData, gatherNdData, topKBack } from './gather.ts';
 import { padBack } from './pad.ts';
 import { averagePoolBack, globalAverageBack, globalLpBack, globalMaxBack, lpPoolBack, maxPoolBack } from './pooling.ts';
 import {
@@ -48,8 +44,6 @@ import { gruCell } from './gru.ts';
 import { lstmCell } from './lstm.ts';
 import { recurrentRule } from './recurrent.ts';
 import { resizeBack } from './resize.ts';
-import { rmsNormInput, rmsNormScale } from './rmsNorm.ts';
-import { topKBack } from './topK.ts';
 import {
   castTo,
   type GradientRule,

@@ -3,9 +3,8 @@
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { broadcast, divideExactly } from '../dim.ts';
-import { matMulShape } from '../productShape.ts';
-import { firstType, type InferenceSite, input, type Rule } from './site.ts';
 import { attributeOf, equationOf } from '../schema.ts';
+import { firstType, type InferenceSite, input, type Rule } from './site.ts';
 
 /** A product of inputs 0 and `right`, of the element type that `type` tells. */
 export const product =
@@ -96,3 +95,16 @@ export const productRules: Readonly<Record<string, Rule>> = {
     return last === undefined ? undefined : divideExactly(last, 2);
   }),
 };
+
+/** Shape of numpy's `matmul`: vectors lose the dimension that they gain for the product; undefined for none. */
+export function matMulShape(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
+  const left = a.length === 1 ? [1, a[0]!] : a;
+  const right = b.length === 1 ? [b[0]!, 1] : b;
+  const batch = broadcast(left.slice(0, -2), right.slice(0, -2));
+  if (!batch) return undefined;
+  return [
+    ...batch,
+    ...(a.length === 1 ? [] : [left[left.length - 2]!]),
+    ...(b.length === 1 ? [] : [right[right.length - 1]!]),
+  ];
+}
