@@ -174,7 +174,7 @@ function trainedEdits({ parameter, tensor }: PlacedAdapter['trained'][number]): 
   const values = floats(tensor);
   const [rows, columns] = tensor.dims as [number, number];
   const inLayout = (own: typeof layout): Float32Array =>
-    own === 'in-out' ? transposed(values, rows, columns) : values;
+    own === 'in-out' && layout !== 'torch' ? transposed(values, rows, columns) : values;
   const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
     ...own,
     change: () => wanted,
