@@ -101,7 +101,7 @@ const convertible = caseFolders().filter(
 function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor> {
   const model = viewOf(openOnnx(path.join(folder, 'model.onnx')).model);
   const types = inferGraph(model);
-  const sites = findSites(model.graph, { rankOf: (value) => types.get(value)?.shape?.length });
+  const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   const placed = placeAdapter(adapter, model.graph, sites, 'model');
   const { inputs } = injectAdapters(model, joinPlans([placed]), { types, mode: 'inference' });
   return new Map(adapterFeeds(placed, inputs));

@@ -90,13 +90,22 @@ export function mergeAdapter(
 }
 
 /** What an adapter has trained in full, by the graph's names, and what else it changes. */
-function fullyTrained({ lowRank, trained, tuned }: PlacedAdapter, name: string, weight: number): FullyTrained {
-  const parameters = trained.map(({ parameter, tensor }) => {
+function fullyTrained(placed: PlacedAdapter, name: string, weight: number): FullyTrained {
+  const parameters = placed.trained.map(({ parameter, tensor }) => {
     const { name: whole, modulePath: module } = parameter;
     return [whole, { module, parameter: whole.slice(module === '' ? 0 : module.length + 1), tensor }] as const;
   });
-  const adapted = [...lowRank.map((each) => each.lowRank.site.path), ...tuned.map((each) => each.tuned.site.path)];
+  const adapted = adaptedBy(placed).flatMap(({ path, part }) => (part ? [path, part.of] : [path]));
   return { name, weight, modules: new Set(adapted), parameters: new Map(parameters) };
+}
+
+function adaptedBy({ lowRank, tuned }: PlacedAdapter): Site[] {
+  return [...lowRank.map((each) => each.lowRank.site), ...tuned.map((each) => each.tuned.site)];
+}
+
+/** Whether two sites are one, or one is part of the other. */
+function doOverlap(a: Site, b: Site): boolean {
+  return a.path === b.path || a.part?.of === b.path || b.part?.of === a.path;
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter changes as well */
@@ -106,8 +115,7 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
       lowRank: { site },
       magnitude,
     } of lowRank) {
-      // prettier-ignore
-      const other = owned.find(({ modules }, j) => j !== i && modules.has(site.path));
+      const other = owned.find((_, j) => j !== i && adaptedBy(all[j]!).some((each) => doOverlap(site, each)));
       if (!magnitude || !other) continue;
       throw new OnnxLoraError(
         'INPUT_INVALID',
@@ -118,12 +126,8 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
 }
 
 /** Where the layers are computed whose weight or bias an adapter changes. */
-function changedPlaces({ lowRank, trained, tuned }: PlacedAdapter): Site[] {
-  const sites = [
-    ...lowRank.map((each) => each.lowRank.site),
-    ...tuned.map((each) => each.tuned.site),
-    ...trained.flatMap(({ parameter }) => parameter.site ?? []),
-  ];
+function changedPlaces(placed: PlacedAdapter): Site[] {
+  const sites = [...adaptedBy(placed), ...placed.trained.flatMap(({ parameter }) => parameter.site ?? [])];
   return sites.flatMap(placesOf);
 }
 
@@ -174,7 +178,7 @@ function trainedEdits({ parameter, tensor }: PlacedAdapter['trained'][number]): 
   const values = floats(tensor);
   const [rows, columns] = tensor.dims as [number, number];
   const inLayout = (own: typeof layout): Float32Array =>
-    own === 'in-out' ? transposed(values, rows, columns) : values;
+    own === 'in-out' && layout !== 'torch' ? transposed(values, rows, columns) : values;
   const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
     ...own,
     change: () => wanted,

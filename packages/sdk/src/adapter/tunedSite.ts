@@ -45,7 +45,8 @@ export function tunedSite(site: Site, module: string, { tuner, settings }: Chose
 }
 
 /** Why no tuner can adapt a layer. */
-function refuses({ kind, arrange, foldedScale, nodes, input }: Site): string | undefined {
+function refuses({ kind, arrange, foldedScale, nodes, input, part }: Site): string | undefined {
+  if (part !== undefined) return `is one with others in "${part.of}"`;
   if (kind !== 'linear') return `is a ${kind}, and tuners of plugins adapt linear layers alone`;
   if (arrange !== undefined) return 'has its features in another dimension than the last';
   if (foldedScale !== undefined) return 'has a normalisation in its weight';

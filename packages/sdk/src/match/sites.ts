@@ -1,6 +1,7 @@
 /** @file Finds the places of a graph that can be adapted: linear layers, convolutions, embeddings. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { conv, convInteger } from './layers/conv.ts';
@@ -20,9 +21,10 @@ import {
   pathFromValueName,
   shortName,
 } from './modulePath.ts';
+import { findParts } from './partSites.ts';
 import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
 import { isOfExpansion } from './view.ts';
-import { weightsAgree } from './weights/index.ts';
+import { type Runs, weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
 
@@ -42,21 +44,31 @@ export interface Site extends Layer {
    * torch's, and so must a delta be.
    */
   readonly foldedScale?: Float32Array;
-  /** Of a projection that was packed into a fused attention: which one, and the path of the attention's module. */
+  /** Of a projection that was packed into a fused attention or another layer: which one, and the path of the attention's module. */
   readonly projection?: { readonly of: string; readonly as: Projection };
+  /**
+   * Of a layer that is joined of an attention's queries, keys and values: each of them, as a site that shares the nodes and
+   * the weight of this one.
+   */
+  readonly parts?: readonly Site[];
+  /** Of such a part: the path of the whole layer, how many outputs that has, and which of them are the part's. */
+  readonly part?: Runs & { readonly of: string; readonly total: number };
 }
 
 /** How {@link findSites} looks. */
 export interface FindOptions {
-  /** Rank of a value, where it is known. */
-  readonly rankOf?: (value: string) => number | undefined;
+  /** What is known of a value. */
+  readonly typeOf?: (value: string) => ValueType | undefined;
+  /** Whether parts of joined layers are looked for, as they are by default; they need types of many values. */
+  readonly parts?: boolean;
 }
 
 /**
  * Finds all sites of a graph and its subgraphs, in graph order. Values of subgraphs must have names of their own.
  */
-export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindOptions = {}): Site[] {
+export function findSites(graph: GraphProto, { typeOf = () => undefined, parts = true }: FindOptions = {}): Site[] {
   const index = indexWhole(graph);
+  const rankOf = (value: string): number | undefined => typeOf(value)?.shape?.length;
   const finders: readonly LayerFinder[] = [
     matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
   ]; // prettier-ignore
@@ -76,7 +88,8 @@ export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindO
       break;
     }
   }
-  return grouped(withRepeatedCalls(withStructure(found)));
+  const sites = grouped(withRepeatedCalls(withStructure(found)));
+  return parts ? findParts(sites, index, typeOf) : sites;
 }
 
 /**

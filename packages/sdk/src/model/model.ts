@@ -6,6 +6,8 @@ import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
+import { indexWhole } from '../graph/walk.ts';
+import { findParts, withParts } from '../match/partSites.ts';
 import { findSites, type Site, type SiteKind } from '../match/sites.ts';
 import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
@@ -71,6 +73,11 @@ export interface ModuleInfo {
   readonly confidence: PathConfidence;
   /** How the weight is stored: `float32`, `float16`, `int8` … */
   readonly storage: string;
+  /**
+   * Of queries, keys or values that are one layer of the model with others: the path of that layer, whose weight the
+   * parameters are part of.
+   */
+  readonly partOf?: string;
 }
 
 /** The model that a file is a part of. */
@@ -165,6 +172,8 @@ export class Model implements TaskModel {
   readonly #runtime: Runtime;
   readonly #sessionRuntime: Runtime;
   #sites: readonly Site[] | undefined;
+  #whole: readonly Site[] | undefined;
+  #inference: ReadonlyMap<string, ValueType> | undefined;
   #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
   #totals: WeightTotals | undefined;
@@ -203,7 +212,7 @@ export class Model implements TaskModel {
     this.producer = [onnx.model.producerName, onnx.model.producerVersion].filter(Boolean).join(' ') || 'unknown';
     if (folder !== undefined) this.folder = folder;
     if (config !== undefined) this.config = config;
-    const facts = { ...(config ? { config } : {}), modulePaths: this.sites().map(({ path }) => path) };
+    const facts = { ...(config ? { config } : {}), modulePaths: this.#layers().map(({ path }) => path) };
     const family = families.find((each) => each.recognise(facts));
     if (family) this.family = family;
   }
@@ -258,7 +267,7 @@ export class Model implements TaskModel {
   }
 
   #weights(): WeightTotals {
-    this.#totals ??= weightTotals(this.#onnx.model.graph, this.sites());
+    this.#totals ??= weightTotals(this.#onnx.model.graph, this.#layers());
     return this.#totals;
   }
 
@@ -277,9 +286,9 @@ export class Model implements TaskModel {
     return this.#file.model.graph.node?.length ?? 0;
   }
 
-  /** What can be adapted, in graph order. */
+  /** What can be adapted, in graph order. Behind a layer that is joined of queries, keys and values stands each of them. */
   modules(): readonly ModuleInfo[] {
-    return this.sites().map(({ path, kind, weightShape, weight, bias, node, pathSource }) => ({
+    return withParts(this.sites()).map(({ path, kind, weightShape, weight, bias, node, pathSource, part }) => ({
       path,
       kind,
       weightShape,
@@ -291,6 +300,7 @@ export class Model implements TaskModel {
       pathSource,
       confidence: confidenceOf(pathSource),
       storage: weight.stored.storage,
+      ...(part ? { partOf: part.of } : {}),
     }));
   }
 
@@ -302,7 +312,7 @@ export class Model implements TaskModel {
    * for (const { node, reason } of model.unadaptable()) console.log(`${node} ${reason}`);
    */
   unadaptable(): readonly UnadaptableLayer[] {
-    return findUnadaptable(this.#onnx.model.graph, this.sites());
+    return findUnadaptable(this.#onnx.model.graph, this.#layers());
   }
 
   /**
@@ -330,7 +340,7 @@ export class Model implements TaskModel {
    * gives the output, but for reshaping, scaling and softmax.
    */
   headInput(output: string): HeadInput | undefined {
-    const [site] = headSites(this.#onnx.model.graph, this.sites(), output);
+    const [site] = headSites(this.#onnx.model.graph, this.#layers(), output);
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };
@@ -342,7 +352,7 @@ export class Model implements TaskModel {
    * encoder's own.
    */
   featuresOf(output: string): HeadInput | undefined {
-    const site = firstOfHead(this.#onnx.model.graph, this.sites(), output);
+    const site = firstOfHead(this.#onnx.model.graph, this.#layers(), output);
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };
@@ -658,16 +668,29 @@ export class Model implements TaskModel {
     return this.#sessionRuntime;
   }
 
-  /** The adaptable layers with their nodes. For code that extends the SDK. */
+  /** The adaptable layers with their nodes, parts of joined ones inside these. For code that extends the SDK. */
   sites(): readonly Site[] {
-    this.#sites ??= findSites(this.#onnx.model.graph, {
-      rankOf: (value) => this.types().get(value)?.shape?.length,
+    this.#sites ??= findParts(this.#layers(), indexWhole(this.#onnx.model.graph), (value) =>
+      this.#inferred().get(value),
+    );
+    return this.#sites;
+  }
+
+  /** The sites without parts, for which no types need be known: a model is opened before it is asked for these. */
+  #layers(): readonly Site[] {
+    this.#whole ??= findSites(this.#onnx.model.graph, {
+      typeOf: (value) => this.#inferred().get(value),
+      parts: false,
     }).map((site) => {
       const foldedScale = this.#foldedScales[site.path];
       if (!foldedScale) return site;
       return { ...site, foldedScale, alsoAt: site.alsoAt.map((place) => ({ ...place, foldedScale })) };
     });
-    return this.#sites;
+    return this.#whole;
+  }
+
+  #inferred(): ReadonlyMap<string, ValueType> {
+    return this.#types ?? (this.#inference ??= inferGraph(this.#onnx.model));
   }
 
   /**
@@ -677,7 +700,7 @@ export class Model implements TaskModel {
    */
   types(): ReadonlyMap<string, ValueType> {
     if (this.#types) return this.#types;
-    const types = inferGraph(this.#onnx.model);
+    const types = this.#inferred();
     refuseFatalNodes(this.#onnx.model.graph, types, this.file);
     return (this.#types = types);
   }

@@ -5,6 +5,7 @@ import { ParameterFinder } from '../adapter/findParameter.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterPlan } from '../lora/plan.ts';
+import { withParts } from '../match/partSites.ts';
 import type { Site } from '../match/sites.ts';
 import { namedModules } from './namedModules.ts';
 import { type NamedModel, selectNamed } from './selectNamed.ts';
@@ -40,7 +41,7 @@ export function reservedPlaces(
   openHeads: ReadonlySet<string>,
 ): AdapterPlan | undefined {
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
-  const sites = new Map(model.sites.map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites).map((site) => [site.path, site]));
   const parameters = new ParameterFinder(model.graph, model.sites);
   const wanted = {
     // Ranks come with the adapters; any will do here.

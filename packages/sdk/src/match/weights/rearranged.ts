@@ -56,38 +56,60 @@ interface Range {
   readonly end: number;
 }
 
+/** Ranges of one size along a dimension: `count` of them, the first at `first`, one every `step`. */
+export interface Runs {
+  /** Index at which the first begins. */
+  readonly first: number;
+  /** Length of each. */
+  readonly size: number;
+  /** From the beginning of one to that of the next; with one run the length of the dimension. */
+  readonly step: number;
+  /** How many there are. */
+  readonly count: number;
+}
+
 function part(range: Range | undefined, source: StoredWeight, through: StoredWeight): StoredWeight | undefined {
   if (!range) return undefined;
-  const dims = source.dims.with(range.axis, range.end - range.start);
+  const { axis, start, end } = range;
+  const runs = { first: start, size: end - start, step: source.dims[axis]!, count: 1 };
+  const { name, chain } = through;
+  return { ...runsOf(source, axis, runs), name, chain, cuts: [...source.cuts, { value: source.name, ...range }] };
+}
+
+/** The parts of a weight at these runs of a dimension, side by side, as its own. Who writes them changes nothing else. */
+export function runsOf(source: StoredWeight, axis: number, runs: Runs): StoredWeight {
+  const dims = source.dims.with(axis, runs.size * runs.count);
   return {
-    ...through,
+    ...source,
     dims,
     isPart: true,
-    cuts: [...source.cuts, { value: source.name, ...range }],
     read: (changed) => {
       const all = source.read(changed);
       const result = new Float32Array(sizeOf(dims));
-      eachRun(source.dims, range, (whole, own, length) => result.set(all.subarray(whole, whole + length), own));
+      eachRun(source.dims, axis, runs, (whole, own, length) => result.set(all.subarray(whole, whole + length), own));
       return result;
     },
     write: (values, changed) => {
       const all = source.read(changed).slice();
-      eachRun(source.dims, range, (whole, own, length) => all.set(values.subarray(own, own + length), whole));
+      eachRun(source.dims, axis, runs, (whole, own, length) => all.set(values.subarray(own, own + length), whole));
       return source.write(all, changed);
     },
   };
 }
 
-/** Visits the contiguous runs that a range takes out of a row-major tensor. */
+/** Visits the contiguous pieces that runs take out of a row-major tensor. */
 function eachRun(
   dims: readonly number[],
-  { axis, start, end }: Range,
+  axis: number,
+  { first, size, step, count }: Runs,
   visit: (whole: number, own: number, length: number) => void,
 ): void {
   const inner = sizeOf(dims.slice(axis + 1));
   const outer = sizeOf(dims.slice(0, axis));
-  const length = (end - start) * inner;
-  for (let i = 0; i < outer; i++) visit((i * dims[axis]! + start) * inner, i * length, length);
+  const length = size * inner;
+  for (let i = 0; i < outer; i++)
+    for (let run = 0; run < count; run++)
+      visit((i * dims[axis]! + first + run * step) * inner, (i * count + run) * length, length);
 }
 
 function slicedRange(node: NodeProto, dims: readonly number[], index: GraphIndex): Range | undefined {
