@@ -3,8 +3,8 @@
 import { OnnxLoraError } from '../errors.ts';
 import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import { Adapter } from './adapter.ts';
-import { writeFileAtomic } from '../files/wholeFile.ts';
+import { Adapter, type SaveOptions } from './adapter.ts';
+import { requireUnused, writeFileAtomic } from '../files/wholeFile.ts';
 import { floats } from './feeds.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
 import {
@@ -101,9 +101,14 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
  * tensors as inputs. Complete or not at all.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
- *   file cannot be written
+ *   file cannot be written, or is there and `overwrite` is false
  */
-export async function saveOnnxAdapter(adapter: Adapter, file: string): Promise<void> {
+export async function saveOnnxAdapter(
+  adapter: Adapter,
+  file: string,
+  options: Pick<SaveOptions, 'overwrite'> = {},
+): Promise<void> {
+  requireUnused([file], options);
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }
 

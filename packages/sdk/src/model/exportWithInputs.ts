@@ -8,6 +8,7 @@ import { joinPlans } from '../adapter/place.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
+import { requireUnused } from '../files/wholeFile.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
@@ -15,7 +16,7 @@ import { indexWhole } from '../graph/walk.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/plan.ts';
-import { requireUnused, requireWritable } from './merge.ts';
+import { requireWritable } from './merge.ts';
 import { withSharedHead } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
