@@ -312,6 +312,8 @@ export {
   type LabelledMatrix,
   type RetrievalScores,
   retrievalScores,
+  type QueryScores,
+  scoresByQuery,
 } from './plugin/tasks/embedding/retrievalScores.ts';
 export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
@@ -411,7 +413,7 @@ export {
 } from './plugin/tasks/statistics/classMeasure.ts';
 export { kendall } from './plugin/tasks/statistics/kendall.ts';
 export { type LabelAnswers, labelMeasure, type LabelMeasures } from './plugin/tasks/statistics/labelMeasure.ts';
-export type { Measure } from './plugin/tasks/statistics/measure.ts';
+export { type Measure, meanMeasure } from './plugin/tasks/statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
 export {
   precisionRecallCurve,

@@ -320,6 +320,31 @@ describe('files', () => {
     }
   });
 
+  it('are replaced by default, and kept on request, as merge does', async () => {
+    const at = temporaryFolder();
+    const [file, folder] = [path.join(at, 'a.onnx_adapter'), path.join(at, 'peft')] as const;
+    const [old, other] = [pair('q', A, B), pair('k', A, B)].map((tensors) => new Adapter(config({ r: 2, target_modules: ['q', 'k'] }), new Map(tensors))) as [Adapter, Adapter]; // prettier-ignore
+    const writers = [
+      [file, (each: Adapter, overwrite = true) => saveOnnxAdapter(each, file, { overwrite })],
+      [folder, (each: Adapter, overwrite = true) => each.save(folder, { overwrite })],
+    ] as const;
+    for (const [place, write] of writers) {
+      await write(old, false);
+      const before = await readAdapter(place);
+      await expect(write(other, false)).rejects.toMatchObject({
+        code: 'FILE_INVALID',
+        message: expect.stringMatching(/is there already\. Name another place, or replace it \(overwrite: true/), // prettier-ignore
+      });
+      expect(await readAdapter(place)).toEqual(before);
+      await write(other);
+      expect([...(await readAdapter(place)).tensors.keys()]).toEqual([...other.tensors.keys()]);
+    }
+    // Weights alone are an adapter's, too.
+    rmSync(path.join(folder, 'adapter_config.json'));
+    await expect(other.save(folder, { overwrite: false })).rejects.toThrow('adapter_model.safetensors" is there');
+    await other.save(path.join(at, 'new'), { overwrite: false });
+  });
+
   it('leave nothing behind when the adapter cannot be converted', async () => {
     const file = path.join(temporaryFolder(), 'a.onnx_adapter');
     const adapter = new Adapter(config({ r: 2, target_parameters: ['w'] }), new Map(pair('q', A, B)));

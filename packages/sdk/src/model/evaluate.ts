@@ -128,16 +128,8 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
       session.run(inputs, { adapter: adapter ? 'adapter' : null });
     try {
-      return (await measure({
-        data,
-        examples,
-        batchSize,
-        limit,
-        run,
-        onBadSample: leaveOut,
-        onBatch,
-        hasIntervals: true,
-      }))!;
+      const found = await measure({ data, examples, batchSize, limit, run, onBadSample: leaveOut, onBatch });
+      return found!.withIntervals();
     } finally {
       await session.release();
     }

@@ -9,6 +9,7 @@ import { trainedInFull } from '../adapter/combine/sources.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/placed.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { requireUnused } from '../files/wholeFile.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
 import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
@@ -193,21 +194,6 @@ export function requireWritable(model: Model, file: string): void {
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
     );
   }
-}
-
-/**
- * Refuses to write over files, where that is wanted, before any work.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a file that is there
- */
-export function requireUnused(files: readonly string[], { overwrite }: { readonly overwrite?: boolean }): void {
-  if (overwrite !== false) return;
-  const found = files.find((file) => existsSync(file));
-  if (found === undefined) return;
-  throw new OnnxLoraError(
-    'FILE_INVALID',
-    `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
-  );
 }
 
 /** Whether a path leads to one of the files, also through links. */

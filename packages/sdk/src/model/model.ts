@@ -36,7 +36,7 @@ import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { attentionBehind } from './attentionBehind.ts';
 import { cutGraph } from './cutGraph.ts';
-import { type FixedInputs, fixInputs } from './fixedInputs.ts';
+import { type FixedInputs, fixInputs, requireOneFile } from './fixedInputs.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import type { ModelChanges } from './head/headable.ts';
 import { firstOfHead } from './head/headFeatures.ts';
@@ -419,10 +419,12 @@ export class Model implements TaskModel {
    * @example
    * const at16k = model.withFixedInputs({ sr: 16000n });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape
+   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape;
+   *   `MODEL_UNSUPPORTED` for a model of several files
    */
   withFixedInputs(values: FixedInputs): Model {
     const { model } = this.#onnx;
+    requireOneFile(values, this.files, this.name);
     const fixed = fixInputs(model, values, this.name);
     return fixed === model ? this : this.derived({ model: fixed });
   }

@@ -35,6 +35,8 @@ export interface EvaluationEvent<Scores extends Metrics = Metrics> {
   readonly metrics: Scores;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: Evaluation['confusion'];
+  /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
+  readonly intervals?: Evaluation['intervals'];
   /** How many examples were measured. */
   readonly examples: number;
   /** How long it took. */

@@ -164,9 +164,10 @@ export interface Dataset<Example> {
   nameOf?(index: number): string;
   /**
    * What tells an example from all others, wherever it lies and whatever it is called, such as the content of its file
-   * (`contentKey`). By it a run knows later what it was trained on. Nothing is known of datasets without it.
+   * (`contentKey`); of an example that is put together of several, such as a group of one kind, what tells each of these. By it
+   * a run knows later what it was trained on. Nothing is known of datasets without it.
    */
-  keyOf?(index: number): Promise<string>;
+  keyOf?(index: number): Promise<string | readonly string[]>;
   /**
    * True when an example never changes, as there is no random augmentation: the same index always means the same row of
    * `inputs` in every batch of the same shape, whatever else is in the batch. What frozen layers make of it may then be kept

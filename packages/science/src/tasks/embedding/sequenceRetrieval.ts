@@ -143,6 +143,7 @@ function kindItems(dataset: SequenceDataset<number>): KindItems<SequenceExample<
   return {
     labels: dataset.targets,
     nameOf: (index) => dataset.nameOf?.(index) ?? String(index),
+    keyOf: (index) => dataset.keyOf(index),
     load: (index, draw) => dataset.get(index, draw),
   };
 }

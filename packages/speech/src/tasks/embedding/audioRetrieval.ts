@@ -131,6 +131,7 @@ function itemsOf(dataset: SpeechDataset<number>): KindItems<SpeechExample<number
   return {
     labels: dataset.targets,
     nameOf: (index) => dataset.nameOf(index),
+    keyOf: (index) => dataset.keyOf(index),
     load: (index, draw) => dataset.get(index, draw),
   };
 }
