@@ -10,7 +10,7 @@ export const packedForms: readonly PackedForm[] = ['split', 'unnamed', 'stacked'
 
 type Graphed = ModelProto & { readonly graph: NonNullable<ModelProto['graph']> };
 
-const roles = [/\.(?:query|q_proj|q_lin)$/, /\.(?:key|k_proj|k_lin)$/, /\.(?:value|v_proj|v_lin)$/];
+const roles = [/\.(?:query|q_proj|q)$/, /\.(?:key|k_proj|k)$/, /\.(?:value|v_proj|v)$/];
 
 /**
  * The model with a layer `qkv` for the three projections of each attention.
@@ -28,6 +28,7 @@ export function packAttention(model: Graphed, sites: readonly Site[], form: Pack
   const opset = Number(model.opsetImport?.find(({ domain = '' }) => domain === '')?.version ?? 17);
   const before = new Map<NodeProto, readonly NodeProto[]>();
   const gone = new Set<NodeProto>();
+  const read = new Map<string, string>();
   const constants: NonNullable<ModelProto['graph']>['initializer'] = [];
   for (const [input, triple] of attentions) {
     if (triple.length !== 3) throw new Error(`${input} is read by ${triple.map(({ path }) => path).join(', ')}.`);
@@ -35,7 +36,9 @@ export function packAttention(model: Graphed, sites: readonly Site[], form: Pack
     const prefix = form === 'unnamed' ? `fused_${before.size}_` : `/${parent.replaceAll('.', '/')}/qkv/`;
     const g = new GraphBuilder({ opset, infer: inferNode, prefix });
     const outputs = packed(g, { name: input, type: 'float32' }, triple, form, heads);
-    const renamed = new Map(outputs.map(({ name }, i) => [name, triple[i]!.output]));
+    // Without names, those that read the projections read other values.
+    if (form === 'unnamed') outputs.forEach(({ name }, i) => read.set(triple[i]!.output, name));
+    const renamed = new Map(outputs.map(({ name }, i) => [name, form === 'unnamed' ? name : triple[i]!.output]));
     const nodes = g.nodes.map((node) => ({ ...node, output: node.output!.map((name) => renamed.get(name) ?? name) }));
     const first = model.graph.node!.find((node) => triple.some((site) => site.node === node))!;
     before.set(first, nodes);
@@ -47,7 +50,10 @@ export function packAttention(model: Graphed, sites: readonly Site[], form: Pack
     ...model,
     graph: {
       ...model.graph,
-      node: model.graph.node!.flatMap((node) => [...(before.get(node) ?? []), ...(gone.has(node) ? [] : [node])]),
+      node: model.graph.node!.flatMap((node) => {
+        const input = (node.input ?? []).map((name) => read.get(name) ?? name);
+        return [...(before.get(node) ?? []), ...(gone.has(node) ? [] : [{ ...node, input }])];
+      }),
       initializer: [...(model.graph.initializer ?? []), ...constants],
     },
   };
@@ -64,10 +70,10 @@ function packed(g: GraphBuilder, x: Value, triple: readonly Site[], form: Packed
   const weight = new Float32Array(width * 3 * out);
   const bias = new Float32Array(3 * out);
   triple.forEach((site, i) => {
-    const [own, added] = [site.weight.stored.read(), site.bias!.stored.read()];
+    const [own, added] = [site.weight.stored.read(), site.bias?.stored.read()];
     for (let o = 0; o < out; o++) {
       const at = column(i, o);
-      bias[at] = added[o]!;
+      bias[at] = added?.[o] ?? 0;
       for (let k = 0; k < width; k++) {
         const value = site.weight.layout === 'in-out' ? own[k * out + o]! : own[o * width + k]!;
         weight[isGemm ? at * width + k : k * 3 * out + at] = value;
@@ -82,7 +88,8 @@ function packed(g: GraphBuilder, x: Value, triple: readonly Site[], form: Packed
     const leading = g.Slice(g.Shape(x), [0], [2], [0]);
     return g.Split(g.Reshape(rows, g.Concat([leading, g.ints([3 * out])], 0)), [out, out, out], 2);
   }
-  const product = g.Add(g.MatMul(x, W), b);
+  const bare = g.MatMul(x, W);
+  const product = triple[0]!.bias ? g.Add(bare, b) : bare;
   switch (form) {
     case 'stacked': {
       const parts = g.Transpose(g.Reshape(product, [0, 0, 3, out]), [2, 0, 1, 3]);

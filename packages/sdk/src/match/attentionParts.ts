@@ -37,18 +37,7 @@ export function attentionParts(
   index: GraphIndex,
   typeOf: (value: string) => ValueType | undefined,
 ): AttentionParts | undefined {
-  const [total = 0] = layer.weightShape;
-  const shape = typeOf(layer.output)?.shape;
-  if (layer.kind !== 'linear' || layer.arrange || !shape || shape.at(-1) !== total) return undefined;
-  const sinks = new Follower(index, typeOf, total).sinks({
-    value: layer.output,
-    axes: shape.map((size, i) => ({
-      size,
-      factors: i === shape.length - 1 ? [{ stride: 1, size: total }] : [],
-      isPure: true,
-    })),
-    offset: 0,
-  });
+  const sinks = sinksOf(layer, index, typeOf);
   if (!sinks || sinks.some(({ columns }) => columns.every(Boolean))) return undefined;
   const { columns, attended } = partRoles(sinks, index, typeOf);
   const all = [...columns.values()];
@@ -57,6 +46,40 @@ export function attentionParts(
   const outputs = [...columns].map(([as, own]) => [as, asRuns(own)] as const);
   if (outputs.some(([, own]) => own === undefined)) return undefined;
   return { outputs: new Map(outputs as (readonly [Projection, Runs])[]), attended };
+}
+
+/**
+ * What an attention takes all outputs of a linear layer as, and the values that it yields of them; undefined where it is
+ * nothing, or several things.
+ */
+export function attentionRole(
+  layer: Layer,
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): { readonly as: Projection; readonly attended: readonly string[] } | undefined {
+  const { columns, attended } = partRoles(sinksOf(layer, index, typeOf) ?? [], index, typeOf);
+  const [as, another] = columns.keys();
+  return as === undefined || another !== undefined ? undefined : { as, attended };
+}
+
+/** Where a linear layer's outputs are computed with; undefined where that is not known. */
+function sinksOf(
+  layer: Layer,
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): readonly Sink[] | undefined {
+  const [total = 0] = layer.weightShape;
+  const shape = typeOf(layer.output)?.shape;
+  if (layer.kind !== 'linear' || layer.arrange || !shape || shape.at(-1) !== total) return undefined;
+  return new Follower(index, typeOf, total).sinks({
+    value: layer.output,
+    axes: shape.map((size, i) => ({
+      size,
+      factors: i === shape.length - 1 ? [{ stride: 1, size: total }] : [],
+      isPure: true,
+    })),
+    offset: 0,
+  });
 }
 
 /** Outputs as runs of one length at one distance; undefined where they lie in another way. */

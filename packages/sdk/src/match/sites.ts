@@ -21,39 +21,14 @@ import {
   pathFromValueName,
   shortName,
 } from './modulePath.ts';
-import { findParts } from './partSites.ts';
-import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
+import { findParts, withProjections } from './partSites.ts';
+import type { Site } from './site.ts';
+import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
 import { isOfExpansion } from './view.ts';
-import { type Runs, weightsAgree } from './weights/index.ts';
+import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
-
-/** One adaptable layer: a torch module. */
-export interface Site extends Layer {
-  /** torch's module path, against which PEFT's target rules are matched; of a `parameter` its full name. */
-  readonly path: string;
-  /** What the path was read from. */
-  readonly pathSource: PathSource;
-  /**
-   * Where else the graph computes the same module: in the other branch of an If, or again for a module that is called
-   * several times.
-   */
-  readonly alsoAt: readonly Site[];
-  /**
-   * Where an exporter folded a normalisation into the weight: the factor of each output. The weight is that many times
-   * torch's, and so must a delta be.
-   */
-  readonly foldedScale?: Float32Array;
-  /** Of a projection that was packed into a fused attention or another layer: which one, and the path of the attention's module. */
-  readonly projection?: { readonly of: string; readonly as: Projection };
-  /**
-   * Of a layer that is joined of an attention's queries, keys and values: each of them, as a site that shares the nodes and
-   * the weight of this one.
-   */
-  readonly parts?: readonly Site[];
-  /** Of such a part: the path of the whole layer, how many outputs that has, and which of them are the part's. */
-  readonly part?: Runs & { readonly of: string; readonly total: number };
-}
+export type { Site } from './site.ts';
 
 /** How {@link findSites} looks. */
 export interface FindOptions {
@@ -88,7 +63,7 @@ export function findSites(graph: GraphProto, { typeOf = () => undefined, parts =
       break;
     }
   }
-  const sites = grouped(withRepeatedCalls(withStructure(found)));
+  const sites = withProjections(grouped(withRepeatedCalls(withStructure(found))), index, typeOf);
   return parts ? findParts(sites, index, typeOf) : sites;
 }
 
