@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { float32, int64 } from '@onnx-lora/sdk';
-import { toWave, waveHeader } from '../../packages/speech/src/audio/wave.ts';
+import { toWave } from '@onnx-lora/speech';
 import {
   GraphBuilder,
   inferNode,
@@ -110,13 +110,19 @@ export function cocoSeed(): Uint8Array {
 
 const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
 
-/** Wave files of both kinds of numbers, of one channel and of two. */
+/** Wave files of several kinds of numbers, of one channel and of two. */
 export function waveSeeds(): Uint8Array[] {
   const samples = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i / 5));
-  const data = (bits: number): Uint8Array => new Uint8Array(600 * (bits / 8));
-  const header = (channels: number, code: number, bits: number): Uint8Array =>
-    waveHeader({ code, channels, sampleRate: 16_000, bits, length: data(bits).length });
-  return [toWave(samples, 16_000), ...[[2, 1, 16], [1, 3, 32], [1, 1, 24]].map(([channels, code, bits]) => Buffer.concat([header(channels!, code!, bits!), data(bits!)]))]; // prettier-ignore
+  const header = (channels: number, code: number, bits: number): Uint8Array => {
+    const bytes = Buffer.alloc(44);
+    bytes.write('RIFF    WAVEfmt ', 'latin1');
+    bytes.write('data', 36, 'latin1');
+    const width = channels * (bits / 8);
+    for (const [at, value] of [[4, 36 + 600 * width], [16, 16], [24, 16_000], [28, 16_000 * width], [40, 600 * width]] as const) bytes.writeUInt32LE(value, at); // prettier-ignore
+    for (const [at, value] of [[20, code], [22, channels], [32, width], [34, bits]] as const) bytes.writeUInt16LE(value, at); // prettier-ignore
+    return Buffer.concat([bytes, Buffer.alloc(600 * width, 1)]);
+  };
+  return [toWave(samples, 16_000), header(2, 1, 16), header(1, 3, 32), header(1, 1, 24)];
 }
 
 /** Image processors of every kind of resizing, of small sizes. */

@@ -78,6 +78,8 @@ const refusals: Readonly<Record<string, string>> = {
   EACCES: 'It may not be read or written by this user. Check its rights and those of its folder',
   EPERM: 'The system does not permit it. Check the rights of the file and its folder',
   EROFS: 'The file system is read-only. Name another place',
+  EISDIR: 'It is a folder, and a file is needed there. Name a file, or remove the folder',
+  ENOTDIR: 'A part of its path is a file, and no folder. Name another place',
   EIO: 'The device fails. Check it, or copy the file elsewhere',
   ELOOP: 'Its links lead in a circle. Name the file itself',
   ENAMETOOLONG: 'Its name is longer than the system allows. Shorten it',

@@ -1,6 +1,6 @@
 /** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
 
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
 import { requireOneOwner } from '../adapter/combine/kept.ts';
@@ -163,7 +163,10 @@ function filesBeside(
     files.set(configIn(folder), bytesOf(configOf(headed, config)));
   }
   for (const [file, bytes] of files) {
-    if (overwrite || !existsSync(file) || readFileSync(file).equals(bytes)) continue;
+    const isFolder = existsSync(file) && statSync(file).isDirectory();
+    if (!isFolder && (overwrite || !existsSync(file) || readFileSync(file).equals(bytes))) continue;
+    if (isFolder)
+      throw new OnnxLoraError('FILE_INVALID', `"${file}" is a folder, and a file is to be written there. Remove it, or write to another folder.`); // prettier-ignore
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}" is of another model: the merged one needs one of its own. Write to another folder, or replace it (overwrite: true; --overwrite).`,
