@@ -30,7 +30,7 @@ export function mergeCommand(context: Context): Command {
   const command = new Command('merge')
     .summary("fold adapters into a model's weights")
     .description(
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a tenth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addFlags(command);

@@ -68,7 +68,7 @@ export async function mergeParts(
 
 /** Of an adapter's change, what rounding may take away: what is taken out again was in the weights. */
 export function mayLose({ requantize = false }: MergeOptions, isUnmerge: boolean): number {
-  return requantize || isUnmerge ? Infinity : 0.1;
+  return requantize || isUnmerge ? Infinity : 0.02;
 }
 
 function modulesOf({ lowRank, tuned, trained }: PlacedAdapter): string[] {

@@ -39,7 +39,7 @@ export interface MergeOptions {
   readonly overwrite?: boolean;
   /**
    * True quantises weights of few bits anew, whatever the adapter's change loses by it, so that the model stays as small and as
-   * fast as the base; `rounding` says how far each is off. By default a weight that would lose more than a tenth of the
+   * fast as the base; `rounding` says how far each is off. By default a weight that would lose more than a fiftieth of the
    * change stays as it is, and the low-rank product is computed beside it.
    */
   readonly requantize?: boolean;
