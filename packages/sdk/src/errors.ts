@@ -106,10 +106,17 @@ const MAX_MISTYPED = 200;
 
 /**
  * Of `candidates`, those nearest to `word` by edit distance, best first, for "did you mean" in an error.
+ *
+ * @param count how many at most
+ * @param limit how many edits apart at most; half of the word by default
  */
-export function nearest(word: string, candidates: Iterable<string>, count = 3): string[] {
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  count = 3,
+  limit: number = Math.max(2, Math.ceil(word.length / 2)),
+): string[] {
   if (word.length > MAX_MISTYPED) return [];
-  const limit = Math.max(2, Math.ceil(word.length / 2));
   return [...new Set(candidates)]
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate, limit) }))
     .filter(({ distance }) => distance <= limit)

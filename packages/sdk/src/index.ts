@@ -1,6 +1,7 @@
 /** @file Public API of the SDK. */
 
 export { OnnxLoraError, type ErrorCode, nearest, didYouMean, systemFailure } from './errors.ts';
+export { notFound } from './files/notFound.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
 export { openModel, type OpenOptions } from './model/openModel.ts';

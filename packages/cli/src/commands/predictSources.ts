@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { notFound } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
 import { isFolder } from '../sources.ts';
 
@@ -16,8 +16,7 @@ export const STDIN = '-';
  */
 export function requireSources(words: readonly string[]): void {
   const missing = words.find((word) => word !== STDIN && !existsSync(word));
-  if (missing !== undefined)
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file or folder "${missing}". Check the path.`);
+  if (missing !== undefined) throw notFound('file or folder', missing);
 }
 
 /**

@@ -30,6 +30,11 @@ export interface MergeAdapterOptions {
   readonly weights?: readonly number[];
   /** How errors call each adapter; by default its number. */
   readonly names?: readonly (string | undefined)[];
+  /**
+   * How much of an adapter's change a quantised weight may lose to rounding, norm over norm. Beyond it the weight stays as it
+   * is, and the low-rank product becomes part of the graph. Without it all weights are quantised anew.
+   */
+  readonly mayLose?: number;
   /** Paths of heads that the base does not have in this form: what an adapter brings is taken whole, whatever its weight. */
   readonly newHeads?: ReadonlySet<string>;
 }
@@ -37,8 +42,8 @@ export interface MergeAdapterOptions {
 /** A merged model. */
 export interface MergedModel extends EditedModel {
   /**
-   * Modules whose weight cannot hold the delta, such as that of a grouped convolution: their low-rank product has become
-   * part of the graph, beside the layer.
+   * Modules whose weight cannot hold the delta, such as that of a grouped convolution or of 8 bits: their low-rank product
+   * has become part of the graph, beside the layer.
    */
   readonly beside: readonly string[];
 }
@@ -54,7 +59,7 @@ export interface MergedModel extends EditedModel {
 export function mergeAdapter(
   model: ModelProto,
   adapters: PlacedAdapter | readonly PlacedAdapter[],
-  { unmerge = false, weights = [], names = [], newHeads = new Set() }: MergeAdapterOptions = {},
+  { unmerge = false, weights = [], names = [], newHeads = new Set(), mayLose = Infinity }: MergeAdapterOptions = {},
 ): MergedModel {
   const all = Array.isArray(adapters) ? (adapters as readonly PlacedAdapter[]) : [adapters as PlacedAdapter];
   if (unmerge) for (const placed of all) checkUnmerge(placed);
@@ -65,7 +70,9 @@ export function mergeAdapter(
   // What several agree in is not theirs to change twice, and of what is new there is no part.
   const isWhole = ({ name, modulePath }: TrainedParameter): boolean =>
     newHeads.has(modulePath) || owners.get(name)!.count > 1;
-  const beside = all.map((placed) => placed.lowRank.filter((tensors) => !isHeldByWeight(tensors)));
+  const beside = all.map((placed) =>
+    placed.lowRank.filter((tensors) => !isHeldByWeight(tensors) || losesMore(tensors, mayLose)),
+  );
   if (unmerge && beside.flat().length > 0)
     throw cannotUnmerge(beside.flat()[0]!.lowRank.site.path, 'is no part of its weight');
   const editsOf = (placed: PlacedAdapter, i: number): WeightEdit[] => {
@@ -218,6 +225,26 @@ function isHeldByWeight({ lowRank, A, B, bias, scaling }: LowRankTensors): boole
     if (row.some((value, i) => value !== 0 && (i < first || i >= first + own))) isHeld = false;
   });
   return isHeld;
+}
+
+/**
+ * Whether quantising the weight anew would take more than this share of the change away. The other places of a layer hold the
+ * same weight. What is no sum with the weight has no place beside it: DoRA, and rows of a table that are replaced.
+ */
+function losesMore(tensors: LowRankTensors, share: number): boolean {
+  const { stored } = tensors.lowRank.site.weight;
+  if (share === Infinity || tensors.magnitude || tensors.lowRank.tokens || /^b?float(?:16|32|64)/.test(stored.storage))
+    return false;
+  const [edit] = weightEdits(tensors, 1);
+  const before = stored.read();
+  const wanted = edit!.change(before.slice());
+  const found = stored.read(new Map(stored.write(wanted).map(({ name, tensor }) => [name, tensor])));
+  let [lost, change] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    lost += (found[i]! - wanted[i]!) ** 2;
+    change += (wanted[i]! - before[i]!) ** 2;
+  }
+  return lost > share ** 2 * change;
 }
 
 /** The model with the adapter's low-rank products as part of the graph, their factors constants. */

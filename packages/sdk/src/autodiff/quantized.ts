@@ -75,6 +75,35 @@ export const packedProduct: Vjp = (site) => {
   return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
 };
 
+/**
+ * DynamicQuantizeLSTM: as the operator of floats with the weights that the integers stand for. It has them as
+ * `[directions, in, gates · hidden]`, with a scale and a zero point for each direction or each of its columns.
+ */
+export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (Vjp | null)[] {
+  const [W, R, PEEPHOLES] = [1, 2, 7];
+  const sites = new WeakMap<GraphBuilder, Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>>();
+  // The gradients of all inputs are made of one site, which the rule knows again by its node.
+  const inFloats = ({ g, node, x }: VjpSite): Pick<VjpSite, 'node' | 'x'> => {
+    const known = sites.get(g) ?? new Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>();
+    sites.set(g, known);
+    const weight = (which: number): Value => {
+      const [scale, zero] = [x[PEEPHOLES + 2 * which - 1]!, x[PEEPHOLES + 2 * which]!].map((each) =>
+        g.Unsqueeze(castTo(g, each), rankOf(each) === 1 ? [1, 2] : [1]),
+      ) as [Value, Value];
+      return g.Transpose(g.Mul(g.Sub(castTo(g, x[which]!), zero), scale), [0, 2, 1]);
+    };
+    const { domain: _, ...rest } = node;
+    const made = known.get(node) ?? {
+      node: { ...rest, opType: op },
+      x: x.slice(0, PEEPHOLES + 1).map((each, i) => (i === W || i === R ? weight(i) : each)),
+    };
+    known.set(node, made);
+    return made;
+  };
+  const isInteger = (i: number): boolean => i === W || i === R;
+  return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own({ ...site, ...inFloats(site) }, index) : null); // prettier-ignore
+}
+
 /** The site with operand `which` as the numbers that its integers stand for, a scale aside. */
 function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
   const { g, x } = site;

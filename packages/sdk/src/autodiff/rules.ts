@@ -32,7 +32,7 @@ import { gatherData, gatherElementsData, gatherNdData, topKBack } from './gather
 import { padBack } from './pad.ts';
 import { averagePoolBack, globalAverageBack, globalLpBack, globalMaxBack, lpPoolBack, maxPoolBack } from './pooling.ts';
 import {
-  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack,
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent,
 } from './quantized.ts'; // prettier-ignore
 import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
@@ -74,12 +74,15 @@ export type DifferentiableOp =
 /** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
 export type StraightThroughOp =
   | 'QuantizeLinear' | 'DequantizeLinear' | 'DynamicQuantizeLinear' | 'MatMulInteger' | 'ConvInteger' | 'MatMulNBits'
-  | 'MatMulBnb4'; // prettier-ignore
+  | 'MatMulBnb4' | 'DynamicQuantizeLSTM'; // prettier-ignore
 
 const back: Vjp = ({ dy }) => dy;
 // Cotangents of integers that stand for floats are float32.
 const castBack: Vjp = ({ g, dy, x: [x] }) => castTo(g, dy, isFloat(x!.type) ? x!.type : 'float32');
 const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
+
+const lstm = recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']);
+const quantizedLstm = quantizedRecurrent('LSTM', lstm);
 
 // d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would
 // cost two more tensors of the size of x. Each operator is a pass over memory, so constants hide in other operators:
@@ -263,7 +266,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   ScatterND:  [scatterData, null, scatterUpdates],
   ScatterElements: [scatterData, null, scatterUpdates],
   Tile:       [tileBack, null],
-  LSTM:       recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']),
+  LSTM:       lstm,
   GRU:        recurrentRule(gruCell, ['sigmoid', 'tanh']).slice(0, 6),
   GridSample: [gridImage, gridPoints],
   Resize:     [resizeBack, null, null, null],
@@ -299,6 +302,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   ConvInteger: [integerConv, integerConv, null, null],
   MatMulNBits: [packedProduct, null, null, null, null, back],
   MatMulBnb4: [packedProduct, null, null],
+  DynamicQuantizeLSTM: quantizedLstm,
 };
 
 /** The row of a node's operator, if it has one. */
@@ -309,7 +313,7 @@ export function ruleOf(node: NodeProto): GradientRule | undefined {
 }
 
 /** Operators whose rules read the cotangents of all outputs. Of any other, the loss may depend on the first alone. */
-export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU']);
+export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU', 'DynamicQuantizeLSTM']);
 
 /** Operators whose outputs do not change smoothly with their inputs: a gradient ends there. */
 export const stopGradientOps: ReadonlySet<string> = new Set([

@@ -12,7 +12,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { requireUnused } from '../files/wholeFile.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
+import { bytesOf, companionsOf, configWithSizes, mayLose, mergeParts, placeOf } from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import { LEARNED_KEY, type Model } from './model.ts';
 import { withOwnConfig } from './readModelConfig.ts';
@@ -98,6 +98,7 @@ async function write(
     weights: all.map(({ weight }) => weight),
     names: all.map(({ name }) => name),
     newHeads: newHeads(model, own),
+    mayLose: mayLose(options, isUnmerge),
   });
   const config = sizes ?? own.config;
   const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));

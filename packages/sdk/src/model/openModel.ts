@@ -18,6 +18,7 @@ import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from './model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../plugin/withProviders.ts';
+import { notFound } from '../files/notFound.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions {
@@ -166,10 +167,8 @@ function modelOf(
 
 async function fromHub(source: string, options: OpenOptions): Promise<string> {
   if (!isHubId(source)) {
-    throw new OnnxLoraError(
-      'FILE_NOT_FOUND',
-      `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,
-    );
+    const remedy = 'Check the path; a model on the hub is named like "org/name".';
+    throw notFound('file or folder', source, { remedy });
   }
   return downloadModel(source, options);
 }

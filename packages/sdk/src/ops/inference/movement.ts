@@ -86,7 +86,8 @@ export const concat: Rule = (site) => {
     i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim),
   );
   const ints = site.inputs.every((each) => each?.ints) ? site.inputs.flatMap((each) => each!.ints!) : undefined;
-  return [{ type, shape, ints: shape.length === 1 ? ints : undefined }];
+  // Along the first axis the numbers of each follow each other.
+  return [{ type, shape, ints: axis === 0 ? ints : undefined }];
 };
 
 const split: Rule = (site) => {

@@ -19,7 +19,7 @@ export const merge: Check = {
   async run(subject, { runtime, plugins, scratch }) {
     const adapter = await caseAdapter(subject);
     const file = path.join(scratch, 'merged.onnx');
-    const { rounding } = await mergeModel(subject.model, adapter, file);
+    const { rounding } = await mergeModel(subject.model, adapter, file, { requantize: true });
     const model = await openModel(file, { runtime, plugins });
     const [merged, unmerged] = [await outputsOf(model, subject), await outputsOf(subject.model, subject, adapter)];
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
