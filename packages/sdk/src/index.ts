@@ -195,33 +195,29 @@ export {
   type FamilyFacts,
   queriesAndValues,
 } from './plugin/describedFamily.ts';
+export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
 export type {
   Answerer,
-  AnswererOptions,
   AnswersOptions,
-  Batch,
-  Dataset,
-  GraphPort,
-  HeadFeatures,
-  HeadInput,
-  HeadValues,
-  MeasureRequest,
-  Measurement,
-  MetricCollector,
-  Metrics,
-  MetricsNamed,
-  NewHead,
   OutputPredictor,
   Prediction,
   Predictor,
-  PredictorOptions,
-  PreparedTask,
-  Preprocessor,
-  PreprocessorFactory,
   RecordAnswer,
   RecordAnswerer,
   RecordAnswersOptions,
   RecordWriter,
+} from './plugin/predictor.ts';
+export type {
+  HeadFeatures,
+  HeadValues,
+  MeasureRequest,
+  Measurement,
+  NewHead,
+  PreparedTask,
+  ReportRequest,
+  Task,
+} from './plugin/preparedTask.ts';
+export type {
   ReportChart,
   ReportClip,
   ReportHeatmap,
@@ -229,17 +225,19 @@ export type {
   ReportLetters,
   ReportLogoColumn,
   ReportPicture,
-  ReportRequest,
   ReportSection,
-  RunnableModel,
-  RunnableOptions,
-  Task,
+} from './plugin/reportSection.ts';
+export type {
+  AnswererOptions,
+  PredictorOptions,
+  Preprocessor,
+  PreprocessorFactory,
   TaskFactory,
-  TaskModel,
   TaskOptions,
   TaskSetting,
   TaskSettingValue,
-} from './plugin/task.ts';
+} from './plugin/taskFactory.ts';
+export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';

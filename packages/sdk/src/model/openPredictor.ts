@@ -3,7 +3,9 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { guardedFactory } from '../plugin/guardedFactory.ts';
-import type { Prediction, PredictorOptions, RunnableOptions, TaskFactory } from '../plugin/task.ts';
+import type { Prediction } from '../plugin/predictor.ts';
+import type { PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
+import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 

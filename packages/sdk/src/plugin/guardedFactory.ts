@@ -2,7 +2,8 @@
 
 import { guard, guardEach, type Guarded } from './guard.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { Answerer, Predictor, RecordAnswerer, TaskFactory } from './task.ts';
+import type { Answerer, Predictor, RecordAnswerer } from './predictor.ts';
+import type { TaskFactory } from './taskFactory.ts';
 
 /**
  * The factory, but that its functions, and those of what it makes, throw nothing other than `OnnxLoraError`: what else they

@@ -16,7 +16,9 @@ import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { guardedFactory } from './guardedFactory.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { MeasureRequest, PreparedTask, ReportRequest, Task, TaskFactory, TaskModel } from './task.ts';
+import type { MeasureRequest, PreparedTask, ReportRequest, Task } from './preparedTask.ts';
+import type { TaskFactory } from './taskFactory.ts';
+import type { TaskModel } from './taskModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-guard-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

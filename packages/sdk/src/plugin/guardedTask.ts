@@ -2,7 +2,8 @@
 
 import { namesIn, watchedNames } from '../train/missedNames.ts';
 import { badPart, guard, type Guarded } from './guard.ts';
-import type { MetricCollector, Metrics, NewHead, PreparedTask, Task } from './task.ts';
+import type { MetricCollector, Metrics } from './dataset.ts';
+import type { NewHead, PreparedTask, Task } from './preparedTask.ts';
 
 /** Functions of a prepared task. */
 type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'decode' | 'finish' | 'measure' | 'report';

@@ -6,7 +6,7 @@ import { capability, capabilityList, provide } from './capability.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
 import type { ModelFamily } from './family.ts';
 import { loadPlugins } from './loadPlugins.ts';
-import type { PreprocessorFactory, TaskFactory } from './task.ts';
+import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
 
 const SCALE = capability<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
 const WORD = capabilityList<string>('word');

@@ -4,7 +4,8 @@ import { inferNode } from '../ops/infer.ts';
 import { taskOf } from '../../fixtures/memorise.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { l1, meanSquaredError } from '../train/losses/index.ts';
-import type { Task, TaskModel } from './task.ts';
+import type { Task } from './preparedTask.ts';
+import type { TaskModel } from './taskModel.ts';
 import { withLoss } from './withLoss.ts';
 
 const model: TaskModel = { name: 'model', inputs: {}, outputs: {} };

@@ -1,6 +1,7 @@
 /** @file A task with another loss than its own. */
 
-import type { Metrics, PreparedTask, Task } from './task.ts';
+import type { Metrics } from './dataset.ts';
+import type { PreparedTask, Task } from './preparedTask.ts';
 
 /** Options of {@link withLoss}. */
 export interface WithLossOptions {

@@ -2,7 +2,8 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { crossEntropy } from '../../../train/losses/index.ts';
-import type { PreparedTask, TaskModel } from '../../task.ts';
+import type { PreparedTask } from '../../preparedTask.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { fitTemperature, temperatureOf } from './calibration.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { decodeClasses } from './decodeClasses.ts';

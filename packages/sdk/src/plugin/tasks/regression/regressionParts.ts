@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../../errors.ts';
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { type Feeds, float32 } from '../../../runtime/tensor.ts';
 import { huber, meanSquaredError } from '../../../train/losses/index.ts';
-import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../task.ts';
+import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../preparedTask.ts';
 import type { TaskHead } from '../classification/chooseHead.ts';
 import { decodeValues } from './decodeValues.ts';
 
