@@ -34,7 +34,7 @@ export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
-export { type FilePredictor, openPredictor, type OpenPredictorOptions } from './model/openPredictor.ts';
+export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
 export type { Headable, ModelChanges } from './model/head/headable.ts';
@@ -196,16 +196,28 @@ export {
   queriesAndValues,
 } from './plugin/describedFamily.ts';
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
+export { filePredictor } from './plugin/predict/filePredictor.ts';
+export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
+export { lengthBuckets } from './plugin/predict/lengthBuckets.ts';
+export {
+  type AnsweredRow,
+  chosenAdapter,
+  type Outputs,
+  recordPredictor,
+  type RecordPredictorOptions,
+  type RecordProcessor,
+  type SourceRecord,
+  sourcesOf,
+} from './plugin/predict/recordPredictor.ts';
 export type {
-  Answerer,
-  AnswersOptions,
-  OutputPredictor,
+  Answer,
+  AnswerWriter,
+  OutputProcessor,
   Prediction,
   Predictor,
-  RecordAnswer,
-  RecordAnswerer,
-  RecordAnswersOptions,
-  RecordWriter,
+  PredictOptions,
+  Processor,
+  Source,
 } from './plugin/predictor.ts';
 export type {
   HeadFeatures,
@@ -228,7 +240,7 @@ export type {
   ReportSection,
 } from './plugin/reportSection.ts';
 export type {
-  AnswererOptions,
+  PredictorInput,
   PredictorOptions,
   Preprocessor,
   PreprocessorFactory,

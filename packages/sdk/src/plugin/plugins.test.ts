@@ -150,6 +150,8 @@ describe('loadPlugins', () => {
     ['an entry with a string for a list', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: 'encoder' }] })])], // prettier-ignore
     ['targets without a role', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: ['encodr'] }] })])], // prettier-ignore
     ['a dataset of an impossible name', () => loadPlugins([named('a', { datasets: [{ name: 'C', description: '', prepare: () => '' }] })])], // prettier-ignore
+    ['a task that answers as the former contract had it', () => loadPlugins([named('a', { tasks: [{ ...task('t'), answerer: () => undefined }] })])], // prettier-ignore
+    ['a task that answers about records as the former contract had it', () => loadPlugins([named('a', { tasks: [{ ...task('t'), recordAnswerer: () => undefined }] })])], // prettier-ignore
     ['a task that a shell would take apart', () => loadPlugins([named('a', { tasks: [task("$(t) '")] })])],
   ])('refuses %s', (_, load) => {
     expect(load).toThrowErrorMatchingSnapshot();

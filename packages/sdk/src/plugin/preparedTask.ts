@@ -6,7 +6,6 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { InputSizes } from '../ops/resizeInputs.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
-import type { Prediction } from './predictor.ts';
 import type { ReportSection } from './reportSection.ts';
 import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
 
@@ -78,13 +77,6 @@ export interface PreparedTask<Example = unknown, Scores extends Metrics = Metric
    * which models are compared.
    */
   measure?(request: MeasureRequest): Promise<Measurement<Scores>>;
-  /**
-   * Predictions of one batch, one per row, for programs that run the model themselves. The command line asks what
-   * {@link TaskFactory} makes instead.
-   *
-   * @param inputs the feeds that gave the outputs, such as a mask of padding that a mean over tokens leaves out
-   */
-  decode(outputs: Readonly<Record<string, Tensor>>, inputs: Feeds): Prediction[];
   /**
    * What is to be learned when the adapter is trained, such as a temperature. It is saved with the adapter as JSON, and a
    * task or predictor for the model with this adapter finds it as {@link TaskModel.learned}.

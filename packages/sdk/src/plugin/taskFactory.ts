@@ -2,9 +2,9 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import type { Tensor } from '../runtime/tensor.ts';
-import type { Answerer, Predictor, RecordAnswerer } from './predictor.ts';
+import type { Predictor } from './predictor.ts';
 import type { Task } from './preparedTask.ts';
-import type { RunnableModel, RunnableOptions, TaskModel } from './taskModel.ts';
+import type { RunnableModel, RunnableOptions } from './taskModel.ts';
 
 /** Makes tasks from the command line's words; a domain package brings one per task. */
 export interface TaskFactory {
@@ -20,18 +20,25 @@ export interface TaskFactory {
   >;
   /** The task on this data. Reads no file yet. */
   create(options: TaskOptions): Task;
-  /** Answers for new files; needs no labelled data. */
-  predictor?(model: TaskModel, options?: PredictorOptions): Promise<Predictor>;
+  /** What its predictor is asked about: by default whole files of the kinds that the preprocessors of its domain read. */
+  readonly input?: PredictorInput;
   /**
-   * Answers that take more passes than one, such as text that is written token by token. A task that has it is asked for it
-   * in place of `predictor`.
+   * Loads the model to answer about what nobody has labelled. `filePredictor` makes it for tasks that answer about a file in one
+   * pass, `recordPredictor` for those that answer about the records of files; text that is written token by token is its own.
+   *
+   * @param model as its adapter answers with it, with the head and the labels that this brings
    */
-  answerer?(model: RunnableModel, options?: AnswererOptions): Promise<Answerer>;
-  /**
-   * Answers for each record of files that hold many, such as the sequences of a FASTA file. A task that has it is asked for it
-   * in place of the others.
-   */
-  recordAnswerer?(model: RunnableModel, options?: AnswererOptions): Promise<RecordAnswerer>;
+  predictor?(model: RunnableModel, options?: PredictorOptions): Promise<Predictor>;
+}
+
+/** What a predictor is asked about. */
+export interface PredictorInput {
+  /** Endings of the files that it reads, in lower case with the dot: `.fasta`, `.fasta.gz`. */
+  readonly endings?: readonly string[];
+  /** Whether it reads bytes as they come, such as those of standard input, and answers as it goes; false by default. */
+  readonly streams?: boolean;
+  /** Whether a file holds any number of records, with an answer about each; false by default. */
+  readonly records?: boolean;
 }
 
 /** What the command line knows of the data. */
@@ -48,16 +55,14 @@ export interface TaskOptions {
   readonly settings?: Readonly<Record<string, TaskSettingValue>>;
 }
 
-/** What is known of the answers that are wanted. */
+/** How a predictor is made. */
 export interface PredictorOptions {
   /** Values of the factory's own {@link TaskSetting | settings}. */
   readonly settings?: Readonly<Record<string, TaskSettingValue>>;
-  /** The adapter that answers, which may bring labels of its own. */
+  /** The adapter that answers where nothing else is said, which may bring labels of its own; the base alone without one. */
   readonly adapter?: Adapter;
-}
-
-/** How an {@link Answerer} is made. */
-export interface AnswererOptions extends PredictorOptions {
+  /** Adapters with the same labels and head, by the names that sources may choose them by. */
+  readonly adapters?: Readonly<Record<string, Adapter>>;
   /** How the model is to be loaded, adapters aside. */
   readonly load?: Omit<RunnableOptions, 'adapters'>;
 }

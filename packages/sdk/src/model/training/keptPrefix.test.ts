@@ -53,7 +53,6 @@ function task(isDeterministic: boolean | undefined, bad: readonly number[] = [])
         metrics: () => {
           throw new Error('not used');
         },
-        decode: () => [],
       }),
   };
 }

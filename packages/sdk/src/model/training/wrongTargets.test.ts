@@ -46,7 +46,6 @@ function task(labels: readonly number[], loss: Loss, more: Partial<PreparedTask<
         metrics: () => {
           throw new Error('not used');
         },
-        decode: () => [],
         ...more,
       }),
   };
