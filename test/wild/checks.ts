@@ -149,7 +149,6 @@ class Subject {
           collate: () => Promise.resolve({ inputs: this.feeds, targets }),
           loss: this.#loss,
           metrics: () => ({ update: () => undefined, result: () => ({}) }),
-          decode: () => [],
         }),
     };
     const run = await train(this.model, {

@@ -35,7 +35,7 @@ export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
-export { type FilePredictor, openPredictor, type OpenPredictorOptions } from './model/openPredictor.ts';
+export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
 export type { Headable, ModelChanges } from './model/head/headable.ts';
@@ -196,33 +196,41 @@ export {
   type FamilyFacts,
   queriesAndValues,
 } from './plugin/describedFamily.ts';
+export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
+export { filePredictor } from './plugin/predict/filePredictor.ts';
+export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
+export { lengthBuckets } from './plugin/predict/lengthBuckets.ts';
+export {
+  type AnsweredRow,
+  chosenAdapter,
+  type Outputs,
+  recordPredictor,
+  type RecordPredictorOptions,
+  type RecordProcessor,
+  type SourceRecord,
+  sourcesOf,
+} from './plugin/predict/recordPredictor.ts';
 export type {
-  Answerer,
-  AnswererOptions,
-  AnswersOptions,
-  Batch,
-  Dataset,
-  GraphPort,
+  Answer,
+  AnswerWriter,
+  OutputProcessor,
+  Prediction,
+  Predictor,
+  PredictOptions,
+  Processor,
+  Source,
+} from './plugin/predictor.ts';
+export type {
   HeadFeatures,
-  HeadInput,
   HeadValues,
   MeasureRequest,
   Measurement,
-  MetricCollector,
-  Metrics,
-  MetricsNamed,
   NewHead,
-  OutputPredictor,
-  Prediction,
-  Predictor,
-  PredictorOptions,
   PreparedTask,
-  Preprocessor,
-  PreprocessorFactory,
-  RecordAnswer,
-  RecordAnswerer,
-  RecordAnswersOptions,
-  RecordWriter,
+  ReportRequest,
+  Task,
+} from './plugin/preparedTask.ts';
+export type {
   ReportChart,
   ReportClip,
   ReportHeatmap,
@@ -230,17 +238,19 @@ export type {
   ReportLetters,
   ReportLogoColumn,
   ReportPicture,
-  ReportRequest,
   ReportSection,
-  RunnableModel,
-  RunnableOptions,
-  Task,
+} from './plugin/reportSection.ts';
+export type {
+  PredictorInput,
+  PredictorOptions,
+  Preprocessor,
+  PreprocessorFactory,
   TaskFactory,
-  TaskModel,
   TaskOptions,
   TaskSetting,
   TaskSettingValue,
-} from './plugin/task.ts';
+} from './plugin/taskFactory.ts';
+export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';

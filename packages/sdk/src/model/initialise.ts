@@ -14,7 +14,8 @@ import type {
 } from '../lora/init/initializer.ts';
 import { gradientMatrix, weightMatrix } from '../lora/init/weightMatrix.ts';
 import type { AdapterPlan, LowRankSite } from '../lora/plan.ts';
-import type { Batch, PreparedTask } from '../plugin/task.ts';
+import type { Batch } from '../plugin/dataset.ts';
+import type { PreparedTask } from '../plugin/preparedTask.ts';
 import { Random } from '../runtime/random.ts';
 import type { SessionOptions } from '../runtime/session.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';

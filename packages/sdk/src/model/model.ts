@@ -30,7 +30,7 @@ import { AdapterSession } from '../adapter/session.ts';
 import { type ChosenTuner, tunerSettings } from '../adapter/tunedSite.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
-import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
+import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';

@@ -1,7 +1,7 @@
 /** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
 
 import type { Evaluation } from './evaluation.ts';
-import type { Metrics } from './task.ts';
+import type { Metrics } from './dataset.ts';
 
 /** One optimizer step was made. */
 export interface StepEvent {

@@ -103,12 +103,6 @@ async function prepare(
     collate,
     loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs, targets, feature), targets['labels']!),
     metrics: () => new RetrievalMetrics(embeddingsOf),
-    decode: () => {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        'Outputs alone do not say which tokens are padding. Ask the answerer of the task, or openSequenceEmbedder.',
-      );
-    },
     report: (request) =>
       embeddingScatter(
         { dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun: 'sequences' },

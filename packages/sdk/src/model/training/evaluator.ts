@@ -3,7 +3,7 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { PreparedTask } from '../../plugin/task.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';

@@ -1,7 +1,8 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
 import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { Dataset, PreparedTask } from '../../plugin/task.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */

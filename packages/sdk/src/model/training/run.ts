@@ -3,7 +3,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Metrics, PreparedTask } from '../../plugin/task.ts';
+import type { Metrics } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { LossAndGradients } from '../../train/lossAndGradients.ts';
 import { wrongRow } from '../../train/expected.ts';

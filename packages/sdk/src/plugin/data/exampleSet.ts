@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Dataset } from '../task.ts';
+import type { Dataset } from '../dataset.ts';
 
 /** Bytes of a key: among a million examples one in 300 million others is taken for one of them. */
 const KEY_BYTES = 6;

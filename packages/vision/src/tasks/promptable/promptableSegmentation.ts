@@ -16,7 +16,6 @@ import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
-import { masksOf } from './masksOf.ts';
 import { packMasks } from './packedMasks.ts';
 import { openSamImages } from './openSamImages.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
@@ -111,13 +110,6 @@ async function prepare(
       ),
     lossWeight: ({ weights }) => (weights!.data as Float32Array).reduce((sum, each) => sum + each, 0),
     metrics: () => new PromptableMetrics(ports, preprocessor.plan),
-    decode: (outputs) => {
-      const found = masksOf(outputs, ports);
-      return Array.from({ length: outputs[ports.masks]!.dims[0]! }, (_, i) => {
-        const { scores, best } = found(i, 0);
-        return { score: scores[best], scores };
-      });
-    },
     ...(validation && {
       report: (request) => promptableReport(request, { dataset: validation, collate, ports, isPadded, decoder }),
     }),

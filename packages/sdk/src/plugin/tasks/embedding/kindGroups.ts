@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { Random } from '../../../runtime/random.ts';
-import type { Dataset } from '../../task.ts';
+import type { Dataset } from '../../dataset.ts';
 import { drawSeed } from '../../data/drawSeed.ts';
 
 /** Examples of one kind. */

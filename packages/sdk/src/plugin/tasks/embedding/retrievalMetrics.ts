@@ -2,7 +2,7 @@
 
 import { matrix } from '../../../linalg/matrix.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector } from '../../task.ts';
+import type { MetricCollector } from '../../dataset.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { joinRows } from './joinRows.ts';

@@ -1,7 +1,7 @@
 /** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
 
 import { type Matrix, matmul, matrix } from '../../../linalg/matrix.ts';
-import type { MetricsNamed } from '../../task.ts';
+import type { MetricsNamed } from '../../dataset.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { rowsOfLengthOne } from './rows.ts';
 

@@ -1,6 +1,6 @@
 /** @file What a metric is to the bootstrap: a function of how often each example is drawn. */
 
-import type { Metrics, MetricsNamed } from '../../task.ts';
+import type { Metrics, MetricsNamed } from '../../dataset.ts';
 
 /**
  * Metrics of a fixed set of examples, of which each counts `times[i]` times; once without it. Whatever takes long, such as

@@ -160,12 +160,7 @@ describe('imageRetrieval', () => {
     const [first] = sections as unknown as { series: { name: string; points: [number, number][] }[] }[];
     expect(first!.series.map(({ name }) => name)).toEqual(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
     expect(first!.series.flatMap(({ points }) => points)).toHaveLength(prepared.validation!.length);
-    const { inputs } = await prepared.collate([await prepared.validation!.get(0)]);
-    const [answer] = prepared.decode(await session.run(inputs), inputs);
     await session.release();
-    const embedding = answer!['embedding'] as number[];
-    expect(embedding).toHaveLength(Number(answer!['width']));
-    expect(Math.hypot(...embedding)).toBeCloseTo(1, 5);
   });
 
   test('knows later which images it was trained on, also those that one pass leaves over', async () => {

@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { type AnswererOptions, joinRows, OnnxLoraError, type RecordAnswer, type RecordAnswerer, type RecordWriter, type RunnableModel, saveEmbeddings, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type AnswerWriter, joinRows, OnnxLoraError, type Predictor, type PredictorOptions, recordPredictor, type RunnableModel, saveEmbeddings, type Source, type SourceRecord, type Tensor, type TensorData } from '@onnx-lora/sdk'; // prettier-ignore
 import { pooledTensor } from './pooling.ts';
 import { statesOf } from './states.ts';
 import { TextTokenizer } from './tokenizer.ts';
@@ -24,7 +24,7 @@ export interface TextEmbedder {
  */
 export async function textEmbedder(
   model: RunnableModel,
-  { adapter, load }: Pick<AnswererOptions, 'adapter' | 'load'> = {},
+  { adapter, load }: Pick<PredictorOptions, 'adapter' | 'load'> = {},
 ): Promise<TextEmbedder> {
   const output = statesOf(model);
   const tokenizer = await TextTokenizer.open(model);
@@ -40,45 +40,41 @@ export async function textEmbedder(
 }
 
 /** Answers `{ text, embedding }` for each line that is not empty; writes .safetensors files too. */
-export async function textAnswerer(model: RunnableModel, options: AnswererOptions): Promise<RecordAnswerer> {
-  const embedder = await textEmbedder(model, options);
+export async function textPredictor(model: RunnableModel, options: PredictorOptions): Promise<Predictor> {
+  const output = statesOf(model);
+  const tokenizer = await TextTokenizer.open(model);
+  const predictor = await recordPredictor<string, readonly number[], TensorData>(
+    model,
+    {
+      records: lines,
+      rows: (text) => [tokenizer.ids(text)],
+      feeds: (rows) => tokenizer.feeds(rows).inputs,
+      // What is padding is in the feeds alone.
+      decode: (outputs, feeds) => {
+        const { data, dims } = pooledTensor(outputs[output]!, feeds['attention_mask']!);
+        const [rows, width] = dims as [number, number];
+        return Array.from({ length: rows }, (_, row) => data.slice(row * width, (row + 1) * width));
+      },
+      answers: (text, [row]) => [{ text, embedding: row!.found }],
+    },
+    options,
+  );
   return {
-    fileEndings: ['.txt'],
-    answers: (source, { skip = 0, batchSize = 32, signal } = {}) => answers(embedder, source, { skip, batchSize, signal }), // prettier-ignore
+    ...predictor,
     writer: (path) => (path.endsWith('.safetensors') ? new VectorWriter(path) : undefined),
     writerEndings: ['.safetensors'],
-    release: () => embedder.release(),
   };
 }
 
-async function* answers(
-  embedder: TextEmbedder,
-  source: string | AsyncIterable<Uint8Array>,
-  { skip, batchSize, signal }: { skip: number; batchSize: number; signal: AbortSignal | undefined },
-): AsyncGenerator<RecordAnswer> {
+/** The texts of a file, and how much of it is read. */
+async function* lines(source: Source): AsyncGenerator<SourceRecord<string>> {
   const total = typeof source === 'string' ? await sizeOf(source) : undefined;
   const input = typeof source === 'string' ? createReadStream(source) : Readable.from(source);
-  let [batch, seen, read]: [string[], number, number] = [[], 0, 0];
-  const ask = async function* (): AsyncGenerator<RecordAnswer> {
-    if (batch.length === 0 || signal?.aborted) return;
-    const { data, dims } = await embedder.embed(batch);
-    const width = dims[1]!;
-    for (const [i, text] of batch.entries())
-      yield {
-        prediction: { text, embedding: data.slice(i * width, (i + 1) * width) },
-        read,
-        ...(total !== undefined && { total }),
-      };
-    batch = [];
-  };
+  let read = 0;
   for await (const line of createInterface({ input, crlfDelay: Infinity })) {
-    if (signal?.aborted) return;
     read += Buffer.byteLength(line) + 1;
-    if (line.trim() === '' || seen++ < skip) continue;
-    batch.push(line.trim());
-    if (batch.length === batchSize) yield* ask();
+    if (line.trim() !== '') yield { item: line.trim(), read, total };
   }
-  yield* ask();
 }
 
 async function sizeOf(file: string): Promise<number> {
@@ -90,7 +86,7 @@ async function sizeOf(file: string): Promise<number> {
 }
 
 /** Keeps embeddings until all are there. */
-class VectorWriter implements RecordWriter {
+class VectorWriter implements AnswerWriter {
   readonly #path: string;
   readonly #texts: string[] = [];
   readonly #rows: Tensor[] = [];

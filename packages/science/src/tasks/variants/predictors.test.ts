@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Model, openModel, type Prediction, type RecordAnswerer, type TaskSettingValue } from '@onnx-lora/sdk';
+import { type Model, openModel, type Prediction, type Predictor, type TaskSettingValue } from '@onnx-lora/sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../../families/esm.ts';
 import { MutationScanFactory } from './mutationScanFactory.ts';
@@ -31,12 +31,12 @@ function file(name: string, text: string): string {
 
 /** All answers, after the first few, and how much of the file each has read. */
 async function answered(
-  answerer: RecordAnswerer,
+  predictor: Predictor,
   source: string | AsyncIterable<Uint8Array>,
   skip = 0,
-): Promise<{ readonly answers: Prediction[]; readonly read: number[] }> {
-  const [answers, read]: [Prediction[], number[]] = [[], []];
-  for await (const answer of answerer.answers(source, { skip, batchSize: 3 })) {
+): Promise<{ readonly answers: Prediction[]; readonly read: (number | undefined)[] }> {
+  const [answers, read]: [Prediction[], (number | undefined)[]] = [[], []];
+  for await (const answer of predictor.predict([source], { skip, batchSize: 3 })) {
     answers.push(answer.prediction);
     read.push(answer.read);
   }
@@ -48,29 +48,29 @@ function expectClose(answers: readonly Prediction[], expected: readonly number[]
 }
 
 describe('variant-effect', () => {
-  const open = (settings: Record<string, TaskSettingValue>): Promise<RecordAnswerer> =>
-    new VariantEffectFactory().recordAnswerer(model, { settings });
+  const open = (settings: Record<string, TaskSettingValue>): Promise<Predictor> =>
+    new VariantEffectFactory().predictor(model, { settings });
   const table = (): string => file('variants.csv', ['mutant', ...tiny.variants].join('\n'));
 
   test('scores a table of mutations against a wild type', async () => {
-    const answerer = await open({ wildType });
-    const { answers, read } = await answered(answerer, table());
+    const predictor = await open({ wildType });
+    const { answers, read } = await answered(predictor, table());
     expectClose(answers, scores['additive']!);
     expect(answers.map(({ id }) => id)).toHaveLength(3);
     expect(read.at(-1)).toBeGreaterThan(20);
     // What is there already is left out.
-    expect((await answered(answerer, table(), 2)).answers).toEqual(answers.slice(2));
-    await answerer.release();
+    expect((await answered(predictor, table(), 2)).answers).toEqual(answers.slice(2));
+    await predictor.release();
   });
 
   test('scores sequences by the method that is chosen', async () => {
     const sequences = tiny.indels.map((sequence, i) => `>indel ${i}\n${sequence}\n`).join('');
-    const answerer = await open({ wildType, method: 'pseudo-perplexity' });
+    const predictor = await open({ wildType, method: 'pseudo-perplexity' });
     async function* bytes(): AsyncGenerator<Uint8Array> {
       yield await Promise.resolve(new TextEncoder().encode(sequences));
     }
-    expectClose((await answered(answerer, bytes())).answers, scores['pseudoPerplexity']!.slice(3));
-    await answerer.release();
+    expectClose((await answered(predictor, bytes())).answers, scores['pseudoPerplexity']!.slice(3));
+    await predictor.release();
     const alone = await open({ method: 'pseudo-log-likelihood' });
     expectClose((await answered(alone, file('one.fasta', `>one\n${wildType}\n`))).answers, [
       tiny.wildTypeLogLikelihood,
@@ -91,30 +91,30 @@ describe('variant-effect', () => {
 });
 
 describe('mutation-scan', () => {
-  const open = (settings: Record<string, TaskSettingValue> = {}): Promise<RecordAnswerer> =>
-    new MutationScanFactory().recordAnswerer(model, { settings });
+  const open = (settings: Record<string, TaskSettingValue> = {}): Promise<Predictor> =>
+    new MutationScanFactory().predictor(model, { settings });
 
   test('answers with every substitution of every sequence', async () => {
     const fasta = file('scan.fasta', `>one\n${wildType}\n>two\nMKX\n`);
-    const answerer = await open();
-    const { answers } = await answered(answerer, fasta);
+    const predictor = await open();
+    const { answers } = await answered(predictor, fasta);
     expect(answers).toHaveLength(20 * 19 + 19 + 19 + 20);
     expect(new Set(answers.map(({ id, mutation }) => `${String(id)} ${String(mutation)}`)).size).toBe(answers.length);
     expectClose(answers.filter(({ mutation, id }) => mutation === 'Q2W' && id === 'one'), [scores['additive']![0]!]); // prettier-ignore
     expect(answers.at(-1)).toMatchObject({ id: 'two', mutation: 'X3R' });
-    expect(answerer.sections!().map(({ title, kind }) => [title, kind])).toEqual([
+    expect(predictor.sections!().map(({ title, kind }) => [title, kind])).toEqual([
       ['Substitutions of one', 'heatmap'],
       ['Substitutions of two', 'heatmap'],
     ]);
     // In the middle of the first, and of the second.
-    for (const skip of [3, 385]) expect((await answered(answerer, fasta, skip)).answers).toEqual(answers.slice(skip));
-    await answerer.release();
+    for (const skip of [3, 385]) expect((await answered(predictor, fasta, skip)).answers).toEqual(answers.slice(skip));
+    await predictor.release();
   });
 
   test('of some residues, and names what it cannot scan', async () => {
-    const answerer = await open({ residues: 'a, k' });
-    expect((await answered(answerer, file('short.fasta', '>one\nMKT\n'))).answers.map(({ mutation }) => mutation)).toEqual(['M1A', 'M1K', 'K2A', 'T3A', 'T3K']); // prettier-ignore
-    await answerer.release();
+    const predictor = await open({ residues: 'a, k' });
+    expect((await answered(predictor, file('short.fasta', '>one\nMKT\n'))).answers.map(({ mutation }) => mutation)).toEqual(['M1A', 'M1K', 'K2A', 'T3A', 'T3K']); // prettier-ignore
+    await predictor.release();
     await expect(open({ residues: '12' })).rejects.toThrow('The setting residues is "12"');
     const all = await open({ alphabet: 'smiles' });
     await expect(answered(all, file('m.csv', 'id,smiles\na,CC(=O)O\n'))).rejects.toThrow(/m\.csv.*there is "\(" at position 3/s); // prettier-ignore

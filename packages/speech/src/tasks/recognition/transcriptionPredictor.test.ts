@@ -9,7 +9,7 @@ import { monoStreamAt } from '../../audio/mono.ts';
 import { SoundReader } from '../../audio/soundReader.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { Recogniser, TranscribeOptions } from '../../generation/recogniser.ts';
-import { recognitionAnswerer } from './recognitionAnswerer.ts';
+import { transcriptionPredictor } from './transcriptionPredictor.ts';
 
 const rate = 16_000;
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-answers-'));
@@ -57,9 +57,12 @@ async function answered(
   const asked: string[] = [];
   const parts: [number, Prediction][] = [];
   const answers: Prediction[] = [];
-  const answerer = recognitionAnswerer({ recogniser: recogniser(asked), reader: new SoundReader(), request });
-  const options = { onPart: (source: number, part: Prediction) => parts.push([source, part]) };
-  for await (const each of answerer.answers(sources, batchSize === undefined ? options : { ...options, batchSize })) answers.push(each); // prettier-ignore
+  const predictor = transcriptionPredictor({ recogniser: recogniser(asked), reader: new SoundReader(), request });
+  const options = { parts: true, ...(batchSize === undefined ? {} : { batchSize }) };
+  for await (const { source, prediction, isPart } of predictor.predict(sources, options)) {
+    if (isPart) parts.push([source, prediction]);
+    else answers.push(prediction);
+  }
   return { asked, answers, parts };
 }
 
@@ -90,7 +93,33 @@ describe('answers', () => {
     expect(answers.map(({ segments }) => (segments as unknown[]).length)).toEqual([1, 2]);
   });
 
-  it('a file that is none is an error that names it', async () => {
-    await expect(answered([path.join(folder, 'absent.wav')])).rejects.toThrow('absent.wav');
+  it('a file that is none is an error that names it, or is left out where somebody hears of it', async () => {
+    const absent = path.join(folder, 'absent.wav');
+    await expect(answered([absent])).rejects.toThrow('absent.wav');
+    const predictor = transcriptionPredictor({ recogniser: recogniser([]), reader: new SoundReader(), request: {} });
+    const [found, bad]: [number[], string[]] = [[], []];
+    const onBadSource = (source: number, error: unknown): number => bad.push(`${source}: ${String(error)}`);
+    for await (const { source } of predictor.predict([short, absent, long, short], { onBadSource })) found.push(source);
+    expect(found).toEqual([0, 2, 3]);
+    expect(bad).toEqual([expect.stringMatching(/^1: .*absent\.wav/)]);
+  });
+
+  it('come of the adapter that is chosen for each source', async () => {
+    const asked: string[] = [];
+    const own = recogniser(asked);
+    const transcribeClips: Recogniser['transcribeClips'] = (clips, options) => {
+      asked.push(JSON.stringify(options?.adapter));
+      return own.transcribeClips(clips, options);
+    };
+    const parts = { recogniser: { ...own, transcribeClips }, reader: new SoundReader(), request: {}, adapter: 'a' };
+    const predictor = transcriptionPredictor({ ...parts, adapters: ['a', 'b'] });
+    const other = path.join(folder, 'other.wav');
+    writeFileSync(other, toWave(new Float32Array(rate), rate));
+    const sources: number[] = [];
+    for await (const { source } of predictor.predict([short, short, other, short], { adapter: (source) => (source === other ? 'b' : null) })) sources.push(source); // prettier-ignore
+    expect(sources).toEqual([0, 1, 2, 3]);
+    expect(asked.filter((each) => !each.includes('clips'))).toEqual(['[null,null,"b",null]']);
+    const unknown = predictor.predict([short], { adapter: 'c' })[Symbol.asyncIterator]();
+    await expect(unknown.next()).rejects.toThrow('There is no adapter "c".');
   });
 });

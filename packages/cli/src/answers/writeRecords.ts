@@ -1,16 +1,15 @@
-/** @file Answers for the records of files that hold many, such as the sequences of a FASTA file. */
+/** @file Answers about the records of files that hold many, such as the sequences of a FASTA file: printed, or to a file. */
 
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import {
+  type Answer,
+  type AnswerWriter,
   listed,
   type Prediction,
-  type RecordAnswer,
-  type RecordAnswerer,
-  type RecordWriter,
+  type Predictor,
   writeFileAtomic,
 } from '@onnx-lora/sdk';
-import { answerEndings, AnswerFile, type AnswersOf } from '../answerFile.ts';
 import { exitCodes, printable, usageError } from '../errors.ts';
 import { Interrupt } from '../interrupt.ts';
 import type { Progress } from '../progress.ts';
@@ -18,11 +17,14 @@ import { sectionsPage } from '../report/sectionsPage.ts';
 import { clock, grouped } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
 import { withLists } from '../vectors.ts';
-import { STDIN } from './predictSources.ts';
+import { given, STDIN } from '../commands/predictSources.ts';
+import { answerEndings, AnswerFile, type AnswersOf } from './answerFile.ts';
+import type { BeyondText } from './beyondText.ts';
+import { shown } from './printAnswers.ts';
 
 /** What is asked for. */
 export interface RecordsRequest {
-  readonly answerer: RecordAnswerer;
+  readonly predictor: Predictor;
   /** Files, or `-` for standard input. */
   readonly sources: readonly string[];
   readonly batchSize: number | undefined;
@@ -31,8 +33,7 @@ export interface RecordsRequest {
   readonly json: boolean;
   /** What answers depend on, beside the sources. */
   readonly of: AnswersOf;
-  /** One line for an answer, with what comes before it. */
-  readonly line: (prediction: Prediction, before: readonly string[]) => string;
+  readonly beyond: BeyondText;
   readonly terminal: Terminal;
   readonly progress: Progress;
   readonly exitWith: (code: number) => void;
@@ -58,8 +59,8 @@ interface Sink {
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a file of another kind, or one that holds answers of something else
  */
-export async function predictRecords(request: RecordsRequest): Promise<void> {
-  const { answerer, out, terminal, progress } = request;
+export async function writeRecords(request: RecordsRequest): Promise<void> {
+  const { predictor, out, terminal, progress, sources, batchSize, beyond } = request;
   const sink = await openSink(request);
   if (sink.answers > 0) progress.note(`going on behind ${grouped(sink.answers)} answers`);
   const stop = new AbortController();
@@ -68,7 +69,10 @@ export async function predictRecords(request: RecordsRequest): Promise<void> {
     progress.note('Stopping after this batch; once more to stop at once.');
   });
   try {
-    await answerAll(request, sink, stop.signal);
+    const begin = sink.position;
+    const options = { skip: begin.answers, signal: stop.signal, ...(batchSize === undefined ? {} : { batchSize }) };
+    const answers = predictor.predict(given(sources.slice(begin.sources)), options);
+    await writeAll(beyond.watched(answers), request, sink, stop.signal);
     if (stop.signal.aborted) {
       await sink.stop();
       terminal.note(`Stopped after ${grouped(sink.answers)} answers. ${sink.onStop}`);
@@ -82,7 +86,7 @@ export async function predictRecords(request: RecordsRequest): Promise<void> {
   } finally {
     interrupt.release();
   }
-  const sections = answerer.sections?.() ?? [];
+  const sections = predictor.sections?.() ?? [];
   if (out !== undefined && sections.length > 0) {
     const page = `${out.slice(0, out.length - path.extname(out).length)}.html`;
     await writeFileAtomic(page, sectionsPage(path.basename(out), sections));
@@ -91,36 +95,27 @@ export async function predictRecords(request: RecordsRequest): Promise<void> {
   if (out !== undefined) terminal.note(`${grouped(sink.answers)} answers in ${out}`);
 }
 
-async function answerAll(request: RecordsRequest, sink: Sink, signal: AbortSignal): Promise<void> {
-  const { answerer, sources, batchSize, progress } = request;
+async function writeAll(
+  answers: AsyncIterable<Answer>,
+  { sources, progress }: RecordsRequest,
+  sink: Sink,
+  signal: AbortSignal,
+): Promise<void> {
   const sizes = sources.map((source) => statSync(source, { throwIfNoEntry: false })?.size ?? 0);
+  const before = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
   const total = sizes.reduce((sum, size) => sum + size, 0);
-  const begin = sink.position;
-  let before = sizes.slice(0, begin.sources).reduce((sum, size) => sum + size, 0);
+  const begin = sink.position.sources;
   const pace = new Pace(sink.answers);
-  for (const [i, source] of sources.entries()) {
-    if (i < begin.sources) continue;
-    const given = source === STDIN ? process.stdin : source;
-    const options = {
-      skip: i === begin.sources ? begin.answers : 0,
-      signal,
-      ...(batchSize === undefined ? {} : { batchSize }),
-    };
-    for await (const answer of answerer.answers(given, options)) {
-      if (signal.aborted) return;
-      await sink.write(withSource(answer, source, sources));
-      const read = before + answer.read;
-      progress.showLive(read, Math.max(total, read + 1), pace.line(sink.answers, total === 0 ? undefined : read / total)); // prettier-ignore
-    }
+  let source = begin;
+  for await (const answer of answers) {
     if (signal.aborted) return;
-    await sink.endSource();
-    before += sizes[i]!;
+    for (; source < begin + answer.source; source++) await sink.endSource();
+    await sink.write(sources.length === 1 ? answer.prediction : { file: sources[source]!, ...answer.prediction });
+    const read = before[source]! + (answer.read ?? 0);
+    progress.showLive(read, Math.max(total, read + 1), pace.line(sink.answers, total === 0 ? undefined : read / total)); // prettier-ignore
   }
-}
-
-/** Answers about several files say which. */
-function withSource({ prediction }: RecordAnswer, source: string, sources: readonly string[]): Prediction {
-  return sources.length === 1 ? prediction : { file: source, ...prediction };
+  if (signal.aborted) return;
+  for (; source < sources.length; source++) await sink.endSource();
 }
 
 /** How fast answers come. */
@@ -145,15 +140,15 @@ class Pace {
 }
 
 async function openSink(request: RecordsRequest): Promise<Sink> {
-  const { out, answerer, sources, of } = request;
+  const { out, predictor, sources, of } = request;
   if (out === undefined) return printing(request);
   const ending = path.extname(out).toLowerCase();
   const known = answerEndings.includes(ending);
-  const writer = known ? undefined : answerer.writer?.(out);
+  const writer = known ? undefined : predictor.writer?.(out);
   if (writer) return writing(writer);
   if (!known)
     throw usageError(
-      `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(answerer.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
+      `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
     );
   const file = await AnswerFile.open(out, { ...of, sources: sources.map(identityOf) });
   return {
@@ -178,7 +173,7 @@ function identityOf(source: string): unknown {
 }
 
 /** On standard output, a line each; as JSON one list. */
-function printing({ terminal, json, line, sources }: RecordsRequest): Sink {
+function printing({ terminal, json, sources }: RecordsRequest): Sink {
   let answers = 0;
   return {
     position: { sources: 0, answers: 0 },
@@ -190,7 +185,8 @@ function printing({ terminal, json, line, sources }: RecordsRequest): Sink {
       if (json) terminal.print(`${answers === 0 ? '[' : ','}${JSON.stringify(withLists(plain))}`);
       else {
         const { file, ...rest } = plain;
-        terminal.print(printable(line(rest, sources.length > 1 && typeof file === 'string' ? [file] : [])));
+        const before = sources.length > 1 && typeof file === 'string' ? [file] : [];
+        terminal.print(printable([...before, ...shown(rest)].join('  ')));
       }
       answers++;
       return Promise.resolve();
@@ -206,7 +202,7 @@ function printing({ terminal, json, line, sources }: RecordsRequest): Sink {
 }
 
 /** In a format of the task's own. */
-function writing(writer: RecordWriter): Sink {
+function writing(writer: AnswerWriter): Sink {
   let answers = 0;
   return {
     position: { sources: 0, answers: 0 },

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { csvCell, OnnxLoraError, type Prediction, textOfCell, writeFileAtomic } from '@onnx-lora/sdk';
-import { usageError } from './errors.ts';
-import { withColumns, withLists } from './vectors.ts';
+import { usageError } from '../errors.ts';
+import { withColumns, withLists } from '../vectors.ts';
 
 /** Endings of files that answers are written to, a line each. */
 export const answerEndings: readonly string[] = ['.csv', '.tsv', '.jsonl'];

@@ -1,23 +1,23 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
-import { type HeadPort, type OutputPredictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type HeadPort, type OutputProcessor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
 import { headPorts } from './imagePorts.ts';
 
-/** Options of predictors. */
-export type ImagePredictorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
+/** Options of processors. */
+export type ImageProcessorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
 /**
- * A predictor with this meaning of the output.
+ * A processor with this meaning of the output.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model takes no images or has no head
  */
-export async function imagePredictor(
+export async function imageProcessor(
   model: TaskModel,
-  options: ImagePredictorOptions,
-  decodeWith: (head: HeadPort) => OutputPredictor['decode'],
-): Promise<OutputPredictor> {
+  options: ImageProcessorOptions,
+  decodeWith: (head: HeadPort) => OutputProcessor['decode'],
+): Promise<OutputProcessor> {
   const { input, head, ...port } = headPorts(model);
   // Each image is looked at once.
   const { images } = await openImages(model, input, { ...options, cacheBytes: 0 });

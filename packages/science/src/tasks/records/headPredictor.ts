@@ -2,11 +2,11 @@
 
 import type {
   Adapter,
-  AnswererOptions,
   Prediction,
-  RecordAnswerer,
+  Predictor,
+  PredictorOptions,
+  RecordPredictorOptions,
   RunnableModel,
-  RunnableOptions,
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
@@ -17,15 +17,14 @@ import { lengthOptions } from '../sequenceSettings.ts';
 import type { LengthOptions } from '../sequenceTask.ts';
 import { answeringAdapters } from './answeringAdapters.ts';
 import { averagedAnswer, type AveragedAnswer } from './recordAnswer.ts';
-import { recordAnswers } from './recordAnswers.ts';
 import { requireAnswers } from './requireAnswers.ts';
+import { sequencePredictor } from './sequencePredictor.ts';
 
-/** Options of what answers about sequences. */
-export interface SequenceAnswererOptions extends LengthOptions {
-  /** The adapters that answer; several answer together, with the mean of what each says. The base alone without one. */
-  readonly adapters?: readonly Adapter[] | undefined;
-  /** How the model is to be loaded. */
-  readonly load?: Omit<RunnableOptions, 'adapters'> | undefined;
+/**
+ * Options of what answers about sequences. Where there is an ensemble, its adapters answer together with the one that is chosen,
+ * with the mean of what each says.
+ */
+export interface SequencePredictorOptions extends LengthOptions, RecordPredictorOptions {
   /** How files are read. */
   readonly data?: Pick<SequenceDataOptions, 'alphabet' | 'columns' | 'illegal' | 'wildType'> | undefined;
   /** The tokenizer of the model's folder by default. */
@@ -47,32 +46,36 @@ export interface SequenceAnswers {
  * @param made asked with the number of outputs of the head
  * @throws OnnxLoraError `CONFIG_INVALID` for adapters that answer something else; `MODEL_UNSUPPORTED` for a model without a head; as `openSequenceInput`, `model.session`
  */
-export async function sequenceAnswerer(
+export async function headPredictor(
   model: RunnableModel,
-  { adapters, load, data, ...input }: SequenceAnswererOptions,
+  options: SequencePredictorOptions,
   noun: string,
   made: (outputs: number) => SequenceAnswers,
-): Promise<RecordAnswerer & AsyncDisposable> {
-  requireAnswers(adapters ?? [], noun);
+): Promise<Predictor> {
+  requireAnswers(adaptersIn(options), noun);
   const { output, outputs } = requireHead(model, noun);
   const { answerOf, shown } = made(outputs);
-  return recordAnswers({
+  const input = await openSequenceInput(model, options);
+  return sequencePredictor({
+    ...options,
     model,
-    input: await openSequenceInput(model, input),
-    ...(adapters && { adapters }),
-    load,
-    data,
+    input,
     outputs: [output],
-    answer: ({ id }, rows) => [{ id, ...shown(averagedAnswer(rows, output, outputs, answerOf)) }],
+    rows: input.rows,
+    answers: ({ id }, rows) => [{ id, ...shown(averagedAnswer(rows, output, outputs, answerOf)) }],
   });
 }
 
+/** All adapters that may answer. */
+export function adaptersIn({ adapter, adapters = {}, ensemble = [] }: RecordPredictorOptions): readonly Adapter[] {
+  return [...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble];
+}
+
 /** The options that the command line's words stand for. */
-export async function answererOptions({
-  adapter,
-  load,
+export async function sequenceOptionsOf({
   settings = {},
-}: AnswererOptions): Promise<SequenceAnswererOptions> {
-  const adapters = await answeringAdapters(adapter, settings);
-  return { adapters, load, data: dataOptions(settings), ...lengthOptions(settings) };
+  ...options
+}: PredictorOptions): Promise<SequencePredictorOptions> {
+  const [, ...ensemble] = await answeringAdapters(options.adapter, settings);
+  return { ...options, ensemble, data: dataOptions(settings), ...lengthOptions(settings) };
 }

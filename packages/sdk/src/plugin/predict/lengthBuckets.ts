@@ -11,7 +11,7 @@ export interface BatchLimits {
 }
 
 /** Batches of rows by their numbers, the longest rows first, so that little of a batch is padding. */
-export function likeRows(lengths: readonly number[], { rows, tokens, isPadded }: BatchLimits): number[][] {
+export function lengthBuckets(lengths: readonly number[], { rows, tokens, isPadded }: BatchLimits): number[][] {
   const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!);
   const batches: number[][] = [];
   for (const row of order) {

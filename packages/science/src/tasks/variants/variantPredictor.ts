@@ -1,9 +1,9 @@
 /** @file Scores of variants that nobody has measured, for the command line. */
 
-import type { RecordAnswer, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
+import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
-import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';
+import { streamSequences } from '../../data/streamSequences.ts';
 import type { VariantScorer } from '../../variants/effectScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
 import { variantOf } from './variantRecords.ts';
@@ -26,24 +26,22 @@ interface Waiting {
  * Answers with `{ id, score }`, a score for each record: of a table of mutations, or of sequences of variants. Without a wild
  * type the methods that judge whole sequences say how likely each is.
  */
-export function variantAnswerer(
+export function variantPredictor(
   model: RunnableModel,
   scoring: VariantScorerOptions,
   data: SequenceDataOptions,
-): RecordAnswerer {
+): Predictor {
   let opened: Promise<VariantScorer> | undefined;
   const most = isPseudo(scoring.method) ? PSEUDO_VARIANTS : VARIANTS;
-  return {
-    fileEndings: sequenceEndings,
-    async *answers(source, { skip = 0, batchSize } = {}): AsyncGenerator<RecordAnswer> {
+  return sourcePredictor({
+    async *answers(source, { skip, batchSize }) {
       const scorer = await (opened ??= openVariantScorer(model, { ...scoring, batchSize }));
-      let toSkip = skip;
       let waiting: Waiting[] = [];
       let residues = 0;
       let ofWaiting: string | undefined;
       for await (const { record, read, total, wildType } of streamSequences(source, data)) {
-        if (toSkip > 0) {
-          toSkip--;
+        if (skip.left > 0) {
+          skip.left--;
           continue;
         }
         if (waiting.length >= most || residues >= RESIDUES || wildType !== ofWaiting) {
@@ -57,14 +55,14 @@ export function variantAnswerer(
       yield* await answered(scorer, waiting, ofWaiting);
     },
     release: async () => (await opened)?.release(),
-  };
+  });
 }
 
 async function answered(
   scorer: VariantScorer,
   waiting: readonly Waiting[],
   wildType: string | undefined,
-): Promise<RecordAnswer[]> {
+): Promise<Omit<Answer, 'source'>[]> {
   if (waiting.length === 0) return [];
   const records = waiting.map(({ record }) => record);
   const scores =

@@ -1,14 +1,8 @@
 /** @file Every single substitution of the sequences of a file, for the command line. */
 
-import {
-  atPlace,
-  type RecordAnswer,
-  type RecordAnswerer,
-  type ReportSection,
-  type RunnableModel,
-} from '@onnx-lora/sdk';
+import { atPlace, type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
-import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';
+import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';
 import {
   type MutationScan,
@@ -30,31 +24,29 @@ const meanings = {
 } as const;
 
 /** Answers with `{ id, mutation, score }`, one for each substitution of each sequence, and shows them as heat maps. */
-export function scanAnswerer(
+export function scanPredictor(
   model: RunnableModel,
   { residues, ...scoring }: MutationScannerOptions & { readonly residues?: readonly string[] | undefined },
   data: SequenceDataOptions,
-): RecordAnswerer {
+): Predictor {
   let opened: Promise<EffectScorer> | undefined;
   const shown: { readonly id: string; readonly scan: MutationScan }[] = [];
-  return {
-    fileEndings: sequenceEndings,
-    async *answers(source, { skip = 0, batchSize } = {}): AsyncGenerator<RecordAnswer> {
+  return sourcePredictor({
+    async *answers(source, { skip, batchSize }) {
       const scorer = await (opened ??= openScanScorer(model, { ...scoring, batchSize }));
-      let toSkip = skip;
       for await (const { record, read, total } of streamSequences(source, data)) {
         const { id, sequence, where } = record;
         const place = { file: id, place: where };
         const put = residues ?? (await atPlace(place, async () => residuesFor(scorer.tokenizer, sequence)));
         const count = [...sequence].reduce((sum, letter) => sum + put.length - (put.includes(letter) ? 1 : 0), 0);
-        if (count <= toSkip) {
-          toSkip -= count;
+        if (count <= skip.left) {
+          skip.left -= count;
           continue;
         }
         const scan = await atPlace(place, () => scanWith(scorer, sequence, { residues: put }));
         if (shown.length < SHOWN) shown.push({ id, scan });
-        const answers = substitutionsIn(scan).slice(toSkip);
-        toSkip = 0;
+        const answers = substitutionsIn(scan).slice(skip.left);
+        skip.left = 0;
         const bytes = { read, ...(total === undefined ? {} : { total }) };
         for (const each of answers) yield { prediction: { id, ...each }, ...bytes };
       }
@@ -62,7 +54,7 @@ export function scanAnswerer(
     sections: (): ReportSection[] =>
       shown.map(({ id, scan }) => scanSection(scan, `Substitutions of ${id}`, meanings[scoring.by ?? 'likelihood'])),
     release: async () => (await opened)?.release(),
-  };
+  });
 }
 
 function substitutionsIn({ sequence, residues, scores }: MutationScan): { mutation: string; score: number }[] {

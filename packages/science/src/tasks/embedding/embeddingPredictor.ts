@@ -1,16 +1,16 @@
 /** @file Embeddings of the records of files, for `predict`. */
 
 import {
-  type AnswererOptions,
   choice,
   OnnxLoraError,
   type Prediction,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorOptions,
   type RunnableModel,
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import { recordAnswers } from '../records/recordAnswers.ts';
+import { sequencePredictor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import { lengthOptions } from '../sequenceSettings.ts';
 import { embeddingEndings, embeddingWriter } from './files/embeddingWriter.ts';
@@ -25,29 +25,29 @@ import { pooledStates, tokenStates } from './tokenStates.ts';
  * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
  *   `openSequenceInput`, `model.session`
  */
-export async function embeddingAnswerer(
+export async function embeddingPredictor(
   model: RunnableModel,
-  { adapter, settings = {}, load }: AnswererOptions,
-): Promise<RecordAnswerer & AsyncDisposable> {
+  { settings = {}, ...options }: PredictorOptions,
+): Promise<Predictor> {
   const { output, normalize } = settings;
   const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
   const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);
   const input = await openSequenceInput(model, lengthOptions(settings));
   const shown = (vector: Float32Array): Float32Array => (normalize === true ? unit(vector) : vector);
   const request = {
+    ...options,
     model,
     input,
-    ...(adapter && { adapters: [adapter] }),
-    load,
     data: dataOptions(settings),
     outputs: [feature.output],
+    rows: input.rows,
+    writerEndings: embeddingEndings,
   };
   if (pool !== 'residues') {
-    return recordAnswers({
+    return sequencePredictor({
       ...request,
-      answer: ({ id }, rows) => [{ id, embedding: shown(pooledStates(rows, feature, pool)) }],
+      answers: ({ id }, rows) => [{ id, embedding: shown(pooledStates(rows, feature, pool)) }],
       writer: (path) => embeddingWriter(path, 'sequence'),
-      writerEndings: embeddingEndings,
     });
   }
   requirePerToken(feature);
@@ -57,7 +57,7 @@ export async function embeddingAnswerer(
       `Tokens of "${model.name}" stand for several letters, so there is no embedding for each residue. Take the pool mean or first.`,
     );
   }
-  return recordAnswers({
+  return sequencePredictor({
     ...request,
     // States of all tokens are large.
     lookAhead: 1,
@@ -65,7 +65,7 @@ export async function embeddingAnswerer(
       const rows = input.rows(record);
       return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
     },
-    answer: (record, rows) => {
+    answers: (record, rows) => {
       const { count, width, data } = tokenStates(rows, feature);
       const { starts } = input.tokenizer.tokens(record.sequence);
       return Array.from({ length: count }, (_, at) =>
@@ -73,7 +73,6 @@ export async function embeddingAnswerer(
       );
     },
     writer: (path) => embeddingWriter(path, 'residue'),
-    writerEndings: embeddingEndings,
   });
 }
 

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { likeRows } from './likeRows.ts';
+import { lengthBuckets } from './lengthBuckets.ts';
 
 test('every row is in one batch, and no batch is too large', () => {
   fc.assert(
@@ -12,7 +12,7 @@ test('every row is in one batch, and no batch is too large', () => {
       fc.integer({ min: 1, max: 200 }),
       fc.boolean(),
       (lengths, rows, tokens, isPadded) => {
-        const batches = likeRows(lengths, { rows, tokens, isPadded });
+        const batches = lengthBuckets(lengths, { rows, tokens, isPadded });
         expect(batches.flat().sort((a, b) => a - b)).toEqual([...lengths.keys()]);
         for (const batch of batches) {
           const own = batch.map((row) => lengths[row]!);
@@ -26,7 +26,7 @@ test('every row is in one batch, and no batch is too large', () => {
 });
 
 test('rows of like length are together', () => {
-  expect(likeRows([5, 9, 4, 8], { rows: 2, tokens: 100, isPadded: true })).toEqual([
+  expect(lengthBuckets([5, 9, 4, 8], { rows: 2, tokens: 100, isPadded: true })).toEqual([
     [1, 3],
     [0, 2],
   ]);

@@ -1,10 +1,10 @@
 /** @file What answers about each residue, whatever the answer is. */
 
-import type { Prediction, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
+import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { type AnsweredRow, recordAnswers } from '../records/recordAnswers.ts';
+import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { requireAnswers } from '../records/requireAnswers.ts';
-import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import { sequencePredictor, type SequenceRow } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
 import { requireTokenHead } from './residueHead.ts';
@@ -27,26 +27,25 @@ export interface ResidueAnswers {
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters; as
  *   `openSequenceInput`, `model.session`
  */
-export async function residueAnswerer(
+export async function residuePredictor(
   model: RunnableModel,
-  { adapters, load, data, ...options }: SequenceAnswererOptions,
+  options: SequencePredictorOptions,
   noun: string,
   made: (outputs: number) => ResidueAnswers,
-): Promise<RecordAnswerer & AsyncDisposable> {
-  requireAnswers(adapters ?? [], noun);
+): Promise<Predictor> {
+  requireAnswers(adaptersIn(options), noun);
   const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;
   requireLetters(model.name, tokenizer);
   const { output, outputs } = requireTokenHead(model, tokenizer, noun);
   const { valuesOf, shown } = made(outputs);
-  return recordAnswers({
+  return sequencePredictor({
+    ...options,
     model,
     input,
-    ...(adapters && { adapters }),
-    load,
-    data,
     outputs: [output],
-    answer: ({ id, sequence }, rows) => {
+    rows: input.rows,
+    answers: ({ id, sequence }, rows) => {
       const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
       return [{ id, ...shown(perLetter(sequence, tokenizer, (token) => byToken.get(token))) }];
     },
@@ -55,7 +54,7 @@ export async function residueAnswerer(
 
 /** The mean answer about each token, over windows and adapters. */
 function tokenAnswers(
-  rows: readonly AnsweredRow[],
+  rows: readonly SequenceRow[],
   {
     output,
     outputs,
