@@ -31,6 +31,7 @@ const config: ViteUserConfig = defineConfig({
     silent: 'passed-only',
     setupFiles: ['test/support/seed.ts'],
     testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });
 export default config;

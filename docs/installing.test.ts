@@ -22,9 +22,14 @@ const FROM_NPM = [
   /https:\/\/(?:www\.)?npmjs\.com\/package\/@onnx-lora\/\S+/g,
 ];
 
+/** npm takes `packages/a.tgz` for the repository of that name on GitHub; `./packages/a.tgz` is a file. */
+const FROM_GITHUB = /\bnpm (?:i|install|add)\b[^`\n#]*?\s(?![./~])[\w-]+\/[^\s`/]*\.tgz/g;
+
 /** Places `file: command` that would end in E404. */
 function fetchesIn(file: string, text: string): string[] {
-  return FROM_NPM.flatMap((pattern) => [...text.matchAll(pattern)].map(([found]) => `${file}: ${found}`));
+  return [...FROM_NPM, FROM_GITHUB].flatMap((pattern) =>
+    [...text.matchAll(pattern)].map(([found]) => `${file}: ${found}`),
+  );
 }
 
 test('no text tells to run what would end in E404', () => {
@@ -47,12 +52,14 @@ test.each([
   'npm create onnx-lora-plugin cells',
   'npx @onnx-lora/cli train',
   'https://www.npmjs.com/package/@onnx-lora/sdk',
+  'npm install packages/onnx-lora-*.tgz',
+  'npm install --save-dev packages/onnx-lora-sdk.tgz',
 ])('%s is seen', (command) => {
   expect(fetchesIn('page', `Run \`${command}\`.`)).toHaveLength(1);
 });
 
 test.each([
-  'npm install packages/onnx-lora-*.tgz',
+  'npm install ./packages/onnx-lora-*.tgz',
   'npx onnx-lora train',
   'npm install --save-dev ./onnx-lora-sdk.tgz',
 ])('%s is fine', (command) => {

@@ -1,10 +1,11 @@
-/** @file Every page keeps its word: its code compiles, its links lead somewhere, its commands exist. */
+/** @file Every page keeps its word: its code compiles, its links lead somewhere, its commands exist; and so does all that CONTRIBUTING names. */
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import ts from 'typescript';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { allPages, fencesOf, root } from './fences/fences.ts';
+import { allPages, root } from './fences/fences.ts';
+import { compilePages, type CompiledPages } from './fences/program.ts';
 import { slugify } from './.vitepress/slugify.ts';
 
 const pages = allPages();
@@ -15,7 +16,7 @@ describe.each(pages)('%s', (page) => {
   });
 
   test('its code compiles', () => {
-    expect(codeErrors.get(page) ?? []).toEqual([]);
+    expect(compiled.errors.get(page) ?? []).toEqual([]);
   });
 
   test('its links lead somewhere', () => {
@@ -34,52 +35,55 @@ describe.each(pages)('%s', (page) => {
   });
 });
 
-/** `page:line message` of every compiler error in a `ts` fence, by page. */
-let codeErrors = new Map<string, string[]>();
+const files = execFileSync('git', ['ls-files', '-co', '--exclude-standard'], { cwd: root, encoding: 'utf8' })
+  .split('\n')
+  .filter((file) => existsSync(join(root, file)));
+
+test.each(pages.filter((page) => page === 'CONTRIBUTING.md' || page.startsWith('docs/concepts/')))(
+  'the files of this repository that %s names exist',
+  (page) => {
+    // A path may begin at the SDK's sources, and a name alone may be anywhere.
+    const isThere = (path: string): boolean =>
+      ['', 'packages/sdk/src'].some((from) => existsSync(join(root, from, path))) ||
+      files.some((file) => file.endsWith(`/${path}`));
+    const pattern = page === 'CONTRIBUTING.md' ? /^[.\w-]+(\/[.\w-]+)+$|\.(ts|py|md)$/ : /^[\w/.-]+\.ts$/;
+    const paths = spansOf(page)
+      .flatMap((span) => span.split(' '))
+      .filter((word) => pattern.test(word) && !/[A-Z]{2}|\.log$/.test(word));
+    expect(paths.filter((path) => !isThere(path))).toEqual([]);
+  },
+);
+
+describe('CONTRIBUTING.md', () => {
+  const sources = files.filter((file) => /\.([cm]?[jt]s|py|sh)$|^\.ci\/\w+$/.test(file));
+  const words = new Set(sources.flatMap((file) => read(file).match(/[\w$]+/g) ?? []));
+
+  test('the names of code that it mentions exist, in the file that it says they are in', () => {
+    const names = spansOf('CONTRIBUTING.md').filter((span) => /^#?[A-Za-z]\w+$/.test(span));
+    expect(names.length).toBeGreaterThan(20);
+    expect(names.filter((name) => !words.has(name.replace('#', '')))).toEqual([]);
+    const places = [...proseOf('CONTRIBUTING.md').matchAll(/((?:`[#\w]+`(?:, | and )?)+) in `([^`]+\.ts)`/g)];
+    expect(places.length).toBeGreaterThan(3);
+    const missing = places.flatMap(([, listed, file]) => {
+      const code = read(`packages/sdk/src/${file}`);
+      const named = [...listed!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
+      return named.filter((name) => !new RegExp(`(?<!\\w)${name}\\b`).test(code)).map((name) => `${name} in ${file}`);
+    });
+    expect(missing).toEqual([]);
+  });
+
+  test('its diffs apply, and what they make compiles', () => {
+    expect(compiled.diffErrors).toEqual([]);
+  });
+});
+
+let compiled: CompiledPages;
 beforeAll(() => {
-  codeErrors = compileFences();
+  compiled = compilePages(pages);
 }, 120_000);
 
-function compileFences(): Map<string, string[]> {
-  // Each fence is a module of its own beside its page, so that imports resolve as they would for a reader.
-  const fences = new Map(
-    pages.flatMap((page) =>
-      fencesOf(page).map((fence) => [join(root, `${page}.${fence.line}.ts`), { page, ...fence }] as const),
-    ),
-  );
-  const options: ts.CompilerOptions = {
-    ...ts.parseJsonConfigFileContent(
-      ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path)).config,
-      ts.sys,
-      root,
-    ).options,
-    moduleDetection: ts.ModuleDetectionKind.Force,
-    isolatedDeclarations: false,
-    noUnusedLocals: false,
-    noUnusedParameters: false,
-  };
-  const host = ts.createCompilerHost(options);
-  const fileExists = host.fileExists.bind(host);
-  const readFile = host.readFile.bind(host);
-  host.fileExists = (path) => fences.has(path) || fileExists(path);
-  host.readFile = (path) => fences.get(path)?.code ?? readFile(path);
-  const program = ts.createProgram([...fences.keys()], options, host);
-
-  const errors = new Map<string, string[]>();
-  for (const [path, { page, line }] of fences) {
-    const source = program.getSourceFile(path)!;
-    for (const each of [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]) {
-      const row = source.getLineAndCharacterOfPosition(each.start ?? 0).line;
-      const message = ts.flattenDiagnosticMessageText(each.messageText, ' ');
-      errors.set(page, [...(errors.get(page) ?? []), `${page}:${line + row} ${message}`]);
-    }
-  }
-  return errors;
-}
-
 function brokenLinks(page: string): string[] {
-  const prose = read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
-  const targets = prose.matchAll(/\]\(([^)\s]+)\)/g);
+  const targets = proseOf(page).matchAll(/\]\(([^)\s]+)\)/g);
   return [...targets]
     .map(([, target]) => target!)
     .filter((target) => !/^[a-z]+:/.test(target) && !leadsSomewhere(page, target));
@@ -88,8 +92,9 @@ function brokenLinks(page: string): string[] {
 function leadsSomewhere(page: string, target: string): boolean {
   const [path, anchor] = target.split('#') as [string, string?];
   const file = path === '' ? join(root, page) : resolve(root, dirname(page), path);
-  // The API reference is generated with the site, which checks these links.
-  if (!relative(join(root, 'docs/reference/api'), file).startsWith('..')) return true;
+  // The API reference is generated with the site.
+  const api = relative(join(root, 'docs/reference/api'), file);
+  if (!api.startsWith('..')) return compiled.apiPages.has(api);
   if (!existsSync(file)) return false;
   return anchor === undefined || headings(relative(root, file)).includes(anchor);
 }
@@ -101,4 +106,14 @@ function headings(page: string): string[] {
 
 function read(path: string): string {
   return readFileSync(join(root, path), 'utf8');
+}
+
+/** A page without its fences. */
+function proseOf(page: string): string {
+  return read(page).replaceAll(/^ *```[\s\S]*?^ *```$/gm, '');
+}
+
+/** What a page has in `code`. */
+function spansOf(page: string): string[] {
+  return [...proseOf(page).matchAll(/`([^`]+)`/g)].map(([, span]) => span!);
 }

@@ -65,7 +65,8 @@ ${(Object.keys(settingInfos) as SettingName[]).map(row).join('\n')}
 /** The keys that are called otherwise than their flags. */
 function exceptions(): string {
   const named = (Object.keys(settingInfos) as SettingName[]).filter((name) => flagOf(name) !== `--${keyOf(name)}`);
-  return named.map((name) => ` (\`${keyOf(name)}\` for \`${flagOf(name)}\`)`).join('');
+  const pairs = named.map((name) => `\`${keyOf(name)}\` for \`${flagOf(name)}\``);
+  return pairs.length === 0 ? '' : ` (${pairs.join(', ')})`;
 }
 
 function row(name: SettingName): string {

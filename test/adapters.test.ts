@@ -61,7 +61,6 @@ function task(poison = false): Task<number> {
           }),
         loss: (g, outputs, targets) => crossEntropy(g, outputs['logits']!, targets['labels']!),
         metrics: () => ({ update: () => undefined, result: () => ({}) }),
-        decode: () => [],
       }),
   };
 }

@@ -33,7 +33,6 @@ function taskOf(batch: unknown): Task<number> {
         collate: () => Promise.resolve(batch as Batch),
         loss: (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!),
         metrics: () => ({ update: () => undefined, result: () => ({}) }),
-        decode: () => [],
       }),
   };
 }

@@ -60,7 +60,6 @@ async function net(name: string, proto: ModelProto, feeds: Feeds, classes: numbe
         collate: () => Promise.resolve({ inputs: feeds, targets: { labels } }),
         loss: (g, outputs, targets) => crossEntropy(g, outputs[output]!, targets['labels']!),
         metrics: () => ({ update: () => undefined, result: () => ({}) }),
-        decode: () => [],
       }),
   };
   return { model: await openModel(file), feeds, output, task };

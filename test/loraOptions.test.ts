@@ -50,7 +50,6 @@ function task({ feeds, labels }: Case): Task<number> {
         collate: () => Promise.resolve({ inputs: feeds, targets: { labels } }),
         loss: (g, outputs, targets) => crossEntropy(g, outputs['logits']!, targets['labels']!),
         metrics: () => ({ update: () => undefined, result: () => ({}) }),
-        decode: () => [],
       }),
   };
 }

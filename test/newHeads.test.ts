@@ -130,7 +130,6 @@ function taskOf(labels: readonly string[], head: object): Task {
             result: () => ({ mse: sum / n }),
           };
         },
-        decode: () => [],
       }),
   };
 }

@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSequenceRegressor, sciencePlugin, sequenceRegression } from '@onnx-lora/science';
-import { modelFor, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import {
+  Adapter,
+  type Answer,
+  modelFor,
+  openModel,
+  openPredictor,
+  type Prediction,
+  type Source,
+  train,
+} from '@onnx-lora/sdk';
 import { imageClassification, imageClassifier, visionPlugin } from '@onnx-lora/vision';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeDigits } from './fixtures/digits.ts';
@@ -18,6 +27,12 @@ async function scratch(): Promise<string> {
   return folder;
 }
 
+async function all(answers: AsyncIterable<Answer>): Promise<Prediction[]> {
+  const found: Prediction[] = [];
+  for await (const { prediction } of answers) found.push(prediction);
+  return found;
+}
+
 test('labels of one’s own, in batches', async () => {
   const folder = await scratch();
   const files = writeDigits(folder, { perClass: 8, classes: [3, 7] });
@@ -26,8 +41,8 @@ test('labels of one’s own, in batches', async () => {
   const { adapter } = await (await train(model, { task, steps: 4, lr: 5e-3, batchSize: 8, threads: 1 })).done;
   const predictor = await openPredictor(model, { adapter, batchSize: 5, threads: 1 });
   expect(predictor.task).toBe('image-classification');
-  const answers = await predictor.predict(files);
-  expect(await predictor.predict(files[0]!)).toEqual([
+  const answers = await all(predictor.predict(files));
+  expect(await all(predictor.predict(files[0]!))).toEqual([
     { ...answers[0], score: expect.closeTo(answers[0]!['score'] as number, 5) as unknown, top: expect.anything() as unknown },
   ]); // prettier-ignore
   await predictor.release();
@@ -39,6 +54,24 @@ test('labels of one’s own, in batches', async () => {
   expect(answers.map(({ label }) => label)).toEqual(expected.map(({ label }) => label));
   expect(new Set(answers.map(({ label }) => label)).size).toBeLessThanOrEqual(2);
   for (const { label } of answers) expect(['3', '7']).toContain(label);
+
+  // One of two adapters, or none, for each file.
+  const other = new Adapter(adapter.config, new Map([...adapter.tensors].map(([name, { data, ...rest }]) => [name, { ...rest, data: Float32Array.from(data as Float32Array, (value) => -value) }])), undefined, adapter.notes); // prettier-ignore
+  const adapters = { one: adapter, other };
+  await using mixed = await openPredictor(model, { adapters, threads: 1 });
+  const names = [...Object.keys(adapters), null];
+  const choose = (file: Source): string | null => names[files.indexOf(file as string) % 3]!;
+  const found = await all(mixed.predict(files, { adapter: choose, batchSize: 7 }));
+  for (const [i, name] of names.entries()) {
+    const same = await all(mixed.predict(files, { adapter: name }));
+    for (const [at, answer] of found.entries()) {
+      if (at % 3 !== i) continue;
+      expect(answer['label']).toBe(same[at]!['label']);
+      expect(answer['score']).toBeCloseTo(same[at]!['score'] as number, 4);
+    }
+  }
+  const renamed = new Adapter(adapter.config, adapter.tensors, undefined, { ...adapter.notes, labels: ['a', 'b'] });
+  await expect(openPredictor(model, { adapters: { adapter, renamed } })).rejects.toMatchObject({ code: 'ADAPTER_MISMATCH' }); // prettier-ignore
 
   const plain = await openModel(path.join(models, 'vit-mnist'));
   await expect(openPredictor(plain, { adapter })).rejects.toThrow(/brings the task "image-classification"\. Open the model with the plugin/); // prettier-ignore
@@ -54,10 +87,8 @@ test('an answer for each record of a file', async () => {
   const fasta = path.join(folder, 'some.fasta');
   await writeFile(fasta, sequences.map((sequence, i) => `>s${i}\n${sequence}\n`).join(''));
   await using predictor = await openPredictor(model, { adapter, threads: 1 });
-  const answers = await predictor.predict(fasta);
-  await using regressor = await openSequenceRegressor(modelFor(model, adapter), { adapters: [adapter], load: { threads: 1 } }); // prettier-ignore
-  const expected = [];
-  for await (const { prediction } of regressor.answers(fasta)) expected.push(prediction);
-  expect(answers).toEqual(expected);
+  const answers = await all(predictor.predict(fasta));
+  await using regressor = await openSequenceRegressor(modelFor(model, adapter), { adapter, load: { threads: 1 } });
+  expect(answers).toEqual(await all(regressor.predict([fasta])));
   expect(answers.map(({ id }) => id)).toEqual(['s0', 's1', 's2', 's3']);
 });

@@ -42,5 +42,5 @@ await session.release();
 // #endregion serve
 
 // #region merge
-await merge(model, adapter, 'inverted.onnx');
+await merge(model, adapter, 'vit-inverted');
 // #endregion merge

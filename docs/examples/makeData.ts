@@ -16,8 +16,11 @@ const makers: Readonly<Record<string, (folder: string) => Promise<string>>> = {
 };
 
 const asked = process.argv.slice(2);
-for (const name of asked.length > 0 ? asked : Object.keys(makers)) {
-  const make = makers[name];
-  if (!make) throw new Error(`There is no "${name}": choose of ${Object.keys(makers).join(', ')}.`);
-  console.log(`${name}: ${await make(name)}`);
+const unknown = asked.find((name) => !Object.hasOwn(makers, name));
+if (unknown === undefined) {
+  for (const name of asked.length > 0 ? asked : Object.keys(makers))
+    console.log(`${name}: ${await makers[name]!(name)}`);
+} else {
+  console.error(`error: There is no data "${unknown}". Choose of ${Object.keys(makers).join(', ')}.`);
+  process.exitCode = 2;
 }

@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { evaluate, loadPlugins, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, loadPlugins, openModel, openPredictor, train } from '@onnx-lora/sdk';
 import { seriesPlugin } from './series/plugin.ts';
 import { publishModel, writeSensor } from './series/published.ts';
 
@@ -34,10 +34,7 @@ for (const [name, value] of Object.entries(before)) console.log(`${name}: ${valu
 if (!(after['seasonalRelativeError']! < 1)) throw new Error('Repeating the last season forecasts as well.');
 
 // 3. Answers for files.
-const predictor = await factory.predictor!(model);
-const session = await model.session({ adapters: { boiler: adapter } });
-const feeds = await predictor.feeds([boiler]);
-const outputs = await session.run(feeds, { adapter: 'boiler' });
-console.log('Next readings of the boiler:', predictor.decode(outputs, feeds)[0]);
-await session.release();
+const predictor = await openPredictor(model, { adapter, task: factory });
+for await (const { prediction } of predictor.predict([boiler])) console.log('Next readings of the boiler:', prediction);
+await predictor.release();
 await rm(folder, { recursive: true });

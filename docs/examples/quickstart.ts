@@ -70,7 +70,7 @@ const separate = [];
 for (const [i, shift] of shifts.entries()) {
   const outputs = await session.run(await classifier.feeds([files[i]!]), { adapter: shift });
   console.log(
-    `A ${shift} 7 with the adapter "${shift}" is read as ${String(classifier.decode(outputs)[0]!['label'])}.`,
+    `A 7, ${shift}, with the adapter "${shift}" is read as ${String(classifier.decode(outputs)[0]!['label'])}.`,
   );
   separate.push(...(outputs['logits']!.data as Float32Array));
 }

@@ -6,7 +6,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
-import { textEmbedder } from './text/answers.ts';
+import { textEmbedder } from './text/predictor.ts';
 import { textPlugin } from './text/plugin.ts';
 import { textEmbedding } from './text/textEmbedding.ts';
 

@@ -16,7 +16,7 @@ const { adapter } = await run.done;
 const { metrics, intervals } = await evaluate(model, { task, adapter });
 console.log(metrics['spearman'], intervals?.['spearman']);
 
-const regressor = await openSequenceRegressor(modelFor(model, adapter), { adapters: [adapter] });
-for await (const { prediction } of regressor.answers('assay/ideas.csv')) console.log(prediction);
+const regressor = await openSequenceRegressor(modelFor(model, adapter), { adapter });
+for await (const { prediction } of regressor.predict(['assay/ideas.csv'])) console.log(prediction);
 await regressor.release();
 // #endregion program

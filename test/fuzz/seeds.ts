@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { float32, int64 } from '@onnx-lora/sdk';
+import { toWave } from '@onnx-lora/speech';
 import {
   GraphBuilder,
   inferNode,
@@ -105,4 +106,59 @@ export function cocoSeed(): Uint8Array {
   const images = [1, 2].map((id) => ({ id, file_name: `${id}.png`, width: 16, height: 12 }));
   const categories = ['cat', 'dog'].map((name, i) => ({ id: i + 1, name }));
   return Buffer.from(JSON.stringify({ images, categories, annotations }));
+}
+
+const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
+
+/** Wave files of several kinds of numbers, of one channel and of two. */
+export function waveSeeds(): Uint8Array[] {
+  const samples = Float32Array.from({ length: 600 }, (_, i) => Math.sin(i / 5));
+  const header = (channels: number, code: number, bits: number): Uint8Array => {
+    const bytes = Buffer.alloc(44);
+    bytes.write('RIFF    WAVEfmt ', 'latin1');
+    bytes.write('data', 36, 'latin1');
+    const width = channels * (bits / 8);
+    for (const [at, value] of [[4, 36 + 600 * width], [16, 16], [24, 16_000], [28, 16_000 * width], [40, 600 * width]] as const) bytes.writeUInt32LE(value, at); // prettier-ignore
+    for (const [at, value] of [[20, code], [22, channels], [32, width], [34, bits]] as const) bytes.writeUInt16LE(value, at); // prettier-ignore
+    return Buffer.concat([bytes, Buffer.alloc(600 * width, 1)]);
+  };
+  return [toWave(samples, 16_000), header(2, 1, 16), header(1, 3, 32), header(1, 1, 24)];
+}
+
+/** Image processors of every kind of resizing, of small sizes. */
+export function preprocessorSeeds(): Uint8Array[] {
+  const usual = { do_normalize: true, image_mean: [0.5, 0.5, 0.5], image_std: [0.5, 0.5, 0.5], do_rescale: true, rescale_factor: 1 / 255, do_resize: true, resample: 3 }; // prettier-ignore
+  return [
+    { ...usual, image_processor_type: 'ViTImageProcessor', size: { height: 32, width: 24 } },
+    { ...usual, image_processor_type: 'CLIPImageProcessor', size: { shortest_edge: 20 }, do_center_crop: true, crop_size: { height: 16, width: 16 } }, // prettier-ignore
+    { ...usual, image_processor_type: 'ConvNextImageProcessor', size: { shortest_edge: 24 }, crop_pct: 0.875 },
+    { ...usual, image_processor_type: 'SamImageProcessor', size: { longest_edge: 32 }, do_pad: true, pad_size: { height: 32, width: 32 }, mask_size: { longest_edge: 16 }, mask_pad_size: { height: 16, width: 16 } }, // prettier-ignore
+    { ...usual, image_processor_type: 'SegformerImageProcessor', size: 32, do_reduce_labels: true, size_divisor: 8 },
+  ].map(json);
+}
+
+/** Feature extractors of each type. */
+export function featureSeeds(): Uint8Array[] {
+  return [
+    { feature_extractor_type: 'WhisperFeatureExtractor', feature_size: 8, sampling_rate: 16_000, hop_length: 160, chunk_length: 1, n_fft: 400, n_samples: 16_000, nb_max_frames: 100, padding_value: 0 }, // prettier-ignore
+    { feature_extractor_type: 'Wav2Vec2FeatureExtractor', feature_size: 1, sampling_rate: 16_000, do_normalize: true, return_attention_mask: true, padding_value: 0 }, // prettier-ignore
+    { feature_extractor_type: 'ASTFeatureExtractor', feature_size: 1, sampling_rate: 16_000, num_mel_bins: 16, max_length: 64, do_normalize: true, mean: -4.2, std: 4.5, padding_value: 0 }, // prettier-ignore
+    { feature_extractor_type: 'SeamlessM4TFeatureExtractor', feature_size: 16, sampling_rate: 16_000, num_mel_bins: 16, stride: 2, padding_value: 1 }, // prettier-ignore
+  ].map(json);
+}
+
+/** A tokenizer.json of each model that is read. */
+export function tokenizerSeeds(): Uint8Array[] {
+  const added = [
+    { id: 0, content: '[PAD]', special: true },
+    { id: 1, content: '[UNK]', special: true },
+  ];
+  const vocab = Object.fromEntries(['[PAD]', '[UNK]', 'M', 'K', 'T', '##K', '##T', 'A', '##A', '##AA'].map((token, id) => [token, id])); // prettier-ignore
+  const base = { version: '1.0', added_tokens: added, normalizer: null, pre_tokenizer: { type: 'Whitespace' }, post_processor: null, decoder: null }; // prettier-ignore
+  return [
+    { ...base, model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab } }, // prettier-ignore
+    { ...base, model: { type: 'BPE', unk_token: '[UNK]', vocab, merges: ['M K', 'A A'], dropout: null, fuse_unk: false } }, // prettier-ignore
+    { ...base, model: { type: 'Unigram', unk_id: 1, vocab: Object.keys(vocab).map((token, i) => [token, -i]) } },
+    { ...base, model: { type: 'WordLevel', unk_token: '[UNK]', vocab }, pre_tokenizer: { type: 'Split', pattern: { Regex: '' }, behavior: 'Isolated', invert: false } }, // prettier-ignore
+  ].map(json);
 }

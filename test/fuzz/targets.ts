@@ -2,7 +2,15 @@
 
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Adapter, loadAdapter, openModel, readModelConfig, readSafetensors } from '@onnx-lora/sdk';
+import {
+  type Adapter,
+  loadAdapter,
+  openModel,
+  readJsonObject,
+  readModelConfig,
+  readSafetensors,
+  type TaskModel,
+} from '@onnx-lora/sdk';
 import {
   fromOrtAdapter,
   findSites,
@@ -23,19 +31,32 @@ import {
   toOrtAdapter,
   weightsDigest,
 } from '@onnx-lora/sdk/core';
-import { classMaskOf, maskOf, readImageData } from '@onnx-lora/vision';
+import { openTokenizer } from '@onnx-lora/science';
+import { FeatureExtractorFactory, openSpeechTokenizer, SoundReader } from '@onnx-lora/speech';
+import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
 import { mutateBytes } from './mutateBytes.ts';
 import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
 import { mutateJson } from './mutateJson.ts';
 import { mutateProtobuf } from './mutateProtobuf.ts';
 import { mutateSafetensors } from './mutateSafetensors.ts';
-import { cocoSeed, filesEnding, manifestSeeds, modelSeeds } from './seeds.ts';
+import {
+  cocoSeed,
+  featureSeeds,
+  filesEnding,
+  manifestSeeds,
+  modelSeeds,
+  preprocessorSeeds,
+  tokenizerSeeds,
+  waveSeeds,
+} from './seeds.ts';
 
 /** One parser under test. */
 export interface FuzzTarget {
   readonly seeds: readonly Uint8Array[];
   /** Damages a file once. */
   mutate(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array;
+  /** Bytes beyond the limits that a file may take whatever its size, such as for a model's usual input. */
+  readonly room?: number;
   /** Parses, and uses what is accepted. Throws an OnnxLoraError, or nothing. */
   run(bytes: Uint8Array): Promise<void> | void;
 }
@@ -174,7 +195,89 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
       },
     };
   },
+
+  sound(root, folder) {
+    const file = path.join(folder, 'x');
+    const recorded = ['.flac', '.mp3', '.ogg', '.m4a'].flatMap((ending) => filesEnding(root, ending, ['packages/speech/src/fixtures/sounds'])); // prettier-ignore
+    const reader = new SoundReader();
+    return {
+      seeds: [...waveSeeds(), ...contents(recorded)],
+      // Decoders that are programs of their own.
+      room: 16 << 20,
+      // What is claimed stands at the beginning.
+      mutate: (random, bytes, others) => {
+        if (random.next() < 0.5) return mutateBytes(random, bytes, others);
+        const head = mutateBytes(random, bytes.slice(0, 64), others.map((other) => other.slice(0, 64))); // prettier-ignore
+        return Buffer.concat([head, bytes.slice(64)]);
+      },
+      async run(bytes) {
+        writeFileSync(file, bytes);
+        await reader.read(file, { end: 0.5 });
+      },
+    };
+  },
+
+  'image-preprocessor'(_root, folder) {
+    const factory = new ImagePreprocessorFactory(new SharpDecoder());
+    const file = path.join(folder, 'preprocessor_config.json');
+    const image = { width: 16, height: 12, data: new Uint8Array(3 * 16 * 12) };
+    return {
+      seeds: preprocessorSeeds(),
+      // The usual size of a segmenter's input is 1,024 pixels.
+      room: 16 << 20,
+      mutate: mutateJson,
+      async run(bytes) {
+        const preprocessor = factory.create(await objectIn(file, bytes), file);
+        preprocessor.tensor(preprocessor.pixels(image));
+      },
+    };
+  },
+
+  'feature-extractor'(_root, folder) {
+    const factory = new FeatureExtractorFactory(new SoundReader());
+    const file = path.join(folder, 'preprocessor_config.json');
+    const samples = new Float32Array(2000).map((_, i) => Math.sin(i));
+    return {
+      seeds: featureSeeds(),
+      // Whisper hears 30 seconds where nothing is said.
+      room: 16 << 20,
+      mutate: mutateJson,
+      async run(bytes) {
+        const extractor = factory.create(await objectIn(file, bytes), file);
+        extractor.batch([extractor.extract(samples)]);
+      },
+    };
+  },
+
+  tokenizer(_root, folder) {
+    return {
+      seeds: tokenizerSeeds(),
+      mutate: mutateJson,
+      async run(bytes) {
+        writeFileSync(path.join(folder, 'tokenizer.json'), bytes);
+        const tokenizer = await openTokenizer({ name: 'x', folder } as TaskModel);
+        tokenizer.tokens(`${'MKT '.repeat(20)}${'A'.repeat(3000)}`);
+      },
+    };
+  },
+
+  'ctc-vocabulary'(_root, folder) {
+    return {
+      seeds: [Buffer.from(JSON.stringify({ '<pad>': 0, '|': 1, a: 2, sch: 3, 'a+': 4, '<unk>': 5 }))],
+      mutate: mutateJson,
+      async run(bytes) {
+        writeFileSync(path.join(folder, 'vocab.json'), bytes);
+        (await openSpeechTokenizer(folder)).encode('sch a+ '.repeat(2000));
+      },
+    };
+  },
 };
+
+/** The object in a file, as the SDK reads it. */
+async function objectIn(file: string, bytes: Uint8Array): Promise<Readonly<Record<string, unknown>>> {
+  writeFileSync(file, bytes);
+  return (await readJsonObject(file, 1e7, 'a test'))!;
+}
 
 function contents(files: readonly string[]): Uint8Array[] {
   return files.map((file) => Uint8Array.from(readFileSync(file)));

@@ -113,7 +113,7 @@ export interface SitedModel {
 export function sited(proto: ModelProto): SitedModel {
   const model = viewOf(proto as Parameters<typeof viewOf>[0]);
   const types = inferGraph(model);
-  const sites = findSites(model.graph, { rankOf: (value) => types.get(value)?.shape?.length });
+  const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   return { model, types, sites, place: (adapter) => placeAdapter(adapter, model.graph, sites, 'test') };
 }
 

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { cellRefused, cellText, choice, chooseHead, classifierParts, type Dataset, decodeClasses, definePlugin, differentLabels, fileInside, float32, int64, labelsOrNumbers, OnnxLoraError, type Plugin, type Predictor, readTable, splitRecords, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, unknownLabel } from '@onnx-lora/sdk'; // prettier-ignore
+import { cellRefused, cellText, choice, chooseHead, classifierParts, type Dataset, decodeClasses, definePlugin, differentLabels, fileInside, filePredictor, float32, int64, labelsOrNumbers, OnnxLoraError, type Plugin, type Predictor, type PredictorOptions, type Processor, readTable, type RunnableModel, splitRecords, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, unknownLabel } from '@onnx-lora/sdk'; // prettier-ignore
 
 /** A row of the table. */
 interface Sample {
@@ -96,13 +96,14 @@ class FileClassesFactory implements TaskFactory {
   }
 
   /** `model` has the head and the labels of the adapter that answers. */
-  predictor(model: TaskModel): Promise<Predictor> {
+  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
     const { output, outputs } = headOf(model);
     const labels = labelsOrNumbers(model, outputs);
-    return Promise.resolve({
+    const processor: Processor = {
       feeds: async (files) => ({ x: stack(await Promise.all(files.map(numbersIn))) }),
       decode: (results) => decodeClasses(results, output, labels),
-    });
+    };
+    return filePredictor(model, processor, options);
   }
 }
 

@@ -62,7 +62,6 @@ describe('Inverse', () => {
         collate: () => Promise.resolve({ inputs, targets }),
         loss,
         metrics: () => ({ update: () => {}, result: () => ({}) }),
-        decode: () => [],
       }),
   };
 

@@ -1,6 +1,6 @@
 /** @file The task of the example: from the readings so far to the next ones. */
 
-import { type Dataset, heldOut, meanSquaredError, OnnxLoraError, type Prediction, type Predictor, type PreparedTask, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Dataset, filePredictor, heldOut, meanSquaredError, OnnxLoraError, type Prediction, type Predictor, type PredictorOptions, type PreparedTask, type Processor, type RunnableModel, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import { ForecastErrors } from './errors.ts';
 import { preprocessorOf, rowsOf, type SeriesPreprocessor } from './preprocessor.ts';
 import { readReadings } from './readings.ts';
@@ -53,7 +53,6 @@ async function prepare(
     loss: (g, outputs, targets) => meanSquaredError(g, outputs['forecast']!, targets['future']!),
     lossWeight: ({ future }) => future!.data.length,
     metrics: () => new ForecastErrors(preprocessor, season),
-    decode: (outputs) => decodeForecasts(outputs, preprocessor),
     report: async (request) => {
       const errors = new ForecastErrors(preprocessor, season);
       for await (const { outputs, targets } of heldOut({ dataset: validation, collate }, request))
@@ -121,14 +120,15 @@ export class ForecastFactory implements TaskFactory {
     );
   }
 
-  async predictor(model: TaskModel): Promise<Predictor> {
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
     const preprocessor = await preprocessorOf(model);
-    return {
+    const processor: Processor = {
       feeds: async (files) => ({
         readings: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
       }),
       decode: (outputs) => decodeForecasts(outputs, preprocessor),
     };
+    return filePredictor(model, processor, options);
   }
 }
 // #endregion factory

@@ -62,7 +62,6 @@ export function digitReading(train: Dataset<DigitExample>, heldOut: Dataset<Digi
         loss: (g, outputs, { digit }) => crossEntropy(g, outputs[scores]!, digit!),
         lossWeight: ({ digit }) => digit!.data.length,
         metrics: accuracy,
-        decode: (outputs) => Array.from(outputs['class']!.data as BigInt64Array, (digit) => ({ digit: Number(digit) })),
       });
     },
   };

@@ -69,7 +69,6 @@ export function lineReading({ train, heldOut, tokenizer }: LineReadingOptions): 
             result: () => ({ cer: errors.rates().cer, wer: errors.rates().wer }),
           };
         },
-        decode: (outputs) => bestPaths(outputs[output]!).map((path) => ({ text: tokenizer.decodeFrames(path) })),
       });
     },
   };

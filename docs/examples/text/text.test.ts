@@ -3,11 +3,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import { float32, int64, type Model, openModel, readSafetensors, train } from '@onnx-lora/sdk';
 import { checkAdapterRoundTrip, checkPlugin, checkTask, conformance, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, callJson } from '../../../packages/cli/fixtures/call.ts';
-import { textEmbedder } from './answers.ts';
+import { textEmbedder, textPredictor } from './predictor.ts';
 import { PairMetrics } from './pairMetrics.ts';
 import { textPlugin } from './plugin.ts';
 import { pooledTensor } from './pooling.ts';
@@ -88,18 +89,17 @@ describe('texts', () => {
   });
 });
 
-it('decode gives embeddings, the same alone and beside a longer text', async () => {
-  const [prepared, tokenizer] = [await textEmbedding(pairs).prepare(model), await TextTokenizer.open(model)];
-  const [short, long] = [tokenizer.ids('fix my car'), tokenizer.ids('how can we find a way to lift the stone')];
-  const session = await model.session({ worker: false });
-  const answers = async (rows: number[][]): Promise<number[][]> => {
-    const { inputs } = tokenizer.feeds(rows);
-    return prepared.decode(await session.run(inputs), inputs).map(({ embedding }) => [...(embedding as Float32Array)]);
+it('the predictor gives embeddings, the same alone and beside a longer text', async () => {
+  await using predictor = await textPredictor(model, { load: { worker: false } });
+  const answers = async (batchSize: number): Promise<number[][]> => {
+    const found: number[][] = [];
+    const bytes = Readable.from([Buffer.from('fix my car\n\nhow can we find a way to lift the stone\n')]);
+    for await (const { prediction } of predictor.predict([bytes], { batchSize })) found.push([...(prediction['embedding'] as Float32Array)]); // prettier-ignore
+    return found;
   };
-  const [[alone], [beside]] = [await answers([short]), await answers([short, long])];
-  await session.release();
-  expect(Math.hypot(...alone!)).toBeCloseTo(1, 5);
-  expect(beside).toEqual(alone!.map((value) => expect.closeTo(value, 5) as number));
+  const [alone, beside] = [await answers(1), await answers(2)];
+  expect(alone.map((each) => Math.hypot(...each))).toEqual([expect.closeTo(1, 5), expect.closeTo(1, 5)]);
+  expect(beside).toEqual(alone.map((each) => each.map((value) => expect.closeTo(value, 5) as number)));
 });
 
 it('the loss is the cross-entropy of each text with all partners and negatives', async () => {

@@ -1,7 +1,7 @@
 /** @file The task of the example: embeddings in which texts that mean the same are near each other. */
 
-import { type AnswererOptions, checkFraction, crossEntropy, float32, type GraphBuilder, int64, meanSquaredError, OnnxLoraError, type Prediction, type PreparedTask, type RecordAnswerer, recordsBySplit, type RunnableModel, splitRecords, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, type Value, withTestForValidation } from '@onnx-lora/sdk'; // prettier-ignore
-import { textAnswerer } from './answers.ts';
+import { checkFraction, crossEntropy, float32, type GraphBuilder, int64, meanSquaredError, OnnxLoraError, type Predictor, type PredictorOptions, type PreparedTask, recordsBySplit, type RunnableModel, splitRecords, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, type Value, withTestForValidation } from '@onnx-lora/sdk'; // prettier-ignore
+import { textPredictor } from './predictor.ts';
 import { PairMetrics } from './pairMetrics.ts';
 import { readPairs, type TextPair } from './pairs.ts';
 import { pooledTensor, pooledValue } from './pooling.ts';
@@ -91,8 +91,6 @@ async function prepare(
           float32((data as Float32Array).slice(at * width, (at + pairs) * width), [pairs, width]);
         return { texts: rowsFrom(0), partners: rowsFrom(pairs) };
       }),
-    // What is padding is in the feeds alone.
-    decode: (outputs, inputs) => embeddingsOf(pooledTensor(outputs[output]!, inputs['attention_mask']!)),
   };
 }
 
@@ -100,10 +98,6 @@ async function prepare(
 function parts(g: GraphBuilder, embeddings: Value, pairs: number): [texts: Value, others: Value] {
   const rows = Number(embeddings.shape![0]);
   return [g.Slice(embeddings, [0], [pairs], [0]), g.Slice(embeddings, [pairs], [rows], [0])];
-}
-
-function embeddingsOf({ data, dims: [rows, width] }: Tensor): Prediction[] {
-  return Array.from({ length: rows! }, (_, row) => ({ embedding: data.slice(row * width!, (row + 1) * width!) }));
 }
 
 async function divided(
@@ -131,6 +125,7 @@ function requireSome<Data extends { readonly train: readonly TextPair[] }>(file:
 /** Makes the task for the command line, and embeds lines of text files. */
 export class TextEmbeddingFactory implements TaskFactory {
   readonly name = 'text-embedding';
+  readonly input = { endings: ['.txt'], streams: true, records: true } as const;
   readonly description =
     'Vectors of texts; the data is a table of pairs: text, positive and perhaps negative or score.';
   readonly defaults = { batchSize: 32 };
@@ -143,7 +138,7 @@ export class TextEmbeddingFactory implements TaskFactory {
     return textEmbedding(data, { validation: validation ?? holdOut, seed, temperature }) as Task;
   }
 
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return textAnswerer(model, options);
+  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return textPredictor(model, options);
   }
 }

@@ -101,8 +101,7 @@ export class RunHistory {
       this.memory.add(event.step, event.memory / 2 ** 20);
       this.lastLoss = event.loss;
     } else if (event.type === 'evaluation') {
-      const { step, examples, metrics, best } = event;
-      const intervals = 'intervals' in event ? event.intervals : undefined;
+      const { step, examples, metrics, best, intervals } = event;
       this.last = event;
       if (best) this.best = event;
       this.evaluations.push({

@@ -43,6 +43,19 @@ describe('the model', () => {
     `);
   });
 
+  it('is misspelled', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(path.join(folder, 'models/vit'), { recursive: true });
+    expect(await mistake(folder, 'inspect', path.join(folder, 'models/vti'))).toMatchInlineSnapshot(`
+      "error: There is no file or folder "FOLDER/models/vti". Did you mean "FOLDER/models/vit"? Check the path; a model on the hub is named like "org/name".
+      "
+    `);
+    expect(await mistake(folder, 'inspect', path.join(folder, 'modles/vit'))).toMatchInlineSnapshot(`
+      "error: There is no file or folder "FOLDER/modles/vit". Did you mean "FOLDER/models"? Check the path; a model on the hub is named like "org/name".
+      "
+    `);
+  });
+
   it('is not named', async () => {
     expect(await mistake(temporaryFolder(), 'inspect')).toMatchInlineSnapshot(`
       "error: No model is named. Give a folder, an .onnx file or a hub id, as the first word or with --model.
@@ -177,6 +190,19 @@ describe('the adapter', () => {
     const folder = temporaryFolder();
     expect(await mistake(folder, 'convert', folder, path.join(folder, 'a.onnx_adapter'))).toMatchInlineSnapshot(`
       "error: "FOLDER" holds no adapter_config.json: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with adapter_model.safetensors beside it.
+      "
+    `);
+  });
+
+  it('is a model', async () => {
+    const folder = temporaryFolder();
+    const out = path.join(folder, 'a.onnx_adapter');
+    expect(await mistake(folder, 'convert', vit, out)).toMatchInlineSnapshot(`
+      "error: "MODEL" is a model and no adapter: it holds onnx/model.onnx, and no adapter_config.json. A merged model is opened as the model, without the adapter that is in it; else name the adapter's folder.
+      "
+    `);
+    expect(await mistake(folder, 'convert', path.join(vit, 'onnx/model.onnx'), out)).toMatchInlineSnapshot(`
+      "error: "MODEL/onnx/model.onnx" is a model and no adapter: it is an .onnx file. A merged model is opened as the model, without the adapter that is in it; else name the adapter's folder.
       "
     `);
   });

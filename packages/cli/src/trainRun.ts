@@ -267,7 +267,7 @@ async function trainInFolder(
     // Everything is safe now: a Ctrl-C during what follows may end the process.
     interrupt.release();
     const stopped = interrupt.code !== undefined;
-    const { after, sections } = await afterwards(work, { result, prepared, before, stopped });
+    const { after, sections } = await afterwards(work, { result, prepared, before, stopped, firstStep: run.firstStep });
     const worse = worseNote(before, after, settings);
     await folder.writeReport(
       formatReport({
@@ -445,15 +445,18 @@ async function begin(
 /** The returned adapter's metrics: as the run measured them, or measured now. */
 async function measureAfter(
   work: Work,
-  { adapter, steps, best }: TrainResult,
-  before: Measured | undefined,
+  { result: { adapter, steps, best }, prepared, before, firstStep }: Omit<Ended, 'stopped'>,
 ): Promise<Measured> {
-  const { history, settings } = work;
+  const { history, settings, progress } = work;
   const [last, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
-  // The run itself measures no intervals.
-  const known = last && last.step === step && (last.intervals || !before?.intervals) ? last : undefined;
+  // A task that measures in a way of its own has measured something else during the run.
+  const isAlike = last?.step === step && !prepared.measure && (last?.intervals || !before?.intervals);
+  const known = isAlike ? last : undefined;
   // What was read back from an earlier part of the run has no confusion matrix.
-  if (known?.confusion) return known;
+  if (known && (known.confusion || known.step > firstStep)) {
+    progress.note(`after: ${metricsLine(known)}`);
+    return known;
+  }
   const { examples, metrics, confusion, intervals } = await measure(work, 'adapted', adapter);
   const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
   if (!known) record(work, { type: 'evaluation', ...measured });
@@ -479,6 +482,8 @@ interface Ended {
   readonly prepared: PreparedTask;
   readonly before: Measured | undefined;
   readonly stopped: boolean;
+  /** The step that the run began after. */
+  readonly firstStep: number;
 }
 
 /**
@@ -488,11 +493,12 @@ interface Ended {
  */
 async function afterwards(
   work: Work,
-  { result, prepared, before, stopped }: Ended,
+  { stopped, ...ended }: Ended,
 ): Promise<{ readonly after: Measured | undefined; readonly sections: readonly ReportSection[] }> {
+  const { result, prepared, before } = ended;
   try {
     const { adapter, steps } = result;
-    const after = before && !stopped ? await measureAfter(work, result, before) : undefined;
+    const after = before && !stopped ? await measureAfter(work, ended) : undefined;
     if (steps === 0 || stopped) return { after, sections: [] };
     const found = [
       ...(await taskSections(prepared, adapter, work)),
@@ -685,7 +691,7 @@ function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: 
   return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${decimals(loss)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
 }
 
-function metricsLine({ metrics, intervals }: Pick<Evaluation, 'metrics' | 'intervals'>): string {
+function metricsLine({ metrics, intervals }: Pick<Measured, 'metrics' | 'intervals'>): string {
   return Object.entries(metrics)
     .map(([name, value]) => `${name} ${withInterval(short(value), intervals?.[name])}`)
     .join('  ');

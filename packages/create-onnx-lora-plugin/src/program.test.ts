@@ -51,7 +51,7 @@ test('flags and --yes ask nothing', async () => {
   const { code, printed } = await run([folder, '--family', 'cell-net', '--license', 'MIT', '--yes'], []);
   expect(code).toBe(0);
   expect(printed).toContain(
-    `onnx-lora-cells is in ${folder}. Next:\n\n  cd ${folder}\n  npm install --save-dev PACKAGES/onnx-lora-*.tgz\n  npm test\n`,
+    `onnx-lora-cells is in ${folder}. Next:\n\n  npm run pack -- ${folder}/packages\n  cd ${folder}\n  npm install --save-dev ./packages/onnx-lora-*.tgz\n  npm test\n`,
   );
   expect(await manifestOf(folder)).toMatchObject({ name: 'onnx-lora-cells', license: 'MIT' });
   expect(await readFile(path.join(folder, 'src/family.ts'), 'utf8')).toContain("name: 'cell-net'");

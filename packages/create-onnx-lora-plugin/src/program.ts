@@ -1,5 +1,6 @@
 /** @file The command: from words to a folder, and what to do next. */
 
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Answers, questions } from './answers.ts';
 import { ask, type Asked, type Terminal } from './ask.ts';
@@ -43,13 +44,12 @@ export async function main(words: readonly string[], surroundings: Surroundings)
     const { name } = await createPlugin(asked.folder, asked.given);
     output.write(`${name} is in ${asked.folder}. Next:
 
+  npm run pack -- ${path.join(asked.folder, 'packages')}
   cd ${asked.folder}
-  npm install --save-dev PACKAGES/onnx-lora-*.tgz
+  npm install --save-dev ./packages/onnx-lora-*.tgz
   npm test
 
-The packages of onnx-lora are not on npm yet. PACKAGES is the folder into which they go by, in a clone of onnx-lora,
-
-  npm run pack -- PACKAGES
+The first line is for a clone of onnx-lora, whose packages are not on npm yet.
 `);
     return 0;
   } catch (error) {

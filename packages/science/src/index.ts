@@ -52,7 +52,7 @@ export {
 export { type SequenceSplit, type SequenceSplitOptions, splitSequences } from './splits/splitSequences.ts';
 export { type AttentionOptions, attentionOver, type LetterAttention } from './tasks/attention/attentionOver.ts';
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
-export type { SequenceAnswererOptions } from './tasks/records/sequenceAnswerer.ts';
+export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export { openSequenceRegressor } from './tasks/regression/openSequenceRegressor.ts';
 export {

@@ -78,6 +78,8 @@ const refusals: Readonly<Record<string, string>> = {
   EACCES: 'It may not be read or written by this user. Check its rights and those of its folder',
   EPERM: 'The system does not permit it. Check the rights of the file and its folder',
   EROFS: 'The file system is read-only. Name another place',
+  EISDIR: 'It is a folder, and a file is needed there. Name a file, or remove the folder',
+  ENOTDIR: 'A part of its path is a file, and no folder. Name another place',
   EIO: 'The device fails. Check it, or copy the file elsewhere',
   ELOOP: 'Its links lead in a circle. Name the file itself',
   ENAMETOOLONG: 'Its name is longer than the system allows. Shorten it',
@@ -104,10 +106,17 @@ const MAX_MISTYPED = 200;
 
 /**
  * Of `candidates`, those nearest to `word` by edit distance, best first, for "did you mean" in an error.
+ *
+ * @param count how many at most
+ * @param limit how many edits apart at most; half of the word by default
  */
-export function nearest(word: string, candidates: Iterable<string>, count = 3): string[] {
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  count = 3,
+  limit: number = Math.max(2, Math.ceil(word.length / 2)),
+): string[] {
   if (word.length > MAX_MISTYPED) return [];
-  const limit = Math.max(2, Math.ceil(word.length / 2));
   return [...new Set(candidates)]
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate, limit) }))
     .filter(({ distance }) => distance <= limit)

@@ -1,6 +1,7 @@
 /** @file Public API of the SDK. */
 
 export { OnnxLoraError, type ErrorCode, nearest, didYouMean, systemFailure } from './errors.ts';
+export { notFound } from './files/notFound.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
 export { openModel, type OpenOptions } from './model/openModel.ts';
@@ -34,7 +35,7 @@ export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/previewLora.ts';
 export { toPlainLora } from './model/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
-export { type FilePredictor, openPredictor, type OpenPredictorOptions } from './model/openPredictor.ts';
+export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
 export type { Headable, ModelChanges } from './model/head/headable.ts';
@@ -205,33 +206,41 @@ export {
   type FamilyFacts,
   queriesAndValues,
 } from './plugin/describedFamily.ts';
+export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
+export { filePredictor } from './plugin/predict/filePredictor.ts';
+export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
+export { lengthBuckets } from './plugin/predict/lengthBuckets.ts';
+export {
+  type AnsweredRow,
+  chosenAdapter,
+  type Outputs,
+  recordPredictor,
+  type RecordPredictorOptions,
+  type RecordProcessor,
+  type SourceRecord,
+  sourcesOf,
+} from './plugin/predict/recordPredictor.ts';
 export type {
-  Answerer,
-  AnswererOptions,
-  AnswersOptions,
-  Batch,
-  Dataset,
-  GraphPort,
+  Answer,
+  AnswerWriter,
+  OutputProcessor,
+  Prediction,
+  Predictor,
+  PredictOptions,
+  Processor,
+  Source,
+} from './plugin/predictor.ts';
+export type {
   HeadFeatures,
-  HeadInput,
   HeadValues,
   MeasureRequest,
   Measurement,
-  MetricCollector,
-  Metrics,
-  MetricsNamed,
   NewHead,
-  OutputPredictor,
-  Prediction,
-  Predictor,
-  PredictorOptions,
   PreparedTask,
-  Preprocessor,
-  PreprocessorFactory,
-  RecordAnswer,
-  RecordAnswerer,
-  RecordAnswersOptions,
-  RecordWriter,
+  ReportRequest,
+  Task,
+} from './plugin/preparedTask.ts';
+export type {
   ReportChart,
   ReportClip,
   ReportHeatmap,
@@ -239,17 +248,19 @@ export type {
   ReportLetters,
   ReportLogoColumn,
   ReportPicture,
-  ReportRequest,
   ReportSection,
-  RunnableModel,
-  RunnableOptions,
-  Task,
+} from './plugin/reportSection.ts';
+export type {
+  PredictorInput,
+  PredictorOptions,
+  Preprocessor,
+  PreprocessorFactory,
   TaskFactory,
-  TaskModel,
   TaskOptions,
   TaskSetting,
   TaskSettingValue,
-} from './plugin/task.ts';
+} from './plugin/taskFactory.ts';
+export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
@@ -322,6 +333,8 @@ export {
   type LabelledMatrix,
   type RetrievalScores,
   retrievalScores,
+  type QueryScores,
+  scoresByQuery,
 } from './plugin/tasks/embedding/retrievalScores.ts';
 export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
@@ -421,7 +434,7 @@ export {
 } from './plugin/tasks/statistics/classMeasure.ts';
 export { kendall } from './plugin/tasks/statistics/kendall.ts';
 export { type LabelAnswers, labelMeasure, type LabelMeasures } from './plugin/tasks/statistics/labelMeasure.ts';
-export type { Measure } from './plugin/tasks/statistics/measure.ts';
+export { type Measure, meanMeasure } from './plugin/tasks/statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
 export {
   precisionRecallCurve,

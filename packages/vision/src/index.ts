@@ -92,7 +92,7 @@ export { imageClassification, type ImageClassificationOptions } from './tasks/cl
 export { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
 export { imageClassifier } from './tasks/classification/imageClassifier.ts';
 export { ImageDataset, type ImageExample, type ImageLoading } from './tasks/classification/imageDataset.ts';
-export type { ImagePredictorOptions } from './tasks/classification/imagePredictor.ts';
+export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
 export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 export type { ImageTaskOptions } from './tasks/classification/imageTask.ts';

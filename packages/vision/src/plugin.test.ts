@@ -45,11 +45,12 @@ test('a preprocessor of another plugin is used by the task', async () => {
     }),
   };
   const elsewhere = definePlugin({ name: 'elsewhere', preprocessors: [foreign] });
-  const predictor = await task(loadPlugins([visionPlugin, elsewhere]), 'image-classification').predictor!({
+  const factory = task(loadPlugins([visionPlugin, elsewhere]), 'image-classification') as ImageClassificationFactory;
+  const processor = await factory.processor({
     name: 'm',
     folder: dataFolder({ 'preprocessor_config.json': '{"mine":true}' }),
     inputs: { image: { type: 'float32', dims: ['batch', 3, 1, 1] } },
     outputs: { logits: { type: 'float32', dims: ['batch', 2] } },
   });
-  expect((await predictor.feeds(['a', 'b']))['image']!.dims).toEqual([2, 3, 1, 1]);
+  expect((await processor.feeds(['a', 'b']))['image']!.dims).toEqual([2, 3, 1, 1]);
 });

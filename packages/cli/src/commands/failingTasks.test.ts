@@ -80,7 +80,7 @@ describe('a task that fails', () => {
   it('when it answers is named', async () => {
     const { data } = await train('create');
     const { code, stderr } = await call(['predict', vit, path.join(data, '3/0000.png'), '--plugin', failing, '--task', 'failing']); // prettier-ignore
-    expect(stderr).toContain(`error: The task "failing" fails in feeds: metrics boom. ${AUTHOR}`);
+    expect(stderr).toContain(`error: The task "failing" fails in predict: metrics boom. ${AUTHOR}`);
     expect(code).toBe(2);
   });
 });

@@ -56,7 +56,7 @@ function preview(model: Model, settings: Settings): LoraPreview | undefined {
 
 /** A family that does not fit, such as one that is being written, must not hide what the model has. */
 function hasUsualTargets(model: Model): boolean {
-  const paths = model.modules().map((module) => module.path);
+  const paths = model.modules().flatMap(({ path: own, partOf }) => (partOf === undefined ? [own] : []));
   return model.family !== undefined && defaultTargetPaths(model.family, paths).length > 0;
 }
 
@@ -86,19 +86,35 @@ function asJson(
     outputs: portsAsJson(model.outputs),
     modules: model
       .modules()
-      .map(({ path, kind, weightShape, groups, bias, parameters, node, weight, pathSource, confidence, storage }) => ({
-        path,
-        kind,
-        shape: weightShape,
-        groups,
-        bias,
-        parameters,
-        node,
-        weight,
-        pathSource,
-        confidence,
-        storage,
-      })),
+      .map(
+        ({
+          path,
+          kind,
+          weightShape,
+          groups,
+          bias,
+          parameters,
+          node,
+          weight,
+          pathSource,
+          confidence,
+          storage,
+          partOf,
+        }) => ({
+          path,
+          kind,
+          shape: weightShape,
+          groups,
+          bias,
+          parameters,
+          node,
+          weight,
+          pathSource,
+          confidence,
+          storage,
+          ...(partOf === undefined ? {} : { partOf }),
+        }),
+      ),
     unadaptable: model.unadaptable(),
     targets: matched
       ? {
@@ -218,15 +234,17 @@ function unadaptableLines(model: Model): string[] {
 }
 
 function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string>): string[] {
-  const rows = modules.map(({ path, kind, weightShape, groups, parameters, pathSource, confidence, storage }) => [
-    targets.has(path) ? '*' : ' ',
-    path,
-    groups > 1 ? `${kind} in ${groups} groups` : kind,
-    weightShape.join('×'),
-    grouped(parameters),
-    storage,
-    confidence === 'certain' ? pathSource : `${pathSource} (${confidence})`,
-  ]);
+  const rows = modules.map(
+    ({ path, kind, weightShape, groups, parameters, pathSource, confidence, storage, partOf }) => [
+      targets.has(path) ? '*' : ' ',
+      path,
+      groups > 1 ? `${kind} in ${groups} groups` : partOf === undefined ? kind : `part of ${partOf.split('.').at(-1)}`,
+      weightShape.join('×'),
+      grouped(parameters),
+      storage,
+      confidence === 'certain' ? pathSource : `${pathSource} (${confidence})`,
+    ],
+  );
   return formatTable(
     [[' ', 'module', 'kind', 'weight', 'parameters', 'stored as', 'path from'], ...rows],
     ['left', 'left', 'left', 'left', 'right', 'left', 'left'],
@@ -245,7 +263,7 @@ function summary(model: Model, settings: Settings, matched: LoraPreview | undefi
       : `--targets ${String(settings.targets)}`;
   const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
   return [
-    `* ${which}: ${matched.targets.length} of ${model.modules().length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+    `* ${which}: ${matched.targets.length} of ${model.modules().filter(({ partOf }) => partOf === undefined).length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
     ...matched.warnings,
   ];
 }

@@ -22,6 +22,7 @@ import { short } from '../table.ts';
 
 interface MergeFlags extends OutputFlags, OverwriteFlags, AdapterFlags {
   readonly allowBaseMismatch?: boolean;
+  readonly requantize?: boolean;
 }
 
 /** Makes `merge`. */
@@ -29,11 +30,15 @@ export function mergeCommand(context: Context): Command {
   const command = new Command('merge')
     .summary("fold adapters into a model's weights")
     .description(
-      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded and quantised ones quantised anew; the answer says how far that is from the exact sum.',
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
   addFlags(command);
   addMismatch(command);
+  command.option(
+    '--requantize',
+    'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
+  );
   addOutput(command);
   addExamples(
     command,
@@ -84,6 +89,7 @@ async function run(
   const result = await write(model, adapters, out, {
     allowBaseMismatch: flags.allowBaseMismatch ?? false,
     overwrite: flags.overwrite ?? false,
+    requantize: flags.requantize ?? false,
   });
   if (flags.json) terminal.printJson(result);
   else for (const line of [...asText(result, out), ...stillNeeded(model, out)]) terminal.print(printable(line));

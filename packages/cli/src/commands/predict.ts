@@ -1,20 +1,15 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
 import { createHash } from 'node:crypto';
-import {
-  type Adapter,
-  type Catalogue,
-  type Model,
-  openPredictor,
-  type Prediction,
-  type PredictorOptions,
-  type RecordAnswerer,
-  type TaskFactory,
-} from '@onnx-lora/sdk';
+import { type Adapter, type Catalogue, type Model, openPredictor } from '@onnx-lora/sdk';
 import { Command } from 'commander';
+import { BeyondText } from '../answers/beyondText.ts';
+import { picturesOf, withPictures } from '../answers/pictures.ts';
+import { counted, printAnswers } from '../answers/printAnswers.ts';
+import { writeRecords } from '../answers/writeRecords.ts';
 import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';
-import { printable, usageError } from '../errors.ts';
+import { usageError } from '../errors.ts';
 import { machineOptions } from '../lora.ts';
 import {
   addConfig,
@@ -28,7 +23,6 @@ import {
 } from '../options.ts';
 import { Progress } from '../progress.ts';
 import { readSettings } from '../readSettings.ts';
-import type { Settings } from '../settings.ts';
 import {
   chooseTask,
   chosenAdapter,
@@ -40,12 +34,10 @@ import {
   splitWords,
 } from '../sources.ts';
 import { taskSettings } from '../taskSettings.ts';
-import { formatTable, grouped, short, timecode } from '../table.ts';
-import { briefVector, withLists } from '../vectors.ts';
-import { BeyondText } from './beyondText.ts';
-import { predictRecords } from './predictRecords.ts';
-import { predictSources, requireSources, STDIN } from './predictSources.ts';
-import { picturesOf, writePictures } from './writePictures.ts';
+import { given, predictSources, requireSources, STDIN } from './predictSources.ts';
+
+/** Files that are answered for in one batch. */
+const FEW_FILES = 32;
 
 interface PredictFlags extends OutputFlags, OverwriteFlags {
   readonly config?: string;
@@ -77,7 +69,6 @@ export function predictCommand(context: Context): Command {
     'arecord -f S16_LE -r 16000 | onnx-lora predict models/whisper -                    # while it is said',
   );
   return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
-    const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
     checkNames(settings, context.catalogue());
     const named = splitWords(words, settings.model);
@@ -89,81 +80,43 @@ export function predictCommand(context: Context): Command {
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const factory = await chooseTask(settings.task, base, context, chosen);
-    const model = adapter ? await placedOn(base, adapter, flags.allowBaseMismatch) : base;
-    const records = await factory.recordAnswerer?.(model, {
-      ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
+    const { allowBaseMismatch = false } = flags;
+    const model = adapter ? await placedOn(base, adapter, allowBaseMismatch) : base;
+    const { endings = endingsFor(model, catalogue), streams = false, records = false } = factory.input ?? {};
+    const sources = predictSources(named.rest, endings);
+    if (!streams && sources.includes(STDIN))
+      throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
+    const { out, batchSize, set } = settings;
+    if (out !== undefined) requireFree(records ? [out] : picturesOf(sources, out), flags);
+    await using predictor = await openPredictor(base, {
+      task: factory,
       ...(adapter ? { adapter } : {}),
-      load: { allowBaseMismatch: flags.allowBaseMismatch ?? false, ...machineOptions(settings) },
+      ...(set === undefined ? {} : { settings: taskSettings(set, factory) }),
+      allowBaseMismatch,
+      ...machineOptions(settings),
     });
-    const sources = predictSources(named.rest, records?.fileEndings ?? endingsFor(model, catalogue));
+    const { terminal, exitWith } = context;
+    const { json = false } = flags;
     const progress = new Progress(terminal, flags);
-    const answering: Answering = {
-      base,
-      model,
-      adapter,
-      factory,
-      sources,
-      settings,
-      allowBaseMismatch: flags.allowBaseMismatch ?? false,
-      progress,
-    };
-    if (settings.out !== undefined) requireFree(records ? [settings.out] : picturesOf(sources, settings.out), flags);
     const beyond = new BeyondText();
-    const noteBeyond = (): void => {
-      if (!flags.json && settings.out === undefined && beyond.note !== undefined) progress.note(beyond.note);
-    };
     if (records) {
-      await usingRecords(records, answering, flags, context, beyond);
-      noteBeyond();
-      return;
-    }
-    if (factory.answerer) {
-      const print = (line: string): void => terminal.print(printable(line));
-      const predictions = await answerEach(answering, flags.json ? undefined : print);
-      for (const each of predictions) beyond.add(each);
-      if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...predictions[i] })));
-      noteBeyond();
-      return;
-    }
-    const told = await writePictures(sources, await predictAll(answering), settings.out);
-    if (flags.json) terminal.printJson(sources.map((file, i) => ({ file, ...withLists(told[i]!) })));
-    else for (const line of asText(sources, told)) terminal.print(printable(line));
-    for (const each of told) beyond.add(each);
-    noteBeyond();
-  });
-}
-
-async function usingRecords(
-  answerer: RecordAnswerer,
-  { model, adapter, factory, sources, settings, progress }: Answering,
-  { json = false }: PredictFlags,
-  { terminal, exitWith }: Context,
-  beyond: BeyondText,
-): Promise<void> {
-  try {
-    await predictRecords({
-      answerer,
-      sources,
-      batchSize: settings.batchSize,
-      out: settings.out,
-      json,
-      of: {
+      const of = {
         model: await model.digest(),
         adapter: adapter && digestOf(adapter),
         task: factory.name,
-        settings: settings.set,
-      },
-      line: (prediction, before) => {
-        beyond.add(prediction);
-        return [...before, ...shown(prediction, [])].join('  ');
-      },
-      terminal,
-      progress,
-      exitWith,
-    });
-  } finally {
-    await answerer.release();
-  }
+        settings: set,
+      };
+      await writeRecords({ predictor, sources, batchSize, out, json, of, beyond, terminal, progress, exitWith });
+    } else {
+      const as = json ? 'json' : streams ? 'lines' : 'table';
+      const options = { parts: as === 'lines', ...(batchSize === undefined ? {} : { batchSize }) };
+      const answers = beyond.watched(withPictures(predictor.predict(given(sources), options), sources, out));
+      // What is over soon needs no progress.
+      const isSoon = sources.length <= (streams ? 1 : (batchSize ?? FEW_FILES));
+      await printAnswers(isSoon ? answers : counted(answers, sources.length, progress), { files: sources, as, terminal, progress }); // prettier-ignore
+    }
+    if (!json && out === undefined && beyond.note !== undefined) progress.note(beyond.note);
+  });
 }
 
 /** A short text that differs between adapters. */
@@ -174,117 +127,8 @@ function digestOf({ config, tensors }: Adapter): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-interface Answering {
-  /** As it was opened. */
-  readonly base: Model;
-  /** With the adapter's labels and head. */
-  readonly model: Model;
-  readonly adapter: Adapter | undefined;
-  readonly factory: TaskFactory;
-  readonly sources: readonly string[];
-  readonly settings: Settings;
-  readonly allowBaseMismatch: boolean;
-  readonly progress: Progress;
-}
-
 /** What files of a folder the model can be asked about. */
 function endingsFor({ family }: Model, { preprocessors }: Catalogue): string[] {
   const own = preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
   return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
-}
-
-function predictorOptions({ settings, factory, adapter }: Answering): PredictorOptions {
-  return {
-    ...(settings.set === undefined ? {} : { settings: taskSettings(settings.set, factory) }),
-    ...(adapter ? { adapter } : {}),
-  };
-}
-
-/** Answers of a model that gives each in one pass. */
-async function predictAll(answering: Answering): Promise<Prediction[]> {
-  const { base, factory, sources, settings, allowBaseMismatch, progress } = answering;
-  if (sources.includes(STDIN)) throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
-  const batchSize = settings.batchSize ?? 32;
-  await using predictor = await openPredictor(base, {
-    ...predictorOptions(answering),
-    task: factory,
-    batchSize,
-    allowBaseMismatch,
-    ...machineOptions(settings),
-  });
-  const predictions: Prediction[] = [];
-  for (let done = 0; done < sources.length; done += batchSize) {
-    for (const each of await predictor.predict(sources.slice(done, done + batchSize))) predictions.push(each);
-    // One batch needs no progress.
-    if (sources.length > batchSize) showFiles(progress, predictions.length, sources.length);
-  }
-  return predictions;
-}
-
-/**
- * Answers that take several passes, each printed when it is there. That of a single source, which may be long or may still be
- * going on, is printed piece by piece.
- */
-async function answerEach(
-  answering: Answering,
-  print: ((line: string) => void) | undefined,
-): Promise<readonly Prediction[]> {
-  const { model, factory, sources, settings, allowBaseMismatch, progress } = answering;
-  const answerer = await factory.answerer!(model, {
-    ...predictorOptions(answering),
-    load: { allowBaseMismatch, ...machineOptions(settings) },
-  });
-  const isAlone = sources.length === 1;
-  let parts = 0;
-  const onPart = (source: number, part: Prediction): void => {
-    if (!print) return;
-    if (isAlone) {
-      parts++;
-      print(partText(part));
-    } else progress.showLive(source, sources.length, `${sources[source]!}: ${partText(part)}`);
-  };
-  try {
-    const predictions: Prediction[] = [];
-    const asked = sources.map((source) => (source === STDIN ? process.stdin : source));
-    const { batchSize } = settings;
-    for await (const prediction of answerer.answers(asked, {
-      ...(batchSize === undefined ? {} : { batchSize }),
-      onPart,
-    })) {
-      const file = sources[predictions.length]!;
-      predictions.push(prediction);
-      if (parts === 0) print?.(shown(prediction, isAlone ? [] : [file]).join('  '));
-      if (!isAlone) showFiles(progress, predictions.length, sources.length);
-    }
-    return predictions;
-  } finally {
-    await answerer.release();
-  }
-}
-
-function showFiles(progress: Progress, done: number, total: number): void {
-  progress.showLive(done, total, `${grouped(done)} of ${grouped(total)} files`);
-}
-
-/** A piece of an answer, with its place in the recording where it says one. */
-function partText({ text, start, end }: Prediction): string {
-  const said = typeof text === 'string' ? text.trim() : '';
-  return typeof start === 'number' && typeof end === 'number'
-    ? `[${timecode(start)} - ${timecode(end)}]  ${said}`
-    : said;
-}
-
-/** What a prediction says at one glance: its text, where it is one, or all its words and numbers; its lists, such as the runners-up, are for JSON. */
-function shown(prediction: Prediction, after: readonly string[]): string[] {
-  if (typeof prediction['text'] === 'string') return [prediction['text'].trim(), ...after];
-  const values = Object.values(prediction).flatMap((value) => {
-    if (typeof value === 'number') return [short(value)];
-    if (value instanceof Float32Array) return [briefVector(value)];
-    return typeof value === 'string' ? [value] : [];
-  });
-  return [...values, ...after];
-}
-
-function asText(files: readonly string[], predictions: readonly Prediction[]): string[] {
-  return formatTable(predictions.map((prediction, i) => shown(prediction, [files[i]!])));
 }

@@ -16,11 +16,12 @@ it('each batch is decoded with its own feeds', async () => {
   const lengths = '{ x: { type: "float32", dims: [files.length, 1], data: Float32Array.from(files, (each) => each.length) } }'; // prettier-ignore
   writeFileSync(
     plugin,
-    `const predictor = {
+    `import { filePredictor } from '@onnx-lora/sdk';
+    const processor = {
       feeds: async (files) => (${lengths}),
       decode: (outputs, inputs) => Array.from(inputs.x.data, (fed, row) => ({ fed, rows: outputs.logits.dims[0], row })),
     };
-    const task = { name: 'lengths', description: 'Lengths.', create: () => ({}), predictor: async () => predictor };
+    const task = { name: 'lengths', description: 'Lengths.', create: () => ({}), predictor: (model, options) => filePredictor(model, processor, options) };
     export default { name: 'lengths', contract: 1, provides: [], needs: {}, parts: { tasks: () => [task] } };`,
   );
   const files = ['a.txt', 'bc.txt', 'def.txt'].map((name) => path.join(folder, name));

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { notFound, type Source } from '@onnx-lora/sdk';
 import { usageError } from '../errors.ts';
 import { isFolder } from '../sources.ts';
 
@@ -16,8 +16,7 @@ export const STDIN = '-';
  */
 export function requireSources(words: readonly string[]): void {
   const missing = words.find((word) => word !== STDIN && !existsSync(word));
-  if (missing !== undefined)
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file or folder "${missing}". Check the path.`);
+  if (missing !== undefined) throw notFound('file or folder', missing);
 }
 
 /**
@@ -31,6 +30,11 @@ export function predictSources(words: readonly string[], endings: readonly strin
   if (words.filter((word) => word === STDIN).length > 1)
     throw usageError('Standard input ("-") is named twice, and can be read once.');
   return words.flatMap((word) => (word !== STDIN && isFolder(word) ? filesBelow(word, endings) : [word]));
+}
+
+/** What a predictor is given for the words. */
+export function given(sources: readonly string[]): readonly Source[] {
+  return sources.map((source) => (source === STDIN ? process.stdin : source));
 }
 
 function filesBelow(folder: string, endings: readonly string[]): string[] {

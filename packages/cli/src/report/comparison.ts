@@ -2,10 +2,10 @@
 
 import type { Measured, RunHistory } from '../history.ts';
 import type { Settings } from '../settings.ts';
-import { grouped, short, withInterval } from '../table.ts';
+import { grouped, short } from '../table.ts';
 import { chart } from './chart.ts';
 import { runningMean } from './curve.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml, measuredHtml } from './escape.ts';
 import { dateOf } from './html.ts';
 import { page } from './page.ts';
 import { part } from './sections.ts';
@@ -54,7 +54,7 @@ function metrics(runs: readonly ComparedRun[]): string {
       const value = measured?.metrics[metric];
       const before = base?.metrics[metric];
       const was = before === undefined ? '' : `<br><span class="quiet">base ${short(before)}</span>`;
-      return `<td class="number">${value === undefined ? '–' : withInterval(short(value), measured?.intervals?.[metric])}${was}</td>`;
+      return `<td class="number">${value === undefined ? '–' : measuredHtml(value, measured?.intervals?.[metric])}${was}</td>`;
     });
     return `<tr><th scope="row" title="${escapeHtml(folder)}">${escapeHtml(name)}</th>${cells.join('')}<td class="number">${measured ? grouped(measured.examples) : '–'}</td></tr>`;
   });

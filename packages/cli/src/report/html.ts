@@ -4,10 +4,10 @@ import type { ReportSection, TrainResult } from '@onnx-lora/sdk';
 import type { Measured, RunHistory } from '../history.ts';
 import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
-import { clock, grouped, short, withInterval } from '../table.ts';
+import { clock, grouped, short } from '../table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
-import { escapeHtml } from './escape.ts';
+import { escapeHtml, measuredHtml } from './escape.ts';
 import { formatSections, part } from './sections.ts';
 import { page } from './page.ts';
 
@@ -171,7 +171,7 @@ function metrics({ before, after, worse }: ReportContent): string {
     const now = after?.metrics[name];
     const change =
       now === undefined ? '–' : `${now > value ? '+' : now < value ? '−' : ''}${short(Math.abs(now - value))}`;
-    return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${withInterval(short(value), before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : withInterval(short(now), after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
+    return `<tr><th scope="row">${escapeHtml(name)}</th><td class="number">${measuredHtml(value, before.intervals?.[name])}</td><td class="number">${now === undefined ? '–' : measuredHtml(now, after?.intervals?.[name])}</td><td class="number">${change}</td></tr>`;
   });
   const notice =
     worse === undefined ? '' : `<p class="notice">${escapeHtml(worse.charAt(0).toUpperCase() + worse.slice(1))}</p>\n`;

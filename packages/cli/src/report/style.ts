@@ -29,6 +29,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: left; border-bottom: 1px solid var(--line); }
 thead th { color: var(--quiet); font-weight: 500; font-size: .9rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
+td.number:has(.interval) { white-space: normal; }
+.interval { display: inline-block; white-space: nowrap; }
 table.settings { width: 100%; }
 table.settings th { font-weight: 500; color: var(--quiet); width: 12rem; vertical-align: top; }
 table.settings td { overflow-wrap: anywhere; }
@@ -135,6 +137,6 @@ ul.marks mark.missing { color: var(--quiet); }
 details { margin-top: 1rem; }
 summary { cursor: pointer; }
 pre { background: var(--panel); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text, svg.chart text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .4rem; font-size: .9rem; } }
+@media (max-width: 40rem) { table.confusion th, table.confusion td { padding: .2rem .15rem; min-width: 1.5rem; font-size: .85rem; } svg.curve text, svg.chart text { font-size: 17px; } table.settings th { width: 8rem; } .clips dl > div { grid-template-columns: 4.25rem 1fr; } th, td { padding: .3rem .25rem; font-size: .9rem; } .interval { white-space: normal; } }
 @media print { main { max-width: none; } .clips audio { display: none; } .clips > section { break-inside: avoid; } }
 `;

@@ -9,14 +9,18 @@ import {
   type Dataset,
   decodeClasses,
   differentLabels,
+  filePredictor,
   type HeadChoice,
   type HeadPort,
   int64,
   labelsOrNumbers,
   OnnxLoraError,
   type Predictor,
+  type PredictorOptions,
   type PreparedTask,
   type Preprocessor,
+  type Processor,
+  type RunnableModel,
   stack,
   type Task,
   type TaskFactory,
@@ -124,16 +128,17 @@ export class ClassificationFactory implements TaskFactory {
     });
   }
 
-  async predictor(model: TaskModel): Promise<Predictor> {
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
     const { output, outputs: classes } = headOf(model);
     const labels = labelsOrNumbers(model, classes);
     const preprocessor = await preprocessorOf(model);
-    return {
+    const processor: Processor = {
       feeds: async (files) => ({
         [INPUT]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
       }),
       decode: (outputs) => decodeClasses(outputs, output, labels, temperatureOf(model)),
     };
+    return filePredictor(model, processor, options);
   }
 }
 

@@ -3,13 +3,17 @@
 import {
   type Dataset,
   decodeValues,
+  filePredictor,
   float32,
   meanSquaredError,
   OnnxLoraError,
   type Predictor,
+  type PredictorOptions,
   type PreparedTask,
   type Preprocessor,
+  type Processor,
   RegressionMetrics,
+  type RunnableModel,
   stack,
   type Task,
   type TaskFactory,
@@ -65,7 +69,6 @@ export function regression(table: string, { validation = 0.2, seed = 0 }: Regres
         loss: (g, outputs, targets) => meanSquaredError(g, outputs[OUTPUT]!, targets['values']!),
         lossWeight: ({ values }) => values!.data.length,
         metrics: () => new RegressionMetrics(OUTPUT, 1),
-        decode: (outputs) => decodeValues(outputs, OUTPUT, valueNames(1)),
       };
     },
   };
@@ -80,15 +83,16 @@ export class RegressionFactory implements TaskFactory {
     return regression(data, { validation: validation ?? holdOut, seed });
   }
 
-  async predictor(model: TaskModel): Promise<Predictor> {
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
     requirePorts(model);
     const preprocessor = await preprocessorOf(model);
-    return {
+    const processor: Processor = {
       feeds: async (files) => ({
         [INPUT]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
       }),
       decode: (outputs) => decodeValues(outputs, OUTPUT, valueNames(1)),
     };
+    return filePredictor(model, processor, options);
   }
 }
 

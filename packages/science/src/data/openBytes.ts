@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { OnnxLoraError, peeked } from '@onnx-lora/sdk';
+import { notFound, OnnxLoraError, peeked } from '@onnx-lora/sdk';
 
 /** An open file or stream. */
 export interface OpenBytes {
@@ -97,8 +97,7 @@ async function readable<T>(name: string, reading: Promise<T>): Promise<T> {
 function unreadable(name: string, cause: unknown): unknown {
   if (cause instanceof OnnxLoraError) return cause;
   const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT')
-    return new OnnxLoraError('FILE_NOT_FOUND', `There is no file "${name}". Check the path of the data.`, { cause });
+  if (code === 'ENOENT') return notFound('file', name, { remedy: 'Check the path of the data.', cause });
   const isCompressed = code?.startsWith('Z_');
   return new OnnxLoraError(
     'DATA_INVALID',

@@ -11,8 +11,8 @@ import {
   type Model,
   modelFor,
   openModel,
-  type RecordAnswer,
-  type RecordAnswerer,
+  type Answer,
+  type Predictor,
   type Task,
   train,
 } from '@onnx-lora/sdk';
@@ -62,13 +62,13 @@ async function trained(task: Task, steps: number, seed = 0): Promise<Adapter> {
   return (await run.done).adapter;
 }
 
-async function all(answers: AsyncIterable<RecordAnswer>): Promise<RecordAnswer[]> {
-  const found: RecordAnswer[] = [];
+async function all(answers: AsyncIterable<Answer>): Promise<Answer[]> {
+  const found: Answer[] = [];
   for await (const answer of answers) found.push(answer);
   return found;
 }
 
-const numbersOf = (answers: readonly RecordAnswer[], name: string): number[] =>
+const numbersOf = (answers: readonly Answer[], name: string): number[] =>
   answers.map(({ prediction }) => Number(prediction[name]));
 
 describe('numbers', () => {
@@ -81,12 +81,12 @@ describe('numbers', () => {
   const task = sequenceRegression(file);
   const factory = new SequenceRegressionFactory();
   let adapter: Adapter;
-  let answerer: RecordAnswerer;
+  let predictor: Predictor;
   beforeAll(async () => {
     adapter = await trained(task, 60);
-    answerer = await factory.recordAnswerer(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } });
+    predictor = await factory.predictor(modelFor<Model>(model, adapter), { adapter, load: { threads: 1 } });
   });
-  afterAll(() => answerer.release());
+  afterAll(() => predictor.release());
 
   test('are learned in units of the data, with a head in the place of that for masked tokens', async () => {
     const prepared = await task.prepare(model);
@@ -126,10 +126,10 @@ describe('numbers', () => {
   });
 
   test('are answered in the order of the file, whatever else is in the batch', async () => {
-    const answers = await all(answerer.answers(fasta));
+    const answers = await all(predictor.predict([fasta]));
     expect(answers.map(({ prediction }) => prediction['id'])).toEqual(sequences.map((_, i) => `p${i}`));
     expect(Object.keys(answers[0]!.prediction)).toEqual(['id', 'value']);
-    const alone = await all(answerer.answers(fasta, { batchSize: 1 }));
+    const alone = await all(predictor.predict([fasta], { batchSize: 1 }));
     numbersOf(alone, 'value').forEach((value, i) =>
       expect(Number(answers[i]!.prediction['value'])).toBeCloseTo(value, 2),
     );
@@ -139,15 +139,17 @@ describe('numbers', () => {
   });
 
   test('go on behind those that are there, also from a stream', async () => {
-    const answers = await all(answerer.answers(fasta));
-    const rest = await all(answerer.answers(fasta, { skip: 201 }));
+    const answers = await all(predictor.predict([fasta]));
+    const rest = await all(predictor.predict([fasta], { skip: 201 }));
     expect(rest.map(({ prediction }) => prediction['id'])).toEqual(sequences.slice(201).map((_, i) => `p${201 + i}`));
     numbersOf(rest, 'value').forEach((value, i) =>
       expect(value).toBeCloseTo(Number(answers[201 + i]!.prediction['value']), 2),
     );
-    const streamed = await all(answerer.answers(Readable.from([Buffer.from('>a\nMKK\n>b\nMGG'), Buffer.from('G\n')])));
+    const streamed = await all(
+      predictor.predict([Readable.from([Buffer.from('>a\nMKK\n>b\nMGG'), Buffer.from('G\n')])]),
+    );
     expect(streamed.map(({ prediction }) => prediction['id'])).toEqual(['a', 'b']);
-    expect(await all(answerer.answers(fasta, { skip: 240 }))).toEqual([]);
+    expect(await all(predictor.predict([fasta], { skip: 240 }))).toEqual([]);
   });
 
   test('of an ensemble are the mean, beside the deviation', async () => {
@@ -156,10 +158,10 @@ describe('numbers', () => {
     await other.save(path);
     const settings = { ensemble: [path] };
     const own = modelFor<Model>(model, adapter);
-    const both = await factory.recordAnswerer(own, { adapter, settings, load: { threads: 1 } });
-    const second = await factory.recordAnswerer(own, { adapter: other, load: { threads: 1 } });
+    const both = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
+    const second = await factory.predictor(own, { adapter: other, load: { threads: 1 } });
     const [answers, first, others] = await Promise.all(
-      [both, answerer, second].map((each) => all(each.answers(fasta))),
+      [both, predictor, second].map((each) => all(each.predict([fasta]))),
     );
     for (const [i, { prediction }] of answers!.entries()) {
       const [a, b] = [Number(first![i]!.prediction['value']), Number(others![i]!.prediction['value'])];
@@ -167,7 +169,7 @@ describe('numbers', () => {
       expect(prediction['deviation']).toBeCloseTo(Math.abs(a - b) / Math.SQRT2, 1);
     }
     await Promise.all([both.release(), second.release()]);
-    await expect(factory.recordAnswerer(model, { settings })).rejects.toThrow(
+    await expect(factory.predictor(model, { settings })).rejects.toThrow(
       /An ensemble answers together with an adapter/,
     );
   });
@@ -175,7 +177,7 @@ describe('numbers', () => {
   test('of long sequences are the mean over their windows, in metrics and answers', async () => {
     const windows = { maxLength: 12, tooLong: 'windows', overlap: 0 } as const;
     const own = modelFor<Model>(model, adapter);
-    const inWindows = await factory.recordAnswerer(own, { adapter, settings: windows, load: { threads: 1 } });
+    const inWindows = await factory.predictor(own, { adapter, settings: windows, load: { threads: 1 } });
     const long = sequences[0]!.repeat(3).slice(0, 30);
     const parts = [0, 10, 20].map((from) => long.slice(from, from + 10));
     const write = (name: string, list: readonly string[]): string => {
@@ -183,10 +185,10 @@ describe('numbers', () => {
       writeFileSync(path, list.map((sequence, i) => `>${i}\n${sequence}\n`).join(''));
       return path;
     };
-    const [answer] = numbersOf(await all(inWindows.answers(write('long.fasta', [long]))), 'value');
-    const each = numbersOf(await all(answerer.answers(write('parts.fasta', parts))), 'value');
+    const [answer] = numbersOf(await all(inWindows.predict([write('long.fasta', [long])])), 'value');
+    const each = numbersOf(await all(predictor.predict([write('parts.fasta', parts)])), 'value');
     expect(answer).toBeCloseTo((each[0]! + each[1]! + each[2]!) / 3, 2);
-    const answers = numbersOf(await all(inWindows.answers(fasta)), 'value').slice(180);
+    const answers = numbersOf(await all(inWindows.predict([fasta])), 'value').slice(180);
     await inWindows.release();
 
     const { metrics } = await evaluate(model, { task: sequenceRegression(file, windows), adapter, threads: 1 });
@@ -214,8 +216,8 @@ describe('numbers', () => {
     const made = await trained(both, 40);
     const { metrics } = await evaluate(model, { task: both, adapter: made, threads: 1 });
     expect(metrics['spearman']).toBeGreaterThan(0.8);
-    const several = await factory.recordAnswerer(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } });
-    const [first] = await all(several.answers(fasta));
+    const several = await factory.predictor(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } });
+    const [first] = await all(several.predict([fasta]));
     expect(Object.keys(first!.prediction)).toEqual(['id', 'binding', 'yield']);
     await several.release();
   });
@@ -241,9 +243,9 @@ describe('classes', () => {
     expect(Number(adapter.notes.learned!['temperature'])).toBeGreaterThan(0);
 
     const own = modelFor<Model>(model, adapter);
-    const answerer = await new SequenceClassificationFactory().recordAnswerer(own, { adapter, load: { threads: 1 } });
-    const answers = await all(answerer.answers(file));
-    await answerer.release();
+    const predictor = await new SequenceClassificationFactory().predictor(own, { adapter, load: { threads: 1 } });
+    const answers = await all(predictor.predict([file]));
+    await predictor.release();
     const hits = answers.slice(120).filter(({ prediction }, i) => prediction['label'] === rich(sequences[120 + i]!));
     expect(hits).toHaveLength(right);
     for (const { prediction } of answers) expect(prediction['score']).toBeGreaterThanOrEqual(0.5);
@@ -279,8 +281,8 @@ test('several labels, with thresholds of their own', async () => {
   expect(intervals!['mAP']![0]).toBeLessThan(metrics['mAP']!);
   expect(Object.keys(adapter.notes.learned!['thresholds'] as object)).toEqual(['long', 'rich']);
   const own = modelFor<Model>(model, adapter);
-  const answerer = await new SequenceLabellingFactory().recordAnswerer(own, { adapter, load: { threads: 1 } });
-  const [first] = await all(answerer.answers(file));
-  await answerer.release();
+  const predictor = await new SequenceLabellingFactory().predictor(own, { adapter, load: { threads: 1 } });
+  const [first] = await all(predictor.predict([file]));
+  await predictor.release();
   expect(Object.keys(first!.prediction)).toEqual(['id', 'labels', 'long', 'rich']);
 });

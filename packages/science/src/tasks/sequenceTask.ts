@@ -78,6 +78,7 @@ export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>
   readonly lengths: readonly number[];
   /** Number of each example's record. */
   readonly recordOf: readonly number[];
+  keyOf(index: number): Promise<string>;
 }
 
 /** The data of a task, and how its sequences become feeds. */

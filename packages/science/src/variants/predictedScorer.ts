@@ -3,12 +3,12 @@
 import {
   type Adapter,
   type AdapterSession,
+  lengthBuckets,
   OnnxLoraError,
   type RunnableModel,
   type RunnableOptions,
 } from '@onnx-lora/sdk';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import { likeRows } from '../tasks/records/likeRows.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import { nameOfVariant, sequenceOf, type Variant } from './variant.ts';
@@ -102,7 +102,7 @@ class PredictedScorer implements EffectScorer {
     const limits = { rows: batchSize, tokens: BATCH_TOKENS, isPadded: mask !== undefined || length !== undefined };
     const lengths = rows.map(({ ids }) => ids.length);
     const predicted = new Array<number>(rows.length);
-    for (const batch of likeRows(lengths, limits)) {
+    for (const batch of lengthBuckets(lengths, limits)) {
       const values = await this.#run(batch.map((i) => rows[i]!));
       for (const [at, i] of batch.entries()) predicted[i] = values[at]!;
     }

@@ -3,12 +3,12 @@
 import {
   type Adapter,
   type AdapterSession,
+  lengthBuckets,
   OnnxLoraError,
   type RunnableModel,
   type RunnableOptions,
   shownPort,
 } from '@onnx-lora/sdk';
-import { likeRows } from '../tasks/records/likeRows.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
@@ -135,7 +135,7 @@ export class TokenScores {
     };
     const found = new Array<Float64Array[]>(questions.length);
     const lengths = questions.map(({ row }) => row.ids.length);
-    for (const batch of likeRows(lengths, limits)) {
+    for (const batch of lengthBuckets(lengths, limits)) {
       const answers = await this.#run(batch.map((i) => questions[i]!));
       for (const [at, i] of batch.entries()) found[i] = answers[at]!;
     }

@@ -1,11 +1,12 @@
 /** @file An adapter as PEFT has it: a config and tensors under PEFT's own names. */
 
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { type AdapterNotes, formatNotes } from './adapterNotes.ts';
 import { writeFolderAtomic } from '../files/replacement.ts';
-import { writeFailed } from '../files/wholeFile.ts';
+import { requireUnused, writeFailed } from '../files/wholeFile.ts';
 import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
 import { formatSafetensors } from './safetensors.ts';
 import { formatShards, INDEX_FILE, SHARD_NAME } from './shardedWeights.ts';
@@ -27,6 +28,8 @@ export interface SaveOptions {
   readonly prefix?: boolean;
   /** Bytes of tensors for one file; more of them go to several files that an index lists. One file by default. */
   readonly maxShardBytes?: number;
+  /** False refuses to write over an adapter that is there; true by default. */
+  readonly overwrite?: boolean;
 }
 
 /** A LoRA adapter. Immutable; made by training, or by `loadAdapter`. */
@@ -67,10 +70,10 @@ export class Adapter {
    * Writes a PEFT folder: `adapter_config.json` beside `adapter_model.safetensors`, or beside several files and their index.
    * A reader never sees half of it, or an older adapter's tensors.
    *
-   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, `INPUT_INVALID` for a shard size that is no whole
+   * @throws OnnxLoraError `FILE_INVALID` when the folder cannot be written, or has an adapter and `overwrite` is false; `INPUT_INVALID` for a shard size that is no whole
    *   number above 0
    */
-  async save(folder: string, { prefix, maxShardBytes }: SaveOptions = {}): Promise<void> {
+  async save(folder: string, { prefix, maxShardBytes, overwrite }: SaveOptions = {}): Promise<void> {
     const metadata = metadataOf(this);
     const tensors = prefix === undefined ? this.tensors : withPrefix(this.tensors, prefix);
     if (maxShardBytes !== undefined && !(Number.isSafeInteger(maxShardBytes) && maxShardBytes > 0)) {
@@ -80,8 +83,13 @@ export class Adapter {
       );
     }
     const isOne = maxShardBytes === undefined || this.byteLength <= maxShardBytes;
+    const old = await oldWeights(folder);
+    requireUnused(
+      [CONFIG_FILE, ...Object.keys(old)].map((name) => join(folder, name)),
+      { overwrite },
+    );
     await writeFolderAtomic(folder, {
-      ...(await oldWeights(folder)),
+      ...old,
       ...(isOne
         ? { [WEIGHTS_FILE]: formatSafetensors(tensors, metadata) }
         : formatShards({ tensors, metadata }, maxShardBytes)),

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../errors.ts';
+import { parseForeignJson } from './foreignJson.ts';
 
 /** What a head makes one row of features from, where an output has several: tokens, or places of a map; `each` makes a row of each. */
 export type HeadPool = 'first' | 'mean' | 'first-and-mean' | 'all' | 'each';
@@ -105,7 +106,7 @@ export function parseNotes(metadata: Readonly<Record<string, string>>, file: str
     const text = metadata[key];
     if (text === undefined) return undefined;
     try {
-      return schemas[key].parse(JSON.parse(text)) as z.infer<(typeof schemas)[K]>;
+      return schemas[key].parse(parseForeignJson(text)) as z.infer<(typeof schemas)[K]>;
     } catch (cause) {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',

@@ -101,7 +101,7 @@ const convertible = caseFolders().filter(
 function feedsFor(folder: string, adapter: Adapter): ReadonlyMap<string, Tensor> {
   const model = viewOf(openOnnx(path.join(folder, 'model.onnx')).model);
   const types = inferGraph(model);
-  const sites = findSites(model.graph, { rankOf: (value) => types.get(value)?.shape?.length });
+  const sites = findSites(model.graph, { typeOf: (value) => types.get(value) });
   const placed = placeAdapter(adapter, model.graph, sites, 'model');
   const { inputs } = injectAdapters(model, joinTunings(placed.tunings.map(({ tuning }) => tuning)), {
     types,
@@ -321,6 +321,31 @@ describe('files', () => {
       const furthest = (data as Float32Array).reduce((most, value, i) => Math.max(most, Math.abs(value - Number(found.data[i]))), 0); // prettier-ignore
       expect(furthest).toBeLessThan(1e-6);
     }
+  });
+
+  it('are replaced by default, and kept on request, as merge does', async () => {
+    const at = temporaryFolder();
+    const [file, folder] = [path.join(at, 'a.onnx_adapter'), path.join(at, 'peft')] as const;
+    const [old, other] = [pair('q', A, B), pair('k', A, B)].map((tensors) => new Adapter(config({ r: 2, target_modules: ['q', 'k'] }), new Map(tensors))) as [Adapter, Adapter]; // prettier-ignore
+    const writers = [
+      [file, (each: Adapter, overwrite = true) => saveOnnxAdapter(each, file, { overwrite })],
+      [folder, (each: Adapter, overwrite = true) => each.save(folder, { overwrite })],
+    ] as const;
+    for (const [place, write] of writers) {
+      await write(old, false);
+      const before = await readAdapter(place);
+      await expect(write(other, false)).rejects.toMatchObject({
+        code: 'FILE_INVALID',
+        message: expect.stringMatching(/is there already\. Name another place, or replace it \(overwrite: true/), // prettier-ignore
+      });
+      expect(await readAdapter(place)).toEqual(before);
+      await write(other);
+      expect([...(await readAdapter(place)).tensors.keys()]).toEqual([...other.tensors.keys()]);
+    }
+    // Weights alone are an adapter's, too.
+    rmSync(path.join(folder, 'adapter_config.json'));
+    await expect(other.save(folder, { overwrite: false })).rejects.toThrow('adapter_model.safetensors" is there');
+    await other.save(path.join(at, 'new'), { overwrite: false });
   });
 
   it('leave nothing behind when the adapter cannot be converted', async () => {

@@ -3,8 +3,8 @@
 import { OnnxLoraError } from '../errors.ts';
 import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
-import { Adapter } from './adapter.ts';
-import { writeFileAtomic } from '../files/wholeFile.ts';
+import { Adapter, type SaveOptions } from './adapter.ts';
+import { requireUnused, writeFileAtomic } from '../files/wholeFile.ts';
 import { floats } from '../graph/tensorData.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
 import {
@@ -89,7 +89,11 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
   if (peft.size === 0) {
     throw new OnnxLoraError('ADAPTER_INVALID', `"${name}" holds no tensors. Save the adapter again.`);
   }
-  return new Adapter(configOf(lowRanks(peft), [...peft.keys()].map(parseTensorName)), peft);
+  const ranks = lowRanks(
+    peft,
+    'Of a bare parameter (a weight of LSTM or GRU, stacked experts) such a file is only for the model that it was exported with: load the PEFT folder that it was made from. Of other layers: save it again.',
+  );
+  return new Adapter(configOf(ranks, [...peft.keys()].map(parseTensorName)), peft);
 }
 
 /**
@@ -97,9 +101,14 @@ export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the
  * tensors as inputs. Complete or not at all.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
- *   file cannot be written
+ *   file cannot be written, or is there and `overwrite` is false
  */
-export async function saveOnnxAdapter(adapter: Adapter, file: string): Promise<void> {
+export async function saveOnnxAdapter(
+  adapter: Adapter,
+  file: string,
+  options: Pick<SaveOptions, 'overwrite'> = {},
+): Promise<void> {
+  requireUnused([file], options);
   await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
 }
 
@@ -136,7 +145,7 @@ function parseOrtName(key: string, file: string): TensorName {
  *
  * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, other shapes than factors have, and ranks that differ
  */
-function lowRanks(tensors: ReadonlyMap<string, Tensor>): Map<string, number> {
+function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.'): Map<string, number> {
   const modules = new Map<string, Partial<Record<LowRankRole, readonly number[]>>>();
   for (const [name, { dims }] of tensors) {
     const { module, role } = parseTensorName(name);
@@ -160,7 +169,7 @@ function lowRanks(tensors: ReadonlyMap<string, Tensor>): Map<string, number> {
       if (fits) return [module, r];
       throw new OnnxLoraError(
         'ADAPTER_INVALID',
-        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, which are no factors of one rank. Save it again.`,
+        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, which are no factors of one rank. ${remedy}`,
       );
     }),
   );

@@ -56,22 +56,24 @@ export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): Ed
   const graph = model.graph ?? {};
   const index = indexWhole(graph);
   const changes = new Changes();
-  /** Edits of each tensor up to now. */
+  /** Edits up to now of each tensor, and of the copies that nodes read. */
   const chains = new Map<string, readonly WeightEdit[]>();
+  const owners = new Map<NodeProto, number>();
   const rounding: RoundingError[] = [];
   const untied: string[] = [];
   for (const edit of edits) {
     const { stored, module } = edit;
+    const isCopied = !isExclusive(edit, index);
     const [{ name }] = stored.tensors;
-    const chain = [...(chains.get(name) ?? []), edit];
+    const [{ node }] = edit.readers as [ParameterReader];
+    if (!owners.has(node)) owners.set(node, owners.size);
+    const key = isCopied ? `${name} ${owners.get(node)!}` : name;
+    const chain = [...(chains.get(key) ?? []), edit];
+    chains.set(key, chain);
     const { tensors, relativeError } = edited(chain);
-    if (isExclusive(edit, index)) {
-      chains.set(name, chain);
-      for (const each of tensors) changes.tensors.set(each.name, each.tensor);
-    } else {
-      changes.copy(edit, tensors);
-      untied.push(module);
-    }
+    if (!isCopied) for (const each of tensors) changes.tensors.set(each.name, each.tensor);
+    else changes.copy(edit, tensors);
+    if (isCopied && !untied.includes(module)) untied.push(module);
     if (relativeError !== undefined) rounding.push({ module, storage: stored.storage, relativeError });
   }
   return { model: { ...model, graph: changes.appliedTo(graph) }, rounding, untied };
@@ -156,8 +158,16 @@ class Changes {
   readonly #renames = new Map<NodeProto, Map<string, string>>();
   #copies = 0;
 
-  /** Gives the readers a copy of the weight. */
+  /** Gives the readers a copy of the weight; those that have one get these numbers in it. */
   copy({ stored, readers, module }: WeightEdit, written: readonly NamedTensor[]): void {
+    const known = this.#renames.get(readers[0]!.node);
+    if (written.every(({ name }) => known?.has(name))) {
+      for (const { name, tensor } of written) {
+        const at = this.#added.findIndex((each) => each.name === known!.get(name));
+        this.#added[at] = { ...tensor, name: known!.get(name)! };
+      }
+      return;
+    }
     if (stored.support.length > 0) {
       throw new OnnxLoraError(
         'MODEL_UNSUPPORTED',

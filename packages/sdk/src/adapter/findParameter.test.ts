@@ -1,11 +1,17 @@
 /** @file Torch's parameters in a graph: by their layers, by their names, and by the scopes of nodes that lost theirs. */
 
 import { describe, expect, test } from 'vitest';
-import { sited } from '../../../../test/support/formAdapters.ts';
-import { modelOf } from '../../../../test/support/graphs.ts';
+import { serve, sited } from '../../../../test/support/formAdapters.ts';
+import { modelOf, runOnce } from '../../../../test/support/graphs.ts';
 import { WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import type { Value } from '../graph/builder.ts';
+import { injectAdapters } from '../lora/inject.ts';
+import { float32 } from '../runtime/tensor.ts';
+import { ParameterSet } from '../train/parameters.ts';
+import { Adapter } from './adapter.ts';
 import { ParameterFinder } from './findParameter.ts';
+import { mergeAdapter } from './merge.ts';
+import { adapterConfig } from './peftConfig.ts';
 
 const x: Value = { name: 'x', type: 'float32', shape: [2, 4] };
 
@@ -65,6 +71,42 @@ describe('a parameter', () => {
     });
     expect(two.find('norm', 'weight')).toBeUndefined();
   });
+});
+
+test("a Conv1D's weight lies as torch has it, which a square one does not show", async () => {
+  const g = new WeightBuilder(18, 'g/');
+  const named = (name: string, value: Value): Value => {
+    Object.assign(g.nodes.at(-1)!, { name });
+    return value;
+  };
+  const [weight, bias] = [g.floats(new Float32Array(16), [4, 4], 'h.c_proj.weight'), g.floats(four, [4], 'h.c_proj.bias')]; // prettier-ignore
+  const hidden = named('/h/c_proj/Gemm', g.Gemm(x, weight, bias));
+  const y = named('/fc/Gemm', g.Gemm(hidden, g.floats(new Float32Array(16), [4, 4], 'fc.weight'), g.floats(four, [4], 'fc.bias'), { transB: true })); // prettier-ignore
+  const base = sited(modelOf({ opset: 18, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers })); // prettier-ignore
+  const finder = new ParameterFinder(base.model.graph, base.sites);
+  expect(['h.c_proj', 'fc'].map((path) => finder.find(path, 'weight')!.layout)).toEqual(['torch', 'out-in']);
+
+  // y = x·W + b of a Conv1D, x·Wᵀ + b of a Linear, of W as torch and PEFT save it.
+  const numbers = Array.from({ length: 16 }, (_, i) => (i * 7) % 5);
+  const W = (i: number, j: number): number => numbers[4 * i + j]!;
+  const adapter = new Adapter(adapterConfig({ r: 1, alpha: 1, targetModules: [], modulesToSave: ['c_proj', 'fc'], fanInFanOut: true }), new Map(['h.c_proj.weight', 'fc.weight'].map((name) => [`base_model.model.${name}`, float32(numbers, [4, 4])]))); // prettier-ignore
+  const rows = [[1, 2, 0, -1], [3, 0, 1, 2]]; // prettier-ignore
+  const feeds = { x: float32(rows.flat(), [2, 4]) };
+  const expected = rows.flatMap((row) => {
+    const inner = four.map((b, j) => b + row.reduce((sum, value, i) => sum + value * W(i, j), 0));
+    return four.map((b, j) => b + inner.reduce((sum, value, i) => sum + value * W(j, i), 0));
+  });
+  const session = await serve(base, { adapter });
+  const served = (await session.run(feeds, { adapter: 'adapter' }))[y.name]!;
+  await session.release();
+  expect([...(served.data as Float32Array)]).toEqual(expected);
+  const merged = mergeAdapter(base.model, base.place(adapter)).model;
+  expect([...((await runOnce(merged, feeds))[y.name]!.data as Float32Array)]).toEqual(expected);
+  // And what is trained is saved so.
+  const plan = base.place(adapter).tunings.map(({ tuning }) => tuning);
+  const { inputs } = injectAdapters(base.model, plan, { types: base.types, mode: 'training' });
+  const set = ParameterSet.of(base.place(adapter), inputs);
+  expect([...set.tensors()].map(([, tensor]) => [...(tensor.data as Float32Array)])).toEqual([numbers, numbers]);
 });
 
 test('all biases, each once', () => {

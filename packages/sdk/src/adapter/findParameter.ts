@@ -5,7 +5,7 @@ import { allGraphs, type GraphIndex, indexWhole } from '../graph/walk.ts';
 import type { ParameterReader, TrainedParameter } from '../lora/plan.ts';
 import { placesOf } from '../lora/plan.ts';
 import { pathFromParameter, scopeOf } from '../match/modulePath.ts';
-import type { Site } from '../match/sites.ts';
+import type { Site, WeightLayout } from '../match/sites.ts';
 import { constantWeight, type StoredWeight } from '../match/weights/index.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 
@@ -32,7 +32,7 @@ export class ParameterFinder {
       return {
         name,
         modulePath: module,
-        layout: isWeight ? site.weight.layout : 'torch',
+        layout: isWeight ? layoutOf(site) : 'torch',
         stored: isWeight ? site.weight.stored : site.bias!.stored,
         ...(isWeight ? {} : { torchDims: [sizeOf(site.bias!.stored.dims)] }),
         readers: places.flatMap((place): ParameterReader[] =>
@@ -109,6 +109,20 @@ export class ParameterFinder {
     }
     return this.#scopes;
   }
+}
+
+/**
+ * How a layer's weight lies, compared with torch's parameter. A Conv1D of transformers keeps its own as `[in, out]`: the Gemm
+ * that it becomes reads it under its name, which no Linear's does.
+ */
+function layoutOf({ kind, node, weight: { layout, stored } }: Site): WeightLayout {
+  const isConv1D =
+    kind === 'linear' &&
+    layout === 'in-out' &&
+    node.opType === 'Gemm' &&
+    stored.chain.length === 0 &&
+    pathFromParameter(stored.name, 'weight') !== undefined;
+  return isConv1D ? 'torch' : layout;
 }
 
 /** One number per channel, and more than one: a scalar is an epsilon. */

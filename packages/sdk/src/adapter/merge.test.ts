@@ -93,6 +93,30 @@ describe.each(whole)('%s', (_, form) => {
   });
 });
 
+describe('a weight of few bits', () => {
+  const forms = whole.filter(([, { storage }]) => storage !== undefined && !/^b?float(?:16|64)/.test(storage));
+  test.each(forms)(
+    '%s: keeps its numbers where they would lose the change, and computes it beside',
+    async (_, form) => {
+      const base = sited(formModel(form));
+      const adapter = formAdapter(form);
+      const { model, beside, rounding } = mergeAdapter(base.model, base.place(adapter), { mayLose: 1e-4 });
+      expect({ beside, rounding }).toEqual({ beside: ['fc'], rounding: [] });
+      expect(model.graph!.input!.map(({ name }) => name)).toEqual(['x']);
+      const feeds = formFeeds(form);
+      const session = await serve(base, { adapter });
+      const served = (await session.run(feeds, { adapter: 'adapter' }))[session.outputNames[0]!]!;
+      await session.release();
+      // To the last digits, where quantised anew it is off by more than a thousandth.
+      const error = relativeError(floats(await output(model, feeds)), floats(served));
+      expect(error).toBeLessThan(1e-5);
+      const anew = mergeAdapter(base.model, base.place(adapter), { mayLose: 1 });
+      expect(anew).toMatchObject({ beside: [], rounding: [{ module: 'fc' }] });
+      expect(relativeError(floats(await output(anew.model, feeds)), floats(served))).toBeGreaterThan(1e-3);
+    },
+  );
+});
+
 describe('a bias of B', () => {
   const forms = ['MatMul and Add', 'Gemm', 'MatMul from the left', 'Conv with strides', 'Conv and Add', 'ConvTranspose of one dimension', 'ConvTranspose and Add', 'MatMulNBits', 'float16', 'ConvInteger', 'ConvInteger, its bias rounded'] as const; // prettier-ignore
   test.each(forms)("%s: is added to the layer's own, and taken out again", async (name) => {

@@ -6,7 +6,7 @@ import { tensorProto } from '../graph/tensorData.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { placesOf } from '../lora/plan.ts';
 import { LowRank, lowRanksOf, type PlacedLowRank } from '../lora/tunings/lowRank.ts';
-import type { PlacedTuning } from '../lora/tunings/moduleTuning.ts';
+import type { ModuleTuning, PlacedTuning } from '../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import type { Site } from '../match/sites.ts';
 import { refold } from '../match/view.ts';
@@ -27,6 +27,11 @@ export interface MergeAdapterOptions {
   readonly weights?: readonly number[];
   /** How errors call each adapter; by default its number. */
   readonly names?: readonly (string | undefined)[];
+  /**
+   * How much of an adapter's change a quantised weight may lose to rounding, norm over norm. Beyond it the weight stays as it
+   * is, and the low-rank product becomes part of the graph. Without it all weights are quantised anew.
+   */
+  readonly mayLose?: number;
   /** Paths of heads that the base does not have in this form: what an adapter brings is taken whole, whatever its weight. */
   readonly newHeads?: ReadonlySet<string>;
 }
@@ -34,8 +39,8 @@ export interface MergeAdapterOptions {
 /** A merged model. */
 export interface MergedModel extends EditedModel {
   /**
-   * Modules whose weight cannot hold the delta, such as that of a grouped convolution: their low-rank product has become
-   * part of the graph, beside the layer.
+   * Modules whose weight cannot hold the delta, such as that of a grouped convolution or of 8 bits: their low-rank product
+   * has become part of the graph, beside the layer.
    */
   readonly beside: readonly string[];
 }
@@ -51,7 +56,7 @@ export interface MergedModel extends EditedModel {
 export function mergeAdapter(
   model: ModelProto,
   adapters: PlacedAdapter | readonly PlacedAdapter[],
-  { unmerge = false, weights = [], names = [], newHeads = new Set() }: MergeAdapterOptions = {},
+  { unmerge = false, weights = [], names = [], newHeads = new Set(), mayLose = Infinity }: MergeAdapterOptions = {},
 ): MergedModel {
   const all = Array.isArray(adapters) ? (adapters as readonly PlacedAdapter[]) : [adapters as PlacedAdapter];
   if (unmerge) for (const placed of all) checkUnmerge(placed);
@@ -62,7 +67,9 @@ export function mergeAdapter(
   // What several agree in is not theirs to change twice, and of what is new there is no part.
   const isWhole = ({ tuning }: PlacedTuning): boolean =>
     tuning instanceof WholeParameter && (newHeads.has(tuning.path) || owners.get(tuning.parameter.name)!.count > 1);
-  const beside = all.map((placed) => lowRanksOf(placed).filter(({ tuning, saved }) => !tuning.isHeldByWeight(saved)));
+  const beside = all.map((placed) =>
+    lowRanksOf(placed).filter((each) => !each.tuning.isHeldByWeight(each.saved) || losesMore(each, mayLose)),
+  );
   const [first] = beside.flat();
   if (unmerge && first) throw cannotUnmerge(first.tuning.path, 'is no part of its weight');
   const editsOf = ({ tunings }: PlacedAdapter, i: number): WeightEdit[] => {
@@ -95,18 +102,27 @@ function fullyTrained({ tunings }: PlacedAdapter, name: string, weight: number):
       const { name: whole, modulePath: module } = tuning.parameter;
       const parameter = whole.slice(module === '' ? 0 : module.length + 1);
       parameters.push([whole, { module, parameter, tensor: saved.get('parameter')! }]);
-    } else modules.add(tuning.path);
+    } else {
+      modules.add(tuning.path);
+      if (tuning.site?.part) modules.add(tuning.site.part.of);
+    }
   }
   return { name, weight, modules, parameters: new Map(parameters) };
+}
+
+/** Whether a tuning changes a layer, a part of it, or what it is part of. */
+function doOverlap(site: Site | undefined, path: string, other: ModuleTuning): boolean {
+  if (other instanceof WholeParameter) return false;
+  return path === other.path || site?.part?.of === other.path || other.site?.part?.of === path;
 }
 
 /** @throws OnnxLoraError `INPUT_INVALID` for a layer with DoRA that another adapter changes as well */
 function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained[]): void {
   all.forEach(({ tunings }, i) => {
     for (const {
-      tuning: { path, noSum },
+      tuning: { site, path, noSum },
     } of tunings) {
-      const other = owned.find(({ modules }, j) => j !== i && modules.has(path));
+      const other = owned.find((_, j) => j !== i && all[j]!.tunings.some((each) => doOverlap(site, path, each.tuning)));
       if (noSum === undefined || !other) continue;
       throw new OnnxLoraError(
         'INPUT_INVALID',
@@ -129,6 +145,26 @@ function weighted(edit: WeightEdit, weight: number): WeightEdit {
     return edit.change(before).map((to, i) => from[i]! + weight * (to - from[i]!));
   };
   return { ...edit, change };
+}
+
+/**
+ * Whether quantising the weight anew would take more than this share of the change away. The other places of a layer hold the
+ * same weight. What is no sum with the weight has no place beside it: DoRA, and rows of a table that are replaced.
+ */
+function losesMore({ tuning, saved }: PlacedLowRank, share: number): boolean {
+  const { dora, tokens } = tuning.layer;
+  const { stored } = tuning.site.weight;
+  if (share === Infinity || dora || tokens || /^b?float(?:16|32|64)/.test(stored.storage)) return false;
+  const [edit] = tuning.edits(saved, 1).weights;
+  const before = stored.read();
+  const wanted = edit!.change(before.slice());
+  const found = stored.read(new Map(stored.write(wanted).map(({ name, tensor }) => [name, tensor])));
+  let [lost, change] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    lost += (found[i]! - wanted[i]!) ** 2;
+    change += (wanted[i]! - before[i]!) ** 2;
+  }
+  return lost > share ** 2 * change;
 }
 
 /** The model with the adapter's low-rank products as part of the graph, their factors constants. */

@@ -8,6 +8,7 @@ import { ByTuner, type ChosenTuner } from '../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan, ModuleTuning, PlacedTuning } from '../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
+import { withParts } from '../match/partSites.ts';
 import type { Site } from '../match/sites.ts';
 import { tiedLayers } from '../match/tiedWeights.ts';
 import type { Tensor } from '../runtime/tensor.ts';
@@ -58,7 +59,7 @@ export function placeAdapter(
 ): PlacedAdapter {
   const inGraph = (module: string): string =>
     module.startsWith(prefix.inAdapter) ? `${prefix.inGraph}${module.slice(prefix.inAdapter.length)}` : module;
-  const names = new SiteNames(sites, adapter.config);
+  const names = new SiteNames(withParts(sites), adapter.config);
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
   const trained: PlacedTuning[] = [];
@@ -87,6 +88,8 @@ export function placeAdapter(
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
     if (role === 'parameter' && isTuned(name, module, parameter!, tensor)) continue;
+    const packed = names.find(inGraph(module));
+    if (packed?.part && (role === 'parameter' || role === 'base_layer.bias')) throw trainedPart(packed);
     if (role === 'parameter' || role === 'base_layer.bias') {
       const path = role === 'parameter' ? inGraph(module) : (names.find(inGraph(module))?.path ?? inGraph(module));
       const found = parameters.find(path, parameter ?? 'bias');
@@ -125,6 +128,13 @@ export function placeAdapter(
     );
   }
   return { adapter, tunings, unused };
+}
+
+function trainedPart({ path, part }: Site): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The adapter has trained a weight or bias of "${path}" in full, which is one with others in "${part!.of}". Use a base model in which it is a layer of its own.`,
+  );
 }
 
 /** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */

@@ -14,6 +14,7 @@ import { parseAdapterConfig } from './peftConfig.ts';
 import { readSafetensors, type Safetensors } from './safetensors.ts';
 import { INDEX_FILE, readShards } from './shardedWeights.ts';
 import { PEFT_PREFIX } from './tensorNames.ts';
+import { notFound } from '../files/notFound.ts';
 
 /** Where PEFT once kept the tensors. */
 export const PICKLE_FILE = 'adapter_model.bin';
@@ -32,14 +33,22 @@ const ORT_ADAPTER_ENDING = '.onnx_adapter';
  * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
  */
 export async function readAdapter(source: string): Promise<Adapter> {
-  if (!existsSync(source))
-    throw new OnnxLoraError('FILE_NOT_FOUND', `There is no adapter "${source}". Check the path.`);
+  if (!existsSync(source)) throw notFound('adapter', source);
   const stat = statSync(source);
   if (stat.isDirectory()) return readPeftFolder(source);
   if (stat.isFile() && source.endsWith(ORT_ADAPTER_ENDING)) return readOrtAdapter(source);
+  if (source.endsWith('.onnx')) throw isModel(source, 'it is an .onnx file');
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
     `"${source}" is a file; name the PEFT folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}, or a file that ends in ${ORT_ADAPTER_ENDING}.`,
+  );
+}
+
+/** A model in the place of an adapter, such as one that an adapter was merged into. */
+function isModel(source: string, since: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${source}" is a model and no adapter: ${since}. A merged model is opened as the model, without the adapter that is in it; else name the adapter's folder.`,
   );
 }
 
@@ -83,6 +92,8 @@ function filesNow(folder: string): string {
 async function readFiles(folder: string): Promise<Adapter> {
   const configFile = path.join(folder, CONFIG_FILE);
   if (!existsSync(configFile)) {
+    const model = ['onnx/model.onnx', 'model.onnx'].find((name) => existsSync(path.join(folder, name)));
+    if (model !== undefined) throw isModel(folder, `it holds ${model}, and no ${CONFIG_FILE}`);
     throw new OnnxLoraError(
       'ADAPTER_INVALID',
       `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,

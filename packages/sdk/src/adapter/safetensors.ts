@@ -5,6 +5,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../runtime/tensor.ts';
 import { writeFileAtomic } from '../files/wholeFile.ts';
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
+import { notFound } from '../files/notFound.ts';
 
 /** The content of a safetensors file: tensors in the header's order, and its free text. */
 export interface Safetensors {
@@ -151,7 +152,7 @@ async function openToRead(path: string): Promise<FileHandle> {
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw missing
-      ? new OnnxLoraError('FILE_NOT_FOUND', `There is no file "${path}". Check the path.`, { cause })
+      ? notFound('file', path, { cause })
       : new OnnxLoraError(
           'FILE_INVALID',
           `"${path}" cannot be opened: ${(cause as Error).message}. Check its rights.`,

@@ -9,13 +9,14 @@ import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
-import { intAttribute, readNames } from '../graph/walk.ts';
+import { indexNodes, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { reachable } from '../ops/simplify.ts';
 import { ActiveValues } from './activeValues.ts';
 import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';
 import { staticShape, type Surroundings, type Vjp, zeros } from './vjp.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** What to differentiate. */
 export interface BackwardRequest {
@@ -180,14 +181,9 @@ function surroundings(
   value: (name: string) => Value,
   cotangents: ReadonlyMap<string, Value>,
 ): Surroundings {
-  const producers = new Map<string, NodeProto>();
-  const readers = new Map<string, NodeProto[]>();
-  for (const node of nodes) {
-    for (const name of node.output ?? []) producers.set(name, node);
-    for (const name of new Set(readNames(node))) readers.set(name, [...(readers.get(name) ?? []), node]);
-  }
+  const { producer, readers } = indexNodes(nodes);
   return {
-    producer: (name) => producers.get(name),
+    producer: (name) => producer.get(name),
     readers: (name) => readers.get(name) ?? [],
     value,
     cotangent: (name) => cotangents.get(name),
@@ -208,7 +204,7 @@ function accumulate(g: GraphBuilder, before: Value, gradient: Value, forward: (n
   const isProduct = gemm?.opType === 'Gemm' && gemm.input?.length === 2 && reshape?.output?.[0] === gradient.name;
   const rows = g.types.get(gemm?.output?.[0] ?? '')?.shape;
   const feedsReshape = gemm === reshape || reshape?.input?.[0] === gemm?.output?.[0];
-  const summands = gemm && valueOf(gemm.input?.[0] ?? '').shape?.[intAttribute(gemm, 'transA', 0) ? 0 : 1];
+  const summands = gemm && valueOf(gemm.input?.[0] ?? '').shape?.[attributeOf(gemm, 'transA') ? 0 : 1];
   const isShort = typeof summands !== 'number' || summands < SHORT_PRODUCT;
   if (!isProduct || isShort || !feedsReshape || !isStatic(rows) || before.shape?.join() !== gradient.shape?.join())
     return g.Add(before, gradient);

@@ -2,8 +2,8 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
-import { floatAttribute, intAttribute } from '../graph/walk.ts';
 import { input, rankOf, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** A value per channel, `[C]`, as what broadcasts against `[N, C, ...]`. */
 function perChannel({ g, x: [x] }: VjpSite, value: Value): Value {
@@ -13,13 +13,13 @@ function perChannel({ g, x: [x] }: VjpSite, value: Value): Value {
 /** 1 ÷ √(variance + ε), `[C]`. */
 function inverseDeviation(site: VjpSite): Value {
   const { g, node } = site;
-  if (intAttribute(node, 'training_mode', 0) === 1) {
+  if (attributeOf(node, 'training_mode') === 1) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
       `BatchNormalization "${node.name}" is in training mode, which has no gradient rule. Export the model in evaluation mode (model.eval()).`,
     );
   }
-  return g.Reciprocal(g.Sqrt(g.Add(input(site, 4), floatAttribute(node, 'epsilon', 1e-5))));
+  return g.Reciprocal(g.Sqrt(g.Add(input(site, 4), attributeOf(node, 'epsilon'))));
 }
 
 /** Sums over all axes but the channels'. */

@@ -1,13 +1,24 @@
 /**
- * @file Gradients of the normalisations of images and sounds `[batch, channels, …]` with statistics of their own:
- * InstanceNormalization, GroupNormalization, MeanVarianceNormalization.
+ * @file Gradients of the normalisations of images and sounds `[batch, channels, …]`: InstanceNormalization, GroupNormalization,
+ * MeanVarianceNormalization, whose statistics are of each alone, and LRN.
  */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { floatAttribute, intAttribute, intsAttribute } from '../graph/walk.ts';
-import { sizeOf } from '../runtime/tensor.ts';
-import { type Standardized, standardized, standardizedBack } from './standardize.ts';
-import { castTo, frontAxis, input, oncePerNode, rankOf, staticShape, type Vjp, type VjpSite, widened } from './vjp.ts';
+import { attributeOf, fromFront } from '../ops/schema.ts';
+import { float32, sizeOf } from '../runtime/tensor.ts';
+import { standardized, type Standardized, standardizedBack } from './standardize.ts';
+import {
+  castTo,
+  input,
+  oncePerNode,
+  rankOf,
+  reshapeLike,
+  staticShape,
+  type Vjp,
+  type VjpSite,
+  widened,
+} from './vjp.ts';
 
 /** A value per channel, `[channels]`, as what broadcasts against `[batch, channels, …]`. */
 function column(g: GraphBuilder, value: Value, rank: number): Value {
@@ -21,7 +32,7 @@ function channelSums(g: GraphBuilder, value: Value): Value {
 }
 
 const instances = oncePerNode((site): Standardized =>
-  standardized(site.g, widened(site.g, input(site, 0)), 2, floatAttribute(site.node, 'epsilon', 1e-5)),
+  standardized(site.g, widened(site.g, input(site, 0)), 2, attributeOf(site.node, 'epsilon')),
 );
 
 /** One mean and variance per channel of an image: the scale goes into the small inverse deviations. */
@@ -50,7 +61,7 @@ function grouped({ g, node }: VjpSite, value: Value): Value {
 
 const groups = oncePerNode((site): Standardized => {
   const rows = grouped(site, widened(site.g, input(site, 0)));
-  return standardized(site.g, rows, 2, floatAttribute(site.node, 'epsilon', 1e-5));
+  return standardized(site.g, rows, 2, attributeOf(site.node, 'epsilon'));
 });
 
 /** Before opset 21 scale and bias are one a group, since then one a channel. */
@@ -84,10 +95,31 @@ export const groupNormBias: Vjp = (site) => channelSums(site.g, isPerGroup(site)
 export const meanVarianceBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
-  const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => frontAxis(axis, rankOf(x)));
+  const axes = (intsAttribute(node, 'axes') ?? [0, 2, 3]).map((axis) => fromFront(axis, rankOf(x)));
   const centred = g.Sub(x, g.ReduceMean(x, axes, true));
   const deviation = g.Sqrt(g.ReduceMean(g.Mul(centred, centred), axes, true));
   // What the operator's definition keeps a division by zero away with.
   const inv = g.Reciprocal(g.Add(deviation, 1e-9));
   return standardizedBack(g, dy, { xhat: y[0]!, inv, axes });
+};
+
+/** `dy·s^(−beta) − 2·beta·alpha/size · x·Σ dy·y/s`, the sum over the windows that a channel is in. */
+export const lrnBack: Vjp = (site) => {
+  const { g, node, y, dy } = site;
+  const x = input(site, 0);
+  const channels = staticShape(x)[1]!;
+  const size = intAttribute(node, 'size', 1);
+  const beta = floatAttribute(node, 'beta', 0.75);
+  const weight = floatAttribute(node, 'alpha', 1e-4) / size;
+  // Channel c sums from c − ⌊(size − 1)/2⌋ to c + ⌈(size − 1)/2⌉.
+  const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
+  const band = new Float32Array(channels * channels);
+  for (let c = 0; c < channels; c++)
+    for (let k = Math.max(0, c - before); k <= Math.min(channels - 1, c + after); k++) band[c * channels + k] = weight;
+  const windows = castTo(g, g.constant(float32(band, [channels, channels])), x.type);
+  const columns = (value: Value): Value => g.Reshape(value, [0, channels, -1]);
+  const s = reshapeLike(g, g.MatMul(windows, columns(g.Mul(x, x))), x);
+  const sums = g.Add(s, floatAttribute(node, 'bias', 1));
+  const through = g.MatMul(g.Transpose(windows, [1, 0]), columns(g.Div(g.Mul(dy, y[0]!), sums)));
+  return g.Sub(g.Mul(dy, g.Pow(sums, -beta)), g.Mul(g.Mul(x, 2 * beta), reshapeLike(g, through, x)));
 };

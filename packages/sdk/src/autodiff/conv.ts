@@ -2,10 +2,11 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
-import { intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { intsAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { input, staticShape, type Vjp, type VjpSite } from './vjp.ts';
 import { reach, scatterWindows, type Window, windowOf } from './window.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 function convWindow(site: VjpSite): Window {
   const [x, w] = [staticShape(input(site, 0)), staticShape(input(site, 1))];
@@ -64,7 +65,7 @@ function transposed(site: VjpSite): { dy: Value; window: Window } {
 
 /** How much of the full result `[…]` was cut off in front. */
 function beginsOf(node: NodeProto, window: Window, full: readonly number[], result: readonly number[]): number[] {
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const auto = attributeOf(node, 'auto_pad');
   const isGiven = intsAttribute(node, 'output_shape') !== undefined;
   if (!isGiven && !auto.startsWith('SAME')) return window.pads.slice(0, full.length);
   const extra = intsAttribute(node, 'output_padding');

@@ -1,9 +1,9 @@
 /** @file The gradient of Einsum: another Einsum, in which the output and the operand exchange their places. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { stringAttribute } from '../graph/walk.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { castTo, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { equationOf } from '../ops/schema.ts';
 
 const alphabet = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ'];
 
@@ -17,14 +17,10 @@ interface Labels {
 
 /** Letters in place of each ellipsis, aligned at the right as broadcasting does, and of an output that is not written. */
 function labelsOf({ node, x }: VjpSite): Labels {
-  const equation = stringAttribute(node, 'equation', '').replaceAll(' ', '');
-  const [left = '', right] = equation.split('->');
-  const free = alphabet.filter((letter) => !equation.includes(letter));
-  const terms = left.split(',');
+  const { terms, result } = equationOf(node);
+  const free = alphabet.filter((letter) => ![...terms, result].join('').includes(letter));
   const widths = terms.map((term, i) => (term.includes('...') ? rankOf(x[i]!) - (term.length - 3) : 0));
   const hidden = free.splice(0, Math.max(...widths)).join('');
-  const once = [...new Set(left)].filter((letter) => alphabet.includes(letter) && left.split(letter).length === 2);
-  const result = right ?? `${left.includes('...') ? '...' : ''}${once.sort().join('')}`;
   return {
     terms: terms.map((term, i) => term.replace('...', hidden.slice(hidden.length - widths[i]!))),
     result: result.replace('...', hidden),

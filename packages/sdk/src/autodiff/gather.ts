@@ -1,25 +1,26 @@
-/** @file Gradients of Gather, GatherElements and GatherND: what was read is added up where it was read. */
+/** @file Gradients of Gather, GatherElements, GatherND and TopK: what was read is added up where it was read. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import { isStatic } from '../graph/value.ts';
 import { intAttribute } from '../graph/walk.ts';
+import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 import { int64, sizeOf } from '../runtime/tensor.ts';
 import { isEqual } from './comparisons.ts';
-import { castTo, frontAxis, input, rankOf, staticShape, type Vjp, widened, zeros } from './vjp.ts';
+import { castTo, input, rankOf, staticShape, type Vjp, widened, zeros } from './vjp.ts';
 
 /** A single constant index is padded back into place; anything else is added up. */
 export const gatherData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
   const shape = staticShape(data);
-  const axis = frontAxis(intAttribute(node, 'axis', 0), shape.length);
+  const axis = axisOf(node, shape.length);
   const size = shape[axis]!;
   const [only] = indices.ints ?? [];
   if (indices.ints?.length === 1 && typeof only === 'number' && rankOf(indices) <= 1) {
     const row = rankOf(indices) === 0 ? g.Unsqueeze(dy, [axis]) : dy;
     const pads = new Array<number>(2 * shape.length).fill(0);
-    const at = frontAxis(only, size);
+    const at = fromFront(only, size);
     pads[axis] = at;
     pads[axis + shape.length] = size - 1 - at;
     return g.Pad(row, pads);
@@ -37,7 +38,7 @@ export const gatherElementsData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
   const shape = staticShape(data);
-  const axis = frontAxis(intAttribute(node, 'axis', 0), shape.length);
+  const axis = axisOf(node, shape.length);
   if (g.opset >= 16) {
     return scatterAdd(g, shape, indices, dy, axis);
   }
@@ -61,7 +62,7 @@ export const gatherNdData: Vjp = (site) => {
   const { g, node, dy } = site;
   const [data, indices] = [input(site, 0), input(site, 1)];
   const shape = staticShape(data);
-  const batchDims = intAttribute(node, 'batch_dims', 0);
+  const batchDims = attributeOf(node, 'batch_dims');
   const depth = indices.shape!.at(-1) as number;
   const batch = sizeOf(shape.slice(0, batchDims));
   const joined = shape.slice(batchDims, batchDims + depth);
@@ -124,3 +125,11 @@ function scatterAdd(g: GraphBuilder, shape: readonly number[], indices: Value, u
   const sums = g.emit('ScatterElements', [zeros(g, shape, wide.type), indices, wide], { axis, reduction: 'add' });
   return castTo(g, sums, updates.type);
 }
+
+/** dy scattered to the indices that the operator gives as its second output. */
+export const topKBack: Vjp = (site) => {
+  const { g, node, y, dy } = site;
+  const zeros = g.Expand(g.scalar(0, dy.type), staticShape(input(site, 0)));
+  const axis = intAttribute(node, 'axis', -1);
+  return g.emit(g.opset < 11 ? 'Scatter' : 'ScatterElements', [zeros, y[1]!, dy], { axis });
+};

@@ -1,13 +1,16 @@
-/** @file Gradients of operators that move values without changing them. */
+/** @file Gradients of operators that move values without changing them, and of Col2Im, which adds up those that meet. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
-import { frontAxis, input, rankOf, staticShape, stretch, type Vjp, zeros } from './vjp.ts';
+import { intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { attributeOf, axisOf, fromFront, permOf } from '../ops/schema.ts';
+import { float32, sizeOf } from '../runtime/tensor.ts';
+import { castTo, input, rankOf, staticShape, stretch, type Vjp, zeros } from './vjp.ts';
+import { windowOf } from './window.ts';
 
 /** Transpose by the inverse permutation. */
 export const transposeBack: Vjp = ({ g, node, x, dy }) => {
   const rank = rankOf(x[0]!);
-  const perm = intsAttribute(node, 'perm') ?? Array.from({ length: rank }, (_, i) => rank - 1 - i);
+  const perm = permOf(node, rank);
   const inverse = new Array<number>(rank);
   perm.forEach((from, to) => (inverse[from] = to));
   return g.Transpose(dy, inverse);
@@ -15,7 +18,7 @@ export const transposeBack: Vjp = ({ g, node, x, dy }) => {
 
 /** Each part's gradient is its slice of dy. */
 export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
-  const axis = frontAxis(intAttribute(node, 'axis', 0), rankOf(dy));
+  const axis = axisOf(node, rankOf(dy));
   const sizes = x.map((part) => staticShape(part!)[axis]!);
   const start = sizes.slice(0, index).reduce((sum, size) => sum + size, 0);
   return g.Slice(dy, [start], [start + sizes[index]!], [axis]);
@@ -23,7 +26,7 @@ export const concatPart: Vjp = ({ g, node, x, dy }, index) => {
 
 /** Concat of the parts' gradients; a part that the loss does not depend on contributes zeros. */
 export const splitBack: Vjp = ({ g, node, y, dys, dy }) => {
-  const axis = frontAxis(intAttribute(node, 'axis', 0), rankOf(dy));
+  const axis = axisOf(node, rankOf(dy));
   const parts = y.map((part, i) => dys[i] ?? zeros(g, staticShape(part), dy.type));
   return g.Concat(parts, axis);
 };
@@ -47,7 +50,7 @@ export const sliceBack: Vjp = (site) => {
   const after = shape.map(() => 0);
   let result = dy;
   axes.forEach((each, i) => {
-    const axis = frontAxis(each, shape.length);
+    const axis = fromFront(each, shape.length);
     const size = shape[axis]!;
     const count = staticShape(dy)[axis]!;
     const step = steps[i]!;
@@ -76,7 +79,7 @@ export const tileBack: Vjp = ({ g, x: [x], dy }) => {
 
 /** Blocks `[b, b]` of the image back into channels; they may be the first or the last axis of these. */
 export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
-  const b = intAttribute(node, 'blocksize', 1);
+  const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, c / (b * b), h, b, w, b]);
@@ -86,7 +89,7 @@ export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
 
 /** Channels back into blocks of the image. */
 export const spaceToDepthBack: Vjp = ({ g, node, x: [x], dy }) => {
-  const b = intAttribute(node, 'blocksize', 1);
+  const b = attributeOf(node, 'blocksize');
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, b, b, c, h / b, w / b]);
@@ -95,3 +98,27 @@ export const spaceToDepthBack: Vjp = ({ g, node, x: [x], dy }) => {
 
 /** The driver sums what was broadcast. */
 export const expandBack: Vjp = ({ dy }) => dy;
+
+/** dy `[batch, channels, …image]` as columns `[batch, channels · block, positions]`. */
+export const columnsBack: Vjp = (site) => {
+  const { g, node, dy } = site;
+  const [batch, channels, ...image] = staticShape(dy) as [number, number, ...number[]];
+  const block = input(site, 2).ints!.map(Number);
+  const { strides, dilations, pads } = windowOf(node, image, block);
+  const columns = staticShape(input(site, 0));
+  const isTiled =
+    strides.every((stride, i) => stride === block[i] && image[i]! % stride === 0 && dilations[i] === 1) &&
+    pads.every((pad) => pad === 0);
+  if (isTiled) {
+    // Blocks that lie side by side are only laid out otherwise: [batch, channels, …(count, block)].
+    const split = g.Reshape(dy, [batch, channels, ...image.flatMap((size, i) => [size / block[i]!, block[i]!])]);
+    const axes = block.map((_, i) => 2 * i + 3);
+    return g.Reshape(g.Transpose(split, [0, 1, ...axes, ...axes.map((axis) => axis - 1)]), columns);
+  }
+  // A kernel with a one at a position of the block reads what stands there.
+  const count = sizeOf(block);
+  const eye = Float32Array.from({ length: count * count }, (_, i) => (i % (count + 1) === 0 ? 1 : 0));
+  const positions = castTo(g, g.constant(float32(eye, [count, 1, ...block])), dy.type);
+  const flat = g.Reshape(dy, [batch * channels, 1, ...image]);
+  return g.Reshape(g.emit('Conv', [flat, positions], { strides, dilations, pads }), columns);
+};

@@ -3,7 +3,8 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { intsAttribute, stringAttribute } from '../graph/walk.ts';
-import { frontAxis, input, staticShape, type Vjp } from './vjp.ts';
+import { input, staticShape, type Vjp } from './vjp.ts';
+import { fromFront } from '../ops/schema.ts';
 
 /** Cuts the padding off again, and where it repeated the input adds it to what it repeated. */
 export const padBack: Vjp = (site) => {
@@ -21,7 +22,7 @@ export const padBack: Vjp = (site) => {
   const axes = (site.x[3]?.ints as readonly number[] | undefined) ?? shape.map((_, i) => i);
   const back = new Array<number>(2 * rank).fill(0);
   axes.forEach((each, i) => {
-    const axis = frontAxis(each, rank);
+    const axis = fromFront(each, rank);
     back[axis] = -pads[i]!;
     back[axis + rank] = -pads[i + axes.length]!;
   });

@@ -7,6 +7,7 @@ import { float32, sizeOf, tensor } from '../runtime/tensor.ts';
 import { isEqual, signOf } from './comparisons.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, where } from './vjp.ts';
 import { reach, scatterWindows, type Window, windowOf } from './window.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** The lowest finite float32 and float16: padding that is never a maximum, and that a product with 0 takes away. */
 const [LOWEST, LOWEST_HALF] = [-(2 ** 128 - 2 ** 104), -65504];
@@ -41,7 +42,7 @@ export const lpPoolBack: Vjp = (site) => {
 /** @param put puts a number a window back over the window's positions; over a whole image, broadcasting does */
 function lpPart(site: VjpSite, dy: Value, put: (value: Value) => Value): Value {
   const { g, node, y } = site;
-  const [x, p] = [input(site, 0), intAttribute(node, 'p', 2)];
+  const [x, p] = [input(site, 0), attributeOf(node, 'p')];
   if (p === 1) return g.Mul(put(dy), signOf(g, x));
   // Where y is 0 so is x, and any factor does: 1 is added there.
   const safe = g.Add(y[0]!, castTo(g, isEqual(g, y[0]!, g.scalar(0, x.type)), x.type));

@@ -1,8 +1,9 @@
 /** @file Gradients of MatMul and Gemm: three quarters of the work of a training step. */
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import { floatAttribute, intAttribute } from '../graph/walk.ts';
+import { floatAttribute } from '../graph/walk.ts';
 import { asRows, input, rankOf, reshapeLike, swapLast, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /**
  * dA of A·B. Through a 2-D B it is one Gemm with transB over all rows: as fast as the forward product, native on every
@@ -86,8 +87,8 @@ function fit(g: GraphBuilder, gradient: Value, like: Value, squeeze: readonly nu
 export const gemmInput: Vjp = (site, index) => {
   const { g, dy, node } = site;
   const [a, b] = [input(site, 0), input(site, 1)];
-  const transA = intAttribute(node, 'transA', 0) === 1;
-  const transB = intAttribute(node, 'transB', 0) === 1;
+  const transA = attributeOf(node, 'transA') === 1;
+  const transB = attributeOf(node, 'transB') === 1;
   const alpha = floatAttribute(node, 'alpha', 1);
   const scale = alpha === 1 ? {} : { alpha };
   if (index === 0) {

@@ -215,7 +215,73 @@ const checks: Readonly<Record<StraightThroughOp, Readonly<Record<string, () => P
       ]),
     ]),
   ),
+  DynamicQuantizeLSTM: {
+    'a scale for all': () => quantizedLstm(1, 'one')(),
+    'a scale for each column': () => quantizedLstm(1, 'columns')(),
+    'both directions': () => quantizedLstm(2, 'columns')(),
+  },
 };
+
+/** Of x and of the first states, as LSTM's with the weights that the integers stand for. */
+const quantizedLstm = (directions: 1 | 2, scales: 'one' | 'columns') =>
+  async function check(): Promise<void> {
+    const [features, hidden, batch, length] = [3, 2, 2, 4];
+    const gates = 4 * hidden;
+    const count = scales === 'one' ? directions : directions * gates;
+    const dims = scales === 'one' ? [directions] : [directions, gates];
+    const stored = [features, hidden].map((width) => ({
+      width,
+      codes: bytes('int8', [directions, width, gates]),
+      scale: Float32Array.from({ length: count }, () => random.uniform(0.004, 0.01)),
+      // ONNX Runtime has them for whole matrices alone.
+      zero: Array.from({ length: count }, () => (scales === 'one' ? Math.floor(random.uniform(-9, 9)) : 0)),
+    }));
+    const bias = floats(directions, 2 * gates);
+    const shape = { hidden_size: hidden, ...(directions === 2 ? { direction: 'bidirectional' } : {}) };
+    /** [directions, gates, width] of [directions, width, gates]. */
+    const weights = stored.map(({ width, codes, scale: by, zero: at }) =>
+      Float32Array.from({ length: codes.data.length }, (_, i) => {
+        const [d, gate, column] = [Math.floor(i / (gates * width)), Math.floor(i / width) % gates, i % width];
+        const of = scales === 'one' ? d : d * gates + gate;
+        return (codes.data[(d * width + column) * gates + gate]! - at[of]!) * by[of]!;
+      }),
+    );
+    const build =
+      (isQuantized: boolean) =>
+      (g: GraphBuilder, x: Value): Value => {
+        const first = g.Unsqueeze(g.Slice(g.ReduceMean(x, [0], false), [0], [hidden], [1]), [0]);
+        const state = directions === 1 ? first : g.Concat([first, first], 0);
+        const rest = [g.constant(float32(bias, [directions, 2 * gates])), undefined, state, g.Mul(state, 0.5)];
+        const [y, , cell] = isQuantized
+          ? g.emitMany(
+              'DynamicQuantizeLSTM',
+              [
+                x,
+                ...stored.map(({ codes }) => g.constant(codes)),
+                ...rest,
+                undefined,
+                ...stored.flatMap(({ scale: by, zero: at }) => [
+                  g.constant(float32(by, dims)),
+                  g.constant(integers('int8', dims, at)),
+                ]),
+              ],
+              3,
+              shape,
+              CONTRIB,
+            )
+          : g.emitMany('LSTM', [x, ...weights.map((values, i) => g.constant(float32(values, [directions, gates, stored[i]!.width]))), ...rest], 3, shape); // prettier-ignore
+        return g.Concat([g.Reshape(y!, [-1]), g.Reshape(cell!, [-1])], 0);
+      };
+    const x = floats(length, batch, features);
+    const [actual, expected] = [
+      await gradientOf(x, [length, batch, features], build(true)),
+      await gradientOf(x, [length, batch, features], build(false)),
+    ];
+    const largest = Math.max(...expected.map(Math.abs));
+    expect(largest).toBeGreaterThan(0.1);
+    // The states that it is taken at were rounded to 8 bits.
+    actual.forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(0.05 * largest));
+  };
 
 describe.each(Object.entries(checks))('%s', (_, named) => {
   test.each(Object.entries(named))('%s', async (__, check) => expect(check()).resolves.toBeUndefined());

@@ -6,14 +6,14 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { intAttribute } from '../graph/walk.ts';
 import { bnb4Weight } from '../ops/expand/matMulBnb4.ts';
 import { nBitsWeight } from '../ops/expand/matMulNBits.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
 import type { DataType } from '../runtime/tensor.ts';
 import { convInput, convWeight } from './conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';
-import { asRows, castTo, frontAxis, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { asRows, castTo, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';
 
 const ranges: Partial<Record<DataType, readonly [lowest: number, highest: number]>> = {
   int8: [-128, 127],
@@ -75,6 +75,35 @@ export const packedProduct: Vjp = (site) => {
   return castTo(g, reshapeLike(g, g.Gemm(asRows(g, castTo(g, dy)), weight), x[0]!), x[0]!.type);
 };
 
+/**
+ * DynamicQuantizeLSTM: as the operator of floats with the weights that the integers stand for. It has them as
+ * `[directions, in, gates · hidden]`, with a scale and a zero point for each direction or each of its columns.
+ */
+export function quantizedRecurrent(op: 'LSTM', rule: readonly (Vjp | null)[]): (Vjp | null)[] {
+  const [W, R, PEEPHOLES] = [1, 2, 7];
+  const sites = new WeakMap<GraphBuilder, Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>>();
+  // The gradients of all inputs are made of one site, which the rule knows again by its node.
+  const inFloats = ({ g, node, x }: VjpSite): Pick<VjpSite, 'node' | 'x'> => {
+    const known = sites.get(g) ?? new Map<VjpSite['node'], Pick<VjpSite, 'node' | 'x'>>();
+    sites.set(g, known);
+    const weight = (which: number): Value => {
+      const [scale, zero] = [x[PEEPHOLES + 2 * which - 1]!, x[PEEPHOLES + 2 * which]!].map((each) =>
+        g.Unsqueeze(castTo(g, each), rankOf(each) === 1 ? [1, 2] : [1]),
+      ) as [Value, Value];
+      return g.Transpose(g.Mul(g.Sub(castTo(g, x[which]!), zero), scale), [0, 2, 1]);
+    };
+    const { domain: _, ...rest } = node;
+    const made = known.get(node) ?? {
+      node: { ...rest, opType: op },
+      x: x.slice(0, PEEPHOLES + 1).map((each, i) => (i === W || i === R ? weight(i) : each)),
+    };
+    known.set(node, made);
+    return made;
+  };
+  const isInteger = (i: number): boolean => i === W || i === R;
+  return rule.map((own, i) => own && !isInteger(i) ? (site, index) => own({ ...site, ...inFloats(site) }, index) : null); // prettier-ignore
+}
+
 /** The site with operand `which` as the numbers that its integers stand for, a scale aside. */
 function withNumbers(site: VjpSite, which: 0 | 1, axis: number): VjpSite {
   const { g, x } = site;
@@ -97,7 +126,7 @@ function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis:
     dims: [count as number],
     data: new Float32Array(count as number).fill(1),
   });
-  return g.emit('DequantizeLinear', [value, ones, zero], { axis: frontAxis(axis, rankOf(value)) });
+  return g.emit('DequantizeLinear', [value, ones, zero], { axis: fromFront(axis, rankOf(value)) });
 }
 
 /** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */
@@ -119,12 +148,12 @@ function perAxis({ g, node, x }: VjpSite, value: Value): Value {
   const [count] = value.shape ?? [];
   if (own === 0) return value;
   if (own === 1 && count === 1) return g.Reshape(value, []);
-  if (own > 1 || intAttribute(node, 'block_size', 0) !== 0) {
+  if (own > 1 || attributeOf(node, 'block_size') !== 0) {
     throw new OnnxLoraError(
       'NO_GRADIENT',
       `The gradient of ${node.opType} "${node.name}" is not known for values that are quantised in blocks. Adapt only layers after it.`,
     );
   }
-  const after = rank - 1 - frontAxis(intAttribute(node, 'axis', 1), rank);
+  const after = rank - 1 - axisOf(node, rank);
   return g.Reshape(value, [-1, ...new Array<number>(after).fill(1)]);
 }

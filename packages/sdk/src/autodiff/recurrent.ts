@@ -9,8 +9,9 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { attributeType, type NodeProto } from '../graph/proto.ts';
 import { readBytes } from '../graph/bytes.ts';
-import { attribute, floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
+import { attribute, floatAttribute, intAttribute } from '../graph/walk.ts';
 import { input, staticShape, type Vjp, type VjpSite, zeros } from './vjp.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** One direction of a recurrent node. Tensors over time are `[positions, batch, …]`. */
 export interface Direction {
@@ -135,7 +136,7 @@ function check(site: VjpSite, activations: readonly string[]): void {
   }
   if (floatAttribute(node, 'clip', 0) !== 0) refuse('clip');
   if (intAttribute(node, 'input_forget', 0) !== 0) refuse('input_forget');
-  if (intAttribute(node, 'layout', 0) !== 0) refuse('layout 1');
+  if (attributeOf(node, 'layout') !== 0) refuse('layout 1');
   if (x[7]) refuse('peepholes');
   const [length] = staticShape(x[0]!);
   if (x[4] && !x[4].ints?.every((each) => each === length))
@@ -146,7 +147,7 @@ function directionsOf(site: VjpSite, activations: readonly string[]): Direction[
   const { g, node, x, dys } = site;
   const [length, batch, features] = staticShape(x[0]!) as [number, number, number];
   const [count, , hidden] = staticShape(x[2]!) as [number, number, number];
-  const isReverse = stringAttribute(node, 'direction', 'forward') === 'reverse';
+  const isReverse = attributeOf(node, 'direction') === 'reverse';
   const forwards = Array.from({ length }, (_, t) => t);
   const rows = g.Reshape(x[0]!, [length * batch, features]);
   const one = (value: Value, d: number, axis: number): Value =>

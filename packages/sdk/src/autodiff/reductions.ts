@@ -3,9 +3,10 @@
 import { OnnxLoraError } from '../errors.ts';
 import type { Value } from '../graph/builder.ts';
 import { isStatic } from '../graph/value.ts';
-import { intAttribute, intsAttribute } from '../graph/walk.ts';
+import { intsAttribute } from '../graph/walk.ts';
 import { isEqual, signOf } from './comparisons.ts';
-import { frontAxis, input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { input, rankOf, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { attributeOf, fromFront } from '../ops/schema.ts';
 
 function reducedAxes(site: VjpSite): number[] {
   const rank = rankOf(input(site, 0));
@@ -16,14 +17,14 @@ function reducedAxes(site: VjpSite): number[] {
       `The gradient of ${site.node.opType} "${site.node.name}" needs axes that the graph knows.`,
     );
   }
-  if (given?.length) return given.map((axis) => frontAxis(axis, rank));
-  const none = intAttribute(site.node, 'noop_with_empty_axes', 0) === 1;
+  if (given?.length) return given.map((axis) => fromFront(axis, rank));
+  const none = attributeOf(site.node, 'noop_with_empty_axes') === 1;
   return none ? [] : Array.from({ length: rank }, (_, i) => i);
 }
 
 /** dy, or another value of its shape, with the reduced axes back as 1. */
 function kept(site: VjpSite, value: Value, axes: readonly number[]): Value {
-  if (intAttribute(site.node, 'keepdims', 1) === 1 || axes.length === 0) return value;
+  if (attributeOf(site.node, 'keepdims') === 1 || axes.length === 0) return value;
   return site.g.Unsqueeze(
     value,
     [...axes].sort((a, b) => a - b),

@@ -10,7 +10,8 @@ import type { Value } from '../graph/builder.ts';
 import { attributeType } from '../graph/proto.ts';
 import { attribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { float32, sizeOf } from '../runtime/tensor.ts';
-import { asRows, castTo, frontAxis, input, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { asRows, castTo, input, staticShape, type Vjp, type VjpSite } from './vjp.ts';
+import { fromFront } from '../ops/schema.ts';
 
 /** dy times the transposed matrix of each axis; of pixels that were repeated, the sum. */
 export const resizeBack: Vjp = (site) => {
@@ -38,7 +39,7 @@ export const resizeBack: Vjp = (site) => {
 /** Where a node keeps its inputs: they moved with the opsets. */
 function inputsOf({ g, node, x }: VjpSite): { roi?: Value; scales?: Value; sizes?: Value; positions: number[] } {
   const rank = x[0]!.shape!.length;
-  const axes = intsAttribute(node, 'axes')?.map((axis) => frontAxis(axis, rank));
+  const axes = intsAttribute(node, 'axes')?.map((axis) => fromFront(axis, rank));
   const positions = Array.from({ length: rank }, (_, axis) => (axes ? axes.indexOf(axis) : axis));
   const given = (value: Value | undefined): Value | undefined => (value?.shape?.[0] === 0 ? undefined : value);
   const isOld = node.opType === 'Upsample' || g.opset < 11;

@@ -16,27 +16,23 @@ import {
 } from './activations.ts'; // prettier-ignore
 import { batchNormBias, batchNormInput, batchNormScale } from './batchNorm.ts';
 import {
-  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale,
+  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale, lrnBack,
   meanVarianceBack,
 } from './channelNorm.ts'; // prettier-ignore
-import { columnsBack } from './columns.ts';
-import { signOf } from './comparisons.ts';
+import {
+  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
+} from './movement.ts'; // prettier-ignore
+import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
 import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './conv.ts';
 import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
-import { clipHigh, clipInput, clipLow, extremeOperand } from './extremes.ts';
-import { layerNormBias, layerNormInput, layerNormScale } from './layerNorm.ts';
-import { lrnBack } from './localResponse.ts';
-import { lpNormBack } from './lpNormalization.ts';
+import { layerNormBias, layerNormInput, layerNormScale, lpNormBack, rmsNormInput, rmsNormScale } from './layerNorm.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
-import { gatherData, gatherElementsData, gatherNdData } from './gather.ts';
-import {
-  concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
-} from './movement.ts'; // prettier-ignore
+import { gatherData, gatherElementsData, gatherNdData, topKBack } from './gather.ts';
 import { padBack } from './pad.ts';
 import { averagePoolBack, globalAverageBack, globalLpBack, globalMaxBack, lpPoolBack, maxPoolBack } from './pooling.ts';
 import {
-  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack,
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent,
 } from './quantized.ts'; // prettier-ignore
 import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
@@ -48,11 +44,8 @@ import { gruCell } from './gru.ts';
 import { lstmCell } from './lstm.ts';
 import { recurrentRule } from './recurrent.ts';
 import { resizeBack } from './resize.ts';
-import { rmsNormInput, rmsNormScale } from './rmsNorm.ts';
-import { topKBack } from './topK.ts';
 import {
   castTo,
-  frontAxis,
   type GradientRule,
   input,
   isFloat,
@@ -62,6 +55,7 @@ import {
   type VjpSite,
   where,
 } from './vjp.ts';
+import { axisOf } from '../ops/schema.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
@@ -80,12 +74,15 @@ export type DifferentiableOp =
 /** Operators that round, or read what was rounded: their gradients are those of the float operators they stand for. */
 export type StraightThroughOp =
   | 'QuantizeLinear' | 'DequantizeLinear' | 'DynamicQuantizeLinear' | 'MatMulInteger' | 'ConvInteger' | 'MatMulNBits'
-  | 'MatMulBnb4'; // prettier-ignore
+  | 'MatMulBnb4' | 'DynamicQuantizeLSTM'; // prettier-ignore
 
 const back: Vjp = ({ dy }) => dy;
 // Cotangents of integers that stand for floats are float32.
 const castBack: Vjp = ({ g, dy, x: [x] }) => castTo(g, dy, isFloat(x!.type) ? x!.type : 'float32');
 const reshaped: Vjp = (site, i) => reshapeLike(site.g, site.dy, input(site, i));
+
+const lstm = recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']);
+const quantizedLstm = quantizedRecurrent('LSTM', lstm);
 
 // d gelu(x)/dx = Φ(x) + x·φ(x) = ½(1 + erf z) + z·exp(−z²)/√π with z = x/√2. Recomputed from x: keeping erf and exp would
 // cost two more tensors of the size of x. Each operator is a pass over memory, so constants hide in other operators:
@@ -140,7 +137,7 @@ const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater
 /** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
 function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
   const rank = rankOf(x!);
-  const axis = frontAxis(intAttribute(node, 'axis', g.opset < 13 ? 1 : -1), rank);
+  const axis = axisOf(node, rank, g.opset);
   return g.opset < 13 ? Array.from({ length: rank - axis }, (_, i) => axis + i) : [axis];
 }
 
@@ -269,7 +266,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   ScatterND:  [scatterData, null, scatterUpdates],
   ScatterElements: [scatterData, null, scatterUpdates],
   Tile:       [tileBack, null],
-  LSTM:       recurrentRule(lstmCell, ['sigmoid', 'tanh', 'tanh']),
+  LSTM:       lstm,
   GRU:        recurrentRule(gruCell, ['sigmoid', 'tanh']).slice(0, 6),
   GridSample: [gridImage, gridPoints],
   Resize:     [resizeBack, null, null, null],
@@ -305,6 +302,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   ConvInteger: [integerConv, integerConv, null, null],
   MatMulNBits: [packedProduct, null, null, null, null, back],
   MatMulBnb4: [packedProduct, null, null],
+  DynamicQuantizeLSTM: quantizedLstm,
 };
 
 /** The row of a node's operator, if it has one. */
@@ -315,7 +313,7 @@ export function ruleOf(node: NodeProto): GradientRule | undefined {
 }
 
 /** Operators whose rules read the cotangents of all outputs. Of any other, the loss may depend on the first alone. */
-export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU']);
+export const manyOutputOps: ReadonlySet<string> = new Set(['Split', 'LSTM', 'GRU', 'DynamicQuantizeLSTM']);
 
 /** Operators whose outputs do not change smoothly with their inputs: a gradient ends there. */
 export const stopGradientOps: ReadonlySet<string> = new Set([

@@ -76,11 +76,6 @@ export function rankOf(value: Value): number {
   );
 }
 
-/** Axis counted from the front. */
-export function frontAxis(axis: number, rank: number): number {
-  return axis < 0 ? axis + rank : axis;
-}
-
 /** `value` in the shape of `like`, which has as many elements. One dynamic dimension is left to the runtime. */
 export function reshapeLike(g: GraphBuilder, value: Value, like: Value): Value {
   const { shape } = like;

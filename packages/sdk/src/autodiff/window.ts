@@ -2,9 +2,10 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { intsAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { staticShape, stretch } from './vjp.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** How a window lies on an image. */
 export interface Window {
@@ -22,7 +23,7 @@ export function windowOf(node: NodeProto, image: readonly number[], kernel: read
   const ones = new Array<number>(kernel.length).fill(1);
   const strides = intsAttribute(node, 'strides') ?? ones;
   const dilations = intsAttribute(node, 'dilations') ?? ones;
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * kernel.length).fill(0);
   let pads = auto === 'VALID' ? zeros : (intsAttribute(node, 'pads') ?? zeros);
   if (auto.startsWith('SAME')) {
@@ -33,7 +34,7 @@ export function windowOf(node: NodeProto, image: readonly number[], kernel: read
     const more = total.map((each) => Math.ceil(each / 2));
     pads = auto === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
   }
-  return { kernel, strides, dilations, pads, group: intAttribute(node, 'group', 1) };
+  return { kernel, strides, dilations, pads, group: attributeOf(node, 'group') };
 }
 
 /** How many positions a window spans. */

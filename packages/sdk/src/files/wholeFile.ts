@@ -1,5 +1,6 @@
 /** @file Writes single files so that a reader, or a crash, never meets half of one. */
 
+import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
@@ -65,5 +66,23 @@ export function writeFailed(path: string, cause: unknown): OnnxLoraError {
     'FILE_INVALID',
     `"${path}" could not be written: ${(cause as Error).message}. Check the path, its rights and the free space.`,
     { cause },
+  );
+}
+
+/**
+ * Refuses to write over files, where that is wanted, before any work.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for a file that is there
+ */
+export function requireUnused(
+  files: readonly string[],
+  { overwrite }: { readonly overwrite?: boolean | undefined },
+): void {
+  if (overwrite !== false) return;
+  const found = files.find((file) => existsSync(file));
+  if (found === undefined) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
   );
 }

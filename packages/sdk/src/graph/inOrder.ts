@@ -2,7 +2,7 @@
 
 import type { GraphProto, NodeProto } from './proto.ts';
 import { withSubgraphs } from './uniqueNames.ts';
-import { readNames } from './walk.ts';
+import { indexNodes, readNames } from './walk.ts';
 
 /**
  * The graph with each node behind all that yield what it reads, otherwise in the order of the file; the same object where it
@@ -13,8 +13,8 @@ export function inOrder(graph: GraphProto): GraphProto {
     ? withSubgraphs(graph, inOrder)
     : graph;
   const nodes = inner.node ?? [];
-  const producers = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
-  const before = (node: NodeProto): NodeProto[] => readNames(node).flatMap((name) => producers.get(name) ?? []);
+  const { producer } = indexNodes(nodes);
+  const before = (node: NodeProto): NodeProto[] => readNames(node).flatMap((name) => producer.get(name) ?? []);
   const seen = new Set<NodeProto>();
   const isOrdered = nodes.every((node) => {
     seen.add(node);

@@ -22,6 +22,7 @@ import { Replacement } from '../files/replacement.ts';
 import { writeFailed } from '../files/wholeFile.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
 import { allGraphs } from './walk.ts';
+import { notFound } from '../files/notFound.ts';
 
 /** An opened model: structure in memory, weights as ranges of the files on disk. */
 export interface OnnxFile {
@@ -40,7 +41,7 @@ export interface OnnxFile {
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID` (corrupt or truncated), `FILE_INVALID` (external data)
  */
 export function openOnnx(file: string): OnnxFile {
-  if (!existsSync(file)) throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file "${file}". Check the path.`);
+  if (!existsSync(file)) throw notFound('file', file);
   if (statSync(file).isDirectory()) {
     throw new OnnxLoraError('FILE_NOT_FOUND', `"${file}" is a folder. Name the .onnx file inside it.`);
   }

@@ -76,6 +76,31 @@ export function indexWhole(graph: GraphProto): GraphIndex {
   return indexAll([...allGraphs(graph)]);
 }
 
+/** Who makes each value, and who reads it. */
+export interface NodeIndex {
+  /** The node that yields a value, by value name. */
+  readonly producer: ReadonlyMap<string, NodeProto>;
+  /** The nodes that read a value, each once and in their order, those whose subgraphs read it included; by value name. */
+  readonly readers: ReadonlyMap<string, readonly NodeProto[]>;
+}
+
+/** Indexes nodes alone, as they stand. */
+export function indexNodes(nodes: readonly NodeProto[]): NodeIndex {
+  const producer = new Map<string, NodeProto>();
+  const readers = new Map<string, NodeProto[]>();
+  for (const node of nodes) {
+    for (const name of node.output ?? []) if (name) producer.set(name, node);
+    for (const name of new Set(readNames(node))) append(readers, name, node);
+  }
+  return { producer, readers };
+}
+
+function append<T>(lists: Map<string, T[]>, name: string, item: T): void {
+  const list = lists.get(name);
+  if (list) list.push(item);
+  else lists.set(name, [item]);
+}
+
 function indexAll(graphs: readonly GraphProto[]): GraphIndex {
   const index = {
     producer: new Map<string, NodeProto>(),
@@ -106,10 +131,7 @@ function addToIndex(
   for (const node of graph.node ?? []) {
     for (const output of node.output ?? []) if (output) producer.set(output, node);
     (node.input ?? []).forEach((input, index) => {
-      if (!input) return;
-      const list = uses.get(input);
-      if (list) list.push({ node, index });
-      else uses.set(input, [{ node, index }]);
+      if (input) append(uses, input, { node, index });
     });
     const value = node.opType === 'Constant' ? attribute(node, 'value')?.t : undefined;
     if (value && node.output?.[0]) constants.set(node.output[0], value);

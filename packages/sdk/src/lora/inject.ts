@@ -1,25 +1,33 @@
 /** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
 
-import type { GraphProto, ModelProto, TensorProto } from '../graph/proto.ts';
+import { OnnxLoraError } from '../errors.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
+import { lastNode } from '../match/layers/layer.ts';
 import { refold } from '../match/view.ts';
 import { GraphInjection } from './injectGraph.ts';
 import { type Injected, Injection, type InjectOptions } from './injection.ts';
+import { placesOf } from './plan.ts';
 import type { AdapterPlan } from './tunings/moduleTuning.ts';
+import { WholeParameter } from './tunings/wholeParameter.ts';
 
 export type { Injected, InjectOptions, RowsApart } from './injection.ts';
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan of another graph, whose layers this one does not have
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
   const whole = new Injection(base, plan, options);
   const constants: TensorProto[] = [];
   const stopped = new Set<string>();
+  const found = new Set<NodeProto>();
   let graphs = 0;
   // The values of a Scan's body are not those of the whole batch.
   const rewrite = (graph: GraphProto, holdsBatch: boolean): GraphProto => {
     const number = graphs++;
+    for (const node of graph.node ?? []) found.add(node);
     const nodes = (graph.node ?? []).map(
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
@@ -30,6 +38,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     return result;
   };
   const graph = rewrite(base.graph ?? {}, true);
+  requireAllIn(found, plan);
   const { infos, ...added } = whole.added();
   const model: ModelProto = {
     ...base,
@@ -44,4 +53,20 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     ...added,
     stopped,
   };
+}
+
+function requireAllIn(found: ReadonlySet<NodeProto>, plan: AdapterPlan): void {
+  const nodes = plan.flatMap((tuning) => {
+    if (tuning instanceof WholeParameter)
+      return tuning.parameter.readers.map(({ node }) => [tuning.parameter.name, node] as const);
+    const places = placesOf(tuning.site!);
+    return places.flatMap((place) => [place.node, lastNode(place)].map((node) => [tuning.path, node] as const));
+  });
+  const lost = new Set(nodes.flatMap(([path, node]) => (found.has(node) ? [] : [`"${path}"`])));
+  if (lost.size === 0) return;
+  const shown = [...lost].slice(0, 5).join(', ') + (lost.size > 5 ? ` and ${lost.size - 5} more` : '');
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The graph has no nodes of ${shown}: what is to be adapted was found in another graph. Find it in the graph that adapters are put into.`,
+  );
 }

@@ -231,3 +231,23 @@ describe('rows of a table that are trained', () => {
     expect(() => mergeAdapter(base.model, base.place(adapter), { unmerge: true })).toThrow(/"tokens" cannot be taken out.*replaces rows of the table/); // prettier-ignore
   });
 });
+
+test.each([
+  ['low-rank', {}, '"fc"'],
+  ['trained', { modulesToSave: ['fc'] }, '"fc.weight"'],
+])('a plan of layers that the graph does not have: %s', (_, config, named) => {
+  const [one, same] = [byWeight(weight), byWeight(weight)].map((body) => sited(scanModel(body)));
+  const adapter = formAdapter(form, { config });
+  const placed = one!.place(
+    Object.keys(config).length === 0
+      ? adapter
+      : new Adapter(
+          { ...adapter.config, targetModules: [] },
+          new Map([['base_model.model.fc.weight', float32(weight, [4, 4])]]),
+        ),
+  );
+  const plan = placed.tunings.map(({ tuning }) => tuning);
+  const inject = (into: SitedModel) => () => injectAdapters(into.model, plan, { types: into.types, mode: 'inference' });
+  expect(inject(one!)).not.toThrow();
+  expect(inject(same!)).toThrow(`The graph has no nodes of ${named}`);
+});

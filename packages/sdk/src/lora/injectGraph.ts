@@ -12,7 +12,7 @@ import { kindOf } from './kinds/table.ts';
 import { attentionAround, placesOf, type TrainedParameter } from './plan.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { type Fold, RowFold } from './rows.ts';
-import { TrainingProduct } from './trainingProduct.ts';
+import { type AdaptedLayer, TrainingProduct } from './trainingProduct.ts';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from './tuner.ts';
 import type { ByTuner } from './tunings/byTuner.ts';
 import type { LowRank } from './tunings/lowRank.ts';
@@ -31,6 +31,8 @@ export class GraphInjection {
   readonly #rows: RowFold;
   readonly #holdsBatch: boolean;
   readonly #trainingProduct: TrainingProduct;
+  /** The layers of this graph with low-rank adapters, by their own nodes. */
+  readonly #adapted = new Map<NodeProto, AdaptedLayer>();
   readonly #valueInfo: ValueInfoProto[] = [];
   /** Trained parameters in the type that this graph's nodes compute in. */
   readonly #cast = new Map<TrainedParameter, Value>();
@@ -42,11 +44,19 @@ export class GraphInjection {
     this.#rows = new RowFold(this.#g, whole.batchInput);
     this.#holdsBatch = holdsBatch;
     const own = new Set(graph.node);
-    const sites = whole.lowRankPlaces().filter(([site, { layer }]) => own.has(site.node) && !layer.dropout);
-    this.#trainingProduct = new TrainingProduct(this.#g, sites, {
-      factor: (role, lowRank) => this.#factor(role, lowRank),
-      read: (name) => this.#read(name),
-    });
+    for (const [site] of whole.lowRankPlaces()) {
+      if (site.recurrent || !own.has(site.node)) continue;
+      const others = this.#adapted.get(site.node);
+      this.#adapted.set(site.node, others ? [...others, site] : [site]);
+    }
+    this.#trainingProduct = new TrainingProduct(
+      this.#g,
+      [...this.#adapted.values()].filter((layer) => !this.#drops(layer)),
+      {
+        factor: (role, layer) => this.#layerFactor(role, layer),
+        read: (name) => this.#read(name),
+      },
+    );
   }
 
   /** Constants that the new nodes read. They belong to the main graph, where every graph sees them. */
@@ -61,16 +71,13 @@ export class GraphInjection {
   /** The graph with adapters. */
   rewrite(nodes: RewrittenNodes): GraphProto {
     const own = new Set(this.#graph.node);
-    const byLast = new Map<NodeProto, Site>();
+    const isDora = (layer: AdaptedLayer): boolean => layer.some((site) => this.#whole.lowRankAt(site)!.layer.dora);
+    const byLast = new Map(
+      [...this.#adapted.values()].map((layer) => [isDora(layer) ? layer[0].nodes.at(-1)! : lastNode(layer[0]), layer]),
+    );
     const recurrent = new Map<NodeProto, Site[]>();
-    for (const [
-      site,
-      {
-        layer: { dora },
-      },
-    ] of this.#whole.lowRankPlaces()) {
+    for (const [site] of this.#whole.lowRankPlaces()) {
       if (site.recurrent && own.has(site.node)) recurrent.set(site.node, [...(recurrent.get(site.node) ?? []), site]);
-      else if (own.has(site.node)) byLast.set(dora ? site.nodes.at(-1)! : lastNode(site), site);
     }
     const replaced = this.#replacedSites(own);
     const tuned = new Map(
@@ -80,7 +87,7 @@ export class GraphInjection {
     const skipped = new Set([...replaced.values(), ...applied].flatMap((site) => [...site.nodes, lastNode(site)]));
     for (const [original, current] of nodes) {
       const rebuilt = replaced.get(original);
-      const site = byLast.get(original);
+      const layer = byLast.get(original);
       const byTuner = tuned.get(original);
       const weights = recurrent.get(original);
       if (weights) this.#recurrent(this.#withParameters(original, current), weights);
@@ -88,9 +95,9 @@ export class GraphInjection {
       else if (byTuner) this.#tune(...byTuner);
       else if (rebuilt) this.#replaceLayer(rebuilt);
       else if (skipped.has(original)) continue;
-      else if (!site) this.#g.nodes.push(this.#withParameters(original, current));
-      else if (this.#whole.lowRankAt(site)!.layer.dora) this.#dora(original, current, site);
-      else this.#lora(original, current, site);
+      else if (!layer) this.#g.nodes.push(this.#withParameters(original, current));
+      else if (isDora(layer)) this.#dora(original, current, layer);
+      else this.#lora(original, current, layer);
     }
     return {
       ...this.#graph,
@@ -180,9 +187,10 @@ export class GraphInjection {
   }
 
   /** y + (x·A)·B, behind the last node of a layer. */
-  #lora(original: NodeProto, current: NodeProto, site: Site): void {
-    const base = this.#emitRenamed(this.#withParameters(original, current), site.output);
-    this.#nameLast(this.#g.Add(base, this.#lowRankProduct(site)), site.output);
+  #lora(original: NodeProto, current: NodeProto, layer: AdaptedLayer): void {
+    const [{ output }] = layer;
+    const base = this.#emitRenamed(this.#withParameters(original, current), output);
+    this.#nameLast(this.#g.Add(base, this.#lowRankProduct(layer)), output);
   }
 
   /**
@@ -190,7 +198,8 @@ export class GraphInjection {
    * norm taken as a constant.
    * @see https://arxiv.org/abs/2402.09353
    */
-  #dora(original: NodeProto, current: NodeProto, site: Site): void {
+  #dora(original: NodeProto, current: NodeProto, layer: AdaptedLayer): void {
+    const [site] = layer;
     const kind = kindOf(site);
     const read = this.#withParameters(original, current);
     const addend = addendOf(site);
@@ -201,8 +210,8 @@ export class GraphInjection {
     // Nodes behind the layer's own, which round its product, hold the bias already.
     if (!isFirst && name !== undefined)
       product = this.#g.Sub(product, kind.outputBias(this.#g, site, this.#read(name)));
-    const gain = this.#gain(site);
-    const lowRankProduct = (): Value => this.#lowRankProduct(site);
+    const gain = this.#layerGain(layer);
+    const lowRankProduct = (): Value => this.#lowRankProduct(layer);
     // For inference the lora_B that is fed has the gain multiplied in already.
     const sum = this.#whole.training
       ? this.#scale(this.#g.Add(product, lowRankProduct()), gain, site)
@@ -210,6 +219,12 @@ export class GraphInjection {
     if (name === undefined) return this.#nameLast(sum, site.product);
     const bias = kind.outputBias(this.#g, site, this.#read(isFirst ? read.input![addend!]! : name));
     this.#nameLast(this.#g.Add(sum, bias), site.product);
+  }
+
+  /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
+  #layerGain(layer: AdaptedLayer): Value {
+    const gains = layer.flatMap((site) => (this.#whole.lowRankAt(site)!.layer.dora ? [this.#gain(site)] : []));
+    return gains.reduce((product, gain) => this.#g.Mul(product, gain));
   }
 
   #gain(site: Site): Value {
@@ -226,14 +241,17 @@ export class GraphInjection {
       ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
       : folded;
     const norm = kind.adaptedNorm(g, site, weight, A, B);
-    return this.#as(g.Div(magnitude, g.stopGradient(norm)), typeOfLayer);
+    return this.#as(this.#onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
   }
 
   /** The base's weight as float32, laid out as the graph has it. */
-  #weight({ weight: { name, stored } }: Site): Value {
+  #weight({ weight: { name, stored, layout }, part }: Site): Value {
     // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
     if (readsCodes(stored)) return this.#g.constant(float32(stored.read(), stored.dims));
-    return this.#as(this.#read(name), 'float32');
+    const whole = this.#as(this.#read(name), 'float32');
+    if (!part) return whole;
+    const own = Array.from({ length: part.count * part.size }, (_, i) => part.first + Math.floor(i / part.size) * part.step + (i % part.size)); // prettier-ignore
+    return this.#g.Gather(whole, this.#g.ints(own), layout === 'in-out' ? 1 : 0);
   }
 
   /** Shape of one number per output; none where each row may bring its own. */
@@ -259,28 +277,37 @@ export class GraphInjection {
    * (x·A)·B, where it is for inference and the kind of layer allows it for one adapter per row too. Computed in float32,
    * and given in the layer's own type, as PEFT does.
    */
-  #lowRankProduct(site: Site): Value {
+  #lowRankProduct(layer: AdaptedLayer): Value {
+    const [site] = layer;
     const lowRank = this.#whole.lowRankAt(site)!;
     const g = this.#g;
     const kind = kindOf(site);
-    const own = lowRank.layer.bias ? this.#input('lora_B.bias', lowRank, this.#perOutputDims(site)) : undefined;
+    const own = layer.flatMap((each) => {
+      const adapter = this.#whole.lowRankAt(each)!;
+      return adapter.layer.bias ? [this.#input('lora_B.bias', adapter, this.#perOutputDims(each))] : [];
+    });
     const scaled = (value: Value): Value =>
       site.foldedScale && this.#whole.training ? g.Mul(value, this.#perOutput(site, kind.perOutputShape(site))) : value;
-    const biased = (value: Value): Value => scaled(own ? g.Add(value, own) : value);
+    const biased = (value: Value): Value => scaled(own.reduce((sum, bias) => g.Add(sum, bias), value));
     const typeOfLayer = this.#read(site.product).type;
     const isId = site.kind === 'embedding';
     const read = this.#read(site.input);
     const whole = isId ? read : this.#as(read, 'float32');
-    const source = this.#whole.training && lowRank.layer.dropout ? this.#dropped(whole, lowRank) : whole;
+    const source = this.#whole.training && this.#drops(layer) ? this.#dropped(whole, lowRank) : whole;
     if (this.#whole.training && site.kind === 'linear' && source === read && !site.arrange) {
-      return this.#as(biased(this.#trainingProduct.of(site, lowRank)), typeOfLayer);
+      return this.#as(biased(this.#trainingProduct.of(layer)), typeOfLayer);
     }
     if (this.#whole.training && lowRank.layer.tokens) return this.#tokenRows(read, lowRank);
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
-    const [A, B] = [this.#factor('lora_A', lowRank), this.#factor('lora_B', lowRank)];
+    const [A, B] = [this.#layerFactor('lora_A', layer), this.#layerFactor('lora_B', layer)];
     const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
     const value = this.#whole.differs(site) ? this.#rows.apply(x, this.#fold(site), product) : product(x);
     return this.#as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
+  }
+
+  /** Whether steps leave out some of what the adapters of a layer read. */
+  #drops(layer: AdaptedLayer): boolean {
+    return layer.some((site) => this.#whole.lowRankAt(site)!.layer.dropout);
   }
 
   /** x without what is left out in this step, and what stays so much larger that the sum is the same on average. */
@@ -306,11 +333,52 @@ export class GraphInjection {
     return this.#g.constant(float32(site.foldedScale!, dims));
   }
 
-  /** Part of a module's adapter, as the rows of this batch get it. */
+  /** Part of a module's adapter, as the rows of this batch get it; but for lora_A, a number for each output of the layer. */
   #input(role: 'lora_A' | 'lora_B' | OutputRole, lowRank: LowRank, dims: readonly number[] | undefined): Value {
-    const perRow = this.#whole.differs(lowRank.site);
-    const value = this.#whole.input(lowRank, role, dims, perRow);
-    return perRow ? this.#picked(value) : value;
+    const { site } = lowRank;
+    const [differs, isFactor] = [this.#whole.differs(site), role === 'lora_A' || role === 'lora_B'];
+    const value = this.#whole.input(lowRank, role, dims, differs);
+    const rank = differs ? 3 : isFactor ? 2 : 1;
+    const wide = role === 'lora_A' ? value : this.#onOutputs(value, site, rank, role === 'lora_gain' ? 1 : 0);
+    return differs ? this.#picked(wide) : wide;
+  }
+
+  readonly #wide = new Map<string, Value>();
+
+  /**
+   * What has a number for each output of a site in its last dimension, for those of the whole layer, where the site is a part
+   * of one; `fill` for the others.
+   */
+  #onOutputs(value: Value, { part }: Site, rank: number, fill = 0): Value {
+    if (!part) return value;
+    const known = this.#wide.get(value.name);
+    if (known) return known;
+    const g = this.#g;
+    const { first, size, step, count, total } = part;
+    // Leading dimensions are copied, so that those of banks stay open.
+    const before = Array.from({ length: rank - 1 }, () => 0);
+    const runs = count === 1 ? value : g.Reshape(value, [...before, count, size]);
+    const lead = count === 1 ? before : [...before, 0];
+    const padded = g.Pad(runs, [...lead, first, ...lead, step - first - size], fill);
+    const wide = count === 1 ? padded : g.Reshape(padded, [...before, total]);
+    this.#wide.set(value.name, wide);
+    return wide;
+  }
+
+  readonly #layerFactors = new Map<string, Value>();
+
+  /** The factors of a layer's sites side by side, so that one product is the sum of theirs. */
+  #layerFactor(role: 'lora_A' | 'lora_B', layer: AdaptedLayer): Value {
+    const key = `${role} ${layer.map(({ path }) => path).join(' ')}`;
+    const known = this.#layerFactors.get(key);
+    if (known) return known;
+    const factors = layer.map((site) => {
+      const factor = this.#factor(role, this.#whole.lowRankAt(site)!);
+      return role === 'lora_B' && this.#whole.training ? this.#onOutputs(factor, site, 2) : factor;
+    });
+    const value = factors.length === 1 ? factors[0]! : this.#g.Concat(factors, role === 'lora_A' ? -1 : -2);
+    this.#layerFactors.set(key, value);
+    return value;
   }
 
   /** A trained parameter, as the rows of this batch get it. */
@@ -398,9 +466,10 @@ export class GraphInjection {
       value = { name: renamed, ...this.#whole.types.get(site.product) };
     }
     // Another adapter may have a low-rank product where this one has a weight.
-    const lowRank = this.#whole.lowRankAt(site);
-    if (lowRank?.layer.dora) value = this.#scale(value, this.#gain(site), site);
-    if (lowRank) value = this.#g.Add(value, this.#lowRankProduct(site));
+    const layer = this.#adapted.get(site.node);
+    if (layer?.some((each) => this.#whole.lowRankAt(each)!.layer.dora))
+      value = this.#scale(value, this.#layerGain(layer), site);
+    if (layer) value = this.#g.Add(value, this.#lowRankProduct(layer));
     if (site.bias) {
       const bias = trained('bias');
       const perRow = bias && this.#whole.differs(site);
@@ -415,7 +484,9 @@ export class GraphInjection {
   /** The layer's sizes, of which a head's number of outputs may be open, and where its rows are. */
   #fold(site: Site): Fold {
     const isOpen = this.#whole.trained.some((parameter) => parameter.isOpen && parameter.site === site);
-    return { weightShape: site.weightShape, rowAxis: this.#whole.rowAxis(site, this.#holdsBatch), isOpen };
+    const { part, weightShape } = site;
+    const whole = part ? [part.total, ...weightShape.slice(1)] : weightShape;
+    return { weightShape: whole, rowAxis: this.#whole.rowAxis(site, this.#holdsBatch), isOpen };
   }
 
   /** A layer's product with a weight of floats, as it is fed. */

@@ -7,6 +7,7 @@ import { type LayerRule, type TargetConfig, endings, nameRule } from './targetRu
 interface Named {
   readonly path: string;
   readonly kind: string;
+  readonly partOf?: string;
 }
 
 /** Checks one config against one model, after its modules have been selected. */
@@ -35,7 +36,10 @@ export class TargetCheck {
     if (targetModules === null || targetModules === undefined) {
       this.#fail(`targetModules says nothing${this.#where}: which modules should be adapted?`);
     }
-    if (!isAllLinear) this.#checkNames('targetModules', targetModules, this.#adaptable);
+    if (!isAllLinear) {
+      this.#checkNames('targetModules', targetModules, this.#adaptable);
+      this.#checkOwners(targetModules);
+    }
     this.#checkNames('excludeModules', excludeModules || [], this.#modules);
     this.#checkSaved(modulesToSave ?? []);
     this.#checkLayers(layers);
@@ -67,8 +71,34 @@ export class TargetCheck {
     );
   }
 
+  /** An entry for nothing but parts of layers that are adapted as a whole: a weight has one adapter. */
+  #checkOwners(names: string | readonly string[]): void {
+    if (typeof names === 'string') return;
+    const rule = nameRule(names, 'targetModules');
+    for (const name of names) {
+      const own = nameRule([name], 'targetModules');
+      const meant = this.#adaptable.filter(({ path }) => own.matches(path));
+      const [first] = meant;
+      if (!first || !meant.every(({ partOf }) => partOf !== undefined && rule.matches(partOf))) continue;
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${first.path}" (targetModules)${this.#where} is part of "${first.partOf!}", which targetModules names as well, and a weight can have one adapter. Name the layer or its parts.`,
+      );
+    }
+  }
+
   #checkSaved(names: readonly string[]): void {
-    const around = [...new Set(this.#modules.flatMap(({ path }) => beginnings(path)))];
+    const whole = this.#modules.filter(({ partOf }) => partOf === undefined);
+    const around = [...new Set(whole.flatMap(({ path }) => beginnings(path)))];
+    const part = this.#modules.find(
+      ({ path, partOf }) => partOf !== undefined && names.some((name) => path.endsWith(name)),
+    );
+    if (part && names.every((name) => !around.some((path) => path.endsWith(name)))) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${part.path}" (modulesToSave)${this.#where} is part of "${part.partOf!}", which can be trained in full only as a whole. Name "${part.partOf!}", or adapt the part (targetModules).`,
+      );
+    }
     this.#failOn(
       'modulesToSave',
       names.filter((name) => !around.some((path) => path.endsWith(name))),
@@ -96,8 +126,9 @@ export class TargetCheck {
 
   /** A weight cannot be adapted by its module's name and by its own. */
   #checkParameters(targets: readonly string[]): void {
+    const partOf = new Map(this.#modules.map((each) => [each.path, each.partOf]));
     const twice = (this.#config.targetParameters ?? []).find((name) =>
-      targets.some((path) => name === `${path}.weight`),
+      targets.some((path) => name === `${path}.weight` || name === `${partOf.get(path)}.weight`),
     );
     if (twice === undefined) return;
     throw new OnnxLoraError(

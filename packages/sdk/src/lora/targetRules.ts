@@ -149,15 +149,17 @@ function layerNumber(pattern: Pattern, path: string): number | undefined {
 export const ALL_LINEAR = 'all-linear';
 
 /**
- * The names that stand for `all-linear`: every linear module but the output layer. Where that is unknown, a sequence
+ * The names that stand for `all-linear`: every linear module but the output layer, those joined of others whole. Where that is unknown, a sequence
  * classifier's head is left out: `score`, else `classifier`.
  */
 export function allLinear(
-  modules: readonly { readonly path: string; readonly kind: string }[],
+  modules: readonly { readonly path: string; readonly kind: string; readonly partOf?: string }[],
   taskType: string | null | undefined,
   outputEmbedding: string | undefined,
 ): string[] {
   const exists = (name: string): boolean => modules.some(({ path }) => path === name || path.startsWith(`${name}.`));
   const head = outputEmbedding ?? (taskType === 'SEQ_CLS' ? ['score', 'classifier'].find(exists) : undefined);
-  return modules.filter(({ path, kind }) => kind === 'linear' && path !== head).map(({ path }) => path);
+  const isMeant = ({ path, kind, partOf }: (typeof modules)[number]): boolean =>
+    kind === 'linear' && partOf === undefined && path !== head;
+  return modules.filter(isMeant).map(({ path }) => path);
 }

@@ -26,6 +26,58 @@ const select = (config: TargetConfig, options?: SelectOptions, modules = vit): s
   selectModules(modules, config, options).targets;
 const short = (paths: string[]): string[] => paths.map((path) => path.replace('vit.encoder.layer.', ''));
 
+/** A joined layer with its parts, and an attention that has its projections by themselves. */
+const joined: NamedModule[] = [
+  ...[0, 1].flatMap((i): NamedModule[] => [
+    { path: `net.blocks.${i}.attn.qkv`, kind: 'linear' },
+    ...(['q', 'k', 'v'] as const).map((as): NamedModule => ({ path: `net.blocks.${i}.attn.${as}_proj`, kind: 'linear', partOf: `net.blocks.${i}.attn.qkv`, projection: as })), // prettier-ignore
+    { path: `net.blocks.${i}.attn.proj`, kind: 'linear' },
+  ]),
+  ...linear('decoder.attn.q_proj', 'decoder.attn.k'),
+];
+
+describe('parts of a joined layer', () => {
+  const parts = (config: TargetConfig, modules = joined): string[] => select(config, {}, modules);
+  const alone = joined.slice(0, -2);
+
+  it('are reached by names and patterns that match no layer', () => {
+    expect(parts({ targetModules: ['v_proj'] })).toEqual(['net.blocks.0.attn.v_proj', 'net.blocks.1.attn.v_proj']);
+    expect(parts({ targetModules: ['net.blocks.1.attn.q_proj'] })).toEqual(['net.blocks.1.attn.q_proj']);
+    expect(parts({ targetModules: '.*attn.[kv]_proj' })).toHaveLength(4);
+    expect(parts({ targetModules: ['q_proj'] }, alone)).toHaveLength(2);
+    expect(parts({ targetModules: ['k_proj'], layersToTransform: [1] })).toEqual(['net.blocks.1.attn.k_proj']);
+  });
+
+  it('are not reached by what means layers, as in PEFT', () => {
+    expect(parts({ targetModules: ['q_proj'] })).toEqual(['decoder.attn.q_proj']);
+    expect(parts({ targetModules: '.*\\.attn\\..*' })).toEqual(['net.blocks.0.attn.qkv', 'net.blocks.0.attn.proj', 'net.blocks.1.attn.qkv', 'net.blocks.1.attn.proj', 'decoder.attn.q_proj', 'decoder.attn.k']); // prettier-ignore
+    expect(parts({ targetModules: 'all-linear' })).toHaveLength(6);
+    expect(selectModules(joined, { targetModules: ['proj'], modulesToSave: ['attn'] }, { strict: false })).toEqual({
+      targets: [],
+      modulesToSave: joined.flatMap(({ path, partOf }) => (partOf === undefined ? [path] : [])),
+    });
+  });
+
+  it('are found under other names of a projection, of lists alone', () => {
+    expect(parts({ targetModules: ['value', 'attn.to_k'] })).toEqual(['net.blocks.0.attn.k_proj', 'net.blocks.0.attn.v_proj', 'net.blocks.1.attn.k_proj', 'net.blocks.1.attn.v_proj']); // prettier-ignore
+    expect(parts({ targetModules: ['query'] }, alone)).toHaveLength(2);
+    // Which would mean layers of the decoder.
+    expect(() => parts({ targetModules: ['query'] })).toThrow('matches "query"');
+    expect(parts({ targetModules: ['attn.value'], excludeModules: ['0.attn.value'] })).toEqual(['net.blocks.1.attn.v_proj']); // prettier-ignore
+  });
+
+  it('are left out where their layer is adapted, and refused where that leaves nothing of a name', () => {
+    expect(parts({ targetModules: ['net.blocks.0.attn.qkv', 'v_proj'] })).toEqual(['net.blocks.0.attn.qkv', 'net.blocks.1.attn.v_proj']); // prettier-ignore
+    expect(() => parts({ targetModules: ['qkv', 'v_proj'] })).toThrowErrorMatchingInlineSnapshot(
+      `[OnnxLoraError: "net.blocks.0.attn.v_proj" (targetModules) is part of "net.blocks.0.attn.qkv", which targetModules names as well, and a weight can have one adapter. Name the layer or its parts.]`,
+    );
+    expect(() => parts({ targetModules: ['proj'], modulesToSave: ['v_proj'] })).toThrowErrorMatchingInlineSnapshot(
+      `[OnnxLoraError: "net.blocks.0.attn.v_proj" (modulesToSave) is part of "net.blocks.0.attn.qkv", which can be trained in full only as a whole. Name "net.blocks.0.attn.qkv", or adapt the part (targetModules).]`,
+    );
+    expect(() => parts({ targetModules: ['v_proj'], targetParameters: ['net.blocks.1.attn.qkv.weight'] })).toThrow('is the weight of a module that targetModules adapts already'); // prettier-ignore
+  });
+});
+
 describe('targets', () => {
   it('takes a list as whole paths or endings after a dot', () => {
     expect(short(select({ targetModules: ['query', 'vit.encoder.layer.1.output.dense'] }))).toEqual([

@@ -1,6 +1,7 @@
 /** @file Finds the places of a graph that can be adapted: linear layers, convolutions, embeddings. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { conv, convInteger } from './layers/conv.ts';
@@ -20,43 +21,29 @@ import {
   pathFromValueName,
   shortName,
 } from './modulePath.ts';
-import { packedProjection, pathFromFusedBias, type Projection, projectionPath } from './structuralPath.ts';
+import { findParts, withProjections } from './partSites.ts';
+import type { Site } from './site.ts';
+import { packedProjection, pathFromFusedBias, projectionPath } from './structuralPath.ts';
 import { isOfExpansion } from './view.ts';
 import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
-
-/** One adaptable layer: a torch module. */
-export interface Site extends Layer {
-  /** torch's module path, against which PEFT's target rules are matched; of a `parameter` its full name. */
-  readonly path: string;
-  /** What the path was read from. */
-  readonly pathSource: PathSource;
-  /**
-   * Where else the graph computes the same module: in the other branch of an If, or again for a module that is called
-   * several times.
-   */
-  readonly alsoAt: readonly Site[];
-  /**
-   * Where an exporter folded a normalisation into the weight: the factor of each output. The weight is that many times
-   * torch's, and so must a delta be.
-   */
-  readonly foldedScale?: Float32Array;
-  /** Of a projection that was packed into a fused attention: which one, and the path of the attention's module. */
-  readonly projection?: { readonly of: string; readonly as: Projection };
-}
+export type { Site } from './site.ts';
 
 /** How {@link findSites} looks. */
 export interface FindOptions {
-  /** Rank of a value, where it is known. */
-  readonly rankOf?: (value: string) => number | undefined;
+  /** What is known of a value. */
+  readonly typeOf?: (value: string) => ValueType | undefined;
+  /** Whether parts of joined layers are looked for, as they are by default; they need types of many values. */
+  readonly parts?: boolean;
 }
 
 /**
  * Finds all sites of a graph and its subgraphs, in graph order. Values of subgraphs must have names of their own.
  */
-export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindOptions = {}): Site[] {
+export function findSites(graph: GraphProto, { typeOf = () => undefined, parts = true }: FindOptions = {}): Site[] {
   const index = indexWhole(graph);
+  const rankOf = (value: string): number | undefined => typeOf(value)?.shape?.length;
   const finders: readonly LayerFinder[] = [
     matMul, gemm, conv, embedding, matMulNBits, matMulBnb4, matMulInteger, convInteger, einsum, stackedParameter, matMulFromLeft(rankOf),
   ]; // prettier-ignore
@@ -76,7 +63,8 @@ export function findSites(graph: GraphProto, { rankOf = () => undefined }: FindO
       break;
     }
   }
-  return grouped(withRepeatedCalls(withStructure(found)));
+  const sites = withProjections(grouped(withRepeatedCalls(withStructure(found))), index, typeOf);
+  return parts ? findParts(sites, index, typeOf) : sites;
 }
 
 /**

@@ -14,15 +14,18 @@ const conventions: readonly (readonly [output: RegExp, names: Readonly<Record<Pr
   [/\.out_lin$/, { q: 'q_lin', k: 'k_lin', v: 'v_lin' }],
   [/\.to_out(?:\.0)?$/, { q: 'to_q', k: 'to_k', v: 'to_v' }],
   [/\.(?:o|wo)$/, { q: 'q', k: 'k', v: 'v' }],
-  [/\.(?:out_proj|o_proj|projection_layer|proj|dense)$/, { q: 'q_proj', k: 'k_proj', v: 'v_proj' }],
+  [/\.Wo$/, { q: 'Wq', k: 'Wk', v: 'Wv' }],
+  [/\.(?:out_proj|o_proj|c_proj|projection_layer|proj|dense)$/, { q: 'q_proj', k: 'k_proj', v: 'v_proj' }],
 ];
 const unknown = { q: 'query', k: 'key', v: 'value' };
+/** What parts of a layer that has a name are called where nothing else tells. */
+const separate = { q: 'q_proj', k: 'k_proj', v: 'v_proj' };
 
 /** Every name of the three projections in torch models. */
 const synonyms: Readonly<Record<Projection, RegExp>> = {
-  q: /^(?:q|query|q_proj|query_proj|q_lin|to_q|wq|q_attn|queries|linear_q)$/,
-  k: /^(?:k|key|k_proj|key_proj|k_lin|to_k|wk|k_attn|keys|linear_k)$/,
-  v: /^(?:v|value|v_proj|value_proj|v_lin|to_v|wv|v_attn|values|linear_v)$/,
+  q: /^(?:q|query|q_proj|query_proj|q_lin|to_q|wq|Wq|q_attn|queries|linear_q)$/,
+  k: /^(?:k|key|k_proj|key_proj|k_lin|to_k|wk|Wk|k_attn|keys|linear_k)$/,
+  v: /^(?:v|value|v_proj|value_proj|v_lin|to_v|wv|Wv|v_attn|values|linear_v)$/,
 };
 
 /** Whether a module of this name is such a projection. */
@@ -60,6 +63,40 @@ export function packedProjection(
 export function projectionPath({ projection, attention }: PackedProjection, outputPath: string | undefined): string {
   const names = conventions.find(([output]) => output.test(outputPath ?? ''))?.[1] ?? unknown;
   return `${attention}.${names[projection]}`;
+}
+
+/**
+ * Paths of the parts of a layer that is joined of projections, as they would be in the model that has a layer for each:
+ * beside the layer, or inside it where the output's projection is inside it, as in torch's MultiheadAttention. Of a layer
+ * without a name of its own as the output's tells, and none where there is none.
+ *
+ * @param layer.path of the joined layer, where it has a name
+ * @param layer.attended the values that the attention yields
+ * @param layer.outputPath path of the projection of the attention's output, where that has one
+ */
+export function partPaths({
+  path,
+  attended,
+  outputPath,
+}: {
+  readonly path: string | undefined;
+  readonly attended: readonly string[];
+  readonly outputPath: string | undefined;
+}): { readonly attention: string; readonly names: Readonly<Record<Projection, string>> } | undefined {
+  const attention =
+    path === undefined
+      ? (pathFromValueName(attended[0] ?? '') ?? attentionBefore(outputPath))
+      : parentOf(path, outputPath);
+  if (attention === undefined) return undefined;
+  const names = conventions.find(([output]) => output.test(outputPath ?? ''))?.[1] ?? separate;
+  return { attention, names };
+}
+
+function parentOf(path: string, outputPath: string | undefined): string {
+  if (outputPath?.startsWith(`${path}.`)) return path;
+  // `layernorm_qkv.1` is one layer of a sequence.
+  const parent = path.replace(/\.?[^.]+(?:\.\d+)*$/, '');
+  return parent === '' ? path : parent;
 }
 
 /** `encoder.layer.0.attention` has its projections in `.self` where the output's is in `.output.dense`. */

@@ -1,11 +1,12 @@
 /** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { allGraphs, floatAttribute, type GraphIndex, indexWhole, intAttribute, subgraphs } from '../graph/walk.ts';
+import { allGraphs, floatAttribute, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** A product with a weight that cannot be adapted by itself. */
 export interface UnadaptableLayer {
@@ -131,7 +132,7 @@ function reasonOf(node: NodeProto, weight: string, index: GraphIndex): string {
   if (!stored && !namedConstant(weight, index))
     return `reads a weight that other nodes compute from constants (${computedBy(weight, index)})`;
   if (opType === 'Gemm') {
-    if (intAttribute(node, 'transA', 0) === 1) return 'transposes its input';
+    if (attributeOf(node, 'transA') === 1) return 'transposes its input';
     if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1)
       return 'scales its product or its bias (alpha, beta)';
   }

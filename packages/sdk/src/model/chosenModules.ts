@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { kindOf } from '../lora/kinds/table.ts';
+import { withParts } from '../match/partSites.ts';
 import type { Site } from '../match/sites.ts';
 import { defaultTargetPaths } from '../plugin/family.ts';
 import type { LoraOptions } from './loraOptions.ts';
@@ -19,7 +20,8 @@ export function targetNames(model: Model, options: LoraOptions): string | readon
   const { targetModules: given, targetParameters = [] } = options;
   if (typeof given === 'function') return accepted(model, given, options);
   if (given !== undefined) return given;
-  const paths = model.modules().map(({ path }) => path);
+  // A family knows joined layers as its models have them.
+  const paths = model.modules().flatMap(({ path, partOf }) => (partOf === undefined ? [path] : []));
   const usual = model.family ? defaultTargetPaths(model.family, paths) : [];
   if (usual.length > 0 || targetParameters.length > 0) return usual;
   throw new OnnxLoraError(
@@ -43,9 +45,12 @@ function accepted(
       'layersToTransform limits a list of names, but targetModules is a function. Let the function look at the path.',
     );
   }
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
   const adaptable = model.modules().filter(({ path }) => isModule(sites.get(path)!));
-  const paths = adaptable.filter((module) => accepts(module)).map(({ path }) => path);
+  const taken = adaptable.filter((module) => accepts(module));
+  // Of a layer that is taken whole, no part is asked for besides.
+  const whole = new Set(taken.map(({ path }) => path));
+  const paths = taken.flatMap(({ path, partOf }) => (partOf !== undefined && whole.has(partOf) ? [] : [path]));
   if (paths.length > 0) return paths;
   const [first] = adaptable;
   throw new OnnxLoraError(

@@ -2,7 +2,7 @@
 
 import type { GraphProto, ModelProto, NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { readNames } from '../graph/walk.ts';
+import { indexNodes, readNames } from '../graph/walk.ts';
 import { valueInfo } from '../lora/valueInfo.ts';
 
 type Whole = ModelProto & { readonly graph: GraphProto };
@@ -48,12 +48,12 @@ function needed(
   values: readonly string[],
   given: ReadonlySet<string | undefined>,
 ): { readonly nodes: NodeProto[]; readonly read: ReadonlySet<string> } {
-  const makers = new Map(node.flatMap((each) => (each.output ?? []).map((output) => [output, each] as const)));
+  const { producer } = indexNodes(node);
   const read = new Set(values);
   const nodes = new Set<NodeProto>();
   // A set takes in what is added while it is walked through.
   for (const name of read) {
-    const maker = given.has(name) ? undefined : makers.get(name);
+    const maker = given.has(name) ? undefined : producer.get(name);
     if (!maker || nodes.has(maker)) continue;
     nodes.add(maker);
     for (const input of readNames(maker)) read.add(input);

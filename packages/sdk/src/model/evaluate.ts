@@ -5,7 +5,8 @@ import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
-import type { Dataset, Metrics, PreparedTask, Task } from '../plugin/task.ts';
+import type { Dataset, Metrics } from '../plugin/dataset.ts';
+import type { PreparedTask, Task } from '../plugin/preparedTask.ts';
 import { checkMachine } from '../runtime/providers.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
@@ -128,16 +129,8 @@ export async function evaluate<Scores extends Metrics = Metrics>(
     const run = (inputs: Feeds): Promise<Record<string, Tensor>> =>
       session.run(inputs, { adapter: adapter ? 'adapter' : null });
     try {
-      return (await measure({
-        data,
-        examples,
-        batchSize,
-        limit,
-        run,
-        onBadSample: leaveOut,
-        onBatch,
-        hasIntervals: true,
-      }))!;
+      const found = await measure({ data, examples, batchSize, limit, run, onBadSample: leaveOut, onBatch });
+      return found!.withIntervals();
     } finally {
       await session.release();
     }

@@ -6,15 +6,23 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { afterAll, describe, expect, it } from 'vitest';
+import { recurrentModel } from '../../../../test/fixtures/smallNets.ts';
+import { formAdapter, formDelta } from '../../../../test/support/formAdapters.ts';
+import { formFeeds, formModel, layerForms, changeModel } from '../../../../test/support/layerForms.ts';
+import { randomFloats } from '../../../../test/support/storedWeights.ts';
 import { Adapter } from '../adapter/adapter.ts';
+import { saveOnnxAdapter } from '../adapter/convert.ts';
+import { adapterConfig } from '../adapter/peftConfig.ts';
 import { parseOrtAdapter } from '../adapter/ortAdapter.ts';
 import { parseTensorName } from '../adapter/tensorNames.ts';
 import { readSafetensors } from '../adapter/safetensors.ts';
 import { openOnnx, writeOnnx } from '../graph/onnxFile.ts';
 import { readTensor } from '../graph/tensorData.ts';
-import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import { Random } from '../runtime/random.ts';
+import { type Feeds, float32, type Tensor } from '../runtime/tensor.ts';
 import { exportWithInputs, type ExportResult } from './exportWithInputs.ts';
 import { loadAdapter } from './loadAdapter.ts';
+import { merge } from './merge.ts';
 import type { Model } from './model.ts';
 import { openModel } from './openModel.ts';
 
@@ -121,6 +129,100 @@ describe.each([
     const found = await runWith(file, read(result.adapters['half']!), feeds);
     expect(furthest(found['logits']!, own['logits']!)).toBeLessThan(1e-5);
   });
+});
+
+describe.each(Object.keys(layerForms).filter((name) => name.startsWith('ConvTranspose')))('%s', (name) => {
+  it('runs with its delta, and its file is the one that convert writes and reads', async () => {
+    const form = layerForms[name]!;
+    const [source, feeds, adapter] = [path.join(folder, 'form.onnx'), formFeeds(form), formAdapter(form)];
+    writeOnnx(source, formModel(form));
+    const model = await openModel(source);
+    const result = await exportWithInputs(model, { up: adapter }, path.join(folder, 'form-served.onnx'));
+    const [file] = result.files as [string];
+    const [output] = Object.keys(model.outputs) as [string];
+    const base = (await run(source, feeds))[output]!;
+    expect(furthest((await run(file, feeds))[output]!, base as unknown as Tensor)).toBe(0);
+    const delta = path.join(folder, 'form-delta.onnx');
+    writeOnnx(delta, changeModel(form, formDelta(form, adapter)));
+    const [change] = Object.values(await run(delta, feeds)) as [OrtTensor];
+    const expected = (base.data as Float32Array).map((value, i) => value + (change.data as Float32Array)[i]!);
+    const found = (await runWith(file, read(result.adapters['up']!), feeds))[output]!;
+    expect(furthest(found, { type: 'float32', data: expected, dims: base.dims })).toBeLessThan(1e-4);
+
+    const converted = path.join(folder, 'converted.onnx_adapter');
+    await saveOnnxAdapter(adapter, converted);
+    expect(read(converted)).toEqual(read(result.adapters['up']!));
+    const session = await model.session({ adapters: { back: await loadAdapter(converted) }, provider: 'cpu' });
+    const served = (await session.run(feeds, { adapter: 'back' }))[output]!;
+    await session.release();
+    expect(furthest(found, served)).toBeLessThan(1e-5);
+  });
+});
+
+it('runs the weights of an LSTM as merged, and says that its file is for the exported model alone', async () => {
+  const source = path.join(folder, 'lstm.onnx');
+  writeOnnx(source, recurrentModel());
+  const model = await openModel(source);
+  const random = new Random(3);
+  const draw = (...dims: number[]): Tensor => float32(randomFloats(dims, random), dims);
+  const [rows, width, hidden] = [20, 28, 5];
+  const tensors = new Map([
+    ['base_model.model.lstm.base_layer.lora_A.weight', draw(2, width)],
+    ['base_model.model.lstm.base_layer.lora_B.weight', draw(rows, 2)],
+    ['base_model.model.lstm.lora_A.weight', draw(2, hidden)],
+    ['base_model.model.lstm.lora_B.weight', draw(rows, 2)],
+  ]);
+  const adapter = new Adapter(
+    adapterConfig({ r: 2, alpha: 4, targetParameters: ['lstm.weight_ih_l0', 'lstm.weight_hh_l0'] }),
+    tensors,
+  );
+  const { files, adapters } = await exportWithInputs(model, { lstm: adapter }, path.join(folder, 'lstm-served.onnx'));
+  const merged = path.join(folder, 'lstm-merged.onnx');
+  await merge(model, adapter, merged);
+  const [output] = Object.keys(model.outputs) as [string];
+  const feeds = { x: draw(4, 4, 7, 7) };
+  const [base, expected] = [(await run(source, feeds))[output]!, (await run(merged, feeds))[output]!];
+  expect(furthest(expected, base as unknown as Tensor)).toBeGreaterThan(1e-2);
+  expect(furthest((await run(files[0]!, feeds))[output]!, base as unknown as Tensor)).toBe(0);
+  const found = (await runWith(files[0]!, read(adapters['lstm']!), feeds))[output]!;
+  expect(furthest(found, expected as unknown as Tensor)).toBeLessThan(1e-5);
+  await expect(saveOnnxAdapter(adapter, path.join(folder, 'no.onnx_adapter'))).rejects.toThrow('target_parameters');
+  await expect(loadAdapter(adapters['lstm']!)).rejects.toThrow(
+    /"lstm\.weight_ih_l0" has shape .*\(a weight of LSTM or GRU.*load the PEFT folder/,
+  );
+});
+
+it('refuses adapters whose heads have different numbers of outputs, and names both', async () => {
+  const at = (...parts: string[]): string => path.join(cases, 'lora-modules-to-save', ...parts);
+  const model = await openModel(at('model.onnx'));
+  const three = await loadAdapter(at('adapter'));
+  const headed = (outputs: number): Adapter =>
+    new Adapter(
+      three.config,
+      new Map(
+        [...three.tensors].map(([name, each]) => {
+          if (!name.includes('head.')) return [name, each];
+          const dims = [outputs, ...each.dims.slice(1)];
+          return [name, float32(new Float32Array(dims.reduce((a, b) => a * b)), dims)];
+        }),
+      ),
+    );
+  const before = readdirSync(folder);
+  const without = new Adapter({ ...three.config, modulesToSave: null }, firstModule(three));
+  const five = headed(5);
+  for (const [adapters, words] of [
+    [{ three, five }, '3 outputs with the adapter "three" and 5 with "five"'],
+    [{ five, three }, '5 outputs with the adapter "five" and 3 with "three"'],
+    [{ five, four: headed(4) }, '5 outputs with the adapter "five" and 4 with "four"'],
+    // Its answers would be those of the other's head, of zeros.
+    [{ five, without }, '5 outputs with the adapter "five" and 3 with "without"'],
+  ] as const) {
+    await expect(exportWithInputs(model, adapters, path.join(folder, 'heads.onnx'))).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+      message: expect.stringContaining(`The head "head" has ${words}, and one file holds a head of one size.`), // prettier-ignore
+    });
+  }
+  expect(readdirSync(folder)).toEqual(before);
 });
 
 it('declares any rank for each module, and holds no parameter twice', async () => {

@@ -7,6 +7,7 @@ import { formatOrtAdapter } from '../adapter/ortAdapter.ts';
 import { joinTunings, type PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
+import { requireUnused } from '../files/wholeFile.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
@@ -15,8 +16,8 @@ import { injectAdapters } from '../lora/inject.ts';
 import { kindOf } from '../lora/kinds/table.ts';
 import type { AdapterInput } from '../lora/tunings/moduleTuning.ts';
 import { wholeParameters } from '../lora/tunings/wholeParameter.ts';
-import { requireUnused, requireWritable } from './merge.ts';
-import { modelFor } from './head/forAdapter.ts';
+import { requireWritable } from './merge.ts';
+import { withSharedHead } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
 /** Options of {@link exportWithInputs}. */
@@ -50,7 +51,7 @@ const OPTIONAL_INPUTS = 4;
  * linear weights as `[in, out]`.
  *
  * @param adapters by the names of their files
- * @throws OnnxLoraError `ADAPTER_MISMATCH`; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
  *   `FILE_INVALID` when a file cannot be written
  */
 export async function exportWithInputs(
@@ -65,7 +66,7 @@ export async function exportWithInputs(
   requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
   if (Object.keys(adapters).length === 0)
     throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
-  const model = Object.values(adapters).reduce((headed, each) => modelFor<Model>(headed, each), given);
+  const model = withSharedHead<Model>(given, adapters);
   const placed: (readonly [string, PlacedAdapter])[] = [];
   for (const [name, adapter] of Object.entries(adapters)) {
     requireName(name);

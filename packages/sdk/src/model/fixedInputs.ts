@@ -51,6 +51,21 @@ export function fixInputs<M extends ModelProto & { readonly graph: GraphProto }>
   return { ...model, graph: dropUnreadInitializers({ ...inlined, node }) };
 }
 
+/**
+ * @param files the .onnx files of the model
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for values of a model of several files: its parts would still ask for the input, and
+ *   so would what is merged
+ */
+export function requireOneFile(values: FixedInputs, files: readonly string[], name: string): void {
+  const [input] = Object.keys(values);
+  if (input === undefined || files.length < 2) return;
+  const shown = files.map((file) => `"${file}"`).join(', ');
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The input "${input}" of "${name}" cannot be fixed, since the model has ${files.length} files, which are also run one by one: ${shown}. Open the file that has the input by itself and fix it there, or leave it as an input.`,
+  );
+}
+
 function tensorOf(value: FixedValue, { type = 'float32', shape }: ValueType, input: string, model: string): Tensor {
   // Whether it is a tensor is checked with its type and shape.
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Tensor;

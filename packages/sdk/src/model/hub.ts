@@ -8,6 +8,7 @@ import { PICKLE_FILE } from '../adapter/readAdapter.ts';
 import { writeFileAtomic } from '../files/wholeFile.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { isInside } from '../graph/insideFolder.ts';
+import { pathHint } from '../files/notFound.ts';
 
 /** Files beside the model that say how it is used. */
 const companions =
@@ -124,7 +125,7 @@ async function download(
     if (snapshot !== undefined) return snapshot;
     throw new OnnxLoraError(
       'FILE_NOT_FOUND',
-      `There is no file or folder "${repo}", and the hub did not give ${what} of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private ones.`,
+      `There is no file or folder "${repo}".${pathHint(repo)} The hub did not give ${what} of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private ones.`,
       { cause },
     );
   }

@@ -52,6 +52,8 @@ function initialisationRefused(
     if (site.kind !== 'linear') return `is a ${site.kind}, and inputs of linear layers alone can be observed`;
     if (!nodes.has(site.node)) return 'is inside a branch of the graph, where its inputs cannot be observed';
   }
+  if (initializer.needs === 'gradient' && site.part)
+    return `is one with others in "${site.part.of}", and there is a gradient of that one's weight alone`;
   // Behind DequantizeLinear a weight is floats again; other nodes read the integers themselves.
   const { stored } = site.weight;
   if (initializer.needs === 'gradient' && stored.chain.length === 0 && !stored.storage.includes('float'))

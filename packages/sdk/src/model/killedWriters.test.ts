@@ -1,6 +1,7 @@
 /** @file A kill before any call of the file system leaves the old files or the new ones, whole, and nothing after the next success. */
 
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -191,4 +192,53 @@ describe.each(Object.entries(cases))('%s', (name, each) => {
       }
     },
   );
+});
+
+/** A disk of one page that is full, where the system lets us have one; the tests that need it are left out elsewhere. */
+const tiny = path.join(root, 'tiny');
+mkdirSync(tiny);
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'tmpfs', tiny]).status === 0;
+if (isMounted) writeFileSync(path.join(tiny, 'full'), new Uint8Array(4096));
+afterAll(() => {
+  if (isMounted) spawnSync('umount', [tiny]);
+});
+
+describe.each(Object.entries(cases))('what the system refuses to %s', (_, { write }) => {
+  const everything = (folder: string): string[] => (readdirSync(folder, { recursive: true }) as string[]).sort();
+  const refused = async (folder: string): Promise<string> => {
+    const error: unknown = await write(folder, newer).then(
+      () => undefined,
+      (cause: unknown) => cause,
+    );
+    expect(error).toMatchObject({ name: 'OnnxLoraError', code: 'FILE_INVALID' });
+    const { message } = error as Error;
+    expect(message).toContain(folder);
+    expect(message).toMatch(/\. (?:Check|Remove|Name|Free|It may not)/);
+    return message;
+  };
+
+  it('where a file stands in place of the folder', async () => {
+    const file = path.join(root, 'file');
+    writeFileSync(file, 'mine');
+    await refused(file);
+    expect(readFileSync(file, 'utf8')).toBe('mine');
+  });
+
+  it('where folders stand in place of the files', async () => {
+    const { after } = await sides({ write, open: () => Promise.resolve() }, 'nothing');
+    const folder = mkdtempSync(path.join(root, 'folders-'));
+    for (const name of Object.keys(after)) mkdirSync(path.join(folder, name), { recursive: true });
+    const before = everything(folder);
+    await refused(folder);
+    expect(everything(folder)).toEqual(before);
+  });
+
+  it.runIf(process.platform === 'linux')('where nobody has the right', async () => {
+    expect(await refused('/sys/kernel/onnx-lora')).toMatch(/EACCES|EPERM|EROFS/);
+  });
+
+  it.runIf(isMounted)('where the disk is full', async () => {
+    expect(await refused(path.join(tiny, 'out'))).toContain('ENOSPC');
+    expect(everything(tiny).filter((name) => name !== 'out')).toEqual(['full']);
+  });
 });

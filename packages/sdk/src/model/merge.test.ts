@@ -5,8 +5,11 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { formAdapter } from '../../../../test/support/formAdapters.ts';
+import { formFeeds, formModel, layerForms } from '../../../../test/support/layerForms.ts';
 import { Adapter } from '../adapter/adapter.ts';
 import { readSafetensors } from '../adapter/safetensors.ts';
+import { writeOnnx } from '../graph/onnxFile.ts';
 import { Random } from '../runtime/random.ts';
 import { type Feeds, float32 } from '../runtime/tensor.ts';
 import { loadAdapter } from './loadAdapter.ts';
@@ -140,5 +143,33 @@ describe('unmerge', () => {
     const { model, one } = await open(name);
     const { files } = await merge(model, one, path.join(folder, 'lost.onnx'));
     await expect(unmerge(await openModel(files[0]!), one, path.join(folder, 'back.onnx'))).rejects.toThrow(why);
+  });
+});
+
+describe('a quantised weight', () => {
+  it('stays as it is where rounding would take the change away, unless it shall be quantised anew', async () => {
+    const form = layerForms['MatMulNBits']!;
+    const file = path.join(folder, 'few-bits.onnx');
+    writeOnnx(file, formModel(form));
+    const model = await openModel(file);
+    const [feeds, adapter] = [formFeeds(form), formAdapter(form)];
+    const [output] = Object.keys(model.outputs) as [string];
+    const valuesOf = async (own: Model, adapters: Record<string, Adapter> = {}): Promise<Float32Array> => {
+      const session = await own.session({ adapters, provider: 'cpu', worker: false });
+      try {
+        return (await session.run(feeds, { adapter: Object.keys(adapters)[0] ?? null }))[output]!.data as Float32Array;
+      } finally {
+        await session.release();
+      }
+    };
+    const served = await valuesOf(model, { adapter });
+    const differenceOf = async (merged: string): Promise<number> =>
+      Math.max(...(await valuesOf(await openModel(merged))).map((value, i) => Math.abs(value - served[i]!)));
+    const [beside, anew] = [path.join(folder, 'beside.onnx'), path.join(folder, 'anew.onnx')];
+    expect(await merge(model, adapter, beside)).toMatchObject({ beside: ['fc'], rounding: [], modules: ['fc'] });
+    expect(await differenceOf(beside)).toBeLessThan(1e-5);
+    const requantized = await merge(model, adapter, anew, { requantize: true });
+    expect(requantized).toMatchObject({ beside: [], rounding: [{ module: 'fc', storage: 'uint4, blocks of 16' }] });
+    expect(await differenceOf(anew)).toBeGreaterThan(1e-2);
   });
 });

@@ -1,6 +1,6 @@
 /** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
 
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
 import { requireOneOwner } from '../adapter/combine/kept.ts';
@@ -9,9 +9,10 @@ import { trainedInFull } from '../adapter/combine/sources.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
+import { requireUnused } from '../files/wholeFile.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { bytesOf, companionsOf, configWithSizes, mergeParts, placeOf } from './mergeParts.ts';
+import { bytesOf, companionsOf, configWithSizes, mayLose, mergeParts, placeOf } from './mergeParts.ts';
 import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
 import { LEARNED_KEY, type Model } from './model.ts';
 import { withOwnConfig } from './readModelConfig.ts';
@@ -97,6 +98,7 @@ async function write(
     weights: all.map(({ weight }) => weight),
     names: all.map(({ name }) => name),
     newHeads: newHeads(model, own),
+    mayLose: mayLose(options, isUnmerge),
   });
   const config = sizes ?? own.config;
   const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
@@ -158,7 +160,10 @@ function filesBeside(
     files.set(configIn(folder), bytesOf(configOf(headed, config)));
   }
   for (const [file, bytes] of files) {
-    if (overwrite || !existsSync(file) || readFileSync(file).equals(bytes)) continue;
+    const isFolder = existsSync(file) && statSync(file).isDirectory();
+    if (!isFolder && (overwrite || !existsSync(file) || readFileSync(file).equals(bytes))) continue;
+    if (isFolder)
+      throw new OnnxLoraError('FILE_INVALID', `"${file}" is a folder, and a file is to be written there. Remove it, or write to another folder.`); // prettier-ignore
     throw new OnnxLoraError(
       'FILE_INVALID',
       `"${file}" is of another model: the merged one needs one of its own. Write to another folder, or replace it (overwrite: true; --overwrite).`,
@@ -189,21 +194,6 @@ export function requireWritable(model: Model, file: string): void {
       `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
     );
   }
-}
-
-/**
- * Refuses to write over files, where that is wanted, before any work.
- *
- * @throws OnnxLoraError `FILE_INVALID` for a file that is there
- */
-export function requireUnused(files: readonly string[], { overwrite }: { readonly overwrite?: boolean }): void {
-  if (overwrite !== false) return;
-  const found = files.find((file) => existsSync(file));
-  if (found === undefined) return;
-  throw new OnnxLoraError(
-    'FILE_INVALID',
-    `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
-  );
 }
 
 /** Whether a path leads to one of the files, also through links. */

@@ -48,7 +48,12 @@ export async function mergeParts(
       continue;
     }
     const [weights, names] = [adapters.map(({ weight }) => weight), adapters.map(({ name }) => name)];
-    const result = mergeAdapter(part.onnx.model, placed, { unmerge: isUnmerge, weights, names });
+    const result = mergeAdapter(part.onnx.model, placed, {
+      unmerge: isUnmerge,
+      weights,
+      names,
+      mayLose: mayLose(options, isUnmerge),
+    });
     files.push({ file, model: result.model });
     merged.push(result);
   }
@@ -59,6 +64,11 @@ export async function mergeParts(
     untied: [...new Set(merged.flatMap(({ untied }) => untied))],
     beside: [...new Set(merged.flatMap(({ beside }) => beside))],
   };
+}
+
+/** Of an adapter's change, what rounding may take away: what is taken out again was in the weights. */
+export function mayLose({ requantize = false }: MergeOptions, isUnmerge: boolean): number {
+  return requantize || isUnmerge ? Infinity : 0.02;
 }
 
 function modulesOf({ tunings }: PlacedAdapter): string[] {

@@ -16,7 +16,10 @@ export interface MergeResult {
   readonly rounding: readonly RoundingError[];
   /** Modules whose weight other layers share: they have a copy of their own now. */
   readonly untied: readonly string[];
-  /** Modules whose weight cannot hold the delta, such as grouped convolutions: it is computed beside them. */
+  /**
+   * Modules whose weight cannot hold the delta, such as grouped convolutions and weights of 8 bits: it is computed beside
+   * them.
+   */
   readonly beside: readonly string[];
   /**
    * The `config.json` of the folder with the new labels, where an adapter has brought a head with labels of its own. A lone
@@ -34,6 +37,12 @@ export interface MergeOptions {
    * another model is not.
    */
   readonly overwrite?: boolean;
+  /**
+   * True quantises weights of few bits anew, whatever the adapter's change loses by it, so that the model stays as small and as
+   * fast as the base; `rounding` says how far each is off. By default a weight that would lose more than a fiftieth of the
+   * change stays as it is, and the low-rank product is computed beside it.
+   */
+  readonly requantize?: boolean;
 }
 
 /**

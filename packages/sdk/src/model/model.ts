@@ -6,7 +6,8 @@ import { operatorName, withKnownOperators } from '../graph/knownOperators.ts';
 import type { OnnxFile } from '../graph/onnxFile.ts';
 import type { ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { intAttribute } from '../graph/walk.ts';
+import { indexWhole } from '../graph/walk.ts';
+import { findParts, withParts } from '../match/partSites.ts';
 import { findSites, type Site, type SiteKind } from '../match/sites.ts';
 import { confidenceOf, type PathConfidence, type PathSource } from '../match/modulePath.ts';
 import { findUnadaptable, type UnadaptableLayer } from '../match/unadaptable.ts';
@@ -28,13 +29,13 @@ import { AdapterSession } from '../adapter/session.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
-import type { GraphPort, HeadInput, TaskModel } from '../plugin/task.ts';
+import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { attentionBehind } from './attentionBehind.ts';
 import { cutGraph } from './cutGraph.ts';
-import { type FixedInputs, fixInputs } from './fixedInputs.ts';
+import { type FixedInputs, fixInputs, requireOneFile } from './fixedInputs.ts';
 import { withOpenHeads } from './head/forAdapter.ts';
 import type { ModelChanges } from './head/headable.ts';
 import { firstOfHead } from './head/headFeatures.ts';
@@ -45,6 +46,7 @@ import type { ModelFile } from './joinFiles.ts';
 import { namedModules } from './namedModules.ts';
 import { type ReservedModules, reservedPlaces } from './reservedPlaces.ts';
 import { type WeightTotals, weightTotals } from './weightTotals.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** What `model.modules()` says of one adaptable layer. */
 export interface ModuleInfo {
@@ -70,6 +72,11 @@ export interface ModuleInfo {
   readonly confidence: PathConfidence;
   /** How the weight is stored: `float32`, `float16`, `int8` … */
   readonly storage: string;
+  /**
+   * Of queries, keys or values that are one layer of the model with others: the path of that layer, whose weight the
+   * parameters are part of.
+   */
+  readonly partOf?: string;
 }
 
 /** The model that a file is a part of. */
@@ -164,6 +171,8 @@ export class Model implements TaskModel {
   readonly #runtime: Runtime;
   readonly #sessionRuntime: Runtime;
   #sites: readonly Site[] | undefined;
+  #whole: readonly Site[] | undefined;
+  #inference: ReadonlyMap<string, ValueType> | undefined;
   #modulePaths: readonly string[] | undefined;
   #types: ReadonlyMap<string, ValueType> | undefined;
   #totals: WeightTotals | undefined;
@@ -202,7 +211,7 @@ export class Model implements TaskModel {
     this.producer = [onnx.model.producerName, onnx.model.producerVersion].filter(Boolean).join(' ') || 'unknown';
     if (folder !== undefined) this.folder = folder;
     if (config !== undefined) this.config = config;
-    const facts = { ...(config ? { config } : {}), modulePaths: this.sites().map(({ path }) => path) };
+    const facts = { ...(config ? { config } : {}), modulePaths: this.#layers().map(({ path }) => path) };
     const family = families.find((each) => each.recognise(facts));
     if (family) this.family = family;
   }
@@ -257,7 +266,7 @@ export class Model implements TaskModel {
   }
 
   #weights(): WeightTotals {
-    this.#totals ??= weightTotals(this.#onnx.model.graph, this.sites());
+    this.#totals ??= weightTotals(this.#onnx.model.graph, this.#layers());
     return this.#totals;
   }
 
@@ -276,13 +285,13 @@ export class Model implements TaskModel {
     return this.#file.model.graph.node?.length ?? 0;
   }
 
-  /** What can be adapted, in graph order. */
+  /** What can be adapted, in graph order. Behind a layer that is joined of queries, keys and values stands each of them. */
   modules(): readonly ModuleInfo[] {
-    return this.sites().map(({ path, kind, weightShape, weight, bias, node, pathSource }) => ({
+    return withParts(this.sites()).map(({ path, kind, weightShape, weight, bias, node, pathSource, part }) => ({
       path,
       kind,
       weightShape,
-      groups: kind.startsWith('conv') ? intAttribute(node, 'group', 1) : 1,
+      groups: kind.startsWith('conv') ? attributeOf(node, 'group') : 1,
       bias: bias !== undefined,
       parameters: sizeOf(weightShape) + (bias ? weightSize(bias.stored) : 0),
       node: node.name ?? '',
@@ -290,6 +299,7 @@ export class Model implements TaskModel {
       pathSource,
       confidence: confidenceOf(pathSource),
       storage: weight.stored.storage,
+      ...(part ? { partOf: part.of } : {}),
     }));
   }
 
@@ -301,7 +311,7 @@ export class Model implements TaskModel {
    * for (const { node, reason } of model.unadaptable()) console.log(`${node} ${reason}`);
    */
   unadaptable(): readonly UnadaptableLayer[] {
-    return findUnadaptable(this.#onnx.model.graph, this.sites());
+    return findUnadaptable(this.#onnx.model.graph, this.#layers());
   }
 
   /**
@@ -329,7 +339,7 @@ export class Model implements TaskModel {
    * gives the output, but for reshaping, scaling and softmax.
    */
   headInput(output: string): HeadInput | undefined {
-    const [site] = headSites(this.#onnx.model.graph, this.sites(), output);
+    const [site] = headSites(this.#onnx.model.graph, this.#layers(), output);
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };
@@ -341,7 +351,7 @@ export class Model implements TaskModel {
    * encoder's own.
    */
   featuresOf(output: string): HeadInput | undefined {
-    const site = firstOfHead(this.#onnx.model.graph, this.sites(), output);
+    const site = firstOfHead(this.#onnx.model.graph, this.#layers(), output);
     if (!site) return undefined;
     const { type = 'float32', shape } = this.types().get(site.input) ?? {};
     return { name: site.input, module: site.path, type, dims: shape };
@@ -408,10 +418,12 @@ export class Model implements TaskModel {
    * @example
    * const at16k = model.withFixedInputs({ sr: 16000n });
    *
-   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape
+   * @throws OnnxLoraError `INPUT_INVALID` for an input that is not there, or a value of another type or shape;
+   *   `MODEL_UNSUPPORTED` for a model of several files
    */
   withFixedInputs(values: FixedInputs): Model {
     const { model } = this.#onnx;
+    requireOneFile(values, this.files, this.name);
     const fixed = fixInputs(model, values, this.name);
     return fixed === model ? this : this.derived({ model: fixed });
   }
@@ -656,16 +668,29 @@ export class Model implements TaskModel {
     return this.#sessionRuntime;
   }
 
-  /** The adaptable layers with their nodes. For code that extends the SDK. */
+  /** The adaptable layers with their nodes, parts of joined ones inside these. For code that extends the SDK. */
   sites(): readonly Site[] {
-    this.#sites ??= findSites(this.#onnx.model.graph, {
-      rankOf: (value) => this.types().get(value)?.shape?.length,
+    this.#sites ??= findParts(this.#layers(), indexWhole(this.#onnx.model.graph), (value) =>
+      this.#inferred().get(value),
+    );
+    return this.#sites;
+  }
+
+  /** The sites without parts, for which no types need be known: a model is opened before it is asked for these. */
+  #layers(): readonly Site[] {
+    this.#whole ??= findSites(this.#onnx.model.graph, {
+      typeOf: (value) => this.#inferred().get(value),
+      parts: false,
     }).map((site) => {
       const foldedScale = this.#foldedScales[site.path];
       if (!foldedScale) return site;
       return { ...site, foldedScale, alsoAt: site.alsoAt.map((place) => ({ ...place, foldedScale })) };
     });
-    return this.#sites;
+    return this.#whole;
+  }
+
+  #inferred(): ReadonlyMap<string, ValueType> {
+    return this.#types ?? (this.#inference ??= inferGraph(this.#onnx.model));
   }
 
   /**
@@ -675,7 +700,7 @@ export class Model implements TaskModel {
    */
   types(): ReadonlyMap<string, ValueType> {
     if (this.#types) return this.#types;
-    const types = inferGraph(this.#onnx.model);
+    const types = this.#inferred();
     refuseFatalNodes(this.#onnx.model.graph, types, this.file);
     return (this.#types = types);
   }

@@ -11,13 +11,14 @@ import { type Catalogue, catalogueOf } from '../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Runtime } from '../runtime/session.ts';
 import { WorkerRuntime } from '../runtime/workerRuntime.ts';
-import type { FixedInputs } from './fixedInputs.ts';
+import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
 import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
 import { downloadModel, isHubId } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from './model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
 import { withProviders } from '../plugin/withProviders.ts';
+import { notFound } from '../files/notFound.ts';
 
 /** Options of {@link openModel}. */
 export interface OpenOptions {
@@ -53,7 +54,7 @@ export interface OpenOptions {
   readonly files?: FamilyFiles;
   /**
    * Values of inputs that stay the same, as {@link Model.withFixedInputs} takes them: `{ sr: 16000n }`. They need not be fed, and
-   * what is merged or exported does not have them.
+   * what is merged or exported does not have them. For models of one file.
    */
   readonly fixedInputs?: FixedInputs;
   /** Branch, tag or commit, for a hub id. */
@@ -72,7 +73,7 @@ export interface OpenOptions {
  *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
  *   each of which reads what those before it yield
  * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
- *   together; `INPUT_INVALID` for `fixedInputs` that the model does not have or take
+ *   together, and `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model does not have or take
  */
 export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
   try {
@@ -93,8 +94,10 @@ async function openAsItIs(source: string | readonly string[], given: OpenOptions
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
-  const joined = (found: FilesToJoin): Model =>
-    modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  const joined = (found: FilesToJoin): Model => {
+    requireOneFile(options.fixedInputs ?? {}, filesOf(found), source);
+    return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  };
   const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
@@ -131,11 +134,17 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
     throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
   }
   if (files.length === 1) return openFile(first, first, options);
+  const name = files.join(' + ');
+  requireOneFile(options.fixedInputs ?? {}, files, name);
   const folder = folderOf(first);
   for (const each of new Set([folder, ...files.map((file) => path.dirname(file))])) settle(each);
   const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
   const found = filesNamed(files, published) ?? partsByName(files);
-  return modelOf({ name: files.join(' + '), ...joinFiles(found), folder }, options);
+  return modelOf({ name, ...joinFiles(found), folder }, options);
+}
+
+function filesOf({ parts }: FilesToJoin): string[] {
+  return parts.map(({ file }) => file);
 }
 
 function modelOf(
@@ -158,10 +167,8 @@ function modelOf(
 
 async function fromHub(source: string, options: OpenOptions): Promise<string> {
   if (!isHubId(source)) {
-    throw new OnnxLoraError(
-      'FILE_NOT_FOUND',
-      `There is no file or folder "${source}". Check the path; a model on the hub is named like "org/name".`,
-    );
+    const remedy = 'Check the path; a model on the hub is named like "org/name".';
+    throw notFound('file or folder', source, { remedy });
   }
   return downloadModel(source, options);
 }

@@ -3,108 +3,91 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { guardedFactory } from '../plugin/guardedFactory.ts';
-import type { Prediction, PredictorOptions, RunnableOptions, TaskFactory } from '../plugin/task.ts';
+import { sourcesOf } from '../plugin/predict/recordPredictor.ts';
+import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
+import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
+import type { RunnableOptions } from '../plugin/taskModel.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 
 /** Options of {@link openPredictor}. */
-export interface OpenPredictorOptions extends Omit<RunnableOptions, 'adapters'>, Pick<PredictorOptions, 'settings'> {
-  /** The adapter that answers, with its labels or a head of its own where it has them; the base alone without one. */
-  readonly adapter?: Adapter;
+export interface OpenPredictorOptions extends Omit<RunnableOptions, 'adapters'>, Omit<PredictorOptions, 'load'> {
   /**
    * A task of the model's plugins by its name, or a maker of tasks. By default the one that the adapter was trained for, or
    * else the usual one of the model's family.
    */
   readonly task?: string | TaskFactory;
-  /** Files, or records of a file, per run; 32 by default. */
+  /** Examples per run, where `predict` does not say; the task's own choice by default. */
   readonly batchSize?: number;
 }
 
-/** A loaded model that answers for files. */
-export interface FilePredictor extends AsyncDisposable {
+/** A predictor of a task. */
+export interface TaskPredictor extends Predictor {
   /** Name of the task whose answers it gives. */
   readonly task: string;
+  /** What it can be asked about. */
+  readonly input: PredictorInput;
   /**
    * An answer for each file, in their order: `{ label: 'cat', score: 0.98, … }` of a classifier, `{ text }` of a recogniser. Of
    * files that hold many records, such as FASTA, an answer for each record.
-   *
-   * @throws OnnxLoraError `FILE_NOT_FOUND`, `DATA_INVALID`, naming a file that cannot be read
    */
-  predict(files: string | readonly string[]): Promise<Prediction[]>;
-  /** Frees the model. */
-  release(): Promise<void>;
-  /** As {@link FilePredictor.release}, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void>;
+  predict(sources: string | Iterable<Source> | AsyncIterable<Source>, options?: PredictOptions): AsyncIterable<Answer>;
 }
 
 /**
  * Loads a model, with an adapter or without, to answer for files that nobody has labelled: all that lies between a file and its
- * label. The model is opened with the plugin of its domain. To serve several adapters at once, or tensors instead of files, open
- * a session: `modelFor(model, adapter)` is the model with an adapter's labels and head.
+ * label. The model is opened with the plugin of its domain. Adapters with the same labels may differ from file to file; to serve
+ * adapters with labels of their own at once, or tensors instead of files, open a session: `modelFor(model, adapter)` is the model
+ * with an adapter's labels and head.
  *
  * @example
  * const model = await openModel('models/vit', { plugins: [visionPlugin] });
  * await using predictor = await openPredictor(model, { adapter: await loadAdapter('photos-adapter') });
- * const [answer] = await predictor.predict('cat.jpg');
- * console.log(answer.label);
+ * for await (const { prediction } of predictor.predict(['cat.jpg'])) console.log(prediction.label);
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where no task is known, or the task answers for no files; as `model.session` and the
- *   task's own predictor
+ * @throws OnnxLoraError `CONFIG_INVALID` where no task is known, or the task answers for no files, or with one adapter alone;
+ *   `ADAPTER_MISMATCH` for adapters that answer with different labels; as `model.session` and the task's own predictor
  */
 export async function openPredictor(
   model: Model,
-  { adapter, task, settings, batchSize = 32, ...load }: OpenPredictorOptions = {},
-): Promise<FilePredictor> {
-  const own = adapter ? modelFor<Model>(model, adapter) : model;
-  const factory = guardedFactory(typeof task === 'object' ? task : taskOf(own, task ?? adapter?.notes.task));
-  const options = { ...(settings ? { settings } : {}), ...(adapter ? { adapter } : {}) };
-  const opened = (
-    predict: (files: readonly string[]) => Promise<Prediction[]>,
-    release: () => Promise<void>,
-  ): FilePredictor => ({
-    task: factory.name,
-    predict: (files) => predict(typeof files === 'string' ? [files] : files),
-    release,
-    [Symbol.asyncDispose]: release,
-  });
-  if (factory.recordAnswerer) {
-    const answerer = await factory.recordAnswerer(own, { ...options, load });
-    const predict = async (files: readonly string[]): Promise<Prediction[]> => {
-      const found: Prediction[] = [];
-      for (const file of files)
-        for await (const { prediction } of answerer.answers(file, { batchSize })) found.push(prediction);
-      return found;
-    };
-    return opened(predict, () => answerer.release());
-  }
-  if (factory.answerer) {
-    const answerer = await factory.answerer(own, { ...options, load });
-    const predict = async (files: readonly string[]): Promise<Prediction[]> => {
-      const found: Prediction[] = [];
-      for await (const prediction of answerer.answers(files, { batchSize })) found.push(prediction);
-      return found;
-    };
-    return opened(predict, () => answerer.release());
-  }
+  { adapter, adapters = {}, task, settings, batchSize, ...load }: OpenPredictorOptions = {},
+): Promise<TaskPredictor> {
+  const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
+  requireSameAnswers(all);
+  const own = all[0] ? modelFor<Model>(model, all[0]) : model;
+  const factory = guardedFactory(typeof task === 'object' ? task : taskOf(own, task ?? all[0]?.notes.task));
   if (!factory.predictor) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `The task "${factory.name}" is trained and evaluated, and answers for no files. Name another task.`,
     );
   }
-  const predictor = await factory.predictor(own, options);
-  const session = await own
-    .withOutputs(predictor.outputs ?? [])
-    .session({ ...load, adapters: adapter ? { adapter } : {} });
-  const predict = async (files: readonly string[]): Promise<Prediction[]> => {
-    const found: Prediction[] = [];
-    for (let at = 0; at < files.length; at += batchSize) {
-      const feeds = await predictor.feeds(files.slice(at, at + batchSize));
-      found.push(...predictor.decode(await session.run(feeds, { adapter: adapter ? 'adapter' : null }), feeds));
-    }
-    return found;
+  const predictor = await factory.predictor(own, { ...(settings && { settings }), ...(adapter && { adapter }), adapters, load }); // prettier-ignore
+  const missing = Object.keys(adapters).find((name) => !predictor.adapters?.includes(name));
+  if (missing !== undefined) {
+    await predictor.release();
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The task "${factory.name}" answers with one adapter, so "${missing}" cannot be chosen for some sources. Open a predictor for each.`,
+    );
+  }
+  const defaults = batchSize === undefined ? {} : { batchSize };
+  return {
+    ...predictor,
+    task: factory.name,
+    input: factory.input ?? {},
+    predict: (sources, options) => predictor.predict(sourcesOf(sources), { ...defaults, ...options }),
   };
-  return opened(predict, () => session.release());
+}
+
+/** Labels and heads are of the model that answers, so that adapters with others would be read wrongly. */
+function requireSameAnswers(adapters: readonly Adapter[]): void {
+  const answersOf = ({ notes: { labels, head, learned } }: Adapter): string => JSON.stringify([labels, head, learned]);
+  if (adapters.every((each) => answersOf(each) === answersOf(adapters[0]!))) return;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    'The adapters answer with different labels, heads or thresholds, and a predictor has one of each. Open a predictor for each adapter.',
+  );
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` where the model's plugins do not have it, or nothing says which */

@@ -456,3 +456,17 @@ describe('merged', () => {
     expect(existsSync(path.join(scratch, 'absent'))).toBe(false);
   });
 });
+
+it('refuses fixed inputs before any file is read, and says which files there are', async () => {
+  const folder = published();
+  const opened = await openModel(folder, { families: [family] });
+  const named = ['lower', 'upper', 'upper_again'].map((name) => path.join(folder, 'onnx', `${name}.onnx`));
+  expect(() => opened.withFixedInputs({ x: 1 })).toThrow(/"x" of ".*" cannot be fixed.* has 3 files.*lower\.onnx/);
+  expect(opened.withFixedInputs({})).toBe(opened);
+  for (const file of named) writeFileSync(file, 'not read');
+  for (const source of [folder, named.slice(0, 2)])
+    await expect(openModel(source, { families: [family], fixedInputs: { x: 1 } })).rejects.toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(/Open the file that has the input by itself and fix it there/), // prettier-ignore
+    });
+});

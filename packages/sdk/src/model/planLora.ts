@@ -9,6 +9,7 @@ import { kindOf } from '../lora/kinds/table.ts';
 import type { LowRankSite } from '../lora/plan.ts';
 import { LowRank } from '../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
+import { withParts } from '../match/partSites.ts';
 import type { Site } from '../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';
 import { fittingRanks, requireRank } from './fittingRanks.ts';
@@ -35,11 +36,15 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
   const brought = new Map(model.catalogue.initializers.map((each) => [each.name, () => each.create()]));
-  const initializer = initializerOf(options.initLoraWeights, options.original?.sites(), brought);
+  const initializer = initializerOf(
+    options.initLoraWeights,
+    options.original && withParts(options.original.sites()),
+    brought,
+  );
   const scale = { r, alpha: options.alpha ?? 2 * r };
   const chosen = choose(model, options, scale);
   const { parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
   const variant = {
     useRslora: options.useRslora ?? false,
     useDora: options.useDora ?? false,
@@ -69,6 +74,8 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
     ...(options.ensureWeightTying ? { extra: { ensure_weight_tying: true } } : {}),
   });
   checkTogether(config, { ...chosen, adapted }, initializer);
+  const part = adapted.map(({ path }) => sites.get(path)!).find((site) => site.part);
+  if (part && config.bias === 'lora_only') throw biasOfPart(part);
   const names = new SiteNames(model.sites(), config);
   const own = [
     ...adapted.map(({ path, savedAs }) => lowRankSite(sites.get(path)!, savedAs, config)),
@@ -95,7 +102,10 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
 /** @throws OnnxLoraError `CONFIG_INVALID` for what is no share, or all */
 function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
   if (loraDropout >= 0 && loraDropout < 1) return loraDropout;
-  throw new OnnxLoraError('CONFIG_INVALID', `loraDropout must be a number from 0 to below 1, but it is ${loraDropout}.`);
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `loraDropout must be a number from 0 to below 1, but it is ${loraDropout}.`,
+  );
 }
 
 /** What the options name, found in the model. */
@@ -112,7 +122,7 @@ function choose(model: Model, options: LoraOptions, scale: { readonly r: number;
   const { targets, modulesToSave } = selected;
   const tokens = trainedTokens(model, options.trainableTokenIndices ?? [], [...targets, ...modulesToSave]);
   const ties = options.ensureWeightTying ? ensuredTies(model, { targets, modulesToSave, tokens }) : [];
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
   return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
 }
 
@@ -149,9 +159,16 @@ function checkTogether(
   throw new OnnxLoraError('CONFIG_INVALID', `${problem} do not go together. Leave one of them out.`);
 }
 
+function biasOfPart({ path, part }: Site): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `bias: "lora_only" would train the bias of "${path}", which is one with others in "${part!.of}". Adapt "${part!.of}", or train no bias.`,
+  );
+}
+
 /** @throws OnnxLoraError `CONFIG_INVALID` when the layers are stored as they were before */
 function requireQuantised(lowRank: readonly LowRankSite[], model: Model, original: Model): void {
-  const before = new Map(original.sites().map(({ path, weight }) => [path, weight.stored.storage]));
+  const before = new Map(withParts(original.sites()).map(({ path, weight }) => [path, weight.stored.storage]));
   if (lowRank.some(({ site }) => before.get(site.path) !== site.weight.stored.storage)) return;
   throw new OnnxLoraError(
     'CONFIG_INVALID',

@@ -4,6 +4,7 @@ import { adapterConfig } from '../adapter/peftConfig.ts';
 import { ByTuner, type ChosenTuner } from '../lora/tunings/byTuner.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { withParts } from '../match/partSites.ts';
 import { targetNames } from './chosenModules.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import type { Model } from './model.ts';
@@ -37,7 +38,7 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
       `"${other[0]}" is an option of LoRA, and the tuner is "${tuner.name}". Leave it out; settings of the tuner stand beside its name: ${Object.keys(tuner.defaults).join(', ') || 'it has none'}.`,
     );
   }
-  const sites = new Map(model.sites().map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;

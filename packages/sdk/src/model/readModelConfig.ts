@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseForeignJson } from '../adapter/foreignJson.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
 
@@ -39,7 +40,7 @@ export function withOwnConfig(model: ModelProto, config: Readonly<Record<string,
 
 function parsed(text: string, what: string): Record<string, unknown> {
   try {
-    const config = JSON.parse(text) as unknown;
+    const config = parseForeignJson(text);
     if (typeof config === 'object' && config !== null && !Array.isArray(config))
       return config as Record<string, unknown>;
     throw new Error('it is not an object');

@@ -7,6 +7,7 @@ import { kindOf } from '../lora/kinds/table.ts';
 import { LowRank } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
+import { withParts } from '../match/partSites.ts';
 import type { Site } from '../match/sites.ts';
 import { namedModules } from './namedModules.ts';
 import { type NamedModel, selectNamed } from './selectNamed.ts';
@@ -42,7 +43,7 @@ export function reservedPlaces(
   openHeads: ReadonlySet<string>,
 ): AdapterPlan | undefined {
   if (targetModules === undefined && modulesToSave === undefined) return undefined;
-  const sites = new Map(model.sites.map((site) => [site.path, site]));
+  const sites = new Map(withParts(model.sites).map((site) => [site.path, site]));
   const parameters = new ParameterFinder(model.graph, model.sites);
   const wanted = {
     // Ranks come with the adapters; any will do here.

@@ -65,8 +65,12 @@ function selectAs(
   table: NameTable,
   generation: Generation,
 ): NamedSelection | undefined {
-  const own = new Map(modules.map(({ path }) => [translatePath(path, table, generation) ?? path, path]));
-  const renamed = modules.map(({ path, kind }) => ({ path: translatePath(path, table, generation) ?? path, kind }));
+  const from = (path: string): string => translatePath(path, table, generation) ?? path;
+  const own = new Map(modules.map(({ path }) => [from(path), path]));
+  const renamed = modules.map((each): NamedModule => {
+    const { path, kind, partOf } = each;
+    return { path: from(path), kind, ...(partOf === undefined ? {} : { partOf: from(partOf) }) };
+  });
   if (own.size !== modules.length || renamed.every(({ path }, i) => path === modules[i]!.path)) return undefined;
   const { r, alpha, targetModules } = config;
   const ownNames = new Map([...own].map(([name, path]) => [path, name]));

@@ -7,8 +7,9 @@ import { OnnxLoraError } from '../errors.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
 import type { ValueType } from '../graph/value.ts';
-import { allGraphs, indexWhole, intAttribute } from '../graph/walk.ts';
+import { allGraphs, indexWhole } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { attributeOf } from './schema.ts';
 
 /** Constants beyond this many numbers are not looked through. */
 const LARGEST_READ = 1 << 20;
@@ -64,7 +65,7 @@ function division(
   const divisors = contents(divisor);
   if (divisors.includes(0)) return 'divides whole numbers by 0';
   // With `fmod` it is computed in floats.
-  const least = intAttribute(node, 'fmod', 0) === 1 ? undefined : smallest[type];
+  const least = attributeOf(node, 'fmod') === 1 ? undefined : smallest[type];
   if (least === undefined || !divisors.includes(-1)) return undefined;
   const dividends = contents(node.input?.[0]);
   const isPair = dividends.some((value, i) => value === least && (meets(dividends, divisors, i) ?? true));

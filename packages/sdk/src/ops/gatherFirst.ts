@@ -6,12 +6,8 @@
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { isStatic, type ValueType } from '../graph/value.ts';
-import { intAttribute } from '../graph/walk.ts';
-
-/** Operators of one operand that keep rows apart. */
-const alone = new Set(['Cast', 'Identity', 'Neg', 'Gelu', 'Tanh', 'Relu', 'Sigmoid']);
-/** Operators that broadcast two operands. */
-const pairs = new Set(['Add', 'Sub', 'Mul', 'Div']);
+import { indexNodes, intAttribute } from '../graph/walk.ts';
+import { isElementwise } from './axes.ts';
 
 /**
  * Rewrites each Gather of rows `[rows, …]` of what is computed from rows, down to before the first products with weights. Exact.
@@ -20,7 +16,7 @@ const pairs = new Set(['Add', 'Sub', 'Mul', 'Div']);
  * @param g makes the new nodes
  */
 export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, ValueType>, g: GraphBuilder): NodeProto[] {
-  const producer = new Map(nodes.flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)));
+  const { producer } = indexNodes(nodes);
   const value = (name: string): Value => ({ name, ...(types.get(name) ?? g.types.get(name)) });
   return nodes.flatMap((node) => {
     const [data = '', indices = ''] = node.input ?? [];
@@ -84,9 +80,8 @@ class Rows {
       case 'Reshape':
         return a?.shape?.at(-1) === shape.at(-1) ? this.of(a!.name) : undefined;
       default:
-        if (alone.has(node.opType ?? '') && isStatic(a?.shape)) return same(node, [this.of(a.name)]);
         // Of one row alone no operand is taken by row, and so the result would not be either.
-        if (!pairs.has(node.opType ?? '') || isOneRow(shape)) return undefined;
+        if (!isElementwise(node) || isOneRow(shape)) return undefined;
         if (!inputs.every((each) => fits(each.shape, shape))) return undefined;
         return same(
           node,

@@ -144,6 +144,7 @@ describe('operators', () => {
     ['DepthToSpace', emit('DepthToSpace', [], { blocksize: 2 }), [1, 8, 2, 3]],
     ['contents of a turned-around matrix', (g, x) => g.Reshape(g.Transpose(g.Slice(g.Reshape(g.Concat([g.Shape(x), g.ints([7, 8])], 0), [-1, 2]), [-1], [-100], [0], [-1]), [1, 0]), [-1]), [5, 6]],
     ['contents of a row of a matrix are not guessed', (g, x) => g.Gather(g.Reshape(g.Concat([g.Shape(x), g.ints([7, 8])], 0), [2, 2]), g.scalar(1, 'int64'), 0), [5, 6]],
+    ['contents of rows that become a matrix', (g, x) => g.emit('ConstantOfShape', [g.Reshape(g.Concat([g.Shape(x), g.ints([7, 8])].map((row) => g.Unsqueeze(row, [0])), 0), [-1])]), [5, 6]],
     ['contents of OneHot', (g, x) => g.Reshape(g.emit('OneHot', [g.ints([1, -1]), g.scalar(3, 'int64'), g.Shape(x)]), [-1]), [4, 9]],
     ['contents of Shape with start and end', emit('Shape', [], { start: -2, end: 3 }), [2, 3, 4, 5]],
     ['contents of integer arithmetic', (g, x) => { const n = g.Shape(x); return g.Sub(g.Mul(g.Div(n, g.ints([2])), n), g.ints([-3])); }, [5, 8]],

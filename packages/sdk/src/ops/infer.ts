@@ -3,7 +3,7 @@
 import type { Dim, ValueType } from '../graph/value.ts';
 import { isKnownDomain } from './domains.ts';
 import { attentionRules } from './inference/attention.ts';
-import { blockedRules, NCHWC } from './inference/blocked.ts';
+import { blockedRules, NCHWC, windowRules } from './inference/windows.ts';
 import { elementwiseRules } from './inference/elementwise.ts';
 import { imageRules } from './inference/images.ts';
 import { movementRules } from './inference/movement.ts';
@@ -15,7 +15,6 @@ import { selectionRules } from './inference/selection.ts';
 import type { InferenceSite, Rule } from './inference/site.ts';
 import { sourceRules } from './inference/sources.ts';
 import { timeSeriesRules } from './inference/timeSeries.ts';
-import { windowRules } from './inference/windows.ts';
 
 /** Rows by operator; where a contrib operator of com.microsoft has the name of one of ONNX's, its row looks at the domain. */
 export const inferenceRules: Readonly<Record<string, Rule>> = {

@@ -4,6 +4,7 @@ import type { GraphProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { readTensor, tensorProto } from '../graph/tensorData.ts';
 import { type GraphIndex, indexGraph, intAttribute } from '../graph/walk.ts';
 import { int64 } from '../runtime/tensor.ts';
+import { attributeOf } from './schema.ts';
 
 /**
  * The graph with `Slice(x)` in place of each `SequenceAt(SplitToSequence(x), i)` of constant sizes and i. Shapes and
@@ -29,7 +30,7 @@ function slice(at: NodeProto, index: GraphIndex, initializers: TensorProto[], op
   const [x = '', sizes] = split.input ?? [];
   const bounds = boundsOf(i, sizes ? index.constants.get(sizes) : undefined);
   // Without sizes the parts have one element, and may lose the axis.
-  if (!bounds || (sizes ? false : intAttribute(split, 'keepdims', 1) === 0) || opset < 10) return at;
+  if (!bounds || (sizes ? false : attributeOf(split, 'keepdims') === 0) || opset < 10) return at;
   const [output = ''] = at.output ?? [];
   const constant = (name: string, value: number): string => {
     initializers.push(tensorProto(`${output}/${name}`, int64([value], [1])));

@@ -6,7 +6,9 @@
 import type { GraphBuilder } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { isStatic, type ValueType } from '../graph/value.ts';
-import { intAttribute, intsAttribute, subgraphs } from '../graph/walk.ts';
+import { subgraphs } from '../graph/walk.ts';
+import { isElementwise, traceAxis } from './axes.ts';
+import { axisOf } from './schema.ts';
 
 /** One position of one axis. */
 interface Pick {
@@ -17,86 +19,12 @@ interface Pick {
 /** What is needed of a value: all of it, or one position. */
 type Need = 'all' | Pick;
 
-/** What a node needs of each input for one position of its output; `all` also for an input that has no such axis. */
-type Rule = (site: {
-  node: NodeProto;
-  pick: Pick;
-  x: readonly ValueType[];
-  y: ValueType;
-}) => readonly Need[] | undefined;
+/** Operators that compute one position when they are given one, by a shape at most that is written anew. */
+function isPositionwise(node: NodeProto): boolean {
+  return isElementwise(node) || others.has(node.opType ?? '');
+}
 
-const elementwise: Rule = ({ pick, x, y }) =>
-  x.map(({ shape }) => {
-    const axis = pick.axis - (y.shape!.length - shape!.length);
-    return axis < 0 || shape![axis] === 1 ? 'all' : { ...pick, axis };
-  });
-
-const normalization: Rule = ({ node, pick, x, y }) => {
-  const axis = intAttribute(node, 'axis', -1);
-  const first = axis < 0 ? axis + y.shape!.length : axis;
-  return pick.axis < first ? [pick, ...x.slice(1).map((): Need => 'all')] : undefined;
-};
-
-/** Only over the last axis, said explicitly: older operator sets mean something else where it is not said. */
-const softmax: Rule = ({ node, pick, y }) => {
-  const last = y.shape!.length - 1;
-  const axis = intAttribute(node, 'axis', undefined);
-  return (axis === -1 || axis === last) && pick.axis !== last ? [pick] : undefined;
-};
-
-/** A row of a product needs that row of the left operand. */
-const matMul: Rule = ({ pick, x, y }) => {
-  const [left, rank] = [x[0]!.shape!.length, y.shape!.length];
-  return pick.axis === rank - 2 && left >= 2 && x[1]!.shape!.length >= 2
-    ? [{ ...pick, axis: left - 2 }, 'all']
-    : undefined;
-};
-
-const transpose: Rule = ({ node, pick, y }) => {
-  const perm = intsAttribute(node, 'perm') ?? y.shape!.map((_, i) => y.shape!.length - 1 - i);
-  return [{ ...pick, axis: perm[pick.axis]! }];
-};
-
-/** An axis survives a Reshape when as many elements lie before it, and it is as long. */
-const reshape: Rule = ({ pick, x, y }) => {
-  const before = (shape: readonly unknown[], axis: number): number =>
-    (shape as number[]).slice(0, axis).reduce((a, b) => a * b, 1);
-  const from = x[0]!.shape!;
-  const axis = from.findIndex(
-    (size, i) => size === y.shape![pick.axis] && before(from, i) === before(y.shape!, pick.axis),
-  );
-  return axis < 0 ? undefined : [{ ...pick, axis }, 'all'];
-};
-
-const rules: Readonly<Record<string, Rule>> = {
-  ...Object.fromEntries(
-    [
-      'Add',
-      'Sub',
-      'Mul',
-      'Div',
-      'Gelu',
-      'QuickGelu',
-      'FastGelu',
-      'Erf',
-      'Tanh',
-      'Relu',
-      'Sigmoid',
-      'Neg',
-      'Exp',
-      'Sqrt',
-      'Identity',
-      'Where',
-      'IsNaN',
-    ].map((op) => [op, elementwise]),
-  ),
-  LayerNormalization: normalization,
-  RMSNormalization: normalization,
-  Softmax: softmax,
-  MatMul: matMul,
-  Transpose: transpose,
-  Reshape: reshape,
-};
+const others = new Set(['LayerNormalization', 'RMSNormalization', 'Softmax', 'MatMul', 'Transpose', 'Reshape']);
 
 /**
  * Rewrites `nodes` so that values of which only one position is read are computed for that position alone. Exact: what is
@@ -111,7 +39,7 @@ export function computeOnlyPicked(
   g: GraphBuilder,
   outputs: Iterable<string>,
 ): NodeProto[] {
-  const needs = needsOf(nodes, types, outputs);
+  const needs = needsOf(nodes, types, g.opset, outputs);
   // Graph inputs and constants come whole and are sliced where they are read.
   const computed = new Set(nodes.flatMap(({ output }) => output ?? []));
   const isPicked = (name: string): boolean => computed.has(name) && typeof needs.get(name) === 'object';
@@ -122,7 +50,7 @@ export function computeOnlyPicked(
   for (const node of nodes) {
     const [output = ''] = node.output ?? [];
     const pick = needs.get(output);
-    const wanted = inputNeeds(node, pick, full);
+    const wanted = inputNeeds(node, pick, full, g.opset);
     const input = (node.input ?? []).map((name, i) => {
       const want = wanted?.[i] ?? 'all';
       if (want === 'all' || isPicked(name)) return name;
@@ -156,6 +84,7 @@ function scalarLike(g: GraphBuilder, { shape }: ValueType): string {
 function needsOf(
   nodes: readonly NodeProto[],
   types: ReadonlyMap<string, ValueType>,
+  opset: number,
   outputs: Iterable<string>,
 ): Map<string, Need> {
   const needs = new Map<string, Need>();
@@ -172,7 +101,7 @@ function needsOf(
   for (const name of outputs) require(name, 'all');
   for (const node of [...nodes].reverse()) {
     const [output = ''] = node.output ?? [];
-    const wanted = inputNeeds(node, needs.get(output), types);
+    const wanted = inputNeeds(node, needs.get(output), types, opset);
     // A node that cannot compute one position alone computes all of them.
     if (!wanted) for (const name of node.output ?? []) if (needs.has(name)) needs.set(name, 'all');
     (node.input ?? []).forEach((name, i) => {
@@ -189,17 +118,21 @@ function inputNeeds(
   node: NodeProto,
   need: Need | undefined,
   types: ReadonlyMap<string, ValueType>,
+  opset: number,
 ): readonly Need[] | undefined {
   if (need === 'all' && isGatherOfOne(node, types)) {
     const { axis, index } = gatherPick(node, types);
     return [{ axis, index }, 'all'];
   }
-  const rule = rules[node.opType ?? ''];
-  if (typeof need !== 'object' || !rule || node.output?.length !== 1) return undefined;
-  const x = (node.input ?? []).map((name) => types.get(name) ?? {});
-  const y = types.get(node.output[0]!) ?? {};
-  if (![...x, y].every(({ shape }) => isStatic(shape))) return undefined;
-  return rule({ node, pick: need, x, y });
+  if (typeof need !== 'object' || !isPositionwise(node) || node.output?.length !== 1) return undefined;
+  const [y, ...x] = [node.output[0]!, ...(node.input ?? [])].map((name) => types.get(name)?.shape);
+  if (!isStatic(y) || !x.every((shape) => isStatic(shape))) return undefined;
+  const operands = x.map((shape) => ({ shape }));
+  const { axis, index } = need;
+  const traced = traceAxis({ node, opset, x: operands, y, output: 0, axis, parts: y[axis]! });
+  // A position may be several of an axis that Reshape has cut.
+  if (!traced?.every((own, i) => own === 'whole' || x[i]![own] === y[axis])) return undefined;
+  return traced.map((own) => (own === 'whole' ? 'all' : { axis: own, index }));
 }
 
 function isGatherOfOne(node: NodeProto, types: ReadonlyMap<string, ValueType>): boolean {
@@ -217,8 +150,7 @@ function isGatherOfOne(node: NodeProto, types: ReadonlyMap<string, ValueType>): 
 
 function gatherPick(node: NodeProto, types: ReadonlyMap<string, ValueType>): Pick {
   const [data, indices] = (node.input ?? []).map((name) => types.get(name)!);
-  const axis = intAttribute(node, 'axis', 0);
-  const front = axis < 0 ? axis + data!.shape!.length : axis;
+  const front = axisOf(node, data!.shape!.length);
   const index = indices!.ints![0] as number;
   return { axis: front, index: index < 0 ? index + (data!.shape![front] as number) : index };
 }

@@ -130,4 +130,39 @@ describe('what cannot follow', () => {
       message: expect.stringContaining('Reshape') as string,
     });
   });
+
+  /** A network that halves the image twice, enlarges it again by what `sizesOf` says, and puts it beside the first halving. */
+  function halved(resize: (g: GraphBuilder, small: Value) => Value): Model {
+    const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'x/' });
+    const x: Value = { name: 'image', type: 'float32', shape: [1, 1, 32, 32] };
+    const half = (value: Value): Value => g.emit('MaxPool', [value], { kernel_shape: [2, 2], strides: [2, 2] });
+    const first = half(x);
+    return modelFrom(g, [x], [g.Concat([first, resize(g, half(first))], 1)]) as Model;
+  }
+  const byScale = (g: GraphBuilder, small: Value): Value =>
+    g.emit('Resize', [small, { name: '' }, g.constant(float32([1, 1, 2, 2], [4]))], { mode: 'nearest' });
+  const toSize = (g: GraphBuilder, small: Value): Value =>
+    g.emit('Resize', [small, { name: '' }, { name: '' }, g.ints([1, 1, 16, 16])], { mode: 'nearest' });
+
+  it('values that no longer lie beside each other, with sizes that hold', async () => {
+    const model = halved(byScale);
+    const error = refused(model, { image: { 2: 22, 3: 22 } });
+    expect(error).toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(/Concat .* cannot take \[1, 1, 11, 11\] and \[1, 1, 10, 10\]\. Take sizes .* such as \{ image: \{ 2: 20, 3: 20 \} \}; it was exported for: image \[1, 1, 32, 32\]/) as string, // prettier-ignore
+    });
+    const held = resizeInputs(model, { image: { 2: 20, 3: 20 } }, 'my model');
+    const [output] = Object.values(await runOnce(held, { image: normal(3, 1, 1, 20, 20) }));
+    expect(output!.dims).toEqual([1, 2, 10, 10]);
+    // What the runtime would say.
+    const fed = { ...model, graph: { ...model.graph, input: held.graph.input!.map((info) => ({ ...info, type: { tensorType: { elemType: 1, shape: { dim: [1, 1, 22, 22].map((dimValue) => ({ dimValue })) } } } })), output: [{ ...model.graph.output![0]!, type: { tensorType: { elemType: 1 } } }], valueInfo: [] } }; // prettier-ignore
+    await expect(runOnce(fed, { image: normal(3, 1, 1, 22, 22) })).rejects.toThrow(/Concat/);
+  });
+
+  it('a Resize to a size that was written down, where another branch follows the input', () => {
+    expect(refused(halved(toSize), { image: { 2: 16, 3: 16 } })).toMatchObject({
+      code: 'MODEL_UNSUPPORTED',
+      message: expect.stringMatching(/Concat .* cannot take \[1, 1, 8, 8\] and \[1, 1, 16, 16\]\. Use the sizes that it was exported for: image \[1, 1, 32, 32\]/) as string, // prettier-ignore
+    });
+  });
 });

@@ -8,7 +8,7 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../graph/proto.ts';
 import { type Dim, formatShape, isStatic, type ValueType } from '../graph/value.ts';
 import { readNames, subgraphs } from '../graph/walk.ts';
-import { inferNode } from './infer.ts';
+import { inferNode, isImpossible } from './infer.ts';
 import { inlineKnownBranches } from './inlineBranches.ts';
 import { inferGraph, opsetOf } from './inferGraph.ts';
 import { expandTarget, reshapeTarget } from './resizedTarget.ts';
@@ -27,13 +27,72 @@ const broadcasts = new Set([
  * shapes that were written down are written anew.
  *
  * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, or a larger size; `MODEL_UNSUPPORTED` naming
- *   the node that cannot follow; `name` is what the user calls the model
+ *   the node that cannot follow, and sizes near these with which all can; `name` is what the user calls the model
  */
 export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto }>(
   model: M,
   sizes: InputSizes,
   name: string,
 ): M {
+  try {
+    return resized(model, sizes, name);
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
+    const near = sizesThatHold(model, sizes, name);
+    const remedy = near ? `Take sizes that all nodes can follow, such as ${shown(near)}; it was` : 'Use the sizes that it was'; // prettier-ignore
+    const exported = (model.graph.input ?? []).flatMap((info) => (Object.hasOwn(sizes, info.name ?? '') ? [`${info.name} ${formatShape(inputShape(info))}`] : [])); // prettier-ignore
+    throw new OnnxLoraError(error.code, `${error.message} ${remedy} exported for: ${exported.join(', ')}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Nodes that may be looked at to find sizes that hold, over all attempts. */
+const LOOKED_AT = 20_000;
+
+/** Sizes near those that were asked for that the graph can follow, as multiples of what networks halve again and again. */
+function sizesThatHold(
+  model: ModelProto & { readonly graph: GraphProto },
+  sizes: InputSizes,
+  name: string,
+): InputSizes | undefined {
+  const roundings = [2, 4, 8, 16, 32, 64].flatMap((step) => [Math.floor, Math.ceil].map((round) => (size: number) => step * round(size / step))); // prettier-ignore
+  const rounded = roundings.map((round) => mapSizes(sizes, round));
+  const tried = new Set([JSON.stringify(sizes)]);
+  let left = LOOKED_AT / Math.max(1, model.graph.node?.length ?? 0);
+  for (const each of rounded) {
+    if (tried.has(JSON.stringify(each)) || left-- < 1) continue;
+    tried.add(JSON.stringify(each));
+    try {
+      if (resized(model, each, name) !== model) return each;
+    } catch (error) {
+      // Larger than the exported size, or as impossible.
+      if (!(error instanceof OnnxLoraError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function mapSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
+  const axesOf = (axes: Readonly<Record<number, number>>): Record<number, number> =>
+    Object.fromEntries(Object.entries(axes).map(([axis, size]) => [axis, round(size)]));
+  return Object.fromEntries(Object.entries(sizes).map(([input, axes]) => [input, axesOf(axes)]));
+}
+
+/** `{ image: { 2: 512, 3: 512 } }` */
+function shown(sizes: InputSizes): string {
+  const inputs = Object.entries(sizes).map(([input, axes]) => {
+    const pairs = Object.entries(axes).map(([axis, size]) => `${axis}: ${size}`);
+    return `${input}: { ${pairs.join(', ')} }`;
+  });
+  return `{ ${inputs.join(', ')} }`;
+}
+
+function inputShape({ type }: ValueInfoProto): readonly Dim[] | undefined {
+  return type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue ?? 0));
+}
+
+function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M, sizes: InputSizes, name: string): M {
   if (Object.keys(sizes).length === 0) return model;
   // A merged decoder is one If whose branch is known where it begins without a past.
   const graph = inlineKnownBranches(model.graph, inferGraph(model));
@@ -122,6 +181,10 @@ class Resizer {
     const start = this.#g.nodes.length;
     const fitted = this.#fitted(node);
     const inputs = (fitted.input ?? []).map((name) => (name ? this.#type(name) : undefined));
+    const old = (node.input ?? []).map((name) => (name ? this.#before.get(name) : undefined));
+    const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#opset });
+    if (!isPossible && !isImpossible({ node, inputs: old, opset: this.#opset }))
+      throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
     const inferred = inferNode({ node: fitted, inputs, opset: this.#opset });
     (node.output ?? []).forEach((name, i) => {
       if (!name) return;
@@ -201,7 +264,7 @@ class Resizer {
   #refusal(node: NodeProto, why: string): OnnxLoraError {
     return new OnnxLoraError(
       'MODEL_UNSUPPORTED',
-      `"${this.#name}" cannot be used with smaller inputs: ${node.opType} "${node.name}" cannot follow, ${why}. Use the sizes that it was exported for.`,
+      `"${this.#name}" cannot be used with smaller inputs: ${node.opType} "${node.name}" cannot follow, ${why}.`,
     );
   }
 }

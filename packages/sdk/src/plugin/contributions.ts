@@ -7,7 +7,9 @@ import type { Rule as InferenceRule } from '../ops/inference/site.ts';
 import type { Runtime } from '../runtime/session.ts';
 import type { Optimizer } from '../train/optimizers/optimizer.ts';
 import type { TrainEvent } from './events.ts';
-import type { Metrics, ReportSection, RunnableModel } from './task.ts';
+import type { Metrics } from './dataset.ts';
+import type { ReportSection } from './reportSection.ts';
+import type { RunnableModel } from './taskModel.ts';
 
 /** Data with a name, or a kind of source, that becomes something that tasks read: `--data cells`, `--data parquet:cells.pq`. */
 export interface DatasetFactory {

@@ -13,7 +13,7 @@ import type {
 } from './contributions.ts';
 import type { Tuner } from '../lora/tuner.ts';
 import type { ModelFamily } from './family.ts';
-import type { PreprocessorFactory, TaskFactory } from './task.ts';
+import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
 
 /** Version of what this file describes. A plugin carries that of the SDK it was made with. */
 export const PLUGIN_CONTRACT = 1;

@@ -1,6 +1,6 @@
 /** @file What is found when a task's held-out examples are measured. */
 
-import type { MetricCollector, Metrics } from './task.ts';
+import type { MetricCollector, Metrics } from './dataset.ts';
 
 /** What a measurement finds. */
 export interface Evaluation<Scores extends Metrics = Metrics> {

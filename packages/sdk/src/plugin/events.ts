@@ -1,7 +1,7 @@
 /** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
 
 import type { Evaluation } from './evaluation.ts';
-import type { Metrics } from './task.ts';
+import type { Metrics } from './dataset.ts';
 
 /** One optimizer step was made. */
 export interface StepEvent {
@@ -35,6 +35,8 @@ export interface EvaluationEvent<Scores extends Metrics = Metrics> {
   readonly metrics: Scores;
   /** Counts `[true class, predicted class]`, where the task has classes. */
   readonly confusion?: Evaluation['confusion'];
+  /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
+  readonly intervals?: Evaluation['intervals'];
   /** How many examples were measured. */
   readonly examples: number;
   /** How long it took. */

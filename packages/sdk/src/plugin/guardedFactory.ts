@@ -1,21 +1,24 @@
-/** @file A maker of tasks and answers whose failures say which task it is, and in which function it fails. */
+/** @file A maker of tasks and predictors whose failures say which task it is, and in which function it fails. */
 
+import { OnnxLoraError } from '../errors.ts';
 import { guard, guardEach, type Guarded } from './guard.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { Answerer, Predictor, RecordAnswerer, TaskFactory } from './task.ts';
+import type { Predictor } from './predictor.ts';
+import type { TaskFactory } from './taskFactory.ts';
 
 /**
  * The factory, but that its functions, and those of what it makes, throw nothing other than `OnnxLoraError`: what else they
  * throw becomes `PLUGIN_INVALID`, as {@link guardedTask} has it. What the factory does not have stays absent.
  */
 export function guardedFactory(factory: TaskFactory): TaskFactory {
-  const { name, description, settings, defaults } = factory;
+  const { name, description, settings, defaults, input } = factory;
   const at = (where: string): Guarded => ({ part: `task "${name}"`, where });
   return {
     name,
     description,
     ...(settings ? { settings } : {}),
     ...(defaults ? { defaults } : {}),
+    ...(input ? { input } : {}),
     create: (options) => guard(at('create'), () => guardedTask(factory.create(options))),
     ...(factory.predictor
       ? {
@@ -23,45 +26,27 @@ export function guardedFactory(factory: TaskFactory): TaskFactory {
             guard(at('predictor'), async () => guardedPredictor(await factory.predictor!(model, options), at)),
         }
       : {}),
-    ...(factory.answerer
-      ? {
-          answerer: (model, options) =>
-            guard(at('answerer'), async () => guardedAnswerer(await factory.answerer!(model, options), at)),
-        }
-      : {}),
-    ...(factory.recordAnswerer
-      ? {
-          recordAnswerer: (model, options) =>
-            guard(at('recordAnswerer'), async () => guardedRecords(await factory.recordAnswerer!(model, options), at)),
-        }
-      : {}),
   };
 }
 
 type At = (where: string) => Guarded;
 
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what answers to `feeds` and `decode`, as predictors did once */
 function guardedPredictor(predictor: Predictor, at: At): Predictor {
+  if (typeof predictor.predict !== 'function') {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The predictor of the ${at('').part} has no predict(). Its author must return filePredictor(model, { feeds, decode }, options), or recordPredictor(…) where files hold records.`,
+    );
+  }
+  const release = (): Promise<void> => guard(at('release'), () => predictor.release());
   return {
-    ...(predictor.outputs ? { outputs: predictor.outputs } : {}),
-    feeds: (files) => guard(at('feeds'), () => predictor.feeds(files)),
-    decode: (outputs, inputs) => guard(at('decode'), () => predictor.decode(outputs, inputs)),
-  };
-}
-
-function guardedAnswerer(answerer: Answerer, at: At): Answerer {
-  return {
-    answers: (sources, options) => guardEach(at('answers'), () => answerer.answers(sources, options)),
-    release: () => guard(at('release'), () => answerer.release()),
-  };
-}
-
-function guardedRecords(answerer: RecordAnswerer, at: At): RecordAnswerer {
-  return {
-    fileEndings: answerer.fileEndings,
-    answers: (source, options) => guardEach(at('answers'), () => answerer.answers(source, options)),
-    ...(answerer.writer ? { writer: (file) => guard(at('writer'), () => answerer.writer!(file)) } : {}),
-    ...(answerer.writerEndings ? { writerEndings: answerer.writerEndings } : {}),
-    ...(answerer.sections ? { sections: () => guard(at('sections'), () => answerer.sections!()) } : {}),
-    release: () => guard(at('release'), () => answerer.release()),
+    ...(predictor.adapters ? { adapters: predictor.adapters } : {}),
+    predict: (sources, options) => guardEach(at('predict'), () => predictor.predict(sources, options)),
+    ...(predictor.writer ? { writer: (file) => guard(at('writer'), () => predictor.writer!(file)) } : {}),
+    ...(predictor.writerEndings ? { writerEndings: predictor.writerEndings } : {}),
+    ...(predictor.sections ? { sections: () => guard(at('sections'), () => predictor.sections!()) } : {}),
+    release,
+    [Symbol.asyncDispose]: release,
   };
 }

@@ -16,7 +16,10 @@ import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { guardedFactory } from './guardedFactory.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { MeasureRequest, PreparedTask, ReportRequest, Task, TaskFactory, TaskModel } from './task.ts';
+import type { MeasureRequest, PreparedTask, ReportRequest, Task } from './preparedTask.ts';
+import type { Predictor } from './predictor.ts';
+import type { TaskFactory } from './taskFactory.ts';
+import type { RunnableModel, TaskModel } from './taskModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-guard-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,7 +41,6 @@ function broken(members: Partial<PreparedTask> = {}): Promise<PreparedTask> {
     collate: () => Promise.reject(new TypeError('boom.')),
     loss: boom,
     metrics: boom,
-    decode: boom,
     ...members,
   };
   return guardedTask({ name: 'cells', prepare: () => Promise.resolve(prepared) }).prepare({} as TaskModel);
@@ -58,7 +60,6 @@ describe('a failure', () => {
   it.each<[string, Partial<PreparedTask>, (data: PreparedTask) => unknown]>([
     ['collate', {}, (data) => data.collate([])],
     ['metrics', {}, (data) => data.metrics()],
-    ['decode', {}, (data) => data.decode({}, {})],
     ['lossWeight', { lossWeight: boom }, (data) => data.lossWeight!({})],
     ['finish', { finish: boom }, (data) => data.finish!({} as ReportRequest)],
     ['report', { report: () => Promise.reject(new TypeError('boom.')) }, (data) => data.report!({} as ReportRequest)],
@@ -145,7 +146,7 @@ describe('metrics', () => {
 
 describe('what is guarded', () => {
   /** Keeps what it needs where only its own methods find it. */
-  class Prepared implements Pick<PreparedTask, 'train' | 'collate' | 'loss' | 'metrics' | 'decode'> {
+  class Prepared implements Pick<PreparedTask, 'train' | 'collate' | 'loss' | 'metrics'> {
     readonly #answer = 42;
 
     get train(): PreparedTask['train'] {
@@ -162,10 +163,6 @@ describe('what is guarded', () => {
 
     metrics(): ReturnType<PreparedTask['metrics']> {
       return new Collector();
-    }
-
-    decode(): ReturnType<PreparedTask['decode']> {
-      return [{ value: this.#answer }];
     }
   }
 
@@ -185,7 +182,6 @@ describe('what is guarded', () => {
     const data = await guardedTask({ name: 'cells', prepare: () => Promise.resolve(new Prepared()) }).prepare(model);
     expect(data.train.length).toBe(42);
     expect([...(await data.collate([])).targets['y']!.data]).toEqual([42]);
-    expect(data.decode({}, {})).toEqual([{ value: 42 }]);
     const collector = data.metrics();
     collector.update({}, {});
     expect(collector.result()).toEqual({ sum: 1 });
@@ -193,7 +189,7 @@ describe('what is guarded', () => {
 
   it('has no more than what was there, and is not guarded twice', async () => {
     const data = await broken();
-    expect(Object.keys(data).sort()).toEqual(['collate', 'decode', 'loss', 'metrics', 'train']);
+    expect(Object.keys(data).sort()).toEqual(['collate', 'loss', 'metrics', 'train']);
     const again = await guardedTask({ name: 'other', prepare: () => Promise.resolve(data) }).prepare(model);
     expect(again).toBe(data);
     const whole = await broken({ validation: data.train, warnings: ['w'], notes: ['n'], outputs: ['o'], lossWeight: boom }); // prettier-ignore
@@ -238,38 +234,41 @@ describe('a factory', () => {
     }
 
     predictor(): ReturnType<NonNullable<TaskFactory['predictor']>> {
+      const release = (): Promise<void> => Promise.reject(new Error(`${this.#answer} is held`));
       return Promise.resolve({
-        feeds: () => Promise.reject(new Error('no file')),
-        decode: () => [{ a: this.#answer }],
-      });
-    }
-
-    recordAnswerer(): ReturnType<NonNullable<TaskFactory['recordAnswerer']>> {
-      return Promise.resolve({
-        fileEndings: ['.txt'],
-        async *answers() {
-          yield { prediction: { id: '1' }, read: 1 };
+        async *predict() {
+          yield { source: 0, prediction: { id: '1' } };
           throw new Error('line 2');
         },
-        release: () => Promise.resolve(),
+        release,
+        [Symbol.asyncDispose]: release,
       });
     }
   }
 
   it('and what it makes name the task too', async () => {
     const factory = guardedFactory(new Factory());
-    expect(Object.keys(factory).sort()).toEqual(['create', 'description', 'name', 'predictor', 'recordAnswerer']);
+    expect(Object.keys(factory).sort()).toEqual(['create', 'description', 'name', 'predictor']);
     const created = await failure(() => factory.create({ data: 'x', seed: 0 }));
     expect(created.message).toBe(`The task "cells" fails in create: boom. ${AUTHOR}`);
-    const predictor = await factory.predictor!(model);
-    expect(predictor.decode({}, {})).toEqual([{ a: 'a' }]);
-    expect((await failure(() => predictor.feeds([]))).message).toContain('The task "cells" fails in feeds: no file.');
-    const records = await factory.recordAnswerer!(model);
+    const predictor = await factory.predictor!({} as RunnableModel);
     const seen: unknown[] = [];
     const all = async (): Promise<void> => {
-      for await (const { prediction } of records.answers('x')) seen.push(prediction);
+      for await (const { prediction } of predictor.predict(['x'])) seen.push(prediction);
     };
-    expect((await failure(all)).message).toContain('The task "cells" fails in answers: line 2.');
+    expect((await failure(all)).message).toContain('The task "cells" fails in predict: line 2.');
     expect(seen).toEqual([{ id: '1' }]);
+    expect((await failure(() => predictor.release())).message).toContain('fails in release: a is held.');
+  });
+
+  it('of the former contract is told what to change', async () => {
+    const former = { feeds: boom, decode: boom } as unknown as Predictor;
+    const factory = guardedFactory({ name: 'cells', description: 'Cells.', create: boom, predictor: () => Promise.resolve(former) }); // prettier-ignore
+    expect((await failure(() => factory.predictor!({} as RunnableModel))).message).toBe(
+      'The predictor of the task "cells" has no predict(). Its author must return filePredictor(model, { feeds, decode }, options), or recordPredictor(…) where files hold records.',
+    );
+    expect((await failure(() => broken({ decode: boom } as Partial<PreparedTask>))).message).toBe(
+      'The task "cells" prepares decode(), which nothing calls. Its author must move it into what predictor() of the factory returns: filePredictor(model, { feeds, decode }, options).',
+    );
   });
 });

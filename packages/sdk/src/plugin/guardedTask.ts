@@ -1,11 +1,13 @@
 /** @file A task whose failures say which task it is, and in which function it fails. */
 
+import { OnnxLoraError } from '../errors.ts';
 import { namesIn, watchedNames } from '../train/missedNames.ts';
 import { badPart, guard, type Guarded } from './guard.ts';
-import type { MetricCollector, Metrics, NewHead, PreparedTask, Task } from './task.ts';
+import type { MetricCollector, Metrics } from './dataset.ts';
+import type { NewHead, PreparedTask, Task } from './preparedTask.ts';
 
 /** Functions of a prepared task. */
-type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'decode' | 'finish' | 'measure' | 'report';
+type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'finish' | 'measure' | 'report';
 
 /** Members that are no functions; a table, so that the compiler says when one is missing here. */
 const facts: Readonly<Record<Exclude<keyof PreparedTask, Callback>, true>> = {
@@ -40,6 +42,7 @@ export function guardedTask<Example, Scores extends Metrics, During extends Metr
     prepare: (model) =>
       guard(at(name, 'prepare'), async () => {
         const prepared = await task.prepare(model);
+        requireCurrent(name, prepared);
         return guarded.has(prepared) ? prepared : guardedData(name, prepared);
       }),
   };
@@ -66,7 +69,6 @@ function guardedData<Example, Scores extends Metrics, During extends Metrics>(
       ? { lossWeight: (targets) => guard(at(task, 'lossWeight'), () => prepared.lossWeight!(targets)) }
       : {}),
     metrics: () => guard(at(task, 'metrics'), () => guardedCollector(task, prepared.metrics())),
-    decode: (outputs, inputs) => guard(at(task, 'decode'), () => prepared.decode(outputs, inputs)),
     ...(prepared.finish ? { finish: (request) => guard(at(task, 'finish'), () => prepared.finish!(request)) } : {}),
     ...(prepared.measure
       ? {
@@ -82,6 +84,15 @@ function guardedData<Example, Scores extends Metrics, During extends Metrics>(
   };
   guarded.add(data);
   return data;
+}
+
+/** @throws OnnxLoraError `PLUGIN_INVALID` for what only the former contract had */
+function requireCurrent(task: string, prepared: object): void {
+  if (!('decode' in prepared)) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The task "${task}" prepares decode(), which nothing calls. Its author must move it into what predictor() of the factory returns: filePredictor(model, { feeds, decode }, options).`,
+  );
 }
 
 /** Those members that are there. */

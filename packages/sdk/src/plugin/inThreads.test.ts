@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import type { Tensor } from '../runtime/tensor.ts';
 import { inThreads } from './inThreads.ts';
-import type { Dataset } from './task.ts';
+import type { Dataset } from './dataset.ts';
 
 const module = new URL('../../fixtures/prepare.mjs', import.meta.url);
 

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Tinypool } from 'tinypool';
 import { OnnxLoraError } from '../errors.ts';
-import type { Dataset } from './task.ts';
+import type { Dataset } from './dataset.ts';
 
 /** What runs in the threads. */
 export interface ThreadOptions {

@@ -4,7 +4,7 @@ import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { type Capability, type CapabilityList, type Needs, type Provided, type Provision } from './capability.ts';
 import { checkContributions, checkPlugin, requireList, requireNoClash } from './pluginChecks.ts';
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from './definePlugin.ts';
-import type { PreprocessorFactory } from './task.ts';
+import type { PreprocessorFactory } from './taskFactory.ts';
 
 /** All that some plugins bring, in their order. */
 export interface Catalogue extends Contributions {

@@ -12,6 +12,7 @@ import { providerNames } from '../runtime/providers.ts';
 import type { OperatorRule } from './contributions.ts';
 import { type ContributionKind, type Contributions, PLUGIN_CONTRACT, type Plugin } from './definePlugin.ts';
 import type { ModelFamily } from './family.ts';
+import type { TaskFactory } from './taskFactory.ts';
 
 /** What one of a kind is called in messages. */
 const words: Readonly<Record<ContributionKind, string>> = {
@@ -142,6 +143,7 @@ export function checkContributions<Kind extends ContributionKind>(
     }
   });
   if (kind === 'families') for (const family of list as readonly ModelFamily[]) checkTargets(family, name);
+  if (kind === 'tasks') for (const task of list as readonly TaskFactory[]) checkPredictor(task, name);
   if (namedByUsers.has(kind)) for (const each of list as readonly { name: string }[]) checkName(each.name, kind, name);
   return list;
 }
@@ -152,6 +154,22 @@ function checkTargets({ name, roles, defaultTargets }: ModelFamily, plugin: stri
   throw new OnnxLoraError(
     'PLUGIN_INVALID',
     `The family "${name}" of the plugin "${plugin}" adapts ${defaultTargets.map((role) => `"${role}"`).join(', ')} by default, but has no such role.${didYouMean(defaultTargets[0]!, Object.keys(roles))} Its roles are ${Object.keys(roles).join(', ')}.`,
+  );
+}
+
+/** What answered in ways of its own before there was one predictor, and what takes its place. */
+const formerPredictors = {
+  answerer: 'predict() with an answer for each of its sources, and input: { streams: true }',
+  recordAnswerer:
+    'recordPredictor(model, { records, rows, feeds, decode, answers }, options), and input: { endings, records: true }',
+} as const;
+
+function checkPredictor(task: TaskFactory, plugin: string): void {
+  const former = (Object.keys(formerPredictors) as (keyof typeof formerPredictors)[]).find((name) => name in task);
+  if (former === undefined) return;
+  throw new OnnxLoraError(
+    'PLUGIN_INVALID',
+    `The task "${task.name}" of the plugin "${plugin}" has ${former}(), which nothing asks any more. Its author must name it predictor(), and return ${formerPredictors[former]}.`,
   );
 }
 

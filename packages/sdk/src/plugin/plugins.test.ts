@@ -6,7 +6,7 @@ import { capability, capabilityList, provide } from './capability.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
 import type { ModelFamily } from './family.ts';
 import { loadPlugins } from './loadPlugins.ts';
-import type { PreprocessorFactory, TaskFactory } from './task.ts';
+import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
 
 const SCALE = capability<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
 const WORD = capabilityList<string>('word');
@@ -150,6 +150,8 @@ describe('loadPlugins', () => {
     ['an entry with a string for a list', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: 'encoder' }] })])], // prettier-ignore
     ['targets without a role', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: ['encodr'] }] })])], // prettier-ignore
     ['a dataset of an impossible name', () => loadPlugins([named('a', { datasets: [{ name: 'C', description: '', prepare: () => '' }] })])], // prettier-ignore
+    ['a task that answers as the former contract had it', () => loadPlugins([named('a', { tasks: [{ ...task('t'), answerer: () => undefined }] })])], // prettier-ignore
+    ['a task that answers about records as the former contract had it', () => loadPlugins([named('a', { tasks: [{ ...task('t'), recordAnswerer: () => undefined }] })])], // prettier-ignore
     ['a task that a shell would take apart', () => loadPlugins([named('a', { tasks: [task("$(t) '")] })])],
   ])('refuses %s', (_, load) => {
     expect(load).toThrowErrorMatchingSnapshot();

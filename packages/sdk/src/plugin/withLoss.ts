@@ -1,6 +1,7 @@
 /** @file A task with another loss than its own. */
 
-import type { Metrics, PreparedTask, Task } from './task.ts';
+import type { Metrics } from './dataset.ts';
+import type { PreparedTask, Task } from './preparedTask.ts';
 
 /** Options of {@link withLoss}. */
 export interface WithLossOptions {
@@ -12,7 +13,7 @@ export interface WithLossOptions {
 }
 
 /**
- * The task with another loss; its data, metrics and predictions stay.
+ * The task with another loss; its data and metrics stay.
  *
  * @example
  * const task = withLoss(imageClassification('photos'), (g, outputs, targets) =>
@@ -33,7 +34,6 @@ export function withLoss<Example, Scores extends Metrics, During extends Metrics
         collate: (examples) => prepared.collate(examples),
         loss,
         metrics: () => prepared.metrics(),
-        decode: (outputs, inputs) => prepared.decode(outputs, inputs),
       };
       if (comparesRows) delete changed.lossWeight;
       else if (prepared.lossWeight) changed.lossWeight = (targets) => prepared.lossWeight!(targets);

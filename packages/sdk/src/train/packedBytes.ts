@@ -3,7 +3,8 @@
 import { byteLength } from '../graph/bytes.ts';
 import type { GraphProto } from '../graph/proto.ts';
 import { rawBytes } from '../graph/tensorData.ts';
-import { allGraphs, intAttribute } from '../graph/walk.ts';
+import { allGraphs } from '../graph/walk.ts';
+import { attributeOf } from '../ops/schema.ts';
 
 /** Operators whose second operand is packed where it is a weight. */
 const products = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulInteger', 'DynamicQuantizeMatMul', 'MatMulNBits']);
@@ -19,7 +20,7 @@ export function packedBytes(graph: GraphProto): number {
     for (const each of node) {
       const tensor = products.has(each.opType ?? '') ? weights.get(each.input?.[1] ?? '') : undefined;
       if (!tensor) continue;
-      const way = `${intAttribute(each, 'transB', 0)} ${tensor.name}`;
+      const way = `${attributeOf(each, 'transB')} ${tensor.name}`;
       ways.set(way, byteLength(rawBytes(tensor) ?? new Uint8Array()));
     }
   }

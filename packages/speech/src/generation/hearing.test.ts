@@ -202,10 +202,10 @@ test('evaluate and the answers for files hear as the recogniser does', async () 
   const reader = new SoundReader();
   const factory = new SpeechRecognitionFactory(reader, [new FeatureExtractorFactory(reader)]);
   const answered = async (adapter: Adapter, settings = {}): Promise<unknown> => {
-    const answerer = await factory.answerer(model, { adapter, load: { ...load, allowBaseMismatch: true }, settings: { language: 'en', ...settings } }); // prettier-ignore
+    const predictor = await factory.predictor(model, { adapter, load: { ...load, allowBaseMismatch: true }, settings: { language: 'en', ...settings } }); // prettier-ignore
     const texts: unknown[] = [];
-    for await (const { text } of answerer.answers([wave])) texts.push(text);
-    await answerer.release();
+    for await (const { prediction } of predictor.predict([wave])) texts.push(prediction['text']);
+    await predictor.release();
     return texts[0];
   };
   expect(await answered(short)).toBe((await written('short'))[0]);

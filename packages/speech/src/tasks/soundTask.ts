@@ -1,6 +1,6 @@
 /** @file What tasks on sound share: data, features, batches. */
 
-import { OnnxLoraError, type Predictor, type PreprocessorFactory, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type PreprocessorFactory, type Processor, type TaskModel, type Tensor } from '@onnx-lora/sdk';
 import type { AudioReader } from '../audio/audio.ts';
 import { monoAt } from '../audio/mono.ts';
 import { SoundReader } from '../audio/soundReader.ts';
@@ -119,12 +119,12 @@ export function openSound(
   return openExtractor(model, preprocessors ?? [new FeatureExtractorFactory(reader)]);
 }
 
-/** What makes feeds of files, for a predictor. */
+/** What makes feeds of files, for a processor. */
 export async function soundFiles(
   model: TaskModel,
   ports: SoundPorts,
   { reader = new SoundReader(), preprocessors }: SoundReading,
-): Promise<Predictor['feeds']> {
+): Promise<Processor['feeds']> {
   const extractor = await openSound(model, { reader, preprocessors });
   // A second more than is heard: no resampled sample in the part that counts hears further than that.
   const end = extractor.maxSamples === undefined ? undefined : extractor.maxSamples / extractor.sampleRate + 1;

@@ -1,6 +1,15 @@
-/** @file What the factories of all tasks on images share: what reads the images. */
+/** @file What the factories of all tasks on images share: what reads the images, and predictors. */
 
-import type { PreprocessorFactory, TaskOptions } from '@onnx-lora/sdk';
+import {
+  filePredictor,
+  type Predictor,
+  type PredictorOptions,
+  type PreprocessorFactory,
+  type Processor,
+  type RunnableModel,
+  type TaskModel,
+  type TaskOptions,
+} from '@onnx-lora/sdk';
 import { dataOptions } from '../data/dataSettings.ts';
 import type { TaskDataOptions } from '../data/readTaskData.ts';
 import type { ImageDecoder } from '../image/image.ts';
@@ -19,5 +28,13 @@ export abstract class ImageTaskFactory {
   /** How data and images are read, from the command line's words. */
   protected readingOf({ validation, holdOut, seed, settings }: TaskOptions): TaskDataOptions & ImageReading {
     return { ...this.reading, ...dataOptions(settings), validation, holdOut, seed };
+  }
+
+  /** How image files become feeds, and what the outputs mean; for programs that run the session themselves. */
+  abstract processor(model: TaskModel, settings?: PredictorOptions['settings']): Promise<Processor>;
+
+  /** Answers about image files. */
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return filePredictor(model, await this.processor(model, options.settings), options);
   }
 }

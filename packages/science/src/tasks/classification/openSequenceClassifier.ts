@@ -3,14 +3,14 @@
 import {
   labelsOrNumbers,
   type Prediction,
+  type Predictor,
   probability,
-  type RecordAnswerer,
   type RunnableModel,
   softmaxRows,
   temperatureOf,
   thresholdsOf,
 } from '@onnx-lora/sdk';
-import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
 
 /**
  * Loads a model that answers `{ id, label, score }` about each sequence of a file, where `score` is the probability. Where several
@@ -21,10 +21,10 @@ import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/seque
  */
 export function openSequenceClassifier(
   model: RunnableModel,
-  options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
+  options: SequencePredictorOptions = {},
+): Promise<Predictor> {
   const temperature = temperatureOf(model);
-  return sequenceAnswerer(model, options, 'classes', (outputs) => {
+  return headPredictor(model, options, 'classes', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
     return {
       answerOf: (scores) => softmaxRows(scores.map((score) => score / temperature), outputs), // prettier-ignore
@@ -41,11 +41,8 @@ export function openSequenceClassifier(
  *
  * @throws OnnxLoraError as {@link openSequenceClassifier}
  */
-export function openSequenceLabeller(
-  model: RunnableModel,
-  options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
-  return sequenceAnswerer(model, options, 'labels', (outputs) => {
+export function openSequenceLabeller(model: RunnableModel, options: SequencePredictorOptions = {}): Promise<Predictor> {
+  return headPredictor(model, options, 'labels', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
     const thresholds = thresholdsOf(model, labels, 0.5);
     return {

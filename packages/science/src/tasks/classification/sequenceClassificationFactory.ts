@@ -1,9 +1,10 @@
 /** @file Classification of sequences for the command line. */
 
 import {
-  type AnswererOptions,
   choice,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -12,7 +13,8 @@ import {
 } from '@onnx-lora/sdk';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { answererOptions } from '../records/sequenceAnswerer.ts';
+import { sequenceOptionsOf } from '../records/headPredictor.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { openSequenceClassifier, openSequenceLabeller } from './openSequenceClassifier.ts';
@@ -22,6 +24,7 @@ import { sequenceLabelling } from './sequenceLabelling.ts';
 /** Makes `sequence-classification` tasks, and what answers with classes. */
 export class SequenceClassificationFactory implements TaskFactory {
   readonly name = 'sequence-classification';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'One class per sequence or pair, such as a family, or whether two bind; the data is a table with a column of classes.';
   readonly settings: readonly TaskSetting[] = [
@@ -57,14 +60,15 @@ export class SequenceClassificationFactory implements TaskFactory {
   }
 
   /** @throws OnnxLoraError as {@link openSequenceClassifier} */
-  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return openSequenceClassifier(model, await answererOptions(options));
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return openSequenceClassifier(model, await sequenceOptionsOf(options));
   }
 }
 
 /** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
 export class SequenceLabellingFactory implements TaskFactory {
   readonly name = 'sequence-labelling';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.';
   readonly settings: readonly TaskSetting[] = [
@@ -90,7 +94,7 @@ export class SequenceLabellingFactory implements TaskFactory {
   }
 
   /** @throws OnnxLoraError as {@link openSequenceLabeller} */
-  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return openSequenceLabeller(model, await answererOptions(options));
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return openSequenceLabeller(model, await sequenceOptionsOf(options));
   }
 }

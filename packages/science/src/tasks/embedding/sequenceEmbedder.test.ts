@@ -2,10 +2,10 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadAdapter, type Model, openModel, type RecordAnswerer } from '@onnx-lora/sdk';
+import { loadAdapter, type Model, openModel, type Predictor } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingAnswerer } from './embeddingAnswerer.ts';
+import { embeddingPredictor } from './embeddingPredictor.ts';
 import { openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { sequenceFeature } from './sequenceFeature.ts';
 import { SequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
@@ -117,13 +117,13 @@ it('names what a model lacks', () => {
 });
 
 async function answersOf(fasta: string, settings: Record<string, string | boolean>, skip = 0) {
-  const answerer: RecordAnswerer = await embeddingAnswerer(model, { settings });
+  const predictor: Predictor = await embeddingPredictor(model, { settings });
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(fasta);
   }
   const found = [];
-  for await (const { prediction } of answerer.answers(bytes(), { skip })) found.push(prediction);
-  await answerer.release();
+  for await (const { prediction } of predictor.predict([bytes()], { skip })) found.push(prediction);
+  await predictor.release();
   return found;
 }
 

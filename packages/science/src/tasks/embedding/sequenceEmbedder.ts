@@ -3,6 +3,7 @@
 import {
   type AdapterSession,
   float32,
+  lengthBuckets,
   OnnxLoraError,
   type RunnableModel,
   type RunnableOptions,
@@ -11,7 +12,6 @@ import {
 } from '@onnx-lora/sdk';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
-import { likeRows } from '../records/likeRows.ts';
 import { rowOfOutputs } from '../records/rowOfOutputs.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
 import type { LengthOptions } from '../sequenceTask.ts';
@@ -129,12 +129,12 @@ async function* statesOf(
   const missing = own.map((rows) => rows.length);
   const lengths = all.map(({ row }) => row.ids.length);
   const isPadded = input.ports.mask !== undefined || input.ports.length !== undefined;
-  for (const batch of likeRows(lengths, { rows: BATCH_ROWS, tokens: BATCH_TOKENS, isPadded })) {
+  for (const batch of lengthBuckets(lengths, { rows: BATCH_ROWS, tokens: BATCH_TOKENS, isPadded })) {
     const feeds = input.feeds(batch.map((i) => all[i]!.row));
     const outputs = await session.run(feeds, { adapter, fetches: [feature.output] });
     for (const [at, i] of batch.entries()) {
       const { row, record, place } = all[i]!;
-      found[record]![place] = { row, outputs: rowOfOutputs(outputs, at) };
+      found[record]![place] = { row, found: rowOfOutputs(outputs, at) };
       missing[record]!--;
       if (missing[record]! > 0) continue;
       yield { record, rows: found[record]! };

@@ -1,10 +1,11 @@
 /** @file Embeddings of sequences for the command line. */
 
 import {
-  type AnswererOptions,
   choice,
   OnnxLoraError,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -13,7 +14,8 @@ import {
 } from '@onnx-lora/sdk';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { lengthSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
-import { embeddingAnswerer } from './embeddingAnswerer.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
+import { embeddingPredictor } from './embeddingPredictor.ts';
 import { sequenceRetrieval } from './sequenceRetrieval.ts';
 
 const outputSetting: TaskSetting = {
@@ -36,6 +38,7 @@ const poolSetting: TaskSetting = {
 /** The task `sequence-embedding`: it answers with embeddings, and has nothing to learn. */
 export class SequenceEmbeddingFactory implements TaskFactory {
   readonly name = 'sequence-embedding';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.';
   readonly settings: readonly TaskSetting[] = [
@@ -61,14 +64,15 @@ export class SequenceEmbeddingFactory implements TaskFactory {
   }
 
   /** Answers `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue. */
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return embeddingAnswerer(model, options);
+  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options);
   }
 }
 
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
 export class SequenceRetrievalFactory implements TaskFactory {
   readonly name = 'sequence-retrieval';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.';
   /** Groups, each of several sequences, whose loss needs them all at once. */
@@ -104,7 +108,7 @@ export class SequenceRetrievalFactory implements TaskFactory {
   }
 
   /** Answers as `sequence-embedding` does. */
-  recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return embeddingAnswerer(model, options);
+  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options);
   }
 }

@@ -1,7 +1,7 @@
 /** @file Metric learning on sequences. */
 
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, type Model, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, ExampleSet, float32, type Model, openModel, train } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
@@ -79,6 +79,8 @@ it('the two of a pair find each other', async () => {
   const task = sequenceRetrieval({ train: pairs, validation: pairs, warnings: [] }, { loss: 'info-nce' });
   const prepared = await task.prepare(model);
   expect([prepared.train.length, prepared.validation!.length]).toEqual([6, 12]);
+  const trained = await ExampleSet.of(prepared.train);
+  expect((await trained!.among(prepared.validation!))!.size).toBe(12);
   const group = await prepared.train.get(2, 0);
   expect(group.items.map(({ record }) => record.sequence).sort()).toEqual(
     [pairs[2]!.sequence, pairs[2]!.second].sort(),

@@ -103,12 +103,6 @@ async function prepare(
     collate,
     loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs, targets, feature), targets['labels']!),
     metrics: () => new RetrievalMetrics(embeddingsOf),
-    decode: () => {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        'Outputs alone do not say which tokens are padding. Ask the answerer of the task, or openSequenceEmbedder.',
-      );
-    },
     report: (request) =>
       embeddingScatter(
         { dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun: 'sequences' },
@@ -143,6 +137,7 @@ function kindItems(dataset: SequenceDataset<number>): KindItems<SequenceExample<
   return {
     labels: dataset.targets,
     nameOf: (index) => dataset.nameOf?.(index) ?? String(index),
+    keyOf: (index) => dataset.keyOf(index),
     load: (index, draw) => dataset.get(index, draw),
   };
 }

@@ -7,7 +7,7 @@ import type { SequenceFeature, SequencePooling } from './sequenceFeature.ts';
 /** What the model gave for a row: outputs `[1, …]`. */
 export interface StateRow {
   readonly row: TokenRow;
-  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly found: Readonly<Record<string, Tensor>>;
 }
 
 /** States float32 `[count, width]`. */
@@ -25,11 +25,11 @@ export interface TokenStates {
 export function tokenStates(rows: readonly StateRow[], { output }: SequenceFeature): TokenStates {
   const first = Math.min(...rows.map(({ row }) => row.from));
   const count = Math.max(...rows.map(({ row }) => row.from + row.count)) - first;
-  const width = rows[0]!.outputs[output]?.dims[2] ?? 0;
+  const width = rows[0]!.found[output]?.dims[2] ?? 0;
   const data = new Float32Array(count * width);
   const seen = new Uint32Array(count);
-  for (const { row, outputs } of rows) {
-    const states = numbersOf(outputs, output, 3);
+  for (const { row, found } of rows) {
+    const states = numbersOf(found, output, 3);
     for (let token = 0; token < row.count; token++) {
       const at = row.from - first + token;
       seen[at]!++;
@@ -54,7 +54,7 @@ export function pooledStates(
   pooling: SequencePooling,
 ): Float32Array {
   const { output } = feature;
-  if (!feature.isPerToken) return meanRow(rows.map(({ outputs }) => numbersOf(outputs, output, 2)));
+  if (!feature.isPerToken) return meanRow(rows.map(({ found }) => numbersOf(found, output, 2)));
   if (pooling === 'mean') {
     const { count, width, data } = tokenStates(rows, feature);
     return meanRow(
@@ -62,9 +62,9 @@ export function pooledStates(
       width,
     );
   }
-  const { row, outputs } = rows[0]!;
+  const { row, found } = rows[0]!;
   requireFirst(row);
-  return numbersOf(outputs, output, 3).slice(0, outputs[output]!.dims[2]);
+  return numbersOf(found, output, 3).slice(0, found[output]!.dims[2]);
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence */

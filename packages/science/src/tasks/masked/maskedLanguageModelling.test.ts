@@ -78,10 +78,10 @@ describe('masked-language modelling', () => {
 
     // What answers record by record hides the same letters: together they are what was measured.
     const own = modelFor<Model>(model, adapter);
-    const answerer = await new MaskedLanguageModellingFactory().recordAnswerer(own, { adapter, load: { threads: 1 } });
+    const predictor = await new MaskedLanguageModellingFactory().predictor(own, { adapter, load: { threads: 1 } });
     const answers: Prediction[] = [];
-    for await (const { prediction } of answerer.answers(validation)) answers.push(prediction);
-    await answerer.release();
+    for await (const { prediction } of predictor.predict([validation])) answers.push(prediction);
+    await predictor.release();
     expect(answers.map(({ id }) => id)).toEqual(Array.from({ length: 30 }, (_, i) => `held${i}`));
     const masked = answers.reduce((sum, each) => sum + Number(each['masked']), 0);
     const loss = answers.reduce((sum, each) => sum + Number(each['masked']) * Math.log(Number(each['perplexity'])), 0);

@@ -1,20 +1,11 @@
 /** @file Teaches models more about sequences without labels: they guess masked tokens. */
 
-import {
-  crossEntropy,
-  drawSeed,
-  OnnxLoraError,
-  type Prediction,
-  type PreparedTask,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { crossEntropy, drawSeed, OnnxLoraError, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
 import { fixedSeed } from './fixedSeed.ts';
 import { Masking, type MaskingOptions } from './masking.ts';
@@ -62,7 +53,7 @@ async function prepare(
   const { tokenizer, data, ports } = task;
   const { seed = 0 } = options;
   const port = maskedPort(model, tokenizer);
-  const { output, size } = port;
+  const { output } = port;
   const masking = new Masking(tokenizer, { rate, masked, random, spanLength });
   const [kept, warnings] = maskable(data.train, task, masking);
   const [measured, others] = maskable(data.validation ?? [], task, masking);
@@ -92,13 +83,6 @@ async function prepare(
     loss: (g, outputs, { labels }) => crossEntropy(g, outputs[output]!, labels!, { countedOnly: true }),
     lossWeight: askedTokens,
     metrics,
-    decode: (outputs): Prediction[] => {
-      const scores = tokenOutput(outputs, output, size);
-      return Array.from({ length: scores.rows }, (_, row) => {
-        const best = Array.from({ length: scores.tokens }, (__, token) => bestOf(scores.at(row, token)));
-        return { tokens: best.map((id) => tokenizer.tokenOf(id) ?? '') };
-      });
-    },
     ...(validation && {
       report: (request) => maskedReport({ tokenizer, train, validation, collate, masking, metrics, seed }, request),
     }),
@@ -131,8 +115,4 @@ function neverTheSame(dataset: SequenceDataset<undefined>): PreparedTask<Sequenc
     get: (index, draw) => dataset.get(index, draw),
     ...(dataset.nameOf && { nameOf: (index) => dataset.nameOf!(index) }),
   };
-}
-
-function bestOf(scores: Float32Array): number {
-  return scores.reduce((best, score, id) => (score > scores[best]! ? id : best), 0);
 }

@@ -1,8 +1,9 @@
 /** @file Masked-language modelling for the command line. */
 
 import type {
-  AnswererOptions,
-  RecordAnswerer,
+  Predictor,
+  PredictorInput,
+  PredictorOptions,
   RunnableModel,
   Task,
   TaskFactory,
@@ -11,6 +12,7 @@ import type {
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../../data/dataSettings.ts';
 import { lengthOptions, type SettingValues, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { maskedLanguageModelling } from './maskedLanguageModelling.ts';
 import type { MaskingOptions } from './masking.ts';
 import { openPerplexity } from './openPerplexity.ts';
@@ -18,6 +20,7 @@ import { openPerplexity } from './openPerplexity.ts';
 /** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences. */
 export class MaskedLanguageModellingFactory implements TaskFactory {
   readonly name = 'masked-language-modelling';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.';
   readonly settings: readonly TaskSetting[] = [
@@ -45,10 +48,9 @@ export class MaskedLanguageModellingFactory implements TaskFactory {
   }
 
   /** Answers `{ id, perplexity, accuracy, masked }`, see {@link openPerplexity}. */
-  recordAnswerer(model: RunnableModel, { adapter, load, settings }: AnswererOptions = {}): Promise<RecordAnswerer> {
+  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
     return openPerplexity(model, {
-      adapter,
-      load,
+      ...options,
       data: dataOptions(settings),
       ...lengthOptions(settings),
       ...maskingOptions(settings),

@@ -1,10 +1,10 @@
 /** @file Says of sequences how well a model knows them. */
 
-import type { Adapter, RecordAnswerer, RunnableModel } from '@onnx-lora/sdk';
+import type { Predictor, RunnableModel } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { tokenOutput } from '../outputOfTokens.ts';
-import { recordAnswers } from '../records/recordAnswers.ts';
-import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import type { SequencePredictorOptions } from '../records/headPredictor.ts';
+import { sequencePredictor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
 import { fixedSeed } from './fixedSeed.ts';
@@ -18,10 +18,7 @@ interface MaskedTokenRow extends TokenRow {
 }
 
 /** Options of {@link openPerplexity}. */
-export interface PerplexityOptions extends Omit<SequenceAnswererOptions, 'adapters'>, MaskingOptions {
-  /** The base alone without one. */
-  readonly adapter?: Adapter | undefined;
-}
+export type PerplexityOptions = Omit<SequencePredictorOptions, 'ensemble'> & MaskingOptions;
 
 /**
  * Loads a model that answers `{ id, perplexity, accuracy, masked }` about each sequence of a file: how it guesses `masked` tokens
@@ -32,28 +29,26 @@ export interface PerplexityOptions extends Omit<SequenceAnswererOptions, 'adapte
  */
 export async function openPerplexity(
   model: RunnableModel,
-  { adapter, load, data, rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
+  { rate, masked, random: replaced, spanLength, ...options }: PerplexityOptions = {},
+): Promise<Predictor> {
   const input = await openSequenceInput(model, options);
   const { output, size } = maskedPort(model, input.tokenizer);
   const masking = new Masking(input.tokenizer, { rate, masked, random: replaced, spanLength });
-  return recordAnswers({
+  return sequencePredictor({
+    ...options,
     model,
     input,
-    ...(adapter && { adapters: [adapter] }),
-    load,
-    data,
     outputs: [output],
     rows: (record) =>
       input.rows(record).map((row): MaskedTokenRow => {
         const random = new Random(fixedSeed(0, record.sequence, row.from));
         return { ...row, ...masking.mask(row.ids, random) };
       }),
-    answer: ({ id }, rows) => {
+    answers: ({ id }, rows) => {
       const guesses = new GuessSums();
-      for (const { row, outputs } of rows) {
-        const scores = tokenOutput(outputs, output, size);
-        for (const [at, token] of (row as MaskedTokenRow).labels.entries())
+      for (const { row, found } of rows) {
+        const scores = tokenOutput(found, output, size);
+        for (const [at, token] of row.labels.entries())
           if (token !== NOT_ASKED) guesses.addScores(0, token, scores.at(0, at));
       }
       const { perplexity, accuracy } = guesses.scores();

@@ -1,7 +1,7 @@
 /** @file The numbers that a record gets: the mean over its windows, and over the adapters that answer together. */
 
 import { scoresOf } from '@onnx-lora/sdk';
-import type { AnsweredRow } from './recordAnswers.ts';
+import type { SequenceRow } from './sequencePredictor.ts';
 
 /** Numbers, and how far adapters that answer together differ. */
 export interface AveragedAnswer {
@@ -16,7 +16,7 @@ export interface AveragedAnswer {
  * @param answerOf what a row of scores says: numbers or probabilities
  */
 export function averagedAnswer(
-  rows: readonly AnsweredRow[],
+  rows: readonly Pick<SequenceRow, 'members'>[],
   output: string,
   outputs: number,
   answerOf: (scores: Float32Array) => ArrayLike<number>,

@@ -1,7 +1,7 @@
 /** @file Numbers about sequences that nobody has measured. */
 
-import { labelsOrNumbers, type Prediction, type RecordAnswerer, type RunnableModel } from '@onnx-lora/sdk';
-import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import { labelsOrNumbers, type Prediction, type Predictor, type RunnableModel } from '@onnx-lora/sdk';
+import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
 
 /**
  * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
@@ -10,17 +10,17 @@ import { sequenceAnswerer, type SequenceAnswererOptions } from '../records/seque
  *
  * @example
  * const fitness = await loadAdapter('runs/gb1/adapter');
- * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapters: [fitness] });
- * for await (const { prediction } of regressor.answers('variants.fasta')) console.log(prediction);
+ * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
+ * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
  * await regressor.release();
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
  */
 export function openSequenceRegressor(
   model: RunnableModel,
-  options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
-  return sequenceAnswerer(model, options, 'numbers', (outputs) => {
+  options: SequencePredictorOptions = {},
+): Promise<Predictor> {
+  return headPredictor(model, options, 'numbers', (outputs) => {
     const names = outputs === 1 ? ['value'] : labelsOrNumbers(model, outputs);
     return {
       answerOf: (scores) => scores,

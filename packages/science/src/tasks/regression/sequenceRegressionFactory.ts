@@ -1,9 +1,10 @@
 /** @file Regression on sequences for the command line. */
 
 import {
-  type AnswererOptions,
   choice,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -12,7 +13,8 @@ import {
 } from '@onnx-lora/sdk';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { answererOptions } from '../records/sequenceAnswerer.ts';
+import { sequenceOptionsOf } from '../records/headPredictor.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { openSequenceRegressor } from './openSequenceRegressor.ts';
@@ -21,6 +23,7 @@ import { sequenceRegression } from './sequenceRegression.ts';
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
 export class SequenceRegressionFactory implements TaskFactory {
   readonly name = 'sequence-regression';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Numbers about each sequence or pair, such as fitness or solubility; the data is a table with a column of numbers.';
   readonly settings: readonly TaskSetting[] = [
@@ -43,7 +46,7 @@ export class SequenceRegressionFactory implements TaskFactory {
   }
 
   /** @throws OnnxLoraError as {@link openSequenceRegressor} */
-  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return openSequenceRegressor(model, await answererOptions(options));
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return openSequenceRegressor(model, await sequenceOptionsOf(options));
   }
 }

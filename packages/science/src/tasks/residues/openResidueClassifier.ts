@@ -1,9 +1,9 @@
 /** @file Classes and numbers of residues that nobody has labelled. */
 
-import { labelsOrNumbers, type Prediction, type RecordAnswerer, type RunnableModel, softmaxRows } from '@onnx-lora/sdk';
-import type { SequenceAnswererOptions } from '../records/sequenceAnswerer.ts';
+import { labelsOrNumbers, type Prediction, type Predictor, type RunnableModel, softmaxRows } from '@onnx-lora/sdk';
+import type { SequencePredictorOptions } from '../records/headPredictor.ts';
 import { classesText } from './classesText.ts';
-import { residueAnswerer } from './residueAnswerer.ts';
+import { residuePredictor } from './residuePredictor.ts';
 import { bestOf } from './residueClassMetrics.ts';
 
 /**
@@ -18,9 +18,9 @@ import { bestOf } from './residueClassMetrics.ts';
  */
 export function openResidueClassifier(
   model: RunnableModel,
-  options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
-  return residueAnswerer(model, options, 'classes', (outputs) => {
+  options: SequencePredictorOptions = {},
+): Promise<Predictor> {
+  return residuePredictor(model, options, 'classes', (outputs) => {
     const labels = labelsOrNumbers(model, outputs);
     return {
       valuesOf: (scores) => softmaxRows(scores, outputs),
@@ -43,11 +43,8 @@ export function openResidueClassifier(
  *
  * @throws OnnxLoraError as {@link openResidueClassifier}
  */
-export function openResidueRegressor(
-  model: RunnableModel,
-  options: SequenceAnswererOptions = {},
-): Promise<RecordAnswerer & AsyncDisposable> {
-  return residueAnswerer(model, options, 'numbers', () => ({
+export function openResidueRegressor(model: RunnableModel, options: SequencePredictorOptions = {}): Promise<Predictor> {
+  return residuePredictor(model, options, 'numbers', () => ({
     valuesOf: (scores) => Float64Array.from(scores),
     // As many digits as float32 has.
     shown: (letters): Prediction => ({

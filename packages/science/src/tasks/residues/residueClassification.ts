@@ -18,12 +18,10 @@ import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceTaskOptions } from '../sequenceTask.ts';
-import { bestOf, ResidueClassMetrics, UNKNOWN } from './residueClassMetrics.ts';
+import { ResidueClassMetrics, UNKNOWN } from './residueClassMetrics.ts';
 import { classReport } from './residueClassReport.ts';
-import { classesText } from './classesText.ts';
 import { type LabelledRecords, labelledRecords } from './labelledRecords.ts';
 import { headOnEachToken, ownTokenHead } from './residueHead.ts';
 import { knownTokens, placeTargets, type ResidueExample } from './residueTargets.ts';
@@ -114,12 +112,6 @@ async function prepare(
       crossEntropy(g, outputs[output]!, targets['labels']!, { labelSmoothing, weight: weights }),
     lossWeight: (targets) => weightOf(targets['labels']!.data, weights),
     metrics: () => new ResidueClassMetrics({ output, labels, seed }),
-    decode: (outputs) => {
-      const scores = tokenOutput(outputs, output, labels.length);
-      return Array.from({ length: scores.rows }, (_, row) => ({
-        residues: classesText(Array.from({ length: scores.tokens }, (__, token) => labels[bestOf(scores.at(row, token))])), // prettier-ignore
-      }));
-    },
     ...(validation && {
       report: (request) =>
         classReport({ tokenizer, train, validation, collate, output, labels, hasOwnHead: !head, seed }, request),

@@ -1,9 +1,10 @@
 /** @file Tasks on residues for the command line: by name, and what answers about sequences without labels. */
 
 import {
-  type AnswererOptions,
   choice,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -12,7 +13,8 @@ import {
 } from '@onnx-lora/sdk';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { answererOptions } from '../records/sequenceAnswerer.ts';
+import { sequenceOptionsOf } from '../records/headPredictor.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
@@ -33,6 +35,7 @@ const settings: readonly TaskSetting[] = [
 /** Makes `residue-classification` tasks, and what answers with a class for each residue. */
 export class ResidueClassificationFactory implements TaskFactory {
   readonly name = 'residue-classification';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'A class for each residue, such as its secondary structure or whether it binds; the data is a table with a letter per residue, or a list.';
   readonly settings: readonly TaskSetting[] = [
@@ -61,14 +64,15 @@ export class ResidueClassificationFactory implements TaskFactory {
   }
 
   /** Answers `{ id, residues, confidence, score }`, see {@link openResidueClassifier}. */
-  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return openResidueClassifier(model, await answererOptions(options));
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return openResidueClassifier(model, await sequenceOptionsOf(options));
   }
 }
 
 /** Makes `residue-regression` tasks, and what answers with a number for each residue. */
 export class ResidueRegressionFactory implements TaskFactory {
   readonly name = 'residue-regression';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.';
   readonly settings: readonly TaskSetting[] = [
@@ -88,7 +92,7 @@ export class ResidueRegressionFactory implements TaskFactory {
   }
 
   /** Answers `{ id, values }`, see {@link openResidueRegressor}. */
-  async recordAnswerer(model: RunnableModel, options: AnswererOptions = {}): Promise<RecordAnswerer> {
-    return openResidueRegressor(model, await answererOptions(options));
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return openResidueRegressor(model, await sequenceOptionsOf(options));
   }
 }

@@ -16,7 +16,6 @@ import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceTaskOptions } from '../sequenceTask.ts';
 import { type LabelledRecords, labelledRecords } from './labelledRecords.ts';
@@ -96,12 +95,6 @@ async function prepare(
     collate,
     ...regressionParts({ head, targets: known.map((value) => [value]), loss }),
     metrics: () => new ResidueNumberMetrics({ output, seed }),
-    decode: (outputs) => {
-      const numbers = tokenOutput(outputs, output, 1);
-      return Array.from({ length: numbers.rows }, (_, row) => ({
-        values: Array.from({ length: numbers.tokens }, (__, token) => numbers.at(row, token)[0]!),
-      }));
-    },
     ...(validation && {
       report: (request) => numberReport({ tokenizer, train, validation, collate, output, seed }, request),
     }),

@@ -11,7 +11,7 @@ import {
   modelFor,
   openModel,
   type Prediction,
-  type RecordAnswerer,
+  type Predictor,
   type ReportSection,
   type Task,
   train,
@@ -54,9 +54,9 @@ async function trained(task: Task, steps: number): Promise<Adapter> {
   return (await (await train(model, { task, steps, batchSize: 16, lr: 1e-2, threads: 1 })).done).adapter;
 }
 
-async function all(answerer: RecordAnswerer, source: string): Promise<Prediction[]> {
+async function all(predictor: Predictor, source: string): Promise<Prediction[]> {
   const found: Prediction[] = [];
-  for await (const { prediction } of answerer.answers(source)) found.push(prediction);
+  for await (const { prediction } of predictor.predict([source])) found.push(prediction);
   return found;
 }
 
@@ -121,9 +121,9 @@ describe('classes of residues', () => {
 
   test('are answered letter by letter, and equal what was measured', async () => {
     const own = modelFor<Model>(model, adapter);
-    const answerer = await factory.recordAnswerer(own, { adapter, load: { threads: 1 } });
-    const answers = await all(answerer, file);
-    await answerer.release();
+    const predictor = await factory.predictor(own, { adapter, load: { threads: 1 } });
+    const answers = await all(predictor, file);
+    await predictor.release();
     const { metrics } = await evaluate(model, { task, adapter, threads: 1 });
     let [right, known] = [0, 0];
     for (const [i, { id, residues, confidence, score }] of answers.entries()) {
@@ -150,9 +150,9 @@ describe('classes of residues', () => {
     const { metrics } = await evaluate(model, { task: windowed, adapter, batchSize: 7, threads: 1 });
     const settings = { maxLength: 12, overlap: 4 };
     const own = modelFor<Model>(model, adapter);
-    const answerer = await factory.recordAnswerer(own, { adapter, settings, load: { threads: 1 } });
-    const answers = await all(answerer, file);
-    await answerer.release();
+    const predictor = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
+    const answers = await all(predictor, file);
+    await predictor.release();
     const letters = sequences.slice(90).map(charges).join('');
     const said = answers.slice(90).map(({ residues }) => String(residues)).join(''); // prettier-ignore
     const known = [...letters].flatMap((truth, at) => (truth === 'X' ? [] : [said[at] === truth]));
@@ -190,9 +190,9 @@ describe('classes of residues', () => {
     const measuredTask = factory.create({ data: file, seed: 0, settings });
     const { metrics, intervals } = await evaluate(model, { task: measuredTask, adapter, threads: 1 });
     const own = modelFor<Model>(model, adapter);
-    const answerer = await factory.recordAnswerer(own, { adapter, settings, load: { threads: 1 } });
-    const answers = await all(answerer, file);
-    await answerer.release();
+    const predictor = await factory.predictor(own, { adapter, settings, load: { threads: 1 } });
+    const answers = await all(predictor, file);
+    await predictor.release();
     const letters = sequences.slice(90).map(charges).join('');
     const said = answers.slice(90).map(({ residues }) => String(residues)).join(''); // prettier-ignore
     const known = [...letters].flatMap((truth, at) => (truth === 'X' ? [] : [said[at] === truth]));
@@ -208,7 +208,7 @@ describe('classes of residues', () => {
 
   test('are no numbers, and X among them may be a mistake', async () => {
     const own = modelFor<Model>(model, adapter);
-    await expect(new ResidueRegressionFactory().recordAnswerer(own, { adapter })).rejects.toThrow(
+    await expect(new ResidueRegressionFactory().predictor(own, { adapter })).rejects.toThrow(
       'The adapter was trained for the task residue-classification and answers with classes, not with numbers.',
     );
     const { warnings } = await residueClassification(file, { columns: { residues: 'charge' } }).prepare(model);
@@ -251,9 +251,9 @@ describe('classes of residues', () => {
       6,
     );
     const made = await trained(words, 10);
-    const answerer = await factory.recordAnswerer(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } }); // prettier-ignore
-    const [first] = await all(answerer, file);
-    await answerer.release();
+    const predictor = await factory.predictor(modelFor<Model>(model, made), { adapter: made, load: { threads: 1 } }); // prettier-ignore
+    const [first] = await all(predictor, file);
+    await predictor.release();
     expect(first!['residues']).toHaveLength(sequences[0]!.length);
     for (const word of first!['residues'] as string[]) expect(['neutral', 'charged']).toContain(word);
   });
@@ -283,7 +283,7 @@ describe('classes of residues', () => {
     const { warnings, train: data } = await refused([record, { ...record, id: 'two', sequence: 'MKL', where: 'line 9', residues: [null, null, null] }]); // prettier-ignore
     expect(data.length).toBe(1);
     expect(warnings!.join()).toContain('line 9');
-    await expect(factory.recordAnswerer(model)).rejects.toMatchObject({
+    await expect(factory.predictor(model)).rejects.toMatchObject({
       code: 'MODEL_UNSUPPORTED',
       message: expect.stringContaining('--adapter'),
     });
@@ -336,9 +336,9 @@ describe('numbers of residues', () => {
     const fasta = join(folder, 'numbers.fasta');
     writeFileSync(fasta, sequences.map((sequence, i) => `>p${i}\n${sequence}\n`).join(''));
     const adapted = modelFor<Model>(model, adapter);
-    const answerer = await new ResidueRegressionFactory().recordAnswerer(adapted, { adapter, load: { threads: 1 } });
-    const answers = await all(answerer, fasta);
-    await answerer.release();
+    const predictor = await new ResidueRegressionFactory().predictor(adapted, { adapter, load: { threads: 1 } });
+    const answers = await all(predictor, fasta);
+    await predictor.release();
     const errors = answers.slice(90).flatMap(({ values }, i) =>
       numbers(sequences[90 + i]!).flatMap((truth, at) => (truth === null ? [] : [(values as number[])[at]! - truth])),
     ); // prettier-ignore

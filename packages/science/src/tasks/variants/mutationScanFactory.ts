@@ -1,10 +1,11 @@
 /** @file Scans of all single substitutions for the command line. */
 
 import {
-  type AnswererOptions,
   choice,
   OnnxLoraError,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -12,12 +13,14 @@ import {
   type TaskSetting,
 } from '@onnx-lora/sdk';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
-import { scanAnswerer } from './scanAnswerer.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
+import { scanPredictor } from './scanPredictor.ts';
 import { scoringFrom, scoringSettings } from './variantSettings.ts';
 
 /** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
 export class MutationScanFactory implements TaskFactory {
   readonly name = 'mutation-scan';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description = 'The effect of every single substitution of each sequence; to predict with, not to train.';
   readonly settings: readonly TaskSetting[] = [
     {
@@ -51,10 +54,7 @@ export class MutationScanFactory implements TaskFactory {
   }
 
   /** Answers `{ id, mutation, score }`, one for each substitution, and shows heat maps. */
-  async recordAnswerer(
-    model: RunnableModel,
-    { settings = {}, adapter, load }: AnswererOptions = {},
-  ): Promise<RecordAnswerer> {
+  async predictor(model: RunnableModel, { settings = {}, adapter, load }: PredictorOptions = {}): Promise<Predictor> {
     const { value, residues } = settings;
     const scoring = {
       ...load,
@@ -64,7 +64,7 @@ export class MutationScanFactory implements TaskFactory {
       ...(value === undefined ? {} : { value: String(value) }),
       ...(residues === undefined ? {} : { residues: lettersOf(String(residues)) }),
     };
-    return scanAnswerer(model, scoring, dataOptions(settings));
+    return scanPredictor(model, scoring, dataOptions(settings));
   }
 }
 

@@ -71,9 +71,6 @@ function preparedTask(data: SequenceData, options: VariantEffectOptions): Prepar
     metrics: () => {
       throw notTrained();
     },
-    decode: () => {
-      throw notTrained();
-    },
     measure: (request) => measure(request, measured, data.wildType, options),
   };
 }

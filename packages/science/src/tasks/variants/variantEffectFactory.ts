@@ -1,8 +1,9 @@
 /** @file Zero-shot variant effects for the command line. */
 
 import {
-  type AnswererOptions,
-  type RecordAnswerer,
+  type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type RunnableModel,
   type Task,
   type TaskFactory,
@@ -10,13 +11,15 @@ import {
   type TaskSetting,
 } from '@onnx-lora/sdk';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
-import { variantAnswerer } from './variantAnswerer.ts';
+import { sequenceFiles } from '../records/sequencePredictor.ts';
+import { variantPredictor } from './variantPredictor.ts';
 import { variantEffect } from './variantEffect.ts';
 import { multipleSetting, scoringFrom, scoringSettings } from './variantSettings.ts';
 
 /** The task `variant-effect`: it measures and answers, and has nothing to learn. */
 export class VariantEffectFactory implements TaskFactory {
   readonly name = 'variant-effect';
+  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.';
   readonly settings: readonly TaskSetting[] = [
@@ -43,11 +46,8 @@ export class VariantEffectFactory implements TaskFactory {
   }
 
   /** Answers `{ id, score }` for each variant of a table of mutations, or of a file of sequences. */
-  async recordAnswerer(
-    model: RunnableModel,
-    { settings, adapter, load }: AnswererOptions = {},
-  ): Promise<RecordAnswerer> {
+  async predictor(model: RunnableModel, { settings, adapter, load }: PredictorOptions = {}): Promise<Predictor> {
     const scoring = { ...load, ...scoringFrom(settings), adapter };
-    return variantAnswerer(model, scoring, dataOptions(settings));
+    return variantPredictor(model, scoring, dataOptions(settings));
   }
 }

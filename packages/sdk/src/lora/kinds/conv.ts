@@ -1,11 +1,12 @@
 /** @file Adapters of convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
 import type { Attributes, GraphBuilder, Value } from '../../graph/builder.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { type LayerKind, plainFactors } from './kind.ts';
 import { kaiming, twoVariants } from './linear.ts';
+import { attributeOf } from '../../ops/schema.ts';
 
 /**
  * Convolutions of one and two dimensions with any kernel, stride, padding, dilation and groups. A `[r, in, ...kernel]` is
@@ -53,12 +54,12 @@ export const conv: LayerKind = {
 };
 
 function groupsOf({ node }: Site): number {
-  return intAttribute(node, 'group', 1);
+  return attributeOf(node, 'group');
 }
 
 /** The attributes of the layer that say where its kernel goes. */
 function windows({ node, weightShape }: Site): Attributes {
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const auto = attributeOf(node, 'auto_pad');
   return {
     kernel_shape: weightShape.slice(2),
     strides: intsAttribute(node, 'strides'),

@@ -1,35 +1,30 @@
 /** @file Adapters of transposed convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
-import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
-import { permute } from '../../match/weights/index.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { conv } from './conv.ts';
-import type { LayerKind } from './kind.ts';
+import { type LayerKind, plainFactors } from './kind.ts';
 import { kaiming, twoVariants } from './linear.ts';
-
-/** PEFT has no LoRA for them. In files the factors lie as a convolution's: A `[r, in, ...kernel]`, B `[out, r / groups, 1, ...]`. */
-const factorShape: LayerKind['factorShape'] = (site, factor, r) => {
-  const { out, groups } = convTranspose.matrix(site);
-  const [inputs, , ...kernel] = site.weightShape as [number, number, ...number[]];
-  return factor === 'lora_A' ? [r, inputs, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
-};
+import { attributeOf } from '../../ops/schema.ts';
 
 /**
  * Transposed convolutions of one and two dimensions, whose weight is `[in, out / groups, ...kernel]`. The delta of
- * output o and input i at a place of the kernel is s·Σₖ B[o, k]·A[k, i]. A is never grouped and reads all channels; B has the
- * base's groups. In the graph A is `[in, r, ...kernel]`, as ConvTranspose takes it.
+ * output o and input i at a place of the kernel is s·Σₖ B[o, k]·A[k, i]. PEFT has no LoRA for them: the factors lie as a
+ * convolution's, A `[r, in, ...kernel]` and B `[out, r / groups, 1, ...]`, in files as in the graph. A is never grouped and
+ * reads all channels; B has the base's groups.
  */
 export const convTranspose: LayerKind = {
   ...conv,
   matrix: (site) => {
-    const groups = intAttribute(site.node, 'group', 1);
+    const groups = attributeOf(site.node, 'group');
     const [inputs, outputs, ...kernel] = site.weightShape as [number, number, ...number[]];
     return { out: outputs * groups, width: inputs * sizeOf(kernel), layout: 'out-in', groups };
   },
-  factorShape,
-  graphShape: (site, factor, r) => swapped(factorShape(site, factor, r), factor),
-  toGraph: (site, factor, values, r) => swappedValues(values, factorShape(site, factor, r), factor),
-  fromGraph: (site, factor, values, r) => swappedValues(values, swapped(factorShape(site, factor, r), factor), factor),
+  ...plainFactors((site, factor, r) => {
+    const { out, groups } = convTranspose.matrix(site);
+    const [inputs, , ...kernel] = site.weightShape as [number, number, ...number[]];
+    return factor === 'lora_A' ? [r, inputs, ...kernel] : [out, r / groups, ...kernel.map(() => 1)];
+  }),
   perOutputShape: (site) => [1, convTranspose.matrix(site).out, ...site.weightShape.slice(2).map(() => 1)],
   refuses: (site, adapter) => {
     if (adapter.dora) return 'is a transposed convolution, for which there is no DoRA';
@@ -40,9 +35,11 @@ export const convTranspose: LayerKind = {
   },
   product: (g, site, x, A, B) => {
     const { node, weightShape } = site;
-    const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+    const auto = attributeOf(node, 'auto_pad');
     const names = ['strides', 'dilations', 'pads', 'output_padding', 'output_shape'] as const;
-    const reduced = g.emit('ConvTranspose', [x, A], {
+    // ConvTranspose takes `[in, r, ...kernel]`.
+    const swapped = g.Transpose(A, [1, 0, ...weightShape.slice(2).map((_, i) => i + 2)]);
+    const reduced = g.emit('ConvTranspose', [x, swapped], {
       ...Object.fromEntries(names.map((name) => [name, intsAttribute(node, name)])),
       kernel_shape: weightShape.slice(2),
       auto_pad: auto === 'NOTSET' ? undefined : auto,
@@ -74,13 +71,3 @@ export const convTranspose: LayerKind = {
     return result;
   },
 };
-
-/** A with its first two dimensions in each other's place; B stays. */
-function swapped([first, second, ...rest]: readonly number[], factor: string): readonly number[] {
-  return factor === 'lora_A' ? [second!, first!, ...rest] : [first!, second!, ...rest];
-}
-
-function swappedValues(values: Float32Array, dims: readonly number[], factor: string): Float32Array {
-  const rest = dims.slice(2).map((_, i) => i + 2);
-  return factor === 'lora_A' ? permute(values, dims, [1, 0, ...rest]) : values.slice();
-}

@@ -184,7 +184,8 @@ export class ByTuner implements ModuleTuning {
 const FRAGMENT_OPSET = 17;
 
 function refusedKind(site: Site, { kinds = ['linear'] }: Tuner): string | undefined {
-  const { kind, recurrent, foldedScale } = site;
+  const { kind, recurrent, foldedScale, part } = site;
+  if (part !== undefined) return `is one with others in "${part.of}"`;
   if (recurrent) return 'is recurrent, which only LoRA can adapt';
   if (foldedScale !== undefined) return 'has a normalisation in its weight';
   if (!kinds.includes(kind)) return `is a ${kind}, and the tuner adapts ${kinds.join(', ')} alone`;

@@ -104,7 +104,7 @@ export class WholeParameter implements ModuleTuning {
     const values = floats(tensor);
     const [rows, columns] = tensor.dims as [number, number];
     const inLayout = (own: typeof layout): Float32Array =>
-      own === 'in-out' ? transposed(values, rows, columns) : values;
+      own === 'in-out' && layout !== 'torch' ? transposed(values, rows, columns) : values;
     const edit = (own: Pick<WeightEdit, 'stored' | 'readers'>, wanted: Float32Array): WeightEdit => ({
       ...own,
       change: () => wanted,

@@ -1,6 +1,5 @@
 /** @file Convolutions: Conv and ConvTranspose of one to three dimensions, and ConvInteger. */
 
-import { intAttribute } from '../../graph/walk.ts';
 import { quantizedWeight } from '../weights/index.ts';
 import {
   addedBias,
@@ -13,6 +12,7 @@ import {
   type SiteKind,
 } from './layer.ts';
 import { integerProduct, isSingle } from './linear.ts';
+import { attributeOf } from '../../ops/schema.ts';
 
 const kinds: Readonly<Record<number, SiteKind>> = { 3: 'conv1d', 4: 'conv2d', 5: 'conv3d' };
 const transposedKinds: Readonly<Record<number, SiteKind>> = { 3: 'convTranspose1d', 4: 'convTranspose2d' };
@@ -25,7 +25,7 @@ export const conv: LayerFinder = (node, index) => {
   const kind = (node.opType === 'Conv' ? kinds : transposedKinds)[rank];
   if (!found || !kind) return undefined;
   const { stored } = found;
-  const out = kind.startsWith('convT') ? stored.dims[1]! * intAttribute(node, 'group', 1) : stored.dims[0]!;
+  const out = kind.startsWith('convT') ? stored.dims[1]! * attributeOf(node, 'group') : stored.dims[0]!;
   const rounding = roundingBehind(node.output![0]!, index);
   const nodes = [node, ...(rounding ?? [])];
   const product = nodes.at(-1)!.output![0]!;

@@ -5,7 +5,7 @@ import { randomFloats, WeightBuilder } from '../../../../../test/support/storedW
 import { float, type Value } from '../../graph/builder.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import { Random } from '../../runtime/random.ts';
-import { findSites, type Site } from '../sites.ts';
+import { type FindOptions, findSites, type Site } from '../sites.ts';
 import { beforeRounding, roundingBehind, soleUse } from './layer.ts';
 
 const random = new Random(17);
@@ -16,11 +16,11 @@ const ids: Value = { name: 'ids', type: 'int64', shape: [2, 3] };
 
 type Build = (g: WeightBuilder, w: (...dims: number[]) => Value) => Value;
 
-function found(build: Build, rankOf?: (value: string) => number | undefined): Site[] {
+function found(build: Build, typeOf?: FindOptions['typeOf']): Site[] {
   const g = new WeightBuilder(18, '/fc/');
   const y = build(g, (...dims) => g.floats(randomFloats(dims, random), dims));
   const graph = { node: g.nodes, initializer: g.initializers, input: [{ name: 'x' }], output: [{ name: y.name }] };
-  return findSites(graph, rankOf ? { rankOf } : {});
+  return findSites(graph, typeOf ? { typeOf } : {});
 }
 
 describe('is no layer', () => {
@@ -76,15 +76,15 @@ describe('is no layer', () => {
 
   test('a constant on the left that has no name, or meets a value of unknown rank', () => {
     const left: Build = (g, w) => g.MatMul(w(5, 3), x);
-    expect(found(left, () => 3)).toHaveLength(1);
+    expect(found(left, () => ({ shape: [2, 3, 4] }))).toHaveLength(1);
     expect(found(left, () => undefined)).toEqual([]);
-    expect(found(left, () => 1)).toEqual([]);
+    expect(found(left, () => ({ shape: [4] }))).toEqual([]);
     const unnamed: Build = (g, w) => {
       const y = g.MatMul(w(5, 3), x);
       g.nodes.at(-1)!.name = 'node_12';
       return y;
     };
-    expect(found(unnamed, () => 3)).toEqual([]);
+    expect(found(unnamed, () => ({ shape: [2, 3, 4] }))).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 /** @file Linear layers: MatMul with the weight on either side, Gemm, MatMulNBits, MatMulInteger, Einsum. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, type Use, floatAttribute, intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, type Use, floatAttribute } from '../../graph/walk.ts';
 import {
   bnb4Weight,
   constantWeight,
@@ -22,6 +22,7 @@ import {
   soleUse,
   type WeightLayout,
 } from './layer.ts';
+import { attributeOf, equationOf } from '../../ops/schema.ts';
 
 interface Product {
   readonly node: NodeProto;
@@ -84,11 +85,11 @@ export const matMulFromLeft =
 
 /** Gemm with the weight as second operand. */
 export const gemm: LayerFinder = (node, index) => {
-  if (node.opType !== 'Gemm' || intAttribute(node, 'transA', 0) === 1) return undefined;
+  if (node.opType !== 'Gemm' || attributeOf(node, 'transA') === 1) return undefined;
   if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1) return undefined;
   const found = operands(node, index, { input: 0, weight: 1 });
   if (found?.stored.dims.length !== 2) return undefined;
-  const layout = intAttribute(node, 'transB', 0) === 1 ? 'out-in' : 'in-out';
+  const layout = attributeOf(node, 'transB') === 1 ? 'out-in' : 'in-out';
   const out = found.stored.dims[layout === 'out-in' ? 0 : 1]!;
   return linear({ node, nodes: [node], ...found, layout, bias: ownBias(node, index, 2, out) }, index);
 };
@@ -245,10 +246,9 @@ export function einsumLabels(
   node: NodeProto,
   at: { readonly input: number; readonly weight: number },
 ): { readonly x: string; readonly weight: string; readonly y: string } | undefined {
-  const [left, y] = stringAttribute(node, 'equation', '').replaceAll(' ', '').split('->');
-  const terms = left!.split(',');
+  const { terms, result: y, isWritten } = equationOf(node);
   const [x, weight] = [terms[at.input], terms[at.weight]];
-  if (terms.length !== 2 || !x || !weight || !y) return undefined;
+  if (terms.length !== 2 || !x || !weight || !isWritten) return undefined;
   const isPlain = (labels: string): boolean => /^[A-Za-z]+$/.test(labels) && new Set(labels).size === labels.length;
   return [x, weight, y].every(isPlain) ? { x, weight, y } : undefined;
 }

@@ -1,10 +1,10 @@
 /** @file The weights of LSTM and GRU: bare parameters, as they are in torch. */
 
-import { stringAttribute } from '../../graph/walk.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { GraphIndex } from '../../graph/walk.ts';
 import { constantWeight } from '../weights/index.ts';
 import type { Layer } from './layer.ts';
+import { attributeOf } from '../../ops/schema.ts';
 
 /** A weight of a recurrent node. */
 export interface RecurrentWeight extends Layer {
@@ -23,7 +23,7 @@ export function recurrentWeights(node: NodeProto, index: GraphIndex): RecurrentW
   const yielded = output.find(Boolean);
   const stored = weights.map((name) => constantWeight(name, index));
   if (!x || !yielded || constantWeight(x, index)) return [];
-  const isReversed = stringAttribute(node, 'direction', 'forward') === 'reverse';
+  const isReversed = attributeOf(node, 'direction') === 'reverse';
   return [0, 1].flatMap((place) =>
     stored.flatMap((weight, i): RecurrentWeight[] => {
       const [directions, rows, width] = weight?.dims ?? [];

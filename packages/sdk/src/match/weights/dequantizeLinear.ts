@@ -3,12 +3,13 @@
 import { dataTypeName } from '../../graph/dataType.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
-import { type GraphIndex, intAttribute } from '../../graph/walk.ts';
+import { type GraphIndex } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { codeType, readCodes, withCodes } from './codes.ts';
 import { floatTensor, floatType } from './plain.ts';
 import { dequantize, type Quantized, requantize } from './quantized.ts';
 import { type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
+import { attributeOf, axisOf } from '../../ops/schema.ts';
 
 /** Where a quantised weight's numbers lie. */
 export interface QuantizedTensors {
@@ -29,9 +30,8 @@ export function dequantizedWeight(node: NodeProto, index: GraphIndex): StoredWei
   const [codes, scales, zeros] = [0, 1, 2].map((i) => namedConstant(node.input?.[i], index));
   if (!codes || !scales || (node.input?.[2] && !zeros)) return undefined;
   const dims = codes.tensor.dims ?? [];
-  const given = intAttribute(node, 'axis', 1);
-  const axis = given < 0 ? given + dims.length : given;
-  const groupOf = grouping(dims, scales.tensor.dims ?? [], axis, intAttribute(node, 'block_size', 0));
+  const axis = axisOf(node, dims.length);
+  const groupOf = grouping(dims, scales.tensor.dims ?? [], axis, attributeOf(node, 'block_size'));
   return (
     groupOf && quantizedWeight(node.output![0]!, [node], { codes, scales, ...(zeros ? { zeros } : {}), dims, groupOf })
   );

@@ -10,6 +10,7 @@ import { namedConstant } from './dequantizeLinear.ts';
 import { floatTensor, floatType } from './plain.ts';
 import { dequantize, type Quantized, requantize } from './quantized.ts';
 import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
+import { attributeOf } from '../../ops/schema.ts';
 
 /**
  * The weight `[out, in]` of a MatMulNBits node; undefined for a permuted one (`g_idx`).
@@ -18,7 +19,7 @@ import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
  */
 export function nBitsWeight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   const [codes, scales, zeros] = [1, 2, 3].map((i) => namedConstant(node.input?.[i], index));
-  const bits = intAttribute(node, 'bits', 4);
+  const bits = attributeOf(node, 'bits');
   const [width, out, block] = (['K', 'N', 'block_size'] as const).map((name) => intAttribute(node, name, 0));
   if (!codes || !scales || (node.input?.[3] && !zeros) || node.input?.[4]) return undefined;
   if ((bits !== 2 && bits !== 4 && bits !== 8) || !width || !out || !block) return undefined;

@@ -3,7 +3,7 @@
 import type { AdapterNotes, AttachedHead } from '../../adapter/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
-import type { HeadValues as GivenValues, NewHead } from '../../plugin/task.ts';
+import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { appendHead, headWidth } from './appendHead.ts';

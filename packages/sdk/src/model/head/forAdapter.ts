@@ -66,16 +66,7 @@ export function withOpenHeads<M extends Headable<M>>(
   adapters: readonly Adapter[],
   reserved: readonly string[],
 ): M {
-  const attached = adapters.filter(
-    ({ notes }) => notes.head && !model.sites().some(({ path }) => path === notes.head!.module),
-  );
-  const other = attached.find(({ notes }) => JSON.stringify(notes.head) !== JSON.stringify(attached[0]!.notes.head));
-  if (other) {
-    throw new OnnxLoraError(
-      'ADAPTER_MISMATCH',
-      `The adapters attach their heads in different ways: one reads ${described(attached[0]!)}, another ${described(other)}. Open a session for each.`,
-    );
-  }
+  const attached = attachedAlike(model, adapters);
   const base = attached[0] ? modelFor(model, attached[0]) : model;
   const open = new Set(adapters.flatMap((adapter) => [...resizedHeads(base, adapter).keys()]));
   for (const site of base.sites()) {
@@ -89,6 +80,49 @@ export function withOpenHeads<M extends Headable<M>>(
     types: freeTypes(base.types(), scores),
     openHeads: new Set([...open].map(({ path }) => path)),
   });
+}
+
+/**
+ * The model with the one head that all of these adapters answer through; the model itself where none brings another.
+ *
+ * @param adapters by the names that errors call them by
+ * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different numbers of outputs, or attached in
+ *   different ways
+ */
+export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
+  const all = Object.entries(adapters);
+  const attached = attachedAlike(
+    model,
+    all.map(([, each]) => each),
+  );
+  const resized = all.flatMap(([, each]) => [...resizedHeads(model, each).keys()].map(({ path }) => path));
+  for (const module of new Set([...attached.map(({ notes }) => notes.head!.module), ...resized])) {
+    const own = model.sites().find(({ path }) => path === module)?.weightShape[0];
+    const sizes = all.flatMap(([name, each]) => {
+      const outputs = headShapes(each).get(module)?.weight[0] ?? own;
+      return outputs === undefined ? [] : [{ name, outputs }];
+    });
+    const [first] = sizes;
+    const other = sizes.find(({ outputs }) => outputs !== first!.outputs);
+    if (!other) continue;
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `The head "${module}" has ${first!.outputs} outputs with the adapter "${first!.name}" and ${other.outputs} with "${other.name}", and one file holds a head of one size. Write a file for each size.`,
+    );
+  }
+  return all.reduce((headed, [, each]) => modelFor<M>(headed, each), model);
+}
+
+/** @throws OnnxLoraError `ADAPTER_MISMATCH` where heads that the model lacks are attached in different ways */
+function attachedAlike<M>(model: Headable<M>, adapters: readonly Adapter[]): readonly Adapter[] {
+  const paths = new Set(model.sites().map(({ path }) => path));
+  const attached = adapters.filter(({ notes }) => notes.head && !paths.has(notes.head.module));
+  const other = attached.find(({ notes }) => JSON.stringify(notes.head) !== JSON.stringify(attached[0]!.notes.head));
+  if (!other) return attached;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `The adapters attach their heads in different ways: one reads ${described(attached[0]!)}, another ${described(other)}. Take those of one head at a time.`,
+  );
 }
 
 /** Layers of which an adapter brings another number of outputs, and the shape of the weight that it brings. */

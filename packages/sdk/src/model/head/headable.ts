@@ -5,7 +5,7 @@ import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
-import type { GraphPort } from '../../plugin/task.ts';
+import type { GraphPort } from '../../plugin/taskModel.ts';
 
 /** What of a model is another in one that is made from it. Its weights' digest stays that of the file. */
 export interface ModelChanges {

@@ -3,7 +3,7 @@
 import { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
 import { tensorName } from '../../adapter/tensorNames.ts';
-import type { NewHead } from '../../plugin/task.ts';
+import type { NewHead } from '../../plugin/preparedTask.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 
 /** The adapter with notes beside those that it has. */

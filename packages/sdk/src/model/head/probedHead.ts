@@ -1,6 +1,6 @@
 /** @file First values of a head from what it reads of examples: a linear probe. */
 
-import type { HeadValues, PreparedTask } from '../../plugin/task.ts';
+import type { HeadValues, PreparedTask } from '../../plugin/preparedTask.ts';
 import { spread } from '../../plugin/tasks/batches.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';

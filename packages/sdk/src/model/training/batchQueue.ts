@@ -2,7 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { BadSample } from '../../plugin/evaluation.ts';
-import type { Batch, PreparedTask } from '../../plugin/task.ts';
+import type { Batch } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SamplerState, ShuffledBatches } from '../../train/sampler.ts';
 
 /** What happens to an example that cannot be loaded. */

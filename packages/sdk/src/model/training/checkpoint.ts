@@ -34,7 +34,8 @@ const STATE_FILE = 'state.json';
 const TENSORS_FILE = 'training_state.safetensors';
 const BEST_FILE = 'best_adapter.safetensors';
 const FORMAT = 'onnx-lora checkpoint';
-const VERSION = 1;
+/** The first had no digest of this file itself. */
+const VERSION = 2;
 /** Larger than any state.json. */
 const MAX_STATE_BYTES = 64 << 20;
 
@@ -49,14 +50,12 @@ export async function formatCheckpoint(checkpoint: Checkpoint): Promise<Record<s
     [TENSORS_FILE]: formatSafetensors(tensors),
     ...(best ? { [BEST_FILE]: formatSafetensors(best.tensors) } : {}),
   };
-  const text = JSON.stringify(state);
+  const copied = JSON.parse(JSON.stringify(state)) as unknown;
   const digests: Record<string, string> = {};
   for (const [name, data] of Object.entries(files)) digests[name] = await sha256(data);
-  const described = { format: FORMAT, version: VERSION, step, identity, versions, files: digests };
-  return {
-    ...files,
-    [STATE_FILE]: `${JSON.stringify({ ...described, state: JSON.parse(text) as unknown }, null, 1)}\n`,
-  };
+  const described = { format: FORMAT, version: VERSION, step, identity, versions, files: digests, state: copied };
+  const digest = await sha256(JSON.stringify(described));
+  return { ...files, [STATE_FILE]: `${JSON.stringify({ ...described, digest }, null, 1)}\n` };
 }
 
 const stateSchema = z.object({
@@ -67,6 +66,7 @@ const stateSchema = z.object({
   versions: z.record(z.string(), z.string()),
   files: z.record(z.string(), z.string()),
   state: z.unknown(),
+  digest: z.string().optional(),
 });
 
 /**
@@ -80,10 +80,7 @@ export async function readCheckpoint(folder: string): Promise<
     readonly bestTensors: ReadonlyMap<string, Tensor> | undefined;
   }
 > {
-  const { version, files, ...described } = await readState(path.join(folder, STATE_FILE));
-  if (version !== VERSION) {
-    throw damaged(folder, `it has version ${version} of the format, and this onnx-lora reads version ${VERSION}`);
-  }
+  const { files, ...described } = await readState(path.join(folder, STATE_FILE));
   const contents = new Map<string, Uint8Array>();
   for (const [name, digest] of Object.entries(files)) {
     // Digests were written by us, but the file may be anybody's: no path leaves the folder.
@@ -103,7 +100,7 @@ export async function readCheckpoint(folder: string): Promise<
   return { ...described, tensors, bestTensors: tensorsOf(BEST_FILE) };
 }
 
-async function readState(file: string): Promise<z.infer<typeof stateSchema>> {
+async function readState(file: string): Promise<Omit<z.infer<typeof stateSchema>, 'version' | 'digest'>> {
   const folder = path.dirname(file);
   let text: string;
   try {
@@ -112,11 +109,21 @@ async function readState(file: string): Promise<z.infer<typeof stateSchema>> {
   } catch (cause) {
     throw damaged(folder, `"${STATE_FILE}" cannot be read (${(cause as Error).message})`, cause);
   }
+  let written: string;
+  let described: z.infer<typeof stateSchema>;
   try {
-    return stateSchema.parse(parseForeignJson(text));
+    const json = parseForeignJson(text);
+    described = stateSchema.parse(json);
+    written = JSON.stringify({ ...(json as object), digest: undefined });
   } catch (cause) {
     throw damaged(folder, `"${STATE_FILE}" is not what a training run writes`, cause);
   }
+  const { version, digest, ...state } = described;
+  if (version > VERSION)
+    throw damaged(folder, `it has version ${version} of the format, and this onnx-lora reads up to version ${VERSION}`);
+  if (version > 1 && (await sha256(written)) !== digest)
+    throw damaged(folder, `"${STATE_FILE}" is not as it was written`);
+  return state;
 }
 
 function damaged(folder: string, reason: string, cause?: unknown): OnnxLoraError {

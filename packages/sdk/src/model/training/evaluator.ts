@@ -3,12 +3,11 @@
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { PreparedTask } from '../../plugin/task.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SessionOptions } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
 import type { BadSamplePolicy } from './batchQueue.ts';
-import { measure } from './measure.ts';
+import { measure, type MeasuredOnce } from './measure.ts';
 
 /** What an evaluator works with. */
 export interface EvaluatorRequest {
@@ -44,10 +43,10 @@ export class Evaluator {
     adapter: Adapter,
     isStopped: () => boolean,
     leftOut: (example: number, error: unknown) => void,
-  ): Promise<Evaluation | undefined> {
+  ): Promise<MeasuredOnce | undefined> {
     const { model, data, batchSize, onBadSample } = this.#request;
     const session = await this.#sessionWith(model, adapter);
-    const evaluation = await measure({
+    const found = await measure({
       data,
       examples: data.validation!,
       batchSize,
@@ -55,7 +54,7 @@ export class Evaluator {
       ...(onBadSample === 'skip' ? { onBadSample: leftOut } : {}),
       isStopped,
     });
-    if (evaluation?.examples !== 0) return evaluation;
+    if (found?.evaluation.examples !== 0) return found;
     throw new OnnxLoraError('DATA_INVALID', 'None of the held-out examples can be loaded. Look at their files.');
   }
 

@@ -1,6 +1,6 @@
 /** @file Examples of a batch, named in a message. */
 
-import type { Dataset } from '../../plugin/task.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
 
 /** How many are named; a batch may hold thousands, and each name is a path. */
 const MOST = 4;

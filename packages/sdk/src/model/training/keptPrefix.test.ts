@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { caseFolders } from '../../../../../test/support/caseFolders.ts';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Task } from '../../plugin/task.ts';
+import type { Task } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, stack, type Tensor } from '../../runtime/tensor.ts';
 import { crossEntropy } from '../../train/losses/index.ts';
@@ -53,7 +53,6 @@ function task(isDeterministic: boolean | undefined, bad: readonly number[] = [])
         metrics: () => {
           throw new Error('not used');
         },
-        decode: () => [],
       }),
   };
 }

@@ -2,7 +2,7 @@
 
 import { totalmem } from 'node:os';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Dataset } from '../../plugin/task.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
 import type { PrefixOptions } from '../../train/prefix/prefixOptions.ts';
 
 /**

@@ -1,7 +1,8 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
 import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { Dataset, PreparedTask } from '../../plugin/task.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** What is measured, and how. */
@@ -18,12 +19,17 @@ export interface MeasureRequest {
   readonly onBatch?: ((done: number, total: number) => void) | undefined;
   /** Asked before each batch; true ends the measurement without a result. */
   readonly isStopped?: () => boolean;
-  /** Whether intervals are wanted too, which take longer. */
-  readonly hasIntervals?: boolean;
+}
+
+/** What was measured. */
+export interface MeasuredOnce {
+  readonly evaluation: Evaluation;
+  /** The same with intervals, where the task gives them. They take longer. */
+  readonly withIntervals: () => Evaluation;
 }
 
 /** The metrics, or undefined when it was stopped. The next batch loads while one is computed. */
-export async function measure(request: MeasureRequest): Promise<Evaluation | undefined> {
+export async function measure(request: MeasureRequest): Promise<MeasuredOnce | undefined> {
   const { data, examples, batchSize, run, onBatch, isStopped = () => false } = request;
   const total = Math.min(examples.length, request.limit ?? Infinity);
   const collector = data.metrics();
@@ -46,13 +52,18 @@ export async function measure(request: MeasureRequest): Promise<Evaluation | und
     onBatch?.(Math.min(done + batchSize, total), total);
   }
   const confusion = collector.confusion?.();
-  const intervals = request.hasIntervals ? collector.intervals?.() : undefined;
-  return {
+  const evaluation: Evaluation = {
     metrics: collector.result(),
-    ...(intervals ? { intervals } : {}),
     ...(confusion ? { confusion } : {}),
     examples: measured,
     seconds: (performance.now() - start) / 1000,
+  };
+  return {
+    evaluation,
+    withIntervals: () => {
+      const intervals = collector.intervals?.();
+      return intervals ? { ...evaluation, intervals } : evaluation;
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** @file Which evaluation is the best, and when further training no longer pays. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import type { Metrics } from '../../plugin/task.ts';
+import type { Metrics } from '../../plugin/dataset.ts';
 
 /** A metric by which evaluations are compared. */
 export interface MetricChoice {

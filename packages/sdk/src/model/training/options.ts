@@ -2,7 +2,8 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { CachePrefix } from './keptPrefix.ts';
-import type { Metrics, Task } from '../../plugin/task.ts';
+import type { Metrics } from '../../plugin/dataset.ts';
+import type { Task } from '../../plugin/preparedTask.ts';
 import type { Memory } from '../../train/forward/index.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { ClipOptions } from '../../train/clip.ts';

@@ -20,6 +20,7 @@ import { evaluate } from '../evaluate.ts';
 import type { Model } from '../model.ts';
 import { openModel } from '../openModel.ts';
 import { train } from '../train.ts';
+import { latestCheckpoint } from './checkpointFolder.ts';
 import type { TrainingRun } from './run.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import type { TrainOptions } from './options.ts';
@@ -560,6 +561,27 @@ describe('checkpoints', () => {
     await expect(run({}, { resume: place })).rejects.toMatchObject({ code: 'FILE_INVALID' });
   });
 
+  it('of which state.json is damaged, in whatever digit, are passed over; those of the first format have no digest', async () => {
+    const place = newFolder();
+    const expected = await run({}, every(place));
+    const file = path.join(place, 'step-10/state.json');
+    const text = readFileSync(file, 'utf8');
+    const state = JSON.parse(text) as { digest: string; version: number };
+    const digits = [...text.matchAll(/\d/g)].map(({ index }) => index);
+    for (let i = 0; i < digits.length; i += Math.ceil(digits.length / 25)) {
+      const at = digits[i]!;
+      writeFileSync(file, `${text.slice(0, at)}${(Number(text[at]) + 1) % 10}${text.slice(at + 1)}`);
+      const found = (await latestCheckpoint(place))!;
+      expect([found.step, found.passedOver[0]], text.slice(at - 20, at + 1)).toEqual([8, expect.stringContaining(`"${path.join(place, 'step-10')}" is no complete checkpoint`)]); // prettier-ignore
+    }
+    const again = await run({}, { resume: place });
+    expect(again.losses).toEqual(expected.losses.slice(8));
+    expect(ofType(again, 'warning')[0]!.message).toMatch(/state\.json" is not as it was written|version/);
+    const { digest: _, ...first } = { ...state, version: 1 };
+    writeFileSync(file, JSON.stringify(first));
+    expect((await latestCheckpoint(place))!.step).toBe(10);
+  });
+
   it('half written are never chosen, and are cleaned up', async () => {
     const place = newFolder();
     await run({}, every(place));
@@ -668,3 +690,91 @@ function scaled(layer: string): ReturnType<typeof golden> {
     dims,
   );
 }
+
+/** What another value of an option means for a run that goes on, and such a value; `begun` is what the run had begun with. */
+type Later = readonly [rule: 'may' | 'may not' | 'says nothing', value?: unknown, begun?: Partial<TrainOptions>];
+
+describe('an option that is another when a run goes on', () => {
+  const lengths = Array.from({ length: 40 }, (_, i) => 1 + (i % 7));
+  const task = tinyTask({ held: 8, lengths });
+  const byLength = { sampling: 'length' } as const;
+  const options: Readonly<Record<keyof TrainOptions, Later>> = {
+    task: ['may not', tinyTask({ held: 8, lengths, rows: 39 })],
+    lora: ['may not', { ...settings.lora, r: 2 }],
+    from: ['may not'],
+    steps: ['may', 12],
+    epochs: ['may', 3],
+    batchSize: ['may not', 4],
+    lr: ['may', 1e-3],
+    optimizer: ['may not', 'sgd'],
+    weightDecay: ['may', 0.1],
+    groups: ['may', [{ match: () => true, lr: 1e-3 }]],
+    loraPlusRatio: ['may', 4],
+    clip: ['may', { norm: 1 }],
+    accumulationSteps: ['may not', 2],
+    ema: ['may not', true],
+    schedule: ['may', 'cosine'],
+    warmupSteps: ['may', 2],
+    seed: ['may not', 6],
+    sampling: ['may not', 'length'],
+    batchLength: ['may not', 20, byLength],
+    // Where no data are looked at for the first values, which are compared.
+    initBatches: ['says nothing'],
+    prefetch: ['may', 0],
+    evaluateEvery: ['may', 5],
+    metric: ['may not', { name: 'negative', better: 'higher' }],
+    earlyStopping: ['may', { patience: 3 }],
+    loadBest: ['may not', true],
+    checkpoints: ['may', { folder: newFolder(), every: 3 }],
+    resume: ['says nothing'],
+    onBadLoss: ['may', 'skip'],
+    maxBadLosses: ['may', 7],
+    onBadSample: ['may', 'skip'],
+    cachePrefix: ['may', false],
+    memory: ['may', 2 ** 30],
+    provider: ['may', 'auto'],
+    threads: ['may', 2],
+    signal: ['says nothing'],
+  };
+  const names = Object.keys(options) as (keyof TrainOptions)[];
+  const places = new Map<Partial<TrainOptions> | undefined, string>();
+  const placeOf = async (begun?: Partial<TrainOptions>): Promise<string> => {
+    if (!places.has(begun)) {
+      const place = newFolder();
+      const { done } = await train(model, {
+        ...settings,
+        task,
+        steps: 4,
+        ...begun,
+        checkpoints: { folder: place, every: 2 },
+      });
+      await done;
+      places.set(begun, place);
+    }
+    return places.get(begun)!;
+  };
+
+  it.each(names.flatMap((name) => (options[name][0] === 'says nothing' ? [] : [[name, options[name][0]] as const])))(
+    '%s %s',
+    async (name, rule) => {
+      const [, value, begun] = options[name];
+      const resume = await placeOf(begun);
+      const changed = name === 'from' ? await loadAdapter(path.join(resume, 'step-2')) : value;
+      const left: Partial<Record<keyof TrainOptions, undefined>> = { epochs: { steps: undefined }, from: { lora: undefined } }[name as string] ?? {}; // prettier-ignore
+      const wanted = Object.entries({ ...settings, task, steps: 4, ...begun, ...left, resume, [name]: changed });
+      const going = train(model, Object.fromEntries(wanted.filter(([, each]) => each !== undefined)) as never);
+      if (rule === 'may not') return expect(going).rejects.toThrow(/belongs to another run: .* was .* and is /);
+      const { firstStep, stop, done } = await going.then((each) => ({ firstStep: each.firstStep, stop: () => each.stop(), done: each.done })); // prettier-ignore
+      stop();
+      await done;
+      return expect(firstStep).toBe(4);
+    },
+  );
+
+  it('is in the guide where it may', () => {
+    const guide = readFileSync(new URL('../../../../../docs/guides/train.md', import.meta.url), 'utf8');
+    const [, told = ''] = /which may be others from that step on: (.*?\))\. A `warning` tells/.exec(guide) ?? [];
+    const listed = [...told.matchAll(/`(\w+)`/g)].map(([, name]) => name);
+    expect(new Set(listed)).toEqual(new Set(names.filter((name) => options[name][0] === 'may')));
+  });
+});

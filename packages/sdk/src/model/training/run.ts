@@ -3,8 +3,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Evaluation } from '../../plugin/evaluation.ts';
-import type { Metrics, PreparedTask } from '../../plugin/task.ts';
+import type { Metrics } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { LossAndGradients } from '../../train/lossAndGradients.ts';
 import { wrongRow } from '../../train/expected.ts';
@@ -17,6 +17,7 @@ import type { BatchQueue, LoadedBatch } from './batchQueue.ts';
 import type { RunIdentity } from './checkpoint.ts';
 import type { CheckpointFolder } from './checkpointFolder.ts';
 import type { Evaluator } from './evaluator.ts';
+import type { MeasuredOnce } from './measure.ts';
 import { EventLog } from './eventLog.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import { namesOf } from './exampleNames.ts';
@@ -385,9 +386,9 @@ export class Run implements TrainingRun {
   async #evaluate(evaluator: Evaluator): Promise<void> {
     const { objective, loadBest } = this.#parts;
     const adapter = this.adapter;
-    let evaluation: Evaluation | undefined;
+    let found: MeasuredOnce | undefined;
     try {
-      evaluation = await evaluator.evaluate(
+      found = await evaluator.evaluate(
         adapter,
         () => this.#stopped,
         (example, error) => this.#tellOfHeldOut(example, error),
@@ -395,8 +396,11 @@ export class Run implements TrainingRun {
     } catch (error) {
       throw isOutOfMemory(error) ? outOfMemory(error, undefined) : error;
     }
-    if (!evaluation) return;
-    const best = objective.update(this.#step, evaluation.metrics);
+    if (!found) return;
+    const best = objective.update(this.#step, found.evaluation.metrics);
+    // Of what the run may end with, for that is not measured again.
+    const isKept = this.#isOver || (best && loadBest);
+    const evaluation = isKept ? found.withIntervals() : found.evaluation;
     this.#measured = { step: this.#step, metrics: evaluation.metrics };
     if (best && loadBest) {
       this.#best = adapter;

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Metrics } from '../../plugin/task.ts';
+import type { Metrics } from '../../plugin/dataset.ts';
 import type { SamplerState } from '../../train/sampler.ts';
 import type { BadLossState } from './badLoss.ts';
 import type { ObjectiveState } from './objective.ts';

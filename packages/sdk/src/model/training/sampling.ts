@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Dataset } from '../../plugin/task.ts';
+import type { Dataset } from '../../plugin/dataset.ts';
 import { type OrderOptions, ShuffledBatches } from '../../train/sampler.ts';
 import { checkedWeights } from '../../train/weightedOrder.ts';
 

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { caseFolders } from '../../../../../test/support/caseFolders.ts';
-import type { PreparedTask, Task } from '../../plugin/task.ts';
+import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, stack, type Tensor } from '../../runtime/tensor.ts';
 import { crossEntropy, ctc, meanSquaredError, negativeLogLikelihood, softmaxFocal } from '../../train/losses/index.ts';
@@ -46,7 +46,6 @@ function task(labels: readonly number[], loss: Loss, more: Partial<PreparedTask<
         metrics: () => {
           throw new Error('not used');
         },
-        decode: () => [],
         ...more,
       }),
   };

@@ -5,6 +5,7 @@ import { dataTypeNumber } from '../../graph/dataType.ts';
 import { readFloats } from '../../graph/tensorData.ts';
 import { type DataType, float32 } from '../../runtime/tensor.ts';
 import { type ExpansionSite, rankOf, staticDim } from './site.ts';
+import { fromFront } from '../schema.ts';
 
 /**
  * x as floats: scale and zero point for all of it, or one an element of `axis` (the last by default). Undefined where it
@@ -19,7 +20,7 @@ export function dequantized(
 ): Value | undefined {
   const [rank, scales] = [rankOf(x), count(scale)];
   if (rank === undefined || scales === undefined) return undefined;
-  const front = axis < 0 ? axis + rank : axis;
+  const front = fromFront(axis, rank);
   if (scales === 1) return g.emit('DequantizeLinear', [x, scale, zeroPoint]);
   // ONNX Runtime's own has an axis at every opset.
   return g.emit('DequantizeLinear', [x, scale, zeroPoint], { axis: front }, opset < 13 ? 'com.microsoft' : '');

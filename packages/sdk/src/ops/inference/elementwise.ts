@@ -9,6 +9,7 @@ import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, isSize, multiply, subtract, symbol } from '../dim.ts';
 import { firstType, type InferenceSite, input, like, numbersIn, type Rule } from './site.ts';
+import { attributeOf } from '../schema.ts';
 
 type Operation = (a: Dim, b: Dim, site: InferenceSite) => Dim | undefined;
 
@@ -65,7 +66,7 @@ const divide: Operation = (a, b, site) => {
 
 /** With `fmod` the sign of the result is that of the dividend, else that of the divisor. */
 const remainder = numeric((a, b, { node }) =>
-  b === 0 ? undefined : intAttribute(node, 'fmod', 0) === 1 ? a % b : ((a % b) + b) % b,
+  b === 0 ? undefined : attributeOf(node, 'fmod') === 1 ? a % b : ((a % b) + b) % b,
 );
 
 const elementwise = broadcasting(firstType);

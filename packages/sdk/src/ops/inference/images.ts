@@ -3,7 +3,8 @@
 import type { Dim } from '../../graph/value.ts';
 import { attribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import { divideExactly, multiply } from '../dim.ts';
-import { axesOf, axisOf, firstType, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { axesOf, firstType, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { attributeOf, fromFront } from '../schema.ts';
 
 /** A size times a scale, rounded down. */
 function sized(dim: Dim, scale: number | undefined): Dim | undefined {
@@ -20,7 +21,9 @@ const resize: Rule = (site) => {
   const scales = numbersIn(input(site, site.opset < 11 ? 1 : 2));
   // The sizes are then bounds.
   const isBound = stringAttribute(site.node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch';
-  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length));
+  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) =>
+    fromFront(axis, shape.length),
+  );
   const result: Dim[] = [...shape];
   axes.forEach((axis, i) => {
     result[axis] = (isBound ? undefined : (sizes?.[i] ?? sized(shape[axis]!, scales?.[i]))) ?? unknownDim(site, axis);
@@ -36,7 +39,7 @@ const upsample: Rule = (site) => {
 
 const depthToSpace: Rule = (site) => {
   const { type, shape } = input(site);
-  const b = intAttribute(site.node, 'blocksize', 1);
+  const b = attributeOf(site.node, 'blocksize');
   if (shape?.length !== 4) return [{ type }];
   const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
   return [{ type, shape: [n, divideExactly(c, b * b) ?? unknownDim(site, 1), multiply(h, b), multiply(w, b)] }];
@@ -44,7 +47,7 @@ const depthToSpace: Rule = (site) => {
 
 const spaceToDepth: Rule = (site) => {
   const { type, shape } = input(site);
-  const b = intAttribute(site.node, 'blocksize', 1);
+  const b = attributeOf(site.node, 'blocksize');
   if (shape?.length !== 4) return [{ type }];
   const [n, c, h, w] = shape as [Dim, Dim, Dim, Dim];
   const smaller = [h, w].map((size, i) => divideExactly(size, b) ?? unknownDim(site, i + 2));
@@ -67,7 +70,9 @@ const centerCropPad: Rule = (site) => {
   const { type, shape } = input(site);
   const sizes = input(site, 1).ints;
   if (!shape) return [{ type }];
-  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length));
+  const axes = (intsAttribute(site.node, 'axes') ?? shape.map((_, i) => i)).map((axis) =>
+    fromFront(axis, shape.length),
+  );
   return [
     {
       type,
@@ -89,7 +94,7 @@ const expandDims: Rule = (site) => {
   const { type, shape } = input(site);
   const [axis] = numbersIn(input(site, 1)) ?? axesOf(site, 1) ?? [];
   return [
-    { type, shape: shape && axis !== undefined ? shape.toSpliced(axisOf(axis, shape.length + 1), 0, 1) : undefined },
+    { type, shape: shape && axis !== undefined ? shape.toSpliced(fromFront(axis, shape.length + 1), 0, 1) : undefined },
   ];
 };
 

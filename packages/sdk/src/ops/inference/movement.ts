@@ -3,7 +3,8 @@
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, multiply, product } from '../dim.ts';
-import { axesOf, axisOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { axesOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { attributeOf, axisOf, fromFront, permOf } from '../schema.ts';
 
 /** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
 const MAX_RANK = 64;
@@ -16,7 +17,7 @@ const reshape: Rule = (site) => {
     const isRank = typeof rank === 'number' && rank <= MAX_RANK;
     return [{ type, shape: isRank ? Array.from({ length: rank }, (_, i) => unknownDim(site, i)) : undefined }];
   }
-  const allowZero = intAttribute(site.node, 'allowzero', 0) === 1;
+  const allowZero = attributeOf(site.node, 'allowzero') === 1;
   const dims = target.map((dim, i) => (dim === 0 && !allowZero ? (shape?.[i] ?? unknownDim(site, i)) : dim));
   const free = dims.indexOf(-1);
   if (free >= 0) {
@@ -30,13 +31,13 @@ const reshape: Rule = (site) => {
 const flatten: Rule = (site) => {
   const { type, shape } = input(site);
   if (!shape) return [{ type }];
-  const axis = axisOf(intAttribute(site.node, 'axis', 1), shape.length);
+  const axis = axisOf(site.node, shape.length);
   return [{ type, shape: [product(shape.slice(0, axis)), product(shape.slice(axis))] }];
 };
 
 const transpose: Rule = (site) => {
   const { type, shape, ints } = input(site);
-  const perm = intsAttribute(site.node, 'perm') ?? shape?.map((_, i) => shape.length - 1 - i);
+  const perm = permOf(site.node, shape?.length ?? 0);
   // Of a matrix the contents are kept too: exporters turn paddings around so.
   const turned = ints && isStatic(shape) && shape.length === 2 && perm![0] === 1;
   const [rows, columns] = (shape ?? []) as number[];
@@ -56,7 +57,7 @@ const squeeze: Rule = (site) => {
   // Which dimensions go is not known while one has a name.
   if (!axes && !isStatic(shape)) return [{ type }];
   const drop = new Set(
-    axes?.map((axis) => axisOf(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
+    axes?.map((axis) => fromFront(axis, shape.length)) ?? shape.flatMap((dim, i) => (dim === 1 ? [i] : [])),
   );
   return [{ type, shape: shape.filter((_, i) => !drop.has(i)), ints }];
 };
@@ -66,7 +67,7 @@ const unsqueeze: Rule = (site) => {
   const axes = axesOf(site, 1);
   if (!shape || !axes) return [{ type }];
   const rank = shape.length + axes.length;
-  const inserted = new Set(axes.map((axis) => axisOf(axis, rank)));
+  const inserted = new Set(axes.map((axis) => fromFront(axis, rank)));
   let next = 0;
   const result = Array.from({ length: rank }, (_, i) => (inserted.has(i) ? 1 : shape[next++]!));
   return [{ type, shape: result, ints }];
@@ -78,21 +79,22 @@ export const concat: Rule = (site) => {
   const [first] = shapes;
   const type = firstType(site);
   if (!first || shapes.some((shape) => !shape)) return [{ type }];
-  const axis = axisOf(intAttribute(site.node, 'axis', 0), first.length);
+  const axis = axisOf(site.node, first.length);
   const total = shapes.map((shape) => shape![axis]!).reduce(add);
   // A symbol in one input may be a number in another: prefer the number.
   const shape = first.map((dim, i) =>
     i === axis ? total : (shapes.map((each) => each![i]!).find((d) => typeof d === 'number') ?? dim),
   );
   const ints = site.inputs.every((each) => each?.ints) ? site.inputs.flatMap((each) => each!.ints!) : undefined;
-  return [{ type, shape, ints: shape.length === 1 ? ints : undefined }];
+  // Along the first axis the numbers of each follow each other.
+  return [{ type, shape, ints: axis === 0 ? ints : undefined }];
 };
 
 const split: Rule = (site) => {
   const { type, shape, ints } = input(site);
   const outputs = site.node.output ?? [];
   if (!shape) return outputs.map(() => ({ type }));
-  const axis = axisOf(intAttribute(site.node, 'axis', 0), shape.length);
+  const axis = axisOf(site.node, shape.length);
   const sizes = intsAttribute(site.node, 'split') ?? input(site, 1).ints;
   const total = shape[axis]!;
   const count = intAttribute(site.node, 'num_outputs', outputs.length);
@@ -132,7 +134,7 @@ const pad: Rule = (site) => {
   if (!pads || !axes) return [{ type, shape: shape.map((_, i) => unknownDim(site, i)) }];
   const result = [...shape];
   axes.forEach((each, i) => {
-    const axis = axisOf(each, shape.length);
+    const axis = fromFront(each, shape.length);
     result[axis] = add(add(result[axis]!, pads[i]!), pads[i + axes.length]!);
   });
   return [{ type, shape: result }];

@@ -1,9 +1,9 @@
 /** @file Types and shapes of matrix products, fused and of integers too. */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intAttribute } from '../../graph/walk.ts';
 import { broadcast, divideExactly } from '../dim.ts';
-import { matMulShape } from '../productShape.ts';
+import { attributeOf, equationOf } from '../schema.ts';
 import { firstType, type InferenceSite, input, type Rule } from './site.ts';
 
 /** A product of inputs 0 and `right`, of the element type that `type` tells. */
@@ -20,8 +20,8 @@ export const gemm =
   (site) => {
     const [a, b] = [input(site).shape, input(site, right).shape];
     if (!a || !b) return [{ type: type(site) }];
-    const rows = a[intAttribute(site.node, 'transA', 0) ? 1 : 0]!;
-    const columns = b[intAttribute(site.node, 'transB', 0) ? 0 : 1]!;
+    const rows = a[attributeOf(site.node, 'transA') ? 1 : 0]!;
+    const columns = b[attributeOf(site.node, 'transB') ? 0 : 1]!;
     return [{ type: type(site), shape: [rows, columns] }];
   };
 
@@ -53,10 +53,10 @@ const withLast =
 /** Letters name dimensions; an ellipsis stands for those without a letter, which are broadcast. */
 const einsum: Rule = (site) => {
   const type = firstType(site);
-  const [left = '', right] = stringAttribute(site.node, 'equation', '').replaceAll(' ', '').split('->');
+  const { terms, result } = equationOf(site.node);
   const sizes = new Map<string, Dim>();
   let rest: readonly Dim[] | undefined = [];
-  for (const [i, term] of left.split(',').entries()) {
+  for (const [i, term] of terms.entries()) {
     const { shape } = input(site, i);
     if (!shape) return [{ type }];
     const [before = '', after] = term.split('...');
@@ -68,9 +68,6 @@ const einsum: Rule = (site) => {
       if (dim !== undefined && (sizes.get(letter) ?? 1) === 1) sizes.set(letter, dim);
     }
   }
-  const letters = [...left].filter((letter) => /[A-Za-z]/.test(letter));
-  const once = [...new Set(letters)].filter((letter) => letters.indexOf(letter) === letters.lastIndexOf(letter));
-  const result = right ?? `${left.includes('...') ? '...' : ''}${once.sort().join('')}`;
   const [before = '', after] = result.split('...');
   const dims = (names: string): (Dim | undefined)[] => [...names].map((letter) => sizes.get(letter));
   const shape = after === undefined ? dims(before) : [...dims(before), ...(rest ?? [undefined]), ...dims(after)];
@@ -98,3 +95,16 @@ export const productRules: Readonly<Record<string, Rule>> = {
     return last === undefined ? undefined : divideExactly(last, 2);
   }),
 };
+
+/** Shape of numpy's `matmul`: vectors lose the dimension that they gain for the product; undefined for none. */
+export function matMulShape(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
+  const left = a.length === 1 ? [1, a[0]!] : a;
+  const right = b.length === 1 ? [b[0]!, 1] : b;
+  const batch = broadcast(left.slice(0, -2), right.slice(0, -2));
+  if (!batch) return undefined;
+  return [
+    ...batch,
+    ...(a.length === 1 ? [] : [left[left.length - 2]!]),
+    ...(b.length === 1 ? [] : [right[right.length - 1]!]),
+  ];
+}

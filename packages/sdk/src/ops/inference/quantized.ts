@@ -6,8 +6,9 @@ import { attribute, intAttribute } from '../../graph/walk.ts';
 import { broadcast, multiply } from '../dim.ts';
 import { concat } from './movement.ts';
 import { gemm, product } from './products.ts';
-import { axisOf, type InferenceSite, input, type Rule } from './site.ts';
+import { type InferenceSite, input, type Rule } from './site.ts';
 import { channelsLast, conv, globalPool, pool } from './windows.ts';
+import { attributeOf, fromFront } from '../schema.ts';
 
 /** The element type of the zero point at input `at`, else that of input `otherwise`. */
 const rounded =
@@ -38,9 +39,9 @@ const gatherBlockQuantized: Rule = (site) => {
   const [{ type: packed, shape }, indices, { type }] = [input(site), input(site, 1).shape, input(site, 2)];
   if (!shape || !indices) return [{ type }];
   const axis = (name: string, fallback: number): number =>
-    axisOf(intAttribute(site.node, name, fallback), shape.length);
+    fromFront(intAttribute(site.node, name, fallback), shape.length);
   const [gathered, quantized] = [axis('gather_axis', 0), axis('quantize_axis', 1)];
-  const count = packed === 'uint8' ? 8 / intAttribute(site.node, 'bits', 4) : 1;
+  const count = packed === 'uint8' ? 8 / attributeOf(site.node, 'bits') : 1;
   const table = shape.map((dim, i) => (i === quantized ? multiply(dim, count) : dim));
   return [{ type, shape: [...table.slice(0, gathered), ...indices, ...table.slice(gathered + 1)] }];
 };
@@ -64,7 +65,7 @@ const together =
 const byLayout =
   (rule: Rule): Rule =>
   (site) =>
-    (intAttribute(site.node, 'channels_last', 0) === 1 ? channelsLast(rule) : rule)(site);
+    (attributeOf(site.node, 'channels_last') === 1 ? channelsLast(rule) : rule)(site);
 
 /** Scale and zero point of the result, then three inputs an operand. */
 const qLinearConcat: Rule = (site) => {

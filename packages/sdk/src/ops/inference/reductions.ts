@@ -1,21 +1,22 @@
 /** @file Types and shapes of reductions and normalisations. */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { stringAttribute } from '../../graph/walk.ts';
 import { add, multiply } from '../dim.ts';
-import { axesOf, axisOf, type InferenceSite, input, like, type Rule } from './site.ts';
+import { axesOf, type InferenceSite, input, like, type Rule } from './site.ts';
+import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
 /** A reduction over the attribute `axes`, or over input 1; `fold` calculates with contents of one dimension. */
 function reduction(fold?: (a: Dim, b: Dim) => Dim | undefined): Rule {
   return (site) => {
     const { type, shape, ints } = input(site);
     if (!shape) return [{ type }];
-    const keep = intAttribute(site.node, 'keepdims', 1) === 1;
+    const keep = attributeOf(site.node, 'keepdims') === 1;
     const given = axesOf(site, 1);
     // Axes that are an input whose contents are unknown.
     if (!given && site.inputs[1]) return [{ type }];
-    if (!given?.length && intAttribute(site.node, 'noop_with_empty_axes', 0) === 1) return [{ type, shape }];
-    const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((axis) => axisOf(axis, shape.length)));
+    if (!given?.length && attributeOf(site.node, 'noop_with_empty_axes') === 1) return [{ type, shape }];
+    const axes = new Set((given?.length ? given : shape.map((_, i) => i)).map((axis) => fromFront(axis, shape.length)));
     const result = keep ? shape.map((dim, i) => (axes.has(i) ? 1 : dim)) : shape.filter((_, i) => !axes.has(i));
     return [{ type, shape: result, ints: shape.length === 1 && ints && fold ? folded(ints, fold) : undefined }];
   };
@@ -34,15 +35,15 @@ const numeric =
 
 const arg: Rule = (site) => {
   const { shape } = input(site);
-  const axis = shape && axisOf(intAttribute(site.node, 'axis', 0), shape.length);
-  const keep = intAttribute(site.node, 'keepdims', 1) === 1;
+  const axis = shape && axisOf(site.node, shape.length);
+  const keep = attributeOf(site.node, 'keepdims') === 1;
   return [{ type: 'int64', shape: shape?.flatMap((dim, i) => (i === axis ? (keep ? [1] : []) : [dim])) }];
 };
 
 /** Result, means and inverse deviations; these over the axes from `axis` on. */
 const normalization: Rule = (site) => {
   const { type, shape } = input(site);
-  const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
+  const axis = shape && axisOf(site.node, shape.length);
   const reduced = shape?.map((dim, i) => (i >= axis! ? 1 : dim));
   const statistics = { type: 'float32' as const, shape: reduced };
   return [{ type, shape }, statistics, statistics];

@@ -4,7 +4,8 @@ import type { Dim, ValueType } from '../../graph/value.ts';
 import { isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { broadcast, product } from '../dim.ts';
-import { axesOf, axisOf, type InferenceSite, input } from './site.ts';
+import { axesOf, type InferenceSite, input } from './site.ts';
+import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
 type Refusal = (site: InferenceSite) => boolean;
 
@@ -28,7 +29,7 @@ const recurrent: Refusal = (site) => {
 const convolution: Refusal = (site) => {
   const [x, w] = [input(site).shape, input(site, 1).shape];
   if (!x || !w) return false;
-  const channels = typeof w[1] === 'number' ? w[1] * intAttribute(site.node, 'group', 1) : undefined;
+  const channels = typeof w[1] === 'number' ? w[1] * attributeOf(site.node, 'group') : undefined;
   return x.length !== w.length || (site.node.opType === 'Conv' && differ(x[1], channels));
 };
 
@@ -47,7 +48,7 @@ const gemm: Refusal = (site) => {
 const concat: Refusal = (site) => {
   const shapes = site.inputs.flatMap((each) => (each?.shape ? [each.shape] : []));
   const [first] = shapes;
-  const axis = first && axisOf(intAttribute(site.node, 'axis', 0), first.length);
+  const axis = first && axisOf(site.node, first.length);
   return shapes.some(
     (shape) => shape.length !== first!.length || shape.some((dim, i) => i !== axis && differ(dim, first![i])),
   );
@@ -55,7 +56,7 @@ const concat: Refusal = (site) => {
 
 const squeeze: Refusal = (site) => {
   const { shape } = input(site);
-  return shape !== undefined && (axesOf(site, 1) ?? []).some((axis) => differ(shape[axisOf(axis, shape.length)], 1));
+  return shape !== undefined && (axesOf(site, 1) ?? []).some((axis) => differ(shape[fromFront(axis, shape.length)], 1));
 };
 
 const reshape: Refusal = (site) => {

@@ -3,7 +3,8 @@
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { subtract, symbol } from '../dim.ts';
-import { axisOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { attributeOf, axisOf, fromFront } from '../schema.ts';
 
 const slice: Rule = (site) => {
   const { type, shape, ints } = input(site);
@@ -17,11 +18,11 @@ const slice: Rule = (site) => {
   let kept = ints;
   if (!starts || !ends || !axes || !steps) {
     // Which axes is often known where how much is not.
-    const cut = axes?.map((axis) => axisOf(Number(axis), shape.length));
+    const cut = axes?.map((axis) => fromFront(Number(axis), shape.length));
     return [{ type, shape: shape.map((dim, i) => (cut && !cut.includes(i) ? dim : unknownDim(site, i))) }];
   }
   axes.forEach((each, i) => {
-    const axis = axisOf(Number(each), shape.length);
+    const axis = fromFront(Number(each), shape.length);
     const range = sliceRange(shape[axis]!, starts[i]!, ends[i]!, Number(steps[i]!));
     result[axis] = range ? range.count : symbol(`slice(${shape[axis]},${starts[i]},${ends[i]},${steps[i]})`);
     const { count, from } = range ?? {};
@@ -82,16 +83,16 @@ function sliceRange(size: Dim, start: Dim, end: Dim, step: number): { count: Dim
 const gather: Rule = (site) => {
   const [{ type, shape, ints }, indices] = [input(site), input(site, 1)];
   if (!shape || !indices.shape) return [{ type }];
-  const axis = axisOf(intAttribute(site.node, 'axis', 0), shape.length);
+  const axis = axisOf(site.node, shape.length);
   const picked =
-    shape.length === 1 && ints ? numbersIn(indices)?.map((index) => ints[axisOf(index, ints.length)]!) : undefined;
+    shape.length === 1 && ints ? numbersIn(indices)?.map((index) => ints[fromFront(index, ints.length)]!) : undefined;
   const result = [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)];
   return [{ type, shape: result, ints: result.length <= 1 ? picked : undefined }];
 };
 
 const gatherNd: Rule = (site) => {
   const [{ type, shape }, indices] = [input(site), input(site, 1).shape];
-  const batch = intAttribute(site.node, 'batch_dims', 0);
+  const batch = attributeOf(site.node, 'batch_dims');
   const depth = indices?.at(-1);
   if (!shape || !indices || typeof depth !== 'number') return [{ type }];
   return [{ type, shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }];
@@ -100,7 +101,7 @@ const gatherNd: Rule = (site) => {
 const topK: Rule = (site) => {
   const { type, shape } = input(site);
   const k = intAttribute(site.node, 'k', undefined) ?? input(site, 1).ints?.[0] ?? unknownDim(site, 'k');
-  const axis = shape && axisOf(intAttribute(site.node, 'axis', -1), shape.length);
+  const axis = shape && axisOf(site.node, shape.length);
   const result = shape?.map((dim, i) => (i === axis ? k : dim));
   return [
     { type, shape: result },
@@ -113,12 +114,12 @@ const oneHot: Rule = (site) => {
   const depth = input(site, 1).ints?.[0];
   const { type, ints: values } = input(site, 2);
   if (!indices) return [{ type }];
-  const axis = axisOf(intAttribute(site.node, 'axis', -1), indices.length + 1);
+  const axis = axisOf(site.node, indices.length + 1);
   const shape = [...indices.slice(0, axis), depth ?? unknownDim(site, axis), ...indices.slice(axis)];
   const isSmall = typeof depth === 'number' && depth <= 64 && axis === indices.length;
   const known = isSmall && values?.length === 2 && ints?.every((index) => typeof index === 'number');
   const row = (index: number): Dim[] =>
-    Array.from({ length: Number(depth) }, (_, i) => values![axisOf(index, Number(depth)) === i ? 1 : 0]!);
+    Array.from({ length: Number(depth) }, (_, i) => values![fromFront(index, Number(depth)) === i ? 1 : 0]!);
   return [{ type, shape, ints: known ? (ints as readonly number[]).flatMap(row) : undefined }];
 };
 
@@ -132,7 +133,7 @@ const compress: Rule = (site) => {
   const { type, shape } = input(site);
   const axis = intAttribute(site.node, 'axis', undefined);
   if (axis === undefined) return [{ type, shape: [unknownDim(site, 0)] }];
-  const at = shape && axisOf(axis, shape.length);
+  const at = shape && fromFront(axis, shape.length);
   return [{ type, shape: shape?.map((dim, i) => (i === at ? unknownDim(site, i) : dim)) }];
 };
 
@@ -140,7 +141,7 @@ const compress: Rule = (site) => {
 const unique: Rule = (site) => {
   const { type, shape } = input(site);
   const axis = intAttribute(site.node, 'axis', undefined);
-  const at = shape && axis !== undefined ? axisOf(axis, shape.length) : undefined;
+  const at = shape && axis !== undefined ? fromFront(axis, shape.length) : undefined;
   const count = unknownDim(site, 'count');
   const list = { type: 'int64' as const, shape: [count] };
   const left = axis === undefined ? [count] : shape?.map((dim, i) => (i === at ? count : dim));

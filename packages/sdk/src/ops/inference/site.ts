@@ -30,11 +30,6 @@ export const like =
   (site) =>
     Array.from({ length: count }, () => ({ type: input(site).type, shape: input(site).shape }));
 
-/** Axis counted from the front. */
-export function axisOf(axis: number, rank: number): number {
-  return axis < 0 ? axis + rank : axis;
-}
-
 /** Axes as attribute (older opsets) or as input number `index`; undefined where they are absent or not known. */
 export function axesOf(site: InferenceSite, index: number): readonly number[] | undefined {
   return intsAttribute(site.node, 'axes') ?? numbersIn(input(site, index));

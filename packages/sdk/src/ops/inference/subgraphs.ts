@@ -3,7 +3,8 @@
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
-import { axisOf, type InferenceSite, input, unknownDim } from './site.ts';
+import { type InferenceSite, input, unknownDim } from './site.ts';
+import { fromFront } from '../schema.ts';
 
 /** Whether the outputs of a node depend on what its subgraphs yield. */
 export function isControlFlow({ domain = '', opType = '' }: NodeProto): boolean {
@@ -71,7 +72,7 @@ function scan(site: InferenceSite, body: readonly ValueType[]): ValueType[] {
   const lists = intAttribute(node, 'num_scan_inputs', 0);
   const states = inputs.length - lists;
   const list = input(site, states).shape;
-  const length = list?.[axisOf(intsAttribute(node, 'scan_input_axes')?.[0] ?? 0, list.length)];
+  const length = list?.[fromFront(intsAttribute(node, 'scan_input_axes')?.[0] ?? 0, list.length)];
   const axes = intsAttribute(node, 'scan_output_axes');
   return body.map((type, i) => {
     if (i < states) return common(site, i, input(site, i), type);
@@ -98,7 +99,7 @@ function stacked(
   length: Dim,
 ): ValueType {
   const known = shape?.map((dim, i) => (isGlobal(dim) ? dim : unknownDim(site, `each.${i}`, output)));
-  return { type, shape: known?.toSpliced(axisOf(axis, known.length + 1), 0, length) };
+  return { type, shape: known?.toSpliced(fromFront(axis, known.length + 1), 0, length) };
 }
 
 /** Whether a size means the same outside: names that inference made up belong to a value, which may differ each time. */

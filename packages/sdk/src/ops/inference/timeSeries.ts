@@ -1,9 +1,10 @@
 /** @file Types and shapes of recurrent networks and Fourier transforms. */
 
 import { type Dim, type ValueType } from '../../graph/value.ts';
-import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intAttribute } from '../../graph/walk.ts';
 import { symbol } from '../dim.ts';
-import { axisOf, type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { type InferenceSite, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { attributeOf, fromFront } from '../schema.ts';
 
 /**
  * X `[positions, batch, features]`; all states `[positions, directions, batch, hidden]`, then `states` last ones
@@ -15,8 +16,8 @@ const recurrent =
     const { type, shape } = input(site);
     const hidden = intAttribute(site.node, 'hidden_size', undefined) ?? input(site, 2).shape?.[2];
     if (shape?.length !== 3 || hidden === undefined) return Array.from({ length: states + 1 }, () => ({ type }));
-    const isBatchFirst = intAttribute(site.node, 'layout', 0) === 1;
-    const directions = stringAttribute(site.node, 'direction', 'forward') === 'bidirectional' ? 2 : 1;
+    const isBatchFirst = attributeOf(site.node, 'layout') === 1;
+    const directions = attributeOf(site.node, 'direction') === 'bidirectional' ? 2 : 1;
     const [batch, positions] = isBatchFirst ? [shape[0]!, shape[1]!] : [shape[1]!, shape[0]!];
     const all = isBatchFirst ? [batch, positions, directions, hidden] : [positions, directions, batch, hidden];
     const last = { type, shape: isBatchFirst ? [batch, directions, hidden] : [directions, batch, hidden] };
@@ -37,7 +38,7 @@ const dft: Rule = (site): readonly ValueType[] => {
   const isOneSided = intAttribute(site.node, 'onesided', 0) === 1;
   // Back from one side alone, the result is real.
   if (!shape || axis === undefined || (isOneSided && intAttribute(site.node, 'inverse', 0) === 1)) return [{ type }];
-  const at = axisOf(axis, shape.length);
+  const at = fromFront(axis, shape.length);
   const length = site.inputs[1] ? (input(site, 1).ints?.[0] ?? unknownDim(site, 'length')) : shape[at]!;
   const sized = shape.map((dim, i) => (i === at ? (isOneSided ? oneSided(length) : length) : dim));
   return [{ type, shape: [...sized.slice(0, -1), 2] }];

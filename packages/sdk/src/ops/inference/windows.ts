@@ -1,8 +1,12 @@
-/** @file Types and shapes of convolutions and pooling: windows that slide over an image `[batch, channels, …]`. */
+/**
+ * @file Types and shapes of convolutions and pooling: windows that slide over an image `[batch, channels, …]`. Those of
+ * com.microsoft.nchwc are for images whose channels ONNX Runtime keeps in blocks, for one processor.
+ */
 
 import type { Dim, ValueType } from '../../graph/value.ts';
-import { intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.ts';
+import { attributeOf } from '../schema.ts';
 import { firstType, type InferenceSite, input, type Rule, unknownDim } from './site.ts';
 
 /** Output size of a window along one axis. */
@@ -32,7 +36,7 @@ interface Window {
 }
 
 function windowOf({ node }: InferenceSite, n: number): Window {
-  const auto = stringAttribute(node, 'auto_pad', 'NOTSET');
+  const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * n).fill(0);
   return {
     strides: intsAttribute(node, 'strides') ?? new Array<number>(n).fill(1),
@@ -80,7 +84,7 @@ const convTranspose: Rule = (site) => {
     const reach = extra[i]! + (kernel - 1) * dilations[i]! + 1 - pads[i]! - pads[i + n]! - strides[i]!;
     return shifted(multiply(size, strides[i]!), reach);
   });
-  return [{ type, shape: [shape[0]!, multiply(weight[1]!, intAttribute(site.node, 'group', 1)), ...sizes] }];
+  return [{ type, shape: [shape[0]!, multiply(weight[1]!, attributeOf(site.node, 'group')), ...sizes] }];
 };
 
 /** `size + by`, by of either sign. */
@@ -158,4 +162,37 @@ export const windowRules: Readonly<Record<string, Rule>> = {
   GlobalMaxPool: globalPool,
   GlobalLpPool: globalPool,
   Col2Im: col2Im,
+};
+
+/** The domain, in files that were saved with all optimizations. */
+export const NCHWC = 'com.microsoft.nchwc';
+
+/** Into blocks; the last one may be filled up. */
+const reorderInput: Rule = (site) => {
+  const { type, shape } = input(site);
+  const last = attributeOf(site.node, 'channels_last') === 1;
+  const sizes = last ? shape?.slice(1, -1) : shape?.slice(2);
+  return [{ type, shape: shape && sizes && [shape[0]!, unknownDim(site, 1), ...sizes] }];
+};
+
+/** Out of them, to as many channels as there really are. */
+const reorderOutput: Rule = (site) => {
+  const { type, shape } = input(site);
+  const channels = intAttribute(site.node, 'channels', 0);
+  const last = attributeOf(site.node, 'channels_last') === 1;
+  const sizes = shape?.slice(2);
+  return [
+    { type, shape: shape && sizes && (last ? [shape[0]!, ...sizes, channels] : [shape[0]!, channels, ...sizes]) },
+  ];
+};
+
+/** Rows by operator; a convolution's weight has its own channels filled up too. */
+export const blockedRules: Readonly<Record<string, Rule>> = {
+  Conv: conv(firstType),
+  MaxPool: pool,
+  AveragePool: pool,
+  GlobalMaxPool: globalPool,
+  GlobalAveragePool: globalPool,
+  ReorderInput: reorderInput,
+  ReorderOutput: reorderOutput,
 };

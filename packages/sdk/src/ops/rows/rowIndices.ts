@@ -8,6 +8,7 @@ import { dataTypeName } from '../../graph/dataType.ts';
 import { rawBytes, readTensor } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
+import { attributeOf, axisOf } from '../schema.ts';
 
 /** Integers of the row with number i on axis 0: `slope · i` more than something between `min` and `max`. */
 interface Part {
@@ -203,9 +204,8 @@ export class RowIndices {
   /** Numbers side by side on the last axis. */
   #tuple(node: NodeProto, x: readonly IndexOperand[], shape: readonly number[]): Facts | undefined {
     const rank = shape.length;
-    const axis = intAttribute(node, 'axis', 0);
     const length = shape.at(-1)!;
-    if (rank < 2 || (axis < 0 ? axis + rank : axis) !== rank - 1 || !(length <= LONGEST_TUPLE)) return undefined;
+    if (rank < 2 || axisOf(node, rank) !== rank - 1 || !(length <= LONGEST_TUPLE)) return undefined;
     const parts = x.map((operand) => {
       const own = this.#parts(operand);
       return own?.length === 1 ? new Array<Part>(operand.shape.at(-1)!).fill(own[0]!) : own;
@@ -243,7 +243,7 @@ function staysInRow(
       return intAttribute(node, 'axis', 0) === 0 && isWithin;
     }
     case 'GatherND':
-      return intAttribute(node, 'batch_dims', 0) === 0 && isTuple(data!, indices, parts, rows);
+      return attributeOf(node, 'batch_dims') === 0 && isTuple(data!, indices, parts, rows);
     case 'ScatterND':
       return hasEachRow(updates) && isTuple(data!, indices, parts, rows);
     default:

@@ -2,10 +2,30 @@
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, intAttribute, readNames, subgraphs } from '../../graph/walk.ts';
+import { attribute, readNames, subgraphs } from '../../graph/walk.ts';
+import { type AxisOperand, type AxisSite, isReshape, product, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
-import { outerOf, reshapingOps, type RowAxis, type RowOperand, rowRules } from './rowRules.ts';
+import { axisOf } from '../schema.ts';
+
+/**
+ * How a value depends on the batch. A number: the axis on which each row of the batch has its own part, `size ÷ rows` long
+ * and in the batch's order, computed from this row alone and for each row alike. `same`: it depends on no input.
+ * `uniform`: it depends on no input, and its axis 0 repeats the same part for each row of the batch.
+ */
+type RowAxis = number | 'same' | 'uniform';
+
+/** An operand, and the rows in it. */
+interface RowOperand extends AxisOperand {
+  readonly axis: RowAxis;
+}
+
+/** An output whose rows are looked for. */
+interface RowSite extends Pick<AxisSite, 'node' | 'opset' | 'output' | 'y'> {
+  readonly x: readonly (RowOperand | undefined)[];
+  /** How often all rows come one after the other on their axis; 1 but where an axis before theirs was joined with it. */
+  readonly outer: number;
+}
 
 /** Rows get mixed, or nothing is known of them, from this node on. */
 export interface MixedRows {
@@ -127,8 +147,8 @@ export class RowStates {
     );
     if (isElsewhere || !y.shape || x.some((operand, i) => !operand && node.input![i])) return undefined;
     if (isPerRow && (node.opType === 'ArgMax' || node.opType === 'ArgMin')) {
-      const axis = intAttribute(node, 'axis', 0);
-      this.#indices.addPositions(node.output![0]!, x[0]!.shape.at(axis) ?? Infinity);
+      const { shape } = x[0]!;
+      this.#indices.addPositions(node.output![0]!, shape[axisOf(node, shape.length)] ?? Infinity);
       return undefined;
     }
     return this.#indices.visit(node, x, { shape: y.shape, type: y.type }, isPerRow);
@@ -141,31 +161,44 @@ export class RowStates {
     if (!y) return undefined;
     if (node.opType === 'ConstantOfShape') return [this.#holdsRows(y, 0) ? 0 : undefined];
     const x = (node.input ?? []).map((name) => (name ? this.#operand(name, isPerRow) : undefined));
-    const hasRows = x.some((operand) => typeof operand?.axis === 'number') || repeating.has(node.opType!);
-    const rule = Object.hasOwn(rowRules, node.opType!) ? rowRules[node.opType!] : undefined;
-    if (!rule || !hasRows || x.some((operand, i) => !operand && node.input![i])) return undefined;
+    if (x.some((operand, i) => !operand && node.input![i])) return undefined;
     const outers = new Set(
-      node.input!.flatMap((name, i) => (typeof x[i]?.axis === 'number' ? [this.#outerOf(name)] : [])),
+      node.input!.flatMap((name, i) => (typeof x[i]?.axis === 'number' ? [this.#outer.get(name) ?? 1] : [])),
     );
-    const [outer = 1] = outers;
+    const [outer] = outers;
+    if (outer === undefined) return repeating.has(node.opType!) && this.#repeats(x, y) ? [0] : undefined;
     if (outers.size > 1) return undefined;
     // What repeats itself for each row does not where all rows come more than once.
     const same =
       outer > 1 ? x.map((each) => each && { ...each, axis: each.axis === 'uniform' ? 'same' : each.axis }) : x;
-    const found = rule({ node, opset, rows: this.#request.rows, outer, x: same as typeof x, y });
-    return shapes.map((shape, i) => {
-      const axis = typeof found === 'object' ? found[i] : found;
-      if (axis === undefined || !shape) return undefined;
-      const isReshape = reshapingOps.has(node.opType!);
-      const times = isReshape ? outerOf(x[0]!.shape, x[0]!.axis as number, outer) / outerOf(shape, axis, 1) : outer;
-      if (!this.#holdsRows(shape, axis, times)) return undefined;
-      if (times > 1) this.#outer.set(node.output![i]!, times);
-      return axis;
+    return shapes.map((shape, output) => {
+      const found = shape && this.#axis({ node, opset, output, x: same as typeof x, y: shape, outer });
+      if (!found || !this.#holdsRows(shape, found.axis, found.outer)) return undefined;
+      if (found.outer > 1) this.#outer.set(node.output![output]!, found.outer);
+      return found.axis;
     });
   }
 
-  #outerOf(name: string): number {
-    return this.#outer.get(name) ?? 1;
+  /** The axis of the rows in one output, and how often all of them come on it. */
+  #axis({ outer, ...site }: RowSite): { readonly axis: number; readonly outer: number } | undefined {
+    const { node, x, y } = site;
+    const { rows } = this.#request;
+    if (isReshape(node)) return x.slice(1).every(isConstant) ? reshaped(x[0]!, y, rows, outer) : undefined;
+    const axis = y.findIndex((_, i) => {
+      const traced = traceAxis({ ...site, axis: i, parts: rows });
+      return traced && x.every((operand, at) => follows(operand, traced[at]!));
+    });
+    return axis < 0 ? undefined : { axis, outer };
+  }
+
+  /** Whether constants are repeated for each row. */
+  #repeats([data, ...others]: readonly (RowOperand | undefined)[], y: readonly number[]): boolean {
+    const { shape } = data!;
+    return (
+      this.#holdsRows(y, 0) &&
+      others.every(isConstant) &&
+      (y[0]! / (y.length > shape.length ? 1 : shape[0]!)) % this.#request.rows === 0
+    );
   }
 
   #holdsRows(shape: readonly number[], axis: number, outer = 1): boolean {
@@ -187,4 +220,33 @@ export class RowStates {
 
 function mixedBy({ name, opType }: NodeProto): MixedRows {
   return { mixedBy: `${opType} "${name}"` };
+}
+
+function isConstant(operand: RowOperand | undefined): boolean {
+  return typeof operand?.axis !== 'number';
+}
+
+/** Whether an operand gives each row of the axis its own part, or all the same one. */
+function follows(operand: RowOperand | undefined, traced: TracedAxis): boolean {
+  if (typeof operand?.axis === 'number') return operand.axis === traced;
+  return !operand || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
+}
+
+/**
+ * Rows stay as far apart in memory. So an axis has them that holds all rows as often as they come after what lies before it;
+ * of each row it may hold more than before, or less.
+ */
+function reshaped(
+  { shape, axis }: RowOperand,
+  y: readonly number[],
+  rows: number,
+  outer: number,
+): { readonly axis: number; readonly outer: number } | undefined {
+  if (typeof axis !== 'number' || y.includes(0)) return undefined;
+  const times = product(shape.slice(0, axis)) * outer;
+  const found = y.findIndex((size, i) => {
+    const own = times / product(y.slice(0, i));
+    return Number.isInteger(own) && size % (own * rows) === 0;
+  });
+  return found < 0 ? undefined : { axis: found, outer: times / product(y.slice(0, found)) };
 }

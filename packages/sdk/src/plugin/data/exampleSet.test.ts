@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { Dataset } from '../task.ts';
+import type { Dataset } from '../dataset.ts';
 import { contentKey, ExampleSet } from './exampleSet.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-examples-'));

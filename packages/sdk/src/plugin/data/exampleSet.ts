@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
-import type { Dataset } from '../task.ts';
+import type { Dataset } from '../dataset.ts';
 
 /** Bytes of a key: among a million examples one in 300 million others is taken for one of them. */
 const KEY_BYTES = 6;
@@ -50,7 +50,7 @@ export class ExampleSet {
    */
   static async of(dataset: Dataset<unknown>): Promise<ExampleSet | undefined> {
     const keys = await keysOf(dataset);
-    return keys && new ExampleSet(new Set(keys.filter((key) => key !== undefined)));
+    return keys && new ExampleSet(new Set(keys.flat()));
   }
 
   /**
@@ -79,22 +79,30 @@ export class ExampleSet {
     return `${[...this.#keys].sort().join('\n')}\n`;
   }
 
-  /** Which examples of a dataset are among these; undefined of one that does not say what its examples are. */
+  /** Which examples of a dataset are among these, or have a part that is; undefined of one that does not say what its examples are. */
   async among(dataset: Dataset<unknown>): Promise<ReadonlySet<number> | undefined> {
     const keys = await keysOf(dataset);
-    return keys && new Set([...keys.keys()].filter((i) => keys[i] !== undefined && this.#keys.has(keys[i])));
+    return keys && new Set([...keys.keys()].filter((i) => keys[i]!.some((key) => this.#keys.has(key))));
   }
 }
 
-async function keysOf(dataset: Dataset<unknown>): Promise<(string | undefined)[] | undefined> {
+/** The keys of each example: one, or those of its parts; none of one that cannot be read. */
+async function keysOf(dataset: Dataset<unknown>): Promise<(readonly string[])[] | undefined> {
   if (!dataset.keyOf) return undefined;
-  const keys: (string | undefined)[] = [];
+  const keys: (readonly string[])[] = [];
   for (let from = 0; from < dataset.length; from += AT_ONCE) {
     const some = Array.from({ length: Math.min(AT_ONCE, dataset.length - from) }, (_, i) => from + i);
     // What cannot be read is told by who needs it.
-    const found = await Promise.all(some.map((i) => dataset.keyOf!(i).catch(() => undefined)));
-    for (const key of found)
-      keys.push(key && createHash('sha256').update(key).digest('hex').slice(0, 2 * KEY_BYTES)); // prettier-ignore
+    const found = await Promise.all(some.map((i) => dataset.keyOf!(i).catch(() => [])));
+    for (const own of found)
+      keys.push(
+        [own].flat().map((key) =>
+          createHash('sha256')
+            .update(key)
+            .digest('hex')
+            .slice(0, 2 * KEY_BYTES),
+        ),
+      );
   }
   return keys;
 }

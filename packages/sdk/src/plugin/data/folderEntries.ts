@@ -4,6 +4,7 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
+import { notFound } from '../../files/notFound.ts';
 
 /** Names in a folder. */
 export interface FolderEntries {
@@ -38,9 +39,7 @@ async function listFolder(folder: string): Promise<Dirent[]> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'ENOENT') {
-      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no folder "${folder}". Check the path of the data.`, {
-        cause,
-      });
+      throw notFound('folder', folder, { remedy: 'Check the path of the data.', cause });
     }
     const reason = code === 'ENOTDIR' ? 'it is a file' : cause instanceof Error ? cause.message : String(cause);
     throw new OnnxLoraError(

@@ -2,6 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
+import { isNestedDeeply } from './nesting.ts';
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -37,12 +38,12 @@ export async function readJsonObject(path: string, most: number, what: string): 
   }
   try {
     const parsed: unknown = JSON.parse(text);
-    if (isObject(parsed)) return parsed;
+    if (isObject(parsed) && !isNestedDeeply(parsed)) return parsed;
   } catch {
     // Reported below, like any other text that is no object.
   }
   throw new OnnxLoraError(
     'CONFIG_INVALID',
-    `"${path}" is not a JSON object. Copy it again from where the model was published.`,
+    `"${path}" is not a JSON object, or nested beyond measure. Copy it again from where the model was published.`,
   );
 }

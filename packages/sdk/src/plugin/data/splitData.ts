@@ -1,7 +1,7 @@
 /** @file Records in their splits. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { TaskSetting } from '../task.ts';
+import type { TaskSetting } from '../taskFactory.ts';
 import type { Split } from './splits.ts';
 
 /** The parts of a dataset. */

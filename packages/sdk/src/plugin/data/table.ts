@@ -7,6 +7,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
 import type { Row, TableOptions } from './tableRow.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
+import { notFound } from '../../files/notFound.ts';
 
 /** A manifest as a table. */
 export interface Table {
@@ -41,7 +42,7 @@ export async function readTable(file: string, options: TableOptions = {}): Promi
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file "${file}". Check the path of the data.`, { cause });
+      throw notFound('file', file, { remedy: 'Check the path of the data.', cause });
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new OnnxLoraError('DATA_INVALID', `Cannot read "${file}": ${reason}. Check the file.`, { cause });
   }

@@ -121,3 +121,27 @@ describe('a table that is read row by row', () => {
     expect([columns, await rows.next()]).toEqual([[], { value: undefined, done: true }]);
   });
 });
+
+test.each(['\n', '\r\n', '\r'])(
+  'a row is told by the line that it ends on, also behind cells of several lines that end with %j',
+  async (end) => {
+    const lines = ['a,b', '"x', 'y",1', 'z,2', '"p', '', 'r",3', 'w,4'];
+    const { rows } = await openTable('t', piecesOf(lines.join(end), 3), 'csv');
+    const places: string[] = [];
+    for await (const { place } of rows) places.push(place);
+    expect(places).toEqual(['t, line 3', 't, line 4', 't, line 7', 't, line 8']);
+    const failure = async (last: string): Promise<string> => {
+      try {
+        const table = await openTable('t', piecesOf([...lines, last].join(end), 3), 'csv');
+        for await (const _ of table.rows) continue;
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+    expect(await failure('u')).toContain('t, line 9: the line has 1 cells');
+    expect(await failure('"u')).toMatch(
+      /^t, line 9: Quote Not Closed: the parsing is finished with an opening quote\. /,
+    );
+  },
+);

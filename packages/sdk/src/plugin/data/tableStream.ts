@@ -73,6 +73,12 @@ class CsvRow implements Row, Cells {
   }
 }
 
+/** A line's cells, and which line of the file it ends on. */
+interface ParsedRow {
+  readonly record: string[];
+  readonly line: number;
+}
+
 async function* csvRows(
   file: string,
   source: AsyncIterable<Uint8Array>,
@@ -81,11 +87,18 @@ async function* csvRows(
   columns: string[],
 ): AsyncGenerator<Row | undefined, void, undefined> {
   const { head, bytes } = await peeked(source, HEAD_BYTES);
+  // The parser counts a line that ends with \r\n within quotes as two. Counted as it goes, for it is ahead of whoever reads.
+  let countedTwice = 0;
+  const withLine = ({ record, info }: { record: string[]; info: { lines: number } }): ParsedRow => {
+    for (const cell of record) countedTwice += cell.split('\r\n').length - 1;
+    return { record, line: info.lines - countedTwice };
+  };
   // What is not as many cells as the header is told here, with a message of our own.
   const parser = parse({
     bom: true,
     delimiter: format === 'tsv' ? '\t' : delimiterOf(head),
     info: true,
+    on_record: withLine as never,
     ...(hasQuotes ? {} : { quote: false }),
     relax_column_count: true,
     skip_empty_lines: true,
@@ -98,11 +111,8 @@ async function* csvRows(
   input.once('error', (error) => parser.destroy(error));
   const positions = new Map<string, number>();
   try {
-    for await (const { record, info } of input.pipe(parser) as AsyncIterable<{
-      record: string[];
-      info: { lines: number };
-    }>) {
-      const place = `${file}, line ${info.lines}`;
+    for await (const { record, line } of input.pipe(parser) as AsyncIterable<ParsedRow>) {
+      const place = `${file}, line ${line}`;
       if (columns.length === 0) {
         const seen = new Set<string>();
         const header = hasQuotes ? record.map(textOfCell) : record;
@@ -120,12 +130,16 @@ async function* csvRows(
           `${place}: the line has ${record.length} cells, but the header has ${columns.length} (${listed(columns, 12)}). Put quotes around a cell that holds the separator.`,
         );
       }
-      yield new CsvRow(file, info.lines, positions, hasQuotes ? record.map(textOfCell) : record);
+      yield new CsvRow(file, line, positions, hasQuotes ? record.map(textOfCell) : record);
     }
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;
-    const line = typeof cause['lines'] === 'number' ? `, line ${cause['lines']}` : '';
-    throw new OnnxLoraError('DATA_INVALID', `${file}${line}: ${cause.message}. Correct the line.`, { cause });
+    const line = typeof cause['lines'] === 'number' ? `, line ${cause['lines'] - countedTwice}` : '';
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${file}${line}: ${cause.message.replace(/ at line \d+/, '')}. Correct the line.`,
+      { cause },
+    );
   } finally {
     input.destroy();
   }

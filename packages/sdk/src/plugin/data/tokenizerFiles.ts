@@ -7,14 +7,31 @@ import { slowness } from './regexCost.ts';
 /** More than any vocabulary has; lists are made that are as long as the largest id. */
 const mostTokens = 10_000_000;
 
+/** Longest word that WordPiece may take apart: twice as long takes eight times as long. Real files say 100. */
+const longestWord = 1000;
+
 /**
- * Checks the ids of a tokenizer.json, from which lists are made.
+ * Checks the ids of a tokenizer.json, from which lists are made, and how long the words may be that WordPiece takes apart.
  *
  * @param path of the file, for messages
- * @throws OnnxLoraError `CONFIG_INVALID` for a token whose id is none
+ * @throws OnnxLoraError `CONFIG_INVALID` for a token whose id is none, and for words of a length that would keep a program busy
  */
 export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: string): void {
   const vocabulary = isObject(model) && isObject(model['vocab']) ? Object.entries(model['vocab']) : [];
+  const pieces = isObject(model) && Array.isArray(model['vocab']) ? (model['vocab'] as unknown[]) : [];
+  if (!pieces.every((piece) => Array.isArray(piece) && typeof piece[0] === 'string' && typeof piece[1] === 'number')) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" has a vocabulary that is no list of tokens and their scores. Copy it again from where the model was published.`,
+    );
+  }
+  const longest = isObject(model) ? (model['max_input_chars_per_word'] ?? 100) : 100;
+  if (typeof longest !== 'number' || !(longest >= 0 && longest <= longestWord)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" has WordPiece take words of ${JSON.stringify(longest).slice(0, 80)} characters apart (max_input_chars_per_word), which could keep the program busy for ever. Write a number up to ${longestWord}.`,
+    );
+  }
   const later = Array.isArray(added) ? added.filter(isObject).map((token) => [token['content'], token['id']]) : [];
   for (const [token, id] of [...vocabulary, ...later]) {
     const isId = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < mostTokens;

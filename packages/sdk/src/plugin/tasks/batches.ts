@@ -1,6 +1,6 @@
 /** @file Goes through a dataset batch by batch, for reports and for what is learned after training. */
 
-import type { Batch, Dataset } from '../task.ts';
+import type { Batch, Dataset } from '../dataset.ts';
 
 /** Examples, and how batches are made of them. */
 export interface BatchSource<Example> {

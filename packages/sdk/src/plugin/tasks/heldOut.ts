@@ -1,7 +1,7 @@
 /** @file Runs the finished adapter on held-out examples, for what is learned of them and for the report. */
 
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
-import type { ReportRequest } from '../task.ts';
+import type { ReportRequest } from '../preparedTask.ts';
 import { batchesOf, type BatchSource } from './batches.ts';
 
 /** What the model with the adapter gives for one batch, and what is known of it. */

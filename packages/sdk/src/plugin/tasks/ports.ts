@@ -1,6 +1,6 @@
 /** @file Inputs and outputs of graphs in messages. */
 
-import type { GraphPort } from '../task.ts';
+import type { GraphPort } from '../taskModel.ts';
 
 /** The first few of a graph's inputs or outputs: `"pixel_values" float32 [batch, 3, 224, 224], …`. */
 export function listedPorts(ports: Readonly<Record<string, GraphPort>>): string {

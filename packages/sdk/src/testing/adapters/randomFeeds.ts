@@ -1,7 +1,7 @@
 /** @file One batch for a model, of random numbers. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { TaskModel } from '../../plugin/task.ts';
+import type { TaskModel } from '../../plugin/taskModel.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 

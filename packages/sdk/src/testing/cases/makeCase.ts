@@ -183,7 +183,7 @@ const torchClasses: Readonly<Record<ModuleInfo['kind'], string | undefined>> = {
   parameter: undefined,
 };
 
-function torchModule({ path: module, kind, weightShape }: ModuleInfo): [string, [readonly number[], string]][] {
+function torchModule({ path: module, kind, weightShape, partOf }: ModuleInfo): [string, [readonly number[], string]][] {
   const type = torchClasses[kind];
-  return type === undefined ? [] : [[module, [weightShape, type]]];
+  return type === undefined || partOf !== undefined ? [] : [[module, [weightShape, type]]];
 }

@@ -10,7 +10,7 @@ import { initializerNames, initializerOf } from '../../lora/init/named.ts';
 import { openModel } from '../../model/openModel.ts';
 import type { OperatorRule } from '../../plugin/contributions.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
-import type { TaskFactory } from '../../plugin/task.ts';
+import type { TaskFactory } from '../../plugin/taskFactory.ts';
 import { createOptimizer, optimizerNames } from '../../train/optimizers/named.ts';
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
 import { linearNet } from '../models/linearNet.ts';

@@ -2,7 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import path from 'node:path';
-import type { GraphPort, Preprocessor, PreprocessorFactory } from '../../plugin/task.ts';
+import type { Preprocessor, PreprocessorFactory } from '../../plugin/taskFactory.ts';
+import type { GraphPort } from '../../plugin/taskModel.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import { call, findings, findingsLater, refusalProblems } from '../failures.ts';
 import { portProblems, valueProblems } from './ports.ts';

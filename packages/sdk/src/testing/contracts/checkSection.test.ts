@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import type { FinishedRun, SectionFactory } from '../../plugin/contributions.ts';
-import type { ReportSection } from '../../plugin/task.ts';
+import type { ReportSection } from '../../plugin/reportSection.ts';
 import { checkSection } from './checkSection.ts';
 
 function factory(sections: SectionFactory['sections']): SectionFactory {

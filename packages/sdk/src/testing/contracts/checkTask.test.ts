@@ -8,8 +8,9 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { Model } from '../../model/model.ts';
 import { openModel } from '../../model/openModel.ts';
-import type { Batch, Dataset, MetricCollector, Prediction, PreparedTask, Task } from '../../plugin/task.ts';
-import { type Feeds, float32, stack, type Tensor } from '../../runtime/tensor.ts';
+import type { Batch, Dataset, MetricCollector } from '../../plugin/dataset.ts';
+import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
+import { float32, stack, type Tensor } from '../../runtime/tensor.ts';
 import { meanSquaredError } from '../../train/losses/index.ts';
 import { linearNet } from '../models/linearNet.ts';
 import { publishModel } from '../models/publishModel.ts';
@@ -49,7 +50,6 @@ const right: PreparedTask<Example> = {
       result: () => ({ meanAbsoluteError: sum / count }),
     };
   },
-  decode: ({ logits }) => Array.from(logits!.data as Float32Array, (value) => ({ value })),
 };
 
 function task(change: Partial<PreparedTask<Example>> = {}): Task<Example> {
@@ -185,8 +185,6 @@ describe('losses, metrics and answers', () => {
       { metrics: () => ({ update() {}, result: () => ({ calls: calls++ * 1e-9 }) }) },
       /others the second time/,
     ],
-    ['too few answers', { decode: () => [{}] }, /^decode gives 1 answers for 2 rows$/],
-    ['answers without names', { decode: () => ['a', 'b'] as never }, /must be an object/],
   ])('%s', async (_, change, problem) => {
     // prettier-ignore
     const problems = await checkTask(task(change), model);
@@ -224,7 +222,6 @@ describe('what a task throws', () => {
     ['metrics', { metrics: broken }],
     ['update of the metrics', { metrics: () => ({ ...collector, update: broken }) }],
     ['result of the metrics', { metrics: () => ({ ...collector, result: broken }) }],
-    ['decode', { decode: broken }],
   ])('in %s is a problem', async (what, change) => {
     expect(await checkTask(task(change), model)).toEqual([`${what} fails: x is not iterable`]);
   });
@@ -238,19 +235,17 @@ describe('what a task throws', () => {
   });
 
   it('in one place hides nothing of another', async () => {
-    const change = { lossWeight: () => 0, metrics: broken, decode: broken };
+    const change = { lossWeight: () => 0, metrics: broken };
     expect(await checkTask(task(change), model)).toEqual([
       'lossWeight must be a number above 0, but it is 0, 0, 0',
       'metrics fails: x is not iterable',
-      'decode fails: x is not iterable',
     ]);
   });
 });
 
-it('decode gets the feeds, and the methods of a class their this', async () => {
+it('the methods of a class have their this', async () => {
   class Lines implements PreparedTask<Example> {
     readonly train: Dataset<Example> = examples;
-    readonly fed: Tensor[] = [];
 
     collate(batch: readonly Example[]): Promise<Batch> {
       return this.train.length === 3 ? right.collate(batch) : Promise.reject(new Error('no data'));
@@ -263,14 +258,6 @@ it('decode gets the feeds, and the methods of a class their this', async () => {
     metrics(): MetricCollector {
       return right.metrics();
     }
-
-    decode(outputs: Readonly<Record<string, Tensor>>, { x }: Feeds): Prediction[] {
-      this.fed.push(x!);
-      return right.decode(outputs, {});
-    }
   }
-  const lines = new Lines();
-  expect(await checkTask({ name: 'lines', prepare: () => Promise.resolve(lines) }, model)).toEqual([]);
-  // Those of the first two examples.
-  expect(lines.fed[0]).toEqual(float32([0, 1, 1, 0], [2, 2]));
+  expect(await checkTask({ name: 'lines', prepare: () => Promise.resolve(new Lines()) }, model)).toEqual([]);
 });

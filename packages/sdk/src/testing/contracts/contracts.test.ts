@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
 import { describedFamily } from '../../plugin/describedFamily.ts';
 import type { ModelFacts, ModelFamily } from '../../plugin/family.ts';
-import type { PreprocessorFactory } from '../../plugin/task.ts';
+import type { PreprocessorFactory } from '../../plugin/taskFactory.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { checkFamily, type FamilyExamples } from './checkFamily.ts';
 import { checkPreprocessor } from './checkPreprocessor.ts';

@@ -1,6 +1,6 @@
 /** @file Whether a tensor is what a graph's input takes. */
 
-import type { GraphPort } from '../../plugin/task.ts';
+import type { GraphPort } from '../../plugin/taskModel.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 
 /** What of a tensor's type and shape does not fit; a named dimension takes any size. */

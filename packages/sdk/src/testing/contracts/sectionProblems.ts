@@ -1,6 +1,6 @@
 /** @file Whether a section of a report is what its kind says. */
 
-import type { ReportSection } from '../../plugin/task.ts';
+import type { ReportSection } from '../../plugin/reportSection.ts';
 
 type Kind = ReportSection['kind'];
 

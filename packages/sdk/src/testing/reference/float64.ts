@@ -75,7 +75,8 @@ export function toFloat64(
     const form = float64Form(node);
     if (form) {
       const first = g.nodes.length;
-      const made = form(g, node, input.map((name, i) => (name ? wideValue(name, node.input![i]!) : undefined))); // prettier-ignore
+      const own = input.map((name, i) => (name ? wideValue(name, node.input![i]!) : undefined)); // prettier-ignore
+      const made = form(g, node, own, types.get(node.output![0]!)?.shape);
       if (!made) return undefined;
       nodes.push(...g.nodes.slice(first), { opType: 'Identity', input: [made.name], output: [node.output![0]!] });
     } else nodes.push({ ...node, input, attribute: (node.attribute ?? []).map(inFloat64) });

@@ -3,17 +3,28 @@
 import { windowOf } from '../../autodiff/window.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { isStatic } from '../../graph/value.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { erfFloat64 } from './erf.ts';
 
-/** Makes a node's first output from its inputs; undefined where a form of it is not covered. */
-type Form = (g: GraphBuilder, node: NodeProto, inputs: readonly (Value | undefined)[]) => Value | undefined;
+/** Makes a node's first output, of this shape, from its inputs; undefined where a form of it is not covered. */
+type Form = (
+  g: GraphBuilder,
+  node: NodeProto,
+  inputs: readonly (Value | undefined)[],
+  shape: ValueType['shape'],
+) => Value | undefined;
 
 /** By type of a standard operator. */
 const forms: Readonly<Record<string, Form>> = {
   Erf: (g, _, [x]) => x && erfFloat64(g, x),
   Conv: (g, node, [x, w, b]) => x && w && convolution(g, node, x, w, b),
+  ConvTranspose: (g, node, [x, w, b]) => x && w && tiles(g, node, x, w, b),
+  AveragePool: (g, node, [x]) => x && average(g, node, x),
+  Resize: (g, node, [x], shape) => x && repeated(g, node, x, shape),
+  HardSigmoid: (g, node, [x]) =>
+    x && g.emit('Clip', [g.Add(g.Mul(x, floatAttribute(node, 'alpha', 0.2)), floatAttribute(node, 'beta', 0.5)), g.scalar(0, 'float64'), g.scalar(1, 'float64')]), // prettier-ignore
   GlobalAveragePool: (g, _, [x]) =>
     x?.shape &&
     g.ReduceMean(
@@ -53,4 +64,47 @@ function convolution(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Va
   const matrix = g.Reshape(w, [1, group, filters / group, own * positions]);
   const product = g.Reshape(g.MatMul(matrix, read), [batch, filters, ...counts]);
   return b ? g.Add(product, g.Reshape(b, [filters, ...kernel.map(() => 1)])) : product;
+}
+
+/** The means of windows without padding: a convolution of each channel alone. */
+function average(g: GraphBuilder, node: NodeProto, x: Value): Value | undefined {
+  const kernel = intsAttribute(node, 'kernel_shape') ?? [];
+  if (!isStatic(x.shape) || intAttribute(node, 'ceil_mode', 0) !== 0) return undefined;
+  const [batch, channels, ...image] = x.shape as [number, number, ...number[]];
+  if (windowOf(node, image, kernel).pads.some((pad) => pad !== 0)) return undefined;
+  const size = sizeOf(kernel);
+  const mean = g.constant({ type: 'float64', dims: [1, 1, ...kernel], data: new Float64Array(size).fill(1 / size) });
+  const y = convolution(g, node, g.Reshape(x, [batch * channels, 1, ...image]), mean, undefined);
+  return y && g.Reshape(y, [batch, channels, ...(y.shape as number[]).slice(2)]);
+}
+
+/** A transposed convolution of an image whose windows lie side by side: each point becomes a tile. */
+function tiles(g: GraphBuilder, node: NodeProto, x: Value, w: Value, b: Value | undefined): Value | undefined {
+  if (!isStatic(x.shape) || !isStatic(w.shape) || w.shape.length !== 4) return undefined;
+  const [batch, channels, height, width] = x.shape as [number, number, number, number];
+  const [, filters, ...kernel] = w.shape as [number, number, number, number];
+  const { strides, pads, group } = windowOf(node, [height, width], kernel);
+  const isTiled = strides.join() === kernel.join() && pads.every((pad) => pad === 0);
+  const more = [...(intsAttribute(node, 'output_padding') ?? []), ...(intsAttribute(node, 'output_shape') ?? [])];
+  if (!isTiled || group !== 1 || more.some((size) => size !== 0)) return undefined;
+  const matrix = g.Transpose(g.Reshape(w, [channels, filters * sizeOf(kernel)]), [1, 0]);
+  const points = g.MatMul(matrix, g.Reshape(x, [batch, channels, height * width]));
+  const apart = g.Transpose(g.Reshape(points, [batch, filters, ...kernel, height, width]), [0, 1, 4, 2, 5, 3]);
+  const y = g.Reshape(apart, [batch, filters, height * kernel[0]!, width * kernel[1]!]);
+  return b ? g.Add(y, g.Reshape(b, [filters, 1, 1])) : y;
+}
+
+/** Resize by whole factors to the nearest: each point is repeated. */
+function repeated(g: GraphBuilder, node: NodeProto, x: Value, shape: ValueType['shape']): Value | undefined {
+  const isNearest =
+    stringAttribute(node, 'mode', 'nearest') === 'nearest' &&
+    stringAttribute(node, 'coordinate_transformation_mode', 'half_pixel') === 'asymmetric' &&
+    stringAttribute(node, 'nearest_mode', 'round_prefer_floor') === 'floor';
+  if (!isNearest || !isStatic(x.shape) || !isStatic(shape)) return undefined;
+  const from = x.shape as readonly number[];
+  const factors = from.map((each, i) => (shape as readonly number[])[i]! / each);
+  if (!factors.every(Number.isInteger)) return undefined;
+  const apart = g.Reshape(x, from.flatMap((each) => [each, 1])); // prettier-ignore
+  const repeats = g.ints(from.flatMap((each, i) => [each, factors[i]!])); // prettier-ignore
+  return g.Reshape(g.emit('Expand', [apart, repeats]), [...(shape as readonly number[])]);
 }

@@ -1,7 +1,7 @@
 /** @file In which precision a graph is computed, and what is refused. */
 
 import { expect, it } from 'vitest';
-import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { float, GraphBuilder, type Value } from '../../graph/builder.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelOf } from '../graphs.ts';
@@ -39,6 +39,20 @@ it('an operator without a float64 kernel makes it float32', async () => {
   expect(precision).toBe('float32');
   expect(output.type).toBe('float32');
 });
+
+it.each<[string, (g: GraphBuilder, x: Value) => Value]>([
+  ['Conv', (g, x) => g.emit('Conv', [x, g.constant(float32([1, -2, 3, 4, 5, -6], [3, 1, 1, 2]))])],
+  ['ConvTranspose', (g, x) => g.emit('ConvTranspose', [x, g.constant(float32([1, -2, 3, 4, 5, -6, 7, 8], [1, 2, 2, 2])), g.constant(float32([1, 2], [2]))], { strides: [2, 2], kernel_shape: [2, 2] })],
+  ['AveragePool', (g, x) => g.emit('AveragePool', [x], { kernel_shape: [2, 1] })],
+  ['Resize', (g, x) => g.emit('Resize', [x, undefined, g.constant(float32([1, 1, 2, 3], [4]))], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' })],
+  ['HardSigmoid', (g, x) => g.emit('HardSigmoid', [g.Sub(x, 2)], { alpha: float(0.25) })],
+])('%s is made of operators that have a float64 kernel, and computes the same', async (_, emit) => {
+  const { precision, output } = await computed((g, x, w) => emit(g, g.Add(x, w)));
+  const { output: single } = await computed((g, x) => emit(g, x));
+  expect(precision).toBe('float64');
+  expect(output.dims).toEqual(single.dims);
+  output.data.forEach((value, i) => expect(Number(value)).toBeCloseTo(Number(single.data[i]), 5));
+}); // prettier-ignore
 
 it('so does a recurrent operator, which would fail only when it is run', async () => {
   const { precision, output } = await computed((g, x, w) => {

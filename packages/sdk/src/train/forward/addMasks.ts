@@ -6,8 +6,9 @@
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
+import { indexNodes } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import { constantNumber, emitted, type ForwardGraph, neighbours } from './forwardGraph.ts';
+import { constantNumber, emitted, type ForwardGraph } from './forwardGraph.ts';
 
 /** From here on a number swallows any score that it is added to. */
 const SWALLOWS = 1e30;
@@ -21,7 +22,7 @@ const SWALLOWS = 1e30;
  */
 export function addMasks(graph: ForwardGraph): void {
   const { types } = graph;
-  const { producer } = neighbours(graph.nodes);
+  const { producer } = indexNodes(graph.nodes);
   const value = (name: string): Value => ({ name, ...types.get(name) });
   graph.nodes = graph.nodes.flatMap((node) => {
     if (node.opType !== 'Where') return [node];

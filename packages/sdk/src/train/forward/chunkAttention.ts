@@ -5,9 +5,10 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
+import { indexNodes } from '../../graph/walk.ts';
+import { isElementwise, isReshape, traceAxis, type TracedAxis } from '../../ops/axes.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import { emitted, type ForwardGraph, neighbours, type Neighbours } from './forwardGraph.ts';
-import { isTraceable, traceAxis, type TracedAxis } from './traceAxis.ts';
+import { emitted, type ForwardGraph } from './forwardGraph.ts';
 
 /** What differentiation must know of attention in parts. */
 export interface Chunks {
@@ -36,6 +37,13 @@ export function chunkAttention(graph: ForwardGraph, limit: number): Chunks {
   return { inside, follows };
 }
 
+/** Operators that compute parts of their result from parts of their operands, by a shape at most that is written anew. */
+function isPartwise(node: NodeProto): boolean {
+  const { opType = '' } = node;
+  if (isElementwise(node) || ['Softmax', 'MatMul', 'Transpose', 'Expand'].includes(opType)) return true;
+  return isReshape(node) && opType !== 'Flatten';
+}
+
 /** Nodes around a softmax whose values are as large as its own, and the one that makes something smaller of them. */
 interface Region {
   readonly nodes: readonly NodeProto[];
@@ -45,7 +53,7 @@ interface Region {
 
 function regionOf(graph: ForwardGraph, softmax: NodeProto, large: number): Region | undefined {
   const { types, outputs } = graph;
-  const { producer, readers }: Neighbours = neighbours(graph.nodes);
+  const { producer, readers } = indexNodes(graph.nodes);
   const isLarge = (name: string): boolean => {
     const shape = types.get(name)?.shape;
     return isStatic(shape) && sizeOf(shape) >= large;
@@ -60,12 +68,12 @@ function regionOf(graph: ForwardGraph, softmax: NodeProto, large: number): Regio
     }
     if (outputs.has(output)) return undefined;
     for (const reader of readers.get(output) ?? []) {
-      if (!isTraceable(reader)) return undefined;
+      if (!isPartwise(reader)) return undefined;
       inside.add(reader);
     }
     for (const name of node.input ?? []) {
       const maker = producer.get(name);
-      if (maker && isLarge(name) && isTraceable(maker)) inside.add(maker);
+      if (maker && isLarge(name) && isPartwise(maker)) inside.add(maker);
     }
   }
   const [exit, another] = exits;
@@ -93,7 +101,7 @@ function planOf(graph: ForwardGraph, region: Region, softmax: NodeProto, least: 
 }
 
 function traced(
-  { types }: ForwardGraph,
+  { types, g: { opset } }: ForwardGraph,
   { nodes, exit }: Region,
   axis: number,
   parts: number,
@@ -102,11 +110,14 @@ function traced(
   for (const node of [...nodes].reverse()) {
     const own = axes.get(node.output![0]!);
     if (own === undefined || own === 'whole') return undefined;
-    const found = traceAxis(node, own, parts, (name) => types.get(name));
+    const [y, ...x] = [...node.output!, ...(node.input ?? [])].map((name) => types.get(name)?.shape);
+    if (!isStatic(y) || !x.every((shape) => isStatic(shape))) return undefined;
+    const operands = x.map((shape) => ({ shape }));
+    const found = traceAxis({ node, opset, x: operands, y, output: 0, axis: own, parts });
     if (!found) return undefined;
     for (const [i, name] of (node.input ?? []).entries()) {
       const at = found[i]!;
-      const size = at === 'whole' ? 0 : (types.get(name)!.shape![at] as number);
+      const size = at === 'whole' ? 0 : x[i]![at]!;
       if (size % parts !== 0 || (axes.has(name) && axes.get(name) !== at)) return undefined;
       axes.set(name, at);
     }

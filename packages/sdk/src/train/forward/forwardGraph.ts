@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../graph/builder.ts';
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { readFloats } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, readNames } from '../../graph/walk.ts';
+import { attribute } from '../../graph/walk.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 
@@ -39,27 +39,6 @@ export function forwardGraph({ nodes, types, initializers, outputs, opset }: Par
   }
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'forward/' });
   return { nodes, types, constants, outputs: new Set(outputs), g };
-}
-
-/** Who reads and who makes each value. */
-export interface Neighbours {
-  readonly producer: ReadonlyMap<string, NodeProto>;
-  readonly readers: ReadonlyMap<string, readonly NodeProto[]>;
-}
-
-/** Looks the neighbours up; edits make them stale. */
-export function neighbours(nodes: readonly NodeProto[]): Neighbours {
-  const producer = new Map<string, NodeProto>();
-  const readers = new Map<string, NodeProto[]>();
-  for (const node of nodes) {
-    for (const name of node.output ?? []) if (name) producer.set(name, node);
-    for (const name of new Set(readNames(node))) {
-      const list = readers.get(name);
-      if (list) list.push(node);
-      else readers.set(name, [node]);
-    }
-  }
-  return { producer, readers };
 }
 
 /** The nodes that `emit` makes, taken out of the builder to be placed; their types become known. */

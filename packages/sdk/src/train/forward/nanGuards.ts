@@ -7,9 +7,10 @@ import type { Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intAttribute } from '../../graph/walk.ts';
+import { indexNodes } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import { constantNumber, emitted, type ForwardGraph, neighbours } from './forwardGraph.ts';
+import { constantNumber, emitted, type ForwardGraph } from './forwardGraph.ts';
+import { axisOf } from '../../ops/schema.ts';
 
 /** A guarded softmax over scores with an added mask, and the product that reads it. */
 interface Guarded {
@@ -64,7 +65,7 @@ export function replaceNanGuards(graph: ForwardGraph): void {
 
 function find(graph: ForwardGraph): Guarded[] {
   const { types, outputs } = graph;
-  const { producer, readers } = neighbours(graph.nodes);
+  const { producer, readers } = indexNodes(graph.nodes);
   return graph.nodes.flatMap((where): Guarded[] => {
     const [condition = '', zero = '', weights = ''] = where.input ?? [];
     const [isNaN, softmax] = [producer.get(condition), producer.get(weights)];
@@ -79,8 +80,7 @@ function find(graph: ForwardGraph): Guarded[] {
     if (add?.opType !== 'Add' || (readers.get(add.output![0]!) ?? []).length !== 1) return [];
     const [shape, output] = [types.get(weights)?.shape, types.get(product.output![0]!)?.shape];
     if (!isStatic(shape) || !isStatic(output) || shape.slice(0, -1).join() !== output.slice(0, -1).join()) return [];
-    const axis = intAttribute(softmax, 'axis', -1);
-    if (axis !== -1 && axis !== shape.length - 1) return [];
+    if (axisOf(softmax, shape.length, graph.g.opset) !== shape.length - 1) return [];
     const maskAt = ([0, 1] as const).find((at) => isSmallMask(graph, add.input![at]!, add.input![1 - at]!, shape));
     return maskAt === undefined ? [] : [{ add, maskAt, softmax, isNaN, where, product }];
   });

@@ -5,8 +5,9 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intAttribute, intsAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { emitted, type ForwardGraph } from './forwardGraph.ts';
+import { axisOf, fromFront } from '../../ops/schema.ts';
 
 /** A node that takes a range of one axis. */
 interface Part {
@@ -73,7 +74,7 @@ function partOf({ types }: ForwardGraph, node: NodeProto): Part | undefined {
     const index = types.get(node.input![1]!);
     const [at] = list('', 1) ?? [];
     if (index?.shape?.length !== 0 || at === undefined) return undefined;
-    const axis = front(intAttribute(node, 'axis', 0), shape.length);
+    const axis = axisOf(node, shape.length);
     const start = at < 0 ? at + shape[axis]! : at;
     return { node, axis, start, end: start + 1, squeezes: true };
   }
@@ -83,12 +84,8 @@ function partOf({ types }: ForwardGraph, node: NodeProto): Part | undefined {
   const axes = hasAxes ? list('axes', 3) : [0];
   const steps = node.input?.[4] ? list('steps', 4) : [1];
   if (starts?.length !== 1 || ends?.length !== 1 || axes?.length !== 1 || steps?.[0] !== 1) return undefined;
-  const axis = front(axes[0]!, shape.length);
+  const axis = fromFront(axes[0]!, shape.length);
   const size = shape[axis]!;
   const clamp = (at: number): number => Math.min(Math.max(at < 0 ? at + size : at, 0), size);
   return { node, axis, start: clamp(starts[0]!), end: clamp(ends[0]!), squeezes: false };
-}
-
-function front(axis: number, rank: number): number {
-  return axis < 0 ? axis + rank : axis;
 }

@@ -2,7 +2,7 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { intAttribute, stringAttribute } from '../../graph/walk.ts';
+import { attributeOf, equationOf } from '../../ops/schema.ts';
 
 /** Nanoseconds per floating-point operation of a product: 50 billion a second. */
 const PER_FLOP = 0.02;
@@ -42,7 +42,7 @@ function flops(node: NodeProto, types: ReadonlyMap<string, ValueType>): number {
     case 'FusedMatMul':
       return 2 * y * width;
     case 'Gemm':
-      return 2 * y * (intAttribute(node, 'transA', 0) === 1 ? (a[0] ?? 1) : width);
+      return 2 * y * (attributeOf(node, 'transA') === 1 ? (a[0] ?? 1) : width);
     case 'Conv':
       return 2 * y * sizeOf(b.slice(1));
     case 'ConvTranspose':
@@ -72,8 +72,7 @@ function attention(queries: readonly number[], keys: readonly number[]): number 
 /** The product of the sizes of all letters. */
 function letters(node: NodeProto, operands: readonly (readonly number[])[]): number {
   const sizes = new Map<string, number>();
-  const [left = ''] = stringAttribute(node, 'equation', '').replaceAll(' ', '').split('->');
-  left.split(',').forEach((term, i) => {
+  equationOf(node).terms.forEach((term, i) => {
     [...term.replace('...', '')].forEach((letter, k) => sizes.set(letter, operands[i]?.[k] ?? 1));
   });
   return [...sizes.values()].reduce((a, b) => a * b, 1);

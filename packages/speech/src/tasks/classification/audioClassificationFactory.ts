@@ -2,8 +2,12 @@
 
 import {
   choice,
+  filePredictor,
   type Predictor,
+  type PredictorOptions,
   type PreprocessorFactory,
+  type Processor,
+  type RunnableModel,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -39,6 +43,14 @@ abstract class SoundClassifierFactory {
       head: choice('head', options.settings?.['head'], ['auto', 'new', 'keep']),
     };
   }
+
+  /** How recordings become feeds, and what the outputs mean; for programs that run the session themselves. */
+  abstract processor(model: TaskModel): Promise<Processor>;
+
+  /** Answers about recordings. */
+  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
+    return filePredictor(model, await this.processor(model), options);
+  }
 }
 
 /** Makes `audio-classification` tasks and predictors. */
@@ -73,7 +85,7 @@ export class AudioClassificationFactory extends SoundClassifierFactory implement
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
+  processor(model: TaskModel): Promise<Processor> {
     return audioClassifier(model, this.reading);
   }
 }
@@ -100,7 +112,7 @@ export class AudioTaggingFactory extends SoundClassifierFactory implements TaskF
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
+  processor(model: TaskModel): Promise<Processor> {
     return audioTagger(model, this.reading);
   }
 }

@@ -7,7 +7,6 @@ import {
   type CtcTokenizer,
   type Feeds,
   OnnxLoraError,
-  type Prediction,
   type PreparedTask,
   type ReportRequest,
   type ReportSection,
@@ -115,7 +114,6 @@ async function prepare(
       }),
     ...(reduction === 'mean' && { lossWeight: ({ labels }) => labels!.dims[0]! }),
     metrics: () => new CtcMetrics({ output, tokenizer, texts, normalise }),
-    decode: (outputs): Prediction[] => heard(outputs, tokenizer).map((text) => ({ text })),
     ...(validation && {
       report: (request) => report({ task, words, validation, collate, texts, normalise, heard }, request),
     }),

@@ -50,8 +50,9 @@ describe('an embedder', () => {
     const embedder = await openAudioEmbedder(model);
     const expected: Tensor = await embedder.embed([tones('AB')]);
     await embedder.release();
-    const answerer = await factory.answerer(model);
-    for await (const { width, embedding } of answerer.answers([bytes()])) {
+    const predictor = await factory.predictor(model);
+    for await (const { prediction } of predictor.predict([bytes()])) {
+      const { width, embedding } = prediction;
       expect(width).toBe(32);
       // The bytes have 16 bits.
       expect(distance(embedding as number[], expected.data as Float32Array)).toBeLessThan(1e-2);
@@ -62,10 +63,10 @@ describe('an embedder', () => {
     const stream = (): ReturnType<SoundReader['stream']> => Promise.resolve({ sampleRate: 1, pieces: endless() });
     const never = await new AudioEmbeddingFactory(Object.assign(new SoundReader(), { stream }), [
       new FeatureExtractorFactory(reader),
-    ]).answerer(model);
-    await expect(never.answers([bytes()])[Symbol.asyncIterator]().next()).rejects.toThrow('more than 3600 s');
+    ]).predictor(model);
+    await expect(never.predict([bytes()])[Symbol.asyncIterator]().next()).rejects.toThrow('more than 3600 s');
     await never.release();
-    await answerer.release();
+    await predictor.release();
   });
 
   test('names what a model lacks', () => {

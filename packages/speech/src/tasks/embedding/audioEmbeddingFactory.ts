@@ -1,16 +1,15 @@
 /** @file Embeddings of sound for the command line. */
 
 import {
-  type Answerer,
-  type AnswererOptions,
   choice,
   OnnxLoraError,
   type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type PreprocessorFactory,
   type RunnableModel,
   type Task,
   type TaskFactory,
-  type TaskModel,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
@@ -18,7 +17,7 @@ import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
 import { openAudioEmbedder } from './audioEmbedder.ts';
 import { audioRetrieval } from './audioRetrieval.ts';
-import { embeddingAnswerer } from './embeddingAnswerer.ts';
+import { embeddingPredictor } from './embeddingPredictor.ts';
 
 const outputSetting: TaskSetting = {
   name: 'output',
@@ -30,6 +29,7 @@ const outputSetting: TaskSetting = {
 abstract class EmbeddingFactory {
   /** The task's name on the command line. */
   abstract readonly name: string;
+  readonly input: PredictorInput = { streams: true };
   /** How recordings become features. */
   protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
 
@@ -38,18 +38,8 @@ abstract class EmbeddingFactory {
     this.reading = { reader, preprocessors };
   }
 
-  /** @throws OnnxLoraError `CONFIG_INVALID`: what is padding in a recording is not known from outputs alone */
-  predictor(_model: TaskModel): Promise<Predictor> {
-    return Promise.reject(
-      new OnnxLoraError(
-        'CONFIG_INVALID',
-        `The task ${this.name} answers about whole recordings. Ask its answerer, or openAudioEmbedder.`,
-      ),
-    );
-  }
-
   /** Answers `{ width, embedding }`, of length 1. */
-  async answerer(model: RunnableModel, { adapter, settings, load }: AnswererOptions = {}): Promise<Answerer> {
+  async predictor(model: RunnableModel, { adapter, settings, load }: PredictorOptions = {}): Promise<Predictor> {
     const output = settings?.['output'];
     const embedder = await openAudioEmbedder(model, {
       ...load,
@@ -57,7 +47,7 @@ abstract class EmbeddingFactory {
       ...(adapter ? { adapters: { adapter } } : {}),
       ...(output === undefined ? {} : { output: String(output) }),
     });
-    return embeddingAnswerer(embedder, this.reading.reader, adapter ? 'adapter' : null);
+    return embeddingPredictor(embedder, this.reading.reader, adapter ? 'adapter' : null);
   }
 }
 

@@ -1,6 +1,6 @@
 /** @file Metric learning on recordings. */
 
-import { evaluate, openModel, type Model, type ReportRequest, train } from '@onnx-lora/sdk';
+import { ExampleSet, evaluate, openModel, type Model, type ReportRequest, train } from '@onnx-lora/sdk';
 import { beforeAll, expect, test } from 'vitest';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
@@ -41,6 +41,8 @@ test('recordings of one speaker come to lie together', async () => {
 
 test('means in the graph and in batches are those of each recording alone', async () => {
   const prepared = await audioRetrieval(data).prepare(model);
+  const trained = await ExampleSet.of(prepared.train);
+  expect((await trained!.among(prepared.validation!))!.size).toBe(voices.length);
   const examples = await Promise.all([0, 1, 2].map((i) => prepared.validation!.get(i)));
   const { inputs, targets } = await prepared.collate(examples);
   const session = await model.withOutputs(prepared.outputs!).session({ worker: false });

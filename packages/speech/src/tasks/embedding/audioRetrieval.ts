@@ -15,7 +15,6 @@ import {
   SingleKinds,
   type Task,
   type TaskModel,
-  unitTensor,
   type RetrievalScores,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
@@ -25,9 +24,7 @@ import { frameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
 import { soundPorts } from '../soundFeeds.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
-import { embeddingPredictions } from './embeddingPredictions.ts';
 import { embeddingsFrom, embeddingValue } from './frameMeans.ts';
-import { meanOfFrames } from './meanOfFrames.ts';
 import { soundFeature } from './soundFeatures.ts';
 
 /** Options of {@link audioRetrieval}. */
@@ -99,8 +96,6 @@ async function prepare(
     collate,
     loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs[feature.output]!, targets), targets['labels']!),
     metrics: () => new RetrievalMetrics(embeddingsOf),
-    decode: (outputs) =>
-      embeddingPredictions(unitTensor(meanOfFrames(outputs[feature.output], (_row, frames) => frames))),
     report: (request) =>
       embeddingScatter(
         { dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun: 'recordings' },
@@ -131,6 +126,7 @@ function itemsOf(dataset: SpeechDataset<number>): KindItems<SpeechExample<number
   return {
     labels: dataset.targets,
     nameOf: (index) => dataset.nameOf(index),
+    keyOf: (index) => dataset.keyOf(index),
     load: (index, draw) => dataset.get(index, draw),
   };
 }

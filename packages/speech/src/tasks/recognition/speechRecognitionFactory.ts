@@ -1,16 +1,15 @@
 /** @file Speech recognition for the command line: the task by name, and transcripts of files without labels. */
 
 import {
-  type Answerer,
-  type AnswererOptions,
   choice,
   OnnxLoraError,
   type Predictor,
+  type PredictorInput,
+  type PredictorOptions,
   type PreprocessorFactory,
   type RunnableModel,
   type Task,
   type TaskFactory,
-  type TaskModel,
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
@@ -20,14 +19,15 @@ import { speechDataOptions, speechDataSettings } from '../../data/dataSettings.t
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import { openRecogniser } from '../../generation/openRecogniser.ts';
 import type { TranscribeOptions } from '../../generation/recogniser.ts';
-import { recognitionAnswerer } from './recognitionAnswerer.ts';
 import { speechRecognition, type SpeechRecognitionOptions } from './speechRecognition.ts';
+import { transcriptionPredictor } from './transcriptionPredictor.ts';
 
 const ADAPTER = 'adapter';
 
 /** Makes `speech-recognition` tasks, and what answers for recordings that nobody has transcribed. */
 export class SpeechRecognitionFactory implements TaskFactory {
   readonly name = 'speech-recognition';
+  readonly input: PredictorInput = { streams: true };
   readonly description = 'What is said; the data is recordings with their transcripts.';
   readonly settings: readonly TaskSetting[] = [
     { name: 'language', kind: 'text', description: 'What is spoken, where the data does not say it, such as es.' },
@@ -81,23 +81,21 @@ export class SpeechRecognitionFactory implements TaskFactory {
   }
 
   /** @throws OnnxLoraError as `openRecogniser` */
-  async answerer(model: RunnableModel, { adapter, load, settings = {} }: AnswererOptions = {}): Promise<Answerer> {
+  async predictor(
+    model: RunnableModel,
+    { adapter, adapters: others, load, settings = {} }: PredictorOptions = {},
+  ): Promise<Predictor> {
     const [reader, preprocessors] = [this.#reader, this.#preprocessors];
-    const adapters = adapter ? { [ADAPTER]: adapter } : {};
+    const adapters = { ...(adapter && { [ADAPTER]: adapter }), ...others };
     const contextSeconds = contextFrom(settings['contextSeconds']) ?? 'auto';
     const recogniser = await openRecogniser(model, { ...load, adapters, reader, preprocessors, contextSeconds });
-    const request = { ...requestOf(settings), adapter: adapter ? ADAPTER : null };
-    return recognitionAnswerer({ recogniser, reader, request });
-  }
-
-  /** @throws OnnxLoraError `CONFIG_INVALID`: a transcript takes many passes */
-  predictor(model: TaskModel): Promise<Predictor> {
-    return Promise.reject(
-      new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${model.name}" writes a transcript in many passes, so there are no feeds for one. Ask the task's answerer, or openRecogniser.`,
-      ),
-    );
+    return transcriptionPredictor({
+      recogniser,
+      reader,
+      request: requestOf(settings),
+      adapter: adapter ? ADAPTER : null,
+      adapters: Object.keys(adapters),
+    });
   }
 }
 
@@ -117,7 +115,7 @@ function optionsOf(settings: TaskOptions['settings'] = {}): SpeechRecognitionOpt
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a word that is none of the choices */
-function requestOf(settings: NonNullable<AnswererOptions['settings']>): TranscribeOptions {
+function requestOf(settings: NonNullable<PredictorOptions['settings']>): TranscribeOptions {
   const { language, beams } = settings as { readonly language?: string; readonly beams?: number };
   const task = choice('task', settings['task'], ['transcribe', 'translate']);
   const timestamps = choice('timestamps', settings['timestamps'], ['none', 'segment', 'word']);

@@ -2,7 +2,7 @@
 
 import { float32, int64 } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
-import { bestIds, TeacherForcedMetrics } from './teacherForced.ts';
+import { TeacherForcedMetrics } from './teacherForced.ts';
 
 const ln = Math.log;
 
@@ -15,7 +15,6 @@ test('are over all tokens that count, of all batches', () => {
   const { loss, tokenAccuracy } = metrics.result();
   expect(loss).toBeCloseTo((ln(2) + ln(4 / 3) + ln(4)) / 3, 6);
   expect(tokenAccuracy).toBeCloseTo(2 / 3, 6);
-  expect(bestIds(logits)).toEqual([[0, 2]]);
 });
 
 test('large scores do not overflow', () => {

@@ -55,11 +55,3 @@ function scan(scores: Float32Array, from: number, size: number): { readonly best
   for (let i = 0; i < size; i++) sum += Math.exp(scores[from + i]! - highest);
   return { best, logSum: highest + Math.log(sum) };
 }
-
-/** The tokens with the best scores, a list for each row. */
-export function bestIds({ data, dims }: Tensor): number[][] {
-  const [rows, length, vocabulary] = dims as [number, number, number];
-  return Array.from({ length: rows }, (_, row) =>
-    Array.from({ length }, (_place, i) => scan(data as Float32Array, (row * length + i) * vocabulary, vocabulary).best),
-  );
-}

@@ -1,6 +1,6 @@
 /** @file How much of its window the model hears in training, from how long the recordings are. */
 
-import { OnnxLoraError, type PreparedTask, type TaskModel } from '@onnx-lora/sdk';
+import { type InputSizes, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import type { AudioReader } from '../../audio/audio.ts';
 import type { WaveAugmentation } from '../../augment/augmentWave.ts';
 import { statedSeconds } from '../../data/clipLengths.ts';
@@ -27,8 +27,6 @@ export interface ShortWindow {
   /** The sizes that inputs have by it. */
   readonly inputSizes: InputSizes;
 }
-
-type InputSizes = NonNullable<PreparedTask['inputSizes']>;
 
 /**
  * The share of the steps after which the whole window is heard, where it is by `auto`. The steps before it teach the most of

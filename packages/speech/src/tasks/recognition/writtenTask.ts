@@ -20,7 +20,7 @@ import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
 import { soundFeeds } from '../soundFeeds.ts';
 import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
 import type { RecognitionPorts } from './recognitionPorts.ts';
-import { bestIds, TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
+import { TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
 import { type ShortWindow, WHOLE_AFTER } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
@@ -56,7 +56,7 @@ const PADDED_SECONDS = 0.5;
 export function writtenTask(
   parts: WrittenTaskParts,
 ): PreparedTask<RecognitionExample, MetricsNamed<'wer' | 'cer'>, TeacherForcedScores> {
-  const { train, validation, warnings, inputSizes, atFirst, ports, tokenizer, transcriptions, normalise } = parts;
+  const { train, validation, warnings, inputSizes, atFirst, ports, transcriptions, normalise } = parts;
   const { records } = validation ?? train;
   return {
     train,
@@ -81,7 +81,6 @@ export function writtenTask(
       );
       return { metrics: { wer, cer }, ...(request.examples ? { examples: request.examples.length } : {}) };
     },
-    decode: (outputs) => bestIds(outputs[ports.logits]!).map((ids) => ({ text: tokenizer.decode(ids).trim() })),
     ...(validation && { report: (request) => reportOf(request, parts, validation) }),
   };
 }

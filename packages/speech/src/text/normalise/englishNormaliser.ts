@@ -1,10 +1,10 @@
 /** @file The normaliser for English, as Whisper's evaluation has it. */
 
+import { readFileSync } from 'node:fs';
 import { wordsOf } from '@onnx-lora/sdk';
 import type { TextNormaliser } from './basicNormaliser.ts';
 import { edge, singleSpaced, space, withoutBrackets, withoutDiacritics } from './characters.ts';
 import { englishNumbers } from './englishNumbers.ts';
-import { americanSpelling } from './spellings.ts';
 
 /** Whole words and what they stand for. A title has a space behind it, for a full stop that follows at once. */
 const wholeWords: Readonly<Record<string, string>> = {
@@ -86,3 +86,19 @@ export const englishNormaliser: TextNormaliser = (text) => {
   // Signs that belong to no number.
   return singleSpaced(said.replace(/[.$¢€£]([^0-9])/gu, ' $1').replace(/([^0-9])%/gu, '$1 '));
 };
+
+/** British spellings and their American ones, of Whisper's evaluation. */
+let spellings: ReadonlyMap<string, string> | undefined;
+
+/** The American spelling of a word in lower case; other words as they are. */
+function americanSpelling(word: string): string {
+  spellings ??= new Map(
+    Object.entries(
+      JSON.parse(readFileSync(new URL('../../../data/spellings.json', import.meta.url), 'utf8')) as Record<
+        string,
+        string
+      >,
+    ),
+  );
+  return spellings.get(word) ?? word;
+}

@@ -1,7 +1,7 @@
 /** @file Reads a JSON file of a stranger's. */
 
 import { readFile } from 'node:fs/promises';
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { notFound, OnnxLoraError } from '@onnx-lora/sdk';
 
 /** @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when it is no JSON */
 export async function readJson(file: string): Promise<unknown> {
@@ -9,8 +9,7 @@ export async function readJson(file: string): Promise<unknown> {
     return JSON.parse((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''));
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT')
-      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no file "${file}". Check the path.`, { cause });
+    if (code === 'ENOENT') throw notFound('file', file, { cause });
     throw new OnnxLoraError('DATA_INVALID', `Cannot read "${file}" as JSON: ${message}. Correct the file.`, { cause });
   }
 }

@@ -64,15 +64,15 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   expect(metrics['spearman']).toBeGreaterThan(0.75);
 
   const factory = new ImageRegressionFactory(decoder, preprocessors);
-  const predictor = await factory.predictor(modelFor<Model>(model, adapter));
-  const feeds = await predictor.feeds(images.slice(180, 184));
-  const found = predictor.decode(await outputs(model, feeds, adapter), feeds);
+  const processor = await factory.processor(modelFor<Model>(model, adapter));
+  const feeds = await processor.feeds(images.slice(180, 184));
+  const found = processor.decode(await outputs(model, feeds, adapter), feeds);
   for (const { value } of found) expect(Math.abs(Number(value) - 5900)).toBeLessThan(400);
 
   const folder = dataFolder({});
   await merge(model, adapter, join(folder, 'model.onnx'));
   const merged = await openModel(folder, { families: visionFamilies });
-  const again = predictor.decode(await outputs(merged, feeds), feeds);
+  const again = processor.decode(await outputs(merged, feeds), feeds);
   found.forEach(({ value }, i) => expect(again[i]!['value']).toBeCloseTo(Number(value), 1));
   // What it answers is known to be numbers, so another training keeps the head.
   expect((await imageRegression(file, { columns: { values: ['grams'] } }).prepare({ ...merged, folder: vit, learned: merged.learned, inputs: merged.inputs, outputs: merged.outputs, name: 'merged' })).head).toBeUndefined(); // prettier-ignore
@@ -94,9 +94,9 @@ test('several labels, with thresholds of their own', async () => {
   expect(metrics['mAP']).toBeGreaterThan(0.85);
   expect(metrics['microF1']).toBeGreaterThan(0.75);
 
-  const predictor = await new MultiLabelFactory(decoder, preprocessors).predictor(own);
-  const feeds = await predictor.feeds([images[8 * 20 + 3]!]);
-  const [eight] = predictor.decode(await outputs(model, feeds, adapter), feeds);
+  const processor = await new MultiLabelFactory(decoder, preprocessors).processor(own);
+  const feeds = await processor.feeds([images[8 * 20 + 3]!]);
+  const [eight] = processor.decode(await outputs(model, feeds, adapter), feeds);
   expect(Object.keys(eight!['scores'] as object)).toEqual(['even', 'large', 'loop']);
   expect(eight!['labels']).toBe('even, large, loop');
 });

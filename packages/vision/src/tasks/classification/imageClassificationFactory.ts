@@ -2,7 +2,7 @@
 
 import {
   choice,
-  type Predictor,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -56,7 +56,7 @@ export class ImageClassificationFactory extends ImageTaskFactory implements Task
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
+  processor(model: TaskModel): Promise<Processor> {
     return imageClassifier(model, this.reading);
   }
 }

@@ -1,7 +1,7 @@
 /** @file Answers for images that nobody has labelled. */
 
-import { decodeClasses, labelsOrNumbers, type OutputPredictor, type TaskModel, temperatureOf } from '@onnx-lora/sdk';
-import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts';
+import { decodeClasses, labelsOrNumbers, type OutputProcessor, type TaskModel, temperatureOf } from '@onnx-lora/sdk';
+import { imageProcessor, type ImageProcessorOptions } from './imageProcessor.ts';
 
 /**
  * Turns image files into what the model is fed, and its outputs into labels. Needs `preprocessor_config.json` in the
@@ -17,8 +17,8 @@ import { imagePredictor, type ImagePredictorOptions } from './imagePredictor.ts'
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
-export function imageClassifier(model: TaskModel, options: ImagePredictorOptions = {}): Promise<OutputPredictor> {
-  return imagePredictor(model, options, ({ output, outputs }) => {
+export function imageClassifier(model: TaskModel, options: ImageProcessorOptions = {}): Promise<OutputProcessor> {
+  return imageProcessor(model, options, ({ output, outputs }) => {
     const labels = labelsOrNumbers(model, outputs);
     return (results) => decodeClasses(results, output, labels, temperatureOf(model));
   });

@@ -3,7 +3,7 @@
 import {
   choice,
   decodeValues,
-  type Predictor,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -13,7 +13,7 @@ import {
 } from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageRegression } from './imageRegression.ts';
-import { imagePredictor } from './imagePredictor.ts';
+import { imageProcessor } from './imageProcessor.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-regression` tasks and predictors. */
@@ -35,8 +35,8 @@ export class ImageRegressionFactory extends ImageTaskFactory implements TaskFact
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
-    return imagePredictor(model, this.reading, ({ output, outputs }) => {
+  processor(model: TaskModel): Promise<Processor> {
+    return imageProcessor(model, this.reading, ({ output, outputs }) => {
       const names = valueNames(outputs);
       return (results) => decodeValues(results, output, names);
     });

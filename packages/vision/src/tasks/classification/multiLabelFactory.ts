@@ -4,7 +4,7 @@ import {
   choice,
   decodeLabels,
   labelsOrNumbers,
-  type Predictor,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -13,7 +13,7 @@ import {
   thresholdsOf,
 } from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
-import { imagePredictor } from './imagePredictor.ts';
+import { imageProcessor } from './imageProcessor.ts';
 import { multiLabelClassification } from './multiLabelClassification.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
@@ -39,8 +39,8 @@ export class MultiLabelFactory extends ImageTaskFactory implements TaskFactory {
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
-    return imagePredictor(model, this.reading, ({ output, outputs }) => {
+  processor(model: TaskModel): Promise<Processor> {
+    return imageProcessor(model, this.reading, ({ output, outputs }) => {
       const labels = labelsOrNumbers(model, outputs);
       const thresholds = thresholdsOf(model, labels, 0.5);
       return (results) => decodeLabels(results, { output, labels, thresholds });

@@ -1,6 +1,6 @@
 /** @file Answers for images with their embeddings. */
 
-import { type OutputPredictor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type OutputProcessor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { decodeEmbeddings } from './decodeEmbeddings.ts';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
@@ -17,7 +17,7 @@ import { openFeatures } from './openFeatures.ts';
 export async function imageEmbedder(
   model: TaskModel,
   options: FeatureOptions & ImageReading = {},
-): Promise<OutputPredictor> {
+): Promise<OutputProcessor> {
   const { features, images } = await openFeatures(model, { cacheBytes: 0, ...options });
   return {
     outputs: features.inner,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { float32, openModel, readSafetensors, readTable, saveEmbeddings } from '@onnx-lora/sdk';
+import { float32, openModel, type Prediction, readSafetensors, readTable, saveEmbeddings } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
@@ -27,11 +27,10 @@ test('the predictor answers with the embeddings that imageEmbeddings gives', asy
     new ImageEmbeddingFactory(decoder, preprocessors),
     new ImageRetrievalFactory(decoder, preprocessors),
   ]) {
-    const predictor = await factory.predictor(model);
-    const session = await model.withOutputs(predictor.outputs ?? []).session({ worker: false });
-    const feeds = await predictor.feeds(files);
-    const answers = predictor.decode(await session.run(feeds), feeds);
-    await session.release();
+    await using predictor = await factory.predictor(model, { load: { worker: false } });
+    const answers: Prediction[] = [];
+    for await (const { prediction } of predictor.predict(files, { batchSize: 2 })) answers.push(prediction);
+    expect(answers).toHaveLength(3);
     answers.forEach((answer, i) => {
       const length = Math.hypot(...(raw.data.slice(i * width, (i + 1) * width) as Float32Array));
       (answer['embedding'] as number[]).forEach((value, j) => {
@@ -68,9 +67,7 @@ test('the command line hears what is wrong', async () => {
   const retrieval = new ImageRetrievalFactory(decoder, preprocessors);
   const options = { data: 'nowhere', seed: 0 };
   await expect(embedding.create(options).prepare(model)).rejects.toThrow(/take the task image-retrieval/);
-  expect(() => embedding.predictor(model, { settings: { pooling: 'max' } })).toThrow(
-    /pooling is "max".*It can be cls, mean or gem/,
-  );
+  expect(() => embedding.processor(model, { pooling: 'max' })).toThrow(/pooling is "max".*It can be cls, mean or gem/);
   expect(() => retrieval.create({ ...options, settings: { augment: 'standart' } })).toThrow(/Did you mean "standard"/);
   expect(() => retrieval.create({ ...options, settings: { loss: 'cosine' } })).toThrow(/loss is "cosine"/);
   await expect(imageEmbeddings(model, [])).rejects.toThrow(/no images to embed/);

@@ -2,8 +2,8 @@
 
 import {
   OnnxLoraError,
-  type Predictor,
   type PredictorOptions,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -34,7 +34,7 @@ export class ImageEmbeddingFactory extends ImageTaskFactory implements TaskFacto
     };
   }
 
-  predictor(model: TaskModel, { settings }: PredictorOptions = {}): Promise<Predictor> {
+  processor(model: TaskModel, settings: PredictorOptions['settings']): Promise<Processor> {
     return imageEmbedder(model, {
       ...readFeatureSettings(settings),
       ...this.reading,

@@ -231,15 +231,14 @@ describe('a model', () => {
   test('answers on the command line with a mask as PNG', async () => {
     const decoder = new SharpDecoder();
     const factory = new PromptableSegmentationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
-    await expect(factory.predictor(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /--set points/ });
-    await expect(factory.predictor(model, { settings: { points: '1,2,3' } })).rejects.toThrow(/not 2 numbers/);
+    await expect(factory.processor(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /--set points/ });
+    await expect(factory.processor(model, { points: '1,2,3' })).rejects.toThrow(/not 2 numbers/);
     const [x, y] = held[0]!.points![0]!;
-    const predictor = await factory.predictor(model, {
+    await using predictor = await factory.predictor(model, {
       settings: { points: `${x},${y};2,2`, labels: '1;0', masks: 'one' },
     });
-    const session = await model.withOutputs(predictor.outputs ?? []).session();
-    const feeds = await predictor.feeds([held[0]!.file]);
-    const [found] = predictor.decode(await session.run(feeds), feeds);
+    let found: Prediction = {};
+    for await (const { prediction } of predictor.predict([held[0]!.file])) found = prediction;
     const { mask, area, rle } = found as Prediction & { mask: Uint8Array; area: number; rle: { size: number[] } };
     const file = join(root, 'answer.png');
     writeFileSync(file, mask);
@@ -247,6 +246,5 @@ describe('a model', () => {
     expect([read.width, read.height, ...rle.size]).toEqual([width, height, height, width]);
     expect(read.data.reduce((sum, each) => sum + each, 0)).toBe(area);
     expect(area).toBeGreaterThan(0);
-    await session.release();
   });
 });

@@ -1,6 +1,16 @@
 /** @file How good the masks are that a model gives for prompts. */
 
-import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import {
+  bootstrapIntervals,
+  drawsFor,
+  type Feeds,
+  meanMeasure,
+  type Measure,
+  type MetricCollector,
+  type MetricsNamed,
+  OnnxLoraError,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import { boundaryF } from '../../metrics/boundaryF.ts';
 import { diceScore, intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
 import { geometryOf } from '../../preprocess/geometry.ts';
@@ -20,12 +30,13 @@ export type PromptableScores = MetricsNamed<'meanIou' | 'dice' | 'boundaryF'>;
 export class PromptableMetrics implements MetricCollector<PromptableScores> {
   readonly #ports: SamPorts;
   readonly #plan: ImagePlan;
-  #prompts = 0;
   #masks = 1;
-  #iou = 0;
-  #dice = 0;
-  #boundary = 0;
-  #best = 0;
+  /** By prompt: its image, and how good the mask is. */
+  readonly #images: number[] = [];
+  readonly #iou: number[] = [];
+  readonly #dice: number[] = [];
+  readonly #boundary: number[] = [];
+  readonly #best: number[] = [];
 
   constructor(ports: SamPorts, plan: ImagePlan) {
     this.#ports = ports;
@@ -33,8 +44,8 @@ export class PromptableMetrics implements MetricCollector<PromptableScores> {
   }
 
   update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    const { bits, sizes, weights } = targets;
-    if (!bits || !sizes || !weights)
+    const { bits, sizes, weights, images } = targets;
+    if (!bits || !sizes || !weights || !images)
       throw new OnnxLoraError(
         'INPUT_INVALID',
         'Examples drawn for training cannot be measured. Get them without a draw.',
@@ -48,23 +59,32 @@ export class PromptableMetrics implements MetricCollector<PromptableScores> {
         const { logits, best } = found(i, j);
         const cut = logits.map((each) => cutLogits(logitsOfImage(each, geometry, { isPadded })));
         const overlaps = cut.map((mask) => overlapOf(mask, truth.data));
-        this.#prompts++;
+        this.#images.push(Number(images.data[i]));
         this.#masks = cut.length;
-        this.#iou += intersectionOverUnion(overlaps[best]!);
-        this.#dice += diceScore(overlaps[best]!);
-        this.#boundary += boundaryF({ ...truth, data: cut[best]! }, truth);
-        this.#best += Math.max(...overlaps.map(intersectionOverUnion));
+        this.#iou.push(intersectionOverUnion(overlaps[best]!));
+        this.#dice.push(diceScore(overlaps[best]!));
+        this.#boundary.push(boundaryF({ ...truth, data: cut[best]! }, truth));
+        this.#best.push(Math.max(...overlaps.map(intersectionOverUnion)));
       }
     }
   }
 
   result(): PromptableScores {
-    const mean = (sum: number): number => sum / Math.max(1, this.#prompts);
-    return {
-      meanIou: mean(this.#iou),
-      dice: mean(this.#dice),
-      boundaryF: mean(this.#boundary),
-      ...(this.#masks > 1 && { bestIou: mean(this.#best) }),
-    };
+    return this.#measure();
+  }
+
+  /** Intervals of the same, by a bootstrap over images: objects of one image are alike. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const prompts = this.#images.length;
+    return bootstrapIntervals(this.#measure, prompts, { samples: drawsFor(prompts), groups: this.#images });
+  }
+
+  get #measure(): Measure<PromptableScores> {
+    return meanMeasure<'meanIou' | 'dice' | 'boundaryF'>({
+      meanIou: this.#iou,
+      dice: this.#dice,
+      boundaryF: this.#boundary,
+      ...(this.#masks > 1 && { bestIou: this.#best }),
+    });
   }
 }

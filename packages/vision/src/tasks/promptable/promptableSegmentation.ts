@@ -4,6 +4,7 @@ import {
   type Batch,
   type Feeds,
   float32,
+  int64,
   OnnxLoraError,
   type PreparedTask,
   stack,
@@ -15,7 +16,6 @@ import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
-import { masksOf } from './masksOf.ts';
 import { packMasks } from './packedMasks.ts';
 import { openSamImages } from './openSamImages.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
@@ -81,10 +81,18 @@ async function prepare(
   const shared = { loader, prompts, promptInputs, augment, objectsPerImage, seed };
   const train = new PromptableDataset(data.train, shared);
   const validation = data.validation && new PromptableDataset(data.validation, shared);
+  const numbers = new Map<string, number>();
+  const numberOf = (file: string): number => {
+    if (!numbers.has(file)) numbers.set(file, numbers.size);
+    return numbers.get(file)!;
+  };
   const collate = async (examples: readonly PromptableExample[]): Promise<Batch> => {
     const prompted = examples.map((each) => each.prompts);
     const images = { [ports.pixels]: stack(examples.map(({ pixels }) => pixels)) };
-    return { inputs: { ...images, ...promptFeeds(prompted, ports, model.name) }, targets: targetsOf(examples) };
+    return {
+      inputs: { ...images, ...promptFeeds(prompted, ports, model.name) },
+      targets: targetsOf(examples, numberOf),
+    };
   };
   const isPadded = preprocessor.plan.pad !== undefined;
   return {
@@ -102,21 +110,14 @@ async function prepare(
       ),
     lossWeight: ({ weights }) => (weights!.data as Float32Array).reduce((sum, each) => sum + each, 0),
     metrics: () => new PromptableMetrics(ports, preprocessor.plan),
-    decode: (outputs) => {
-      const found = masksOf(outputs, ports);
-      return Array.from({ length: outputs[ports.masks]!.dims[0]! }, (_, i) => {
-        const { scores, best } = found(i, 0);
-        return { score: scores[best], scores };
-      });
-    },
     ...(validation && {
       report: (request) => promptableReport(request, { dataset: validation, collate, ports, isPadded, decoder }),
     }),
   };
 }
 
-/** `truth` and `weights` as the loss takes them; for examples that are measured, `bits` and `sizes` of the masks beside. */
-function targetsOf(examples: readonly PromptableExample[]): Feeds {
+/** `truth` and `weights` as the loss takes them; for examples that are measured, `bits` and `sizes` of the masks and the number of each image beside. */
+function targetsOf(examples: readonly PromptableExample[], numberOf: (file: string) => number): Feeds {
   const truths = examples.map(({ geometry, masks }) =>
     masks.map((mask) => maskToInput(geometry, { ...mask, outside: 255 })),
   );
@@ -133,6 +134,12 @@ function targetsOf(examples: readonly PromptableExample[]): Feeds {
       examples.flatMap(({ weights }) => weights),
       [batch, each],
     ),
-    ...(examples.every(({ isMeasured }) => isMeasured) ? packMasks(examples.map(({ masks }) => masks)) : {}),
+    ...(examples.every(({ isMeasured }) => isMeasured) && {
+      ...packMasks(examples.map(({ masks }) => masks)),
+      images: int64(
+        examples.map(({ file }) => numberOf(file)),
+        [batch],
+      ),
+    }),
   };
 }

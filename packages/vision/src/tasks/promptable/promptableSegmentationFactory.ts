@@ -2,8 +2,8 @@
 
 import {
   choice,
-  type Predictor,
   type PredictorOptions,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -58,7 +58,7 @@ export class PromptableSegmentationFactory extends ImageTaskFactory implements T
   }
 
   /** @throws OnnxLoraError `CONFIG_INVALID` where settings say no prompt */
-  async predictor(model: TaskModel, { settings = {} }: PredictorOptions = {}): Promise<Predictor> {
+  async processor(model: TaskModel, settings: PredictorOptions['settings'] = {}): Promise<Processor> {
     return promptableSegmenter(model, {
       prompt: promptFrom(settings),
       masks: maskChoice(settings),

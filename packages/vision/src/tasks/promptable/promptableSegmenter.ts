@@ -1,6 +1,6 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
-import { OnnxLoraError, type OutputPredictor, type Prediction, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, type Prediction, type Processor, stack, type TaskModel } from '@onnx-lora/sdk';
 import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
 import { runsOfMask } from '../../data/shapes/runLengths.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
@@ -22,36 +22,37 @@ export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder'
 
 /**
  * Answers with the mask that the decoder thinks best, at the size of the image: `score`, `area` in pixels, `mask` as a PNG file
- * in black and white, and `rle` as COCO writes masks. Outputs are decoded in the order in which they were fed.
+ * in black and white, and `rle` as COCO writes masks. Outputs are decoded with the feeds that gave them.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no SAM
  */
 export async function promptableSegmenter(
   model: TaskModel,
   { prompt, masks, ...reading }: PromptableSegmenterOptions,
-): Promise<OutputPredictor> {
+): Promise<Processor> {
   const ports = samPorts(model, masks);
   // Each image is looked at once.
   const { images: loader, preprocessor } = await openSamImages(model, { ...reading, cacheBytes: 0 });
   const isPadded = preprocessor.plan.pad !== undefined;
-  // Of each batch that has been fed and not yet decoded, the way of its images.
-  const fed: Geometry[][] = [];
+  // Of each batch that was fed, the way of its images.
+  const fed = new WeakMap<Feeds, readonly Geometry[]>();
   return {
     outputs: ports.inner,
     feeds: async (files) => {
       const images = await Promise.all(files.map((image) => loader.load({ image })));
       const prompts = images.map(({ geometry }, i) => [promptToInput(prompt, geometry, files[i]!)]);
-      const feeds = promptFeeds(prompts, ports, model.name);
-      fed.push(images.map(({ geometry }) => geometry));
-      return { [ports.pixels]: stack(images.map(({ pixels }) => pixels)), ...feeds };
+      const pixels = stack(images.map((image) => image.pixels));
+      const feeds = { [ports.pixels]: pixels, ...promptFeeds(prompts, ports, model.name) };
+      fed.set(feeds, images.map(({ geometry }) => geometry)); // prettier-ignore
+      return feeds;
     },
-    decode: (outputs) => {
+    decode: (outputs, inputs) => {
       const found = masksOf(outputs, ports);
-      const geometries = fed.shift();
+      const geometries = fed.get(inputs);
       if (!geometries || geometries.length !== outputs[ports.masks]!.dims[0]) {
         throw new OnnxLoraError(
           'INPUT_INVALID',
-          'These are not the outputs of the batch that was fed first. Decode each batch once, in the order of feeding.',
+          'These are not the outputs of the feeds that are given with them. Decode outputs with the feeds that gave them, as they came from feeds().',
         );
       }
       return geometries.map((geometry, i) => answer(found(i, 0), geometry, isPadded));

@@ -1,9 +1,18 @@
 /** @file What is measured of class maps. */
 
-import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import {
+  bootstrapIntervals,
+  drawsFor,
+  type Feeds,
+  type Measure,
+  type MetricCollector,
+  type MetricsNamed,
+  OnnxLoraError,
+  type Tensor,
+} from '@onnx-lora/sdk';
 import type { Mask } from '../../augment/sample.ts';
 import { boundaryF } from '../../metrics/boundaryF.ts';
-import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
+import { PixelConfusion } from '../../metrics/pixelConfusion.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
@@ -17,13 +26,21 @@ export interface SegmentationMetricsOptions {
 /** What is measured of segmented images. */
 export type SegmentationScores = MetricsNamed<'meanIou' | 'dice' | 'pixelAccuracy' | 'boundaryF'>;
 
+interface ImageCounts {
+  /** Pixels of each class that are, that were found, and that are both. */
+  readonly classes: readonly { readonly c: number; readonly pixels: number; readonly found: number; readonly both: number }[]; // prettier-ignore
+  /** The sum of boundary F over the classes that are there, and how many these are. */
+  readonly boundary: number;
+  readonly outlines: number;
+}
+
 /** Sums up batches. Targets are `{ labels: int64 [batch, height, width] }`; scores are resized to them. */
 export class SegmentationMetrics implements MetricCollector<SegmentationScores> {
   readonly #output: string;
   readonly #labels: readonly string[];
   readonly #confusion: PixelConfusion;
-  #boundary = 0;
-  #outlines = 0;
+  /** By image: its classes with their pixels, and how well their outlines are met. */
+  readonly #images: ImageCounts[] = [];
 
   constructor({ output, labels }: SegmentationMetricsOptions) {
     this.#output = output;
@@ -39,11 +56,26 @@ export class SegmentationMetrics implements MetricCollector<SegmentationScores> 
 
   #add(found: Mask, truth: Mask): void {
     this.#confusion.add(truth.data, found.data);
+    const classes = new Map<number, { pixels: number; found: number; both: number }>();
+    const of = (c: number): { pixels: number; found: number; both: number } => {
+      const known = classes.get(c) ?? { pixels: 0, found: 0, both: 0 };
+      classes.set(c, known);
+      return known;
+    };
+    for (let i = 0; i < truth.data.length; i++) {
+      const c = truth.data[i]!;
+      if (c >= this.#labels.length) continue;
+      of(c).pixels++;
+      of(found.data[i]!).found++;
+      if (c === found.data[i]) of(c).both++;
+    }
+    let [boundary, outlines] = [0, 0];
     for (const c of new Set(truth.data)) {
       if (c === IGNORED) continue;
-      this.#boundary += boundaryF(only(found, c, truth), only(truth, c, truth));
-      this.#outlines++;
+      boundary += boundaryF(only(found, c, truth), only(truth, c, truth));
+      outlines++;
     }
+    this.#images.push({ classes: [...classes].map(([c, counts]) => ({ c, ...counts })), boundary, outlines });
   }
 
   /**
@@ -51,14 +83,49 @@ export class SegmentationMetrics implements MetricCollector<SegmentationScores> 
    * `boundaryF`, the mean over each image's classes. All are NaN before the first image.
    */
   result(): SegmentationScores {
-    const classes = this.#confusion.perClass();
-    return {
-      meanIou: meanOver(classes, 'iou'),
-      dice: meanOver(classes, 'dice'),
-      pixelAccuracy: this.#confusion.accuracy(),
-      boundaryF: this.#boundary / this.#outlines,
-    };
+    return this.#measure();
   }
+
+  /** Intervals of the same, by a bootstrap over images. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const cells = this.#images.reduce((sum, { classes }) => sum + classes.length, 0);
+    return bootstrapIntervals(this.#measure, this.#images.length, { samples: drawsFor(cells) });
+  }
+
+  readonly #measure: Measure<SegmentationScores> = (times) => {
+    const [pixels, found, both] = [0, 0, 0].map(() => new Float64Array(this.#labels.length)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    let [boundary, outlines] = [0, 0];
+    this.#images.forEach((image, i) => {
+      const weight = times ? times[i]! : 1;
+      boundary += weight * image.boundary;
+      outlines += weight * image.outlines;
+      for (const each of image.classes) {
+        pixels[each.c]! += weight * each.pixels;
+        found[each.c]! += weight * each.found;
+        both[each.c]! += weight * each.both;
+      }
+    });
+    let [iou, dice, classes, all, right] = [0, 0, 0, 0, 0];
+    for (let c = 0; c < pixels.length; c++) {
+      const sum = pixels[c]! + found[c]!;
+      if (sum === 0) continue;
+      classes++;
+      iou += both[c]! / (sum - both[c]!);
+      dice += (2 * both[c]!) / sum;
+      all += pixels[c]!;
+      right += both[c]!;
+    }
+    return {
+      meanIou: iou / classes,
+      dice: dice / classes,
+      pixelAccuracy: right / all,
+      boundaryF: boundary / outlines,
+    };
+  };
 
   /** In pixels, of the classes that occur or were found. */
   confusion(): { labels: readonly string[]; counts: readonly (readonly number[])[] } {

@@ -111,24 +111,28 @@ describe('as transformers does it', () => {
   });
 
   test('the graph gives its scores, and they become its class map at the size of the image', async () => {
-    const predictor = await semanticSegmenter(model);
+    const segmenter = await semanticSegmenter(model);
     const session = await model.session();
     const file = join(scene, 'images', 'a.png');
-    const outputs = await session.run(await predictor.feeds([file]));
+    const feeds = await segmenter.feeds([file]);
+    const outputs = await session.run(feeds);
     const off = goldens.logits.map((expected, i) => Math.abs(expected - (outputs['logits']!.data[i] as number)));
     // torchvision's resizing and Pillow's differ by a level here and there.
     expect(Math.max(...off)).toBeLessThan(0.2);
     const [scores] = scoresOf(logits);
     expect(classMap(scores!, { width: 50, height: 40 }).data).toEqual(bytesOf(goldens.found));
 
-    const [prediction] = predictor.decode({ logits });
+    const [prediction] = segmenter.decode({ logits }, feeds);
     const png = sharp(prediction!['mask'] as Uint8Array);
     expect(await png.metadata()).toMatchObject({ width: 50, height: 40, isPalette: true });
     expect([...(await png.raw().toBuffer())]).toEqual([...bytesOf(goldens.found)].flatMap((number) => [...classColor(number)])); // prettier-ignore
     const classes = prediction!['classes'] as { label: string; share: number }[];
     expect(classes[0]!.label).toBe('background');
     expect(classes.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12);
-    expect(() => predictor.decode({ logits })).toThrow(/nothing was fed/);
+    // In any order, and as often as is wanted.
+    await segmenter.feeds([file, file]);
+    expect(segmenter.decode({ logits }, feeds)).toEqual([prediction]);
+    expect(() => segmenter.decode({ logits }, { ...feeds })).toThrow(/feeds are not of this segmenter/);
     await session.release();
   });
 });
@@ -195,10 +199,11 @@ test('other classes get a new head, which an adapter brings along', async () => 
   expect(metrics['meanIou']).toBeGreaterThan(0.6);
   const own = modelFor(model, adapter);
   expect(own.outputs['logits']!.dims?.[1]).toBe(4);
-  const predictor = await semanticSegmenter(own);
+  const segmenter = await semanticSegmenter(own);
   const session = await model.session({ adapters: { adapter } });
   const file = join(data, 'images', '0.png');
-  const [prediction] = predictor.decode(await session.run(await predictor.feeds([file]), { adapter: 'adapter' }));
+  const feeds = await segmenter.feeds([file]);
+  const [prediction] = segmenter.decode(await session.run(feeds, { adapter: 'adapter' }), feeds);
   expect((prediction!['classes'] as { label: string }[])[0]!.label).toBe('ground');
 }, 120_000);
 

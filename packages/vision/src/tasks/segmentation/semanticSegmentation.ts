@@ -3,7 +3,6 @@
 import {
   type Batch,
   OnnxLoraError,
-  type Prediction,
   type PreparedTask,
   stack,
   type Task,
@@ -16,12 +15,10 @@ import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
-import { classMap, scoresOf } from './classMap.ts';
 import { segmentationClasses } from './segmentationClasses.ts';
 import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
-import { segmentationPrediction } from './segmentationDecode.ts';
 import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
-import { checkedScores, SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
+import { SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
 import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.ts';
 import { segmentationReport } from './segmentationReport.ts';
 
@@ -89,10 +86,6 @@ async function prepare(
     // A Dice loss is one of the whole batch, and so no mean over its parts.
     ...(options.dice ? {} : { lossWeight: ({ labels: maps }) => weightOf(maps!, options.classWeights) }),
     metrics: () => new SegmentationMetrics({ output, labels }),
-    decode: (outputs: Readonly<Record<string, Tensor>>): Prediction[] =>
-      scoresOf(checkedScores(outputs, output, labels.length)).map((scores) =>
-        segmentationPrediction(classMap(scores, { width: scores.columns, height: scores.rows }), labels),
-      ),
     ...(validation && {
       report: (request) =>
         segmentationReport(request, { dataset: validation, collate, output, classes, loader, decoder }),

@@ -3,7 +3,7 @@
 import {
   choice,
   OnnxLoraError,
-  type Predictor,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -40,7 +40,7 @@ export class SemanticSegmentationFactory extends ImageTaskFactory implements Tas
     });
   }
 
-  predictor(model: TaskModel): Promise<Predictor> {
+  processor(model: TaskModel): Promise<Processor> {
     return semanticSegmenter(model, this.reading);
   }
 }

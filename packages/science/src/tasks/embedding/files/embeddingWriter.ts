@@ -1,13 +1,13 @@
 /** @file Which writer a file of embeddings takes. */
 
 import { extname } from 'node:path';
-import type { Prediction, RecordWriter } from '@onnx-lora/sdk';
+import type { AnswerWriter, Prediction } from '@onnx-lora/sdk';
 import { type EmbeddingAnswer, embeddingAnswer } from './embeddingRows.ts';
 import { NpzWriter, ResidueNpzWriter } from './npzWriter.ts';
 import { ResidueSafetensorsWriter, SafetensorsWriter } from './safetensorsWriter.ts';
 
 /** A writer of embeddings. */
-interface EmbeddingWriter extends Omit<RecordWriter, 'write'> {
+interface EmbeddingWriter extends Omit<AnswerWriter, 'write'> {
   write(answer: EmbeddingAnswer): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ export const embeddingEndings: readonly string[] = Object.keys(writers);
  *
  * @param of whether there is one embedding per sequence, or one per residue
  */
-export function embeddingWriter(path: string, of: 'sequence' | 'residue'): RecordWriter | undefined {
+export function embeddingWriter(path: string, of: 'sequence' | 'residue'): AnswerWriter | undefined {
   const kind = writers[extname(path).toLowerCase()]?.[of];
   if (!kind) return undefined;
   let opened: Promise<EmbeddingWriter> | undefined;

@@ -1,6 +1,6 @@
 /** @file Embeddings in a .npz file, NumPy's archive of arrays. */
 
-import type { RecordWriter } from '@onnx-lora/sdk';
+import type { AnswerWriter } from '@onnx-lora/sdk';
 import { bytesOf, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
 import { npyHeader, npyText } from './npy.ts';
 import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
@@ -13,7 +13,7 @@ const TOGETHER = 4096;
  * One embedding per sequence: arrays `embeddings` float32 `[sequences, width]` and `ids`. How many there are is known at the end,
  * so rows wait beside the file until then.
  */
-export class NpzWriter implements Omit<RecordWriter, 'write'> {
+export class NpzWriter implements Omit<AnswerWriter, 'write'> {
   readonly #path: string;
   readonly #rows: EmbeddingRows;
 
@@ -65,7 +65,7 @@ export class NpzWriter implements Omit<RecordWriter, 'write'> {
 }
 
 /** One array float32 `[residues, width]` per sequence, called as the sequence is. */
-export class ResidueNpzWriter implements Omit<RecordWriter, 'write'> {
+export class ResidueNpzWriter implements Omit<AnswerWriter, 'write'> {
   readonly #zip: ZipFile;
   readonly #matrices: ResidueMatrices;
 

@@ -1,6 +1,6 @@
 /** @file Embeddings in a .safetensors file. */
 
-import { GrowingFile, OnnxLoraError, type RecordWriter } from '@onnx-lora/sdk';
+import { type AnswerWriter, GrowingFile, OnnxLoraError } from '@onnx-lora/sdk';
 import { bytesOf, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
 import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
 
@@ -8,7 +8,7 @@ import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
 const MOST_HEADER = 100_000_000;
 
 /** One embedding per sequence: a tensor `embeddings` float32 `[sequences, width]`; the ids as a JSON list under `ids` of the metadata. */
-export class SafetensorsWriter implements Omit<RecordWriter, 'write'> {
+export class SafetensorsWriter implements Omit<AnswerWriter, 'write'> {
   readonly #path: string;
   readonly #rows: EmbeddingRows;
 
@@ -53,7 +53,7 @@ export class SafetensorsWriter implements Omit<RecordWriter, 'write'> {
 }
 
 /** One tensor float32 `[residues, width]` per sequence, called as the sequence is. */
-export class ResidueSafetensorsWriter implements Omit<RecordWriter, 'write'> {
+export class ResidueSafetensorsWriter implements Omit<AnswerWriter, 'write'> {
   readonly #path: string;
   readonly #header: GrowingFile;
   readonly #numbers: GrowingFile;

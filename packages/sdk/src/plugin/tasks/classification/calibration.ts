@@ -1,6 +1,6 @@
 /** @file Temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
 
-import type { TaskModel } from '../../task.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { logSumExp, type Scores } from './scores.ts';
 
 /** Scores and the classes that are true, one per row. */

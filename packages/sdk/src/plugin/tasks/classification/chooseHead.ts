@@ -1,7 +1,8 @@
 /** @file The head that answers: the model's own where it knows the labels, or a new one. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import type { NewHead, TaskModel } from '../../task.ts';
+import type { NewHead } from '../../preparedTask.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { checkLabels, knownLabels, matchLabels } from './modelLabels.ts';
 
 /** An output with a number, or a score, for each label. */

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, MetricsNamed } from '../../task.ts';
+import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import type { Measure } from '../statistics/measure.ts';
 import { bestClasses, logSumExp, scoresOf } from './scores.ts';

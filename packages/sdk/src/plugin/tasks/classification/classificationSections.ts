@@ -1,6 +1,6 @@
 /** @file What a report shows of a classifier, whatever it classifies: mistakes, each class, and how far probabilities hold. */
 
-import type { ReportSection } from '../../task.ts';
+import type { ReportSection } from '../../reportSection.ts';
 import { calibrationError, type LabelledScores, reliability } from './calibration.ts';
 import { logSumExp } from './scores.ts';
 

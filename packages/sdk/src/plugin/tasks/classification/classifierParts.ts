@@ -2,10 +2,10 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { crossEntropy } from '../../../train/losses/index.ts';
-import type { PreparedTask, TaskModel } from '../../task.ts';
+import type { PreparedTask } from '../../preparedTask.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { fitTemperature, temperatureOf } from './calibration.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
-import { decodeClasses } from './decodeClasses.ts';
 import { heldOutScores, type LabelledExamples } from './heldOutScores.ts';
 import { checkLabelSmoothing, type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
@@ -38,7 +38,7 @@ export interface ClassifierRequest<Example> extends ClassifierOptions {
 /** Parts of a {@link PreparedTask}, and the temperature, which `finish` changes. */
 export interface ClassifierParts
   extends
-    Pick<PreparedTask<unknown, ClassificationScores>, 'loss' | 'metrics' | 'decode'>,
+    Pick<PreparedTask<unknown, ClassificationScores>, 'loss' | 'metrics'>,
     Required<Pick<PreparedTask, 'lossWeight'>> {
   /** What scores are divided by before they become probabilities. */
   readonly temperature: () => number;
@@ -47,7 +47,7 @@ export interface ClassifierParts
 }
 
 /**
- * Loss, metrics and predictions of a classifier. Targets are `{ labels }`: int64 `[batch]`, or float32 `[batch, classes]` of
+ * Loss and metrics of a classifier. Targets are `{ labels }`: int64 `[batch]`, or float32 `[batch, classes]` of
  * shares.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for class weights or a label smoothing that do not fit; `DATA_INVALID` where a
@@ -71,7 +71,6 @@ export function classifierParts<Example>(request: ClassifierRequest<Example>): C
       crossEntropy(g, outputs[output]!, truths!, { labelSmoothing, weight: weights }),
     lossWeight: (batch) => weightOfBatch(batch, weights),
     metrics: () => new ClassificationMetrics({ output, labels, present, temperature }),
-    decode: (outputs) => decodeClasses(outputs, output, labels, temperature),
     ...(calibrate && {
       finish: async (finished) => {
         temperature = fitTemperature(await heldOutScores(validation!, finished, { output, labels }));

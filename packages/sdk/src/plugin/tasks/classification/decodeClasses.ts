@@ -1,7 +1,7 @@
 /** @file Says a classifier's answer in words. */
 
 import type { Tensor } from '../../../runtime/tensor.ts';
-import type { Prediction } from '../../task.ts';
+import type { Prediction } from '../../predictor.ts';
 import { bestClasses, logSumExp, scoresOf } from './scores.ts';
 
 /** A class and its probability, 0 to 1. */

@@ -1,7 +1,8 @@
 /** @file Says in words which of several labels are given. */
 
 import type { Tensor } from '../../../runtime/tensor.ts';
-import type { Prediction, TaskModel } from '../../task.ts';
+import type { Prediction } from '../../predictor.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { type MultiLabelMetricsOptions, probability } from './multiLabelMetrics.ts';
 import { scoresOf } from './scores.ts';
 

@@ -1,6 +1,6 @@
 /** @file The scores that the finished adapter gives to all held-out examples. */
 
-import type { ReportRequest } from '../../task.ts';
+import type { ReportRequest } from '../../preparedTask.ts';
 import type { BatchSource } from '../batches.ts';
 import { heldOut } from '../heldOut.ts';
 import type { LabelledScores } from './calibration.ts';

@@ -1,4 +1,4 @@
-import type { TaskModel } from '../../task.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { describe, expect, test } from 'vitest';
 import { labelsOrNumbers, matchLabels } from './modelLabels.ts';
 

@@ -1,7 +1,7 @@
 /** @file The classes a model knows: their names and order, from `config.json`, and how folders map to them. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
-import type { TaskModel } from '../../task.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { listed } from '../listed.ts';
 
 /**

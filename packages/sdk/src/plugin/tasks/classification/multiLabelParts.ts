@@ -4,11 +4,13 @@ import { OnnxLoraError } from '../../../errors.ts';
 import type { Feeds } from '../../../runtime/tensor.ts';
 import { float32 } from '../../../runtime/tensor.ts';
 import { binaryCrossEntropy } from '../../../train/losses/index.ts';
-import type { PreparedTask, ReportRequest, ReportSection, TaskModel } from '../../task.ts';
+import type { PreparedTask, ReportRequest } from '../../preparedTask.ts';
+import type { ReportSection } from '../../reportSection.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import type { BatchSource } from '../batches.ts';
 import { heldOut } from '../heldOut.ts';
 import { listed } from '../listed.ts';
-import { decodeLabels, thresholdsOf } from './decodeLabels.ts';
+import { thresholdsOf } from './decodeLabels.ts';
 import {
   averagePrecisions,
   bestThresholds,
@@ -49,17 +51,14 @@ export interface MultiLabelRequest<Example> extends MultiLabelPartsOptions {
 }
 
 /** Parts of a {@link PreparedTask}. */
-export type MultiLabelParts = Pick<
-  PreparedTask<unknown, MultiLabelScores>,
-  'loss' | 'metrics' | 'decode' | 'finish' | 'report'
-> &
+export type MultiLabelParts = Pick<PreparedTask<unknown, MultiLabelScores>, 'loss' | 'metrics' | 'finish' | 'report'> &
   Required<Pick<PreparedTask, 'lossWeight'>> & {
     /** From which probability each label counts as given; `finish` changes them where they are tuned. */
     readonly thresholds: () => readonly number[];
   };
 
 /**
- * Loss, metrics, predictions and report. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
+ * Loss, metrics and report. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for a threshold that is no probability, and other weights; `DATA_INVALID` where
  *   thresholds are to be tuned and nothing is held out
@@ -97,7 +96,6 @@ export function multiLabelParts<Example>(request: MultiLabelRequest<Example>): M
     loss: (g, outputs, truths) => binaryCrossEntropy(g, outputs[output]!, truths['labels']!, { posWeight: weights }),
     lossWeight: ({ labels: own }) => own!.dims[0]!,
     metrics,
-    decode: (outputs) => decodeLabels(outputs, { output, labels, thresholds }),
     ...(threshold === 'tuned' && {
       finish: async (finished) => {
         thresholds = bestThresholds((await measured(finished)).all);

@@ -1,7 +1,7 @@
 /** @file Settings of the ready parts of tasks that users get wrong: told at once, as theirs. */
 
 import { expect, it, test } from 'vitest';
-import type { TaskModel } from '../../task.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { retrievalLoss } from '../embedding/retrievalLoss.ts';
 import { regressionParts } from '../regression/regressionParts.ts';
 import { classifierParts } from './classifierParts.ts';

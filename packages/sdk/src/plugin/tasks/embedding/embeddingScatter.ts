@@ -2,7 +2,8 @@
 
 import { matrix } from '../../../linalg/matrix.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
-import type { ReportRequest, ReportSection } from '../../task.ts';
+import type { ReportRequest } from '../../preparedTask.ts';
+import type { ReportSection } from '../../reportSection.ts';
 import { batchesOf, type BatchSource, spread } from '../batches.ts';
 import { joinRows } from './joinRows.ts';
 import { project } from './projection.ts';

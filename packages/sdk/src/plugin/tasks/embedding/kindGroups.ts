@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { Random } from '../../../runtime/random.ts';
-import type { Dataset } from '../../task.ts';
+import type { Dataset } from '../../dataset.ts';
 import { drawSeed } from '../../data/drawSeed.ts';
 
 /** Examples of one kind. */
@@ -21,6 +21,8 @@ export interface KindItems<Item> {
   load(index: number, draw?: number): Promise<Item>;
   /** What it is called in messages. */
   nameOf(index: number): string;
+  /** What tells it from all others, as `Dataset.keyOf` has it. */
+  keyOf?(index: number): Promise<string>;
 }
 
 /** How they are grouped. */
@@ -47,6 +49,8 @@ export class KindGroups<Item> implements Dataset<KindGroup<Item>> {
   readonly #grouping: KindGrouping;
   /** By group: the examples of its kind, and which group of that kind it is. */
   readonly #groups: readonly { readonly members: readonly number[]; readonly part: number }[];
+  /** As `Dataset.keyOf` has it: of each example of its kind one group has the key, also where a pass leaves it out. */
+  readonly keyOf?: (index: number) => Promise<readonly string[]>;
 
   /** @throws OnnxLoraError `DATA_INVALID` unless two kinds have two examples each */
   constructor(items: KindItems<Item>, grouping: KindGrouping) {
@@ -71,6 +75,13 @@ export class KindGroups<Item> implements Dataset<KindGroup<Item>> {
     this.#groups = kinds.flatMap((members) =>
       Array.from({ length: Math.max(1, Math.floor(members.length / perGroup)) }, (_, part) => ({ members, part })),
     );
+    if (!items.keyOf) return;
+    this.keyOf = (index) => {
+      const { members, part } = this.#groups[index]!;
+      const isLast = this.#groups[index + 1]?.members !== members;
+      const own = members.slice(part * perGroup, isLast ? undefined : (part + 1) * perGroup);
+      return Promise.all(own.map((member) => items.keyOf!(member)));
+    };
   }
 
   get length(): number {
@@ -112,10 +123,13 @@ export class KindGroups<Item> implements Dataset<KindGroup<Item>> {
 export class SingleKinds<Item> implements Dataset<KindGroup<Item>> {
   readonly isDeterministic = true;
   readonly #items: KindItems<Item>;
+  /** As `Dataset.keyOf` has it. */
+  readonly keyOf?: (index: number) => Promise<string>;
 
   /** One group per example. */
   constructor(items: KindItems<Item>) {
     this.#items = items;
+    if (items.keyOf) this.keyOf = (index) => items.keyOf!(index);
   }
 
   get length(): number {

@@ -1,7 +1,8 @@
 /** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
 
 import { type Matrix, matmul, matrix } from '../../../linalg/matrix.ts';
-import type { MetricsNamed } from '../../task.ts';
+import type { MetricsNamed } from '../../dataset.ts';
+import { meanMeasure } from '../statistics/measure.ts';
 import { rowsOfLengthOne } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
@@ -30,12 +31,26 @@ const block = 256;
  * @see https://arxiv.org/abs/2003.08505, section 3.1, of mapAtR
  */
 export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatrix): RetrievalScores {
+  const { asked, values } = scoresByQuery(queries, gallery);
+  return { ...meanMeasure(values)(), queries: asked.length };
+}
+
+/** What {@link scoresByQuery} finds. */
+export interface QueryScores {
+  /** The queries whose label another has, by their rows. */
+  readonly asked: readonly number[];
+  /** Of each of these, by the names of the metrics whose means they make: 0 or 1 for a recall. */
+  readonly values: Readonly<Record<`recall@${1 | 5 | 10}` | 'mapAtR', readonly number[]>>;
+}
+
+/** {@link retrievalScores} of each query for itself. */
+export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix): QueryScores {
   const searched = gallery ?? queries;
   const [left, right] = [rowsOfLengthOne(queries.embeddings), rowsOfLengthOne(searched.embeddings)];
   const numbers = new Map<number | string, number>();
   for (const label of searched.labels) numbers.set(label, (numbers.get(label) ?? 0) + 1);
-  const hits = ks.map(() => 0);
-  let [asked, precision] = [0, 0];
+  const asked: number[] = [];
+  const values = { 'recall@1': [] as number[], 'recall@5': [] as number[], 'recall@10': [] as number[], mapAtR: [] as number[] }; // prettier-ignore
   for (let from = 0; from < left.rows; from += block) {
     const to = Math.min(from + block, left.rows);
     const part = matrix(to - from, left.columns, left.data.slice(from * left.columns, to * left.columns));
@@ -44,29 +59,20 @@ export function retrievalScores(queries: LabelledMatrix, gallery?: LabelledMatri
       const label = queries.labels[i]!;
       const relevant = (numbers.get(label) ?? 0) - (gallery ? 0 : 1);
       if (relevant < 1) continue;
-      asked++;
+      asked.push(i);
       const row = cosines.subarray((i - from) * right.rows, (i - from + 1) * right.rows);
       const order = nearest(row, gallery ? -1 : i, Math.max(relevant, ks.at(-1)!));
       const isRight = order.map((at) => searched.labels[at] === label);
-      ks.forEach((k, at) => {
-        if (isRight.slice(0, k).includes(true)) hits[at]!++;
-      });
+      for (const k of ks) values[`recall@${k}`].push(Number(isRight.slice(0, k).includes(true)));
       let found = 0;
       let sum = 0;
       isRight.slice(0, relevant).forEach((each, place) => {
         if (each) sum += ++found / (place + 1);
       });
-      precision += sum / relevant;
+      values.mapAtR.push(sum / relevant);
     }
   }
-  return {
-    ...(Object.fromEntries(ks.map((k, at) => [`recall@${k}`, hits[at]! / asked])) as Record<
-      `recall@${(typeof ks)[number]}`,
-      number
-    >),
-    mapAtR: precision / asked,
-    queries: asked,
-  };
+  return { asked, values };
 }
 
 /** Indices of the `count` largest, largest first, equal ones in their order; `without` is left out. */

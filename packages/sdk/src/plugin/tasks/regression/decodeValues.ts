@@ -1,7 +1,7 @@
 /** @file Says predicted numbers by name. */
 
 import type { Tensor } from '../../../runtime/tensor.ts';
-import type { Prediction } from '../../task.ts';
+import type { Prediction } from '../../predictor.ts';
 import { scoresOf } from '../classification/scores.ts';
 
 /**

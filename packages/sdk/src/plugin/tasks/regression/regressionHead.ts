@@ -1,7 +1,7 @@
 /** @file The head that answers with numbers: the model's own where it gives as many, or a new one. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import type { TaskModel } from '../../task.ts';
+import type { TaskModel } from '../../taskModel.ts';
 import { type HeadPort, replacedHead, type TaskHead } from '../classification/chooseHead.ts';
 
 /** How a head is chosen. */

@@ -4,9 +4,8 @@ import { OnnxLoraError } from '../../../errors.ts';
 import type { GraphBuilder, Value } from '../../../graph/builder.ts';
 import { type Feeds, float32 } from '../../../runtime/tensor.ts';
 import { huber, meanSquaredError } from '../../../train/losses/index.ts';
-import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../task.ts';
+import type { HeadFeatures, HeadValues, NewHead, PreparedTask } from '../../preparedTask.ts';
 import type { TaskHead } from '../classification/chooseHead.ts';
-import { decodeValues } from './decodeValues.ts';
 
 /** Options of tasks that predict numbers. */
 export interface RegressionOptions {
@@ -33,13 +32,13 @@ export interface RegressionRequest extends RegressionOptions {
 
 /** Parts of a {@link PreparedTask}, and the head with the units of the data. */
 export interface RegressionParts
-  extends Pick<PreparedTask, 'loss' | 'decode'>, Required<Pick<PreparedTask, 'finish' | 'lossWeight'>> {
+  extends Pick<PreparedTask, 'loss'>, Required<Pick<PreparedTask, 'finish' | 'lossWeight'>> {
   /** The head, where the model has none of that size. */
   readonly head?: NewHead;
 }
 
 /**
- * Loss and predictions. Targets are those of {@link valueTargets}. The loss counts in deviations of the training data; the
+ * Loss and head. Targets are those of {@link valueTargets}. The loss counts in deviations of the training data; the
  * adapter's head takes its mean and deviation in, so that it answers in the data's own units wherever it is loaded.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for another loss
@@ -70,7 +69,6 @@ export function regressionParts({ head, targets, loss = 'mse', probe }: Regressi
     },
     lossWeight: ({ values, known }) =>
       known ? (known.data as Float32Array).reduce((sum, each) => sum + each, 0) : values!.dims[0]!,
-    decode: (outputs) => decodeValues(outputs, output, labels),
     // By this the model with the adapter is known as one that gives numbers.
     finish: () => Promise.resolve({ problem: 'regression' }),
   };

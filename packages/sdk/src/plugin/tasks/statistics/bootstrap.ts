@@ -1,7 +1,7 @@
 /** @file Confidence intervals by the percentile bootstrap. */
 
 import { Random } from '../../../runtime/random.ts';
-import type { Metrics } from '../../task.ts';
+import type { Metrics } from '../../dataset.ts';
 
 /** How intervals are found. */
 export interface BootstrapOptions {

@@ -1,6 +1,7 @@
 /** @file Every adapted module is found in the graph under torch's own path, with torch's shape. */
 
 import { SiteNames } from '../../../adapter/moduleNames.ts';
+import { withParts } from '../../../match/partSites.ts';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, failed, notApplicable, passed } from '../check.ts';
@@ -11,7 +12,7 @@ export const discover: Check = {
   name: 'discover',
   async run(subject) {
     if (subject.adapted.length === 0) return notApplicable('the case adapts no module');
-    const names = new SiteNames(subject.model.sites(), (await caseAdapter(subject)).config);
+    const names = new SiteNames(withParts(subject.model.sites()), (await caseAdapter(subject)).config);
     const problems: string[] = [];
     let present = 0;
     for (const module of subject.adapted) {

@@ -6,6 +6,7 @@ import type { Model } from '../../../model/model.ts';
 import { openModel } from '../../../model/openModel.ts';
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { readFloats } from '../../../graph/tensorData.ts';
+import { withParts } from '../../../match/partSites.ts';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge } from '../check.ts';
@@ -18,7 +19,7 @@ export const merge: Check = {
   async run(subject, { runtime, plugins, scratch }) {
     const adapter = await caseAdapter(subject);
     const file = path.join(scratch, 'merged.onnx');
-    const { rounding } = await mergeModel(subject.model, adapter, file);
+    const { rounding } = await mergeModel(subject.model, adapter, file, { requantize: true });
     const model = await openModel(file, { runtime, plugins });
     const [merged, unmerged] = [await outputsOf(model, subject), await outputsOf(subject.model, subject, adapter)];
     const outputs = Object.entries(unmerged).map(([name, tensor]) =>
@@ -76,7 +77,7 @@ function parameterOf(model: Model, { modules }: ConformanceCase, name: string): 
   const module = moduleOf(name);
   const stacked = model.sites().find((each) => each.path === name);
   if (stacked) return float32(stacked.weight.stored.read(), stacked.weight.stored.dims);
-  const site = model.sites().find((each) => each.path === module);
+  const site = withParts(model.sites()).find((each) => each.path === module);
   const part = name.slice(module.length + 1);
   // A MultiheadAttention has its products of queries, keys and values in one parameter.
   if (site && (part === 'weight' || part === 'in_proj_weight')) {

@@ -1,6 +1,6 @@
 /** @file Images with the numbers of what they show, for metric learning. */
 
-import { atPlace, drawSeed, type KindItems, nameOfRecord, type Tensor } from '@onnx-lora/sdk';
+import { atPlace, contentKey, drawSeed, type KindItems, nameOfRecord, type Tensor } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
@@ -27,6 +27,7 @@ export function imageKinds({
   return {
     labels,
     nameOf: (index) => nameOfRecord(records[index]!),
+    keyOf: (index) => contentKey(records[index]!.file),
     load: async (index, draw) => {
       const record = records[index]!;
       const drawn = draw !== undefined && augmentations.length > 0 ? { augmentations, seed: drawSeed(seed, draw) } : {};

@@ -25,7 +25,6 @@ import type { ImageRecord } from '../../../data/imageRecord.ts';
 import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
 import { checkBatch } from '../../imagePort.ts';
 import type { ImageReading } from '../../imageReading.ts';
-import { decodeEmbeddings } from '../decodeEmbeddings.ts';
 import type { FeatureOptions } from '../features.ts';
 import { openFeatures } from '../openFeatures.ts';
 import { pooledRows, pooledValue } from '../pooling.ts';
@@ -97,7 +96,6 @@ async function prepare(
     collate,
     loss: (g, outputs, targets) => lossOf(g, pooledValue(g, outputs, features), targets['labels']!),
     metrics: () => new RetrievalMetrics(embeddingsOf),
-    decode: (outputs) => decodeEmbeddings(outputs, features),
     report: (request) => {
       const shown = validating ?? training;
       const dataset = new SingleKinds(imageKinds({ ...shown, images }));

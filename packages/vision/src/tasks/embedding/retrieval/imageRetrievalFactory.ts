@@ -2,8 +2,8 @@
 
 import {
   choice,
-  type Predictor,
   type PredictorOptions,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -52,7 +52,7 @@ export class ImageRetrievalFactory extends ImageTaskFactory implements TaskFacto
     });
   }
 
-  predictor(model: TaskModel, { settings }: PredictorOptions = {}): Promise<Predictor> {
+  processor(model: TaskModel, settings: PredictorOptions['settings']): Promise<Processor> {
     return imageEmbedder(model, { ...readFeatureSettings(settings), ...this.reading });
   }
 }

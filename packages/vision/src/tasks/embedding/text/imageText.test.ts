@@ -132,16 +132,16 @@ describe('zero-shot classification', () => {
   test("gives transformers' similarities", async () => {
     const model = await openModel(tiny, { families: visionFamilies });
     const { files } = await pictures();
-    const predictor = await factory.predictor(model, { settings: { labels: ['cat', 'red circle'] } });
+    const processor = await factory.processor(model, { labels: ['cat', 'red circle'] });
     const session = await model.session({ worker: false });
-    const feeds = await predictor.feeds(files);
+    const feeds = await processor.feeds(files);
     const outputs = await session.run(feeds);
     await session.release();
     expect(outputs['logits_per_image']!.dims).toEqual([4, 2]);
     outputs['logits_per_image']!.data.forEach((value, i) =>
       expect(Number(value)).toBeCloseTo(golden.zeroShot.flat()[i]!, 4),
     );
-    predictor.decode(outputs, feeds).forEach(({ label, score }, i) => {
+    processor.decode(outputs, feeds).forEach(({ label, score }, i) => {
       const [cat, circle] = golden.zeroShot[i] as [number, number];
       expect(label).toBe(cat > circle ? 'cat' : 'red circle');
       expect(score).toBeCloseTo(1 / (1 + Math.exp(-Math.abs(cat - circle))), 4);
@@ -176,8 +176,8 @@ describe('zero-shot classification', () => {
 
   test('refuses what it cannot answer', async () => {
     const model = await openModel(tiny, { families: visionFamilies });
-    await expect(factory.predictor(model)).rejects.toThrow(/--set labels=cat,dog/);
-    const without = factory.predictor(model, { settings: { labels: ['cat'], template: 'a photo' } });
+    await expect(factory.processor(model)).rejects.toThrow(/--set labels=cat,dog/);
+    const without = factory.processor(model, { labels: ['cat'], template: 'a photo' });
     await expect(without).rejects.toThrow(/no place for a label/);
     const other = { ...model, outputs: {}, inputs: model.inputs, name: 'half' } as unknown as TaskModel;
     await expect(zeroShotClassifier(other, { labels: ['cat'] })).rejects.toThrow(/"half" does not compare images/);

@@ -22,7 +22,6 @@ import { usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';
 import { textFeeds } from './textFeeds.ts';
 import { rowLength } from './textTokenizer.ts';
-import { similarities } from './zeroShot.ts';
 
 /** Options of {@link imageText}. */
 export interface ImageTextOptions extends TaskDataOptions, ImageReading {
@@ -91,11 +90,6 @@ async function prepare(
       return ports.sigmoid ? sigmoidContrastive(g, logits) : contrastive(g, logits);
     },
     metrics: () => new ImageTextMetrics(ports),
-    decode: (outputs) =>
-      similarities(outputs, ports).map((scores) => {
-        const best = scores.indexOf(Math.max(...scores));
-        return { caption: best, score: scores[best] };
-      }),
   };
 }
 

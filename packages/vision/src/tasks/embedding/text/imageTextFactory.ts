@@ -2,8 +2,8 @@
 
 import {
   OnnxLoraError,
-  type Predictor,
   type PredictorOptions,
+  type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
@@ -37,7 +37,7 @@ export class ImageTextFactory extends ImageTaskFactory implements TaskFactory {
     return imageText(options.data, { ...this.readingOf(options), augment: augmentationsFrom(options.settings) });
   }
 
-  async predictor(model: TaskModel, { settings = {} }: PredictorOptions = {}): Promise<Predictor> {
+  async processor(model: TaskModel, settings: PredictorOptions['settings'] = {}): Promise<Processor> {
     const { labels, template } = settings;
     if (typeof labels !== 'object') {
       throw new OnnxLoraError(

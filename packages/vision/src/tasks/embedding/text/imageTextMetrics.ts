@@ -1,21 +1,23 @@
 /** @file How well images find their captions, and captions their images. */
 
 import {
+  bootstrapIntervals,
+  drawsFor,
   type Feeds,
   joinRows,
   type LabelledMatrix,
   type Matrix,
   matrix,
   type MetricCollector,
-  type Metrics,
+  meanMeasure,
+  type Measure,
   type MetricsNamed,
   pickRows,
-  retrievalScores,
+  type QueryScores,
+  scoresByQuery,
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { ImageTextPorts } from './imageTextPorts.ts';
-
-type Recalls<Name extends string> = Readonly<Record<`${Name}@${1 | 5 | 10}`, number>>;
 
 /** What is measured of images and texts: of how many the other is among the first k. */
 export type ImageTextScores = MetricsNamed<`${'imageToText' | 'textToImage'}@${1 | 5 | 10}`>;
@@ -42,26 +44,36 @@ export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
    * captions with their image among the first k; k is 1, 5, 10.
    */
   result(): ImageTextScores {
+    return this.#measure().measure();
+  }
+
+  /** Intervals of the same, by a bootstrap over images, each with its captions; what they search stays the same. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const { measure, images } = this.#measure();
+    return bootstrapIntervals(measure, images, { samples: drawsFor(this.#numbers.length) });
+  }
+
+  #measure(): { readonly measure: Measure<ImageTextScores>; readonly images: number } {
     const texts: LabelledMatrix = { embeddings: toMatrix(joinRows(this.#texts)), labels: this.#numbers };
     const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
-    const images: LabelledMatrix = {
-      embeddings: pickRows(toMatrix(joinRows(this.#images)), firsts),
-      labels: firsts.map((i) => this.#numbers[i]!),
-    };
+    const labels = firsts.map((i) => this.#numbers[i]!);
+    const images: LabelledMatrix = { embeddings: pickRows(toMatrix(joinRows(this.#images)), firsts), labels };
+    const places = this.#numbers.map((image) => labels.indexOf(image));
+    const toText = meanMeasure(recalls('imageToText', scoresByQuery(images, texts)));
+    const toImage = meanMeasure(recalls('textToImage', scoresByQuery(texts, images)));
     return {
-      ...recalls('imageToText', retrievalScores(images, texts)),
-      ...recalls('textToImage', retrievalScores(texts, images)),
+      measure: (times) => ({ ...toText(times), ...toImage(times && places.map((place) => times[place]!)) }),
+      images: firsts.length,
     };
   }
 }
 
-function recalls<Name extends string>(name: Name, scores: Metrics): Recalls<Name> {
-  const renamed = Object.fromEntries(
-    Object.entries(scores).flatMap(([key, value]) =>
-      key.startsWith('recall@') ? [[key.replace('recall', name), value]] : [],
-    ),
-  );
-  return renamed as Recalls<Name>;
+function recalls<Name extends string>(
+  name: Name,
+  { values }: QueryScores,
+): Readonly<Record<`${Name}@${1 | 5 | 10}`, readonly number[]>> {
+  const renamed = ([1, 5, 10] as const).map((k) => [`${name}@${k}`, values[`recall@${k}`]]);
+  return Object.fromEntries(renamed) as ReturnType<typeof recalls<Name>>;
 }
 
 function toMatrix({ dims, data }: Tensor): Matrix {

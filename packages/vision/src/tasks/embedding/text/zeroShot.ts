@@ -1,6 +1,6 @@
 /** @file Classes without training: which text describes an image best. */
 
-import { OnnxLoraError, type OutputPredictor, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type OutputProcessor, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
 import type { ImageReading } from '../../imageReading.ts';
 import { type ImageTextPorts, usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';
@@ -28,7 +28,7 @@ export interface ZeroShotOptions extends ImageReading {
 export async function zeroShotClassifier(
   model: TaskModel,
   { labels, template = 'a photo of a {}.', ...reading }: ZeroShotOptions,
-): Promise<OutputPredictor> {
+): Promise<OutputProcessor> {
   if (labels.length === 0) throw new OnnxLoraError('CONFIG_INVALID', 'There are no labels to choose from. Name some: --set labels=cat,dog.'); // prettier-ignore
   if (!template.includes('{}')) {
     throw new OnnxLoraError('CONFIG_INVALID', `The template ${JSON.stringify(template)} has no place for a label. Put {} where it belongs: a photo of a {}.`); // prettier-ignore
@@ -57,7 +57,7 @@ export async function zeroShotClassifier(
  *
  * @throws OnnxLoraError `LOSS_NOT_FINITE` when a similarity is NaN or infinite
  */
-export function similarities(outputs: Readonly<Record<string, Tensor>>, ports: ImageTextPorts): number[][] {
+function similarities(outputs: Readonly<Record<string, Tensor>>, ports: ImageTextPorts): number[][] {
   const rows = ports.logits === undefined ? cosines(outputs, ports) : rowsOf(outputs[ports.logits]!);
   return rows.map((row) => {
     if (!row.every(Number.isFinite)) {

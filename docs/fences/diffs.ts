@@ -1,0 +1,51 @@
+/** @file Applies the diffs of a page to the files that they name, so that a walk through a change can be compiled. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './fences.ts';
+
+/**
+ * What the ` ```diff ` fences of a page make of files, by path from the root of the repository. A fence is written as git
+ * writes one, but `@@ NAME` stands for line numbers: what follows begins at the first line that has the name, and leaves
+ * out as much as it likes between its lines.
+ *
+ * @throws Error for a file that is not there (or is, and should be new), and for a line that it does not have
+ */
+export function diffsOf(page: string): Map<string, string> {
+  const changed = new Map<string, string>();
+  const text = readFileSync(join(root, page), 'utf8');
+  for (const [, diff] of text.matchAll(/^```diff\n([\s\S]*?)^```$/gm)) {
+    for (const part of diff!.split(/^--- /m).slice(1)) {
+      const [first, ...rest] = part.trimEnd().split('\n');
+      const isNew = first === '/dev/null';
+      const path = isNew ? rest.shift()!.replace(/^\+\+\+ /, '') : first!;
+      if (existsSync(join(root, path)) === isNew) throw new Error(`${path} ${isNew ? 'is there' : 'is not there'}.`);
+      const before = isNew ? '' : (changed.get(path) ?? readFileSync(join(root, path), 'utf8'));
+      changed.set(path, applied(path, before.split('\n'), rest).join('\n'));
+    }
+  }
+  return changed;
+}
+
+function applied(path: string, lines: readonly string[], diff: readonly string[]): string[] {
+  const made = [...lines];
+  let at = 0;
+  const find = (what: string, has: (line: string) => boolean): number => {
+    const found = made.findIndex((line, i) => i >= at && has(line));
+    if (found === -1) throw new Error(`${path} has no line "${what}"${at === 0 ? '' : ` below line ${at}`}.`);
+    return found;
+  };
+  for (const line of diff) {
+    const [mark, code] = [line[0], line.slice(1)];
+    if (line.startsWith('@@ ')) {
+      at = 0;
+      at = find(line, (each) => new RegExp(`\\b${line.slice(3)}\\b`).test(each));
+    } else if (mark === '+') made.splice(at++, 0, code);
+    else {
+      at = find(code, (each) => each === code);
+      if (mark === '-') made.splice(at, 1);
+      else at++;
+    }
+  }
+  return made;
+}

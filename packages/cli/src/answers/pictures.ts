@@ -1,0 +1,51 @@
+/** @file Pictures in answers, such as masks, as files. */
+
+import { readdirSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { type Answer, type Prediction, writeFileAtomic } from '@onnx-lora/sdk';
+import { usageError } from '../errors.ts';
+import { isFolder } from '../sources.ts';
+
+/** Pictures of answers about these files that are in the folder already. */
+export function picturesOf(files: readonly string[], out: string): string[] {
+  if (!isFolder(out)) return [];
+  const names = new Set(files.map((file) => path.parse(file).name));
+  const found = readdirSync(out).filter((name) => names.has(/^(.+)-[A-Za-z]\w*\.png$/.exec(name)?.[1] ?? ''));
+  return found.map((name) => path.join(out, name));
+}
+
+/**
+ * The answers with paths in the place of pictures, which are written to `<out>/<file>-<what>.png`; without `out` they are left
+ * out.
+ *
+ * @param files what the answers are about, by the numbers of their sources
+ * @throws OnnxLoraError `CONFIG_INVALID` where two files would have one name, `FILE_INVALID` where nothing can be written
+ */
+export async function* withPictures(
+  answers: AsyncIterable<Answer>,
+  files: readonly string[],
+  out: string | undefined,
+): AsyncGenerator<Answer> {
+  const written = new Map<string, string>();
+  const write = async (asked: string, what: string, bytes: Uint8Array, folder: string): Promise<string> => {
+    const file = path.join(folder, `${path.parse(asked).name}-${what}.png`);
+    const other = written.get(file);
+    if (other !== undefined)
+      throw usageError(
+        `"${other}" and "${asked}" would both be written to "${file}". Ask for them one after the other.`,
+      );
+    written.set(file, asked);
+    await mkdir(folder, { recursive: true });
+    await writeFileAtomic(file, bytes);
+    return file;
+  };
+  for await (const answer of answers) {
+    const plain: [string, unknown][] = [];
+    for (const [key, value] of Object.entries(answer.prediction)) {
+      if (!(value instanceof Uint8Array)) plain.push([key, value]);
+      else if (out !== undefined) plain.push([key, await write(files[answer.source]!, key, value, out)]);
+    }
+    yield { ...answer, prediction: Object.fromEntries(plain) satisfies Prediction };
+  }
+}

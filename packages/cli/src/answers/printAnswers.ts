@@ -1,0 +1,82 @@
+/** @file Answers about whole files, printed: a table at the end, lines as they come, or JSON. */
+
+import type { Answer, Prediction } from '@onnx-lora/sdk';
+import { printable } from '../errors.ts';
+import type { Progress } from '../progress.ts';
+import { formatTable, grouped, short, timecode } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+import { briefVector, withLists } from '../vectors.ts';
+
+/** How answers are printed. */
+export interface Printing {
+  /** What they are about, by the numbers of their sources. */
+  readonly files: readonly string[];
+  /**
+   * `table` aligns them when all are there; `lines` prints each when it is there, and that about a single file, which may be long
+   * or may still be going on, piece by piece; `json` is one list.
+   */
+  readonly as: 'table' | 'lines' | 'json';
+  readonly terminal: Terminal;
+  readonly progress: Progress;
+}
+
+/** Prints the answers about files. */
+export async function printAnswers(answers: AsyncIterable<Answer>, printing: Printing): Promise<void> {
+  const { files, as, terminal } = printing;
+  if (as === 'lines') {
+    await printLines(answers, printing);
+    return;
+  }
+  const all: Answer[] = [];
+  for await (const answer of answers) all.push(answer);
+  if (as === 'json')
+    terminal.printJson(all.map(({ source, prediction }) => ({ file: files[source]!, ...withLists(prediction) })));
+  else
+    for (const line of formatTable(all.map(({ source, prediction }) => shown(prediction, [files[source]!]))))
+      terminal.print(printable(line));
+}
+
+async function printLines(answers: AsyncIterable<Answer>, { files, terminal, progress }: Printing): Promise<void> {
+  const print = (line: string): void => terminal.print(printable(line));
+  const isAlone = files.length === 1;
+  let parts = 0;
+  for await (const { source, prediction, isPart = false } of answers) {
+    if (isPart && isAlone) {
+      parts++;
+      print(partText(prediction));
+    } else if (isPart) progress.showLive(source, files.length, `${files[source]!}: ${partText(prediction)}`);
+    else if (parts === 0) print(shown(prediction, isAlone ? [] : [files[source]!]).join('  '));
+  }
+}
+
+/** The answers, with their number shown as it grows. */
+export async function* counted(
+  answers: AsyncIterable<Answer>,
+  files: number,
+  progress: Progress,
+): AsyncGenerator<Answer> {
+  let done = 0;
+  for await (const answer of answers) {
+    yield answer;
+    if (!answer.isPart) progress.showLive(++done, files, `${grouped(done)} of ${grouped(files)} files`);
+  }
+}
+
+/** A piece of an answer, with its place in the recording where it says one. */
+function partText({ text, start, end }: Prediction): string {
+  const said = typeof text === 'string' ? text.trim() : '';
+  return typeof start === 'number' && typeof end === 'number'
+    ? `[${timecode(start)} - ${timecode(end)}]  ${said}`
+    : said;
+}
+
+/** What a prediction says at one glance: its text, where it is one, or all its words and numbers; its lists, such as the runners-up, are for JSON. */
+export function shown(prediction: Prediction, after: readonly string[] = []): string[] {
+  if (typeof prediction['text'] === 'string') return [prediction['text'].trim(), ...after];
+  const values = Object.values(prediction).flatMap((value) => {
+    if (typeof value === 'number') return [short(value)];
+    if (value instanceof Float32Array) return [briefVector(value)];
+    return typeof value === 'string' ? [value] : [];
+  });
+  return [...values, ...after];
+}

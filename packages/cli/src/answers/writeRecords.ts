@@ -1,0 +1,221 @@
+/** @file Answers about the records of files that hold many, such as the sequences of a FASTA file: printed, or to a file. */
+
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import {
+  type Answer,
+  type AnswerWriter,
+  listed,
+  type Prediction,
+  type Predictor,
+  writeFileAtomic,
+} from '@onnx-lora/sdk';
+import { exitCodes, printable, usageError } from '../errors.ts';
+import { Interrupt } from '../interrupt.ts';
+import type { Progress } from '../progress.ts';
+import { sectionsPage } from '../report/sectionsPage.ts';
+import { clock, grouped } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+import { withLists } from '../vectors.ts';
+import { given, STDIN } from '../commands/predictSources.ts';
+import { answerEndings, AnswerFile, type AnswersOf } from './answerFile.ts';
+import type { BeyondText } from './beyondText.ts';
+import { shown } from './printAnswers.ts';
+
+/** What is asked for. */
+export interface RecordsRequest {
+  readonly predictor: Predictor;
+  /** Files, or `-` for standard input. */
+  readonly sources: readonly string[];
+  readonly batchSize: number | undefined;
+  /** The file that answers go to; they are printed without. */
+  readonly out: string | undefined;
+  readonly json: boolean;
+  /** What answers depend on, beside the sources. */
+  readonly of: AnswersOf;
+  readonly beyond: BeyondText;
+  readonly terminal: Terminal;
+  readonly progress: Progress;
+  readonly exitWith: (code: number) => void;
+}
+
+/** Where answers go. */
+interface Sink {
+  /** Sources that need not be read any more, and answers of the next one that are there. */
+  readonly position: AnswerFile['position'];
+  readonly answers: number;
+  write(answer: Prediction): Promise<void>;
+  endSource(): Promise<void>;
+  finish(): Promise<void>;
+  /** Ends before all answers are there. */
+  stop(): Promise<void>;
+  /** What the user is told then. */
+  readonly onStop: string;
+}
+
+/**
+ * Answers record by record, with constant memory. What goes to a file is there in pieces until it is whole: after an interrupt
+ * the same command goes on behind the last of them.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file of another kind, or one that holds answers of something else
+ */
+export async function writeRecords(request: RecordsRequest): Promise<void> {
+  const { predictor, out, terminal, progress, sources, batchSize, beyond } = request;
+  const sink = await openSink(request);
+  if (sink.answers > 0) progress.note(`going on behind ${grouped(sink.answers)} answers`);
+  const stop = new AbortController();
+  const interrupt = new Interrupt(() => {
+    stop.abort();
+    progress.note('Stopping after this batch; once more to stop at once.');
+  });
+  try {
+    const begin = sink.position;
+    const options = { skip: begin.answers, signal: stop.signal, ...(batchSize === undefined ? {} : { batchSize }) };
+    const answers = predictor.predict(given(sources.slice(begin.sources)), options);
+    await writeAll(beyond.watched(answers), request, sink, stop.signal);
+    if (stop.signal.aborted) {
+      await sink.stop();
+      terminal.note(`Stopped after ${grouped(sink.answers)} answers. ${sink.onStop}`);
+      request.exitWith(interrupt.code ?? exitCodes.interrupted);
+      return;
+    }
+    await sink.finish();
+  } catch (error) {
+    await sink.stop().catch(() => undefined);
+    throw error;
+  } finally {
+    interrupt.release();
+  }
+  const sections = predictor.sections?.() ?? [];
+  if (out !== undefined && sections.length > 0) {
+    const page = `${out.slice(0, out.length - path.extname(out).length)}.html`;
+    await writeFileAtomic(page, sectionsPage(path.basename(out), sections));
+    terminal.note(`shown in ${page}`);
+  }
+  if (out !== undefined) terminal.note(`${grouped(sink.answers)} answers in ${out}`);
+}
+
+async function writeAll(
+  answers: AsyncIterable<Answer>,
+  { sources, progress }: RecordsRequest,
+  sink: Sink,
+  signal: AbortSignal,
+): Promise<void> {
+  const sizes = sources.map((source) => statSync(source, { throwIfNoEntry: false })?.size ?? 0);
+  const before = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0));
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const begin = sink.position.sources;
+  const pace = new Pace(sink.answers);
+  let source = begin;
+  for await (const answer of answers) {
+    if (signal.aborted) return;
+    for (; source < begin + answer.source; source++) await sink.endSource();
+    await sink.write(sources.length === 1 ? answer.prediction : { file: sources[source]!, ...answer.prediction });
+    const read = before[source]! + (answer.read ?? 0);
+    progress.showLive(read, Math.max(total, read + 1), pace.line(sink.answers, total === 0 ? undefined : read / total)); // prettier-ignore
+  }
+  if (signal.aborted) return;
+  for (; source < sources.length; source++) await sink.endSource();
+}
+
+/** How fast answers come. */
+class Pace {
+  readonly #start = performance.now();
+  readonly #first: number;
+  #shareAtStart: number | undefined;
+
+  constructor(first: number) {
+    this.#first = first;
+  }
+
+  line(answers: number, share: number | undefined): string {
+    const seconds = (performance.now() - this.#start) / 1000;
+    this.#shareAtStart ??= share;
+    const rate = `${grouped(answers)} answers  ${grouped(Math.round((answers - this.#first) / Math.max(seconds, 1e-3)))}/s`;
+    if (share === undefined) return rate;
+    const made = share - (this.#shareAtStart ?? 0);
+    const left = made > 0 ? `  ${clock(((1 - share) * seconds) / made)} left` : '';
+    return `${Math.floor(100 * Math.min(1, share))}%  ${rate}${left}`;
+  }
+}
+
+async function openSink(request: RecordsRequest): Promise<Sink> {
+  const { out, predictor, sources, of } = request;
+  if (out === undefined) return printing(request);
+  const ending = path.extname(out).toLowerCase();
+  const known = answerEndings.includes(ending);
+  const writer = known ? undefined : predictor.writer?.(out);
+  if (writer) return writing(writer);
+  if (!known)
+    throw usageError(
+      `"${out}" is no file that answers can be written to. Name one that ends in ${[...answerEndings, ...(predictor.writerEndings ?? [])].join(', ').replace(/, ([^,]*)$/, ' or $1')}.`,
+    );
+  const file = await AnswerFile.open(out, { ...of, sources: sources.map(identityOf) });
+  return {
+    get position() {
+      return file.position;
+    },
+    get answers() {
+      return file.answers;
+    },
+    write: (answer) => file.write(answer),
+    endSource: () => file.endSource(),
+    finish: () => file.finish(),
+    stop: () => file.close(),
+    onStop: 'The same command goes on behind them.',
+  };
+}
+
+/** A file by what changes when it does. */
+function identityOf(source: string): unknown {
+  const stats = source === STDIN ? undefined : statSync(source, { throwIfNoEntry: false });
+  return stats ? [source, stats.size, Math.round(stats.mtimeMs)] : [source];
+}
+
+/** On standard output, a line each; as JSON one list. */
+function printing({ terminal, json, sources }: RecordsRequest): Sink {
+  let answers = 0;
+  return {
+    position: { sources: 0, answers: 0 },
+    get answers() {
+      return answers;
+    },
+    write: (answer) => {
+      const plain = Object.fromEntries(Object.entries(answer).filter(([, value]) => !(value instanceof Uint8Array)));
+      if (json) terminal.print(`${answers === 0 ? '[' : ','}${JSON.stringify(withLists(plain))}`);
+      else {
+        const { file, ...rest } = plain;
+        const before = sources.length > 1 && typeof file === 'string' ? [file] : [];
+        terminal.print(printable([...before, ...shown(rest)].join('  ')));
+      }
+      answers++;
+      return Promise.resolve();
+    },
+    endSource: () => Promise.resolve(),
+    finish: () => {
+      if (json) terminal.print(answers === 0 ? '[]' : ']');
+      return Promise.resolve();
+    },
+    stop: () => Promise.resolve(),
+    onStop: 'With --out answers.csv the same command would go on behind them.',
+  };
+}
+
+/** In a format of the task's own. */
+function writing(writer: AnswerWriter): Sink {
+  let answers = 0;
+  return {
+    position: { sources: 0, answers: 0 },
+    get answers() {
+      return answers;
+    },
+    write: async (answer) => {
+      await writer.write(answer);
+      answers++;
+    },
+    endSource: () => Promise.resolve(),
+    finish: () => writer.finish(),
+    stop: () => writer.abort(),
+    onStop: `Nothing is kept of them: only ${listed(answerEndings)} can be gone on with.`,
+  };
+}

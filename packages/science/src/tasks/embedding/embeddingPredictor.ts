@@ -1,0 +1,87 @@
+/** @file Embeddings of the records of files, for `predict`. */
+
+import {
+  choice,
+  OnnxLoraError,
+  type Prediction,
+  type Predictor,
+  type PredictorOptions,
+  type RunnableModel,
+} from '@onnx-lora/sdk';
+import { dataOptions } from '../../data/dataSettings.ts';
+import type { SequenceRecord } from '../../data/sequenceRecord.ts';
+import { sequencePredictor } from '../records/sequencePredictor.ts';
+import { openSequenceInput } from '../sequenceInput.ts';
+import { lengthOptions } from '../sequenceSettings.ts';
+import { embeddingEndings, embeddingWriter } from './files/embeddingWriter.ts';
+import { requirePerToken } from './sequenceEmbedder.ts';
+import { sequenceFeature } from './sequenceFeature.ts';
+import { pooledStates, tokenStates } from './tokenStates.ts';
+
+/**
+ * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
+ * They are written to .npz and .safetensors files too.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
+ *   `openSequenceInput`, `model.session`
+ */
+export async function embeddingPredictor(
+  model: RunnableModel,
+  { settings = {}, ...options }: PredictorOptions,
+): Promise<Predictor> {
+  const { output, normalize } = settings;
+  const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
+  const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);
+  const input = await openSequenceInput(model, lengthOptions(settings));
+  const shown = (vector: Float32Array): Float32Array => (normalize === true ? unit(vector) : vector);
+  const request = {
+    ...options,
+    model,
+    input,
+    data: dataOptions(settings),
+    outputs: [feature.output],
+    rows: input.rows,
+    writerEndings: embeddingEndings,
+  };
+  if (pool !== 'residues') {
+    return sequencePredictor({
+      ...request,
+      answers: ({ id }, rows) => [{ id, embedding: shown(pooledStates(rows, feature, pool)) }],
+      writer: (path) => embeddingWriter(path, 'sequence'),
+    });
+  }
+  requirePerToken(feature);
+  if (!input.tokenizer.isPerLetter) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `Tokens of "${model.name}" stand for several letters, so there is no embedding for each residue. Take the pool mean or first.`,
+    );
+  }
+  return sequencePredictor({
+    ...request,
+    // States of all tokens are large.
+    lookAhead: 1,
+    count: (record) => {
+      const rows = input.rows(record);
+      return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
+    },
+    answers: (record, rows) => {
+      const { count, width, data } = tokenStates(rows, feature);
+      const { starts } = input.tokenizer.tokens(record.sequence);
+      return Array.from({ length: count }, (_, at) =>
+        residueAnswer(record, starts[at]!, shown(data.slice(at * width, (at + 1) * width))),
+      );
+    },
+    writer: (path) => embeddingWriter(path, 'residue'),
+  });
+}
+
+function residueAnswer({ id, sequence }: SequenceRecord, at: number, embedding: Float32Array): Prediction {
+  return { id, position: at + 1, residue: sequence[at]!, embedding };
+}
+
+/** Of length 1; zeros stay. */
+function unit(vector: Float32Array): Float32Array {
+  const length = Math.hypot(...vector) || 1;
+  return vector.map((value) => value / length);
+}

@@ -1,0 +1,79 @@
+/** @file What answers about each residue, whatever the answer is. */
+
+import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk';
+import { tokenOutput } from '../outputOfTokens.ts';
+import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
+import { requireAnswers } from '../records/requireAnswers.ts';
+import { sequencePredictor, type SequenceRow } from '../records/sequencePredictor.ts';
+import { openSequenceInput } from '../sequenceInput.ts';
+import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
+import { requireTokenHead } from './residueHead.ts';
+import { perLetter, requireLetters } from './residueValues.ts';
+
+/** What a task makes of the scores of residues. */
+export interface ResidueAnswers {
+  /** What the scores of a residue say: probabilities, or numbers. Those of windows and adapters are averaged. */
+  readonly valuesOf: (scores: Float32Array) => Float64Array;
+  /** The prediction, without what the record is called; undefined for letters without an answer. */
+  readonly shown: (letters: readonly (Float64Array | undefined)[]) => Prediction;
+}
+
+/**
+ * Answers `{ id, … }` about each residue of sequences, with the head that the model has or its adapter brings. Long sequences are
+ * read in windows, unless `tooLong` says otherwise.
+ *
+ * @param noun what it answers with, for errors: `classes`
+ * @param made asked with the number of outputs of the head
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without a head for residues, or whose tokens are several letters; as
+ *   `openSequenceInput`, `model.session`
+ */
+export async function residuePredictor(
+  model: RunnableModel,
+  options: SequencePredictorOptions,
+  noun: string,
+  made: (outputs: number) => ResidueAnswers,
+): Promise<Predictor> {
+  requireAnswers(adaptersIn(options), noun);
+  const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
+  const { tokenizer } = input;
+  requireLetters(model.name, tokenizer);
+  const { output, outputs } = requireTokenHead(model, tokenizer, noun);
+  const { valuesOf, shown } = made(outputs);
+  return sequencePredictor({
+    ...options,
+    model,
+    input,
+    outputs: [output],
+    rows: input.rows,
+    answers: ({ id, sequence }, rows) => {
+      const byToken = tokenAnswers(rows, { output, outputs, valuesOf });
+      return [{ id, ...shown(perLetter(sequence, tokenizer, (token) => byToken.get(token))) }];
+    },
+  });
+}
+
+/** The mean answer about each token, over windows and adapters. */
+function tokenAnswers(
+  rows: readonly SequenceRow[],
+  {
+    output,
+    outputs,
+    valuesOf,
+  }: Pick<ResidueAnswers, 'valuesOf'> & { readonly output: string; readonly outputs: number },
+): ReadonlyMap<number, Float64Array> {
+  const found = new Map<number, Float64Array>();
+  const joined = new JoinedWindows((_, answers) => {
+    for (const { token, values } of answers) found.set(token, values);
+  });
+  const members = rows[0]!.members.length;
+  for (const { row, members: each } of rows) {
+    for (const member of each) {
+      const scores = tokenOutput(member, output, outputs);
+      const answers = Array.from({ length: row.count }, (__, i): ResidueAnswer => {
+        return { token: row.from + i, truth: Number.NaN, values: valuesOf(scores.at(0, row.at + i)) };
+      });
+      joined.add({ record: 0, windows: rows.length * members, answers });
+    }
+  }
+  return found;
+}

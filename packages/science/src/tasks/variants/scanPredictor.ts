@@ -1,0 +1,66 @@
+/** @file Every single substitution of the sequences of a file, for the command line. */
+
+import { atPlace, type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
+import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
+import { streamSequences } from '../../data/streamSequences.ts';
+import type { EffectScorer } from '../../variants/effectScorer.ts';
+import {
+  type MutationScan,
+  type MutationScannerOptions,
+  openScanScorer,
+  residuesFor,
+  scanWith,
+} from '../../variants/mutationScan.ts';
+import { scanSection } from '../../variants/scanSection.ts';
+
+/** Sequences of which there is a heat map; more would be too much to look at. */
+const SHOWN = 8;
+
+/** Of a scan by likelihood and by a trained model: what its colours mean. */
+const meanings = {
+  likelihood:
+    'Log-odds of each residue against that of the wild type: below 0 the model finds it less likely than the wild type, which is no measurement of what it does.',
+  model: 'What the model predicts of each substitution, less what it predicts of the wild type.',
+} as const;
+
+/** Answers with `{ id, mutation, score }`, one for each substitution of each sequence, and shows them as heat maps. */
+export function scanPredictor(
+  model: RunnableModel,
+  { residues, ...scoring }: MutationScannerOptions & { readonly residues?: readonly string[] | undefined },
+  data: SequenceDataOptions,
+): Predictor {
+  let opened: Promise<EffectScorer> | undefined;
+  const shown: { readonly id: string; readonly scan: MutationScan }[] = [];
+  return sourcePredictor({
+    async *answers(source, { skip, batchSize }) {
+      const scorer = await (opened ??= openScanScorer(model, { ...scoring, batchSize }));
+      for await (const { record, read, total } of streamSequences(source, data)) {
+        const { id, sequence, where } = record;
+        const place = { file: id, place: where };
+        const put = residues ?? (await atPlace(place, async () => residuesFor(scorer.tokenizer, sequence)));
+        const count = [...sequence].reduce((sum, letter) => sum + put.length - (put.includes(letter) ? 1 : 0), 0);
+        if (count <= skip.left) {
+          skip.left -= count;
+          continue;
+        }
+        const scan = await atPlace(place, () => scanWith(scorer, sequence, { residues: put }));
+        if (shown.length < SHOWN) shown.push({ id, scan });
+        const answers = substitutionsIn(scan).slice(skip.left);
+        skip.left = 0;
+        const bytes = { read, ...(total === undefined ? {} : { total }) };
+        for (const each of answers) yield { prediction: { id, ...each }, ...bytes };
+      }
+    },
+    sections: (): ReportSection[] =>
+      shown.map(({ id, scan }) => scanSection(scan, `Substitutions of ${id}`, meanings[scoring.by ?? 'likelihood'])),
+    release: async () => (await opened)?.release(),
+  });
+}
+
+function substitutionsIn({ sequence, residues, scores }: MutationScan): { mutation: string; score: number }[] {
+  return [...sequence].flatMap((from, position) =>
+    residues.flatMap((to, i) =>
+      to === from ? [] : [{ mutation: `${from}${position + 1}${to}`, score: scores[position]![i]! }],
+    ),
+  );
+}

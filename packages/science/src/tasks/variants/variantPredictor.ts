@@ -1,0 +1,77 @@
+/** @file Scores of variants that nobody has measured, for the command line. */
+
+import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
+import type { SequenceRecord } from '../../data/sequenceRecord.ts';
+import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
+import { streamSequences } from '../../data/streamSequences.ts';
+import type { VariantScorer } from '../../variants/effectScorer.ts';
+import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
+import { variantOf } from './variantRecords.ts';
+
+/** Variants that are scored together: positions that they share are looked at once, and batches are full. */
+const VARIANTS = 4096;
+/** Where every residue of every variant takes a pass, so that answers come now and then. */
+const PSEUDO_VARIANTS = 32;
+/** Residues that are held in memory at most, unless a single variant has more. */
+const RESIDUES = 4e6;
+
+/** A variant that waits for its score. */
+interface Waiting {
+  readonly record: SequenceRecord;
+  readonly read: number;
+  readonly total: number | undefined;
+}
+
+/**
+ * Answers with `{ id, score }`, a score for each record: of a table of mutations, or of sequences of variants. Without a wild
+ * type the methods that judge whole sequences say how likely each is.
+ */
+export function variantPredictor(
+  model: RunnableModel,
+  scoring: VariantScorerOptions,
+  data: SequenceDataOptions,
+): Predictor {
+  let opened: Promise<VariantScorer> | undefined;
+  const most = isPseudo(scoring.method) ? PSEUDO_VARIANTS : VARIANTS;
+  return sourcePredictor({
+    async *answers(source, { skip, batchSize }) {
+      const scorer = await (opened ??= openVariantScorer(model, { ...scoring, batchSize }));
+      let waiting: Waiting[] = [];
+      let residues = 0;
+      let ofWaiting: string | undefined;
+      for await (const { record, read, total, wildType } of streamSequences(source, data)) {
+        if (skip.left > 0) {
+          skip.left--;
+          continue;
+        }
+        if (waiting.length >= most || residues >= RESIDUES || wildType !== ofWaiting) {
+          yield* await answered(scorer, waiting, ofWaiting);
+          [waiting, residues] = [[], 0];
+        }
+        ofWaiting = wildType;
+        waiting.push({ record, read, total });
+        residues += record.sequence.length;
+      }
+      yield* await answered(scorer, waiting, ofWaiting);
+    },
+    release: async () => (await opened)?.release(),
+  });
+}
+
+async function answered(
+  scorer: VariantScorer,
+  waiting: readonly Waiting[],
+  wildType: string | undefined,
+): Promise<Omit<Answer, 'source'>[]> {
+  if (waiting.length === 0) return [];
+  const records = waiting.map(({ record }) => record);
+  const scores =
+    wildType === undefined
+      ? await scorer.likelihoods(records.map(({ sequence }) => sequence))
+      : await scorer.score(wildType, records.map(variantOf));
+  return waiting.map(({ record, read, total }, i) => ({
+    prediction: { id: record.id, score: scores[i]! },
+    read,
+    ...(total === undefined ? {} : { total }),
+  }));
+}

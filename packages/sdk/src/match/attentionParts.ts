@@ -1,0 +1,251 @@
+/** @file Queries, keys and values inside one layer: which of its outputs they are, as the attention behind it shows. */
+
+import { readTensor } from '../graph/tensorData.ts';
+import type { Dim, ValueType } from '../graph/value.ts';
+import { type GraphIndex, intAttribute, intsAttribute, type Use } from '../graph/walk.ts';
+import { partRoles, type Sink } from './attentionRoles.ts';
+import type { Layer } from './layers/layer.ts';
+import type { Projection } from './structuralPath.ts';
+import { type Axis, picked, regrouped, taken } from './trackedAxes.ts';
+import type { Runs } from './weights/index.ts';
+
+/** What an attention makes of a layer's outputs. */
+interface AttentionParts {
+  /** Which of them: one run where they lie side by side, one for each head where each head has its q, k and v. */
+  readonly outputs: ReadonlyMap<Projection, Runs>;
+  /** The values that the attention yields. */
+  readonly attended: readonly string[];
+}
+
+/** What is followed: a value whose axes hold outputs of the layer. */
+interface Followed {
+  readonly value: string;
+  readonly axes: readonly Axis[];
+  /** The first of the outputs. */
+  readonly offset: number;
+}
+
+/** More steps are no attention. */
+const MOST_STEPS = 256;
+
+/**
+ * The outputs of a linear layer that an attention takes as queries, keys and values; undefined where the layer is not joined
+ * of them, or the graph does not show it.
+ */
+export function attentionParts(
+  layer: Layer,
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): AttentionParts | undefined {
+  const sinks = sinksOf(layer, index, typeOf);
+  if (!sinks || sinks.some(({ columns }) => columns.every(Boolean))) return undefined;
+  const { columns, attended } = partRoles(sinks, index, typeOf);
+  const all = [...columns.values()];
+  const isDisjoint = columns.size > 1 && all[0]!.every((_, at) => all.filter((own) => own[at]).length <= 1);
+  if (!isDisjoint) return undefined;
+  const outputs = [...columns].map(([as, own]) => [as, asRuns(own)] as const);
+  if (outputs.some(([, own]) => own === undefined)) return undefined;
+  return { outputs: new Map(outputs as (readonly [Projection, Runs])[]), attended };
+}
+
+/**
+ * What an attention takes all outputs of a linear layer as, and the values that it yields of them; undefined where it is
+ * nothing, or several things.
+ */
+export function attentionRole(
+  layer: Layer,
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): { readonly as: Projection; readonly attended: readonly string[] } | undefined {
+  const { columns, attended } = partRoles(sinksOf(layer, index, typeOf) ?? [], index, typeOf);
+  const [as, another] = columns.keys();
+  return as === undefined || another !== undefined ? undefined : { as, attended };
+}
+
+/** Where a linear layer's outputs are computed with; undefined where that is not known. */
+function sinksOf(
+  layer: Layer,
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): readonly Sink[] | undefined {
+  const [total = 0] = layer.weightShape;
+  const shape = typeOf(layer.output)?.shape;
+  if (layer.kind !== 'linear' || layer.arrange || !shape || shape.at(-1) !== total) return undefined;
+  return new Follower(index, typeOf, total).sinks({
+    value: layer.output,
+    axes: shape.map((size, i) => ({
+      size,
+      factors: i === shape.length - 1 ? [{ stride: 1, size: total }] : [],
+      isPure: true,
+    })),
+    offset: 0,
+  });
+}
+
+/** Outputs as runs of one length at one distance; undefined where they lie in another way. */
+function asRuns(columns: Uint8Array): Runs | undefined {
+  const starts: number[] = [];
+  const sizes: number[] = [];
+  columns.forEach((own, at) => {
+    if (!own) return;
+    if (at > 0 && columns[at - 1]) sizes[sizes.length - 1]!++;
+    else {
+      starts.push(at);
+      sizes.push(1);
+    }
+  });
+  const [first = 0, second] = starts;
+  const [size = 0] = sizes;
+  if (second === undefined) return { first, size, step: columns.length, count: 1 };
+  const step = second - first;
+  const isEven = starts.every((start, i) => start === first + i * step) && sizes.every((each) => each === size);
+  const isWhole = starts.length * step === columns.length && first + size <= step;
+  return isEven && isWhole ? { first, size, step, count: starts.length } : undefined;
+}
+
+/** Follows a layer's outputs through nodes that only move them. */
+class Follower {
+  readonly #index: GraphIndex;
+  readonly #typeOf: (value: string) => ValueType | undefined;
+  readonly #total: number;
+  readonly #sinks: Sink[] = [];
+  #steps = 0;
+
+  constructor(index: GraphIndex, typeOf: (value: string) => ValueType | undefined, total: number) {
+    this.#index = index;
+    this.#typeOf = typeOf;
+    this.#total = total;
+  }
+
+  /** Where they end; undefined where that takes too long to find out. */
+  sinks(from: Followed): readonly Sink[] | undefined {
+    this.#follow(from);
+    return this.#steps > MOST_STEPS ? undefined : this.#sinks;
+  }
+
+  #follow(from: Followed): void {
+    for (const use of this.#index.uses.get(from.value) ?? []) {
+      if (++this.#steps > MOST_STEPS) return;
+      if (use.node.opType === 'Shape' || use.node.opType === 'Size') continue;
+      const next = this.#packedInputs(use, from) ?? this.#moved(use, from);
+      if (next) next.forEach((each) => this.#follow(each));
+      else this.#sinks.push({ ...use, columns: this.#columns(from) });
+    }
+  }
+
+  /** Operators that read queries, keys and values as one input: a sink for each. */
+  #packedInputs({ node, index }: Use, { axes, offset }: Followed): [] | undefined {
+    const [, key, value] = node.input ?? [];
+    if (index !== 0 || key || value || node.domain !== 'com.microsoft') return undefined;
+    const split = (axis: number, sizes: readonly number[]): [] | undefined => {
+      let start = 0;
+      const parts = sizes.map((size) => picked(axes, axis, (start += size) - size, size));
+      if (parts.some((each) => each === undefined)) return undefined;
+      parts.forEach((part, at) => {
+        const own = this.#columns({ value: '', axes: part!.axes, offset: offset + part!.offset });
+        this.#sinks.push({ node, index: at, columns: own });
+      });
+      return [];
+    };
+    if (node.opType === 'MultiHeadAttention') return axes.length === 5 ? split(3, [1, 1, 1]) : undefined;
+    const [heads, shared] = [intAttribute(node, 'num_heads', 0), intAttribute(node, 'kv_num_heads', 0)];
+    const width = this.#total / (heads + 2 * shared);
+    if (node.opType !== 'GroupQueryAttention' || axes.length !== 3 || !(width > 0)) return undefined;
+    return split(2, [heads * width, shared * width, shared * width]);
+  }
+
+  /** What a node that moves numbers makes of them; undefined for any other. */
+  #moved({ node, index }: Use, { axes, offset }: Followed): readonly Followed[] | undefined {
+    const { opType = '', input = [], output = [] } = node;
+    const shape = this.#typeOf(output[0] ?? '')?.shape;
+    const one = (moved: readonly Axis[] | undefined, at = offset): readonly Followed[] | undefined =>
+      moved && [{ value: output[0]!, axes: moved, offset: at }];
+    const part = (value: string, axis: number, start: number, size: number): Followed | undefined => {
+      const own = picked(axes, axis, start, size);
+      return own && { value, axes: own.axes, offset: offset + own.offset };
+    };
+    const front = (axis: number, rank = axes.length): number => (axis < 0 ? axis + rank : axis);
+    if (index !== 0 && !/^(?:Add|Mul)$/.test(opType)) return undefined;
+    switch (opType) {
+      case 'Identity':
+      case 'Cast':
+      case 'Dropout':
+      case 'QuantizeLinear':
+      case 'DequantizeLinear':
+        return one(axes);
+      case 'Add':
+      case 'Sub':
+      case 'Mul':
+      case 'Div':
+        return this.#index.constants.has(input[1 - index] ?? '') && shape?.length === axes.length
+          ? one(axes)
+          : undefined;
+      case 'Reshape':
+      case 'Flatten':
+        return shape && one(regrouped(axes, shape));
+      case 'Transpose': {
+        const perm = intsAttribute(node, 'perm') ?? axes.map((_, i) => axes.length - 1 - i);
+        return perm.length === axes.length ? one(perm.map((axis) => axes[axis]!)) : undefined;
+      }
+      case 'Squeeze': {
+        const gone = (intsAttribute(node, 'axes') ?? this.#ints(input[1]))?.map((axis) => front(axis));
+        return gone && one(axes.filter((_, axis) => !gone.includes(axis)));
+      }
+      case 'Unsqueeze': {
+        const added = intsAttribute(node, 'axes') ?? this.#ints(input[1]);
+        if (!added) return undefined;
+        const rank = axes.length + added.length;
+        const at = new Set(added.map((axis) => front(axis, rank)));
+        const rest = [...axes];
+        const none: Axis = { size: 1, factors: [], isPure: true };
+        return one(Array.from({ length: rank }, (_, axis) => (at.has(axis) ? none : rest.shift()!)));
+      }
+      case 'Gather': {
+        const [at, ...more] = this.#ints(input[1]) ?? [];
+        const axis = front(intAttribute(node, 'axis', 0));
+        const size = axes[axis]?.size;
+        if (at === undefined || more.length > 0 || typeof size !== 'number') return undefined;
+        const own = part(output[0]!, axis, front(at, size), 1);
+        const isGone = shape?.length === axes.length - 1;
+        return own && one(isGone ? own.axes.toSpliced(axis, 1) : own.axes, own.offset);
+      }
+      case 'Slice': {
+        const [starts, ends, along, steps] = [1, 2, 3, 4].map((i) => this.#ints(input[i]));
+        const axis = front(along?.[0] ?? 0);
+        const size = axes[axis]?.size;
+        if (starts?.length !== 1 || ends?.length !== 1 || (steps && steps[0] !== 1) || typeof size !== 'number')
+          return undefined;
+        const clamp = (at: number): number => Math.min(Math.max(front(at, size), 0), size);
+        const [start, end] = [clamp(starts[0]!), clamp(ends[0]!)];
+        const own = part(output[0]!, axis, start, end - start);
+        return own && [own];
+      }
+      case 'Split': {
+        const axis = front(intAttribute(node, 'axis', 0));
+        const sizes = output.map((value) => this.#typeOf(value)?.shape?.[axis]);
+        if (sizes.some((size) => typeof size !== 'number')) return undefined;
+        let start = 0;
+        const parts = output.map((value, i) => part(value, axis, (start += sizes[i] as number) - (sizes[i] as number), sizes[i] as number)); // prettier-ignore
+        return parts.every((each) => each !== undefined) ? parts : undefined;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Integers that the graph knows; undefined for others. */
+  #ints(name: string | undefined): readonly number[] | undefined {
+    if (!name) return undefined;
+    const known: readonly Dim[] | undefined = this.#typeOf(name)?.ints;
+    if (known) return known.every((each) => typeof each === 'number') ? known : undefined;
+    const tensor = this.#index.constants.get(name);
+    if (!tensor || (tensor.dataType !== 6 && tensor.dataType !== 7) || (tensor.dims?.[0] ?? 1) > 8) return undefined;
+    return Array.from(readTensor(tensor).data as ArrayLike<number | bigint>, Number);
+  }
+
+  #columns({ axes, offset }: Followed): Uint8Array {
+    const columns = new Uint8Array(this.#total);
+    for (const at of taken(axes)) columns[offset + at] = 1;
+    return columns;
+  }
+}

@@ -1,0 +1,119 @@
+/** @file Sites for queries, keys and values that are one layer of the model. */
+
+import type { NodeProto } from '../graph/proto.ts';
+import type { ValueType } from '../graph/value.ts';
+import type { GraphIndex } from '../graph/walk.ts';
+import { attentionParts, attentionRole } from './attentionParts.ts';
+import { nextAmong } from './attentionRoles.ts';
+import type { Site } from './site.ts';
+import { partPaths, type Projection } from './structuralPath.ts';
+import { fusedFrom } from './view.ts';
+import { type Runs, runsOf } from './weights/index.ts';
+
+/** The sites, and behind each that is joined of an attention's projections its parts. */
+export function withParts(sites: readonly Site[]): readonly Site[] {
+  return sites.flatMap((site) => [site, ...(site.parts ?? [])]);
+}
+
+/**
+ * The sites with the parts of those that are joined of projections. A part has a path that no layer of the model has.
+ *
+ * @param typeOf what is known of a value
+ */
+export function findParts(
+  sites: readonly Site[],
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): Site[] {
+  const paths = new Set(sites.map(({ path }) => path));
+  const pathBehind = pathsBehind(sites, index);
+  return sites.map((site) => {
+    const found = site.foldedScale ? undefined : attentionParts(site, index, typeOf);
+    const path = site.pathSource === 'value-name' ? undefined : site.path;
+    const named = found && partPaths({ path, attended: found.attended, outputPath: pathBehind(found.attended) });
+    if (!named) return site;
+    const { attention, names } = named;
+    const parts = [...found.outputs].map(([as, outputs]) => {
+      const path = `${attention}.${names[as]}`;
+      const own = (place: Site): Site => partOf(place, { path, as, attention, outputs, whole: site.path });
+      return { ...own(site), alsoAt: site.alsoAt.map(own) };
+    });
+    const areNew = parts.every(({ path }) => !paths.has(path));
+    for (const { path } of parts) paths.add(path);
+    return areNew ? { ...site, parts } : site;
+  });
+}
+
+/** Finds the path of the layer that reads what is made of values without another product. */
+function pathsBehind(sites: readonly Site[], index: GraphIndex): (values: readonly string[]) => string | undefined {
+  const readers = new Map(sites.flatMap((site) => [site, ...site.alsoAt]).map((site) => [site.input, site]));
+  return (values) => {
+    const read = values.map((value) => nextAmong(value, index, (each) => readers.has(each)));
+    const reader = read.map((value) => readers.get(value ?? '')).find((each) => each !== undefined);
+    return reader?.pathSource === 'value-name' ? undefined : reader?.path;
+  };
+}
+
+/**
+ * The sites, with the names of projections for products without one that were taken apart, where an attention reads each as
+ * another.
+ */
+export function withProjections(
+  sites: readonly Site[],
+  index: GraphIndex,
+  typeOf: (value: string) => ValueType | undefined,
+): Site[] {
+  const joined = new Map<NodeProto, Site[]>();
+  for (const site of sites) {
+    const fused = site.pathSource === 'value-name' ? fusedFrom(site.node) : undefined;
+    if (fused?.opType === 'MatMul') joined.set(fused, [...(joined.get(fused) ?? []), site]);
+  }
+  const paths = new Set(sites.map(({ path }) => path));
+  const pathBehind = pathsBehind(sites, index);
+  const renamed = new Map<Site, Site>();
+  for (const group of joined.values()) {
+    const roles = group.map((site) => attentionRole(site, index, typeOf));
+    const attended = roles.flatMap((role) => role?.attended ?? []);
+    const named = partPaths({ path: undefined, attended, outputPath: pathBehind(attended) });
+    const own = roles.flatMap((role) => (role && named ? [`${named.attention}.${named.names[role.as]}`] : []));
+    if (new Set(own).size < group.length || own.some((path) => paths.has(path))) continue;
+    for (const path of own) paths.add(path);
+    group.forEach((site, i) => {
+      const name = { path: own[i]!, pathSource: 'structure', projection: { of: named!.attention, as: roles[i]!.as } } as const; // prettier-ignore
+      renamed.set(site, { ...site, ...name, alsoAt: site.alsoAt.map((place) => ({ ...place, ...name })) });
+    });
+  }
+  return sites.map((site) => renamed.get(site) ?? site);
+}
+
+/** The part of a place where a layer is computed. */
+function partOf(
+  place: Site,
+  {
+    path,
+    as,
+    attention,
+    outputs,
+    whole,
+  }: {
+    readonly path: string;
+    readonly as: Projection;
+    readonly attention: string;
+    readonly outputs: Runs;
+    readonly whole: string;
+  },
+): Site {
+  const [total = 0, width = 0] = place.weightShape;
+  const { weight, bias } = place;
+  return {
+    ...place,
+    path,
+    pathSource: 'structure',
+    weightShape: [outputs.size * outputs.count, width],
+    weight: { ...weight, stored: runsOf(weight.stored, weight.layout === 'in-out' ? 1 : 0, outputs) },
+    ...(bias ? { bias: { ...bias, stored: runsOf(bias.stored, bias.stored.dims.length - 1, outputs) } } : {}),
+    projection: { of: attention, as },
+    part: { ...outputs, of: whole, total },
+    alsoAt: [],
+  };
+}
