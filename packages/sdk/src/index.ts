@@ -210,25 +210,21 @@ export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './p
 export { filePredictor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
 export { lengthBuckets } from './plugin/predict/lengthBuckets.ts';
-export {
-  type AnsweredRow,
-  chosenAdapter,
-  type Outputs,
-  recordPredictor,
-  type RecordPredictorOptions,
-  type RecordProcessor,
-  type SourceRecord,
-  sourcesOf,
-} from './plugin/predict/recordPredictor.ts';
+export { chosenAdapter, sourcesOf } from './plugin/predict/sources.ts';
+export { recordPredictor, type RecordPredictorOptions } from './plugin/predict/recordPredictor.ts';
 export type {
+  AnsweredRow,
   Answer,
   AnswerWriter,
   OutputProcessor,
+  Outputs,
   Prediction,
   Predictor,
   PredictOptions,
   Processor,
+  RecordProcessor,
   Source,
+  SourceRecord,
 } from './plugin/predictor.ts';
 export type {
   HeadFeatures,

@@ -96,11 +96,65 @@ export interface Processor {
    *
    * @param inputs the feeds that gave the outputs, as `feeds` made them
    */
-  decode(outputs: Readonly<Record<string, Tensor>>, inputs: Feeds): Prediction[];
+  decode(outputs: Outputs, inputs: Feeds): Prediction[];
 }
 
 /** A processor whose answers are in the outputs alone, such as a classifier's. */
 export interface OutputProcessor extends Processor {
   /** Predictions of one batch, one per row. */
-  decode(outputs: Readonly<Record<string, Tensor>>): Prediction[];
+  decode(outputs: Outputs): Prediction[];
+}
+
+/** Tensors by the names of the model's outputs. */
+export type Outputs = Readonly<Record<string, Tensor>>;
+
+/** A record of a source, such as a sequence of a FASTA file. */
+export interface SourceRecord<Item> {
+  /** What is asked about. */
+  readonly item: Item;
+  /** Bytes of the source that were read up to its end. */
+  readonly read?: number;
+  /** Bytes of the source; absent where it has no end yet. */
+  readonly total?: number | undefined;
+}
+
+/** A row that an item was fed as, and what was made of the outputs for it. */
+export interface AnsweredRow<Row, Found> {
+  readonly row: Row;
+  readonly found: Found;
+  /** By each adapter of an ensemble: the first is `found`. */
+  readonly members: readonly Found[];
+}
+
+/**
+ * What `recordPredictor` is made from: the records of a source, the rows that a record is fed as, their feeds, and what the
+ * outputs mean. `Found` is what is kept of a row until all rows of its record are there.
+ */
+export interface RecordProcessor<Item, Row, Found> {
+  /** Names of the outputs that answers are made of; values inside the graph are made outputs. All of the model's by default. */
+  readonly outputs?: readonly string[];
+  /**
+   * The records of a source, one by one. Batches end with the source. Without it a source is one item itself, and batches hold
+   * those of several.
+   */
+  records?(source: Source): AsyncIterable<SourceRecord<Item>>;
+  /** Rows that an item is fed as, one at least. */
+  rows(item: Item): readonly Row[];
+  /** Answers that an item gets, where that is not one: by it those that are there already are passed over. */
+  count?(item: Item): number;
+  /** For rows of different lengths: those of about one length are computed together. */
+  readonly lengths?: {
+    /** How long a row is, in tokens. */
+    of(row: Row): number;
+    /** False where the model cannot tell padding from tokens, so that rows of a batch must be equally long. */
+    readonly isPadded: boolean;
+    /** Batches that are read ahead; 16 by default. Fewer where answers are large. */
+    readonly lookAhead?: number;
+  };
+  /** The model's feeds for these rows. */
+  feeds(rows: readonly Row[]): Feeds | Promise<Feeds>;
+  /** What is kept of a batch, one per row. */
+  decode(outputs: Outputs, feeds: Feeds, rows: readonly Row[]): readonly Found[];
+  /** The answers about an item, given its rows in their order. */
+  answers(item: Item, rows: readonly AnsweredRow<Row, Found>[]): readonly Prediction[];
 }

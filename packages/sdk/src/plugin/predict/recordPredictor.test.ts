@@ -3,10 +3,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Adapter } from '../../adapter/adapter.ts';
 import { int64 } from '../../runtime/tensor.ts';
-import type { Answer, PredictOptions, Source } from '../predictor.ts';
+import type { Answer, PredictOptions, RecordProcessor, Source } from '../predictor.ts';
 import type { RunnableModel } from '../taskModel.ts';
 import { filePredictor } from './filePredictor.ts';
-import { recordPredictor, type RecordProcessor } from './recordPredictor.ts';
+import { recordPredictor } from './recordPredictor.ts';
 
 /** Gives what it is fed, and notes what it was fed with which adapters. */
 function model(runs: unknown[]): RunnableModel {

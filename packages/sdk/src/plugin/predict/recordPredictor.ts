@@ -2,12 +2,22 @@
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/session.ts';
-import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import type { Feeds, Tensor } from '../../runtime/tensor.ts';
-import type { Answer, Prediction, Predictor, PredictOptions, Source } from '../predictor.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
+import type {
+  AnsweredRow,
+  Answer,
+  Prediction,
+  Predictor,
+  PredictOptions,
+  RecordProcessor,
+  Source,
+  SourceRecord,
+} from '../predictor.ts';
 import type { PredictorOptions } from '../taskFactory.ts';
 import type { RunnableModel } from '../taskModel.ts';
 import { lengthBuckets } from './lengthBuckets.ts';
+import { chosenAdapter, sourcesOf } from './sources.ts';
 
 /** Rows of one batch without a word of the user's, and most tokens of it: attention takes memory by their square. */
 const BATCH_SIZE = 32;
@@ -17,60 +27,6 @@ const LOOK_AHEAD = 16;
 
 /** The name of {@link PredictorOptions.adapter} in the session. */
 const ADAPTER = 'adapter';
-
-/** Tensors by the names of the model's outputs. */
-export type Outputs = Readonly<Record<string, Tensor>>;
-
-/** A record of a source, such as a sequence of a FASTA file. */
-export interface SourceRecord<Item> {
-  /** What is asked about. */
-  readonly item: Item;
-  /** Bytes of the source that were read up to its end. */
-  readonly read?: number;
-  /** Bytes of the source; absent where it has no end yet. */
-  readonly total?: number | undefined;
-}
-
-/** A row that an item was fed as, and what was made of the outputs for it. */
-export interface AnsweredRow<Row, Found> {
-  readonly row: Row;
-  readonly found: Found;
-  /** By each adapter of an ensemble: the first is `found`. */
-  readonly members: readonly Found[];
-}
-
-/**
- * What {@link recordPredictor} is made from: the records of a source, the rows that a record is fed as, their feeds, and what the
- * outputs mean. `Found` is what is kept of a row until all rows of its record are there.
- */
-export interface RecordProcessor<Item, Row, Found> {
-  /** Names of the outputs that answers are made of; values inside the graph are made outputs. All of the model's by default. */
-  readonly outputs?: readonly string[];
-  /**
-   * The records of a source, one by one. Batches end with the source. Without it a source is one item itself, and batches hold
-   * those of several.
-   */
-  records?(source: Source): AsyncIterable<SourceRecord<Item>>;
-  /** Rows that an item is fed as, one at least. */
-  rows(item: Item): readonly Row[];
-  /** Answers that an item gets, where that is not one: by it those that are there already are passed over. */
-  count?(item: Item): number;
-  /** For rows of different lengths: those of about one length are computed together. */
-  readonly lengths?: {
-    /** How long a row is, in tokens. */
-    of(row: Row): number;
-    /** False where the model cannot tell padding from tokens, so that rows of a batch must be equally long. */
-    readonly isPadded: boolean;
-    /** Batches that are read ahead; 16 by default. Fewer where answers are large. */
-    readonly lookAhead?: number;
-  };
-  /** The model's feeds for these rows. */
-  feeds(rows: readonly Row[]): Feeds | Promise<Feeds>;
-  /** What is kept of a batch, one per row. */
-  decode(outputs: Outputs, feeds: Feeds, rows: readonly Row[]): readonly Found[];
-  /** The answers about an item, given its rows in their order. */
-  answers(item: Item, rows: readonly AnsweredRow<Row, Found>[]): readonly Prediction[];
-}
 
 /** Options of {@link recordPredictor}. */
 export interface RecordPredictorOptions extends Pick<PredictorOptions, 'adapter' | 'adapters' | 'load'> {
@@ -290,28 +246,4 @@ class Pass<Item, Row, Found> {
       return good.length > 0 ? { batch: good, feeds: await feedsOf(good) } : undefined;
     }
   }
-}
-
-/** The sources one by one; a path alone is one, and not its letters. */
-export async function* sourcesOf(sources: string | Iterable<Source> | AsyncIterable<Source>): AsyncGenerator<Source> {
-  if (typeof sources === 'string') yield sources;
-  else yield* sources;
-}
-
-/**
- * The adapter that answers about a source: one of those that are known by their names, or null for the base.
- *
- * @throws OnnxLoraError `INPUT_INVALID` for another name
- */
-export function chosenAdapter(
-  adapter: PredictOptions['adapter'],
-  source: Source,
-  known: readonly string[],
-): string | null {
-  const name = (typeof adapter === 'function' ? adapter(source) : adapter) ?? null;
-  if (name === null || known.includes(name)) return name;
-  throw new OnnxLoraError(
-    'INPUT_INVALID',
-    `There is no adapter "${name}".${didYouMean(name, known)} Those that the predictor was opened with are ${known.join(', ') || 'none'}.`,
-  );
 }

@@ -1,7 +1,7 @@
 /** @file Predictors that answer source by source, each in passes of their own. */
 
 import type { Answer, Predictor, PredictOptions, Source } from '../predictor.ts';
-import { sourcesOf } from './recordPredictor.ts';
+import { sourcesOf } from './sources.ts';
 
 /** What is wanted of a source. */
 export interface SourceRequest extends Pick<PredictOptions, 'batchSize' | 'signal'> {
