@@ -5,6 +5,9 @@
  * that comes next is what the commands print: its lines must come in their order, whatever stands between them; their numbers
  * may be others, but those of a line with "before" and "after" only by a tenth. A line `…` stands for lines left out. Where it
  * begins with `error:`, the commands must fail. A `cd` holds for the fences that follow. Other fences (`bash`) are not run.
+ *
+ * What takes minutes or the network is `sh nightly`: there `npm install --prefix` is run, and a share in percent that the page
+ * shows is met to a point, on lines with an arrow.
  */
 
 import { execFile } from 'node:child_process';
@@ -27,16 +30,19 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const tutorials = path.join(root, 'docs/tutorials');
 const pages = existsSync(tutorials) ? readdirSync(tutorials).filter((name) => name.endsWith('.md')) : [];
 
-test.each(pages)('%s', { timeout: 600_000 }, async (page) => {
+const isNightly = process.env['NIGHTLY'] !== undefined;
+
+test.each(pages)('%s', { timeout: isNightly ? 3_600_000 : 600_000 }, async (page) => {
   const folder = clone();
   const ended = path.join(folder, '.cwd');
   writeFileSync(ended, folder);
-  for (const { line, commands, output } of fencesOf(readFileSync(path.join(tutorials, page), 'utf8'))) {
+  for (const { line, commands, output, nightly } of fencesOf(readFileSync(path.join(tutorials, page), 'utf8'))) {
+    if (nightly && !isNightly) continue;
     const place = `docs/tutorials/${page}:${line}`;
     const { code, printed } = await shell(`trap 'pwd >${ended}' EXIT\n${commands}`, readFileSync(ended, 'utf8').trim());
     const fails = output[0]?.text.startsWith('error:') ?? false;
     if (fails === (code === 0)) expect.fail(`${place} exits with ${code}:\n${commands}\n${printed}`);
-    const missing = firstMissing(output, printed.split('\n'));
+    const missing = firstMissing(output, printed.split('\n'), nightly);
     if (missing) {
       expect.fail(
         `docs/tutorials/${page}:${missing.line} shows "${missing.text}", which ${place} does not print:\n${printed}`,
@@ -56,29 +62,33 @@ interface Fence {
   readonly line: number;
   readonly commands: string;
   readonly output: readonly Line[];
+  /** Takes longer than a test of every change may. */
+  readonly nightly: boolean;
 }
 
 function fencesOf(page: string): Fence[] {
-  const fences = [...page.matchAll(/^```(sh|text|bash|ts)\b.*\n([\s\S]*?)^```$/gm)].map(
-    ({ index, 1: kind, 2: body }) => ({
+  const fences = [...page.matchAll(/^```(sh|text|bash|ts)\b(.*)\n([\s\S]*?)^```$/gm)].map(
+    ({ index, 1: kind, 2: info, 3: body }) => ({
       kind,
+      nightly: info!.trim() === 'nightly',
       line: page.slice(0, index).split('\n').length + 1,
       body: body!,
     }),
   );
-  return fences.flatMap(({ kind, line, body }, i) => {
+  return fences.flatMap(({ kind, line, body, nightly }, i) => {
     if (kind !== 'sh') return [];
     const next = fences[i + 1];
     const output = next?.kind === 'text' ? next.body.split('\n').map((text, k) => ({ line: next.line + k, text })) : [];
-    return [{ line, commands: body, output: output.filter(({ text }) => text.trim() !== '' && text.trim() !== '…') }];
+    const lines = output.filter(({ text }) => text.trim() !== '' && text.trim() !== '…');
+    return [{ line, commands: body, output: lines, nightly }];
   });
 }
 
 /** The first line that is not among those printed, behind the ones before it. */
-function firstMissing(shown: readonly Line[], printed: readonly string[]): Line | undefined {
+function firstMissing(shown: readonly Line[], printed: readonly string[], isShare: boolean): Line | undefined {
   let at = 0;
   for (const line of shown) {
-    const found = printed.findIndex((text, i) => i >= at && isAlike(line.text, text));
+    const found = printed.findIndex((text, i) => i >= at && isAlike(line.text, text, isShare));
     if (found < 0) return line;
     at = found + 1;
   }
@@ -87,14 +97,16 @@ function firstMissing(shown: readonly Line[], printed: readonly string[]): Line 
 
 const NUMBER = /-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?/g;
 
-function isAlike(shown: string, printed: string): boolean {
+function isAlike(shown: string, printed: string, isShare: boolean): boolean {
   const plain = (text: string): string => text.replaceAll(NUMBER, '0').replaceAll(/\s+/g, ' ').trim();
   if (plain(shown) !== plain(printed)) return false;
-  if (!/\bbefore\b.*\bafter\b/.test(shown)) return true;
+  const isShown = isShare && /%.*→.*%/.test(shown);
+  if (!isShown && !/\bbefore\b.*\bafter\b/.test(shown)) return true;
   const [expected, found] = [shown, printed].map((text) =>
     [...text.matchAll(NUMBER)].map(([number]) => Number(number)),
   );
-  return expected!.every((value, i) => Math.abs(value - found![i]!) <= 0.1 * Math.max(1, Math.abs(value)));
+  const near = (value: number): number => (isShown ? 1 : 0.1 * Math.max(1, Math.abs(value)));
+  return expected!.every((value, i) => Math.abs(value - found![i]!) <= near(value));
 }
 
 /**
@@ -118,6 +130,7 @@ const PRELUDE = `
 npx() { "$@"; }
 npm() {
   case "$*" in
+    'install --prefix'*) command npm "$@" ;;
     ci|install*|'run build'|'run pack'*) ;;
     *) command npm "$@" ;;
   esac

@@ -8,21 +8,22 @@ import { rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { CtcTokenizer, evaluate, type Model, type ModuleInfo, openModel, previewLora, train } from '@onnx-lora/sdk';
 import { lineReading } from './support/lineReading.ts';
-import { fontOf, fontsIn, type Line, recogniserIn, setLines, wordsOfPages } from './support/ocrLines.ts';
+import { fontOf, fontsIn, type Line, recogniserIn, setLines, shuffledWords } from './support/ocrLines.ts';
 import { writeStandIn } from './support/ocrStandIn.ts';
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     hand: { type: 'string' },
-    lines: { type: 'string', default: '384' },
-    steps: { type: 'string', default: '48' },
+    lines: { type: 'string', default: '960' },
+    steps: { type: 'string', default: '120' },
+    tune: { type: 'boolean', default: false },
     seed: { type: 'string', default: '1' },
   },
 });
 const [folder] = positionals;
 const seed = Number(given.seed);
-const HELD_OUT = 100;
+const HELD_OUT = 200;
 await rm('runs/ocr-adapter', { recursive: true, force: true });
 // Without a folder of packages a small recogniser stands in, which can read nothing.
 const files = folder === undefined ? writeStandIn('runs/ocr-stand-in') : recogniserIn(folder);
@@ -39,8 +40,9 @@ console.log(`${tokenizer.size} classes; the scores behind "${output}" are "${mod
 // #endregion open
 
 // #region lines
-const words = wordsOfPages(seed);
-const [seen, unseen] = [words.slice(400), words.slice(0, 400)];
+const words = shuffledWords(seed);
+const [test, tuning, seen] = [words.slice(0, 400), words.slice(400, 800), words.slice(800)];
+const unseen = given.tune ? tuning : test;
 const hand = fontOf(given.hand ?? handwriting!);
 const lines = await setLines(seen, hand, Number(given.lines), seed);
 const heldOut = await setLines(unseen, hand, HELD_OUT, seed + 1);
@@ -48,7 +50,7 @@ console.log(
   `${lines.length} lines of ${seen.length} words to train on, ${HELD_OUT} of ${unseen.length} others held out`,
 );
 const printed = new Map<string, Line[]>();
-for (const font of prints.map(fontOf)) printed.set(font.family, await setLines(unseen, font, HELD_OUT, seed + 2));
+for (const font of prints.map(fontOf)) printed.set(font.family, await setLines(unseen, font, HELD_OUT / 2, seed + 2));
 // #endregion lines
 
 // #region lora
@@ -69,33 +71,34 @@ const run = await train(model, {
   steps: Number(given.steps),
   batchSize: 8,
   lr: 2e-3,
-  warmupSteps: 5,
+  warmupSteps: 10,
   seed,
 });
 for await (const event of run)
-  if (event.type === 'step' && event.step % 8 === 0) console.log(`step ${event.step}, loss ${event.loss.toFixed(3)}`);
+  if (event.type === 'step' && event.step % 20 === 0) console.log(`step ${event.step}, loss ${event.loss.toFixed(3)}`);
 const { adapter } = await run.done;
 await adapter.save('runs/ocr-adapter');
 console.log(`trained in ${Math.round((performance.now() - started) / 1000)} s\n`);
 // #endregion train
 
 const after = await errorsOf(model, adapter);
-for (const [name, rate] of after) console.log(`${name.padEnd(24)}${percent(before.get(name)!)}  →  ${percent(rate)}`);
+for (const [name, rate] of after) console.log(`${name.padEnd(20)}${before.get(name)!}  →  ${rate}`);
 
 /** The CER on unseen words, in the handwriting and in each printed font. */
-async function errorsOf(which: Model, trained?: typeof adapter): Promise<Map<string, number>> {
-  const rates = new Map<string, number>();
+async function errorsOf(which: Model, trained?: typeof adapter): Promise<Map<string, string>> {
+  const rates = new Map<string, string>();
   for (const [family, found] of [[hand.family, heldOut] as const, ...printed]) {
-    const { metrics } = await evaluate(which, {
+    const { metrics, intervals } = await evaluate(which, {
       task: lineReading({ train: found, heldOut: found, tokenizer }),
       batchSize: 16,
       ...(trained ? { adapter: trained } : {}),
     });
-    rates.set(family, metrics['cer']!);
+    const [low, high] = intervals!['cer']!;
+    rates.set(family, `${percent(metrics['cer']!)}% (${percent(low)} to ${percent(high)})`);
   }
   return rates;
 }
 
 function percent(share: number): string {
-  return `${(100 * share).toFixed(1)}%`.padStart(6);
+  return (100 * share).toFixed(1);
 }

@@ -69,9 +69,6 @@ const roundsWeights = 'the graph rounds activations to 8 bits, of which differen
 const ofBatch = 'activations are quantised by the largest of the whole batch, so that a row depends on the others';
 const large = 'an image of 1024 × 1024 through 119 convolutions takes too long';
 
-const crops = 'sizes behind DepthToSpace and a Slice whose ends are computed are not known';
-const rounded = 'weights of 8 bits round what is merged, which adds up over the layers to 6% of the output';
-
 /** All of them. */
 export const packages: readonly WildPackage[] = [
   {
@@ -96,10 +93,6 @@ export const packages: readonly WildPackage[] = [
         sha256: 'd2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9',
         sites: 60,
         inputs: { x: { dims: [2, 3, 64, 64], values: 'strokes' } },
-        fails: {
-          gradients:
-            'gradients and central differences are 6 in 1,000 of the largest apart, where 5 are allowed; which of them is off is not known',
-        },
       },
       {
         id: 'rapidocr-cls',
@@ -172,10 +165,6 @@ export const packages: readonly WildPackage[] = [
         skips: { gradients: roundsWeights },
         alpha: 8,
         lr: 2e-4,
-        fails: {
-          learns: 'DynamicQuantizeLSTM has no gradient rule',
-          merges: 'weights of 8 bits round what is merged, so that other characters are read',
-        },
       },
     ],
   },
@@ -273,7 +262,6 @@ export const packages: readonly WildPackage[] = [
         skips: { gradients: roundsWeights },
         alpha: 8,
         lr: 2e-4,
-        fails: { merges: rounded },
       },
     ],
   },
@@ -349,10 +337,6 @@ export const packages: readonly WildPackage[] = [
         skips: { gradients: roundsWeights, adapter: ofBatch },
         alpha: 8,
         lr: 2e-4,
-        fails: {
-          merges:
-            'weights of 8 bits round what is merged, which adds up over the steps of the LSTM to 7% of the output',
-        },
       },
     ],
   },
@@ -371,8 +355,7 @@ export const packages: readonly WildPackage[] = [
         sites: 110,
         inputs: { input: pixels(1, 3, 1024, 1024) },
         rounds: true,
-        skips: { base: large, gradients: large, learns: large, adapter: large },
-        fails: { merges: 'weights of 8 bits round what is merged, which adds up over 119 layers to 20% of the output' },
+        skips: { base: large, gradients: large, learns: large, merges: large, adapter: large },
       },
       {
         id: 'imgly-medium',
@@ -471,7 +454,6 @@ export const packages: readonly WildPackage[] = [
         sha256: 'da96e1221eea4afdf153997d6c4854ed306c146cfac76046e66cdecc14b2a1bb',
         sites: 70,
         inputs: { input: pixels(2, 64, 64, 1) },
-        fails: { gradients: crops, learns: crops },
       },
     ],
   },
@@ -593,12 +575,6 @@ export const packages: readonly WildPackage[] = [
         },
         rounds: true,
         skips: { gradients: roundsWeights },
-        fails: {
-          learns: 'DynamicQuantizeLSTM has no gradient rule',
-          merges:
-            'weights of 8 bits round what is merged, which adds up over the steps of the LSTM to 6% of the output',
-          adapter: 'what is merged into weights of 8 bits is off by 5% of the output, where 3% are allowed',
-        },
       },
     ],
   },
@@ -709,7 +685,6 @@ export const packages: readonly WildPackage[] = [
         inputs: { input_ids: ids(1000, 2, 8), attention_mask: all(1, 2, 8) },
         rounds: true,
         skips: { gradients: roundsWeights },
-        fails: { merges: rounded },
       },
     ],
   },

@@ -2,9 +2,12 @@
 
 import {
   bestPaths,
+  bootstrapInterval,
+  countEdits,
   ctc,
   type CtcTokenizer,
   type Dataset,
+  type EditCounts,
   ErrorCounter,
   float32,
   int64,
@@ -58,15 +61,19 @@ export function lineReading({ train, heldOut, tokenizer }: LineReadingOptions): 
         lossWeight: ({ labels }) => labels!.dims[0]!,
         metrics: () => {
           const errors = new ErrorCounter();
+          const ofLines: EditCounts[] = [];
           return {
             update: (outputs, { labels }) => {
               const length = labels!.dims[1]!;
               for (const [row, path] of bestPaths(outputs[output]!).entries()) {
                 const ids = Array.from(labels!.data.slice(row * length, (row + 1) * length), Number);
-                errors.add(tokenizer.decode(ids.filter((id) => id >= 0)), tokenizer.decodeFrames(path));
+                const [text, read] = [tokenizer.decode(ids.filter((id) => id >= 0)), tokenizer.decodeFrames(path)];
+                errors.add(text, read);
+                ofLines.push(countEdits([...text], [...read]));
               }
             },
             result: () => ({ cer: errors.rates().cer, wer: errors.rates().wer }),
+            intervals: () => ({ cer: bootstrapInterval((times) => errorRate(ofLines, times), ofLines.length) }),
           };
         },
       });
@@ -74,6 +81,16 @@ export function lineReading({ train, heldOut, tokenizer }: LineReadingOptions): 
   };
 }
 // #endregion task
+
+/** Errors by characters where line i counts `times[i]` times. */
+function errorRate(lines: readonly EditCounts[], times: Uint32Array): number {
+  let [errors, characters] = [0, 0];
+  for (const [i, { hits, substitutions, deletions, insertions }] of lines.entries()) {
+    errors += times[i]! * (substitutions + deletions + insertions);
+    characters += times[i]! * (hits + substitutions + deletions);
+  }
+  return errors / characters;
+}
 
 /** Three equal channels, black −1 and white 1, and 0 behind the text, as PaddleOCR feeds its recognisers. */
 function channelsOf({ pixels, width }: Line): number[] {

@@ -1,8 +1,7 @@
 /** @file Lines of text as pictures, as a recogniser of text is fed them, and the words that they are made of. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Random } from '@onnx-lora/sdk/core';
 import sharp from 'sharp';
 
@@ -18,15 +17,11 @@ export interface Line {
 export const HEIGHT = 48;
 export const WIDTH = 320;
 
-/** The words of this clone's own pages, in a random order that is the same for a seed. */
-export function wordsOfPages(seed: number): string[] {
-  const docs = fileURLToPath(new URL('../../../', import.meta.url));
-  const pages = ['concepts', 'guides', 'tutorials'].flatMap((folder) =>
-    readdirSync(path.join(docs, folder))
-      .filter((name) => name.endsWith('.md'))
-      .map((name) => readFileSync(path.join(docs, folder, name), 'utf8').replaceAll(/^```[^]*?^```$/gm, '')),
-  );
-  const words = [...new Set(pages.join(' ').match(/(?<![\w.@/-])[A-Za-z][a-z]{1,11}(?![\w/-])/g))].sort();
+/** Words of this project's pages, in small letters, in a random order that is the same for a seed. */
+export function shuffledWords(seed: number): string[] {
+  const words = readFileSync(new URL('../../data/words.txt', import.meta.url), 'utf8')
+    .trim()
+    .split('\n');
   return new Random(seed).permutation(words.length).map((i) => words[i]!);
 }
 

@@ -19,6 +19,7 @@ type Form = (
 /** By type of a standard operator. */
 const forms: Readonly<Record<string, Form>> = {
   Erf: (g, _, [x]) => x && erfFloat64(g, x),
+  Atan: (g, _, [x]) => x && arctangent(g, x),
   Conv: (g, node, [x, w, b]) => x && w && convolution(g, node, x, w, b),
   ConvTranspose: (g, node, [x, w, b]) => x && w && tiles(g, node, x, w, b),
   AveragePool: (g, node, [x]) => x && average(g, node, x),
@@ -37,6 +38,16 @@ const forms: Readonly<Record<string, Form>> = {
 /** The form of a node's operator, where it needs one. */
 export function float64Form({ opType = '', domain = '' }: NodeProto): Form | undefined {
   return domain === '' && Object.hasOwn(forms, opType) ? forms[opType] : undefined;
+}
+
+/** `atan x = 2 atan(x / (1 + √(1 + x²)))`, three times, and below tan π/16 the series `x − x³/3 + x⁵/5 …`: 16 digits. */
+function arctangent(g: GraphBuilder, x: Value): Value {
+  const half = (y: Value): Value => g.Div(y, g.Add(g.Sqrt(g.Add(g.Mul(y, y), 1)), 1));
+  const small = half(half(half(x)));
+  const square = g.Mul(small, small);
+  let series = g.Mul(square, 0);
+  for (let k = 12; k >= 0; k--) series = g.Add(g.Mul(series, square), (k % 2 === 0 ? 1 : -1) / (2 * k + 1));
+  return g.Mul(g.Mul(series, small), 8);
 }
 
 /** What each window reads, as columns, times the kernel as a matrix, group by group. */

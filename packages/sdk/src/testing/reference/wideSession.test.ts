@@ -45,6 +45,7 @@ it.each<[string, (g: GraphBuilder, x: Value) => Value]>([
   ['ConvTranspose', (g, x) => g.emit('ConvTranspose', [x, g.constant(float32([1, -2, 3, 4, 5, -6, 7, 8], [1, 2, 2, 2])), g.constant(float32([1, 2], [2]))], { strides: [2, 2], kernel_shape: [2, 2] })],
   ['AveragePool', (g, x) => g.emit('AveragePool', [x], { kernel_shape: [2, 1] })],
   ['Resize', (g, x) => g.emit('Resize', [x, undefined, g.constant(float32([1, 1, 2, 3], [4]))], { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' })],
+  ['Atan', (g, x) => g.emit('Atan', [g.Mul(g.Sub(x, 2.3), 2)])],
   ['HardSigmoid', (g, x) => g.emit('HardSigmoid', [g.Sub(x, 2)], { alpha: float(0.25) })],
 ])('%s is made of operators that have a float64 kernel, and computes the same', async (_, emit) => {
   const { precision, output } = await computed((g, x, w) => emit(g, g.Add(x, w)));
