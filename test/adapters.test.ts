@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
+  type AdapterChoice,
   Adapter,
   crossEntropy,
   type Feeds,
@@ -151,16 +152,20 @@ describe('one batch, an adapter per row', () => {
     await session.release();
   });
 
-  it('refuses what cannot be mixed, unknown names and a wrong count', async () => {
+  it('has normalisations of its own in each row, and refuses unknown names and a wrong count', async () => {
     const adapters = {
       norm: await trained({ targetModules: ['query'], modulesToSave: ['vit.layernorm'] }),
       plain: await trained({ targetModules: ['query'] }),
     };
     const session = await model.session({ adapters, provider: 'cpu' });
     const two: Feeds = { pixel_values: stack(images.slice(0, 2)) };
-    await expect(session.run(two, { adapter: ['norm', 'plain'] })).rejects.toThrow(
-      /vit\.layernorm\.weight.*Run one batch per adapter/,
-    );
+    const logitsOf = async (adapter: AdapterChoice): Promise<number[]> => [
+      ...((await session.run(two, { adapter }))['logits']!.data as Float32Array),
+    ];
+    const [norm, plain, mixed] = [await logitsOf('norm'), await logitsOf('plain'), await logitsOf(['norm', 'plain'])];
+    const width = mixed.length / 2;
+    for (const [i, value] of mixed.entries()) expect(value).toBeCloseTo((i < width ? norm : plain)[i]!, 5);
+    expect(norm[width]).not.toBeCloseTo(plain[width]!, 5);
     await expect(session.run(two, { adapter: 'plein' })).rejects.toThrow(/no adapter "plein"\. Did you mean "plain"/);
     await expect(session.run(two, { adapter: ['plain'] })).rejects.toThrow(
       '1 adapter names were given for a batch of 2 rows',

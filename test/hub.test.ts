@@ -150,7 +150,7 @@ it('downloads what a model needs into the cache of the hub client, once', async 
 it('says what is wrong with a name that the hub does not know', async () => {
   const { openModel } = await import('@onnx-lora/sdk');
   await expect(openModel('team/unknown')).rejects.toThrow(
-    /There is no file or folder "team\/unknown", and the hub did not give a model of that name: .*Check the name, the network, and HF_TOKEN/,
+    /There is no file or folder "team\/unknown". The hub did not give a model of that name: .*Check the name, the network, and HF_TOKEN/,
   );
 });
 
@@ -194,5 +194,5 @@ it('refuses pickles, and repositories that hold no adapter', async () => {
   await expect(loadAdapter('team/pickled')).rejects.toThrow('holds its weights as a pickle (adapter_model.bin)');
   expect(requests.filter((request) => request.includes('.bin'))).toEqual([]);
   await expect(loadAdapter('team/vit')).rejects.toThrow('holds no adapter_config.json');
-  await expect(loadAdapter('team/unknown')).rejects.toThrow('the hub did not give an adapter of that name');
+  await expect(loadAdapter('team/unknown')).rejects.toThrow('The hub did not give an adapter of that name');
 });

@@ -184,7 +184,7 @@ describe('a joined weight of 8-bit codes', () => {
     const packed = await openPacked('int8');
     const adapter = await randomAdapter(packed, { lora: { r: 2, targetModules: ['query', 'value'] } });
     const file = path.join(scratch, 'int8-merged.onnx');
-    const { rounding } = await merge(packed, adapter, file);
+    const { rounding } = await merge(packed, adapter, file, { requantize: true });
     expect(rounding.map(({ module, storage }) => [module.split('.').at(-1), storage]).slice(0, 2)).toEqual([['query', 'int8'], ['value', 'int8']]); // prettier-ignore
     const merged = await openModel(file);
     const keys = (model: Model): Float32Array => model.sites().flatMap(({ parts = [] }) => parts).find(({ path: own }) => own === `${attention}.key`)!.weight.stored.read(); // prettier-ignore

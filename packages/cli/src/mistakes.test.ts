@@ -51,7 +51,7 @@ describe('the model', () => {
       "
     `);
     expect(await mistake(folder, 'inspect', path.join(folder, 'modles/vit'))).toMatchInlineSnapshot(`
-      "error: There is no file or folder "FOLDER/modles/vit". Did you mean "FOLDER/models"? Check the path; a model on the hub is named like "org/name".
+      "error: There is no file or folder "FOLDER/modles/vit". Did you mean "FOLDER/models/vit"? Check the path; a model on the hub is named like "org/name".
       "
     `);
   });

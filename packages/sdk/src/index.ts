@@ -55,6 +55,7 @@ export type {
   ChangeOfLayer,
   ChangeOfWeight,
   LayerInGraph,
+  TensorsOfTuning,
   TunedLayer,
   TunedTensor,
   Tuner,
@@ -209,7 +210,7 @@ export {
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
 export { filePredictor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
-export { lengthBuckets } from './plugin/predict/lengthBuckets.ts';
+export { type BatchLimits, lengthBuckets } from './plugin/predict/lengthBuckets.ts';
 export { chosenAdapter, sourcesOf } from './plugin/predict/sources.ts';
 export { recordPredictor, type RecordPredictorOptions } from './plugin/predict/recordPredictor.ts';
 export type {

@@ -17,6 +17,7 @@ import {
 
 /** New numbers for one weight. */
 export interface WeightEdit {
+  /** The weight as the graph keeps it. */
   readonly stored: StoredWeight;
   /** The nodes that shall read the new numbers; other readers of the tensors keep the old ones. */
   readonly readers: readonly ParameterReader[];

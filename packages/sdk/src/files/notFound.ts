@@ -1,6 +1,6 @@
 /** @file The error for a path that leads nowhere, with the names that were perhaps meant. */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { nearest, OnnxLoraError } from '../errors.ts';
 
@@ -11,7 +11,7 @@ const MOST_ENTRIES = 10_000;
  * `There is no folder "photoz". Did you mean "photos"? Check the path.`
  *
  * @param what the kind of thing that was looked for, such as `file or folder`
- * @param options.remedy the last sentence, where the path is not all that can be wrong
+ * @param options with the last sentence, where the path is not all that can be wrong
  * @returns an error `FILE_NOT_FOUND`
  */
 export function notFound(
@@ -24,15 +24,24 @@ export function notFound(
   });
 }
 
-/** ` Did you mean "models/vit"?` of what lies in the same folder; of several missing folders the first is looked at. */
+/**
+ * ` Did you mean "models/vit"?` of what lies in the same folder; of several missing folders the first is looked at, where the
+ * rest of the path is there with another name of it.
+ */
 export function pathHint(missing: string): string {
+  return hintWith(missing, '');
+}
+
+function hintWith(missing: string, rest: string): string {
   const parent = path.dirname(missing);
   const word = path.basename(missing);
   const names = entriesOf(parent);
-  if (!names) return parent === missing || parent === '.' ? '' : pathHint(parent);
+  if (!names) return parent === missing || parent === '.' ? '' : hintWith(parent, path.join(word, rest));
+  const meant = (name: string): string => `${missing.slice(0, missing.lastIndexOf(word))}${name}`;
+  const fits = names.filter((name) => name !== word && (rest === '' || existsSync(path.join(meant(name), rest))));
   // Names of files are like each other where they do not mean the same: tighter than for words of a language.
-  const [near] = nearest(word, names.filter((name) => name !== word), 1, Math.max(2, Math.floor(word.length / 3))); // prettier-ignore
-  return near === undefined ? '' : ` Did you mean "${missing.slice(0, missing.lastIndexOf(word))}${near}"?`;
+  const [near] = nearest(word, fits, 1, Math.max(2, Math.floor(word.length / 3)));
+  return near === undefined ? '' : ` Did you mean "${path.join(meant(near), rest)}"?`;
 }
 
 /** Names in a folder that are not hidden; undefined where it cannot be read. */

@@ -119,7 +119,8 @@ export class Injection {
       infos: [
         ...inputs.map(({ info }) => info),
         ...this.#masks.map(({ name, dims }) => valueInfo(name, 'bool', dims)),
-        ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)])],
+        ...(rows === undefined ? [] : [valueInfo(rows, 'int64', undefined)]),
+      ],
       ...(rows === undefined ? {} : { rows }),
     };
   }

@@ -52,7 +52,8 @@ export type ByTensor<T> = Readonly<Record<string, T>>;
  */
 export type Tuning = TensorsOfTuning & (ChangeOfWeight | ChangeOfLayer);
 
-interface TensorsOfTuning {
+/** The tensors of a tuning. */
+export interface TensorsOfTuning {
   /** What is trained, by the word that follows the module's path in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
 }

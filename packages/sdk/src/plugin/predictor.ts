@@ -120,7 +120,9 @@ export interface SourceRecord<Item> {
 
 /** A row that an item was fed as, and what was made of the outputs for it. */
 export interface AnsweredRow<Row, Found> {
+  /** What was fed. */
   readonly row: Row;
+  /** What the model makes of it. */
   readonly found: Found;
   /** By each adapter of an ensemble: the first is `found`. */
   readonly members: readonly Found[];

@@ -14,7 +14,11 @@ export class MaskDrawer {
   /** How many runs of graphs with masks have been made. */
   runs = 0;
 
-  /** @param draw in place of random numbers */
+  /**
+   * Draws from a seed.
+   *
+   * @param draw in place of random numbers
+   */
   constructor(seed: number, draw?: DrawMask) {
     this.#seed = seed;
     this.#draw = draw;

@@ -30,7 +30,9 @@ export interface FactorValues {
   readonly A: Float32Array;
   /** `[out, r / groups, ...]` */
   readonly B: Float32Array;
+  /** The rank. */
   readonly r: number;
+  /** What B·A is multiplied with. */
   readonly scaling: number;
 }
 

@@ -34,6 +34,7 @@ export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig
 export class ByTuner implements ModuleTuning {
   readonly site: Site;
   readonly path: string;
+  /** What the tuner makes of the layer. */
   readonly math: Tuning;
   /** `peft_type` of the tuner. */
   readonly peftType: string;
@@ -53,14 +54,11 @@ export class ByTuner implements ModuleTuning {
     const [out, width] =
       kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
     const layer = { path: module, kind, in: width, out, weightShape, bias: site.bias !== undefined };
-    const math = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings) ?? tuner.tune(layer, settings);
-    const refusal = typeof math === 'string' ? math : 'delta' in math ? undefined : refusedApply(site);
-    if (typeof math === 'string' || refusal !== undefined) {
-      throw new OnnxLoraError(
-        'MODEL_UNSUPPORTED',
-        `"${site.path}" cannot be adapted by the tuner "${tuner.name}": the layer ${refusal ?? String(math)}. Leave it out (excludeModules), or adapt it by LoRA.`,
-      );
-    }
+    const refusal = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings);
+    if (refusal !== undefined) throw refused(site, tuner, refusal);
+    const math = tuner.tune(layer, settings);
+    const unfit = 'delta' in math ? undefined : refusedApply(site);
+    if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
     this.site = site;
     this.path = site.path;
@@ -178,6 +176,13 @@ export class ByTuner implements ModuleTuning {
     const result = fragment(g, tensors, before);
     return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
   }
+}
+
+function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${path}" cannot be adapted by the tuner "${name}": the layer ${reason}. Leave it out (excludeModules), or adapt it by LoRA.`,
+  );
 }
 
 /** Of the operators that tuners write their change of a weight with. */

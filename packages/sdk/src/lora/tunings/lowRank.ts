@@ -20,12 +20,14 @@ import type { Edits, ModuleTuning, PlacedTuning, SavedTensors, TuningTensor } fr
  * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
+  /** The layer, and how it is adapted. */
   readonly layer: LowRankSite;
   /** What B·A and the bias are multiplied with. */
   readonly scaling: number;
   /** Other first values than PEFT's. */
   readonly start: FirstValues | undefined;
 
+  /** An adapter of one layer; of one that only serves, without rank and scaling. */
   constructor(layer: LowRankSite, scaling: number = 1, start?: FirstValues) {
     this.layer = layer;
     this.scaling = scaling;
@@ -149,6 +151,7 @@ export class LowRank implements ModuleTuning {
 
 /** A low-rank adapter with its place. */
 export interface PlacedLowRank extends PlacedTuning {
+  /** The layer's adapter. */
   readonly tuning: LowRank;
 }
 

@@ -67,7 +67,7 @@ export function rowsTensor(owner: Owner, role: Factor): TuningTensor {
     scale: 1,
     base: rows,
     count: tiedTo ? 0 : rows.length,
-    first: () => ({ value: rows, dims }),
+    first: () => ({ value: rows.slice(), dims }),
     fromSaved: (saved) => {
       // B `[dim, n]` is what they are more than the table's.
       const more = floats(saved.get('lora_B')!);

@@ -10,7 +10,9 @@ export type AdapterPlan = readonly ModuleTuning[];
 
 /** Values as a graph for training has them. */
 export interface LaidOut {
+  /** The numbers, row by row. */
   readonly value: Float32Array;
+  /** Their shape. */
   readonly dims: readonly number[];
 }
 
@@ -19,7 +21,9 @@ export type SavedTensors = ReadonlyMap<string, Tensor>;
 
 /** An adapter's part of a blend: its tensor as the graph is fed it, and how much of it. */
 export interface Weighted {
+  /** As the graph is fed it. */
   readonly tensor: Tensor;
+  /** How much of it. */
   readonly weight: number;
 }
 
@@ -61,7 +65,9 @@ export interface TuningTensor {
 
 /** What merging changes: weights first, biases after all weights and whole parameters. */
 export interface Edits {
+  /** Of weights and whole parameters. */
   readonly weights: readonly WeightEdit[];
+  /** Of biases that whole parameters may have replaced. */
   readonly biases: readonly WeightEdit[];
 }
 
@@ -96,7 +102,9 @@ export interface ModuleTuning {
 
 /** A tuning and an adapter's tensors for it. */
 export interface PlacedTuning {
+  /** What is made of the module. */
   readonly tuning: ModuleTuning;
+  /** What the adapter has trained there. */
   readonly saved: SavedTensors;
   /** The adapter's tensors that these are. */
   readonly names: readonly string[];
@@ -109,8 +117,9 @@ export interface PlacedTuning {
 export interface AdapterInput {
   /** Name of the graph input. */
   readonly name: string;
-  /** What is made of the module, and by which of its tensors. */
+  /** What is made of the module. */
   readonly tuning: ModuleTuning;
+  /** Which of its tensors the input carries. */
   readonly tensor: TuningTensor;
   /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;

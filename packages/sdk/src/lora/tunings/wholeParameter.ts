@@ -16,9 +16,11 @@ import type { Edits, LaidOut, SavedTensors, ModuleTuning, TuningTensor } from '.
  * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
  */
 export class WholeParameter implements ModuleTuning {
+  /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
 
+  /** A parameter that is replaced. */
   constructor(parameter: TrainedParameter) {
     this.parameter = parameter;
   }

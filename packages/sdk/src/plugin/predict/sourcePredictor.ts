@@ -10,7 +10,11 @@ export interface SourceRequest extends Pick<PredictOptions, 'batchSize' | 'signa
 }
 
 /** What {@link sourcePredictor} is made from. */
-export interface SourceProcessor extends Pick<Predictor, 'sections' | 'writer' | 'writerEndings' | 'release'> {
+export interface SourceProcessor extends Pick<Predictor, 'writerEndings' | 'release'> {
+  /** As {@link Predictor.sections}. */
+  sections?(): ReturnType<NonNullable<Predictor['sections']>>;
+  /** As {@link Predictor.writer}. */
+  writer?(path: string): ReturnType<NonNullable<Predictor['writer']>>;
   /** The answers about one source. */
   answers(source: Source, request: SourceRequest): AsyncIterable<Omit<Answer, 'source'>>;
 }

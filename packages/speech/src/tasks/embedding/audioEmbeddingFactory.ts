@@ -29,6 +29,7 @@ const outputSetting: TaskSetting = {
 abstract class EmbeddingFactory {
   /** The task's name on the command line. */
   abstract readonly name: string;
+  /** Recordings, from files or a stream. */
   readonly input: PredictorInput = { streams: true };
   /** How recordings become features. */
   protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
