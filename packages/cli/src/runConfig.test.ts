@@ -29,6 +29,7 @@ function samples(): Settings {
     optimizer: 'sgd',
     schedule: 'cosine',
     ema: 0.9,
+    loraDropout: 0.1,
     eval: false,
     evalEvery: 'epoch',
     onBadLoss: 'skip',

@@ -121,6 +121,10 @@ function whole(least: number, most = 1_000_000_000): z.ZodType {
     .max(most, { error: `must be a whole number from ${least} to ${most}` });
 }
 
+/** From nothing to almost all. */
+const shareError = 'must be a number from 0 to below 1, such as 0.1';
+const share: z.ZodType = z.number({ error: shareError }).min(0, { error: shareError }).lt(1, { error: shareError });
+
 function above(zero: 'above 0' | 'of at least 0', most?: number): z.ZodType {
   const error = `must be a number ${zero}`;
   const number = z.number({ error });
@@ -324,7 +328,7 @@ export const settingInfos: Readonly<Record<SettingName, SettingInfo>> = {
     placeholder: '<share>',
     description: 'share of what an adapter reads that each step leaves out',
     default: 0,
-    schema: z.number().min(0).lt(1),
+    schema: share,
   },
   ensureWeightTying: {
     form: 'switch',

@@ -56,7 +56,13 @@ page  ${out}
 `,
   );
   const html = readFileSync(out, 'utf8');
-  for (const words of ['0.7 (0.55 to 0.83)', 'base 0.1', 'r&lt;8&gt;', 'accuracy on held-out data', 'Loss in training'])
+  for (const words of [
+    '0.7 <span class="interval">(0.55 to 0.83)</span>',
+    'base 0.1',
+    'r&lt;8&gt;',
+    'accuracy on held-out data',
+    'Loss in training',
+  ])
     expect(html).toContain(words);
   expect(html).not.toContain('r<8>');
   // A curve for each run.
