@@ -23,5 +23,5 @@ export const integersAreExact: boolean = found === 64 * 255 * 127;
 
 /** How far a result may be off, of a layer that computes with integers if its tolerance says so (0.06). */
 export function integerTolerance(tolerance: number): number {
-  return integersAreExact || tolerance < 0.06 ? tolerance : 0.4;
+  return integersAreExact || tolerance < 0.06 ? tolerance : 0.6;
 }
