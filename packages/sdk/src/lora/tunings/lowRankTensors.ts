@@ -8,8 +8,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { LowRankSite } from '../plan.ts';
-import { moved } from './moved.ts';
-import type { LaidOut, TuningTensor, Weighted } from './moduleTuning.ts';
+import { type LaidOut, moved, type TuningTensor, type Weighted } from './moduleTuning.ts';
 
 /** First values of one module's factors, flat, in PEFT's layout. */
 export interface FirstValues {

@@ -3,7 +3,8 @@
 import type { WeightEdit } from '../../adapter/editWeights.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
-import type { Tensor } from '../../runtime/tensor.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
 export type AdapterPlan = readonly ModuleTuning[];
@@ -123,4 +124,26 @@ export interface AdapterInput {
   readonly tensor: TuningTensor;
   /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;
+}
+
+/**
+ * base + Σ wᵢ·(tensorᵢ − base).
+ *
+ * @param head the module, where these are parameters of a head
+ * @throws OnnxLoraError `INPUT_INVALID` for tensors of other sizes than the base's
+ */
+export function moved(parts: readonly Weighted[], base: Tensor, head?: string): Tensor {
+  if (parts.some(({ tensor }) => tensor.data.length !== base.data.length)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Adapters with heads "${head}" of another number of outputs than the base's cannot be blended. Name one of them.`,
+    );
+  }
+  const from = base.data as Float32Array;
+  const data = from.slice();
+  for (const { tensor, weight } of parts) {
+    const to = tensor.data as Float32Array;
+    for (let i = 0; i < data.length; i++) data[i]! += weight * (to[i]! - from[i]!);
+  }
+  return float32(data, base.dims);
 }

@@ -8,8 +8,14 @@ import type { Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { placesOf, type TrainedParameter } from '../plan.ts';
-import { moved } from './moved.ts';
-import type { Edits, LaidOut, SavedTensors, ModuleTuning, TuningTensor } from './moduleTuning.ts';
+import {
+  type Edits,
+  type LaidOut,
+  type ModuleTuning,
+  moved,
+  type SavedTensors,
+  type TuningTensor,
+} from './moduleTuning.ts';
 
 /**
  * A parameter that is replaced. Graphs for training have it in the layout of the base's own; those for inference have linear
