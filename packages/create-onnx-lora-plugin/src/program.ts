@@ -2,10 +2,11 @@
 
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Answers, questions } from './answers.ts';
+import { type Answers, completeAnswers, questions } from './answers.ts';
 import { ask, type Asked, type Terminal } from './ask.ts';
 import { CreateError } from './createError.ts';
-import { createPlugin } from './createPlugin.ts';
+import { filesOf } from './template.ts';
+import { writeFolder } from './writeFolder.ts';
 
 /** What the command talks to. */
 export interface Surroundings extends Terminal {
@@ -91,4 +92,24 @@ function parsed(words: readonly string[]): Parsed {
     const message = (cause as Error).message.split(/\.\s|\n/, 1)[0]!;
     throw new CreateError(`${message}. See npx create-onnx-lora-plugin --help.`, { cause });
   }
+}
+
+/**
+ * Writes a plugin with its tests. Nothing is installed.
+ *
+ * @example
+ * await createPlugin('onnx-lora-cells', { family: 'cell-net', task: 'cell-counting' });
+ *
+ * @param folder is made; where it exists it must be empty
+ * @param given answers; the others follow from the folder's name
+ * @returns all answers, given or not
+ * @throws CreateError for an answer that cannot be used, and for a folder that is not empty or cannot be written
+ */
+export async function createPlugin(
+  folder: string,
+  given: Partial<Record<keyof Answers, string>> = {},
+): Promise<Answers> {
+  const answers = completeAnswers(given, folder);
+  await writeFolder(folder, filesOf(answers));
+  return answers;
 }

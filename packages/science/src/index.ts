@@ -7,7 +7,7 @@ export {
   frozenBaselines,
   type MethodResult,
 } from './baselines/frozenBaselines.ts';
-export type { Against } from './baselines/verdict.ts';
+export type { Against } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/withRandomSmiles.ts';
 export { type A3mOptions, parseA3m } from './data/formats/a3m.ts';
@@ -36,7 +36,7 @@ export { scienceFamilies } from './families/index.ts';
 export { roberta } from './families/roberta.ts';
 export { t5 } from './families/t5.ts';
 export { sciencePlugin } from './plugin.ts';
-export { comparisonSection } from './report/comparisonSection.ts';
+export { comparisonSection } from './report/frozenSections.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
@@ -54,7 +54,7 @@ export { type AttentionOptions, attentionOver, type LetterAttention } from './ta
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
-export { openSequenceRegressor } from './tasks/regression/openSequenceRegressor.ts';
+export { openSequenceRegressor } from './tasks/regression/sequenceRegressionFactory.ts';
 export {
   sequenceClassification,
   type SequenceClassificationOptions,

@@ -65,7 +65,7 @@ export type {
 export { initializerNames } from './lora/init/named.ts';
 export { corda, type CordaOptions } from './lora/init/corda.ts';
 export { eva, type EvaOptions } from './lora/init/eva.ts';
-export { loraGa, type LoraGaOptions } from './lora/init/loraGa.ts';
+export { loraGa, type LoraGaOptions } from './lora/init/named.ts';
 export type {
   GradientInitializer,
   InitialFactors,
@@ -297,7 +297,7 @@ export {
   telling,
   withTestForValidation,
 } from './plugin/data/splitData.ts';
-export { type Peeked, peeked } from './plugin/data/peeked.ts';
+export { type Peeked, peeked } from './plugin/data/tableStream.ts';
 export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { type Split, splitNames } from './plugin/data/splits.ts';
 export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
@@ -391,7 +391,7 @@ export {
 } from './plugin/tasks/classification/classifierParts.ts';
 export { type DataWords, differentLabels, unknownLabel } from './plugin/tasks/classification/dataLabels.ts';
 export { decodeClasses, type ScoredLabel } from './plugin/tasks/classification/decodeClasses.ts';
-export { decodeLabels, thresholdsOf } from './plugin/tasks/classification/decodeLabels.ts';
+export { decodeLabels, thresholdsOf } from './plugin/tasks/classification/multiLabelParts.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
 export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';

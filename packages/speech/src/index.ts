@@ -20,7 +20,11 @@ export { background, type Background, type BackgroundOptions } from './augment/b
 export { gain, type Gain, type GainOptions } from './augment/gain.ts';
 export { loadClips } from './augment/loadClips.ts';
 export { noise, type Noise, type NoiseColor, type NoiseOptions } from './augment/noise.ts';
-export { standardWaveAugmentations, strongWaveAugmentations, waveAugmentationPresets } from './augment/presets.ts';
+export {
+  standardWaveAugmentations,
+  strongWaveAugmentations,
+  waveAugmentationPresets,
+} from './augment/augmentSetting.ts';
 export { room, type Room, type RoomOptions } from './augment/room.ts';
 export { speed, type Speed, type SpeedOptions } from './augment/speed.ts';
 export { audioSpectrogramTransformer } from './families/audioSpectrogramTransformer.ts';
@@ -28,7 +32,7 @@ export { speechFamilies } from './families/index.ts';
 export { wav2vec2 } from './families/wav2vec2.ts';
 export { whisper } from './families/whisper.ts';
 export { LogMel, type LogMelOptions } from './features/logMel.ts';
-export { melFilters } from './features/melFilters.ts';
+export { melFilters } from './features/logMel.ts';
 export { openRecogniser } from './generation/openRecogniser.ts';
 export type { RecogniserOptions } from './generation/recogniserOptions.ts';
 export type {
@@ -46,7 +50,7 @@ export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { openExtractor } from './features/openExtractor.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
 export { resample, resampleStream } from './audio/resample.ts';
-export { AUDIO_READER, SOUND_FORMAT } from './capabilities.ts';
+export { AUDIO_READER, SOUND_FORMAT } from './plugin.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
 export { SoundReader } from './audio/soundReader.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';

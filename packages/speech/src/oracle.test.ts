@@ -7,7 +7,7 @@ import { toMono } from './audio/audio.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 import { kaldiFilters } from './features/kaldiFilterBank.ts';
 import { LogMel } from './features/logMel.ts';
-import { melFilters } from './features/melFilters.ts';
+import { melFilters } from './features/logMel.ts';
 import { resample } from './audio/resample.ts';
 import { batchWaveforms, normalise } from './features/waveform.ts';
 import { SoundReader } from './audio/soundReader.ts';

@@ -4,7 +4,7 @@ import { loadPlugins, provide } from '@onnx-lora/sdk';
 import { describe, expect, it } from 'vitest';
 import type { AudioReader } from './audio/audio.ts';
 import { SoundReader } from './audio/soundReader.ts';
-import { AUDIO_READER } from './capabilities.ts';
+import { AUDIO_READER } from './plugin.ts';
 import { speechFamilies } from './families/index.ts';
 import { speechPlugin } from './plugin.ts';
 

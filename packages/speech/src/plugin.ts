@@ -1,14 +1,29 @@
 /** @file What this package brings, as any plugin would. */
 
-import { definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
+import {
+  capability,
+  type Capability,
+  capabilityList,
+  type CapabilityList,
+  definePlugin,
+  type Plugin,
+  provide,
+} from '@onnx-lora/sdk';
+import type { AudioReader } from './audio/audio.ts';
 import { soundFormats } from './audio/formats/index.ts';
+import type { SoundFormat } from './audio/formats/soundFormat.ts';
 import { SoundReader } from './audio/soundReader.ts';
-import { AUDIO_READER, SOUND_FORMAT } from './capabilities.ts';
 import { speechFamilies } from './families/index.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 import { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
 import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
 import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
+
+/** Decodes recordings. That of this package reads every {@link SOUND_FORMAT}. */
+export const AUDIO_READER: Capability<AudioReader> = capability('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
+
+/** A kind of sound file that can be decoded; provide as many as there are. */
+export const SOUND_FORMAT: CapabilityList<SoundFormat> = capabilityList('sound-format');
 
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
 export const speechPlugin: Plugin = definePlugin({

@@ -38,7 +38,7 @@ export {
 export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
-export { standardAugmentations, strongAugmentations } from './augment/presets.ts';
+export { standardAugmentations, strongAugmentations } from './augment/augmentSetting.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
 export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
 export {
@@ -90,7 +90,7 @@ export { resize } from './preprocess/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { imageClassification, type ImageClassificationOptions } from './tasks/classification/imageClassification.ts';
 export { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
-export { imageClassifier } from './tasks/classification/imageClassifier.ts';
+export { imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
 export { ImageDataset, type ImageExample, type ImageLoading } from './tasks/classification/imageDataset.ts';
 export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
 export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
@@ -141,4 +141,4 @@ export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmen
 export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
-export { IMAGE_DECODER } from './capabilities.ts';
+export { IMAGE_DECODER } from './plugin.ts';

@@ -1,8 +1,8 @@
 /** @file What this package brings, as any plugin would. */
 
-import { definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
-import { IMAGE_DECODER } from './capabilities.ts';
+import { capability, type Capability, definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
 import { visionFamilies } from './families/index.ts';
+import type { ImageDecoder } from './image/image.ts';
 import { SharpDecoder } from './image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
 import { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
@@ -13,6 +13,11 @@ import { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrieva
 import { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 import { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 import { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
+
+/** The decoder of image files; provide another to replace sharp. */
+export const IMAGE_DECODER: Capability<ImageDecoder> = capability('image-decoder', {
+  usuallyFrom: '@onnx-lora/vision',
+});
 
 /** Image families, preprocessors and tasks. */
 export const visionPlugin: Plugin = definePlugin({

@@ -6,7 +6,7 @@ import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
 import { frozenBaselines } from './frozenBaselines.ts';
 import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
-import { oneHot } from './oneHot.ts';
+import { oneHot } from './frozenBaselines.ts';
 import { fitRidge, ridgeAnswers } from './ridge.ts';
 import { scaled, scalingOf } from './scaling.ts';
 

@@ -13,8 +13,6 @@ import {
   OnnxLoraError,
 } from '@onnx-lora/sdk';
 import { type BaselineAnswers, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
-import { oneHot } from './oneHot.ts';
-import { type Against, verdictOf } from './verdict.ts';
 
 /** Sequences as a baseline sees them. */
 export interface BaselineExamples {
@@ -183,4 +181,75 @@ function check({ kind, outputs = 1, train, validation, adapted }: BaselinesReque
       `The adapter has ${adapted.length} answers for ${validation.embeddings.rows} validation sequences. Give ${outputs} for each.`,
     );
   }
+}
+
+/** Features of training and held-out variants. */
+interface OneHot {
+  readonly train: Matrix;
+  readonly validation: Matrix;
+}
+
+/**
+ * A feature per letter at each place where the training sequences differ: 1 where a sequence has it. What only held-out
+ * sequences have is no feature. Undefined where sequences are of several lengths, or all alike.
+ */
+export function oneHot(train: readonly string[], validation: readonly string[]): OneHot | undefined {
+  const length = train[0]?.length;
+  if (length === undefined || [...train, ...validation].some((sequence) => sequence.length !== length))
+    return undefined;
+  const columns = new Map<string, number>();
+  for (let place = 0; place < length; place++) {
+    const letters = new Set(train.map((sequence) => sequence[place]!));
+    if (letters.size > 1) for (const letter of letters) columns.set(place + letter, columns.size);
+  }
+  if (columns.size === 0) return undefined;
+  const encoded = (sequences: readonly string[]): Matrix => {
+    const result = matrix(sequences.length, columns.size);
+    sequences.forEach((sequence, i) => {
+      for (let place = 0; place < length; place++) {
+        const column = columns.get(place + sequence[place]!);
+        if (column !== undefined) result.data[i * columns.size + column] = 1;
+      }
+    });
+    return result;
+  };
+  return { train: encoded(train), validation: encoded(validation) };
+}
+
+/** LoRA beside the best baseline. */
+export interface Against {
+  /** Number of sequences that both were measured on. */
+  readonly sequences: number;
+  /** The metric by which they are compared. */
+  readonly metric: string;
+  /** The baseline, how far LoRA is above it, and the 95% interval of that; absent where the metric is not defined. */
+  readonly against?: {
+    /** The best baseline's name, as in `MethodResult.method`. */
+    readonly method: string;
+    /** LoRA's metric less the baseline's. */
+    readonly difference: number;
+    /** The 95% interval of the difference. */
+    readonly interval: readonly [low: number, high: number];
+  };
+}
+
+/** A sentence or two: whether LoRA is better than the best baseline by more than chance would have it. */
+function verdictOf({ sequences, metric, against }: Against): string {
+  if (!against)
+    return `On these ${sequences} sequences the ${metric} of LoRA or of all baselines is not defined, so that nothing can be compared.`;
+  const { method, difference, interval } = against;
+  const [low, high] = interval;
+  const size = amount(Math.abs(difference));
+  const way = size === '0.000' ? 'as high as' : `${size} ${difference < 0 ? 'below' : 'above'}`;
+  const where = `${way} that of ${method}, the best baseline`;
+  const range = `${amount(low)} to ${amount(high)}`;
+  if (low > 0)
+    return `LoRA helps here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is above 0.`;
+  if (high < 0)
+    return `LoRA does not help here: its ${metric} is ${where}, and the 95% interval of the difference (${range}) is below 0. Use ${method}, which also costs less, or train longer or with other targets.`;
+  return `These ${sequences} sequences do not show that LoRA helps: its ${metric} is ${where}, and the 95% interval of the difference (${range}) holds 0. More held-out sequences would tell.`;
+}
+
+function amount(value: number): string {
+  return value.toFixed(3).replace('-', '−');
 }

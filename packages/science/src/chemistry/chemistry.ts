@@ -1,11 +1,10 @@
 /** @file Molecules by RDKit, for those who write their own programs. */
 
 import { canonicalSmiles } from './canonicalSmiles.ts';
-import { drawMolecule } from './drawMolecule.ts';
 import { morganFingerprint, tanimoto } from './fingerprint.ts';
 import { murckoScaffold } from './murckoScaffold.ts';
 import { randomSmiles } from './randomSmiles.ts';
-import { loadRdkit } from './rdkit.ts';
+import { loadRdkit, type Rdkit } from './rdkit.ts';
 
 /** What is found of molecules. All of it throws `DATA_INVALID` for a SMILES that is no molecule, with RDKit's reason. */
 export interface Chemistry {
@@ -37,4 +36,13 @@ export async function openChemistry(): Promise<Chemistry> {
     randomSmiles: (smiles, seed) => randomSmiles(rdkit, smiles, seed),
     draw: (smiles, width, height) => drawMolecule(rdkit, smiles, width, height),
   };
+}
+
+/**
+ * A drawing of a molecule as SVG, of `width` by `height` pixels.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ */
+function drawMolecule(rdkit: Rdkit, smiles: string, width = 250, height = 200): string {
+  return rdkit.withMolecule(smiles, (molecule) => molecule.get_svg(width, height));
 }

@@ -1,19 +1,57 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import { checkFraction, fairHoldOut, listed, OnnxLoraError, measuredOn, recordsBySplit } from '@onnx-lora/sdk';
+import { checkFraction, fairHoldOut, listed, measuredOn, OnnxLoraError, recordsBySplit } from '@onnx-lora/sdk';
 import { checkMolecules } from '../chemistry/checkMolecules.ts';
 import { isOneProtein } from '../splits/isOneProtein.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
 import { type SequenceSplit, splitSequences } from '../splits/splitSequences.ts';
 import { type Alphabets, alphabetsOf, SequenceSpeller } from './checkedRecords.ts';
-import { checkRecordNeeds } from './recordNeeds.ts';
 import { repeatedRecords } from './repeatedRecords.ts';
 import { readLayout } from './readLayout.ts';
 import type { SequencePart } from './sequencePart.ts';
 import type { SequenceData, SequenceRecord } from './sequenceRecord.ts';
-import type { GivenSequenceRecord, SequenceDataOptions, SequenceSource, SequenceSplitBy } from './sequenceSource.ts';
+import type {
+  GivenSequenceRecord,
+  SequenceDataOptions,
+  SequenceNeed,
+  SequenceSource,
+  SequenceSplitBy,
+} from './sequenceSource.ts';
 import { sharedSequences } from './sharedSequences.ts';
 import { comparedWith, givenWildType, type WildType } from './wildType.ts';
+
+/**
+ * Looks whether records that have what a task needs.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`, naming the record and the remedy
+ */
+function checkRecordNeeds(records: readonly SequenceRecord[], needs: readonly SequenceNeed[] = []): void {
+  for (const need of needs) {
+    const lacking = records.find((record) => !has(record, need));
+    if (!lacking) continue;
+    throw new OnnxLoraError('DATA_INVALID', `${lacking.where}: ${remedies[need]}`);
+  }
+}
+
+function has(record: SequenceRecord, need: SequenceNeed): boolean {
+  const { labels, values, residues, second, substitutions } = record;
+  if (need === 'label') return labels?.length === 1;
+  const found = { labels, values, residues, second, substitutions }[need];
+  return found !== undefined;
+}
+
+const HEADER = 'In FASTA, the header may say it';
+
+const remedies: Readonly<Record<SequenceNeed, string>> = {
+  label: `it has no class to learn, or several. ${HEADER}: ">id LABEL=globin"; or give a table with the columns "sequence" and "label", or a folder with a file for each class.`,
+  labels: `it has no labels to learn. ${HEADER}: ">id LABEL=globin"; or give a table with the columns "sequence" and "labels".`,
+  values: `it has no number to learn. ${HEADER}: ">id TARGET=0.5"; or give a table with the columns "sequence" and "value".`,
+  residues:
+    'it has no labels of residues. Give a table with the columns "sequence" and "residues", or a Stockholm file with "#=GR … SS" lines.',
+  second: 'it has no second sequence. Give a table with the columns "sequence" and "second".',
+  substitutions:
+    'it is not known how it differs from a wild type. Give a table with the column "mutations" (A123G), or the wild type that sequences of its length are compared with: wildType: \'wt.fasta\', on the command line --set wildType=wt.fasta.',
+};
 
 /** RDKit takes some tenths of a millisecond for each, which is a minute for hundreds of thousands. */
 const MOST_MOLECULES = 50_000;

@@ -1,9 +1,8 @@
 /** @file Holds sequences out by a fraction, so that what is measured is what matters. */
 
-import { fairHoldOut, type RecordSplit, splitRecords } from '@onnx-lora/sdk';
+import { fairHoldOut, listed, type RecordSplit, splitRecords } from '@onnx-lora/sdk';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceSplitBy } from '../data/sequenceSource.ts';
-import { classesOnOneSide, oneSideWarnings } from './classesOnOneSide.ts';
 import { isOneProtein } from './isOneProtein.ts';
 import { lettersIn } from './likeness/clusterSequences.ts';
 import { mutationSplit } from './mutationSplit.ts';
@@ -17,6 +16,39 @@ import {
 } from './sequenceGroups.ts';
 import { MOST_LETTERS, similarAcrossSplits } from './similarAcrossSplits.ts';
 import { splitFacts } from './splitFacts.ts';
+
+/** Records from which a class should be on both sides; a rarer one may well not be. */
+const ENOUGH = 10;
+
+/** Classes that are only measured on, and larger ones that are only trained on. */
+function classesOnOneSide({ kept, held }: RecordSplit<SequenceRecord>): {
+  readonly trained: readonly string[];
+  readonly measured: readonly string[];
+} {
+  const [inKept, inHeld] = [classCounts(kept), classCounts(held)];
+  return {
+    trained: [...inKept].flatMap(([name, count]) => (count >= ENOUGH && !inHeld.has(name) ? [name] : [])).sort(),
+    measured: [...inHeld.keys()].filter((name) => !inKept.has(name)).sort(),
+  };
+}
+
+/** Warnings about such classes. */
+function oneSideWarnings(split: RecordSplit<SequenceRecord>): string[] {
+  if (split.held.length === 0) return [];
+  const { trained, measured } = classesOnOneSide(split);
+  const remedy =
+    "because what stays whole has all of them. Split in another way (splitBy: 'random') to have each on both sides.";
+  return [
+    ...(measured.length > 0 ? [`Nothing of ${listed(measured)} is trained on, ${remedy}`] : []),
+    ...(trained.length > 0 ? [`Nothing of ${listed(trained)} is held out, ${remedy}`] : []),
+  ];
+}
+
+function classCounts(records: readonly SequenceRecord[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of records.flatMap(({ labels = [] }) => labels)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
 
 /** How {@link splitSequences} divides. */
 export interface SequenceSplitOptions {

@@ -6,15 +6,101 @@ import { EsmTokenizer } from './esmTokenizer.ts';
 import { plainFrame } from './frame.ts';
 import { robertaJson, wordPieceJson } from './jsonFiles.ts';
 import { JsonTokenizer, type OpenedJson, openJson, type TokenizerFacts } from './jsonTokenizer.ts';
-import { KmerTokenizer } from './kmerTokenizer.ts';
 import { LetterTokenizer } from './letterTokenizer.ts';
 import { readLines } from './readLines.ts';
 import { readSentencePieces } from './sentencePieces.ts';
-import type { SequenceTokenizer } from './sequenceTokenizer.ts';
-import { SmilesTokenizer } from './smilesTokenizer.ts';
+import type { SequenceTokenizer, SequenceTokens } from './sequenceTokenizer.ts';
 import { readSpecialTokens, specialIds, type SpecialTokens } from './specialTokens.ts';
-import { vocabularyKind } from './vocabularyKind.ts';
-import type { Vocabulary } from './vocabularyTokenizer.ts';
+import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
+
+/**
+ * Atoms, in brackets or without, bonds, branches, rings. No atom takes more than a few dozen signs; looked for without end, brackets
+ * that are never closed would take time with the square of their number.
+ *
+ * @see Schwaller et al., "Molecular Transformer" (2019), https://doi.org/10.1021/acscentsci.9b00576
+ */
+const smilesPart: RegExp = /\[[^\]]{1,99}\]|Br|Cl|[BCNOSPFIbcnosp]|[().=#+\\/:~@?*$-]|>>?|%\d\d|\d/g;
+
+/** One token per part of a SMILES, as MoLFormer and DeepChem's SmilesTokenizer read them; what is no part of one is unknown. */
+class SmilesTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter = false;
+
+  tokens(text: string): SequenceTokens {
+    const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
+    const put = (start: number, end: number): void => {
+      ids.push(this.idOrUnknown(text.slice(start, end)));
+      starts.push(start);
+      ends.push(end);
+    };
+    let at = 0;
+    const between = (end: number): void => {
+      const rest = text.slice(at, end);
+      if (rest.trim() !== '') put(at + rest.search(/\S/), at + rest.trimEnd().length);
+    };
+    for (const found of text.matchAll(smilesPart)) {
+      between(found.index);
+      at = found.index + found[0].length;
+      put(found.index, at);
+    }
+    between(text.length);
+    return { ids, starts, ends };
+  }
+}
+
+/** A kind of vocabulary. */
+type VocabularyKind =
+  | { readonly kind: 'letters'; readonly prefix: string }
+  | { readonly kind: 'kmers'; readonly k: number }
+  | { readonly kind: 'smiles' }
+  | { readonly kind: 'words' };
+
+/** `[PAD]`, `<s>`, `[unused12]`: special by their looks. */
+const isSpecial = (token: string): boolean => /^(?:<.+>|\[(?:PAD|UNK|CLS|SEP|MASK|unused\d+)\])$/.test(token);
+
+/** Finds the kind, by the tokens that are not special. */
+function vocabularyKind(tokens: readonly (string | undefined)[]): VocabularyKind {
+  const ordinary = tokens.filter((token) => token !== undefined && token !== '▁' && !isSpecial(token)) as string[];
+  const k = ordinary[0]?.length ?? 0;
+  if (k > 1 && ordinary.every((token) => token.length === k && /^[ACGTU]+$/.test(token))) return { kind: 'kmers', k };
+  const prefix = ordinary.length > 0 && ordinary.every((token) => token.startsWith('▁')) ? '▁' : '';
+  if (ordinary.length > 0 && ordinary.every((token) => [...token].length === prefix.length + 1)) {
+    return { kind: 'letters', prefix };
+  }
+  const parts = ordinary.filter((token) => token.match(smilesPart)?.[0] === token).length;
+  const isSmiles = ['C', 'c', '(', '=', '1'].every((token) => ordinary.includes(token));
+  return isSmiles && parts >= 0.9 * ordinary.length ? { kind: 'smiles' } : { kind: 'words' };
+}
+
+/**
+ * Every k bases in a row are a token, and the next token begins one base later, as DNABERT reads DNA. A k-mer with other letters
+ * than A, C, G and T is unknown, as is a sequence that is shorter than k.
+ *
+ * @see Ji et al., "DNABERT" (2021), https://doi.org/10.1093/bioinformatics/btab083
+ */
+class KmerTokenizer extends VocabularyTokenizer {
+  readonly isPerLetter = false;
+  readonly #k: number;
+
+  constructor(vocabulary: Vocabulary, k: number) {
+    super(vocabulary);
+    this.#k = k;
+  }
+
+  /** Token i stands for the letters from i to i + k; blanks are not taken for letters. */
+  tokens(text: string): SequenceTokens {
+    const [ids, starts, ends]: [number[], number[], number[]] = [[], [], []];
+    const places = Array.from({ length: text.length }, (_, i) => i).filter((i) => !/\s/.test(text[i]!));
+    const bases = places.map((i) => text[i]!).join('');
+    const last = Math.max(bases.length - this.#k, bases.length > 0 ? 0 : -1);
+    for (let from = 0; from <= last; from++) {
+      const kmer = bases.slice(from, from + this.#k);
+      ids.push(this.idOrUnknown(kmer));
+      starts.push(places[from]!);
+      ends.push(places[from + kmer.length - 1]! + 1);
+    }
+    return { ids, starts, ends };
+  }
+}
 
 /** Those of several hundred thousand tokens have 35 MB. */
 const largestFile = 200_000_000;

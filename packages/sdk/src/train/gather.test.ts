@@ -4,7 +4,7 @@ import { ParameterFinder } from '../adapter/findParameter.ts';
 import { corda } from '../lora/init/corda.ts';
 import { eva } from '../lora/init/eva.ts';
 import type { InitSite, InputBatch, InputInitializer } from '../lora/init/initializer.ts';
-import { loraGa } from '../lora/init/loraGa.ts';
+import { loraGa } from '../lora/init/named.ts';
 import { gradientMatrix, weightMatrix } from '../lora/init/weightMatrix.ts';
 import { matrix, sliceRows } from '../linalg/matrix.ts';
 import { findSites, type Site } from '../match/sites.ts';

@@ -2,11 +2,11 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Audio, AudioReader, AudioSource, AudioSpan, AudioStream } from './audio.ts';
-import { byteCursor, soundInvalid, type ByteCursor } from './byteCursor.ts';
+import { byteCursor, type ByteCursor, soundInvalid } from './byteCursor.ts';
 import { soundFormats } from './formats/index.ts';
 import type { OpenSound, SoundFormat } from './formats/soundFormat.ts';
 import { joinPieces } from './joinPieces.ts';
-import { openSamples } from './openSamples.ts';
+import { checkRates } from './rates.ts';
 
 /** No more than this is read at once; a stream has no limit. */
 const MAX_SECONDS = 3600;
@@ -171,4 +171,31 @@ async function* nonEmptyPieces(sound: Opened): AsyncGenerator<readonly Float32Ar
 function notFinite(samples: Float32Array): number {
   for (let i = 0; i < samples.length; i++) if (!Number.isFinite(samples[i]!)) return i;
   return -1;
+}
+
+/**
+ * The samples of `audio`, of which nothing is copied.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the rate is no positive whole number or the channels differ in length
+ */
+function openSamples({ sampleRate, channels }: Audio): OpenSound {
+  const frames = channels[0]?.length ?? 0;
+  checkRates(sampleRate);
+  if (channels.some(({ length }) => length !== frames)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The channels of a recording must be equally long, not ${channels.map(({ length }) => length).join(', ')} samples.`,
+    );
+  }
+  return {
+    sampleRate,
+    channels: Math.max(1, channels.length),
+    frames,
+    async *pieces(start, end): AsyncGenerator<readonly Float32Array[]> {
+      const stop = Math.min(end, frames);
+      for (let at = start; at < stop; at += sampleRate) {
+        yield channels.map((channel) => channel.subarray(at, Math.min(at + sampleRate, stop)));
+      }
+    },
+  };
 }

@@ -14,7 +14,7 @@ import { convolve } from './convolve.ts';
 import { gain } from './gain.ts';
 import { loadClips } from './loadClips.ts';
 import { noise } from './noise.ts';
-import { strongWaveAugmentations, waveAugmentationPresets } from './presets.ts';
+import { strongWaveAugmentations, waveAugmentationPresets } from './augmentSetting.ts';
 import { room } from './room.ts';
 import { speed } from './speed.ts';
 import '../../../../test/support/seed.ts';

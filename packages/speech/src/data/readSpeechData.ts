@@ -1,19 +1,21 @@
 /** @file Reads recordings with what is known of them, from any layout, and divides them into splits. */
 
 import {
-  OnnxLoraError,
-  type FilesOfRecords,
-  fairHoldOut,
-  withoutMissing,
   checkFraction,
+  fairHoldOut,
+  filesInTwoSplits,
+  type FilesOfRecords,
   measuredOn,
+  OnnxLoraError,
   recordsBySplit,
+  sharedBetweenSplits,
+  sharedWarning,
+  withoutMissing,
 } from '@onnx-lora/sdk';
 import { readLayout } from './readLayout.ts';
-import { sharedSpeech } from './sharedSpeech.ts';
 import type { SpeechData, SpeechRecord } from './speechRecord.ts';
 import type { GivenSpeechRecord, SpeechDataOptions, SpeechSource } from './speechSource.ts';
-import { splitSpeech } from './splitSpeech.ts';
+import { sentenceKey, splitSpeech } from './splitSpeech.ts';
 import { withinSeconds } from './withinSeconds.ts';
 
 /**
@@ -95,3 +97,22 @@ const filesOfRecordings: FilesOfRecords<SpeechRecord> = {
   remedy:
     "Correct the paths, say which folder they start from (audioFolder), or leave such recordings out (missingAudio: 'skip').",
 };
+
+/** Warnings about recordings of the same bytes, sentences and speakers that are in two of the lists. */
+async function sharedSpeech(splits: readonly (readonly SpeechRecord[])[], findDuplicates = true): Promise<string[]> {
+  if (splits.length < 2) return [];
+  const files = findDuplicates ? await filesInTwoSplits(splits, fileOf, ({ span }) => JSON.stringify(span) ?? '') : [];
+  const sentences = sharedBetweenSplits(splits, ({ text }) => (text === undefined ? undefined : sentenceKey(text)));
+  // One voice in all of the data is what the data is for.
+  const speakers = new Set(splits.flatMap((records) => records.map(({ speaker }) => speaker)));
+  const voices = speakers.size > 1 ? sharedBetweenSplits(splits, ({ speaker }) => speaker) : [];
+  return [
+    ...sharedWarning(files, 'recordings are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`),
+    ...sharedWarning(sentences, 'sentences are', ([[first]]) => `"${first!.text!.slice(0, 80)}"`),
+    ...sharedWarning(voices, 'speakers are', ([[first]]) => `"${first!.speaker}"`),
+  ];
+}
+
+function fileOf({ audio }: SpeechRecord): string | undefined {
+  return typeof audio === 'string' ? audio : undefined;
+}

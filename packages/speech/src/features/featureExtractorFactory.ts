@@ -1,13 +1,14 @@
 /** @file From a preprocessor_config.json to what makes a model's input of sound. */
 
-import { OnnxLoraError, type PreprocessorFactory } from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, type PreprocessorFactory, stack } from '@onnx-lora/sdk';
 import type { AudioReader } from '../audio/audio.ts';
 import { monoAt, monoStreamAt } from '../audio/mono.ts';
 import { FeatureConfig } from './featureConfig.ts';
 import type { ClipFeatures, FeatureExtractor } from './featureExtractor.ts';
-import { spectrogramFeatures } from './spectrogramFeatures.ts';
+import { notFinite } from './filterBank.ts';
+import { KALDI_RATE, KaldiFilterBank } from './kaldiFilterBank.ts';
 import { stackedFeatures } from './stackedFeatures.ts';
-import { waveformFeatures } from './waveformFeatures.ts';
+import { batchWaveforms } from './waveform.ts';
 import { whisperFeatures } from './whisperFeatures.ts';
 
 const types: Readonly<Record<string, (fields: FeatureConfig) => ClipFeatures>> = {
@@ -77,4 +78,65 @@ async function beginning(pieces: AsyncIterable<Float32Array>, most: number): Pro
     if (length === most) break;
   }
   return samples.subarray(0, length);
+}
+
+/**
+ * What the Audio Spectrogram Transformer is fed: `input_values` `[batch, frames, mels]`, `[1024, 128]` a clip for most, of mean
+ * 0 and deviation 0.5 over the data it was trained on.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ */
+function spectrogramFeatures(fields: FeatureConfig): ClipFeatures {
+  fields.only('sampling_rate', KALDI_RATE);
+  const mels = fields.integer('num_mel_bins', 128, 1, 256);
+  const frames = fields.integer('max_length', 1024, 1, 6000);
+  const doNormalise = fields.flag('do_normalize', true);
+  const mean = doNormalise ? fields.number('mean', -4.2677393, -1e6, 1e6) : 0;
+  const scale = doNormalise ? 1 / (2 * fields.number('std', 4.5689974, 1e-6, 1e6)) : 1;
+  const maxSamples = KaldiFilterBank.samples(frames);
+  const bank = new KaldiFilterBank(mels, 'hanning');
+  return {
+    sampleRate: KALDI_RATE,
+    inputName: 'input_values',
+    maxSamples,
+    extract: (samples) => {
+      const data = new Float32Array(frames * mels);
+      // Padding is 0 before it is normalised.
+      data.set(bank.features(samples.subarray(0, maxSamples)));
+      for (let i = 0; i < data.length; i++) data[i] = (data[i]! - mean) * scale;
+      return float32(data, [frames, mels]);
+    },
+    soundIn: (samples) => ({ timeAxis: 0, frames: Math.min(frames, KaldiFilterBank.frames(samples)) }),
+    batch: (clips) => ({ input_values: stack(clips) }),
+  };
+}
+
+/**
+ * What wav2vec2 is fed: `input_values` `[batch, samples]` of zero mean and unit variance if the file says so, and an
+ * `attention_mask` of the same shape where the model knows one.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ */
+function waveformFeatures(fields: FeatureConfig): ClipFeatures {
+  const sampleRate = fields.integer('sampling_rate', 16_000, 1000, 48_000);
+  fields.only('feature_size', 1);
+  fields.only('padding_side', 'right');
+  const options = {
+    normalise: fields.flag('do_normalize', true),
+    mask: fields.flag('return_attention_mask', false),
+    padding: fields.number('padding_value', 0, -1, 1),
+  };
+  return {
+    sampleRate,
+    inputName: 'input_values',
+    extract: (samples) => {
+      if (!samples.every(Number.isFinite)) throw notFinite();
+      return float32(samples, [samples.length]);
+    },
+    batch: (clips) =>
+      batchWaveforms(
+        clips.map(({ data }) => data as Float32Array),
+        options,
+      ),
+  };
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { LogMel } from './logMel.ts';
-import { melFilters } from './melFilters.ts';
+import { melFilters } from './logMel.ts';
 
 interface Features {
   mels: number;

@@ -8,7 +8,7 @@ import { augment, type Augmentation, fitAugmentations } from './augment.ts';
 import { colorJitter, randomGrayscale } from './colorJitter.ts';
 import { flip, horizontalFlip, verticalFlip } from './flip.ts';
 import { gaussianBlur } from './gaussianBlur.ts';
-import { augmentationPresets, standardAugmentations, strongAugmentations } from './presets.ts';
+import { augmentationPresets, standardAugmentations, strongAugmentations } from './augmentSetting.ts';
 import { randAugment } from './randAugment.ts';
 import { randomErasing } from './randomErasing.ts';
 import { randomResizedCrop } from './randomResizedCrop.ts';

@@ -1,10 +1,12 @@
 /** @file Crops of random size and shape. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { cropPlane, type Offset } from '../preprocess/centerCrop.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
 import type { Resample } from '../preprocess/resampleFilters.ts';
+import { resize, resizeNearest } from '../preprocess/resize.ts';
 import { checkRange, checkWhole, type Range } from './check.ts';
-import { cropSample, resizeSample } from './resizeSample.ts';
+import { moveSample } from './moveSample.ts';
 import type { Sample } from './sample.ts';
 
 /** A window of random size and shape. */
@@ -88,4 +90,24 @@ export function fitCrop(crop: RandomResizedCrop, { resize, crop: cut }: ImagePla
   const square = 'edge' in to ? { height: to.edge, width: to.edge } : undefined;
   const size = to.kind === 'exact' ? { height: to.height, width: to.width } : cut && square;
   return size ? { ...crop, size, resample: crop.resample ?? resample } : crop;
+}
+
+/** The window of `size` at `offset`; black, and `outside` in masks, where it reaches over the image. */
+function cropSample(sample: Sample, offset: Offset, size: Size): Sample {
+  return moveSample(sample, {
+    image: cropPlane(sample.image, 3, offset, size),
+    mask: (mask) => ({ ...mask, ...cropPlane(mask, 1, offset, size, mask.outside) }),
+    point: ([x, y]) => [x - offset.left, y - offset.top],
+  });
+}
+
+/** The sample in another size: the image by `resample`, masks by their nearest pixel. */
+function resizeSample(sample: Sample, { height, width }: Size, resample: Resample): Sample {
+  const { image } = sample;
+  if (image.height === height && image.width === width) return sample;
+  return moveSample(sample, {
+    image: resize(image, height, width, resample),
+    mask: (mask) => ({ ...mask, ...resizeNearest(mask, 1, height, width) }),
+    point: ([x, y]) => [(x * width) / image.width, (y * height) / image.height],
+  });
 }

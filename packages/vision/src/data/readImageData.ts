@@ -1,18 +1,20 @@
 /** @file Reads images with what is known of them, from any layout, and divides them into splits. */
 
 import {
-  OnnxLoraError,
-  type FilesOfRecords,
-  withoutMissing,
   checkFraction,
+  filesInTwoSplits,
+  type FilesOfRecords,
   measuredOn,
+  OnnxLoraError,
   recordsBySplit,
+  sharedBetweenSplits,
+  sharedWarning,
+  withoutMissing,
 } from '@onnx-lora/sdk';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
 import type { ImageRecord } from './imageRecord.ts';
 import { withoutRepeated } from './manifest/repeatedRecords.ts';
 import { readLayout } from './readLayout.ts';
-import { sharedImages } from './sharedImages.ts';
 import { splitImages } from './splitImages.ts';
 
 /**
@@ -87,3 +89,19 @@ const filesOfImages: FilesOfRecords<ImageRecord> = {
   remedy:
     "Correct the paths, say which folder they start from (imageFolder), or leave such images out (missingImages: 'skip').",
 };
+
+/**
+ * Warnings about files of the same bytes, and groups of the same name, that are in two of the lists. Files that cannot be read are
+ * passed over.
+ */
+export async function sharedImages(
+  splits: readonly (readonly ImageRecord[])[],
+  findDuplicates = true,
+): Promise<string[]> {
+  const sameFiles = findDuplicates ? await filesInTwoSplits(splits, ({ file }) => file) : [];
+  const sameGroups = sharedBetweenSplits(splits, ({ group }) => group);
+  return [
+    ...sharedWarning(sameFiles, 'images are', ([[first], [second]]) => `"${first!.file}" and "${second!.file}"`),
+    ...sharedWarning(sameGroups, 'groups are', ([[first]]) => `"${first!.group}"`),
+  ];
+}

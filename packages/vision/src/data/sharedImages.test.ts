@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { sharedImages } from './sharedImages.ts';
+import { sharedImages } from './readImageData.ts';
 
 test('tells of images and groups that are in two splits', async () => {
   const folder = dataFolder({ 'a.png': true, 'b.png': true, 'c.png': 'c', 'd.png': 'd', 'e.png': 'long' });

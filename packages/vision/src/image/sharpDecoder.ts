@@ -2,10 +2,8 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
-import { gifWithoutTransparency } from './gifTransparency.ts';
 import { type Image, type ImageDecoder, sourceName } from './image.ts';
 import { type ImageFormat, imageFormat, signatureLength, whatElse } from './imageFormat.ts';
-import { jpegHeader } from './jpegHeader.ts';
 import { cmykToRgb, rgbPixels } from './rawPixels.ts';
 import { checkBytes, readImageFile } from './readImageFile.ts';
 
@@ -134,4 +132,61 @@ async function decodeRgb(image: Sharp, metadata: Header): Promise<Image> {
 /** The same memory as a plain array, so that no Buffer method leaks into what users compare and copy. */
 function bytesOf(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+/**
+ * The same GIF, in whose first picture nothing is transparent; `bytes` itself where that is so already.
+ *
+ * @see https://www.w3.org/Graphics/GIF/spec-gif89a.txt
+ */
+function gifWithoutTransparency(bytes: Uint8Array): Uint8Array {
+  const flags = bytes[10] ?? 0;
+  // Behind the screen's size comes its palette, if it has one.
+  let at = 13 + (flags & 0x80 ? 3 * 2 ** ((flags & 7) + 1) : 0);
+  while (bytes[at] === 0x21) {
+    const isControl = bytes[at + 1] === 0xf9;
+    if (isControl && (bytes[at + 3]! & 1) === 1) {
+      const copy = bytes.slice();
+      copy[at + 3]! &= ~1;
+      return copy;
+    }
+    // Extensions are blocks of a length and as many bytes, up to an empty one.
+    at += 2;
+    while (at < bytes.length && bytes[at] !== 0) at += 1 + bytes[at]!;
+    at += 1;
+  }
+  return bytes;
+}
+
+/** What the frame header of a JPEG says. */
+interface JpegHeader {
+  readonly width: number;
+  readonly height: number;
+  /** Bits per sample. */
+  readonly precision: number;
+  /** 1 for gray, 3 for colour, 4 for CMYK. */
+  readonly components: number;
+}
+
+/**
+ * The frame header of a JPEG file; undefined where none is found. @see https://www.w3.org/Graphics/JPEG/itu-t81.pdf B.2
+ */
+function jpegHeader(bytes: Uint8Array): JpegHeader | undefined {
+  const word = (at: number): number => (bytes[at]! << 8) | bytes[at + 1]!;
+  for (let at = 2; at + 9 < bytes.length;) {
+    if (bytes[at] !== 0xff) return undefined;
+    const marker = bytes[at + 1]!;
+    // Any number of FF may stand before a marker.
+    if (marker === 0xff) {
+      at += 1;
+      continue;
+    }
+    // C0 to CF begin a frame, but for tables (C4, CC) and C8, which is reserved. After SOS (DA) there is none.
+    if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
+      return { precision: bytes[at + 4]!, height: word(at + 5), width: word(at + 7), components: bytes[at + 9]! };
+    }
+    if (marker === 0xda || marker === 0xd9) return undefined;
+    at += 2 + word(at + 2);
+  }
+  return undefined;
 }

@@ -1,36 +1,61 @@
 /** @file Teaches and tests classifiers of sequences. */
 
 import {
+  type ClassifierOptions,
+  classifierParts,
   classMeasure,
   type ClassScores,
-  classifierParts,
-  type ClassifierOptions,
   heldOut,
   int64,
   type Measure,
+  type Metrics,
   OnnxLoraError,
   type PreparedTask,
   softmaxRows,
   type Task,
   type TaskModel,
   unknownLabel,
-  type Metrics,
 } from '@onnx-lora/sdk';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { frozenSections } from '../../report/frozenSections.ts';
-import { attentionSections } from '../attention/attentionSection.ts';
+import { type AttendedSequence, attentionSections } from '../attention/attentionSection.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import { RecordMetrics, recordTargets } from '../recordMetrics.ts';
+import { type RecordAnswers, RecordMetrics, recordTargets } from '../recordMetrics.ts';
 import { classProbe } from '../ridgeProbe.ts';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
 import { labelledHead, NOUN } from './labelledHead.ts';
-import { attendedSequences } from './attendedSequences.ts';
-import { classConfusion } from './classConfusion.ts';
 import { classSections } from './classSections.ts';
+
+/** Sequences that are shown, one of a class. */
+const SHOWN = 4;
+
+/** Letters of the longest that is shown. */
+const LONGEST = 1000;
+
+/** Of the first classes the sequence that is answered best; pairs and long sequences are left out. */
+export function attendedSequences(
+  labels: readonly string[],
+  { answers, truths }: RecordAnswers,
+  records: readonly SequenceRecord[],
+): readonly AttendedSequence[] {
+  const best = labels.flatMap((label, c) => {
+    let found: { readonly record: SequenceRecord; readonly probability: number } | undefined;
+    for (const [i, [truth]] of truths.entries()) {
+      const record = records[i]!;
+      const probability = answers[i * labels.length + c]!;
+      if (truth !== c || record.second !== undefined || record.sequence.length > LONGEST) continue;
+      if (!found || probability > found.probability) found = { record, probability };
+    }
+    if (!found) return [];
+    const { record, probability } = found;
+    return [{ title: `${record.id}: ${label} (${(100 * probability).toFixed(0)}%)`, sequence: record.sequence }];
+  });
+  return best.slice(0, SHOWN);
+}
 
 /** Options of {@link sequenceClassification}. */
 export interface SequenceClassificationOptions
@@ -177,4 +202,21 @@ function onlyLabel({ labels = [], where }: SequenceRecord): string {
       ? `${where} has ${labels.length} labels (${labels.slice(0, 5).join(', ')}), and sequence classification gives one per sequence. Take the task sequence-labelling.`
       : `${where} has no label. Give it one, or leave the sequence out.`,
   );
+}
+
+/** Counts `[true class, predicted class]` of the classes that occur on either side. */
+function classConfusion(
+  { answers, truths }: RecordAnswers,
+  labels: readonly string[],
+): { readonly labels: readonly string[]; readonly counts: readonly (readonly number[])[] } {
+  const count = labels.length;
+  const pairs = truths.map(([truth], row): readonly [number, number] => {
+    const own = answers.subarray(row * count, (row + 1) * count);
+    return [truth!, own.reduce((best, value, c) => (value > own[best]! ? c : best), 0)];
+  });
+  const seen = [...new Set(pairs.flat())].sort((a, b) => a - b);
+  const counts = seen.map(() => seen.map(() => 0));
+  const placeOf = new Map(seen.map((c, i) => [c, i]));
+  for (const [truth, answer] of pairs) counts[placeOf.get(truth)!]![placeOf.get(answer)!]!++;
+  return { labels: seen.map((c) => labels[c]!), counts };
 }

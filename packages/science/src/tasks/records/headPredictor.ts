@@ -1,12 +1,13 @@
 /** @file What answers about whole sequences, whatever the answer is. */
 
-import type {
-  Adapter,
-  Prediction,
-  Predictor,
-  PredictorOptions,
-  RecordPredictorOptions,
-  RunnableModel,
+import {
+  type Adapter,
+  type Prediction,
+  type Predictor,
+  type PredictorOptions,
+  type RecordPredictorOptions,
+  type RunnableModel,
+  scoresOf,
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
@@ -16,9 +17,8 @@ import { openSequenceInput } from '../sequenceInput.ts';
 import { lengthOptions } from '../sequenceSettings.ts';
 import type { LengthOptions } from '../sequenceTask.ts';
 import { answeringAdapters } from './answeringAdapters.ts';
-import { averagedAnswer, type AveragedAnswer } from './recordAnswer.ts';
 import { requireAnswers } from './requireAnswers.ts';
-import { sequencePredictor } from './sequencePredictor.ts';
+import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
 /**
  * Options of what answers about sequences. Where there is an ensemble, its adapters answer together with the one that is chosen,
@@ -78,4 +78,37 @@ export async function sequenceOptionsOf({
 }: PredictorOptions): Promise<SequencePredictorOptions> {
   const [, ...ensemble] = await answeringAdapters(options.adapter, settings);
   return { ...options, ensemble, data: dataOptions(settings), ...lengthOptions(settings) };
+}
+
+/** Numbers, and how far adapters that answer together differ. */
+interface AveragedAnswer {
+  readonly mean: readonly number[];
+  /** Of each number; absent where one adapter answers. */
+  readonly deviation?: readonly number[];
+}
+
+/**
+ * Means, and deviations with the divisor n − 1.
+ *
+ * @param answerOf what a row of scores says: numbers or probabilities
+ */
+function averagedAnswer(
+  rows: readonly Pick<SequenceRow, 'members'>[],
+  output: string,
+  outputs: number,
+  answerOf: (scores: Float32Array) => ArrayLike<number>,
+): AveragedAnswer {
+  const each = rows[0]!.members.map((_, member) =>
+    meanOf(rows.map((row) => answerOf(scoresOf(row.members[member]!, output, outputs).data))),
+  );
+  const mean = meanOf(each);
+  if (each.length === 1) return { mean };
+  const deviation = mean.map((value, i) =>
+    Math.sqrt(each.reduce((sum, own) => sum + (own[i]! - value) ** 2, 0) / (each.length - 1)),
+  );
+  return { mean, deviation };
+}
+
+function meanOf(rows: readonly ArrayLike<number>[]): number[] {
+  return Array.from(rows[0]!, (_, i) => rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length);
 }

@@ -2,6 +2,8 @@
 
 import {
   choice,
+  labelsOrNumbers,
+  type Prediction,
   type Predictor,
   type PredictorInput,
   type PredictorOptions,
@@ -13,11 +15,10 @@ import {
 } from '@onnx-lora/sdk';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { sequenceOptionsOf } from '../records/headPredictor.ts';
+import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
-import { openSequenceRegressor } from './openSequenceRegressor.ts';
 import { sequenceRegression } from './sequenceRegression.ts';
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
@@ -49,4 +50,37 @@ export class SequenceRegressionFactory implements TaskFactory {
   async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
     return openSequenceRegressor(model, await sequenceOptionsOf(options));
   }
+}
+
+/**
+ * Loads a model that answers `{ id, value }` about each sequence of a file, or `{ id, … }` with several numbers by their names.
+ * Where several adapters answer together, it is the mean, and `deviation` says how far they differ. An adapter with a head of its
+ * own goes into the model first: `modelFor(model, adapter)`.
+ *
+ * @example
+ * const fitness = await loadAdapter('runs/gb1/adapter');
+ * const regressor = await openSequenceRegressor(modelFor(model, fitness), { adapter: fitness });
+ * for await (const { prediction } of regressor.predict(['variants.fasta'])) console.log(prediction);
+ * await regressor.release();
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that gives no numbers; `CONFIG_INVALID`, `FILE_NOT_FOUND` of its tokenizer
+ */
+export function openSequenceRegressor(
+  model: RunnableModel,
+  options: SequencePredictorOptions = {},
+): Promise<Predictor> {
+  return headPredictor(model, options, 'numbers', (outputs) => {
+    const names = outputs === 1 ? ['value'] : labelsOrNumbers(model, outputs);
+    return {
+      answerOf: (scores) => scores,
+      shown: ({ mean, deviation }): Prediction => ({
+        ...Object.fromEntries(names.map((name, i) => [name, mean[i]!])),
+        ...(deviation && Object.fromEntries(names.map((name, i) => [deviationOf(name), deviation[i]!]))),
+      }),
+    };
+  });
+}
+
+function deviationOf(name: string): string {
+  return name === 'value' ? 'deviation' : `${name} deviation`;
 }

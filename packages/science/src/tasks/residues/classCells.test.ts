@@ -4,7 +4,7 @@ import { classMeasure } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { expect, test } from 'vitest';
 import { ClassCells } from './classCells.ts';
-import { LetterClasses } from './letterClasses.ts';
+import { LetterClasses } from './residueClassReport.ts';
 
 test('scores are those of all residues one by one', () => {
   const random = new Random(1);

@@ -17,7 +17,7 @@ import type {
   ObservedLayer,
 } from './initializer.ts';
 import { loftq } from './loftq.ts';
-import { loraGa } from './loraGa.ts';
+import { loraGa } from './named.ts';
 import { initializerOf } from './named.ts';
 
 const layers = ['fc1', 'fc2'] as const;

@@ -1,14 +1,15 @@
 /** @file Initialisers by the names that PEFT's `init_lora_weights` and the command line know. */
 
-import { OnnxLoraError, didYouMean } from '../../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { scaleColumns, sliceColumns, transpose } from '../../linalg/matrix.ts';
+import { randomSvd } from '../../linalg/randomSvd.ts';
 import { corda } from './corda.ts';
 import { eva } from './eva.ts';
 import type { Site } from '../../match/sites.ts';
 import { bothRandom, gaussian, orthogonal, zeros } from './fromRandom.ts';
 import { fastPissa, mica, olora, pissa } from './fromWeight.ts';
-import type { Initializer } from './initializer.ts';
+import { type GradientInitializer, type Initializer, refuseRankAbove } from './initializer.ts';
 import { loftq } from './loftq.ts';
-import { loraGa } from './loraGa.ts';
 
 const named: ReadonlyMap<string, () => Initializer> = new Map<string, () => Initializer>([
   ['gaussian', () => gaussian],
@@ -67,4 +68,37 @@ export function initializerOf(
     'CONFIG_INVALID',
     `initLoraWeights (--init) "${given}" is not known.${didYouMean(given, [...initializerNames, ...brought.keys()])} There are ${[...initializerNames, ...brought.keys()].join(', ')}, with a whole number for N.`,
   );
+}
+
+/** Options of {@link loraGa}. */
+export interface LoraGaOptions {
+  /** B is multiplied with ⁴√out / √gamma; 16 by default. */
+  readonly gamma?: number;
+}
+
+/**
+ * Of the gradient's singular components, A gets the first r right vectors and B the next r left ones, these times their
+ * singular values and ⁴√out / √gamma, as PEFT has it.
+ *
+ * @see https://arxiv.org/abs/2407.05000
+ */
+export function loraGa({ gamma = 16 }: LoraGaOptions = {}): GradientInitializer {
+  return {
+    name: 'lora_ga',
+    needs: 'gradient',
+    refuses: (site) => refuseRankAbove(site, 2 * site.r),
+    init: ({ r, out, width }, gradient, random) => {
+      const projection = Math.min(4 * r, out, width);
+      const { U, S, V } = randomSvd(gradient, { rank: 2 * r, width: projection, iterations: 4, random });
+      const length = out ** 0.25 / Math.sqrt(gamma);
+      return {
+        A: transpose(sliceColumns(V, 0, r)),
+        B: scaleColumns(
+          sliceColumns(U, r, 2 * r),
+          S.subarray(r, 2 * r).map((value) => length * value),
+        ),
+        residual: 'subtract',
+      };
+    },
+  };
 }

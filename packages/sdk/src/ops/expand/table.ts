@@ -8,11 +8,19 @@ import { gatherBlockQuantized } from './gatherBlockQuantized.ts';
 import { groupNorm, groupNormalization } from './groupNorm.ts';
 import { groupQueryAttention } from './groupQueryAttention.ts';
 import { dynamicQuantizeMatMul, matMulIntegerToFloat, qAttention } from './quantizedProducts.ts';
-import { biasSoftmax, gatedRelativePositionBias } from './positionBias.ts';
 import {
-  linearQuantization, qGemm, qLinearAveragePool, qLinearBinary, qLinearConcat, qLinearConv, qLinearGlobalAveragePool,
-  qLinearMatMul, qLinearSoftmax, qLinearUnary, qLinearWhere,
-} from './qLinear.ts'; // prettier-ignore
+  linearQuantization,
+  qGemm,
+  qLinearAveragePool,
+  qLinearBinary,
+  qLinearConcat,
+  qLinearConv,
+  qLinearGlobalAveragePool,
+  qLinearMatMul,
+  qLinearSoftmax,
+  qLinearUnary,
+  qLinearWhere,
+} from './qLinear.ts';
 import { rotaryEmbedding, standardRotaryEmbedding } from './rotary.ts';
 import { standardAttention } from './standardAttention.ts';
 import { fusedConv, nhwcConv } from './conv.ts';
@@ -22,7 +30,37 @@ import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
 import { matMulBnb4 } from './matMulBnb4.ts';
 import { matMulNBits } from './matMulNBits.ts';
 import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './multiHeadAttention.ts';
-import type { Rule } from './site.ts';
+import { splitHeads } from './scaledDotProduct.ts';
+import { rankOf, type Rule, staticDim } from './site.ts';
+
+/**
+ * The bias `[1, heads, queries, keys]`, weighted by each query: `(u·(r·eco_a − 1) + 2) · bias`, where u and r are sigmoids
+ * of the sums of both halves of `query · weight + bias`. Query `[batch, positions, hidden]`. Not: packed batches.
+ */
+const gatedRelativePositionBias: Rule = (site) => {
+  const [query, queryBias, bias, weight, gateBias, eco, offset] = site.inputs;
+  const heads = site.int('num_heads', 0);
+  const width = staticDim(weight, 1);
+  if (!query || !queryBias || !bias || !weight || !gateBias || !eco || offset || heads < 1) return undefined;
+  if (rankOf(query) !== 3 || width === undefined || width % 2 !== 0) return undefined;
+  const { g } = site;
+  const q = splitHeads(site, g.Add(query, queryBias), heads);
+  const product = g.Add(site.layer(g.MatMul(q, weight), 'gate_ur_linear'), gateBias);
+  const [u, r] = g.Split(product, [width / 2, width / 2], 3).map((half) => g.Sigmoid(g.ReduceSum(half, [3], true)));
+  const gate = g.Add(g.Mul(u!, g.Sub(g.Mul(r!, eco), site.scalar(1))), site.scalar(2));
+  return g.Mul(gate, bias);
+};
+
+/** `softmax(data + bias)` over the last axis, the bias of as many dimensions, with sizes of 1 where it is broadcast. */
+const biasSoftmax: Rule = (site) => {
+  const [x, bias] = site.inputs;
+  const rank = rankOf(x);
+  const axis = site.int('axis', 1);
+  if (!x || !bias || rank === undefined || rankOf(bias) !== rank || ![-1, rank - 1].includes(axis)) return undefined;
+  return site.g.Softmax(site.g.Add(x, bias), -1);
+};
+
+// prettier-ignore
 
 /** One operator. */
 export interface ExpansionRow {

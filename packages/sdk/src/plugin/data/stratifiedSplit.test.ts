@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { stratifiedSplit } from './stratifiedSplit.ts';
+import { stratifiedSplit } from './splitRecords.ts';
 
 test('every example is on one side, every class on both in its share', () => {
   const classes = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 60 });

@@ -18,7 +18,37 @@ import { randomAdapterOf } from '../randomAdapter.ts';
 import type { WideTensors } from '../reference/adaptedWeights.ts';
 import { Reference } from '../reference/reference.ts';
 import { floatTensor, type Precision } from '../reference/wideSession.ts';
-import { AdamW64 } from './adamW.ts';
+
+/** Settings of {@link AdamW64}: those of a case. */
+type AdamWSettings = Pick<CaseTraining, 'lr' | 'betas' | 'eps' | 'weightDecay'>;
+
+/** Moves one tensor. @see https://arxiv.org/abs/1711.05101 */
+class AdamW64 {
+  readonly #settings: AdamWSettings;
+  readonly #mean: Float64Array;
+  readonly #square: Float64Array;
+  #steps = 0;
+
+  constructor(size: number, settings: AdamWSettings) {
+    this.#settings = settings;
+    this.#mean = new Float64Array(size);
+    this.#square = new Float64Array(size);
+  }
+
+  /** One step, in place. */
+  step(values: Float64Array, gradient: Float64Array): void {
+    const { lr, betas, eps, weightDecay } = this.#settings;
+    const [first, second] = betas;
+    this.#steps++;
+    for (let i = 0; i < values.length; i++) {
+      const g = gradient[i]!;
+      const m = (this.#mean[i] = first * this.#mean[i]! + (1 - first) * g);
+      const v = (this.#square[i] = second * this.#square[i]! + (1 - second) * g * g);
+      const [mean, square] = [m / (1 - first ** this.#steps), v / (1 - second ** this.#steps)];
+      values[i] = values[i]! * (1 - lr * weightDecay) - (lr * mean) / (Math.sqrt(square) + eps);
+    }
+  }
+}
 
 /** What a case is made from. */
 export interface MakeCaseOptions {

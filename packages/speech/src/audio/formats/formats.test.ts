@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { byteCursor } from '../byteCursor.ts';
 import { SoundReader } from '../soundReader.ts';
-import { pageCrc } from './ogg/crc.ts';
+import { pageCrc } from './ogg/oggPages.ts';
 import { optionalPackage } from './optionalPackage.ts';
 import '../../../../../test/support/seed.ts';
 

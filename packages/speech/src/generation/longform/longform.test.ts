@@ -18,7 +18,7 @@ import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 import { cutSegments } from './cutSegments.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';
 import { joinTexts } from './joinTexts.ts';
-import { quietPlace } from './quietPlace.ts';
+import { quietPlace } from './segmentsOf.ts';
 import { segmentsOf, transcriptOf } from './segmentsOf.ts';
 import { SlidingSound } from './slidingSound.ts';
 

@@ -9,7 +9,7 @@ import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
 import { AudioEmbeddingFactory } from './audioEmbeddingFactory.ts';
 import { openAudioEmbedder } from './audioEmbedder.ts';
-import { meanOfFrames } from './meanOfFrames.ts';
+import { meanOfFrames } from './frameMeans.ts';
 import { soundFeature } from './soundFeatures.ts';
 
 let model: Model;

@@ -1,27 +1,27 @@
 /** @file Teaches and tests models that write what they hear. */
 
 import {
+  type Metrics,
+  type MetricsNamed,
   OnnxLoraError,
   type PreparedTask,
   type Task,
   type TaskModel,
-  type Metrics,
-  type MetricsNamed,
 } from '@onnx-lora/sdk';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
+import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { readGenerationConfig } from '../../generation/generationConfig.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import { isCtc } from '../ctc/ctcPorts.ts';
 import { ctcRecognition, type CtcRecognitionOptions } from '../ctc/ctcRecognition.ts';
-import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
+import { isEnglish, scoringNormaliser, type ScoringOptions } from '../scoring.ts';
 import { openSoundTask, type SoundTaskOptions } from '../soundTask.ts';
 import { recognitionPorts } from './recognitionPorts.ts';
 import { trainingContext } from './trainingContext.ts';
 import { transcriptLabels, type TranscriptOptions } from './transcriptLabels.ts';
 import { Transcriptions } from './transcriptions.ts';
 import { usableRecords } from './usableRecords.ts';
-import { withinWindow } from './withinWindow.ts';
 import { type RecognitionExample, writtenTask } from './writtenTask.ts';
 import type { TeacherForcedScores } from './teacherForced.ts';
 
@@ -123,4 +123,22 @@ function folderOf({ folder, name }: TaskModel): string {
     'CONFIG_INVALID',
     `"${name}" is a lone .onnx file, so nothing says what its tokens are. Put it into a folder with tokenizer.json and config.json from where the model was published.`,
   );
+}
+
+/**
+ * The extractor, which refuses what lasts longer than the model hears at once: a transcript would go on where the sound that
+ * goes with it is cut off.
+ */
+function withinWindow(extractor: FeatureExtractor): FeatureExtractor {
+  const { maxSamples = Infinity, sampleRate } = extractor;
+  return {
+    ...extractor,
+    extract: (samples) => {
+      if (samples.length <= maxSamples) return extractor.extract(samples);
+      throw new OnnxLoraError(
+        'DATA_INVALID',
+        `It lasts ${(samples.length / sampleRate).toFixed(1)} s, and the model hears ${maxSamples / sampleRate} s at once, so that it would be taught words that it does not hear. Cut it into utterances, or leave such recordings out (maxSeconds: ${maxSamples / sampleRate}).`,
+      );
+    },
+  };
 }

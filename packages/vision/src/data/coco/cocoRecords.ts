@@ -7,7 +7,6 @@ import type { ImageDataOptions } from '../imageData.ts';
 import type { ImageObject, ImageRecord } from '../imageRecord.ts';
 import { imageInside } from '../imageInside.ts';
 import { boxFrom } from '../manifest/shapeCells.ts';
-import { type CocoFields, fieldsOf, idOf } from './fields.ts';
 import { cocoShape } from './cocoShape.ts';
 
 /** A parsed COCO file, of which nothing but its lists is known. */
@@ -119,4 +118,27 @@ function usualFolder(coco: CocoFile, file: string): string {
 
 function refused({ place }: CocoFields, problem: string): OnnxLoraError {
   return new OnnxLoraError('DATA_INVALID', `${place}: ${problem}. Correct the file.`);
+}
+
+/** An entry's fields, and where it is, for messages. */
+interface CocoFields {
+  readonly place: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** @throws OnnxLoraError `DATA_INVALID` for what is no object */
+function fieldsOf(entry: unknown, place: string): CocoFields {
+  if (typeof entry === 'object' && entry !== null && !Array.isArray(entry)) {
+    const { id } = entry as { id?: unknown };
+    const name = typeof id === 'number' || typeof id === 'string' ? ` (id ${id})` : '';
+    return { place: place + name, fields: entry as Record<string, unknown> };
+  }
+  throw new OnnxLoraError('DATA_INVALID', `${place}: it is no object. Correct the file.`);
+}
+
+/** An id, which is a number or a text. */
+function idOf({ fields, place }: CocoFields, name: string): string {
+  const id = fields[name];
+  if (typeof id === 'number' || typeof id === 'string') return String(id);
+  throw new OnnxLoraError('DATA_INVALID', `${place}: "${name}" must be a number. Correct the file.`);
 }

@@ -7,7 +7,7 @@ import type { Image, ImageDecoder } from '../../image/image.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
 import { imageClassification } from './imageClassification.ts';
-import { imageClassifier } from './imageClassifier.ts';
+import { imageClassifier } from './imageClassificationFactory.ts';
 import { ImageClassificationFactory } from './imageClassificationFactory.ts';
 
 const eight = JSON.stringify({ image_processor_type: 'ViTImageProcessor', size: { height: 8, width: 8 } });

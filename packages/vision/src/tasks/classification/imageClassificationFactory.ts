@@ -2,16 +2,20 @@
 
 import {
   choice,
+  decodeClasses,
+  labelsOrNumbers,
+  type OutputProcessor,
   type Processor,
   type Task,
   type TaskFactory,
   type TaskModel,
   type TaskOptions,
   type TaskSetting,
+  temperatureOf,
 } from '@onnx-lora/sdk';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageClassification } from './imageClassification.ts';
-import { imageClassifier } from './imageClassifier.ts';
+import { imageProcessor, type ImageProcessorOptions } from './imageProcessor.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `image-classification` tasks and predictors. */
@@ -59,4 +63,25 @@ export class ImageClassificationFactory extends ImageTaskFactory implements Task
   processor(model: TaskModel): Promise<Processor> {
     return imageClassifier(model, this.reading);
   }
+}
+
+/**
+ * Turns image files into what the model is fed, and its outputs into labels. Needs `preprocessor_config.json` in the
+ * model's folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
+ *
+ * @example
+ * ```ts
+ * const classifier = await imageClassifier(model);
+ * const outputs = await session.run(await classifier.feeds(['a.png', 'b.png']), { adapter: 'turned' });
+ * console.log(classifier.decode(outputs).map(({ label }) => label));
+ * ```
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no image classifier; `feeds` throws
+ *   `DATA_INVALID` naming an unreadable image
+ */
+export function imageClassifier(model: TaskModel, options: ImageProcessorOptions = {}): Promise<OutputProcessor> {
+  return imageProcessor(model, options, ({ output, outputs }) => {
+    const labels = labelsOrNumbers(model, outputs);
+    return (results) => decodeClasses(results, output, labels, temperatureOf(model));
+  });
 }

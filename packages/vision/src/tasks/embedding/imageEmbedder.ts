@@ -1,11 +1,11 @@
 /** @file Answers for images with their embeddings. */
 
-import { type OutputProcessor, stack, type TaskModel } from '@onnx-lora/sdk';
-import { decodeEmbeddings } from './decodeEmbeddings.ts';
+import { type OutputProcessor, type Prediction, stack, type TaskModel, type Tensor, unitTensor } from '@onnx-lora/sdk';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
-import type { FeatureOptions } from './features.ts';
+import type { FeatureOptions, Features } from './features.ts';
 import { openFeatures } from './openFeatures.ts';
+import { pooledRows } from './pooling.ts';
 
 /**
  * Turns image files into what the model is fed, and its outputs into embeddings of length 1: `{ width, embedding }`. Where
@@ -27,4 +27,14 @@ export async function imageEmbedder(
     },
     decode: (outputs) => decodeEmbeddings(outputs, features),
   };
+}
+
+/** For each row its embedding of length 1, as a list, and how many numbers it has: `{ width, embedding }`. */
+function decodeEmbeddings(outputs: Readonly<Record<string, Tensor>>, features: Features): Prediction[] {
+  const { dims, data } = unitTensor(pooledRows(outputs, features));
+  const [rows, width] = dims as [number, number];
+  return Array.from({ length: rows }, (_, i) => ({
+    width,
+    embedding: Array.from(data.subarray(i * width, (i + 1) * width), Number),
+  }));
 }

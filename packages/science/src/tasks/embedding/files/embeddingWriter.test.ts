@@ -9,7 +9,7 @@ import { readSafetensors } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { embeddingWriter } from './embeddingWriter.ts';
-import { npyHeader } from './npy.ts';
+import { npyHeader } from './npzWriter.ts';
 import { ZipFile } from './zipFile.ts';
 
 const ids = ['a', 'sp|P69905|HBA_HUMAN', 'é "quoted"\\', '🧬'];

@@ -1,24 +1,26 @@
 /** @file What tasks with any number of labels per example share, whatever the examples are. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import type { Feeds } from '../../../runtime/tensor.ts';
-import { float32 } from '../../../runtime/tensor.ts';
+import { type Feeds, float32, type Tensor } from '../../../runtime/tensor.ts';
 import { binaryCrossEntropy } from '../../../train/losses/index.ts';
+import type { Prediction } from '../../predictor.ts';
 import type { PreparedTask, ReportRequest } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import type { BatchSource } from '../batches.ts';
 import { heldOut } from '../heldOut.ts';
 import { listed } from '../listed.ts';
-import { thresholdsOf } from './decodeLabels.ts';
 import {
   averagePrecisions,
   bestThresholds,
   f1,
   labelCounts,
   MultiLabelMetrics,
+  type MultiLabelMetricsOptions,
   type MultiLabelScores,
+  probability,
 } from './multiLabelMetrics.ts';
+import { scoresOf } from './scores.ts';
 
 /** Which labels an example has: zeros and ones. */
 export type LabelVector = readonly number[];
@@ -151,5 +153,36 @@ function positiveWeights(targets: readonly LabelVector[]): readonly number[] {
   return targets[0]!.map((_, label) => {
     const positives = targets.filter((target) => target[label] === 1).length;
     return positives === 0 || positives === targets.length ? 1 : (targets.length - positives) / positives;
+  });
+}
+
+/**
+ * One prediction per row: `{ labels, scores }`, where `labels` are those from their thresholds on, joined by commas, and
+ * `scores` the probability of each label.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
+ */
+export function decodeLabels(
+  outputs: Readonly<Record<string, Tensor>>,
+  { output, labels, thresholds }: MultiLabelMetricsOptions,
+): Prediction[] {
+  const { rows, classes, data } = scoresOf(outputs, output, labels.length);
+  return Array.from({ length: rows }, (_, row) => {
+    const scores = labels.map((_label, i) => probability(data[row * classes + i]!));
+    return {
+      labels: labels.filter((_label, i) => scores[i]! >= thresholds[i]!).join(', '),
+      scores: Object.fromEntries(labels.map((label, i) => [label, scores[i]!])),
+    };
+  });
+}
+
+/** The thresholds that were saved with the adapter; for labels without one, the usual one. */
+export function thresholdsOf({ learned }: TaskModel, labels: readonly string[], usual: number): readonly number[] {
+  const saved = learned?.['thresholds'];
+  const known = new Map(typeof saved === 'object' && saved !== null ? Object.entries(saved) : []);
+  return labels.map((label) => {
+    const own: unknown = known.get(label);
+    return typeof own === 'number' ? own : usual;
   });
 }

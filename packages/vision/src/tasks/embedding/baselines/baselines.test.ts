@@ -1,7 +1,7 @@
 import { float32, matrix, rowsOfLengthOne } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
-import { stratifiedFolds } from './folds.ts';
+import { stratifiedFolds } from './frozenBaselines.ts';
 import { frozenBaselines } from './frozenBaselines.ts';
 import { fitLogisticRegression, predictClasses } from './logisticRegression.ts';
 import { bestNeighbourCount, nearestClasses } from './neighbours.ts';

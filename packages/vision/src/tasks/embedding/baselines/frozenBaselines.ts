@@ -1,7 +1,7 @@
 /** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
 
 import { matrix, type Matrix, OnnxLoraError, pickRows, rowsOfLengthOne, type Tensor } from '@onnx-lora/sdk';
-import { stratifiedFolds } from './folds.ts';
+import { Random } from '@onnx-lora/sdk/core';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
 import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
 
@@ -120,4 +120,17 @@ function checked({ embeddings, labels }: LabelledEmbeddings, which: string): Mat
     'INPUT_INVALID',
     `The ${which} embeddings must be float32 [images, width], with a label for each image, but they are ${embeddings.type} [${embeddings.dims.join(', ')}] with ${labels.length} labels. Give a label for each row.`,
   );
+}
+
+/** A fold number for each example: every class is spread evenly over all folds, at random. */
+export function stratifiedFolds(labels: readonly number[], folds: number, seed: number): number[] {
+  const random = new Random(seed);
+  const result = new Array<number>(labels.length).fill(0);
+  let next = 0;
+  for (const label of [...new Set(labels)].sort((a, b) => a - b)) {
+    const members = labels.flatMap((each, i) => (each === label ? [i] : []));
+    // Classes go on where the one before ended, so that small ones do not all lie in the first folds.
+    for (const at of random.permutation(members.length)) result[members[at]!] = next++ % folds;
+  }
+  return result;
 }

@@ -1,34 +1,39 @@
 /** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
 
 import {
+  atPlace,
   type Batch,
+  contentKey,
+  drawSeed,
   embeddingScatter,
   type EmbeddingsOf,
   int64,
   type KindGroup,
   KindGroups,
+  type KindItems,
+  nameOfRecord,
   OnnxLoraError,
   type PreparedTask,
   retrievalLoss,
   type RetrievalLossOptions,
   RetrievalMetrics,
+  type RetrievalScores,
   SingleKinds,
   stack,
   type Task,
   type TaskModel,
   type Tensor,
-  type RetrievalScores,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
+import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
 import { checkBatch } from '../../imagePort.ts';
 import type { ImageReading } from '../../imageReading.ts';
 import type { FeatureOptions } from '../features.ts';
 import { openFeatures } from '../openFeatures.ts';
 import { pooledRows, pooledValue } from '../pooling.ts';
-import { imageKinds } from './imageKinds.ts';
 
 /** Images of one kind, each float32 `[3, height, width]`. */
 export type ImageGroup = KindGroup<Tensor>;
@@ -115,4 +120,35 @@ function labelOf({ label, place }: ImageRecord): string {
     'DATA_INVALID',
     `${place}: the image has no label, so nothing says which images show the same. Give each image a label, or put images into a folder for each label.`,
   );
+}
+
+/** What is known of the images, and how they are loaded. */
+interface ImageKindsRequest {
+  readonly records: readonly ImageRecord[];
+  /** The number of each record's label. */
+  readonly labels: readonly number[];
+  readonly images: ImageLoader;
+  /** What is done at random to images that are drawn. */
+  readonly augmentations?: readonly Augmentation[];
+  readonly seed?: number;
+}
+
+/** The images, each float32 `[3, height, width]`. An image that cannot be decoded is an error that names its file. */
+export function imageKinds({
+  records,
+  labels,
+  images,
+  augmentations = [],
+  seed = 0,
+}: ImageKindsRequest): KindItems<Tensor> {
+  return {
+    labels,
+    nameOf: (index) => nameOfRecord(records[index]!),
+    keyOf: (index) => contentKey(records[index]!.file),
+    load: async (index, draw) => {
+      const record = records[index]!;
+      const drawn = draw !== undefined && augmentations.length > 0 ? { augmentations, seed: drawSeed(seed, draw) } : {};
+      return (await atPlace(record, () => images.load({ image: record.file, ...drawn }))).pixels;
+    },
+  };
 }

@@ -20,7 +20,7 @@ import { readDigits, writeDigits } from '../../../../../../docs/examples/support
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
-import { imageKinds } from './imageKinds.ts';
+import { imageKinds } from './imageRetrieval.ts';
 import { imageRetrieval } from './imageRetrieval.ts';
 
 const golden = fixture<{
