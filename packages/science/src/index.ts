@@ -10,22 +10,30 @@ export {
 export type { Against } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/withRandomSmiles.ts';
-export { type A3mOptions, parseA3m } from './data/formats/a3m.ts';
-export { type FastaOptions, type FastaRecord, parseFasta, readFasta } from './data/formats/fasta.ts';
+export {
+  type A3mOptions,
+  type FastaOptions,
+  type FastaRecord,
+  parseA3m,
+  parseFasta,
+  readFasta,
+} from './data/formats/fasta.ts';
 export { parseFastq } from './data/formats/fastq.ts';
 export { parseStockholm, type StockholmRecord } from './data/formats/stockholm.ts';
-export type { TextPieces } from './data/formats/textLines.ts';
 export { mutated, mutationsBetween, nameOfMutations, parseMutations } from './data/mutations.ts';
 export { readSequenceData } from './data/readSequenceData.ts';
-export type { Alphabet, SequenceData, SequenceRecord, Substitution } from './data/sequenceRecord.ts';
 export type {
+  Alphabet,
   GivenSequenceRecord,
   SequenceColumns,
+  SequenceData,
   SequenceDataOptions,
   SequenceNeed,
+  SequenceRecord,
   SequenceSource,
   SequenceSplitBy,
-} from './data/sequenceSource.ts';
+  Substitution,
+} from './data/sequenceRecord.ts';
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
 export { type EnsembleCalibration, ensembleCalibration, type UncertainAnswers } from './ensemble/calibration.ts';
 export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
@@ -42,7 +50,7 @@ export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
 export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
-export { clusterMolecules } from './splits/moleculeClusters.ts';
+export { clusterMolecules } from './splits/sequenceGroups.ts';
 export {
   type SimilarityOptions,
   type SimilarRecords,

@@ -259,7 +259,14 @@ export type {
 } from './plugin/taskFactory.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
-export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
+export {
+  atPlace,
+  fileInside,
+  type FilesOfRecords,
+  nameOfRecord,
+  type PlacedRecord,
+  withoutMissing,
+} from './plugin/data/recordFiles.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,
@@ -268,18 +275,62 @@ export {
   cellNumbers,
   cellOneHot,
   cellRefused,
+  type Cells,
   cellSplit,
   cellText,
+  csvCell,
+  type Defined,
+  defined,
+  type Row,
+  type TableOptions,
+  textOfCell,
 } from './plugin/data/cells.ts';
-export { ColumnFinder } from './plugin/data/columnFinder.ts';
-export { drawSeed } from './plugin/data/drawSeed.ts';
-export { fileInside } from './plugin/data/fileInside.ts';
-export { FilledCache } from './plugin/data/filledCache.ts';
-export { type FolderEntries, readFolder } from './plugin/data/folderEntries.ts';
-export { fairHoldOut } from './plugin/data/holdOut.ts';
-export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
-export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
-export { csvCell, textOfCell } from './plugin/data/csvCell.ts';
+export {
+  ColumnFinder,
+  columnOptions,
+  type ColumnRole,
+  type ColumnRoles,
+  columnSettings,
+  type MissingColumn,
+  type NamedColumns,
+} from './plugin/data/columns.ts';
+export { drawSeed } from './runtime/random.ts';
+export { BoundedCache } from './plugin/data/boundedCache.ts';
+export {
+  type ClassFolder,
+  classFolders,
+  type ExampleFiles,
+  type FolderEntries,
+  type FolderLayouts,
+  isExample,
+  manifestEndings,
+  readFolder,
+  readFolders,
+  readSplits,
+  splitInName,
+  splitManifests,
+  stemOf,
+} from './plugin/data/layouts.ts';
+export {
+  type DataReader,
+  type DivideOptions,
+  givenRecords,
+  type HeldOut,
+  readData,
+  type ReadData,
+  requireRecords,
+} from './plugin/data/readData.ts';
+export {
+  type Line,
+  linesOf,
+  placedLines,
+  readText,
+  textLines,
+  textOf,
+  type TextPieces,
+} from './plugin/data/textLines.ts';
+export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
+export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
 export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
@@ -293,15 +344,14 @@ export {
   evalSplitSetting,
   measuredOn,
   recordsBySplit,
+  type Split,
   type SplitData,
+  splitNames,
   telling,
   withTestForValidation,
-} from './plugin/data/splitData.ts';
+} from './plugin/data/splits.ts';
 export { type Peeked, peeked } from './plugin/data/tableStream.ts';
-export { type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
-export { type Split, splitNames } from './plugin/data/splits.ts';
 export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
-export type { Cells, Row, TableOptions } from './plugin/data/tableRow.ts';
 export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export type { InputSizes } from './ops/resizeInputs.ts';

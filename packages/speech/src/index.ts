@@ -57,17 +57,17 @@ export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpe
 export type { SpeechTokenizer } from './text/speechTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
 export { speechDataOptions, speechDataSettings } from './data/dataSettings.ts';
-export { readSpeechData } from './data/readSpeechData.ts';
-export { splitSpeech } from './data/splitSpeech.ts';
+export { readSpeechData, splitSpeech } from './data/readSpeechData.ts';
 export { SpeechDataset, type SpeechExample, type SpeechLoading } from './data/speechDataset.ts';
-export type { SpeechData, SpeechRecord } from './data/speechRecord.ts';
 export type {
   GivenSpeechRecord,
   SpeechColumns,
+  SpeechData,
   SpeechDataOptions,
+  SpeechRecord,
   SpeechSource,
   SplitBy,
-} from './data/speechSource.ts';
+} from './data/speechRecord.ts';
 export { type ReportUtterance, type TranscriptReport, transcriptSections } from './report/transcriptSections.ts';
 export { ctcVocabulary, newVocabularyTokens } from './text/ctcVocabulary.ts';
 export { basicNormaliser, type BasicNormaliserOptions, type TextNormaliser } from './text/normalise/basicNormaliser.ts';

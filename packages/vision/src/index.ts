@@ -49,16 +49,34 @@ export {
 export { type QuarterTurns, quarterTurns, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
-export type { ImageData, ImageDataOptions, ImageSource } from './data/imageData.ts';
-export type { Box, ImageObject, ImageRecord, Point, Shape } from './data/imageRecord.ts';
-export type { ColumnNames } from './data/manifest/columns.ts';
-export { readImageData } from './data/readImageData.ts';
-export type { TaskDataOptions } from './data/readTaskData.ts';
-export { splitImages } from './data/splitImages.ts';
-export { formatCocoCounts, parseCocoCounts } from './data/shapes/cocoCounts.ts';
-export { readClassMask, readObjectMask } from './data/shapes/maskFile.ts';
-export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject } from './data/shapes/masks.ts';
-export { maskOfRuns, type RunLengths, runsOfMask } from './data/shapes/runLengths.ts';
+export type {
+  Box,
+  ImageData,
+  ImageDataOptions,
+  ImageObject,
+  ImageRecord,
+  ImageSource,
+  Point,
+  Shape,
+} from './data/imageRecord.ts';
+export type { ColumnNames } from './data/columns.ts';
+export { readImageData, splitImages } from './data/readImageData.ts';
+export {
+  formatCocoCounts,
+  maskOfRuns,
+  parseCocoCounts,
+  type RunLengths,
+  runsOfMask,
+} from './data/shapes/runLengths.ts';
+export {
+  boxOfMask,
+  classMaskOf,
+  type ClassNumbers,
+  maskOf,
+  maskOfObject,
+  readClassMask,
+  readObjectMask,
+} from './data/shapes/masks.ts';
 export {
   boxToImage,
   boxToInput,

@@ -1,18 +1,27 @@
 /** @file Reads a file or a folder of sequences into parts. */
 
 import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { type FolderEntries, listed, OnnxLoraError, readFolder, type Split, splitNames } from '@onnx-lora/sdk';
-import { readPart } from './readPart.ts';
-import { formatOfName, isTable, sequenceEndings } from './sequenceFormat.ts';
-import { residueFiles } from './residueFiles.ts';
-import type { SequencePart } from './sequencePart.ts';
-import type { SequenceRecord } from './sequenceRecord.ts';
-import type { SequenceDataOptions } from './sequenceSource.ts';
-import type { WildType } from './wildType.ts';
+import { extname, join } from 'node:path';
+import {
+  type FolderEntries,
+  listed,
+  OnnxLoraError,
+  openTable,
+  readFolder,
+  readTable,
+  type Split,
+  splitInName,
+  stemOf,
+  textOf,
+  wholeTable,
+} from '@onnx-lora/sdk';
+import { formatOf, formatOfName, isTable, openBytes, sequenceEndings } from './sequenceFile.ts';
+import type { SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
+import { type WildType, wildTypeBeside } from './wildType.ts';
+import { headerFacts, sequenceRecords } from './sequenceRecords.ts';
+import { tableRecords } from './table/tableRecords.ts';
+import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 
-/** Words in the names of files that say nothing of what is in them. */
-const EMPTY_WORDS: readonly string[] = ['data', 'sequences', 'set', 'split'];
 /** A wild type's file is no data. */
 const WILD_TYPE = /^(?:wild[-_ ]?type|wt|reference)\./i;
 
@@ -29,7 +38,7 @@ export async function readLayout(
   const found = await stat(path).catch(() => undefined);
   if (!found?.isDirectory()) return [await readPart(path, options, wildType)];
   const entries = await readFolder(path);
-  const splits = [...filesOf(entries), ...entries.folders].map((name) => ({ name, split: splitOfName(name) }));
+  const splits = [...filesOf(entries), ...entries.folders].map((name) => ({ name, split: splitInName(name) }));
   const named = splits.filter(({ split }) => split !== undefined);
   if (named.length > 0) {
     const parts: SequencePart[] = [];
@@ -75,7 +84,7 @@ async function readFiles(
   for (const name of files) {
     const part = await readPart(join(folder, name), options, wildType);
     const isLabelled = part.records.some(({ labels, values }) => labels ?? values);
-    parts.push(isLabelled ? part : withFacts(part, { labels: [stemOf(name)] }));
+    parts.push(isLabelled ? part : withFacts(part, { labels: [stemOf(name.replace(/\.gz$/i, ''))] }));
   }
   return parts;
 }
@@ -89,17 +98,99 @@ function withFacts(part: SequencePart, facts: { split?: Split; labels?: readonly
   return { ...part, records: part.records.map((record): SequenceRecord => ({ ...record, ...facts })) };
 }
 
-function stemOf(name: string): string {
-  return basename(name)
-    .replace(/\.gz$/i, '')
-    .replace(/\.[^.]*$/, '');
+/**
+ * The records of a file.
+ *
+ * @param wildType the wild type that the user gives; else it is looked for beside the file
+ * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming row, column and remedy
+ */
+async function readPart(
+  file: string,
+  options: SequenceDataOptions,
+  wildType: WildType | undefined,
+): Promise<SequencePart> {
+  if (extname(file).toLowerCase() === '.json')
+    return tableRecords(await readTable(file), options, wildType ?? (await wildTypeBeside(file)));
+  const open = await openBytes(file);
+  const format = formatOf(file, open.head);
+  if (isTable(format)) {
+    const table = await wholeTable(file, await openTable(file, open.bytes, format));
+    return tableRecords(table, options, wildType ?? (await wildTypeBeside(file)));
+  }
+  const records: SequenceRecord[] = [];
+  const illegal = options.illegal === 'skip' ? 'keep' : 'error';
+  for await (const record of sequenceRecords(open, format, illegal)) records.push(record);
+  const hasValues = records.every(({ values }) => values !== undefined);
+  return {
+    records,
+    ...(hasValues ? { valueNames: ['TARGET'] } : {}),
+    wildType: wildType?.sequence,
+    splitBy: 'as the headers say',
+    ...(format === 'lines' && /\.smi/i.test(file) ? { alphabet: 'smiles' } : {}),
+    warnings: [],
+  };
 }
 
-/** The split that a name names: `train.csv`, `test_sequences.fasta`, `valid`. */
-function splitOfName(name: string): Split | undefined {
-  const words = stemOf(name)
-    .toLowerCase()
-    .split(/[-_.]/)
-    .filter((word) => !EMPTY_WORDS.includes(word));
-  return words.length === 1 ? splitNames.get(words[0]!) : undefined;
+const FASTA = /\.(?:fasta|fa|faa)(?:\.gz)?$/i;
+const SEQUENCES = /^(?:sequences|seqs)\./i;
+const MASK = /^(?:mask|resolved)\./i;
+const LABELS = /label/i;
+
+/**
+ * The records of `sequences.fasta` with the labels that another FASTA file of the folder has for the same ids, and `mask.fasta`, whose
+ * zeros stand for residues that are not known; undefined where the folder is none of these.
+ *
+ * @param files names of the files in the folder
+ * @throws OnnxLoraError `DATA_INVALID`, naming file and record
+ */
+async function residueFiles(
+  folder: string,
+  files: readonly string[],
+  { illegal }: SequenceDataOptions,
+): Promise<SequencePart | undefined> {
+  const fasta = files.filter((name) => FASTA.test(name));
+  const sequences = fasta.find((name) => SEQUENCES.test(name));
+  const mask = fasta.find((name) => MASK.test(name));
+  const others = fasta.filter((name) => name !== sequences && name !== mask);
+  if (sequences === undefined || others.length === 0) return undefined;
+  const labelFiles = others.length > 1 ? others.filter((name) => LABELS.test(name)) : others;
+  const [labelFile] = labelFiles;
+  if (labelFile === undefined || labelFiles.length > 1) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${folder}" has "${sequences}" and several files that may have the labels of its residues: ${listed(others)}. Keep one of them in the folder.`,
+    );
+  }
+  const labels = await byId(join(folder, labelFile));
+  const masks = mask === undefined ? undefined : await byId(join(folder, mask));
+  const file = join(folder, sequences);
+  const records: SequenceRecord[] = [];
+  const { bytes } = await openBytes(file);
+  for await (const { id, description, sequence, line } of parseFasta(textOf(bytes), file, {
+    illegal: illegal === 'skip' ? 'keep' : 'error',
+  })) {
+    const where = `${file}, line ${line} (${id.slice(0, 60)})`;
+    const label = labels.get(id);
+    if (!label) throw lacking(where, labelFile);
+    const known = masks?.get(id)?.sequence;
+    if (masks && known?.length !== label.sequence.length) throw lacking(where, mask!);
+    const residues = [...label.sequence].map((each, i) => (known?.[i] === '0' ? null : each));
+    const facts = { ...headerFacts(description, where), ...headerFacts(label.description, where) };
+    records.push({ id, sequence, residues, ...facts, where });
+  }
+  return { records, splitBy: 'as the headers say', warnings: [] };
+}
+
+async function byId(file: string): Promise<Map<string, FastaRecord>> {
+  const found = new Map<string, FastaRecord>();
+  const { bytes } = await openBytes(file);
+  for await (const record of parseFasta(textOf(bytes), file, { illegal: 'keep' })) found.set(record.id, record);
+  return found;
+}
+
+function lacking(where: string, file: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: "${file}" has not as many letters for it. Every sequence needs a record with the same id in it, with a letter for each residue.`,
+  );
 }

@@ -9,8 +9,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
 import { readSequenceData } from './readSequenceData.ts';
-import type { SequenceRecord } from './sequenceRecord.ts';
-import type { SequenceDataOptions } from './sequenceSource.ts';
+import type { SequenceDataOptions, SequenceRecord } from './sequenceRecord.ts';
 
 type Content = Readonly<Record<string, string | Uint8Array>>;
 
@@ -574,7 +573,7 @@ describe('what is wrong is named', () => {
       'too little to divide',
       rows('a,MKT,1'),
       { validation: 0.5, splitBy: 'random' },
-      /Nothing can be held out at a fraction of 0\.5/,
+      /Nothing of ".*" can be held out at a fraction of 0\.5/,
     ],
   ])('%s', async (_, content, options, message) => {
     expect(await failure(content, options)).toMatch(message);

@@ -1,22 +1,32 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import { checkFraction, fairHoldOut, listed, measuredOn, OnnxLoraError, recordsBySplit } from '@onnx-lora/sdk';
+import {
+  type DataReader,
+  defined,
+  givenRecords,
+  listed,
+  OnnxLoraError,
+  readData,
+  recordsBySplit,
+  requireRecords,
+} from '@onnx-lora/sdk';
 import { checkMolecules } from '../chemistry/checkMolecules.ts';
-import { isOneProtein } from '../splits/isOneProtein.ts';
+import { isOneProtein } from '../splits/sequenceGroups.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
-import { type SequenceSplit, splitSequences } from '../splits/splitSequences.ts';
-import { type Alphabets, alphabetsOf, SequenceSpeller } from './checkedRecords.ts';
+import { splitSequences } from '../splits/splitSequences.ts';
+import { alphabetsOf, SequenceSpeller } from './letters.ts';
 import { repeatedRecords } from './repeatedRecords.ts';
 import { readLayout } from './readLayout.ts';
-import type { SequencePart } from './sequencePart.ts';
-import type { SequenceData, SequenceRecord } from './sequenceRecord.ts';
 import type {
+  Alphabet,
   GivenSequenceRecord,
+  SequenceData,
   SequenceDataOptions,
   SequenceNeed,
+  SequencePart,
+  SequenceRecord,
   SequenceSource,
-  SequenceSplitBy,
-} from './sequenceSource.ts';
+} from './sequenceRecord.ts';
 import { sharedSequences } from './sharedSequences.ts';
 import { comparedWith, givenWildType, type WildType } from './wildType.ts';
 
@@ -56,13 +66,6 @@ const remedies: Readonly<Record<SequenceNeed, string>> = {
 /** RDKit takes some tenths of a millisecond for each, which is a minute for hundreds of thousands. */
 const MOST_MOLECULES = 50_000;
 
-/** Data whose letters are known. */
-interface ReadData extends SequenceData {
-  readonly alphabet?: Alphabets['first'];
-  /** True where they were divided in a way that minds relatives. */
-  readonly isChosen?: boolean;
-}
-
 /**
  * Reads data. A path may be a table (CSV, TSV, JSON, JSONL) with a column of sequences, SMILES or mutations; FASTA, FASTQ, A3M,
  * Stockholm; a list with a sequence on each line; each of them compressed by gzip; or a folder of such files, one for each split or
@@ -78,67 +81,48 @@ export async function readSequenceData(
   source: SequenceSource,
   options: SequenceDataOptions = {},
 ): Promise<SequenceData> {
-  // 0 holds nothing out.
-  if (options.validation !== 0) checkFraction(options.validation);
-  const { alphabet, isChosen = false, ...data } = await divided(await readSource(source, options), options);
-  const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
-  const { identity } = options;
-  // Variants of one protein are all alike, which is what they are for.
-  const isLooked = parts.length > 1 && data.train.length > 0 && !isChosen && !isOneProtein(data.train);
-  const similar = isLooked ? await similarAcrossSplits(parts, { alphabet, identity }) : [];
-  const shared = await sharedSequences(parts, alphabet);
-  return { ...data, warnings: [...new Set([...data.warnings, ...shared, ...similar])] };
+  const { alphabet: _alphabet, isChosen: _isChosen, ...data } = await readData(sequences, source, options);
+  return data;
 }
 
-async function divided(data: ReadData, options: SequenceDataOptions): Promise<ReadData> {
-  const { validation, holdOut, evalSplit, seed = 0, splitBy: by, identity, needs = [] } = options;
-  // A number to predict is no class, even where all are whole, and neither is what else the table has.
-  const byClass = !needs.includes('values') || needs.includes('label') || needs.includes('labels');
-  if (typeof validation === 'string') {
-    // The wild type of the one data is that of the other.
-    const wildType = options.wildType ?? data.wildType;
-    const { train, ...other } = measuredOn(
-      await readSource(validation, { ...options, wildType }),
-      evalSplit,
-      'sequences',
-    );
-    return {
-      ...data,
-      validation: other.validation ?? train,
-      splitBy: `given as "${validation}"`,
-      warnings: [...data.warnings, ...other.warnings],
-    };
-  }
-  const own = measuredOn(data, evalSplit, 'sequences');
-  const { alphabet } = data;
-  if (validation && evalSplit !== 'test') {
-    const split = await splitSequences(data.train, { fraction: validation, seed, by, identity, alphabet, byClass });
-    if (split.held.length === 0) {
-      throw new OnnxLoraError(
-        'DATA_INVALID',
-        `Nothing can be held out at a fraction of ${validation}: there are ${data.train.length} sequences to train on, and ${split.splitBy}. Add sequences, choose what is not divided (splitBy), or give other data for validation.`,
-      );
-    }
-    return withHeld(data, split, by);
-  }
-  if (validation === 0 || holdOut === undefined || own.validation) return own;
-  const split = await splitSequences(own.train, { fraction: holdOut, seed, by, identity, alphabet, byClass });
-  return fairHoldOut(split, holdOut) ? withHeld(own, split, by) : own;
+/** Data whose letters are known. */
+interface SpelledData extends SequenceData {
+  readonly alphabet?: Alphabet;
+  /** True where they were divided in a way that minds relatives. */
+  readonly isChosen?: boolean;
 }
 
-function withHeld(
-  data: ReadData,
-  { kept, held, splitBy, warnings }: SequenceSplit,
-  by: SequenceSplitBy | undefined,
-): ReadData {
-  // By chance, relatives come to both sides.
-  const isChosen = by !== 'random';
-  return { ...data, train: kept, validation: held, splitBy, isChosen, warnings: [...data.warnings, ...warnings] };
-}
+const sequences: DataReader<SequenceRecord, SpelledData, SequenceSource, SequenceDataOptions> = {
+  noun: 'sequences',
+  remedy: 'choose what is not divided (splitBy)',
+  read: readSource,
+  holdOut: async ({ train, alphabet }, fraction, { seed = 0, splitBy: by, identity, needs = [] }) => {
+    // A number to predict is no class, even where all are whole, and neither is what else the table has.
+    const byClass = !needs.includes('values') || needs.includes('label') || needs.includes('labels');
+    const split = await splitSequences(train, { fraction, seed, by, identity, alphabet, byClass });
+    const { splitBy } = split;
+    // By chance, relatives come to both sides.
+    return { ...split, whole: splitBy, facts: { splitBy, isChosen: by !== 'random' } };
+  },
+  besides: (path) => ({ splitBy: `given as "${path}"` }),
+  shared: async (parts, { train, alphabet, isChosen = false }, { identity }) => [
+    ...(await sharedSequences(parts, alphabet)),
+    // Variants of one protein are all alike, which is what they are for.
+    ...(train.length > 0 && !isChosen && !isOneProtein(train)
+      ? await similarAcrossSplits(parts, { alphabet, identity })
+      : []),
+  ],
+};
 
-async function readSource(source: SequenceSource, options: SequenceDataOptions): Promise<ReadData> {
+async function readSource(
+  source: SequenceSource,
+  options: SequenceDataOptions,
+  beside?: SpelledData,
+): Promise<SpelledData> {
   if (typeof source === 'object' && 'train' in source) return { ...source, isChosen: true };
-  const wildType = options.wildType === undefined ? undefined : await givenWildType(options.wildType);
+  // The wild type of the one data is that of the other.
+  const known = options.wildType ?? beside?.wildType;
+  const wildType = known === undefined ? undefined : await givenWildType(known);
   const written =
     typeof source === 'string' ? await readLayout(source, options, wildType) : [await given(source, wildType)];
   const alphabets = alphabetsOf(written, options.alphabet);
@@ -151,13 +135,7 @@ async function readSource(source: SequenceSource, options: SequenceDataOptions):
     parts.push(isMolecules ? await withMolecules(spelled, options) : spelled);
   }
   const records = parts.flatMap((part) => part.records);
-  if (records.length === 0) {
-    const name = typeof source === 'string' ? `"${source}"` : 'The given data';
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `${name} has no sequences that can be used. Check what the task was given.`,
-    );
-  }
+  requireRecords(records, source, 'sequences that can be used');
   checkRecordNeeds(records, options.needs);
   const repeated = repeatedRecords(parts);
   const split = recordsBySplit(records);
@@ -168,9 +146,7 @@ async function readSource(source: SequenceSource, options: SequenceDataOptions):
   const [wild] = wildTypes.size === 1 ? wildTypes : [];
   return {
     ...split,
-    ...(splitBy === undefined ? {} : { splitBy }),
-    ...(valueNames ? { valueNames } : {}),
-    ...(wild === undefined ? {} : { wildType: wild }),
+    ...defined({ splitBy, valueNames, wildType: wild }),
     alphabet: alphabets.first,
     warnings: [...parts.flatMap(({ warnings }) => warnings), ...speller.warnings, ...repeated],
   };
@@ -208,8 +184,7 @@ async function given(
   source: AsyncIterable<GivenSequenceRecord> | readonly GivenSequenceRecord[],
   wildType: WildType | undefined,
 ): Promise<SequencePart> {
-  const records: SequenceRecord[] = [];
-  for await (const record of source) records.push(checkedRecord(record, records.length + 1));
+  const records = await givenRecords(source, checkedRecord);
   const count = records[0]?.values?.length ?? 0;
   const valueNames = count === 1 ? ['value'] : Array.from({ length: count }, (_, i) => `value ${i + 1}`);
   return {

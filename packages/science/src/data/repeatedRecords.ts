@@ -1,8 +1,7 @@
 /** @file Finds records that are in the data twice. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { SequencePart } from './sequencePart.ts';
-import type { SequenceRecord } from './sequenceRecord.ts';
+import type { SequencePart, SequenceRecord } from './sequenceRecord.ts';
 
 /**
  * A warning where sequences are in one file twice.

@@ -1,17 +1,15 @@
 /** @file Reads the records of files that are no tables, one by one. */
 
-import { type OpenBytes, textOf } from './openBytes.ts';
-import { parseA3m } from './formats/a3m.ts';
-import { parseFasta } from './formats/fasta.ts';
+import { type OpenBytes, type SequenceFormat } from './sequenceFile.ts';
+import { parseA3m, parseFasta } from './formats/fasta.ts';
 import { parseFastq } from './formats/fastq.ts';
-import { parsePlainLines } from './formats/plainLines.ts';
 import { parseStockholm } from './formats/stockholm.ts';
-import { headerFacts } from './headerFacts.ts';
-import type { SequenceFormat } from './sequenceFormat.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';
+import { OnnxLoraError, type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk';
+import { isMissing, numberOf } from './table/columnContents.ts';
 
 /** Formats whose records stand by themselves. */
-export type RecordFormat = Exclude<SequenceFormat, 'csv' | 'tsv' | 'jsonl'>;
+type RecordFormat = Exclude<SequenceFormat, 'csv' | 'tsv' | 'jsonl'>;
 
 /**
  * The records of a file that is no table.
@@ -54,4 +52,68 @@ export async function* sequenceRecords(
     const where = placed(line, id);
     yield { id, sequence, ...headerFacts(description, where), where };
   }
+}
+
+/** A line of a list. */
+interface PlainRecord {
+  readonly sequence: string;
+  /** What follows the sequence after a blank. */
+  readonly id?: string;
+  /** Counted from 1. */
+  readonly line: number;
+}
+
+/**
+ * The sequences of a list; empty lines and those that begin with `#` are passed over.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` when there are none
+ */
+export async function* parsePlainLines(chunks: TextPieces, name: string): AsyncGenerator<PlainRecord> {
+  let number = 0;
+  let count = 0;
+  for await (const line of textLines(`"${name}"`, chunks)) {
+    number++;
+    const [, sequence, id] = /^(\S+)\s*([^]*)$/.exec(line.trim()) ?? [];
+    if (sequence === undefined || sequence.startsWith('#')) continue;
+    count++;
+    yield { sequence, ...(id ? { id } : {}), line: number };
+  }
+  if (count === 0)
+    throw new OnnxLoraError('DATA_INVALID', `"${name}" holds no sequence. Check that it is the right file.`);
+}
+
+const FACT = /(?:^|\s)(SET|SPLIT|TARGET|LABEL|VALUE|VALIDATION|GROUP|CLUSTER)=(\S+)/gi;
+
+/**
+ * The split, label, number and group that a header names.
+ *
+ * @param where the record, for messages
+ * @throws OnnxLoraError `DATA_INVALID` for a split that is none
+ */
+export function headerFacts(description: string, where: string): Partial<SequenceRecord> {
+  const facts = new Map([...description.matchAll(FACT)].map(([, key, value]) => [key!.toUpperCase(), value!]));
+  if (facts.size === 0) return {};
+  const split = splitOf(facts, where);
+  const target = facts.get('TARGET') ?? facts.get('LABEL') ?? facts.get('VALUE');
+  const value = target === undefined ? undefined : isMissing(target) ? NaN : numberOf(target);
+  const group = facts.get('GROUP') ?? facts.get('CLUSTER');
+  return {
+    ...(split === undefined ? {} : { split }),
+    ...(target === undefined || isMissing(target) ? {} : { labels: [target] }),
+    ...(value === undefined ? {} : { values: [value] }),
+    ...(group === undefined ? {} : { group }),
+  };
+}
+
+function splitOf(facts: ReadonlyMap<string, string>, where: string): Split | undefined {
+  const word = facts.get('SET') ?? facts.get('SPLIT');
+  if (word === undefined) return undefined;
+  const split = splitNames.get(word.toLowerCase());
+  if (split === undefined) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${where}: the header names the split ${JSON.stringify(word)}. Splits are train, validation and test; correct it.`,
+    );
+  }
+  return split === 'train' && /^true$/i.test(facts.get('VALIDATION') ?? '') ? 'validation' : split;
 }

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
 import { readSequenceData } from './readSequenceData.ts';
-import type { SequenceDataOptions } from './sequenceSource.ts';
+import type { SequenceDataOptions } from './sequenceRecord.ts';
 import { type StreamedSequence, streamSequences } from './streamSequences.ts';
 
 async function all(

@@ -1,19 +1,16 @@
 /** @file Reads sequences one by one, however many there are. */
 
 import { openTable, type Row, type Table } from '@onnx-lora/sdk';
-import { alphabetsOf, SequenceSpeller } from './checkedRecords.ts';
-import { type OpenBytes, openBytes } from './openBytes.ts';
-import { formatOf, isTable } from './sequenceFormat.ts';
-import type { SequencePart } from './sequencePart.ts';
-import type { Alphabet, SequenceRecord } from './sequenceRecord.ts';
+import { alphabetsOf, SequenceSpeller } from './letters.ts';
+import { formatOf, isTable, type OpenBytes, openBytes } from './sequenceFile.ts';
+import type { Alphabet, SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { sequenceRecords } from './sequenceRecords.ts';
-import type { SequenceDataOptions } from './sequenceSource.ts';
 import { RowReader } from './table/rowReader.ts';
 import { findColumns } from './table/sequenceColumns.ts';
 import { alphabetOf } from './table/tableRecords.ts';
 import { comparedWith, givenWildType, type WildType, wildTypeBeside } from './wildType.ts';
 
-export { sequenceEndings } from './sequenceFormat.ts';
+export { sequenceEndings } from './sequenceFile.ts';
 
 /** A record, and how far its file is read. */
 export interface StreamedSequence {

@@ -20,7 +20,7 @@ import {
 } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
-import type { GivenSequenceRecord } from '../data/sequenceSource.ts';
+import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
 import { withEnsemble } from '../ensemble/ensembleTask.ts';
 import { evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
 import { ensembleCalibration } from '../ensemble/calibration.ts';

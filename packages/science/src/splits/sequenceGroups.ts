@@ -1,14 +1,12 @@
 /** @file What stays whole when sequences are divided. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError, type SplitFacts } from '@onnx-lora/sdk';
 import { murckoScaffold } from '../chemistry/murckoScaffold.ts';
 import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
 import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
-import { clusterSequences, usualIdentity } from './likeness/clusterSequences.ts';
-import { clusterMolecules, USUAL_SIMILARITY } from './moleculeClusters.ts';
-import { LinkedSets } from './linkedSets.ts';
-import { sequenceKey } from './splitFacts.ts';
+import { clusterSequences, LinkedSets, usualIdentity } from './likeness/clusterSequences.ts';
+import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
 
 /** The group of each record, in their order, and what that is in words. */
 export interface SequenceGroups {
@@ -120,4 +118,72 @@ async function ofMolecules(
       throw cause;
     }
   });
+}
+
+/** What is the same for records of one sequence, or one pair of them. */
+export function sequenceKey({ sequence, second }: SequenceRecord): string {
+  return second === undefined ? sequence : `${sequence} ${second}`;
+}
+
+/** Facts of a record that belongs to a group; its class, or its labels, are spread over both sides. */
+export function splitFacts(record: SequenceRecord, group: string): SplitFacts {
+  const { id, labels, values } = record;
+  const [first] = labels ?? [];
+  return {
+    // Nothing of where it stands in its file, so that the order of records does not matter.
+    key: JSON.stringify([sequenceKey(record), id, labels, values]),
+    file: group,
+    ...(labels?.length === 1 && first !== undefined ? { label: first } : labels ? { labels } : {}),
+  };
+}
+
+/** The Tanimoto similarity from which molecules belong together where nobody says it. */
+export const USUAL_SIMILARITY = 0.6;
+
+/**
+ * Clusters of molecules by single linkage: molecules whose Morgan fingerprints have a Tanimoto similarity of at least
+ * `similarity` are in one cluster, and so no pair of such is in two. Of each molecule, the number of the first of its cluster.
+ * All are compared with all, which takes time with the square of their number.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ */
+export async function clusterMolecules(
+  smiles: readonly string[],
+  similarity: number = USUAL_SIMILARITY,
+): Promise<number[]> {
+  const rdkit = await loadRdkit();
+  const fingerprints = smiles.map((each) => morganFingerprint(rdkit, each));
+  // By how many bits they have: those with far fewer or more cannot be similar.
+  const order = [...fingerprints.keys()].sort((a, b) => fingerprints[a]!.count - fingerprints[b]!.count);
+  const sets = new LinkedSets(fingerprints.length);
+  for (const [at, i] of order.entries()) {
+    const one = fingerprints[i]!;
+    for (let before = at - 1; before >= 0; before--) {
+      const j = order[before]!;
+      const other = fingerprints[j]!;
+      if (other.count < similarity * one.count) break;
+      if (sets.first(i) !== sets.first(j) && tanimoto(one, other) >= similarity) sets.link(i, j);
+    }
+  }
+  return fingerprints.map((_, i) => sets.first(i));
+}
+
+/** How much of a sequence is as in most others, on average, from which all are variants of one. */
+const ALIKE = 0.9;
+
+/**
+ * True where the records are variants of one sequence: their mutations are given, or all are of one length and more than 90% of
+ * their letters are those that most have at that place.
+ */
+export function isOneProtein(records: readonly SequenceRecord[]): boolean {
+  if (records.every(({ substitutions }) => substitutions !== undefined)) return true;
+  const length = records[0]?.sequence.length ?? 0;
+  if (records.some(({ sequence }) => sequence.length !== length)) return false;
+  let alike = 0;
+  for (let at = 0; at < length; at++) {
+    const counts = new Map<string, number>();
+    for (const { sequence } of records) counts.set(sequence[at]!, (counts.get(sequence[at]!) ?? 0) + 1);
+    alike += Math.max(...counts.values());
+  }
+  return alike > ALIKE * length * records.length;
 }

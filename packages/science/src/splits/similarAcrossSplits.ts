@@ -5,7 +5,7 @@ import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import { lettersIn, usualIdentity } from './likeness/clusterSequences.ts';
 import { LikeSequences } from './likeness/likeSequences.ts';
-import { USUAL_SIMILARITY } from './moleculeClusters.ts';
+import { USUAL_SIMILARITY } from './sequenceGroups.ts';
 
 /** What counts as alike. */
 export interface SimilarityOptions {

@@ -2,8 +2,7 @@
 
 import { OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
 import { readSequenceData } from '../data/readSequenceData.ts';
-import type { SequenceData } from '../data/sequenceRecord.ts';
-import type { SequenceSource } from '../data/sequenceSource.ts';
+import type { SequenceData, SequenceSource } from '../data/sequenceRecord.ts';
 import { openSequenceInput } from './sequenceInput.ts';
 import type { SequencePorts, SequenceTask, SequenceTaskOptions } from './sequenceTask.ts';
 import { TokenDataset } from './tokenDataset.ts';

@@ -1,8 +1,7 @@
 /** @file What tasks on sequences share: data, tokens, batches. */
 
 import type { Dataset, Feeds, TaskModel } from '@onnx-lora/sdk';
-import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';
-import type { SequenceDataOptions } from '../data/sequenceSource.ts';
+import type { SequenceData, SequenceDataOptions, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 
 /** What becomes of sequences that are longer than the model, or than {@link LengthOptions.maxLength}. */

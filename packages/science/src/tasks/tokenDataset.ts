@@ -1,6 +1,6 @@
 /** @file Sequences with what is known of them, as a dataset of rows of tokens. */
 
-import { balancedWeights, drawSeed, FilledCache } from '@onnx-lora/sdk';
+import { balancedWeights, drawSeed, BoundedCache } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';
@@ -29,7 +29,7 @@ export class TokenDataset<Target> implements SequenceDataset<Target> {
   /** Of each example, the number of its record, and which of its windows it is. */
   readonly #places: readonly (readonly [record: number, window: number, windows: number])[];
   readonly #options: TokenDatasetOptions;
-  readonly #cache = new FilledCache<number, RecordTokens>(
+  readonly #cache = new BoundedCache<number, RecordTokens>(
     CACHE_BYTES,
     ({ first, second }) => BYTES_PER_TOKEN * (first.length + (second?.length ?? 0)),
   );

@@ -1,20 +1,19 @@
 /** @file What the command line may say of how recordings are read (`--set name=value`), the same for all tasks. */
 
-import { choice, evalSplitSetting, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
-import type { SpeechDataOptions } from './speechSource.ts';
+import {
+  choice,
+  columnOptions,
+  columnSettings,
+  evalSplitSetting,
+  type TaskOptions,
+  type TaskSetting,
+} from '@onnx-lora/sdk';
+import { speechColumns } from './manifest.ts';
+import type { SpeechColumns, SpeechDataOptions } from './speechRecord.ts';
 
 /** What the settings are called. */
 export const speechDataSettings: readonly TaskSetting[] = [
-  { name: 'audioColumn', kind: 'text', description: 'Column of a manifest with the path of the recording.' },
-  { name: 'textColumn', kind: 'text', description: 'Column with what is said.' },
-  { name: 'labelColumn', kind: 'text', description: 'Column with the class.' },
-  { name: 'labelsColumn', kind: 'text', description: 'Column that lists labels.' },
-  { name: 'speakerColumn', kind: 'text', description: 'Column with who speaks.' },
-  { name: 'languageColumn', kind: 'text', description: 'Column with the language.' },
-  { name: 'startColumn', kind: 'text', description: 'Column with the second at which the utterance begins.' },
-  { name: 'endColumn', kind: 'text', description: 'Column with the second at which it ends.' },
-  { name: 'durationColumn', kind: 'text', description: 'Column with how many seconds it lasts.' },
-  { name: 'splitColumn', kind: 'text', description: 'Column with train, validation or test.' },
+  ...columnSettings(speechColumns),
   {
     name: 'audioFolder',
     kind: 'text',
@@ -38,15 +37,11 @@ export const speechDataSettings: readonly TaskSetting[] = [
  */
 export function speechDataOptions({ validation, holdOut, seed, settings = {} }: TaskOptions): SpeechDataOptions {
   const { audioFolder, minSeconds, maxSeconds } = settings;
-  const roles = ['audio', 'text', 'label', 'labels', 'speaker', 'language', 'start', 'end', 'duration', 'split'];
-  const columns = roles
-    .map((role) => [role, settings[`${role}Column`]] as const)
-    .filter(([, column]) => column !== undefined);
   return {
     validation,
     holdOut,
     seed,
-    ...(columns.length > 0 ? { columns: Object.fromEntries(columns) } : {}),
+    ...columnOptions<SpeechColumns>(speechColumns, settings),
     ...(typeof audioFolder === 'string' ? { audioFolder } : {}),
     missingAudio: choice('missingAudio', settings['missingAudio'], ['fail', 'skip']),
     splitBy: choice('splitBy', settings['splitBy'], ['speaker', 'text', 'recording']),

@@ -3,28 +3,30 @@
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import {
+  classFolders,
   type FolderEntries,
+  type FolderLayouts,
+  manifestEndings,
   OnnxLoraError,
-  readFolder,
+  placedLines,
+  readFolders,
+  readSplits,
   readTable,
+  readText,
   type Split,
-  splitNames,
-  tableEndings,
+  splitManifests,
+  stemOf,
 } from '@onnx-lora/sdk';
-import { isAudio } from './audioFile.ts';
-import { classRecords, plainRecords } from './layouts/audioFolders.ts';
 import { isKaldi, kaldiRecords } from './layouts/kaldi.ts';
 import { libriSpeechRecords } from './layouts/libriSpeech.ts';
-import { manifestRecords } from './layouts/manifest.ts';
-import type { SpeechRecord } from './speechRecord.ts';
-import type { SpeechDataOptions } from './speechSource.ts';
+import { manifestRecords } from './manifest.ts';
+import { audioEndings, isAudio, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
 
-/** Names of manifests that are looked for in a folder; the first that is there wins. */
-const manifestNames = ['manifest', 'metadata', 'labels'] as const;
-const endings: readonly string[] = [...tableEndings, '.json'];
 /** Where Common Voice keeps its recordings, and what it calls all sentences that listeners have approved. */
 const CLIPS = 'clips';
 const VALIDATED = 'validated.tsv';
+/** A transcript has some kilobytes; those of hours have some more. */
+const MAX_TRANSCRIPT = 1 << 20;
 
 /**
  * Records of a file or folder, as its layout says. Whether files exist that a manifest names is not looked at.
@@ -33,90 +35,99 @@ const VALIDATED = 'validated.tsv';
  */
 export async function readLayout(path: string, options: SpeechDataOptions = {}): Promise<readonly SpeechRecord[]> {
   const found = await stat(path).catch(() => undefined);
-  if (!found?.isFile()) return readDataFolder(path, options);
-  if (endings.includes(extname(path).toLowerCase())) return manifestRecords(await readTable(path), options);
+  if (!found?.isFile()) return readFolders(path, layouts(options));
+  if (manifestEndings.includes(extname(path).toLowerCase())) return manifestRecords(await readTable(path), options);
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${path}" is no data that can be read: manifests end in ${endings.join(', ')}. Give a manifest, or a folder of recordings.`,
+    `"${path}" is no data that can be read: manifests end in ${manifestEndings.join(', ')}. Give a manifest, or a folder of recordings.`,
   );
 }
 
-async function readDataFolder(root: string, options: SpeechDataOptions): Promise<readonly SpeechRecord[]> {
-  const entries = await readFolder(root);
-  const described = await readDescribed(root, entries, options);
-  if (described) return described;
-  const parts = await splitFolders(root, entries, options);
-  if (parts) return parts;
-  return entries.files.some(isAudio) ? plainRecords(root, entries) : classRecords(root, entries);
-}
+const audioFiles = { noun: 'recordings', endings: audioEndings };
 
-/** Records of a folder that says itself what is in it; undefined for any other. */
-async function readDescribed(
-  root: string,
-  entries: FolderEntries,
-  options: SpeechDataOptions,
-): Promise<readonly SpeechRecord[] | undefined> {
-  if (isKaldi(entries)) return kaldiRecords(root, entries, options);
-  const manifest = manifestNames
-    .flatMap((name) => endings.map((ending) => name + ending))
-    .find((name) => entries.files.includes(name));
-  if (manifest !== undefined) return manifestRecords(await readTable(join(root, manifest)), options);
-  return (await manifestsOfSplits(root, entries, options)) ?? libriSpeechRecords(root, entries);
-}
+const layouts = (options: SpeechDataOptions): FolderLayouts<SpeechRecord> => ({
+  ...audioFiles,
+  manifest: async (file) => manifestRecords(await readTable(file), options),
+  own: [
+    async (root, entries) => (isKaldi(entries) ? kaldiRecords(root, entries, options) : undefined),
+    (root, entries) => manifestsOfSplits(root, entries, options),
+    libriSpeechRecords,
+  ],
+  isPlain: ({ files }) => files.some(isAudio),
+  plain: plainRecords,
+  classes: classRecords,
+});
 
 /** Records of `train.tsv`, `dev_manifest.json` and the like, as of Common Voice and NeMo; undefined where there are none. */
 async function manifestsOfSplits(
   root: string,
-  { files, folders }: FolderEntries,
+  entries: FolderEntries,
   options: SpeechDataOptions,
 ): Promise<readonly SpeechRecord[] | undefined> {
+  const { files, folders } = entries;
   const isCommonVoice = folders.includes(CLIPS) && files.some((name) => name.endsWith('.tsv'));
-  const named = files
-    .map((name) => ({ name, split: splitOfManifest(name) }))
-    .filter(({ split }) => split !== undefined);
-  const manifests =
-    named.length === 0 && isCommonVoice && files.includes(VALIDATED)
-      ? [{ name: VALIDATED, split: 'train' as const }]
-      : named;
-  if (manifests.length === 0) return undefined;
-  const parts: (readonly SpeechRecord[])[] = [];
-  for (const { name, split } of manifests) {
+  const named = splitManifests(entries);
+  const isUndivided = named.length === 0 && isCommonVoice && files.includes(VALIDATED);
+  return readSplits(isUndivided ? [[VALIDATED, 'train']] : named, async (name) => {
     // Common Voice's sentences hold quotes that stand for themselves.
     const table = await readTable(join(root, name), { hasQuotes: !isCommonVoice });
-    const records = manifestRecords(table, options, isCommonVoice ? join(root, CLIPS) : root);
-    parts.push(records.map((record): SpeechRecord => ({ ...record, split: split! })));
-  }
-  return parts.flat();
+    return manifestRecords(table, options, isCommonVoice ? join(root, CLIPS) : root);
+  });
 }
 
-/** The split that a manifest's name names: `train.tsv`, `dev_manifest.json`, `manifest-test.jsonl`. */
-function splitOfManifest(name: string): Split | undefined {
-  const ending = extname(name).toLowerCase();
-  if (!endings.includes(ending)) return undefined;
-  const words = basename(name, extname(name)).toLowerCase().split(/[-_.]/);
-  const [word, ...more] = words.filter((each) => !['manifest', 'metadata', 'data'].includes(each));
-  return more.length === 0 ? splitNames.get(word ?? '') : undefined;
+/**
+ * Records of the recordings in a folder, each with the text of the `.txt` of the same name beside it.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` when only some have a text
+ */
+async function plainRecords(root: string, { files }: FolderEntries): Promise<SpeechRecord[]> {
+  const texts = new Set(files.filter((name) => name.endsWith('.txt')));
+  const names = files.filter(isAudio);
+  const isTold = (name: string): boolean => texts.has(`${stemOf(name)}.txt`);
+  const without = names.filter((name) => !isTold(name));
+  if (without.length > 0 && without.length < names.length) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${without.length} of the ${names.length} recordings of "${root}" have no text beside them, such as "${without[0]}". Write what is said into "${stemOf(without[0]!)}.txt", or take them out of the folder.`,
+    );
+  }
+  const records: SpeechRecord[] = [];
+  for (const name of names) {
+    const text = isTold(name)
+      ? (await readText(join(root, `${stemOf(name)}.txt`), MAX_TRANSCRIPT)).replaceAll(/\s+/g, ' ').trim()
+      : '';
+    records.push({ audio: join(root, name), where: join(root, name), ...(text === '' ? {} : { text }) });
+  }
+  return records;
 }
 
-/** Records of `train` and the other splits' folders, each of any layout; undefined where they are classes like any other. */
-async function splitFolders(
-  root: string,
-  { folders }: FolderEntries,
-  options: SpeechDataOptions,
-): Promise<readonly SpeechRecord[] | undefined> {
-  const splits = folders.map((name) => ({ name, split: splitNames.get(name.toLowerCase()) }));
-  const named = splits.filter(({ split }) => split !== undefined);
-  if (named.length === 0) return undefined;
-  const parts: (readonly SpeechRecord[])[] = [];
-  for (const { name, split } of named) {
-    const folder = join(root, name);
-    const entries = await readFolder(folder);
-    const described = await readDescribed(folder, entries, options);
-    // A folder named train that holds recordings itself is a class like any other, unless its neighbours are splits too.
-    const isPlain = entries.files.some(isAudio);
-    if (!described && isPlain && (named.length < folders.length || named.length === 1)) return undefined;
-    const records = described ?? (await (isPlain ? plainRecords(folder, entries) : classRecords(folder, entries)));
-    parts.push(records.map((record): SpeechRecord => ({ ...record, split: split! })));
+/**
+ * Records of `root/<class>/*.wav`. Folders that begin with `_` are passed over, such as Speech Commands' noise. Lists of names
+ * in `validation_list.txt` and `testing_list.txt` say which records are not for training, as in that data.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` when there are no class folders, or a class without recordings
+ */
+async function classRecords(root: string, { files, folders }: FolderEntries): Promise<SpeechRecord[]> {
+  const listed = new Map<string, Split>();
+  for (const [list, split] of [['validation_list.txt', 'validation'] as const, ['testing_list.txt', 'test'] as const])
+    if (files.includes(list)) for (const { text } of await placedLines(join(root, list))) listed.set(text, split);
+  const advice =
+    'Give a folder with a manifest (metadata.csv) or with recordings, a "1.txt" with what is said beside "1.wav", or a folder of recordings for each class.';
+  const known = { files, folders: folders.filter((name) => !name.startsWith('_')) };
+  const records: SpeechRecord[] = [];
+  for (const { label, folder, entries } of await classFolders(root, known, audioFiles, advice)) {
+    for (const plain of await plainRecords(folder, entries)) {
+      const record = { ...plain, labels: [label] };
+      records.push(listed.size === 0 ? record : fromList(record, label, listed));
+    }
   }
-  return parts.flat();
+  return records;
+}
+
+/** Speech Commands calls a recording by its speaker: `0a7c2a8d_nohash_0.wav`. */
+function fromList(record: SpeechRecord, label: string, listed: ReadonlyMap<string, Split>): SpeechRecord {
+  const name = basename(record.where);
+  const speaker = /^(\w+)_nohash_/.exec(name)?.[1];
+  const split = listed.get(`${label}/${name}`) ?? 'train';
+  return { ...record, split, ...(speaker === undefined ? {} : { speaker }) };
 }

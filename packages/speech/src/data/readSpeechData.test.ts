@@ -7,8 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder, recordings } from '../fixtures/dataFolder.ts';
 import { readLayout } from './readLayout.ts';
 import { readSpeechData } from './readSpeechData.ts';
-import type { SpeechRecord } from './speechRecord.ts';
-import type { GivenSpeechRecord, SpeechDataOptions } from './speechSource.ts';
+import type { GivenSpeechRecord, SpeechDataOptions, SpeechRecord } from './speechRecord.ts';
 
 type Content = Readonly<Record<string, string>>;
 
@@ -439,7 +438,7 @@ describe('splits', () => {
       /evalSplit is "test", but the data have no such split/,
     );
     await expect(sizes({ validation: 1 }, plain)).rejects.toThrow(/must lie between 0 and 1/);
-    await expect(sizes({ validation: 0.5 }, plain.slice(0, 1))).rejects.toThrow(/Nothing can be held out/);
+    await expect(sizes({ validation: 0.5 }, plain.slice(0, 1))).rejects.toThrow(/Nothing of the given data can be held out.*splitBy/);
     await expect(sizes({}, [])).rejects.toThrow(/The given data has no recordings/);
   });
 

@@ -1,22 +1,31 @@
 /** @file Reads recordings with what is known of them, from any layout, and divides them into splits. */
 
 import {
-  checkFraction,
+  type DataReader,
   fairHoldOut,
   filesInTwoSplits,
   type FilesOfRecords,
-  measuredOn,
+  givenRecords,
   OnnxLoraError,
+  readData,
   recordsBySplit,
+  type RecordSplit,
+  requireRecords,
   sharedBetweenSplits,
   sharedWarning,
+  splitRecords,
   withoutMissing,
 } from '@onnx-lora/sdk';
+import { withinSeconds } from './clipLengths.ts';
 import { readLayout } from './readLayout.ts';
-import type { SpeechData, SpeechRecord } from './speechRecord.ts';
-import type { GivenSpeechRecord, SpeechDataOptions, SpeechSource } from './speechSource.ts';
-import { sentenceKey, splitSpeech } from './splitSpeech.ts';
-import { withinSeconds } from './withinSeconds.ts';
+import type {
+  GivenSpeechRecord,
+  SpeechData,
+  SpeechDataOptions,
+  SpeechRecord,
+  SpeechSource,
+  SplitBy,
+} from './speechRecord.ts';
 
 /**
  * Reads data. A path may be a manifest (CSV, TSV, JSON, JSONL) or a folder with one, or one for each split, as of Common Voice
@@ -30,54 +39,38 @@ import { withinSeconds } from './withinSeconds.ts';
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
-export async function readSpeechData(source: SpeechSource, options: SpeechDataOptions = {}): Promise<SpeechData> {
-  // 0 holds nothing out.
-  if (options.validation !== 0) checkFraction(options.validation);
-  const data = await divided(await readSource(source, options), options);
-  const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
-  const warnings = [...data.warnings, ...(await sharedSpeech(parts, options.findDuplicates))];
-  return { ...data, warnings: [...new Set(warnings)] };
+export function readSpeechData(source: SpeechSource, options: SpeechDataOptions = {}): Promise<SpeechData> {
+  return readData(recordings, source, options);
 }
 
-async function divided(data: SpeechData, options: SpeechDataOptions): Promise<SpeechData> {
-  const { validation, holdOut, evalSplit, seed = 0 } = options;
-  if (typeof validation === 'string') {
-    const { train, ...other } = measuredOn(await readSource(validation, options), evalSplit, 'recordings');
-    return { ...data, validation: other.validation ?? train, warnings: [...data.warnings, ...other.warnings] };
-  }
-  const own = measuredOn(data, evalSplit, 'recordings');
-  if (validation && evalSplit !== 'test') {
-    const { kept, held } = splitSpeech(data.train, validation, seed, options.splitBy);
-    if (held.length === 0) {
-      throw new OnnxLoraError(
-        'DATA_INVALID',
-        `Nothing can be held out at a fraction of ${validation}: there are ${data.train.length} recordings to train on, and speakers and sentences are not divided. Add recordings, choose what is not divided (splitBy), or give other data for validation.`,
-      );
-    }
-    return { ...data, train: kept, validation: held };
-  }
-  if (validation === 0 || holdOut === undefined || own.validation) return own;
-  const fair = fairHoldOut(splitSpeech(own.train, holdOut, seed, options.splitBy), holdOut);
-  return fair ? { ...own, train: fair.kept, validation: fair.held } : own;
-}
-
-async function readSource(source: SpeechSource, options: SpeechDataOptions): Promise<SpeechData> {
-  if (typeof source === 'object' && 'train' in source) return source;
-  const all = typeof source === 'string' ? await readLayout(source, options) : await given(source);
-  if (all.length === 0) {
-    const name = typeof source === 'string' ? `"${source}"` : 'The given data';
-    throw new OnnxLoraError('DATA_INVALID', `${name} has no recordings. Check what the task was given.`);
-  }
-  const present = await withoutMissing(all, filesOfRecordings, options.missingAudio);
-  const { records, warnings } = await withinSeconds(present.records, options);
-  return { ...recordsBySplit(records), warnings: [...present.warnings, ...warnings] };
-}
-
-async function given(source: AsyncIterable<GivenSpeechRecord> | readonly GivenSpeechRecord[]): Promise<SpeechRecord[]> {
-  const records: SpeechRecord[] = [];
-  for await (const record of source) records.push(checkedRecord(record, records.length + 1));
-  return records;
-}
+const recordings: DataReader<SpeechRecord, SpeechData, SpeechSource, SpeechDataOptions> = {
+  noun: 'recordings',
+  remedy: 'choose what is not divided (splitBy)',
+  read: async (source, options) => {
+    if (typeof source === 'object' && 'train' in source) return source;
+    const all = await (typeof source === 'string' ? readLayout(source, options) : givenRecords(source, checkedRecord));
+    requireRecords(all, source, 'recordings');
+    const present = await withoutMissing(all, filesOfRecordings, options.missingAudio);
+    const { records, warnings } = await withinSeconds(present.records, options);
+    return { ...recordsBySplit(records), warnings: [...present.warnings, ...warnings] };
+  },
+  holdOut: ({ train }, fraction, { seed = 0, splitBy }) => ({
+    ...splitSpeech(train, fraction, seed, splitBy),
+    whole: 'speakers and sentences are not divided',
+  }),
+  shared: async (parts, _, { findDuplicates = true }) => {
+    const files = findDuplicates ? await filesInTwoSplits(parts, fileOf, ({ span }) => JSON.stringify(span) ?? '') : [];
+    const sentences = sharedBetweenSplits(parts, ({ text }) => (text === undefined ? undefined : sentenceKey(text)));
+    // One voice in all of the data is what the data is for.
+    const speakers = new Set(parts.flatMap((records) => records.map(({ speaker }) => speaker)));
+    const voices = speakers.size > 1 ? sharedBetweenSplits(parts, ({ speaker }) => speaker) : [];
+    return [
+      ...sharedWarning(files, 'recordings are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`),
+      ...sharedWarning(sentences, 'sentences are', ([[first]]) => `"${first!.text!.slice(0, 80)}"`),
+      ...sharedWarning(voices, 'speakers are', ([[first]]) => `"${first!.speaker}"`),
+    ];
+  },
+};
 
 /** A record that may come from JavaScript. */
 function checkedRecord(record: Partial<GivenSpeechRecord>, number: number): SpeechRecord {
@@ -98,21 +91,64 @@ const filesOfRecordings: FilesOfRecords<SpeechRecord> = {
     "Correct the paths, say which folder they start from (audioFolder), or leave such recordings out (missingAudio: 'skip').",
 };
 
-/** Warnings about recordings of the same bytes, sentences and speakers that are in two of the lists. */
-async function sharedSpeech(splits: readonly (readonly SpeechRecord[])[], findDuplicates = true): Promise<string[]> {
-  if (splits.length < 2) return [];
-  const files = findDuplicates ? await filesInTwoSplits(splits, fileOf, ({ span }) => JSON.stringify(span) ?? '') : [];
-  const sentences = sharedBetweenSplits(splits, ({ text }) => (text === undefined ? undefined : sentenceKey(text)));
-  // One voice in all of the data is what the data is for.
-  const speakers = new Set(splits.flatMap((records) => records.map(({ speaker }) => speaker)));
-  const voices = speakers.size > 1 ? sharedBetweenSplits(splits, ({ speaker }) => speaker) : [];
-  return [
-    ...sharedWarning(files, 'recordings are', ([[first], [second]]) => `"${first!.where}" and "${second!.where}"`),
-    ...sharedWarning(sentences, 'sentences are', ([[first]]) => `"${first!.text!.slice(0, 80)}"`),
-    ...sharedWarning(voices, 'speakers are', ([[first]]) => `"${first!.speaker}"`),
-  ];
-}
-
 function fileOf({ audio }: SpeechRecord): string | undefined {
   return typeof audio === 'string' ? audio : undefined;
+}
+
+/**
+ * Holds out about `fraction` of the records, of every class its share. Speakers stay whole where that is fair, that is, where
+ * no more than twice the fraction has to go; or else sentences; or else recordings. The same seed gives the same split
+ * whatever the order of the records; nothing is held out where that cannot be done.
+ */
+export function splitSpeech(
+  records: readonly SpeechRecord[],
+  fraction: number,
+  seed: number,
+  by?: SplitBy,
+): RecordSplit<SpeechRecord> {
+  const split = (groups: SplitBy): RecordSplit<SpeechRecord> =>
+    splitRecords(records, fraction, seed, (record) => ({
+      key: keyOf(record),
+      file: groupOf(record, groups),
+      ...labelsOf(record),
+    }));
+  if (by !== undefined) return split(by);
+  const hasSeveral = new Set(records.map(({ speaker }) => speaker)).size > 1;
+  const isCut = records.some(({ span }) => span !== undefined);
+  // Utterances of one recording may say the same as those of another; the recording matters more.
+  const choices: readonly SplitBy[] = [
+    ...(hasSeveral ? (['speaker'] as const) : []),
+    ...(isCut ? [] : (['text'] as const)),
+  ];
+  for (const each of choices) {
+    const fair = fairHoldOut(split(each), fraction);
+    if (fair) return fair;
+  }
+  return split('recording');
+}
+
+/** One class stratifies, several do as labels. */
+function labelsOf({ labels }: SpeechRecord): { label?: string; labels?: readonly string[] } {
+  const [first] = labels ?? [];
+  return labels?.length === 1 && first !== undefined ? { label: first } : labels ? { labels } : {};
+}
+
+/** What records have in common that are never divided. */
+function groupOf({ audio, speaker, text, where }: SpeechRecord, by: SplitBy): string {
+  if (by === 'speaker' && speaker !== undefined) return `speaker ${speaker}`;
+  if (by === 'text' && text !== undefined) return `text ${sentenceKey(text)}`;
+  return typeof audio === 'string' ? `file ${audio}` : where;
+}
+
+/** What is the same for sentences that differ in case and punctuation alone. */
+function sentenceKey(text: string): string {
+  return text
+    .toLowerCase()
+    .replaceAll(/[\p{P}\p{S}\s]+/gu, ' ')
+    .trim();
+}
+
+/** What a record is sorted by. Nothing of where it stands in its manifest. */
+function keyOf({ audio, span, text, where }: SpeechRecord): string {
+  return JSON.stringify([typeof audio === 'string' ? audio : where, span, text]);
 }

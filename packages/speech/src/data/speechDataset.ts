@@ -5,7 +5,7 @@ import {
   contentKey,
   type Dataset,
   drawSeed,
-  FilledCache,
+  BoundedCache,
   OnnxLoraError,
   type Tensor,
 } from '@onnx-lora/sdk';
@@ -60,7 +60,7 @@ export class SpeechDataset<Target> implements Dataset<SpeechExample<Target>> {
   /** How long each is, for batches of about one length. */
   readonly lengths?: readonly number[];
   readonly #loading: SpeechLoading;
-  readonly #cache: FilledCache<number, Loaded>;
+  readonly #cache: BoundedCache<number, Loaded>;
 
   /** `targets` has one for each record; so has `lengths`, where it is known. */
   constructor(
@@ -74,7 +74,7 @@ export class SpeechDataset<Target> implements Dataset<SpeechExample<Target>> {
     this.#loading = loading;
     if (lengths) this.lengths = lengths;
     const { cacheBytes = DEFAULT_CACHE_BYTES } = loading;
-    this.#cache = new FilledCache(cacheBytes, ({ features }) => features.data.byteLength);
+    this.#cache = new BoundedCache(cacheBytes, ({ features }) => features.data.byteLength);
   }
 
   /** How many recordings there are. */

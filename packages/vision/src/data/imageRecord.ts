@@ -1,6 +1,7 @@
-/** @file What is known of an image before it is read: the one form that all layouts of data are brought to. */
+/** @file What is known of an image before it is read, the one form that all layouts of data are brought to; and what a user may say of how data are read. */
 
-import type { Split } from '@onnx-lora/sdk';
+import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk';
+import type { ColumnNames } from './columns.ts';
 
 /** One image of a dataset, with what its data says about it. */
 export interface ImageRecord {
@@ -50,3 +51,29 @@ export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 export type Shape =
   | { readonly kind: 'polygons'; readonly rings: readonly (readonly number[])[] }
   | { readonly kind: 'runs'; readonly height: number; readonly width: number; readonly counts: readonly number[] };
+
+/** Images of a dataset, by split. */
+export interface ImageData extends ReadData<ImageRecord> {
+  /** What the data is called in messages: its folder or file. */
+  readonly root: string;
+}
+
+/** Where images come from: a path, what {@link readImageData} gave, or records of the user's own. */
+export type ImageSource = string | ImageData | AsyncIterable<ImageRecord> | readonly ImageRecord[];
+
+/** Options of {@link readImageData}. */
+export interface ImageDataOptions extends DivideOptions<ImageRecord> {
+  /** Columns of a manifest whose names do not say what they hold: `{ label: 'species', group: 'patient' }`. */
+  readonly columns?: ColumnNames | undefined;
+  /** The folder that the names of images in a manifest or a COCO file start from; the file's own by default. */
+  readonly imageFolder?: string | undefined;
+  /** What becomes of a manifest's rows whose image does not exist: `fail` (the default), or `skip` with a warning. */
+  readonly missingImages?: 'fail' | 'skip' | undefined;
+  /** Whether images of the same bytes are looked for in different splits; true by default. Reads files that have the same size. */
+  readonly findDuplicates?: boolean | undefined;
+}
+
+/** One label, or any number of them. */
+export function labelsOfRecord({ label, labels }: ImageRecord): readonly string[] {
+  return label === undefined ? (labels ?? []) : [label];
+}

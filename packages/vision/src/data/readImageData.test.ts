@@ -2,8 +2,7 @@ import { symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import type { ImageDataOptions } from './imageData.ts';
-import type { ImageRecord } from './imageRecord.ts';
+import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';
 
 type Content = Readonly<Record<string, string | true | null>>;
@@ -57,7 +56,7 @@ describe('folders', () => {
   });
 
   test.each<[string, Content, RegExp]>([
-    ['no images', { 'x.txt': 'x' }, /has no class folders.*cat.*dog/],
+    ['no images', { 'x.txt': 'x' }, /has no images \(\.jpg.*and no class folders.*cat.*dog/],
     ['an empty class', { 'a/1.png': true, 'leer/': null }, /class folder ".*leer" has no images: it is empty/],
     [
       'a class of other files',
@@ -67,7 +66,7 @@ describe('folders', () => {
     [
       'a manifest of something else',
       { ...images('a/1.png', 'b/1.png'), 'labels.csv': 'number,name\n0,a\n1,b' },
-      /no column for the image.*If this file does not describe the images of ".*", move it elsewhere/,
+      /no column for the image.*If this file does not describe what is in ".*", move it elsewhere/,
     ],
     ['nested classes', images('a/1.png', 'b/c/1.png'), /b" has no images: it holds the folders "c"/],
     [
@@ -241,7 +240,7 @@ describe('manifests', () => {
       { 'labels.csv': 'bild,label\n1.png,a' },
       /labels\.csv" has no column for the image.*"bild", "label".*columns: \{ image: 'bild' \}/,
     ],
-    ['no header', { 'labels.csv': '1.png,a\n2.png,b' }, /Its first line names an image: put a header before it/],
+    ['no header', { 'labels.csv': '1.png,a\n2.png,b' }, /Its first line looks like data: put a header before it/],
     [
       'a chosen column',
       { 'labels.csv': 'image,species\n1.png,a' },
@@ -309,12 +308,12 @@ describe('manifests', () => {
       images('images/a.png', 'images/b.png', 'masks/a.png'),
       /1 of the 2 images of ".*images" have no mask in ".*masks": "b\.png"/,
     ],
-    ['nothing', {}, /has no class folders/],
+    ['nothing', {}, /no class folders/],
     ['a fraction', images('a/1.png'), /between 0 and 1, but is 20/, { validation: 20 }],
     [
       'too little',
       images('a/1.png'),
-      /Nothing of ".*" can be held out at a fraction of 0.5: it has 1 images/,
+      /Nothing of ".*" can be held out at a fraction of 0.5: there are 1 images/,
       { validation: 0.5 },
     ],
   ])('are refused for %s', async (_, content, reason, options = {}) => {

@@ -1,21 +1,23 @@
 /** @file Reads images with what is known of them, from any layout, and divides them into splits. */
 
 import {
-  checkFraction,
+  type DataReader,
   filesInTwoSplits,
   type FilesOfRecords,
-  measuredOn,
+  givenRecords,
   OnnxLoraError,
+  readData,
   recordsBySplit,
+  type RecordSplit,
+  requireRecords,
   sharedBetweenSplits,
   sharedWarning,
+  splitRecords,
   withoutMissing,
 } from '@onnx-lora/sdk';
-import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
-import type { ImageRecord } from './imageRecord.ts';
-import { withoutRepeated } from './manifest/repeatedRecords.ts';
+import type { ImageData, ImageDataOptions, ImageRecord, ImageSource } from './imageRecord.ts';
 import { readLayout } from './readLayout.ts';
-import { splitImages } from './splitImages.ts';
+import { withoutRepeated } from './repeatedRecords.ts';
 
 /**
  * Reads data. A path may be a folder of class folders; a manifest (CSV, TSV, JSONL) or a folder with one; a COCO file or a
@@ -29,44 +31,51 @@ import { splitImages } from './splitImages.ts';
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming the file, the line and the remedy
  */
-export async function readImageData(source: ImageSource, options: ImageDataOptions = {}): Promise<ImageData> {
-  checkFraction(options.validation);
-  const data = await divided(await readSource(source, options), options);
-  const parts = [data.train, data.validation, data.test].filter((records) => records !== undefined);
-  const warnings = [...(data.warnings ?? []), ...(await sharedImages(parts, options.findDuplicates))];
-  return warnings.length > 0 ? { ...data, warnings: [...new Set(warnings)] } : data;
+export function readImageData(source: ImageSource, options: ImageDataOptions = {}): Promise<ImageData> {
+  return readData(images, source, options);
 }
 
-async function divided(data: ImageData, options: ImageDataOptions): Promise<ImageData> {
-  const { validation, evalSplit, seed = 0 } = options;
-  if (typeof validation === 'string') {
-    const other = measuredOn(await readSource(validation, options), evalSplit, 'images');
-    return { ...data, validation: other.validation ?? other.train };
-  }
-  if (validation === undefined || evalSplit === 'test') return measuredOn(data, evalSplit, 'images');
-  const { kept, held } = splitImages(data.train, validation, seed);
-  if (held.length === 0) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `Nothing of "${data.root}" can be held out at a fraction of ${validation}: it has ${data.train.length} images, and every class and group must leave some to train on. Add images, raise the fraction, or give another folder for validation.`,
-    );
-  }
-  return { ...data, train: kept, validation: held };
+/** As `splitRecords`; records of one image are never divided. */
+export function splitImages(records: readonly ImageRecord[], fraction: number, seed: number): RecordSplit<ImageRecord> {
+  return splitRecords(records, fraction, seed, (record) => ({ ...record, key: keyOf(record) }));
 }
 
-async function readSource(source: ImageSource, options: ImageDataOptions): Promise<ImageData> {
-  if (typeof source === 'string') {
-    const distinct = withoutRepeated(await readLayout(source, options));
-    const present = await withoutMissing(distinct.records, filesOfImages, options.missingImages);
-    return bySplit(source, present.records, [...distinct.warnings, ...present.warnings]);
-  }
-  if ('train' in source) return source;
-  const records: ImageRecord[] = [];
-  for await (const record of source) {
-    records.push(checkedRecord(record, records.length + 1));
-  }
-  return bySplit('the given records', records, []);
+/** What a record is sorted by. Nothing of where it stands in its manifest, nor outlines, which are long. */
+function keyOf({ file, label, text, mask, points, group }: ImageRecord): string {
+  return JSON.stringify([file, label, text, mask, points, group]);
 }
+
+const images: DataReader<ImageRecord, ImageData, ImageSource, ImageDataOptions> = {
+  noun: 'images',
+  remedy: 'raise the fraction',
+  read: async (source, options) => {
+    if (typeof source === 'object' && 'train' in source) return source;
+    const isPath = typeof source === 'string';
+    const distinct = isPath
+      ? withoutRepeated(await readLayout(source, options))
+      : { records: await givenRecords(source, checkedRecord), warnings: [] };
+    requireRecords(distinct.records, source, 'images');
+    // Whether records of the user's own have files is found when they are loaded.
+    const present = isPath ? await withoutMissing(distinct.records, filesOfImages, options.missingImages) : distinct;
+    return {
+      root: isPath ? source : 'the given records',
+      ...recordsBySplit(present.records),
+      warnings: [...new Set([...distinct.warnings, ...present.warnings])],
+    };
+  },
+  holdOut: ({ train }, fraction, { seed = 0 }) => ({
+    ...splitImages(train, fraction, seed),
+    whole: 'every class and group must leave some',
+  }),
+  shared: async (parts, _, { findDuplicates = true }) => {
+    const sameFiles = findDuplicates ? await filesInTwoSplits(parts, ({ file }) => file) : [];
+    const sameGroups = sharedBetweenSplits(parts, ({ group }) => group);
+    return [
+      ...sharedWarning(sameFiles, 'images are', ([[first], [second]]) => `"${first!.file}" and "${second!.file}"`),
+      ...sharedWarning(sameGroups, 'groups are', ([[first]]) => `"${first!.group}"`),
+    ];
+  },
+};
 
 /** A record that may come from JavaScript. */
 function checkedRecord(record: Partial<ImageRecord>, number: number): ImageRecord {
@@ -78,10 +87,6 @@ function checkedRecord(record: Partial<ImageRecord>, number: number): ImageRecor
   );
 }
 
-function bySplit(root: string, records: readonly ImageRecord[], warnings: readonly string[]): ImageData {
-  return { root, ...recordsBySplit(records), ...(warnings.length > 0 ? { warnings } : {}) };
-}
-
 const filesOfImages: FilesOfRecords<ImageRecord> = {
   files: ({ file, mask }) => (mask === undefined ? [file] : [file, mask]),
   place: ({ place }) => place,
@@ -89,19 +94,3 @@ const filesOfImages: FilesOfRecords<ImageRecord> = {
   remedy:
     "Correct the paths, say which folder they start from (imageFolder), or leave such images out (missingImages: 'skip').",
 };
-
-/**
- * Warnings about files of the same bytes, and groups of the same name, that are in two of the lists. Files that cannot be read are
- * passed over.
- */
-export async function sharedImages(
-  splits: readonly (readonly ImageRecord[])[],
-  findDuplicates = true,
-): Promise<string[]> {
-  const sameFiles = findDuplicates ? await filesInTwoSplits(splits, ({ file }) => file) : [];
-  const sameGroups = sharedBetweenSplits(splits, ({ group }) => group);
-  return [
-    ...sharedWarning(sameFiles, 'images are', ([[first], [second]]) => `"${first!.file}" and "${second!.file}"`),
-    ...sharedWarning(sameGroups, 'groups are', ([[first]]) => `"${first!.group}"`),
-  ];
-}

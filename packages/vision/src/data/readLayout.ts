@@ -2,62 +2,60 @@
 
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import {
-  OnnxLoraError,
+  classFolders,
+  fileInside,
   type FolderEntries,
+  type FolderLayouts,
+  listed,
+  manifestEndings,
+  OnnxLoraError,
+  placedLines,
   readFolder,
+  readFolders,
+  readSplits,
   readTable,
+  readText,
   type Split,
   splitNames,
+  stemOf,
   tableEndings,
   tableOf,
 } from '@onnx-lora/sdk';
-import { classRecords } from './classFolders.ts';
-import { cocoFilesIn } from './coco/cocoFiles.ts';
-import { cocoRecords, isCoco } from './coco/cocoRecords.ts';
-import { readJson } from './coco/readJson.ts';
-import { isImage } from './isImage.ts';
-import type { ImageDataOptions } from './imageData.ts';
-import type { ImageRecord } from './imageRecord.ts';
-import { manifestRecords } from './manifest/manifestRecords.ts';
-import { pathListRecords } from './manifest/pathList.ts';
-import { maskFolderRecords } from './maskFolders.ts';
-
-/** Names of manifests that are looked for in a folder; the first that is there wins. */
-const manifestNames = ['manifest', 'metadata', 'labels'] as const;
+import { imageEndings, isImage } from '../image/imageFormat.ts';
+import { cocoFilesIn, cocoRecords, isCoco } from './coco.ts';
+import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';
+import { manifestRecords } from './manifest.ts';
 
 /**
  * Records of a file or folder, as its layout says. Whether files exist that a manifest names is not looked at.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID`, naming what is wrong
  */
-export async function readLayout(path: string, options: ImageDataOptions = {}): Promise<ImageRecord[]> {
+export async function readLayout(path: string, options: ImageDataOptions = {}): Promise<readonly ImageRecord[]> {
   const found = await stat(path).catch(() => undefined);
-  return found?.isFile() ? readManifestFile(path, options) : readDataFolder(path, options);
+  return found?.isFile() ? readManifest(path, options) : readFolders(path, layouts(options));
 }
 
-async function readManifestFile(file: string, options: ImageDataOptions): Promise<ImageRecord[]> {
+async function readManifest(file: string, options: ImageDataOptions): Promise<readonly ImageRecord[]> {
   await requireReadable(file);
   const ending = extname(file).toLowerCase();
   if (tableEndings.includes(ending)) return manifestRecords(await readTable(file), options);
   if (ending === '.txt') return pathListRecords(file, options);
-  if (ending === '.json') {
-    const json = await readJson(file);
-    if (isCoco(json)) return cocoRecords(json, file, options);
-    if (Array.isArray(json))
-      return manifestRecords(
-        tableOf(file, json, (i) => `entry ${i + 1}`),
-        options,
-      );
+  if (ending !== '.json') {
     throw new OnnxLoraError(
       'DATA_INVALID',
-      `"${file}" is neither a COCO file, which has "images" and "annotations", nor a list of images. Give a manifest, a COCO file or a folder.`,
+      `"${file}" is no data that can be read: manifests end in ${[...manifestEndings, '.txt'].join(', ')}. Give a manifest, or a folder of images.`,
     );
   }
+  const json = await readJson(file);
+  if (isCoco(json)) return cocoRecords(json, file, options);
+  if (Array.isArray(json))
+    return manifestRecords(tableOf(file, json, (i) => `entry ${i + 1}`), options); // prettier-ignore
   throw new OnnxLoraError(
     'DATA_INVALID',
-    `"${file}" is no data that can be read: manifests end in ${[...tableEndings, '.json', '.txt'].join(', ')}. Give a manifest, or a folder of images.`,
+    `"${file}" is neither a COCO file, which has "images" and "annotations", nor a list of images. Give a manifest, a COCO file or a folder.`,
   );
 }
 
@@ -72,76 +70,124 @@ async function requireReadable(file: string): Promise<void> {
   );
 }
 
-async function readDataFolder(root: string, options: ImageDataOptions): Promise<ImageRecord[]> {
-  const entries = await readFolder(root);
-  const described = await readDescribed(root, entries, options);
-  if (described) return described;
-  const parts = await splitFolders(root, entries, options);
-  if (parts) return parts;
-  // Images beside each other that nothing says more about.
-  if (entries.folders.length === 0 && entries.files.some(isImage)) return plainRecords(root, entries);
-  return classRecords(root);
+async function readJson(file: string): Promise<unknown> {
+  const text = await readText(file, constants.MAX_STRING_LENGTH);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new OnnxLoraError('DATA_INVALID', `Cannot read "${file}" as JSON: ${message}. Correct the file.`, { cause });
+  }
 }
 
-/** Records of a folder that holds a manifest, COCO's files, or masks beside images; undefined for any other. */
-async function readDescribed(
+/**
+ * Records of a text file with a path per line, and after it, separated by spaces or a tab, a label, as ImageNet has them. A path
+ * without a label is an image without one; lines that are empty or begin with `#` are passed over.
+ */
+async function pathListRecords(
+  file: string,
+  { imageFolder = dirname(file) }: ImageDataOptions,
+): Promise<ImageRecord[]> {
+  const lines = (await placedLines(file)).filter(({ text }) => !text.startsWith('#'));
+  if (lines.length === 0)
+    throw new OnnxLoraError('DATA_INVALID', `"${file}" names no images. Write a path and a label per line.`);
+  return lines.map(({ text, place }) => {
+    // The label is the last word, so that paths may hold spaces; a tab is never part of a path.
+    const { path, label } = /^(?<path>[^\t]+)\t+(?<label>.+)$/.exec(text)?.groups ??
+      /^(?<path>.+\.\w{2,5})\s+(?<label>\S+)$/.exec(text)?.groups ?? { path: text };
+    const record = { file: fileInside(imageFolder, path!.trim(), place, 'imageFolder'), place };
+    return label === undefined ? record : { ...record, label: label.trim() };
+  });
+}
+
+const imageFiles = { noun: 'images', endings: imageEndings };
+
+const layouts = (options: ImageDataOptions): FolderLayouts<ImageRecord> => ({
+  ...imageFiles,
+  manifest: (file) => readManifest(file, options),
+  own: [(root, entries) => cocoFolder(root, entries, options), maskFolderRecords],
+  isPlain: ({ files, folders }) => folders.length === 0 && files.some(isImage),
+  plain: (root, { files }) => imagesIn(root, files),
+  classes: async (root, entries) => {
+    const [cat, dog] = [join(root, 'cat', '1.png'), join(root, 'dog', '1.png')];
+    const advice = `Put the images of each class into a folder of its own: "${cat}", "${dog}"; or name them in a manifest.`;
+    const classes = await classFolders(root, entries, imageFiles, advice);
+    return classes.flatMap(({ label, folder, entries: { files } }) =>
+      imagesIn(folder, files).map((record) => ({ ...record, label })),
+    );
+  },
+});
+
+function imagesIn(folder: string, files: readonly string[]): ImageRecord[] {
+  return files.filter(isImage).map((name) => ({ file: join(folder, name), place: join(folder, name) }));
+}
+
+async function cocoFolder(
   root: string,
   entries: FolderEntries,
   options: ImageDataOptions,
 ): Promise<ImageRecord[] | undefined> {
-  const manifest = manifestNames
-    .flatMap((name) => [...tableEndings, '.json'].map((ending) => name + ending))
-    .find((name) => entries.files.includes(name));
-  if (manifest !== undefined) {
-    return readManifestFile(join(root, manifest), options).catch((cause: unknown) => {
-      if (!(cause instanceof OnnxLoraError) || entries.folders.length === 0) throw cause;
-      const hint = `If this file does not describe the images of "${root}", move it elsewhere, and the folders are read.`;
-      throw new OnnxLoraError(cause.code, `${cause.message} ${hint}`, { cause });
-    });
-  }
-  const coco = await cocoFilesIn(root, entries);
-  if (coco.length > 0) {
-    const parts: ImageRecord[] = [];
-    for (const { file, split } of coco) {
-      const records = await readManifestFile(file, options);
-      for (const record of records) parts.push(split === undefined ? record : { ...record, split });
-    }
-    return parts;
-  }
-  return maskFolderRecords(root, entries);
+  const parts = await cocoFilesIn(root, entries);
+  if (parts.length === 0) return undefined;
+  const records: ImageRecord[] = [];
+  for (const { file, split } of parts)
+    for (const record of await readManifest(file, options))
+      records.push(split === undefined ? record : { ...record, split });
+  return records;
 }
 
-/** Records of `train` and the other splits' folders, each of any layout; undefined where they are classes like any other. */
-async function splitFolders(
+const imageFolders = ['images', 'image', 'imgs', 'img', 'JPEGImages'] as const;
+const maskFolders = ['masks', 'mask', 'annotations', 'labels', 'SegmentationClass', 'SegmentationObject'] as const;
+/** What masks add to the name of their image. */
+const suffixes = ['', '_mask', '-mask', '_seg', '_label', '_labelIds'] as const;
+
+/**
+ * Records of `root/images` and `root/masks`, or of `train`, `validation` … in both of them, matched by their names without the
+ * ending; undefined where there are no such folders.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` when an image has no mask
+ */
+async function maskFolderRecords(
   root: string,
   { folders }: FolderEntries,
-  options: ImageDataOptions,
-): Promise<ImageRecord[] | undefined> {
-  const splits: { folder: string; split: Split; entries: FolderEntries; described: ImageRecord[] | undefined }[] = [];
-  for (const name of folders) {
+): Promise<readonly ImageRecord[] | undefined> {
+  const images = imageFolders.find((name) => folders.includes(name));
+  const masks = maskFolders.find((name) => folders.includes(name));
+  if (images === undefined || masks === undefined) return undefined;
+  const [imageRoot, maskRoot] = [join(root, images), join(root, masks)];
+  const [imagesThere, masksThere] = await Promise.all([readFolder(imageRoot), readFolder(maskRoot)]);
+  if (imagesThere.files.some(isImage) && masksThere.files.some(isImage))
+    return withMasks(imageRoot, imagesThere.files, maskRoot, masksThere.files);
+  const parts = imagesThere.folders.flatMap((name): [string, Split][] => {
     const split = splitNames.get(name.toLowerCase());
-    if (split === undefined) continue;
-    const folder = join(root, name);
-    const entries = await readFolder(folder);
-    splits.push({ folder, split, entries, described: await readDescribed(folder, entries, options) });
-  }
-  const train = splits.find(({ split }) => split === 'train');
-  const onlySplits = splits.length === folders.length;
-  if (splits.length === 0) return undefined;
-  // Without one to train on they may be classes; where nothing else is there, and they hold folders, they are parts to measure on.
-  if (!train && !(onlySplits && splits.every(({ entries }) => !entries.files.some(isImage)))) return undefined;
-  // A folder named train that holds images itself is a class like any other, unless all its neighbours are splits too.
-  if (train && !train.described && train.entries.folders.length === 0 && !(onlySplits && splits.length > 1))
-    return undefined;
-  const parts: ImageRecord[] = [];
-  for (const { folder, split, entries, described } of splits) {
-    const isPlain = entries.folders.length === 0 && entries.files.some(isImage);
-    const records = described ?? (isPlain ? plainRecords(folder, entries) : await classRecords(folder));
-    for (const record of records) parts.push({ ...record, split });
-  }
-  return parts;
+    return split !== undefined && masksThere.folders.includes(name) ? [[name, split]] : [];
+  });
+  const records = await readSplits(parts, async (name) => {
+    const [from, to] = [join(imageRoot, name), join(maskRoot, name)];
+    return withMasks(from, (await readFolder(from)).files, to, (await readFolder(to)).files);
+  });
+  return records?.length === 0 ? undefined : records;
 }
 
-function plainRecords(root: string, { files }: FolderEntries): ImageRecord[] {
-  return files.filter(isImage).map((name) => ({ file: join(root, name), place: join(root, name) }));
+function withMasks(
+  folder: string,
+  files: readonly string[],
+  maskFolder: string,
+  masks: readonly string[],
+): ImageRecord[] {
+  const byStem = new Map(masks.filter(isImage).map((name) => [stemOf(name), name]));
+  const maskOf = (name: string): string | undefined =>
+    suffixes.map((suffix) => byStem.get(stemOf(name) + suffix)).find((each) => each !== undefined);
+  const images = files.filter(isImage);
+  const missing = images.filter((name) => maskOf(name) === undefined);
+  if (missing.length > 0) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `${missing.length} of the ${images.length} images of "${folder}" have no mask in "${maskFolder}": ${listed(missing)}. Name a mask as its image ("${stemOf(missing[0]!)}.png"), or take the image out of the folder.`,
+    );
+  }
+  return images.map((name) => {
+    const file = join(folder, name);
+    return { file, place: file, mask: join(maskFolder, maskOf(name)!) };
+  });
 }

@@ -2,7 +2,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { sharedImages } from './readImageData.ts';
+import type { ImageRecord } from './imageRecord.ts';
+import { readImageData } from './readImageData.ts';
+
+async function sharedImages(parts: readonly ImageRecord[][], findDuplicates?: boolean): Promise<readonly string[]> {
+  const [train = [], validation, test] = parts;
+  const data = { root: 'x', train, ...(validation && { validation }), ...(test && { test }) };
+  return (await readImageData(data, { findDuplicates })).warnings!;
+}
 
 test('tells of images and groups that are in two splits', async () => {
   const folder = dataFolder({ 'a.png': true, 'b.png': true, 'c.png': 'c', 'd.png': 'd', 'e.png': 'long' });

@@ -1,10 +1,17 @@
 /** @file Tells an image's format by its first bytes, before any decoder is let near a stranger's file. */
 
+import { extname } from 'node:path';
+
 /** Formats that are decoded. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'tiff' | 'gif' | 'avif';
 
 /** File endings by which a folder's images are found, in lower case with the dot. */
 export const imageEndings: readonly string[] = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.gif', '.avif'];
+
+/** Whether a file's ending is that of an image. */
+export function isImage(name: string): boolean {
+  return imageEndings.includes(extname(name).toLowerCase());
+}
 
 /** How many bytes {@link imageFormat} looks at. */
 export const signatureLength = 64;

@@ -1,17 +1,17 @@
 /** @file Keeps resized images in memory, so that a run decodes each of them once. */
 
-import { FilledCache } from '@onnx-lora/sdk';
+import { BoundedCache } from '@onnx-lora/sdk';
 import type { ImageRequest } from './imageRequest.ts';
 import type { LoadedPixels } from './loadImage.ts';
 
 /** Keeps the pixels of files; what is augmented, or is not a file, is not remembered. */
 export class PixelCache {
   readonly #source: (request: ImageRequest) => Promise<LoadedPixels>;
-  readonly #cache: FilledCache<string, LoadedPixels>;
+  readonly #cache: BoundedCache<string, LoadedPixels>;
 
   constructor(source: (request: ImageRequest) => Promise<LoadedPixels>, maxBytes: number) {
     this.#source = source;
-    this.#cache = new FilledCache(maxBytes, bytesOf);
+    this.#cache = new BoundedCache(maxBytes, bytesOf);
   }
 
   /** The answer to `request`; shared between callers, who must not write to it. */

@@ -11,7 +11,7 @@ import {
   type TaskOptions,
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../data/dataSettings.ts';
-import type { TaskDataOptions } from '../data/readTaskData.ts';
+import type { ImageDataOptions } from '../data/imageRecord.ts';
 import type { ImageDecoder } from '../image/image.ts';
 import type { ImageReading } from './imageReading.ts';
 
@@ -26,7 +26,7 @@ export abstract class ImageTaskFactory {
   }
 
   /** How data and images are read, from the command line's words. */
-  protected readingOf({ validation, holdOut, seed, settings }: TaskOptions): TaskDataOptions & ImageReading {
+  protected readingOf({ validation, holdOut, seed, settings }: TaskOptions): ImageDataOptions & ImageReading {
     return { ...this.reading, ...dataOptions(settings), validation, holdOut, seed };
   }
 

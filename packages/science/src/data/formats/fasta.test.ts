@@ -9,8 +9,7 @@ import { gzipSync } from 'node:zlib';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseFasta, readFasta, type FastaRecord } from './fasta.ts';
-import { MAX_SEQUENCE } from './textLines.ts';
+import { type FastaRecord, MAX_SEQUENCE, parseFasta, readFasta } from './fasta.ts';
 
 async function all(records: AsyncIterable<FastaRecord>): Promise<FastaRecord[]> {
   const result: FastaRecord[] = [];
@@ -87,13 +86,13 @@ describe('parseFasta', () => {
       yield '>a\n';
       for (;;) yield piece + separator;
     }
-    for (const [separator, line] of [
-      ['', 2],
-      ['\n', 18],
+    for (const [separator, place] of [
+      ['', 'line 2: the line has more than'],
+      ['\n', 'line 18: longer than'],
     ] as const) {
       await expect(all(parseFasta(endless(separator), 'p.fasta'))).rejects.toMatchObject({
         code: 'DATA_INVALID',
-        message: expect.stringContaining(`"p.fasta", line ${line}: longer than ${MAX_SEQUENCE} characters`),
+        message: expect.stringContaining(`"p.fasta", ${place} ${MAX_SEQUENCE} characters`),
       });
     }
   });

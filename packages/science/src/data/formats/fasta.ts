@@ -1,8 +1,20 @@
-/** @file Reads FASTA record by record, however large the file is. */
+/** @file Reads FASTA record by record, however large the file is; and A3M alignments, which are FASTA with insertions in lower case. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { openBytes, textOf } from '../openBytes.ts';
-import { badLine, MAX_SEQUENCE, type TextPieces, textLines, tooLong } from './textLines.ts';
+import { OnnxLoraError, textLines, textOf, type TextPieces } from '@onnx-lora/sdk';
+import { openBytes } from '../sequenceFile.ts';
+
+/** Longest sequence that is read, in characters; the longest protein known has some 45,000 residues. */
+export const MAX_SEQUENCE: number = 2 ** 24;
+
+/** The error about a sequence without end. */
+export function tooLong(name: string, line: number): OnnxLoraError {
+  return badLine(name, line, `longer than ${MAX_SEQUENCE} characters. Check that it is a file of sequences.`);
+}
+
+/** An error about a line of a file. */
+export function badLine(name: string, line: number, what: string): OnnxLoraError {
+  return new OnnxLoraError('DATA_INVALID', `"${name}", line ${line}: ${what}`);
+}
 
 /** One sequence of a FASTA file. */
 export interface FastaRecord {
@@ -54,7 +66,7 @@ export async function* parseFasta(
   let sequence = '';
   let number = 0;
   let isOut = false;
-  for await (const line of textLines(chunks, name)) {
+  for await (const line of textLines(`"${name}"`, chunks)) {
     number++;
     if (line.startsWith('>')) {
       if (header && !isOut) yield { ...header, sequence: complete(header, sequence, name) };
@@ -104,4 +116,36 @@ function noHeader(residues: string, number: number, name: string): OnnxLoraError
     number,
     `a record must begin with ">", but this line begins with ${start}. Check that it is a FASTA file.`,
   );
+}
+
+/** How an alignment is read. */
+export interface A3mOptions extends FastaOptions {
+  /**
+   * `ungapped` (the default) gives each sequence as it is in nature: insertions in capitals, gaps left out. `aligned` gives the
+   * columns of the first sequence: insertions left out, gaps kept.
+   */
+  readonly form?: 'ungapped' | 'aligned' | undefined;
+}
+
+/** Rows of HH-suite's files that are no sequences: predicted and known structure, and confidences. */
+const ANNOTATION = /^(?:ss_(?:pred|conf|dssp)|sa_(?:pred|dssp)|aa_(?:pred|conf))$/;
+
+/**
+ * The sequences of A3M text that comes in pieces cut anywhere. Rows with predicted structure are left out.
+ *
+ * @param name what the text is called in errors: the file's path
+ * @throws OnnxLoraError `DATA_INVALID`, as `parseFasta` does
+ */
+export async function* parseA3m(
+  chunks: TextPieces,
+  name: string,
+  { form = 'ungapped', illegal }: A3mOptions = {},
+): AsyncGenerator<FastaRecord> {
+  // Confidences are digits; they are passed over, so that letters are looked at here.
+  for await (const record of parseFasta(chunks, name, { illegal, isPassedOver: ({ id }) => ANNOTATION.test(id) })) {
+    const { sequence } = record;
+    const text =
+      form === 'aligned' ? sequence.replaceAll(/[a-z.]/g, '') : sequence.replaceAll(/[-.]/g, '').toUpperCase();
+    yield { ...record, sequence: text };
+  }
 }

@@ -1,8 +1,7 @@
 /** @file Reads FASTQ record by record; qualities are checked for their number and left out. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { FastaRecord } from './fasta.ts';
-import { badLine, type TextPieces, textLines } from './textLines.ts';
+import { OnnxLoraError, textLines, type TextPieces } from '@onnx-lora/sdk';
+import { badLine, type FastaRecord } from './fasta.ts';
 
 /**
  * The records of FASTQ text that comes in pieces cut anywhere: four lines each, `@id description`, the sequence, `+` with or
@@ -16,7 +15,7 @@ export async function* parseFastq(chunks: TextPieces, name: string): AsyncGenera
   let record: { id: string; description: string; line: number; sequence?: string; hasPlus?: boolean } | undefined;
   let number = 0;
   let count = 0;
-  for await (const line of textLines(chunks, name)) {
+  for await (const line of textLines(`"${name}"`, chunks)) {
     number++;
     if (record === undefined) {
       if (line.trim() !== '') record = header(line, number, name);

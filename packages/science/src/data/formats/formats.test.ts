@@ -5,11 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseA3m } from './a3m.ts';
+import { parseA3m } from './fasta.ts';
+import type { TextPieces } from '@onnx-lora/sdk';
 import { parseFastq } from './fastq.ts';
-import { parsePlainLines } from './plainLines.ts';
+import { parsePlainLines } from '../sequenceRecords.ts';
 import { parseStockholm } from './stockholm.ts';
-import type { TextPieces } from './textLines.ts';
 
 const folder = fileURLToPath(new URL('../../fixtures/alignments/', import.meta.url));
 const text = (name: string): string => readFileSync(`${folder}${name}`, 'utf8');

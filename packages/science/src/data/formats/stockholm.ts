@@ -1,7 +1,7 @@
 /** @file Reads Stockholm alignments, as Pfam, Rfam and HMMER write them. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { badLine, MAX_SEQUENCE, type TextPieces, textLines, tooLong } from './textLines.ts';
+import { OnnxLoraError, textLines, type TextPieces } from '@onnx-lora/sdk';
+import { badLine, MAX_SEQUENCE, tooLong } from './fasta.ts';
 
 /** A sequence of an alignment. */
 export interface StockholmRecord {
@@ -48,7 +48,7 @@ export async function* parseStockholm(
   let alignment: Alignment | undefined;
   let number = 0;
   let count = 0;
-  for await (const line of textLines(chunks, name)) {
+  for await (const line of textLines(`"${name}"`, chunks)) {
     number++;
     const text = line.trim();
     if (text === '') continue;

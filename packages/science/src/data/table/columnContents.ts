@@ -2,7 +2,6 @@
 
 import { splitNames, type Table } from '@onnx-lora/sdk';
 import { areMutations, isWildType } from '../mutations.ts';
-import { isMissing, numberOf } from './numberCells.ts';
 
 /** Rows that are looked at where most cells tell what a column is. */
 const LOOKED_AT = 2000;
@@ -102,4 +101,15 @@ function textOfCell(cell: unknown): string {
   if (typeof cell === 'string') return cell.trim();
   if (Array.isArray(cell) && cell.length === 1) return textOfCell(cell[0]);
   return typeof cell === 'number' || typeof cell === 'boolean' ? String(cell) : cell ? '[]' : '';
+}
+
+/** True for words that stand for a number that is not known, as pandas and R write them. */
+export function isMissing(text: string): boolean {
+  return /^(?:|nan|na|n\/a|null|none)$/i.test(text.trim());
+}
+
+/** The finite number that a text is. */
+export function numberOf(text: string): number | undefined {
+  const number = text.trim() === '' ? NaN : Number(text);
+  return Number.isFinite(number) ? number : undefined;
 }

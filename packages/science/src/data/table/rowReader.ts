@@ -13,11 +13,10 @@ import {
   type Split,
 } from '@onnx-lora/sdk';
 import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
-import type { SequenceRecord, Substitution } from '../sequenceRecord.ts';
-import type { SequenceNeed } from '../sequenceSource.ts';
+import type { SequenceNeed, SequenceRecord, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
-import type { FoundColumns } from './foundColumns.ts';
-import { isMissing, numberOf } from './numberCells.ts';
+import { isMissing, numberOf } from './columnContents.ts';
+import type { FoundColumns } from './sequenceColumns.ts';
 
 /** How rows are read. */
 export interface RowOptions {

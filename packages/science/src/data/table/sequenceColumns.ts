@@ -1,11 +1,33 @@
 /** @file Which column of a table holds what. */
 
-import { ColumnFinder, type Table } from '@onnx-lora/sdk';
-import type { SequenceColumns, SequenceNeed } from '../sequenceSource.ts';
-import { checkNeeds } from './checkNeeds.ts';
+import { ColumnFinder, nearest, type OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { ColumnContents } from './columnContents.ts';
-import type { FoundColumns } from './foundColumns.ts';
-import { type ColumnRole, usualColumns } from './usualColumns.ts';
+import { sequenceColumns } from './columnRoles.ts';
+
+/** Columns that a table has, by what they hold. */
+export interface FoundColumns {
+  readonly sequence?: string | undefined;
+  readonly second?: string | undefined;
+  readonly id?: string | undefined;
+  /** One class. */
+  readonly label?: string | undefined;
+  /** One column that lists labels. */
+  readonly labels?: string | undefined;
+  /** Columns of 0 and 1, named after labels. */
+  readonly oneHot?: readonly string[] | undefined;
+  readonly values?: readonly string[] | undefined;
+  readonly residues?: string | undefined;
+  readonly mutations?: string | undefined;
+  /** Residues at the sites that the wild type's file names. */
+  readonly sites?: string | undefined;
+  readonly split?: string | undefined;
+  /** Other columns that divide the data in another way, where the user did not choose. */
+  readonly otherSplits: readonly string[];
+  /** FLIP's mark of what is for validation within what is for training. */
+  readonly isValidation?: string | undefined;
+  readonly group?: string | undefined;
+}
 
 /**
  * Finds the columns of a table: by what the user says, by their usual names, and by what they hold.
@@ -19,13 +41,13 @@ export function findColumns(
   needs: readonly SequenceNeed[] = [],
   hasSites = false,
 ): FoundColumns {
-  const finder = new TypedFinder(table, names);
-  const { contents } = finder;
-  // What the user names is taken first, so that no usual name takes it for something else.
-  finder.takeChosen();
+  const finder = new ColumnFinder(table, sequenceColumns, names);
+  const contents = new ColumnContents(table);
   // A column "protein" may hold names.
   const fits = (column: string): boolean => /seq|smiles/i.test(column) || contents.hasSequences(column);
-  const sequence = finder.one('sequence', fits) ?? finder.likeSequence();
+  const sequence =
+    finder.one('sequence', fits) ??
+    finder.lone((column) => /seq|smiles/i.test(column) && contents.hasSequences(column));
   const isPair = needs.includes('second');
   const second = finder.one('second', fits) ?? (isPair ? finder.usual('sequence', fits) : undefined);
   const variants = finder.one('mutations', (column) => hasSites || contents.hasMutations(column));
@@ -34,19 +56,21 @@ export function findColumns(
     sequence,
     second,
     ...(isSites ? { sites: variants } : { mutations: variants }),
-    ...splitColumns(finder),
+    ...splitColumns(finder, contents),
     id: finder.one('id'),
     group: finder.one('group'),
     residues: finder.one('residues'),
-    ...targetColumns(finder, needs),
+    ...targetColumns(finder, contents, needs),
   };
-  checkNeeds(table, columns, needs);
+  checkNeeds(finder, columns, needs);
   return columns;
 }
 
 /** Columns that say which part of the data a row is in. */
-function splitColumns(finder: TypedFinder): Pick<FoundColumns, 'split' | 'otherSplits' | 'isValidation'> {
-  const { contents } = finder;
+function splitColumns(
+  finder: Finder,
+  contents: ColumnContents,
+): Pick<FoundColumns, 'split' | 'otherSplits' | 'isValidation'> {
   const chosen = finder.chosen('split')[0];
   const usual = chosen ?? finder.usual('split', contents.hasMostlySplits);
   // FLIP's tables have a column for each way to divide them.
@@ -61,10 +85,10 @@ function splitColumns(finder: TypedFinder): Pick<FoundColumns, 'split' | 'otherS
 
 /** Columns of what is to be predicted. One of numbers may hold classes, or be what is measured: the task takes it as it needs it. */
 function targetColumns(
-  finder: TypedFinder,
+  finder: Finder,
+  contents: ColumnContents,
   needs: readonly SequenceNeed[],
 ): Pick<FoundColumns, 'label' | 'labels' | 'oneHot' | 'values'> {
-  const { contents } = finder;
   const chosenLabels = finder.chosen('labels');
   const oneHot = chosenLabels.length > 1 ? chosenLabels : undefined;
   const labels = oneHot ? undefined : finder.one('labels');
@@ -87,62 +111,46 @@ function targetColumns(
   return { label, labels, oneHot, values };
 }
 
-/** Finds columns for what they may hold. */
-class TypedFinder {
-  readonly contents: ColumnContents;
-  readonly #finder: ColumnFinder;
-  readonly #names: SequenceColumns;
+type Finder = ColumnFinder<keyof SequenceColumns>;
 
-  constructor(table: Table, names: SequenceColumns) {
-    this.contents = new ColumnContents(table);
-    this.#finder = new ColumnFinder(table);
-    this.#names = names;
-  }
+/**
+ * Looks whether a table has what a task needs, and sequences or mutations in any case.
+ *
+ * @throws OnnxLoraError `DATA_INVALID`, naming the columns that there are
+ */
+function checkNeeds(finder: Finder, columns: FoundColumns, needs: readonly SequenceNeed[]): void {
+  if (columns.sequence === undefined && columns.mutations === undefined && columns.sites === undefined)
+    throw missing(finder, 'sequence');
+  const has: Readonly<Record<SequenceNeed, boolean>> = {
+    label: columns.label !== undefined || columns.labels !== undefined,
+    labels: columns.labels !== undefined || columns.oneHot !== undefined || columns.label !== undefined,
+    values: columns.values !== undefined,
+    residues: columns.residues !== undefined,
+    second: columns.second !== undefined,
+    // They may also be worked out from a wild type.
+    substitutions: true,
+  };
+  for (const need of needs) if (!has[need]) throw missing(finder, need);
+}
 
-  /** Columns without a purpose yet. */
-  get rest(): readonly string[] {
-    return this.#finder.rest;
-  }
+const words: Readonly<Record<SequenceNeed | 'sequence', string>> = {
+  sequence: 'sequences',
+  second: 'the second sequence of each pair',
+  label: 'the class',
+  labels: 'labels',
+  values: 'numbers to predict',
+  residues: 'labels of residues',
+  substitutions: 'mutations',
+};
 
-  take(column: string | undefined): void {
-    if (column !== undefined) this.#finder.chosen(column, 'split');
-  }
-
-  /** Takes all that the user names. */
-  takeChosen(): void {
-    for (const role of Object.keys(this.#names) as ColumnRole[]) this.chosen(role);
-  }
-
-  /** What the user names. */
-  chosen(role: ColumnRole): readonly string[] {
-    const given = this.#names[role] ?? [];
-    return (typeof given === 'string' ? [given] : given).map((name) => this.#finder.chosen(name, role));
-  }
-
-  /** The column that the user names, or one with a usual name that fits. */
-  one(role: ColumnRole, fits?: (column: string) => boolean): string | undefined {
-    return this.chosen(role)[0] ?? this.usual(role, fits);
-  }
-
-  /** The free column with the first of the usual names that fits. */
-  usual(role: ColumnRole, fits: (column: string) => boolean = () => true): string | undefined {
-    const free = new Map(this.rest.map((column) => [column.toLowerCase(), column]));
-    const names: readonly string[] = usualColumns[role];
-    const found = names.map((name) => free.get(name)).find((column) => column !== undefined && fits(column));
-    this.take(found);
-    return found;
-  }
-
-  /** The only free column that fits. */
-  lone(fits: (column: string) => boolean): string | undefined {
-    const fitting = this.rest.filter(fits);
-    if (fitting.length !== 1) return undefined;
-    this.take(fitting[0]);
-    return fitting[0];
-  }
-
-  /** The only free column whose name speaks of sequences. */
-  likeSequence(): string | undefined {
-    return this.lone((column) => /seq|smiles/i.test(column) && this.contents.hasSequences(column));
-  }
+function missing(finder: Finder, need: SequenceNeed | 'sequence'): OnnxLoraError {
+  const role = need === 'substitutions' ? 'mutations' : need;
+  const names = sequenceColumns[role].usual!;
+  // Only what begins alike: names are short, and all are near to one another.
+  const alike = finder.rest.find((column) => {
+    const [near] = nearest(column.toLowerCase(), names);
+    return near?.startsWith(column.slice(0, 3).toLowerCase());
+  });
+  const isData = (column: string): boolean => /^[A-Z]{20,}$/.test(column);
+  return finder.missing(role, { what: words[need], isData, header: 'sequence,label' }, alike);
 }

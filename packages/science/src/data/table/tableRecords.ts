@@ -2,13 +2,10 @@
 
 import { cellText, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
 import { fittingStarts, parseMutations } from '../mutations.ts';
-import type { SequencePart } from '../sequencePart.ts';
-import type { Substitution } from '../sequenceRecord.ts';
-import type { SequenceDataOptions } from '../sequenceSource.ts';
+import type { SequenceDataOptions, SequencePart, Substitution } from '../sequenceRecord.ts';
 import type { WildType } from '../wildType.ts';
-import type { FoundColumns } from './foundColumns.ts';
 import { RowReader } from './rowReader.ts';
-import { findColumns } from './sequenceColumns.ts';
+import { findColumns, type FoundColumns } from './sequenceColumns.ts';
 
 /**
  * The records of a table.

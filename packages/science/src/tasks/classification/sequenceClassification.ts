@@ -16,9 +16,7 @@ import {
   type TaskModel,
   unknownLabel,
 } from '@onnx-lora/sdk';
-import { heldOutNote } from '../../data/heldOutNote.ts';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { frozenSections } from '../../report/frozenSections.ts';
 import { type AttendedSequence, attentionSections } from '../attention/attentionSection.ts';

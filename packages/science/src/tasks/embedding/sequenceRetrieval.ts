@@ -17,8 +17,7 @@ import {
   type TaskModel,
   type RetrievalScores,
 } from '@onnx-lora/sdk';
-import { heldOutNote } from '../../data/heldOutNote.ts';
-import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { heldOutNote, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
 import { embeddingsBy, embeddingValue, poolingWeights } from './poolingWeights.ts';

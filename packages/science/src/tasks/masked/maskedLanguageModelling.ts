@@ -2,9 +2,7 @@
 
 import { crossEntropy, drawSeed, OnnxLoraError, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { heldOutNote } from '../../data/heldOutNote.ts';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
 import { fixedSeed } from './fixedSeed.ts';

@@ -10,7 +10,7 @@ import {
   scoresOf,
 } from '@onnx-lora/sdk';
 import { dataOptions } from '../../data/dataSettings.ts';
-import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
+import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput } from '../sequenceInput.ts';

@@ -10,8 +10,7 @@ import {
   type RecordPredictorOptions,
   type RunnableModel,
 } from '@onnx-lora/sdk';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
+import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
 import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';

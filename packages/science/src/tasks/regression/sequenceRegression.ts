@@ -15,9 +15,7 @@ import {
   valueTargets,
   type NumberScores,
 } from '@onnx-lora/sdk';
-import { heldOutNote } from '../../data/heldOutNote.ts';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import { type RecordAnswers, RecordMetrics, recordTargets } from '../recordMetrics.ts';

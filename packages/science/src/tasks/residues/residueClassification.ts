@@ -14,9 +14,7 @@ import {
   type MetricsNamed,
   telling,
 } from '@onnx-lora/sdk';
-import { heldOutNote } from '../../data/heldOutNote.ts';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceSource } from '../../data/sequenceSource.ts';
+import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceTaskOptions } from '../sequenceTask.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, loadAdapter, type Model, openModel, train } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { GivenSequenceRecord } from '../../data/sequenceSource.ts';
+import type { GivenSequenceRecord } from '../../data/sequenceRecord.ts';
 import { parseMutations } from '../../data/mutations.ts';
 import { esm } from '../../families/esm.ts';
 import { scoreVariants } from '../../variants/scoreVariants.ts';

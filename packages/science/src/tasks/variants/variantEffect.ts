@@ -11,8 +11,7 @@ import {
   type Task,
 } from '@onnx-lora/sdk';
 import { readSequenceData } from '../../data/readSequenceData.ts';
-import type { SequenceData, SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceDataOptions, SequenceSource } from '../../data/sequenceSource.ts';
+import type { SequenceData, SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 import type { VariantScorer } from '../../variants/effectScorer.ts';
 import { noWildType } from '../../variants/marginalScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';

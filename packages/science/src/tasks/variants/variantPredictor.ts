@@ -1,8 +1,7 @@
 /** @file Scores of variants that nobody has measured, for the command line. */
 
 import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
-import type { SequenceRecord } from '../../data/sequenceRecord.ts';
-import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
+import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRecord.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { VariantScorer } from '../../variants/effectScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';

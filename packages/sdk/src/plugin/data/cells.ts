@@ -1,9 +1,50 @@
-/** @file What the cells of a manifest mean; whatever they should not be names its line and column. */
+/** @file Rows of tables, what their cells mean, and how cells are written; whatever one should not be names its line and column. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { isNestedDeeply } from './nesting.ts';
+import { isNestedDeeply } from './json.ts';
 import { type Split, splitNames } from './splits.ts';
-import type { Row } from './tableRow.ts';
+
+/** One row. */
+export interface Row {
+  /** Where it is, for messages: `labels.csv, line 12`. */
+  readonly place: string;
+  /** Cells by column: text in a CSV file, any JSON value in a JSON one. */
+  readonly cells: Cells;
+}
+
+/** Cells by the name of their column. */
+export interface Cells {
+  /** Undefined where there is none. */
+  get(column: string): unknown;
+}
+
+/** How a table is read. */
+export interface TableOptions {
+  /** Whether quotes in a CSV or TSV file enclose cells; true by default. Otherwise they are a part of them like any other sign. */
+  readonly hasQuotes?: boolean;
+}
+
+/** What a spreadsheet takes for the beginning of a formula, behind any quotes that we have put before it. */
+const formula = /^'*[=+\-@\t\r]/;
+const number = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/**
+ * A cell as RFC 4180 has it. Names and labels come from files of strangers, and a spreadsheet runs `=HYPERLINK(…)`: a text that
+ * begins with `=`, `+`, `-`, `@`, a tab or a carriage return, and is no number, gets a `'` before it, by which spreadsheets know
+ * texts. {@link textOfCell} takes it away.
+ *
+ * @param separator what stands between cells
+ */
+export function csvCell(text: string, separator: string): string {
+  const safe = formula.test(text) && !number.test(text) ? `'${text}` : text;
+  const mustQuote = safe.includes('"') || safe.includes(separator) || /[\r\n]/.test(safe);
+  return mustQuote ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** What {@link csvCell} was given, from what stands in the file without its quotes. */
+export function textOfCell(text: string): string {
+  return text.startsWith("'") && formula.test(text) ? text.slice(1) : text;
+}
 
 /**
  * The text of a cell, or undefined where it is empty.
@@ -131,4 +172,16 @@ export function cellRefused(
     `${row.place}, column "${column}": ${wanted} is expected, but it is ${found}. ${remedy}.`,
     cause === undefined ? {} : { cause },
   );
+}
+
+/** What {@link defined} makes of an object. */
+export type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** An object without what is undefined: what a record does not say is not in it. */
+export function defined<T extends object>(object: T): Defined<T> {
+  const found: Partial<T> = {};
+  for (const key of Object.keys(object) as (keyof T)[]) if (object[key] !== undefined) found[key] = object[key];
+  return found as unknown as Defined<T>;
 }

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { csvCell, textOfCell } from './csvCell.ts';
+import { csvCell, textOfCell } from './cells.ts';
 import { openTable } from './tableStream.ts';
 
 it.each([

@@ -1,9 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { groupSplit } from './groupSplit.ts';
-import { labelSetSplit } from './labelSetSplit.ts';
-import { shuffled } from './shuffled.ts';
-import { type SplitFacts, splitRecords } from './splitRecords.ts';
+import { groupSplit, labelSetSplit, shuffled, type SplitFacts, splitRecords, stratifiedSplit } from './splitRecords.ts';
 
 interface Example extends SplitFacts {
   readonly file: string;
@@ -140,4 +137,30 @@ describe('labelSetSplit', () => {
       expect(off(shuffled([...labels.keys()], seed).slice(0, 100))).toBeGreaterThan(2);
     }
   });
+});
+
+test('every example is on one side, every class on both in its share', () => {
+  const classes = fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 60 });
+  fc.assert(
+    fc.property(classes, fc.double({ min: 0.01, max: 0.99, noNaN: true }), fc.integer(), (names, fraction, seed) => {
+      const { kept, held } = stratifiedSplit(names, fraction, seed);
+      expect([...kept, ...held].sort((x, y) => x - y)).toEqual([...names.keys()]);
+      for (const name of new Set(names)) {
+        const all = names.filter((each) => each === name).length;
+        const share = held.filter((i) => names[i] === name).length;
+        expect(share).toBe(Math.min(all - 1, Math.max(1, Math.round(all * fraction))));
+      }
+      expect(stratifiedSplit(names, fraction, seed)).toEqual({ kept, held });
+    }),
+    { seed: 1 },
+  );
+});
+
+test('another seed gives another split, and no place is favoured', () => {
+  const names = Array.from({ length: 20 }, () => 'a');
+  const times = new Array<number>(20).fill(0);
+  for (let seed = 0; seed < 2000; seed++) for (const i of stratifiedSplit(names, 0.25, seed).held) times[i]!++;
+  // 500 expected, standard deviation 19.
+  expect(Math.min(...times)).toBeGreaterThan(400);
+  expect(Math.max(...times)).toBeLessThan(600);
 });

@@ -1,8 +1,11 @@
 /** @file Holds records out by a fraction: by group, by all their labels, or by class, as they have them. */
 
 import { Random } from '../../runtime/random.ts';
-import { groupSplit } from './groupSplit.ts';
-import { labelSetSplit } from './labelSetSplit.ts';
+
+/** The items in a random order that depends on the seed alone. */
+export function shuffled<T>(items: readonly T[], seed: number): T[] {
+  return new Random(seed).permutation(items.length).map((i) => items[i]!);
+}
 
 /** Records that stay, and those that are held out, each in the order they came in. */
 export interface RecordSplit<Item> {
@@ -94,4 +97,154 @@ export function stratifiedSplit(
     for (const each of members.slice(count)) kept.push(each);
   }
   return { kept: kept.sort((a, b) => a - b), held: held.sort((a, b) => a - b) };
+}
+
+/**
+ * What a split by the fraction `holdOut` gives, if it is fair: undefined of data so small, or of groups so large, that twice as
+ * much would have to go, and where what it would hold out cannot be measured.
+ */
+export function fairHoldOut<Item>(
+  split: RecordSplit<Item>,
+  holdOut: number,
+  canMeasure: (held: readonly Item[]) => boolean = () => true,
+): RecordSplit<Item> | undefined {
+  const { kept, held } = split;
+  const isFair = held.length > 0 && held.length <= 2 * holdOut * (kept.length + held.length) && canMeasure(held);
+  return isFair ? split : undefined;
+}
+
+/** What is known of an example when it is split by group. */
+interface GroupedExample {
+  readonly group: string;
+  readonly labels: readonly string[];
+}
+
+/**
+ * Splits the indices of `examples`: about `fraction` of them and of each label goes to `held`. Groups change sides, in random
+ * order, for as long as that brings the numbers nearer to their shares. Both sides get a group at least. Both lists are in
+ * ascending order, and the same seed gives the same split.
+ *
+ * @returns undefined when there are fewer than two groups
+ */
+export function groupSplit(
+  examples: readonly GroupedExample[],
+  fraction: number,
+  seed: number,
+): { kept: number[]; held: number[] } | undefined {
+  const groups = new Map<string, Group>();
+  // The empty name stands for all examples, whatever their labels.
+  const wanted = new Map<string, Count>();
+  for (const { group, labels } of examples) {
+    const counts = groups.get(group)?.counts ?? new Map<string, number>();
+    groups.set(group, { name: group, counts });
+    for (const label of new Set(['', ...labels])) {
+      counts.set(label, (counts.get(label) ?? 0) + 1);
+      const total = (wanted.get(label)?.total ?? 0) + 1;
+      wanted.set(label, { total, held: 0 });
+    }
+  }
+  if (groups.size < 2) return undefined;
+  const held = new Set<string>();
+  const order = shuffled([...groups.values()], seed);
+  for (let hasChanged = true; hasChanged;) {
+    hasChanged = false;
+    for (const group of order) {
+      const sign = held.has(group.name) ? -1 : 1;
+      const isLast = sign === 1 ? held.size === groups.size - 1 : held.size === 1;
+      if (isLast || !(changeOf(group, sign, wanted, fraction) < -1e-9)) continue;
+      move(group, sign, held, wanted);
+      hasChanged = true;
+    }
+  }
+  if (held.size === 0) {
+    const cost = (group: Group): number => changeOf(group, 1, wanted, fraction);
+    held.add(order.reduce((best, group) => (cost(group) < cost(best) ? group : best)).name);
+  }
+  const indices = [...examples.keys()];
+  return {
+    kept: indices.filter((i) => !held.has(examples[i]!.group)),
+    held: indices.filter((i) => held.has(examples[i]!.group)),
+  };
+}
+
+interface Group {
+  readonly name: string;
+  /** Examples by label, and all under the empty name. */
+  readonly counts: Map<string, number>;
+}
+
+interface Count {
+  readonly total: number;
+  held: number;
+}
+
+/**
+ * By how much the distance from the shares grows when a group changes sides: the sum over labels of
+ * (held − fraction · total)² / total, as in a chi-square test.
+ */
+function changeOf({ counts }: Group, sign: number, wanted: ReadonlyMap<string, Count>, fraction: number): number {
+  let change = 0;
+  for (const [label, count] of counts) {
+    const { total, held } = wanted.get(label)!;
+    const off = held - fraction * total;
+    change += ((off + sign * count) ** 2 - off ** 2) / total;
+  }
+  return change;
+}
+
+function move({ name, counts }: Group, sign: number, held: Set<string>, wanted: ReadonlyMap<string, Count>): void {
+  if (sign === 1) held.add(name);
+  else held.delete(name);
+  for (const [label, count] of counts) wanted.get(label)!.held += sign * count;
+}
+
+/**
+ * Splits the indices of `labels` (the labels of each example): about `fraction` goes to `held`. Labels are dealt out in turn, the
+ * rarest first, each example to the side that lacks its label most. Both lists are in ascending order, and the same seed gives the
+ * same split.
+ *
+ * @see Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data" (2011): iterative stratification
+ */
+export function labelSetSplit(
+  labels: readonly (readonly string[])[],
+  fraction: number,
+  seed: number,
+): { kept: number[]; held: number[] } {
+  // Ties are broken by the place in a random order, which is the order that everything is gone through in.
+  const waiting = new Set(shuffled([...labels.keys()], seed));
+  const byLabel = new Map<string, Set<number>>();
+  for (const index of waiting) {
+    for (const label of new Set(labels[index])) {
+      const members = byLabel.get(label);
+      if (members) members.add(index);
+      else byLabel.set(label, new Set([index]));
+    }
+  }
+  const sides = [fraction, 1 - fraction].map((share) => ({
+    members: [] as number[],
+    /** How many examples it still wants, of each label and in all. */
+    wanted: new Map([...byLabel].map(([label, { size }]) => [label, size * share])),
+    room: labels.length * share,
+  }));
+  const [held, kept] = sides as [(typeof sides)[0], (typeof sides)[0]];
+  const deal = (index: number, lack: (side: (typeof sides)[0]) => number): void => {
+    const more = lack(held) - lack(kept) || held.room - kept.room;
+    const side = more > 0 ? held : kept;
+    side.members.push(index);
+    side.room--;
+    for (const label of new Set(labels[index])) {
+      side.wanted.set(label, side.wanted.get(label)! - 1);
+      const members = byLabel.get(label)!;
+      members.delete(index);
+      if (members.size === 0) byLabel.delete(label);
+    }
+    waiting.delete(index);
+  };
+  while (byLabel.size > 0) {
+    const [label, members] = [...byLabel].reduce((rarest, each) => (each[1].size < rarest[1].size ? each : rarest));
+    for (const index of members) deal(index, ({ wanted }) => wanted.get(label)!);
+  }
+  for (const index of waiting) deal(index, ({ room }) => room);
+  const ascending = (a: number, b: number): number => a - b;
+  return { kept: kept.members.sort(ascending), held: held.members.sort(ascending) };
 }

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
 import { readTable } from './table.ts';
-import type { TableOptions } from './tableRow.ts';
+import type { TableOptions } from './cells.ts';
 
 let folder = '';
 beforeAll(() => {

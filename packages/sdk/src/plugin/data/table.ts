@@ -1,13 +1,13 @@
 /** @file Rows of a manifest: CSV, TSV, JSONL or a JSON list, each row with the line it is on. */
 
 import { createReadStream } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
-import type { Row, TableOptions } from './tableRow.ts';
+import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
-import { notFound } from '../../files/notFound.ts';
+import { readText, unreadable } from './textLines.ts';
 
 /** A manifest as a table. */
 export interface Table {
@@ -19,8 +19,8 @@ export interface Table {
   readonly rows: readonly Row[];
 }
 
-/** JSON text that is parsed at once takes several times its size. */
-const MAX_JSON_BYTES = 1 << 28;
+/** What to do about a JSON list that is too large. */
+const inLines = 'Write one object per line, in a file that ends in .jsonl.';
 /** Whether a file is one JSON list shows within its first so many bytes. */
 const HEAD_BYTES = 1 << 12;
 
@@ -40,11 +40,7 @@ export async function readTable(file: string, options: TableOptions = {}): Promi
     const format = ending === '.csv' ? 'csv' : ending === '.tsv' ? 'tsv' : 'jsonl';
     return list ?? (await wholeTable(file, await openTable(file, createReadStream(file), format, options)));
   } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
-      throw notFound('file', file, { remedy: 'Check the path of the data.', cause });
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OnnxLoraError('DATA_INVALID', `Cannot read "${file}": ${reason}. Check the file.`, { cause });
+    throw unreadable(file, cause);
   }
 }
 
@@ -101,14 +97,7 @@ async function readJsonList(file: string): Promise<Table | undefined> {
     .replace(/^\uFEFF/, '')
     .trimStart();
   if (!start.startsWith('[')) return undefined;
-  const { size } = await stat(file);
-  if (size > MAX_JSON_BYTES) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `"${file}" is a JSON list of ${size} bytes, more than can be read at once (${MAX_JSON_BYTES}). Write one object per line, in a file that ends in .jsonl.`,
-    );
-  }
-  const values = parsedJson((await readFile(file, 'utf8')).replace(/^\uFEFF/, ''), file);
+  const values = parsedJson(await readText(file, undefined, inLines), file);
   if (!Array.isArray(values)) throw new OnnxLoraError('DATA_INVALID', `${file}: it is no list of objects. Correct it.`);
   return withRows(tableOf(file, values, (i) => `entry ${i + 1}`));
 }

@@ -4,10 +4,9 @@ import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
-import { isNestedDeeply } from './nesting.ts';
-import { textOfCell } from './csvCell.ts';
-import { linesOf } from './linesOf.ts';
-import type { Cells, Row, TableOptions } from './tableRow.ts';
+import { isNestedDeeply } from './json.ts';
+import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
+import { linesOf, MAX_LINE } from './textLines.ts';
 
 /** A table that is being read. */
 export interface TableStream {
@@ -22,8 +21,6 @@ export type TableFormat = 'csv' | 'tsv' | 'jsonl';
 
 /** The header of a table is within its first so many bytes. */
 const HEAD_BYTES = 1 << 16;
-/** Longest line, in bytes or characters. */
-const MAX_LINE = 1 << 24;
 
 /**
  * Reads the columns of a table, and then row by row. What `csv` is separated by (commas, semicolons or tabs) shows in its header.
@@ -160,7 +157,7 @@ async function* jsonRows(
 ): AsyncGenerator<Row | undefined, void, undefined> {
   const known = new Set<string>();
   let isFirst = true;
-  for await (const { text, number } of linesOf(file, bytes, MAX_LINE)) {
+  for await (const { text, number } of linesOf(file, bytes)) {
     const place = `${file}, line ${number}`;
     const cells = cellsOf(parsedJson(text, place), place);
     for (const column of cells.keys()) {

@@ -1,7 +1,7 @@
 /** @file What all readers of tokenizers' files begin with. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { isObject, type JsonObject } from './readJsonObject.ts';
+import { isObject, type JsonObject } from './json.ts';
 import { slowness } from './regexCost.ts';
 
 /** More than any vocabulary has; lists are made that are as long as the largest id. */

@@ -1,11 +1,9 @@
 /** @file Kaldi's data folders: `wav.scp`, and beside it `text`, `segments`, `utt2spk` and their kin. */
 
 import { join } from 'node:path';
-import { didYouMean, fileInside, type FolderEntries, OnnxLoraError } from '@onnx-lora/sdk';
-import type { SpeechRecord } from '../speechRecord.ts';
-import type { SpeechDataOptions } from '../speechSource.ts';
-import { spanOf } from './manifest.ts';
-import { firstWord, type TextLine, textLines } from './textLines.ts';
+import { defined, didYouMean, fileInside, type FolderEntries, OnnxLoraError, placedLines } from '@onnx-lora/sdk';
+import { spanOf } from '../manifest.ts';
+import type { SpeechDataOptions, SpeechRecord } from '../speechRecord.ts';
 
 /** Whether a folder is one of Kaldi's. */
 export function isKaldi({ files }: FolderEntries): boolean {
@@ -25,7 +23,7 @@ export async function kaldiRecords(
   { audioFolder = root }: SpeechDataOptions,
 ): Promise<SpeechRecord[]> {
   const table = async (name: string): Promise<ReadonlyMap<string, Entry> | undefined> =>
-    files.includes(name) ? entriesOf(await textLines(join(root, name))) : undefined;
+    files.includes(name) ? entriesOf(await placedLines(join(root, name))) : undefined;
   const recordings = (await table('wav.scp'))!;
   const text = await table('text');
   const speakers = await table('utt2spk');
@@ -37,16 +35,15 @@ export async function kaldiRecords(
     ? [...segments].map(([id, entry]) => ({ id, ...segmentOf(entry, paths) }))
     : [...paths].map(([id, audio]) => ({ id, audio, place: recordings.get(id)!.place }));
   return utterances.map(({ id, place, ...rest }): SpeechRecord => {
-    const said = text?.get(id)?.value;
-    const speaker = speakers?.get(id)?.value;
-    const language = languages?.get(id)?.value;
     const duration = segments ? undefined : Number(durations?.get(id)?.value);
     return {
       ...rest,
-      ...(said === undefined ? {} : { text: said }),
-      ...(speaker === undefined ? {} : { speaker }),
-      ...(language === undefined ? {} : { language }),
-      ...(duration !== undefined && duration > 0 ? { duration } : {}),
+      ...defined({
+        text: text?.get(id)?.value,
+        speaker: speakers?.get(id)?.value,
+        language: languages?.get(id)?.value,
+        duration: duration !== undefined && duration > 0 ? duration : undefined,
+      }),
       where: `${id} (${place})`,
     };
   });
@@ -57,8 +54,14 @@ interface Entry {
   readonly place: string;
 }
 
+/** The first word of a line, and the rest; undefined for an empty rest. */
+export function firstWord(line: string): { readonly word: string; readonly rest: string | undefined } {
+  const { word, rest } = /^(?<word>\S+)(?:\s+(?<rest>.*))?$/s.exec(line)!.groups!;
+  return { word: word!, rest };
+}
+
 /** What a file says of each id. */
-function entriesOf(lines: readonly TextLine[]): ReadonlyMap<string, Entry> {
+function entriesOf(lines: Awaited<ReturnType<typeof placedLines>>): ReadonlyMap<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const { text, place } of lines) {
     const { word: id, rest: value } = firstWord(text);

@@ -1,10 +1,9 @@
 /** @file LibriSpeech and what is laid out like it: a folder per speaker and chapter, with a `.trans.txt` in each. */
 
 import { basename, join } from 'node:path';
-import { type FolderEntries, OnnxLoraError, readFolder, type Split } from '@onnx-lora/sdk';
-import { isAudio, stemOf } from '../audioFile.ts';
-import type { SpeechRecord } from '../speechRecord.ts';
-import { firstWord, textLines } from './textLines.ts';
+import { type FolderEntries, OnnxLoraError, placedLines, readFolder, type Split, stemOf } from '@onnx-lora/sdk';
+import { isAudio, type SpeechRecord } from '../speechRecord.ts';
+import { firstWord } from './kaldi.ts';
 
 const ENDING = '.trans.txt';
 /** `LibriSpeech/train-clean-100/19/198`. */
@@ -60,7 +59,7 @@ async function addChapter(
   records: SpeechRecord[],
 ): Promise<void> {
   const recordings = new Map(files.filter(isAudio).map((file) => [stemOf(file), file]));
-  for (const { text: line, place } of await textLines(join(folder, name))) {
+  for (const { text: line, place } of await placedLines(join(folder, name))) {
     const { word: id, rest: text } = firstWord(line);
     const file = recordings.get(id);
     if (file === undefined) {

@@ -32,8 +32,7 @@ import {
 import { monoAt } from '../../audio/mono.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
-import type { SpeechRecord } from '../../data/speechRecord.ts';
-import type { SpeechSource } from '../../data/speechSource.ts';
+import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
 import { audioHead } from './audioHead.ts';
 import { type AudioPorts, audioPorts } from './audioPorts.ts';

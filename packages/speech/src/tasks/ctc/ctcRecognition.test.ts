@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { Audio } from '../../audio/audio.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2, wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
-import type { GivenSpeechRecord } from '../../data/speechSource.ts';
+import type { GivenSpeechRecord } from '../../data/speechRecord.ts';
 import { ctcRecognition } from './ctcRecognition.ts';
 import { isCtc } from './ctcPorts.ts';
 import { openCtcRecogniser } from './ctcRecogniser.ts';

@@ -16,8 +16,7 @@ import {
 } from '@onnx-lora/sdk';
 import { monoAt } from '../../audio/mono.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
-import type { SpeechRecord } from '../../data/speechRecord.ts';
-import type { SpeechSource } from '../../data/speechSource.ts';
+import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';

@@ -18,8 +18,7 @@ import {
   type RetrievalScores,
 } from '@onnx-lora/sdk';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
-import type { SpeechRecord } from '../../data/speechRecord.ts';
-import type { SpeechSource } from '../../data/speechSource.ts';
+import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { frameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
 import { soundPorts } from '../soundFeeds.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { type Adapter, type Dataset, evaluate, ExampleSet, loadAdapter, type Model, openModel, type PreparedTask, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
 import { ShuffledBatches } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { GivenSpeechRecord } from '../../data/speechSource.ts';
+import type { GivenSpeechRecord } from '../../data/speechRecord.ts';
 import { speechFamilies } from '../../families/index.ts';
 import { generationConfigOf } from '../../generation/generationConfig.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';

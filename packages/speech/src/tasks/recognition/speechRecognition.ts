@@ -8,7 +8,7 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk';
-import type { SpeechSource } from '../../data/speechSource.ts';
+import type { SpeechSource } from '../../data/speechRecord.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { readGenerationConfig } from '../../generation/generationConfig.ts';

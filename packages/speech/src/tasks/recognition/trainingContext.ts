@@ -3,8 +3,7 @@
 import { type InputSizes, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import type { AudioReader } from '../../audio/audio.ts';
 import type { WaveAugmentation } from '../../augment/augmentWave.ts';
-import { statedSeconds } from '../../data/clipLengths.ts';
-import { longestSeconds } from '../../data/longestSeconds.ts';
+import { longestSeconds, statedSeconds } from '../../data/clipLengths.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import { type ContextSeconds, contextOf, shortExtractor } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';

@@ -1,7 +1,8 @@
-/** @file Run lengths of a mask, column by column, background first, as COCO counts them. */
+/** @file Run lengths of a mask, column by column, background first, as COCO counts them, and their text form. @see https://github.com/cocodataset/cocoapi, common/maskApi.c */
 
 import type { Mask } from '../../augment/sample.ts';
 import type { Shape } from '../imageRecord.ts';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /** A {@link Shape} of run lengths. */
 export type RunLengths = Extract<Shape, { kind: 'runs' }>;
@@ -37,4 +38,53 @@ export function runsOfMask({ width, height, data }: Mask): RunLengths {
   }
   if (run > 0) counts.push(run);
   return { kind: 'runs', height, width, counts };
+}
+
+/**
+ * The counts that a text stands for.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a text that stands for none, naming `place`
+ */
+export function parseCocoCounts(text: string, place: string): number[] {
+  const counts: number[] = [];
+  for (let at = 0; at < text.length;) {
+    let value = 0;
+    let scale = 1;
+    let digit: number;
+    do {
+      digit = text.charCodeAt(at++) - 48;
+      // Counts of 32 bits have seven digits at most.
+      if (!(digit >= 0 && digit < 64) || scale > 2 ** 30) throw malformed(place, at);
+      value += (digit & 31) * scale;
+      scale *= 32;
+    } while (digit & 32);
+    if (digit & 16) value -= scale;
+    if (counts.length > 2) value += counts[counts.length - 2]!;
+    if (value < 0) throw malformed(place, at);
+    counts.push(value);
+  }
+  return counts;
+}
+
+/** The text that stands for counts. */
+export function formatCocoCounts(counts: readonly number[]): string {
+  let text = '';
+  counts.forEach((count, i) => {
+    let value = i > 2 ? count - counts[i - 2]! : count;
+    for (;;) {
+      const digit = value & 31;
+      value >>= 5;
+      const isLast = digit & 16 ? value === -1 : value === 0;
+      text += String.fromCharCode(48 + (isLast ? digit : digit | 32));
+      if (isLast) break;
+    }
+  });
+  return text;
+}
+
+function malformed(place: string, at: number): OnnxLoraError {
+  return new OnnxLoraError(
+    'DATA_INVALID',
+    `${place}: the run lengths are malformed at character ${at}. Write them with pycocotools, or as a list of counts.`,
+  );
 }

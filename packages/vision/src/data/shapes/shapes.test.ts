@@ -5,11 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { bytesOf, fixture } from '../../../fixtures/goldens.ts';
 import type { ImageRecord } from '../imageRecord.ts';
-import { formatCocoCounts, parseCocoCounts } from './cocoCounts.ts';
-import { readClassMask, readObjectMask } from './maskFile.ts';
-import { boxOfMask, classMaskOf, maskOf, maskOfObject } from './masks.ts';
+import { formatCocoCounts, maskOfRuns, parseCocoCounts, runsOfMask } from './runLengths.ts';
+import { boxOfMask, classMaskOf, maskOf, maskOfObject, readClassMask, readObjectMask } from './masks.ts';
 import { maskOfPolygons } from './polygonMask.ts';
-import { maskOfRuns, runsOfMask } from './runLengths.ts';
 
 interface Runs {
   width: number;

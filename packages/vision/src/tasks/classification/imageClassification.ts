@@ -16,8 +16,7 @@ import {
   type ClassificationScores,
 } from '@onnx-lora/sdk';
 import { mixBatch, oneHot } from '../../augment/mixBatch.ts';
-import type { ImageSource } from '../../data/imageData.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
+import type { ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { type Features, featuresOf } from '../embedding/features.ts';
 import { featureSections } from '../embedding/featureSections.ts';
 import { classificationReport } from './classificationReport.ts';

@@ -10,8 +10,7 @@ import {
   drawSeed,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
-import { labelsOfRecord } from '../../data/recordLabels.ts';
+import { type ImageRecord, labelsOfRecord } from '../../data/imageRecord.ts';
 import type { ImageLoader } from '../../preprocess/imageRequest.ts';
 
 /** One image, ready to be fed. */

@@ -15,8 +15,7 @@ import {
   type RegressionScores,
   telling,
 } from '@onnx-lora/sdk';
-import type { ImageSource } from '../../data/imageData.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
+import type { ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import type { ImageExample } from './imageDataset.ts';
 import { batchOf, type ImageTaskOptions, openImageTask } from './imageTask.ts';
 import { attached } from './taskHead.ts';

@@ -2,10 +2,9 @@
 
 import { type Batch, differentLabels, type Feeds, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageData, ImageSource } from '../../data/imageData.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
-import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
-import { labelsOfRecord } from '../../data/recordLabels.ts';
+import { type ImageData, type ImageRecord, type ImageSource, labelsOfRecord } from '../../data/imageRecord.ts';
+import type { ImageDataOptions } from '../../data/imageRecord.ts';
+import { readImageData } from '../../data/readImageData.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
@@ -13,7 +12,7 @@ import { ImageDataset } from './imageDataset.ts';
 import { type ImagePorts, imagePorts } from './imagePorts.ts';
 
 /** Options of every task with one answer per image. */
-export interface ImageTaskOptions extends TaskDataOptions, ImageReading {
+export interface ImageTaskOptions extends ImageDataOptions, ImageReading {
   /** What is done at random to each image that is trained on; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
   /**
@@ -45,7 +44,7 @@ export async function openImageTask(
 ): Promise<ImageTask> {
   const ports = imagePorts(model);
   const { images: loader, decoder } = await openImages(model, ports.input, options);
-  const data = await readTaskData(source, options);
+  const data = await readImageData(source, options);
   const { seed = 0 } = options;
   return {
     ports,

@@ -12,10 +12,8 @@ import {
   type MultiLabelScores,
   telling,
 } from '@onnx-lora/sdk';
-import type { ImageSource } from '../../data/imageData.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
+import { type ImageRecord, type ImageSource, labelsOfRecord } from '../../data/imageRecord.ts';
 import type { ImageExample } from './imageDataset.ts';
-import { labelsOfRecord } from '../../data/recordLabels.ts';
 import { batchOf, type ImageTaskOptions, labelsOf, openImageTask } from './imageTask.ts';
 import { headFor } from './taskHead.ts';
 

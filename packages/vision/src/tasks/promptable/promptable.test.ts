@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { horizontalFlip } from '../../augment/flip.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
-import { readObjectMask } from '../../data/shapes/maskFile.ts';
+import { readObjectMask } from '../../data/shapes/masks.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';

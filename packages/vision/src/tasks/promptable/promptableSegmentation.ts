@@ -12,8 +12,8 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageSource } from '../../data/imageData.ts';
-import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
+import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
+import { readImageData } from '../../data/readImageData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
 import { packMasks } from './packedMasks.ts';
@@ -27,7 +27,7 @@ import { promptOptions, type PromptOptions } from './promptSampling.ts';
 import { type MaskChoice, samPorts } from './samPorts.ts';
 
 /** Options of {@link promptableSegmentation}. */
-export interface PromptableSegmentationOptions extends TaskDataOptions, ImageReading {
+export interface PromptableSegmentationOptions extends ImageDataOptions, ImageReading {
   /** How the model is prompted: with one point by default. */
   readonly prompts?: PromptOptions;
   /** Which masks a prompt is answered with; `several` by default. */
@@ -76,7 +76,7 @@ async function prepare(
   const ports = samPorts(model, options.masks);
   const prompts = promptOptions(options.prompts ?? {}, ports, model.name);
   const { images: loader, decoder, preprocessor } = await openSamImages(model, options);
-  const data = await readTaskData(source, options);
+  const data = await readImageData(source, options);
   const promptInputs = [ports.points, ports.labels, ports.boxes].filter((name) => name !== undefined);
   const shared = { loader, prompts, promptInputs, augment, objectsPerImage, seed };
   const train = new PromptableDataset(data.train, shared);

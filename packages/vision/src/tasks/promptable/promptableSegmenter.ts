@@ -1,8 +1,7 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
 import { type Feeds, OnnxLoraError, type Prediction, type Processor, stack, type TaskModel } from '@onnx-lora/sdk';
-import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
-import { runsOfMask } from '../../data/shapes/runLengths.ts';
+import { formatCocoCounts, runsOfMask } from '../../data/shapes/runLengths.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';

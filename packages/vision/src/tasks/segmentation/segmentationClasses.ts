@@ -1,10 +1,8 @@
 /** @file What the numbers of class maps stand for, from the data, the model and the user. */
 
 import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
-import type { ImageData } from '../../data/imageData.ts';
-import type { ImageRecord } from '../../data/imageRecord.ts';
-import { readClassMask } from '../../data/shapes/maskFile.ts';
-import type { ClassNumbers } from '../../data/shapes/masks.ts';
+import type { ImageData, ImageRecord } from '../../data/imageRecord.ts';
+import { type ClassNumbers, readClassMask } from '../../data/shapes/masks.ts';
 import type { MaskSource } from '../../preprocess/imageRequest.ts';
 import { IGNORED } from './segmentationLoss.ts';
 

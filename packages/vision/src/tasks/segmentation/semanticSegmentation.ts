@@ -11,8 +11,8 @@ import {
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
-import type { ImageSource } from '../../data/imageData.ts';
-import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';
+import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
+import { readImageData } from '../../data/readImageData.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
 import { segmentationClasses } from './segmentationClasses.ts';
@@ -23,7 +23,7 @@ import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.t
 import { segmentationReport } from './segmentationReport.ts';
 
 /** Options of {@link semanticSegmentation}. */
-export interface SemanticSegmentationOptions extends TaskDataOptions, ImageReading, SegmentationLossOptions {
+export interface SemanticSegmentationOptions extends ImageDataOptions, ImageReading, SegmentationLossOptions {
   /**
    * Names of all classes of the data, in the order of their numbers. Where they are not the model's, its head is replaced by a
    * new one. By default the categories of COCO objects with `background` before them, or the model's classes.
@@ -65,7 +65,7 @@ async function prepare(
       `"${path}": a preprocessor of your own cannot move class maps along with images. Describe the preprocessing in preprocessor_config.json.`,
     );
   }
-  const data = await readTaskData(source, options);
+  const data = await readImageData(source, options);
   const { reduceLabels } = preprocessor.plan;
   const classes = await segmentationClasses({ model, classes: ports.classes, data, labels: given, reduceLabels });
   const { labels } = classes;

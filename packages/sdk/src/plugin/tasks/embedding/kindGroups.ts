@@ -1,9 +1,8 @@
 /** @file Examples for metric learning: several of one kind at a time, so that every batch has some of each kind. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import { Random } from '../../../runtime/random.ts';
+import { drawSeed, Random } from '../../../runtime/random.ts';
 import type { Dataset } from '../../dataset.ts';
-import { drawSeed } from '../../data/drawSeed.ts';
 
 /** Examples of one kind. */
 export interface KindGroup<Item> {

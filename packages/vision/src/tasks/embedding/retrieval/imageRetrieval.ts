@@ -25,9 +25,8 @@ import {
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
-import type { ImageSource } from '../../../data/imageData.ts';
-import type { ImageRecord } from '../../../data/imageRecord.ts';
-import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
+import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
+import { readImageData } from '../../../data/readImageData.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
 import { checkBatch } from '../../imagePort.ts';
 import type { ImageReading } from '../../imageReading.ts';
@@ -39,7 +38,7 @@ import { pooledRows, pooledValue } from '../pooling.ts';
 export type ImageGroup = KindGroup<Tensor>;
 
 /** Options of {@link imageRetrieval}. */
-export interface ImageRetrievalOptions extends FeatureOptions, TaskDataOptions, ImageReading, RetrievalLossOptions {
+export interface ImageRetrievalOptions extends FeatureOptions, ImageDataOptions, ImageReading, RetrievalLossOptions {
   /** What is done to training images at random; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
@@ -68,7 +67,7 @@ async function prepare(
 ): Promise<PreparedTask<ImageGroup, RetrievalScores>> {
   const lossOf = retrievalLoss({ loss, temperature, margin, perGroup });
   const { features, images } = await openFeatures(model, options);
-  const data = await readTaskData(source, options, haveAPair);
+  const data = await readImageData(source, { ...options, canMeasure: haveAPair });
   if (data.validation && !haveAPair(data.validation)) {
     throw new OnnxLoraError(
       'DATA_INVALID',

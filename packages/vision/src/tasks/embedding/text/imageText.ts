@@ -12,9 +12,8 @@ import {
   type TaskModel,
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
-import type { ImageSource } from '../../../data/imageData.ts';
-import type { ImageRecord } from '../../../data/imageRecord.ts';
-import { readTaskData, type TaskDataOptions } from '../../../data/readTaskData.ts';
+import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
+import { readImageData } from '../../../data/readImageData.ts';
 import type { ImageReading } from '../../imageReading.ts';
 import { type CaptionedImage, CaptionedImages } from './captionedImages.ts';
 import { ImageTextMetrics, type ImageTextScores } from './imageTextMetrics.ts';
@@ -24,7 +23,7 @@ import { textFeeds } from './textFeeds.ts';
 import { rowLength } from './textTokenizer.ts';
 
 /** Options of {@link imageText}. */
-export interface ImageTextOptions extends TaskDataOptions, ImageReading {
+export interface ImageTextOptions extends ImageDataOptions, ImageReading {
   /** What is done to training images at random; nothing by default. */
   readonly augment?: readonly Augmentation[] | undefined;
 }
@@ -48,7 +47,7 @@ async function prepare(
   { augment = [], ...options }: ImageTextOptions,
 ): Promise<PreparedTask<CaptionedImage, ImageTextScores>> {
   const { ports, images, tokenizer } = await openImageText(model, options);
-  const data = await readTaskData(source, options);
+  const data = await readImageData(source, options);
   const { seed = 0 } = options;
   const idsOf = (records: readonly ImageRecord[]): (readonly number[])[] =>
     records.map((record) => tokenizer.encode(captionOf(record)));

@@ -1,16 +1,43 @@
-/** @file Records from a COCO file: boxes, polygons and run lengths per image, or captions. */
+/** @file COCO's files: boxes, polygons and run lengths per image, or captions. */
 
-import { existsSync } from 'node:fs';
+import { fileInside, type FolderEntries, OnnxLoraError, readFolder, type Split } from '@onnx-lora/sdk';
 import { basename, dirname, join } from 'node:path';
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { ImageDataOptions } from '../imageData.ts';
-import type { ImageObject, ImageRecord } from '../imageRecord.ts';
-import { imageInside } from '../imageInside.ts';
-import { boxFrom } from '../manifest/shapeCells.ts';
-import { cocoShape } from './cocoShape.ts';
+import { existsSync } from 'node:fs';
+import type { ImageDataOptions, ImageObject, ImageRecord, Shape } from './imageRecord.ts';
+import { boxFrom } from './manifest.ts';
+import { parseCocoCounts } from './shapes/runLengths.ts';
+
+/** A file, and the split it is for, where there are several and their names say so. */
+interface CocoFileOfSplit {
+  readonly file: string;
+  readonly split?: Split;
+}
+
+/**
+ * The COCO files of a folder: those that are named after COCO in the folder itself, or those of `annotations`. Where there are
+ * `instances_…` and others, such as `captions_…`, only the instances.
+ */
+export async function cocoFilesIn(root: string, { files, folders }: FolderEntries): Promise<CocoFileOfSplit[]> {
+  const own = files.filter((name) => /^(instances|captions|annotations)[^/]*\.json$|coco[^/]*\.json$/i.test(name));
+  const folder = own.length === 0 && folders.includes('annotations') ? join(root, 'annotations') : root;
+  const names = folder === root ? own : (await readFolder(folder)).files.filter((name) => /\.json$/i.test(name));
+  const instances = names.filter((name) => /^instances/i.test(name));
+  const captions = names.filter((name) => /^captions/i.test(name));
+  const chosen = [instances, captions, names].find((each) => each.length > 0) ?? [];
+  return chosen.map((name) => {
+    const split = chosen.length > 1 ? splitIn(name) : undefined;
+    return { file: join(folder, name), ...(split ? { split } : {}) };
+  });
+}
+
+function splitIn(name: string): Split | undefined {
+  if (/train/i.test(name)) return 'train';
+  if (/val/i.test(name)) return 'validation';
+  return /test/i.test(name) ? 'test' : undefined;
+}
 
 /** A parsed COCO file, of which nothing but its lists is known. */
-export interface CocoFile {
+interface CocoFile {
   readonly images: readonly unknown[];
   readonly annotations?: readonly unknown[];
   readonly categories?: readonly unknown[];
@@ -35,7 +62,7 @@ export function cocoRecords(coco: CocoFile, file: string, options: ImageDataOpti
   for (const [i, each] of (coco.categories ?? []).entries()) {
     const category = fieldsOf(each, `${file}, category ${i + 1}`);
     const { name } = category.fields;
-    if (typeof name !== 'string') throw refused(category, '"name" must be a text');
+    if (typeof name !== 'string') throw refused(category.place, '"name" must be a text');
     categories.set(idOf(category, 'id'), name);
   }
   const images = new Map<string, { readonly record: ImageRecord; objects: ImageObject[]; captions: CocoFields[] }>();
@@ -43,16 +70,16 @@ export function cocoRecords(coco: CocoFile, file: string, options: ImageDataOpti
     const image = fieldsOf(each, `${file}, image ${i + 1}`);
     const id = idOf(image, 'id');
     const { file_name: name } = image.fields;
-    if (typeof name !== 'string') throw refused(image, '"file_name" must be a text');
-    if (images.has(id)) throw refused(image, `the id ${id} is that of an image before`);
-    const record = { file: imageInside(folder, name, image.place), place: image.place };
+    if (typeof name !== 'string') throw refused(image.place, '"file_name" must be a text');
+    if (images.has(id)) throw refused(image.place, `the id ${id} is that of an image before`);
+    const record = { file: fileInside(folder, name, image.place, 'imageFolder'), place: image.place };
     images.set(id, { record, objects: [], captions: [] });
   }
   let hasCaptions = false;
   for (const [i, each] of (coco.annotations ?? []).entries()) {
     const annotation = fieldsOf(each, `${file}, annotation ${i + 1}`);
     const image = images.get(idOf(annotation, 'image_id'));
-    if (!image) throw refused(annotation, `there is no image ${idOf(annotation, 'image_id')}`);
+    if (!image) throw refused(annotation.place, `there is no image ${idOf(annotation, 'image_id')}`);
     if (annotation.fields['caption'] !== undefined) {
       hasCaptions = true;
       image.captions.push(annotation);
@@ -70,7 +97,7 @@ export function cocoRecords(coco: CocoFile, file: string, options: ImageDataOpti
 
 function captioned(record: ImageRecord, annotation: CocoFields): ImageRecord {
   const { caption } = annotation.fields;
-  if (typeof caption !== 'string') throw refused(annotation, '"caption" must be a text');
+  if (typeof caption !== 'string') throw refused(annotation.place, '"caption" must be a text');
   return { ...record, place: annotation.place, text: caption.trim(), group: record.file };
 }
 
@@ -78,12 +105,12 @@ function objectOf(annotation: CocoFields, categories: ReadonlyMap<string, string
   const { category_id: categoryId, bbox, segmentation, iscrowd } = annotation.fields;
   const category = categoryId === undefined ? undefined : categories.get(idOf(annotation, 'category_id'));
   if (categoryId !== undefined && category === undefined)
-    throw refused(annotation, `there is no category ${idOf(annotation, 'category_id')}`);
+    throw refused(annotation.place, `there is no category ${idOf(annotation, 'category_id')}`);
   if (
     bbox !== undefined &&
     !(Array.isArray(bbox) && (bbox.length === 0 || (bbox.length === 4 && bbox.every(Number.isFinite))))
   )
-    throw refused(annotation, '"bbox" must be [x, y, width, height]');
+    throw refused(annotation.place, '"bbox" must be [x, y, width, height]');
   // Boxes without an extent occur where somebody clicked once; they say nothing.
   const box = Array.isArray(bbox) ? boxFrom(bbox, true) : undefined;
   const shape = segmentation === undefined ? undefined : cocoShape(segmentation, annotation.place);
@@ -112,12 +139,9 @@ function usualFolder(coco: CocoFile, file: string): string {
   }
   const [first] = coco.images;
   const name = typeof first === 'object' && first !== null && 'file_name' in first ? first.file_name : undefined;
-  const found = typeof name === 'string' && places.find((place) => existsSync(imageInside(place, name, file)));
+  const found =
+    typeof name === 'string' && places.find((place) => existsSync(fileInside(place, name, file, 'imageFolder')));
   return found || folder;
-}
-
-function refused({ place }: CocoFields, problem: string): OnnxLoraError {
-  return new OnnxLoraError('DATA_INVALID', `${place}: ${problem}. Correct the file.`);
 }
 
 /** An entry's fields, and where it is, for messages. */
@@ -133,12 +157,49 @@ function fieldsOf(entry: unknown, place: string): CocoFields {
     const name = typeof id === 'number' || typeof id === 'string' ? ` (id ${id})` : '';
     return { place: place + name, fields: entry as Record<string, unknown> };
   }
-  throw new OnnxLoraError('DATA_INVALID', `${place}: it is no object. Correct the file.`);
+  throw refused(place, 'it is no object');
 }
 
 /** An id, which is a number or a text. */
 function idOf({ fields, place }: CocoFields, name: string): string {
   const id = fields[name];
   if (typeof id === 'number' || typeof id === 'string') return String(id);
-  throw new OnnxLoraError('DATA_INVALID', `${place}: "${name}" must be a number. Correct the file.`);
+  throw refused(place, `"${name}" must be a number`);
+}
+
+/** Most pixels of a mask that run lengths may claim. */
+const MOST_PIXELS = 100_000_000;
+
+/**
+ * An object's shape as COCO writes it, or undefined where polygons have too few corners to hold a pixel.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for anything else
+ */
+function cocoShape(segmentation: unknown, place: string): Shape | undefined {
+  if (Array.isArray(segmentation)) {
+    const isRing = (ring: unknown): ring is number[] =>
+      Array.isArray(ring) && ring.length % 2 === 0 && ring.every(Number.isFinite);
+    if (!segmentation.every(isRing))
+      throw refused(place, '"segmentation" must be lists of x, y, x, y … or run lengths');
+    const rings = segmentation.filter((ring) => ring.length >= 6);
+    return rings.length > 0 ? { kind: 'polygons', rings } : undefined;
+  }
+  const { size, counts } = (segmentation ?? {}) as { size?: unknown; counts?: unknown };
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+  if (!Array.isArray(size) || size.length !== 2 || !size.every(isCount))
+    throw refused(place, '"segmentation" needs "size": [height, width] beside "counts"');
+  const [height, width] = size as [number, number];
+  if (height * width > MOST_PIXELS)
+    throw refused(place, `the mask claims ${height} x ${width} pixels, more than ${MOST_PIXELS}`);
+  const numbers = typeof counts === 'string' ? parseCocoCounts(counts, place) : counts;
+  if (!Array.isArray(numbers) || !numbers.every(isCount))
+    throw refused(place, '"counts" must be a list of numbers or a text');
+  const total = numbers.reduce((sum, each) => sum + each, 0);
+  if (total !== height * width)
+    throw refused(place, `the run lengths add up to ${total}, but ${height} x ${width} pixels are ${height * width}`);
+  return { kind: 'runs', height, width, counts: numbers };
+}
+
+function refused(place: string, problem: string): OnnxLoraError {
+  return new OnnxLoraError('DATA_INVALID', `${place}: ${problem}. Correct the file.`);
 }

@@ -4,7 +4,7 @@
  * Remembers values by key until `maxBytes` are held; what comes later is made anew each time. Nothing is thrown out again,
  * because a run goes through all examples over and over, and then the least recently used is needed next.
  */
-export class FilledCache<Key, Value> {
+export class BoundedCache<Key, Value> {
   readonly #maxBytes: number;
   readonly #bytesOf: (value: Value) => number;
   readonly #kept = new Map<Key, Value>();

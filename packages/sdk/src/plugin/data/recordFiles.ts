@@ -1,9 +1,52 @@
-/** @file Finds records whose files do not exist, before hours of training do. */
+/** @file The files of records: where they are, that they lie inside of their folder, and that they exist. */
 
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
-import { didYouMean, OnnxLoraError } from '../../errors.ts';
+
+/** A record of a file. */
+export interface PlacedRecord {
+  /** Path of the file. */
+  readonly file: string;
+  /** Where it comes from: `labels.csv, line 12`; the file itself where a folder says all. */
+  readonly place: string;
+}
+
+/** What a record is called in messages: its file, and the line of the manifest that names it, where there is one. */
+export function nameOfRecord({ file, place }: PlacedRecord): string {
+  return place === file ? file : `${file} (${place})`;
+}
+
+/**
+ * What `load` gives for a record.
+ *
+ * @throws what `load` throws; an OnnxLoraError also says in which line of which manifest the record is
+ */
+export async function atPlace<T>({ file, place }: PlacedRecord, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (cause) {
+    if (!(cause instanceof OnnxLoraError) || place === file || cause.message.includes(place)) throw cause;
+    throw new OnnxLoraError(cause.code, `${place}: ${cause.message}`, { cause });
+  }
+}
+
+/**
+ * The path of a file that a manifest names, from `folder`.
+ *
+ * @param option what says where names start from, for the message: `imageFolder`
+ * @throws OnnxLoraError `DATA_INVALID` when it is not below `folder`: a manifest may come from a stranger
+ */
+export function fileInside(folder: string, name: string, place: string, option: string): string {
+  const path = relative(resolve(folder), resolve(folder, name));
+  const isInside = path !== '' && path.split(sep)[0] !== '..' && !isAbsolute(path) && !path.includes('\0');
+  if (isInside) return join(folder, path);
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${place}: ${JSON.stringify(name)} lies outside of "${folder}". A manifest may name files of its own folder only; if this one is right, give the folder that its names start from: ${option}: '…'.`,
+  );
+}
 
 /** What is known of the files of records. */
 export interface FilesOfRecords<Item> {

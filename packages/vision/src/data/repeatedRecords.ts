@@ -1,7 +1,7 @@
 /** @file Finds records that say the same again, or the contrary. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { ImageRecord } from '../imageRecord.ts';
+import type { ImageRecord } from './imageRecord.ts';
 
 /**
  * The records without those that say the same as one before. An image may come again with another caption, mask, point or box.

@@ -1,8 +1,16 @@
-/** @file Reads the JSON files that lie beside a model. */
+/** @file JSON of strangers: nothing that is nested beyond measure, and no files beyond their size. */
 
 import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '../../errors.ts';
-import { isNestedDeeply } from './nesting.ts';
+
+/** Lists of polygons of points have four levels; this is more than any data need. */
+const MOST_LEVELS = 64;
+
+/** True of a value with lists or objects in one another, more of them than data have. */
+export function isNestedDeeply(value: unknown, levels: number = MOST_LEVELS): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isNestedDeeply(each, levels - 1));
+}
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -1,10 +1,84 @@
-/** @file Opens a file of sequences, which may be compressed, and says how far it is read. */
+/** @file Opens a file of sequences, which may be compressed, tells how it is written, and says how far it is read. */
 
+import { notFound, OnnxLoraError, peeked, type TableFormat } from '@onnx-lora/sdk';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { notFound, OnnxLoraError, peeked } from '@onnx-lora/sdk';
+
+/** Ways to write sequences. `lines` has one on each line. */
+export type SequenceFormat = TableFormat | 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';
+
+const formats: Readonly<Record<SequenceFormat, readonly string[]>> = {
+  fasta: ['.fasta', '.fa', '.faa', '.fna', '.ffn', '.fas', '.afa'],
+  fastq: ['.fastq', '.fq'],
+  a3m: ['.a3m'],
+  stockholm: ['.sto', '.stockholm', '.stk'],
+  csv: ['.csv'],
+  tsv: ['.tsv', '.tab'],
+  jsonl: ['.jsonl', '.ndjson'],
+  lines: ['.smi', '.smiles', '.seq'],
+};
+
+const formatOfEnding: ReadonlyMap<string, SequenceFormat> = new Map(
+  Object.entries(formats).flatMap(([format, endings]) =>
+    endings.map((ending) => [ending, format as SequenceFormat] as const),
+  ),
+);
+
+/** Endings of files of sequences, each also with `.gz` after it. */
+export const sequenceEndings: readonly string[] = [...formatOfEnding.keys()].flatMap((each) => [each, `${each}.gz`]);
+
+/** The format that a file's name tells; undefined for other names. */
+export function formatOfName(name: string): SequenceFormat | undefined {
+  const plain = name.toLowerCase().replace(/\.gz$/, '');
+  return formatOfEnding.get(/\.[^.]*$/.exec(plain)?.[0] ?? '');
+}
+
+/** True for formats whose records are rows. */
+export function isTable(format: SequenceFormat): format is TableFormat {
+  return format === 'csv' || format === 'tsv' || format === 'jsonl';
+}
+
+/**
+ * The format of a file: what its name tells, or how it begins.
+ *
+ * @param head its first bytes
+ * @throws OnnxLoraError `DATA_INVALID` for a file that is no text that can be read
+ */
+export function formatOf(name: string, head: Uint8Array): SequenceFormat {
+  // UTF-16 has zeros, too, but begins with a mark.
+  const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+  if (head.includes(0) && !isUtf16) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${name}" is no text file. Save a spreadsheet as CSV; sequences are read from ${Object.keys(formats).join(', ')}.`,
+    );
+  }
+  const named = formatOfName(name);
+  if (isUtf16 && !(named !== undefined && isTable(named) && named !== 'jsonl')) {
+    throw new OnnxLoraError('DATA_INVALID', `"${name}" is text in UTF-16. Save it as UTF-8, or as plain text.`);
+  }
+  const text = new TextDecoder()
+    .decode(head)
+    .replace(/^\uFEFF/, '')
+    .trimStart();
+  if (/^#\s*STOCKHOLM\b/.test(text)) return 'stockholm';
+  if (named !== undefined) return named;
+  if (/^\[\s*\{/.test(text)) {
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${name}" is a JSON list, which cannot be read record by record. Write one object per line, in a file that ends in .jsonl.`,
+    );
+  }
+  if (/^[>;]/.test(text)) return 'fasta';
+  // An @ may also begin a SMILES in no file that is known.
+  if (text.startsWith('@')) return 'fastq';
+  if (text.startsWith('{')) return 'jsonl';
+  const [line = ''] = text.split(/\r\n|\n|\r/, 1);
+  if (line.includes('\t') && !line.includes(',')) return 'tsv';
+  return /[,;]|^(?:sequence|seq|smiles)$/i.test(line) ? 'csv' : 'lines';
+}
 
 /** An open file or stream. */
 export interface OpenBytes {
@@ -46,13 +120,6 @@ export async function openBytes(source: string | AsyncIterable<Uint8Array>): Pro
   const text = isCompressed ? await readable(name, peeked(gunzipped(raw.bytes), HEAD_BYTES)) : undefined;
   const { head, bytes } = text ?? (await readable(name, peeked(raw.bytes, HEAD_BYTES)));
   return { name, head, bytes: named(name, bytes), ...(total === undefined ? {} : { total }), read: () => count };
-}
-
-/** Text of UTF-8 bytes as they come. */
-export async function* textOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
-  yield decoder.decode();
 }
 
 async function sizeOf(path: string): Promise<number> {

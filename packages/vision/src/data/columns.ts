@@ -1,0 +1,170 @@
+/** @file Which column of a manifest holds what: by its name, or as the user says. */
+
+import { ColumnFinder, type ColumnRoles, defined, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { isImage } from '../image/imageFormat.ts';
+
+/** Names of columns, where they are not the usual ones. */
+export interface ColumnNames {
+  /** Path of the image. */
+  readonly image?: string;
+  /** Its class. */
+  readonly label?: string;
+  /** All its labels: one column that lists them, or columns of 0 and 1 that are named after them. */
+  readonly labels?: string | readonly string[];
+  /** Numbers to predict. */
+  readonly values?: string | readonly string[];
+  /** A caption. */
+  readonly text?: string;
+  /** Path of the mask. */
+  readonly mask?: string;
+  /** A point in pixels within the object: two columns. */
+  readonly x?: string;
+  /** The other of the two columns of `x`. */
+  readonly y?: string;
+  /** Points as a JSON list of pairs. */
+  readonly points?: string;
+  /** A box as four numbers, or four columns: left, upper, right and lower edge. */
+  readonly box?: string | readonly string[];
+  /** What is never divided between splits, such as a patient. */
+  readonly group?: string;
+  /** `train`, `validation` or `test`. */
+  readonly split?: string;
+}
+
+/** Columns that a table has, by what they hold. */
+export interface Columns {
+  readonly image: string;
+  readonly label?: string;
+  /** One column that lists labels. */
+  readonly labels?: string;
+  /** Columns of 0 and 1, named after labels. */
+  readonly oneHot?: readonly string[];
+  readonly values?: readonly string[];
+  readonly text?: string;
+  readonly mask?: string;
+  readonly xy?: readonly [string, string];
+  readonly points?: string;
+  /** A column with four numbers or four columns, and whether the last two are width and height. */
+  readonly box?: { readonly columns: readonly string[]; readonly isSize: boolean };
+  /** Objects as Hugging Face datasets write them: `{ "bbox": [[x, y, width, height]], "categories": [0] }`. */
+  readonly objects?: string;
+  readonly group?: string;
+  readonly split?: string;
+}
+
+/** What the columns of manifests of images may hold, in the order in which they are looked for. */
+export const imageColumns: ColumnRoles<keyof ColumnNames> = {
+  image: {
+    setting: 'imageColumn',
+    description: 'Column of a manifest with the path of the image.',
+    usual: ['image', 'file', 'file_name', 'path', 'filename', 'image_path', 'image_file', 'img'],
+  },
+  label: {
+    setting: 'labelColumn',
+    description: 'Column with the class.',
+    usual: ['label', 'class', 'category', 'class_name'],
+  },
+  labels: {
+    setting: 'labelColumns',
+    description: 'Column that lists labels, or columns of 0 and 1 named after them.',
+    usual: ['labels', 'tags', 'classes', 'categories'],
+    isMany: true,
+  },
+  values: {
+    setting: 'valueColumns',
+    description: 'Columns with numbers to predict.',
+    usual: ['value', 'values', 'target', 'targets'],
+    isMany: true,
+  },
+  text: { setting: 'textColumn', description: 'Column with a caption.', usual: ['text', 'caption'] },
+  mask: {
+    setting: 'maskColumn',
+    description: 'Column with the path of a mask.',
+    usual: ['mask', 'mask_path', 'mask_file'],
+  },
+  x: {
+    setting: 'xColumn',
+    description: 'With yColumn: columns of a point on the object, in pixels.',
+    usual: ['x'],
+  },
+  y: { setting: 'yColumn', description: 'See xColumn.', usual: ['y'] },
+  points: {
+    setting: 'pointsColumn',
+    description: 'Column with points on the object, as a JSON list of pairs.',
+    usual: ['points'],
+  },
+  box: {
+    setting: 'boxColumns',
+    description: 'Column with a box as four numbers, or four columns: left, upper, right and lower edge.',
+    usual: ['box'],
+    isMany: true,
+  },
+  group: {
+    setting: 'groupColumn',
+    description: 'Column of what is never divided between splits, such as a patient.',
+    usual: ['group'],
+  },
+  split: { setting: 'splitColumn', description: 'Column with train, validation or test.', usual: ['split', 'subset'] },
+};
+
+const corners = [
+  ['x0', 'y0', 'x1', 'y1'],
+  ['xmin', 'ymin', 'xmax', 'ymax'],
+] as const;
+
+/**
+ * Finds the columns.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` when none names the image, or the user names one that is not there
+ */
+export function findColumns(table: Table, names: ColumnNames = {}): Columns {
+  const finder = new ColumnFinder(table, imageColumns, names);
+  const [manyLabels, boxes] = [finder.chosen('labels'), finder.chosen('box')];
+  if (![0, 1, 4].includes(boxes.length))
+    throw new OnnxLoraError('DATA_INVALID', `columns.box names ${boxes.length} columns. Name one, or four.`);
+  const image = finder.one('image');
+  if (image === undefined) throw finder.missing('image', { what: 'the image', isData: isImage, header: 'image,label' });
+  // Who names several labels means no single one, unless it is named, too.
+  const label = manyLabels.length > 0 ? finder.chosen('label')[0] : finder.one('label');
+  const labels = manyLabels.length > 1 ? undefined : finder.one('labels');
+  const values = several(finder.chosen('values'), () => finder.usual('values'));
+  const [x, y] = [finder.one('x'), finder.one('y')];
+  const [objects] = finder.all(['objects']) ?? [];
+  const box = several(boxes, () => finder.usual('box')) ?? finder.all(corners[0]) ?? finder.all(corners[1]);
+  const bbox = box ? undefined : finder.all(['bbox']);
+  const isTold = label !== undefined || labels !== undefined || values !== undefined;
+  const found = {
+    mask: finder.one('mask'),
+    text: finder.one('text'),
+    points: finder.one('points'),
+    group: finder.one('group'),
+    split: finder.one('split'),
+  };
+  return {
+    image,
+    ...defined({
+      ...found,
+      label,
+      labels,
+      oneHot: manyLabels.length > 1 ? manyLabels : isTold ? undefined : binaryColumns(table, finder.rest),
+      values,
+      xy: x === undefined || y === undefined ? undefined : ([x, y] as const),
+      box: box ? { columns: box, isSize: false } : bbox && { columns: bbox, isSize: true },
+      objects,
+    }),
+  };
+}
+
+/** Columns that the user names, or the one that is found. */
+function several(chosen: readonly string[], find: () => string | undefined): readonly string[] | undefined {
+  if (chosen.length > 0) return chosen;
+  const found = find();
+  return found === undefined ? undefined : [found];
+}
+
+/** Two or more columns whose every cell is 0 or 1. */
+function binaryColumns({ rows }: Table, columns: readonly string[]): readonly string[] | undefined {
+  const isBit = (cell: unknown): boolean => [0, 1, '0', '1', true, false].includes(cell as number);
+  const binary = columns.filter((column) => rows.every(({ cells }) => isBit(cells.get(column))));
+  return binary.length > 1 ? binary : undefined;
+}
