@@ -99,8 +99,7 @@ export { negate } from './adapter/combine/negate.ts';
 export type { AdapterBlend, AdapterChoice, AdapterRunOptions, AdapterSession, RowAdapter } from './adapter/session.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
 export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
-export { writeFileAtomic } from './files/wholeFile.ts';
-export { GrowingFile } from './files/growingFile.ts';
+export { AtomicWriter, writeFileAtomic } from './files/atomicWriter.ts';
 
 export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
 export {

@@ -86,15 +86,16 @@ export {
   pointToImage,
   pointToInput,
 } from './preprocess/geometry.ts';
-export { imageLoader, type ImageLoaderOptions } from './preprocess/imageLoader.ts';
+export {
+  type ImageAnnotations,
+  imageLoader,
+  type ImageLoader,
+  type ImageLoaderOptions,
+  type ImageRequest,
+  type LoadedImage,
+  type MaskSource,
+} from './preprocess/imageLoader.ts';
 export type { CropStep, ImagePlan, Normalization, ResizeStep, Size, SizeRule } from './preprocess/imagePlan.ts';
-export type {
-  ImageAnnotations,
-  ImageLoader,
-  ImageRequest,
-  LoadedImage,
-  MaskSource,
-} from './preprocess/imageRequest.ts';
 export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
 export { visionPlugin } from './plugin.ts';
 export type { Pixels } from './preprocess/normalize.ts';

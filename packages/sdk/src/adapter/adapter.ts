@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
 import { type AdapterNotes, formatNotes } from './adapterNotes.ts';
 import { writeFolderAtomic } from '../files/replacement.ts';
-import { requireUnused, writeFailed } from '../files/wholeFile.ts';
+import { requireUnused, writeFailed } from '../files/atomicWriter.ts';
 import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
 import { formatSafetensors } from './safetensors.ts';
 import { formatShards, INDEX_FILE, SHARD_NAME } from './shardedWeights.ts';

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { transposed } from '../runtime/layout.ts';
 import { float32, type Tensor } from '../runtime/tensor.ts';
 import { Adapter, type SaveOptions } from './adapter.ts';
-import { requireUnused, writeFileAtomic } from '../files/wholeFile.ts';
+import { requireUnused, writeFileAtomic } from '../files/atomicWriter.ts';
 import { floats } from '../graph/tensorData.ts';
 import { formatOrtAdapter } from './ortAdapter.ts';
 import {

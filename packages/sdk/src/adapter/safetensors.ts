@@ -3,7 +3,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { OnnxLoraError } from '../errors.ts';
 import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../runtime/tensor.ts';
-import { writeFileAtomic } from '../files/wholeFile.ts';
+import { writeFileAtomic } from '../files/atomicWriter.ts';
 import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
 import { notFound } from '../files/notFound.ts';
 

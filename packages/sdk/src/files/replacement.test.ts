@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { writeFolderAtomic } from './replacement.ts';
-import { writeFileAtomic } from './wholeFile.ts';
+import { writeFileAtomic } from './atomicWriter.ts';
 
 let folder: string;
 beforeEach(async () => void (folder = await mkdtemp(join(tmpdir(), 'onnx-lora-'))));

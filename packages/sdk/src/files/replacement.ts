@@ -6,7 +6,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
 import { codeOf, flush, NEW, type Plan, settle, SWAP, SwapFolder, waitABit } from './swapFolder.ts';
 import { sweep, unsweep } from './sweep.ts';
-import { writeFailed, writeFlushed } from './wholeFile.ts';
+import { writeFailed, writeFlushed } from './atomicWriter.ts';
 
 /** How long to wait for another process that replaces files in the same folder, in milliseconds: that takes a few. */
 const PATIENCE = 10_000;

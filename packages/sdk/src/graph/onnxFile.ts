@@ -19,7 +19,7 @@ import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto.ts'
 import { expectedBytes, rawBytes } from './tensorData.ts';
 import { tensorsOf, withTensors } from './tensors.ts';
 import { Replacement } from '../files/replacement.ts';
-import { writeFailed } from '../files/wholeFile.ts';
+import { writeFailed } from '../files/atomicWriter.ts';
 import { isInside, leadsInside } from './insideFolder.ts';
 import { allGraphs } from './walk.ts';
 import { notFound } from '../files/notFound.ts';

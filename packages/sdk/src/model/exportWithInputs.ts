@@ -7,7 +7,7 @@ import { formatOrtAdapter } from '../adapter/ortAdapter.ts';
 import { joinTunings, type PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { requireUnused } from '../files/wholeFile.ts';
+import { requireUnused } from '../files/atomicWriter.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import type { ModelProto, TypeProto, ValueInfoProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';

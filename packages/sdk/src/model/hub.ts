@@ -5,7 +5,7 @@ import path from 'node:path';
 import type * as Hub from '@huggingface/hub';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../adapter/adapter.ts';
 import { PICKLE_FILE } from '../adapter/readAdapter.ts';
-import { writeFileAtomic } from '../files/wholeFile.ts';
+import { writeFileAtomic } from '../files/atomicWriter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { isInside } from '../graph/insideFolder.ts';
 import { pathHint } from '../files/notFound.ts';

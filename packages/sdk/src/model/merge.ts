@@ -9,7 +9,7 @@ import { trainedInFull } from '../adapter/combine/sources.ts';
 import { mergeAdapter } from '../adapter/merge.ts';
 import type { PlacedAdapter } from '../adapter/place.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { requireUnused } from '../files/wholeFile.ts';
+import { requireUnused } from '../files/atomicWriter.ts';
 import { writeOnnxFiles } from '../graph/onnxFile.ts';
 import { modelFor } from './head/forAdapter.ts';
 import { bytesOf, companionsOf, configWithSizes, mayLose, mergeParts, placeOf } from './mergeParts.ts';

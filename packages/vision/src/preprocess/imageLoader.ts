@@ -1,15 +1,96 @@
-/** @file Loads images in other threads where that can be, and keeps in memory what never changes. */
+/** @file Loads images with their annotations for a model: in other threads where that can be, and from memory what never changes. */
 
+import { BoundedCache, OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
+import type { Augmentation } from '../augment/augment.ts';
+import type { Mask } from '../augment/sample.ts';
+import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';
+import type { ClassNumbers } from '../data/shapes/masks.ts';
+import { type ImageLike, sourceName } from '../image/image.ts';
+import type { Geometry } from './geometry.ts';
+import { type LoadedPixels, pixelSource, type PixelSource, type ThreadRequest } from './imageThread.ts';
 import { existsSync } from 'node:fs';
-import { OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
-import { DecodedImages } from './decodedImages.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
-import { sourceName } from '../image/image.ts';
-import type { ImageLoader, ImageRequest, LoadedImage } from './imageRequest.ts';
-import type { ThreadRequest } from './imageThread.ts';
-import { type LoadedPixels, loadPixels } from './loadImage.ts';
-import { PixelCache } from './pixelCache.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
+
+/** Where a mask comes from. */
+export type MaskSource =
+  /** Zeros and ones: the one object that the record shows, or all its objects together. */
+  | { readonly kind: 'object'; readonly record: ImageRecord }
+  /** A class per pixel, from the record's mask file or its objects. Outside of the image stands 255. */
+  | { readonly kind: 'classes'; readonly record: ImageRecord; readonly numbers: ClassNumbers }
+  /** Zeros and ones: one of the record's objects. `place` is for messages. */
+  | { readonly kind: 'shape'; readonly object: ImageObject; readonly place: string }
+  | { readonly kind: 'mask'; readonly mask: Mask };
+
+/** An image to load, and what is to move along with it. */
+export interface ImageRequest {
+  /** Of these only a path is not copied on its way to a thread. */
+  readonly image: ImageLike;
+  /** Masks that move along, each made when the image is loaded. */
+  readonly masks?: readonly MaskSource[];
+  /** In pixels of the image. */
+  readonly boxes?: readonly Box[];
+  /** In pixels of the image. */
+  readonly points?: readonly Point[];
+  /** Applied between decoding and preprocessing, with the seed {@link seed}. */
+  readonly augmentations?: readonly Augmentation[];
+  /** Of the augmentations; 0 if absent. */
+  readonly seed?: number;
+  /** The pixels in which masks, boxes and points come back: those of the model's input (default), or of the augmented image. */
+  readonly annotations?: 'input' | 'image';
+}
+
+/** An image as the model is fed it, and its annotations. It may be shared with others, who do not expect it to change. */
+export interface LoadedImage extends ImageAnnotations {
+  /** Float32 `[3, height, width]`. */
+  readonly pixels: Tensor;
+}
+
+/** What is known of a loaded image beside its pixels. */
+export interface ImageAnnotations {
+  /** From the augmented image to the model's input. */
+  readonly geometry: Geometry;
+  /** Masks, in the order of the request. */
+  readonly masks?: readonly Mask[];
+  /** Boxes that are left, in the pixels that the request asks for. */
+  readonly boxes?: readonly Box[];
+  /** Points that are left, in the pixels that the request asks for. */
+  readonly points?: readonly Point[];
+  /** Where augmentations have left boxes outside of the image: for each that is left, its place in the request. */
+  readonly boxIndices?: readonly number[];
+  /** The same of points. */
+  readonly pointIndices?: readonly number[];
+}
+
+/** Loads images for a model. */
+export interface ImageLoader extends Preprocessor {
+  /**
+   * Decodes, augments and preprocesses an image, and brings its annotations along.
+   *
+   * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID`, naming the file
+   */
+  load(request: ImageRequest): Promise<LoadedImage>;
+}
+
+/** What an answer is remembered by; undefined of what is augmented, or is not of files alone. */
+function keyOf({
+  image,
+  masks = [],
+  boxes,
+  points,
+  augmentations = [],
+  annotations,
+}: ImageRequest): string | undefined {
+  if (typeof image !== 'string' || augmentations.length > 0) return undefined;
+  if (masks.some(({ kind }) => kind === 'mask')) return undefined;
+  // A Map would be written as {}.
+  const parts = [image, masks, boxes, points, annotations];
+  return JSON.stringify(parts, (_, value: unknown) => (value instanceof Map ? [...value] : value));
+}
+
+function bytesOf({ pixels, masks = [] }: LoadedPixels): number {
+  return pixels.data.byteLength + masks.reduce((sum, { data }) => sum + data.byteLength, 0);
+}
 
 /** Options of {@link imageLoader}. */
 export interface ImageLoaderOptions {
@@ -43,21 +124,17 @@ let shared: ThreadPool<ThreadRequest, LoadedPixels> | undefined;
 export function imageLoader(preprocessor: Preprocessor, options: ImageLoaderOptions = {}): ImageLoader {
   if (!(preprocessor instanceof ImagePreprocessor)) return new ForeignLoader(preprocessor);
   const { cacheBytes = 512 * 1024 * 1024, pool } = options;
-  return new PixelLoader(preprocessor, new PixelCache(sourceOfPixels(preprocessor, pool, cacheBytes), cacheBytes));
+  return new ThreadedLoader(preprocessor, sourceOf(preprocessor, cacheBytes, pool), cacheBytes);
 }
 
-type PixelSource = (request: ImageRequest) => Promise<LoadedPixels>;
-
-function sourceOfPixels(
+function sourceOf(
   preprocessor: ImagePreprocessor,
-  pool: ThreadPool<ThreadRequest, LoadedPixels> | undefined,
   cacheBytes: number,
+  pool: ThreadPool<ThreadRequest, LoadedPixels> | undefined,
 ): PixelSource {
   const { plan, decoder } = preprocessor;
-  if (!(decoder instanceof SharpDecoder) || (!pool && !existsSync(program))) {
-    const images = new DecodedImages(decoder, cacheBytes);
-    return (request) => loadPixels(request, preprocessor, images);
-  }
+  if (!(decoder instanceof SharpDecoder) || (!pool && !existsSync(program)))
+    return pixelSource(preprocessor, cacheBytes);
   const threads = pool ?? (shared ??= new ThreadPool({ module: program, name: 'load' }));
   return async (request) => {
     try {
@@ -71,17 +148,22 @@ function sourceOfPixels(
 }
 
 /** Normalises in this thread: floats would take four times as long to come here, and four times the memory to keep. */
-class PixelLoader implements ImageLoader {
+class ThreadedLoader implements ImageLoader {
   readonly #preprocessor: ImagePreprocessor;
-  readonly #pixels: PixelCache;
+  readonly #source: PixelSource;
+  /** Resized images, so that a run decodes each of them once. */
+  readonly #kept: BoundedCache<string, LoadedPixels>;
 
-  constructor(preprocessor: ImagePreprocessor, pixels: PixelCache) {
+  constructor(preprocessor: ImagePreprocessor, source: PixelSource, cacheBytes: number) {
     this.#preprocessor = preprocessor;
-    this.#pixels = pixels;
+    this.#source = source;
+    this.#kept = new BoundedCache(cacheBytes, bytesOf);
   }
 
   async load(request: ImageRequest): Promise<LoadedImage> {
-    const { pixels, ...annotations } = await this.#pixels.load(request);
+    const key = keyOf(request);
+    const source = (): Promise<LoadedPixels> => this.#source(request);
+    const { pixels, ...annotations } = await (key === undefined ? source() : this.#kept.get(key, source));
     return { pixels: this.#preprocessor.tensor(pixels), ...annotations };
   }
 

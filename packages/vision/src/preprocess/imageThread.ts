@@ -1,11 +1,95 @@
-/** @file What a thread does that loads images: the same as the thread that asks for it. */
+/** @file What is done to an image up to the point where pixels become floats, in other threads or in the one that asks. */
 
-import { DecodedImages } from './decodedImages.ts';
-import type { ImagePlan } from './imagePlan.ts';
-import type { ImageRequest } from './imageRequest.ts';
-import { type LoadedPixels, loadPixels } from './loadImage.ts';
+import { BoundedCache, defined, OnnxLoraError } from '@onnx-lora/sdk';
+import { augment, fitAugmentations } from '../augment/augment.ts';
+import type { Mask, Sample } from '../augment/sample.ts';
+import { classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';
+import { type Image, imageOf, sourceName } from '../image/image.ts';
+import { boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
+import type { ImagePlan, Size } from './imagePlan.ts';
+import type { ImageAnnotations, ImageRequest, MaskSource } from './imageLoader.ts';
+import type { Pixels } from './normalize.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 import { SharpDecoder, type SharpDecoderOptions } from '../image/sharpDecoder.ts';
+
+/** The number of pixels whose class nobody knows. */
+const UNKNOWN_CLASS = 255;
+
+/** An image between resizing and normalising: as 8 bits it takes a quarter of the memory. */
+export interface LoadedPixels extends ImageAnnotations {
+  readonly pixels: Pixels;
+}
+
+/** Loads images for what their preprocessor makes of them. */
+export type PixelSource = (request: ImageRequest) => Promise<LoadedPixels>;
+
+/**
+ * What decodes, draws masks, augments, resizes and crops. Files that are augmented are remembered as they are after decoding, up to
+ * `keepBytes`: nothing after it is ever the same, and decoding is most of the work, above all of small images.
+ */
+export function pixelSource(preprocessor: ImagePreprocessor, keepBytes: number): PixelSource {
+  const { plan, decoder } = preprocessor;
+  const decoded = new BoundedCache<string, Image>(keepBytes, ({ data }) => data.length);
+  return async (request) => {
+    const { image: source, augmentations = [], seed = 0, boxes, points } = request;
+    const name = sourceName(source);
+    // What is not augmented is kept once it is resized, which takes less memory.
+    const isAugmented = augmentations.length > 0;
+    const decode = (): Promise<Image> => imageOf(source, decoder);
+    const image = await (isAugmented && typeof source === 'string' ? decoded.get(source, decode) : decode());
+    const masks =
+      request.masks && (await Promise.all(request.masks.map((each) => maskFrom(each, image, plan.reduceLabels))));
+    const sample: Sample = { image, ...defined({ masks, boxes, points }) };
+    const changed = isAugmented ? augment(sample, fitAugmentations(augmentations, plan), seed) : sample;
+    const { image: drawn, ...annotations } = changed;
+    return { pixels: preprocessor.pixels(drawn, name), ...place(annotations, drawn, plan, request, name) };
+  };
+}
+
+function place(
+  annotations: Omit<Sample, 'image'>,
+  image: Size,
+  plan: ImagePlan,
+  { annotations: frame = 'input' }: ImageRequest,
+  name: string,
+): ImageAnnotations {
+  const geometry = geometryOf(plan, image, name);
+  if (frame === 'image') return { ...annotations, geometry };
+  const { masks, boxes, points } = annotations;
+  return {
+    ...annotations,
+    geometry,
+    ...(masks && { masks: masks.map((mask) => maskToInput(geometry, mask)) }),
+    ...(boxes && { boxes: boxes.map((box) => boxToInput(geometry, box)) }),
+    ...(points && { points: points.map((point) => pointToInput(geometry, point)) }),
+  };
+}
+
+async function maskFrom(source: MaskSource, size: Size, reduceLabels = false): Promise<Mask> {
+  switch (source.kind) {
+    case 'mask':
+      return source.mask;
+    case 'shape':
+      return maskOfObject(source.object, size, source.place) ?? nothing(source.place);
+    case 'object':
+      return (await maskOf(source.record, size)) ?? nothing(source.record.place);
+    case 'classes': {
+      const mask = (await classMaskOf(source.record, size, source.numbers)) ?? nothing(source.record.place);
+      // Of objects the task has chosen the numbers, so that only a file's count from 1.
+      const data = reduceLabels && source.record.mask !== undefined ? reduced(mask.data) : mask.data;
+      return { ...mask, data, outside: UNKNOWN_CLASS };
+    }
+  }
+}
+
+/** `reduce_label` of transformers: 0 becomes unknown, and all others one less. */
+function reduced(numbers: Uint8Array): Uint8Array {
+  return numbers.map((number) => (number === 0 || number === UNKNOWN_CLASS ? UNKNOWN_CLASS : number - 1));
+}
+
+function nothing(place: string): never {
+  throw new OnnxLoraError('DATA_INVALID', `${place}: nothing says which pixels are meant. Give a mask, or an outline.`);
+}
 
 /** One image to load, as it is sent to a thread. */
 export interface ThreadRequest {
@@ -16,22 +100,13 @@ export interface ThreadRequest {
   readonly keepBytes: number;
 }
 
-/** What is needed for requests that differ in nothing but the image. */
-interface Tools {
-  readonly preprocessor: ImagePreprocessor;
-  readonly images: DecodedImages;
-}
-
-const tools = new Map<string, Tools>();
+/** What loads for requests that differ in nothing but the image. */
+const sources = new Map<string, PixelSource>();
 
 /** Does what `request` asks. */
 export function load({ request, plan, limits, keepBytes }: ThreadRequest): Promise<LoadedPixels> {
   const key = JSON.stringify([plan, limits, keepBytes]);
-  let found = tools.get(key);
-  if (!found) {
-    const decoder = new SharpDecoder(limits);
-    found = { preprocessor: new ImagePreprocessor(plan, decoder), images: new DecodedImages(decoder, keepBytes) };
-    tools.set(key, found);
-  }
-  return loadPixels(request, found.preprocessor, found.images);
+  const source = sources.get(key) ?? pixelSource(new ImagePreprocessor(plan, new SharpDecoder(limits)), keepBytes);
+  sources.set(key, source);
+  return source(request);
 }

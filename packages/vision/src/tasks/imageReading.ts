@@ -3,8 +3,7 @@
 import type { PreprocessorFactory, TaskModel } from '@onnx-lora/sdk';
 import type { ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
-import { imageLoader } from '../preprocess/imageLoader.ts';
-import type { ImageLoader } from '../preprocess/imageRequest.ts';
+import { imageLoader, type ImageLoader } from '../preprocess/imageLoader.ts';
 import { ImagePreprocessor } from '../preprocess/preprocessor.ts';
 import { ImagePreprocessorFactory } from '../preprocess/preprocessorFactory.ts';
 import { preprocessorOf } from '../preprocess/preprocessorFile.ts';

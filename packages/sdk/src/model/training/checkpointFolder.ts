@@ -6,7 +6,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { FileLock, type Holder } from '../../files/fileLock.ts';
 import { writeFolderAtomic } from '../../files/replacement.ts';
-import { writeFailed } from '../../files/wholeFile.ts';
+import { writeFailed } from '../../files/atomicWriter.ts';
 import { type Checkpoint, formatCheckpoint, readCheckpoint } from './checkpoint.ts';
 
 const STEP = /^step-(\d+)$/;

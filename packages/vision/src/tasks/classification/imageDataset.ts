@@ -11,7 +11,7 @@ import {
 } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../augment/augment.ts';
 import { type ImageRecord, labelsOfRecord } from '../../data/imageRecord.ts';
-import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 
 /** One image, ready to be fed. */
 export interface ImageExample<Target> {

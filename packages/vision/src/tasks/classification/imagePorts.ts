@@ -1,6 +1,7 @@
 /** @file Finds the image input and the head's output among the inputs and outputs of a graph. */
 
 import { type GraphPort, type HeadPort, listedPorts, OnnxLoraError, shownPort, type TaskModel } from '@onnx-lora/sdk';
+import { imagePort } from '../imagePort.ts';
 
 /** Where images go into a model and answers come out. */
 export interface ImagePorts {
@@ -22,14 +23,16 @@ const features = /hidden_state|pooler|pooled|embed|feature/;
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
  */
 export function imagePorts(model: TaskModel): ImagePorts {
-  const input = imageInput(model);
+  const count = Object.keys(model.inputs).length;
+  if (count > 1) {
+    throw unsupported(
+      model,
+      `it has ${count} inputs (${listedPorts(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
+    );
+  }
+  const { name: input, ...port } = imagePort(model);
   const found = scoresOutput(model);
-  const batch = model.inputs[input]!.dims?.[0];
-  return {
-    input,
-    ...(found && { head: { output: found.name, outputs: countOf(model, found) } }),
-    ...(typeof batch === 'number' && { batch }),
-  };
+  return { input, ...(found && { head: { output: found.name, outputs: countOf(model, found) } }), ...port };
 }
 
 /**
@@ -53,33 +56,6 @@ function countOf(model: TaskModel, { name, port }: NamedPort): number {
     model,
     `its output "${name}" ${shownPort(port)} does not say how many classes there are. Export it with a fixed number of classes`,
   );
-}
-
-function imageInput(model: TaskModel): string {
-  const names = Object.keys(model.inputs);
-  const [name] = names;
-  if (name === undefined || names.length > 1) {
-    throw unsupported(
-      model,
-      `it has ${names.length} inputs (${listedPorts(model.inputs)}), and this task feeds one image input only. Export the image part alone`,
-    );
-  }
-  const port = model.inputs[name]!;
-  if (port.type !== 'float32') {
-    throw unsupported(
-      model,
-      `its input "${name}" is ${port.type}, and images are fed as float32. Use the float32 file of the model (model.onnx)`,
-    );
-  }
-  const channels = port.dims?.[1];
-  // A graph that says nothing of the shape is given the benefit of the doubt.
-  if (port.dims && (port.dims.length !== 4 || (typeof channels === 'number' && channels !== 3))) {
-    throw unsupported(
-      model,
-      `its input "${name}" ${shownPort(port)} is not a batch of RGB images [batch, 3, height, width]. Export the model from PyTorch, channels first`,
-    );
-  }
-  return name;
 }
 
 interface NamedPort {

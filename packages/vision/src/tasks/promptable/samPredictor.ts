@@ -14,7 +14,7 @@ import {
   type Tensor,
 } from '@onnx-lora/sdk';
 import type { ImageLike } from '../../image/image.ts';
-import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import type { ImageReading } from '../imageReading.ts';
 import { EmbeddingCache } from './embeddingCache.ts';
 import { masksOf } from './masksOf.ts';

@@ -3,7 +3,7 @@
 import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
 import type { ImageData, ImageRecord } from '../../data/imageRecord.ts';
 import { type ClassNumbers, readClassMask } from '../../data/shapes/masks.ts';
-import type { MaskSource } from '../../preprocess/imageRequest.ts';
+import type { MaskSource } from '../../preprocess/imageLoader.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
 /** The classes of a task. */

@@ -4,7 +4,7 @@ import { type Dataset, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed 
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
-import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import { checkNumber, type SegmentationClasses } from './segmentationClasses.ts';
 
 /** One image, ready to be fed. */

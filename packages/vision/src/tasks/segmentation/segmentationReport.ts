@@ -12,7 +12,7 @@ import {
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
 import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
-import type { ImageLoader } from '../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../preprocess/imageLoader.ts';
 import { resizeNearest } from '../../preprocess/resize.ts';
 import { paintMask, sideBySide } from '../../report/overlay.ts';
 import { shrunk, webp } from '../../report/thumbnail.ts';

@@ -1,6 +1,6 @@
 /** @file Embeddings that wait on the disk until their number is known, with the ids of their sequences. */
 
-import { type Prediction, GrowingFile, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Prediction, AtomicWriter, OnnxLoraError } from '@onnx-lora/sdk';
 
 /** An answer of the embedding tasks. */
 export interface EmbeddingAnswer {
@@ -25,23 +25,23 @@ export function bytesOf(numbers: Float32Array): Uint8Array {
 
 /** Rows of numbers in one file, ids in another, a JSON string a line. */
 export class EmbeddingRows {
-  readonly numbers: GrowingFile;
-  readonly #ids: GrowingFile;
+  readonly numbers: AtomicWriter;
+  readonly #ids: AtomicWriter;
   count = 0;
   width = 0;
   /** Letters of the longest id. */
   longest = 1;
 
-  private constructor(numbers: GrowingFile, ids: GrowingFile) {
+  private constructor(numbers: AtomicWriter, ids: AtomicWriter) {
     this.numbers = numbers;
     this.#ids = ids;
   }
 
   /** Begins both beside the file that is to be made of them. */
   static async create(path: string): Promise<EmbeddingRows> {
-    const numbers = await GrowingFile.create(`${path}.numbers`);
+    const numbers = await AtomicWriter.create(`${path}.numbers`);
     try {
-      return new EmbeddingRows(numbers, await GrowingFile.create(`${path}.ids`));
+      return new EmbeddingRows(numbers, await AtomicWriter.create(`${path}.ids`));
     } catch (error) {
       await numbers.abort();
       throw error;

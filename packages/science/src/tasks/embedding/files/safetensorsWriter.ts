@@ -1,6 +1,6 @@
 /** @file Embeddings in a .safetensors file. */
 
-import { type AnswerWriter, GrowingFile, OnnxLoraError } from '@onnx-lora/sdk';
+import { type AnswerWriter, AtomicWriter, OnnxLoraError } from '@onnx-lora/sdk';
 import { bytesOf, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
 import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
 
@@ -28,7 +28,7 @@ export class SafetensorsWriter implements Omit<AnswerWriter, 'write'> {
   async finish(): Promise<void> {
     const { count, width, numbers } = this.#rows;
     try {
-      const header = await GrowingFile.create(`${this.#path}.header`);
+      const header = await AtomicWriter.create(`${this.#path}.header`);
       try {
         await header.append('{"__metadata__":{"ids":"[');
         let between = '';
@@ -55,11 +55,11 @@ export class SafetensorsWriter implements Omit<AnswerWriter, 'write'> {
 /** One tensor float32 `[residues, width]` per sequence, called as the sequence is. */
 export class ResidueSafetensorsWriter implements Omit<AnswerWriter, 'write'> {
   readonly #path: string;
-  readonly #header: GrowingFile;
-  readonly #numbers: GrowingFile;
+  readonly #header: AtomicWriter;
+  readonly #numbers: AtomicWriter;
   readonly #matrices: ResidueMatrices;
 
-  private constructor(path: string, header: GrowingFile, numbers: GrowingFile) {
+  private constructor(path: string, header: AtomicWriter, numbers: AtomicWriter) {
     this.#path = path;
     this.#header = header;
     this.#numbers = numbers;
@@ -67,9 +67,9 @@ export class ResidueSafetensorsWriter implements Omit<AnswerWriter, 'write'> {
   }
 
   static async create(path: string): Promise<ResidueSafetensorsWriter> {
-    const header = await GrowingFile.create(`${path}.header`);
+    const header = await AtomicWriter.create(`${path}.header`);
     try {
-      return new ResidueSafetensorsWriter(path, header, await GrowingFile.create(`${path}.numbers`));
+      return new ResidueSafetensorsWriter(path, header, await AtomicWriter.create(`${path}.numbers`));
     } catch (error) {
       await header.abort();
       throw error;
@@ -111,7 +111,7 @@ function entry(rows: number, width: number, at: number): string {
 }
 
 /** The file of a header and numbers: the header's length, the header with blanks behind, the numbers. */
-async function write(path: string, header: GrowingFile, numbers: GrowingFile): Promise<void> {
+async function write(path: string, header: AtomicWriter, numbers: AtomicWriter): Promise<void> {
   const length = Math.ceil(header.size / 8) * 8;
   if (length > MOST_HEADER) {
     throw new OnnxLoraError(
@@ -119,7 +119,7 @@ async function write(path: string, header: GrowingFile, numbers: GrowingFile): P
       `The names of so many sequences do not fit into a .safetensors file, whose header has at most ${MOST_HEADER} bytes. Write a .npz file.`,
     );
   }
-  const file = await GrowingFile.create(path);
+  const file = await AtomicWriter.create(path);
   try {
     const before = Buffer.alloc(8);
     before.writeBigUInt64LE(BigInt(length));

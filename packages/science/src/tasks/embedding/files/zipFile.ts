@@ -1,7 +1,7 @@
 /** @file A zip file whose members are stored as they are, written one after the other. */
 
 import { crc32 } from 'node:zlib';
-import { GrowingFile } from '@onnx-lora/sdk';
+import { AtomicWriter } from '@onnx-lora/sdk';
 
 /** From here on sizes and places take the 64 bits of zip64. */
 const LARGE = 0xffff_ffff;
@@ -17,21 +17,21 @@ const UTF8 = 0x800;
  * @see https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3 and 4.5.3
  */
 export class ZipFile {
-  readonly #file: GrowingFile;
+  readonly #file: AtomicWriter;
   /** The directory, which may be long, waits in a file of its own. */
-  readonly #directory: GrowingFile;
+  readonly #directory: AtomicWriter;
   #members = 0;
 
-  private constructor(file: GrowingFile, directory: GrowingFile) {
+  private constructor(file: AtomicWriter, directory: AtomicWriter) {
     this.#file = file;
     this.#directory = directory;
   }
 
   /** @throws OnnxLoraError `FILE_INVALID` when the system refuses, as all methods do */
   static async create(path: string): Promise<ZipFile> {
-    const file = await GrowingFile.create(path);
+    const file = await AtomicWriter.create(path);
     try {
-      return new ZipFile(file, await GrowingFile.create(`${path}.list`));
+      return new ZipFile(file, await AtomicWriter.create(`${path}.list`));
     } catch (error) {
       await file.abort();
       throw error;

@@ -1,7 +1,7 @@
 /** @file Writes embeddings where other programs read them. */
 
 import { extname } from 'node:path';
-import { writeFileAtomic } from '../../../files/wholeFile.ts';
+import { writeFileAtomic } from '../../../files/atomicWriter.ts';
 import { writeSafetensors } from '../../../adapter/safetensors.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';

@@ -27,7 +27,7 @@ import {
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
-import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../../preprocess/imageLoader.ts';
 import { checkBatch } from '../../imagePort.ts';
 import type { ImageReading } from '../../imageReading.ts';
 import type { FeatureOptions } from '../features.ts';

@@ -19,7 +19,7 @@ import { describe, expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
-import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../../preprocess/imageLoader.ts';
 import { imageKinds } from './imageRetrieval.ts';
 import { imageRetrieval } from './imageRetrieval.ts';
 

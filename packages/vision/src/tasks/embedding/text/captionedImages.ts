@@ -3,7 +3,7 @@
 import { type Dataset, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
-import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
+import type { ImageLoader } from '../../../preprocess/imageLoader.ts';
 
 /** An image and its caption, ready to be fed. */
 export interface CaptionedImage {

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { GrowingFile } from './growingFile.ts';
+import { AtomicWriter } from './atomicWriter.ts';
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'onnx-lora-growing-'));
@@ -15,7 +15,7 @@ function folder(): string {
 test('the old file stays until the new one is whole', async () => {
   const root = folder();
   const path = join(root, 'deep', 'x.txt');
-  const first = await GrowingFile.create(path);
+  const first = await AtomicWriter.create(path);
   await first.append('one ');
   await first.append(Buffer.from('two'));
   expect(first.size).toBe(7);
@@ -28,7 +28,7 @@ test('the old file stays until the new one is whole', async () => {
   await first.finish();
   expect(readFileSync(path, 'utf8')).toBe('ONE two, three');
 
-  const second = await GrowingFile.create(path);
+  const second = await AtomicWriter.create(path);
   await second.append('other');
   expect(readFileSync(path, 'utf8')).toBe('ONE two, three');
   await second.abort();
@@ -38,7 +38,7 @@ test('the old file stays until the new one is whole', async () => {
 
 test('pieces larger than what is gathered keep their order', async () => {
   const path = join(folder(), 'x.bin');
-  const file = await GrowingFile.create(path);
+  const file = await AtomicWriter.create(path);
   const pieces = Array.from({ length: 40 }, (_, i) => Buffer.alloc(100_000 + i, i));
   for (const piece of pieces) await file.append(piece);
   await file.finish();
@@ -48,11 +48,11 @@ test('pieces larger than what is gathered keep their order', async () => {
 test('says where it could not write', async () => {
   const root = folder();
   writeFileSync(join(root, 'file'), '');
-  await expect(GrowingFile.create(join(root, 'file', 'x'))).rejects.toMatchObject({
+  await expect(AtomicWriter.create(join(root, 'file', 'x'))).rejects.toMatchObject({
     code: 'FILE_INVALID',
     message: expect.stringContaining('could not be written'),
   });
-  const file = await GrowingFile.create(join(root, 'folder'));
+  const file = await AtomicWriter.create(join(root, 'folder'));
   await file.append('x');
   mkdirSync(join(root, 'folder'));
   await expect(file.finish()).rejects.toMatchObject({ code: 'FILE_INVALID' });

@@ -1,19 +1,20 @@
-/** @file A file that is written piece by piece and is there when it is whole. */
+/** @file Writes single files, whole or piece by piece, so that a reader, or a crash, never meets half of one. */
 
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { beginWork, endWork, type Owner, temporaryFor } from './owner.ts';
-import { sweep } from './sweep.ts';
-import { discard, flushFolder, writeFailed } from './wholeFile.ts';
+import { sweep, unsweep } from './sweep.ts';
+import { existsSync } from 'node:fs';
+import { OnnxLoraError } from '../errors.ts';
 
 /** Small pieces are gathered up to so many bytes. */
 const GATHERED = 1 << 20;
 
 /**
- * A file on its way: a temporary one in the same folder, which takes the place of `path` with {@link GrowingFile.finish}. Each of
+ * A file on its way: a temporary one in the same folder, which takes the place of `path` with {@link AtomicWriter.finish}. Each of
  * its methods fails with `FILE_INVALID` where the system refuses (rights, a full disk).
  */
-export class GrowingFile {
+export class AtomicWriter {
   readonly #path: string;
   readonly #owner: Owner;
   readonly #handle: FileHandle;
@@ -32,11 +33,11 @@ export class GrowingFile {
    *
    * @throws OnnxLoraError `FILE_INVALID` when folder or file cannot be made
    */
-  static async create(path: string): Promise<GrowingFile> {
+  static async create(path: string): Promise<AtomicWriter> {
     const owner = beginWork();
     try {
       await mkdir(dirname(path), { recursive: true });
-      return new GrowingFile(path, owner, await open(temporaryFor(path, owner), 'wx+'));
+      return new AtomicWriter(path, owner, await open(temporaryFor(path, owner), 'wx+'));
     } catch (cause) {
       endWork(owner);
       throw writeFailed(path, cause);
@@ -110,7 +111,9 @@ export class GrowingFile {
   }
 
   async #flush(): Promise<void> {
-    const bytes = Buffer.concat(this.#gathered);
+    // One piece may be all of a model, of which no copy is made.
+    const [first] = this.#gathered;
+    const bytes = first && this.#gathered.length === 1 ? first : Buffer.concat(this.#gathered);
     [this.#gathered, this.#waiting] = [[], 0];
     await this.#write(bytes, this.#written);
     this.#written += bytes.length;
@@ -126,4 +129,78 @@ export class GrowingFile {
       throw writeFailed(this.#path, cause);
     }
   }
+}
+
+/**
+ * Writes a file so that its path holds either the old content or all of the new: a temporary file in the same folder
+ * is written and flushed to the disk, then renamed. Missing folders are made; a failure leaves no temporary file, and what a
+ * killed process has left goes with the next one that is written.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` when the system refuses (rights, a full disk, a folder at that path).
+ */
+export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+  const file = await AtomicWriter.create(path);
+  try {
+    await file.append(data);
+  } catch (cause) {
+    await file.abort();
+    throw cause;
+  }
+  await file.finish();
+}
+
+/** Writes a new file and waits until the disk has it. */
+export async function writeFlushed(path: string, data: Uint8Array | string): Promise<void> {
+  const handle = await open(path, 'wx');
+  try {
+    await handle.writeFile(data);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Makes renames in a folder survive a power cut, where the system lets a folder be opened (Windows does not). */
+async function flushFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Removes what may be there; that it cannot is never worth hiding the error that led here. */
+async function discard(path: string): Promise<void> {
+  unsweep(dirname(path));
+  await rm(path, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** What a user is told of a file that could not be written. */
+export function writeFailed(path: string, cause: unknown): OnnxLoraError {
+  if (cause instanceof OnnxLoraError) return cause;
+  return new OnnxLoraError(
+    'FILE_INVALID',
+    `"${path}" could not be written: ${(cause as Error).message}. Check the path, its rights and the free space.`,
+    { cause },
+  );
+}
+
+/**
+ * Refuses to write over files, where that is wanted, before any work.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for a file that is there
+ */
+export function requireUnused(
+  files: readonly string[],
+  { overwrite }: { readonly overwrite?: boolean | undefined },
+): void {
+  if (overwrite !== false) return;
+  const found = files.find((file) => existsSync(file));
+  if (found === undefined) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
+  );
 }
