@@ -29,7 +29,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { adapterConfig } from '../packages/sdk/src/adapter/peftConfig.ts';
+import { adapterConfig } from '../packages/sdk/src/adapter/formats/peftConfig.ts';
 import { convModel } from './fixtures/smallNets.ts';
 import { difference, modelFrom } from './support/graphs.ts';
 

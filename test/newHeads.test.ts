@@ -33,7 +33,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { adapterConfig } from '../packages/sdk/src/adapter/peftConfig.ts';
+import { adapterConfig } from '../packages/sdk/src/adapter/formats/peftConfig.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-heads-'));
 afterAll(() => rmSync(root, { recursive: true }));

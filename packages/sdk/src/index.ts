@@ -1,21 +1,20 @@
 /** @file Public API of the SDK. */
 
 export { OnnxLoraError, type ErrorCode, nearest, didYouMean, systemFailure } from './errors.ts';
-export { notFound } from './files/notFound.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 
-export { openModel, type OpenOptions } from './model/openModel.ts';
-export type { FixedInputs, FixedValue } from './model/fixedInputs.ts';
-export { readModelConfig } from './model/readModelConfig.ts';
+export { openModel, type OpenOptions } from './model/opening/openModel.ts';
+export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
+export { readModelConfig } from './model/opening/readModelConfig.ts';
 export type { PathConfidence } from './match/modulePath.ts';
-export type { ModelFile } from './model/joinFiles.ts';
+export type { ModelFile } from './model/opening/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';
 export { Model, type ModelParts, type ModelSessionOptions, type ModuleInfo, type PartOf } from './model/model.ts';
 export { requireExamples, train } from './model/train.ts';
-export type { CheckpointOptions, NamedOptimizer, TrainOptions } from './model/training/options.ts';
+export type { CheckpointOptions, NamedOptimizer, TrainOptions } from './model/training/options/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/run.ts';
-export type { Sampling } from './model/training/sampling.ts';
-export type { CachePrefix } from './model/training/keptPrefix.ts';
+export type { Sampling } from './model/training/options/sampling.ts';
+export type { CachePrefix } from './model/training/options/keptPrefix.ts';
 export type { Memory } from './train/forward/index.ts';
 export type { PrefixReport } from './train/prefix/prefixOptions.ts';
 export type {
@@ -31,9 +30,9 @@ export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
 export { type EarlyStopping, type MetricChoice, worseMetric, type WorseMetric } from './model/training/objective.ts';
 export { TensorBoardWriter } from './model/training/tensorBoard.ts';
-export type { LoraOptions, NamedTuner } from './model/loraOptions.ts';
-export { type LoraPreview, previewLora } from './model/previewLora.ts';
-export { toPlainLora } from './model/toPlainLora.ts';
+export type { LoraOptions, NamedTuner } from './model/planning/loraOptions.ts';
+export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
+export { toPlainLora } from './model/merging/toPlainLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
@@ -47,8 +46,8 @@ export {
   type MergeResult,
   unmerge,
   type WeightedAdapter,
-} from './model/merge.ts';
-export { exportWithInputs, type ExportOptions, type ExportResult } from './model/exportWithInputs.ts';
+} from './model/merging/merge.ts';
+export { exportWithInputs, type ExportOptions, type ExportResult } from './model/merging/exportWithInputs.ts';
 
 export type {
   ByTensor,
@@ -81,13 +80,13 @@ export type {
 export { type Matrix, matrix } from './linalg/matrix.ts';
 
 export { Adapter, type SaveOptions } from './adapter/adapter.ts';
-export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/adapterNotes.ts';
-export type { RoundingError } from './adapter/editWeights.ts';
-export type { AdapterConfig } from './adapter/peftConfig.ts';
-export { type NamedBase, withNames } from './adapter/generations.ts';
-export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/nameTable.ts';
+export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
+export type { RoundingError } from './adapter/merging/editWeights.ts';
+export type { AdapterConfig } from './adapter/formats/peftConfig.ts';
+export { type NamedBase, withNames } from './adapter/naming/generations.ts';
+export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
 export { loadAdapter, type LoadAdapterOptions } from './model/loadAdapter.ts';
-export { saveOnnxAdapter } from './adapter/convert.ts';
+export { saveOnnxAdapter } from './adapter/storage/convert.ts';
 export { combineAdapters } from './adapter/combine/combine.ts';
 export {
   combineMethods,
@@ -96,10 +95,15 @@ export {
   type CombinePart,
 } from './adapter/combine/options.ts';
 export { negate } from './adapter/combine/negate.ts';
-export type { AdapterBlend, AdapterChoice, AdapterRunOptions, AdapterSession, RowAdapter } from './adapter/session.ts';
-export type { AdapterSource, PlaceOptions } from './adapter/adapterBank.ts';
-export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/safetensors.ts';
-export { AtomicWriter, writeFileAtomic } from './files/atomicWriter.ts';
+export type {
+  AdapterBlend,
+  AdapterChoice,
+  AdapterRunOptions,
+  AdapterSession,
+  RowAdapter,
+} from './adapter/serving/session.ts';
+export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
+export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/formats/safetensors.ts';
 
 export type { GivenGradient, GraphBuilder, Operand, Value } from './graph/builder.ts';
 export {
@@ -153,7 +157,7 @@ export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
 export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
 export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
-export type { LossScalingOptions } from './train/lossScale.ts';
+export type { LossScalingOptions } from './train/step/lossScale.ts';
 export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
 
 export {
@@ -168,7 +172,7 @@ export {
 } from './runtime/tensor.ts';
 export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
-export { checkMachine, providerNames } from './runtime/providers.ts';
+export { checkMachine, providerNames } from './runtime/providers/providers.ts';
 export { requireMetric } from './model/training/objective.ts';
 export { KeptFeeds } from './runtime/keptFeeds.ts';
 export type {
@@ -257,103 +261,8 @@ export type {
   TaskSettingValue,
 } from './plugin/taskFactory.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
-export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
-export {
-  atPlace,
-  fileInside,
-  type FilesOfRecords,
-  nameOfRecord,
-  type PlacedRecord,
-  withoutMissing,
-} from './plugin/data/recordFiles.ts';
-export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
-export {
-  cellLabels,
-  cellList,
-  cellNumber,
-  cellNumbers,
-  cellOneHot,
-  cellRefused,
-  type Cells,
-  cellSplit,
-  cellText,
-  csvCell,
-  type Defined,
-  defined,
-  type Row,
-  type TableOptions,
-  textOfCell,
-} from './plugin/data/cells.ts';
-export {
-  ColumnFinder,
-  columnOptions,
-  type ColumnRole,
-  type ColumnRoles,
-  columnSettings,
-  type MissingColumn,
-  type NamedColumns,
-} from './plugin/data/columns.ts';
-export { drawSeed } from './runtime/random.ts';
-export { BoundedCache } from './plugin/data/boundedCache.ts';
-export {
-  type ClassFolder,
-  classFolders,
-  type ExampleFiles,
-  type FolderEntries,
-  type FolderLayouts,
-  isExample,
-  manifestEndings,
-  readFolder,
-  readFolders,
-  readSplits,
-  splitInName,
-  splitManifests,
-  stemOf,
-} from './plugin/data/layouts.ts';
-export {
-  type DataReader,
-  type DivideOptions,
-  givenRecords,
-  type HeldOut,
-  readData,
-  type ReadData,
-  requireRecords,
-} from './plugin/data/readData.ts';
-export {
-  type Line,
-  linesOf,
-  placedLines,
-  readText,
-  textLines,
-  textOf,
-  type TextPieces,
-} from './plugin/data/textLines.ts';
-export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
-export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
-export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
-export {
-  filesInTwoSplits,
-  type Shared,
-  sharedBetweenSplits,
-  sharedWarning,
-} from './plugin/data/sharedBetweenSplits.ts';
-export {
-  checkFraction,
-  type EvalSplit,
-  evalSplitSetting,
-  measuredOn,
-  recordsBySplit,
-  type Split,
-  type SplitData,
-  splitNames,
-  telling,
-  withTestForValidation,
-} from './plugin/data/splits.ts';
-export { type Peeked, peeked } from './plugin/data/tableStream.ts';
-export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
-export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
-export type { InputSizes } from './ops/resizeInputs.ts';
+export type { InputSizes } from './ops/rewrites/resizeInputs.ts';
 export { guard, type Guarded } from './plugin/guard.ts';
 export { guardedFactory } from './plugin/guardedFactory.ts';
 export { guardedTask } from './plugin/guardedTask.ts';
@@ -526,3 +435,100 @@ export type { GradientRule, Surroundings, Vjp, VjpSite } from './autodiff/vjp.ts
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export type { NodeProto } from './graph/proto.ts';
+export { notFound } from './files/notFound.ts';
+export { AtomicWriter, writeFileAtomic } from './files/atomicWriter.ts';
+export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
+export {
+  atPlace,
+  fileInside,
+  type FilesOfRecords,
+  nameOfRecord,
+  type PlacedRecord,
+  withoutMissing,
+} from './plugin/data/recordFiles.ts';
+export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
+export {
+  cellLabels,
+  cellList,
+  cellNumber,
+  cellNumbers,
+  cellOneHot,
+  cellRefused,
+  type Cells,
+  cellSplit,
+  cellText,
+  csvCell,
+  type Defined,
+  defined,
+  type Row,
+  type TableOptions,
+  textOfCell,
+} from './plugin/data/cells.ts';
+export {
+  ColumnFinder,
+  columnOptions,
+  type ColumnRole,
+  type ColumnRoles,
+  columnSettings,
+  type MissingColumn,
+  type NamedColumns,
+} from './plugin/data/columns.ts';
+export { drawSeed } from './runtime/random.ts';
+export { BoundedCache } from './plugin/data/boundedCache.ts';
+export {
+  type ClassFolder,
+  classFolders,
+  type ExampleFiles,
+  type FolderEntries,
+  type FolderLayouts,
+  isExample,
+  manifestEndings,
+  readFolder,
+  readFolders,
+  readSplits,
+  splitInName,
+  splitManifests,
+  stemOf,
+} from './plugin/data/layouts.ts';
+export {
+  type DataReader,
+  type DivideOptions,
+  givenRecords,
+  type HeldOut,
+  readData,
+  type ReadData,
+  requireRecords,
+} from './plugin/data/readData.ts';
+export {
+  type Line,
+  linesOf,
+  placedLines,
+  readText,
+  textLines,
+  textOf,
+  type TextPieces,
+} from './plugin/data/textLines.ts';
+export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
+export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
+export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
+export {
+  filesInTwoSplits,
+  type Shared,
+  sharedBetweenSplits,
+  sharedWarning,
+} from './plugin/data/sharedBetweenSplits.ts';
+export {
+  checkFraction,
+  type EvalSplit,
+  evalSplitSetting,
+  measuredOn,
+  recordsBySplit,
+  type Split,
+  type SplitData,
+  splitNames,
+  telling,
+  withTestForValidation,
+} from './plugin/data/splits.ts';
+export { type Peeked, peeked } from './plugin/data/tableStream.ts';
+export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
+export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
