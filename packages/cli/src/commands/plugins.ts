@@ -7,7 +7,7 @@ import {
   type Plugin,
   type PreprocessorFactory,
   type TaskFactory,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import { ownPlugins } from '../container.ts';
 import type { Context } from '../context.ts';

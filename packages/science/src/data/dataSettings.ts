@@ -1,15 +1,9 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on sequences. */
 
-import {
-  choice,
-  columnOptions,
-  columnSettings,
-  defined,
-  evalSplitSetting,
-  OnnxLoraError,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { columnOptions, columnSettings, defined, evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { sequenceColumns } from './table/columnRoles.ts';
 import type { SequenceColumns, SequenceDataOptions } from './sequenceRecord.ts';
 

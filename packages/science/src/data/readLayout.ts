@@ -2,10 +2,10 @@
 
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
 import {
   type FolderEntries,
-  listed,
-  OnnxLoraError,
   openTable,
   readFolder,
   readTable,
@@ -14,7 +14,7 @@ import {
   stemOf,
   textOf,
   wholeTable,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { formatOf, formatOfName, isTable, openBytes, sequenceEndings } from './sequenceFile.ts';
 import type { SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';
 import { type WildType, wildTypeBeside } from './wildType.ts';

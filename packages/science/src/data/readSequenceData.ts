@@ -1,15 +1,8 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import {
-  type DataReader,
-  defined,
-  givenRecords,
-  listed,
-  OnnxLoraError,
-  readData,
-  recordsBySplit,
-  requireRecords,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { type DataReader, defined, givenRecords, readData, recordsBySplit, requireRecords } from '@onnx-lora/sdk/data';
 import { checkMolecules } from '../chemistry/checkMolecules.ts';
 import { isOneProtein } from '../splits/sequenceGroups.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';

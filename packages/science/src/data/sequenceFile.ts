@@ -1,6 +1,8 @@
 /** @file Opens a file of sequences, which may be compressed, tells how it is written, and says how far it is read. */
 
-import { notFound, OnnxLoraError, peeked, type TableFormat } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { peeked, type TableFormat } from '@onnx-lora/sdk/data';
+import { notFound } from '@onnx-lora/sdk/plugin';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';

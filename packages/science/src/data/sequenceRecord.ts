@@ -1,6 +1,6 @@
 /** @file A sequence in the data, what is known of it, and what a user may say of how data are read. */
 
-import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk';
+import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
 
 /** What letters stand for. */
 export type Alphabet = 'protein' | 'dna' | 'rna' | 'smiles';

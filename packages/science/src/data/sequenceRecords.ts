@@ -5,7 +5,8 @@ import { parseA3m, parseFasta } from './formats/fasta.ts';
 import { parseFastq } from './formats/fastq.ts';
 import { parseStockholm } from './formats/stockholm.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';
-import { OnnxLoraError, type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Split, splitNames, textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
 import { isMissing, numberOf } from './table/columnContents.ts';
 
 /** Formats whose records stand by themselves. */

@@ -1,6 +1,6 @@
 /** @file Reads sequences one by one, however many there are. */
 
-import { openTable, type Row, type Table } from '@onnx-lora/sdk';
+import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { alphabetsOf, SequenceSpeller } from './letters.ts';
 import { formatOf, isTable, type OpenBytes, openBytes } from './sequenceFile.ts';
 import type { Alphabet, SequenceDataOptions, SequencePart, SequenceRecord } from './sequenceRecord.ts';

@@ -1,6 +1,7 @@
 /** @file What stays whole when sequences are divided. */
 
-import { OnnxLoraError, type SplitFacts } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { SplitFacts } from '@onnx-lora/sdk/data';
 import { murckoScaffold } from '../chemistry/murckoScaffold.ts';
 import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
 import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';

@@ -1,6 +1,8 @@
 /** @file Holds sequences out by a fraction, so that what is measured is what matters. */
 
-import { fairHoldOut, listed, OnnxLoraError, type RecordSplit, type SplitFacts, splitRecords } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from '@onnx-lora/sdk/data';
 import type { Alphabet, SequenceRecord, SequenceSplitBy } from '../data/sequenceRecord.ts';
 import {
   duplicates,

@@ -1,13 +1,8 @@
 /** @file What the command line may say of how recordings are read (`--set name=value`), the same for all tasks. */
 
-import {
-  choice,
-  columnOptions,
-  columnSettings,
-  evalSplitSetting,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { columnOptions, columnSettings, evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { speechColumns } from './manifest.ts';
 import type { SpeechColumns, SpeechDataOptions } from './speechRecord.ts';
 

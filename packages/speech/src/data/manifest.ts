@@ -1,6 +1,7 @@
 /** @file Recordings that a table names, one per row: which column holds what, and what its cells say. */
 
 import { dirname } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellNumber,
@@ -11,10 +12,9 @@ import {
   type ColumnRoles,
   defined,
   fileInside,
-  OnnxLoraError,
   type Row,
   type Table,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import type { AudioSpan } from '../audio/audio.ts';
 import { isAudio, type SpeechColumns, type SpeechDataOptions, type SpeechRecord } from './speechRecord.ts';
 

@@ -2,12 +2,12 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   classFolders,
   type FolderEntries,
   type FolderLayouts,
   manifestEndings,
-  OnnxLoraError,
   placedLines,
   readFolders,
   readSplits,
@@ -16,7 +16,7 @@ import {
   type Split,
   splitManifests,
   stemOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { isKaldi, kaldiRecords } from './layouts/kaldi.ts';
 import { libriSpeechRecords } from './layouts/libriSpeech.ts';
 import { manifestRecords } from './manifest.ts';

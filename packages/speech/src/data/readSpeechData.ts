@@ -1,12 +1,12 @@
 /** @file Reads recordings with what is known of them, from any layout, and divides them into splits. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type DataReader,
   fairHoldOut,
   filesInTwoSplits,
   type FilesOfRecords,
   givenRecords,
-  OnnxLoraError,
   readData,
   recordsBySplit,
   type RecordSplit,
@@ -15,7 +15,7 @@ import {
   sharedWarning,
   splitRecords,
   withoutMissing,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { withinSeconds } from './clipLengths.ts';
 import { readLayout } from './readLayout.ts';
 import type {

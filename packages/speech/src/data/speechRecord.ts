@@ -1,7 +1,7 @@
 /** @file A recording in the data, what is known of it, and what a user may say of how data are read. */
 
 import { extname } from 'node:path';
-import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk';
+import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
 import type { AudioReader, AudioSource, AudioSpan } from '../audio/audio.ts';
 
 /** One utterance of the data. Nothing of the sound is read yet. */

@@ -1,6 +1,7 @@
 /** @file COCO's files: boxes, polygons and run lengths per image, or captions. */
 
-import { fileInside, type FolderEntries, OnnxLoraError, readFolder, type Split } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { fileInside, type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
 import { basename, dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import type { ImageDataOptions, ImageObject, ImageRecord, Shape } from './imageRecord.ts';

@@ -1,6 +1,7 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
-import { ColumnFinder, type ColumnRoles, defined, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { ColumnFinder, type ColumnRoles, defined, type Table } from '@onnx-lora/sdk/data';
 import { isImage } from '../image/imageFormat.ts';
 
 /** Names of columns, where they are not the usual ones. */

@@ -1,14 +1,8 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on images. */
 
-import {
-  choice,
-  columnOptions,
-  columnSettings,
-  defined,
-  evalSplitSetting,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { columnOptions, columnSettings, defined, evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { type ColumnNames, imageColumns } from './columns.ts';
 import type { ImageDataOptions } from './imageRecord.ts';
 

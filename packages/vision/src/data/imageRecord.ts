@@ -1,6 +1,6 @@
 /** @file What is known of an image before it is read, the one form that all layouts of data are brought to; and what a user may say of how data are read. */
 
-import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk';
+import type { DivideOptions, ReadData, Split } from '@onnx-lora/sdk/data';
 import type { ColumnNames } from './columns.ts';
 
 /** One image of a dataset, with what its data says about it. */

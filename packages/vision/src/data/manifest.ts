@@ -1,6 +1,7 @@
 /** @file Records from a manifest: a table that names an image per row, and may say where something is in it. */
 
 import { dirname } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellList,
@@ -12,10 +13,9 @@ import {
   cellText,
   defined,
   fileInside,
-  OnnxLoraError,
   type Row,
   type Table,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { type Columns, findColumns } from './columns.ts';
 import type { Box, ImageDataOptions, ImageObject, ImageRecord, Point } from './imageRecord.ts';
 

@@ -1,11 +1,11 @@
 /** @file Reads images with what is known of them, from any layout, and divides them into splits. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type DataReader,
   filesInTwoSplits,
   type FilesOfRecords,
   givenRecords,
-  OnnxLoraError,
   readData,
   recordsBySplit,
   type RecordSplit,
@@ -14,7 +14,7 @@ import {
   sharedWarning,
   splitRecords,
   withoutMissing,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import type { ImageData, ImageDataOptions, ImageRecord, ImageSource } from './imageRecord.ts';
 import { readLayout } from './readLayout.ts';
 import { withoutRepeated } from './repeatedRecords.ts';

@@ -3,14 +3,14 @@
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
 import {
   classFolders,
   fileInside,
   type FolderEntries,
   type FolderLayouts,
-  listed,
   manifestEndings,
-  OnnxLoraError,
   placedLines,
   readFolder,
   readFolders,
@@ -22,7 +22,7 @@ import {
   stemOf,
   tableEndings,
   tableOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { imageEndings, isImage } from '../image/imageFormat.ts';
 import { cocoFilesIn, cocoRecords, isCoco } from './coco.ts';
 import type { ImageDataOptions, ImageRecord } from './imageRecord.ts';

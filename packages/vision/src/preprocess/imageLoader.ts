@@ -1,6 +1,8 @@
 /** @file Loads images with their annotations for a model: in other threads where that can be, and from memory what never changes. */
 
-import { BoundedCache, OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { BoundedCache, ThreadPool } from '@onnx-lora/sdk/data';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import type { Augmentation } from '../augment/augment.ts';
 import type { Mask } from '../augment/sample.ts';
 import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';

@@ -1,6 +1,7 @@
 /** @file What is done to an image up to the point where pixels become floats, in other threads or in the one that asks. */
 
-import { BoundedCache, defined, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { BoundedCache, defined } from '@onnx-lora/sdk/data';
 import { augment, fitAugmentations } from '../augment/augment.ts';
 import type { Mask, Sample } from '../augment/sample.ts';
 import { classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';

@@ -1,6 +1,7 @@
 /** @file Reads FASTA record by record, however large the file is; and A3M alignments, which are FASTA with insertions in lower case. */
 
-import { OnnxLoraError, textLines, textOf, type TextPieces } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { textLines, textOf, type TextPieces } from '@onnx-lora/sdk/data';
 import { openBytes } from '../sequenceFile.ts';
 
 /** Longest sequence that is read, in characters; the longest protein known has some 45,000 residues. */

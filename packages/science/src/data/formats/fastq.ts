@@ -1,6 +1,7 @@
 /** @file Reads FASTQ record by record; qualities are checked for their number and left out. */
 
-import { OnnxLoraError, textLines, type TextPieces } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { textLines, type TextPieces } from '@onnx-lora/sdk/data';
 import { badLine, type FastaRecord } from './fasta.ts';
 
 /**

@@ -6,7 +6,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseA3m } from './fasta.ts';
-import type { TextPieces } from '@onnx-lora/sdk';
+import type { TextPieces } from '@onnx-lora/sdk/data';
 import { parseFastq } from './fastq.ts';
 import { parsePlainLines } from '../sequenceRecords.ts';
 import { parseStockholm } from './stockholm.ts';

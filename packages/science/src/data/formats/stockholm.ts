@@ -1,6 +1,7 @@
 /** @file Reads Stockholm alignments, as Pfam, Rfam and HMMER write them. */
 
-import { OnnxLoraError, textLines, type TextPieces } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { textLines, type TextPieces } from '@onnx-lora/sdk/data';
 import { badLine, MAX_SEQUENCE, tooLong } from './fasta.ts';
 
 /** A sequence of an alignment. */

@@ -1,6 +1,6 @@
 /** @file What the columns of tables of sequences hold, and what they are usually called. */
 
-import type { ColumnRoles } from '@onnx-lora/sdk';
+import type { ColumnRoles } from '@onnx-lora/sdk/data';
 import type { SequenceColumns } from '../sequenceRecord.ts';
 
 /** Usual names are those of FLIP, ProteinGym, TAPE, MoleculeNet and biotrainer, too; the first that is there is taken. */

@@ -1,6 +1,8 @@
 /** @file Which column of a table holds what. */
 
-import { ColumnFinder, nearest, type OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import type { OnnxLoraError } from '@onnx-lora/sdk';
+import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
+import { nearest } from '@onnx-lora/sdk/plugin';
 import type { SequenceColumns, SequenceNeed } from '../sequenceRecord.ts';
 import { ColumnContents } from './columnContents.ts';
 import { sequenceColumns } from './columnRoles.ts';

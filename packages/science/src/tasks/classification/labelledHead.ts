@@ -1,6 +1,7 @@
 /** @file The head that answers with the labels of the data. */
 
-import { chooseHead, differentLabels, type TaskHead, telling } from '@onnx-lora/sdk';
+import { chooseHead, differentLabels, type TaskHead } from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import type { SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceTask } from '../sequenceTask.ts';

@@ -13,7 +13,7 @@ import {
   type Task,
   type TaskModel,
   type LabelMeasures,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { curveSections } from '../../report/curveSections.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';

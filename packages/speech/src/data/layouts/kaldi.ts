@@ -1,7 +1,9 @@
 /** @file Kaldi's data folders: `wav.scp`, and beside it `text`, `segments`, `utt2spk` and their kin. */
 
 import { join } from 'node:path';
-import { defined, didYouMean, fileInside, type FolderEntries, OnnxLoraError, placedLines } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { defined, fileInside, type FolderEntries, placedLines } from '@onnx-lora/sdk/data';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { spanOf } from '../manifest.ts';
 import type { SpeechDataOptions, SpeechRecord } from '../speechRecord.ts';
 

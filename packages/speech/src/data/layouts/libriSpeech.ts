@@ -1,7 +1,8 @@
 /** @file LibriSpeech and what is laid out like it: a folder per speaker and chapter, with a `.trans.txt` in each. */
 
 import { basename, join } from 'node:path';
-import { type FolderEntries, OnnxLoraError, placedLines, readFolder, type Split, stemOf } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type FolderEntries, placedLines, readFolder, type Split, stemOf } from '@onnx-lora/sdk/data';
 import { isAudio, type SpeechRecord } from '../speechRecord.ts';
 import { firstWord } from './kaldi.ts';
 

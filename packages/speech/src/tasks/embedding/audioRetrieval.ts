@@ -1,22 +1,17 @@
 /** @file Teaches a model which recordings are of one kind, such as one speaker, and measures how well one finds the others. */
 
+import { int64, KindGroups, type KindItems, OnnxLoraError, retrievalLoss, SingleKinds } from '@onnx-lora/sdk';
 import {
   type Batch,
   embeddingScatter,
-  int64,
   type KindGroup,
-  KindGroups,
-  type KindItems,
-  OnnxLoraError,
   type PreparedTask,
-  retrievalLoss,
   type RetrievalLossOptions,
   RetrievalMetrics,
-  SingleKinds,
   type Task,
   type TaskModel,
   type RetrievalScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { frameCount } from '../frameCount.ts';

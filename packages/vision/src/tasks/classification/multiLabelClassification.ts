@@ -10,8 +10,8 @@ import {
   type Task,
   type TaskModel,
   type MultiLabelScores,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import { type ImageRecord, type ImageSource, labelsOfRecord } from '../../data/imageRecord.ts';
 import type { ImageExample } from './imageDataset.ts';
 import { batchOf, type ImageTaskOptions, labelsOf, openImageTask } from './imageTask.ts';

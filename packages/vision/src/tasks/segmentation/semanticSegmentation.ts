@@ -1,15 +1,7 @@
 /** @file Teaches and tests models that give every pixel of an image a class. */
 
-import {
-  type Batch,
-  OnnxLoraError,
-  type PreparedTask,
-  stack,
-  type Task,
-  type TaskModel,
-  tensor,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError, stack, tensor, type Tensor } from '@onnx-lora/sdk';
+import type { Batch, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';

@@ -1,29 +1,28 @@
 /** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
 
 import {
-  atPlace,
-  type Batch,
-  contentKey,
-  drawSeed,
-  embeddingScatter,
-  type EmbeddingsOf,
   int64,
-  type KindGroup,
   KindGroups,
   type KindItems,
-  nameOfRecord,
   OnnxLoraError,
-  type PreparedTask,
   retrievalLoss,
+  SingleKinds,
+  stack,
+  type Tensor,
+} from '@onnx-lora/sdk';
+import {
+  type Batch,
+  embeddingScatter,
+  type EmbeddingsOf,
+  type KindGroup,
+  type PreparedTask,
   type RetrievalLossOptions,
   RetrievalMetrics,
   type RetrievalScores,
-  SingleKinds,
-  stack,
   type Task,
   type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { atPlace, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
