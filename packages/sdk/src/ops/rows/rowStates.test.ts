@@ -122,6 +122,18 @@ const apart: Record<string, [Build, axis: number]> = {
     },
     0,
   ],
+  'blocks of an image as rows, and back': [
+    (g, x) => {
+      const blocks = g.emit('SpaceToDepth', [g.Unsqueeze(x, [0])], { blocksize: 2 });
+      const apart = g.Mul(g.Reshape(blocks, [4 * ROWS, 3, 4]), weights(g, 4));
+      return g.emit('DepthToSpace', [g.Reshape(apart, [1, 4 * ROWS, 3, 4])], { blocksize: 2 });
+    },
+    1,
+  ],
+  'an image of channels that lie behind one another': [
+    (g, x) => g.emit('DepthToSpace', [g.Reshape(x, [1, 4 * ROWS, 3, 4])], { blocksize: 2, mode: 'CRD' }),
+    1,
+  ],
   'windows of an image': [
     (g, x) => g.Reshape(g.Transpose(g.Reshape(x, [ROWS, 3, 2, 4, 2]), [0, 1, 3, 2, 4]), [ROWS * 12, 4]),
     0,
@@ -220,6 +232,10 @@ const mixed: Record<string, [Build, by: string]> = {
     'Add',
   ],
   'scales of the whole batch': [(g, x) => cast(g, g.emitMany('DynamicQuantizeLinear', [x], 3)[0]!), 'DynamicQuantizeLinear'],
+  'blocks in which each row has a corner': [
+    (g, x) => g.emit('DepthToSpace', [g.Reshape(x, [1, 4 * ROWS, 3, 4])], { blocksize: 2 }),
+    'DepthToSpace',
+  ],
   'rows joined with what comes after': [(g, x) => g.Reshape(g.Transpose(x, [1, 0, 2]), [8, 24]), 'Reshape'],
   'random numbers': [(g, x) => g.Add(x, g.emit('RandomUniformLike', [x])), 'RandomUniformLike'],
   'positions counted through the batch': [(g, x) => cast(g, g.emitMany('MaxPool', [x], 2, { kernel_shape: [2] })[1]!), 'MaxPool'],

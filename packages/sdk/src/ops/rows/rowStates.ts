@@ -2,7 +2,7 @@
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, readNames, subgraphs } from '../../graph/walk.ts';
+import { attribute, intAttribute, readNames, stringAttribute, subgraphs } from '../../graph/walk.ts';
 import { type AxisOperand, type AxisSite, isReshape, product, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
@@ -184,6 +184,11 @@ export class RowStates {
     const { node, x, y } = site;
     const { rows } = this.#request;
     if (isReshape(node)) return x.slice(1).every(isConstant) ? reshaped(x[0]!, y, rows, outer) : undefined;
+    const blocks = x[0]?.axis === 1 ? blocksOf(node) : undefined;
+    if (blocks !== undefined) {
+      const times = outer * blocks;
+      return Number.isInteger(times) ? { axis: 1, outer: times } : undefined;
+    }
     const axis = y.findIndex((_, i) => {
       const traced = traceAxis({ ...site, axis: i, parts: rows });
       return traced && x.every((operand, at) => follows(operand, traced[at]!));
@@ -216,6 +221,17 @@ export class RowStates {
     const type = this.#request.types.get(name) ?? {};
     return { ...type, shape: type.shape?.map((dim) => (typeof dim === 'number' ? dim : NaN)) };
   }
+}
+
+/**
+ * How often what is on the axis of channels comes there for each time before, where blocks of an image become channels in front
+ * of them, or the other way round; undefined for other operators.
+ */
+function blocksOf(node: NodeProto): number | undefined {
+  const size = intAttribute(node, 'blocksize', 1) ** 2;
+  if (node.opType === 'SpaceToDepth') return size;
+  if (node.opType !== 'DepthToSpace') return undefined;
+  return stringAttribute(node, 'mode', 'DCR') === 'CRD' ? 1 : 1 / size;
 }
 
 function mixedBy({ name, opType }: NodeProto): MixedRows {
