@@ -3,7 +3,8 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { didYouMean, OnnxLoraError, type Plugin } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
 import { resolve } from 'import-meta-resolve';
 import { installedPlugins } from './installed.ts';
 
