@@ -8,26 +8,17 @@ import {
   type Feeds,
   float32,
   loadAdapter,
-  meanSquaredError,
   merge,
   type Model,
   modelFor,
   openModel,
-  readSafetensors,
   stack,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import {
-  GraphBuilder,
-  inferNode,
-  type ModelProto,
-  Random,
-  tensorProto,
-  type Value,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import { meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
+import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -2,7 +2,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Batch, type Feeds, loadAdapter, type Model, openModel, readSafetensors, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import type { Batch } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { type AudioReader, resamplePoly, SoundReader, speechFamilies, speechRecognition } from '@onnx-lora/speech';
 import { beforeAll, describe, expect, test } from 'vitest';

@@ -7,19 +7,16 @@ import {
   Adapter,
   type Feeds,
   float32,
-  type GraphBuilder,
   type LoraOptions,
-  meanSquaredError,
   merge,
   type Model,
   type ModuleInfo,
   openModel,
   OrtRuntime,
-  type Task,
   type Tensor,
   train,
-  type Value,
 } from '@onnx-lora/sdk';
+import { type GraphBuilder, meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
 import { openOnnx, readFloats, sessionModel, tensorProto } from '@onnx-lora/sdk/core';
 import { checkAdapterRoundTrip, checkAdapterRows, checkGradients, randomAdapter } from '@onnx-lora/sdk/testing';
 import { feedsOf } from './feeds.ts';

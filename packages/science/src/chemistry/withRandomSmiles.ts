@@ -1,6 +1,6 @@
 /** @file More training data from the same molecules, written in other ways. */
 
-import { drawSeed } from '@onnx-lora/sdk';
+import { drawSeed } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import { randomSmiles } from './randomSmiles.ts';
 import { loadRdkit } from './rdkit.ts';

@@ -1,6 +1,8 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import { checkFraction, fairHoldOut, listed, measuredOn, OnnxLoraError, recordsBySplit } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { checkFraction, fairHoldOut, measuredOn, recordsBySplit } from '@onnx-lora/sdk/data';
 import { checkMolecules } from '../chemistry/checkMolecules.ts';
 import { isOneProtein } from '../splits/isOneProtein.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';

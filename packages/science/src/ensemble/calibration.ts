@@ -1,6 +1,6 @@
 /** @file Whether the deviations of an ensemble's answers tell how far these are from what was measured. */
 
-import { spearman } from '@onnx-lora/sdk';
+import { spearman } from '@onnx-lora/sdk/tasks';
 
 /** Answers of an ensemble, and what was measured. */
 export interface UncertainAnswers {

@@ -1,6 +1,7 @@
 /** @file A collector of metrics that can take the answers of several adapters together. */
 
-import type { Feeds, MetricCollector, Tensor } from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector } from '@onnx-lora/sdk/tasks';
 
 /** Knows how answers are averaged: not the scores, but what they say, such as probabilities. */
 export interface EnsembleCollector extends MetricCollector {

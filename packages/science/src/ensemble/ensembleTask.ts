@@ -1,6 +1,7 @@
 /** @file A task that is measured with several adapters together, for the command line. */
 
-import { OnnxLoraError, type PreparedTask, type Task } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
 import { answeringAdapters } from '../tasks/records/answeringAdapters.ts';
 import type { SettingValues } from '../tasks/sequenceSettings.ts';
 import { measureEnsemble } from './measureEnsemble.ts';

@@ -1,6 +1,7 @@
 /** @file How good several adapters on one base are together, and whether their disagreement tells how far they are wrong. */
 
-import { type Adapter, type Model, modelFor, OnnxLoraError, type RunnableOptions, type Task } from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableOptions, Task } from '@onnx-lora/sdk/tasks';
 import { type EnsembleEvaluation, measureEnsemble } from './measureEnsemble.ts';
 
 /** Options of {@link evaluateEnsemble}. */

@@ -1,18 +1,16 @@
 /** @file Runs each batch of held-out sequences once with each of several adapters, and measures the mean of their answers. */
 
+import { type Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  type Adapter,
   batchesOf,
   type BatchSource,
   type MetricCollector,
   type Metrics,
-  OnnxLoraError,
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
   spread,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { RecordMetrics } from '../tasks/recordMetrics.ts';
 import { type EnsembleCalibration, ensembleCalibration } from './calibration.ts';
 import { isEnsembleCollector } from './ensembleCollector.ts';

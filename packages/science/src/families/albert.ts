@@ -1,6 +1,6 @@
 /** @file The family ALBERT. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { embeddingModules } from './encoderModules.ts';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family DeBERTa, versions 1 to 3. */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { classifierNames, debertaModules } from './encoderModules.ts';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

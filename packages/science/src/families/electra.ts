@@ -1,6 +1,6 @@
 /** @file The family ELECTRA. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { classifierNames, encoderModules } from './encoderModules.ts';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

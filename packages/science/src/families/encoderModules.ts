@@ -1,6 +1,6 @@
 /** @file Module names of transformers' BERT encoder, which several families share. */
 
-import type { RoleNames } from '@onnx-lora/sdk';
+import type { RoleNames } from '@onnx-lora/sdk/plugin';
 
 const layer = 'encoder.layer.{n}';
 

@@ -1,6 +1,6 @@
 /** @file The family ESM: ESM-1b, ESM-1v, ESM-2 and the Nucleotide Transformers. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { classifierNames, encoderModules } from './encoderModules.ts';
 import { isFolding, maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

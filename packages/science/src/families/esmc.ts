@@ -1,6 +1,6 @@
 /** @file The family ESM C (ESM Cambrian). */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { classifierNames } from './encoderModules.ts';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family ESMFold: the trunk over a protein's residues and pairs of them. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { pairModules } from './pairModules.ts';
 import { isFolding, scienceFamily } from './scienceFamily.ts';
 

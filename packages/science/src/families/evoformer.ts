@@ -1,6 +1,6 @@
 /** @file The family Evoformer: the trunk of AlphaFold 2 as OpenFold writes it. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { pairModules } from './pairModules.ts';
 import { scienceFamily } from './scienceFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file All families of the science package. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { albert } from './albert.ts';
 import { bert } from './bert.ts';
 import { deberta } from './deberta.ts';

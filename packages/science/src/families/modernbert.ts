@@ -1,6 +1,6 @@
 /** @file The family ModernBERT. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 
 const layer = 'layers.{n}';

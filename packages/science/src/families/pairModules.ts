@@ -1,6 +1,6 @@
 /** @file What ESMFold's trunk and the Evoformer do with pairs of residues, under the same names. */
 
-import type { RoleNames } from '@onnx-lora/sdk';
+import type { RoleNames } from '@onnx-lora/sdk/plugin';
 
 /** Attention over rows, columns and triangles, and the multiplicative updates of triangles. */
 export const pairModules: RoleNames = {

@@ -1,6 +1,6 @@
 /** @file The family RoBERTa: ChemBERTa and models of antibodies. */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { classifierNames, encoderModules } from './encoderModules.ts';
 import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file What the families of this package have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk';
+import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
 
 /** A family of models of sequences, from its facts. */
 export function scienceFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {

@@ -1,6 +1,6 @@
 /** @file What sequences of one length have in common, as a sequence logo. */
 
-import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk';
+import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk/tasks';
 
 /** What a logo is made of. */
 export interface LogoRequest {

@@ -1,6 +1,6 @@
 /** @file Logos of what a model takes for the highest, or for each class, where sequences are of one length. */
 
-import type { ReportSection } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { logoSection } from './logoSection.ts';
 
 /** A logo of fewer says little. */

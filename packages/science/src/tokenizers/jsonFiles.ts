@@ -1,6 +1,6 @@
 /** @file The older files of tokenizers as the tokenizer.json that they amount to. */
 
-import { isObject, type JsonObject } from '@onnx-lora/sdk';
+import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
 /** RoBERTa's vocab.json and merges.txt, which is ChemBERTa's: byte-level BPE between `<s>` and `</s>`. */
 export function robertaJson(vocabulary: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {

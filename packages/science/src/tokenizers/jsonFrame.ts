@@ -1,6 +1,7 @@
 /** @file What a tokenizer.json puts around sequences. */
 
-import { type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { JsonObject } from '@onnx-lora/sdk/data';
 import type { Frame, FrameItem } from './frame.ts';
 import type { HfTokenizer } from './hfTokenizer.ts';
 import { typesOf } from './jsonTypes.ts';

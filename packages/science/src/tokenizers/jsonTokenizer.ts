@@ -1,7 +1,7 @@
 /** @file Tokenizers by their tokenizer.json: WordPiece, byte-level BPE, unigram and others. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { byTokenizer, checkTokenIds, checkTokenizerSteps, isObject, type JsonObject } from '@onnx-lora/sdk';
+import { byTokenizer, checkTokenIds, checkTokenizerSteps, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { tokensIn } from './alignTokens.ts';
 import type { HfTokenizer } from './hfTokenizer.ts';
 import { jsonFrame } from './jsonFrame.ts';

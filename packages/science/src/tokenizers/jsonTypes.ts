@@ -1,6 +1,6 @@
 /** @file Which kinds of steps a part of tokenizer.json has. */
 
-import { isObject } from '@onnx-lora/sdk';
+import { isObject } from '@onnx-lora/sdk/data';
 
 /** The types of a step, and of those that a `Sequence` of them has. */
 export function typesOf(step: unknown): readonly unknown[] {

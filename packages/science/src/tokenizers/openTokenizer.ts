@@ -1,7 +1,9 @@
 /** @file Finds out which tokenizer lies in a model's folder. */
 
 import { join } from 'node:path';
-import { type JsonObject, OnnxLoraError, parseMerges, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { type JsonObject, parseMerges, readJsonObject } from '@onnx-lora/sdk/data';
 import { EsmTokenizer } from './esmTokenizer.ts';
 import { plainFrame } from './frame.ts';
 import { robertaJson, wordPieceJson } from './jsonFiles.ts';

@@ -1,6 +1,7 @@
 /** @file Which tokens are special, as the files beside a model say. */
 
-import { isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
 /** The parts that transformers knows. */
 const parts = ['pad', 'unk', 'mask', 'cls', 'sep', 'bos', 'eos'] as const;

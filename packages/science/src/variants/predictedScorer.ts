@@ -1,13 +1,7 @@
 /** @file Scores variants by what a trained model predicts of them. */
 
-import {
-  type Adapter,
-  type AdapterSession,
-  lengthBuckets,
-  OnnxLoraError,
-  type RunnableModel,
-  type RunnableOptions,
-} from '@onnx-lora/sdk';
+import { type Adapter, type AdapterSession, OnnxLoraError } from '@onnx-lora/sdk';
+import { lengthBuckets, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';

@@ -1,6 +1,6 @@
 /** @file A mutation scan as a heat map. */
 
-import type { ReportSection } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import type { MutationScan } from './mutationScan.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** @file Scores variants in one call. */
 
-import type { RunnableModel } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { Variant } from './variant.ts';
 import type { ScoreOptions } from './effectScorer.ts';
 import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts';

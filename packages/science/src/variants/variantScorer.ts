@@ -1,6 +1,6 @@
 /** @file Scores variants without having seen a measurement. */
 
-import type { RunnableModel } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import { MarginalScorer } from './marginalScorer.ts';
 import { PseudoScorer } from './pseudoScorer.ts';
 import { TokenScores, type TokenScoresOptions } from './tokenScores.ts';

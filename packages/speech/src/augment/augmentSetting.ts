@@ -1,6 +1,7 @@
 /** @file The setting by which tasks of the command line take a preset of wave augmentations. */
 
-import { choice, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import type { WaveAugmentation } from './augmentWave.ts';
 import { gain } from './gain.ts';
 import { noise } from './noise.ts';

@@ -1,6 +1,6 @@
 /** @file Applies augmentations to sound. */
 
-import { badSetting } from '@onnx-lora/sdk';
+import { badSetting } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import { applyBackground, type Background } from './background.ts';
 import { applyGain, type Gain } from './gain.ts';

@@ -1,6 +1,6 @@
 /** @file Makes sound louder or softer. */
 
-import { checkRange, checkShare, type Range } from '@onnx-lora/sdk';
+import { checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import type { Random } from '@onnx-lora/sdk/core';
 
 /** Another loudness. */

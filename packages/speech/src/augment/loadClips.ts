@@ -1,7 +1,8 @@
 /** @file Loads the recordings that augmentations mix in. */
 
 import { extname, join } from 'node:path';
-import { OnnxLoraError, readFolder } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readFolder } from '@onnx-lora/sdk/data';
 import type { AudioReader } from '../audio/audio.ts';
 import { monoAt } from '../audio/mono.ts';
 

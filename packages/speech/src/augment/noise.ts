@@ -1,6 +1,6 @@
 /** @file Adds noise that is made here. */
 
-import { badSetting, checkRange, checkShare, type Range } from '@onnx-lora/sdk';
+import { badSetting, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import type { Random } from '@onnx-lora/sdk/core';
 import { mixNoise } from './mixNoise.ts';
 

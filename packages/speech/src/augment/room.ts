@@ -1,6 +1,6 @@
 /** @file Lets sound ring as in a room. */
 
-import { badSetting, checkShare } from '@onnx-lora/sdk';
+import { badSetting, checkShare } from '@onnx-lora/sdk/data';
 import type { Random } from '@onnx-lora/sdk/core';
 import { convolve } from './convolve.ts';
 

@@ -1,6 +1,6 @@
 /** @file Plays sound faster or slower. */
 
-import { badSetting, checkShare } from '@onnx-lora/sdk';
+import { badSetting, checkShare } from '@onnx-lora/sdk/data';
 import type { Random } from '@onnx-lora/sdk/core';
 import { resample } from '../audio/resample.ts';
 

@@ -1,6 +1,6 @@
 /** @file How models of an encoder and a decoder of text are published. */
 
-import type { FamilyFiles } from '@onnx-lora/sdk';
+import type { FamilyFiles } from '@onnx-lora/sdk/plugin';
 
 /** As optimum writes them: an encoder, and one to three decoders. */
 export const encoderDecoderFiles: FamilyFiles = {

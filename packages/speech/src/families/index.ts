@@ -1,6 +1,6 @@
 /** @file All families of the speech package. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
 import { data2vecAudio } from './data2vecAudio.ts';
 import { hubert } from './hubert.ts';

@@ -1,6 +1,6 @@
 /** @file The family Moonshine. */
 
-import { asInLora, type DescribedFamily } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderDecoderFiles } from './encoderDecoderFiles.ts';
 import { speechFamily } from './speechFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file Tests of the families of encoders on the modules that transformers 4.53.3 and 5.24.0 have: a layer of each. */
 
-import { defaultTargetPaths, type ModelFamily, translatePath } from '@onnx-lora/sdk';
+import { defaultTargetPaths, type ModelFamily, translatePath } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
 import { speechFamilies } from './index.ts';

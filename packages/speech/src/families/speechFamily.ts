@@ -1,6 +1,6 @@
 /** @file What the families of this package have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk';
+import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
 /** A family of models of speech, from its facts. */
 export function speechFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {

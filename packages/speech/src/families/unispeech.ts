@@ -1,6 +1,6 @@
 /** @file The family UniSpeech. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { encoderTasks, speechFamily } from './speechFamily.ts';
 import { wav2vec2Modules } from './wav2vec2Modules.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family w2v-BERT 2.0. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { encoderTasks, speechFamily } from './speechFamily.ts';
 import { adapterModules, conformerModules, headModules } from './wav2vec2Modules.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family wav2vec 2.0 Conformer. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { encoderTasks, speechFamily } from './speechFamily.ts';
 import { adapterModules, conformerModules, headModules, waveformModules } from './wav2vec2Modules.ts';
 

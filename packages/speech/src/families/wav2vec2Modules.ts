@@ -1,6 +1,6 @@
 /** @file The modules that wav2vec 2.0 and the models after it have in common. */
 
-import type { RoleNames } from '@onnx-lora/sdk';
+import type { RoleNames } from '@onnx-lora/sdk/plugin';
 
 /** Convolutions over the waveform, and what leads from them into the encoder. */
 export const waveformModules: RoleNames = {

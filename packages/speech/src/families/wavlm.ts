@@ -1,6 +1,6 @@
 /** @file The family WavLM. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderTasks, speechFamily } from './speechFamily.ts';
 import { adapterModules, wav2vec2Modules } from './wav2vec2Modules.ts';
 

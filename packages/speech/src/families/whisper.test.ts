@@ -1,6 +1,6 @@
 /** @file Tests of Whisper's family on module paths as exporters leave them. */
 
-import { defaultTargetPaths } from '@onnx-lora/sdk';
+import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { whisper } from './whisper.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family Whisper. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderDecoderFiles } from './encoderDecoderFiles.ts';
 import { speechFamily } from './speechFamily.ts';
 

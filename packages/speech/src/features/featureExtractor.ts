@@ -1,6 +1,7 @@
 /** @file What makes a model's input of sound. */
 
-import type { Feeds, Preprocessor, Tensor } from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 
 /** What a `preprocessor_config.json` of a speech model describes. */
 export interface FeatureExtractor extends Preprocessor {

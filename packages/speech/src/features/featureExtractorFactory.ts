@@ -1,6 +1,7 @@
 /** @file From a preprocessor_config.json to what makes a model's input of sound. */
 
-import { float32, OnnxLoraError, type PreprocessorFactory, stack } from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../audio/audio.ts';
 import { monoAt, monoStreamAt } from '../audio/mono.ts';
 import { FeatureConfig } from './featureConfig.ts';

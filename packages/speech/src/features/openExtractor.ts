@@ -1,15 +1,10 @@
 /** @file Finds the feature extractor's file in a model's folder and makes the extractor it describes. */
 
 import { join } from 'node:path';
-import {
-  isObject,
-  type JsonObject,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  readJsonObject,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { FeatureExtractor } from './featureExtractor.ts';
 
 const fileName = 'preprocessor_config.json';

@@ -1,6 +1,7 @@
 /** @file How a recogniser is opened. */
 
-import type { PreprocessorFactory, RunnableOptions } from '@onnx-lora/sdk';
+import type { RunnableOptions } from '@onnx-lora/sdk/tasks';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../audio/audio.ts';
 import type { ContextSeconds } from '../features/audioContext.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';

@@ -1,6 +1,7 @@
 /** @file Rows of tensors, and logits by row and place. */
 
-import { type GraphPort, int64, OnnxLoraError, type Tensor, type TensorData } from '@onnx-lora/sdk';
+import { int64, OnnxLoraError, type Tensor, type TensorData } from '@onnx-lora/sdk';
+import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { fromHalves, toHalf } from '@onnx-lora/sdk/core';
 
 /** A mask of ones, int64. */

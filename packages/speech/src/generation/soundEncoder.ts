@@ -1,6 +1,7 @@
 /** @file The encoder of a model: from features to the states that its decoder reads. */
 
-import type { AdapterChoice, AdapterSession, Feeds, RunnableModel, RunnableOptions, Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import type { AdapterChoice, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { DecodingOptions } from './decoding.ts';
 import { adaptersOf, requireEach } from './rowAdapters.ts';
 import { asPort, joinRows, ones, selectRows } from './rows.ts';

@@ -1,6 +1,6 @@
 /** @file The older files of a byte-level tokenizer, vocab.json and merges.txt, as the tokenizer.json that they amount to. */
 
-import { isObject, type JsonObject } from '@onnx-lora/sdk';
+import { isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
 /**
  * What tokenizer.json would say of a byte-level tokenizer as GPT-2's, which is Whisper's.

@@ -2,15 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  CtcTokenizer,
-  type CtcTokenizerOptions,
-  isObject,
-  type JsonObject,
-  OnnxLoraError,
-  parseMerges,
-  readJsonObject,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { CtcTokenizer, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
+import { isObject, type JsonObject, parseMerges, readJsonObject } from '@onnx-lora/sdk/data';
 import { byteLevelJson } from './byteLevelFiles.ts';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 import { SubwordTokenizer } from './subwordTokenizer.ts';

@@ -1,7 +1,8 @@
 /** @file The tokenizers of models that write token by token: Whisper's and Moonshine's. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { byTokenizer, checkTokenIds, checkTokenizerSteps, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkTokenIds, checkTokenizerSteps, type JsonObject } from '@onnx-lora/sdk/data';
 import type { SpeechTokenizer } from './speechTokenizer.ts';
 
 /** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */

@@ -1,9 +1,9 @@
 /** @file Refuses settings of augmentations that make no sense. */
 
-import { badSetting } from '@onnx-lora/sdk';
+import { badSetting } from '@onnx-lora/sdk/data';
 import type { Color } from './affine.ts';
 
-export { badSetting, checkRange, checkShare, checkWhole, type Range } from '@onnx-lora/sdk';
+export { badSetting, checkRange, checkShare, checkWhole, type Range } from '@onnx-lora/sdk/data';
 
 /** `color`, three levels from 0 to 255. */
 export function checkColor(name: string, color: Color): Color {

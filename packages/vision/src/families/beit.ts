@@ -1,6 +1,6 @@
 /** @file The family BEiT. */
 
-import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family CLIP. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { cliplora, towerModules, towerNames, towerTasks } from './twoTowers.ts';
 import { visionFamily } from './visionFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family DeiT (data-efficient image Transformer). */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 

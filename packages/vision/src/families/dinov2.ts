@@ -1,6 +1,6 @@
 /** @file The family DINOv2. */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layer.{n}';

@@ -1,6 +1,6 @@
 /** @file The family of DINOv3's convolutional networks. */
 
-import type { DescribedFamily, NamePair } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair } from '@onnx-lora/sdk/plugin';
 import { pointwiseLayers } from './convnext.ts';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file The family of DINOv3's vision transformers. */
 
-import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, type NamePair, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /** transformers 5 put a module around the layers. */

@@ -1,6 +1,6 @@
 /** @file The family EfficientSAM: SAM with a small plain ViT as its encoder. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { samDecoder, samTargets } from './samDecoder.ts';
 import { visionFamily } from './visionFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file Tests of all families on the modules that models really have, by the names of both versions of transformers. */
 
-import { defaultTargetPaths } from '@onnx-lora/sdk';
+import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { processorTypeOfModel } from '../preprocess/processorTypes.ts';
 import { goldenNames } from '../../fixtures/goldenNames.ts';

@@ -1,6 +1,6 @@
 /** @file All families of the vision package. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { beit } from './beit.ts';
 import { clip } from './clip.ts';
 import { convnext } from './convnext.ts';

@@ -1,6 +1,6 @@
 /** @file The family MobileSAM: SAM with a TinyViT as its encoder, and TinyViT itself. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { samDecoder, samTargets } from './samDecoder.ts';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 

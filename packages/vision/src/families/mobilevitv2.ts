@@ -1,6 +1,6 @@
 /** @file The family MobileViT V2. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { mobileConvolutions } from './mobilevit.ts';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 

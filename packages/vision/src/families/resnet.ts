@@ -1,6 +1,6 @@
 /** @file The family ResNet. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /** ResNet as transformers, timm and torchvision write it; transformers 4 and 5 use the same names. */

@@ -1,6 +1,6 @@
 /** @file The family SAM (Segment Anything). */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { samDecoder, samed, samFiles, samTargets } from './samDecoder.ts';
 import { visionFamily } from './visionFamily.ts';
 

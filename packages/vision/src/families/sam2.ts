@@ -1,6 +1,6 @@
 /** @file The family SAM 2, whose image encoder is Hiera. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { samDecoder, samFiles, samTargets } from './samDecoder.ts';
 import { visionFamily } from './visionFamily.ts';
 

@@ -1,6 +1,6 @@
 /** @file Module names of SAM's prompt encoder and mask decoder, which the SAMs with smaller encoders share. */
 
-import type { FamilyFiles, RoleNames } from '@onnx-lora/sdk';
+import type { FamilyFiles, RoleNames } from '@onnx-lora/sdk/plugin';
 
 const attentions = [
   'transformer.layers.{n}.self_attn',

@@ -1,6 +1,6 @@
 /** @file The family Swin. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'encoder.layers.{n}.blocks.{n}';

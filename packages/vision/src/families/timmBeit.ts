@@ -1,6 +1,6 @@
 /** @file The family of timm's vision transformers whose queries, keys and values have no layer of their own. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'blocks.{n}';

@@ -1,6 +1,6 @@
 /** @file The family of timm's vision transformers. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const block = 'blocks.{n}';

@@ -1,6 +1,6 @@
 /** @file The family of torchvision's vision transformers. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.encoder_layer_{n}';

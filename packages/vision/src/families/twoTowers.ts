@@ -1,6 +1,6 @@
 /** @file Module names of transformers' CLIP, which SigLIP shares: two towers, one for images and one for text. */
 
-import type { NamePair, RoleNames } from '@onnx-lora/sdk';
+import type { NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 
 const layer = 'encoder.layers.{n}';
 

@@ -1,6 +1,6 @@
 /** @file What the families of this package have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk';
+import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
 /** A family from its facts; models that transformers' wrapper of timm holds are known by timm's names. */
 export function visionFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {

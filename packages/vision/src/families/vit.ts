@@ -1,6 +1,6 @@
 /** @file The family ViT (Vision Transformer). */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk';
+import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules } from './vitModules.ts';
 

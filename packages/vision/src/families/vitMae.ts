@@ -1,6 +1,6 @@
 /** @file The family ViT-MAE (masked autoencoder). */
 
-import { asInLora, type DescribedFamily, queriesAndValues, type RoleNames } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, queriesAndValues, type RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 import { vitLayer, vitModules, vitUnder } from './vitModules.ts';
 

@@ -1,6 +1,6 @@
 /** @file Module names of transformers' ViT encoder, which several families share. */
 
-import type { NamePair, RoleNames } from '@onnx-lora/sdk';
+import type { NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 
 /**
  * ViT as transformers 4 (`encoder.layer.0.…`) and 5 (`layers.0.…`) name it; the same in models that were written after

@@ -1,6 +1,6 @@
 /** @file Keeps resized images in memory, so that a run decodes each of them once. */
 
-import { FilledCache } from '@onnx-lora/sdk';
+import { FilledCache } from '@onnx-lora/sdk/data';
 import type { ImageRequest } from './imageRequest.ts';
 import type { LoadedPixels } from './loadImage.ts';
 

@@ -1,6 +1,7 @@
 /** @file Turns images into what a vision model is fed. */
 
-import type { Preprocessor, Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import { type Image, type ImageDecoder, imageOf, type ImageLike, sourceName } from '../image/image.ts';
 import { centerCropOffset, cropPlane, type Offset } from './centerCrop.ts';
 import { geometryOf } from './geometry.ts';

@@ -1,6 +1,6 @@
 /** @file Recognises `preprocessor_config.json` of an image processor and makes its preprocessor. */
 
-import type { PreprocessorFactory } from '@onnx-lora/sdk';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { ImageDecoder } from '../image/image.ts';
 import { imageEndings } from '../image/imageFormat.ts';
 import { ImagePreprocessor } from './preprocessor.ts';

@@ -1,14 +1,10 @@
 /** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
 
 import { join } from 'node:path';
-import {
-  isObject,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  readJsonObject,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { processorTypeOfModel } from './processorTypes.ts';
 import { timmSettings } from './torchvisionPlan.ts';
 

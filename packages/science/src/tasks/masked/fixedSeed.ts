@@ -1,6 +1,6 @@
 /** @file Seeds for what is random about a sequence and yet the same each time. */
 
-import { drawSeed } from '@onnx-lora/sdk';
+import { drawSeed } from '@onnx-lora/sdk/data';
 
 /**
  * A seed of a sequence, or of the window of it that begins with token `from`: wherever it is in the data, it gets the same.

@@ -1,6 +1,6 @@
 /** @file Sums up guesses of tokens. */
 
-import { bootstrapIntervals, logSumExp } from '@onnx-lora/sdk';
+import { bootstrapIntervals, logSumExp } from '@onnx-lora/sdk/tasks';
 
 /** How guesses are. */
 export type GuessScores = Readonly<Record<'loss' | 'perplexity' | 'accuracy', number>>;

@@ -1,6 +1,7 @@
 /** @file How well a model guesses masked tokens. */
 
-import { type Feeds, type MetricCollector, type Tensor } from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector } from '@onnx-lora/sdk/tasks';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { GuessSums, type GuessScores } from './guessSums.ts';
 import type { MaskedPort } from './maskedPort.ts';

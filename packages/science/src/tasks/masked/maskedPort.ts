@@ -1,6 +1,7 @@
 /** @file The output of a model that guesses masked tokens. */
 
-import { OnnxLoraError, listedPorts, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /** Scores of each token of the vocabulary. */

@@ -5,14 +5,10 @@ import {
   labelsOrNumbers,
   type Prediction,
   type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
   type RunnableModel,
   type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';

@@ -1,6 +1,7 @@
 /** @file Every single substitution of the sequences of a file, for the command line. */
 
-import { atPlace, type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
+import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
+import { atPlace } from '@onnx-lora/sdk/data';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';

@@ -21,7 +21,7 @@ import { readAdapter } from './readAdapter.ts';
 import { readSafetensors, writeSafetensors } from '../formats/safetensors.ts';
 import { PEFT_PREFIX, parseTensorName } from '../formats/tensorNames.ts';
 
-const fixtures = path.join(import.meta.dirname, '../../../..');
+const fixtures = path.join(import.meta.dirname, '../../../../..');
 /** Folders that PEFT has saved. */
 const peftFolders = ['packages/sdk/fixtures/adapters/peft', 'test/fixtures/cases'].flatMap((collection) =>
   readdirSync(path.join(fixtures, collection))

@@ -1,5 +1,6 @@
 /** @file Teaches and tests classifiers of sound: words, emotions, speakers, languages, events. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   answersOf,
   calibrationSection,
@@ -9,14 +10,12 @@ import {
   classTable,
   differentLabels,
   heldOutScores,
-  int64,
   labelTargets,
   type LabelVector,
   labelVector,
   mistakeCaption,
   multiLabelParts,
   type MultiLabelPartsOptions,
-  OnnxLoraError,
   type PreparedTask,
   type ReportClip,
   type ReportSection,
@@ -27,8 +26,8 @@ import {
   worstMistakes,
   type ClassificationScores,
   type MultiLabelScores,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import { monoAt } from '../../audio/mono.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';

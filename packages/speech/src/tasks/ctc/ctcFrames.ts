@@ -1,6 +1,7 @@
 /** @file What a CTC model says, frame by frame, as text and as words with their times. */
 
-import { type CtcTokenizer, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 
 /** A word and the frames it is said in: `end` is the first after it. */
 export interface FramedWord {

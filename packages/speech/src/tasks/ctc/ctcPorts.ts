@@ -1,6 +1,7 @@
 /** @file Recognises models that say a character for each frame, and finds what goes in and comes out. */
 
-import { listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type SoundPorts, soundPorts } from '../soundFeeds.ts';
 
 /** Inputs and output of a CTC model. */

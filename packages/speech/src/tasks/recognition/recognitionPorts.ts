@@ -1,6 +1,7 @@
 /** @file Finds where sound goes in, where text goes in, and where scores of tokens come out. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Names in the graph of an encoder with a decoder. */
 export interface RecognitionPorts {

@@ -1,6 +1,7 @@
 /** @file How well a decoder continues transcripts that it is fed: what is measured during training. */
 
-import { type Feeds, type MetricCollector, type MetricsNamed, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector, MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { IGNORED } from './recognitionBatch.ts';
 
 /** Metrics of {@link TeacherForcedMetrics}. */

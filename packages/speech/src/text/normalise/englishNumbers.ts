@@ -1,6 +1,6 @@
 /** @file Numbers that are spelled out in English, as digits. */
 
-import { wordsOf } from '@onnx-lora/sdk';
+import { wordsOf } from '@onnx-lora/sdk/tasks';
 import { edge, space } from './characters.ts';
 import { type NumberWord, numberWords } from './numberWords.ts';
 

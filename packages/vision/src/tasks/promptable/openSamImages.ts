@@ -1,6 +1,7 @@
 /** @file What reads images for a SAM: its steps must be known to move prompts and masks along. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
 
 /**

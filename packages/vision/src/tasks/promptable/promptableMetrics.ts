@@ -1,16 +1,14 @@
 /** @file How good the masks are that a model gives for prompts. */
 
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
-  type Feeds,
   meanMeasure,
   type Measure,
   type MetricCollector,
   type MetricsNamed,
-  OnnxLoraError,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { boundaryF } from '../../metrics/boundaryF.ts';
 import { diceScore, intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
 import { geometryOf } from '../../preprocess/geometry.ts';

@@ -1,6 +1,7 @@
 /** @file Finds the image, the prompts and the masks among the inputs and outputs of a SAM. */
 
-import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { InputPrompt } from './prompt.ts';
 
 /** Where images and prompts go in, and masks come out, by the names that transformers' export gives. */

@@ -1,6 +1,6 @@
 /** @file Says a class map in words and as a picture. */
 
-import type { Prediction } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Color } from '../../augment/affine.ts';

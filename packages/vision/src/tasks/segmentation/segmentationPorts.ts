@@ -1,6 +1,7 @@
 /** @file Finds the image input and the class scores per pixel among the inputs and outputs of a graph. */
 
-import { listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImagePort, imagePort } from '../imagePort.ts';
 
 /** Where images go in and scores come out. */

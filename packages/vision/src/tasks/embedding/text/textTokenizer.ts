@@ -2,16 +2,16 @@
 
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import {
   byTokenizer,
   checkTokenIds,
   checkTokenizerSteps,
   isObject,
   type JsonObject,
-  OnnxLoraError,
   readJsonObject,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { isSiglip } from '../modelType.ts';
 
 /** Gemma's, with 256,000 tokens, has 35 MB. */
