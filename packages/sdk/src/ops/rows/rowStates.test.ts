@@ -155,6 +155,14 @@ const apart: Record<string, [Build, axis: number]> = {
     (g, x) => g.emitMany('LSTM', [g.Transpose(x, [1, 0, 2]), weights(g, 1, 12, 8), weights(g, 1, 12, 3)], 1, { hidden_size: 3 })[0]!,
     2,
   ], // prettier-ignore
+  'GRU that begins with a slice of zeros': [
+    (g, x) => {
+      const zeros = g.Slice(g.emit('ConstantOfShape', [g.ints([4, ROWS, 3])]), [1], [2], [0]);
+      const read = [g.Transpose(x, [1, 0, 2]), weights(g, 1, 9, 8), weights(g, 1, 9, 3), undefined, undefined, zeros];
+      return g.emitMany('GRU', read, 1, { hidden_size: 3 })[0]!;
+    },
+    2,
+  ],
   'attention of ONNX Runtime': [
     (g, x) => g.emit('MultiHeadAttention', [x, x, x, weights(g, 24)], { num_heads: 2 }, contrib),
     0,
@@ -232,6 +240,13 @@ const mixed: Record<string, [Build, by: string]> = {
     'Add',
   ],
   'scales of the whole batch': [(g, x) => cast(g, g.emitMany('DynamicQuantizeLinear', [x], 3)[0]!), 'DynamicQuantizeLinear'],
+  'states of their own that layers begin with': [
+    (g, x) => {
+      const read = [g.Transpose(x, [1, 0, 2]), weights(g, 1, 9, 8), weights(g, 1, 9, 3), undefined, undefined, weights(g, 1, ROWS, 3)];
+      return g.emitMany('GRU', read, 1, { hidden_size: 3 })[0]!;
+    },
+    'GRU',
+  ],
   'blocks in which each row has a corner': [
     (g, x) => g.emit('DepthToSpace', [g.Reshape(x, [1, 4 * ROWS, 3, 4])], { blocksize: 2 }),
     'DepthToSpace',

@@ -18,6 +18,8 @@ type RowAxis = number | 'same' | 'uniform';
 /** An operand, and the rows in it. */
 interface RowOperand extends AxisOperand {
   readonly axis: RowAxis;
+  /** One number throughout. */
+  readonly isFilled: boolean;
 }
 
 /** An output whose rows are looked for. */
@@ -46,6 +48,11 @@ const randomOps: ReadonlySet<string> = new Set([
 /** Operators that may repeat a constant for each row. */
 const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
 
+/** Operators that give one number throughout where their first operand is that. */
+const filling: ReadonlySet<string> = new Set([
+  'Expand', 'Tile', 'Slice', 'Gather', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Cast',
+]); // prettier-ignore
+
 /** What {@link RowStates} starts from. */
 export interface RowStatesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
@@ -66,6 +73,8 @@ export class RowStates {
   readonly #states = new Map<string, RowState>();
   /** How often all rows come one after the other on their axis, where that is more than once. */
   readonly #outer = new Map<string, number>();
+  /** Values that are one number throughout, as the states that recurrent layers begin with. */
+  readonly #filled = new Set<string>();
   readonly #indices: RowIndices;
 
   constructor(request: RowStatesRequest) {
@@ -98,6 +107,8 @@ export class RowStates {
     const states = this.#visit(
       node.opType === 'CastLike' ? { ...node, input: node.input!.slice(0, 1), opType: 'Cast' } : node,
     );
+    const { opType = '', input: [first = ''] = [] } = node;
+    if (opType === 'ConstantOfShape' || (filling.has(opType) && this.#isFilled(first))) this.#filled.add(outputs[0]!);
     outputs.forEach((name, i) => {
       if (name) this.#states.set(name, Array.isArray(states) ? (states[i] ?? mixedBy(node)) : states);
     });
@@ -210,10 +221,16 @@ export class RowStates {
     return (shape[axis] ?? 0) > 0 && shape[axis]! % (outer * this.#request.rows) === 0;
   }
 
+  #isFilled(name: string): boolean {
+    const isOne = this.of(name) === 'same' && product(this.#type(name).shape ?? [NaN]) === 1;
+    return isOne || this.#filled.has(name);
+  }
+
   #operand(name: string, isPerRow: boolean): RowOperand | undefined {
     const { shape, ints } = this.#type(name);
     const state = this.of(name) as RowAxis;
-    return shape && { shape, ints, axis: state === 'uniform' && !isPerRow ? 0 : state };
+    const axis = state === 'uniform' && !isPerRow ? 0 : state;
+    return shape && { shape, ints, axis, isFilled: this.#isFilled(name) };
   }
 
   /** A type whose unknown sizes are NaN, which is equal to nothing. */
@@ -245,7 +262,7 @@ function isConstant(operand: RowOperand | undefined): boolean {
 /** Whether an operand gives each row of the axis its own part, or all the same one. */
 function follows(operand: RowOperand | undefined, traced: TracedAxis): boolean {
   if (typeof operand?.axis === 'number') return operand.axis === traced;
-  return !operand || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
+  return !operand || operand.isFilled || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
 }
 
 /**
