@@ -5,7 +5,13 @@ import path from 'node:path';
 import { float32, int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { choice, chooseHead, classifierParts, type Dataset, decodeClasses, differentLabels, filePredictor, labelsOrNumbers, type Predictor, type Processor, type RunnableModel, type Task, type TaskModel, unknownLabel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
 import { cellRefused, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
-import { definePlugin, type Plugin, type PredictorOptions, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
+import {
+  definePlugin,
+  type Plugin,
+  type PredictorOptions,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
 
 /** A row of the table. */
 interface Sample {

@@ -1,6 +1,6 @@
 /**
  * @file `@onnx-lora/sdk/core`: the layers under the public API, for those who extend the SDK or measure it. Names here
- * may change in a minor release; those of the main entry do not.
+ * may change in a minor release; those of the other entries do not.
  */
 
 export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/file/onnxFile.ts';
@@ -8,12 +8,9 @@ export {
   type Attributes,
   type BuilderOptions,
   float,
-  type GivenGradient,
   type GraphAttribute,
   GraphBuilder,
   type InferNode,
-  type Operand,
-  type Value,
 } from './graph/builder.ts';
 export type {
   AttributeProto,
@@ -21,7 +18,6 @@ export type {
   Int,
   KnownOperator,
   ModelProto,
-  NodeProto,
   SparseTensorProto,
   StringStringEntry,
   TensorProto,
@@ -37,7 +33,6 @@ export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { fromHalves, toHalf } from './graph/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
-export type { Dim, ValueType } from './graph/value.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
@@ -69,12 +64,12 @@ export { parseTensorName, tensorName, type TensorName, type TensorRole } from '.
 export type { FirstValues } from './lora/tunings/lowRankTensors.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
-export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
+export type { PrefixOptions, PrefixReport } from './train/prefix/prefixOptions.ts';
 export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
-export { type Expectation } from './train/graph/expected.ts';
-export { type DropoutMask, type RowsApart } from './lora/injection.ts';
+export type { Expectation } from './train/graph/expected.ts';
+export type { DropoutMask, RowsApart } from './lora/injection.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
-export { type RowPlace } from './ops/rows/rowPlaces.ts';
+export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export {
   GradientStep,
   type GradientStepRequest,
@@ -83,7 +78,6 @@ export {
 } from './train/step/gradientStep.ts';
 export type { Products } from './train/step/microBatch.ts';
 export type { LossAndGradients } from './train/step/lossAndGradients.ts';
-export type { LossFragment } from './train/graph/addLoss.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,
@@ -93,8 +87,14 @@ export {
 export { GradientMean } from './train/step/gradientMean.ts';
 export type { TrainerState } from './train/trainerState.ts';
 export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';
-export { createOptimizer } from './train/optimizers/named.ts';
-export { type Schedule, scheduleOf, type ScheduleSpan } from './train/schedules/schedule.ts';
+export { createOptimizer, type OptimizerName, optimizerNames } from './train/optimizers/named.ts';
+export {
+  type Schedule,
+  scheduleOf,
+  type ScheduleSpan,
+  type ScheduleName,
+  scheduleNames,
+} from './train/schedules/schedule.ts';
 export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampling/sampler.ts';
 export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
@@ -102,3 +102,24 @@ export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/
 export { Random, type RandomState } from './runtime/random.ts';
 export type { LoraPlan } from './model/planning/loraPlan.ts';
 export { planLora } from './model/planning/planLora.ts';
+export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
+export type { ModelFile } from './model/opening/joinFiles.ts';
+export type { UnadaptableLayer } from './match/unadaptable.ts';
+export type { ModelParts, PartOf } from './model/model.ts';
+export type { Sampling } from './model/training/options/sampling.ts';
+export type { CachePrefix } from './model/training/options/keptPrefix.ts';
+export type { Memory } from './train/forward/index.ts';
+export type { BadLossPolicy } from './model/training/badLoss.ts';
+export type { BadSamplePolicy } from './model/training/batchQueue.ts';
+export type { Headable, ModelChanges } from './model/head/headable.ts';
+export { initializerNames } from './lora/init/named.ts';
+export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
+export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
+export type { AdamOptions } from './train/optimizers/adam.ts';
+export type { SgdOptions } from './train/optimizers/sgd.ts';
+export type { LionOptions } from './train/optimizers/lion.ts';
+export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
+export type { ClipOptions } from './train/clip.ts';
+export type { EmaOptions } from './train/ema.ts';
+export type { LossScalingOptions } from './train/step/lossScale.ts';
+export { providerNames } from './runtime/providers/providers.ts';

@@ -1,8 +1,8 @@
 /** @file `onnx-lora plugins`: what is loaded and what it brings, and which plugins are installed. */
 
 import {
-  type Contributions,
   contributionKinds,
+  type Contributions,
   type OperatorRule,
   type Plugin,
   type PreprocessorFactory,

@@ -1,16 +1,20 @@
 /** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
 
-import { int64, KindGroups, type KindItems, OnnxLoraError, retrievalLoss, SingleKinds } from '@onnx-lora/sdk';
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type Batch,
   embeddingScatter,
   type KindGroup,
+  KindGroups,
+  type KindItems,
   type PreparedTask,
+  retrievalLoss,
   type RetrievalLossOptions,
   RetrievalMetrics,
+  type RetrievalScores,
+  SingleKinds,
   type Task,
   type TaskModel,
-  type RetrievalScores,
 } from '@onnx-lora/sdk/tasks';
 import { heldOutNote, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';

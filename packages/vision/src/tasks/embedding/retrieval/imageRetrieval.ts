@@ -1,24 +1,19 @@
 /** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
 
-import {
-  int64,
-  KindGroups,
-  type KindItems,
-  OnnxLoraError,
-  retrievalLoss,
-  SingleKinds,
-  stack,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   embeddingScatter,
   type EmbeddingsOf,
   type KindGroup,
+  KindGroups,
+  type KindItems,
   type PreparedTask,
+  retrievalLoss,
   type RetrievalLossOptions,
   RetrievalMetrics,
   type RetrievalScores,
+  SingleKinds,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, KindGroups, openModel, SingleKinds, type Tensor, train } from '@onnx-lora/sdk';
-import { type ReportRequest, retrievalScores } from '@onnx-lora/sdk/tasks';
+import { evaluate, float32, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { KindGroups, type ReportRequest, retrievalScores, SingleKinds } from '@onnx-lora/sdk/tasks';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import fc from 'fast-check';
