@@ -30,10 +30,9 @@ export { sequenceEndings, type StreamedSequence, streamSequences } from './data/
 export { type EnsembleCalibration, ensembleCalibration, type UncertainAnswers } from './ensemble/calibration.ts';
 export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
 export type { EnsembleEvaluation } from './ensemble/measureEnsemble.ts';
-export { bert } from './families/bert.ts';
+export { bert, roberta } from './families/bert.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
-export { roberta } from './families/roberta.ts';
 export { t5 } from './families/t5.ts';
 export { sciencePlugin } from './plugin.ts';
 export { comparisonSection } from './report/frozenSections.ts';

@@ -1,30 +1,16 @@
 /** @file Public API of the vision package. */
 
-export { beit } from './families/beit.ts';
-export { clip } from './families/clip.ts';
-export { convnext } from './families/convnext.ts';
-export { deit } from './families/deit.ts';
+export { beit, deit, vit, vitMae } from './families/vit.ts';
+export { clip, siglip } from './families/clip.ts';
+export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
 export { detr } from './families/detr.ts';
-export { dinov2 } from './families/dinov2.ts';
-export { dinov3Convnext } from './families/dinov3Convnext.ts';
-export { dinov3Vit } from './families/dinov3Vit.ts';
-export { efficientSam } from './families/efficientSam.ts';
-export { mobileSam } from './families/mobileSam.ts';
+export { dinov2, dinov3Vit } from './families/dino.ts';
+export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
-export { mobilevit } from './families/mobilevit.ts';
-export { mobilevitv2 } from './families/mobilevitv2.ts';
-export { resnet } from './families/resnet.ts';
-export { sam } from './families/sam.ts';
-export { sam2 } from './families/sam2.ts';
+export { mobilevit, mobilevitv2 } from './families/mobilevit.ts';
 export { segformer } from './families/segformer.ts';
-export { siglip } from './families/siglip.ts';
-export { swin } from './families/swin.ts';
-export { swinv2 } from './families/swinv2.ts';
-export { timmBeit } from './families/timmBeit.ts';
-export { timmVit } from './families/timmVit.ts';
-export { torchvisionVit } from './families/torchvisionVit.ts';
-export { vit } from './families/vit.ts';
-export { vitMae } from './families/vitMae.ts';
+export { swin, swinv2 } from './families/swin.ts';
+export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
 export { augment, type Augmentation } from './augment/augment.ts';
 export type { Range } from './augment/check.ts';

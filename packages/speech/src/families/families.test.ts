@@ -1,17 +1,15 @@
 /** @file Tests of the families of encoders on the modules that transformers 4.53.3 and 5.24.0 have: a layer of each. */
 
-import { defaultTargetPaths, type ModelFamily, translatePath } from '@onnx-lora/sdk';
-import { describe, expect, it } from 'vitest';
+import { type DescribedFamily, type ModelFacts, translatePath } from '@onnx-lora/sdk';
+import { checkFamily } from '@onnx-lora/sdk/testing';
+import { expect, it } from 'vitest';
 import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';
 import { speechFamilies } from './index.ts';
-import { data2vecAudio } from './data2vecAudio.ts';
-import { hubert } from './hubert.ts';
-import { sew } from './sew.ts';
-import { unispeech } from './unispeech.ts';
-import { wav2vec2 } from './wav2vec2.ts';
-import { wav2vec2Bert } from './wav2vec2Bert.ts';
-import { wav2vec2Conformer } from './wav2vec2Conformer.ts';
-import { wavlm } from './wavlm.ts';
+import { data2vecAudio, hubert, sew, unispeech, wav2vec2, wav2vec2Bert, wav2vec2Conformer, wavlm } from './wav2vec2.ts';
+import { moonshine, whisper } from './whisper.ts';
+
+/** A family, the paths of a model, and the ends of those that are adapted by default. */
+type Row = readonly [family: DescribedFamily, paths: string[], targets: string[]];
 
 const encoder = (prefix: string, position: string): string[] => [
   `${prefix}.feature_extractor.conv_layers.0.conv`,
@@ -39,13 +37,6 @@ const norms: [old: string, recent: string][] = [
 const under = (path: string): string => `audio_spectrogram_transformer.${path}`;
 const named = (i: 0 | 1): string[] => [...spectrogram.map((pair) => under(pair[i])), 'classifier.dense'];
 
-function rolesOf({ roles }: ModelFamily, path: string): string[] {
-  return Object.entries(roles)
-    .filter(([, patterns]) => patterns.some(({ source }) => new RegExp(`^(?:${source})$`).test(path)))
-    .map(([role]) => role);
-}
-
-/** Paths of a model with wav2vec 2.0's encoder, its family, and what is adapted by default. */
 const queryAndValue = ['attention.q_proj', 'attention.v_proj'];
 const conformer = (prefix: string, ...others: string[]): string[] => [
   ...others.map((path) => `${prefix}.${path}`),
@@ -60,7 +51,7 @@ const conformer = (prefix: string, ...others: string[]): string[] => [
   'lm_head',
 ];
 const attention = (prefix: string): string => `${prefix}.encoder.layers.11.attention`;
-const encoders: [family: ModelFamily, paths: string[], targets: string[]][] = [
+const encoders: readonly Row[] = [
   [wav2vec2, encoder('wav2vec2', 'pos_conv_embed.conv'), queryAndValue],
   [hubert, encoder('hubert', 'pos_conv_embed.conv'), queryAndValue],
   [unispeech, encoder('unispeech', 'pos_conv_embed.conv'), queryAndValue],
@@ -105,21 +96,64 @@ const encoders: [family: ModelFamily, paths: string[], targets: string[]][] = [
   ],
 ];
 
-describe('every module has one role, and some are adapted by default', () => {
-  it.each(encoders.map(([family, ...rest]) => [family.name, family, ...rest] as const))(
-    '%s',
-    (_, family, paths, targets) => {
-      for (const path of [...paths, 'classifier', 'projector']) expect(rolesOf(family, path), path).toHaveLength(1);
-      const found = defaultTargetPaths(family, paths);
-      expect(found.map((path) => path.replace(/^.*layers\.\d+\./, ''))).toEqual(targets);
-    },
-  );
+const projections = (prefix: string): string[] =>
+  ['q_proj', 'k_proj', 'v_proj', 'out_proj'].map((name) => `${prefix}.${name}`);
+const whisperEncoder = (prefix: string): string[] => [
+  `${prefix}conv1`,
+  `${prefix}conv2`,
+  `${prefix}embed_positions`,
+  ...projections(`${prefix}layers.0.self_attn`),
+  `${prefix}layers.0.fc1`,
+  `${prefix}layers.0.fc2`,
+];
+const whisperDecoder = [
+  'model.decoder.embed_tokens',
+  ...projections('model.decoder.layers.10.self_attn'),
+  ...projections('model.decoder.layers.10.encoder_attn'),
+  'model.decoder.layers.10.fc1',
+  'model.decoder.layers.10.fc2',
+  'proj_out',
+];
+const wholeWhisper = [...whisperEncoder('model.encoder.'), ...whisperDecoder];
 
-  it('AST', () => {
-    for (const path of [...named(0), ...named(1)]) expect(rolesOf(audioSpectrogramTransformer, path)).toHaveLength(1);
-    expect(defaultTargetPaths(audioSpectrogramTransformer, named(0))).toEqual([named(0)[1], named(0)[3]]);
-    expect(defaultTargetPaths(audioSpectrogramTransformer, named(1))).toEqual([named(1)[1], named(1)[3]]);
+const moonshinePaths = [
+  ...['conv1', 'conv2', 'conv3', 'layers.0.self_attn.q_proj', 'layers.0.self_attn.o_proj', 'layers.0.mlp.fc1'].map(
+    (path) => `model.encoder.${path}`,
+  ),
+  ...['self_attn.v_proj', 'encoder_attn.q_proj', 'encoder_attn.k_proj', 'encoder_attn.o_proj', 'mlp.fc2'].map(
+    (path) => `model.decoder.layers.0.${path}`,
+  ),
+  'model.decoder.embed_tokens',
+  'proj_out',
+];
+
+const models: readonly Row[] = [
+  ...encoders,
+  [
+    whisper,
+    wholeWhisper,
+    [
+      'encoder.layers.0.self_attn.q_proj',
+      'encoder.layers.0.self_attn.v_proj',
+      ...['self_attn', 'encoder_attn'].flatMap((name) =>
+        ['q_proj', 'v_proj'].map((end) => `decoder.layers.10.${name}.${end}`),
+      ),
+    ],
+  ],
+  [whisper, whisperEncoder(''), ['layers.0.self_attn.q_proj', 'layers.0.self_attn.v_proj']],
+  [moonshine, moonshinePaths, ['encoder.layers.0.self_attn.q_proj', 'self_attn.v_proj', 'encoder_attn.q_proj']],
+  ...([0, 1] as const).map((i): Row => [audioSpectrogramTransformer, named(i), [named(i)[1]!, named(i)[3]!]]),
+];
+
+it.each(speechFamilies.map((family) => [family.title, family] as const))('%s', (_, family) => {
+  const own = models.filter(([each]) => each === family);
+  const problems = checkFamily(family, {
+    own: own.map(([, modulePaths, targets]) => ({ modulePaths, targets })),
+    others: models.filter((model) => !own.includes(model)).map(([, modulePaths]) => ({ modulePaths })),
+    complete: true,
   });
+  // Not each model has all that its encoder may have; of some families nothing is trained yet but by the program.
+  expect(problems.filter((each) => !/is no module's in any example|names no task/.test(each))).toEqual([]);
 });
 
 it("AST's names translate both ways, inside the classifier and alone", () => {
@@ -133,36 +167,21 @@ it("AST's names translate both ways, inside the classifier and alone", () => {
   }
 });
 
-it('each family recognises its own models alone', () => {
-  const takers = (facts: Parameters<ModelFamily['recognise']>[0]): string[] =>
-    speechFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
-  for (const { name } of speechFamilies)
-    expect(takers({ config: { model_type: name }, modulePaths: [] })).toEqual([name]);
-  // HuBERT and UniSpeech by themselves look like wav2vec 2.0.
+const takers = (facts: ModelFacts): string[] =>
+  speechFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+
+it("an encoder of waveforms is recognised without its prefix; HuBERT's and UniSpeech's look like wav2vec 2.0's then", () => {
   const alike = new Set(['hubert', 'unispeech']);
   for (const [{ name }, paths] of encoders) {
-    expect(takers({ modulePaths: paths })).toEqual([name]);
-    // The base model's export has no prefix.
     const bare = paths.map((path) => path.split('.').slice(1).join('.'));
     expect(takers({ modulePaths: bare })).toEqual([alike.has(name) ? 'wav2vec2' : name]);
   }
   expect(takers({ config: { model_type: 'bert' }, modulePaths: encoders[0]![1] })).toEqual([]);
-  for (const i of [0, 1] as const) expect(takers({ modulePaths: named(i) })).toEqual(['audio-spectrogram-transformer']);
 });
 
-it('Moonshine is not taken for Whisper', () => {
-  const paths = [
-    ...['conv1', 'conv2', 'conv3', 'layers.0.self_attn.q_proj', 'layers.0.self_attn.o_proj', 'layers.0.mlp.fc1'].map(
-      (path) => `model.encoder.${path}`,
-    ),
-    ...['self_attn.v_proj', 'encoder_attn.q_proj', 'encoder_attn.k_proj', 'encoder_attn.o_proj', 'mlp.fc2'].map(
-      (path) => `model.decoder.layers.0.${path}`,
-    ),
-    'model.decoder.embed_tokens',
-    'proj_out',
-  ];
-  const families = speechFamilies.filter((family) => family.recognise({ modulePaths: paths }));
-  expect(families.map(({ name }) => name)).toEqual(['moonshine']);
-  for (const path of paths) expect(rolesOf(families[0]!, path), path).toHaveLength(1);
-  expect(defaultTargetPaths(families[0]!, paths)).toHaveLength(3);
+it('Whisper is recognised by its configuration, else by its encoder', () => {
+  expect(takers({ config: { model_type: 'bart' }, modulePaths: wholeWhisper })).toEqual([]);
+  expect(takers({ config: {}, modulePaths: whisperEncoder('encoder.') })).toEqual(['whisper']);
+  // The names of a decoder alone are BART's too.
+  expect(takers({ modulePaths: whisperDecoder })).toEqual([]);
 });
