@@ -260,6 +260,14 @@ export type {
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
 export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
+export {
+  applyAugmentations,
+  type Augment,
+  type AugmentationData,
+  type AugmentationOptions,
+  augmentationPresets,
+  type AugmentationPresets,
+} from './plugin/data/augmentation.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,

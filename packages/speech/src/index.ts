@@ -14,19 +14,27 @@ export type { OpenSound, SoundFormat } from './audio/formats/soundFormat.ts';
 export { monoAt, monoStreamAt } from './audio/mono.ts';
 export { resamplePoly } from './audio/resamplePoly.ts';
 export { toWave } from './audio/wave.ts';
-export { waveAugmentationsFrom, waveAugmentSetting } from './augment/augmentSetting.ts';
-export { augmentWave, type WaveAugmentation } from './augment/augmentWave.ts';
-export { background, type Background, type BackgroundOptions } from './augment/background.ts';
-export { gain, type Gain, type GainOptions } from './augment/gain.ts';
-export { loadClips } from './augment/loadClips.ts';
-export { noise, type Noise, type NoiseColor, type NoiseOptions } from './augment/noise.ts';
 export {
+  augmentWave,
   standardWaveAugmentations,
   strongWaveAugmentations,
+  type WaveAugmentation,
   waveAugmentationPresets,
-} from './augment/augmentSetting.ts';
-export { room, type Room, type RoomOptions } from './augment/room.ts';
-export { speed, type Speed, type SpeedOptions } from './augment/speed.ts';
+  waveAugmentationsFrom,
+  waveAugmentSetting,
+} from './augment/augmentWave.ts';
+export {
+  background,
+  type Background,
+  type BackgroundOptions,
+  loadClips,
+  noise,
+  type Noise,
+  type NoiseColor,
+  type NoiseOptions,
+} from './augment/noise.ts';
+export { gain, type Gain, type GainOptions, speed, type Speed, type SpeedOptions } from './augment/perturb.ts';
+export { room, type Room, type RoomOptions } from './augment/reverb.ts';
 export { audioSpectrogramTransformer } from './families/audioSpectrogramTransformer.ts';
 export { speechFamilies } from './families/index.ts';
 export { wav2vec2 } from './families/wav2vec2.ts';

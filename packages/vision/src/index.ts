@@ -12,8 +12,8 @@ export { segformer } from './families/segformer.ts';
 export { swin, swinv2 } from './families/swin.ts';
 export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
-export { augment, type Augmentation } from './augment/augment.ts';
-export type { Range } from './augment/check.ts';
+export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
+export type { Range } from '@onnx-lora/sdk';
 export {
   type ColorJitter,
   colorJitter,
@@ -24,7 +24,6 @@ export {
 export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
-export { standardAugmentations, strongAugmentations } from './augment/augmentSetting.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
 export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
 export {

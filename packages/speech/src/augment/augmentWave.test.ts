@@ -7,16 +7,16 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import { toWave } from '../audio/wave.ts';
-import { waveAugmentationsFrom } from './augmentSetting.ts';
-import { augmentWave, type WaveAugmentation } from './augmentWave.ts';
-import { background } from './background.ts';
-import { convolve } from './convolve.ts';
-import { gain } from './gain.ts';
-import { loadClips } from './loadClips.ts';
-import { noise } from './noise.ts';
-import { strongWaveAugmentations, waveAugmentationPresets } from './augmentSetting.ts';
-import { room } from './room.ts';
-import { speed } from './speed.ts';
+import {
+  augmentWave,
+  strongWaveAugmentations,
+  type WaveAugmentation,
+  waveAugmentationPresets,
+  waveAugmentationsFrom,
+} from './augmentWave.ts';
+import { background, loadClips, noise } from './noise.ts';
+import { convolve, room } from './reverb.ts';
+import { gain, speed } from './perturb.ts';
 import '../../../../test/support/seed.ts';
 
 const RATE = 16_000;

@@ -3,12 +3,21 @@ import { bytesOf, fixture, synthetic } from '../../fixtures/goldens.ts';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Image } from '../image/image.ts';
 import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
-import { adjustBrightness, adjustContrast, adjustSaturation, adjustSharpness, grayscale } from './colorBalance.ts';
+import {
+  adjustBrightness,
+  adjustContrast,
+  adjustHue,
+  adjustSaturation,
+  adjustSharpness,
+  autoContrast,
+  equalize,
+  grayscale,
+  posterize,
+  solarize,
+} from './color.ts';
 import { blur } from './gaussianBlur.ts';
-import { adjustHue } from './hue.ts';
 import { randAugmentOperations } from './randAugment.ts';
 import { applyQuarterTurns } from './rotation.ts';
-import { autoContrast, equalize, posterize, solarize } from './tones.ts';
 
 interface Golden {
   readonly op: string;

@@ -2,19 +2,18 @@
 
 import type { Random } from '@onnx-lora/sdk/core';
 import type { Plane } from '../preprocess/centerCrop.ts';
-import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
-import { checkColor, checkRange, type Range } from './check.ts';
-import { moveSample } from './moveSample.ts';
-import type { Sample } from './sample.ts';
+import { affineSample, checkColor, type Color, type Interpolation, turnMap } from './affine.ts';
+import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk';
+import { moveSample, type Sample } from './sample.ts';
 
 /** A turn by a random angle. */
 export interface Rotation {
   readonly type: 'rotation';
   /** Lowest and highest angle in degrees, counter-clockwise. */
   readonly degrees: Range;
-  /** Of the image; masks always take the nearest pixel. */
+  /** Of the image, `bilinear` by default; masks always take the nearest pixel. */
   readonly interpolation: Interpolation;
-  /** Colour of the corners. */
+  /** Colour of the corners, black by default; masks have their `outside` there. */
   readonly fill: Color;
 }
 
@@ -24,13 +23,9 @@ export interface QuarterTurns {
 }
 
 /** Options of {@link rotation}. */
-export interface RotationOptions {
+export interface RotationOptions extends Omit<AugmentationOptions<Rotation>, 'degrees'> {
   /** Lowest and highest angle, counter-clockwise; one number stands for both ways. 15 by default. */
   readonly degrees?: number | Range;
-  /** `bilinear` by default. Masks always take the nearest pixel. */
-  readonly interpolation?: Interpolation;
-  /** Colour of the corners; black by default. Masks have their `outside` there. */
-  readonly fill?: Color;
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   type TaskSetting,
 } from '@onnx-lora/sdk';
 import type { AudioReader } from '../../audio/audio.ts';
-import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentSetting.ts';
+import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentWave.ts';
 import { speechDataOptions, speechDataSettings } from '../../data/dataSettings.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import { openRecogniser } from '../../generation/openRecogniser.ts';

@@ -3,8 +3,7 @@
 import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
 import { SoundReader } from '../../audio/soundReader.ts';
-import { gain } from '../../augment/gain.ts';
-import { speed } from '../../augment/speed.ts';
+import { gain, speed } from '../../augment/perturb.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
 import { trainingContext, type TrainingContextRequest } from './trainingContext.ts';

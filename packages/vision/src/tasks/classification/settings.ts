@@ -1,7 +1,7 @@
 /** @file Settings that the tasks with one answer per image share on the command line (`--set name=value`). */
 
 import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
-import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { ImageTaskOptions } from './imageTask.ts';
 

@@ -18,7 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { segformer, writeDarkShapes } from '../../../../../test/fixtures/shapes.ts';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { bytesOf } from '../../../fixtures/goldens.ts';
-import { standardAugmentations } from '../../augment/augmentSetting.ts';
+import { standardAugmentations } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { indexedPng } from '../../image/indexedPng.ts';

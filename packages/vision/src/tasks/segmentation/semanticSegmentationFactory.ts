@@ -11,7 +11,7 @@ import {
   type TaskSetting,
   type TaskSettingValue,
 } from '@onnx-lora/sdk';
-import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';

@@ -10,7 +10,7 @@ import {
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
-import { augmentationsFrom, augmentSetting } from '../../../augment/augmentSetting.ts';
+import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
 import { dataSettings } from '../../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../../imageTaskFactory.ts';
 import { featureSettings, readFeatureSettings } from '../featureSettings.ts';
