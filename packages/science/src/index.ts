@@ -9,7 +9,7 @@ export {
 } from './baselines/frozenBaselines.ts';
 export type { Against } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
-export { withRandomSmiles } from './chemistry/withRandomSmiles.ts';
+export { withRandomSmiles } from './chemistry/randomSmiles.ts';
 export { type A3mOptions, parseA3m } from './data/formats/a3m.ts';
 export { type FastaOptions, type FastaRecord, parseFasta, readFasta } from './data/formats/fasta.ts';
 export { parseFastq } from './data/formats/fastq.ts';
@@ -27,9 +27,13 @@ export type {
   SequenceSplitBy,
 } from './data/sequenceSource.ts';
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
-export { type EnsembleCalibration, ensembleCalibration, type UncertainAnswers } from './ensemble/calibration.ts';
+export {
+  type EnsembleCalibration,
+  ensembleCalibration,
+  type EnsembleEvaluation,
+  type UncertainAnswers,
+} from './ensemble/measureEnsemble.ts';
 export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
-export type { EnsembleEvaluation } from './ensemble/measureEnsemble.ts';
 export { bert, roberta } from './families/bert.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
@@ -38,7 +42,7 @@ export { sciencePlugin } from './plugin.ts';
 export { comparisonSection } from './report/frozenSections.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';
-export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
+export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
 export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
 export { clusterMolecules } from './splits/moleculeClusters.ts';
@@ -115,13 +119,12 @@ export {
   type ScanOptions,
 } from './variants/mutationScan.ts';
 export type { PredictedScorerOptions } from './variants/predictedScorer.ts';
-export { scoreVariants } from './variants/scoreVariants.ts';
-export type { TokenScoresOptions } from './variants/tokenScores.ts';
-export type { Variant } from './variants/variant.ts';
-export type { EffectScorer, ScoreOptions, VariantScorer } from './variants/effectScorer.ts';
 export {
   openVariantScorer,
+  scoreVariants,
   type VariantMethod,
   variantMethods,
   type VariantScorerOptions,
 } from './variants/variantScorer.ts';
+export type { TokenScoresOptions } from './variants/tokenScores.ts';
+export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';

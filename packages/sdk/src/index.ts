@@ -288,7 +288,18 @@ export { fairHoldOut } from './plugin/data/holdOut.ts';
 export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
 export { csvCell, textOfCell } from './plugin/data/csvCell.ts';
-export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
+export {
+  addedTokens,
+  byteLevelJson,
+  type ByteLevelFiles,
+  byTokenizer,
+  checkedTokenizer,
+  checkTokenIds,
+  checkTokenizerSteps,
+  parseMerges,
+  readTokenizerFile,
+  readTokenLines,
+} from './plugin/data/tokenizerFiles.ts';
 export {
   filesInTwoSplits,
   type Shared,

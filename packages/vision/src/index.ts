@@ -50,6 +50,7 @@ export {
   type Geometry,
   geometryOf,
   maskToInput,
+  type Offset,
   pointToImage,
   pointToInput,
 } from './preprocess/geometry.ts';
@@ -62,16 +63,17 @@ export type {
   LoadedImage,
   MaskSource,
 } from './preprocess/imageRequest.ts';
-export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
+export { padBatch, type PaddedBatch, type Pixels } from './preprocess/normalize.ts';
 export { visionPlugin } from './plugin.ts';
-export type { Pixels } from './preprocess/normalize.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
-export { readImagePlan } from './preprocess/preprocessorConfig.ts';
-export { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
-export { type ModelPreprocessor, preprocessorOf } from './preprocess/preprocessorFile.ts';
-export type { Resample } from './preprocess/resampleFilters.ts';
-export type { Offset } from './preprocess/centerCrop.ts';
-export { resize } from './preprocess/resize.ts';
+export { readImagePlan } from './preprocess/config/preprocessorConfig.ts';
+export {
+  ImagePreprocessorFactory,
+  type ModelPreprocessor,
+  preprocessorOf,
+} from './preprocess/config/preprocessorFile.ts';
+export type { Resample } from './preprocess/resize/resampleFilters.ts';
+export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { imageClassification, type ImageClassificationOptions } from './tasks/classification/imageClassification.ts';
 export { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';

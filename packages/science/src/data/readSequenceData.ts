@@ -1,7 +1,7 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
 import { checkFraction, fairHoldOut, listed, measuredOn, OnnxLoraError, recordsBySplit } from '@onnx-lora/sdk';
-import { checkMolecules } from '../chemistry/checkMolecules.ts';
+import { checkMolecules } from '../chemistry/molecules.ts';
 import { isOneProtein } from '../splits/isOneProtein.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
 import { type SequenceSplit, splitSequences } from '../splits/splitSequences.ts';

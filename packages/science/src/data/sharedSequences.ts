@@ -1,7 +1,7 @@
 /** @file Finds sequences that are in more than one split. */
 
 import { OnnxLoraError, sharedBetweenSplits, sharedWarning } from '@onnx-lora/sdk';
-import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
+import { canonicalSmiles } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from './sequenceRecord.ts';
 

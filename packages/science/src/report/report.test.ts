@@ -21,9 +21,8 @@ import {
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceSource.ts';
-import { withEnsemble } from '../ensemble/ensembleTask.ts';
-import { evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
-import { ensembleCalibration } from '../ensemble/calibration.ts';
+import { evaluateEnsemble, withEnsemble } from '../ensemble/evaluateEnsemble.ts';
+import { ensembleCalibration } from '../ensemble/measureEnsemble.ts';
 import { scienceFamilies } from '../families/index.ts';
 import { sequenceClassification } from '../tasks/classification/sequenceClassification.ts';
 import { sequenceLabelling } from '../tasks/classification/sequenceLabelling.ts';
@@ -31,8 +30,7 @@ import { sequenceRegression } from '../tasks/regression/sequenceRegression.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { curveSections } from './curveSections.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
-import { logoColumn, logoSection } from './logoSection.ts';
-import { classLogos, highestLogo } from './logoSections.ts';
+import { classLogos, highestLogo, logoColumn, logoSection } from './logoSections.ts';
 import { paritySection, residualSection } from './numberSections.ts';
 
 describe('numbers', () => {

@@ -1,6 +1,6 @@
 /** @file Puts similar molecules together. */
 
-import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
+import { morganFingerprint, tanimoto } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import { LinkedSets } from './linkedSets.ts';
 

@@ -1,8 +1,7 @@
 /** @file What stays whole when sequences are divided. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { murckoScaffold } from '../chemistry/murckoScaffold.ts';
-import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
+import { canonicalSmiles, murckoScaffold } from '../chemistry/molecules.ts';
 import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { clusterSequences, usualIdentity } from './likeness/clusterSequences.ts';

@@ -11,8 +11,7 @@ import {
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
-import { nameOfVariant, sequenceOf, type Variant } from './variant.ts';
-import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
+import { type EffectScorer, nameOfVariant, type ScoreOptions, sequenceOf, type Variant } from './effectScorer.ts';
 import { notNumbers } from './tokenScores.ts';
 
 /** How the predictions of a trained model are asked for. */

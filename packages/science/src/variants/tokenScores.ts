@@ -12,7 +12,31 @@ import {
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import type { Span } from './window.ts';
+
+/** From, and up to but without. */
+export type Span = readonly [from: number, to: number];
+
+/**
+ * The `size` positions with `position` in their middle, or nearer to an end of the sequence where it is near one: the "optimal
+ * window" of ProteinGym (Notin et al. 2023, `get_optimal_window`), here counted in residues, to which the model's special
+ * tokens are added.
+ */
+export function windowAround(position: number, length: number, size: number): Span {
+  const from = Math.max(0, Math.min(position - Math.floor(size / 2), length - size));
+  return [from, Math.min(length, from + size)];
+}
+
+/**
+ * Of windows that overlap by half, the one in which `position` is nearest to the middle, so that many positions share a window:
+ * all but those near the ends of the sequence have at least a quarter of the window on each side.
+ */
+export function sharedWindow(position: number, length: number, size: number): Span {
+  if (length <= size) return [0, length];
+  const step = Math.max(1, Math.floor(size / 2));
+  const nearest = Math.max(0, Math.round((position - size / 2) / step)) * step;
+  const from = Math.min(nearest, length - size);
+  return [from, from + size];
+}
 
 /** A part of a sequence as it is fed, and what is to be known of it. */
 export interface Question {
@@ -22,7 +46,7 @@ export interface Question {
 }
 
 /** What is asked about a sequence. All numbers are places in it, counted from 0. */
-export interface Asking {
+interface Asking {
   readonly span: Span;
   readonly masked: readonly number[];
   readonly asked: readonly number[];

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { monoAt, monoStreamAt } from './mono.ts';
+import { monoAt, monoStreamAt } from './audio.ts';
 import { resample, resampleStream } from './resample.ts';
 import { SoundReader } from './soundReader.ts';
 import '../../../../test/support/seed.ts';

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toMono, type Audio, type AudioSource } from './audio.ts';
+import { type Audio, type AudioSource, toMono } from './audio.ts';
 import { soundFormats } from './formats/index.ts';
 import type { SoundFormat } from './formats/soundFormat.ts';
 import { SoundReader } from './soundReader.ts';

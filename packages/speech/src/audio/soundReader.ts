@@ -1,12 +1,30 @@
-/** @file Reads sound of many formats, each told by its first bytes. */
+/** @file Reads recordings of all formats that are known. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Audio, AudioReader, AudioSource, AudioSpan, AudioStream } from './audio.ts';
 import { byteCursor, type ByteCursor, soundInvalid } from './byteCursor.ts';
 import { soundFormats } from './formats/index.ts';
 import type { OpenSound, SoundFormat } from './formats/soundFormat.ts';
-import { joinPieces } from './joinPieces.ts';
-import { checkRates } from './rates.ts';
+import { checkRates } from './resample.ts';
+
+/**
+ * The pieces behind each other, one array per channel.
+ *
+ * @param frames samples per channel of all pieces together
+ */
+export function joinPieces(pieces: readonly (readonly Float32Array[])[], frames: number): readonly Float32Array[] {
+  const [first = []] = pieces;
+  if (pieces.length === 1) return first;
+  return first.map((_, channel) => {
+    const joined = new Float32Array(frames);
+    let at = 0;
+    for (const piece of pieces) {
+      joined.set(piece[channel]!, at);
+      at += piece[channel]!.length;
+    }
+    return joined;
+  });
+}
 
 /** No more than this is read at once; a stream has no limit. */
 const MAX_SECONDS = 3600;

@@ -11,8 +11,7 @@ import {
   readFolder,
 } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt } from '../audio/mono.ts';
+import { type AudioReader, monoAt } from '../audio/audio.ts';
 
 /**
  * `samples + k · noise`, with k such that the power of the samples is `decibels` above that of what is added. Silence, and noise

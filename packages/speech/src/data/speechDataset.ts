@@ -9,8 +9,7 @@ import {
   OnnxLoraError,
   type Tensor,
 } from '@onnx-lora/sdk';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt } from '../audio/mono.ts';
+import { type AudioReader, monoAt } from '../audio/audio.ts';
 import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';
 

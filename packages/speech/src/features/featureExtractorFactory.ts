@@ -1,15 +1,13 @@
 /** @file From a preprocessor_config.json to what makes a model's input of sound. */
 
 import { float32, OnnxLoraError, type PreprocessorFactory, stack } from '@onnx-lora/sdk';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt, monoStreamAt } from '../audio/mono.ts';
+import { type AudioReader, monoAt, monoStreamAt } from '../audio/audio.ts';
 import { FeatureConfig } from './featureConfig.ts';
 import type { ClipFeatures, FeatureExtractor } from './featureExtractor.ts';
 import { notFinite } from './filterBank.ts';
-import { KALDI_RATE, KaldiFilterBank } from './kaldiFilterBank.ts';
-import { stackedFeatures } from './stackedFeatures.ts';
+import { KALDI_RATE, KaldiFilterBank, stackedFeatures } from './kaldiFilterBank.ts';
 import { batchWaveforms } from './waveform.ts';
-import { whisperFeatures } from './whisperFeatures.ts';
+import { whisperFeatures } from './logMel.ts';
 
 const types: Readonly<Record<string, (fields: FeatureConfig) => ClipFeatures>> = {
   ASTFeatureExtractor: spectrogramFeatures,

@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import type { PreprocessorFactory, TaskModel } from '@onnx-lora/sdk';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
-import type { FeatureExtractor } from './featureExtractor.ts';
+import { type FeatureExtractor, openExtractor } from './featureExtractor.ts';
 import { FeatureExtractorFactory } from './featureExtractorFactory.ts';
-import { openExtractor } from './openExtractor.ts';
 
 let folder: string;
 beforeEach(async () => {

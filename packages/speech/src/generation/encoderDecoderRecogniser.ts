@@ -12,10 +12,8 @@ import type {
   Transcript,
   TranscriptSegment,
 } from './recogniser.ts';
-import type { RecogniserParts } from './recogniserParts.ts';
-import { adapterOf, adaptersOf, requireEach } from './rowAdapters.ts';
-import { isSilent } from './silence.ts';
-import { fallbackOf, heardAlike, promptTokens, writeWindows } from './writeWindows.ts';
+import { fallbackOf, heardAlike, isSilent, promptTokens, type RecogniserParts, writeWindows } from './writeWindows.ts';
+import { adapterOf, adaptersOf, requireEach } from './decoder/rows.ts';
 
 /** Transcribes with a {@link SpeechEngine}. */
 export class EncoderDecoderRecogniser implements Recogniser {

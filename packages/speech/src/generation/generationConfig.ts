@@ -2,7 +2,7 @@
 
 import path from 'node:path';
 import { isObject, type JsonObject, OnnxLoraError, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
-import type { SpeechTokenizer } from '../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
 /** What `generation_config.json` says; where it is silent, `config.json`. */
 export interface GenerationConfig {

@@ -3,17 +3,16 @@
 import { OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
 import { SoundReader } from '../audio/soundReader.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { openExtractor } from '../features/openExtractor.ts';
+import { openExtractor } from '../features/featureExtractor.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { isCtc } from '../tasks/ctc/ctcPorts.ts';
 import { openCtcRecogniser } from '../tasks/ctc/ctcRecogniser.ts';
 import { Aligner } from './alignment/aligner.ts';
-import { servingParts } from './openDecoder.ts';
+import { servingParts } from './decoder/openDecoder.ts';
 import { EncoderDecoderRecogniser } from './encoderDecoderRecogniser.ts';
 import { readGenerationConfig } from './generationConfig.ts';
 import { Hearing } from './hearing.ts';
-import type { Recogniser } from './recogniser.ts';
-import type { RecogniserOptions } from './recogniserOptions.ts';
+import type { Recogniser, RecogniserOptions } from './recogniser.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 /**

@@ -1,7 +1,10 @@
-/** @file What turns sound into text with a model that writes token by token. */
+/** @file What turns sound into text with a model that writes token by token, and how it is opened. */
 
-import type { AdapterChoice, RowAdapter } from '@onnx-lora/sdk';
-import type { AudioSource } from '../audio/audio.ts';
+import type { AdapterChoice, PreprocessorFactory, RowAdapter, RunnableOptions } from '@onnx-lora/sdk';
+import type { AudioReader, AudioSource } from '../audio/audio.ts';
+import type { ContextSeconds } from '../features/audioContext.ts';
+import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
 /** How one request is answered. */
 export interface TranscribeOptions {
@@ -125,4 +128,22 @@ export interface Recogniser extends AsyncDisposable {
   release(): Promise<void>;
   /** As {@link Recogniser.release}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Options of `openRecogniser`. */
+export interface RecogniserOptions extends RunnableOptions {
+  /** Decodes sound; a `SoundReader` by default. */
+  readonly reader?: AudioReader;
+  /** Makers of feature extractors, asked in order; those of transformers' by default. */
+  readonly preprocessors?: readonly PreprocessorFactory[];
+  /** What makes features of sound; made by `preprocessors` of the file in the model's folder by default. */
+  readonly extractor?: FeatureExtractor;
+  /**
+   * Seconds from the beginning of a clip that a model with a fixed window hears. By `auto`, the default, those with which the
+   * adapter was trained, which it notes, and else the whole window. A number or `full` holds for every adapter and for the
+   * base. Clips that are longer are heard with the whole window in any case.
+   */
+  readonly contextSeconds?: ContextSeconds;
+  /** The vocabulary; found in the model's folder by default. */
+  readonly tokenizer?: SpeechTokenizer;
 }

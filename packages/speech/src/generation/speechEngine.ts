@@ -2,19 +2,17 @@
 
 import { type AdapterChoice, type Feeds, OnnxLoraError, type RunnableModel, type RunnableOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
 import type { Random } from '@onnx-lora/sdk/core';
-import { beamSearch } from './beamSearch.ts';
-import type { DecodingOptions, TokenDecoder } from './decoding.ts';
+import { beamSearch } from './search/beamSearch.ts';
+import type { DecodingOptions, TokenDecoder } from './decoder/decoding.ts';
 import type { GenerationConfig } from './generationConfig.ts';
-import { greedySearch } from './greedySearch.ts';
-import { rulesOf } from './logitRules.ts';
-import { adaptersOf, requireEach } from './rowAdapters.ts';
+import { type DecodedWindow, greedySearch } from './search/search.ts';
+import { rulesOf } from './search/logitRules.ts';
+import { adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
 import type { HeardSizes } from './hearing.ts';
-import { openDecoder, type ServingParts, servingParts } from './openDecoder.ts';
-import { selectRows } from './rows.ts';
-import { logSumExp } from './scores.ts';
+import { openDecoder, type ServingParts, servingParts } from './decoder/openDecoder.ts';
+import { logSumExp } from './search/scores.ts';
 import type { HeardLanguage } from './recogniser.ts';
-import type { DecodedWindow } from './search.ts';
-import { SoundEncoder } from './soundEncoder.ts';
+import { SoundEncoder } from './decoder/soundEncoder.ts';
 
 /** How texts are written. */
 export interface DecodeOptions {

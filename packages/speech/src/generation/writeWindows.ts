@@ -2,13 +2,36 @@
 
 import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
-import type { RecogniserParts } from './recogniserParts.ts';
+import type { AudioReader } from '../audio/audio.ts';
+import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import type { Aligner } from './alignment/aligner.ts';
+import { adapterOf, adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
+import type { Heard, HeardSizes, Hearing } from './hearing.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './prompt.ts';
 import type { ClipOptions, TranscribeOptions } from './recogniser.ts';
-import type { Heard, HeardSizes } from './hearing.ts';
-import { adapterOf, adaptersOf, requireEach } from './rowAdapters.ts';
-import { selectRows } from './rows.ts';
+import type { SpeechEngine } from './speechEngine.ts';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
+
+/** What a recogniser is made of. */
+export interface RecogniserParts {
+  readonly engine: SpeechEngine;
+  readonly tokenizer: SpeechTokenizer;
+  readonly extractor: FeatureExtractor;
+  /** Says how much of a window is heard of a clip. */
+  readonly hearing: Hearing;
+  readonly reader: AudioReader;
+  /** Says when words are said. */
+  readonly aligner: Aligner;
+}
+
+/** Half a step of 16-bit samples. */
+const NOTHING = 2 ** -16;
+
+/** Whether no sample is louder than what 16 bits round to 0. A model that hears this may well write something. */
+export function isSilent(samples: Float32Array): boolean {
+  return samples.every((sample) => Math.abs(sample) < NOTHING);
+}
 
 /** What is decided for each window, and not by who asks. */
 export interface WindowRequest {

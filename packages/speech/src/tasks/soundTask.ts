@@ -1,8 +1,7 @@
 /** @file What tasks on sound share: data, features, batches. */
 
 import { OnnxLoraError, type PreprocessorFactory, type Processor, type TaskModel, type Tensor } from '@onnx-lora/sdk';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt } from '../audio/mono.ts';
+import { type AudioReader, monoAt } from '../audio/audio.ts';
 import { SoundReader } from '../audio/soundReader.ts';
 import { augmentWave, type WaveAugmentation } from '../augment/augmentWave.ts';
 import { clipLengths } from '../data/clipLengths.ts';
@@ -10,9 +9,8 @@ import { readSpeechData } from '../data/readSpeechData.ts';
 import { SpeechDataset, type SpeechLoading } from '../data/speechDataset.ts';
 import type { SpeechData, SpeechRecord } from '../data/speechRecord.ts';
 import type { SpeechDataOptions, SpeechSource } from '../data/speechSource.ts';
-import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import { type FeatureExtractor, openExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { openExtractor } from '../features/openExtractor.ts';
 import { specAugment, type SpecAugmentOptions } from '../features/specAugment.ts';
 import { type SoundFeeds, soundFeeds, type SoundPorts } from './soundFeeds.ts';
 

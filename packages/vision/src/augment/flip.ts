@@ -1,6 +1,6 @@
 /** @file Mirrors samples. */
 
-import type { Plane } from '../preprocess/centerCrop.ts';
+import type { Plane } from '../preprocess/geometry.ts';
 import { type AugmentationOptions, checkShare } from '@onnx-lora/sdk';
 import { moveSample, type Sample } from './sample.ts';
 

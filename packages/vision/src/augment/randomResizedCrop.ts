@@ -1,10 +1,10 @@
 /** @file Crops of random size and shape. */
 
 import type { Random } from '@onnx-lora/sdk/core';
-import { cropPlane, type Offset } from '../preprocess/centerCrop.ts';
+import { cropPlane, type Offset } from '../preprocess/geometry.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
-import type { Resample } from '../preprocess/resampleFilters.ts';
-import { resize, resizeNearest } from '../preprocess/resize.ts';
+import type { Resample } from '../preprocess/resize/resampleFilters.ts';
+import { resize, resizeNearest } from '../preprocess/resize/resize.ts';
 import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk';
 import { moveSample, type Sample } from './sample.ts';
 

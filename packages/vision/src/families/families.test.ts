@@ -3,7 +3,7 @@
 import type { ModelFacts } from '@onnx-lora/sdk';
 import { checkFamily } from '@onnx-lora/sdk/testing';
 import { describe, expect, it } from 'vitest';
-import { processorTypeOfModel } from '../preprocess/processorTypes.ts';
+import { processorTypeOfModel } from '../preprocess/config/processorTypes.ts';
 import { goldenNames } from '../../fixtures/goldenNames.ts';
 import { visionFamilies } from './index.ts';
 

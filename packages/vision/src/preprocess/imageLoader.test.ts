@@ -16,7 +16,7 @@ import { imageLoader } from './imageLoader.ts';
 import type { ImageRequest } from './imageRequest.ts';
 import type { ThreadRequest } from './imageThread.ts';
 import type { LoadedPixels } from './loadImage.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
 
 let folder = '';
 let pool: ThreadPool<ThreadRequest, LoadedPixels>;

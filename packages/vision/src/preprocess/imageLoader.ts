@@ -1,15 +1,44 @@
 /** @file Loads images in other threads where that can be, and keeps in memory what never changes. */
 
 import { existsSync } from 'node:fs';
-import { OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
-import { DecodedImages } from './decodedImages.ts';
-import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { FilledCache, OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
 import { sourceName } from '../image/image.ts';
+import { SharpDecoder } from '../image/sharpDecoder.ts';
+import { decodedImages, type LoadedPixels, loadPixels } from './loadImage.ts';
 import type { ImageLoader, ImageRequest, LoadedImage } from './imageRequest.ts';
 import type { ThreadRequest } from './imageThread.ts';
-import { type LoadedPixels, loadPixels } from './loadImage.ts';
-import { PixelCache } from './pixelCache.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
+
+/** Where pixels come from. They are shared between callers, who must not write to them. */
+type PixelSource = (request: ImageRequest) => Promise<LoadedPixels>;
+
+/** Remembers the pixels of files until `maxBytes` are held; what is augmented, or is not a file, is not remembered. */
+function remembered(source: PixelSource, maxBytes: number): PixelSource {
+  const cache = new FilledCache<string, LoadedPixels>(maxBytes, bytesOf);
+  return async (request) => {
+    const key = keyOf(request);
+    return key === undefined ? source(request) : cache.get(key, () => source(request));
+  };
+}
+
+function keyOf({
+  image,
+  masks = [],
+  boxes,
+  points,
+  augmentations = [],
+  annotations,
+}: ImageRequest): string | undefined {
+  if (typeof image !== 'string' || augmentations.length > 0) return undefined;
+  if (masks.some(({ kind }) => kind === 'mask')) return undefined;
+  // A Map would be written as {}.
+  const parts = [image, masks, boxes, points, annotations];
+  return JSON.stringify(parts, (_, value: unknown) => (value instanceof Map ? [...value] : value));
+}
+
+function bytesOf({ pixels, masks = [] }: LoadedPixels): number {
+  return pixels.data.byteLength + masks.reduce((sum, { data }) => sum + data.byteLength, 0);
+}
 
 /** Options of {@link imageLoader}. */
 export interface ImageLoaderOptions {
@@ -43,10 +72,8 @@ let shared: ThreadPool<ThreadRequest, LoadedPixels> | undefined;
 export function imageLoader(preprocessor: Preprocessor, options: ImageLoaderOptions = {}): ImageLoader {
   if (!(preprocessor instanceof ImagePreprocessor)) return new ForeignLoader(preprocessor);
   const { cacheBytes = 512 * 1024 * 1024, pool } = options;
-  return new PixelLoader(preprocessor, new PixelCache(sourceOfPixels(preprocessor, pool, cacheBytes), cacheBytes));
+  return new PixelLoader(preprocessor, remembered(sourceOfPixels(preprocessor, pool, cacheBytes), cacheBytes));
 }
-
-type PixelSource = (request: ImageRequest) => Promise<LoadedPixels>;
 
 function sourceOfPixels(
   preprocessor: ImagePreprocessor,
@@ -55,7 +82,7 @@ function sourceOfPixels(
 ): PixelSource {
   const { plan, decoder } = preprocessor;
   if (!(decoder instanceof SharpDecoder) || (!pool && !existsSync(program))) {
-    const images = new DecodedImages(decoder, cacheBytes);
+    const images = decodedImages(cacheBytes);
     return (request) => loadPixels(request, preprocessor, images);
   }
   const threads = pool ?? (shared ??= new ThreadPool({ module: program, name: 'load' }));
@@ -73,15 +100,15 @@ function sourceOfPixels(
 /** Normalises in this thread: floats would take four times as long to come here, and four times the memory to keep. */
 class PixelLoader implements ImageLoader {
   readonly #preprocessor: ImagePreprocessor;
-  readonly #pixels: PixelCache;
+  readonly #pixels: PixelSource;
 
-  constructor(preprocessor: ImagePreprocessor, pixels: PixelCache) {
+  constructor(preprocessor: ImagePreprocessor, pixels: PixelSource) {
     this.#preprocessor = preprocessor;
     this.#pixels = pixels;
   }
 
   async load(request: ImageRequest): Promise<LoadedImage> {
-    const { pixels, ...annotations } = await this.#pixels.load(request);
+    const { pixels, ...annotations } = await this.#pixels(request);
     return { pixels: this.#preprocessor.tensor(pixels), ...annotations };
   }
 

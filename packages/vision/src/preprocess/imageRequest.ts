@@ -2,7 +2,7 @@
 
 import type { Preprocessor, Tensor } from '@onnx-lora/sdk';
 import type { Augmentation } from '../augment/augment.ts';
-import type { Mask } from '../augment/sample.ts';
+import type { Mask, Sample } from '../augment/sample.ts';
 import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';
 import type { ClassNumbers } from '../data/shapes/masks.ts';
 import type { ImageLike } from '../image/image.ts';
@@ -43,19 +43,9 @@ export interface LoadedImage extends ImageAnnotations {
 }
 
 /** What is known of a loaded image beside its pixels. */
-export interface ImageAnnotations {
-  /** From the augmented image to the model's input. */
+export interface ImageAnnotations extends Omit<Sample, 'image'> {
+  /** From the augmented image to the model's input. Masks are in the order of the request; all in the pixels that it asks for. */
   readonly geometry: Geometry;
-  /** Masks, in the order of the request. */
-  readonly masks?: readonly Mask[];
-  /** Boxes that are left, in the pixels that the request asks for. */
-  readonly boxes?: readonly Box[];
-  /** Points that are left, in the pixels that the request asks for. */
-  readonly points?: readonly Point[];
-  /** Where augmentations have left boxes outside of the image: for each that is left, its place in the request. */
-  readonly boxIndices?: readonly number[];
-  /** The same of points. */
-  readonly pointIndices?: readonly number[];
 }
 
 /** Loads images for a model. */

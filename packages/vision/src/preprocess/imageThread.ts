@@ -1,9 +1,8 @@
 /** @file What a thread does that loads images: the same as the thread that asks for it. */
 
-import { DecodedImages } from './decodedImages.ts';
+import { type DecodedImages, decodedImages, type LoadedPixels, loadPixels } from './loadImage.ts';
 import type { ImagePlan } from './imagePlan.ts';
 import type { ImageRequest } from './imageRequest.ts';
-import { type LoadedPixels, loadPixels } from './loadImage.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
 import { SharpDecoder, type SharpDecoderOptions } from '../image/sharpDecoder.ts';
 
@@ -30,7 +29,7 @@ export function load({ request, plan, limits, keepBytes }: ThreadRequest): Promi
   let found = tools.get(key);
   if (!found) {
     const decoder = new SharpDecoder(limits);
-    found = { preprocessor: new ImagePreprocessor(plan, decoder), images: new DecodedImages(decoder, keepBytes) };
+    found = { preprocessor: new ImagePreprocessor(plan, decoder), images: decodedImages(keepBytes) };
     tools.set(key, found);
   }
   return loadPixels(request, found.preprocessor, found.images);

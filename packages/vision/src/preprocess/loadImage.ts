@@ -1,16 +1,23 @@
 /** @file Does what a request for an image asks, up to the point where pixels become floats. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { FilledCache, OnnxLoraError } from '@onnx-lora/sdk';
 import { augment, fitAugmentations } from '../augment/augment.ts';
 import type { Mask, Sample } from '../augment/sample.ts';
 import { classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';
-import { imageOf, sourceName } from '../image/image.ts';
-import type { DecodedImages } from './decodedImages.ts';
+import { type Image, imageOf, sourceName } from '../image/image.ts';
 import { boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
 import type { ImagePlan, Size } from './imagePlan.ts';
 import type { ImageAnnotations, ImageRequest, MaskSource } from './imageRequest.ts';
 import type { Pixels } from './normalize.ts';
 import type { ImagePreprocessor } from './preprocessor.ts';
+
+/** Decoded images by their paths. With augmentations nothing after decoding is ever the same, and decoding is most of the work. */
+export type DecodedImages = FilledCache<string, Image>;
+
+/** A cache of decoded images that holds `maxBytes`. */
+export function decodedImages(maxBytes: number): DecodedImages {
+  return new FilledCache(maxBytes, ({ data }) => data.length);
+}
 
 /** The number of pixels whose class nobody knows. */
 const UNKNOWN_CLASS = 255;
@@ -35,7 +42,9 @@ export async function loadPixels(
   const { augmentations = [], seed = 0, boxes, points } = request;
   // What is not augmented is kept once it is resized, which takes less memory.
   const isAugmented = augmentations.length > 0;
-  const image = await (isAugmented ? images.get(request.image) : imageOf(request.image, decoder));
+  const { image: source } = request;
+  const decode = (): Promise<Image> => imageOf(source, decoder);
+  const image = await (isAugmented && typeof source === 'string' ? images.get(source, decode) : decode());
   const masks =
     request.masks && (await Promise.all(request.masks.map((source) => maskFrom(source, image, plan.reduceLabels))));
   const sample: Sample = { image, ...(masks && { masks }), ...(boxes && { boxes }), ...(points && { points }) };

@@ -6,8 +6,7 @@ import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { imageLoader } from '../preprocess/imageLoader.ts';
 import type { ImageLoader } from '../preprocess/imageRequest.ts';
 import { ImagePreprocessor } from '../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../preprocess/preprocessorFile.ts';
+import { ImagePreprocessorFactory, preprocessorOf } from '../preprocess/config/preprocessorFile.ts';
 import { checkImageSize } from './imagePort.ts';
 
 /** What reads images. */

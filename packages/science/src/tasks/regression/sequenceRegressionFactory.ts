@@ -13,7 +13,7 @@ import {
   type TaskOptions,
   type TaskSetting,
 } from '@onnx-lora/sdk';
-import { withEnsemble } from '../../ensemble/ensembleTask.ts';
+import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';

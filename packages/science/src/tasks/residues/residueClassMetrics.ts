@@ -2,7 +2,7 @@
 
 import { type Feeds, type MetricCollector, softmaxRows, type Tensor, type MetricsNamed } from '@onnx-lora/sdk';
 import { ClassCells, type ResidueClassScores } from './classCells.ts';
-import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
+import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 

@@ -8,7 +8,7 @@ import {
   type Tensor,
   type NumberScores,
 } from '@onnx-lora/sdk';
-import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
+import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 

@@ -3,8 +3,8 @@
 import {
   bootstrapIntervals,
   type Dataset,
-  type MeasureRequest,
   type Measurement,
+  type MeasureRequest,
   numberMeasure,
   OnnxLoraError,
   type PreparedTask,
@@ -13,10 +13,14 @@ import {
 import { readSequenceData } from '../../data/readSequenceData.ts';
 import type { SequenceData, SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceDataOptions, SequenceSource } from '../../data/sequenceSource.ts';
-import type { VariantScorer } from '../../variants/effectScorer.ts';
+import type { Variant, VariantScorer } from '../../variants/effectScorer.ts';
 import { noWildType } from '../../variants/marginalScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { variantOf } from './variantRecords.ts';
+
+/** A record as a variant, which messages name by its place in the data. */
+export function variantOf({ where, sequence, substitutions }: SequenceRecord): Variant {
+  return { id: where, sequence, ...(substitutions ? { substitutions } : {}) };
+}
 
 /** Options of {@link variantEffect}. */
 export interface VariantEffectOptions

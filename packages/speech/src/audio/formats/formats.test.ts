@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { byteCursor } from '../byteCursor.ts';
 import { SoundReader } from '../soundReader.ts';
 import { pageCrc } from './ogg/oggPages.ts';
-import { optionalPackage } from './optionalPackage.ts';
+import { optionalPackage } from './soundFormat.ts';
 import '../../../../../test/support/seed.ts';
 
 interface Golden {

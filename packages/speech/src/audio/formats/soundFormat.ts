@@ -1,6 +1,66 @@
-/** @file The port through which a kind of sound file is decoded. */
+/** @file What a format of sound is, and what all of them use: optional decoders, and pieces cut to what is heard. */
 
-import type { ByteCursor } from '../byteCursor.ts';
+import { type ByteCursor, soundInvalid } from '../byteCursor.ts';
+
+/**
+ * What `load` imports.
+ *
+ * @param name the package, for the message
+ * @throws OnnxLoraError `DATA_INVALID`, saying how to install it, when it cannot be loaded
+ */
+export async function optionalPackage<Module>(
+  bytes: ByteCursor,
+  kind: string,
+  name: string,
+  load: () => Promise<Module>,
+): Promise<Module> {
+  try {
+    return await load();
+  } catch (cause) {
+    throw soundInvalid(
+      bytes,
+      `is ${kind}, which the package ${name} decodes, but that cannot be loaded. Run "npm install ${name}", or convert the sound, for example with "ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav".`,
+      cause,
+    );
+  }
+}
+
+/** Samples number `start` up to, not including, `end` of what `pieces` give; nothing after them is asked for. */
+export async function* cutPieces(
+  pieces: AsyncIterable<readonly Float32Array[]> | Iterable<readonly Float32Array[]>,
+  start: number,
+  end: number,
+): AsyncGenerator<readonly Float32Array[]> {
+  let at = 0;
+  for await (const piece of pieces) {
+    const length = piece[0]?.length ?? 0;
+    const [from, to] = [Math.max(0, start - at), Math.min(length, end - at)];
+    if (from < to) yield piece.map((channel) => channel.subarray(from, to));
+    at += length;
+    if (at >= end) return;
+  }
+}
+
+/** All but the last `count` samples. */
+export async function* withoutLast(
+  pieces: AsyncIterable<readonly Float32Array[]>,
+  count: number,
+): AsyncGenerator<readonly Float32Array[]> {
+  const held: (readonly Float32Array[])[] = [];
+  let frames = 0;
+  for await (const piece of pieces) {
+    held.push(piece);
+    frames += piece[0]?.length ?? 0;
+    // Whole pieces go out as soon as enough is held behind them.
+    for (let [first] = held; first && frames - first[0]!.length >= count; [first] = held) {
+      frames -= first[0]!.length;
+      held.shift();
+      yield first;
+    }
+  }
+  const [first] = held;
+  if (first && frames > count) yield first.map((channel) => channel.subarray(0, frames - count));
+}
 
 /** A sound whose beginning has been read. */
 export interface OpenSound {

@@ -8,15 +8,13 @@ import { speechFamilies } from '../../families/index.ts';
 import golden from '../../fixtures/alignment.json' with { type: 'json' };
 import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { crossAttentions } from '../openDecoder.ts';
+import { crossAttentions } from '../decoder/openDecoder.ts';
 import { openRecogniser } from '../openRecogniser.ts';
 import { Aligner } from './aligner.ts';
-import { segmentWords } from './segmentWords.ts';
-import { spokenWords } from './spokenWords.ts';
-import { type Grid, timeWarp } from './timeWarp.ts';
-import { medianFilter, tokenTimes } from './tokenTimes.ts';
+import { segmentWords, spokenWords } from './spokenWords.ts';
+import { type Grid, medianFilter, timeWarp, tokenTimes } from './tokenTimes.ts';
 
 function gridOf(rows: readonly (readonly number[])[]): Grid {
   return { rows: rows.length, columns: rows[0]!.length, data: Float64Array.from(rows.flat()) };

@@ -12,15 +12,13 @@ import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
 import { Hearing } from '../hearing.ts';
 import { openRecogniser } from '../openRecogniser.ts';
 import type { Recogniser, TranscriptSegment } from '../recogniser.ts';
-import type { RecogniserParts } from '../recogniserParts.ts';
-import type { DecodedWindow } from '../search.ts';
+import type { RecogniserParts } from '../writeWindows.ts';
+import type { DecodedWindow } from '../search/search.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
-import { cutSegments } from './cutSegments.ts';
+import { cutSegments, joinTexts, SlidingSound } from './windows.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';
-import { joinTexts } from './joinTexts.ts';
 import { quietPlace } from './segmentsOf.ts';
 import { segmentsOf, transcriptOf } from './segmentsOf.ts';
-import { SlidingSound } from './slidingSound.ts';
 
 test.each(golden.cuts.texts)('cuts $tokens as transformers does', ({ tokens, steps, segments, next }) => {
   const cut = cutSegments(tokens, golden.cuts.firstTime, steps);

@@ -2,17 +2,20 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import type { AudioSource } from '../../audio/audio.ts';
-import { monoStreamAt } from '../../audio/mono.ts';
-import { segmentWords } from '../alignment/segmentWords.ts';
-import type { RecogniserParts } from '../recogniserParts.ts';
+import { type AudioSource, monoStreamAt } from '../../audio/audio.ts';
+import { segmentWords } from '../alignment/spokenWords.ts';
+import {
+  fallbackOf,
+  isSilent,
+  promptTokens,
+  type RecogniserParts,
+  type WindowRequest,
+  writeWindows,
+  type WrittenWindow,
+} from '../writeWindows.ts';
 import { knownLanguage } from '../prompt.ts';
 import type { TranscribeOptions, Transcript, TranscriptSegment } from '../recogniser.ts';
-import { isSilent } from '../silence.ts';
-import { fallbackOf, promptTokens, type WindowRequest, writeWindows, type WrittenWindow } from '../writeWindows.ts';
-import { cutSegments } from './cutSegments.ts';
-import { joinTexts } from './joinTexts.ts';
-import { SlidingSound } from './slidingSound.ts';
+import { cutSegments, joinTexts, SlidingSound } from './windows.ts';
 
 /** The quietest piece of this length is cut through, in the last third of the window. */
 const SECONDS = 0.1;

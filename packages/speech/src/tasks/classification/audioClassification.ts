@@ -29,7 +29,7 @@ import {
   type MultiLabelScores,
   telling,
 } from '@onnx-lora/sdk';
-import { monoAt } from '../../audio/mono.ts';
+import { monoAt } from '../../audio/audio.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';

@@ -4,10 +4,9 @@ import { CtcTokenizer, float32, openModel, type TaskModel } from '@onnx-lora/sdk
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
-import { framedWords, writtenIds } from './ctcFrames.ts';
+import { ctcPorts, framedWords, writtenIds } from './ctcPorts.ts';
 import { ctcLoss, framesNeeded } from './ctcLoss.ts';
-import { ctcPorts } from './ctcPorts.ts';
-import { soundWindows } from './ctcWindows.ts';
+import { soundWindows } from './ctcRecogniser.ts';
 import { ctcWords } from './ctcWords.ts';
 import { frameCount } from '../frameCount.ts';
 

@@ -8,8 +8,7 @@ import {
   type Tensor,
   unitTensor,
 } from '@onnx-lora/sdk';
-import type { AudioReader, AudioSource } from '../../audio/audio.ts';
-import { monoAt } from '../../audio/mono.ts';
+import { type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
 import { SoundReader } from '../../audio/soundReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { frameCount, type FrameCount } from '../frameCount.ts';

@@ -2,7 +2,7 @@
 
 import { type Answer, OnnxLoraError, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk';
 import type { Audio, AudioReader, AudioSource } from '../../audio/audio.ts';
-import { joinPieces } from '../../audio/joinPieces.ts';
+import { joinPieces } from '../../audio/soundReader.ts';
 import type { AudioEmbedder } from './audioEmbedder.ts';
 
 /** Recordings at a time, where nothing else is said. */

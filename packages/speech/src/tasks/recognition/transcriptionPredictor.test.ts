@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Prediction } from '@onnx-lora/sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { monoStreamAt } from '../../audio/mono.ts';
+import { monoStreamAt } from '../../audio/audio.ts';
 import { SoundReader } from '../../audio/soundReader.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { Recogniser, TranscribeOptions } from '../../generation/recogniser.ts';

@@ -1,9 +1,8 @@
 /** @file Transcripts of recordings that nobody has transcribed: short and long ones, and what streams in. */
 
 import { type Answer, chosenAdapter, type Prediction, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk';
-import type { AudioReader } from '../../audio/audio.ts';
-import { monoStreamAt } from '../../audio/mono.ts';
-import { joinTexts } from '../../generation/longform/joinTexts.ts';
+import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
+import { joinTexts } from '../../generation/longform/windows.ts';
 import type { Recogniser, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/recogniser.ts';
 
 /** What answers. */

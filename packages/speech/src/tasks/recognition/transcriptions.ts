@@ -1,14 +1,13 @@
 /** @file What a model writes of the recordings that it is measured on, heard once for each adapter. */
 
 import { type Adapter, type MeasureRequest, OnnxLoraError } from '@onnx-lora/sdk';
-import type { AudioReader } from '../../audio/audio.ts';
-import { monoAt } from '../../audio/mono.ts';
+import { type AudioReader, monoAt } from '../../audio/audio.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { openRecogniser } from '../../generation/openRecogniser.ts';
 import type { Recogniser } from '../../generation/recogniser.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { TranscriptOptions } from './transcriptLabels.ts';
 
 /** What is transcribed, and how. */

@@ -16,11 +16,17 @@ import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import { soundFeeds } from '../soundFeeds.ts';
-import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
-import type { RecognitionPorts } from './recognitionPorts.ts';
-import { TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
+import {
+  countLabels,
+  IGNORED,
+  labelBatch,
+  labelLength,
+  type RecognitionPorts,
+  TeacherForcedMetrics,
+  type TeacherForcedScores,
+} from './recognitionBatch.ts';
 import { type ShortWindow, WHOLE_AFTER } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';

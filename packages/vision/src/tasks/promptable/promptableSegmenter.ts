@@ -6,12 +6,9 @@ import { runsOfMask } from '../../data/shapes/runLengths.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
-import { cutLogits, logitsOfImage } from './imageMask.ts';
-import { masksOf, type PromptMasks } from './masksOf.ts';
-import { openSamImages } from './openSamImages.ts';
-import { type Prompt, promptToInput } from './prompt.ts';
-import { promptFeeds } from './promptFeeds.ts';
-import { type MaskChoice, samPorts } from './samPorts.ts';
+import { cutLogits, logitsOfImage, masksOf, type PromptMasks } from './imageMask.ts';
+import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
+import { type Prompt, promptFeeds, promptToInput } from './prompt.ts';
 
 /** What a segmenter is made with. */
 export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {

@@ -4,10 +4,8 @@ import { type Feeds, labelsOrNumbers, OnnxLoraError, type Processor, stack, type
 import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
-import { classMapOfImage, scoresOf } from './classMap.ts';
-import { segmentationPrediction } from './segmentationDecode.ts';
+import { classMapOfImage, scoresOf, segmentationPorts, segmentationPrediction } from './classMap.ts';
 import { checkedScores } from './segmentationMetrics.ts';
-import { segmentationPorts } from './segmentationPorts.ts';
 
 /** Options of {@link semanticSegmenter}. */
 export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;

@@ -1,12 +1,9 @@
 /** @file Decodes MP3 files with mpg123-decoder; the only file that imports it. */
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces, withoutLast } from '../cutPieces.ts';
+import { cutPieces, type OpenSound, optionalPackage, type SoundFormat, withoutLast } from '../soundFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound, SoundFormat } from '../soundFormat.ts';
-import { mpegFrames, skipTags } from './mpegFrames.ts';
-import { type MpegHeader, mpegHeader } from './mpegHeader.ts';
+import { mpegFrames, type MpegHeader, mpegHeader, skipTags } from './mpegFrames.ts';
 
 /** A decoder gives its first sample this much later than the encoder's delay says. */
 const DECODER_DELAY = 529;

@@ -1,10 +1,8 @@
 /** @file MP4 files (M4A) with AAC, decoded with node-web-audio-api; the only file that imports it. */
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { cutPieces, type OpenSound, optionalPackage, type SoundFormat } from '../soundFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound, SoundFormat } from '../soundFormat.ts';
 import { type AacTrack, aacTrack, PACKET_SAMPLES } from './aacTrack.ts';
 
 /** Packets that are decoded at a time: one to six seconds. */

@@ -2,12 +2,10 @@
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
-import { openFlac } from '../flac/decodeFlac.ts';
+import { openFlac, streamInfo } from '../flac/flac.ts';
 import { type FlacFrame, flacFrameSamples } from '../flac/flacFrames.ts';
-import { streamInfo } from '../flac/streamInfo.ts';
 import type { OpenSound, SoundFormat } from '../soundFormat.ts';
-import { oggPackets } from './oggPackets.ts';
-import { oggPages } from './oggPages.ts';
+import { oggPackets, oggPages } from './oggPages.ts';
 import { openOpus } from './opus.ts';
 import { openVorbis } from './vorbis.ts';
 

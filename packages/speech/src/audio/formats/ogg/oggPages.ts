@@ -1,4 +1,4 @@
-/** @file Takes an Ogg file apart into its pages, and finds where it is damaged: decoders would only leave a gap. */
+/** @file Pages of an Ogg file, and the packets in them. */
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
@@ -22,7 +22,7 @@ export function pageCrc(bytes: Uint8Array): number {
 }
 
 /** One page of one stream. */
-export interface OggPage {
+interface OggPage {
   /** All of it. */
   readonly bytes: Uint8Array;
   /** Samples from the beginning to its end, by its codec's count; undefined where no packet ends in it. */
@@ -111,4 +111,32 @@ function cutShort(bytes: ByteCursor, pages: number): Error {
     bytes,
     `is cut short after ${pages} whole pages: the last one of the stream is missing. ${DAMAGED}`,
   );
+}
+
+/** The packets that end in one page. */
+export interface PagePackets {
+  readonly packets: readonly Uint8Array[];
+  readonly granule: number | undefined;
+  readonly isLast: boolean;
+}
+
+/** No packet of sound is longer. */
+const MOST_BYTES = 2 ** 20;
+
+/** @throws OnnxLoraError `DATA_INVALID` where a packet has no beginning, no end, or is longer than any should be */
+export async function* oggPackets(bytes: ByteCursor, pages: AsyncIterable<OggPage>): AsyncGenerator<PagePackets> {
+  let open: Uint8Array | undefined;
+  for await (const { packets, granule, isContinued, isLast, isOpen } of pages) {
+    if (isContinued !== (open !== undefined)) {
+      throw soundInvalid(bytes, `is damaged: a packet has lost its beginning or its end. ${DAMAGED}`);
+    }
+    const whole = [...packets];
+    if (open && whole.length > 0) whole[0] = Buffer.concat([open, whole[0]!]);
+    open = isOpen ? whole.pop() : undefined;
+    if (open && open.length > MOST_BYTES) {
+      throw soundInvalid(bytes, `is damaged: a packet is longer than ${MOST_BYTES} bytes. ${DAMAGED}`);
+    }
+    yield { packets: whole, granule, isLast };
+  }
+  if (open) throw soundInvalid(bytes, `is cut short in its last packet. ${DAMAGED}`);
 }

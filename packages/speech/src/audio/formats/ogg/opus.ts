@@ -1,12 +1,9 @@
 /** @file Decodes Opus with opus-decoder; the only file that imports it. */
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { cutPieces, type OpenSound, optionalPackage } from '../soundFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound } from '../soundFormat.ts';
-import { oggPackets, type PagePackets } from './oggPackets.ts';
-import { oggPages } from './oggPages.ts';
+import { oggPackets, oggPages, type PagePackets } from './oggPages.ts';
 
 /** Opus counts, and is decoded, at this rate, whatever the recording had. */
 const RATE = 48_000;

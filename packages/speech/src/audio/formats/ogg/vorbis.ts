@@ -1,10 +1,8 @@
 /** @file Decodes Vorbis with @wasm-audio-decoders/ogg-vorbis; the only file that imports it. */
 
 import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { cutPieces, type OpenSound, optionalPackage } from '../soundFormat.ts';
 import { DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound } from '../soundFormat.ts';
 import { oggPages } from './oggPages.ts';
 
 const MAX_CHANNELS = 8;
