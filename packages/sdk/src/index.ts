@@ -286,6 +286,7 @@ export { FilledCache } from './plugin/data/filledCache.ts';
 export { type FolderEntries, readFolder } from './plugin/data/folderEntries.ts';
 export { fairHoldOut } from './plugin/data/holdOut.ts';
 export { type FilesOfRecords, withoutMissing } from './plugin/data/missingFiles.ts';
+export { ConfigFields } from './plugin/data/configFields.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/readJsonObject.ts';
 export { csvCell, textOfCell } from './plugin/data/csvCell.ts';
 export {

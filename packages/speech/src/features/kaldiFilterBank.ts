@@ -1,7 +1,6 @@
 /** @file Filter banks as Kaldi makes them, and features of several frames each. */
 
-import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { FeatureConfig } from './featureConfig.ts';
+import { type ConfigFields, type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, type FilterBankTarget } from './filterBank.ts';
 
@@ -114,12 +113,12 @@ const SCALE = 2 ** 15;
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
  */
-export function stackedFeatures(fields: FeatureConfig): ClipFeatures {
-  fields.only('sampling_rate', KALDI_RATE);
-  fields.only('padding_side', 'right');
-  const mels = fields.integer('num_mel_bins', 80, 1, 256);
-  const stride = fields.integer('stride', 2, 2, 16);
-  const padding = fields.number('padding_value', 0, -1e6, 1e6);
+export function stackedFeatures(fields: ConfigFields): ClipFeatures {
+  fields.fixed('sampling_rate', KALDI_RATE);
+  fields.fixed('padding_side', 'right');
+  const mels = fields.integer('num_mel_bins', 1, 256) ?? 80;
+  const stride = fields.integer('stride', 2, 16) ?? 2;
+  const padding = fields.number('padding_value', -1e6, 1e6) ?? 0;
   const bank = new KaldiFilterBank(mels, 'povey', SCALE);
   return {
     sampleRate: KALDI_RATE,

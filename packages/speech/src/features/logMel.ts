@@ -1,7 +1,6 @@
 /** @file Whisper's features: logarithms of mel spectrograms. */
 
-import { float32, stack } from '@onnx-lora/sdk';
-import type { FeatureConfig } from './featureConfig.ts';
+import { type ConfigFields, float32, stack } from '@onnx-lora/sdk';
 import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, isTransformable } from './filterBank.ts';
 import { normalise } from './waveform.ts';
@@ -136,19 +135,19 @@ export class LogMel {
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
  */
-export function whisperFeatures(fields: FeatureConfig): ClipFeatures {
-  const sampleRate = fields.integer('sampling_rate', 16_000, 16_000, 48_000);
-  const frameLength = fields.integer('n_fft', 400, 16, 4096);
+export function whisperFeatures(fields: ConfigFields): ClipFeatures {
+  const sampleRate = fields.integer('sampling_rate', 16_000, 48_000) ?? 16_000;
+  const frameLength = fields.integer('n_fft', 16, 4096) ?? 400;
   if (!isTransformable(frameLength)) {
-    throw fields.invalid('n_fft', 'a multiple of 4 that no prime but 2 and 5 divides');
+    throw fields.expected('n_fft', 'a multiple of 4 that no prime but 2 and 5 divides');
   }
-  const seconds = fields.integer('chunk_length', 30, 1, 60);
-  const doNormalise = fields.flag('do_normalize', false);
-  fields.only('padding_value', 0);
-  fields.only('padding_side', 'right');
-  fields.only('dither', 0);
-  const mels = fields.integer('feature_size', 80, 1, 256);
-  const hop = fields.integer('hop_length', 160, 40, frameLength);
+  const seconds = fields.integer('chunk_length', 1, 60) ?? 30;
+  const doNormalise = fields.boolean('do_normalize') ?? false;
+  fields.fixed('padding_value', 0);
+  fields.fixed('padding_side', 'right');
+  fields.fixed('dither', 0);
+  const mels = fields.integer('feature_size', 1, 256) ?? 80;
+  const hop = fields.integer('hop_length', 40, frameLength) ?? 160;
   const length = seconds * sampleRate;
   const logMel = new LogMel({ sampleRate, mels, frameLength, hop, length });
   return {

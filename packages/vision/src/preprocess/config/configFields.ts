@@ -1,6 +1,6 @@
-/** @file Reads typed fields of a parsed JSON file; whatever has the wrong type is an error that names file and field. */
+/** @file The fields of an image processor's file that are about pixels. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { ConfigFields } from '@onnx-lora/sdk';
 import type { Size } from '../imagePlan.ts';
 import type { Channels } from './processorTypes.ts';
 import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';
@@ -8,47 +8,11 @@ import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';
 /** More than any model takes; a bound, so that a file cannot ask for gigabytes. */
 const largestEdge = 16_384;
 
-/** The fields of one configuration file. A field that is absent or null reads as undefined. */
-export class ConfigFields {
-  readonly #config: Readonly<Record<string, unknown>>;
-  readonly #path: string;
-
-  constructor(config: Readonly<Record<string, unknown>>, path: string) {
-    this.#config = config;
-    this.#path = path;
-  }
-
-  /** Names of the fields that ask for something: those that are neither null nor false. */
-  get names(): string[] {
-    return Object.keys(this.#config).filter((name) => this.#config[name] !== null && this.#config[name] !== false);
-  }
-
-  /** An error about this file, to be thrown. */
-  error(message: string): OnnxLoraError {
-    return new OnnxLoraError('CONFIG_INVALID', `"${this.#path}": ${message}`);
-  }
-
-  raw(name: string): unknown {
-    return Object.hasOwn(this.#config, name) ? (this.#config[name] ?? undefined) : undefined;
-  }
-
-  boolean(name: string): boolean | undefined {
-    const value = this.raw(name);
-    if (value === undefined || typeof value === 'boolean') return value;
-    throw this.#expected(name, 'true or false');
-  }
-
-  string(name: string): string | undefined {
-    const value = this.raw(name);
-    if (value === undefined || typeof value === 'string') return value;
-    throw this.#expected(name, 'a string');
-  }
-
+/** The fields of an image processor's file. */
+export class ImageFields extends ConfigFields {
   /** A whole number of pixels. */
   edge(name: string): number | undefined {
-    const value = this.raw(name);
-    if (value === undefined || isEdge(value)) return value;
-    throw this.#expected(name, `a whole number of pixels from 1 to ${largestEdge}`);
+    return this.only(name, `a whole number of pixels from 1 to ${largestEdge}`, isEdge);
   }
 
   /** A list of `count` whole numbers of pixels; a lone number stands for a list of one. */
@@ -57,7 +21,7 @@ export class ConfigFields {
     if (value === undefined) return undefined;
     const list: unknown[] = Array.isArray(value) ? value : [value];
     if (list.length === count && list.every(isEdge)) return list;
-    throw this.#expected(
+    throw this.expected(
       name,
       `${count === 1 ? 'a whole number' : `${count} whole numbers`} of pixels from 1 to ${largestEdge}`,
     );
@@ -65,10 +29,8 @@ export class ConfigFields {
 
   /** A finite number above 0. */
   positive(name: string): number | undefined {
-    const value = this.raw(name);
-    if (value === undefined) return undefined;
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    throw this.#expected(name, 'a number above 0');
+    const isPositive = (value: unknown): value is number => Number.isFinite(value) && Number(value) > 0;
+    return this.only(name, 'a number above 0', isPositive);
   }
 
   /** Three finite numbers; one number stands for three alike. */
@@ -79,7 +41,7 @@ export class ConfigFields {
     if (Array.isArray(value) && value.length === 3 && value.every((each) => Number.isFinite(each))) {
       return value as unknown as Channels;
     }
-    throw this.#expected(name, 'three numbers, for red, green and blue');
+    throw this.expected(name, 'three numbers, for red, green and blue');
   }
 
   resample(name: string): Resample | undefined {
@@ -87,10 +49,7 @@ export class ConfigFields {
     if (value === undefined) return undefined;
     const resample = typeof value === 'number' ? resampleByNumber[value] : undefined;
     if (resample) return resample;
-    throw this.#expected(
-      name,
-      `a number from 0 to 5 (${resampleByNumber.map((each, i) => `${i} ${each}`).join(', ')})`,
-    );
+    throw this.expected(name, `a number from 0 to 5 (${resampleByNumber.map((each, i) => `${i} ${each}`).join(', ')})`);
   }
 
   /** One number, or an object of numbers such as `{ "height": 224, "width": 224 }`; all of them are edges in pixels. */
@@ -102,7 +61,7 @@ export class ConfigFields {
       const edges = Object.entries(value as object).filter(([, edge]) => edge !== null);
       if (edges.length > 0 && edges.every(([, edge]) => isEdge(edge))) return new Map<string, number>(edges);
     }
-    throw this.#expected(name, `a whole number of pixels from 1 to ${largestEdge}, or an object of such numbers`);
+    throw this.expected(name, `a whole number of pixels from 1 to ${largestEdge}, or an object of such numbers`);
   }
 
   /** Like {@link size}, where only a height and a width make sense; one number is a square's side. */
@@ -113,15 +72,7 @@ export class ConfigFields {
     const height = size.get('height');
     const width = size.get('width');
     if (height !== undefined && width !== undefined && size.size === 2) return { height, width };
-    throw this.#expected(name, '{ "height": …, "width": … }');
-  }
-
-  #expected(name: string, what: string): OnnxLoraError {
-    // Cut off, since the value is a stranger's and may be long.
-    const found = (JSON.stringify(this.raw(name)) ?? 'nothing').slice(0, 80);
-    return this.error(
-      `"${name}" must be ${what}, but is ${found}. Correct it, or copy the file again from where the model was published.`,
-    );
+    throw this.expected(name, '{ "height": …, "width": … }');
   }
 }
 

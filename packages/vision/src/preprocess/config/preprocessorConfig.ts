@@ -1,6 +1,6 @@
 /** @file Reads `preprocessor_config.json` of transformers' image processors into a plan. */
 
-import { ConfigFields } from './configFields.ts';
+import { ImageFields } from './configFields.ts';
 import { misleadingTypes, type ProcessorDefaults, processorTypes, shortTypeName } from './processorTypes.ts';
 import type { ImagePlan, Normalization, ResizeStep, SizeRule } from '../imagePlan.ts';
 
@@ -26,7 +26,7 @@ const rescaleFactor = 1 / 255;
  * not supported
  */
 export function readImagePlan(config: Readonly<Record<string, unknown>>, path: string): ImagePlan {
-  const fields = new ConfigFields(config, path);
+  const fields = new ImageFields(config, path);
   const className = fields.string('image_processor_type') ?? fields.string('feature_extractor_type');
   const type = className === undefined ? undefined : shortTypeName(className);
   const defaults = type === undefined ? undefined : processorTypes.get(type);
@@ -50,7 +50,7 @@ export function readImagePlan(config: Readonly<Record<string, unknown>>, path: s
   };
 }
 
-function refuseUnknown(fields: ConfigFields, className: string | undefined, type: string | undefined): void {
+function refuseUnknown(fields: ImageFields, className: string | undefined, type: string | undefined): void {
   const known = [...processorTypes.keys()].map((name) => `${name}ImageProcessor`).join(', ');
   if (type !== undefined && misleadingTypes.has(type)) {
     throw fields.error(
@@ -65,14 +65,14 @@ function refuseUnknown(fields: ConfigFields, className: string | undefined, type
   }
 }
 
-function readResize(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ResizeStep {
+function readResize(fields: ImageFields, defaults: ProcessorDefaults | undefined): ResizeStep {
   const resample = fields.resample('resample') ?? defaults?.resample ?? missing(fields, 'resample');
   const stated = fields.size('size') ?? (defaults ? new Map(Object.entries(defaults.size)) : missing(fields, 'size'));
   return { to: sizeRule(fields, stated, defaults), resample, ...(defaults?.fractional && { fractional: true }) };
 }
 
 function sizeRule(
-  fields: ConfigFields,
+  fields: ImageFields,
   size: number | ReadonlyMap<string, number>,
   defaults: ProcessorDefaults | undefined,
 ): SizeRule {
@@ -110,7 +110,7 @@ function sizeRule(
 
 function resizeLikeConvNext(
   resize: ResizeStep | undefined,
-  fields: ConfigFields,
+  fields: ImageFields,
   cropShare: number,
 ): { resize?: ResizeStep; crop?: NonNullable<ImagePlan['crop']> } {
   if (!resize) return {};
@@ -131,7 +131,7 @@ function resizeLikeConvNext(
   };
 }
 
-function readCrop(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ImagePlan['crop'] {
+function readCrop(fields: ImageFields, defaults: ProcessorDefaults | undefined): ImagePlan['crop'] {
   if (!(fields.boolean('do_center_crop') ?? defaults?.doesCrop ?? defaults?.crop !== undefined)) return undefined;
   const side = defaults?.crop;
   return (
@@ -140,7 +140,7 @@ function readCrop(fields: ConfigFields, defaults: ProcessorDefaults | undefined)
   );
 }
 
-function readPad(fields: ConfigFields, defaults: ProcessorDefaults | undefined): ImagePlan['pad'] {
+function readPad(fields: ImageFields, defaults: ProcessorDefaults | undefined): ImagePlan['pad'] {
   const asked = fields.boolean('do_pad') ?? fields.boolean('pad_and_return_pixel_mask') ?? defaults?.pad !== undefined;
   if (!asked) return undefined;
   const side = defaults?.pad;
@@ -150,7 +150,7 @@ function readPad(fields: ConfigFields, defaults: ProcessorDefaults | undefined):
   );
 }
 
-function readNormalization(fields: ConfigFields, defaults: ProcessorDefaults | undefined): Normalization {
+function readNormalization(fields: ImageFields, defaults: ProcessorDefaults | undefined): Normalization {
   const factor = (fields.boolean('do_rescale') ?? true) ? (fields.positive('rescale_factor') ?? rescaleFactor) : 1;
   const offset = (fields.boolean('rescale_offset') ?? false) ? -1 : undefined;
   const stdTwice = defaults?.normalizes === 'stdTwice' && (fields.boolean('include_top') ?? true);
@@ -162,7 +162,7 @@ function readNormalization(fields: ConfigFields, defaults: ProcessorDefaults | u
 }
 
 function readMeanAndStd(
-  fields: ConfigFields,
+  fields: ImageFields,
   defaults: ProcessorDefaults | undefined,
   stdTwice: boolean,
 ): Pick<Normalization, 'mean' | 'std' | 'stdTwice'> {
@@ -178,7 +178,7 @@ function readMeanAndStd(
   return asked ? { mean, std, ...(stdTwice && { stdTwice }) } : { mean: zero, std };
 }
 
-function missing(fields: ConfigFields, name: string): never {
+function missing(fields: ImageFields, name: string): never {
   throw fields.error(
     `"${name}" is missing, and the file names no processor whose default is known. Add it, or name the processor in "image_processor_type" (${[...processorTypes.keys()].map((each) => `${each}ImageProcessor`).join(', ')}).`,
   );

@@ -1,6 +1,6 @@
 /** @file Plans of models that come without a preprocessor's file of transformers: timm's and torchvision's. */
 
-import { ConfigFields } from './configFields.ts';
+import { ImageFields } from './configFields.ts';
 import type { Channels } from './processorTypes.ts';
 import type { ImagePlan } from '../imagePlan.ts';
 import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';
@@ -28,7 +28,7 @@ export function timmSettings(config: Readonly<Record<string, unknown>>): Readonl
  * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field
  */
 export function readTimmPlan(settings: Readonly<Record<string, unknown>>, path: string): ImagePlan {
-  const fields = new ConfigFields(settings, path);
+  const fields = new ImageFields(settings, path);
   const [channels, height = 0, width = 0] = fields.edges('input_size', 3) ?? [3, 224, 224];
   const mode = fields.string('crop_mode') ?? 'center';
   if (channels !== 3 || (mode !== 'squash' && (mode !== 'center' || height !== width))) {
@@ -60,7 +60,7 @@ export function readTimmPlan(settings: Readonly<Record<string, unknown>>, path: 
  * @throws OnnxLoraError `CONFIG_INVALID`, naming `path` and the field
  */
 export function readPresetPlan(config: Readonly<Record<string, unknown>>, path: string): ImagePlan {
-  const fields = new ConfigFields(config, path);
+  const fields = new ImageFields(config, path);
   const [side] = fields.edges('crop_size', 1) ?? [];
   if (side === undefined) {
     throw fields.error('"crop_size" is missing. Write what weights.transforms() prints in Python.');
@@ -73,7 +73,7 @@ export function readPresetPlan(config: Readonly<Record<string, unknown>>, path: 
   };
 }
 
-function normalization(fields: ConfigFields): ImagePlan['normalization'] {
+function normalization(fields: ImageFields): ImagePlan['normalization'] {
   const divisors = fields.channels('std') ?? std;
   if (divisors.some((each) => each <= 0)) {
     throw fields.error(`"std" must be above 0, but is [${divisors.join(', ')}]. Correct it.`);
@@ -81,7 +81,7 @@ function normalization(fields: ConfigFields): ImagePlan['normalization'] {
   return { rescaleFactor: 1 / 255, mean: fields.channels('mean') ?? mean, std: divisors };
 }
 
-function interpolation(fields: ConfigFields): Resample | undefined {
+function interpolation(fields: ImageFields): Resample | undefined {
   const name = fields.string('interpolation');
   if (name === undefined) return undefined;
   const found = resampleByNumber.find((each) => each === name);
