@@ -4,7 +4,7 @@ const TEST = '[.]test[.]ts$|/fixtures/';
 
 /**
  * Layers of the SDK: each may import itself and what its list names, besides `runtime`, `files` and `errors.ts`, which all
- * may use. `model/`, `index.ts` and whatever else lies at the top of `src` stand above all layers.
+ * may use. `model/`, the entries and whatever else lies at the top of `src` stand above all layers.
  */
 const layers = {
   runtime: [],
@@ -72,7 +72,10 @@ module.exports = {
       comment: 'Another package is imported by its name, never by a path into its sources.',
       severity: 'error',
       from: { path: '^packages/([^/]+)/' },
-      to: { path: '^packages/', pathNot: '^packages/($1/|[^/]+/src/(index|core|testing|inversify)[.]ts$)' },
+      to: {
+        path: '^packages/',
+        pathNot: '^packages/($1/|[^/]+/src/(index|tasks|data|plugin|core|testing|inversify)[.]ts$)',
+      },
     },
     onlyIn('onnxruntime-node', '^packages/sdk/src/runtime/ort[.]ts$'),
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),

@@ -1,6 +1,7 @@
 /** @file The page of the error codes, made from what the SDK says of them and from examples that were run. */
 
-import { type ErrorCode, errorCodes } from '@onnx-lora/sdk';
+import type { ErrorCode } from '@onnx-lora/sdk';
+import { errorCodes } from '@onnx-lora/sdk/core';
 import { type ErrorExample, errorExamples } from './errorExamples.ts';
 import { withIncludedCode } from './fences/included.ts';
 

@@ -1,6 +1,6 @@
 /** @file A page that says what the families of a domain package are, made from the families themselves. */
 
-import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk';
+import type { DescribedFamily, ModuleName } from '@onnx-lora/sdk/plugin';
 import { format, resolveConfig } from 'prettier';
 import { slugify } from './.vitepress/slugify.ts';
 

@@ -1,6 +1,6 @@
 /** @file The page with the families of all domain packages in one table, made from the families themselves. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { scienceFamilies } from '@onnx-lora/science';
 import { speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';

@@ -1,7 +1,7 @@
 /** @file The page of the providers: what there is on which platform, what is tried, and what falls back. */
 
 import { format, resolveConfig } from 'prettier';
-import { providersToTry } from '../packages/sdk/src/runtime/providers.ts';
+import { providersToTry } from '../packages/sdk/src/runtime/providers/providers.ts';
 
 /** Providers that onnxruntime-node has, by Node's platform and architecture. */
 export const builds: Readonly<Record<string, readonly string[]>> = {

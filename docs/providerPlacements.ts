@@ -1,7 +1,9 @@
 /** @file Where the operators of a small ViT run on WebGPU, which the reference of providers tells. */
 
 import { fileURLToPath } from 'node:url';
-import { crossEntropy, float32, int64, openModel, type ProviderReport, type Task, train } from '@onnx-lora/sdk';
+import { float32, int64, openModel, train } from '@onnx-lora/sdk';
+import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
+import type { ProviderReport } from '@onnx-lora/sdk/plugin';
 import { visionFamilies } from '@onnx-lora/vision';
 
 /** Rows of a batch. */

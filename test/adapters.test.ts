@@ -6,7 +6,6 @@ import path from 'node:path';
 import {
   type AdapterChoice,
   Adapter,
-  crossEntropy,
   type Feeds,
   float32,
   int64,
@@ -15,11 +14,11 @@ import {
   merge,
   openModel,
   stack,
-  type Task,
   type Tensor,
   train,
   type TrainOptions,
 } from '@onnx-lora/sdk';
+import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { type ModelProto, ParameterSet, planLora, Random, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { openTokenizer, scienceFamilies } from '@onnx-lora/science';
-import { defaultTargetPaths, int64, openModel } from '@onnx-lora/sdk';
+import { int64, openModel } from '@onnx-lora/sdk';
+import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 
 const folder = fileURLToPath(new URL('fixtures/chemberta-small', import.meta.url));

@@ -8,7 +8,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   type Adapter,
-  type FamilyFiles,
   type Feeds,
   float32,
   int64,
@@ -16,10 +15,11 @@ import {
   type Model,
   openModel,
   OrtRuntime,
-  readSafetensors,
   type Tensor,
   tensor,
 } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import type { FamilyFiles } from '@onnx-lora/sdk/plugin';
 import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
 import { speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';

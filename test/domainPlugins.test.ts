@@ -1,7 +1,8 @@
 /** @file Domain packages loaded side by side bring all their families, none twice. */
 
 import { scienceFamilies, sciencePlugin } from '@onnx-lora/science';
-import { loadPlugins, type ModelFamily } from '@onnx-lora/sdk';
+import { loadPlugins } from '@onnx-lora/sdk';
+import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 import { speechFamilies, speechPlugin } from '@onnx-lora/speech';
 import { visionFamilies, visionPlugin } from '@onnx-lora/vision';
 import { expect, it } from 'vitest';

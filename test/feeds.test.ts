@@ -3,7 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Batch, crossEntropy, float32, int64, openModel, type Task, train } from '@onnx-lora/sdk';
+import { float32, int64, openModel, train } from '@onnx-lora/sdk';
+import { type Batch, crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet } from './fixtures/smallNets.ts';

@@ -7,17 +7,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { scienceFamilies } from '@onnx-lora/science';
-import {
-  Adapter,
-  type Feeds,
-  loadAdapter,
-  merge,
-  type Model,
-  openModel,
-  readSafetensors,
-  type Tensor,
-  withNames,
-} from '@onnx-lora/sdk';
+import { Adapter, type Feeds, loadAdapter, merge, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import { speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, describe, expect, it } from 'vitest';

@@ -6,24 +6,15 @@ import {
   type Feeds,
   int64,
   loadAdapter,
-  meanSquaredError,
   merge,
   type Model,
   modelFor,
   openModel,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import {
-  GraphBuilder,
-  inferNode,
-  type ModelProto,
-  Random,
-  tensorProto,
-  type Value,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
+import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
-  crossEntropy,
   type Feeds,
   float32,
   int64,
@@ -14,10 +13,10 @@ import {
   type Model,
   openModel,
   previewLora,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
+import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
 import { type ModelProto, Random, scalingOf, writeOnnx } from '@onnx-lora/sdk/core';
 import { checkGradients } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it } from 'vitest';

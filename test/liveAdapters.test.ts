@@ -16,20 +16,13 @@ import {
   type Runtime,
   type Tensor,
 } from '@onnx-lora/sdk';
-import {
-  GraphBuilder,
-  inferNode,
-  type ModelProto,
-  Random,
-  tensorProto,
-  type Value,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest';
-import { adapterConfig } from '../packages/sdk/src/adapter/peftConfig.ts';
+import { adapterConfig } from '../packages/sdk/src/adapter/formats/peftConfig.ts';
 import { convModel } from './fixtures/smallNets.ts';
 import { difference, modelFrom } from './support/graphs.ts';
 

@@ -6,7 +6,6 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
   Adapter,
-  crossEntropy,
   type Feeds,
   loadAdapter,
   type LoraOptions,
@@ -14,11 +13,11 @@ import {
   type Model,
   openModel,
   previewLora,
-  readSafetensors,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
+import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, describe, expect, it } from 'vitest';
 
 const cases = fileURLToPath(new URL('fixtures/cases', import.meta.url));

@@ -12,10 +12,10 @@ import {
   merge,
   type Model,
   openModel,
-  readSafetensors,
   tensor,
   type Tensor,
 } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

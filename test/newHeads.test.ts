@@ -8,32 +8,23 @@ import {
   type Feeds,
   float32,
   loadAdapter,
-  meanSquaredError,
   merge,
   type Model,
   modelFor,
   openModel,
-  readSafetensors,
   stack,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
-import {
-  GraphBuilder,
-  inferNode,
-  type ModelProto,
-  Random,
-  tensorProto,
-  type Value,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import { meanSquaredError, type Task, type Value } from '@onnx-lora/sdk/tasks';
+import { GraphBuilder, inferNode, type ModelProto, Random, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { adapterConfig } from '../packages/sdk/src/adapter/peftConfig.ts';
+import { adapterConfig } from '../packages/sdk/src/adapter/formats/peftConfig.ts';
 
 const root = mkdtempSync(path.join(tmpdir(), 'onnx-lora-heads-'));
 afterAll(() => rmSync(root, { recursive: true }));

@@ -5,16 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openSequenceRegressor, sciencePlugin, sequenceRegression } from '@onnx-lora/science';
-import {
-  Adapter,
-  type Answer,
-  modelFor,
-  openModel,
-  openPredictor,
-  type Prediction,
-  type Source,
-  train,
-} from '@onnx-lora/sdk';
+import { Adapter, modelFor, openModel, openPredictor, train } from '@onnx-lora/sdk';
+import type { Answer, Prediction, Source } from '@onnx-lora/sdk/tasks';
 import { imageClassification, imageClassifier, visionPlugin } from '@onnx-lora/vision';
 import { expect, onTestFinished, test } from 'vitest';
 import { writeDigits } from './fixtures/digits.ts';

@@ -3,7 +3,6 @@
 import {
   Adapter,
   type AdapterChoice,
-  crossEntropy,
   type Feeds,
   float32,
   int64,
@@ -12,10 +11,10 @@ import {
   OnnxLoraError,
   openModel,
   type Provider,
-  type Task,
   type Tensor,
   train,
 } from '@onnx-lora/sdk';
+import { crossEntropy, type Task, type Value } from '@onnx-lora/sdk/tasks';
 import {
   GraphBuilder,
   inferNode,
@@ -25,7 +24,6 @@ import {
   lowRankLayers,
   tensorName,
   Trainer,
-  type Value,
   writeOnnx,
 } from '@onnx-lora/sdk/core';
 import { mkdtempSync, rmSync } from 'node:fs';

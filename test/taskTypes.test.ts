@@ -12,18 +12,9 @@ import {
   variantEffect,
   type VariantScorer,
 } from '@onnx-lora/science';
-import {
-  type AdapterSession,
-  evaluate,
-  float32,
-  type KeptFeeds,
-  type Model,
-  openModel,
-  type TensorBoardWriter,
-  type ThreadPool,
-  type ThreadedDataset,
-  train,
-} from '@onnx-lora/sdk';
+import { type AdapterSession, evaluate, float32, type KeptFeeds, type Model, openModel, train } from '@onnx-lora/sdk';
+import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
+import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
 import { type AudioEmbedder, audioClassification, type Recogniser, speechRecognition } from '@onnx-lora/speech';
 import {

@@ -5,9 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
   Adapter,
-  type ChangeOfWeight,
   combineAdapters,
-  definePlugin,
   exportWithInputs,
   type Feeds,
   float32,
@@ -18,17 +16,21 @@ import {
   OnnxLoraError,
   openModel,
   OrtRuntime,
-  type Plugin,
   previewLora,
-  readSafetensors,
   saveOnnxAdapter,
   train,
   type TrainOptions,
+  unmerge,
+} from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import {
+  type ChangeOfWeight,
+  definePlugin,
+  type Plugin,
   type Tuner,
   type Tuning,
-  unmerge,
   withNames,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/plugin';
 import { checkAdapterRoundTrip, checkGradients, checkPlugin, checkTuner, conformance, randomAdapter } from '@onnx-lora/sdk/testing'; // prettier-ignore
 import { visionFamilies } from '@onnx-lora/vision';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -2,7 +2,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Batch, type Feeds, loadAdapter, type Model, openModel, readSafetensors, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import type { Batch } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { type AudioReader, resamplePoly, SoundReader, speechFamilies, speechRecognition } from '@onnx-lora/speech';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -104,24 +106,29 @@ describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside th
     await trainer.release();
   });
 
-  test('five steps go where PEFT goes, from the files of encoder and decoder', { timeout: 600_000 }, async () => {
-    const trainer = await trainerOf(published, 'adapter-init');
-    const expected = (await readSafetensors(path.join(oracle, 'gradients-init.safetensors'))).tensors;
-    for (const [i, { wanted, batch }] of steps.entries()) {
-      const found = await trainer.lossAndGradients(batch.inputs, batch.targets);
-      if (i === 0) expect(worstGradient(trainer.parameters!, found.gradients, expected)).toBeLessThan(1e-3);
-      const { loss, gradNorm } = await trainer.apply(found, wanted.lr);
-      expect(relative(loss, wanted.loss)).toBeLessThan(1e-3);
-      expect(relative(gradNorm, wanted.gradNorm)).toBeLessThan(1e-3);
-    }
-    const [before, after] = await Promise.all(
-      ['adapter-init', 'adapter-step5'].map((name) => loadAdapter(path.join(oracle, name))),
-    );
-    const found = trainer.parameters!.tensors();
-    // Adam moves a number whose gradient is next to nothing as far as any other, whichever way rounding points.
-    expect(distance(found, after!.tensors) / distance(before!.tensors, after!.tensors)).toBeLessThan(0.005);
-    await trainer.release();
-  });
+  // A minute of computing; the gradients above are checked with every change.
+  test.runIf(process.env['NIGHTLY'])(
+    'five steps go where PEFT goes, from two files',
+    { timeout: 600_000 },
+    async () => {
+      const trainer = await trainerOf(published, 'adapter-init');
+      const expected = (await readSafetensors(path.join(oracle, 'gradients-init.safetensors'))).tensors;
+      for (const [i, { wanted, batch }] of steps.entries()) {
+        const found = await trainer.lossAndGradients(batch.inputs, batch.targets);
+        if (i === 0) expect(worstGradient(trainer.parameters!, found.gradients, expected)).toBeLessThan(1e-3);
+        const { loss, gradNorm } = await trainer.apply(found, wanted.lr);
+        expect(relative(loss, wanted.loss)).toBeLessThan(1e-3);
+        expect(relative(gradNorm, wanted.gradNorm)).toBeLessThan(1e-3);
+      }
+      const [before, after] = await Promise.all(
+        ['adapter-init', 'adapter-step5'].map((name) => loadAdapter(path.join(oracle, name))),
+      );
+      const found = trainer.parameters!.tensors();
+      // Adam moves a number whose gradient is next to nothing as far as any other, whichever way rounding points.
+      expect(distance(found, after!.tensors) / distance(before!.tensors, after!.tensors)).toBeLessThan(0.005);
+      await trainer.release();
+    },
+  );
 });
 
 /** A trainer as the oracle's optimizer, starting from one of its adapters. */

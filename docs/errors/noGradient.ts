@@ -1,6 +1,7 @@
 /** @file NO_GRADIENT: a loss of an operator without a gradient. */
 
-import { openModel, train, withLoss } from '@onnx-lora/sdk';
+import { openModel, train } from '@onnx-lora/sdk';
+import { withLoss } from '@onnx-lora/sdk/tasks';
 import { imageClassification } from '@onnx-lora/vision';
 
 const task = withLoss(imageClassification('photos'), (g, { logits }) =>

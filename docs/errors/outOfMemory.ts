@@ -1,6 +1,7 @@
 /** @file OUT_OF_MEMORY: a loss that repeats the scores far more often than any memory can hold. */
 
-import { openModel, train, withLoss } from '@onnx-lora/sdk';
+import { openModel, train } from '@onnx-lora/sdk';
+import { withLoss } from '@onnx-lora/sdk/tasks';
 import { imageClassification } from '@onnx-lora/vision';
 
 const task = withLoss(imageClassification('photos'), (g, { logits }) =>

@@ -1,6 +1,7 @@
 /** @file PLUGIN_INVALID: a loss that is no scalar. */
 
-import { openModel, train, withLoss } from '@onnx-lora/sdk';
+import { openModel, train } from '@onnx-lora/sdk';
+import { withLoss } from '@onnx-lora/sdk/tasks';
 import { imageClassification } from '@onnx-lora/vision';
 
 const task = withLoss(imageClassification('photos'), (g, { logits }) => g.Softmax(logits!, -1));

@@ -17,8 +17,8 @@ import {
   openModel,
   stack,
   train,
-  withNames,
 } from '@onnx-lora/sdk';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import {
   imageClassification,
   imageClassifier,

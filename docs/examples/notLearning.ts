@@ -6,7 +6,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, openModel, previewLora, type StepEvent, type Task, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, openModel, previewLora, train } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import type { StepEvent } from '@onnx-lora/sdk/plugin';
 import { imageClassification, type ImageRecord, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 

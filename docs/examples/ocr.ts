@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { CtcTokenizer, evaluate, type Model, type ModuleInfo, openModel, previewLora, train } from '@onnx-lora/sdk';
+import { evaluate, type Model, type ModuleInfo, openModel, previewLora, train } from '@onnx-lora/sdk';
+import { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 import { lineReading } from './support/lineReading.ts';
 import { fontOf, fontsIn, type Line, recogniserIn, setLines, shuffledWords } from './support/ocrLines.ts';
 import { writeStandIn } from './support/ocrStandIn.ts';

@@ -6,7 +6,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type GraphBuilder, openModel, train, type Value, withLoss } from '@onnx-lora/sdk';
+import { openModel, train } from '@onnx-lora/sdk';
+import { type GraphBuilder, type Value, withLoss } from '@onnx-lora/sdk/tasks';
 import { forecaster } from './series/family.ts';
 import { forecast } from './series/forecast.ts';
 import { publishModel, writeSensor } from './series/published.ts';

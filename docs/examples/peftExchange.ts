@@ -12,13 +12,12 @@ import {
   type Model,
   OnnxLoraError,
   openModel,
-  readSafetensors,
   saveOnnxAdapter,
   type Tensor,
   train,
-  withNames,
-  writeSafetensors,
 } from '@onnx-lora/sdk';
+import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import { imageClassification, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 

@@ -10,15 +10,15 @@ import { fileURLToPath } from 'node:url';
 import {
   Adapter,
   type AdapterSession,
-  bootstrapInterval,
   exportWithInputs,
   loadAdapter,
   merge,
   OnnxLoraError,
   openModel,
-  readSafetensors,
-  withNames,
 } from '@onnx-lora/sdk';
+import { bootstrapInterval } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import { imageClassifier, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 

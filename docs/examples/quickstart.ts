@@ -6,7 +6,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, merge, openModel, type StepEvent, type Tensor, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, merge, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import type { StepEvent } from '@onnx-lora/sdk/plugin';
 import { imageClassification, imageClassifier, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';
 

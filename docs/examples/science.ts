@@ -5,7 +5,8 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import { openModel, type Task, type TrainOptions } from '@onnx-lora/sdk';
+import { openModel, type TrainOptions } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
 import {
   readSequenceData,
   scienceFamilies,

@@ -7,7 +7,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, type LoraOptions, type Model, openModel, type Task, train } from '@onnx-lora/sdk';
+import { evaluate, type LoraOptions, type Model, openModel, train } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
 import { readSequenceData, scienceFamilies, sequenceRegression } from '@onnx-lora/science';
 import { imageClassification, visionFamilies } from '@onnx-lora/vision';
 import { readDigits, writeDigits } from './support/digits.ts';

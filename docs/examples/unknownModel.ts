@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import {
   evaluate,
   loadAdapter,
-  meanSquaredError,
   merge,
   type Model,
   type ModuleInfo,
@@ -16,8 +15,8 @@ import {
   openModel,
   previewLora,
   train,
-  withLoss,
 } from '@onnx-lora/sdk';
+import { meanSquaredError, withLoss } from '@onnx-lora/sdk/tasks';
 import { writeAnonymous } from './support/anonymous.ts';
 import { readDigits } from './support/digits.ts';
 import { digitReading, examplesOf } from './support/halfDigits.ts';

@@ -2,7 +2,9 @@
 
 import { cp, mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { type LoraOptions, type ModelFamily, openModel, type Task, train } from '@onnx-lora/sdk';
+import { type LoraOptions, openModel, train } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 import { root } from './fences.ts';
 
 /** Makes a file or folder at the path. */

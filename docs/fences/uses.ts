@@ -2,7 +2,9 @@
 
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { definePlugin, float32, type GraphBuilder as Builder, loadPlugins, type Matrix, matrix, openModel, type Plugin, type Task, type Tensor, train, type Value } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, loadPlugins, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import type { GraphBuilder as Builder, Task, Value } from '@onnx-lora/sdk/tasks';
+import { definePlugin, type Matrix, matrix, type Plugin } from '@onnx-lora/sdk/plugin';
 import { GraphBuilder, inferNode, tensorProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { AUDIO_READER, type AudioReader, speechPlugin } from '@onnx-lora/speech';
 import { modelFrom, runOnce } from '../../test/support/graphs.ts';

@@ -2,7 +2,8 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Adapter, loadAdapter, openModel, withNames } from '@onnx-lora/sdk';
+import { Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import {
   imageClassification,
   promptableSegmentation,

@@ -1,15 +1,8 @@
 /** @file What adapters and new heads reach on real images, here and with PEFT on torch: the same data, steps and settings. */
 
-import {
-  evaluate,
-  type Model,
-  openModel,
-  type Tensor,
-  tensor,
-  train,
-  withNames,
-  writeSafetensors,
-} from '@onnx-lora/sdk';
+import { evaluate, type Model, openModel, type Tensor, tensor, train } from '@onnx-lora/sdk';
+import { writeSafetensors } from '@onnx-lora/sdk/data';
+import { withNames } from '@onnx-lora/sdk/plugin';
 import { readTensor } from '@onnx-lora/sdk/core';
 import { type ImageData, imageClassification, readImageData, visionFamilies } from '@onnx-lora/vision';
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,15 +1,7 @@
 /** @file The cases that are timed, each loaded and ready to be run again and again. */
 
-import {
-  Adapter,
-  type AdapterSession,
-  crossEntropy,
-  type Feeds,
-  float32,
-  int64,
-  type Model,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { Adapter, type AdapterSession, type Feeds, float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
+import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { type LoraPlan, lowRankLayers, ParameterSet, planLora, Random, tensorName, Trainer } from '@onnx-lora/sdk/core';
 import type { BenchSettings } from './settings.ts';
 import { median } from './statistics.ts';

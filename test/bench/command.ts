@@ -1,6 +1,7 @@
 /** @file The command `bench [--model NAME] [--out FILE] [--quick] [--provider NAME] [--threads N] [--peft [PYTHON]]`. */
 
-import { OnnxLoraError, type Provider, writeFileAtomic } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Provider } from '@onnx-lora/sdk';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { writeOnnx } from '@onnx-lora/sdk/core';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';

@@ -1,6 +1,7 @@
 /** @file Models of gigabytes that take no disk: how long they take to open, and how much memory. */
 
-import { float32, loadAdapter, merge, openModel, writeSafetensors } from '@onnx-lora/sdk';
+import { float32, loadAdapter, merge, openModel } from '@onnx-lora/sdk';
+import { writeSafetensors } from '@onnx-lora/sdk/data';
 import {
   type Bytes,
   encodeModel,

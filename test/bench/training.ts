@@ -1,7 +1,8 @@
 /** @file Training steps on published architectures, beside PEFT on torch: what each takes in time and memory. */
 
-import { crossEntropy, ctc, type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
-import { type LossFragment, ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
+import { type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
+import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
+import { ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
 import { peakMb } from './largeModel.ts';
 
 /** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */

@@ -3,7 +3,8 @@
  * result is a line of a file, so that hours of work can be interrupted and gone on with.
  */
 
-import { bootstrapInterval, countEdits, type EditCounts, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
+import { OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
+import { bootstrapInterval, countEdits, type EditCounts } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import {
   basicNormaliser,

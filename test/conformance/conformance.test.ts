@@ -4,7 +4,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { float32, readSafetensors, type Runtime, type Tensor, writeSafetensors } from '@onnx-lora/sdk';
+import { float32, type Runtime, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { openOnnx, writeOnnx } from '@onnx-lora/sdk/core';
 import { checkNames, type CheckReport, conformance } from '@onnx-lora/sdk/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -42,17 +42,26 @@ async function fuzz(...args: string[]): Promise<{ readonly code: number; readonl
   }
 }
 
+const count = process.env['NIGHTLY'] === undefined ? 400 : 1000;
+
 describe('the parsers of foreign bytes', () => {
   beforeAll(() => bundle(), 60_000);
 
   it.each(Object.keys(targets))(
-    '%s survives 1,000 damaged files',
+    `%s survives ${count} damaged files`,
     async (target) => {
-      const { code, stdout } = await fuzz('--target', target, '--count', '1000', '--keep', path.join(folder, 'kept'));
-      const [, accepted, refused] = /1000 inputs in \d+ s, (\d+) accepted, (\d+) refused, 0 failed/.exec(stdout) ?? [];
-      expect(stdout).toContain(`${target}: 1000 inputs`);
+      const { code, stdout } = await fuzz(
+        '--target',
+        target,
+        '--count',
+        `${count}`,
+        '--keep',
+        path.join(folder, 'kept'),
+      );
+      const [, accepted, refused] = /(\d+) accepted, (\d+) refused, 0 failed/.exec(stdout) ?? [];
+      expect(stdout).toContain(`${target}: ${count} inputs`);
       // Damage that always, or never, shows in the header would test little.
-      expect(Math.min(Number(accepted), Number(refused))).toBeGreaterThan(50);
+      expect(Math.min(Number(accepted), Number(refused))).toBeGreaterThan(20);
       expect(code).toBe(0);
     },
     300_000,

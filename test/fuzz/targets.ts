@@ -2,15 +2,9 @@
 
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type Adapter,
-  loadAdapter,
-  openModel,
-  readJsonObject,
-  readModelConfig,
-  readSafetensors,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { type Adapter, loadAdapter, openModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { readJsonObject, readModelConfig, readSafetensors } from '@onnx-lora/sdk/data';
 import {
   fromOrtAdapter,
   findSites,

@@ -25,6 +25,7 @@ const titles = {
   learns: 'learns',
   merges: 'merges',
   adapter: 'round trip',
+  rows: 'rows',
 };
 
 /** Writes the page; files in the order of the table. */
@@ -52,7 +53,8 @@ Models made by others, out of packages that anyone can install: ${results.length
 | gradients  | gradients agree with central differences of the loss, at layers from the beginning to the end, one of each kind |
 | learns     | six steps of training lower the loss                                                                           |
 | merges     | merged into the file, the adapter computes in ONNX Runtime without us what it does in a session                |
-| round trip | saved and loaded it is the same; without it the base is back; rows of a batch may have different adapters      |
+| round trip | saved and loaded it is the same; without it the base is back; merged and taken out, too |
+| rows       | rows of one batch may have different adapters, and get what each gets alone |
 
 ✓ passes, ✗ fails, – is left out; why is below. Times are of all checks of a file, on two cores that others were using too.
 

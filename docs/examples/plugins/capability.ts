@@ -1,7 +1,8 @@
 /** @file What one plugin lends to another: a reader of samples, and a preprocessor that needs one. */
 
 import { readFile } from 'node:fs/promises';
-import { capability, type Capability, definePlugin, float32, type Plugin, type PreprocessorFactory, provide } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32 } from '@onnx-lora/sdk';
+import { capability, type Capability, definePlugin, type Plugin, type PreprocessorFactory, provide } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 
 // #region key
 /** Reads the samples of a file. */

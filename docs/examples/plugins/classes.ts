@@ -2,7 +2,16 @@
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { cellRefused, cellText, choice, chooseHead, classifierParts, type Dataset, decodeClasses, definePlugin, differentLabels, fileInside, filePredictor, float32, int64, labelsOrNumbers, OnnxLoraError, type Plugin, type Predictor, type PredictorOptions, type Processor, readTable, type RunnableModel, splitRecords, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, unknownLabel } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { choice, chooseHead, classifierParts, type Dataset, decodeClasses, differentLabels, filePredictor, labelsOrNumbers, type Predictor, type Processor, type RunnableModel, type Task, type TaskModel, unknownLabel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import { cellRefused, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
+import {
+  definePlugin,
+  type Plugin,
+  type PredictorOptions,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
 
 /** A row of the table. */
 interface Sample {

@@ -3,7 +3,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { cellNumber, cellText, type DatasetFactory, OnnxLoraError, readTable, writeFileAtomic } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { cellNumber, cellText, readTable, writeFileAtomic } from '@onnx-lora/sdk/data';
+import type { DatasetFactory } from '@onnx-lora/sdk/plugin';
 
 /** `--data hourly:log.csv`: means of all columns over each hour of the column `time`. */
 export const hourly: DatasetFactory = {

@@ -7,7 +7,7 @@ import {
   type TunedLayer,
   type Tuner,
   type TunerSettings,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/plugin';
 
 /** Whether the layer's inputs are scaled and not its outputs: PEFT's `feedforward_modules`. */
 function isFeedforward({ path }: Pick<TunedLayer, 'path'>, { feedforward_modules: names }: TunerSettings): boolean {

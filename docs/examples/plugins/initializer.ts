@@ -1,6 +1,6 @@
 /** @file First values of adapters by a name. */
 
-import { type InitializerFactory, matrix } from '@onnx-lora/sdk';
+import { type InitializerFactory, matrix } from '@onnx-lora/sdk/plugin';
 
 /**
  * `--init signs`: A of random signs over √width, a random projection that keeps lengths (Achlioptas 2003), and B of zeros, so

@@ -1,6 +1,7 @@
 /** @file LoHa as a plugin: the weight changes by the product, number by number, of two low-rank matrices. */
 
-import { definePlugin, type GraphBuilder, type Plugin, type TunedTensor, type Tuner, type Value } from '@onnx-lora/sdk';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
+import { definePlugin, type Plugin, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 
 /** @see https://arxiv.org/abs/2108.06098 */
 const loha: Tuner = {

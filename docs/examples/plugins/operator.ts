@@ -1,6 +1,6 @@
 /** @file A rule for an operator that ONNX Runtime computes and the SDK does not know: the inverse of matrices. */
 
-import type { OperatorRule } from '@onnx-lora/sdk';
+import type { OperatorRule } from '@onnx-lora/sdk/plugin';
 
 /**
  * `com.microsoft:Inverse` of matrices X `[batch, n, n]`. Of Y = X⁻¹ follows dX = −Yᵀ·dY·Yᵀ.

@@ -1,6 +1,7 @@
 /** @file An optimizer by a name, with a setting of its own and a state that checkpoints keep. */
 
-import { float32, OnnxLoraError, type Optimizer, type OptimizerFactory, type Tensor, type UpdateSettings } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Optimizer, OptimizerFactory, UpdateSettings } from '@onnx-lora/sdk/plugin';
 
 /** signSGD with momentum. @see https://arxiv.org/abs/1802.04434, algorithm 2 */
 class Signum implements Optimizer {

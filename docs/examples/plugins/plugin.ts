@@ -1,6 +1,6 @@
 /** @file One of each of the smaller things that a plugin may bring, each in a file of its own. */
 
-import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { hourly } from './dataset.ts';
 import { signs } from './initializer.ts';
 import { inverse } from './operator.ts';

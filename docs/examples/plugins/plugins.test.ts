@@ -3,7 +3,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { definePlugin, float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, type PreparedTask, provide, train } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
+import type { PreparedTask } from '@onnx-lora/sdk/tasks';
+import { definePlugin, provide } from '@onnx-lora/sdk/plugin';
 import { checkGradients, checkOptimizer, checkPlugin, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { call } from '../../../packages/cli/fixtures/call.ts';

@@ -1,6 +1,7 @@
 /** @file A place where graphs run: ONNX Runtime as it is, with options of its own. */
 
-import { OrtRuntime, type ProviderFactory } from '@onnx-lora/sdk';
+import { OrtRuntime } from '@onnx-lora/sdk';
+import type { ProviderFactory } from '@onnx-lora/sdk/plugin';
 
 /** `--provider one-core`: leaves the other cores to whatever else the machine does. */
 export const oneCore: ProviderFactory = {

@@ -1,6 +1,6 @@
 /** @file A section for the report of every run, whatever its task. */
 
-import type { SectionFactory } from '@onnx-lora/sdk';
+import type { SectionFactory } from '@onnx-lora/sdk/plugin';
 
 /** How far each tensor of the adapter is from zero: layers that stayed there learned nothing. */
 export const sizes: SectionFactory = {

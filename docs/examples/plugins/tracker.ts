@@ -3,7 +3,7 @@
 import { createWriteStream } from 'node:fs';
 import { once } from 'node:events';
 import path from 'node:path';
-import type { TrackerFactory } from '@onnx-lora/sdk';
+import type { TrackerFactory } from '@onnx-lora/sdk/plugin';
 
 /** `--track jsonl`: every event as a line of `events.jsonl` in the folder of the run. */
 export const jsonLines: TrackerFactory = {

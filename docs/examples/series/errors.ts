@@ -1,6 +1,7 @@
 /** @file How far forecasts are off, beside those of methods that learn nothing. */
 
-import type { MetricCollector, Metrics, Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector, Metrics } from '@onnx-lora/sdk/tasks';
 import type { SeriesPreprocessor } from './preprocessor.ts';
 
 /** Names of methods, each with a forecast `[batch, horizon, variables]`. */

@@ -1,6 +1,6 @@
 /** @file The model family of the example: small forecasters of sensor readings. */
 
-import type { ModelFamily } from '@onnx-lora/sdk';
+import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 
 /** Forecasters: some encoder layers, and a head that yields the next readings. */
 export const forecaster: ModelFamily = {

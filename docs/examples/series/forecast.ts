@@ -1,6 +1,8 @@
 /** @file The task of the example: from the readings so far to the next ones. */
 
-import { type Dataset, filePredictor, heldOut, meanSquaredError, OnnxLoraError, type Prediction, type Predictor, type PredictorOptions, type PreparedTask, type Processor, type RunnableModel, stack, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { type Dataset, filePredictor, heldOut, meanSquaredError, type Prediction, type Predictor, type PreparedTask, type Processor, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import type { PredictorOptions, TaskFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
 import { ForecastErrors } from './errors.ts';
 import { preprocessorOf, rowsOf, type SeriesPreprocessor } from './preprocessor.ts';
 import { readReadings } from './readings.ts';

@@ -1,6 +1,6 @@
 /** @file Everything that the example's domain brings. */
 
-import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { forecaster } from './family.ts';
 import { ForecastFactory } from './forecast.ts';
 import { SeriesPreprocessorFactory } from './preprocessor.ts';

@@ -1,7 +1,10 @@
 /** @file From a file of readings to what a forecaster is fed, as its `preprocessor_config.json` says. */
 
 import path from 'node:path';
-import { float32, isObject, type JsonObject, OnnxLoraError, type Preprocessor, type PreprocessorFactory, readJsonObject, type TaskModel, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { readReadings } from './readings.ts';
 
 /** What `preprocessor_config.json` says. */

@@ -1,6 +1,7 @@
 /** @file Reads series: a CSV file with a column for the time and one for each variable. */
 
-import { cellNumber, cellRefused, cellText, float32, OnnxLoraError, readTable, type Row, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { cellNumber, cellRefused, cellText, readTable, type Row } from '@onnx-lora/sdk/data';
 
 /**
  * The readings of a file, in its order: `[rows, variables]`. Without a column `time` rows are taken to be equally far apart;

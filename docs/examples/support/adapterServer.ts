@@ -1,7 +1,8 @@
 /** @file An HTTP server over one loaded model: the bytes of an image in, an answer out, by the adapter that the path names. */
 
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { type ErrorCode, OnnxLoraError, type Prediction, type Tensor } from '@onnx-lora/sdk';
+import { type ErrorCode, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 import type { RequestBatcher } from './requestBatcher.ts';
 
 /** What a server is made of. */

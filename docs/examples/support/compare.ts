@@ -1,6 +1,7 @@
 /** @file Trains an adapter, and says what it buys: the tables of its report, beside baselines on the frozen model. */
 
-import { type Model, type ReportSection, type Task, train, type TrainOptions } from '@onnx-lora/sdk';
+import { type Model, train, type TrainOptions } from '@onnx-lora/sdk';
+import type { ReportSection, Task } from '@onnx-lora/sdk/tasks';
 
 /** A table of the report. */
 export type ReportTable = ReportSection & { readonly kind: 'table' };

@@ -2,17 +2,8 @@
  * @file A task of one's own, with nothing but the SDK: digits of which the lower half is hidden, as behind the frame of a meter.
  */
 
-import {
-  bootstrapInterval,
-  crossEntropy,
-  type Dataset,
-  float32,
-  int64,
-  type MetricCollector,
-  stack,
-  type Task,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { float32, int64, stack, type Tensor } from '@onnx-lora/sdk';
+import { bootstrapInterval, crossEntropy, type Dataset, type MetricCollector, type Task } from '@onnx-lora/sdk/tasks';
 import type { readDigits } from './digits.ts';
 
 /** What the model is fed, and what it shall answer. */

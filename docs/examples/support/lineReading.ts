@@ -1,5 +1,6 @@
 /** @file A task of one's own, with nothing but the SDK: reading lines of text with a CTC model. */
 
+import { float32, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   bestPaths,
   bootstrapInterval,
@@ -9,11 +10,8 @@ import {
   type Dataset,
   type EditCounts,
   ErrorCounter,
-  float32,
-  int64,
-  OnnxLoraError,
   type Task,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { HEIGHT, type Line, WIDTH } from './ocrLines.ts';
 
 /** Which lines, and what the model's frames say. */

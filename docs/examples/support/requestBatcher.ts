@@ -1,6 +1,7 @@
 /** @file Requests that arrive while the model computes are answered together, in one batch with an adapter for each row. */
 
-import { OnnxLoraError, type Prediction, type RowAdapter, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type RowAdapter, type Tensor } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 
 /** One request. */
 export interface Row {

@@ -1,6 +1,6 @@
 /** @file The model family of the example: encoders of texts with BERT's architecture, such as MiniLM. */
 
-import { asInLora, describedFamily, type DescribedFamily } from '@onnx-lora/sdk';
+import { asInLora, describedFamily, type DescribedFamily } from '@onnx-lora/sdk/plugin';
 
 const layer = 'encoder.layer.{n}';
 

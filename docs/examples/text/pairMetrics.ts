@@ -1,6 +1,7 @@
 /** @file How well embeddings of pairs find each other, or agree with scores. */
 
-import { joinRows, type MetricCollector, type Metrics, spearman, type Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import { joinRows, type MetricCollector, type Metrics, spearman } from '@onnx-lora/sdk/tasks';
 
 /** Embeddings `[rows, width]` of one batch: all texts, then all partners. */
 export type PairEmbeddings = (

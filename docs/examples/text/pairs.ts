@@ -1,6 +1,7 @@
 /** @file Pairs of texts from a table: what means the same, or how much it does. */
 
-import { cellNumber, cellSplit, cellText, OnnxLoraError, readTable, type Row, type Split } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { cellNumber, cellSplit, cellText, readTable, type Row, type Split } from '@onnx-lora/sdk/data';
 
 /** One row. */
 export interface TextPair {

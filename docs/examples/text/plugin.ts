@@ -1,6 +1,6 @@
 /** @file Embeddings of texts as a plugin. It uses nothing but what `@onnx-lora/sdk` exports, and a tokenizer. */
 
-import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { textEncoder } from './family.ts';
 import { TextEmbeddingFactory } from './textEmbedding.ts';
 

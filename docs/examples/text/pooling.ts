@@ -1,6 +1,7 @@
 /** @file From states of tokens to one vector for a text: their mean without padding, of length 1, as sentence-transformers has it. */
 
-import { float32, type GraphBuilder, type Tensor, unitTensor, type Value } from '@onnx-lora/sdk';
+import { float32, type Tensor } from '@onnx-lora/sdk';
+import { type GraphBuilder, unitTensor, type Value } from '@onnx-lora/sdk/tasks';
 
 /** ONNX's number of the type float32. */
 const FLOAT = 1;

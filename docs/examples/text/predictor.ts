@@ -4,7 +4,9 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { type AnswerWriter, joinRows, OnnxLoraError, type Predictor, type PredictorOptions, recordPredictor, type RunnableModel, saveEmbeddings, type Source, type SourceRecord, type Tensor, type TensorData } from '@onnx-lora/sdk'; // prettier-ignore
+import { OnnxLoraError, type Tensor, type TensorData } from '@onnx-lora/sdk';
+import { type AnswerWriter, joinRows, type Predictor, recordPredictor, type RunnableModel, saveEmbeddings, type Source, type SourceRecord } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { pooledTensor } from './pooling.ts';
 import { statesOf } from './states.ts';
 import { TextTokenizer } from './tokenizer.ts';

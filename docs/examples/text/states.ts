@@ -1,6 +1,7 @@
 /** @file Which output of a model holds the states of its tokens. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** The output with a vector for each token. @throws OnnxLoraError `MODEL_UNSUPPORTED` without one */
 export function statesOf({ name, outputs }: TaskModel): string {

@@ -1,6 +1,9 @@
 /** @file The task of the example: embeddings in which texts that mean the same are near each other. */
 
-import { checkFraction, crossEntropy, float32, type GraphBuilder, int64, meanSquaredError, OnnxLoraError, type Predictor, type PredictorOptions, type PreparedTask, recordsBySplit, type RunnableModel, splitRecords, type Task, type TaskFactory, type TaskModel, type TaskOptions, type Tensor, type Value, withTestForValidation } from '@onnx-lora/sdk'; // prettier-ignore
+import { float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { crossEntropy, type GraphBuilder, meanSquaredError, type Predictor, type PreparedTask, type RunnableModel, type Task, type TaskModel, type Value } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import { checkFraction, recordsBySplit, splitRecords, withTestForValidation } from '@onnx-lora/sdk/data';
+import type { PredictorOptions, TaskFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
 import { textPredictor } from './predictor.ts';
 import { PairMetrics } from './pairMetrics.ts';
 import { readPairs, type TextPair } from './pairs.ts';

@@ -2,16 +2,9 @@
 
 import path from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import {
-  byTokenizer,
-  checkTokenIds,
-  checkTokenizerSteps,
-  type Feeds,
-  int64,
-  OnnxLoraError,
-  readJsonObject,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { byTokenizer, checkTokenIds, checkTokenizerSteps, readJsonObject } from '@onnx-lora/sdk/data';
 
 /** BERT's with a hundred languages has 9 MB. */
 const largestFile = 50_000_000;

@@ -1,15 +1,8 @@
 /** @file Words that flags, arguments and settings take where their own description is not a list of them. */
 
-import {
-  type Catalogue,
-  checkMachine,
-  combineMethods,
-  didYouMean,
-  errorCodes,
-  initializerNames,
-  optimizerNames,
-  providerNames,
-} from '@onnx-lora/sdk';
+import { type Catalogue, checkMachine, combineMethods } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { errorCodes, initializerNames, optimizerNames, providerNames } from '@onnx-lora/sdk/core';
 import { usageError } from './errors.ts';
 import { TENSORBOARD } from './plugins/trackers.ts';
 import { flagOf, type Settings } from './settings.ts';

@@ -1,7 +1,8 @@
 /** @file Everything that the domain packages and the plugins that were asked for bring, gathered by inversify. */
 
 import { sciencePlugin } from '@onnx-lora/science';
-import type { Catalogue, Plugin } from '@onnx-lora/sdk';
+import type { Catalogue } from '@onnx-lora/sdk';
+import type { Plugin } from '@onnx-lora/sdk/plugin';
 import { CATALOGUE, createContainer } from '@onnx-lora/sdk/inversify';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';

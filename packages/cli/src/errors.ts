@@ -1,6 +1,7 @@
 /** @file How a failure ends the command: its message and its exit code. */
 
-import { OnnxLoraError, systemFailure } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { systemFailure } from '@onnx-lora/sdk/plugin';
 import type { Terminal } from './terminal.ts';
 
 /** What the command exits with. */

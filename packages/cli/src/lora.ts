@@ -1,6 +1,7 @@
 /** @file The adapter that settings describe, in the SDK's words. */
 
-import type { LoraOptions, Model, NamedTuner } from '@onnx-lora/sdk';
+import type { LoraOptions, Model } from '@onnx-lora/sdk';
+import type { NamedTuner } from '@onnx-lora/sdk/plugin';
 import { usageError } from './errors.ts';
 import { parseLayers, parseTable, parseTokens } from './numbers.ts';
 import type { SettingName, Settings } from './settings.ts';

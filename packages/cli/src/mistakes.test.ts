@@ -3,7 +3,8 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Adapter, float32, loadAdapter, writeSafetensors } from '@onnx-lora/sdk';
+import { Adapter, float32, loadAdapter } from '@onnx-lora/sdk';
+import { writeSafetensors } from '@onnx-lora/sdk/data';
 import { describe, expect, it } from 'vitest';
 import { writeDigits } from '../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../fixtures/call.ts';

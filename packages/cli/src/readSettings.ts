@@ -1,7 +1,8 @@
 /** @file Settings of one call: flags first, then the YAML file of `--config`; each value checked, each mistake named. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { didYouMean, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { parseDocument, visit } from 'yaml';
 import { usageError } from './errors.ts';
 import { wordsOf } from './settingsSchema.ts';

@@ -1,6 +1,6 @@
 /** @file The settings of a training run with every default filled in, as YAML and as a command. */
 
-import type { TaskFactory } from '@onnx-lora/sdk';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { stringify } from 'yaml';
 import { flagOf, keyOf, type SettingName, settingInfos, type Settings } from './settings.ts';
 

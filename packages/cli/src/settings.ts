@@ -1,16 +1,16 @@
 /** @file Every setting that has both a flag and a key in a YAML file: its type, its words for `--help`, its limits. */
 
+import type { Provider } from '@onnx-lora/sdk';
+import type { TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import {
   type BadLossPolicy,
   type BadSamplePolicy,
   initializerNames,
   optimizerNames,
-  type Provider,
   providerNames,
   type ScheduleName,
   scheduleNames,
-  type TaskSettingValue,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/core';
 import { z } from 'zod';
 
 /** Values of settings; what is absent was not given. */

@@ -1,6 +1,7 @@
 /** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
 
-import type { Catalogue, TaskFactory } from '@onnx-lora/sdk';
+import type { Catalogue } from '@onnx-lora/sdk';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import { choicesOf } from './choices.ts';
 import { keyOf, type SettingName, settingInfos } from './settings.ts';

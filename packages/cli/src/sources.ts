@@ -5,17 +5,14 @@ import path from 'node:path';
 import {
   type Adapter,
   type Catalogue,
-  didYouMean,
   type FixedInputs,
-  guardedFactory,
   loadAdapter,
   type Model,
   modelFor,
   type OnnxLoraError,
   openModel,
-  type TaskFactory,
-  type TaskOptions,
 } from '@onnx-lora/sdk';
+import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
 import { usageError } from './errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
 import type { OverwriteFlags } from './options.ts';

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TaskFactory } from '@onnx-lora/sdk';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../fixtures/call.ts';
 import { readSettings } from './readSettings.ts';

@@ -1,6 +1,6 @@
 /** @file Settings that one task has and others have not, from the words of `--set` to values of their kinds. */
 
-import { didYouMean, type TaskFactory, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
+import { didYouMean, type TaskFactory, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import { usageError } from './errors.ts';
 import { fileOfSet, splitList } from './readSettings.ts';
 

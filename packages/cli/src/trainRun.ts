@@ -8,28 +8,28 @@ import {
   type Catalogue,
   evaluate,
   type Evaluation,
-  ExampleSet,
-  type FallenBackNode,
   loadAdapter,
   type LoraOptions,
   type LoraPreview,
   type Model,
   modelFor,
   OnnxLoraError,
-  type PreparedTask,
   previewLora,
-  type ProviderReport,
-  type ReportSection,
-  requireExamples,
-  requireMetric,
-  type StepEvent,
-  type Task,
   train,
   type TrainEvent,
   type TrainResult,
   type TrainingRun,
-  worseMetric,
 } from '@onnx-lora/sdk';
+import {
+  type PreparedTask,
+  type ReportSection,
+  requireExamples,
+  requireMetric,
+  type Task,
+  worseMetric,
+} from '@onnx-lora/sdk/tasks';
+import { ExampleSet } from '@onnx-lora/sdk/data';
+import type { FallenBackNode, ProviderReport, StepEvent } from '@onnx-lora/sdk/plugin';
 import { WholeParameter } from '@onnx-lora/sdk/core';
 import type { Context } from './context.ts';
 import { exitCodes, usageError } from './errors.ts';

@@ -1,6 +1,6 @@
 /** @file Vectors in answers, such as embeddings: a `Float32Array`, which has the same width in every answer. */
 
-import type { Prediction } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { grouped, short } from './table.ts';
 
 /** The number with the fewest digits that is the same as a float32. */

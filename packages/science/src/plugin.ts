@@ -1,6 +1,6 @@
 /** @file What this package brings, as any plugin would. */
 
-import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { scienceFamilies } from './families/index.ts';
 import {
   SequenceClassificationFactory,

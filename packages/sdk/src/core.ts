@@ -1,19 +1,16 @@
 /**
  * @file `@onnx-lora/sdk/core`: the layers under the public API, for those who extend the SDK or measure it. Names here
- * may change in a minor release; those of the main entry do not.
+ * may change in a minor release; those of the other entries do not.
  */
 
-export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/onnxFile.ts';
+export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/file/onnxFile.ts';
 export {
   type Attributes,
   type BuilderOptions,
   float,
-  type GivenGradient,
   type GraphAttribute,
   GraphBuilder,
   type InferNode,
-  type Operand,
-  type Value,
 } from './graph/builder.ts';
 export type {
   AttributeProto,
@@ -21,7 +18,6 @@ export type {
   Int,
   KnownOperator,
   ModelProto,
-  NodeProto,
   SparseTensorProto,
   StringStringEntry,
   TensorProto,
@@ -29,15 +25,14 @@ export type {
   ValueInfoProto,
 } from './graph/proto.ts';
 export { type Bytes, type ByteSource, type ComputedBytes, type FileSlice, memorySource } from './graph/bytes.ts';
-export { type Chunks, encodeModel } from './graph/encode.ts';
+export { type Chunks, encodeModel } from './graph/file/encode.ts';
 export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
-export { weightsDigest } from './graph/digest.ts';
+export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
 export { fromHalves, toHalf } from './graph/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
-export type { Dim, ValueType } from './graph/value.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';
 export { type Bindings, inferGraph, opsetOf } from './ops/inferGraph.ts';
 export { inferNode } from './ops/infer.ts';
@@ -52,48 +47,79 @@ export { injectAdapters, type Injected, type InjectOptions } from './lora/inject
 export type { LowRankSite, ParameterReader, TrainedParameter } from './lora/plan.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
-export { SiteNames } from './adapter/moduleNames.ts';
-export { joinTunings, type PlacedAdapter, placeAdapter } from './adapter/place.ts';
+export { SiteNames } from './adapter/naming/moduleNames.ts';
+export { joinTunings, type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
 export type * from './lora/tunings/moduleTuning.ts';
 export { LowRank, lowRanksOf, lowRankLayers, type PlacedLowRank } from './lora/tunings/lowRank.ts';
 export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
 export { ByTuner, type ChosenTuner } from './lora/tunings/byTuner.ts';
-export type { PrefixChange } from './adapter/modulePrefix.ts';
-export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merge.ts';
-export type { EditedModel, RoundingError, WeightEdit } from './adapter/editWeights.ts';
-export { scalingOf } from './adapter/peftConfig.ts';
-export { parseSafetensors } from './adapter/safetensors.ts';
-export { parseOrtAdapter } from './adapter/ortAdapter.ts';
-export { fromOrtAdapter, toOrtAdapter } from './adapter/convert.ts';
-export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/tensorNames.ts';
+export type { PrefixChange } from './adapter/naming/modulePrefix.ts';
+export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merging/merge.ts';
+export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';
+export { scalingOf } from './adapter/formats/peftConfig.ts';
+export { parseSafetensors } from './adapter/formats/safetensors.ts';
+export { parseOrtAdapter } from './adapter/formats/ortAdapter.ts';
+export { fromOrtAdapter, toOrtAdapter } from './adapter/storage/convert.ts';
+export { parseTensorName, tensorName, type TensorName, type TensorRole } from './adapter/formats/tensorNames.ts';
 export type { FirstValues } from './lora/tunings/lowRankTensors.ts';
 export { type Parameter, ParameterSet } from './train/parameters.ts';
 export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.ts';
-export type { PrefixOptions } from './train/prefix/prefixOptions.ts';
+export type { PrefixOptions, PrefixReport } from './train/prefix/prefixOptions.ts';
 export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
-export { type Expectation } from './train/expected.ts';
-export { type DropoutMask, type RowsApart } from './lora/injection.ts';
+export type { Expectation } from './train/graph/expected.ts';
+export type { DropoutMask, RowsApart } from './lora/injection.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
-export { type RowPlace } from './ops/rows/rowPlaces.ts';
-export { GradientStep, type GradientStepRequest, type MemoryPlan, type TrainedGraph } from './train/gradientStep.ts';
-export type { Products } from './train/microBatch.ts';
-export type { LossAndGradients } from './train/lossAndGradients.ts';
-export type { LossFragment } from './train/addLoss.ts';
+export type { RowPlace } from './ops/rows/rowPlaces.ts';
+export {
+  GradientStep,
+  type GradientStepRequest,
+  type MemoryPlan,
+  type TrainedGraph,
+} from './train/step/gradientStep.ts';
+export type { Products } from './train/step/microBatch.ts';
+export type { LossAndGradients } from './train/step/lossAndGradients.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,
   type TrainingGraph,
   type TrainingGraphRequest,
-} from './train/trainingGraph.ts';
-export { GradientMean } from './train/gradientMean.ts';
+} from './train/graph/trainingGraph.ts';
+export { GradientMean } from './train/step/gradientMean.ts';
 export type { TrainerState } from './train/trainerState.ts';
 export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';
-export { createOptimizer } from './train/optimizers/named.ts';
-export { type Schedule, scheduleOf, type ScheduleSpan } from './train/schedules/schedule.ts';
-export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampler.ts';
+export { createOptimizer, type OptimizerName, optimizerNames } from './train/optimizers/named.ts';
+export {
+  type Schedule,
+  scheduleOf,
+  type ScheduleSpan,
+  type ScheduleName,
+  scheduleNames,
+} from './train/schedules/schedule.ts';
+export { type OrderOptions, ShuffledBatches, type SamplerState } from './train/sampling/sampler.ts';
 export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transpose } from './linalg/matrix.ts';
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
-export type { LoraPlan } from './model/loraPlan.ts';
-export { planLora } from './model/planLora.ts';
+export type { LoraPlan } from './model/planning/loraPlan.ts';
+export { planLora } from './model/planning/planLora.ts';
+export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
+export type { ModelFile } from './model/opening/joinFiles.ts';
+export type { UnadaptableLayer } from './match/unadaptable.ts';
+export type { ModelParts, PartOf } from './model/model.ts';
+export type { Sampling } from './model/training/options/sampling.ts';
+export type { CachePrefix } from './model/training/options/keptPrefix.ts';
+export type { Memory } from './train/forward/index.ts';
+export type { BadLossPolicy } from './model/training/badLoss.ts';
+export type { BadSamplePolicy } from './model/training/batchQueue.ts';
+export type { Headable, ModelChanges } from './model/head/headable.ts';
+export { initializerNames } from './lora/init/named.ts';
+export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
+export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
+export type { AdamOptions } from './train/optimizers/adam.ts';
+export type { SgdOptions } from './train/optimizers/sgd.ts';
+export type { LionOptions } from './train/optimizers/lion.ts';
+export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
+export type { ClipOptions } from './train/clip.ts';
+export type { EmaOptions } from './train/ema.ts';
+export type { LossScalingOptions } from './train/step/lossScale.ts';
+export { providerNames } from './runtime/providers/providers.ts';

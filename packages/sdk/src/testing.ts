@@ -9,7 +9,11 @@ export { visionTransformer, type VisionTransformerSizes } from './testing/models
 export { ModelBuilder, type SmallModel } from './testing/models/modelBuilder.ts';
 export { publishModel, type PublishedModel } from './testing/models/publishModel.ts';
 
-export { checkAdapterRoundTrip, type RoundTripOptions } from './testing/adapters/checkAdapterRoundTrip.ts';
+export {
+  checkAdapterRoundTrip,
+  checkAdapterRows,
+  type RoundTripOptions,
+} from './testing/adapters/checkAdapterRoundTrip.ts';
 export { randomFeeds, type RandomFeedsOptions } from './testing/adapters/randomFeeds.ts';
 export { randomAdapter, type RandomAdapterOptions } from './testing/randomAdapter.ts';
 

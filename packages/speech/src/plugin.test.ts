@@ -1,6 +1,7 @@
 /** @file Tests that the plugin is complete in itself. */
 
-import { loadPlugins, provide } from '@onnx-lora/sdk';
+import { loadPlugins } from '@onnx-lora/sdk';
+import { provide } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import type { AudioReader } from './audio/audio.ts';
 import { SoundReader } from './audio/soundReader.ts';

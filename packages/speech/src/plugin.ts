@@ -8,7 +8,7 @@ import {
   definePlugin,
   type Plugin,
   provide,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from './audio/audio.ts';
 import { soundFormats } from './audio/formats/index.ts';
 import type { SoundFormat } from './audio/formats/soundFormat.ts';

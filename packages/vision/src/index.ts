@@ -13,7 +13,7 @@ export { swin, swinv2 } from './families/swin.ts';
 export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
 export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
-export type { Range } from '@onnx-lora/sdk';
+export type { Range } from '@onnx-lora/sdk/data';
 export {
   type ColorJitter,
   colorJitter,

@@ -1,4 +1,5 @@
-import { type Catalogue, definePlugin, loadPlugins, type PreprocessorFactory, type TaskFactory } from '@onnx-lora/sdk';
+import { type Catalogue, loadPlugins } from '@onnx-lora/sdk';
+import { definePlugin, type PreprocessorFactory, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
 import {

@@ -1,6 +1,6 @@
 /** @file What this package brings, as any plugin would. */
 
-import { capability, type Capability, definePlugin, type Plugin, provide } from '@onnx-lora/sdk';
+import { capability, type Capability, definePlugin, type Plugin, provide } from '@onnx-lora/sdk/plugin';
 import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
 import { SharpDecoder } from './image/sharpDecoder.ts';

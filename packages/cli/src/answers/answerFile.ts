@@ -3,7 +3,9 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { csvCell, OnnxLoraError, type Prediction, textOfCell, writeFileAtomic } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
+import { csvCell, textOfCell, writeFileAtomic } from '@onnx-lora/sdk/data';
 import { usageError } from '../errors.ts';
 import { withColumns, withLists } from '../vectors.ts';
 

@@ -1,6 +1,6 @@
 /** @file What answers have beside the text that is all that is printed of them. */
 
-import type { Answer } from '@onnx-lora/sdk';
+import type { Answer } from '@onnx-lora/sdk/tasks';
 
 /** Gathers, answer by answer, the names of what is not printed. */
 export class BeyondText {

@@ -3,7 +3,8 @@
 import { readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { type Answer, type Prediction, writeFileAtomic } from '@onnx-lora/sdk';
+import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { usageError } from '../errors.ts';
 import { isFolder } from '../sources.ts';
 

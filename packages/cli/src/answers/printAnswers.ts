@@ -1,6 +1,6 @@
 /** @file Answers about whole files, printed: a table at the end, lines as they come, or JSON. */
 
-import type { Answer, Prediction } from '@onnx-lora/sdk';
+import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
 import { printable } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 import { formatTable, grouped, short, timecode } from '../table.ts';

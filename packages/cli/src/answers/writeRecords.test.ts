@@ -9,7 +9,7 @@ import {
   type SourceProcessor,
   type SourceRequest,
   type Source,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
 import { Progress } from '../progress.ts';

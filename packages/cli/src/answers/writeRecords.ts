@@ -2,14 +2,8 @@
 
 import { statSync } from 'node:fs';
 import path from 'node:path';
-import {
-  type Answer,
-  type AnswerWriter,
-  listed,
-  type Prediction,
-  type Predictor,
-  writeFileAtomic,
-} from '@onnx-lora/sdk';
+import { type Answer, type AnswerWriter, listed, type Prediction, type Predictor } from '@onnx-lora/sdk/tasks';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { exitCodes, printable, usageError } from '../errors.ts';
 import { Interrupt } from '../interrupt.ts';
 import type { Progress } from '../progress.ts';

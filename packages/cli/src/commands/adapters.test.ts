@@ -2,7 +2,8 @@
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Adapter, float32, loadAdapter, readSafetensors, stack, writeSafetensors } from '@onnx-lora/sdk';
+import { Adapter, float32, loadAdapter, stack } from '@onnx-lora/sdk';
+import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -2,7 +2,8 @@
 
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { float32, loadAdapter, writeSafetensors } from '@onnx-lora/sdk';
+import { float32, loadAdapter } from '@onnx-lora/sdk';
+import { writeSafetensors } from '@onnx-lora/sdk/data';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 

@@ -1,7 +1,8 @@
 /** @file `onnx-lora compare`: training runs beside each other, what they came to and in what they differ. */
 
 import path from 'node:path';
-import { OnnxLoraError, writeFileAtomic } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { printable, usageError } from '../errors.ts';

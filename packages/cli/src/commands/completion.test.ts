@@ -4,7 +4,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { initializerNames } from '@onnx-lora/sdk';
+import { initializerNames } from '@onnx-lora/sdk/core';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 

@@ -1,15 +1,8 @@
 /** @file `onnx-lora convert`: a PEFT folder becomes an .onnx_adapter, and back; names of transformers 4 become those of 5. */
 
 import { existsSync } from 'node:fs';
-import {
-  type Adapter,
-  type Generation,
-  loadAdapter,
-  type Model,
-  saveOnnxAdapter,
-  toPlainLora,
-  withNames,
-} from '@onnx-lora/sdk';
+import { type Adapter, loadAdapter, type Model, saveOnnxAdapter, toPlainLora } from '@onnx-lora/sdk';
+import { type Generation, withNames } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';

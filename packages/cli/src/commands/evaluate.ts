@@ -1,6 +1,7 @@
 /** @file `onnx-lora eval`: how good a model is, with or without an adapter. */
 
-import { evaluate, type Evaluation, type TaskFactory } from '@onnx-lora/sdk';
+import { evaluate, type Evaluation } from '@onnx-lora/sdk';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { Command, Option } from 'commander';
 import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';

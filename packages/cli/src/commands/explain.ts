@@ -1,6 +1,8 @@
 /** @file `onnx-lora explain`: what an error code means, what it comes from, and what to do about it. */
 
-import { didYouMean, type ErrorCode, errorCodes } from '@onnx-lora/sdk';
+import type { ErrorCode } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { errorCodes } from '@onnx-lora/sdk/core';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';

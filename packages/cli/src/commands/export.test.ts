@@ -4,14 +4,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { float32 } from '@onnx-lora/sdk';
-import {
-  type AttributeProto,
-  GraphBuilder,
-  inferNode,
-  type Value,
-  type ValueInfoProto,
-  writeOnnx,
-} from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { type AttributeProto, GraphBuilder, inferNode, type ValueInfoProto, writeOnnx } from '@onnx-lora/sdk/core';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../../fixtures/call.ts';
 

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { float32 } from '@onnx-lora/sdk';
-import { GraphBuilder, inferNode, type Value, writeOnnx } from '@onnx-lora/sdk/core';
+import type { Value } from '@onnx-lora/sdk/tasks';
+import { GraphBuilder, inferNode, writeOnnx } from '@onnx-lora/sdk/core';
 import { expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
 

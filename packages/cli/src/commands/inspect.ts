@@ -1,15 +1,9 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
 import path from 'node:path';
-import {
-  type Catalogue,
-  defaultTargetPaths,
-  type GraphPort,
-  type LoraPreview,
-  type Model,
-  type ModuleInfo,
-  previewLora,
-} from '@onnx-lora/sdk';
+import { type Catalogue, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
+import type { GraphPort } from '@onnx-lora/sdk/tasks';
+import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { printable } from '../errors.ts';

@@ -167,6 +167,19 @@ describe('plugins', () => {
     expect(code).toBe(2);
   });
 
+  it('says where names are that an older plugin imports', async () => {
+    const folder = temporaryFolder();
+    vi.spyOn(process, 'cwd').mockReturnValue(folder);
+    // What Node says of `import { definePlugin } from '@onnx-lora/sdk'`.
+    const missing = `The requested module '@onnx-lora/sdk' does not provide an export named 'definePlugin'`;
+    install(folder, 'onnx-lora-old', `throw new SyntaxError(${JSON.stringify(missing)})`);
+    const { code, stderr } = await call(['tasks', '--plugin', 'onnx-lora-old']);
+    expect(stderr).toContain(
+      `${missing}. It is for another version of the SDK; in this one the name may be in @onnx-lora/sdk/plugin`,
+    );
+    expect(code).toBe(2);
+  });
+
   it('tells of a package that is not built', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);

@@ -1,13 +1,13 @@
 /** @file `onnx-lora plugins`: what is loaded and what it brings, and which plugins are installed. */
 
 import {
-  type Contributions,
   contributionKinds,
+  type Contributions,
   type OperatorRule,
   type Plugin,
   type PreprocessorFactory,
   type TaskFactory,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import { ownPlugins } from '../container.ts';
 import type { Context } from '../context.ts';

@@ -16,7 +16,7 @@ it('each batch is decoded with its own feeds', async () => {
   const lengths = '{ x: { type: "float32", dims: [files.length, 1], data: Float32Array.from(files, (each) => each.length) } }'; // prettier-ignore
   writeFileSync(
     plugin,
-    `import { filePredictor } from '@onnx-lora/sdk';
+    `import { filePredictor } from '@onnx-lora/sdk/tasks';
     const processor = {
       feeds: async (files) => (${lengths}),
       decode: (outputs, inputs) => Array.from(inputs.x.data, (fed, row) => ({ fed, rows: outputs.logits.dims[0], row })),

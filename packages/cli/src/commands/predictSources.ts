@@ -2,7 +2,8 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { notFound, type Source } from '@onnx-lora/sdk';
+import type { Source } from '@onnx-lora/sdk/tasks';
+import { notFound } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../errors.ts';
 import { isFolder } from '../sources.ts';
 

@@ -1,6 +1,8 @@
 /** @file `onnx-lora preprocess`: exactly what a model is fed for files. */
 
-import { type Catalogue, readModelConfig, type Tensor, type TaskModel, writeSafetensors } from '@onnx-lora/sdk';
+import type { Catalogue, Tensor } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { readModelConfig, writeSafetensors } from '@onnx-lora/sdk/data';
 import { preprocessorOf } from '@onnx-lora/vision';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';

@@ -1,6 +1,8 @@
 /** @file `onnx-lora run`: the raw outputs of a model for given feeds. */
 
-import { didYouMean, loadAdapter, type Model, type Tensor, readSafetensors, writeSafetensors } from '@onnx-lora/sdk';
+import { loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import { checkNames } from '../choices.ts';
 import type { Context } from '../context.ts';

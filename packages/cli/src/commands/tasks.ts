@@ -1,6 +1,6 @@
 /** @file `onnx-lora tasks`: what can be learned, and the settings that each task has of its own. */
 
-import { didYouMean, type TaskFactory, type TaskSetting } from '@onnx-lora/sdk';
+import { didYouMean, type TaskFactory, type TaskSetting } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';

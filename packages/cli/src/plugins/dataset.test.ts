@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { DatasetFactory } from '@onnx-lora/sdk';
+import type { DatasetFactory } from '@onnx-lora/sdk/plugin';
 import { afterEach, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
 import { Progress } from '../progress.ts';

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { type Catalogue, type DatasetFactory, didYouMean, guard, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Catalogue, OnnxLoraError } from '@onnx-lora/sdk';
+import { type DatasetFactory, didYouMean, guard } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 

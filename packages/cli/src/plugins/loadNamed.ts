@@ -3,7 +3,8 @@
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { didYouMean, OnnxLoraError, type Plugin } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
 import { resolve } from 'import-meta-resolve';
 import { installedPlugins } from './installed.ts';
 
@@ -63,6 +64,9 @@ function remedyFor(name: string, message: string): string {
   if (/\.[cm]?ts$/.test(name)) return 'Name its compiled .js file';
   if (message.startsWith('Cannot find module'))
     return 'Build it (npm run build) where it is your own, or install it again';
+  // As `.` had all names once, of which most are in other entries now.
+  if (/'@onnx-lora\/sdk(\/\w+)?' does not provide an export/.test(message))
+    return 'It is for another version of the SDK; in this one the name may be in @onnx-lora/sdk/plugin, /tasks, /data or /core. Install a newer version of the plugin, or mend its imports';
   return 'Mend it, or install it again';
 }
 

@@ -1,6 +1,6 @@
 /** @file Tests of what becomes of trackers that fail. */
 
-import type { StepEvent, Tracker, TrackerFactory } from '@onnx-lora/sdk';
+import type { StepEvent, Tracker, TrackerFactory } from '@onnx-lora/sdk/plugin';
 import { expect, it } from 'vitest';
 import { Trackers } from './trackers.ts';
 

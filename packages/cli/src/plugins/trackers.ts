@@ -1,6 +1,7 @@
 /** @file Those who follow a run. One that fails is left out, and the training goes on. */
 
-import { type Catalogue, didYouMean, guard, type TrackedRun, type Tracker, type TrainEvent } from '@onnx-lora/sdk';
+import type { Catalogue, TrainEvent } from '@onnx-lora/sdk';
+import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../errors.ts';
 
 /** What the command itself writes into the folder of the run. */

@@ -3,7 +3,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ReportSection } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';

@@ -1,6 +1,6 @@
 /** @file Points or lines of several series as SVG, a colour for each. */
 
-import type { ReportChart, ReportSection } from '@onnx-lora/sdk';
+import type { ReportChart, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../table.ts';
 import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';

@@ -1,6 +1,6 @@
 /** @file A number for each row and column as a table of colours, which scrolls while the names of its rows stay. */
 
-import type { ReportHeatmap } from '@onnx-lora/sdk';
+import type { ReportHeatmap } from '@onnx-lora/sdk/tasks';
 import { short } from '../table.ts';
 import { escapeHtml } from './escape.ts';
 

@@ -1,6 +1,6 @@
 /** @file How often values are how large, as bars in SVG. */
 
-import type { ReportHistogram } from '@onnx-lora/sdk';
+import type { ReportHistogram } from '@onnx-lora/sdk/tasks';
 import { short } from '../table.ts';
 import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';

@@ -1,6 +1,7 @@
 /** @file The report of a training run: one HTML file without scripts, which opens offline. */
 
-import type { ReportSection, TrainResult } from '@onnx-lora/sdk';
+import type { TrainResult } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import type { Measured, RunHistory } from '../history.ts';
 import { wordOf } from '../runConfig.ts';
 import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';

@@ -1,6 +1,6 @@
 /** @file Sequences in blocks of ten letters, coloured by a value each, with lines of letters below that are compared. */
 
-import type { ReportLetters } from '@onnx-lora/sdk';
+import type { ReportLetters } from '@onnx-lora/sdk/tasks';
 import { escapeHtml } from './escape.ts';
 
 const BLOCK = 10;

@@ -1,6 +1,6 @@
 /** @file Sections of the report that the task brings: pictures, tables, clips to hear, charts and sequences. */
 
-import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk';
+import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import { short } from '../table.ts';
 import { chart } from './chart.ts';
 import { escapeHtml } from './escape.ts';

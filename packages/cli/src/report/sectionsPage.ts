@@ -1,6 +1,6 @@
 /** @file What a task shows of its answers, as a page of its own. */
 
-import type { ReportSection } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { page } from './page.ts';
 import { formatSections } from './sections.ts';
 

@@ -1,6 +1,6 @@
 /** @file The model family: how its models are recognised, what their layers are for, and which are adapted. */
 
-import { type ModelFamily, recogniser, rolesFrom } from '@onnx-lora/sdk';
+import { type ModelFamily, recogniser, rolesFrom } from '@onnx-lora/sdk/plugin';
 
 /** Models of the family `{{family}}`. */
 export const family: ModelFamily = {

@@ -1,6 +1,6 @@
 /** @file The plugin: everything that this package brings. Its default export is what `--plugin {{name}}` loads. */
 
-import { definePlugin, type Plugin } from '@onnx-lora/sdk';
+import { definePlugin, type Plugin } from '@onnx-lora/sdk/plugin';
 import { family } from './family.ts';
 import { NumbersPreprocessorFactory } from './preprocessor.ts';
 import { ClassificationFactory } from './task.classification.ts';

@@ -1,16 +1,10 @@
 /** @file From a file to what the model is fed, as the `preprocessor_config.json` beside the model says. */
 
 import path from 'node:path';
-import {
-  float32,
-  isObject,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  readJsonObject,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { readNumbers } from './numbers.ts';
 
 /** What `preprocessor_config.json` says. Change: what your models were trained with. */

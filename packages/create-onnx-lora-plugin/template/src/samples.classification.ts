@@ -1,16 +1,16 @@
 /** @file Reads the data: a table that names a file and its label in each row. Change: how your data are laid out. */
 
 import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellText,
   checkFraction,
   fileInside,
-  OnnxLoraError,
   type Row,
   readTable,
   splitRecords,
   tableEndings,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 
 /** A file, and the label that the model shall learn to give it. */
 export interface Sample {

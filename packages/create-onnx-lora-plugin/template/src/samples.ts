@@ -1,16 +1,16 @@
 /** @file Reads the data: a table that names a file and its value in each row. Change: how your data are laid out. */
 
 import path from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellNumber,
   cellText,
   checkFraction,
   fileInside,
-  OnnxLoraError,
   readTable,
   splitRecords,
   tableEndings,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 
 /** A file, and the number that the model shall learn to say of it. */
 export interface Sample {

@@ -1,5 +1,6 @@
 /** @file The task: how files become feeds, which head answers, what is measured, and what an output means. */
 
+import { int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
   balancedWeights,
   choice,
@@ -12,25 +13,17 @@ import {
   filePredictor,
   type HeadChoice,
   type HeadPort,
-  int64,
   labelsOrNumbers,
-  OnnxLoraError,
   type Predictor,
-  type PredictorOptions,
   type PreparedTask,
-  type Preprocessor,
   type Processor,
   type RunnableModel,
-  stack,
   type Task,
-  type TaskFactory,
   type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
   temperatureOf,
-  type Tensor,
   unknownLabel,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions, Preprocessor, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { preprocessorOf } from './preprocessor.ts';
 import { readSplit, type Sample } from './samples.classification.ts';
 

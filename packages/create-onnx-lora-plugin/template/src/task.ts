@@ -1,27 +1,21 @@
 /** @file The task: how files become feeds, what the loss is, what is measured, and what an output means. */
 
+import { float32, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
   type Dataset,
   decodeValues,
   filePredictor,
-  float32,
   meanSquaredError,
-  OnnxLoraError,
   type Predictor,
-  type PredictorOptions,
   type PreparedTask,
-  type Preprocessor,
   type Processor,
   RegressionMetrics,
   type RunnableModel,
-  stack,
   type Task,
-  type TaskFactory,
   type TaskModel,
-  type TaskOptions,
-  type Tensor,
   valueNames,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions, Preprocessor, TaskFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
 import { preprocessorOf } from './preprocessor.ts';
 import { readSplit, type Sample } from './samples.ts';
 

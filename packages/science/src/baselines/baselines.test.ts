@@ -1,7 +1,7 @@
 /** @file Baselines beside scikit-learn's answers, and what is said of LoRA beside them. */
 
 import { readFileSync } from 'node:fs';
-import { type Matrix, matrix } from '@onnx-lora/sdk';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
 import { frozenBaselines } from './frozenBaselines.ts';

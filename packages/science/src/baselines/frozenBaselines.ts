@@ -1,17 +1,16 @@
 /** @file What LoRA buys: an adapter beside what the same data gives without training the model. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   classMeasure,
   drawsFor,
   labelMeasure,
-  type Matrix,
-  matrix,
   type Measure,
   type Metrics,
   numberMeasure,
-  OnnxLoraError,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { type BaselineAnswers, meanAnswers, neighboursOn, ridgeOn } from './answers.ts';
 
 /** Sequences as a baseline sees them. */

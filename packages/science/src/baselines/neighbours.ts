@@ -1,6 +1,7 @@
 /** @file Answers by the training examples that are nearest. */
 
-import { type Matrix, matrix, pickRows, spread } from '@onnx-lora/sdk';
+import { pickRows, spread } from '@onnx-lora/sdk/tasks';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, sliceRows } from '@onnx-lora/sdk/core';
 
 /** Numbers of neighbours that are tried. */

@@ -1,6 +1,6 @@
 /** @file Ridge regression, its penalty chosen by leaving out each example in turn. */
 
-import { type Matrix, matrix } from '@onnx-lora/sdk';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, scaleColumns, scaleRows, symmetricEigen } from '@onnx-lora/sdk/core';
 
 /** A linear model of features. */

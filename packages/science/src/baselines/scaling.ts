@@ -1,6 +1,6 @@
 /** @file Features brought to mean 0 and deviation 1. */
 
-import type { Matrix } from '@onnx-lora/sdk';
+import type { Matrix } from '@onnx-lora/sdk/plugin';
 
 /** What features are measured in: those of the training data. */
 export interface Scaling {

@@ -1,6 +1,9 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on sequences. */
 
-import { choice, evalSplitSetting, OnnxLoraError, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import type { SequenceColumns, SequenceDataOptions } from './sequenceSource.ts';
 
 const columnSettings: Readonly<Record<keyof SequenceColumns, TaskSetting>> = {

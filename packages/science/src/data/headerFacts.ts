@@ -1,6 +1,7 @@
 /** @file What FASTA headers say of sequences: `>id SET=train TARGET=0.5`, as biotrainer writes them. */
 
-import { OnnxLoraError, type Split, splitNames } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Split, splitNames } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from './sequenceRecord.ts';
 import { isMissing, numberOf } from './table/numberCells.ts';
 

@@ -4,7 +4,9 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { notFound, OnnxLoraError, peeked } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { peeked } from '@onnx-lora/sdk/data';
+import { notFound } from '@onnx-lora/sdk/plugin';
 
 /** An open file or stream. */
 export interface OpenBytes {

@@ -2,7 +2,9 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type FolderEntries, listed, OnnxLoraError, readFolder, type Split, splitNames } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { type FolderEntries, readFolder, type Split, splitNames } from '@onnx-lora/sdk/data';
 import { readPart } from './readPart.ts';
 import { formatOfName, isTable, sequenceEndings } from './sequenceFormat.ts';
 import { residueFiles } from './residueFiles.ts';

@@ -1,7 +1,7 @@
 /** @file Reads a file of sequences, however it is written. */
 
 import { extname } from 'node:path';
-import { openTable, readTable, wholeTable } from '@onnx-lora/sdk';
+import { openTable, readTable, wholeTable } from '@onnx-lora/sdk/data';
 import { openBytes } from './openBytes.ts';
 import { formatOf, isTable } from './sequenceFormat.ts';
 import type { SequencePart } from './sequencePart.ts';

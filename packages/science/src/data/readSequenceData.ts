@@ -1,6 +1,8 @@
 /** @file Reads sequences with what is known of them, from any layout, and divides them into splits. */
 
-import { checkFraction, fairHoldOut, listed, measuredOn, OnnxLoraError, recordsBySplit } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { checkFraction, fairHoldOut, measuredOn, recordsBySplit } from '@onnx-lora/sdk/data';
+import { listed } from '@onnx-lora/sdk/tasks';
 import { checkMolecules } from '../chemistry/molecules.ts';
 import { isOneProtein } from '../splits/isOneProtein.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';

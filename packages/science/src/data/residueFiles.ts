@@ -1,7 +1,8 @@
 /** @file Reads labels of residues that stand in FASTA files beside their sequences, as of biotrainer and FLIP. */
 
 import { join } from 'node:path';
-import { listed, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
 import { type FastaRecord, parseFasta } from './formats/fasta.ts';
 import { openBytes, textOf } from './openBytes.ts';
 import { headerFacts } from './headerFacts.ts';

@@ -1,6 +1,7 @@
 /** @file Tells how a file of sequences is written. */
 
-import { OnnxLoraError, type TableFormat } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TableFormat } from '@onnx-lora/sdk/data';
 
 /** Ways to write sequences. `lines` has one on each line. */
 export type SequenceFormat = TableFormat | 'fasta' | 'fastq' | 'a3m' | 'stockholm' | 'lines';

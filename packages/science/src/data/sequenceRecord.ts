@@ -1,6 +1,6 @@
 /** @file A sequence in the data, and what is known of it. */
 
-import type { Split } from '@onnx-lora/sdk';
+import type { Split } from '@onnx-lora/sdk/data';
 
 /** What letters stand for. */
 export type Alphabet = 'protein' | 'dna' | 'rna' | 'smiles';

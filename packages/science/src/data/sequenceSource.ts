@@ -1,6 +1,6 @@
 /** @file What data may be, and how it is read. */
 
-import type { EvalSplit } from '@onnx-lora/sdk';
+import type { EvalSplit } from '@onnx-lora/sdk/data';
 import type { Alphabet, SequenceData, SequenceRecord } from './sequenceRecord.ts';
 
 /** A record as a user writes it. */

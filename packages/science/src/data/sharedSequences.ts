@@ -1,6 +1,7 @@
 /** @file Finds sequences that are in more than one split. */
 
-import { OnnxLoraError, sharedBetweenSplits, sharedWarning } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { sharedBetweenSplits, sharedWarning } from '@onnx-lora/sdk/data';
 import { canonicalSmiles } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from './sequenceRecord.ts';

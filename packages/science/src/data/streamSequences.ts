@@ -1,6 +1,6 @@
 /** @file Reads sequences one by one, however many there are. */
 
-import { openTable, type Row, type Table } from '@onnx-lora/sdk';
+import { openTable, type Row, type Table } from '@onnx-lora/sdk/data';
 import { alphabetsOf, SequenceSpeller } from './checkedRecords.ts';
 import { type OpenBytes, openBytes } from './openBytes.ts';
 import { formatOf, isTable } from './sequenceFormat.ts';

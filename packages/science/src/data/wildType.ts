@@ -2,7 +2,8 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
-import { OnnxLoraError, readFolder } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readFolder } from '@onnx-lora/sdk/data';
 import { readFasta } from './formats/fasta.ts';
 import { mutationsBetween } from './mutations.ts';
 import type { SequenceRecord } from './sequenceRecord.ts';

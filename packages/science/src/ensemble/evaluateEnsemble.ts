@@ -1,14 +1,7 @@
 /** @file Evaluates several adapters of one model as one. */
 
-import {
-  type Adapter,
-  type Model,
-  modelFor,
-  OnnxLoraError,
-  type PreparedTask,
-  type RunnableOptions,
-  type Task,
-} from '@onnx-lora/sdk';
+import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sdk';
+import type { PreparedTask, RunnableOptions, Task } from '@onnx-lora/sdk/tasks';
 import { type EnsembleEvaluation, measureEnsemble } from './measureEnsemble.ts';
 import { answeringAdapters } from '../tasks/records/answeringAdapters.ts';
 import type { SettingValues } from '../tasks/sequenceSettings.ts';

@@ -1,20 +1,17 @@
 /** @file How well several adapters answer together, and how sure they are. */
 
+import { type Adapter, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  type Adapter,
   batchesOf,
   type BatchSource,
-  type Feeds,
   type MetricCollector,
   type Metrics,
-  OnnxLoraError,
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
   spearman,
   spread,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { RecordMetrics } from '../tasks/recordMetrics.ts';
 
 /** Answers of an ensemble, and what was measured. */

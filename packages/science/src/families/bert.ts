@@ -1,6 +1,6 @@
 /** @file The family BERT, and those that share its encoder or do its work: models of proteins, DNA and molecules. */
 
-import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { scienceFamily } from './scienceFamily.ts';
 
 const layer = 'encoder.layer.{n}';

@@ -1,6 +1,6 @@
 /** @file The families ESM, ESM C, ESMFold and Evoformer. */
 
-import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { classifierNames, encoderModules } from './bert.ts';
 import { isFolding, scienceFamily } from './scienceFamily.ts';
 

@@ -3,7 +3,7 @@
  * them, which agree here, and as the code of ESM C, MoLFormer, DNABERT-2 and OpenFold names them.
  */
 
-import { defaultTargetPaths, type DescribedFamily, type ModelFacts } from '@onnx-lora/sdk';
+import { defaultTargetPaths, type DescribedFamily, type ModelFacts } from '@onnx-lora/sdk/plugin';
 import { checkFamily } from '@onnx-lora/sdk/testing';
 import { describe, expect, it } from 'vitest';
 import { scienceFamilies } from './index.ts';

@@ -1,6 +1,6 @@
 /** @file All families of the science package. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { albert, bert, deberta, distilbert, electra, modernbert, molformer, roberta } from './bert.ts';
 import { esm, esmc, esmfold, evoformer } from './esm.ts';
 import { t5 } from './t5.ts';

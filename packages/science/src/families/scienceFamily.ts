@@ -1,6 +1,6 @@
 /** @file What the families of this package have in common. */
 
-import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk';
+import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
 
 /** What is said of a family here; its tasks are {@link maskedModelTasks} unless it says otherwise. */
 type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;

@@ -1,6 +1,6 @@
 /** @file The family T5: ProtT5, ProstT5 and Ankh. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { encoderTasks, scienceFamily } from './scienceFamily.ts';
 
 const layer = 'block.{n}.layer.{n}';

@@ -16,7 +16,7 @@ import {
   rocCurve,
   softmaxRows,
   spearman,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 

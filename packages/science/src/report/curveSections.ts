@@ -1,6 +1,6 @@
 /** @file ROC and precision-recall curves, one per class or label. */
 
-import { precisionRecallCurve, rankingMeasure, type ReportSection, rocCurve } from '@onnx-lora/sdk';
+import { precisionRecallCurve, rankingMeasure, type ReportSection, rocCurve } from '@onnx-lora/sdk/tasks';
 
 /** Scores of held-out sequences. */
 export interface ScoredClasses {

@@ -1,14 +1,8 @@
 /** @file What the base without an adapter makes of sequences: the means of its hidden states, for baselines. */
 
-import {
-  batchesOf,
-  type Batch,
-  type Matrix,
-  matrix,
-  OnnxLoraError,
-  type ReportRequest,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { batchesOf, type Batch, type ReportRequest, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 
 /** The name of the value that embeddings are made of: hidden states of tokens, or what the head reads; undefined without one. */

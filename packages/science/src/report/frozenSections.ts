@@ -1,6 +1,6 @@
 /** @file The report's comparison of LoRA with baselines on frozen embeddings. */
 
-import { type Batch, pickRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk';
+import { type Batch, pickRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { type BaselinesRequest, type Comparison, frozenBaselines } from '../baselines/frozenBaselines.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';

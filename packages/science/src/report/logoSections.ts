@@ -1,6 +1,6 @@
 /** @file Logos in reports: which letters stand where. */
 
-import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk';
+import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk/tasks';
 
 /** What a logo is made of. */
 export interface LogoRequest {

@@ -1,6 +1,6 @@
 /** @file Predicted beside measured numbers: a parity plot, and how the errors are spread. */
 
-import { numberMeasure, type ReportSection } from '@onnx-lora/sdk';
+import { numberMeasure, type ReportSection } from '@onnx-lora/sdk/tasks';
 
 /** One predicted number of held-out sequences. */
 export interface NumberPairs {

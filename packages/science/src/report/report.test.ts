@@ -13,11 +13,9 @@ import {
   type Model,
   modelFor,
   openModel,
-  type ReportRequest,
-  type ReportSection,
-  type Task,
   train,
 } from '@onnx-lora/sdk';
+import type { ReportRequest, ReportSection, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceSource.ts';

@@ -1,6 +1,7 @@
 /** @file Holds out the variants that are farthest from the wild type. */
 
-import { OnnxLoraError, type RecordSplit, type SplitFacts, splitRecords } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type RecordSplit, type SplitFacts, splitRecords } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import { sequenceKey, splitFacts } from './splitFacts.ts';
 

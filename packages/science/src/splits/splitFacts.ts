@@ -1,6 +1,6 @@
 /** @file What splitting looks at in a record. */
 
-import type { SplitFacts } from '@onnx-lora/sdk';
+import type { SplitFacts } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
 /** What is the same for records of one sequence, or one pair of them. */

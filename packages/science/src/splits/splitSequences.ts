@@ -1,6 +1,7 @@
 /** @file Holds sequences out by a fraction, so that what is measured is what matters. */
 
-import { fairHoldOut, listed, type RecordSplit, splitRecords } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { fairHoldOut, type RecordSplit, splitRecords } from '@onnx-lora/sdk/data';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceSplitBy } from '../data/sequenceSource.ts';
 import { isOneProtein } from './isOneProtein.ts';

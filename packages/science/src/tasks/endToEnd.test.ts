@@ -5,17 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import {
-  type Adapter,
-  evaluate,
-  type Model,
-  modelFor,
-  openModel,
-  type Answer,
-  type Predictor,
-  type Task,
-  train,
-} from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../families/index.ts';

@@ -1,6 +1,7 @@
 /** @file How many tokens a model reads at once. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 

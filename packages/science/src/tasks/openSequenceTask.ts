@@ -1,6 +1,8 @@
 /** @file Opens the data of a task on sequences. */
 
-import { OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import { readSequenceData } from '../data/readSequenceData.ts';
 import type { SequenceData } from '../data/sequenceRecord.ts';
 import type { SequenceSource } from '../data/sequenceSource.ts';

@@ -2,7 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadAdapter, openModel, type PreparedTask, readSafetensors, type Task, type Tensor } from '@onnx-lora/sdk';
+import { loadAdapter, openModel, type Tensor } from '@onnx-lora/sdk';
+import type { PreparedTask, Task } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
 import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';

@@ -1,17 +1,14 @@
 /** @file Metrics of answers about whole sequences: windows of one sequence are one answer. */
 
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
-  type Feeds,
-  int64,
   type Measure,
   type MetricCollector,
   type Metrics,
-  OnnxLoraError,
   scoresOf,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceExample } from './sequenceTask.ts';
 
 /** What a collector must know of the task. */

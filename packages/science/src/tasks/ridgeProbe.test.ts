@@ -1,6 +1,6 @@
 /** @file Tests of heads that start as a probe. */
 
-import type { HeadFeatures, HeadValues } from '@onnx-lora/sdk';
+import type { HeadFeatures, HeadValues } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
 import { classProbe, labelProbe, ridgeProbe } from './ridgeProbe.ts';

@@ -1,6 +1,7 @@
 /** @file A new head that starts as ridge regression on the frozen model. */
 
-import { type HeadFeatures, type HeadValues, matrix, pickRows } from '@onnx-lora/sdk';
+import { type HeadFeatures, type HeadValues, pickRows } from '@onnx-lora/sdk/tasks';
+import { matrix } from '@onnx-lora/sdk/plugin';
 import { fitRidge } from '../baselines/ridge.ts';
 import { scaled, scalingOf } from '../baselines/scaling.ts';
 

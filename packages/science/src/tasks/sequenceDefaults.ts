@@ -1,6 +1,6 @@
 /** @file What tasks on labelled sequences are trained with where the user says nothing. */
 
-import type { TaskFactory } from '@onnx-lora/sdk';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 
 /**
  * Batches of 8, as Schmirler et al. have them: sequences are long, and data sets of measurements small. Their learning rate is

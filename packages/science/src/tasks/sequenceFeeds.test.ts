@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
 import { letters } from '../fixtures/letters.ts';
 import { maxTokens } from './maxTokens.ts';

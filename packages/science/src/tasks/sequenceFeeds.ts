@@ -1,6 +1,7 @@
 /** @file Rows of tokens as the tensors that a model is fed. */
 
-import { type Feeds, int64, OnnxLoraError, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { positionOffset } from './maxTokens.ts';
 import type { SequencePorts, TokenRow } from './sequenceTask.ts';
 

@@ -1,14 +1,7 @@
 /** @file The head that answers about whole sequences: the model's own, or a new one on the states of its tokens. */
 
-import {
-  type HeadPort,
-  listedPorts,
-  type NewHead,
-  noHead,
-  OnnxLoraError,
-  type TaskHead,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type HeadPort, listedPorts, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** How a model answers about whole sequences. */

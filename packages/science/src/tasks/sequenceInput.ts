@@ -1,6 +1,7 @@
 /** @file What turns sequences into what a model is fed, whatever the task. */
 
-import { type Feeds, listedPorts, OnnxLoraError, rung, type TaskModel } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
+import { listedPorts, rung, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';

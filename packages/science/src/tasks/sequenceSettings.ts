@@ -1,6 +1,7 @@
 /** @file Settings that tasks on sequences share on the command line (`--set name=value`). */
 
-import { choice, type TaskOptions, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import type { TaskOptions, TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import { dataOptions, dataSettings } from '../data/dataSettings.ts';
 import type { BaselineOptions } from '../report/frozenEmbeddings.ts';
 import type { SequenceHeadOptions } from './sequenceHead.ts';

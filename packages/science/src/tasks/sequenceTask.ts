@@ -1,6 +1,7 @@
 /** @file What tasks on sequences share: data, tokens, batches. */
 
-import type { Dataset, Feeds, TaskModel } from '@onnx-lora/sdk';
+import type { Feeds } from '@onnx-lora/sdk';
+import type { Dataset, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceDataOptions } from '../data/sequenceSource.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';

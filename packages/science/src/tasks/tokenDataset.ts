@@ -1,6 +1,7 @@
 /** @file Sequences with what is known of them, as a dataset of rows of tokens. */
 
-import { balancedWeights, drawSeed, FilledCache } from '@onnx-lora/sdk';
+import { balancedWeights } from '@onnx-lora/sdk/tasks';
+import { drawSeed, FilledCache } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceDataset, SequenceExample, TokenRow } from './sequenceTask.ts';

@@ -2,7 +2,9 @@
 
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Feeds, loadAdapter, openModel, readSafetensors, type Task, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, loadAdapter, openModel, type Tensor } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
 import type { SequenceData } from '../data/sequenceRecord.ts';

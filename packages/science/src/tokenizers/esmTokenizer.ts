@@ -1,7 +1,8 @@
 /** @file ESM's tokenizer: one token per residue, or the longest that fits where the vocabulary has longer ones. */
 
 import { join } from 'node:path';
-import { OnnxLoraError, readTokenLines } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { readTokenLines } from '@onnx-lora/sdk/data';
 import { plainFrame, type SequenceTokens, VocabularyTokenizer } from './sequenceTokenizer.ts';
 
 const VOCABULARY = 'vocab.txt';

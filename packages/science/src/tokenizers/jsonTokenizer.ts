@@ -1,7 +1,8 @@
 /** @file Tokenizers by their tokenizer.json: WordPiece, byte-level BPE, unigram and others. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { byTokenizer, checkedTokenizer, isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { tokensIn } from './alignTokens.ts';
 import {
   type Frame,

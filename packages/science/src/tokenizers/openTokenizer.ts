@@ -1,14 +1,9 @@
 /** @file Finds out which tokenizer lies in a model's folder. */
 
 import { join } from 'node:path';
-import {
-  type JsonObject,
-  OnnxLoraError,
-  parseMerges,
-  readTokenizerFile,
-  readTokenLines,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type JsonObject, parseMerges, readTokenizerFile, readTokenLines } from '@onnx-lora/sdk/data';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { EsmTokenizer } from './esmTokenizer.ts';
 import {
   plainFrame,

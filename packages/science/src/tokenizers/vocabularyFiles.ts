@@ -1,7 +1,8 @@
 /** @file Files of older tokenizers: vocabularies as the tokenizer.json that they amount to, sentence pieces, and special tokens. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { addedTokens, byteLevelJson, isObject, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { addedTokens, byteLevelJson, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 
 /** RoBERTa's vocab.json and merges.txt, which is ChemBERTa's: byte-level BPE between `<s>` and `</s>`. */
 export function robertaJson(vocabulary: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {

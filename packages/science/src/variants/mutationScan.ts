@@ -1,6 +1,7 @@
 /** @file Scores every single substitution of a protein. */
 
-import { OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { EffectScorer, ScoreOptions } from './effectScorer.ts';
 import { openPredictedScorer, type PredictedScorerOptions } from './predictedScorer.ts';

@@ -1,6 +1,7 @@
 /** @file Scores variants by what a trained model predicts of them. */
 
-import { type Adapter, OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { openSequenceInput } from '../tasks/sequenceInput.ts';
 import { type EffectScorer, nameOfVariant, type ScoreOptions, sequenceOf, type Variant } from './effectScorer.ts';

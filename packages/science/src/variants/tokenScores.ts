@@ -1,15 +1,7 @@
 /** @file Asks a masked language model how likely each token is at places of a sequence. */
 
-import {
-  type Adapter,
-  type AdapterSession,
-  lengthBuckets,
-  OnnxLoraError,
-  type RunnableModel,
-  type RunnableOptions,
-  shownPort,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Adapter, type AdapterSession, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { lengthBuckets, type RunnableModel, type RunnableOptions, shownPort } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';

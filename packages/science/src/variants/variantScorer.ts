@@ -1,6 +1,6 @@
 /** @file Scores variants by whichever method is asked for. */
 
-import type { RunnableModel } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { ScoreOptions, Variant, VariantScorer } from './effectScorer.ts';
 import { MarginalScorer } from './marginalScorer.ts';
 import { PseudoScorer } from './pseudoScorer.ts';

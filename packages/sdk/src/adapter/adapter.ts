@@ -4,13 +4,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '../errors.ts';
 import { bytesPerElement, type Tensor } from '../runtime/tensor.ts';
-import { type AdapterNotes, formatNotes } from './adapterNotes.ts';
+import { type AdapterNotes, formatNotes } from './storage/adapterNotes.ts';
 import { writeFolderAtomic } from '../files/replacement.ts';
 import { requireUnused, writeFailed } from '../files/wholeFile.ts';
-import { type AdapterConfig, formatAdapterConfig } from './peftConfig.ts';
-import { formatSafetensors } from './safetensors.ts';
-import { formatShards, INDEX_FILE, SHARD_NAME } from './shardedWeights.ts';
-import { PEFT_PREFIX } from './tensorNames.ts';
+import { type AdapterConfig, formatAdapterConfig } from './formats/peftConfig.ts';
+import { formatSafetensors } from './formats/safetensors.ts';
+import { formatShards, INDEX_FILE, SHARD_NAME } from './storage/shardedWeights.ts';
+import { PEFT_PREFIX } from './formats/tensorNames.ts';
 
 /** Key of the safetensors metadata under which the digest of the base's weights is kept; PEFT ignores it. */
 export const BASE_DIGEST = 'onnx_lora.base_sha256';

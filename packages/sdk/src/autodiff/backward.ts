@@ -4,14 +4,14 @@
  */
 
 import { OnnxLoraError } from '../errors.ts';
-import { atOnce } from '../graph/atOnce.ts';
+import { atOnce } from '../graph/file/atOnce.ts';
 import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
 import { indexNodes, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import { reachable } from '../ops/simplify.ts';
+import { reachable } from '../ops/rewrites/simplify.ts';
 import { ActiveValues } from './activeValues.ts';
 import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';

@@ -5,7 +5,7 @@ import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { freshNames } from '../graph/uniqueNames.ts';
 import { attribute, readNames } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
-import { reachable } from '../ops/simplify.ts';
+import { reachable } from '../ops/rewrites/simplify.ts';
 import { zerosLike } from './vjp.ts';
 
 /** Emits the gradients of a branch with `g`: cotangents of its outputs in, cotangents of captured values out. */

@@ -6,11 +6,11 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { bnb4Weight } from '../ops/expand/matMulBnb4.ts';
-import { nBitsWeight } from '../ops/expand/matMulNBits.ts';
+import { bnb4Weight } from '../ops/expand/quantized/matMulBnb4.ts';
+import { nBitsWeight } from '../ops/expand/quantized/matMulNBits.ts';
 import { ExpansionSite } from '../ops/expand/site.ts';
 import type { DataType } from '../runtime/tensor.ts';
-import { convInput, convWeight } from './conv.ts';
+import { convInput, convWeight } from './images/conv.ts';
 import { matMulLeft, matMulRight } from './products.ts';
 import { asRows, castTo, input, rankOf, reshapeLike, type Vjp, type VjpSite } from './vjp.ts';
 import { attributeOf, axisOf, fromFront } from '../ops/schema.ts';

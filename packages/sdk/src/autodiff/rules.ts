@@ -14,23 +14,37 @@ import {
   celu, elu, hardSigmoid, hardSwish, leakyRelu, mish, preluInput, preluSlope, selu, shrink, softsign, swish,
   thresholdedRelu,
 } from './activations.ts'; // prettier-ignore
-import { batchNormBias, batchNormInput, batchNormScale } from './batchNorm.ts';
+import { batchNormBias, batchNormInput, batchNormScale } from './normalization/batchNorm.ts';
 import {
   groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale, lrnBack,
   meanVarianceBack,
-} from './channelNorm.ts'; // prettier-ignore
+} from './normalization/channelNorm.ts'; // prettier-ignore
 import {
   columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
-} from './movement.ts'; // prettier-ignore
+} from './movement/movement.ts'; // prettier-ignore
 import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
-import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './conv.ts';
+import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
 import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
-import { layerNormBias, layerNormInput, layerNormScale, lpNormBack, rmsNormInput, rmsNormScale } from './layerNorm.ts';
+import {
+  layerNormBias,
+  layerNormInput,
+  layerNormScale,
+  lpNormBack,
+  rmsNormInput,
+  rmsNormScale,
+} from './normalization/layerNorm.ts';
 import { gemmInput, matMulLeft, matMulRight } from './products.ts';
-import { gatherData, gatherElementsData, gatherNdData, topKBack } from './gather.ts';
-import { padBack } from './pad.ts';
-import { averagePoolBack, globalAverageBack, globalLpBack, globalMaxBack, lpPoolBack, maxPoolBack } from './pooling.ts';
+import { gatherData, gatherElementsData, gatherNdData, topKBack } from './movement/gather.ts';
+import { padBack } from './movement/pad.ts';
+import {
+  averagePoolBack,
+  globalAverageBack,
+  globalLpBack,
+  globalMaxBack,
+  lpPoolBack,
+  maxPoolBack,
+} from './images/pooling.ts';
 import {
   dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent,
 } from './quantized.ts'; // prettier-ignore
@@ -38,12 +52,12 @@ import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
   reduceSumBack, reduceSumSquareBack,
 } from './reductions.ts'; // prettier-ignore
-import { scatterData, scatterUpdates } from './scatter.ts';
-import { gridImage, gridPoints } from './gridSample.ts';
-import { gruCell } from './gru.ts';
-import { lstmCell } from './lstm.ts';
-import { recurrentRule } from './recurrent.ts';
-import { resizeBack } from './resize.ts';
+import { scatterData, scatterUpdates } from './movement/scatter.ts';
+import { gridImage, gridPoints } from './images/gridSample.ts';
+import { gruCell } from './recurrent/gru.ts';
+import { lstmCell } from './recurrent/lstm.ts';
+import { recurrentRule } from './recurrent/recurrent.ts';
+import { resizeBack } from './images/resize.ts';
 import {
   castTo,
   type GradientRule,

@@ -14,7 +14,7 @@ import {
 import path from 'node:path';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readAdapter } from '../adapter/readAdapter.ts';
+import { readAdapter } from '../adapter/storage/readAdapter.ts';
 import { FileLock } from './fileLock.ts';
 
 let root = '';

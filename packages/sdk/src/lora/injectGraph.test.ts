@@ -6,8 +6,8 @@ import { difference, modelOf, runOnce } from '../../../../test/support/graphs.ts
 import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import { type Body, ifModel, loopModel, scanModel } from '../../../../test/support/subgraphs.ts';
 import { Adapter } from '../adapter/adapter.ts';
-import { adapterFeeds } from '../adapter/feeds.ts';
-import { mergeAdapter } from '../adapter/merge.ts';
+import { adapterFeeds } from '../adapter/serving/feeds.ts';
+import { mergeAdapter } from '../adapter/merging/merge.ts';
 import type { Value } from '../graph/builder.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { Random } from '../runtime/random.ts';

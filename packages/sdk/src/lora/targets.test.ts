@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseAdapterConfig } from '../adapter/peftConfig.ts';
+import { parseAdapterConfig } from '../adapter/formats/peftConfig.ts';
 import type { TargetConfig } from './targetRules.ts';
 import { type NamedModule, type SelectOptions, selectModules } from './targets.ts';
 

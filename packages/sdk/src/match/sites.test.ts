@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { vitModel } from '../../../../test/fixtures/vit.ts';
 import { caseFolders } from '../../../../test/support/caseFolders.ts';
 import { GraphBuilder, type Value } from '../graph/builder.ts';
-import { openOnnx } from '../graph/onnxFile.ts';
+import { openOnnx } from '../graph/file/onnxFile.ts';
 import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
 import { findSites, type Site } from './sites.ts';

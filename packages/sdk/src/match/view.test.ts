@@ -6,7 +6,7 @@ import { difference, modelOf, runOnce } from '../../../../test/support/graphs.ts
 import { randomFloats, WeightBuilder } from '../../../../test/support/storedWeights.ts';
 import { ifModel } from '../../../../test/support/subgraphs.ts';
 import { Adapter } from '../adapter/adapter.ts';
-import { mergeAdapter } from '../adapter/merge.ts';
+import { mergeAdapter } from '../adapter/merging/merge.ts';
 import type { Value } from '../graph/builder.ts';
 import type { FunctionProto, ModelProto, NodeProto } from '../graph/proto.ts';
 import { injectAdapters } from '../lora/inject.ts';

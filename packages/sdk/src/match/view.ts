@@ -7,7 +7,7 @@ import type { ValueType } from '../graph/value.ts';
 import { type GraphIndex, indexWhole, readNames } from '../graph/walk.ts';
 import { type Expansion, expandNode, isExpandable } from '../ops/expand/index.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
-import { inlineFunctions } from '../ops/inlineFunctions.ts';
+import { inlineFunctions } from '../ops/functions/inlineFunctions.ts';
 import { unpackProduct } from './packedProducts.ts';
 import { constantWeight } from './weights/index.ts';
 

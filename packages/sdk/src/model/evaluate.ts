@@ -7,14 +7,14 @@ import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../plugin/preparedTask.ts';
-import { checkMachine } from '../runtime/providers.ts';
+import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
-import { oneOf, whole } from './training/checks.ts';
+import { oneOf, whole } from './training/options/checks.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */

@@ -3,9 +3,9 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Adapter, CONFIG_FILE } from '../adapter/adapter.ts';
-import { readAdapter } from '../adapter/readAdapter.ts';
+import { readAdapter } from '../adapter/storage/readAdapter.ts';
 import { systemFailure } from '../errors.ts';
-import { downloadAdapter, isHubId } from './hub.ts';
+import { downloadAdapter, isHubId } from './opening/hub.ts';
 
 /** Options of {@link loadAdapter}. */
 export interface LoadAdapterOptions {

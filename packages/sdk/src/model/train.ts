@@ -3,46 +3,51 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
-import type { AdapterSession } from '../adapter/session.ts';
+import type { AdapterSession } from '../adapter/serving/session.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { guardedTask } from '../plugin/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
-import { checkMachine } from '../runtime/providers.ts';
+import { checkMachine } from '../runtime/providers/providers.ts';
 import { Random } from '../runtime/random.ts';
 import { Ema } from '../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
 import { ParameterSet } from '../train/parameters.ts';
-import { ShuffledBatches } from '../train/sampler.ts';
+import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { LowRank, lowRankLayers } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
-import type { TrainedGraph } from '../train/gradientStep.ts';
+import type { TrainedGraph } from '../train/step/gradientStep.ts';
 import { Trainer } from '../train/trainer.ts';
-import { continueFrom } from './continueFrom.ts';
+import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
 import { inUnits, withNotes } from './head/headedAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
-import { initialise, type Initialised } from './initialise.ts';
+import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
 import type { Model } from './model.ts';
-import { planLora } from './planLora.ts';
+import { planLora } from './planning/planLora.ts';
 import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
-import { CheckpointFolder, type FoundCheckpoint, latestCheckpoint, stepsIn } from './training/checkpointFolder.ts';
-import { MAX_SEED, oneOf, positive, whole } from './training/checks.ts';
+import {
+  CheckpointFolder,
+  type FoundCheckpoint,
+  latestCheckpoint,
+  stepsIn,
+} from './training/checkpoints/checkpointFolder.ts';
+import { MAX_SEED, oneOf, positive, whole } from './training/options/checks.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
-import { identityOf, requireSameRun } from './training/identity.ts';
-import { keptPrefix } from './training/keptPrefix.ts';
+import { identityOf, requireSameRun } from './training/checkpoints/identity.ts';
+import { keptPrefix } from './training/options/keptPrefix.ts';
 import { type MetricChoice, Objective, requireMetric } from './training/objective.ts';
-import { optimizerOf } from './training/optimizerOf.ts';
-import type { TrainOptions } from './training/options.ts';
+import { optimizerOf } from './training/options/optimizerOf.ts';
+import type { TrainOptions } from './training/options/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
 import { Run, throwIfAborted, type TrainingRun } from './training/run.ts';
-import { parseRunState } from './training/runState.ts';
-import { digestOfOrder, meanBatchSize, samplingOrder } from './training/sampling.ts';
+import { parseRunState } from './training/checkpoints/runState.ts';
+import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and

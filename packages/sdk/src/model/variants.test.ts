@@ -8,7 +8,7 @@ import { Adapter } from '../adapter/adapter.ts';
 import { linearNet } from '../testing/models/linearNet.ts';
 import { publishModel } from '../testing/models/publishModel.ts';
 import { randomAdapter } from '../testing/randomAdapter.ts';
-import { openModel } from './openModel.ts';
+import { openModel } from './opening/openModel.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-variants-'));
 afterAll(() => {

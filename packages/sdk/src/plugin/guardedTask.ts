@@ -1,7 +1,7 @@
 /** @file A task whose failures say which task it is, and in which function it fails. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { namesIn, watchedNames } from '../train/missedNames.ts';
+import { namesIn, watchedNames } from '../train/graph/missedNames.ts';
 import { badPart, guard, type Guarded } from './guard.ts';
 import type { MetricCollector, Metrics } from './dataset.ts';
 import type { NewHead, PreparedTask, Task } from './preparedTask.ts';

@@ -3,12 +3,12 @@
 import { gradientRules } from '../autodiff/rules.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { LORA } from '../adapter/peftConfig.ts';
+import { LORA } from '../adapter/formats/peftConfig.ts';
 import type { Tuner } from '../lora/tuner.ts';
 import { initializerNames } from '../lora/init/named.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { optimizerNames } from '../train/optimizers/named.ts';
-import { providerNames } from '../runtime/providers.ts';
+import { providerNames } from '../runtime/providers/providers.ts';
 import type { OperatorRule } from './contributions.ts';
 import { type ContributionKind, type Contributions, PLUGIN_CONTRACT, type Plugin } from './definePlugin.ts';
 import type { ModelFamily } from './family.ts';

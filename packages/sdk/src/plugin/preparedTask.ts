@@ -1,9 +1,9 @@
 /** @file What a model is asked to learn: how examples become feeds, the loss, the metrics. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import type { HeadPool } from '../adapter/adapterNotes.ts';
+import type { HeadPool } from '../adapter/storage/adapterNotes.ts';
 import type { GraphBuilder, Value } from '../graph/builder.ts';
-import type { InputSizes } from '../ops/resizeInputs.ts';
+import type { InputSizes } from '../ops/rewrites/resizeInputs.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 import type { Dataset, Batch, Metrics, MetricCollector } from './dataset.ts';
 import type { ReportSection } from './reportSection.ts';

@@ -1,9 +1,9 @@
 /** @file What a task may ask about a model, and how a model is run. */
 
 import type { Adapter } from '../adapter/adapter.ts';
-import type { AdapterNotes } from '../adapter/adapterNotes.ts';
-import type { AdapterSession } from '../adapter/session.ts';
-import type { InputSizes } from '../ops/resizeInputs.ts';
+import type { AdapterNotes } from '../adapter/storage/adapterNotes.ts';
+import type { AdapterSession } from '../adapter/serving/session.ts';
+import type { InputSizes } from '../ops/rewrites/resizeInputs.ts';
 import type { Provider } from '../runtime/session.ts';
 import type { DataType } from '../runtime/tensor.ts';
 

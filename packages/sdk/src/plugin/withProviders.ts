@@ -1,6 +1,6 @@
 /** @file A runtime that hands sessions on to the providers of plugins, by their names. */
 
-import { noSuchProvider, providerNames } from '../runtime/providers.ts';
+import { noSuchProvider, providerNames } from '../runtime/providers/providers.ts';
 import type { Runtime } from '../runtime/session.ts';
 import type { ProviderFactory } from './contributions.ts';
 

@@ -4,7 +4,7 @@ import * as ort from 'onnxruntime-node';
 import { createRequire } from 'node:module';
 import type { Engine, LoadedGraph, NativeOptions } from './engine.ts';
 import { KeptFeeds } from './keptFeeds.ts';
-import { openSession } from './providerSession.ts';
+import { openSession } from './providers/providerSession.ts';
 import {
   identityModel,
   type OrtFeeds,

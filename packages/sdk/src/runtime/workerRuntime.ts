@@ -2,7 +2,7 @@
 
 import type { Engine, LoadedGraph, NativeOptions } from './engine.ts';
 import { builtProviders, ortFile } from './ort.ts';
-import { openSession } from './providerSession.ts';
+import { openSession } from './providers/providerSession.ts';
 import type { Runtime, Session, SessionOptions, SessionSource } from './session.ts';
 import { WorkerThread } from './workerThread.ts';
 

@@ -2,7 +2,7 @@
 
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { sessionModel } from '../graph/onnxFile.ts';
+import { sessionModel } from '../graph/file/onnxFile.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../graph/proto.ts';
 import { CONTRIB } from '../match/fuseGelu.ts';
 import { OrtRuntime } from '../runtime/ort.ts';

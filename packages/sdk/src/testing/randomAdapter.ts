@@ -3,10 +3,10 @@
 import { Adapter } from '../adapter/adapter.ts';
 import { injectAdapters } from '../lora/inject.ts';
 import { ByTuner } from '../lora/tunings/byTuner.ts';
-import type { LoraOptions } from '../model/loraOptions.ts';
+import type { LoraOptions } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
-import type { LoraPlan } from '../model/loraPlan.ts';
-import { planLora } from '../model/planLora.ts';
+import type { LoraPlan } from '../model/planning/loraPlan.ts';
+import { planLora } from '../model/planning/planLora.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { differenceUpToSigns, golden, goldenMatrix, mlp, upToSigns } from '../../fixtures/inits/mlp.ts';
-import { ParameterFinder } from '../adapter/findParameter.ts';
+import { ParameterFinder } from '../adapter/merging/findParameter.ts';
 import { corda } from '../lora/init/corda.ts';
 import { eva } from '../lora/init/eva.ts';
 import type { InitSite, InputBatch, InputInitializer } from '../lora/init/initializer.ts';

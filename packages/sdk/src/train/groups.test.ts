@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { golden } from '../../fixtures/optimizers/golden.ts';
-import { parseTensorName } from '../adapter/tensorNames.ts';
+import { parseTensorName } from '../adapter/formats/tensorNames.ts';
 import { loraPlus, ruleFor, type TrainedTensor, withoutDecay } from './groups.ts';
 
 const tensors = Object.entries(golden.loraPlus).map(([name, { dims, ...expected }]) => {

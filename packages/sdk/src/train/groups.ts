@@ -1,6 +1,6 @@
 /** @file Parameter groups: which parameters learn at another rate, or decay otherwise. */
 
-import { parseTensorName, type TensorRole } from '../adapter/tensorNames.ts';
+import { parseTensorName, type TensorRole } from '../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { nameRule } from '../lora/targetRules.ts';
 import { notNegative, positive } from './optimizers/numbers.ts';

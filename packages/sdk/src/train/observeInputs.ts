@@ -2,13 +2,13 @@
 
 import { GraphBuilder, type Value } from '../graph/builder.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
-import { sessionModel } from '../graph/onnxFile.ts';
+import { sessionModel } from '../graph/file/onnxFile.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { matrix } from '../linalg/matrix.ts';
 import type { InputObserver } from '../lora/init/initializer.ts';
 import { inferNode } from '../ops/infer.ts';
 import { inferGraph, opsetOf } from '../ops/inferGraph.ts';
-import { dropUnreadInitializers, reachable } from '../ops/simplify.ts';
+import { dropUnreadInitializers, reachable } from '../ops/rewrites/simplify.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
 

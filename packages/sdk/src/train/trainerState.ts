@@ -5,7 +5,7 @@ import { OnnxLoraError } from '../errors.ts';
 import { arrayOf, type Tensor, tensor } from '../runtime/tensor.ts';
 import type { MaskDrawer } from './dropout.ts';
 import type { Ema } from './ema.ts';
-import type { LossScale } from './lossScale.ts';
+import type { LossScale } from './step/lossScale.ts';
 import { savedFloats } from './optimizers/memory.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';

@@ -7,9 +7,9 @@ import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { Random } from '../runtime/random.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
-import { GradientStep } from './gradientStep.ts';
+import { GradientStep } from './step/gradientStep.ts';
 import { ParameterSet } from './parameters.ts';
-import type { LossFragment } from './addLoss.ts';
+import type { LossFragment } from './graph/addLoss.ts';
 
 /** What {@link weightGradients} runs. */
 export interface GradientRequest {

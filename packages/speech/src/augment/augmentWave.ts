@@ -1,6 +1,7 @@
 /** @file Augmentations of audio as data, their presets, and how they are applied. */
 
-import { applyAugmentations, augmentationPresets, type AugmentationPresets, type TaskSetting } from '@onnx-lora/sdk';
+import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
+import type { TaskSetting } from '@onnx-lora/sdk/plugin';
 import { applyBackground, applyNoise, type Background, type Noise, noise } from './noise.ts';
 import { applyGain, applySpeed, type Gain, gain, type Speed, speed } from './perturb.ts';
 import { applyRoom, type Room } from './reverb.ts';

@@ -1,16 +1,16 @@
 /** @file Adds noise: made here, or recorded. */
 
 import { extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Random } from '@onnx-lora/sdk/core';
 import {
   type AugmentationOptions,
   badSetting,
   checkRange,
   checkShare,
-  OnnxLoraError,
   type Range,
   readFolder,
-} from '@onnx-lora/sdk';
-import type { Random } from '@onnx-lora/sdk/core';
+} from '@onnx-lora/sdk/data';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 
 /**

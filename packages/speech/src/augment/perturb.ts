@@ -1,7 +1,7 @@
 /** @file Changes of loudness and of speed. */
 
-import { type AugmentationOptions, badSetting, checkRange, checkShare, type Range } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, badSetting, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import { resample } from '../audio/resample.ts';
 
 /** Another loudness. */

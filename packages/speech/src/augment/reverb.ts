@@ -1,7 +1,7 @@
 /** @file Lets audio ring as in a room, by convolution with impulse responses. */
 
-import { type AugmentationOptions, badSetting, checkShare } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, badSetting, checkShare } from '@onnx-lora/sdk/data';
 
 /** The echoes of a room. */
 export interface Room {

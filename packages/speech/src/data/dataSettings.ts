@@ -1,6 +1,8 @@
 /** @file What the command line may say of how recordings are read (`--set name=value`), the same for all tasks. */
 
-import { choice, evalSplitSetting, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import type { SpeechDataOptions } from './speechSource.ts';
 
 /** What the settings are called. */

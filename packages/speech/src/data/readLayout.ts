@@ -2,15 +2,8 @@
 
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import {
-  type FolderEntries,
-  OnnxLoraError,
-  readFolder,
-  readTable,
-  type Split,
-  splitNames,
-  tableEndings,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type FolderEntries, readFolder, readTable, type Split, splitNames, tableEndings } from '@onnx-lora/sdk/data';
 import { isAudio } from './audioFile.ts';
 import { classRecords, plainRecords } from './layouts/audioFolders.ts';
 import { isKaldi, kaldiRecords } from './layouts/kaldi.ts';

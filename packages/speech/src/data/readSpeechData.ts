@@ -1,17 +1,17 @@
 /** @file Reads recordings with what is known of them, from any layout, and divides them into splits. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   checkFraction,
   fairHoldOut,
   filesInTwoSplits,
   type FilesOfRecords,
   measuredOn,
-  OnnxLoraError,
   recordsBySplit,
   sharedBetweenSplits,
   sharedWarning,
   withoutMissing,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { readLayout } from './readLayout.ts';
 import type { SpeechData, SpeechRecord } from './speechRecord.ts';
 import type { GivenSpeechRecord, SpeechDataOptions, SpeechSource } from './speechSource.ts';

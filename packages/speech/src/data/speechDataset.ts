@@ -1,14 +1,8 @@
 /** @file Recordings with what is known of them, as a dataset. */
 
-import {
-  balancedWeights,
-  contentKey,
-  type Dataset,
-  drawSeed,
-  FilledCache,
-  OnnxLoraError,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { contentKey, drawSeed, FilledCache } from '@onnx-lora/sdk/data';
+import { balancedWeights, type Dataset } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';

@@ -1,6 +1,6 @@
 /** @file A recording in the data, and what is known of it. */
 
-import type { Split } from '@onnx-lora/sdk';
+import type { Split } from '@onnx-lora/sdk/data';
 import type { AudioSource, AudioSpan } from '../audio/audio.ts';
 
 /** One utterance of the data. Nothing of the sound is read yet. */

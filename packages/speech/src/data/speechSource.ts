@@ -1,6 +1,6 @@
 /** @file Where recordings come from, and what a user may say of how they are read. */
 
-import type { EvalSplit } from '@onnx-lora/sdk';
+import type { EvalSplit } from '@onnx-lora/sdk/data';
 import type { AudioReader } from '../audio/audio.ts';
 import type { SpeechData, SpeechRecord } from './speechRecord.ts';
 

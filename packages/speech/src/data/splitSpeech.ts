@@ -1,6 +1,6 @@
 /** @file Holds recordings out by a fraction. */
 
-import { fairHoldOut, type RecordSplit, splitRecords } from '@onnx-lora/sdk';
+import { fairHoldOut, type RecordSplit, splitRecords } from '@onnx-lora/sdk/data';
 import type { SpeechRecord } from './speechRecord.ts';
 import type { SplitBy } from './speechSource.ts';
 

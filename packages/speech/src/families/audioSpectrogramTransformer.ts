@@ -1,6 +1,6 @@
 /** @file The family AST (Audio Spectrogram Transformer). */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
 /** AST as transformers writes it: ViT's encoder on a spectrogram, whose modules transformers 5 renamed as ViT's. */

@@ -1,6 +1,6 @@
 /** @file Tests of the families of encoders on the modules that transformers 4.53.3 and 5.24.0 have: a layer of each. */
 
-import { type DescribedFamily, type ModelFacts, translatePath } from '@onnx-lora/sdk';
+import { type DescribedFamily, type ModelFacts, translatePath } from '@onnx-lora/sdk/plugin';
 import { checkFamily } from '@onnx-lora/sdk/testing';
 import { expect, it } from 'vitest';
 import { audioSpectrogramTransformer } from './audioSpectrogramTransformer.ts';

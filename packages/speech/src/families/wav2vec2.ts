@@ -1,6 +1,6 @@
 /** @file The family wav2vec 2.0, and those whose encoders of waveforms are built like it. */
 
-import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
 /** Convolutions over the waveform, and what leads from them into the encoder. */

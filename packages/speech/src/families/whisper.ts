@@ -1,6 +1,6 @@
 /** @file The families Whisper and Moonshine: encoders of sound with decoders of text. */
 
-import { asInLora, type DescribedFamily, type FamilyFiles } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
 /** As optimum writes them: an encoder, and one to three decoders. */

@@ -1,17 +1,10 @@
 /** @file What makes a model's input of sound, and how it is found in a model's folder. */
 
 import { join } from 'node:path';
-import {
-  type Feeds,
-  isObject,
-  type JsonObject,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  readJsonObject,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** What a `preprocessor_config.json` of a speech model describes. */
 export interface FeatureExtractor extends Preprocessor {

@@ -1,6 +1,8 @@
 /** @file From a preprocessor_config.json to what makes a model's input of sound. */
 
-import { ConfigFields, float32, OnnxLoraError, type PreprocessorFactory, stack } from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { ConfigFields } from '@onnx-lora/sdk/data';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { type AudioReader, monoAt, monoStreamAt } from '../audio/audio.ts';
 import type { ClipFeatures, FeatureExtractor } from './featureExtractor.ts';
 import { notFinite } from './filterBank.ts';

@@ -1,6 +1,7 @@
 /** @file Filter banks as Kaldi makes them, and features of several frames each. */
 
-import { type ConfigFields, type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { ConfigFields } from '@onnx-lora/sdk/data';
 import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, type FilterBankTarget } from './filterBank.ts';
 

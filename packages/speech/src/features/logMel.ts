@@ -1,6 +1,7 @@
 /** @file Whisper's features: logarithms of mel spectrograms. */
 
-import { type ConfigFields, float32, stack } from '@onnx-lora/sdk';
+import { float32, stack } from '@onnx-lora/sdk';
+import type { ConfigFields } from '@onnx-lora/sdk/data';
 import type { ClipFeatures } from './featureExtractor.ts';
 import { FilterBank, isTransformable } from './filterBank.ts';
 import { normalise } from './waveform.ts';

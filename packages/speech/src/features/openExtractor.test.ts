@@ -3,7 +3,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PreprocessorFactory, TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import { type FeatureExtractor, openExtractor } from './featureExtractor.ts';

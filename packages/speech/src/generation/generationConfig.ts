@@ -1,7 +1,9 @@
 /** @file How a model's text begins, ends and is kept from going wrong: its generation_config.json. */
 
 import path from 'node:path';
-import { isObject, type JsonObject, OnnxLoraError, readJsonObject, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
 /** What `generation_config.json` says; where it is silent, `config.json`. */

@@ -3,7 +3,8 @@
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter, wordErrors } from '@onnx-lora/sdk'; // prettier-ignore
+import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
+import { wordErrors } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import { speechFamilies } from '../families/index.ts';

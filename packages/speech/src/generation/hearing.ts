@@ -3,7 +3,9 @@
  * that, and one that has not often goes wrong with it.
  */
 
-import type { Adapter, AdapterNotes, RowAdapter, RunnableModel } from '@onnx-lora/sdk';
+import type { Adapter, RowAdapter } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { AdapterNotes } from '@onnx-lora/sdk/core';
 import {
   type ContextSeconds,
   contextOf,

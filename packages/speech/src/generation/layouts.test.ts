@@ -4,15 +4,8 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type Adapter,
-  float32,
-  loadAdapter,
-  type Model,
-  openModel,
-  readSafetensors,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Adapter, float32, loadAdapter, type Model, openModel, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';

@@ -1,6 +1,7 @@
 /** @file Opens a model that turns sound into text. */
 
-import { OnnxLoraError, type RunnableModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
 import { SoundReader } from '../audio/soundReader.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';

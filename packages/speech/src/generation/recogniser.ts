@@ -1,6 +1,8 @@
 /** @file What turns sound into text with a model that writes token by token, and how it is opened. */
 
-import type { AdapterChoice, PreprocessorFactory, RowAdapter, RunnableOptions } from '@onnx-lora/sdk';
+import type { AdapterChoice, RowAdapter } from '@onnx-lora/sdk';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
+import type { RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { AudioReader, AudioSource } from '../audio/audio.ts';
 import type { ContextSeconds } from '../features/audioContext.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';

@@ -1,6 +1,7 @@
 /** @file A model with encoder and decoder, loaded with its adapters: sound in, tokens out. */
 
-import { type AdapterChoice, type Feeds, OnnxLoraError, type RunnableModel, type RunnableOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Random } from '@onnx-lora/sdk/core';
 import { beamSearch } from './search/beamSearch.ts';
 import type { DecodingOptions, TokenDecoder } from './decoder/decoding.ts';

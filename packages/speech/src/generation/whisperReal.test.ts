@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, float32, loadAdapter, openModel, readSafetensors, type Tensor } from '@onnx-lora/sdk';
+import { type Adapter, float32, loadAdapter, openModel, type Tensor } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { whisper } from '../families/whisper.ts';
 import searched from '../fixtures/whisperReal.json' with { type: 'json' };

@@ -1,6 +1,6 @@
 /** @file Tests of the report's sections for transcripts. */
 
-import type { ReportSection } from '@onnx-lora/sdk';
+import type { ReportSection } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
 import { type ReportUtterance, transcriptSections } from './transcriptSections.ts';
 

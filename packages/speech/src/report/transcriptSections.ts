@@ -8,7 +8,7 @@ import {
   type ReportSection,
   wordErrors,
   wordsOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { toWave } from '../audio/wave.ts';
 import type { TextNormaliser } from '../text/normalise/basicNormaliser.ts';
 

@@ -1,6 +1,7 @@
 /** @file How many frames a speech encoder makes of a clip. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Frames of a clip whose input has so many samples (or frames of a spectrogram). */
 export type FrameCount = (length: number) => number;

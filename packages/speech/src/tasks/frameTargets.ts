@@ -1,6 +1,7 @@
 /** @file How many frames of each row of a batch are sound, as targets of losses and metrics. */
 
-import { type Feeds, float32, type GraphBuilder, int64, type Tensor, type Value } from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { SoundFrames } from '../features/featureExtractor.ts';
 import type { FrameCount } from './frameCount.ts';
 import type { SoundFeeds, SoundPorts } from './soundFeeds.ts';

@@ -1,6 +1,7 @@
 /** @file Clips as feeds: lengths, padding, masks. */
 
-import { type Feeds, float32, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, float32, type Tensor } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';

@@ -1,15 +1,7 @@
 /** @file Where sound goes into a model that takes nothing else, and how clips become its feeds. */
 
-import {
-  float32,
-  type Feeds,
-  int64,
-  listedPorts,
-  OnnxLoraError,
-  rung,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { float32, type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { listedPorts, rung, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 
 /** Inputs of a model that hears. */

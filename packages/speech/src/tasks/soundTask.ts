@@ -1,6 +1,8 @@
 /** @file What tasks on sound share: data, features, batches. */
 
-import { OnnxLoraError, type PreprocessorFactory, type Processor, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
+import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 import { SoundReader } from '../audio/soundReader.ts';
 import { augmentWave, type WaveAugmentation } from '../augment/augmentWave.ts';

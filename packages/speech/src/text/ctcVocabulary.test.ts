@@ -1,6 +1,6 @@
 /** @file Tests of new vocabularies. */
 
-import { CtcTokenizer } from '@onnx-lora/sdk';
+import { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 import { describe, expect, it } from 'vitest';
 import { ctcVocabulary, newVocabularyTokens } from './ctcVocabulary.ts';
 

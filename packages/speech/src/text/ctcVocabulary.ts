@@ -1,6 +1,7 @@
 /** @file A new vocabulary for a CTC model that is to write a language it does not know. */
 
-import { type CtcTokenizerOptions, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
 
 /** The names that {@link ctcVocabulary} gives the tokens that are no characters, for `CtcTokenizer`. */
 export const newVocabularyTokens: Required<Pick<CtcTokenizerOptions, 'blank' | 'unknown' | 'wordDelimiter'>> = {

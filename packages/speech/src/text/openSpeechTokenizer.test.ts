@@ -1,6 +1,6 @@
 /** @file Tests of tokenizers as they are found in folders. */
 
-import { CtcTokenizer } from '@onnx-lora/sdk';
+import { CtcTokenizer } from '@onnx-lora/sdk/tasks';
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

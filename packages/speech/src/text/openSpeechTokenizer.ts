@@ -1,18 +1,17 @@
 /** @file Finds out which tokenizer lies in a model's folder. */
 
 import { join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   addedTokens,
   byteLevelJson,
-  CtcTokenizer,
-  type CtcTokenizerOptions,
   isObject,
   type JsonObject,
-  OnnxLoraError,
   parseMerges,
   readTokenizerFile,
   readTokenLines,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
+import { CtcTokenizer, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
 import { isTimestamp, type SpeechTokenizer, SubwordTokenizer } from './subwordTokenizer.ts';
 
 /** What else is said of the tokenizer. */

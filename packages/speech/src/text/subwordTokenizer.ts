@@ -1,7 +1,8 @@
 /** @file Text to token ids and back, and the tokenizers of models that write token by token: Whisper's and Moonshine's. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { byTokenizer, checkedTokenizer, type JsonObject, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkedTokenizer, type JsonObject } from '@onnx-lora/sdk/data';
 
 /** The vocabulary of a model that writes text. */
 export interface SpeechTokenizer {

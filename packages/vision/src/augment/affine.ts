@@ -1,6 +1,6 @@
 /** @file Rotates, shears and shifts samples, bit for bit as Pillow's `Image.transform` with an affine map. */
 
-import { badSetting } from '@onnx-lora/sdk';
+import { badSetting } from '@onnx-lora/sdk/data';
 import { type Mask, moveSample, type Sample } from './sample.ts';
 import type { Image } from '../image/image.ts';
 import type { Plane } from '../preprocess/geometry.ts';

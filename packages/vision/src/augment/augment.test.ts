@@ -1,4 +1,4 @@
-import { drawSeed } from '@onnx-lora/sdk';
+import { drawSeed } from '@onnx-lora/sdk/data';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';

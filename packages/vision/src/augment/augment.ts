@@ -1,6 +1,7 @@
 /** @file Augmentations as data, their presets, and how they are applied to samples. */
 
-import { applyAugmentations, augmentationPresets, type AugmentationPresets, type TaskSetting } from '@onnx-lora/sdk';
+import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
+import type { TaskSetting } from '@onnx-lora/sdk/plugin';
 import { applyColorJitter, applyRandomGrayscale, type ColorJitter, type RandomGrayscale } from './colorJitter.ts';
 import { applyFlip, type Flip, horizontalFlip } from './flip.ts';
 import { applyGaussianBlur, type GaussianBlur } from './gaussianBlur.ts';

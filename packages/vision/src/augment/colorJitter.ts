@@ -1,8 +1,8 @@
 /** @file Random brightness, contrast, saturation and hue, and random loss of colour. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { checkRange, checkShare, type Range } from '@onnx-lora/sdk';
 import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, grayscale } from './color.ts';
 import type { ProbabilityOptions } from './flip.ts';
 import type { Sample } from './sample.ts';

@@ -1,7 +1,7 @@
 /** @file Mirrors samples. */
 
 import type { Plane } from '../preprocess/geometry.ts';
-import { type AugmentationOptions, checkShare } from '@onnx-lora/sdk';
+import { type AugmentationOptions, checkShare } from '@onnx-lora/sdk/data';
 import { moveSample, type Sample } from './sample.ts';
 
 /** Left becomes right, or up becomes down. */

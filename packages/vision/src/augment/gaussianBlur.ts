@@ -1,8 +1,15 @@
 /** @file Blurs images with a Gaussian of random width. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import {
+  type AugmentationOptions,
+  badSetting,
+  checkRange,
+  checkShare,
+  checkWhole,
+  type Range,
+} from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { type AugmentationOptions, checkRange, checkShare, checkWhole, badSetting, type Range } from '@onnx-lora/sdk';
 import type { Sample } from './sample.ts';
 
 /** A blur of random width. */

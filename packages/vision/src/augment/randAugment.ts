@@ -1,9 +1,9 @@
 /** @file RandAugment: a few changes drawn from a list of fourteen, all of one strength. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, checkWhole } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
 import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, turnMap } from './affine.ts';
-import { type AugmentationOptions, checkWhole } from '@onnx-lora/sdk';
 import {
   adjustBrightness,
   adjustContrast,

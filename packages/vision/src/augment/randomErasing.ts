@@ -1,8 +1,8 @@
 /** @file Hides a rectangle of the image. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import { checkColor, type Color } from './affine.ts';
-import { type AugmentationOptions, checkRange, checkShare, type Range } from '@onnx-lora/sdk';
 import type { Sample } from './sample.ts';
 
 /** A rectangle hidden at random. */

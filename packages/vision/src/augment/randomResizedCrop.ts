@@ -1,11 +1,11 @@
 /** @file Crops of random size and shape. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk/data';
 import { cropPlane, type Offset } from '../preprocess/geometry.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
 import type { Resample } from '../preprocess/resize/resampleFilters.ts';
 import { resize, resizeNearest } from '../preprocess/resize/resize.ts';
-import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk';
 import { moveSample, type Sample } from './sample.ts';
 
 /** A window of random size and shape. */

@@ -1,9 +1,9 @@
 /** @file Turns of samples: by any angle, or by quarters. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk/data';
 import type { Plane } from '../preprocess/geometry.ts';
 import { affineSample, checkColor, type Color, type Interpolation, turnMap } from './affine.ts';
-import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk';
 import { moveSample, type Sample } from './sample.ts';
 
 /** A turn by a random angle. */

@@ -1,4 +1,4 @@
-import { atPlace, nameOfRecord } from '@onnx-lora/sdk';
+import { atPlace, nameOfRecord } from '@onnx-lora/sdk/data';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';

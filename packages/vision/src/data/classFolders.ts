@@ -1,7 +1,9 @@
 /** @file Images in a folder per class. */
 
 import { join } from 'node:path';
-import { listed, OnnxLoraError, readFolder } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { readFolder } from '@onnx-lora/sdk/data';
 import { imageEndings } from '../image/imageFormat.ts';
 import { isImage } from './isImage.ts';
 import type { ImageRecord } from './imageRecord.ts';

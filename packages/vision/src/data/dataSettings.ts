@@ -1,6 +1,8 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on images. */
 
-import { choice, evalSplitSetting, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import type { ImageDataOptions } from './imageData.ts';
 
 /** What the settings are called. */

@@ -1,6 +1,6 @@
 /** @file Images of a dataset by split, and what a user may say of how they are read. */
 
-import type { EvalSplit } from '@onnx-lora/sdk';
+import type { EvalSplit } from '@onnx-lora/sdk/data';
 import type { ImageRecord } from './imageRecord.ts';
 import type { ColumnNames } from './manifest/columns.ts';
 

@@ -1,6 +1,6 @@
 /** @file Images that a manifest names. */
 
-import { fileInside } from '@onnx-lora/sdk';
+import { fileInside } from '@onnx-lora/sdk/data';
 
 /**
  * The path of an image that a manifest names, from `folder`.

@@ -1,6 +1,6 @@
 /** @file What is known of an image before it is read: the one form that all layouts of data are brought to. */
 
-import type { Split } from '@onnx-lora/sdk';
+import type { Split } from '@onnx-lora/sdk/data';
 
 /** One image of a dataset, with what its data says about it. */
 export interface ImageRecord {

@@ -1,7 +1,9 @@
 /** @file Images and masks in folders beside each other, matched by their names without the ending. */
 
 import { basename, extname, join } from 'node:path';
-import { type FolderEntries, listed, OnnxLoraError, readFolder, splitNames, type Split } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { type FolderEntries, readFolder, splitNames, type Split } from '@onnx-lora/sdk/data';
 import { isImage } from './isImage.ts';
 import type { ImageRecord } from './imageRecord.ts';
 

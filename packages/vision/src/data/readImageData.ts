@@ -1,16 +1,16 @@
 /** @file Reads images with what is known of them, from any layout, and divides them into splits. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   checkFraction,
   filesInTwoSplits,
   type FilesOfRecords,
   measuredOn,
-  OnnxLoraError,
   recordsBySplit,
   sharedBetweenSplits,
   sharedWarning,
   withoutMissing,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
 import type { ImageRecord } from './imageRecord.ts';
 import { withoutRepeated } from './manifest/repeatedRecords.ts';

@@ -3,8 +3,8 @@
 import { constants } from 'node:buffer';
 import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  OnnxLoraError,
   type FolderEntries,
   readFolder,
   readTable,
@@ -12,7 +12,7 @@ import {
   splitNames,
   tableEndings,
   tableOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { classRecords } from './classFolders.ts';
 import { cocoFilesIn } from './coco/cocoFiles.ts';
 import { cocoRecords, isCoco } from './coco/cocoRecords.ts';

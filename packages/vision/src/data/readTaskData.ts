@@ -1,6 +1,6 @@
 /** @file Reads the data of a task: a part may be held out even where neither data nor user say so. */
 
-import { fairHoldOut } from '@onnx-lora/sdk';
+import { fairHoldOut } from '@onnx-lora/sdk/data';
 import type { ImageData, ImageDataOptions, ImageSource } from './imageData.ts';
 import type { ImageRecord } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';

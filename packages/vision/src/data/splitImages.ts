@@ -1,6 +1,6 @@
 /** @file Holds images out by a fraction. */
 
-import { type RecordSplit, splitRecords } from '@onnx-lora/sdk';
+import { type RecordSplit, splitRecords } from '@onnx-lora/sdk/data';
 import type { ImageRecord } from './imageRecord.ts';
 
 /** As `splitRecords`; records of one image are never divided. */

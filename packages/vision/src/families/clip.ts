@@ -1,6 +1,6 @@
 /** @file The families CLIP and SigLIP: two towers, one for images and one for text. */
 
-import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.layers.{n}';

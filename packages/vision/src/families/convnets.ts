@@ -1,6 +1,6 @@
 /** @file Families of convolutional networks: ConvNeXt, also DINOv3's, and ResNet. */
 
-import type { DescribedFamily, NamePair } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const layer = 'encoder.stages.{n}.layers.{n}';

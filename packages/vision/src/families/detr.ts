@@ -1,6 +1,6 @@
 /** @file The family DETR. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const attention = ['encoder.layers.{n}.self_attn', 'decoder.layers.{n}.self_attn', 'decoder.layers.{n}.encoder_attn'];

@@ -1,6 +1,6 @@
 /** @file The families DINOv2 and DINOv3. */
 
-import type { DescribedFamily, NamePair } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const dinov2Layer = 'encoder.layer.{n}';

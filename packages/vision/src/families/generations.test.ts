@@ -1,6 +1,6 @@
 /** @file Tests of the families' names in transformers 4 and 5, against the names that both versions give. */
 
-import { type NameTable, translatePath } from '@onnx-lora/sdk';
+import { type NameTable, translatePath } from '@onnx-lora/sdk/plugin';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { goldenNames } from '../../fixtures/goldenNames.ts';

@@ -1,6 +1,6 @@
 /** @file All families of the vision package. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { beit, deit, vit, vitMae } from './vit.ts';
 import { clip, siglip } from './clip.ts';
 import { convnext, dinov3Convnext, resnet } from './convnets.ts';

@@ -1,6 +1,6 @@
 /** @file The families MobileViT and MobileViT V2. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'transformer.layer.{n}';

@@ -1,6 +1,6 @@
 /** @file The family SAM (Segment Anything), SAM 2, and those with smaller encoders, which share its decoder. */
 
-import type { DescribedFamily, FamilyFiles, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, FamilyFiles, RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const attentions = [

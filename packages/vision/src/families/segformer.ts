@@ -1,6 +1,6 @@
 /** @file The family SegFormer. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const old = 'encoder.block.{n}.{n}';

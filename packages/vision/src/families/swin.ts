@@ -1,6 +1,6 @@
 /** @file The families Swin and Swin V2. */
 
-import { asInLora, type DescribedFamily } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const block = 'encoder.layers.{n}.blocks.{n}';

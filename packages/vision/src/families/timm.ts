@@ -1,6 +1,6 @@
 /** @file The families of timm's and torchvision's vision transformers. */
 
-import { asInLora, type DescribedFamily } from '@onnx-lora/sdk';
+import { asInLora, type DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const block = 'blocks.{n}';

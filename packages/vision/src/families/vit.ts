@@ -1,6 +1,6 @@
 /** @file The family ViT (Vision Transformer), and those that share its encoder. */
 
-import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk';
+import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 /**

@@ -1,7 +1,9 @@
 /** @file Loads images in other threads where that can be, and keeps in memory what never changes. */
 
 import { existsSync } from 'node:fs';
-import { FilledCache, OnnxLoraError, type Preprocessor, type Tensor, ThreadPool } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { FilledCache, ThreadPool } from '@onnx-lora/sdk/data';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import { sourceName } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { decodedImages, type LoadedPixels, loadPixels } from './loadImage.ts';

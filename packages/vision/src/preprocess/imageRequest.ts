@@ -1,6 +1,7 @@
 /** @file What is asked of a loader of images, and what it answers. All of it is data, so that it can go to a thread. */
 
-import type { Preprocessor, Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import type { Augmentation } from '../augment/augment.ts';
 import type { Mask, Sample } from '../augment/sample.ts';
 import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';

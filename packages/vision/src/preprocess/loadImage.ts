@@ -1,6 +1,7 @@
 /** @file Does what a request for an image asks, up to the point where pixels become floats. */
 
-import { FilledCache, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { FilledCache } from '@onnx-lora/sdk/data';
 import { augment, fitAugmentations } from '../augment/augment.ts';
 import type { Mask, Sample } from '../augment/sample.ts';
 import { classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';

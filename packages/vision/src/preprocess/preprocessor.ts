@@ -1,6 +1,7 @@
 /** @file Turns images into what a vision model is fed. */
 
-import type { Preprocessor, Tensor } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import { type Image, type ImageDecoder, imageOf, type ImageLike, sourceName } from '../image/image.ts';
 import { centerCropOffset, cropPlane, geometryOf, type Offset } from './geometry.ts';
 import { type ImagePlan, outputSize, type Size } from './imagePlan.ts';

@@ -1,6 +1,6 @@
 /** @file Where the description of a model's preprocessing is found. */
 
-import type { TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

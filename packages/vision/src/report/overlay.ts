@@ -1,6 +1,6 @@
 /** @file Images of reports: small ones, and masks over them in colours of classes. */
 
-import type { ReportPicture, ReportSection } from '@onnx-lora/sdk';
+import type { ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
 import sharp from 'sharp';
 import type { Color } from '../augment/affine.ts';
 import type { Mask } from '../augment/sample.ts';

@@ -1,6 +1,7 @@
 /** @file Finds the input of a graph that takes images, and checks what is fed to it. */
 
-import { type GraphPort, listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type GraphPort, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Size } from '../preprocess/imagePlan.ts';
 
 /** Where images go in. */

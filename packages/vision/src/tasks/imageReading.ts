@@ -1,6 +1,7 @@
 /** @file What reads the images of a task: the preprocessor of its model, on other threads and with a memory. */
 
-import type { PreprocessorFactory, TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import type { ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { imageLoader } from '../preprocess/imageLoader.ts';

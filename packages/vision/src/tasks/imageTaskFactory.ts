@@ -3,13 +3,11 @@
 import {
   filePredictor,
   type Predictor,
-  type PredictorOptions,
-  type PreprocessorFactory,
   type Processor,
   type RunnableModel,
   type TaskModel,
-  type TaskOptions,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions, PreprocessorFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
 import { dataOptions } from '../data/dataSettings.ts';
 import type { TaskDataOptions } from '../data/readTaskData.ts';
 import type { ImageDecoder } from '../image/image.ts';

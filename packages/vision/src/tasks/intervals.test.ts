@@ -1,14 +1,7 @@
 /** @file Intervals of metrics over images: what a bootstrap finds that measures each drawn set of images anew. */
 
-import {
-  bootstrapIntervals,
-  type Feeds,
-  float32,
-  int64,
-  type MetricCollector,
-  RetrievalMetrics,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
+import { bootstrapIntervals, type MetricCollector, RetrievalMetrics } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { expect, test } from 'vitest';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';

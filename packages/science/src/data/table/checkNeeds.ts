@@ -1,6 +1,9 @@
 /** @file Tells that a table lacks a column. */
 
-import { listed, nearest, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import type { Table } from '@onnx-lora/sdk/data';
+import { nearest } from '@onnx-lora/sdk/plugin';
 import type { SequenceNeed } from '../sequenceSource.ts';
 import type { FoundColumns } from './foundColumns.ts';
 import { usualColumns } from './usualColumns.ts';

@@ -1,6 +1,6 @@
 /** @file Tells what the columns of a table hold by the look of their cells. */
 
-import { splitNames, type Table } from '@onnx-lora/sdk';
+import { splitNames, type Table } from '@onnx-lora/sdk/data';
 import { areMutations, isWildType } from '../mutations.ts';
 import { isMissing, numberOf } from './numberCells.ts';
 

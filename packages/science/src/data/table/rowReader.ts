@@ -1,5 +1,6 @@
 /** @file Makes records of the rows of a table. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellList,
@@ -8,10 +9,9 @@ import {
   cellRefused,
   cellSplit,
   cellText,
-  OnnxLoraError,
   type Row,
   type Split,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { mutated, mutationsBetween, parseMutations } from '../mutations.ts';
 import type { SequenceRecord, Substitution } from '../sequenceRecord.ts';
 import type { SequenceNeed } from '../sequenceSource.ts';

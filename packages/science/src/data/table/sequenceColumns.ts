@@ -1,6 +1,6 @@
 /** @file Which column of a table holds what. */
 
-import { ColumnFinder, type Table } from '@onnx-lora/sdk';
+import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import type { SequenceColumns, SequenceNeed } from '../sequenceSource.ts';
 import { checkNeeds } from './checkNeeds.ts';
 import { ColumnContents } from './columnContents.ts';

@@ -1,6 +1,8 @@
 /** @file Reads a whole table of sequences. */
 
-import { cellText, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { cellText, type Table } from '@onnx-lora/sdk/data';
 import { fittingStarts, parseMutations } from '../mutations.ts';
 import type { SequencePart } from '../sequencePart.ts';
 import type { Substitution } from '../sequenceRecord.ts';

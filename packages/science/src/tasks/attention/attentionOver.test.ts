@@ -1,7 +1,8 @@
 /** @file Attention over letters, beside what the graph computes. */
 
 import { fileURLToPath } from 'node:url';
-import { loadAdapter, type Model, openModel, type ReportRequest } from '@onnx-lora/sdk';
+import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
+import type { ReportRequest } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { EsmTokenizer } from '../../tokenizers/esmTokenizer.ts';

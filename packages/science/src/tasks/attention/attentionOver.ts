@@ -1,13 +1,7 @@
 /** @file Which letters of a sequence a model attends to. */
 
-import {
-  type Adapter,
-  type AdapterSession,
-  Model,
-  OnnxLoraError,
-  type RunnableModel,
-  type RunnableOptions,
-} from '@onnx-lora/sdk';
+import { type Adapter, type AdapterSession, Model, OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { perLetter } from '../residues/residueValues.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';

@@ -1,6 +1,6 @@
 /** @file What a report shows of attention over sequences. */
 
-import type { ReportLetters, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import type { ReportLetters, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { AttentionReader, attentionValues } from './attentionOver.ts';
 

@@ -7,7 +7,7 @@ import {
   type LabelledScores,
   type ReportSection,
   worstMistakes,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { curveSections } from '../../report/curveSections.ts';
 import { classLogos } from '../../report/logoSections.ts';

@@ -1,6 +1,7 @@
 /** @file The head that answers with the labels of the data. */
 
-import { chooseHead, differentLabels, type TaskHead, telling } from '@onnx-lora/sdk';
+import { chooseHead, differentLabels, type TaskHead } from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { headOnTokens, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';

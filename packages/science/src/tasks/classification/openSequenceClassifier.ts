@@ -9,7 +9,7 @@ import {
   softmaxRows,
   temperatureOf,
   thresholdsOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
 
 /**

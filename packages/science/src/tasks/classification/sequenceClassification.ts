@@ -1,21 +1,20 @@
 /** @file Teaches and tests classifiers of sequences. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type ClassifierOptions,
   classifierParts,
   classMeasure,
   type ClassScores,
   heldOut,
-  int64,
   type Measure,
   type Metrics,
-  OnnxLoraError,
   type PreparedTask,
   softmaxRows,
   type Task,
   type TaskModel,
   unknownLabel,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';

@@ -1,16 +1,7 @@
 /** @file Classification of sequences for the command line. */
 
-import {
-  choice,
-  type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
-  type RunnableModel,
-  type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { sequenceOptionsOf } from '../records/headPredictor.ts';

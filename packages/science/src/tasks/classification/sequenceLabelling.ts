@@ -13,7 +13,7 @@ import {
   type Task,
   type TaskModel,
   type LabelMeasures,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';

@@ -1,13 +1,8 @@
 /** @file Embeddings of the records of files, for `predict`. */
 
-import {
-  choice,
-  OnnxLoraError,
-  type Prediction,
-  type Predictor,
-  type PredictorOptions,
-  type RunnableModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice, type Prediction, type Predictor, type RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { sequencePredictor } from '../records/sequencePredictor.ts';

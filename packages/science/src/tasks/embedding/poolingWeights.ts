@@ -1,6 +1,7 @@
 /** @file Means over the tokens of sequences, of tensors and inside a graph, where targets say how much each token counts. */
 
-import { type EmbeddingsOf, type Feeds, float32, type GraphBuilder, OnnxLoraError, type Value } from '@onnx-lora/sdk';
+import { type Feeds, float32, OnnxLoraError } from '@onnx-lora/sdk';
+import type { EmbeddingsOf, GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { TokenRow } from '../sequenceTask.ts';
 import type { SequenceFeature, SequencePooling } from './sequenceFeature.ts';
 import { requireFirst } from './tokenStates.ts';

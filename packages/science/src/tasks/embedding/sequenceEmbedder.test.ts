@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadAdapter, type Model, openModel, type Predictor } from '@onnx-lora/sdk';
+import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
+import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
 import { embeddingPredictor } from './embeddingPredictor.ts';

@@ -1,15 +1,7 @@
 /** @file One vector per sequence, or one per residue, from any model of sequences. */
 
-import {
-  type AdapterSession,
-  float32,
-  lengthBuckets,
-  OnnxLoraError,
-  type RunnableModel,
-  type RunnableOptions,
-  type Tensor,
-  unitTensor,
-} from '@onnx-lora/sdk';
+import { type AdapterSession, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { lengthBuckets, type RunnableModel, type RunnableOptions, unitTensor } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { rowOfOutputs } from '../records/rowOfOutputs.ts';

@@ -1,6 +1,8 @@
 /** @file Which value of a model holds the states of a sequence's tokens. */
 
-import { didYouMean, type GraphPort, listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type GraphPort, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 
 /** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
 export type SequencePooling = 'mean' | 'first';

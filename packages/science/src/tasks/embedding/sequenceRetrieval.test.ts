@@ -1,7 +1,8 @@
 /** @file Metric learning on sequences. */
 
 import { fileURLToPath } from 'node:url';
-import { evaluate, ExampleSet, float32, type Model, openModel, train } from '@onnx-lora/sdk';
+import { evaluate, float32, type Model, openModel, train } from '@onnx-lora/sdk';
+import { ExampleSet } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';

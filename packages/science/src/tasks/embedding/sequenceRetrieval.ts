@@ -1,13 +1,12 @@
 /** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type Batch,
   embeddingScatter,
-  int64,
   type KindGroup,
   KindGroups,
   type KindItems,
-  OnnxLoraError,
   type PreparedTask,
   retrievalLoss,
   type RetrievalLossOptions,
@@ -16,7 +15,7 @@ import {
   type Task,
   type TaskModel,
   type RetrievalScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';

@@ -4,16 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  evaluate,
-  type Model,
-  modelFor,
-  openModel,
-  type Prediction,
-  type ReportSection,
-  type Tensor,
-  train,
-} from '@onnx-lora/sdk';
+import { evaluate, type Model, modelFor, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import type { Prediction, ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';

@@ -1,6 +1,8 @@
 /** @file Teaches models more about sequences without labels: they guess masked tokens. */
 
-import { crossEntropy, drawSeed, OnnxLoraError, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { crossEntropy, type PreparedTask, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';

@@ -1,15 +1,7 @@
 /** @file Masked-language modelling for the command line. */
 
-import type {
-  Predictor,
-  PredictorInput,
-  PredictorOptions,
-  RunnableModel,
-  Task,
-  TaskFactory,
-  TaskOptions,
-  TaskSetting,
-} from '@onnx-lora/sdk';
+import type { Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataOptions } from '../../data/dataSettings.ts';
 import { lengthOptions, type SettingValues, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';

@@ -1,15 +1,7 @@
 /** @file How well masked tokens are guessed. */
 
-import {
-  bootstrapIntervals,
-  type Feeds,
-  listedPorts,
-  logSumExp,
-  type MetricCollector,
-  OnnxLoraError,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { bootstrapIntervals, listedPorts, logSumExp, type MetricCollector, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { eachAsked } from './masking.ts';
 import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';

@@ -1,7 +1,8 @@
 /** @file Which tokens are masked, what stands in their place, and what is to be guessed. */
 
-import { drawSeed, type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
+import { drawSeed } from '@onnx-lora/sdk/data';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** @file Says of sequences how well a model knows them. */
 
-import type { Predictor, RunnableModel } from '@onnx-lora/sdk';
+import type { Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { tokenOutput } from '../outputOfTokens.ts';
 import type { SequencePredictorOptions } from '../records/headPredictor.ts';

@@ -2,7 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Adapter, loadAdapter, OnnxLoraError, type TaskSetting } from '@onnx-lora/sdk';
+import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskSetting } from '@onnx-lora/sdk/plugin';
 import type { SettingValues } from '../sequenceSettings.ts';
 
 const CONFIG = 'adapter_config.json';

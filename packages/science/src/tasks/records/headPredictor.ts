@@ -1,14 +1,14 @@
 /** @file What answers about whole sequences, whatever the answer is. */
 
+import type { Adapter } from '@onnx-lora/sdk';
 import {
-  type Adapter,
   type Prediction,
   type Predictor,
-  type PredictorOptions,
   type RecordPredictorOptions,
   type RunnableModel,
   scoresOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
 import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';

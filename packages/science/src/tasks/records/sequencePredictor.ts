@@ -5,11 +5,11 @@ import {
   type Outputs,
   type Prediction,
   type Predictor,
-  type PredictorInput,
   recordPredictor,
   type RecordPredictorOptions,
   type RunnableModel,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorInput } from '@onnx-lora/sdk/plugin';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';

@@ -1,6 +1,6 @@
 /** @file What the report shows of predicted numbers. */
 
-import type { Batch, ReportRequest, ReportSection } from '@onnx-lora/sdk';
+import type { Batch, ReportRequest, ReportSection } from '@onnx-lora/sdk/tasks';
 import { frozenSections } from '../../report/frozenSections.ts';
 import { highestLogo } from '../../report/logoSections.ts';
 import { paritySection, residualSection } from '../../report/numberSections.ts';

@@ -1,10 +1,10 @@
 /** @file Teaches and tests models that say numbers about a sequence. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   heldOut,
   type Measure,
   numberMeasure,
-  OnnxLoraError,
   type PreparedTask,
   regressionHead,
   type RegressionOptions,
@@ -14,7 +14,7 @@ import {
   valueNames,
   valueTargets,
   type NumberScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';

@@ -1,18 +1,14 @@
 /** @file Regression on sequences for the command line. */
 
+import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import {
   choice,
   labelsOrNumbers,
   type Prediction,
   type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
   type RunnableModel,
   type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';

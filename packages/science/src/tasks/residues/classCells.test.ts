@@ -1,6 +1,6 @@
 /** @file Counts of classes give what single residues would. */
 
-import { classMeasure } from '@onnx-lora/sdk';
+import { classMeasure } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { expect, test } from 'vitest';
 import { ClassCells } from './classCells.ts';

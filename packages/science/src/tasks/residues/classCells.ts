@@ -1,6 +1,6 @@
 /** @file Counts of classes by what is true and what was answered, record by record. */
 
-import { bootstrapIntervals, type ClassScores, classMeasure, type MetricCollector } from '@onnx-lora/sdk';
+import { bootstrapIntervals, type ClassScores, classMeasure, type MetricCollector } from '@onnx-lora/sdk/tasks';
 
 /** What is measured of classes of residues. */
 export type ResidueClassScores = Pick<ClassScores, 'accuracy' | 'macroF1' | 'balancedAccuracy' | 'mcc'>;

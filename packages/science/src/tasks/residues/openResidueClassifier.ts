@@ -1,6 +1,12 @@
 /** @file Classes and numbers of residues that nobody has labelled. */
 
-import { labelsOrNumbers, type Prediction, type Predictor, type RunnableModel, softmaxRows } from '@onnx-lora/sdk';
+import {
+  labelsOrNumbers,
+  type Prediction,
+  type Predictor,
+  type RunnableModel,
+  softmaxRows,
+} from '@onnx-lora/sdk/tasks';
 import type { SequencePredictorOptions } from '../records/headPredictor.ts';
 import { classesText } from './classesText.ts';
 import { residuePredictor } from './residuePredictor.ts';

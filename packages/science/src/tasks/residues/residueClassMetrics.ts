@@ -1,6 +1,7 @@
 /** @file How well classes of residues are named. */
 
-import { type Feeds, type MetricCollector, softmaxRows, type Tensor, type MetricsNamed } from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import { type MetricCollector, softmaxRows, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { ClassCells, type ResidueClassScores } from './classCells.ts';
 import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';

@@ -1,6 +1,12 @@
 /** @file What a report shows of classes of residues: against guessing, class by class, and along sequences. */
 
-import { type Batch, batchesOf, type ReportLetters, type ReportRequest, type ReportSection } from '@onnx-lora/sdk';
+import {
+  type Batch,
+  batchesOf,
+  type ReportLetters,
+  type ReportRequest,
+  type ReportSection,
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset } from '../sequenceTask.ts';
 import { ClassCells } from './classCells.ts';

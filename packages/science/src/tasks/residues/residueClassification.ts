@@ -1,19 +1,18 @@
 /** @file Teaches and tests models that give every residue of a sequence a class. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   chooseHead,
   type ClassWeighting,
   crossEntropy,
-  int64,
   listed,
-  OnnxLoraError,
   type PreparedTask,
   type Task,
   type TaskModel,
   weightsOf,
   type MetricsNamed,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';

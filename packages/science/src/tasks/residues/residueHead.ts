@@ -1,6 +1,7 @@
 /** @file The head that answers about each residue: the model's own, or a new one on the states of its tokens. */
 
-import { type HeadPort, listedPorts, noHead, OnnxLoraError, type TaskHead, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type HeadPort, listedPorts, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 
 /**

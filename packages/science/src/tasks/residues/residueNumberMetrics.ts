@@ -1,13 +1,7 @@
 /** @file How far numbers of residues are from the true ones. */
 
-import {
-  bootstrapIntervals,
-  type Feeds,
-  type MetricCollector,
-  numberMeasure,
-  type Tensor,
-  type NumberScores,
-} from '@onnx-lora/sdk';
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
+import { bootstrapIntervals, type MetricCollector, numberMeasure, type NumberScores } from '@onnx-lora/sdk/tasks';
 import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';

@@ -1,6 +1,13 @@
 /** @file What a report shows of numbers of residues: predicted beside true ones, and along sequences. */
 
-import { type Batch, heldOut, numberMeasure, type ReportRequest, type ReportSection, spread } from '@onnx-lora/sdk';
+import {
+  type Batch,
+  heldOut,
+  numberMeasure,
+  type ReportRequest,
+  type ReportSection,
+  spread,
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset } from '../sequenceTask.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';

@@ -1,6 +1,6 @@
 /** @file What answers about each residue, whatever the answer is. */
 
-import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk';
+import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { requireAnswers } from '../records/requireAnswers.ts';

@@ -1,7 +1,7 @@
 /** @file Teaches and tests models that say a number about every residue of a sequence. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
-  OnnxLoraError,
   type PreparedTask,
   regressionHead,
   type RegressionOptions,
@@ -11,7 +11,7 @@ import {
   valueNames,
   valueTargets,
   type NumberScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';

@@ -4,18 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type Adapter,
-  evaluate,
-  type Model,
-  modelFor,
-  openModel,
-  type Prediction,
-  type Predictor,
-  type ReportSection,
-  type Task,
-  train,
-} from '@onnx-lora/sdk';
+import { type Adapter, evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import type { Prediction, Predictor, ReportSection, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';

@@ -1,17 +1,8 @@
 /** @file Scans of all single substitutions for the command line. */
 
-import {
-  choice,
-  OnnxLoraError,
-  type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
-  type RunnableModel,
-  type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { scanPredictor } from './scanPredictor.ts';

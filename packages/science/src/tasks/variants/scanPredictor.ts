@@ -1,6 +1,7 @@
 /** @file Predicts the effect of every mutation of a sequence, and draws it. */
 
-import { atPlace, type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
+import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
+import { atPlace } from '@onnx-lora/sdk/data';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';

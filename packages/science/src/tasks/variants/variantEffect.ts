@@ -1,15 +1,15 @@
 /** @file The task `variant-effect`: how well a model that has seen no measurement ranks measured variants. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   type Dataset,
   type Measurement,
   type MeasureRequest,
   numberMeasure,
-  OnnxLoraError,
   type PreparedTask,
   type Task,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { readSequenceData } from '../../data/readSequenceData.ts';
 import type { SequenceData, SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceDataOptions, SequenceSource } from '../../data/sequenceSource.ts';

@@ -1,15 +1,7 @@
 /** @file Zero-shot variant effects for the command line. */
 
-import {
-  type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
-  type RunnableModel,
-  type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import type { Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { variantPredictor } from './variantPredictor.ts';

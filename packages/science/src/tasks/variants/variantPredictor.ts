@@ -1,6 +1,6 @@
 /** @file Scores of variants that nobody has measured, for the command line. */
 
-import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk';
+import { type Answer, type Predictor, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import { streamSequences } from '../../data/streamSequences.ts';

@@ -1,6 +1,7 @@
 /** @file What the command line may say of how variants are scored (`--set name=value`). */
 
-import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
 
 /** Of scoring by likelihood. */

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { deltaOf, relativeError, tensorsIn } from '../../../fixtures/deltaOf.ts';
 import { Adapter } from '../adapter.ts';
-import { parseAdapterConfig } from '../peftConfig.ts';
+import { parseAdapterConfig } from '../formats/peftConfig.ts';
 import { combineAdapters, combineWith } from './combine.ts';
 import type { CombineMethod, CombineOptions, CombinePart } from './options.ts';
 

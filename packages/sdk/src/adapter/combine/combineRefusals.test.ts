@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import { adapterConfig, type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from '../peftConfig.ts';
+import { adapterConfig, type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
 import { combineAdapters } from './combine.ts';
 import { negate } from './negate.ts';
 import type { CombineOptions, CombinePart } from './options.ts';

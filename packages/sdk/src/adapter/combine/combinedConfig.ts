@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { Adapter } from '../adapter.ts';
-import { type AdapterConfig, adapterConfig } from '../peftConfig.ts';
+import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
 import { capital, type Source } from './sources.ts';
 
 /** Keys of PEFT's that say something about the base, and stay where all adapters agree. */

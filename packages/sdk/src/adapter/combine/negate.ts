@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import { type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
-import { parseTensorName } from '../tensorNames.ts';
+import { parseTensorName } from '../formats/tensorNames.ts';
 import { requirePlainLora } from './sources.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** @file The extension point for first values of adapters: what an initialiser is told, and what it gives. */
 
-import type { AdapterConfig } from '../../adapter/peftConfig.ts';
+import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Matrix } from '../../linalg/matrix.ts';
 import type { Random } from '../../runtime/random.ts';
 import type { Factor } from '../kinds/kind.ts';

@@ -13,7 +13,7 @@ import {
 } from '../../../../../test/support/layerForms.ts';
 import { randomFloats } from '../../../../../test/support/storedWeights.ts';
 import { Adapter } from '../../adapter/adapter.ts';
-import { adapterFeeds } from '../../adapter/feeds.ts';
+import { adapterFeeds } from '../../adapter/serving/feeds.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, type Feeds, type Tensor, tensor } from '../../runtime/tensor.ts';

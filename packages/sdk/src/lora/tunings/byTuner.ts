@@ -1,9 +1,9 @@
 /** @file What a tuner of a plugin makes of a layer. */
 
-import type { WeightEdit } from '../../adapter/editWeights.ts';
-import type { AdapterConfig } from '../../adapter/peftConfig.ts';
-import { tensorName } from '../../adapter/tensorNames.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
+import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';

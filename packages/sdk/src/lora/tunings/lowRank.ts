@@ -1,9 +1,9 @@
 /** @file LoRA and DoRA of a layer, and trained rows of an embedding: W + s·B·A, with DoRA times a factor for each output. */
 
-import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/delta.ts';
-import { doraGain } from '../../adapter/dora.ts';
-import type { WeightEdit } from '../../adapter/editWeights.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/merging/delta.ts';
+import { doraGain } from '../../adapter/merging/dora.ts';
+import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';

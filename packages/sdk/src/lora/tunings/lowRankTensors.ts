@@ -1,7 +1,7 @@
 /** @file The tensors of a low-rank adapter: its factors, trained rows of a table, and what has one number per output. */
 
-import { adaptedNorm } from '../../adapter/dora.ts';
-import { tensorName } from '../../adapter/tensorNames.ts';
+import { adaptedNorm } from '../../adapter/merging/dora.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';

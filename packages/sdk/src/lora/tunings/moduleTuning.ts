@@ -1,6 +1,6 @@
 /** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
 
-import type { WeightEdit } from '../../adapter/editWeights.ts';
+import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import type { Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
 import { OnnxLoraError } from '../../errors.ts';

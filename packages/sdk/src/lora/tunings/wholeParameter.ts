@@ -1,8 +1,8 @@
 /** @file A weight or bias that is trained whole: of saved modules (`modules_to_save`), and biases beside adapted weights. */
 
-import type { WeightEdit } from '../../adapter/editWeights.ts';
-import { tensorName } from '../../adapter/tensorNames.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/weightPlaces.ts';
+import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
+import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';

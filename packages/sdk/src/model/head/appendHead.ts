@@ -1,6 +1,6 @@
 /** @file Adds a linear head to a graph that ends in features. */
 
-import type { AttachedHead } from '../../adapter/adapterNotes.ts';
+import type { AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
@@ -14,7 +14,7 @@ import type { Site } from '../../match/sites.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { withOutputsOnly } from '../cutGraph.ts';
+import { withOutputsOnly } from '../cutting/cutGraph.ts';
 import type { HeadValues } from './replaceHead.ts';
 
 /** The output that an attached head gives. */

@@ -1,6 +1,6 @@
 /** @file `attachHead`: a model with a head for other labels than its own, or with the head that it lacks. */
 
-import type { AdapterNotes, AttachedHead } from '../../adapter/adapterNotes.ts';
+import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';

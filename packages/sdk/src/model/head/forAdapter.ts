@@ -1,8 +1,8 @@
 /** @file A model with the head that an adapter brings: of another number of outputs, or one that the model lacks. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import { requireShape } from '../../adapter/place.ts';
-import { parseTensorName } from '../../adapter/tensorNames.ts';
+import { requireShape } from '../../adapter/naming/place.ts';
+import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';

@@ -1,7 +1,7 @@
 /** @file What is read of a model to change its head, and how the changed one is made. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
+import type { AdapterNotes } from '../../adapter/storage/adapterNotes.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';

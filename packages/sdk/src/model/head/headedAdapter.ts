@@ -1,8 +1,8 @@
 /** @file What makes an adapter with a new head complete: its notes, and the units of its outputs. */
 
 import { Adapter } from '../../adapter/adapter.ts';
-import type { AdapterNotes } from '../../adapter/adapterNotes.ts';
-import { tensorName } from '../../adapter/tensorNames.ts';
+import type { AdapterNotes } from '../../adapter/storage/adapterNotes.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { NewHead } from '../../plugin/preparedTask.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 

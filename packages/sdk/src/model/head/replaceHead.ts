@@ -7,7 +7,7 @@ import { toHalf, toShorts } from '../../graph/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
 import { addendOf, lastNode } from '../../match/layers/layer.ts';
-import { dropUnreadInitializers } from '../../ops/simplify.ts';
+import { dropUnreadInitializers } from '../../ops/rewrites/simplify.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { ScoreValues } from './headSites.ts';

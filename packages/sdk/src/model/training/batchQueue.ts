@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { BadSample } from '../../plugin/evaluation.ts';
 import type { Batch } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
-import type { SamplerState, ShuffledBatches } from '../../train/sampler.ts';
+import type { SamplerState, ShuffledBatches } from '../../train/sampling/sampler.ts';
 
 /** What happens to an example that cannot be loaded. */
 export type BadSamplePolicy = 'fail' | 'skip';

@@ -1,7 +1,7 @@
 /** @file Measures the adapter as it is on held-out data, again and again during a run. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import type { AdapterSession } from '../../adapter/session.ts';
+import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import type { SessionOptions } from '../../runtime/session.ts';

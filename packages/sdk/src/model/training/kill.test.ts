@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { golden, mlp } from '../../../fixtures/inits/mlp.ts';
-import { writeOnnx } from '../../graph/onnxFile.ts';
+import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { Random } from '../../runtime/random.ts';
 
 /** How often the run is killed: in the middle of an operation on files, and at any time. */

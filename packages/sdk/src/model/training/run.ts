@@ -5,17 +5,17 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Metrics } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
-import type { SamplerState } from '../../train/sampler.ts';
-import type { LossAndGradients } from '../../train/lossAndGradients.ts';
-import { wrongRow } from '../../train/expected.ts';
-import { GradientMean } from '../../train/gradientMean.ts';
+import type { SamplerState } from '../../train/sampling/sampler.ts';
+import type { LossAndGradients } from '../../train/step/lossAndGradients.ts';
+import { wrongRow } from '../../train/graph/expected.ts';
+import { GradientMean } from '../../train/step/gradientMean.ts';
 import type { PrefixReport } from '../../train/prefix/prefixOptions.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { ConcreteProvider, ProviderReport } from '../../runtime/session.ts';
 import type { BadLosses } from './badLoss.ts';
 import type { BatchQueue, LoadedBatch } from './batchQueue.ts';
-import type { RunIdentity } from './checkpoint.ts';
-import type { CheckpointFolder } from './checkpointFolder.ts';
+import type { RunIdentity } from './checkpoints/checkpoint.ts';
+import type { CheckpointFolder } from './checkpoints/checkpointFolder.ts';
 import type { Evaluator } from './evaluator.ts';
 import type { MeasuredOnce } from './measure.ts';
 import { EventLog } from './eventLog.ts';
@@ -23,7 +23,7 @@ import type { TrainEvent } from '../../plugin/events.ts';
 import { namesOf } from './exampleNames.ts';
 import type { Objective } from './objective.ts';
 import { isOutOfMemory, outOfMemory } from './outOfMemory.ts';
-import { metricsFrom, type RunState, savedMetrics } from './runState.ts';
+import { metricsFrom, type RunState, savedMetrics } from './checkpoints/runState.ts';
 
 /** What a run ends with. */
 export interface TrainResult<Scores extends Metrics = Metrics> {

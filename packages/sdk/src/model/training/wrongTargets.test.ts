@@ -7,9 +7,9 @@ import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, int64, stack, type Tensor } from '../../runtime/tensor.ts';
 import { crossEntropy, ctc, meanSquaredError, negativeLogLikelihood, softmaxFocal } from '../../train/losses/index.ts';
-import { openModel } from '../openModel.ts';
+import { openModel } from '../opening/openModel.ts';
 import { train } from '../train.ts';
-import type { TrainOptions } from './options.ts';
+import type { TrainOptions } from './options/options.ts';
 
 const model = await openModel(path.join(caseFolders().find(([name]) => name === 'vit-v4')![1], 'model.onnx'));
 const [, channels, height, width] = model.inputs['pixel_values']!.dims as number[];

@@ -1,7 +1,7 @@
 /** @file The functions of several models under names that do not collide. */
 
 import { readBytes } from '../../graph/bytes.ts';
-import { encodeModel } from '../../graph/encode.ts';
+import { encodeModel } from '../../graph/file/encode.ts';
 import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto } from '../../graph/proto.ts';
 
 /** Collects functions part by part. */

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { OperatorSetId } from '../../graph/proto.ts';
-import { changedBetween } from '../functionOpset.ts';
+import { changedBetween } from '../functions/functionOpset.ts';
 import type { GraphPart } from './ports.ts';
 
 /** Since when operators broadcast as they do now. */

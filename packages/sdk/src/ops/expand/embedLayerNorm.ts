@@ -2,7 +2,7 @@
 
 import type { Value } from '../../graph/builder.ts';
 import { layerNorm } from './layerNorm.ts';
-import { range, sizeAt } from './scaledDotProduct.ts';
+import { range, sizeAt } from './attention/scaledDotProduct.ts';
 import { type Expanded, type ExpansionSite, type Rule, staticDim } from './site.ts';
 
 /** Tables of embeddings `[count, hidden]`, gain and shift `[hidden]`. */

@@ -2,12 +2,12 @@
 
 import { float } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { attention } from './attention.ts';
+import { attention } from './attention/attention.ts';
 import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';
-import { gatherBlockQuantized } from './gatherBlockQuantized.ts';
+import { gatherBlockQuantized } from './quantized/gatherBlockQuantized.ts';
 import { groupNorm, groupNormalization } from './groupNorm.ts';
-import { groupQueryAttention } from './groupQueryAttention.ts';
-import { dynamicQuantizeMatMul, matMulIntegerToFloat, qAttention } from './quantizedProducts.ts';
+import { groupQueryAttention } from './attention/groupQueryAttention.ts';
+import { dynamicQuantizeMatMul, matMulIntegerToFloat, qAttention } from './quantized/quantizedProducts.ts';
 import {
   linearQuantization,
   qGemm,
@@ -20,17 +20,17 @@ import {
   qLinearSoftmax,
   qLinearUnary,
   qLinearWhere,
-} from './qLinear.ts';
-import { rotaryEmbedding, standardRotaryEmbedding } from './rotary.ts';
-import { standardAttention } from './standardAttention.ts';
+} from './quantized/qLinear.ts';
+import { rotaryEmbedding, standardRotaryEmbedding } from './attention/rotary.ts';
+import { standardAttention } from './attention/standardAttention.ts';
 import { fusedConv, nhwcConv } from './conv.ts';
 import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, hardSwish, mish, swish } from './gelu.ts';
 import { layerNormalization, rmsNormalization, skipLayerNorm, skipRmsNorm } from './layerNorm.ts';
 import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
-import { matMulBnb4 } from './matMulBnb4.ts';
-import { matMulNBits } from './matMulNBits.ts';
-import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './multiHeadAttention.ts';
-import { splitHeads } from './scaledDotProduct.ts';
+import { matMulBnb4 } from './quantized/matMulBnb4.ts';
+import { matMulNBits } from './quantized/matMulNBits.ts';
+import { decoderMaskedMultiHeadAttention, multiHeadAttention } from './attention/multiHeadAttention.ts';
+import { splitHeads } from './attention/scaledDotProduct.ts';
 import { rankOf, type Rule, staticDim } from './site.ts';
 
 /**

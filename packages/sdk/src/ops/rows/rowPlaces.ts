@@ -7,7 +7,7 @@
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
-import { foldKnownIntegers } from '../simplify.ts';
+import { foldKnownIntegers } from '../rewrites/simplify.ts';
 import { RowStates } from './rowStates.ts';
 
 /**

@@ -122,6 +122,18 @@ const apart: Record<string, [Build, axis: number]> = {
     },
     0,
   ],
+  'blocks of an image as rows, and back': [
+    (g, x) => {
+      const blocks = g.emit('SpaceToDepth', [g.Unsqueeze(x, [0])], { blocksize: 2 });
+      const apart = g.Mul(g.Reshape(blocks, [4 * ROWS, 3, 4]), weights(g, 4));
+      return g.emit('DepthToSpace', [g.Reshape(apart, [1, 4 * ROWS, 3, 4])], { blocksize: 2 });
+    },
+    1,
+  ],
+  'an image of channels that lie behind one another': [
+    (g, x) => g.emit('DepthToSpace', [g.Reshape(x, [1, 4 * ROWS, 3, 4])], { blocksize: 2, mode: 'CRD' }),
+    1,
+  ],
   'windows of an image': [
     (g, x) => g.Reshape(g.Transpose(g.Reshape(x, [ROWS, 3, 2, 4, 2]), [0, 1, 3, 2, 4]), [ROWS * 12, 4]),
     0,
@@ -143,6 +155,14 @@ const apart: Record<string, [Build, axis: number]> = {
     (g, x) => g.emitMany('LSTM', [g.Transpose(x, [1, 0, 2]), weights(g, 1, 12, 8), weights(g, 1, 12, 3)], 1, { hidden_size: 3 })[0]!,
     2,
   ], // prettier-ignore
+  'GRU that begins with a slice of zeros': [
+    (g, x) => {
+      const zeros = g.Slice(g.emit('ConstantOfShape', [g.ints([4, ROWS, 3])]), [1], [2], [0]);
+      const read = [g.Transpose(x, [1, 0, 2]), weights(g, 1, 9, 8), weights(g, 1, 9, 3), undefined, undefined, zeros];
+      return g.emitMany('GRU', read, 1, { hidden_size: 3 })[0]!;
+    },
+    2,
+  ],
   'attention of ONNX Runtime': [
     (g, x) => g.emit('MultiHeadAttention', [x, x, x, weights(g, 24)], { num_heads: 2 }, contrib),
     0,
@@ -220,6 +240,17 @@ const mixed: Record<string, [Build, by: string]> = {
     'Add',
   ],
   'scales of the whole batch': [(g, x) => cast(g, g.emitMany('DynamicQuantizeLinear', [x], 3)[0]!), 'DynamicQuantizeLinear'],
+  'states of their own that layers begin with': [
+    (g, x) => {
+      const read = [g.Transpose(x, [1, 0, 2]), weights(g, 1, 9, 8), weights(g, 1, 9, 3), undefined, undefined, weights(g, 1, ROWS, 3)];
+      return g.emitMany('GRU', read, 1, { hidden_size: 3 })[0]!;
+    },
+    'GRU',
+  ],
+  'blocks in which each row has a corner': [
+    (g, x) => g.emit('DepthToSpace', [g.Reshape(x, [1, 4 * ROWS, 3, 4])], { blocksize: 2 }),
+    'DepthToSpace',
+  ],
   'rows joined with what comes after': [(g, x) => g.Reshape(g.Transpose(x, [1, 0, 2]), [8, 24]), 'Reshape'],
   'random numbers': [(g, x) => g.Add(x, g.emit('RandomUniformLike', [x])), 'RandomUniformLike'],
   'positions counted through the batch': [(g, x) => cast(g, g.emitMany('MaxPool', [x], 2, { kernel_shape: [2] })[1]!), 'MaxPool'],

@@ -2,7 +2,7 @@
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, readNames, subgraphs } from '../../graph/walk.ts';
+import { attribute, intAttribute, readNames, stringAttribute, subgraphs } from '../../graph/walk.ts';
 import { type AxisOperand, type AxisSite, isReshape, product, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
@@ -18,6 +18,8 @@ type RowAxis = number | 'same' | 'uniform';
 /** An operand, and the rows in it. */
 interface RowOperand extends AxisOperand {
   readonly axis: RowAxis;
+  /** One number throughout. */
+  readonly isFilled: boolean;
 }
 
 /** An output whose rows are looked for. */
@@ -46,6 +48,11 @@ const randomOps: ReadonlySet<string> = new Set([
 /** Operators that may repeat a constant for each row. */
 const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
 
+/** Operators that give one number throughout where their first operand is that. */
+const filling: ReadonlySet<string> = new Set([
+  'Expand', 'Tile', 'Slice', 'Gather', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Identity', 'Cast',
+]); // prettier-ignore
+
 /** What {@link RowStates} starts from. */
 export interface RowStatesRequest {
   readonly types: ReadonlyMap<string, ValueType>;
@@ -66,6 +73,8 @@ export class RowStates {
   readonly #states = new Map<string, RowState>();
   /** How often all rows come one after the other on their axis, where that is more than once. */
   readonly #outer = new Map<string, number>();
+  /** Values that are one number throughout, as the states that recurrent layers begin with. */
+  readonly #filled = new Set<string>();
   readonly #indices: RowIndices;
 
   constructor(request: RowStatesRequest) {
@@ -98,6 +107,8 @@ export class RowStates {
     const states = this.#visit(
       node.opType === 'CastLike' ? { ...node, input: node.input!.slice(0, 1), opType: 'Cast' } : node,
     );
+    const { opType = '', input: [first = ''] = [] } = node;
+    if (opType === 'ConstantOfShape' || (filling.has(opType) && this.#isFilled(first))) this.#filled.add(outputs[0]!);
     outputs.forEach((name, i) => {
       if (name) this.#states.set(name, Array.isArray(states) ? (states[i] ?? mixedBy(node)) : states);
     });
@@ -184,6 +195,11 @@ export class RowStates {
     const { node, x, y } = site;
     const { rows } = this.#request;
     if (isReshape(node)) return x.slice(1).every(isConstant) ? reshaped(x[0]!, y, rows, outer) : undefined;
+    const blocks = x[0]?.axis === 1 ? blocksOf(node) : undefined;
+    if (blocks !== undefined) {
+      const times = outer * blocks;
+      return Number.isInteger(times) ? { axis: 1, outer: times } : undefined;
+    }
     const axis = y.findIndex((_, i) => {
       const traced = traceAxis({ ...site, axis: i, parts: rows });
       return traced && x.every((operand, at) => follows(operand, traced[at]!));
@@ -205,10 +221,16 @@ export class RowStates {
     return (shape[axis] ?? 0) > 0 && shape[axis]! % (outer * this.#request.rows) === 0;
   }
 
+  #isFilled(name: string): boolean {
+    const isOne = this.of(name) === 'same' && product(this.#type(name).shape ?? [NaN]) === 1;
+    return isOne || this.#filled.has(name);
+  }
+
   #operand(name: string, isPerRow: boolean): RowOperand | undefined {
     const { shape, ints } = this.#type(name);
     const state = this.of(name) as RowAxis;
-    return shape && { shape, ints, axis: state === 'uniform' && !isPerRow ? 0 : state };
+    const axis = state === 'uniform' && !isPerRow ? 0 : state;
+    return shape && { shape, ints, axis, isFilled: this.#isFilled(name) };
   }
 
   /** A type whose unknown sizes are NaN, which is equal to nothing. */
@@ -216,6 +238,17 @@ export class RowStates {
     const type = this.#request.types.get(name) ?? {};
     return { ...type, shape: type.shape?.map((dim) => (typeof dim === 'number' ? dim : NaN)) };
   }
+}
+
+/**
+ * How often what is on the axis of channels comes there for each time before, where blocks of an image become channels in front
+ * of them, or the other way round; undefined for other operators.
+ */
+function blocksOf(node: NodeProto): number | undefined {
+  const size = intAttribute(node, 'blocksize', 1) ** 2;
+  if (node.opType === 'SpaceToDepth') return size;
+  if (node.opType !== 'DepthToSpace') return undefined;
+  return stringAttribute(node, 'mode', 'DCR') === 'CRD' ? 1 : 1 / size;
 }
 
 function mixedBy({ name, opType }: NodeProto): MixedRows {
@@ -229,7 +262,7 @@ function isConstant(operand: RowOperand | undefined): boolean {
 /** Whether an operand gives each row of the axis its own part, or all the same one. */
 function follows(operand: RowOperand | undefined, traced: TracedAxis): boolean {
   if (typeof operand?.axis === 'number') return operand.axis === traced;
-  return !operand || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
+  return !operand || operand.isFilled || traced === 'whole' || (traced === 0 && operand.axis === 'uniform');
 }
 
 /**

@@ -1,7 +1,7 @@
 /** @file Predictors of one pass: batches of like length, adapters by row, and answers in the order of what was asked. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
-import type { AdapterSession } from '../../adapter/session.ts';
+import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type {

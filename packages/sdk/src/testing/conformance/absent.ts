@@ -1,7 +1,7 @@
 /** @file Which of a case's modules the exported graph may lack. */
 
 import type { ConformanceCase } from './case.ts';
-import { parseTensorName } from '../../adapter/tensorNames.ts';
+import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 
 /**
  * Whether a module's absence from the graph is legitimate: its outputs are unused, which shows in that PEFT trains its

@@ -2,10 +2,10 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { readSafetensors } from '../../adapter/safetensors.ts';
+import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Model } from '../../model/model.ts';
-import { openModel, type OpenOptions } from '../../model/openModel.ts';
+import { openModel, type OpenOptions } from '../../model/opening/openModel.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 
 /** The loss that a case was trained with, as case.json has it. */

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { OpenOptions } from '../../model/openModel.ts';
+import type { OpenOptions } from '../../model/opening/openModel.ts';
 import { catalogueOf } from '../../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';

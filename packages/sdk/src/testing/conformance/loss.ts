@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { binaryCrossEntropy, crossEntropy, ctc, meanSquaredError } from '../../train/losses/index.ts';
-import type { LossFragment } from '../../train/addLoss.ts';
+import type { LossFragment } from '../../train/graph/addLoss.ts';
 import type { CaseLoss } from './case.ts';
 
 type Fragment = (

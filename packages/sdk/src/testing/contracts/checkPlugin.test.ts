@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { matrix } from '../../linalg/matrix.ts';
 import type { Initializer, InputObserver, RandomInitializer } from '../../lora/init/initializer.ts';
 import { initializerNames, initializerOf } from '../../lora/init/named.ts';
-import { openModel } from '../../model/openModel.ts';
+import { openModel } from '../../model/opening/openModel.ts';
 import type { OperatorRule } from '../../plugin/contributions.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import type { TaskFactory } from '../../plugin/taskFactory.ts';

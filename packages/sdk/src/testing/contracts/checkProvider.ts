@@ -1,6 +1,6 @@
 /** @file What must hold of a place where graphs run. */
 
-import { sessionModel } from '../../graph/onnxFile.ts';
+import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ProviderFactory } from '../../plugin/contributions.ts';
 import type { Session } from '../../runtime/session.ts';
 import { randomFeeds } from '../adapters/randomFeeds.ts';

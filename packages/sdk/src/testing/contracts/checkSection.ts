@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { openModel } from '../../model/openModel.ts';
+import { openModel } from '../../model/opening/openModel.ts';
 import type { FinishedRun, SectionFactory } from '../../plugin/contributions.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { call, findingsLater } from '../failures.ts';

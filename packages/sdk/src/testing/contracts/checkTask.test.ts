@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { Model } from '../../model/model.ts';
-import { openModel } from '../../model/openModel.ts';
+import { openModel } from '../../model/opening/openModel.ts';
 import type { Batch, Dataset, MetricCollector } from '../../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import { float32, stack, type Tensor } from '../../runtime/tensor.ts';

@@ -3,9 +3,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { OnnxLoraError } from '../../errors.ts';
 import { attachHead } from '../../model/head/attachHead.ts';
-import type { LoraOptions } from '../../model/loraOptions.ts';
+import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
-import { planLora } from '../../model/planLora.ts';
+import { planLora } from '../../model/planning/planLora.ts';
 import type { Batch, Dataset, Metrics } from '../../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import type { Tensor } from '../../runtime/tensor.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { ChangeOfLayer, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
-import { openModel } from '../../model/openModel.ts';
+import { openModel } from '../../model/opening/openModel.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { checkAdapterRoundTrip } from '../adapters/checkAdapterRoundTrip.ts';

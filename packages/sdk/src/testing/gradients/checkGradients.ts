@@ -1,15 +1,15 @@
 /** @file Holds the gradients that a model is trained with against finite differences of its loss. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/atOnce.ts';
-import type { LoraOptions } from '../../model/loraOptions.ts';
+import { atOnce } from '../../graph/file/atOnce.ts';
+import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
-import { planLora } from '../../model/planLora.ts';
+import { planLora } from '../../model/planning/planLora.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
-import { adaptedGraph } from '../../train/adaptedGraph.ts';
-import { addLoss, type LossFragment } from '../../train/addLoss.ts';
+import { adaptedGraph } from '../../train/graph/adaptedGraph.ts';
+import { addLoss, type LossFragment } from '../../train/graph/addLoss.ts';
 import type { Parameter, ParameterSet } from '../../train/parameters.ts';
 import { compareGradients, type Difference, largestMagnitude } from '../conformance/compare.ts';
 import { port } from '../graphs.ts';

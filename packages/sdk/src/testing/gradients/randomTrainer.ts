@@ -4,7 +4,7 @@ import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { Model } from '../../model/model.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
-import type { LossFragment } from '../../train/addLoss.ts';
+import type { LossFragment } from '../../train/graph/addLoss.ts';
 import { ParameterSet } from '../../train/parameters.ts';
 import { Trainer } from '../../train/trainer.ts';
 import { withoutZeros } from '../randomAdapter.ts';

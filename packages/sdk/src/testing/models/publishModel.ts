@@ -2,7 +2,7 @@
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeOnnx } from '../../graph/onnxFile.ts';
+import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 
 /** What lies in the folder of a published model. */

@@ -1,12 +1,12 @@
 /** @file What an adapter makes of a model's weights, in plain JavaScript and double precision: W + s·B·A. */
 
-import { tensorName } from '../../adapter/tensorNames.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { type LowRankSite, placesOf, type TrainedParameter } from '../../lora/plan.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
-import type { LoraPlan } from '../../model/loraPlan.ts';
+import type { LoraPlan } from '../../model/planning/loraPlan.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
 export type WideTensors = ReadonlyMap<string, { readonly data: Float64Array; readonly dims: readonly number[] }>;

@@ -1,6 +1,6 @@
 /** @file Operators that ONNX Runtime does not compute in double precision, made of those that it does. */
 
-import { windowOf } from '../../autodiff/window.ts';
+import { windowOf } from '../../autodiff/images/window.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';

@@ -3,18 +3,18 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { caseFolders } from '../../../../../test/support/caseFolders.ts';
-import { readSafetensors } from '../../adapter/safetensors.ts';
+import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
-import { openModel } from '../../model/openModel.ts';
-import { planLora } from '../../model/planLora.ts';
+import { openModel } from '../../model/opening/openModel.ts';
+import { planLora } from '../../model/planning/planLora.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import type { LossAndGradients } from '../lossAndGradients.ts';
+import type { LossAndGradients } from '../step/lossAndGradients.ts';
 import { ParameterSet } from '../parameters.ts';
 import { Trainer } from '../trainer.ts';
-import type { LossFragment } from '../addLoss.ts';
-import { buildTrainingGraph } from '../trainingGraph.ts';
+import type { LossFragment } from '../graph/addLoss.ts';
+import { buildTrainingGraph } from '../graph/trainingGraph.ts';
 import type { Memory } from './index.ts';
 
 const meanSquare: LossFragment = (g, outputs) =>

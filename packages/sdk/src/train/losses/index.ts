@@ -1,10 +1,10 @@
 /** @file Losses as graph fragments, from operators that every execution provider has. */
 
 export { binaryCrossEntropy, type BinaryCrossEntropyOptions } from './binaryCrossEntropy.ts';
-export { contrastive, infoNce, type InfoNceOptions, sigmoidContrastive } from './contrastive.ts';
-export { cosineDistance, cosineEmbedding, type CosineEmbeddingOptions } from './cosine.ts';
+export { contrastive, infoNce, type InfoNceOptions, sigmoidContrastive } from './embeddings/contrastive.ts';
+export { cosineDistance, cosineEmbedding, type CosineEmbeddingOptions } from './embeddings/cosine.ts';
 export { crossEntropy, type CrossEntropyOptions } from './crossEntropy.ts';
-export { ctc, type CtcOptions } from './ctc.ts';
+export { ctc, type CtcOptions } from './ctc/ctc.ts';
 export { dice, type DiceOptions } from './dice.ts';
 export { huber, type HuberOptions, l1, meanSquaredError, smoothL1, type SmoothL1Options } from './difference.ts';
 export { distillation, type DistillationOptions } from './distillation.ts';
@@ -15,8 +15,8 @@ export {
   type BatchHardTripletOptions,
   supervisedContrastive,
   type SupervisedContrastiveOptions,
-} from './metricLearning.ts';
+} from './embeddings/metricLearning.ts';
 export { negativeLogLikelihood, type NegativeLogLikelihoodOptions } from './negativeLogLikelihood.ts';
 export type { ElementOptions, Reduction } from './reduction.ts';
-export { tripletMargin, type TripletMarginOptions } from './triplet.ts';
+export { tripletMargin, type TripletMarginOptions } from './embeddings/triplet.ts';
 export { weightedSum } from './weightedSum.ts';

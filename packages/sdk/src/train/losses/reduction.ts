@@ -3,7 +3,7 @@
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { formatShape } from '../../graph/value.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
-import { expectOf } from '../expected.ts';
+import { expectOf } from '../graph/expected.ts';
 import { invalid, isFloat, shapeOf, typed } from './operands.ts';
 
 /** What becomes of the losses of the single elements: their mean, their sum, or they stay as they are. */

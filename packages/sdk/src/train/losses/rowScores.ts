@@ -4,7 +4,7 @@ import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { formatShape } from '../../graph/value.ts';
 import { int64 } from '../../runtime/tensor.ts';
-import { expectOf } from '../expected.ts';
+import { expectOf } from '../graph/expected.ts';
 import { classesOf, int32, invalid, numbers, rowsOf, shapeOf, wide } from './operands.ts';
 import { type Reduction, total } from './reduction.ts';
 

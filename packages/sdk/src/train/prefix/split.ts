@@ -6,7 +6,7 @@
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
-import { reachable } from '../../ops/simplify.ts';
+import { reachable } from '../../ops/rewrites/simplify.ts';
 import { bytesPerElement, type DataType, sizeOf } from '../../runtime/tensor.ts';
 import { costOf } from './cost.ts';
 import { Network } from './minCut.ts';

@@ -1,7 +1,8 @@
 /** @file Recordings without a manifest: a folder per class, or each with a `.txt` of the same name beside it. */
 
 import { basename, join } from 'node:path';
-import { type FolderEntries, OnnxLoraError, readFolder, type Split } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
 import { audioEndings, isAudio, stemOf } from '../audioFile.ts';
 import type { SpeechRecord } from '../speechRecord.ts';
 import { textLines, textOfFile } from './textLines.ts';

@@ -1,7 +1,9 @@
 /** @file Kaldi's data folders: `wav.scp`, and beside it `text`, `segments`, `utt2spk` and their kin. */
 
 import { join } from 'node:path';
-import { didYouMean, fileInside, type FolderEntries, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { fileInside, type FolderEntries } from '@onnx-lora/sdk/data';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import type { SpeechRecord } from '../speechRecord.ts';
 import type { SpeechDataOptions } from '../speechSource.ts';
 import { spanOf } from './manifest.ts';

@@ -1,7 +1,8 @@
 /** @file LibriSpeech and what is laid out like it: a folder per speaker and chapter, with a `.trans.txt` in each. */
 
 import { basename, join } from 'node:path';
-import { type FolderEntries, OnnxLoraError, readFolder, type Split } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
 import { isAudio, stemOf } from '../audioFile.ts';
 import type { SpeechRecord } from '../speechRecord.ts';
 import { firstWord, textLines } from './textLines.ts';

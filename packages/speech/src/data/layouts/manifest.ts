@@ -1,6 +1,7 @@
 /** @file Recordings that a table names, one per row. */
 
 import { dirname } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellNumber,
@@ -8,10 +9,9 @@ import {
   cellSplit,
   cellText,
   fileInside,
-  OnnxLoraError,
   type Row,
   type Table,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import type { AudioSpan } from '../../audio/audio.ts';
 import type { SpeechRecord } from '../speechRecord.ts';
 import type { SpeechDataOptions } from '../speechSource.ts';

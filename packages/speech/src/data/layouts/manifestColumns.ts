@@ -1,6 +1,8 @@
 /** @file Which column of a manifest holds what. */
 
-import { ColumnFinder, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import { isAudio } from '../audioFile.ts';
 import type { SpeechColumns } from '../speechSource.ts';
 

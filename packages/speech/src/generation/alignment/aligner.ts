@@ -1,6 +1,7 @@
 /** @file When what a model has written is said: reads the text once more, and looks at what the decoder attends to. */
 
-import { type AdapterSession, int64, OnnxLoraError, type RunnableModel, type RunnableOptions, type Tensor } from '@onnx-lora/sdk'; // prettier-ignore
+import { type AdapterSession, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { fromHalves } from '@onnx-lora/sdk/core';
 import type { GenerationConfig } from '../generationConfig.ts';
 import { crossAttentions } from '../decoder/openDecoder.ts';

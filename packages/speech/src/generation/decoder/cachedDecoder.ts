@@ -6,11 +6,10 @@ import {
   type Feeds,
   int64,
   type KeptFeeds,
-  type RunnableModel,
-  type RunnableOptions,
   tensor,
   type Tensor,
 } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { arrayOf } from '@onnx-lora/sdk/core';
 import type { Decoding, DecodingOptions, TokenDecoder } from './decoding.ts';
 import { placesFed } from './logitPlaces.ts';

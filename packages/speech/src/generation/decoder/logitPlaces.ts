@@ -1,7 +1,9 @@
 /** @file Decoders that give logits only where they are read: behind a long prompt at one place of hundreds. */
 
-import { int64, Model, type RunnableModel, type Tensor } from '@onnx-lora/sdk';
-import type { GraphProto, NodeProto, ValueInfoProto } from '@onnx-lora/sdk/core';
+import { int64, Model, type Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { NodeProto } from '@onnx-lora/sdk/plugin';
+import type { GraphProto, ValueInfoProto } from '@onnx-lora/sdk/core';
 
 /** The input that says which tokens' logits are wanted, int64 `[places]`. */
 export const PLACES = 'logit_places';

@@ -1,6 +1,7 @@
 /** @file The encoder and the decoder of a model, in whichever files it is published as. */
 
-import { Model, OnnxLoraError, type RunnableModel, type RunnableOptions } from '@onnx-lora/sdk';
+import { Model, OnnxLoraError } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { CachedDecoder } from './cachedDecoder.ts';
 import type { TokenDecoder } from './decoding.ts';
 import { withLogitPlaces } from './logitPlaces.ts';

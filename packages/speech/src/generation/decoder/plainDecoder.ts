@@ -1,14 +1,7 @@
 /** @file Decoders that keep nothing: each pass computes the whole text again. */
 
-import {
-  type AdapterChoice,
-  type AdapterSession,
-  int64,
-  type KeptFeeds,
-  type RunnableModel,
-  type RunnableOptions,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type AdapterChoice, type AdapterSession, int64, type KeptFeeds, type Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingOptions, TokenDecoder } from './decoding.ts';
 import { placesFed } from './logitPlaces.ts';
 import { adaptersOf, asPort, logitsAt, selectRows } from './rows.ts';

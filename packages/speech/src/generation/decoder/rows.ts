@@ -2,7 +2,6 @@
 
 import {
   type AdapterChoice,
-  type GraphPort,
   int64,
   OnnxLoraError,
   type RowAdapter,
@@ -10,6 +9,7 @@ import {
   type TensorData,
 } from '@onnx-lora/sdk';
 import { fromHalves, toHalf } from '@onnx-lora/sdk/core';
+import type { GraphPort } from '@onnx-lora/sdk/tasks';
 
 /** A mask of ones, int64. */
 export function ones(dims: readonly number[]): Tensor {

@@ -1,6 +1,7 @@
 /** @file The encoder of a model: from features to the states that its decoder reads. */
 
-import type { AdapterChoice, AdapterSession, Feeds, RunnableModel, RunnableOptions, Tensor } from '@onnx-lora/sdk';
+import type { AdapterChoice, AdapterSession, Feeds, Tensor } from '@onnx-lora/sdk';
+import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { DecodingOptions } from './decoding.ts';
 import { adaptersOf, asPort, joinRows, ones, requireEach, selectRows } from './rows.ts';
 

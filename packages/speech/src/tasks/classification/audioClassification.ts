@@ -1,22 +1,24 @@
 /** @file Teaches and tests classifiers of sound: words, emotions, speakers, languages, events. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { telling } from '@onnx-lora/sdk/data';
 import {
   answersOf,
   calibrationSection,
   type ClassAnswer,
-  classifierParts,
+  type ClassificationScores,
   type ClassifierOptions,
+  classifierParts,
   classTable,
   differentLabels,
   heldOutScores,
-  int64,
   labelTargets,
   type LabelVector,
   labelVector,
   mistakeCaption,
   multiLabelParts,
   type MultiLabelPartsOptions,
-  OnnxLoraError,
+  type MultiLabelScores,
   type PreparedTask,
   type ReportClip,
   type ReportSection,
@@ -25,10 +27,7 @@ import {
   type TaskModel,
   unknownLabel,
   worstMistakes,
-  type ClassificationScores,
-  type MultiLabelScores,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/audio.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';

@@ -4,16 +4,18 @@ import {
   choice,
   filePredictor,
   type Predictor,
-  type PredictorOptions,
-  type PreprocessorFactory,
   type Processor,
   type RunnableModel,
   type Task,
-  type TaskFactory,
   type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type {
+  PredictorOptions,
+  PreprocessorFactory,
+  TaskFactory,
+  TaskOptions,
+  TaskSetting,
+} from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
 import { audioClassification, type AudioTaskOptions, audioTagging } from './audioClassification.ts';

@@ -8,7 +8,7 @@ import {
   type TaskModel,
   temperatureOf,
   thresholdsOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { soundFiles, type SoundReading } from '../soundTask.ts';
 import { classifierPorts } from './audioPorts.ts';
 

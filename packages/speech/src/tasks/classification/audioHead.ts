@@ -1,6 +1,6 @@
 /** @file The head that answers about sound: the model's own where it knows the labels, or a new one. */
 
-import { chooseHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk';
+import { chooseHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { AudioPorts } from './audioPorts.ts';
 
 /**

@@ -1,6 +1,7 @@
 /** @file Where sound goes into a classifier and scores come out. */
 
-import { type HeadPort, listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type HeadPort, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type SoundPorts, soundPorts } from '../soundFeeds.ts';
 
 /** Inputs of a model of sound, and its scores, where it gives some. */

@@ -1,14 +1,13 @@
 /** @file How well a CTC model writes what is said: error rates of its best characters, and its loss. */
 
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import {
   bestPaths,
   type CtcTokenizer,
   ErrorCounter,
-  type Feeds,
   type MetricCollector,
   type MetricsNamed,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { frameScores } from './ctcPorts.ts';
 import { ctcLoss, labelsOf } from './ctcLoss.ts';

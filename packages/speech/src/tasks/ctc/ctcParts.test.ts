@@ -1,6 +1,7 @@
 /** @file Parts of CTC recognition, held against what follows from their definitions. */
 
-import { CtcTokenizer, float32, openModel, type TaskModel } from '@onnx-lora/sdk';
+import { float32, openModel } from '@onnx-lora/sdk';
+import { CtcTokenizer, type TaskModel } from '@onnx-lora/sdk/tasks';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';

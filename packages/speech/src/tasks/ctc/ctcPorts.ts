@@ -1,6 +1,7 @@
 /** @file The inputs and outputs of a CTC model, and how many frames are speech. */
 
-import { type CtcTokenizer, listedPorts, OnnxLoraError, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type CtcTokenizer, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type SoundPorts, soundPorts } from '../soundFeeds.ts';
 
 /** Inputs and output of a CTC model. */

@@ -1,15 +1,8 @@
 /** @file Transcribes with models that write a character for each frame. */
 
-import {
-  type AdapterChoice,
-  type AdapterSession,
-  bestPaths,
-  CtcTokenizer,
-  didYouMean,
-  OnnxLoraError,
-  type RowAdapter,
-  type RunnableModel,
-} from '@onnx-lora/sdk';
+import { type AdapterChoice, type AdapterSession, OnnxLoraError, type RowAdapter } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { bestPaths, CtcTokenizer, type RunnableModel } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, type AudioSource, monoStreamAt } from '../../audio/audio.ts';
 import { SoundReader } from '../../audio/soundReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';

@@ -1,7 +1,8 @@
 /** @file CTC recognition from sound to text, held against torch where it can be. */
 
 import { readFileSync } from 'node:fs';
-import { evaluate, type Model, modelFor, openModel, type ReportRequest, train, wordErrors } from '@onnx-lora/sdk';
+import { evaluate, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { type ReportRequest, wordErrors } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Audio } from '../../audio/audio.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';

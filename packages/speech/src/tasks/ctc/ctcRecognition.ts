@@ -1,19 +1,17 @@
 /** @file Teaches and tests models that write a character for each frame: wav2vec2, HuBERT, WavLM, MMS and others. */
 
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   batchesOf,
   bestPaths,
   ctc,
   type CtcTokenizer,
-  type Feeds,
-  OnnxLoraError,
   type PreparedTask,
   type ReportRequest,
   type ReportSection,
   type Task,
   type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/audio.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';

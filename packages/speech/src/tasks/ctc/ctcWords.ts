@@ -1,6 +1,7 @@
 /** @file Which characters a CTC model writes: its own, or those of new data, for which it gets a new head. */
 
-import { type Adapter, CtcTokenizer, type NewHead, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import { CtcTokenizer, type NewHead, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { ctcVocabulary, newVocabularyTokens } from '../../text/ctcVocabulary.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import type { CtcPorts } from './ctcPorts.ts';

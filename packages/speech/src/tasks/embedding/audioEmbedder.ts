@@ -1,13 +1,7 @@
 /** @file One vector per recording, from any speech encoder. */
 
-import {
-  type AdapterSession,
-  joinRows,
-  type RunnableModel,
-  type RunnableOptions,
-  type Tensor,
-  unitTensor,
-} from '@onnx-lora/sdk';
+import type { AdapterSession, Tensor } from '@onnx-lora/sdk';
+import { joinRows, type RunnableModel, type RunnableOptions, unitTensor } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
 import { SoundReader } from '../../audio/soundReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';

@@ -1,18 +1,15 @@
 /** @file Embeddings of sound for the command line. */
 
-import {
-  choice,
-  OnnxLoraError,
-  type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
-  type PreprocessorFactory,
-  type RunnableModel,
-  type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import type {
+  PredictorInput,
+  PredictorOptions,
+  PreprocessorFactory,
+  TaskFactory,
+  TaskOptions,
+  TaskSetting,
+} from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
 import { openAudioEmbedder } from './audioEmbedder.ts';

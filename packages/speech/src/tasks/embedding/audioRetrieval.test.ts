@@ -1,6 +1,8 @@
 /** @file Metric learning on recordings. */
 
-import { ExampleSet, evaluate, openModel, type Model, type ReportRequest, train } from '@onnx-lora/sdk';
+import { evaluate, openModel, type Model, train } from '@onnx-lora/sdk';
+import type { ReportRequest } from '@onnx-lora/sdk/tasks';
+import { ExampleSet } from '@onnx-lora/sdk/data';
 import { beforeAll, expect, test } from 'vitest';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';

@@ -1,13 +1,12 @@
 /** @file Teaches a model which recordings are of one kind, such as one speaker, and measures how well one finds the others. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   type Batch,
   embeddingScatter,
-  int64,
   type KindGroup,
   KindGroups,
   type KindItems,
-  OnnxLoraError,
   type PreparedTask,
   retrievalLoss,
   type RetrievalLossOptions,
@@ -16,7 +15,7 @@ import {
   type Task,
   type TaskModel,
   type RetrievalScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { SpeechSource } from '../../data/speechSource.ts';

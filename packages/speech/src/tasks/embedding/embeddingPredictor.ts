@@ -1,6 +1,7 @@
 /** @file Embeddings of files, and of bytes as they come. */
 
-import { type Answer, OnnxLoraError, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Answer, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk/tasks';
 import type { Audio, AudioReader, AudioSource } from '../../audio/audio.ts';
 import { joinPieces } from '../../audio/soundReader.ts';
 import type { AudioEmbedder } from './audioEmbedder.ts';

@@ -1,6 +1,7 @@
 /** @file Means over frames that are sound, of tensors and inside a graph, where targets say how many there are. */
 
-import { type EmbeddingsOf, float32, type GraphBuilder, OnnxLoraError, type Tensor, type Value } from '@onnx-lora/sdk';
+import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { EmbeddingsOf, GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import { frameLengths, framesOf } from '../frameTargets.ts';
 
 /** Embeddings of a batch whose targets are those of `frameTargets`. */

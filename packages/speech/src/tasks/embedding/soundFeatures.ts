@@ -1,6 +1,8 @@
 /** @file Which value of a model is the feature of a recording. */
 
-import { didYouMean, type GraphPort, listedPorts, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type GraphPort, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 
 /** The value that is the feature. */
 export interface SoundFeature {

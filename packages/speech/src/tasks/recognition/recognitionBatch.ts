@@ -1,14 +1,7 @@
 /** @file Batches of a model that writes: its ports, what it is fed, and what it is to write. */
 
-import {
-  type Feeds,
-  int64,
-  type MetricCollector,
-  type MetricsNamed,
-  OnnxLoraError,
-  type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector, MetricsNamed, TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Names in the graph of an encoder with a decoder. */
 export interface RecognitionPorts {

@@ -3,7 +3,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Adapter, type Dataset, evaluate, ExampleSet, loadAdapter, type Model, openModel, type PreparedTask, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import { type Adapter, evaluate, loadAdapter, type Model, openModel, train, type TrainOptions } from '@onnx-lora/sdk'; // prettier-ignore
+import type { Dataset, PreparedTask } from '@onnx-lora/sdk/tasks';
+import { ExampleSet } from '@onnx-lora/sdk/data';
 import { ShuffledBatches } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSpeechRecord } from '../../data/speechSource.ts';

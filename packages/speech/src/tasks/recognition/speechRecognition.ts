@@ -1,13 +1,7 @@
 /** @file Teaches and tests models that write what they hear. */
 
-import {
-  type Metrics,
-  type MetricsNamed,
-  OnnxLoraError,
-  type PreparedTask,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Metrics, MetricsNamed, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';

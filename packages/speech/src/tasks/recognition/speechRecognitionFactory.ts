@@ -1,18 +1,15 @@
 /** @file Speech recognition for the command line: the task by name, and transcripts of files without labels. */
 
-import {
-  choice,
-  OnnxLoraError,
-  type Predictor,
-  type PredictorInput,
-  type PredictorOptions,
-  type PreprocessorFactory,
-  type RunnableModel,
-  type Task,
-  type TaskFactory,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import type {
+  PredictorInput,
+  PredictorOptions,
+  PreprocessorFactory,
+  TaskFactory,
+  TaskOptions,
+  TaskSetting,
+} from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentWave.ts';
 import { speechDataOptions, speechDataSettings } from '../../data/dataSettings.ts';

@@ -1,6 +1,7 @@
 /** @file How much of its window a model hears in training. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { SoundReader } from '../../audio/soundReader.ts';
 import { gain, speed } from '../../augment/perturb.ts';

@@ -1,6 +1,7 @@
 /** @file How much of its window the model hears in training, from how long the recordings are. */
 
-import { type InputSizes, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { type InputSizes, OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { AudioReader } from '../../audio/audio.ts';
 import type { WaveAugmentation } from '../../augment/augmentWave.ts';
 import { statedSeconds } from '../../data/clipLengths.ts';

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Prediction } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { monoStreamAt } from '../../audio/audio.ts';
 import { SoundReader } from '../../audio/soundReader.ts';

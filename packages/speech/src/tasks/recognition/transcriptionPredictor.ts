@@ -1,6 +1,13 @@
 /** @file Transcripts of recordings that nobody has transcribed: short and long ones, and what streams in. */
 
-import { type Answer, chosenAdapter, type Prediction, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk';
+import {
+  type Answer,
+  chosenAdapter,
+  type Prediction,
+  type Predictor,
+  type Source,
+  sourcesOf,
+} from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
 import { joinTexts } from '../../generation/longform/windows.ts';
 import type { Recogniser, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/recogniser.ts';

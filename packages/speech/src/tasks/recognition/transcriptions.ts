@@ -1,6 +1,7 @@
 /** @file What a model writes of the recordings that it is measured on, heard once for each adapter. */
 
-import { type Adapter, type MeasureRequest, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
+import type { MeasureRequest } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, monoAt } from '../../audio/audio.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';

@@ -1,5 +1,6 @@
 /** @file The task of a model that writes what it hears, from its data and all that reads them. */
 
+import type { Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   crossEntropy,
@@ -8,9 +9,8 @@ import {
   type ReportSection,
   type TaskModel,
   type MetricsNamed,
-  type Tensor,
   wordErrors,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';

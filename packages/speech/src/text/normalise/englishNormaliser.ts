@@ -1,7 +1,7 @@
 /** @file The normaliser for English, as Whisper's evaluation has it. */
 
 import { readFileSync } from 'node:fs';
-import { wordsOf } from '@onnx-lora/sdk';
+import { wordsOf } from '@onnx-lora/sdk/tasks';
 import {
   edge,
   singleSpaced,

@@ -1,6 +1,6 @@
 /** @file Numbers in English words, as digits. */
 
-import { wordsOf } from '@onnx-lora/sdk';
+import { wordsOf } from '@onnx-lora/sdk/tasks';
 import { edge, space } from './basicNormaliser.ts';
 
 /** What a word does to the number that is being read. */

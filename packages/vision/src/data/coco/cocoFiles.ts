@@ -1,6 +1,6 @@
 /** @file Which of a folder's files are COCO's, by their names. */
 
-import { type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk';
+import { type FolderEntries, readFolder, type Split } from '@onnx-lora/sdk/data';
 import { join } from 'node:path';
 
 /** A file, and the split it is for, where there are several and their names say so. */

@@ -1,7 +1,8 @@
 /** @file Reads a JSON file of a stranger's. */
 
 import { readFile } from 'node:fs/promises';
-import { notFound, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { notFound } from '@onnx-lora/sdk/plugin';
 
 /** @throws OnnxLoraError `FILE_NOT_FOUND`; `DATA_INVALID` when it is no JSON */
 export async function readJson(file: string): Promise<unknown> {

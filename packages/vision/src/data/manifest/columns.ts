@@ -1,6 +1,8 @@
 /** @file Which column of a manifest holds what: by its name, or as the user says. */
 
-import { ColumnFinder, listed, OnnxLoraError, type Table } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { listed } from '@onnx-lora/sdk/tasks';
+import { ColumnFinder, type Table } from '@onnx-lora/sdk/data';
 import { isImage } from '../isImage.ts';
 
 /** Names of columns, where they are not the usual ones. */

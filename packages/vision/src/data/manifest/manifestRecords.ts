@@ -1,6 +1,7 @@
 /** @file Records from a manifest: a table that names an image per row. */
 
 import { dirname } from 'node:path';
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   cellLabels,
   cellNumber,
@@ -8,10 +9,9 @@ import {
   cellOneHot,
   cellSplit,
   cellText,
-  OnnxLoraError,
   type Row,
   type Table,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/data';
 import { imageInside } from '../imageInside.ts';
 import type { ImageDataOptions } from '../imageData.ts';
 import type { ImageObject, ImageRecord } from '../imageRecord.ts';

@@ -1,6 +1,7 @@
 /** @file Cells of a manifest that say where something is in an image. */
 
-import { cellList, cellNumber, cellNumbers, cellRefused, type OnnxLoraError, type Row } from '@onnx-lora/sdk';
+import type { OnnxLoraError } from '@onnx-lora/sdk';
+import { cellList, cellNumber, cellNumbers, cellRefused, type Row } from '@onnx-lora/sdk/data';
 import type { Box, Point } from '../imageRecord.ts';
 
 /** Points of one cell: `[[10, 20], [30, 40]]`, or one point. An empty cell has none. */

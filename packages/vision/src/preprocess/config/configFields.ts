@@ -1,6 +1,6 @@
 /** @file The fields of an image processor's file that are about pixels. */
 
-import { ConfigFields } from '@onnx-lora/sdk';
+import { ConfigFields } from '@onnx-lora/sdk/data';
 import type { Size } from '../imagePlan.ts';
 import type { Channels } from './processorTypes.ts';
 import { type Resample, resampleByNumber } from '../resize/resampleFilters.ts';

@@ -1,14 +1,10 @@
 /** @file Finds the preprocessor's file in a model's folder and makes the preprocessor it describes. */
 
 import { join } from 'node:path';
-import {
-  isObject,
-  OnnxLoraError,
-  type Preprocessor,
-  type PreprocessorFactory,
-  readJsonObject,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { isObject, readJsonObject } from '@onnx-lora/sdk/data';
+import type { Preprocessor, PreprocessorFactory } from '@onnx-lora/sdk/plugin';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { ImageDecoder } from '../../image/image.ts';
 import { imageEndings } from '../../image/imageFormat.ts';
 import { readImagePlan } from './preprocessorConfig.ts';

@@ -10,7 +10,7 @@ import {
   type ReportPicture,
   type ReportSection,
   worstMistakes,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { ImageDecoder } from '../../image/image.ts';
 import { shrunk, webp } from '../../report/overlay.ts';
 import type { ImageDataset } from './imageDataset.ts';

@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, merge, type Model, modelFor, openModel, type Task, train } from '@onnx-lora/sdk';
+import { type Adapter, evaluate, merge, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { writeDigits } from '../../../../../test/fixtures/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { float32, type GraphPort, int64, type TaskModel } from '@onnx-lora/sdk';
+import { float32, int64 } from '@onnx-lora/sdk';
+import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';

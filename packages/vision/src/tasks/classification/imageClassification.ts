@@ -1,20 +1,18 @@
 /** @file Teaches and tests classifiers of images. */
 
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
 import {
   accuracyOf,
   classifierParts,
   type ClassifierOptions,
   heldOutScores,
-  int64,
-  OnnxLoraError,
   type PreparedTask,
   type Task,
   type TaskModel,
-  telling,
   unknownLabel,
-  drawSeed,
   type ClassificationScores,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling, drawSeed } from '@onnx-lora/sdk/data';
 import { mixBatch, oneHot } from '../../augment/mixBatch.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';

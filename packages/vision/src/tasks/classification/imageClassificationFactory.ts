@@ -7,12 +7,10 @@ import {
   type OutputProcessor,
   type Processor,
   type Task,
-  type TaskFactory,
   type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
   temperatureOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageProcessor, type ImageProcessorOptions } from './imageProcessor.ts';

@@ -1,14 +1,8 @@
 /** @file Images with what is known of them, as a dataset. */
 
-import {
-  atPlace,
-  balancedWeights,
-  contentKey,
-  type Dataset,
-  nameOfRecord,
-  type Tensor,
-  drawSeed,
-} from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import { balancedWeights, type Dataset } from '@onnx-lora/sdk/tasks';
+import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { labelsOfRecord } from '../../data/recordLabels.ts';

@@ -1,6 +1,7 @@
 /** @file Finds the image input and the head's output among the inputs and outputs of a graph. */
 
-import { type GraphPort, type HeadPort, listedPorts, OnnxLoraError, shownPort, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type GraphPort, type HeadPort, listedPorts, shownPort, type TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** Where images go into a model and answers come out. */
 export interface ImagePorts {

@@ -1,6 +1,7 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
-import { type HeadPort, type OutputProcessor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { stack } from '@onnx-lora/sdk';
+import type { HeadPort, OutputProcessor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
 import { headPorts } from './imagePorts.ts';

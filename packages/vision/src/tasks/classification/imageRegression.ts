@@ -1,8 +1,8 @@
 /** @file Teaches and tests models that say numbers about an image. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   heldOut,
-  OnnxLoraError,
   type PreparedTask,
   regressionHead,
   RegressionMetrics,
@@ -13,8 +13,8 @@ import {
   valueNames,
   valueTargets,
   type RegressionScores,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import type { ImageExample } from './imageDataset.ts';

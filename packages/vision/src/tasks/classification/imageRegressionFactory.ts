@@ -1,16 +1,7 @@
 /** @file Image regression for the command line. */
 
-import {
-  choice,
-  decodeValues,
-  type Processor,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-  valueNames,
-} from '@onnx-lora/sdk';
+import { choice, decodeValues, type Processor, type Task, type TaskModel, valueNames } from '@onnx-lora/sdk/tasks';
+import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageRegression } from './imageRegression.ts';
 import { imageProcessor } from './imageProcessor.ts';

@@ -1,6 +1,7 @@
 /** @file What the tasks with one answer per image share: data, preprocessing, batches. */
 
-import { type Batch, differentLabels, type Feeds, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, stack, type Tensor } from '@onnx-lora/sdk';
+import { type Batch, differentLabels, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageData, ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';

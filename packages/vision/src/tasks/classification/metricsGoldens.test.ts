@@ -1,5 +1,6 @@
 /** @file Metrics and calibration beside scikit-learn's and scipy's numbers. */
 
+import { float32, int64 } from '@onnx-lora/sdk';
 import {
   averagePrecisions,
   bestThresholds,
@@ -7,13 +8,11 @@ import {
   ClassificationMetrics,
   f1,
   fitTemperature,
-  float32,
-  int64,
   labelCounts,
   MultiLabelMetrics,
   RegressionMetrics,
   reliability,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../fixtures/goldens.ts';
 

@@ -10,8 +10,8 @@ import {
   type Task,
   type TaskModel,
   type MultiLabelScores,
-  telling,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
 import type { ImageSource } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import type { ImageExample } from './imageDataset.ts';

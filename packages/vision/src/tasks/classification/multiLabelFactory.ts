@@ -6,12 +6,10 @@ import {
   labelsOrNumbers,
   type Processor,
   type Task,
-  type TaskFactory,
   type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
   thresholdsOf,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageProcessor } from './imageProcessor.ts';
 import { multiLabelClassification } from './multiLabelClassification.ts';

@@ -1,6 +1,7 @@
 /** @file Settings that the tasks with one answer per image share on the command line (`--set name=value`). */
 
-import { choice, type TaskOptions, type TaskSetting } from '@onnx-lora/sdk';
+import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import { choice } from '@onnx-lora/sdk/tasks';
 import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { ImageTaskOptions } from './imageTask.ts';

@@ -1,6 +1,6 @@
 /** @file The head that answers about images: the model's own where it knows the labels, or a new one. */
 
-import { chooseHead, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk';
+import { chooseHead, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { ImagePorts } from './imagePorts.ts';
 
 /**

@@ -1,7 +1,8 @@
 import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Model, modelFor, openModel, type PreparedTask, type ReportSection, train } from '@onnx-lora/sdk';
+import { type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import type { PreparedTask, ReportSection } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';

@@ -1,5 +1,6 @@
 /** @file What the report of a classifier shows of its features: where images lie, and how far frozen features carry. */
 
+import type { Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   batchesOf,
@@ -8,8 +9,7 @@ import {
   joinRows,
   type ReportRequest,
   type ReportSection,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
 import type { Features } from './features.ts';
 import { pooledRows } from './pooling.ts';

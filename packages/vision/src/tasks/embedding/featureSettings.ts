@@ -1,6 +1,7 @@
 /** @file What the command line may say of features. */
 
-import { choice, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
+import { choice } from '@onnx-lora/sdk/tasks';
+import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import type { FeatureOptions } from './features.ts';
 
 /** Settings of every task that works on features. */

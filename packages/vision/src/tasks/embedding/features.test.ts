@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { float32, type GraphPort, openModel, readSafetensors, type TaskModel, type Value } from '@onnx-lora/sdk';
+import { float32, openModel } from '@onnx-lora/sdk';
+import type { GraphPort, TaskModel, Value } from '@onnx-lora/sdk/tasks';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { GraphBuilder, inferNode } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';

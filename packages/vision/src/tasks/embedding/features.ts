@@ -1,6 +1,8 @@
 /** @file Which value of a graph is an image's feature, and how one vector is made of it. */
 
-import { didYouMean, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { imagePort, type ImagePort } from '../imagePort.ts';
 import { modelType } from './modelType.ts';
 

@@ -1,6 +1,7 @@
 /** @file Answers for images with their embeddings. */
 
-import { type OutputProcessor, type Prediction, stack, type TaskModel, type Tensor, unitTensor } from '@onnx-lora/sdk';
+import { stack, type Tensor } from '@onnx-lora/sdk';
+import { type OutputProcessor, type Prediction, type TaskModel, unitTensor } from '@onnx-lora/sdk/tasks';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
 import type { FeatureOptions, Features } from './features.ts';

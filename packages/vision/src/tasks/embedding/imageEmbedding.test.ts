@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { float32, openModel, type Prediction, readSafetensors, readTable, saveEmbeddings } from '@onnx-lora/sdk';
+import { float32, openModel } from '@onnx-lora/sdk';
+import { type Prediction, saveEmbeddings } from '@onnx-lora/sdk/tasks';
+import { readSafetensors, readTable } from '@onnx-lora/sdk/data';
 import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';

@@ -1,15 +1,8 @@
 /** @file Embeddings for the command line. */
 
-import {
-  OnnxLoraError,
-  type PredictorOptions,
-  type Processor,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Processor, Task, TaskModel } from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { featureSettings, readFeatureSettings } from './featureSettings.ts';
 import { imageEmbedder } from './imageEmbedder.ts';

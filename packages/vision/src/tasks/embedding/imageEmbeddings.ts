@@ -1,15 +1,7 @@
 /** @file One vector per image, from any vision model. */
 
-import {
-  type Adapter,
-  joinRows,
-  type Model,
-  OnnxLoraError,
-  type Provider,
-  stack,
-  type Tensor,
-  unitTensor,
-} from '@onnx-lora/sdk';
+import { type Adapter, type Model, OnnxLoraError, type Provider, stack, type Tensor } from '@onnx-lora/sdk';
+import { joinRows, unitTensor } from '@onnx-lora/sdk/tasks';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
 import type { FeatureOptions } from './features.ts';

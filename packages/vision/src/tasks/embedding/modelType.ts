@@ -1,6 +1,6 @@
 /** @file What transformers calls a model's kind. */
 
-import type { TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 
 /** `model_type` of config.json, where it is a text. */
 export function modelType({ config }: TaskModel): string | undefined {

@@ -1,6 +1,6 @@
 /** @file What every use of features begins with: the feature of a model, and its preprocessor. */
 
-import type { TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
 import { type FeatureOptions, type Features, featuresOf } from './features.ts';
 

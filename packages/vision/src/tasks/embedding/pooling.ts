@@ -1,6 +1,7 @@
 /** @file One vector per image from what a model gives, of tensors and inside a graph. */
 
-import { type GraphBuilder, OnnxLoraError, type Tensor, type Value } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { Features } from './features.ts';
 
 /** GeM: the cube root of the mean of cubes. Radenović et al. start from 3 and clamp at 1e-6. */

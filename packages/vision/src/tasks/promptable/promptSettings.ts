@@ -1,6 +1,7 @@
 /** @file Prompts as the command line takes them. */
 
-import { OnnxLoraError, type TaskSetting, type TaskSettingValue } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
 import type { Box, Point } from '../../data/imageRecord.ts';
 import type { Prompt } from './prompt.ts';
 

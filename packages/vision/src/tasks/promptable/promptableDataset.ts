@@ -1,6 +1,8 @@
 /** @file Objects in images, and prompts for them, as a dataset. */
 
-import { type Dataset, OnnxLoraError, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { Dataset } from '@onnx-lora/sdk/tasks';
+import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';

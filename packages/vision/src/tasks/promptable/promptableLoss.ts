@@ -1,14 +1,14 @@
 /** @file The loss of masks that a prompt asked for. */
 
+import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   binaryCrossEntropy,
   dice,
   type GraphBuilder,
-  OnnxLoraError,
   sigmoidFocal,
   type Value,
   weightedSum,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 
 /** What of a mask counts how much; SAM's own by default. */
 export interface PromptableLoss {

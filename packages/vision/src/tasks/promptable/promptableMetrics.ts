@@ -1,17 +1,14 @@
 /** @file How well predicted masks cover the objects that were meant. */
 
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
-  type Feeds,
-  int64,
   meanMeasure,
   type Measure,
   type MetricCollector,
   type MetricsNamed,
-  OnnxLoraError,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
 import { boundaryF, diceScore, intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { geometryOf } from '../../preprocess/geometry.ts';

@@ -8,7 +8,7 @@ import {
   type ReportRequest,
   type ReportSection,
   spread,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';

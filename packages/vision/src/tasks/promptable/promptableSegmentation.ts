@@ -1,16 +1,7 @@
 /** @file Teaches a SAM to find the objects that prompts ask for. */
 
-import {
-  type Batch,
-  type Feeds,
-  float32,
-  int64,
-  OnnxLoraError,
-  type PreparedTask,
-  stack,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import type { Batch, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';

@@ -1,6 +1,7 @@
 /** @file The masks of one prompt in many image files, for the command line. */
 
-import { type Feeds, OnnxLoraError, type Prediction, type Processor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import type { Prediction, Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
 import { runsOfMask } from '../../data/shapes/runLengths.ts';
 import { indexedPng } from '../../image/indexedPng.ts';

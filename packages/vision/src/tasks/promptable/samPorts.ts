@@ -1,6 +1,7 @@
 /** @file The inputs and outputs of SAM and its kin, and what their images are prepared with. */
 
-import { type GraphPort, OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
 import type { InputPrompt } from './prompt.ts';
 

@@ -1,6 +1,7 @@
 /** @file From a model's logits to a class for each pixel, and to files of it. */
 
-import { listedPorts, OnnxLoraError, type Prediction, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { listedPorts, type Prediction, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
 import { indexedPng } from '../../image/indexedPng.ts';

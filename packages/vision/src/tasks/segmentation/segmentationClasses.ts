@@ -1,6 +1,9 @@
 /** @file What the numbers of class maps stand for, from the data, the model and the user. */
 
-import { didYouMean, labelsOrNumbers, listed, OnnxLoraError, type TaskModel, telling } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { labelsOrNumbers, listed, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { telling } from '@onnx-lora/sdk/data';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
 import type { ImageData } from '../../data/imageData.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { readClassMask } from '../../data/shapes/maskFile.ts';

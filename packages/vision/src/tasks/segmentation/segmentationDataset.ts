@@ -1,6 +1,8 @@
 /** @file Images with class maps as a dataset. */
 
-import { type Dataset, type Tensor, atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk';
+import type { Tensor } from '@onnx-lora/sdk';
+import type { Dataset } from '@onnx-lora/sdk/tasks';
+import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';

@@ -1,6 +1,7 @@
 /** @file The loss of scores per pixel against a class map. */
 
-import { crossEntropy, dice, type GraphBuilder, int64, OnnxLoraError, type Value } from '@onnx-lora/sdk';
+import { int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { crossEntropy, dice, type GraphBuilder, type Value } from '@onnx-lora/sdk/tasks';
 import { dataTypeNumber } from '@onnx-lora/sdk/core';
 
 /** The number of pixels that do not count: nobody knows their class. */

@@ -1,15 +1,13 @@
 /** @file What is measured of class maps. */
 
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
-  type Feeds,
   type Measure,
   type MetricCollector,
   type MetricsNamed,
-  OnnxLoraError,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
 import { boundaryF, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import { classMap, scoresOf } from './classMap.ts';

@@ -2,16 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  evaluate,
-  float32,
-  type Model,
-  modelFor,
-  openModel,
-  type PreparedTask,
-  type Tensor,
-  train,
-} from '@onnx-lora/sdk';
+import { evaluate, float32, type Model, modelFor, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import type { PreparedTask } from '@onnx-lora/sdk/tasks';
 import { GraphBuilder, inferNode } from '@onnx-lora/sdk/core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

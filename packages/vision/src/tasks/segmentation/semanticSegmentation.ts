@@ -1,15 +1,7 @@
 /** @file Teaches and tests models that give every pixel of an image a class. */
 
-import {
-  type Batch,
-  OnnxLoraError,
-  type PreparedTask,
-  stack,
-  type Task,
-  type TaskModel,
-  tensor,
-  type Tensor,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError, stack, tensor, type Tensor } from '@onnx-lora/sdk';
+import type { Batch, PreparedTask, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageSource } from '../../data/imageData.ts';
 import { readTaskData, type TaskDataOptions } from '../../data/readTaskData.ts';

@@ -1,16 +1,8 @@
 /** @file Semantic segmentation for the command line: the task by name, and class maps of files without labels. */
 
-import {
-  choice,
-  OnnxLoraError,
-  type Processor,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-  type TaskSettingValue,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskFactory, TaskOptions, TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';

@@ -1,6 +1,7 @@
 /** @file Class maps of images that nobody has labelled. */
 
-import { type Feeds, labelsOrNumbers, OnnxLoraError, type Processor, stack, type TaskModel } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { labelsOrNumbers, type Processor, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';

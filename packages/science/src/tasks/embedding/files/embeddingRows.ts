@@ -1,6 +1,8 @@
 /** @file Embeddings that wait on the disk until their number is known, with the ids of their sequences. */
 
-import { type Prediction, GrowingFile, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { Prediction } from '@onnx-lora/sdk/tasks';
+import { GrowingFile } from '@onnx-lora/sdk/data';
 
 /** An answer of the embedding tasks. */
 export interface EmbeddingAnswer {

@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { readSafetensors } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { embeddingWriter } from './embeddingWriter.ts';

@@ -1,7 +1,7 @@
 /** @file Which writer a file of embeddings takes. */
 
 import { extname } from 'node:path';
-import type { AnswerWriter, Prediction } from '@onnx-lora/sdk';
+import type { AnswerWriter, Prediction } from '@onnx-lora/sdk/tasks';
 import { type EmbeddingAnswer, embeddingAnswer } from './embeddingRows.ts';
 import { NpzWriter, ResidueNpzWriter } from './npzWriter.ts';
 import { ResidueSafetensorsWriter, SafetensorsWriter } from './safetensorsWriter.ts';

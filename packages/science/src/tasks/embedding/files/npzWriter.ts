@@ -1,6 +1,6 @@
 /** @file Embeddings in a .npz file, NumPy's archive of arrays. */
 
-import type { AnswerWriter } from '@onnx-lora/sdk';
+import type { AnswerWriter } from '@onnx-lora/sdk/tasks';
 import { bytesOf, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
 import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
 import { ZipFile } from './zipFile.ts';

@@ -1,6 +1,8 @@
 /** @file Embeddings in a .safetensors file. */
 
-import { type AnswerWriter, GrowingFile, OnnxLoraError } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { AnswerWriter } from '@onnx-lora/sdk/tasks';
+import { GrowingFile } from '@onnx-lora/sdk/data';
 import { bytesOf, type EmbeddingAnswer, EmbeddingRows } from './embeddingRows.ts';
 import { ResidueMatrices, type ResidueMatrix } from './residueMatrices.ts';
 

@@ -1,7 +1,7 @@
 /** @file A zip file whose members are stored as they are, written one after the other. */
 
 import { crc32 } from 'node:zlib';
-import { GrowingFile } from '@onnx-lora/sdk';
+import { GrowingFile } from '@onnx-lora/sdk/data';
 
 /** From here on sizes and places take the 64 bits of zip64. */
 const LARGE = 0xffff_ffff;

@@ -2,7 +2,7 @@
 
 import { extname } from 'node:path';
 import { writeFileAtomic } from '../../../files/wholeFile.ts';
-import { writeSafetensors } from '../../../adapter/safetensors.ts';
+import { writeSafetensors } from '../../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
 import { csvCell } from '../../data/csvCell.ts';

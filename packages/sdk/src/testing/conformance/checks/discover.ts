@@ -1,6 +1,6 @@
 /** @file Every adapted module is found in the graph under torch's own path, with torch's shape. */
 
-import { SiteNames } from '../../../adapter/moduleNames.ts';
+import { SiteNames } from '../../../adapter/naming/moduleNames.ts';
 import { withParts } from '../../../match/partSites.ts';
 import { mayBeAbsent } from '../absent.ts';
 import type { ConformanceCase } from '../case.ts';

@@ -1,6 +1,6 @@
 /** @file Every tensor of an adapter that PEFT saved finds its place in the graph. */
 
-import { parseTensorName } from '../../../adapter/tensorNames.ts';
+import { parseTensorName } from '../../../adapter/formats/tensorNames.ts';
 import { mayBeAbsent } from '../absent.ts';
 import { type Check, failed, passed } from '../check.ts';
 import { caseAdapter } from '../outputs.ts';

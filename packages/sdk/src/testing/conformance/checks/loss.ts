@@ -4,7 +4,7 @@ import type { Runtime } from '../../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
-import { sessionModel } from '../../../graph/onnxFile.ts';
+import { sessionModel } from '../../../graph/file/onnxFile.ts';
 import type { ValueInfoProto } from '../../../graph/proto.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { opsetOf } from '../../../ops/inferGraph.ts';

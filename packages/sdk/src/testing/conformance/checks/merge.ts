@@ -1,9 +1,9 @@
 /** @file The merged model does what the model with the adapter does, and its weights are those that PEFT merges. */
 
 import path from 'node:path';
-import { merge as mergeModel, type MergeResult } from '../../../model/merge.ts';
+import { merge as mergeModel, type MergeResult } from '../../../model/merging/merge.ts';
 import type { Model } from '../../../model/model.ts';
-import { openModel } from '../../../model/openModel.ts';
+import { openModel } from '../../../model/opening/openModel.ts';
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { readFloats } from '../../../graph/tensorData.ts';
 import { withParts } from '../../../match/partSites.ts';

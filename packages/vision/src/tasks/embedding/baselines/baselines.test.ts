@@ -1,4 +1,6 @@
-import { float32, matrix, rowsOfLengthOne } from '@onnx-lora/sdk';
+import { float32 } from '@onnx-lora/sdk';
+import { rowsOfLengthOne } from '@onnx-lora/sdk/tasks';
+import { matrix } from '@onnx-lora/sdk/plugin';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import { stratifiedFolds } from './frozenBaselines.ts';

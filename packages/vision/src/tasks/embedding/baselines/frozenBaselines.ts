@@ -1,6 +1,8 @@
 /** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
 
-import { matrix, type Matrix, OnnxLoraError, pickRows, rowsOfLengthOne, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { pickRows, rowsOfLengthOne } from '@onnx-lora/sdk/tasks';
+import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
 import { bestNeighbourCount, nearestClasses } from './neighbours.ts';

@@ -1,6 +1,6 @@
 /** @file Multinomial logistic regression with an L2 penalty: a linear probe of features. */
 
-import { type Matrix, matrix } from '@onnx-lora/sdk';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, transpose } from '@onnx-lora/sdk/core';
 import { minimize } from './minimize.ts';
 

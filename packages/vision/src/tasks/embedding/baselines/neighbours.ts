@@ -1,6 +1,7 @@
 /** @file The classes of images by those of the training images that are most like them. */
 
-import { matrix, type Matrix, pickRows } from '@onnx-lora/sdk';
+import { pickRows } from '@onnx-lora/sdk/tasks';
+import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { matmul } from '@onnx-lora/sdk/core';
 
 /** Numbers of neighbours that are tried; DINO tries 10, 20, 100 and 200. */

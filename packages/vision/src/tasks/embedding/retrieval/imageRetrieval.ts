@@ -1,29 +1,23 @@
 /** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
 
+import { int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
-  atPlace,
   type Batch,
-  contentKey,
-  drawSeed,
   embeddingScatter,
   type EmbeddingsOf,
-  int64,
   type KindGroup,
   KindGroups,
   type KindItems,
-  nameOfRecord,
-  OnnxLoraError,
   type PreparedTask,
   retrievalLoss,
   type RetrievalLossOptions,
   RetrievalMetrics,
   type RetrievalScores,
   SingleKinds,
-  stack,
   type Task,
   type TaskModel,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { atPlace, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';

@@ -1,15 +1,7 @@
 /** @file Metric learning for the command line. */
 
-import {
-  choice,
-  type PredictorOptions,
-  type Processor,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
 import { dataSettings } from '../../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../../imageTaskFactory.ts';

@@ -1,19 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  evaluate,
-  ExampleSet,
-  float32,
-  KindGroups,
-  matrix,
-  openModel,
-  type ReportRequest,
-  retrievalScores,
-  SingleKinds,
-  type Tensor,
-  train,
-} from '@onnx-lora/sdk';
+import { evaluate, float32, openModel, type Tensor, train } from '@onnx-lora/sdk';
+import { KindGroups, type ReportRequest, retrievalScores, SingleKinds } from '@onnx-lora/sdk/tasks';
+import { ExampleSet } from '@onnx-lora/sdk/data';
+import { matrix } from '@onnx-lora/sdk/plugin';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';

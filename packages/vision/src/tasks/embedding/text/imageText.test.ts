@@ -1,7 +1,8 @@
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, openModel, type TaskModel, train } from '@onnx-lora/sdk';
+import { evaluate, openModel, train } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { openOnnx, type OnnxFile, writeOnnx } from '@onnx-lora/sdk/core';
 import sharp from 'sharp';
 import { describe, expect, test } from 'vitest';

@@ -1,16 +1,14 @@
 /** @file Teaches a model of images and texts which caption belongs to which image. */
 
+import { int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import {
   contrastive,
   infoNce,
-  int64,
-  OnnxLoraError,
   type PreparedTask,
   sigmoidContrastive,
-  stack,
   type Task,
   type TaskModel,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';

@@ -1,15 +1,8 @@
 /** @file Images and texts for the command line. */
 
-import {
-  OnnxLoraError,
-  type PredictorOptions,
-  type Processor,
-  type Task,
-  type TaskFactory,
-  type TaskModel,
-  type TaskOptions,
-  type TaskSetting,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import type { Processor, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
 import { dataSettings } from '../../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../../imageTaskFactory.ts';

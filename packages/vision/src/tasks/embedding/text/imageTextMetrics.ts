@@ -1,13 +1,11 @@
 /** @file How well images find their captions, and captions their images. */
 
+import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
-  type Feeds,
   joinRows,
   type LabelledMatrix,
-  type Matrix,
-  matrix,
   type MetricCollector,
   meanMeasure,
   type Measure,
@@ -15,8 +13,8 @@ import {
   pickRows,
   type QueryScores,
   scoresByQuery,
-  type Tensor,
-} from '@onnx-lora/sdk';
+} from '@onnx-lora/sdk/tasks';
+import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import type { ImageTextPorts } from './imageTextPorts.ts';
 
 /** What is measured of images and texts: of how many the other is among the first k. */

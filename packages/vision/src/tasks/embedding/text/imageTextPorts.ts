@@ -1,6 +1,7 @@
 /** @file Where images and texts go into a graph with two towers, and what comes out. */
 
-import { OnnxLoraError, type TaskModel } from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { imagePort, type ImagePort } from '../../imagePort.ts';
 import { isSiglip } from '../modelType.ts';
 

@@ -1,6 +1,6 @@
 /** @file What every use of a model of images and texts begins with. */
 
-import type { TaskModel } from '@onnx-lora/sdk';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../../imageReading.ts';
 import { type ImageTextPorts, imageTextPorts } from './imageTextPorts.ts';
 import { type TextTokenizer, textTokenizer } from './textTokenizer.ts';

@@ -2,15 +2,9 @@
 
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
-import {
-  byTokenizer,
-  checkedTokenizer,
-  isObject,
-  type JsonObject,
-  OnnxLoraError,
-  readTokenizerFile,
-  type TaskModel,
-} from '@onnx-lora/sdk';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizerFile } from '@onnx-lora/sdk/data';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { isSiglip } from '../modelType.ts';
 
 /** Makes token ids. */

@@ -1,6 +1,7 @@
 /** @file Classes without training: which text describes an image best. */
 
-import { OnnxLoraError, type OutputProcessor, stack, type TaskModel, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import type { OutputProcessor, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { ImageReading } from '../../imageReading.ts';
 import { type ImageTextPorts, usualScale } from './imageTextPorts.ts';
 import { openImageText } from './openImageText.ts';

@@ -1,0 +1,192 @@
+/** @file Reads and writes safetensors files, byte for byte as the reference library does. */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { OnnxLoraError } from '../../errors.ts';
+import { type DataType, type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
+import { writeFileAtomic } from '../../files/wholeFile.ts';
+import { LENGTH_BYTES, type TensorEntry, headerLength, parseHeader, safetensorsTypes } from './safetensorsHeader.ts';
+import { notFound } from '../../files/notFound.ts';
+
+/** The content of a safetensors file: tensors in the header's order, and its free text. */
+export interface Safetensors {
+  /** Tensors by name. */
+  readonly tensors: Map<string, Tensor>;
+  /** The `__metadata__` of the header; empty where there is none. */
+  readonly metadata: Record<string, string>;
+}
+
+/**
+ * Reads a whole safetensors file. Every tensor gets memory of its own, aligned for its type.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when there is no such file, `FILE_INVALID` when it breaks the format in any
+ * way (also for a pickle, which is never opened).
+ */
+export async function readSafetensors(path: string): Promise<Safetensors> {
+  const handle = await openToRead(path);
+  try {
+    const { size } = await handle.stat();
+    const start = await readRange(handle, 0, Math.min(LENGTH_BYTES, size), path);
+    const length = headerLength(start, size, path);
+    const dataStart = LENGTH_BYTES + length;
+    const header = parseHeader(await readRange(handle, LENGTH_BYTES, length, path), size - dataStart, path);
+    const tensors = new Map<string, Tensor>();
+    for (const entry of header.entries) {
+      const tensor = allocate(entry, path);
+      await fill(handle, bytesOf(tensor), dataStart + entry.begin, path);
+      tensors.set(entry.name, tensor);
+    }
+    return { tensors, metadata: header.metadata };
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Reads safetensors from memory; `name` is how errors call it. Tensors are copies.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` when the bytes break the format in any way.
+ */
+export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
+  const dataStart = LENGTH_BYTES + headerLength(bytes.subarray(0, LENGTH_BYTES), bytes.length, name);
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), bytes.length - dataStart, name);
+  const tensors = new Map<string, Tensor>();
+  for (const entry of header.entries) {
+    const tensor = allocate(entry, name);
+    bytesOf(tensor).set(bytes.subarray(dataStart + entry.begin, dataStart + entry.end));
+    tensors.set(entry.name, tensor);
+  }
+  return { tensors, metadata: header.metadata };
+}
+
+/**
+ * Writes a safetensors file atomically.
+ *
+ * @param metadata free text; PEFT writes `{ format: 'pt' }`. An empty record writes no metadata.
+ * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold, `FILE_INVALID` when writing fails.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  await writeFileAtomic(path, formatSafetensors(tensors, metadata));
+}
+
+/**
+ * The bytes of a safetensors file: wide types first, then by name, as the reference library lays them out, so that
+ * equal content gives equal bytes.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold.
+ */
+export function formatSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const entries = layOut(tensors);
+  const members = entries.map(
+    ({ name, type, dims, begin, end }) =>
+      `${JSON.stringify(name)}:{"dtype":"${spellings.get(type)!}","shape":[${dims.join(',')}],"data_offsets":[${begin},${end}]}`,
+  );
+  if (Object.keys(metadata).length > 0) members.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
+  const json = new TextEncoder().encode(`{${members.join(',')}}`);
+  const dataStart = LENGTH_BYTES + Math.ceil(json.length / 8) * 8;
+  const bytes = new Uint8Array(dataStart + (entries.at(-1)?.end ?? 0));
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
+  // The header is padded with spaces, so that the data after it are aligned.
+  bytes.fill(0x20, LENGTH_BYTES, dataStart);
+  bytes.set(json, LENGTH_BYTES);
+  for (const { name, begin } of entries) bytes.set(bytesOf(tensors.get(name)!), dataStart + begin);
+  return bytes;
+}
+
+const spellings = new Map(Object.entries(safetensorsTypes).map(([spelling, type]) => [type, spelling]));
+const layoutOrder = [...spellings.keys()];
+
+function layOut(tensors: ReadonlyMap<string, Tensor>): TensorEntry[] {
+  const sorted = [...tensors]
+    .map(([name, tensor]) => ({ name, tensor, key: Buffer.from(name) }))
+    .sort((a, b) => rank(a.tensor.type) - rank(b.tensor.type) || Buffer.compare(a.key, b.key));
+  let end = 0;
+  return sorted.map(({ name, tensor: { type, dims, data }, key }) => {
+    if (name === '__metadata__' || key.toString() !== name) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `A safetensors file cannot hold a tensor named ${JSON.stringify(name)}.`,
+      );
+    }
+    if (data.length !== sizeOf(dims) || !(data instanceof arrayOf(type))) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `Tensor "${name}" says ${type} [${dims.join(', ')}] but holds ${data.length} values in a ${data.constructor.name}.`,
+      );
+    }
+    const begin = end;
+    end += data.byteLength;
+    return { name, type, dims, begin, end };
+  });
+}
+
+function rank(type: DataType): number {
+  return layoutOrder.indexOf(type);
+}
+
+function allocate({ name, type, dims, begin, end }: TensorEntry, file: string): Tensor {
+  try {
+    return { type, dims, data: new (arrayOf(type))((end - begin) / bytesPerElement(type)) };
+  } catch (cause) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}": tensor "${name}" takes ${end - begin} bytes, more than this machine can hold in memory. Split the file.`,
+      { cause },
+    );
+  }
+}
+
+function bytesOf({ data }: Tensor): Uint8Array {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+async function openToRead(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw missing
+      ? notFound('file', path, { cause })
+      : new OnnxLoraError(
+          'FILE_INVALID',
+          `"${path}" cannot be opened: ${(cause as Error).message}. Check its rights.`,
+          {
+            cause,
+          },
+        );
+  }
+}
+
+async function readRange(handle: FileHandle, offset: number, length: number, path: string): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await fill(handle, bytes, offset, path);
+  return bytes;
+}
+
+async function fill(handle: FileHandle, bytes: Uint8Array, offset: number, path: string): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    let count: number;
+    try {
+      // One read call returns at most 2 GiB.
+      const wanted = Math.min(bytes.length - done, 1 << 30);
+      ({ bytesRead: count } = await handle.read(bytes, done, wanted, offset + done));
+    } catch (cause) {
+      throw new OnnxLoraError('FILE_INVALID', `"${path}" cannot be read: ${(cause as Error).message}. Pass a file.`, {
+        cause,
+      });
+    }
+    if (count === 0) {
+      throw new OnnxLoraError(
+        'FILE_INVALID',
+        `"${path}" became shorter while it was read. Try again once it is written.`,
+      );
+    }
+    done += count;
+  }
+}

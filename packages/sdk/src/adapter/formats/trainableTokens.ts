@@ -1,0 +1,106 @@
+/** @file Trained rows of an embedding (PEFT's `trainable_token_indices`), as a low-rank delta that picks these rows. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { floats } from '../../graph/tensorData.ts';
+import type { LowRankSite } from '../../lora/plan.ts';
+import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
+import type { Site } from '../../match/sites.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { AdapterConfig } from './peftConfig.ts';
+import { tensorName } from './tensorNames.ts';
+
+/**
+ * The delta that makes row ids[i] of the table what the adapter stores: A `[n, vocabulary]` has a one at each id, B
+ * `[dim, n]` what is added. The file holds the rows themselves, `[n, dim]`.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` for ids that the config does not name or the table does not have
+ */
+export function tokenTensors(
+  module: string,
+  site: Site,
+  rows: Tensor,
+  config: AdapterConfig,
+  model: string,
+): PlacedLowRank {
+  const ids = tokenIds(module, config);
+  const [vocabulary, dim] = site.weightShape as [number, number];
+  const problem =
+    site.kind !== 'embedding'
+      ? `is a ${site.kind}, not an embedding`
+      : !ids
+        ? 'has trained rows, but the config does not say of which tokens'
+        : rows.dims.join() !== [ids.length, dim].join()
+          ? `has trained rows of shape [${rows.dims.join(', ')}] for ${ids.length} tokens of ${dim} numbers`
+          : ids.some((id) => id >= vocabulary)
+            ? `has a trained row for token ${ids.reduce((most, id) => Math.max(most, id), 0)}, but "${model}" knows ${vocabulary} tokens`
+            : undefined;
+  if (problem !== undefined || !ids) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `Module "${site.path}" ${problem}. Use the adapter's own config and base model (trainable_token_indices).`,
+    );
+  }
+  const table = site.weight.stored.read();
+  const values = floats(rows);
+  const A = new Float32Array(ids.length * vocabulary);
+  const B = new Float32Array(dim * ids.length);
+  ids.forEach((id, row) => {
+    A[row * vocabulary + id] = 1;
+    for (let i = 0; i < dim; i++) B[i * ids.length + row] = values[row * dim + i]! - table[id * dim + i]!;
+  });
+  const savedAs = module === site.path ? {} : { savedAs: module };
+  return {
+    tuning: new LowRank({ site, r: ids.length, dora: false, bias: false, tokens: ids, ...savedAs }),
+    saved: new Map([
+      ['lora_A', float32(A, [ids.length, vocabulary])],
+      ['lora_B', float32(B, [dim, ids.length])],
+    ]),
+    names: [tensorName(module, 'trainable_tokens_delta')],
+  };
+}
+
+/**
+ * The same rows in a layer that shares the table as its weight, such as a language model's output layer: PEFT trains
+ * them as one.
+ */
+export function tiedTokens(embedding: LowRankSite, layer: Site): LowRankSite {
+  const ids = embedding.tokens!;
+  const [vocabulary] = layer.weightShape as [number, number];
+  const picks = new Float32Array(ids.length * vocabulary);
+  ids.forEach((id, row) => (picks[row * vocabulary + id] = 1));
+  return {
+    site: layer,
+    r: ids.length,
+    dora: false,
+    bias: false,
+    tokens: ids,
+    tiedTo: embedding,
+    fixed: { lora_B: float32(picks, [ids.length, vocabulary]) },
+  };
+}
+
+/** What {@link tokenTensors} made of an embedding, for such a layer. */
+export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer: Site): PlacedLowRank {
+  const [A, B] = [saved.get('lora_A')!, saved.get('lora_B')!];
+  return {
+    tuning: new LowRank(tiedTokens(tuning.layer, layer)),
+    saved: new Map([
+      ['lora_A', turned(B)],
+      ['lora_B', turned(A)],
+    ]),
+    names,
+  };
+}
+
+function turned({ data, dims }: Tensor): Tensor {
+  const [rows, columns] = dims as [number, number];
+  return float32(transposed(data as Float32Array, rows, columns), [columns, rows]);
+}
+
+function tokenIds(module: string, { trainableTokenIndices: given }: AdapterConfig): readonly number[] | undefined {
+  if (!given) return undefined;
+  if (Array.isArray(given)) return given as readonly number[];
+  const entry = Object.entries(given).find(([name]) => module === name || module.endsWith(`.${name}`));
+  return entry?.[1];
+}

@@ -1,0 +1,240 @@
+/** @file Puts other numbers into weights of a graph, without touching what else reads the same tensors. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { readBytes } from '../../graph/bytes.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../../graph/proto.ts';
+import { expectedBytes, rawBytes } from '../../graph/tensorData.ts';
+import { withInner } from '../../graph/uniqueNames.ts';
+import { attribute, type GraphIndex, indexWhole } from '../../graph/walk.ts';
+import type { ParameterReader } from '../../lora/plan.ts';
+import {
+  type ChangedTensors,
+  constantWeight,
+  type Cut,
+  type NamedTensor,
+  type StoredWeight,
+} from '../../match/weights/index.ts';
+
+/** New numbers for one weight. */
+export interface WeightEdit {
+  /** The weight as the graph keeps it. */
+  readonly stored: StoredWeight;
+  /** The nodes that shall read the new numbers; other readers of the tensors keep the old ones. */
+  readonly readers: readonly ParameterReader[];
+  /** The new numbers, from the present ones. Both as `stored.dims` says. Called more than once, and always alike. */
+  readonly change: (before: Float32Array) => Float32Array;
+  /** How errors call the weight's module. */
+  readonly module: string;
+}
+
+/** How far a weight is from what it should be, since its storage rounds. */
+export interface RoundingError {
+  /** torch's module path. */
+  readonly module: string;
+  /** How the weight is stored, such as `int8`. */
+  readonly storage: string;
+  /** Norm of the difference over norm of the wanted weight. */
+  readonly relativeError: number;
+}
+
+/** An edited model, and what rounding did to it. */
+export interface EditedModel {
+  /** The graph with the changed weights. */
+  readonly model: ModelProto;
+  /** How far each changed weight is off, where its storage rounds. */
+  readonly rounding: readonly RoundingError[];
+  /** Modules whose weight was shared with other layers and has become a copy of its own. */
+  readonly untied: readonly string[];
+}
+
+/**
+ * Applies edits, one after the other. A tensor that other layers read too is copied for the edited one. Large tensors are
+ * computed when the model is written, one at a time: together they may take more memory than there is.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a quantised weight that several layers share in a form that cannot be copied
+ */
+export function editWeights(model: ModelProto, edits: readonly WeightEdit[]): EditedModel {
+  const graph = model.graph ?? {};
+  const index = indexWhole(graph);
+  const changes = new Changes();
+  /** Edits up to now of each tensor, and of the copies that nodes read. */
+  const chains = new Map<string, readonly WeightEdit[]>();
+  const owners = new Map<NodeProto, number>();
+  const rounding: RoundingError[] = [];
+  const untied: string[] = [];
+  for (const edit of edits) {
+    const { stored, module } = edit;
+    const isCopied = !isExclusive(edit, index);
+    const [{ name }] = stored.tensors;
+    const [{ node }] = edit.readers as [ParameterReader];
+    if (!owners.has(node)) owners.set(node, owners.size);
+    const key = isCopied ? `${name} ${owners.get(node)!}` : name;
+    const chain = [...(chains.get(key) ?? []), edit];
+    chains.set(key, chain);
+    const { tensors, relativeError } = edited(chain);
+    if (!isCopied) for (const each of tensors) changes.tensors.set(each.name, each.tensor);
+    else changes.copy(edit, tensors);
+    if (isCopied && !untied.includes(module)) untied.push(module);
+    if (relativeError !== undefined) rounding.push({ module, storage: stored.storage, relativeError });
+  }
+  return { model: { ...model, graph: changes.appliedTo(graph) }, rounding, untied };
+}
+
+/** Numbers of more bytes are computed when they are written. */
+const KEPT_BYTES = 1 << 20;
+
+/** The tensors after edits of the same weight, and how far rounding has taken the last from what was wanted. */
+function edited(chain: readonly WeightEdit[]): {
+  readonly tensors: readonly NamedTensor[];
+  readonly relativeError?: number;
+} {
+  const { stored } = chain.at(-1)!;
+  const [{ name, tensor }] = stored.tensors;
+  const { dims = [], dataType = 0 } = tensor;
+  const length = expectedBytes(tensor) ?? 0;
+  const compute = (): Uint8Array => readBytes(rawBytes(apply(chain).tensors[0]!.tensor)!);
+  const later: NamedTensor = { name, tensor: { name, dims, dataType, rawData: { length, compute } } };
+  const isExact = stored.storage === 'float32';
+  if (isExact && length > KEPT_BYTES) return { tensors: [later] };
+  const { tensors, wanted } = apply(chain);
+  const relative = isExact ? {} : { relativeError: relativeError(stored.read(asMap(tensors)), wanted) };
+  // Scales and zero points are small.
+  return { tensors: length > KEPT_BYTES ? [later, ...tensors.slice(1)] : tensors, ...relative };
+}
+
+/** Edits of the same weight, one after the other, and what the last should have given. */
+function apply(chain: readonly WeightEdit[]): {
+  readonly tensors: readonly NamedTensor[];
+  readonly wanted: Float32Array;
+} {
+  let tensors: readonly NamedTensor[] = [];
+  let wanted = new Float32Array();
+  for (const { stored, change } of chain) {
+    const before = asMap(tensors);
+    wanted = change(stored.read(before).slice()) as Float32Array<ArrayBuffer>;
+    tensors = stored.write(wanted, before);
+  }
+  return { tensors, wanted };
+}
+
+function asMap(tensors: readonly NamedTensor[]): ChangedTensors {
+  return new Map(tensors.map(({ name, tensor }) => [name, tensor]));
+}
+
+/** Whether the edit's readers alone read the weight's numbers. */
+function isExclusive({ stored, readers }: WeightEdit, index: GraphIndex): boolean {
+  const paths = [stored, ...readers.map(({ name, chain = stored.chain }) => ({ name, chain }))];
+  const own = new Set([...paths.flatMap(({ chain }) => chain), ...stored.support, ...readers.map(({ node }) => node)]);
+  const values = [...stored.tensors.map(({ name }) => name), ...paths.flatMap(valuesAlong)];
+  return values.every((value) => {
+    if (index.outputs.has(value)) return false;
+    const cut = stored.cuts.find((each) => each.value === value);
+    const uses = index.uses.get(value) ?? [];
+    return uses.every(({ node }) => own.has(node) || (cut !== undefined && readsBeside(node, cut, index)));
+  });
+}
+
+/** The values that nodes of a chain hand on, up to `name`. */
+function valuesAlong({ chain, name }: Pick<StoredWeight, 'chain' | 'name'>): string[] {
+  const read = new Set(chain.flatMap(({ input = [] }) => input));
+  return chain.map(({ output = [] }) => output.find((each) => read.has(each)) ?? name);
+}
+
+/** Whether a node only takes out of a value what lies outside a range of it. */
+function readsBeside({ opType, output = [] }: NodeProto, cut: Cut, index: GraphIndex): boolean {
+  if (opType !== 'Slice' && opType !== 'Split') return false;
+  return output.every((name) => {
+    const other = constantWeight(name, index)?.cuts.find(({ value }) => value === cut.value);
+    return other?.axis === cut.axis && (other.end <= cut.start || other.start >= cut.end);
+  });
+}
+
+/** What has changed so far. */
+class Changes {
+  /** Tensors that are replaced under their own names. */
+  readonly tensors = new Map<string, TensorProto>();
+  readonly #added: TensorProto[] = [];
+  /** Nodes to put after others, and what readers shall read instead. */
+  readonly #after = new Map<NodeProto, NodeProto[]>();
+  readonly #renames = new Map<NodeProto, Map<string, string>>();
+  #copies = 0;
+
+  /** Gives the readers a copy of the weight; those that have one get these numbers in it. */
+  copy({ stored, readers, module }: WeightEdit, written: readonly NamedTensor[]): void {
+    const known = this.#renames.get(readers[0]!.node);
+    if (written.every(({ name }) => known?.has(name))) {
+      for (const { name, tensor } of written) {
+        const at = this.#added.findIndex((each) => each.name === known!.get(name));
+        this.#added[at] = { ...tensor, name: known!.get(name)! };
+      }
+      return;
+    }
+    if (stored.support.length > 0) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The weight of "${module}" is ${stored.storage} and shared with other layers, which the adapter does not change. Merge into the model before it was quantised, or serve the adapter unmerged.`,
+      );
+    }
+    const suffix = `/merged_${this.#copies++}`;
+    const names = new Map<string, string>();
+    for (const { name, tensor } of written) {
+      names.set(name, `${name}${suffix}`);
+      this.#added.push({ ...tensor, name: `${name}${suffix}` });
+    }
+    const renamed = (name: string): string => names.get(name) ?? name;
+    // Beside the originals: the readers may be in several branches of an If.
+    for (const each of new Set([...stored.chain, ...readers.flatMap(({ chain = [] }) => chain)])) {
+      for (const output of each.output ?? []) names.set(output, `${output}${suffix}`);
+      const copy = {
+        ...each,
+        name: `${each.name ?? each.output![0]!}${suffix}`,
+        input: (each.input ?? []).map(renamed),
+        output: (each.output ?? []).map(renamed),
+      };
+      this.#after.set(each, [...(this.#after.get(each) ?? []), copy]);
+    }
+    for (const { node, name } of readers) {
+      const own = this.#renames.get(node) ?? new Map<string, string>();
+      for (const [from, to] of names) own.set(from, to);
+      this.#renames.set(node, own.set(name, renamed(name)));
+    }
+  }
+
+  appliedTo(graph: GraphProto): GraphProto {
+    const main = this.#applyTo(graph);
+    return { ...main, initializer: [...(main.initializer ?? []), ...this.#added] };
+  }
+
+  #applyTo(graph: GraphProto): GraphProto {
+    return {
+      ...graph,
+      initializer: (graph.initializer ?? []).map((tensor) => {
+        const changed = this.tensors.get(tensor.name ?? '');
+        return changed ? { ...changed, name: tensor.name! } : tensor;
+      }),
+      node: (graph.node ?? []).flatMap((node) => {
+        const names = this.#renames.get(node);
+        const inner = this.#constant(withInner(node, (each) => this.#applyTo(each)));
+        const own = names ? { ...inner, input: (inner.input ?? []).map((name) => names.get(name) ?? name) } : inner;
+        return [own, ...(this.#after.get(node) ?? [])];
+      }),
+    };
+  }
+
+  /** A Constant node with its new tensor. */
+  #constant(node: NodeProto): NodeProto {
+    const changed = node.opType === 'Constant' ? this.tensors.get(node.output?.[0] ?? '') : undefined;
+    const value = changed && attribute(node, 'value');
+    if (!changed || !value) return node;
+    return { ...node, attribute: node.attribute!.map((each) => (each === value ? { ...each, t: changed } : each)) };
+  }
+}
+
+function relativeError(found: Float32Array, wanted: Float32Array): number {
+  let [difference, size] = [0, 0];
+  for (let i = 0; i < wanted.length; i++) {
+    difference += (found[i]! - wanted[i]!) ** 2;
+    size += wanted[i]! ** 2;
+  }
+  return size === 0 ? Math.sqrt(difference) : Math.sqrt(difference / size);
+}

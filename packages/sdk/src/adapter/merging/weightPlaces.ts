@@ -1,0 +1,32 @@
+/** @file Where a graph holds the weight and the bias of a layer that it may compute in several places. */
+
+import { type ParameterReader, placesOf } from '../../lora/plan.ts';
+import type { Site } from '../../match/sites.ts';
+import type { StoredWeight } from '../../match/weights/index.ts';
+import type { WeightEdit } from './editWeights.ts';
+
+/** The places that share a tensor, in lists: one, or one for each branch of an If that keeps its own copy. */
+export function byTensor(places: readonly Site[], storedOf: (place: Site) => StoredWeight): [Site, ...Site[]][] {
+  const groups = new Map<string, [Site, ...Site[]]>();
+  for (const place of places) {
+    const key = storedOf(place).tensors[0].name;
+    const group = groups.get(key);
+    if (group) group.push(place);
+    else groups.set(key, [place]);
+  }
+  return [...groups.values()];
+}
+
+/** The node that reads a layer's weight. */
+export function weightReader({ node, weight: { name, stored } }: Site): ParameterReader {
+  return { node, name, chain: stored.chain };
+}
+
+/** The tensors that hold a layer's bias, each with the nodes that read it. */
+export function biasPlaces(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
+  const places = placesOf(site).filter(({ bias }) => bias);
+  return byTensor(places, ({ bias }) => bias!.stored).map((group) => ({
+    stored: group[0].bias!.stored,
+    readers: group.map(({ bias }) => ({ node: bias!.node, name: bias!.name, chain: bias!.stored.chain })),
+  }));
+}

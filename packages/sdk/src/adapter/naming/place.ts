@@ -1,0 +1,293 @@
+/** @file Where each tensor of an adapter belongs in a graph. */
+
+import { OnnxLoraError, nearest } from '../../errors.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import type { TrainedParameter } from '../../lora/plan.ts';
+import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
+import type { AdapterPlan, ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { withParts } from '../../match/partSites.ts';
+import type { Site } from '../../match/sites.ts';
+import { tiedLayers } from '../../match/tiedWeights.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
+import type { Adapter } from '../adapter.ts';
+import { ParameterFinder } from '../merging/findParameter.ts';
+import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
+import type { PrefixChange } from './modulePrefix.ts';
+import { fromEarlierLayout, hasEarlierLayout } from '../formats/stackedLayout.ts';
+import { parseTensorName, tensorName } from '../formats/tensorNames.ts';
+import { tiedTokenTensors, tokenTensors } from '../formats/trainableTokens.ts';
+
+/** An adapter's tensors by their places in a graph. */
+export interface PlacedAdapter {
+  /** The adapter. */
+  readonly adapter: Adapter;
+  /** What it makes of each module, with the tensors that it has for it. */
+  readonly tunings: readonly PlacedTuning[];
+  /** Tensors that the graph has no place for: modules that it does not hold, and copies of the base. */
+  readonly unused: readonly string[];
+}
+
+/**
+ * Finds the place of every tensor of an adapter.
+ *
+ * @param options how the adapter's module names and the graph's differ; modules that may have any number of outputs; a head
+ *   that the base does not have; whether an adapter may have no place at all, as one for another part of the model; the tuner of an adapter that is not LoRA
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` when a shape differs from the model's, half of a pair is missing, or nothing
+ *   in the model fits; `MODEL_UNSUPPORTED` for parts of an adapter that cannot be applied
+ */
+export function placeAdapter(
+  adapter: Adapter,
+  graph: GraphProto,
+  sites: readonly Site[],
+  model: string,
+  {
+    prefix = { inAdapter: '', inGraph: '' },
+    openHeads = new Set(),
+    newHead,
+    mayBeEmpty = false,
+    chosen,
+  }: {
+    readonly prefix?: PrefixChange;
+    readonly openHeads?: ReadonlySet<string>;
+    readonly newHead?: string | undefined;
+    readonly mayBeEmpty?: boolean;
+    readonly chosen?: ChosenTuner | undefined;
+  } = {},
+): PlacedAdapter {
+  const inGraph = (module: string): string =>
+    module.startsWith(prefix.inAdapter) ? `${prefix.inGraph}${module.slice(prefix.inAdapter.length)}` : module;
+  const names = new SiteNames(withParts(sites), adapter.config);
+  const parameters = new ParameterFinder(graph, sites);
+  const modules = new Map<string, Map<string, Tensor>>();
+  const trained: PlacedTuning[] = [];
+  const byTuner = new Map<
+    string,
+    { readonly tuning: ByTuner; readonly saved: Map<string, Tensor>; readonly names: string[] }
+  >();
+  const unused: string[] = [];
+  /** Whether the tensor is one of the tuner's; then it has its place. */
+  const isTuned = (name: string, module: string, word: string, tensor: Tensor): boolean => {
+    const site = chosen && names.find(inGraph(module));
+    if (!site || !chosen) return false;
+    const own = byTuner.get(module) ?? {
+      tuning: new ByTuner(site, module, chosen),
+      saved: new Map<string, Tensor>(),
+      names: [] as string[],
+    };
+    const expected = own.tuning.math.tensors[word];
+    if (!expected) return false;
+    requireShape(`${word} of "${site.path}"`, tensor.dims, expected.dims, model);
+    byTuner.set(module, own);
+    own.saved.set(word, tensor);
+    own.names.push(name);
+    return true;
+  };
+  for (const [name, tensor] of adapter.tensors) {
+    const { module, role, parameter } = parseTensorName(name);
+    if (role === 'parameter' && isTuned(name, module, parameter!, tensor)) continue;
+    const packed = names.find(inGraph(module));
+    if (packed?.part && (role === 'parameter' || role === 'base_layer.bias')) throw trainedPart(packed);
+    if (role === 'parameter' || role === 'base_layer.bias') {
+      const path = role === 'parameter' ? inGraph(module) : (names.find(inGraph(module))?.path ?? inGraph(module));
+      const found = parameters.find(path, parameter ?? 'bias');
+      if (!found) unused.push(name);
+      else {
+        const checked = {
+          ...checkParameter(found, tensor, model, openHeads),
+          ...(found.modulePath === newHead ? { isNew: true } : {}),
+        };
+        const isPlain = role === 'parameter' && module === inGraph(module);
+        const own = isPlain ? checked : { ...checked, savedAs: tensorName(module, role, parameter) };
+        trained.push({ tuning: new WholeParameter(own), saved: new Map([['parameter', tensor]]), names: [name] });
+      }
+    } else if (role === 'base_layer.weight' || !names.find(inGraph(module))) {
+      unused.push(name);
+    } else {
+      const tensors = modules.get(module) ?? new Map<string, Tensor>();
+      modules.set(module, tensors.set(role, tensor));
+    }
+  }
+  const own = [...modules].map(([module, tensors]) =>
+    lowRankTensors(module, names.find(inGraph(module))!, tensors, adapter, model),
+  );
+  const lowRank = [
+    ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
+    ...own.flatMap((placed) => (placed.tuning.layer.tokens ? tiedTokenRows(placed, sites, own) : [])),
+  ];
+  byTuner.forEach(requireWhole);
+  const tunings = [...lowRank, ...trained, ...byTuner.values()];
+  if (tunings.length === 0 && !mayBeEmpty) {
+    const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
+    const near = nearest(wanted, names.paths);
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `None of the adapter's modules is in "${model}": it adapts "${wanted}"…, the model has ${(near.length > 0 ? near : names.paths.slice(0, 3)).map((each) => `"${each}"`).join(', ')}…. Use the base model that the adapter was trained on.`,
+    );
+  }
+  return { adapter, tunings, unused };
+}
+
+function trainedPart({ path, part }: Site): OnnxLoraError {
+  return new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The adapter has trained a weight or bias of "${path}" in full, which is one with others in "${part!.of}". Use a base model in which it is a layer of its own.`,
+  );
+}
+
+/** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */
+function requireWhole({
+  tuning: { path, math },
+  saved,
+}: {
+  readonly tuning: ByTuner;
+  readonly saved: PlacedTuning['saved'];
+}): void {
+  const missing = Object.keys(math.tensors).find((word) => !saved.has(word));
+  if (missing === undefined) return;
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter holds only part of module "${path}": ${missing} is missing. Copy or save it again.`,
+  );
+}
+
+/** The adapters with those of layers tied to the embeddings' with the same weight. */
+function tied(lowRank: readonly PlacedLowRank[], sites: readonly Site[]): PlacedLowRank[] {
+  const embeddings = lowRank.filter(({ tuning: { layer } }) => layer.site.kind === 'embedding' && !layer.tokens);
+  const tiedTo = new Map(
+    embeddings.flatMap(({ tuning: { layer } }) =>
+      tiedLayers(layer.site, sites).map(({ path }) => [path, layer] as const),
+    ),
+  );
+  return lowRank.map((each) => {
+    const { layer, scaling } = each.tuning;
+    const other = tiedTo.get(layer.site.path);
+    return other && other.r === layer.r ? { ...each, tuning: new LowRank({ ...layer, tiedTo: other }, scaling) } : each;
+  });
+}
+
+/** Trained rows of an embedding act in the layers that share its table too. */
+function tiedTokenRows(
+  placed: PlacedLowRank,
+  sites: readonly Site[],
+  others: readonly PlacedLowRank[],
+): PlacedLowRank[] {
+  const { site } = placed.tuning;
+  return tiedLayers(site, sites).map((layer) => {
+    if (others.every(({ tuning }) => tuning.path !== layer.path)) return tiedTokenTensors(placed, layer);
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter trains rows of "${site.path}" and adapts "${layer.path}", whose weight is the same. Only one of the two can be applied.`,
+    );
+  });
+}
+
+/**
+ * The plan that gives a place to all of these.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
+ */
+export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
+  const joined = new Map<string, ModuleTuning>();
+  for (const each of tunings) {
+    const before = joined.get(each.slot);
+    const both = before ? before.join(each) : each.join();
+    if (!both) throw cannotShare(each.path);
+    joined.set(each.slot, both);
+  }
+  const plan = [...joined.values()];
+  const alone = plan.find(
+    (each) => each instanceof ByTuner && plan.some((other) => other !== each && other.path === each.path),
+  );
+  if (alone) throw cannotShare(alone.path);
+  return plan;
+}
+
+/** The error for adapters that need different graphs. */
+function cannotShare(path: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
+  );
+}
+
+function checkParameter(
+  found: TrainedParameter,
+  tensor: Tensor,
+  model: string,
+  openHeads: ReadonlySet<string>,
+): TrainedParameter {
+  const { dims } = found.stored;
+  const expected = found.torchDims ?? (found.layout === 'in-out' ? dims.toReversed() : dims);
+  const isOpen = openHeads.has(found.modulePath);
+  const own = isOpen ? [tensor.dims[0] ?? 1, ...expected.slice(1)] : expected;
+  requireShape(`${found.name} of the adapter`, tensor.dims, own, model);
+  return isOpen ? { ...found, isOpen } : found;
+}
+
+function lowRankTensors(
+  module: string,
+  site: Site,
+  tensors: ReadonlyMap<string, Tensor>,
+  adapter: Adapter,
+  model: string,
+): PlacedLowRank {
+  const rows = tensors.get('trainable_tokens_delta');
+  if (rows) return tokenTensors(module, site, rows, adapter.config, model);
+  const kind = kindOf(site);
+  const { names } = kind;
+  const magnitude = tensors.get('lora_magnitude_vector');
+  const [savedA, savedB] = [tensors.get(names.lora_A), tensors.get(names.lora_B)];
+  if (!savedA || !savedB) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `The adapter holds only half of module "${site.path}", a ${site.kind}: ${savedA ? names.lora_B : names.lora_A} is missing. Copy or save it again.`,
+    );
+  }
+  const isEarlier = hasEarlierLayout(site, savedA, savedB, adapter.config);
+  const [A, B] = isEarlier ? fromEarlierLayout(site, savedA, savedB) : [savedA, savedB];
+  const r = kind.rankOf(site, A.dims);
+  const dora = magnitude !== undefined;
+  const bias = tensors.get('lora_B.bias');
+  const refusal = kind.refuses(site, { r, dora, bias: bias !== undefined });
+  if (refusal !== undefined)
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter of "${site.path}" cannot be applied: the layer ${refusal}.`,
+    );
+  requireShape(`${names.lora_A} of "${site.path}"`, A.dims, kind.factorShape(site, 'lora_A', r), model);
+  requireShape(`${names.lora_B} of "${site.path}"`, B.dims, kind.factorShape(site, 'lora_B', r), model);
+  if (magnitude)
+    requireShape(`lora_magnitude_vector of "${site.path}"`, magnitude.dims, kind.perOutputShape(site), model);
+  if (bias) requireShape(`lora_B.bias of "${site.path}"`, bias.dims, [kind.matrix(site).out], model);
+  const named = module === site.path ? {} : { savedAs: module };
+  const layer = { site, r, dora, bias: bias !== undefined, ...named, ...dropoutAt(site, adapter.config) };
+  const optional = { lora_magnitude_vector: magnitude, 'lora_B.bias': bias };
+  return {
+    tuning: new LowRank(layer, scalingAt(adapter.config, layer).scaling),
+    saved: new Map(
+      Object.entries({ lora_A: A, lora_B: B, ...optional }).flatMap(([role, tensor]) =>
+        tensor ? [[role, tensor]] : [],
+      ),
+    ),
+    names: [...tensors.keys()].map((role) => tensorName(module, role as Parameters<typeof tensorName>[1])),
+  };
+}
+
+/**
+ * Checks the shape of a tensor of an adapter.
+ *
+ * @param what how errors call the tensor
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`
+ */
+export function requireShape(what: string, found: readonly number[], expected: readonly number[], model: string): void {
+  if (found.length === expected.length && found.every((dim, i) => dim === expected[i])) return;
+  const isTurned = found.length === 2 && found[0] === expected[1];
+  const remedy = isTurned ? 'It may be transposed: PEFT has matrices as [outputs, inputs]. Save it so, or use' : 'Use';
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `${what} has shape [${found.join(', ')}], but "${model}" needs [${expected.join(', ')}]. ${remedy} the base model that the adapter was trained on.`,
+  );
+}

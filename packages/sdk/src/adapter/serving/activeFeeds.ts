@@ -1,0 +1,178 @@
+/** @file From the adapters that a run names to the tensors it reads: one, a blend, or another for each row. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { Injected } from '../../lora/inject.ts';
+import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { Session } from '../../runtime/session.ts';
+import { type Feeds, int64, type Tensor } from '../../runtime/tensor.ts';
+import { type AdapterBank, bytesOf, type HeldAdapter, type HeldFeeds, hold } from './adapterBank.ts';
+import { bankFeeds, bankOfOne } from './bankFeeds.ts';
+import { blendFeeds } from './blendFeeds.ts';
+import type { AdapterFeeds } from './feeds.ts';
+
+/** Several adapters at once: the weight is W + Σ wᵢ·ΔWᵢ, with wᵢ by the adapter's name. */
+export type AdapterBlend = Readonly<Record<string, number>>;
+
+/** The adapter of one row, or of all of them: a name, a blend, or null for the base. */
+export type RowAdapter = string | AdapterBlend | null;
+
+/** Which adapter a run uses: one choice for the whole batch, or one per row. */
+export type AdapterChoice = RowAdapter | readonly RowAdapter[];
+
+/** What a run reads for its adapters, beside the model's own feeds. */
+export interface ActiveFeeds {
+  readonly kept: readonly KeptFeeds[];
+  readonly feeds: Feeds;
+}
+
+/** Names in a choice, each once. */
+export function namesIn(choice: AdapterChoice): string[] {
+  const rows: readonly RowAdapter[] = isRows(choice) ? choice : [choice];
+  return [...new Set(rows.flatMap((row) => (row === null ? [] : typeof row === 'string' ? [row] : Object.keys(row))))];
+}
+
+/** Whether a choice has one adapter per row. */
+export function isRows(choice: AdapterChoice): choice is readonly RowAdapter[] {
+  return Array.isArray(choice);
+}
+
+/** Combinations are kept as long as they take no more than this together; larger ones go with each run. */
+const MAX_COMBINED_BYTES = 64 * 2 ** 20;
+
+/** A blend, or a bank with the adapters of a mixed batch. */
+interface Combination extends HeldFeeds {
+  /** Adapters that it is made of. */
+  readonly members: ReadonlySet<HeldAdapter>;
+  /** Where the choices of rows lie in a bank; a blend has none. */
+  readonly places: ReadonlyMap<string, number>;
+}
+
+type Members = ReadonlyMap<string, HeldAdapter>;
+
+/** Finds what a run reads, and keeps combinations that have been asked for, those used least recently going first. */
+export class ActiveAdapters {
+  readonly #session: Session;
+  readonly #inputs: readonly AdapterInput[];
+  readonly #rows: string | undefined;
+  readonly #baseTensors: AdapterFeeds;
+  readonly #base: HeldFeeds;
+  readonly #combinations = new Map<string, Combination>();
+  #combinedBytes = 0;
+
+  /** @param base the base's feeds, one per input */
+  constructor(session: Session, { inputs, rows }: Pick<Injected, 'inputs' | 'rows'>, base: AdapterFeeds) {
+    this.#session = session;
+    this.#inputs = inputs;
+    this.#rows = rows;
+    this.#baseTensors = base;
+    this.#base = hold(bankOfOne(base, inputs), session);
+  }
+
+  /**
+   * What a run with these adapters reads.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, a weight that is no number, adapters that have no sum, or
+   * rows that cannot differ
+   */
+  of(choice: AdapterChoice, bank: AdapterBank): ActiveFeeds {
+    if (choice === null) return this.#active([this.#base]);
+    if (typeof choice === 'string') return this.#active([this.#base, bank.get(choice)]);
+    // Names are resolved here: a combination belongs to the adapters that have them now.
+    const members = new Map(namesIn(choice).map((name) => [name, bank.get(name)]));
+    if (!isRows(choice)) {
+      const make = (): AdapterFeeds => bankOfOne(this.#blend(choice, members), this.#inputs);
+      return this.#active([this.#base, this.#combination(keyOf(choice), make, members)]);
+    }
+    const keys = choice.map(keyOf);
+    const mixed = this.#bankWith(new Map(choice.map((row, i) => [keys[i]!, row])), members);
+    return this.#active([mixed], keys);
+  }
+
+  /** Forgets the combinations with an adapter that has left. */
+  removed(adapter: HeldAdapter): void {
+    for (const [key, combination] of this.#combinations) if (combination.members.has(adapter)) this.#forget(key);
+  }
+
+  /** The feeds together; rows are picked from a bank by their keys. */
+  #active(held: readonly (HeldFeeds | Combination)[], rowKeys?: readonly string[]): ActiveFeeds {
+    const feeds: Record<string, Tensor> = Object.assign({}, ...held.map((each) => each.feeds));
+    if (this.#rows !== undefined) {
+      const { places } = held[0] as Combination;
+      feeds[this.#rows] = rowKeys
+        ? int64(
+            rowKeys.map((key) => places.get(key)!),
+            [rowKeys.length],
+          )
+        : int64([0], []);
+    }
+    return { kept: held.flatMap((each) => each.kept ?? []), feeds };
+  }
+
+  /** A bank with what these rows choose, and perhaps more. */
+  #bankWith(rows: ReadonlyMap<string, RowAdapter>, members: Members): Combination {
+    const keys = [...rows.keys()].sort();
+    const known = [...this.#combinations].find(([, { places }]) => keys.every((key) => places.has(key)));
+    const make = (): AdapterFeeds =>
+      bankFeeds(
+        keys.map((key) => this.#whole(rows.get(key)!, members)),
+        this.#inputs,
+      );
+    return this.#combination(known?.[0] ?? `[${keys.join()}]`, make, members, keys);
+  }
+
+  #combination(key: string, make: () => AdapterFeeds, members: Members, keys: readonly string[] = []): Combination {
+    const known = this.#combinations.get(key);
+    if (known) {
+      this.#combinations.delete(key);
+      this.#combinations.set(key, known);
+      return known;
+    }
+    const feeds = make();
+    const bytes = bytesOf(feeds);
+    const parts = { members: new Set(members.values()), places: new Map(keys.map((each, i) => [each, i])) };
+    if (bytes > MAX_COMBINED_BYTES) return { ...parts, feeds: Object.fromEntries(feeds), kept: undefined, bytes };
+    const combination = { ...parts, ...hold(feeds, this.#session) };
+    this.#combinations.set(key, combination);
+    this.#combinedBytes += bytes;
+    for (const oldest of this.#combinations.keys()) {
+      if (this.#combinedBytes <= MAX_COMBINED_BYTES) break;
+      this.#forget(oldest);
+    }
+    return combination;
+  }
+
+  #forget(key: string): void {
+    const { kept, bytes } = this.#combinations.get(key)!;
+    this.#combinations.delete(key);
+    this.#combinedBytes -= bytes;
+    kept?.release();
+  }
+
+  /** A tensor for each input: the base's where the adapter leaves it alone. */
+  #whole(row: RowAdapter, members: Members): AdapterFeeds {
+    if (row === null) return this.#baseTensors;
+    const own = typeof row === 'string' ? members.get(row)!.tensors : this.#blend(row, members);
+    return new Map([...this.#baseTensors, ...own]);
+  }
+
+  #blend(blend: AdapterBlend, members: Members): AdapterFeeds {
+    const parts = Object.entries(blend).map(([name, weight]) => {
+      if (typeof weight !== 'number' || !Number.isFinite(weight)) {
+        throw new OnnxLoraError(
+          'INPUT_INVALID',
+          `The weight of the adapter "${name}" must be a finite number, but it is ${String(weight)}.`,
+        );
+      }
+      return { feeds: members.get(name)!.tensors, weight, name };
+    });
+    return blendFeeds(parts, this.#inputs, this.#baseTensors);
+  }
+}
+
+/** Equal for choices that give the same feeds: the order of a blend's names does not count. */
+export function keyOf(row: RowAdapter): string {
+  if (row === null || typeof row === 'string') return JSON.stringify(row);
+  const entries = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([name, weight]) => `${JSON.stringify(name)}:${weight}`).join()}}`;
+}

@@ -1,0 +1,228 @@
+/** @file The adapters that a session holds: added, exchanged and removed while it runs. */
+
+import { setImmediate } from 'node:timers/promises';
+import { OnnxLoraError, didYouMean } from '../../errors.ts';
+import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { Session } from '../../runtime/session.ts';
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import type { Adapter } from '../adapter.ts';
+import { bankOfOne } from './bankFeeds.ts';
+import { type AdapterFeeds, adapterFeeds } from './feeds.ts';
+import type { PlacedAdapter } from '../naming/place.ts';
+import { requirePlaces } from './places.ts';
+
+/** Where adapters come from that a run names and the session does not hold. */
+export interface AdapterSource {
+  /** Loads an adapter. Names may come from strangers: check them before they become paths. */
+  load(name: string): Promise<Adapter>;
+  /** How many adapters from here are held; the one that was used least recently goes first. No limit by default. */
+  readonly maxAdapters?: number;
+  /** How many bytes they may take together, as they are fed. No limit by default. */
+  readonly maxBytes?: number;
+}
+
+/** Tensors as the graph takes them, where the runs of a session read them. */
+export interface HeldFeeds {
+  /** Those that go with each run: all of them where the runtime does not keep tensors. */
+  readonly feeds: Feeds;
+  readonly kept: KeptFeeds | undefined;
+  readonly bytes: number;
+}
+
+/** Hands feeds over to the session, if its runtime keeps them. */
+export function hold(feeds: AdapterFeeds, session: Session): HeldFeeds {
+  const all = Object.fromEntries(feeds);
+  const kept = session.keep?.(all);
+  return { feeds: kept ? {} : all, kept, bytes: bytesOf(feeds) };
+}
+
+/** Bytes that feeds take together. */
+export function bytesOf(feeds: AdapterFeeds): number {
+  let bytes = 0;
+  for (const { data } of feeds.values()) bytes += data.byteLength;
+  return bytes;
+}
+
+/** One adapter of a session. Each time that a name is given to another adapter, that is another object. */
+export interface HeldAdapter extends HeldFeeds {
+  readonly name: string;
+  /** What it changes, from which blends and banks are made. */
+  readonly tensors: AdapterFeeds;
+}
+
+/** What a bank is made for. */
+export interface BankRequest {
+  readonly session: Session;
+  readonly inputs: readonly AdapterInput[];
+  readonly place: (adapter: Adapter, options: PlaceOptions) => Promise<PlacedAdapter>;
+  readonly source?: AdapterSource | undefined;
+  /** Called when an adapter has left. */
+  readonly onRemoved: (adapter: HeldAdapter) => void;
+}
+
+/** How an adapter is checked. */
+export interface PlaceOptions {
+  /** Accept an adapter that says it was trained on other weights. */
+  readonly allowBaseMismatch?: boolean;
+}
+
+/** Adapters by name. */
+export class AdapterBank {
+  readonly #request: BankRequest;
+  readonly #held = new Map<string, HeldAdapter>();
+  /** Adapters from the source, least recently used first. */
+  readonly #loaded = new Map<string, HeldAdapter>();
+  readonly #loading = new Map<string, Promise<void>>();
+  /** How many runs wait for a name: it must not be removed to make room. */
+  readonly #wanted = new Map<string, number>();
+
+  constructor(request: BankRequest) {
+    this.#request = request;
+  }
+
+  /** Names of the adapters that are held now. */
+  get names(): string[] {
+    return [...this.#held.keys()];
+  }
+
+  /**
+   * Adds an adapter that has its places.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken, `ADAPTER_MISMATCH`
+   */
+  async add(name: string, adapter: Adapter, options: PlaceOptions): Promise<void> {
+    this.#requireFree(name);
+    const placed = await this.#request.place(adapter, options);
+    await this.#put(name, placed, () => this.#requireFree(name));
+  }
+
+  /** Adds an adapter whose places are known. */
+  addPlaced(name: string, placed: PlacedAdapter): Promise<void> {
+    return this.#put(name, placed, () => undefined);
+  }
+
+  /**
+   * Gives a name to another adapter.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that nothing has, `ADAPTER_MISMATCH`
+   */
+  async replace(name: string, adapter: Adapter, options: PlaceOptions): Promise<void> {
+    this.get(name);
+    await this.#put(name, await this.#request.place(adapter, options), () => this.get(name));
+  }
+
+  /** Removes an adapter; false where there is none of that name. */
+  remove(name: string): boolean {
+    const held = this.#held.get(name);
+    if (!held) return false;
+    this.#held.delete(name);
+    this.#loaded.delete(name);
+    this.#drop(held);
+    return true;
+  }
+
+  /**
+   * An adapter by name.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID`
+   */
+  get(name: string): HeldAdapter {
+    const held = this.#held.get(name);
+    if (!held) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `This session has no adapter "${name}".${didYouMean(name, this.names)} It has ${this.names.join(', ') || 'none'}; name one of these, or null for the base.`,
+      );
+    }
+    if (this.#loaded.delete(name)) this.#loaded.set(name, held);
+    return held;
+  }
+
+  /** True when some of these adapters must be loaded first. */
+  mustLoad(names: readonly string[]): boolean {
+    return this.#request.source !== undefined && names.some((name) => !this.#held.has(name));
+  }
+
+  /** Calls `use` when the source has brought those of these adapters that are not held. */
+  async withLoaded<T>(names: readonly string[], use: () => T): Promise<T> {
+    for (const name of names) this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1);
+    try {
+      await Promise.all(names.filter((name) => !this.#held.has(name)).map((name) => this.#load(name)));
+      return use();
+    } finally {
+      for (const name of names) {
+        const count = this.#wanted.get(name)! - 1;
+        if (count === 0) this.#wanted.delete(name);
+        else this.#wanted.set(name, count);
+      }
+    }
+  }
+
+  #load(name: string): Promise<void> {
+    let loading = this.#loading.get(name);
+    if (!loading) {
+      loading = this.#fromSource(name).finally(() => this.#loading.delete(name));
+      this.#loading.set(name, loading);
+    }
+    return loading;
+  }
+
+  async #fromSource(name: string): Promise<void> {
+    const placed = await this.#request.place(await this.#request.source!.load(name), {});
+    await this.#put(name, placed, () => undefined);
+    this.#loaded.set(name, this.#held.get(name)!);
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    const { maxAdapters = Infinity, maxBytes = Infinity } = this.#request.source!;
+    let bytes = [...this.#loaded.values()].reduce((sum, each) => sum + each.bytes, 0);
+    for (const [name, held] of this.#loaded) {
+      if (this.#loaded.size <= maxAdapters && bytes <= maxBytes) return;
+      if (this.#wanted.has(name)) continue;
+      bytes -= held.bytes;
+      this.remove(name);
+    }
+  }
+
+  async #put(name: string, placed: PlacedAdapter, check: () => unknown): Promise<void> {
+    const { inputs, session } = this.#request;
+    requirePlaces(placed, inputs, name);
+    const tensors = await gathered(adapterFeeds(placed, inputs));
+    check();
+    const before = this.#held.get(name);
+    this.#held.set(name, { name, tensors, ...hold(bankOfOne(tensors, inputs), session) });
+    this.#loaded.delete(name);
+    if (before) this.#drop(before);
+  }
+
+  #drop(held: HeldAdapter): void {
+    held.kept?.release();
+    this.#request.onRemoved(held);
+  }
+
+  #requireFree(name: string): void {
+    if (!this.#held.has(name)) return;
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `This session has an adapter "${name}" already. Replace it, remove it first, or choose another name.`,
+    );
+  }
+}
+
+/** Milliseconds of work after which others get their turn. */
+const TURN = 5;
+
+/** Collects feeds without holding the event loop up for long. */
+async function gathered(entries: Iterable<[string, Tensor]>): Promise<AdapterFeeds> {
+  const feeds = new Map<string, Tensor>();
+  let start = performance.now();
+  for (const [name, tensor] of entries) {
+    feeds.set(name, tensor);
+    if (performance.now() - start < TURN) continue;
+    await setImmediate();
+    start = performance.now();
+  }
+  return feeds;
+}

@@ -1,0 +1,168 @@
+/** @file Holds feeds against what a graph takes, before anything is made of them. */
+
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import type { Dim, ValueType } from '../../graph/value.ts';
+import { declaredType } from '../../ops/inferGraph.ts';
+import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import { type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+
+/** What is wrong with feeds: an input that is not there, one that the graph does not have, or a tensor that does not fit. */
+export type FeedFault =
+  | { readonly kind: 'missing' | 'unknown'; readonly input: string }
+  /** In words: `takes` says what the graph declares, `is` what was given instead. */
+  | { readonly kind: 'unlike'; readonly input: string; readonly takes: string; readonly is: string };
+
+/** The inputs of a graph, and whether feeds fit them. Built once, asked before every run. */
+export class FeedCheck {
+  readonly #ports: ReadonlyMap<string, ValueType>;
+
+  /** @param ports type and shape by name, as the graph declares them; what is not known of an input is not checked */
+  constructor(ports: ReadonlyMap<string, ValueType>) {
+    this.#ports = ports;
+  }
+
+  /**
+   * For the inputs of a graph that have no value of their own.
+   *
+   * @param names those of them that are fed by users; all by default
+   */
+  static of(graph: GraphProto, names?: readonly string[]): FeedCheck {
+    const ports = new Map((graph.input ?? []).map((info) => [info.name ?? '', declaredType(info)]));
+    if (names) return new FeedCheck(new Map(names.map((name) => [name, ports.get(name) ?? {}])));
+    for (const { name } of graph.initializer ?? []) ports.delete(name ?? '');
+    return new FeedCheck(ports);
+  }
+
+  /** Names of the inputs, in the graph's order. */
+  get names(): string[] {
+    return [...this.#ports.keys()];
+  }
+
+  /**
+   * The first fault, missing inputs before all others; undefined where there is none, which allocates nothing.
+   *
+   * @param kept tensors that stand for some of the feeds; they were checked when they were handed over
+   * @param isWhole whether every input must be there; true by default
+   */
+  fault(feeds: Feeds, kept: readonly KeptFeeds[] = none, isWhole: boolean = true): FeedFault | undefined {
+    let count = 0;
+    for (const name in feeds) {
+      const port = this.#ports.get(name);
+      if (port === undefined || !fits(port, feeds[name])) return this.#firstFault(feeds, kept, isWhole);
+      count++;
+    }
+    // All that were given are inputs, so that it is enough to count them.
+    if (!isWhole || count === this.#ports.size || this.#hasAll(feeds, kept)) return undefined;
+    return this.#firstFault(feeds, kept, isWhole);
+  }
+
+  #hasAll(feeds: Feeds, kept: readonly KeptFeeds[]): boolean {
+    if (kept.length === 0) return false;
+    for (const name of this.#ports.keys()) if (!isGiven(name, feeds, kept)) return false;
+    return true;
+  }
+
+  #firstFault(feeds: Feeds, kept: readonly KeptFeeds[], isWhole: boolean): FeedFault | undefined {
+    const missing = isWhole ? this.names.find((name) => !isGiven(name, feeds, kept)) : undefined;
+    if (missing !== undefined) return { kind: 'missing', input: missing };
+    const given = Object.entries<unknown>(feeds ?? {}).filter(([, feed]) => feed !== undefined);
+    for (const [input, feed] of given) {
+      const port = this.#ports.get(input);
+      if (port && !fits(port, feed)) return { kind: 'unlike', input, takes: declared(port), is: described(feed) };
+    }
+    const unknown = given.find(([name]) => !this.#ports.has(name));
+    return unknown && { kind: 'unknown', input: unknown[0] };
+  }
+}
+
+/** What a session was given. */
+export interface GivenFeeds {
+  /** Tensors by input name. */
+  readonly feeds: Feeds;
+  /** Tensors that were handed over before. */
+  readonly kept?: readonly KeptFeeds[];
+}
+
+/** The error for what a session was given, `INPUT_INVALID`. */
+export function feedError(
+  model: string,
+  fault: FeedFault,
+  { names }: FeedCheck,
+  { feeds, kept = none }: GivenFeeds,
+): OnnxLoraError {
+  const { kind, input } = fault;
+  const taken = names.filter((name) => !isGiven(name, {}, kept)).join(', ') || 'nothing else';
+  const message =
+    kind === 'unlike'
+      ? `"${model}" takes ${input} as ${fault.takes}, but it is ${fault.is}.`
+      : kind === 'unknown'
+        ? `"${model}" has no input "${input}".${didYouMean(input, names)} It takes ${taken}. Leave out what it does not take.`
+        : `"${model}" needs the input "${input}". It takes ${taken}; given were ${Object.keys(feeds ?? {}).join(', ') || 'none'}.`;
+  return new OnnxLoraError('INPUT_INVALID', message);
+}
+
+/**
+ * What is wrong with a value that is to be any tensor: `a Float32Array and no tensor`; undefined where nothing is.
+ */
+export function tensorFault(value: unknown): string | undefined {
+  return fits({}, value) ? undefined : described(value);
+}
+
+const none: readonly KeptFeeds[] = [];
+
+function isGiven(name: string, feeds: Feeds | undefined, kept: readonly KeptFeeds[]): boolean {
+  if (feeds?.[name] !== undefined) return true;
+  for (let i = 0; i < kept.length; i++) if (kept[i]!.names.includes(name)) return true;
+  return false;
+}
+
+function fits({ type, shape }: ValueType, feed: unknown): boolean {
+  if (!isTensor(feed)) return false;
+  if (type !== undefined && feed.type !== type) return false;
+  const { dims } = feed;
+  let size = 1;
+  for (let i = 0; i < dims.length; i++) {
+    if (!Number.isInteger(dims[i]) || dims[i]! < 0) return false;
+    size *= dims[i]!;
+  }
+  if (feed.data.length !== size) return false;
+  if (shape === undefined) return true;
+  // ONNX Runtime takes one value of any rank for a scalar, and exporters mix both.
+  if (shape.length === 0) return size === 1;
+  if (shape.length !== dims.length) return false;
+  for (let i = 0; i < dims.length; i++) if (typeof shape[i] === 'number' && shape[i] !== dims[i]) return false;
+  return true;
+}
+
+function isTensor(value: unknown): value is Tensor {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, dims, data } = value as Partial<Tensor>;
+  return (
+    typeof type === 'string' && Array.isArray(dims) && typeof data === 'object' && typeof data?.length === 'number'
+  );
+}
+
+/** `float32 [batch, 6, 128]`; a size without a name is a question mark. */
+function declared({ type, shape }: ValueType): string {
+  const named = (dim: Dim): Dim => (typeof dim === 'string' && dim.startsWith('?') ? '?' : dim);
+  return [type ?? 'a tensor', ...(shape ? [`[${shape.map(named).join(', ')}]`] : [])].join(' ');
+}
+
+function described(feed: unknown): string {
+  if (isTensor(feed)) {
+    const size = sizeOf(feed.dims);
+    const length = feed.data.length === size ? '' : ` with ${feed.data.length} values in place of ${size}`;
+    return `${feed.type} [${feed.dims.join(', ')}]${length}`;
+  }
+  if (feed instanceof Promise) return 'a promise: await it';
+  return `${nameOf(feed)} and no tensor: make it one, as float32(data, dims), int64 and tensor do`;
+}
+
+function nameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return 'an array';
+  if (ArrayBuffer.isView(value))
+    return `${/^[FBU]/.test(value.constructor.name) ? 'a' : 'an'} ${value.constructor.name}`;
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

@@ -1,0 +1,45 @@
+/** @file What an injected graph is fed for an adapter, and for the base. */
+
+import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import type { Provider } from '../../runtime/session.ts';
+import type { Tensor } from '../../runtime/tensor.ts';
+import type { PlacedAdapter } from '../naming/place.ts';
+
+/** Tensors by input name. */
+export type AdapterFeeds = ReadonlyMap<string, Tensor>;
+
+/**
+ * The rank of the zeros that leave a module as it is. Rank 0 costs nothing, but a product over no columns ends the process
+ * in ONNX Runtime's WebGPU provider; other GPU providers get a column of zeros too.
+ */
+export function idleRank(provider: Provider): 0 | 1 {
+  return provider === 'cpu' ? 0 : 1;
+}
+
+/**
+ * The tensors that make an adapter act: one per input of the modules and parameters that it changes. One after the other,
+ * since the gains of DoRA take their time.
+ */
+export function* adapterFeeds(
+  { tunings }: Pick<PlacedAdapter, 'tunings'>,
+  inputs: readonly AdapterInput[],
+): Generator<[string, Tensor]> {
+  const own = new Map(tunings.map((each) => [each.tuning.slot, each]));
+  const prepared = new Map<string, ReadonlyMap<string, Tensor>>();
+  for (const {
+    name,
+    tuning: { slot },
+    tensor: { role },
+  } of inputs) {
+    const placed = own.get(slot);
+    if (!placed) continue;
+    if (!prepared.has(slot)) prepared.set(slot, placed.tuning.feeds(placed.saved));
+    const tensor = prepared.get(slot)!.get(role);
+    if (tensor) yield [name, tensor];
+  }
+}
+
+/** The tensors that leave the base as it is: A and B of rank `idle`, gain 1, the base's own parameters, a tuner's idle values. */
+export function baseFeeds(inputs: readonly AdapterInput[], idle: 0 | 1): AdapterFeeds {
+  return new Map(inputs.map(({ name, tensor }) => [name, tensor.idle(idle)]));
+}

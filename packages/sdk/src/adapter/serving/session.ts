@@ -1,0 +1,258 @@
+/** @file One loaded base model that serves many adapters, chosen per run or per row, and changed while it runs. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { ModelProto } from '../../graph/proto.ts';
+import { sessionModel } from '../../graph/file/onnxFile.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { type Injected, injectAdapters, type RowsApart } from '../../lora/inject.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
+import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
+import type { Adapter } from '../adapter.ts';
+import { RowsDiffer } from './bankFeeds.ts';
+import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } from './adapterBank.ts';
+import { FeedCheck, feedError } from './feedCheck.ts';
+import { baseFeeds, idleRank } from './feeds.ts';
+import type { PlacedAdapter } from '../naming/place.ts';
+import { planPlaces } from './places.ts';
+import { runApart } from './rowsApart.ts';
+
+export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
+
+/** What a session is made from. */
+export interface AdapterSessionRequest {
+  readonly base: ModelProto;
+  readonly types: ReadonlyMap<string, ValueType>;
+  readonly adapters: Readonly<Record<string, PlacedAdapter>>;
+  /** Places for adapters that come later, beside those of `adapters`. */
+  readonly reserved?: AdapterPlan | undefined;
+  readonly source?: AdapterSource | undefined;
+  /** Finds the places of an adapter that comes later. */
+  readonly place: BankRequest['place'];
+  readonly runtime: Runtime;
+  readonly options?: SessionOptions;
+  readonly name: string;
+}
+
+/** Options of {@link AdapterSession.run}. */
+export interface AdapterRunOptions {
+  /** A name or a blend for all rows, or an array with one per row; null or nothing is the base. */
+  readonly adapter?: AdapterChoice;
+  /** Cancels the run: it rejects at once with `CANCELLED`. */
+  readonly signal?: AbortSignal;
+  /** Names of the outputs to return; all of them by default. */
+  readonly fetches?: readonly string[];
+  /** Tensors that the session keeps ({@link AdapterSession.keep}), beside the feeds. */
+  readonly kept?: readonly KeptFeeds[];
+}
+
+/**
+ * A base model, loaded once, with any number of adapters. Swapping costs nothing: they lie where the graph runs, and a
+ * run names those it reads. They can be added, replaced and removed at any time; a run that has been asked for keeps the
+ * adapters that it was asked with.
+ */
+export class AdapterSession implements AsyncDisposable {
+  readonly #session: Session;
+  readonly #name: string;
+  readonly #bank: AdapterBank;
+  readonly #active: ActiveAdapters;
+  readonly #modelInputs: readonly string[];
+  readonly #check: FeedCheck;
+  readonly #injected: Pick<Injected, 'batchInput' | 'apart' | 'rowsApart'>;
+  #rowsApart: RowsApart | undefined;
+  /** Whether the model takes any number of rows. */
+  readonly #takesAnyRows: boolean;
+
+  /** Used by {@link AdapterSession.create}. */
+  private constructor(
+    session: Session,
+    injected: Injected,
+    { base, types, name, place, source }: AdapterSessionRequest,
+  ) {
+    const { inputs, rows } = injected;
+    this.#session = session;
+    this.#name = name;
+    this.#active = new ActiveAdapters(session, injected, baseFeeds(inputs, idleRank(session.provider)));
+    this.#bank = new AdapterBank({
+      session,
+      inputs,
+      place,
+      source,
+      onRemoved: (adapter) => this.#active.removed(adapter),
+    });
+    const own = new Set([...inputs.map((input) => input.name), rows]);
+    this.#modelInputs = session.inputNames.filter((each) => !own.has(each));
+    this.#check = FeedCheck.of(base.graph ?? {}, this.#modelInputs);
+    this.#injected = injected;
+    this.#takesAnyRows = typeof types.get(injected.batchInput)?.shape?.[0] === 'string';
+  }
+
+  /** Injects the places into the base and loads it. */
+  static async create(request: AdapterSessionRequest): Promise<AdapterSession> {
+    const { base, types, adapters, reserved, runtime, options, name } = request;
+    const plan = planPlaces(Object.values(adapters), reserved);
+    const injected = injectAdapters(base, plan, { types, mode: 'inference' });
+    const native = await runtime.createSession({ ...sessionModel(injected.model), name }, options);
+    try {
+      const session = new AdapterSession(native, injected, request);
+      for (const [key, placed] of Object.entries(adapters)) await session.#bank.addPlaced(key, placed);
+      return session;
+    } catch (error) {
+      await native.release();
+      throw error;
+    }
+  }
+
+  /** The provider that the model runs on. Where the first run is verified, it may change it. */
+  get provider(): ConcreteProvider {
+    return this.#session.provider;
+  }
+
+  /** The model's own inputs, adapters aside. */
+  get inputNames(): readonly string[] {
+    return this.#modelInputs;
+  }
+
+  /** Names of the model's outputs. */
+  get outputNames(): readonly string[] {
+    return this.#session.outputNames;
+  }
+
+  /** The adapters that the session holds now. */
+  get adapterNames(): readonly string[] {
+    return this.#bank.names;
+  }
+
+  /**
+   * Adds an adapter while the session runs. It needs places in the graph: those of the adapters that the session was made
+   * with, and those reserved by `targetModules` and `modulesToSave`.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for a name that is taken; `ADAPTER_MISMATCH` for an adapter of another base, or
+   *   one that needs a place which the graph does not have
+   */
+  add(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    return this.#bank.add(name, adapter, options);
+  }
+
+  /**
+   * Gives a name to another adapter: runs that are asked for from then on use that one.
+   *
+   * @throws OnnxLoraError as {@link AdapterSession.add}, and `INPUT_INVALID` for a name that no adapter has
+   */
+  replace(name: string, adapter: Adapter, options: PlaceOptions = {}): Promise<void> {
+    return this.#bank.replace(name, adapter, options);
+  }
+
+  /** Removes an adapter, and frees its tensors after the runs that use it; false where there is none of that name. */
+  remove(name: string): boolean {
+    return this.#bank.remove(name);
+  }
+
+  /**
+   * Runs the model once.
+   *
+   * @param feeds one tensor per input of the model, `[batch, ...]`, of the type and shape that `model.inputs` tells
+   * @throws OnnxLoraError `INPUT_INVALID` for an unknown adapter, feeds that are missing, of another type or shape, or for no
+   *   input, and as many names as there are not rows; `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`; what the source of
+   *   adapters throws
+   */
+  async run(
+    feeds: Feeds,
+    { adapter = null, signal, fetches, kept = [] }: AdapterRunOptions = {},
+  ): Promise<Record<string, Tensor>> {
+    this.#requireFeeds(feeds, kept);
+    const choice = this.#onePerRow(adapter, feeds);
+    const run = (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> =>
+      this.#with(one, (active) =>
+        this.#session.run({ ...own, ...active.feeds }, fetches, {
+          kept: [...kept, ...active.kept],
+          ...(signal ? { signal } : {}),
+        }),
+      );
+    if (!isRows(choice)) return run(choice, feeds);
+    let module = this.#injected.apart;
+    if (module === undefined) {
+      try {
+        return await run(choice, feeds);
+      } catch (error) {
+        if (!(error instanceof RowsDiffer)) throw error;
+        module = error.module;
+      }
+    }
+    const apart = (this.#rowsApart ??= this.#injected.rowsApart());
+    const isDivisible = this.#takesAnyRows && kept.length === 0;
+    const outputs = fetches ?? this.outputNames;
+    return runApart({ model: this.#name, module, apart, choice, feeds, outputs, isDivisible, run, keyOf });
+  }
+
+  /**
+   * Hands tensors over once that many runs will read, such as what a decoder has made of the sound, so that they need not
+   * travel with each. Undefined where that makes no difference: then they are fed. To be released in the end.
+   *
+   * @throws OnnxLoraError `INPUT_INVALID` for tensors of another type or shape, or for no input
+   */
+  keep(feeds: Feeds): KeptFeeds | undefined {
+    this.#requireFeeds(feeds, [], false);
+    return this.#session.keep?.(feeds);
+  }
+
+  /**
+   * Runs once with ONNX Runtime's profiler, and says which provider computed each operator, and how far the outputs are
+   * from the CPU's. It loads the graph again for this, and releases it.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the session's runtime has no profiler; as {@link AdapterSession.run}
+   */
+  async providerReport(feeds: Feeds, { adapter = null, signal }: AdapterRunOptions = {}): Promise<ProviderReport> {
+    this.#requireFeeds(feeds);
+    const choice = this.#onePerRow(adapter, feeds);
+    const one = this.#injected.apart !== undefined && isRows(choice) ? choice[0]! : choice;
+    return this.#with(one, (active) => {
+      const options = { kept: active.kept, ...(signal ? { signal } : {}) };
+      const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);
+      if (report) return report;
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The runtime of "${this.#name}" cannot tell where operators run. Open the model with OrtRuntime or WorkerRuntime.`,
+      );
+    });
+  }
+
+  /** Frees the native session, after the runs that have been asked for. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+
+  /** As {@link AdapterSession.release}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  #requireFeeds(feeds: Feeds, kept?: readonly KeptFeeds[], isWhole?: boolean): void {
+    const fault = this.#check.fault(feeds, kept, isWhole);
+    if (fault) throw feedError(this.#name, fault, this.#check, { feeds, ...(kept ? { kept } : {}) });
+  }
+
+  /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */
+  async #with<T>(choice: AdapterChoice, use: (active: ActiveFeeds) => Promise<T>): Promise<T> {
+    const names = namesIn(choice);
+    const start = (): { readonly running: Promise<T> } => ({ running: use(this.#active.of(choice, this.#bank)) });
+    if (!this.#bank.mustLoad(names)) return start().running;
+    return (await this.#bank.withLoaded(names, start)).running;
+  }
+
+  /** The choice, checked against the rows of the batch; rows that are all alike are one choice. */
+  #onePerRow(choice: AdapterChoice, feeds: Feeds): AdapterChoice {
+    if (!isRows(choice)) return choice;
+    const rows = feeds[this.#injected.batchInput]?.dims[0];
+    if (rows !== undefined && rows !== choice.length) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `${choice.length} adapter names were given for a batch of ${rows} rows. Give one name per row.`,
+      );
+    }
+    const [first = null] = choice;
+    return choice.every((each) => each === first) ? first : choice;
+  }
+}

@@ -1,0 +1,226 @@
+/** @file Between PEFT's adapters and the tensors of an `.onnx_adapter`, which are what a graph is fed. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { transposed } from '../../runtime/layout.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { Adapter, type SaveOptions } from '../adapter.ts';
+import { requireUnused, writeFileAtomic } from '../../files/wholeFile.ts';
+import { floats } from '../../graph/tensorData.ts';
+import { formatOrtAdapter } from '../formats/ortAdapter.ts';
+import {
+  type AdapterConfig,
+  adapterConfig,
+  baseChangingInit,
+  requireLora,
+  scalingOf,
+  variantOf,
+} from '../formats/peftConfig.ts';
+import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from '../formats/tensorNames.ts';
+
+/** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
+const suffixes = {
+  lora_A: 'lora_A.weight',
+  lora_B: 'lora_B.weight',
+  'lora_B.bias': 'lora_B.bias',
+  lora_embedding_A: 'lora_embedding_A',
+  lora_embedding_B: 'lora_embedding_B',
+  lora_magnitude_vector: 'lora_magnitude_vector',
+} as const;
+
+type LowRankRole = keyof typeof suffixes;
+
+function isLowRank(role: TensorRole): role is LowRankRole {
+  return Object.hasOwn(suffixes, role);
+}
+
+/** What the graph, which knows no scaling, must be fed scaled. */
+const scaled: ReadonlySet<LowRankRole> = new Set<LowRankRole>(['lora_B', 'lora_embedding_B', 'lora_B.bias']);
+
+/** Name of a graph input. Some exporters leave `.weight` out. */
+const INPUT_NAME =
+  /^(.+)\.(lora_B\.bias|lora_magnitude_vector|lora_embedding_[AB]|lora_[AB](?=$|\.weight$))(?:\.weight)?$/;
+
+/**
+ * The tensors of an `.onnx_adapter`, in the adapter's order.
+ *
+ * Low-rank tensors have the names and layouts of a graph's inputs, as float32, with the scaling inside B and its bias: of
+ * linear layers `<path>.lora_A.weight` `[in, r]` and `<path>.lora_B.weight` `[r, out]`, of embeddings
+ * `<path>.lora_embedding_A` `[vocabulary, r]` and `<path>.lora_embedding_B` `[r, dim]`; the factors of convolutions, the
+ * bias of B and DoRA's magnitude are laid out as PEFT has them. Parameters trained in full keep PEFT's names, which begin
+ * with `base_model.model.`, and PEFT's layout. Copies of the base's weights are left out.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say: trained tokens and adapted parameters, whose
+ *   places stand in the config alone, adapters of a base that their initialisation has changed, variants of LoRA that
+ *   compute something else, single numbers; `ADAPTER_INVALID` for half of a pair
+ */
+export function toOrtAdapter(adapter: Adapter): Map<string, Tensor> {
+  requireLora(adapter.config, 'written as an .onnx_adapter');
+  refuseWhatOnlyConfigSays(adapter.config);
+  lowRanks(adapter.tensors);
+  const result = new Map<string, Tensor>();
+  for (const [name, tensor] of adapter.tensors) {
+    const { module, role, parameter } = parseTensorName(name);
+    if (role === 'base_layer.weight') continue;
+    if (role === 'trainable_tokens_delta') throw cannotHold(`the tensor "${name}", a set of trained token embeddings`);
+    if (isLowRank(role)) {
+      const scaling = scaled.has(role) ? scalingOf(adapter.config, module).scaling : 1;
+      result.set(`${module}.${suffixes[role]}`, turned(tensor, scaling));
+    } else {
+      if (tensor.dims.length === 0) throw cannotHold(`the tensor "${name}", a single number`);
+      result.set(tensorName(module, role, parameter), tensor);
+    }
+  }
+  return result;
+}
+
+/**
+ * The adapter that such tensors make. The scaling is inside B already, so alpha equals r; targets are full module paths.
+ * The file does not say which base it belongs to.
+ *
+ * @param name how errors call the file
+ * @throws OnnxLoraError `ADAPTER_INVALID` for tensors under other names than {@link toOrtAdapter} gives
+ */
+export function fromOrtAdapter(tensors: ReadonlyMap<string, Tensor>, name = 'the .onnx_adapter'): Adapter {
+  const peft = new Map<string, Tensor>();
+  for (const [key, tensor] of tensors) {
+    const { module, role, parameter } = parseOrtName(key, name);
+    peft.set(tensorName(module, role, parameter), isLowRank(role) ? turned(tensor) : tensor);
+  }
+  if (peft.size === 0) {
+    throw new OnnxLoraError('ADAPTER_INVALID', `"${name}" holds no tensors. Save the adapter again.`);
+  }
+  const ranks = lowRanks(
+    peft,
+    'Of a bare parameter (a weight of LSTM or GRU, stacked experts) such a file is only for the model that it was exported with: load the PEFT folder that it was made from. Of other layers: save it again.',
+  );
+  return new Adapter(configOf(ranks, [...peft.keys()].map(parseTensorName)), peft);
+}
+
+/**
+ * Writes an adapter as an `.onnx_adapter`, which ONNX Runtime's other languages load for a model that has the adapter's
+ * tensors as inputs. Complete or not at all.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for what such a file cannot say, such as trained tokens; `FILE_INVALID` when the
+ *   file cannot be written, or is there and `overwrite` is false
+ */
+export async function saveOnnxAdapter(
+  adapter: Adapter,
+  file: string,
+  options: Pick<SaveOptions, 'overwrite'> = {},
+): Promise<void> {
+  requireUnused([file], options);
+  await writeFileAtomic(file, formatOrtAdapter(toOrtAdapter(adapter)));
+}
+
+/** The low-rank tensor in the graph's layout, or back: matrices are transposed, everything else stays as it lies. */
+function turned(tensor: Tensor, scaling = 1): Tensor {
+  const values = floats(tensor);
+  const [rows, columns, ...rest] = tensor.dims;
+  if (rows !== undefined && columns !== undefined && rest.length === 0) {
+    return float32(transposed(values, rows, columns, scaling), [columns, rows]);
+  }
+  return float32(scaling === 1 ? values : values.map((value) => scaling * value), tensor.dims);
+}
+
+function parseOrtName(key: string, file: string): TensorName {
+  if (key.startsWith(PEFT_PREFIX)) {
+    const parsed = parseTensorName(key);
+    if (parsed.role === 'parameter' || parsed.role === 'base_layer.bias') return parsed;
+    // Its scaling would stand in a config that this file does not have.
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" holds the tensor "${key}" under PEFT's name, so that its scaling is unknown. Load the PEFT folder that it was made from, and save that with onnx-lora.`,
+    );
+  }
+  const [, module, role] = INPUT_NAME.exec(key) ?? [];
+  if (module !== undefined && role !== undefined) return { module, role: role as LowRankRole };
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${file}" holds the tensor "${key}", and only tensors of low-rank adapters, named like <module path>.lora_A.weight, and parameters under PEFT's names can be read. Save it again with onnx-lora, or load it with ONNX Runtime for the model that it was made for.`,
+  );
+}
+
+/**
+ * The rank of each module, from factors in PEFT's layout.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` for half of a pair, other shapes than factors have, and ranks that differ
+ */
+function lowRanks(tensors: ReadonlyMap<string, Tensor>, remedy = 'Save it again.'): Map<string, number> {
+  const modules = new Map<string, Partial<Record<LowRankRole, readonly number[]>>>();
+  for (const [name, { dims }] of tensors) {
+    const { module, role } = parseTensorName(name);
+    if (isLowRank(role)) modules.set(module, { ...modules.get(module), [role]: dims });
+  }
+  return new Map(
+    [...modules].map(([module, found]) => {
+      const isEmbedding = found.lora_embedding_A !== undefined || found.lora_embedding_B !== undefined;
+      const [nameA, nameB] = isEmbedding ? (['lora_embedding_A', 'lora_embedding_B'] as const) : (['lora_A', 'lora_B'] as const); // prettier-ignore
+      const [A, B] = [found[nameA], found[nameB]];
+      if (!A || !B) {
+        throw new OnnxLoraError(
+          'ADAPTER_INVALID',
+          `The adapter holds only half of module "${module}": ${A ? nameB : nameA} is missing. Copy or save it again.`,
+        );
+      }
+      const [r = 0] = A;
+      const [, ofB = 0] = B;
+      // A grouped convolution's B has r / groups columns.
+      const fits = A.length === B.length && A.length >= 2 && r > 0 && ofB > 0 && (A.length === 2 ? r === ofB : r % ofB === 0); // prettier-ignore
+      if (fits) return [module, r];
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter's ${nameA} of module "${module}" has shape [${A.join(', ')}] and its ${nameB} [${B.join(', ')}] as PEFT lays them out, which are no factors of one rank. ${remedy}`,
+      );
+    }),
+  );
+}
+
+/** Options whose meaning is not in the tensors. */
+function refuseWhatOnlyConfigSays(config: AdapterConfig): void {
+  const { targetParameters, trainableTokenIndices } = config;
+  if (targetParameters?.length) throw cannotHold('adapted parameters (target_parameters)');
+  if (trainableTokenIndices && Object.keys(trainableTokenIndices).length > 0) {
+    throw cannotHold('trained token embeddings (trainable_token_indices)');
+  }
+  const init = baseChangingInit(config);
+  if (init !== undefined) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The adapter counts from a base that its initialisation "${init}" has changed, and an .onnx_adapter cannot say so. Make it plain LoRA first (toPlainLora, convert --plain-from).`,
+    );
+  }
+  const variant = variantOf(config);
+  if (variant !== undefined) throw cannotHold(`a variant of LoRA that the config names (${variant})`);
+}
+
+function cannotHold(what: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'INPUT_INVALID',
+    `The adapter has ${what}, which an .onnx_adapter has no place for. Keep the PEFT folder, or merge the adapter into the model.`,
+  );
+}
+
+function configOf(ranks: ReadonlyMap<string, number>, names: readonly TensorName[]): AdapterConfig {
+  const [r = 8] = ranks.values();
+  const uniform = [...ranks.values()].every((each) => each === r);
+  // A key means every module that ends with it, and the first that fits counts: longer paths go first.
+  const byPath = [...ranks].sort(([a], [b]) => b.length - a.length);
+  const pattern = uniform
+    ? {}
+    : Object.fromEntries(byPath.map(([path, rank]) => [path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), rank]));
+  const parameters = names.filter(({ role }) => role === 'parameter');
+  const saved = new Set(parameters.filter(({ parameter }) => parameter !== 'bias').map(({ module }) => module));
+  const otherBiases = parameters.some(({ module }) => !saved.has(module));
+  const has = (role: TensorRole): boolean => names.some((name) => name.role === role);
+  return adapterConfig({
+    r,
+    alpha: r,
+    targetModules: [...ranks.keys()],
+    rankPattern: pattern,
+    alphaPattern: pattern,
+    modulesToSave: saved.size > 0 ? [...saved] : null,
+    bias: otherBiases ? 'all' : has('base_layer.bias') ? 'lora_only' : 'none',
+    useDora: has('lora_magnitude_vector'),
+    loraBias: has('lora_B.bias'),
+  });
+}

@@ -1,0 +1,139 @@
+/** @file Reads adapters from disk. */
+
+import { existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import { settle } from '../../files/swapFolder.ts';
+import { parseNotes } from './adapterNotes.ts';
+import { Adapter, BASE_DIGEST, CONFIG_FILE, WEIGHTS_FILE } from '../adapter.ts';
+import { fromOrtAdapter } from './convert.ts';
+import { parseForeignJson } from '../formats/foreignJson.ts';
+import { parseOrtAdapter } from '../formats/ortAdapter.ts';
+import { parseAdapterConfig } from '../formats/peftConfig.ts';
+import { readSafetensors, type Safetensors } from '../formats/safetensors.ts';
+import { INDEX_FILE, readShards } from './shardedWeights.ts';
+import { PEFT_PREFIX } from '../formats/tensorNames.ts';
+import { notFound } from '../../files/notFound.ts';
+
+/** Where PEFT once kept the tensors. */
+export const PICKLE_FILE = 'adapter_model.bin';
+
+/** Larger than any adapter_config.json, small enough to parse at once. */
+const MAX_CONFIG_BYTES = 16 << 20;
+/** What an .onnx_adapter can address. */
+const MAX_ORT_ADAPTER_BYTES = 2 ** 31;
+const ORT_ADAPTER_ENDING = '.onnx_adapter';
+
+/**
+ * Reads an adapter from a PEFT folder, its tensors in one file or in several that an index lists, or from an
+ * `.onnx_adapter` whose tensors are named as `saveOnnxAdapter` names them. Pickle files (`adapter_model.bin`) are refused:
+ * reading one runs code.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, or `ADAPTER_INVALID` and `FILE_INVALID` naming the file and the remedy
+ */
+export async function readAdapter(source: string): Promise<Adapter> {
+  if (!existsSync(source)) throw notFound('adapter', source);
+  const stat = statSync(source);
+  if (stat.isDirectory()) return readPeftFolder(source);
+  if (stat.isFile() && source.endsWith(ORT_ADAPTER_ENDING)) return readOrtAdapter(source);
+  if (source.endsWith('.onnx')) throw isModel(source, 'it is an .onnx file');
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${source}" is a file; name the PEFT folder that holds ${CONFIG_FILE} and ${WEIGHTS_FILE}, or a file that ends in ${ORT_ADAPTER_ENDING}.`,
+  );
+}
+
+/** A model in the place of an adapter, such as one that an adapter was merged into. */
+function isModel(source: string, since: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${source}" is a model and no adapter: ${since}. A merged model is opened as the model, without the adapter that is in it; else name the adapter's folder.`,
+  );
+}
+
+async function readOrtAdapter(file: string): Promise<Adapter> {
+  if (statSync(file).size > MAX_ORT_ADAPTER_BYTES) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" is larger than 2 GiB, which no ${ORT_ADAPTER_ENDING} can be. Save the adapter again.`,
+    );
+  }
+  return fromOrtAdapter(parseOrtAdapter(await readFile(file), file), file);
+}
+
+/** How often a folder is read anew whose files are exchanged while they are read. */
+const ATTEMPTS = 5;
+
+/** Reads a folder whole: all its files before another adapter was saved over it, or all after. */
+async function readPeftFolder(folder: string): Promise<Adapter> {
+  settle(folder);
+  for (let attempt = 1; ; attempt++) {
+    const before = filesNow(folder);
+    let adapter: Adapter;
+    try {
+      adapter = await readFiles(folder);
+    } catch (cause) {
+      if (attempt < ATTEMPTS && filesNow(folder) !== before) continue;
+      throw cause;
+    }
+    if (attempt === ATTEMPTS || filesNow(folder) === before) return adapter;
+  }
+}
+
+/** Which files a folder's names lead to at this moment. */
+function filesNow(folder: string): string {
+  return [CONFIG_FILE, WEIGHTS_FILE, INDEX_FILE]
+    .map((name) => statSync(path.join(folder, name), { throwIfNoEntry: false }))
+    .map((found) => (found ? `${found.ino} ${found.mtimeMs} ${found.size}` : 'none'))
+    .join();
+}
+
+async function readFiles(folder: string): Promise<Adapter> {
+  const configFile = path.join(folder, CONFIG_FILE);
+  if (!existsSync(configFile)) {
+    const model = ['onnx/model.onnx', 'model.onnx'].find((name) => existsSync(path.join(folder, name)));
+    if (model !== undefined) throw isModel(folder, `it holds ${model}, and no ${CONFIG_FILE}`);
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${folder}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Name the folder that holds it, with ${WEIGHTS_FILE} beside it.`,
+    );
+  }
+  const config = parseAdapterConfig(await readJson(configFile), configFile);
+  const { tensors, metadata } = await readWeights(folder);
+  const twice = [...tensors.keys()].find((name) => !name.startsWith(PEFT_PREFIX) && tensors.has(PEFT_PREFIX + name));
+  if (twice !== undefined) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${folder}" holds the tensor "${twice}" twice, with "${PEFT_PREFIX}" before its name and without. Save the adapter again.`,
+    );
+  }
+  return new Adapter(config, tensors, metadata[BASE_DIGEST], parseNotes(metadata, folder));
+}
+
+/** The tensors of a PEFT folder: from the one file, else from those that the index lists. */
+async function readWeights(folder: string): Promise<Safetensors> {
+  const [whole, index] = [WEIGHTS_FILE, INDEX_FILE].map((name) => path.join(folder, name)) as [string, string];
+  if (existsSync(whole)) return readSafetensors(whole);
+  if (existsSync(index)) return readShards(await readJson(index), index);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    existsSync(path.join(folder, PICKLE_FILE))
+      ? `"${folder}" holds its weights as a pickle (${PICKLE_FILE}), which can run code when it is read. Save it again in PEFT with safe_serialization=True.`
+      : `"${folder}" holds no ${WEIGHTS_FILE}. Copy it there too.`,
+  );
+}
+
+async function readJson(file: string): Promise<unknown> {
+  if (statSync(file).size > MAX_CONFIG_BYTES) {
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      `"${file}" is larger than ${MAX_CONFIG_BYTES >> 20} MB, which no config and no index of an adapter is.`,
+    );
+  }
+  try {
+    return parseForeignJson(await readFile(file, 'utf8'));
+  } catch (cause) {
+    throw new OnnxLoraError('ADAPTER_INVALID', `"${file}" is not valid JSON: ${(cause as Error).message}.`, { cause });
+  }
+}

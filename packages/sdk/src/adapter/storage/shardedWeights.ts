@@ -1,0 +1,142 @@
+/** @file Adapters whose tensors are spread over several safetensors files, which an index lists. */
+
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import { leadsInside } from '../../graph/file/insideFolder.ts';
+import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';
+import { pythonJson } from '../formats/pythonJson.ts';
+import { formatSafetensors, readSafetensors, type Safetensors } from '../formats/safetensors.ts';
+
+/** The list of an adapter's files. */
+export const INDEX_FILE = 'adapter_model.safetensors.index.json';
+/** What those files are called. */
+export const SHARD_NAME: RegExp = /^adapter_model-\d{5}-of-\d{5}\.safetensors$/;
+
+/** What an index says. */
+interface ShardIndex {
+  /** File by tensor. */
+  readonly files: ReadonlyMap<string, string>;
+  /** Bytes of all tensors together, where the index tells. */
+  readonly totalSize: number | undefined;
+}
+
+/**
+ * Reads the tensors that an index lists, from files beside it.
+ *
+ * @param json the index
+ * @param file its path
+ * @throws OnnxLoraError `ADAPTER_INVALID` when the index is none, names a file elsewhere, or disagrees with the files about
+ *   what they hold; `FILE_NOT_FOUND` and `FILE_INVALID` as `readSafetensors`
+ */
+export async function readShards(json: unknown, file: string): Promise<Safetensors> {
+  const { files, totalSize } = parseIndex(json, file);
+  const tensors = new Map<string, Tensor>();
+  const metadata: Record<string, string> = {};
+  for (const shard of new Set(files.values())) {
+    const found = await readSafetensors(shardPath(shard, file));
+    for (const [name, tensor] of found.tensors) {
+      if (files.get(name) !== shard) {
+        throw invalid(file, `"${shard}" holds the tensor ${quote(name)}, which the index does not place there`);
+      }
+      tensors.set(name, tensor);
+    }
+    Object.assign(metadata, found.metadata);
+  }
+  for (const [name, shard] of files) {
+    if (!tensors.has(name)) throw invalid(file, `the tensor ${quote(name)} is missing from "${shard}"`);
+  }
+  const bytes = [...tensors.values()].reduce((sum, tensor) => sum + byteSize(tensor), 0);
+  if (totalSize !== undefined && totalSize !== bytes) {
+    throw invalid(file, `it promises ${totalSize} bytes of tensors, but its files hold ${bytes}`);
+  }
+  return { tensors, metadata };
+}
+
+/**
+ * Tensors as files of at most `maxBytes` bytes of tensors each, and their index, laid out as the Hugging Face libraries do
+ * it. A tensor that is larger has a file of its own. Which tensors go together depends on their names and sizes alone, so that
+ * equal content gives equal files.
+ *
+ * @returns contents by file name
+ * @throws OnnxLoraError `INPUT_INVALID` for a tensor that the format cannot hold
+ */
+export function formatShards(
+  {
+    tensors,
+    metadata,
+  }: { readonly tensors: ReadonlyMap<string, Tensor>; readonly metadata: Readonly<Record<string, string>> },
+  maxBytes: number,
+): Record<string, Uint8Array | string> {
+  const shards: Map<string, Tensor>[] = [];
+  let [left, total] = [0, 0];
+  for (const name of [...tensors.keys()].sort()) {
+    const tensor = tensors.get(name)!;
+    const size = byteSize(tensor);
+    if (shards.length === 0 || size > left) {
+      shards.push(new Map());
+      left = maxBytes;
+    }
+    shards.at(-1)!.set(name, tensor);
+    left -= size;
+    total += size;
+  }
+  const digits = (count: number): string => String(count).padStart(5, '0');
+  const files = shards.map((shard, i) => [`adapter_model-${digits(i + 1)}-of-${digits(shards.length)}.safetensors`, shard] as const); // prettier-ignore
+  const places = files.flatMap(([file, shard]) => [...shard.keys()].map((name) => [name, file] as const));
+  const index = new Map<string, unknown>([
+    ['metadata', { total_size: total }],
+    ['weight_map', Object.fromEntries(places)],
+  ]);
+  return {
+    ...Object.fromEntries(files.map(([file, shard]) => [file, formatSafetensors(shard, metadata)])),
+    [INDEX_FILE]: `${pythonJson(index, new Set())}\n`,
+  };
+}
+
+function byteSize({ data, type }: Tensor): number {
+  return data.length * bytesPerElement(type);
+}
+
+function parseIndex(json: unknown, file: string): ShardIndex {
+  const { weight_map: map, metadata } = isObject(json) ? (json as Record<string, unknown>) : {};
+  if (!isObject(map)) throw invalid(file, 'it has no "weight_map"');
+  const files = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    if (typeof shard !== 'string') throw invalid(file, `its weight_map names no file for ${quote(name)}`);
+    files.set(name, shard);
+  }
+  const total = isObject(metadata) ? (metadata as Record<string, unknown>)['total_size'] : undefined;
+  return { files, totalSize: typeof total === 'number' ? total : undefined };
+}
+
+function shardPath(shard: string, file: string): string {
+  const folder = path.dirname(path.resolve(file));
+  const isPlain = /^[^/\\\0]+\.safetensors$/.test(shard);
+  const found = path.join(folder, shard);
+  if (!isPlain)
+    throw invalid(file, `it names the file ${quote(shard)}, and only .safetensors files beside it are read`);
+  if (!existsSync(found)) {
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `"${file}" names the file ${quote(shard)}, which is not there. Copy all files of the adapter.`,
+    );
+  }
+  if (leadsInside(found, folder)) return found;
+  throw invalid(file, `the file ${quote(shard)} is a link that leads out of the folder, which could read any file`);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
+}
+
+function invalid(file: string, what: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `"${file}" is not a valid index of an adapter's files: ${what}. Copy or download the adapter again.`,
+  );
+}

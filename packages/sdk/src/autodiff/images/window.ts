@@ -1,0 +1,99 @@
+/** @file Windows that slide over images `[batch, channels, …]`, and the sum of what several of them read at one place. */
+
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { intsAttribute } from '../../graph/walk.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { staticShape, stretch } from '../vjp.ts';
+import { attributeOf } from '../../ops/schema.ts';
+
+/** How a window lies on an image. */
+export interface Window {
+  /** Spatial sizes. */
+  readonly kernel: readonly number[];
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** All begins, then all ends. */
+  readonly pads: readonly number[];
+  readonly group: number;
+}
+
+/** The window of a convolution or a pooling with this kernel over an image of the spatial sizes `image`. */
+export function windowOf(node: NodeProto, image: readonly number[], kernel: readonly number[]): Window {
+  const ones = new Array<number>(kernel.length).fill(1);
+  const strides = intsAttribute(node, 'strides') ?? ones;
+  const dilations = intsAttribute(node, 'dilations') ?? ones;
+  const auto = attributeOf(node, 'auto_pad');
+  const zeros = new Array<number>(2 * kernel.length).fill(0);
+  let pads = auto === 'VALID' ? zeros : (intsAttribute(node, 'pads') ?? zeros);
+  if (auto.startsWith('SAME')) {
+    const total = image.map((size, i) =>
+      Math.max(0, (Math.ceil(size / strides[i]!) - 1) * strides[i]! + reach(kernel[i]!, dilations[i]!) - size),
+    );
+    const less = total.map((each) => Math.floor(each / 2));
+    const more = total.map((each) => Math.ceil(each / 2));
+    pads = auto === 'SAME_UPPER' ? [...less, ...more] : [...more, ...less];
+  }
+  return { kernel, strides, dilations, pads, group: attributeOf(node, 'group') };
+}
+
+/** How many positions a window spans. */
+export function reach(kernel: number, dilation: number): number {
+  return dilation * (kernel - 1) + 1;
+}
+
+/**
+ * What every window wrote, added up where windows overlap: the transpose of a convolution.
+ *
+ * @param dy `[batch, M, …]`, a position per window
+ * @param weight `[M, C / group, …]`
+ * @param image spatial sizes of the result `[batch, C, …]`
+ */
+export function scatterWindows(
+  g: GraphBuilder,
+  dy: Value,
+  weight: Value,
+  window: Window,
+  image: readonly number[],
+): Value {
+  const { kernel, strides, dilations, pads, group } = window;
+  const n = kernel.length;
+  // What the last window leaves over, or by how much it hangs over the end.
+  const rest = staticShape(dy)
+    .slice(2)
+    .map((count, i) => image[i]! + pads[i]! - ((count - 1) * strides[i]! + reach(kernel[i]!, dilations[i]!)));
+  if (n <= 2 && !isBetterTurned(staticShape(dy), staticShape(weight), window)) {
+    return g.emit('ConvTranspose', [dy, weight], {
+      strides,
+      dilations,
+      pads: [...pads.slice(0, n), ...rest.map((size) => Math.max(0, -size))],
+      output_padding: rest.map((size) => Math.max(0, size)),
+      group,
+    });
+  }
+  // With the kernel turned around, over dy with zeros between, Conv does the same.
+  let spaced = dy;
+  strides.forEach((stride, i) => (spaced = stretch(g, spaced, i + 2, stride)));
+  const before = kernel.map((size, i) => reach(size, dilations[i]!) - 1 - pads[i]!);
+  const after = kernel.map((size, i) => reach(size, dilations[i]!) - 1 + rest[i]!);
+  const padded = [...before, ...after].every((pad) => pad === 0)
+    ? spaced
+    : g.Pad(spaced, [0, 0, ...before, 0, 0, ...after]);
+  const [m, c] = staticShape(weight) as [number, number];
+  const positions = sizeOf(kernel);
+  const swapped = g.Transpose(g.Reshape(weight, [group, m / group, c, positions]), [0, 2, 1, 3]);
+  const backwards = g.ints(Array.from({ length: positions }, (_, i) => positions - 1 - i));
+  const turned = g.Reshape(g.Gather(swapped, backwards, 3), [group * c, m / group, ...kernel]);
+  return g.emit('Conv', [padded, turned], { dilations, group });
+}
+
+/**
+ * Conv is faster on the CPU: by a fifth, with groups by a multiple. But the kernel that is turned around is a second copy
+ * of the weight, and zeros between make dy larger. On WebGPU, ConvTranspose over three axes is not there, and with several
+ * filters for the one channel of a group it computes something else.
+ */
+function isBetterTurned(dy: readonly number[], weight: readonly number[], { strides, group }: Window): boolean {
+  const [m, c] = weight as [number, number];
+  if (group > 1 && c === 1 && m > group) return true;
+  return strides.every((stride) => stride === 1) && (group > 1 || sizeOf(weight) <= sizeOf(dy));
+}

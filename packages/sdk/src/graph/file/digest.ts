@@ -1,0 +1,70 @@
+/** @file A fingerprint of a model's weights, by which an adapter knows its base. */
+
+import { createHash } from 'node:crypto';
+import { blocksOf, byteLength } from '../bytes.ts';
+import type { GraphProto, TensorProto } from '../proto.ts';
+import { rawBytes } from '../tensorData.ts';
+import { tensorsOf } from '../tensors.ts';
+import { allGraphs } from '../walk.ts';
+
+/** Smaller tensors are shapes and constants, which exporters and optimizers change without changing the model. */
+const MIN_BYTES = 256;
+
+/**
+ * sha256 over all weights of a graph and its subgraphs, read in blocks: initializers, and tensors that nodes hold, as the
+ * Constant nodes of some exporters. Names, order and which of the two it is do not count, since exporters number
+ * anonymous weights anew and optimizers make the one of the other; types, shapes and values do.
+ */
+export function weightsDigest(graph: GraphProto): string {
+  const work = digestBlocks(graph);
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+  }
+}
+
+/** How long one turn of the event loop may hash. */
+const TURN_MS = 8;
+
+/**
+ * As {@link weightsDigest}, with turns of the event loop in between: gigabytes take seconds.
+ *
+ * @param others further graphs of the same model, in any order; what several hold counts as often as the one that holds it
+ *   most often, so that the digest is that of the same model in one file
+ */
+export async function weightsDigestInTurns(graph: GraphProto, ...others: readonly GraphProto[]): Promise<string> {
+  const work = digestBlocks(graph, ...others);
+  for (let since = performance.now(); ;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    if (performance.now() - since < TURN_MS) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    since = performance.now();
+  }
+}
+
+/** Comes back after each block. */
+function* digestBlocks(...graphs: readonly GraphProto[]): Generator<void, string> {
+  const hashes = new Map<string, number>();
+  for (const graph of graphs) {
+    const own = new Map<string, number>();
+    for (const tensor of [...allGraphs(graph)].flatMap(tensorsOf)) {
+      const hash = yield* hashBlocks(tensor);
+      if (hash !== undefined) own.set(hash, (own.get(hash) ?? 0) + 1);
+    }
+    for (const [hash, count] of own) hashes.set(hash, Math.max(count, hashes.get(hash) ?? 0));
+  }
+  const all = [...hashes].flatMap(([hash, count]) => Array<string>(count).fill(hash));
+  return createHash('sha256').update(all.sort().join('\n')).digest('hex');
+}
+
+function* hashBlocks(tensor: TensorProto): Generator<void, string | undefined> {
+  const raw = rawBytes(tensor);
+  if (!raw || byteLength(raw) < MIN_BYTES) return undefined;
+  const hash = createHash('sha256').update(`${tensor.dataType}:${(tensor.dims ?? []).join()}:`);
+  for (const block of blocksOf(raw)) {
+    hash.update(block);
+    yield;
+  }
+  return hash.digest('hex');
+}

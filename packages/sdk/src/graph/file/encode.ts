@@ -1,0 +1,93 @@
+/** @file Plain objects → protobuf. Output is a list of chunks, so that weights are streamed and never joined. */
+
+import { type Bytes, byteLength } from '../bytes.ts';
+import { graphMessage, type Field, type Message, modelMessage } from './schema.ts';
+import type { GraphProto, Int, ModelProto } from '../proto.ts';
+
+/** Pieces of an encoded message in order: bytes, or ranges of the files that the message refers to. */
+export type Chunks = Bytes[];
+
+/** Encodes a model. Fields come in order of their numbers, unknown ones last. */
+export function encodeModel(model: ModelProto): Chunks {
+  return encode(modelMessage, model as Record<string, unknown>);
+}
+
+/** Encodes a graph. */
+export function encodeGraph(graph: GraphProto): Chunks {
+  return encode(graphMessage, graph as Record<string, unknown>);
+}
+
+const text = new TextEncoder();
+
+function encode(type: Message, value: Readonly<Record<string, unknown>>): Chunks {
+  const chunks: Chunks = [];
+  for (const number of orderedFields(type)) {
+    const field = type.fields.get(number)!;
+    const content = value[field.name];
+    if (content === undefined) continue;
+    if (field.repeated) writeRepeated(chunks, number, field, content as readonly unknown[]);
+    else writeOne(chunks, number, field, content);
+  }
+  for (const bytes of (value['unknown'] as Bytes[] | undefined) ?? []) chunks.push(bytes);
+  return chunks;
+}
+
+const orders = new WeakMap<Message, number[]>();
+
+function orderedFields(type: Message): number[] {
+  let order = orders.get(type);
+  if (!order) orders.set(type, (order = [...type.fields.keys()].sort((a, b) => a - b)));
+  return order;
+}
+
+function writeRepeated(chunks: Chunks, number: number, field: Field, values: readonly unknown[]): void {
+  if (values.length === 0) return;
+  if (field.kind === 'int') {
+    writeBlock(chunks, number, [Uint8Array.from((values as Int[]).flatMap((value) => varint(value)))]);
+  } else if (field.kind === 'float') {
+    writeBlock(chunks, number, [floatBytes(values as number[])]);
+  } else {
+    for (const value of values) writeOne(chunks, number, field, value);
+  }
+}
+
+function writeOne(chunks: Chunks, number: number, { kind }: Field, value: unknown): void {
+  if (typeof kind !== 'string') writeBlock(chunks, number, encode(kind, value as Record<string, unknown>));
+  else if (kind === 'string') writeBlock(chunks, number, [text.encode(value as string)]);
+  else if (kind === 'bytes' || kind === 'packed') writeBlock(chunks, number, [value as Bytes]);
+  else if (kind === 'int') chunks.push(Uint8Array.from([...varint(number * 8), ...varint(value as Int)]));
+  else chunks.push(Uint8Array.from(varint(number * 8 + 5)), floatBytes([value as number]));
+}
+
+function writeBlock(chunks: Chunks, number: number, content: Chunks): void {
+  const length = content.reduce((sum, bytes) => sum + byteLength(bytes), 0);
+  chunks.push(Uint8Array.from([...varint(number * 8 + 2), ...varint(length)]));
+  for (const bytes of content) chunks.push(bytes);
+}
+
+function floatBytes(values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(values.length * 4);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, i) => view.setFloat32(i * 4, value, true));
+  return bytes;
+}
+
+function varint(value: Int): number[] {
+  const bytes: number[] = [];
+  if (typeof value === 'number' && value >= 0) {
+    let rest = value;
+    while (rest >= 0x80) {
+      bytes.push((rest % 0x80) + 0x80);
+      rest = Math.floor(rest / 0x80);
+    }
+    bytes.push(rest);
+    return bytes;
+  }
+  let rest = BigInt.asUintN(64, BigInt(value));
+  while (rest >= 0x80n) {
+    bytes.push(Number(rest & 0x7fn) + 0x80);
+    rest >>= 7n;
+  }
+  bytes.push(Number(rest));
+  return bytes;
+}

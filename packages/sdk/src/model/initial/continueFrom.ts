@@ -1,0 +1,63 @@
+/** @file Training that begins with an adapter: its modules, ranks, scalings and values, under a fresh optimizer. */
+
+import { createHash } from 'node:crypto';
+import { OnnxLoraError } from '../../errors.ts';
+import { Adapter } from '../../adapter/adapter.ts';
+import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
+import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { Random } from '../../runtime/random.ts';
+import { ParameterSet } from '../../train/parameters.ts';
+import type { Initialised } from './initialise.ts';
+import type { Model } from '../model.ts';
+import { trainedParameters } from '../planning/trainedParameters.ts';
+
+/** An adapter as the first values of another. */
+export interface Continued extends Initialised {
+  /** First values of the inputs that the plan gives the graph. */
+  parameters(inputs: readonly AdapterInput[], seed: number): ParameterSet;
+  /** Tells these first values from others. */
+  readonly digest: string;
+}
+
+/**
+ * Finds the places of an adapter's tensors, to train on from there.
+ *
+ * @param model with the head that is trained
+ * @param newHead modules of a head that begins anew, in place of the adapter's
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base
+ */
+export async function continueFrom(model: Model, given: Adapter, newHead: readonly string[]): Promise<Continued> {
+  const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
+  const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
+  const placed = await model.place(adapter);
+  if (placed.tunings.some(({ tuning }) => tuning instanceof LowRank && tuning.layer.dora && tuning.layer.dropout)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'The adapter is DoRA with lora_dropout, which are not trained together here. Set lora_dropout to 0 in its adapter_config.json.',
+    );
+  }
+  const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
+  const plan = [...placed.tunings.map(({ tuning }) => tuning), ...heads.map((each) => new WholeParameter(each))];
+  const saved = placed.adapter.config.modulesToSave ?? [];
+  const isSaved = (path: string): boolean => saved.some((name) => path === name || path.endsWith(`.${name}`));
+  const added = newHead.filter((path) => !isSaved(path));
+  const config =
+    added.length === 0 ? placed.adapter.config : { ...placed.adapter.config, modulesToSave: [...saved, ...added] };
+  const begun = new Set(placed.tunings.map(({ tuning }) => tuning.slot));
+  const hash = createHash('sha256');
+  for (const [name, { data }] of adapter.tensors)
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return {
+    plan,
+    config,
+    digest: hash.digest('hex'),
+    finish: (trained, base) => new Adapter(config, trained, base),
+    parameters: (inputs, seed) => {
+      const own = inputs.filter(({ tuning }) => begun.has(tuning.slot));
+      const values = new Map(ParameterSet.of(placed, own).all.map(({ input, value }) => [input.name, value]));
+      return ParameterSet.initial(inputs, new Random(seed)).withValues(values);
+    },
+  };
+}

@@ -1,0 +1,259 @@
+/** @file First values of an adapter that is to be trained: asks the initialiser, and shows it what it needs to see. */
+
+import { Adapter } from '../../adapter/adapter.ts';
+import { convertResidual, exactly } from '../../adapter/storage/convertResidual.ts';
+import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
+import { type AdapterConfig, scalingOf } from '../../adapter/formats/peftConfig.ts';
+import type {
+  GradientInitializer,
+  InitialFactors,
+  Initializer,
+  InitSite,
+  InputInitializer,
+  InputObserver,
+} from '../../lora/init/initializer.ts';
+import { gradientMatrix, weightMatrix } from '../../lora/init/weightMatrix.ts';
+import type { LowRankSite } from '../../lora/plan.ts';
+import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { Batch } from '../../plugin/dataset.ts';
+import type { PreparedTask } from '../../plugin/preparedTask.ts';
+import { Random } from '../../runtime/random.ts';
+import type { SessionOptions } from '../../runtime/session.ts';
+import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { observeInputs } from '../../train/observeInputs.ts';
+import { weightGradients } from '../../train/weightGradients.ts';
+import { initSite } from './initialSite.ts';
+import type { LoraPlan } from '../planning/loraPlan.ts';
+import type { Model } from '../model.ts';
+import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
+
+/** What {@link initialise} works with. */
+export interface InitialiseRequest {
+  readonly model: Model;
+  readonly planned: LoraPlan;
+  readonly data: PreparedTask;
+  readonly session: SessionOptions;
+  readonly seed: number;
+  /** Batches that initialisers may see, and their size. */
+  readonly batches: number;
+  readonly batchSize: number;
+}
+
+/** An adapter that has its first values. */
+export interface Initialised {
+  readonly plan: AdapterPlan;
+  readonly config: AdapterConfig;
+  /** The adapter that PEFT can load, for the base as it is, from what was trained. */
+  finish(trained: ReadonlyMap<string, Tensor>, baseDigest: string): Adapter;
+}
+
+/** Bytes that sums of products, or gradients, may take at a time; more modules are done one group after the other. */
+const GROUP_BYTES = 256 << 20;
+
+/**
+ * Finds first values for every module of a plan.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `NO_GRADIENT`, `LOSS_NOT_FINITE`, `MODEL_INVALID`, or what the task and the runtime
+ *   throw
+ */
+export async function initialise(request: InitialiseRequest): Promise<Initialised> {
+  const { plan, config, initializer } = request.planned;
+  const finish: Initialised['finish'] = (trained, digest) => new Adapter(config, trained, digest);
+  if (!initializer) return { plan, config, finish };
+  return new Initialisation(request, initializer).run();
+}
+
+class Initialisation {
+  readonly #request: InitialiseRequest;
+  readonly #initializer: Initializer;
+  readonly #random: Random;
+  #config: AdapterConfig;
+  #lowRank: readonly LowRankSite[];
+
+  constructor(request: InitialiseRequest, initializer: Initializer) {
+    this.#request = request;
+    this.#initializer = initializer;
+    this.#random = new Random(request.seed + 1);
+    this.#config = request.planned.config;
+    // Trained rows of a table start as they are.
+    this.#lowRank = lowRankLayers(request.planned.plan).flatMap(({ layer }) => (layer.tokens ? [] : [layer]));
+  }
+
+  async run(): Promise<Initialised> {
+    const starts = await this.#starts();
+    const config = { ...this.#config, ...this.#saved(starts) };
+    const { plan } = this.#request.planned;
+    const begun = new Set(lowRankLayers(plan).filter(({ layer }) => !layer.tokens));
+    const constant = new Map(starts.flatMap((start) => fixedTensors(start)));
+    const residual = new Map(starts.flatMap((start) => (isResidual(start) ? peftTensors(start) : [])));
+    return {
+      plan: [...starts.map(startedLayer), ...plan.filter((each) => !begun.has(each as never))],
+      config,
+      finish: (trained, digest) => {
+        const adapter = new Adapter(config, new Map([...trained, ...constant]), digest);
+        return residual.size === 0 ? adapter : convertResidual(adapter, new Adapter(config, residual));
+      },
+    };
+  }
+
+  /** What the config says of the start; {@link convertResidual} puts it right where the base's part is taken out. */
+  #saved(starts: readonly Start[]): Partial<AdapterConfig> {
+    const { saved } = this.#initializer;
+    const areLinear = starts.every(({ lowRank: { site, savedAs } }) => site.kind === 'linear' && savedAs === undefined);
+    return saved && areLinear ? { ...saved, extra: { ...this.#config.extra, ...saved.extra } } : {};
+  }
+
+  async #starts(): Promise<Start[]> {
+    const initializer = this.#initializer;
+    const each = (init: (lowRank: LowRankSite, site: InitSite) => InitialFactors): Start[] =>
+      this.#lowRank.map((lowRank) => this.#start(lowRank, init(lowRank, this.#describe(lowRank))));
+    switch (initializer.needs) {
+      case 'nothing':
+        return each((_, site) => initializer.init(site, this.#random));
+      case 'weight':
+        return each(({ site }, facts) => initializer.init(facts, weightMatrix(site), this.#random));
+      case 'gradient':
+        return this.#fromGradients(initializer);
+      case 'inputs':
+        return this.#fromInputs(initializer);
+    }
+  }
+
+  async #fromGradients(initializer: GradientInitializer): Promise<Start[]> {
+    const { model, data, session, batches } = this.#request;
+    const finder = new ParameterFinder(model.onnx.model.graph, model.sites());
+    const starts: Start[] = [];
+    for (const group of groups(this.#lowRank, ({ site }) => 4 * sizeOf(site.weightShape))) {
+      const parameters = group.map(({ site }) => finder.find(site.path, 'weight')!);
+      const gradients = await weightGradients(parameters, {
+        base: model.onnx.model,
+        loss: (g, outputs, targets) => data.loss(g, outputs, targets),
+        ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
+        runtime: model.workerRuntime,
+        session,
+        name: model.name,
+        batch: (index) => this.#batch(index),
+        batches,
+      });
+      group.forEach((lowRank, i) => {
+        const gradient = gradientMatrix(lowRank.site, gradients.get(parameters[i]!)!);
+        starts.push(this.#start(lowRank, initializer.init(this.#describe(lowRank), gradient, this.#random)));
+      });
+    }
+    return starts;
+  }
+
+  async #fromInputs(initializer: InputInitializer): Promise<Start[]> {
+    const { model, session, batches } = this.#request;
+    const values = new Map<string, LowRankSite[]>();
+    for (const lowRank of this.#lowRank) {
+      const { input } = lowRank.site;
+      values.set(input, [...(values.get(input) ?? []), lowRank]);
+    }
+    const starts: Start[] = [];
+    const watched: { readonly lowRank: LowRankSite; readonly observer: InputObserver }[] = [];
+    for (const group of groups([...values.values()], ([lowRank]) => 4 * this.#describe(lowRank!).width ** 2)) {
+      const observed = group.map((sites) => {
+        const { site } = sites[0]!;
+        const { width } = this.#describe(sites[0]!);
+        const r = Math.max(...sites.map((each) => each.r!));
+        return {
+          sites,
+          name: site.input,
+          width,
+          ...(site.arrange ? { order: site.arrange.input } : {}),
+          observer: initializer.observe({ width, r, random: this.#random }),
+        };
+      });
+      await observeInputs(observed, {
+        base: model.onnx.model,
+        runtime: model.workerRuntime,
+        session,
+        name: model.name,
+        batch: async (index) => (await this.#batch(index)).inputs,
+        batches,
+        passes: initializer.passes,
+      });
+      for (const { sites, observer } of observed) {
+        for (const lowRank of sites) {
+          // Ranks that depend on all layers wait for them; else what was gathered can go.
+          if (initializer.ranks) watched.push({ lowRank, observer });
+          else starts.push(this.#fromObserver(lowRank, observer));
+        }
+      }
+    }
+    if (!initializer.ranks) return starts;
+    const shared = initializer.ranks(
+      watched.map(({ lowRank, observer }) => ({ path: lowRank.site.path, r: lowRank.r!, observer })),
+    );
+    this.#share(shared);
+    const byPath = new Map(this.#lowRank.map((lowRank) => [lowRank.site.path, lowRank]));
+    return watched.flatMap(({ lowRank: { site }, observer }) => {
+      const lowRank = byPath.get(site.path);
+      return lowRank ? [this.#fromObserver(lowRank, observer)] : [];
+    });
+  }
+
+  #fromObserver(lowRank: LowRankSite, observer: InputObserver): Start {
+    return this.#start(
+      lowRank,
+      observer.factors(this.#describe(lowRank), () => weightMatrix(lowRank.site)),
+    );
+  }
+
+  #start(lowRank: LowRankSite, factors: InitialFactors): Start {
+    const { fixed } = this.#initializer;
+    return { lowRank, factors, ...(fixed ? { fixed } : {}), scaling: this.#describe(lowRank).scaling };
+  }
+
+  /** Gives layers other ranks, with alphas that leave their scalings' ratio as PEFT has it: alpha grows with the rank. */
+  #share(ranks: ReadonlyMap<string, number>): void {
+    const [rankPattern, alphaPattern]: Record<string, number>[] = [{}, {}];
+    const lowRank = this.#lowRank.flatMap((each) => {
+      const { path } = each.site;
+      const r = ranks.get(path) ?? each.r!;
+      if (r === 0) return [];
+      if (r !== each.r) {
+        rankPattern![exactly(path)] = r;
+        alphaPattern![exactly(path)] = (scalingOf(this.#config, path).alpha * r) / each.r!;
+      }
+      return [{ ...each, r }];
+    });
+    this.#lowRank = lowRank;
+    this.#config = {
+      ...this.#config,
+      targetModules: lowRank.flatMap(({ site, savedAs }) => (savedAs === undefined ? [site.path] : [])),
+      rankPattern: { ...rankPattern, ...this.#config.rankPattern },
+      alphaPattern: { ...alphaPattern, ...this.#config.alphaPattern },
+    };
+  }
+
+  #describe(lowRank: LowRankSite): InitSite {
+    return initSite(lowRank, this.#config);
+  }
+
+  /** The first examples of an order that the seed gives. */
+  async #batch(index: number): Promise<Batch> {
+    const { data, batchSize, seed } = this.#request;
+    const order = new Random(seed).permutation(data.train.length);
+    const indices = Array.from({ length: batchSize }, (_, i) => order[(index * batchSize + i) % order.length]!);
+    return data.collate(await Promise.all(indices.map((each) => data.train.get(each))));
+  }
+}
+
+/** Parts of a list whose members together take no more than {@link GROUP_BYTES}, or have one member. */
+function* groups<T>(list: readonly T[], bytes: (each: T) => number): Generator<T[]> {
+  let group: T[] = [];
+  let total = 0;
+  for (const each of list) {
+    const own = bytes(each);
+    if (group.length > 0 && total + own > GROUP_BYTES) {
+      yield group;
+      [group, total] = [[], 0];
+    }
+    group.push(each);
+    total += own;
+  }
+  if (group.length > 0) yield group;
+}

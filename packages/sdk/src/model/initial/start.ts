@@ -1,0 +1,68 @@
+/** @file How a layer's adapter starts: its first values as parameters, as constants of the graph, and as PEFT has them. */
+
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
+import type { InitialFactors } from '../../lora/init/initializer.ts';
+import { type Factor, graphFactor } from '../../lora/kinds/kind.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import type { LowRankSite } from '../../lora/plan.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
+
+/** A layer and its first factors. */
+export interface Start {
+  readonly lowRank: LowRankSite;
+  readonly factors: InitialFactors;
+  /** Those that training leaves as they are. */
+  readonly fixed?: readonly Factor[];
+  /** What B·A is multiplied with. */
+  readonly scaling: number;
+}
+
+/** The layer's adapter with these first values, and what the graph holds of them as constants. */
+export function startedLayer(start: Start): LowRank {
+  const { lowRank, fixed, scaling } = start;
+  const { site, r } = lowRank;
+  const tensor = (factor: Factor, sign: 1 | -1): Tensor => {
+    const scale = factor === 'lora_B' ? sign * scaling : 1;
+    return graphFactor(
+      kindOf(site),
+      site,
+      factor,
+      floats(start, factor).map((value) => scale * value),
+      r!,
+    );
+  };
+  const layer = {
+    ...lowRank,
+    ...(isResidual(start) ? { constants: { lora_A: tensor('lora_A', 1), lora_B: tensor('lora_B', -1) } } : {}),
+    ...(fixed ? { fixed: Object.fromEntries(fixed.map((factor) => [factor, tensor(factor, 1)])) } : {}),
+  };
+  const first = { lora_A: floats(start, 'lora_A'), lora_B: floats(start, 'lora_B'), isResidual: isResidual(start) };
+  return new LowRank(layer, scaling, first);
+}
+
+/** Whether first values are taken out of the base. */
+export function isResidual({ factors }: Start): boolean {
+  return factors.residual === 'subtract';
+}
+
+function floats({ factors }: Start, factor: Factor): Float32Array {
+  return Float32Array.from((factor === 'lora_A' ? factors.A : factors.B).data);
+}
+
+/** A factor under PEFT's name and in PEFT's shape. */
+function peftTensor(start: Start, factor: Factor): [string, Tensor] {
+  const { site, r, savedAs = site.path } = start.lowRank;
+  const kind = kindOf(site);
+  return [tensorName(savedAs, kind.names[factor]), float32(floats(start, factor), kind.factorShape(site, factor, r!))];
+}
+
+/** Both factors under PEFT's names and in PEFT's shapes. */
+export function peftTensors(start: Start): [string, Tensor][] {
+  return (['lora_A', 'lora_B'] as const).map((factor) => peftTensor(start, factor));
+}
+
+/** Those factors that training leaves as they are, likewise. */
+export function fixedTensors(start: Start): [string, Tensor][] {
+  return (start.fixed ?? []).map((factor) => peftTensor(start, factor));
+}

@@ -1,0 +1,134 @@
+/** @file A model whose adapters are optional inputs, for ONNX Runtime's other languages, and `.onnx_adapter` files for it. */
+
+import path from 'node:path';
+import type { Adapter } from '../../adapter/adapter.ts';
+import { adapterFeeds, baseFeeds } from '../../adapter/serving/feeds.ts';
+import { formatOrtAdapter } from '../../adapter/formats/ortAdapter.ts';
+import { joinTunings, type PlacedAdapter } from '../../adapter/naming/place.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import { requireUnused } from '../../files/wholeFile.ts';
+import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
+import type { ModelProto, TypeProto, ValueInfoProto } from '../../graph/proto.ts';
+import { tensorProto } from '../../graph/tensorData.ts';
+import { indexWhole } from '../../graph/walk.ts';
+import { injectAdapters } from '../../lora/inject.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
+import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
+import { requireWritable } from './merge.ts';
+import { withSharedHead } from '../head/forAdapter.ts';
+import type { Model } from '../model.ts';
+
+/** Options of {@link exportWithInputs}. */
+export interface ExportOptions {
+  /** Accept adapters that say they were trained on other weights. */
+  readonly allowBaseMismatch?: boolean;
+  /** False refuses to write over files that are there; true by default. */
+  readonly overwrite?: boolean;
+}
+
+/** What {@link exportWithInputs} wrote. */
+export interface ExportResult {
+  /** The .onnx file, and its `.data` file when the weights exceed what one file can hold. */
+  readonly files: readonly string[];
+  /** The `.onnx_adapter` files by the adapters' names. */
+  readonly adapters: Readonly<Record<string, string>>;
+  /** Names of the optional inputs. */
+  readonly inputs: readonly string[];
+}
+
+/** The first version of the format in which an initializer need not be an input, and so an input may have a default. */
+const OPTIONAL_INPUTS = 4;
+
+/**
+ * Writes a model with places for adapters, and each adapter as an `.onnx_adapter` beside it, named after it: all files or none. Every place is
+ * a graph input with a default, which leaves the base as it is: ONNX Runtime's C, C++, C#, Java and Python bindings run the
+ * base, or with a file as active adapter what that adapter makes of it. (onnxruntime-node ignores feeds for such inputs.)
+ *
+ * Inputs are float32. A of a linear layer is `[in, r]` and B `[r, out]`, of any rank r, the scaling inside B. Of DoRA the
+ * input `lora_gain` is the factor of each output; what an adapter trains in full is an input of the parameter's own shape,
+ * linear weights as `[in, out]`.
+ *
+ * @param adapters by the names of their files
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, also for heads of different sizes; `INPUT_INVALID` for no adapter, a name that is no file name, and adapters over 2 GiB;
+ *   `FILE_INVALID` when a file cannot be written
+ */
+export async function exportWithInputs(
+  given: Model,
+  adapters: Readonly<Record<string, Adapter>>,
+  file: string,
+  options: ExportOptions = {},
+): Promise<ExportResult> {
+  requireWritable(given, file);
+  const folder = path.dirname(file);
+  const placeOfAdapter = (name: string): string => path.join(folder, `${name}.onnx_adapter`);
+  requireUnused([file, ...Object.keys(adapters).map(placeOfAdapter)], options);
+  if (Object.keys(adapters).length === 0)
+    throw new OnnxLoraError('INPUT_INVALID', 'No adapter is named, so there is nothing to make inputs for. Name one.');
+  const model = withSharedHead<Model>(given, adapters);
+  const placed: (readonly [string, PlacedAdapter])[] = [];
+  for (const [name, adapter] of Object.entries(adapters)) {
+    requireName(name);
+    placed.push([name, await model.place(adapter, options)]);
+  }
+  const plan = joinTunings(placed.flatMap(([, { tunings }]) => tunings.map(({ tuning }) => tuning)));
+  const { model: injected, inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'single' });
+  const written = placed.map(([name, each]) => [placeOfAdapter(name), each] as const);
+  const files = writeOnnxFiles(
+    [{ file, model: withDefaults(injected, inputs) }],
+    written.map(([name, each]) => [name, () => formatOrtAdapter(new Map(adapterFeeds(each, inputs)))] as const),
+  );
+  return {
+    files: files.slice(0, -written.length),
+    adapters: Object.fromEntries(placed.map(([name], i) => [name, written[i]![0]])),
+    inputs: inputs.map(({ name }) => name),
+  };
+}
+
+/** The graph with a default and a shape for each input of an adapter. */
+function withDefaults(model: ModelProto, inputs: readonly AdapterInput[]): ModelProto {
+  const byName = new Map(inputs.map((input) => [input.name, input]));
+  // A column of zeros does nothing; a matrix without columns some providers cannot multiply with.
+  const defaults = baseFeeds(inputs, 1);
+  const { graph = {} } = model;
+  const { uses, outputs } = indexWhole(graph);
+  // What a trained parameter replaces everywhere is its default, under another name.
+  const replaced = new Set(
+    wholeParameters(inputs.map(({ tuning }) => tuning)).flatMap(({ stored }) => stored.tensors.map(({ name }) => name)),
+  );
+  const kept = (graph.initializer ?? []).filter(
+    ({ name = '' }) => !replaced.has(name) || uses.has(name) || outputs.has(name),
+  );
+  return {
+    ...model,
+    irVersion: Math.max(Number(model.irVersion ?? 0), OPTIONAL_INPUTS),
+    graph: {
+      ...graph,
+      initializer: [...kept, ...[...defaults].map(([name, tensor]) => tensorProto(name, tensor))],
+      input: (graph.input ?? []).map((info): ValueInfoProto => {
+        const input = byName.get(info.name ?? '');
+        return input ? { ...info, type: declaredType(input, defaults.get(input.name)!.dims) } : info;
+      }),
+    },
+  };
+}
+
+/** Floats in the default's shape, but for the rank, which has a name of its own for each module. */
+function declaredType({ tuning, tensor }: AdapterInput, dims: readonly number[]): TypeProto {
+  const dim = dims.map((dimValue, axis) => {
+    if (axis !== tensor.rankAxis) return { dimValue };
+    const { groups } = kindOf(tuning.site!).matrix(tuning.site!);
+    // Of a grouped convolution B has a column for each rank of a group.
+    return { dimParam: `${tuning.path}.r${groups === 1 || tensor.role === 'lora_A' ? '' : ` / ${groups}`}` };
+  });
+  return { tensorType: { elemType: dataTypeNumber('float32'), shape: { dim } } };
+}
+
+function requireName(name: string): void {
+  if (/^[\w-][\w.-]*$/.test(name)) return;
+  throw new OnnxLoraError(
+    'INPUT_INVALID',
+    `An adapter is called ${JSON.stringify(name)}, which cannot be the name of its file. Use letters, digits, dots, hyphens and underscores.`,
+  );
+}

@@ -1,0 +1,202 @@
+/** @file `merge` and `unmerge`: one plain .onnx file from a model and adapters. */
+
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { Adapter } from '../../adapter/adapter.ts';
+import { requireOneOwner } from '../../adapter/combine/kept.ts';
+import { partName } from '../../adapter/combine/options.ts';
+import { trainedInFull } from '../../adapter/combine/sources.ts';
+import { mergeAdapter } from '../../adapter/merging/merge.ts';
+import type { PlacedAdapter } from '../../adapter/naming/place.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { requireUnused } from '../../files/wholeFile.ts';
+import { writeOnnxFiles } from '../../graph/file/onnxFile.ts';
+import { modelFor } from '../head/forAdapter.ts';
+import { bytesOf, companionsOf, configWithSizes, mayLose, mergeParts, placeOf } from './mergeParts.ts';
+import type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
+import { LEARNED_KEY, type Model } from '../model.ts';
+import { withOwnConfig } from '../opening/readModelConfig.ts';
+
+export type { AdaptersToMerge, MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
+
+/**
+ * Folds adapters into the base's weights, one after the other, and writes a plain .onnx that any runtime opens. Complete or
+ * not at all.
+ *
+ * A `place` that does not end in `.onnx` is a folder, which is opened as the base's was: it gets
+ * `model.onnx`, or each file of
+ * a model of several under the name that it is published by, and config.json, tokenizer.json and their like. Where it ends in
+ * `.onnx`, nothing is written beside it, and a model of several files becomes one, the joined one: labels are in the file, and
+ * tasks also want the preprocessor's or the tokenizer's files, which the folder has. Folders are made where there are none.
+ *
+ * @example
+ * await merge(model, [{ adapter: polite, weight: 0.7 }, { adapter: brief, weight: 0.3 }], 'both.onnx');
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH`, `MODEL_UNSUPPORTED`, or `FILE_INVALID` when the file cannot be written,
+ *   or is there and `overwrite` is false; `INPUT_INVALID` for adapters that have no sum, such as two that have both trained a head
+ */
+export async function merge(
+  model: Model,
+  adapters: AdaptersToMerge,
+  place: string,
+  options: MergeOptions = {},
+): Promise<MergeResult> {
+  return write(model, adapters, place, options, false);
+}
+
+/**
+ * Takes adapters out of a model that they were merged into, to within rounding: W − s·B·A. With the weights that they were
+ * merged with.
+ *
+ * @param model the merged model
+ * @throws OnnxLoraError as {@link merge}, and `MODEL_UNSUPPORTED` for what merging has replaced: DoRA, layers trained in full
+ */
+export async function unmerge(
+  model: Model,
+  adapters: AdaptersToMerge,
+  place: string,
+  options: Pick<MergeOptions, 'overwrite'> = {},
+): Promise<MergeResult> {
+  // The merged weights are not those that the adapter names as its base.
+  return write(model, adapters, place, { ...options, allowBaseMismatch: true }, true);
+}
+
+async function write(
+  model: Model,
+  adapters: AdaptersToMerge,
+  place: string,
+  options: MergeOptions,
+  isUnmerge: boolean,
+): Promise<MergeResult> {
+  const all = asList(adapters);
+  const isFolder = !place.endsWith('.onnx');
+  if (isFolder && model.parts.length > 0) {
+    requireUnused(
+      model.parts.map((part) => path.join(place, placeOf(part, model))),
+      options,
+    );
+    return mergeParts(model, all, place, options, isUnmerge);
+  }
+  // As the base has it, at the top or in `onnx`; no longer as a variant.
+  const file = isFolder ? path.join(place, path.dirname(placeOf(model, model)), 'model.onnx') : place;
+  requireWritable(model, file);
+  requireUnused([file], options);
+  if (!isUnmerge) requireSameHeads(all);
+  const own = all.reduce((headed, { adapter }) => modelFor<Model>(headed, adapter), model);
+  const folder = isFolder ? place : path.dirname(file);
+  const sizes = configWithSizes(own, isUnmerge ? [] : all);
+  const beside = isFolder ? filesBeside(model, own, folder, sizes, options) : new Map<string, Uint8Array>();
+  const placed: PlacedAdapter[] = [];
+  for (const { adapter } of all) placed.push(await own.place(adapter, options));
+  const {
+    model: merged,
+    rounding,
+    untied,
+    beside: computedBeside,
+  } = mergeAdapter(own.onnx.model, placed, {
+    unmerge: isUnmerge,
+    weights: all.map(({ weight }) => weight),
+    names: all.map(({ name }) => name),
+    newHeads: newHeads(model, own),
+    mayLose: mayLose(options, isUnmerge),
+  });
+  const config = sizes ?? own.config;
+  const whole = isFolder || !config ? merged : withOwnConfig(merged, configOf(own, config));
+  const files = writeOnnxFiles([{ file, model: whole }], [...beside]);
+  const modules = placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning.path));
+  return {
+    files,
+    modules: [...new Set(modules)],
+    rounding,
+    untied,
+    beside: computedBeside,
+    ...(own !== model && beside.has(configIn(folder)) ? { config: configIn(folder) } : {}),
+  };
+}
+
+/**
+ * Found out before one head takes the place of another.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for adapters that have trained the same head to different values, or of another size
+ */
+function requireSameHeads(adapters: readonly WeightedAdapter[]): void {
+  const sources = adapters.map(({ adapter, weight, name: own }, i) => {
+    const { name, parameters } = trainedInFull(adapter, partName(own, i, adapters.length));
+    // A tuner's own tensors have other names.
+    const heads = [...parameters].filter(([, { parameter }]) => parameter === 'weight' || parameter === 'bias');
+    return { name, weight, parameters: new Map(heads), modules: new Set<string>() };
+  });
+  requireOneOwner(sources, () => false);
+}
+
+/** Paths of the layers that the headed model has, and its base has not or with other shapes. */
+function newHeads(base: Model, headed: Model): ReadonlySet<string> {
+  const before = new Map(base.sites().map(({ path: own, weightShape }) => [own, weightShape.join()]));
+  return new Set(headed.sites().flatMap(({ path: own, weightShape }) => (before.get(own) === weightShape.join() ? [] : [own]))); // prettier-ignore
+}
+
+const configIn = (folder: string): string => path.join(folder, 'config.json');
+
+/** With what the task has learned. */
+function configOf({ notes }: Model, config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return { ...config, ...(notes.learned ? { [LEARNED_KEY]: notes.learned } : {}) };
+}
+
+/**
+ * What is to lie in the merged model's folder: what lies beside the base, and the `config.json` with the labels of a new head.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` where a file of that name is there that is another
+ */
+function filesBeside(
+  model: Model,
+  headed: Model,
+  folder: string,
+  sizes: Model['config'],
+  { overwrite }: MergeOptions,
+): Map<string, Uint8Array> {
+  const files = new Map(companionsOf(model, folder, sizes));
+  const config = sizes ?? headed.config;
+  if (headed !== model && config && headed.notes.labels) {
+    files.set(configIn(folder), bytesOf(configOf(headed, config)));
+  }
+  for (const [file, bytes] of files) {
+    const isFolder = existsSync(file) && statSync(file).isDirectory();
+    if (!isFolder && (overwrite || !existsSync(file) || readFileSync(file).equals(bytes))) continue;
+    if (isFolder)
+      throw new OnnxLoraError('FILE_INVALID', `"${file}" is a folder, and a file is to be written there. Remove it, or write to another folder.`); // prettier-ignore
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is of another model: the merged one needs one of its own. Write to another folder, or replace it (overwrite: true; --overwrite).`,
+    );
+  }
+  return files;
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a weight that is no number */
+function asList(adapters: AdaptersToMerge): readonly WeightedAdapter[] {
+  const list = adapters instanceof Adapter ? [adapters] : adapters;
+  return list.map((each) => {
+    const part = each instanceof Adapter ? { adapter: each, weight: 1 } : each;
+    if (Number.isFinite(part.weight)) return part;
+    throw new OnnxLoraError('CONFIG_INVALID', `The weight of an adapter must be a number, but it is ${part.weight}.`);
+  });
+}
+
+/**
+ * Checks that a model may be written to this place, before any work.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` for the model's own file
+ */
+export function requireWritable(model: Model, file: string): void {
+  if (isOneOf(model.files, file)) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${file}" is the base model itself, whose weights are still needed. Write to another file.`,
+    );
+  }
+}
+
+/** Whether a path leads to one of the files, also through links. */
+function isOneOf(files: readonly string[], file: string): boolean {
+  return existsSync(file) && files.some((own) => existsSync(own) && realpathSync(own) === realpathSync(file));
+}

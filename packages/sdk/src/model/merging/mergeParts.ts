@@ -1,0 +1,141 @@
+/** @file Adapters merged into a model of several files: a folder with each file under its published name. */
+
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { type MergedModel, mergeAdapter } from '../../adapter/merging/merge.ts';
+import type { PlacedAdapter } from '../../adapter/naming/place.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { isInside } from '../../graph/file/insideFolder.ts';
+import { commonInputSizes } from '../../adapter/storage/adapterNotes.ts';
+import { openOnnx, writeOnnxFiles } from '../../graph/file/onnxFile.ts';
+import { isCompanion } from '../opening/hub.ts';
+import type { MergeOptions, MergeResult, WeightedAdapter } from './mergeTypes.ts';
+import { INPUT_SIZES_KEY, type Model } from '../model.ts';
+
+/**
+ * Merges adapters into every part that they change, those that only serve included, and writes all parts and what lies beside
+ * them in the model's folder. The new folder is opened as the old one was.
+ *
+ * @throws OnnxLoraError as `merge`; `FILE_INVALID` for the model's own folder
+ */
+export async function mergeParts(
+  model: Model,
+  adapters: readonly WeightedAdapter[],
+  folder: string,
+  options: MergeOptions,
+  isUnmerge: boolean,
+): Promise<MergeResult> {
+  requireOtherFolder(model, folder);
+  const headed = adapters.find(({ adapter }) => adapter.notes.head);
+  if (headed) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter brings a head of its own, "${headed.adapter.notes.head!.module}", which none of the files of "${model.name}" has a place for. Merge into one file: name one that ends in .onnx.`,
+    );
+  }
+  const changed = new Set<string>();
+  for (const { adapter } of adapters)
+    for (const each of modulesOf(await model.place(adapter, options))) changed.add(each);
+  const files: Parameters<typeof writeOnnxFiles>[0][number][] = [];
+  const merged: MergedModel[] = [];
+  for (const part of model.parts) {
+    const placed: PlacedAdapter[] = [];
+    // The whole has checked the base.
+    for (const { adapter } of adapters) placed.push(await part.place(adapter, { allowBaseMismatch: true }));
+    const file = path.join(folder, placeOf(part, model));
+    if (placed.every((each) => modulesOf(each).length === 0)) {
+      files.push({ file, model: openOnnx(part.file).model });
+      continue;
+    }
+    const [weights, names] = [adapters.map(({ weight }) => weight), adapters.map(({ name }) => name)];
+    const result = mergeAdapter(part.onnx.model, placed, {
+      unmerge: isUnmerge,
+      weights,
+      names,
+      mayLose: mayLose(options, isUnmerge),
+    });
+    files.push({ file, model: result.model });
+    merged.push(result);
+  }
+  return {
+    files: writeOnnxFiles(files, companionsOf(model, folder, configWithSizes(model, isUnmerge ? [] : adapters))),
+    modules: [...changed],
+    rounding: byModule(merged.flatMap(({ rounding }) => rounding)),
+    untied: [...new Set(merged.flatMap(({ untied }) => untied))],
+    beside: [...new Set(merged.flatMap(({ beside }) => beside))],
+  };
+}
+
+/** Of an adapter's change, what rounding may take away: what is taken out again was in the weights. */
+export function mayLose({ requantize = false }: MergeOptions, isUnmerge: boolean): number {
+  return requantize || isUnmerge ? Infinity : 0.02;
+}
+
+function modulesOf({ tunings }: PlacedAdapter): string[] {
+  return tunings.map(({ tuning }) => tuning.path);
+}
+
+/** Where in its folder a file lies: `onnx/vision_encoder.onnx`. */
+export function placeOf(part: Model, { folder }: Model): string {
+  return folder !== undefined && isInside(path.resolve(part.file), path.resolve(folder))
+    ? path.relative(folder, part.file)
+    : path.basename(part.file);
+}
+
+/** config.json, with what is in `config` where that is given, tokenizer.json and their like, for the new folder. */
+export function companionsOf(
+  { folder }: Model,
+  out: string,
+  config?: Model['config'],
+): (readonly [file: string, bytes: Uint8Array])[] {
+  if (folder === undefined) return [];
+  return readdirSync(folder)
+    .filter(isCompanion)
+    .map((name) => {
+      const isReplaced = name === 'config.json' && config;
+      return [path.join(out, name), isReplaced ? bytesOf(config) : readFileSync(path.join(folder, name))] as const;
+    });
+}
+
+/** `config.json` as bytes. */
+export function bytesOf(config: NonNullable<Model['config']>): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(config, null, 2)}\n`);
+}
+
+/**
+ * The `config.json` of a model with these adapters in it, which says with which sizes of inputs they were trained, where these
+ * are smaller and all have the same. Undefined where it stays what it is.
+ */
+export function configWithSizes(
+  { config }: Pick<Model, 'config'>,
+  adapters: readonly WeightedAdapter[],
+): Model['config'] {
+  const inputSizes = commonInputSizes(adapters.map(({ adapter }) => adapter.notes));
+  if (!config || (!inputSizes && !(INPUT_SIZES_KEY in config))) return undefined;
+  const { [INPUT_SIZES_KEY]: _, ...others } = config;
+  return { ...others, ...(inputSizes && { [INPUT_SIZES_KEY]: inputSizes }) };
+}
+
+/** Two decoders of one model hold the same modules. */
+function byModule<T extends { readonly module: string }>(all: readonly T[]): T[] {
+  return [...new Map(all.map((each) => [each.module, each])).values()];
+}
+
+function requireOtherFolder(model: Model, folder: string): void {
+  if (!existsSync(folder)) return;
+  if (!statSync(folder).isDirectory()) {
+    throw new OnnxLoraError(
+      'FILE_INVALID',
+      `"${folder}" is a file, but "${model.name}" has ${model.files.length} files to write. Name a folder, or a file that ends in .onnx for one joined file.`,
+    );
+  }
+  const clash = model.parts.find((part) => {
+    const file = path.join(folder, placeOf(part, model));
+    return existsSync(file) && realpathSync(file) === realpathSync(part.file);
+  });
+  if (!clash) return;
+  throw new OnnxLoraError(
+    'FILE_INVALID',
+    `"${folder}" is the base model itself, whose weights are still needed. Write to another folder.`,
+  );
+}

@@ -1,0 +1,81 @@
+/** @file An adapter that PEFT trained on a base which its initialisation had changed, made plain. */
+
+import { Adapter } from '../../adapter/adapter.ts';
+import { convertResidual } from '../../adapter/storage/convertResidual.ts';
+import { baseChangingInit, requireLora } from '../../adapter/formats/peftConfig.ts';
+import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { initializerOf } from '../../lora/init/named.ts';
+import { weightMatrix } from '../../lora/init/weightMatrix.ts';
+import { lowRanksOf } from '../../lora/tunings/lowRank.ts';
+import { Random } from '../../runtime/random.ts';
+import { initSite } from '../initial/initialSite.ts';
+import { modelFor } from '../head/forAdapter.ts';
+import type { Model } from '../model.ts';
+import { peftTensors } from '../initial/start.ts';
+
+/**
+ * The adapter for the base as it was, of twice the rank. In PEFT, PiSSA, OLoRA, CorDA and LoRA-GA take an adapter's first
+ * values out of the base, and an adapter trained so is only right on what is left. Adapters trained here are plain already.
+ *
+ * @param from the adapter as it was saved before training; or the base as it was, from which the first values of PiSSA and
+ *   OLoRA are computed again as PEFT does when it loads such an adapter (those of `pissa_niter_N`, which are random, nearly).
+ *   The result then has the model's names of modules.
+ * @example
+ * const plain = await toPlainLora(await loadAdapter('pissa-adapter'), await openModel('models/vit'));
+ * await plain.save('plain-adapter');
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that left its base alone, or whose start depends on data;
+ *   `ADAPTER_MISMATCH` when the two do not belong together
+ */
+export async function toPlainLora(adapter: Adapter, from: Adapter | Model): Promise<Adapter> {
+  requireLora(adapter.config, 'made plain');
+  if (from instanceof Adapter) return convertResidual(adapter, from);
+  const name = baseChangingInit(adapter.config);
+  if (name === undefined) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `The adapter's initialisation (${JSON.stringify(adapter.config.initLoraWeights)}) left its base alone, so the adapter is plain LoRA already. Use it as it is.`,
+    );
+  }
+  const initializer = name === 'loftq' ? undefined : initializerOf(name);
+  if (initializer?.needs !== 'weight') {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `What "${name}" began with cannot be computed from the base alone. Give the adapter that was saved before training (--plain-from), or save it in PEFT with path_initial_model_for_weight_conversion.`,
+    );
+  }
+  const {
+    adapter: named,
+    tunings,
+    unused,
+  } = await modelFor<Model>(from, adapter).place(adapter, {
+    allowBaseMismatch: true,
+  });
+  const missing = unused.map((each) => parseTensorName(each)).find(({ role }) => role.startsWith('lora_'));
+  if (missing) {
+    throw new OnnxLoraError(
+      'ADAPTER_MISMATCH',
+      `"${from.name}" has no module "${missing.module}", whose first values are needed. Use the base model that the adapter was trained on, or give the adapter that was saved before training (--plain-from).`,
+    );
+  }
+  const random = new Random(0);
+  const tensors = lowRanksOf({ tunings }).flatMap(({ tuning: { layer, scaling } }) => {
+    const { site, tokens } = layer;
+    if (tokens) return [];
+    const facts = initSite(layer, named.config);
+    const refusal = initializer.refuses?.(facts);
+    if (refusal !== undefined) {
+      throw new OnnxLoraError(
+        'ADAPTER_MISMATCH',
+        `"${site.path}" of "${from.name}" cannot have started with "${name}": the layer ${refusal}. Use the base model that the adapter was trained on.`,
+      );
+    }
+    return peftTensors({
+      lowRank: layer,
+      factors: initializer.init(facts, weightMatrix(site), random),
+      scaling,
+    });
+  });
+  return convertResidual(named, new Adapter(named.config, new Map(tensors)));
+}

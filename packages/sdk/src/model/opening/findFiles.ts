@@ -1,0 +1,121 @@
+/** @file Finds the .onnx files of a model in a folder laid out like a published repository. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError } from '../../errors.ts';
+import type { FamilyFiles, FamilyPart, ModelFamily } from '../../plugin/family.ts';
+import type { FilesToJoin } from './joinFiles.ts';
+
+/** Where to look, and for what. */
+export interface WantedFiles {
+  readonly folder: string;
+  /** How the model may be published, in order of preference. */
+  readonly published: readonly FamilyFiles[];
+  /** What file names have at their end: `fp16` of `model_fp16.onnx`. */
+  readonly variant?: string | undefined;
+}
+
+/** How models of a config.json are published, or all that families know where there is none. */
+export function publishedAs(
+  families: readonly ModelFamily[],
+  config: Readonly<Record<string, unknown>> | undefined,
+): FamilyFiles[] {
+  const known = families.filter(
+    (family) => config?.['model_type'] === undefined || family.recognise({ config, modulePaths: [] }),
+  );
+  return known.flatMap(({ files }) => files ?? []);
+}
+
+/** Where published repositories keep .onnx files, in order of preference. */
+const places = ['onnx', '.'];
+
+function placed({ folder, variant }: WantedFiles, name: string): string | undefined {
+  return places.map((place) => path.join(folder, place, fileName(name, variant))).find((file) => existsSync(file));
+}
+
+function fileName(name: string, variant: string | undefined): string {
+  return `${name}${variant === undefined ? '' : `_${variant}`}.onnx`;
+}
+
+/** The file that holds the whole model, where the folder has one: `onnx/model.onnx`. */
+export function wholeFile(wanted: WantedFiles): string | undefined {
+  return placed(wanted, 'model');
+}
+
+/** The files of the first way to publish a model of which the folder has all. */
+export function filesInFolder(wanted: WantedFiles): FilesToJoin | undefined {
+  return firstComplete(wanted.published, (part) => {
+    return namesOf(part).flatMap((name) => placed(wanted, name) ?? [])[0];
+  });
+}
+
+/** The files that a user names as those of the first way to publish a model that has them all, in its order. */
+export function filesNamed(files: readonly string[], published: readonly FamilyFiles[]): FilesToJoin | undefined {
+  const found = firstComplete(published, (part) =>
+    files.find((file) => namesOf(part).some((name) => isCalled(file, name))),
+  );
+  return found?.parts.length === files.length ? found : undefined;
+}
+
+/** `vision_encoder.onnx`, or a variant of it such as `vision_encoder_fp16.onnx`. */
+function isCalled(file: string, name: string): boolean {
+  return new RegExp(`^${name}(?:_(?:fp16|bf16|quantized|u?int8|q\\w+|bnb4))?\\.onnx$`).test(path.basename(file));
+}
+
+function firstComplete(
+  published: readonly FamilyFiles[],
+  find: (part: FamilyPart) => string | undefined,
+): FilesToJoin | undefined {
+  for (const { parts, outputs } of published) {
+    const found = parts.map((part) => ({ part, file: find(part) }));
+    if (!found.every(({ part, file }) => part.onlyServes ?? file !== undefined)) continue;
+    const joined = new Set(found.flatMap(({ part, file }) => (part.onlyServes ? [] : (file ?? []))));
+    const present = found.flatMap(({ part, file }) => {
+      // What is joined serves as well.
+      return file === undefined || (part.onlyServes && joined.has(file)) ? [] : [{ ...part, file }];
+    });
+    return { parts: present, ...(outputs ? { outputs } : {}) };
+  }
+  return undefined;
+}
+
+function namesOf({ name, alsoNamed = [] }: FamilyPart): readonly string[] {
+  return [name, ...alsoNamed];
+}
+
+/**
+ * The only .onnx file of a folder.
+ *
+ * @param isIncomplete whether it should hold several, of which some are missing
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when there is none, or several
+ */
+export function onlyFile(wanted: WantedFiles, isIncomplete: boolean): string {
+  const { folder, variant } = wanted;
+  const found = places.toReversed().flatMap((place) => {
+    const inside = path.join(folder, place);
+    if (!existsSync(inside)) return [];
+    return readdirSync(inside)
+      .filter((name) => name.endsWith('.onnx'))
+      .map((name) => path.join(inside, name));
+  });
+  if (found.length === 1 && variant === undefined && !isIncomplete) return found[0]!;
+  throw new OnnxLoraError('FILE_NOT_FOUND', problemOf(wanted, found));
+}
+
+function problemOf(wanted: WantedFiles, found: readonly string[]): string {
+  const { folder, variant, published } = wanted;
+  const names = found.map((file) => path.relative(folder, file)).join(', ');
+  const usual = ['onnx/model', 'model'].map((name) => fileName(name, variant)).join(', ');
+  if (found.length === 0)
+    return `The folder "${folder}" holds no .onnx file (looked for ${usual}). Export the model to ONNX first, for example with optimum-cli export onnx.`;
+  for (const { parts } of published) {
+    const needed = parts.filter(({ onlyServes }) => !onlyServes);
+    const absent = needed.filter((part) => namesOf(part).every((name) => placed(wanted, name) === undefined));
+    if (absent.length === needed.length) continue;
+    const missing = absent.map(({ name }) => fileName(name, variant)).join(', ');
+    return `The folder "${folder}" holds ${names}, but not ${missing}, without which the files are not a whole model. Add it, or name one of the files.`;
+  }
+  return variant === undefined
+    ? `The folder "${folder}" holds several models: ${names}. Name one of the files.`
+    : `The folder "${folder}" holds no variant "${variant}" (looked for ${usual}): it holds ${names}. Leave the variant out, or name one of the files.`;
+}

@@ -1,0 +1,191 @@
+/** @file Fetches published models and adapters through the hub client's own cache. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type * as Hub from '@huggingface/hub';
+import { CONFIG_FILE, WEIGHTS_FILE } from '../../adapter/adapter.ts';
+import { PICKLE_FILE } from '../../adapter/storage/readAdapter.ts';
+import { writeFileAtomic } from '../../files/wholeFile.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { isInside } from '../../graph/file/insideFolder.ts';
+import { pathHint } from '../../files/notFound.ts';
+
+/** Files beside the model that say how it is used. */
+const companions =
+  /^(?:(?:config|preprocessor_config|processor_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|generation_config|vocab)\.json|vocab\.txt|merges\.txt)$/;
+
+/** Whether a file of a repository says how its model is used, such as `config.json`. */
+export function isCompanion(name: string): boolean {
+  return companions.test(name);
+}
+
+/** The model in full precision, or in that of a variant, and its external data. */
+function isWeights(file: string, variant: string | undefined): boolean {
+  const ending = variant === undefined ? '' : `_${variant}`;
+  const name = /^(?:onnx\/)?(?:\w*model|decoder_model_merged|vision_encoder|prompt_encoder_mask_decoder)$/;
+  const [, stem = ''] = /^(.*)\.onnx(?:[._]data\w*)?$/.exec(file) ?? [];
+  return stem.endsWith(ending) && name.test(stem.slice(0, stem.length - ending.length));
+}
+
+/** A hub id such as `org/name`, and not a path. */
+const HUB_ID = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+
+/** Whether `source` may be the id of a repository on the hub. */
+export function isHubId(source: string): boolean {
+  return HUB_ID.test(source) && !/\.(?:onnx|onnx_adapter|safetensors)$/.test(source);
+}
+
+/** What of a model's repository is downloaded. */
+export interface ModelDownload {
+  readonly revision?: string | undefined;
+  /** `fp16` of `model_fp16.onnx`; full precision without. */
+  readonly variant?: string | undefined;
+  /** Called with the name of each file that the cache lacks. */
+  readonly onDownload?: ((file: string) => void) | undefined;
+}
+
+/**
+ * Downloads what is needed of a model repository, unless the cache has it.
+ *
+ * @returns the repository's folder in the cache
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such model, cannot be reached, or the model has no ONNX file
+ */
+export function downloadModel(repo: string, { revision, variant, onDownload }: ModelDownload = {}): Promise<string> {
+  const choose = (files: readonly string[]): string[] => {
+    const wanted = files.filter((file) => companions.test(file) || isWeights(file, variant));
+    if (wanted.some((file) => file.endsWith('.onnx'))) return wanted;
+    const which = variant === undefined ? 'no ONNX file' : `no ONNX file of the variant "${variant}"`;
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `The hub's model "${repo}" has ${which}. Export it first, for example with optimum-cli export onnx.`,
+    );
+  };
+  return download(repo, 'a model', choose, revision, onDownload);
+}
+
+/** The files of a PEFT adapter: config, tensors in one file, or in several with their index. */
+const adapterFiles = /^adapter_(?:config\.json|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json)$/;
+
+/**
+ * Downloads the adapter at the top of a repository, unless the cache has it. Its pickles stay where they are.
+ *
+ * @param onDownload called with the name of each file that the cache lacks
+ * @returns the repository's folder in the cache
+ * @throws OnnxLoraError `FILE_NOT_FOUND` when the hub has no such repository or cannot be reached; `ADAPTER_INVALID` when it
+ *   holds no adapter, or one whose tensors are only there as a pickle
+ */
+export function downloadAdapter(repo: string, revision?: string, onDownload?: (file: string) => void): Promise<string> {
+  const choose = (files: readonly string[]): string[] => {
+    const wanted = files.filter((file) => adapterFiles.test(file));
+    if (!wanted.includes(CONFIG_FILE)) {
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The hub's repository "${repo}" holds no ${CONFIG_FILE}: it is not an adapter that PEFT or onnx-lora has saved. Check the name.`,
+      );
+    }
+    if (wanted.some((file) => file.endsWith('.safetensors'))) return wanted;
+    throw new OnnxLoraError(
+      'ADAPTER_INVALID',
+      files.includes(PICKLE_FILE)
+        ? `The hub's adapter "${repo}" holds its weights as a pickle (${PICKLE_FILE}), which can run code when it is read. Ask its author for safetensors, or save it again in PEFT with safe_serialization=True.`
+        : `The hub's adapter "${repo}" holds no ${WEIGHTS_FILE}. Check the revision.`,
+    );
+  };
+  return download(repo, 'an adapter', choose, revision, onDownload);
+}
+
+/** What of a repository is fetched, and how. */
+interface Download {
+  readonly repo: string;
+  /** Branch, tag or commit. */
+  readonly revision: string;
+  readonly choose: (files: readonly string[]) => string[];
+  readonly onDownload: ((file: string) => void) | undefined;
+}
+
+/** Fetches the files of a repository that `choose` chooses; returns its folder in the cache. */
+async function download(
+  repo: string,
+  what: string,
+  choose: (files: readonly string[]) => string[],
+  revision = 'main',
+  onDownload?: (file: string) => void,
+): Promise<string> {
+  // Loaded when it is needed: opening a local model shall not pay for it.
+  const hub = await import('@huggingface/hub');
+  const wanted = { repo, revision, choose, onDownload };
+  const cache = path.resolve(hub.getHFHubCachePath(), hub.getRepoFolderName({ type: 'model', name: repo }));
+  try {
+    if (isSet(process.env['HF_HUB_OFFLINE'])) throw new Error('HF_HUB_OFFLINE is set, and the cache does not have it');
+    return await fetchSnapshot(hub, cache, wanted);
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    // The hub's own answer counts; where there is none, what the cache has is as good as it was.
+    const snapshot = cause instanceof hub.HubApiError ? undefined : cachedSnapshot(cache, wanted);
+    if (snapshot !== undefined) return snapshot;
+    throw new OnnxLoraError(
+      'FILE_NOT_FOUND',
+      `There is no file or folder "${repo}".${pathHint(repo)} The hub did not give ${what} of that name: ${(cause as Error).message.split('\n')[0]}. Check the name, the network, and HF_TOKEN for private ones.`,
+      { cause },
+    );
+  }
+}
+
+async function fetchSnapshot(
+  { modelInfo, listFiles, downloadFileToCacheDir }: typeof Hub,
+  cache: string,
+  { repo, revision, choose, onDownload }: Download,
+): Promise<string> {
+  const hubUrl = process.env['HF_ENDPOINT'];
+  const connection = {
+    ...(hubUrl === undefined ? {} : { hubUrl }),
+    ...(process.env['HF_TOKEN'] ? { accessToken: process.env['HF_TOKEN'] } : {}),
+  };
+  // Of one commit all files lie in one folder; by the name of a branch each would lie in that of its own last commit.
+  const { sha } = await modelInfo({ ...connection, name: repo, revision, additionalFields: ['sha'] });
+  const files: string[] = [];
+  for await (const entry of listFiles({ ...connection, repo, revision: sha, recursive: true })) {
+    if (entry.type === 'file') files.push(entry.path);
+  }
+  for (const file of choose(files)) {
+    await announced(
+      () => downloadFileToCacheDir({ ...connection, repo, revision: sha, path: file }),
+      () => onDownload?.(file),
+    );
+  }
+  const ref = path.join(cache, 'refs', revision);
+  if (revision !== sha && isInside(ref, path.join(cache, 'refs'))) {
+    await writeFileAtomic(ref, sha);
+  }
+  return path.join(cache, 'snapshots', sha);
+}
+
+/** The folder of a revision in the cache, where it was fetched before and still holds what is chosen. */
+function cachedSnapshot(cache: string, { revision, choose }: Download): string | undefined {
+  const ref = path.join(cache, 'refs', revision);
+  const sha = isInside(ref, cache) && existsSync(ref) ? readFileSync(ref, 'utf8').trim() : revision;
+  const snapshot = path.join(cache, 'snapshots', sha);
+  if (!/^[0-9a-f]{40}$/.test(sha) || !existsSync(snapshot)) return undefined;
+  const files = readdirSync(snapshot, { recursive: true, encoding: 'utf8' });
+  choose(files.map((file) => file.replaceAll(path.sep, '/')));
+  return snapshot;
+}
+
+function isSet(flag: string | undefined): boolean {
+  return flag !== undefined && /^(1|on|yes|true)$/i.test(flag);
+}
+
+/** The hub client tells of a download by console.debug, which is standard output: there it would spoil a program's own. */
+/* oxlint-disable no-console -- taken over for the time of a download, and given back */
+async function announced<T>(download: () => Promise<T>, onDownload: () => void): Promise<T> {
+  const debug = console.debug;
+  console.debug = (...words: unknown[]): void => {
+    if (String(words[0]).startsWith('Downloading')) onDownload();
+    else debug(...words);
+  };
+  try {
+    return await download();
+  } finally {
+    console.debug = debug;
+  }
+}

@@ -1,0 +1,182 @@
+/** @file From what a user calls a model to an opened one: a folder, an .onnx file, or an id on the Hugging Face hub. */
+
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { OnnxLoraError, systemFailure } from '../../errors.ts';
+import { settle } from '../../files/swapFolder.ts';
+import { openOnnx } from '../../graph/file/onnxFile.ts';
+import type { Plugin } from '../../plugin/definePlugin.ts';
+import type { FamilyFiles, ModelFamily } from '../../plugin/family.ts';
+import { type Catalogue, catalogueOf } from '../../plugin/loadPlugins.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
+import { type FixedInputs, requireOneFile } from './fixedInputs.ts';
+import { filesInFolder, filesNamed, onlyFile, publishedAs, wholeFile } from './findFiles.ts';
+import { downloadModel, isHubId } from './hub.ts';
+import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
+import { Model, type ModelParts, type PartOf } from '../model.ts';
+import { ownConfig, readModelConfig } from './readModelConfig.ts';
+import { withProviders } from '../../plugin/withProviders.ts';
+import { notFound } from '../../files/notFound.ts';
+
+/** Options of {@link openModel}. */
+export interface OpenOptions {
+  /** Families that may recognise the model, such as those of `@onnx-lora/vision`. */
+  readonly families?: readonly ModelFamily[];
+  /**
+   * Plugins, or what `loadPlugins` made of them: their families are asked after `families`, and training finds their
+   * initialisers, optimizers, operators and providers by name.
+   */
+  readonly plugins?: Catalogue | readonly Plugin[];
+  /**
+   * What runs it. By default sessions and training run in a worker thread ({@link WorkerRuntime}), and what asks for it
+   * (`worker: false`) in this thread ({@link OrtRuntime}).
+   */
+  readonly runtime?: Runtime;
+  /**
+   * Where an exporter folded a batch normalisation into a convolution's weight, as torch's do unless told to keep it: by
+   * module path of the convolution, the factor of each output, γ ÷ √(σ² + ε). Adapters are made for the weight without it.
+   */
+  readonly foldedScales?: Readonly<Record<string, Float32Array>>;
+  /**
+   * Which of a folder's variants: `fp16` means `model_fp16.onnx`, and the files of that ending where a model has several. The
+   * full one by default.
+   */
+  readonly variant?: string;
+  /**
+   * How the model is published as several files, where no family knows it: which there are, and what of one feeds the next.
+   * Without, files that are named by hand are joined where outputs and inputs have the same names.
+   *
+   * @example
+   * { parts: [{ name: 'encoder', prefix: 'model.encoder' }, { name: 'decoder', reads: { states: 'last_hidden_state' } }] }
+   */
+  readonly files?: FamilyFiles;
+  /**
+   * Values of inputs that stay the same, as {@link Model.withFixedInputs} takes them: `{ sr: 16000n }`. They need not be fed, and
+   * what is merged or exported does not have them. For models of one file.
+   */
+  readonly fixedInputs?: FixedInputs;
+  /** Branch, tag or commit, for a hub id. */
+  readonly revision?: string;
+  /** Called with the name of each file of a hub id that must be downloaded first. */
+  readonly onDownload?: (file: string) => void;
+}
+
+/**
+ * Opens a model. Its weights stay on disk.
+ *
+ * A model that is published as several files, such as SAM's vision encoder and mask decoder, is joined to one: `model.parts`
+ * are the files, each a model of its own.
+ *
+ * @param source a folder laid out like a published repository (`config.json`, `preprocessor_config.json`,
+ *   `onnx/model.onnx`, or the files of a family), an .onnx file, a hub id such as `org/name`, or several .onnx files to join,
+ *   each of which reads what those before it yield
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `MODEL_INVALID`, `FILE_INVALID`; `MODEL_UNSUPPORTED` for files that do not fit
+ *   together, and `fixedInputs` of several files; `INPUT_INVALID` for `fixedInputs` that the model does not have or take
+ */
+export async function openModel(source: string | readonly string[], given: OpenOptions = {}): Promise<Model> {
+  try {
+    return (await openAsItIs(source, given)).withFixedInputs(given.fixedInputs ?? {});
+  } catch (error) {
+    throw systemFailure(error) ?? error;
+  }
+}
+
+async function openAsItIs(source: string | readonly string[], given: OpenOptions): Promise<Model> {
+  const plugins = catalogueOf(given.plugins);
+  const options = { ...given, plugins, families: [...(given.families ?? []), ...plugins.families] };
+  if (typeof source !== 'string') return openFiles(source, options);
+  const { families, variant } = options;
+  const located = existsSync(source) ? source : await fromHub(source, options);
+  if (!statSync(located).isDirectory()) return openFile(source, located, options);
+  settle(located);
+  const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
+  const wanted = { folder: located, published, variant };
+  const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
+  const joined = (found: FilesToJoin): Model => {
+    requireOneFile(options.fixedInputs ?? {}, filesOf(found), source);
+    return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
+  };
+  const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
+  if (preferred) return joined(preferred);
+  const whole = options.files ? undefined : wholeFile(wanted);
+  if (whole !== undefined) return single(whole);
+  const found = filesInFolder(wanted);
+  if (found) return joined(found);
+  return single(onlyFile(wanted, options.files !== undefined));
+}
+
+/** One file; where it is one of a family's several, it knows the whole that it is a part of, as `model.parts` do. */
+function openFile(name: string, file: string, options: OpenOptions): Model {
+  const folder = folderOf(file);
+  for (const each of new Set([folder, path.dirname(file)])) settle(each);
+  const own = { name, onnx: openOnnx(file), folder };
+  const published = publishedAs(options.families ?? [], readModelConfig(folder));
+  const found = filesInFolder({ folder, published });
+  const at = found?.parts.findIndex((part) => realpathSync(part.file) === realpathSync(file)) ?? -1;
+  if (!found || at < 0) return modelOf(own, options);
+  let whole: PartOf | undefined;
+  const partOf = (): PartOf => {
+    if (!whole) {
+      const joined = joinFiles(found);
+      whole = { whole: modelOf({ name: folder, ...joined, folder }, options), path: joined.files[at]!.path };
+    }
+    return whole;
+  };
+  return modelOf({ ...own, partOf }, options);
+}
+
+/** Several files as one model. */
+function openFiles(files: readonly string[], options: OpenOptions): Model {
+  const [first] = files;
+  if (first === undefined) {
+    throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
+  }
+  if (files.length === 1) return openFile(first, first, options);
+  const name = files.join(' + ');
+  requireOneFile(options.fixedInputs ?? {}, files, name);
+  const folder = folderOf(first);
+  for (const each of new Set([folder, ...files.map((file) => path.dirname(file))])) settle(each);
+  const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
+  const found = filesNamed(files, published) ?? partsByName(files);
+  return modelOf({ name, ...joinFiles(found), folder }, options);
+}
+
+function filesOf({ parts }: FilesToJoin): string[] {
+  return parts.map(({ file }) => file);
+}
+
+function modelOf(
+  parts: Pick<ModelParts, 'name' | 'onnx' | 'files' | 'partOf'> & { readonly folder: string },
+  { families = [], plugins, runtime, foldedScales }: OpenOptions,
+): Model {
+  const catalogue = catalogueOf(plugins);
+  // A merged file may lie beside another model's.
+  const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
+  return new Model({
+    ...parts,
+    ...(config ? { config } : {}),
+    ...(foldedScales ? { foldedScales } : {}),
+    families,
+    catalogue,
+    runtime: withProviders(runtime ?? new OrtRuntime(), catalogue.providers),
+    sessionRuntime: withProviders(runtime ?? new WorkerRuntime(), catalogue.providers),
+  });
+}
+
+async function fromHub(source: string, options: OpenOptions): Promise<string> {
+  if (!isHubId(source)) {
+    const remedy = 'Check the path; a model on the hub is named like "org/name".';
+    throw notFound('file or folder', source, { remedy });
+  }
+  return downloadModel(source, options);
+}
+
+/** The repository's folder for a file that lies in it or in its `onnx` folder. */
+function folderOf(file: string): string {
+  const parent = path.dirname(file);
+  return path.basename(path.resolve(parent)) === 'onnx' && !existsSync(path.join(parent, 'config.json'))
+    ? path.dirname(path.resolve(parent))
+    : parent;
+}

@@ -1,0 +1,96 @@
+/** @file Which modules the options choose beyond PEFT's rules: by a function, by the family, a MultiheadAttention whole. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import { withParts } from '../../match/partSites.ts';
+import type { Site } from '../../match/sites.ts';
+import { defaultTargetPaths } from '../../plugin/family.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import type { Model, ModuleInfo } from '../model.ts';
+
+const OUT_PROJ = '.out_proj';
+
+/**
+ * What `targetModules` says, as PEFT has it: a function's choice as full paths; without any the family's usual targets, or
+ * none where parameters are named.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND`, `CONFIG_INVALID`
+ */
+export function targetNames(model: Model, options: LoraOptions): string | readonly string[] {
+  const { targetModules: given, targetParameters = [] } = options;
+  if (typeof given === 'function') return accepted(model, given, options);
+  if (given !== undefined) return given;
+  // A family knows joined layers as its models have them.
+  const paths = model.modules().flatMap(({ path, partOf }) => (partOf === undefined ? [path] : []));
+  const usual = model.family ? defaultTargetPaths(model.family, paths) : [];
+  if (usual.length > 0 || targetParameters.length > 0) return usual;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `${model.family ? `The modules that are usually adapted in ${model.family.name} are not in` : 'No family knows the layers of'} "${model.name}", so the modules to adapt must be named: targetModules (--targets) "all-linear", or names such as ${paths
+      .slice(0, 3)
+      .map((path) => `"${path}"`)
+      .join(', ')}.`,
+  );
+}
+
+/** The paths of the modules that a function accepts, of those that can be adapted. */
+function accepted(
+  model: Model,
+  accepts: (module: ModuleInfo) => boolean,
+  { layersToTransform }: LoraOptions,
+): string[] {
+  if (layersToTransform !== undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'layersToTransform limits a list of names, but targetModules is a function. Let the function look at the path.',
+    );
+  }
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  const adaptable = model.modules().filter(({ path }) => isModule(sites.get(path)!));
+  const taken = adaptable.filter((module) => accepts(module));
+  // Of a layer that is taken whole, no part is asked for besides.
+  const whole = new Set(taken.map(({ path }) => path));
+  const paths = taken.flatMap(({ path, partOf }) => (partOf !== undefined && whole.has(partOf) ? [] : [path]));
+  if (paths.length > 0) return paths;
+  const [first] = adaptable;
+  throw new OnnxLoraError(
+    'TARGET_NOT_FOUND',
+    `None of the ${adaptable.length} modules of "${model.name}" is accepted by targetModules.${first ? ` The first one is ${JSON.stringify(first)}.` : ''} model.modules() (onnx-lora inspect --json) lists them all.`,
+  );
+}
+
+/** Whether PEFT can adapt it as a module: not a bare parameter, which `targetParameters` names. */
+function isModule(site: Site): boolean {
+  const adapter = { r: kindOf(site).matrix(site).groups, dora: false, bias: false };
+  return site.kind !== 'parameter' && kindOf(site).refuses(site, adapter) === undefined;
+}
+
+/** Whether a site is the product with which torch's MultiheadAttention begins: it has an `out_proj` inside. */
+export function isAttention({ path, kind }: Site, sites: ReadonlyMap<string, Site>): boolean {
+  return kind === 'linear' && sites.has(`${path}${OUT_PROJ}`);
+}
+
+/**
+ * The targets with both products of each MultiheadAttention, which PEFT adapts as one module, and the names that PEFT's
+ * files give to the second ones.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for the second product alone, whose adapter PEFT would not apply
+ */
+export function withAttentions(
+  targets: readonly string[],
+  sites: ReadonlyMap<string, Site>,
+): readonly { readonly path: string; readonly savedAs?: string }[] {
+  const chosen = new Set(targets);
+  return targets.flatMap((path) => {
+    const around = path.endsWith(OUT_PROJ) ? path.slice(0, -OUT_PROJ.length) : undefined;
+    if (around !== undefined && sites.get(around)?.kind === 'linear') {
+      if (chosen.has(around)) return [];
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" is part of the MultiheadAttention "${around}", and PEFT adapts such a module as a whole. Name "${around}" in its place.`,
+      );
+    }
+    if (!isAttention(sites.get(path)!, sites)) return [{ path }];
+    return [{ path }, { path: `${path}${OUT_PROJ}`, savedAs: `${path}.base_layer${OUT_PROJ}` }];
+  });
+}

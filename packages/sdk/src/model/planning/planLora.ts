@@ -1,0 +1,190 @@
+/** @file What a user says of the adapter to train, made into a plan for one model. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { dropoutAt, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
+import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
+import type { Initializer } from '../../lora/init/initializer.ts';
+import { initializerOf } from '../../lora/init/named.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import type { LowRankSite } from '../../lora/plan.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { withParts } from '../../match/partSites.ts';
+import type { Site } from '../../match/sites.ts';
+import { targetNames, withAttentions } from './chosenModules.ts';
+import { fittingRanks, requireRank } from './fittingRanks.ts';
+import { requireInitializable } from '../initial/initialSite.ts';
+import type { Model } from '../model.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import type { LoraPlan } from './loraPlan.ts';
+import { namedModules } from '../opening/namedModules.ts';
+import { planTuned } from './planTuned.ts';
+import { selectNamed } from './selectNamed.ts';
+import { targetParameters } from './targetParameters.ts';
+import { trainedParameters } from './trainedParameters.ts';
+import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
+import { trainedTokens } from './trainedTokens.ts';
+
+/**
+ * Applies the options to a model.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
+ */
+export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
+  if (options.tuner !== undefined) return planTuned(model, options, options.tuner);
+  const r = options.r ?? 8;
+  if (!Number.isInteger(r) || r < 1)
+    throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+  const brought = new Map(model.catalogue.initializers.map((each) => [each.name, () => each.create()]));
+  const initializer = initializerOf(
+    options.initLoraWeights,
+    options.original && withParts(options.original.sites()),
+    brought,
+  );
+  const scale = { r, alpha: options.alpha ?? 2 * r };
+  const chosen = choose(model, options, scale);
+  const { parameters, tokens, ties, modulesToSave, fields, namedAs } = chosen;
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  const variant = {
+    useRslora: options.useRslora ?? false,
+    useDora: options.useDora ?? false,
+    loraBias: options.loraBias ?? false,
+  };
+  const loraDropout = dropoutOf(options);
+  const written = Array.isArray(options.targetModules) ? (options.targetModules as readonly string[]) : [];
+  const { adapted, rankPattern, alphaPattern, warnings } = fittingRanks(
+    chosen.adapted,
+    sites,
+    { ...scale, ...fields, ...variant },
+    new Set(written),
+  );
+  const config = adapterConfig({
+    ...scale,
+    // Full paths leave nothing to interpret when PEFT loads the adapter.
+    targetModules: adapted.flatMap(({ path, savedAs }) => (savedAs === undefined ? [path] : [])),
+    ...fields,
+    rankPattern,
+    alphaPattern,
+    ...variant,
+    loraDropout,
+    bias: options.bias ?? 'none',
+    targetParameters: parameters.length > 0 ? parameters.map(({ name }) => name) : null,
+    trainableTokenIndices: idsByPath(tokens),
+    baseModelNameOrPath: model.name,
+    ...(options.ensureWeightTying ? { extra: { ensure_weight_tying: true } } : {}),
+  });
+  checkTogether(config, { ...chosen, adapted }, initializer);
+  const part = adapted.map(({ path }) => sites.get(path)!).find((site) => site.part);
+  if (part && config.bias === 'lora_only') throw biasOfPart(part);
+  const names = new SiteNames(model.sites(), config);
+  const own = [
+    ...adapted.map(({ path, savedAs }) => lowRankSite(sites.get(path)!, savedAs, config)),
+    ...parameters.map(({ site }) => lowRankSite(site, names.nameOf(site), config)),
+  ];
+  if (options.original) requireQuantised(own, model, options.original);
+  if (initializer) requireInitializable(initializer, own, config, new Set(model.onnx.model.graph.node));
+  const lowRank = [...own, ...tiedAdapters(own, ties, config), ...tokens];
+  const trained = trainedParameters(model, { lowRank, modulesToSave, bias: config.bias });
+  if (lowRank.length + trained.length === 0)
+    throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, and so is all else: nothing would be trained. Name modules.'); // prettier-ignore
+  return {
+    config: own.length > 0 ? config : { ...config, targetModules: NO_MODULES },
+    ...(namedAs === undefined ? {} : { namedAs }),
+    ...(initializer ? { initializer } : {}),
+    warnings,
+    plan: [
+      ...lowRank.map((each) => new LowRank(each, scalingAt(config, each).scaling)),
+      ...trained.map((each) => new WholeParameter(each)),
+    ],
+  };
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for what is no share, or all */
+function dropoutOf({ loraDropout = 0 }: LoraOptions): number {
+  if (loraDropout >= 0 && loraDropout < 1) return loraDropout;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `loraDropout must be a number from 0 to below 1, but it is ${loraDropout}.`,
+  );
+}
+
+/** What the options name, found in the model. */
+function choose(model: Model, options: LoraOptions, scale: { readonly r: number; readonly alpha: number }) {
+  const parameters = targetParameters(model, options.targetParameters ?? []);
+  const wanted = {
+    ...options,
+    ...scale,
+    targetModules: targetNames(model, options),
+    targetParameters: parameters.map(({ name }) => name),
+  };
+  const modules = namedModules(model.onnx.model.graph, model.sites());
+  const selected = selectNamed(modules, wanted, model);
+  const { targets, modulesToSave } = selected;
+  const tokens = trainedTokens(model, options.trainableTokenIndices ?? [], [...targets, ...modulesToSave]);
+  const ties = options.ensureWeightTying ? ensuredTies(model, { targets, modulesToSave, tokens }) : [];
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  return { ...selected, parameters, tokens, ties, adapted: withAttentions(withEmbeddings(targets, ties), sites) };
+}
+
+/** The config's entry; the layers that share a table are PEFT's to find. */
+function idsByPath(tokens: readonly LowRankSite[]): AdapterConfig['trainableTokenIndices'] {
+  const own = tokens.filter(({ tiedTo }) => !tiedTo);
+  return own.length === 0 ? null : Object.fromEntries(own.map(({ site, tokens: ids }) => [site.path, ids!]));
+}
+
+/** PEFT's word for an adapter without low-rank modules; an empty list it refuses. */
+const NO_MODULES = 'dummy-target-modules';
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for options that PEFT does not take together, or could not be loaded from */
+function checkTogether(
+  { useDora, loraBias, loraDropout }: AdapterConfig,
+  { adapted, parameters, ties }: Pick<ReturnType<typeof choose>, 'adapted' | 'parameters' | 'ties'>,
+  initializer: Initializer | undefined,
+): void {
+  const [hasParameters, isInitialised] = [parameters.length > 0, initializer !== undefined];
+  const isAttention = adapted.some(({ savedAs }) => savedAs !== undefined);
+  const problem = [
+    useDora && loraBias && 'useDora and loraBias',
+    useDora && hasParameters && 'useDora and targetParameters',
+    useDora && isAttention && 'useDora and a MultiheadAttention',
+    loraDropout > 0 && useDora && 'loraDropout and useDora',
+    loraDropout > 0 && hasParameters && 'loraDropout and targetParameters',
+    loraDropout > 0 && isAttention && 'loraDropout and a MultiheadAttention',
+    loraBias && hasParameters && 'loraBias and targetParameters',
+    loraBias && isInitialised && 'loraBias and another initialisation than the default',
+    hasParameters && isInitialised && 'targetParameters and another initialisation than the default',
+    ties.length > 0 && isInitialised && 'ensureWeightTying and another initialisation than the default',
+  ].find((each) => each !== false);
+  if (problem === undefined) return;
+  throw new OnnxLoraError('CONFIG_INVALID', `${problem} do not go together. Leave one of them out.`);
+}
+
+function biasOfPart({ path, part }: Site): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `bias: "lora_only" would train the bias of "${path}", which is one with others in "${part!.of}". Adapt "${part!.of}", or train no bias.`,
+  );
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` when the layers are stored as they were before */
+function requireQuantised(lowRank: readonly LowRankSite[], model: Model, original: Model): void {
+  const before = new Map(withParts(original.sites()).map(({ path, weight }) => [path, weight.stored.storage]));
+  if (lowRank.some(({ site }) => before.get(site.path) !== site.weight.stored.storage)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${model.name}" stores the layers to adapt as "${original.name}" does (${lowRank[0]?.site.weight.stored.storage}), so there is nothing lost that "loftq" could make up for. Train on the quantised model, or take another initialisation.`,
+  );
+}
+
+function lowRankSite(site: Site, name: string | undefined, config: AdapterConfig): LowRankSite {
+  const named = { site, ...(name === undefined || name === site.path ? {} : { savedAs: name }) };
+  const { r } = scalingAt(config, named);
+  requireRank(site, r);
+  const refusal = kindOf(site).refuses(site, { r, dora: config.useDora, bias: config.loraBias });
+  const dropout = dropoutAt(site, config);
+  if (refusal === undefined) return { ...named, r, dora: config.useDora, bias: config.loraBias, ...dropout };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${site.path}" cannot be adapted in this way: the layer ${refusal}. Leave it out (excludeModules), or change the rank by rankPattern.`,
+  );
+}

@@ -1,0 +1,84 @@
+/** @file What a user says of an adapter by another tuner than LoRA, made into a plan for one model. */
+
+import { adapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { withParts } from '../../match/partSites.ts';
+import { targetNames } from './chosenModules.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import type { Model } from '../model.ts';
+import { namedModules } from '../opening/namedModules.ts';
+import type { LoraPlan } from './loraPlan.ts';
+import { selectNamed } from './selectNamed.ts';
+import { trainedParameters } from './trainedParameters.ts';
+
+/** The options that mean modules, whatever the tuner. */
+const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
+  'tuner',
+  'targetModules',
+  'excludeModules',
+  'modulesToSave',
+  'layersToTransform',
+  'layersPattern',
+]);
+
+/**
+ * Applies the options to a model.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for a tuner that no plugin
+ *   brings, settings that it does not have, and options of LoRA; `MODEL_UNSUPPORTED` for a layer that it cannot adapt
+ */
+export function planTuned(model: Model, options: LoraOptions, given: NonNullable<LoraOptions['tuner']>): LoraPlan {
+  const { tuner, settings: meant } = chooseTuner(model, given);
+  const other = Object.entries(options).find(([key, value]) => value !== undefined && !shared.has(key));
+  if (other) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${other[0]}" is an option of LoRA, and the tuner is "${tuner.name}". Leave it out; settings of the tuner stand beside its name: ${Object.keys(tuner.defaults).join(', ') || 'it has none'}.`,
+    );
+  }
+  const sites = new Map(withParts(model.sites()).map((site) => [site.path, site]));
+  const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
+  const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
+  const settings = tuner.saved?.(meant, selected.targets) ?? meant;
+  const tuned = selected.targets.map((path) => new ByTuner(sites.get(path)!, path, { tuner, settings }));
+  const { modulesToSave } = selected;
+  const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
+  if (tuned.length === 0)
+    throw new OnnxLoraError('CONFIG_INVALID', 'targetModules is empty, so the tuner has nothing to adapt. Name modules.'); // prettier-ignore
+  return {
+    config: adapterConfig({
+      peftType: tuner.peftType,
+      r: 0,
+      alpha: 0,
+      targetModules: selected.targets,
+      modulesToSave: selected.fields.modulesToSave,
+      baseModelNameOrPath: model.name,
+      extra: settings,
+    }),
+    ...(selected.namedAs === undefined ? {} : { namedAs: selected.namedAs }),
+    warnings: [],
+    plan: [...tuned, ...trained.map((each) => new WholeParameter(each))],
+  };
+}
+
+function chooseTuner({ catalogue }: Model, given: NonNullable<LoraOptions['tuner']>): ChosenTuner {
+  const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
+  const names = catalogue.tuners.map((each) => each.name);
+  const tuner = catalogue.tuners.find((each) => each.name === name);
+  if (!tuner) {
+    const known = names.length > 0 ? `Choose one of ${names.join(', ')}` : 'Load a plugin that brings it';
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no tuner "${name}".${didYouMean(name, names)} ${known}, or leave it out for LoRA.`,
+    );
+  }
+  const own = Object.keys(tuner.defaults);
+  const unknown = Object.keys(settings).find((key) => !own.includes(key));
+  if (unknown === undefined) return { tuner, settings: { ...tuner.defaults, ...settings } };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `The tuner "${name}" has no setting "${unknown}".${didYouMean(unknown, own)} Its settings are ${own.join(', ') || '(none)'}.`,
+  );
+}

@@ -1,0 +1,50 @@
+/** @file What an adapter with given options would train, before anything is trained. */
+
+import type { Generation } from '../../adapter/naming/nameTable.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
+import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
+import type { LoraOptions } from './loraOptions.ts';
+import { planLora } from './planLora.ts';
+import type { Model } from '../model.ts';
+
+/** What {@link previewLora} finds. */
+export interface LoraPreview {
+  /** Paths of the modules that would be adapted, in graph order; of a MultiheadAttention that of the whole. */
+  readonly targets: readonly string[];
+  /** Names of the parameters that would get one by their own names. */
+  readonly parameters: readonly string[];
+  /** Paths of the embeddings of which rows would be trained. */
+  readonly tokens: readonly string[];
+  /** Names of the parameters that would be trained in full, such as `classifier.weight`. */
+  readonly trained: readonly string[];
+  /** How many numbers would be trained. */
+  readonly trainableParameters: number;
+  /** What of the options is met in another way than was asked, such as layers that are left out, and how to have it. */
+  readonly warnings: readonly string[];
+  /** The version of transformers whose names the options use, where the model has the other's: they were translated. */
+  readonly namedAs?: Generation;
+}
+
+/**
+ * Applies the options to a model without training.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
+ */
+export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
+  const { plan, config, initializer, namedAs, warnings } = planLora(model, options);
+  const isTrained = ({ role }: { readonly role: string }): boolean =>
+    !initializer?.fixed?.some((each) => each === role);
+  const tensors = plan.flatMap((tuning) =>
+    tuning instanceof LowRank ? tuning.trained().filter(isTrained) : tuning.trained(),
+  );
+  return {
+    // Anything but a list is PEFT's word for no modules.
+    targets: typeof config.targetModules === 'string' ? [] : (config.targetModules ?? []),
+    parameters: config.targetParameters ?? [],
+    tokens: Object.keys(config.trainableTokenIndices ?? {}),
+    trained: wholeParameters(plan).map(({ name }) => name),
+    trainableParameters: tensors.reduce((sum, { count }) => sum + count, 0),
+    warnings,
+    ...(namedAs === undefined ? {} : { namedAs }),
+  };
+}

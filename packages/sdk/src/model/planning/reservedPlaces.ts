@@ -1,0 +1,74 @@
+/** @file The places that a session reserves for adapters that come while it runs. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import { LowRank } from '../../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
+import { withParts } from '../../match/partSites.ts';
+import type { Site } from '../../match/sites.ts';
+import { namedModules } from '../opening/namedModules.ts';
+import { type NamedModel, selectNamed } from './selectNamed.ts';
+
+/** Which places to reserve, in PEFT's words. */
+export interface ReservedModules {
+  /**
+   * Modules that adapters to come may adapt: names (exact, or the end after a dot), a pattern for full paths, or
+   * `all-linear`. None beside those of the given adapters by default. A place that is not used costs nothing on the CPU.
+   */
+  readonly targetModules?: string | readonly string[];
+  /** Modules that adapters to come may bring whole, such as `classifier`. */
+  readonly modulesToSave?: readonly string[];
+  /** Whether adapters to come may use DoRA; it costs a product with the gains at each place. */
+  readonly useDora?: boolean;
+}
+
+/** What is read of a model. */
+export interface ReservingModel extends NamedModel {
+  readonly graph: GraphProto;
+  readonly sites: readonly Site[];
+}
+
+/**
+ * The plan with the places that are asked for; undefined when none are.
+ *
+ * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for a layer that cannot be
+ *   adapted
+ */
+export function reservedPlaces(
+  model: ReservingModel,
+  { targetModules, modulesToSave, useDora = false }: ReservedModules,
+  openHeads: ReadonlySet<string>,
+): AdapterPlan | undefined {
+  if (targetModules === undefined && modulesToSave === undefined) return undefined;
+  const sites = new Map(withParts(model.sites).map((site) => [site.path, site]));
+  const parameters = new ParameterFinder(model.graph, model.sites);
+  const wanted = {
+    // Ranks come with the adapters; any will do here.
+    r: 1,
+    alpha: 1,
+    targetModules: targetModules ?? [],
+    ...(modulesToSave ? { modulesToSave } : {}),
+  };
+  const selected = selectNamed(namedModules(model.graph, model.sites), wanted, model);
+  return [
+    ...selected.targets.map((path) => {
+      const site = sites.get(path)!;
+      const kind = kindOf(site);
+      const refusal = kind.refuses(site, { r: kind.matrix(site).groups, dora: useDora, bias: false });
+      if (refusal === undefined) return new LowRank({ site, dora: useDora });
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `No place can be reserved at "${path}": the layer ${refusal}. Name other targetModules.`,
+      );
+    }),
+    ...selected.modulesToSave.flatMap((path) =>
+      ['weight', 'bias'].flatMap((parameter) => {
+        const found = parameters.find(path, parameter);
+        return found ? [new WholeParameter(openHeads.has(path) ? { ...found, isOpen: true } : found)] : [];
+      }),
+    ),
+  ];
+}

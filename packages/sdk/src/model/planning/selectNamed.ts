@@ -1,0 +1,122 @@
+/** @file Applies target rules under a model's own names, or under those of the other version of transformers. */
+
+import { looksLike } from '../../adapter/naming/generations.ts';
+import { type Generation, type NameTable, otherGeneration, translatePath } from '../../adapter/naming/nameTable.ts';
+import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { renameConfig } from '../../adapter/naming/renameConfig.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import type { TargetConfig } from '../../lora/targetRules.ts';
+import { type NamedModule, type SelectedModules, selectModules } from '../../lora/targets.ts';
+
+/** What {@link selectNamed} must know of the model. */
+export interface NamedModel {
+  readonly name: string;
+  readonly family?: { readonly generations?: readonly NameTable[] };
+}
+
+/** The fields that choose modules, and what applies where no pattern does. */
+export interface RankedTargets extends TargetConfig {
+  readonly r: number;
+  readonly alpha: number;
+}
+
+/** Modules under the model's own names. */
+export interface NamedSelection extends SelectedModules {
+  /** The fields that PEFT reads beside the targets, under the model's own names. */
+  readonly fields: Pick<AdapterConfig, 'modulesToSave' | 'rankPattern' | 'alphaPattern'>;
+  /** The generation whose names the config uses, where it is not the model's. */
+  readonly namedAs?: Generation;
+}
+
+/**
+ * Chooses the modules that a config names. Where it names what the model does not have, its names are tried as those of
+ * the other generation, if the family knows them: all of the config in one generation.
+ *
+ * @throws OnnxLoraError as {@link selectModules}, under the model's own names
+ */
+export function selectNamed(
+  modules: readonly NamedModule[],
+  config: RankedTargets,
+  { name, family }: NamedModel,
+): NamedSelection {
+  const tables = family?.generations ?? [];
+  try {
+    return { ...selectModules(modules, config, { model: name }), fields: fieldsOf(config) };
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError) || error.code !== 'TARGET_NOT_FOUND') throw error;
+    for (const table of tables) {
+      for (const generation of [4, 5] as const) {
+        const found = selectAs(modules, config, table, generation);
+        if (found) return found;
+      }
+    }
+    throw tables.length > 0 ? error : withHint(error, modules, config);
+  }
+}
+
+function fieldsOf({ modulesToSave, rankPattern, alphaPattern }: TargetConfig): NamedSelection['fields'] {
+  return { modulesToSave: modulesToSave ?? null, rankPattern: rankPattern ?? {}, alphaPattern: alphaPattern ?? {} };
+}
+
+/** The selection when every module is called as in `generation`; undefined where that finds nothing either. */
+function selectAs(
+  modules: readonly NamedModule[],
+  config: RankedTargets,
+  table: NameTable,
+  generation: Generation,
+): NamedSelection | undefined {
+  const from = (path: string): string => translatePath(path, table, generation) ?? path;
+  const own = new Map(modules.map(({ path }) => [from(path), path]));
+  const renamed = modules.map((each): NamedModule => {
+    const { path, kind, partOf } = each;
+    return { path: from(path), kind, ...(partOf === undefined ? {} : { partOf: from(partOf) }) };
+  });
+  if (own.size !== modules.length || renamed.every(({ path }, i) => path === modules[i]!.path)) return undefined;
+  const { r, alpha, targetModules } = config;
+  const ownNames = new Map([...own].map(([name, path]) => [path, name]));
+  // Full paths may be the model's own all the same, such as those that its family recommends.
+  const wanted =
+    typeof targetModules === 'string' ? targetModules : (targetModules ?? []).map((path) => ownNames.get(path) ?? path);
+  const to = (path: string): string => own.get(path) ?? translatePath(path, table, otherGeneration(generation)) ?? path;
+  try {
+    const { targets, modulesToSave } = selectModules(renamed, { ...config, targetModules: wanted });
+    const {
+      modulesToSave: saved,
+      rankPattern,
+      alphaPattern,
+    } = renameConfig(adapterConfig({ r, alpha, targetModules: targets, ...fieldsOf(config) }), {
+      adapted: targets,
+      saved: modulesToSave,
+      known: [...own.keys()],
+      to,
+    });
+    return {
+      targets: targets.map(to),
+      modulesToSave: modulesToSave.map(to),
+      fields: { modulesToSave: saved, rankPattern, alphaPattern },
+      namedAs: generation,
+    };
+  } catch (error) {
+    if (error instanceof OnnxLoraError) return undefined;
+    throw error;
+  }
+}
+
+/** Without a family nothing can be translated; the error says what would help. */
+function withHint(
+  error: OnnxLoraError,
+  modules: readonly NamedModule[],
+  { targetModules }: TargetConfig,
+): OnnxLoraError {
+  const names = typeof targetModules === 'string' ? [targetModules] : (targetModules ?? []);
+  const [given, has] = [
+    looksLike(names.map((each) => `attention.${each}`)),
+    looksLike(modules.map(({ path }) => path)),
+  ];
+  if (given === undefined || has === undefined || given === has) return error;
+  return new OnnxLoraError(
+    error.code,
+    `${error.message} The names that were given look like those of transformers ${given}, the model's like those of transformers ${has}; opened with its family (openModel(source, { families })), it understands both.`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,70 @@
+/** @file How often examples are drawn, and which together: what the user says, as what the sampler takes. */
+
+import { createHash } from 'node:crypto';
+import { OnnxLoraError } from '../../../errors.ts';
+import type { Dataset } from '../../../plugin/dataset.ts';
+import { type OrderOptions, ShuffledBatches } from '../../../train/sampling/sampler.ts';
+import { checkedWeights } from '../../../train/sampling/weightedOrder.ts';
+
+/**
+ * Each example once in an epoch; as many of every class; each once, and batches of examples of about one length; or as often as
+ * weights say, one per example.
+ */
+export type Sampling = 'uniform' | 'balanced' | 'length' | readonly number[];
+
+/**
+ * What the sampler goes by.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for weights that cannot be, or a task that has no classes or lengths
+ */
+export function samplingOrder(
+  sampling: Sampling | undefined,
+  { weights, lengths, length }: Dataset<unknown>,
+  batchLength?: number,
+): OrderOptions {
+  if (batchLength !== undefined && !(batchLength > 0))
+    throw invalid(`batchLength must be above 0, but it is ${batchLength}.`);
+  if (batchLength !== undefined && sampling !== 'length')
+    throw invalid("batchLength says how long batches of examples of one length may be, and needs sampling: 'length'.");
+  if (sampling === undefined || sampling === 'uniform') return {};
+  if (Array.isArray(sampling)) return { weights: checkedWeights(sampling, length, 'sampling') };
+  if (sampling === 'balanced') {
+    if (weights) return { weights: checkedWeights(weights, length, "The task's dataset") };
+    throw invalid(
+      "sampling: 'balanced' draws every class equally often, but this task has no classes. Leave it out, or give a weight per example.",
+    );
+  }
+  if (sampling === 'length') {
+    if (lengths?.length === length && lengths.every((each) => each >= 0))
+      return { lengths, ...(batchLength === undefined ? {} : { batchLength }) };
+    throw invalid(
+      lengths
+        ? `The task's dataset has ${lengths.length} lengths for ${length} examples, or some that are no numbers of at least 0. Give one for each.`
+        : "sampling: 'length' makes batches of examples of about one length, but this task's data do not say how long examples are. Leave it out, or say it in the data.",
+    );
+  }
+  throw invalid(
+    `sampling is 'uniform', 'balanced', 'length' or a list of weights, but it is ${JSON.stringify(sampling)}.`,
+  );
+}
+
+/** A short text that differs between ways to sample; undefined where nothing is said. */
+export function digestOfOrder({ weights, lengths, batchLength }: OrderOptions): string | undefined {
+  const numbers = weights ?? lengths;
+  if (!numbers) return undefined;
+  const digest = createHash('sha256').update(Float64Array.from(numbers)).digest('hex').slice(0, 16);
+  return weights ? digest : `length ${digest}${batchLength === undefined ? '' : ` ${batchLength}`}`;
+}
+
+/** Examples in a batch, on average over the first epoch: as many as batches have, where these are all of one size. */
+export function meanBatchSize(length: number, batchSize: number, seed: number, order: OrderOptions): number {
+  if (order.batchLength === undefined) return batchSize;
+  const sampler = new ShuffledBatches(length, batchSize, seed, order);
+  let batches = 0;
+  for (; sampler.drawn < length; batches++) sampler.next();
+  return sampler.drawn / batches;
+}
+
+function invalid(message: string): OnnxLoraError {
+  return new OnnxLoraError('CONFIG_INVALID', message);
+}

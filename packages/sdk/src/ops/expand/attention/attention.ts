@@ -1,0 +1,91 @@
+/** @file Attention of com.microsoft: the projections of queries, keys and values are inside, as one packed weight. */
+
+import type { Value } from '../../../graph/builder.ts';
+import { maskAddend } from './attentionMask.ts';
+import {
+  additive,
+  appended,
+  attend,
+  causal,
+  joinHeads,
+  lowest,
+  scores,
+  sizeAt,
+  splitHeads,
+} from './scaledDotProduct.ts';
+import { type Expanded, type ExpansionSite, type Rule, staticDim } from '../site.ts';
+
+/**
+ * Attention with a weight `[in, q + k + v]` of known width: bias, mask_index in the forms of {@link maskAddend}, past and
+ * present `[2, batch, heads, positions, width]`, attention_bias, `unidirectional`, `qkv_hidden_sizes`, `scale`,
+ * `mask_filter_value`. Not: rotary embedding inside, a past buffer that is shared with the present.
+ *
+ * Three products, of nodes called `…/q`, `…/k` and `…/v`, whose weights `…/q.weight` and so on are a Slice each of the
+ * packed weight along axis 1, and whose biases are a Slice each of the packed bias.
+ */
+export const attention: Rule = (site) => {
+  const [x, weight, bias, mask, past, attentionBias] = site.inputs;
+  const projected = x && weight && projections(site, x, weight, bias);
+  return projected && selfAttention(site, { ...projected, mask, past, attentionBias });
+};
+
+/** x times each part of a packed weight `[in, q + k + v]`, plus that of a bias; undefined where the width is unknown. */
+export function projections(
+  site: ExpansionSite,
+  x: Value,
+  weight: Value,
+  bias: Value | undefined,
+): Readonly<Record<'q' | 'k' | 'v', Value>> | undefined {
+  const { g } = site;
+  const width = staticDim(weight, 1);
+  const sizes = site.ints('qkv_hidden_sizes') ?? (width === undefined ? undefined : [width / 3, width / 3, width / 3]);
+  if (sizes?.length !== 3 || !sizes.every(Number.isInteger)) return undefined;
+  // By definition; what comes before may have hidden it.
+  const shape = [`${x.name}/batch`, `${x.name}/positions`, staticDim(weight, 0) ?? `${x.name}/hidden`];
+  const input = x.shape ? x : { ...x, shape };
+  let end = 0;
+  const [q, k, v] = (['q', 'k', 'v'] as const).map((name, i) => {
+    const start = end;
+    end += sizes[i]!;
+    const part = site.named(g.Slice(weight, [start], [end], [1]), `${name}.weight`);
+    const product = site.layer(g.MatMul(input, part), name);
+    return bias ? g.Add(product, site.named(g.Slice(bias, [start], [end], [0]), `${name}.bias`)) : product;
+  }) as [Value, Value, Value];
+  return { q, k, v };
+}
+
+/** Attention of queries, keys and values `[batch, positions, hidden]` of the same positions. */
+export function selfAttention(
+  site: ExpansionSite,
+  inputs: {
+    readonly q: Value;
+    readonly k: Value;
+    readonly v: Value;
+    readonly mask: Value | undefined;
+    readonly past: Value | undefined;
+    readonly attentionBias: Value | undefined;
+  },
+): Expanded {
+  const { g } = site;
+  const { mask, past, attentionBias } = inputs;
+  const heads = site.int('num_heads', 0);
+  if (heads < 1 || site.int('do_rotary', 0) !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
+  const cached = [0, 1].map((i) => past && g.Squeeze(g.Slice(past, [i], [i + 1], [0]), [0]));
+  const q = splitHeads(site, inputs.q, heads);
+  const k = appended(site, cached[0], splitHeads(site, inputs.k, heads));
+  const v = appended(site, cached[1], splitHeads(site, inputs.v, heads));
+  const unidirectional = site.int('unidirectional', 0) === 1 && staticDim(q, 2) !== 1;
+  const masks: (Value | undefined)[] = [attentionBias];
+  if (mask || unidirectional) {
+    const [queries, keys] = [sizeAt(site, q, 2), sizeAt(site, k, 2)];
+    const before = past && g.Sub(keys, queries);
+    const filter = site.float('mask_filter_value', -10000);
+    const addend = mask && maskAddend(site, mask, { batched: inputs.q, queries, keys, past: before, filter });
+    if (mask && !addend) return undefined;
+    masks.push(addend, unidirectional ? additive(site, causal(site, queries, keys, before), lowest(site)) : undefined);
+  }
+  const score = scores(site, q, k, site.float('scale', 0) || undefined, masks);
+  if (!score) return undefined;
+  const present = site.wants(1) ? g.Concat([g.Unsqueeze(k, [0]), g.Unsqueeze(v, [0])], 0) : undefined;
+  return [joinHeads(site, attend(site, score, v)), present];
+}

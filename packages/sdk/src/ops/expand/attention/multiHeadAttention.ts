@@ -1,0 +1,124 @@
+/** @file MultiHeadAttention and DecoderMaskedMultiHeadAttention: attention behind projections that stand outside. */
+
+import type { Value } from '../../../graph/builder.ts';
+import { maskAddend } from './attentionMask.ts';
+import {
+  additive,
+  appended,
+  attend,
+  causal,
+  joinHeads,
+  lowest,
+  scores,
+  sizeAt,
+  splitHeads,
+} from './scaledDotProduct.ts';
+import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
+
+/**
+ * MultiHeadAttention with query `[batch, queries, hidden]` and key and value `[batch, keys, hidden]` or
+ * `[batch, heads, keys, width]`; query, key and value packed as `[batch, positions, heads, 3, width]`; key and value
+ * packed as `[batch, keys, heads, 2, width]`. With bias, key_padding_mask in the forms of {@link maskAddend},
+ * attention_bias, past and present, `unidirectional`, `scale`, `mask_filter_value`, and the scores as output 3. Not: a
+ * past buffer shared with the present, beam search.
+ */
+export const multiHeadAttention: Rule = (site) => {
+  const [query, key, value, bias, mask, attentionBias, pastKey, pastValue, length, indirection] = site.inputs;
+  if (length || indirection) return undefined;
+  return crossAttention(site, { query, key, value, bias, mask, attentionBias, pastKey, pastValue });
+};
+
+/**
+ * One step of a decoder that looks at an encoder: query `[batch, 1, hidden]`, key and value `[batch, heads, keys, width]`,
+ * bias, mask and scores as for {@link multiHeadAttention}. Not: a past, which shares its buffer with the present, or beam
+ * search.
+ */
+export const decoderMaskedMultiHeadAttention: Rule = (site) => {
+  const [query, key, value, mask, attentionBias, pastKey, pastValue, length, width, indirection, bias] = site.inputs;
+  if (pastKey || pastValue || length || width || indirection || site.wants(1) || site.wants(2)) return undefined;
+  return crossAttention(site, { query, key, value, bias, mask, attentionBias, pastKey, pastValue });
+};
+
+interface Inputs {
+  readonly query: Value | undefined;
+  readonly key: Value | undefined;
+  readonly value: Value | undefined;
+  readonly bias: Value | undefined;
+  readonly mask: Value | undefined;
+  readonly attentionBias: Value | undefined;
+  readonly pastKey: Value | undefined;
+  readonly pastValue: Value | undefined;
+}
+
+function crossAttention(site: ExpansionSite, inputs: Inputs): Expanded {
+  const heads = site.int('num_heads', 0);
+  const { query, mask, attentionBias, pastKey, pastValue } = inputs;
+  const fresh = heads > 0 ? freshHeads(site, inputs, heads) : undefined;
+  if (!query || !fresh || !pastKey !== !pastValue) return undefined;
+  const { q } = fresh;
+  const k = appended(site, pastKey, fresh.k);
+  const v = appended(site, pastValue, fresh.v);
+  const unidirectional = site.int('unidirectional', 0) === 1 && staticDim(q, 2) !== 1;
+  const masks: (Value | undefined)[] = [attentionBias];
+  if (mask || unidirectional) {
+    const [queries, keys] = [sizeAt(site, q, 2), sizeAt(site, k, 2)];
+    const past = pastKey && sizeAt(site, pastKey, 2);
+    const filter = site.float('mask_filter_value', -10000);
+    const addend = mask && maskAddend(site, mask, { batched: query, queries, keys, past, filter });
+    if (mask && !addend) return undefined;
+    masks.push(addend, unidirectional ? additive(site, causal(site, queries, keys, past), lowest(site)) : undefined);
+  }
+  const score = scores(site, q, k, site.float('scale', 0) || undefined, masks);
+  if (!score) return undefined;
+  const hidden = attend(site, score, v);
+  return [joinHeads(site, hidden), k, v, score];
+}
+
+/** Query, key and value as `[batch, heads, positions, width]`, the bias added, without the past. */
+function freshHeads(
+  site: ExpansionSite,
+  { query, key, value, bias }: Inputs,
+  heads: number,
+): { q: Value; k: Value; v: Value } | undefined {
+  if (rankOf(query) === 5 && !key && !value) {
+    const [q, k, v] = unpackedHeads(site, query!, 3);
+    return bias ? undefined : { q: q!, k: k!, v: v! };
+  }
+  if (rankOf(query) !== 3) return undefined;
+  if (rankOf(key) === 5 && !value) {
+    const [k, v] = unpackedHeads(site, key!, 2);
+    const q = biased(site, query!, bias, 0, staticDim(query, 2));
+    return q && { q: splitHeads(site, q, heads), k: k!, v: v! };
+  }
+  if (!key || !value || rankOf(key) !== rankOf(value)) return undefined;
+  const width = staticDim(query, 2);
+  const q = biased(site, query!, bias, 0, width);
+  if (rankOf(key) === 4) return q && { q: splitHeads(site, q, heads), k: key, v: value };
+  if (rankOf(key) !== 3) return undefined;
+  const k = biased(site, key, bias, 1, width);
+  const v = biased(site, value, bias, 2, width);
+  return q && k && v && { q: splitHeads(site, q, heads), k: splitHeads(site, k, heads), v: splitHeads(site, v, heads) };
+}
+
+const parts = ['q', 'k', 'v'] as const;
+
+/** x plus its part of the bias `[q + k + v]`; the widths of queries and keys are the same. */
+function biased(
+  site: ExpansionSite,
+  x: Value,
+  bias: Value | undefined,
+  part: 0 | 1 | 2,
+  width: number | undefined,
+): Value | undefined {
+  if (!bias) return x;
+  const total = staticDim(bias, 0);
+  if (width === undefined || total === undefined) return undefined;
+  const [start, end] = [part * width, part === 2 ? total : (part + 1) * width];
+  return site.g.Add(x, site.named(site.g.Slice(bias, [start], [end], [0]), `${parts[part]}.bias`));
+}
+
+/** `[batch, positions, heads, count, width]` as `count` values `[batch, heads, positions, width]`. */
+function unpackedHeads({ g }: ExpansionSite, packed: Value, count: number): Value[] {
+  const turned = g.Transpose(packed, [3, 0, 2, 1, 4]);
+  return Array.from({ length: count }, (_, i) => g.Squeeze(g.Slice(turned, [i], [i + 1], [0]), [0]));
+}

@@ -1,0 +1,97 @@
+/** @file Rotary position embedding: RotaryEmbedding of both domains, and what attention with it inside needs. */
+
+import type { Value } from '../../../graph/builder.ts';
+import { joinHeads, splitHeads } from './scaledDotProduct.ts';
+import { type Expanded, type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
+
+/** Tables of cosines and sines, one row a position, and whether pairs lie side by side or in two halves. */
+export interface Rotation {
+  /** `[…, positions, width/2]` with as many leading axes as x has, or 1 there. */
+  readonly cos: Value;
+  readonly sin: Value;
+  readonly interleaved: boolean;
+}
+
+/**
+ * Turns each pair (a, b) of the last axis of x `[batch, heads, positions, width]` to (a·cos − b·sin, a·sin + b·cos). What
+ * lies behind the pairs that the tables cover is left as it is. Undefined where a size that this needs is unknown.
+ */
+export function rotate({ g }: ExpansionSite, x: Value, { cos, sin, interleaved }: Rotation): Value | undefined {
+  const width = staticDim(x, 3);
+  const half = staticDim(cos, -1);
+  if (width === undefined || half === undefined || 2 * half > width) return undefined;
+  const turning = 2 * half;
+  const [a, b] = interleaved
+    ? [g.Slice(x, [0], [turning], [3], [2]), g.Slice(x, [1], [turning], [3], [2])]
+    : [g.Slice(x, [0], [half], [3]), g.Slice(x, [half], [turning], [3])];
+  const left = g.Sub(g.Mul(a, cos), g.Mul(b, sin));
+  const right = g.Add(g.Mul(a, sin), g.Mul(b, cos));
+  const turned = interleaved
+    ? g.Reshape(g.Concat([g.Unsqueeze(left, [4]), g.Unsqueeze(right, [4])], 4), [0, 0, 0, turning])
+    : g.Concat([left, right], 3);
+  return turning === width ? turned : g.Concat([turned, g.Slice(x, [turning], [width], [3])], 3);
+}
+
+/** x by head, and back, whichever way it comes: `[batch, positions, hidden]` or `[batch, heads, positions, width]`. */
+function byHead(
+  site: ExpansionSite,
+  x: Value,
+  width: number | undefined,
+  turn: (x: Value) => Value | undefined,
+): Expanded {
+  if (rankOf(x) === 4) return turn(x);
+  const hidden = staticDim(x, 2);
+  if (rankOf(x) !== 3 || hidden === undefined || width === undefined || hidden % width !== 0) return undefined;
+  const turned = turn(splitHeads(site, x, hidden / width));
+  return turned && joinHeads(site, turned);
+}
+
+/**
+ * RotaryEmbedding of com.microsoft: input `[batch, positions, hidden]` or `[batch, heads, positions, width]`, position_ids
+ * `[1]` (where the first position stands) or `[batch, positions]`, `interleaved`, `num_heads`, `rotary_embedding_dim`, and
+ * `scale` 1. Not: packed batches.
+ */
+export const rotaryEmbedding: Rule = (site) => {
+  const [x, ids, cos, sin] = site.inputs;
+  if (!x || !ids || !cos || !sin || site.int('is_packed_batching', 0) !== 0 || site.float('scale', 1) !== 1)
+    return undefined;
+  const { g } = site;
+  const half = staticDim(cos, 1);
+  if (half === undefined) return undefined;
+  const heads = site.int('num_heads', 0);
+  const hidden = staticDim(x, 2);
+  const width = heads > 0 ? hidden && hidden / heads : 2 * half;
+  const positions = positionRows(site, x, ids);
+  if (!positions) return undefined;
+  const table = (values: Value): Value => g.Unsqueeze(g.Gather(values, positions, 0), [1]);
+  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.int('interleaved', 0) === 1 };
+  return byHead(site, x, width, (each) => rotate(site, each, rotation));
+};
+
+/** Which row of the tables each position takes: `[batch, positions]`, or `[1, positions]`. */
+function positionRows({ g }: ExpansionSite, x: Value, ids: Value): Value | undefined {
+  if (rankOf(ids) === 2) return ids;
+  if (rankOf(ids) !== 1) return undefined;
+  const axis = rankOf(x) === 4 ? 2 : 1;
+  const count = g.Squeeze(g.Slice(g.Shape(x), [axis], [axis + 1], [0]), [0]);
+  const offsets = g.emit('Range', [g.scalar(0, 'int64'), count, g.scalar(1, 'int64')]);
+  return g.Unsqueeze(g.Add(offsets, ids), [0]);
+}
+
+/**
+ * RotaryEmbedding of the standard domain (23): X as above, `num_heads` for three dimensions, `rotary_embedding_dim`,
+ * `interleaved`; tables `[positions, width/2]` with position_ids `[batch, positions]`, or `[batch, positions, width/2]`
+ * without.
+ */
+export const standardRotaryEmbedding: Rule = (site) => {
+  const [x, cos, sin, ids] = site.inputs;
+  if (!x || !cos || !sin) return undefined;
+  const { g } = site;
+  const table = (values: Value): Value => g.Unsqueeze(ids ? g.Gather(values, ids, 0) : values, [1]);
+  const rotation = { cos: table(cos), sin: table(sin), interleaved: site.int('interleaved', 0) === 1 };
+  const heads = site.int('num_heads', 0);
+  const hidden = staticDim(x, 2);
+  return byHead(site, x, heads > 0 && hidden !== undefined ? hidden / heads : undefined, (each) =>
+    rotate(site, each, rotation),
+  );
+};

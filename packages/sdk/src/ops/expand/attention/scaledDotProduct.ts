@@ -1,0 +1,118 @@
+/** @file What the attention operators share: heads, masks, the cached past, and the products themselves. */
+
+import type { Value } from '../../../graph/builder.ts';
+import { type ExpansionSite, staticDim } from '../site.ts';
+
+/** `[batch, positions, heads·width]` as `[batch, heads, positions, width]`. */
+export function splitHeads({ g }: ExpansionSite, x: Value, heads: number): Value {
+  const hidden = staticDim(x, 2);
+  return g.Transpose(g.Reshape(x, [0, 0, heads, hidden === undefined ? -1 : hidden / heads]), [0, 2, 1, 3]);
+}
+
+/** `[batch, heads, positions, width]` as `[batch, positions, heads·width]`. */
+export function joinHeads({ g }: ExpansionSite, x: Value): Value {
+  const [heads, width] = [staticDim(x, 1), staticDim(x, 3)];
+  return g.Reshape(g.Transpose(x, [0, 2, 1, 3]), [
+    0,
+    0,
+    heads === undefined || width === undefined ? -1 : heads * width,
+  ]);
+}
+
+/** Keys or values `[batch, heads, positions, width]` behind those of the past. */
+export function appended({ g }: ExpansionSite, past: Value | undefined, x: Value): Value {
+  return past ? g.Concat([past, x], 2) : x;
+}
+
+/** Each of `heads` key or value heads, `times` times in a row: `[batch, heads·times, positions, width]`. */
+export function repeatHeads({ g }: ExpansionSite, x: Value, heads: number, times: number): Value {
+  if (times === 1) return x;
+  const width = staticDim(x, 3) ?? -1;
+  const row = g.Unsqueeze(x, [2]);
+  const repeated = g.Concat(
+    Array.from({ length: times }, () => row),
+    2,
+  );
+  // Positions may be unknown and so may the width; only one of them can be left open.
+  if (width > 0) return g.Reshape(repeated, [0, heads * times, -1, width]);
+  const shape = g.Shape(x);
+  return g.Reshape(repeated, g.Concat([g.ints([0, heads * times]), g.Slice(shape, [2], [4], [0])], 0));
+}
+
+/** The size of an axis as a one-dimensional int64 of one element. */
+export function sizeAt({ g }: ExpansionSite, x: Value, axis: number): Value {
+  return g.Slice(g.Shape(x), [axis], [axis + 1], [0]);
+}
+
+/** The numbers from `start` to `end − 1`, both one-dimensional of one element, as int64. */
+export function range({ g }: ExpansionSite, start: Value | undefined, end: Value): Value {
+  const first = start ? g.Squeeze(start, [0]) : g.scalar(0, 'int64');
+  return g.emit('Range', [first, g.Squeeze(end, [0]), g.scalar(1, 'int64')]);
+}
+
+/**
+ * What each query may see of the past and of itself: bool `[queries, keys]`, true where the key is at or before the
+ * query. Queries stand behind the past.
+ *
+ * @param past how many keys precede the first query, one-dimensional of one element
+ * @param window of the keys at or before it, how many a query sees; all of them by default
+ */
+export function causal(
+  site: ExpansionSite,
+  queries: Value,
+  keys: Value,
+  past: Value | undefined,
+  window?: number,
+): Value {
+  const { g } = site;
+  const end = past ? g.Add(past, queries) : queries;
+  const rows = g.Unsqueeze(range(site, past, end), [1]);
+  const columns = g.Unsqueeze(range(site, undefined, keys), [0]);
+  const before = g.LessOrEqual(columns, rows);
+  if (window === undefined) return before;
+  return g.And(before, g.Greater(columns, g.Sub(rows, g.scalar(window, 'int64'))));
+}
+
+/** 0 where the condition holds, else `filter`, in the float type of the node. */
+export function additive(site: ExpansionSite, condition: Value, filter: number): Value {
+  return site.g.Where(condition, site.scalar(0), site.scalar(filter));
+}
+
+/** The lowest finite number of the node's float type: what is added to scores of the future. */
+export function lowest({ floatType }: ExpansionSite): number {
+  return floatType === 'float16' ? -65504 : -3.4028234663852886e38;
+}
+
+/** Where a mask of integers keeps a key: bool. */
+export function positive({ g }: ExpansionSite, mask: Value): Value {
+  const zero = g.constant({ type: 'int32', dims: [], data: Int32Array.of(0) });
+  return mask.type === 'bool' ? mask : g.Greater(mask, mask.type === 'int64' ? g.scalar(0, 'int64') : zero);
+}
+
+/** Scores `scale · q · kᵀ` plus every mask: `[batch, heads, queries, keys]`. */
+export function scores(
+  site: ExpansionSite,
+  q: Value,
+  k: Value,
+  scale: number | undefined,
+  masks: readonly (Value | undefined)[],
+): Value | undefined {
+  const { g } = site;
+  const width = staticDim(q, 3) ?? staticDim(k, 3);
+  if (scale === undefined && width === undefined) return undefined;
+  const product = g.MatMul(q, g.Transpose(k, [0, 1, 3, 2]));
+  const scaled = g.Mul(product, site.scalar(scale ?? 1 / Math.sqrt(width!)));
+  return masks.reduce<Value>((sum, mask) => (mask ? g.Add(sum, mask) : sum), scaled);
+}
+
+/**
+ * Every query's mean of the values by the softmax of its scores: `[batch, heads, queries, width]`.
+ *
+ * @param sink a score beside those of the keys, for a value of zeros: `[1, heads, 1, 1]`, or 1 in place of `heads`
+ */
+export function attend({ g }: ExpansionSite, score: Value, v: Value, sink?: Value): Value {
+  if (!sink) return g.MatMul(g.Softmax(score, -1), v);
+  const rows = g.Concat([g.Slice(g.Shape(score), [0], [3], [0]), g.ints([1])], 0);
+  const weights = g.Softmax(g.Concat([score, g.Expand(sink, rows)], 3), -1);
+  return g.MatMul(g.Slice(weights, [0], [-1], [3]), v);
+}

@@ -1,0 +1,54 @@
+/** @file MatMulBnb4: a product with a weight in the 4-bit floats of bitsandbytes. */
+
+import type { Value } from '../../../graph/builder.ts';
+import type { ExpansionSite, Rule } from '../site.ts';
+
+/** FP4 and NF4. @see https://arxiv.org/abs/2305.14314, appendix E, and bitsandbytes */
+const tables: readonly (readonly number[])[] = [
+  [0, 1 / 192, 2 / 3, 1, 1 / 3, 1 / 2, 1 / 6, 1 / 4, -0, -1 / 192, -2 / 3, -1, -1 / 3, -1 / 2, -1 / 6, -1 / 4],
+  [
+    -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+  ],
+]; // prettier-ignore
+
+/** The numbers of the 16 codes of a `quant_type`; undefined for one that is not known. */
+export function bnb4Numbers(quantType: number): readonly number[] | undefined {
+  return tables[quantType];
+}
+
+/**
+ * `A · Wᵀ`, W `[N, K]` row by row in 4 bits each, the higher first, times the largest number of their block. Not:
+ * `transB` 0, which is for backward passes; a size that is no multiple of the blocks'.
+ */
+export const matMulBnb4: Rule = (site) => {
+  const [a, , largest] = site.inputs;
+  const rows = bnb4Weight(site);
+  if (!a || !rows) return undefined;
+  const { g } = site;
+  const weight = g.Transpose(site.cast(rows, largest?.type ?? 'float32'), [1, 0]);
+  return site.layer(g.MatMul(a, site.named(weight, 'weight')));
+};
+
+/** The weight of a MatMulBnb4 as float32 `[N, K]`; undefined for the forms above that are not covered. */
+export function bnb4Weight(site: ExpansionSite): Value | undefined {
+  const [a, packed, largest] = site.inputs;
+  const [K, N, size] = [site.int('K', 0), site.int('N', 0), site.int('block_size', 0)];
+  const values = bnb4Numbers(site.int('quant_type', -1));
+  if (!a || !packed || !largest || !values || K < 1 || N < 1 || size < 1 || (K * N) % size !== 0) return undefined;
+  if (site.int('transB', 1) !== 1) return undefined;
+  const { g } = site;
+  const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
+  const shifted = (x: Value, direction: string): Value => g.emit('BitShift', [x, byte(4)], { direction });
+  const halves = [shifted(packed, 'RIGHT'), shifted(shifted(packed, 'LEFT'), 'RIGHT')];
+  const codes = g.Concat(
+    halves.map((half) => g.Reshape(half, [-1, 1])),
+    1,
+  );
+  const table = g.constant({ type: 'float32', dims: [16], data: Float32Array.from(values) });
+  // Times 1, from an operator that ONNX Runtime does not compute ahead, so that it does not keep the weight as floats.
+  const one = g.emit('DequantizeLinear', [byte(1), g.scalar(1), byte(0)]);
+  const numbers = g.Gather(g.Mul(table, one), site.cast(g.Reshape(codes, [-1, size]), 'int32'), 0);
+  return g.Reshape(g.Mul(numbers, g.Reshape(site.cast(largest, 'float32'), [-1, 1])), [N, K]);
+}

@@ -1,0 +1,81 @@
+/** @file MatMulNBits: a product with a weight packed into 2, 4 or 8 bits by blocks. */
+
+import type { Value } from '../../../graph/builder.ts';
+import type { ExpansionSite, Rule } from '../site.ts';
+
+/**
+ * The numbers packed into bytes along the last axis, lowest bits first: `[…, bytes]` becomes
+ * `[…, bytes·8/bits]`. Shifts of bytes are standard since opset 11, masks only since 18.
+ */
+export function unpacked({ g }: ExpansionSite, packed: Value, bits: number, leading: readonly number[]): Value {
+  const perByte = 8 / bits;
+  const byte = (value: number): Value => g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(value) });
+  const numbers = Array.from({ length: perByte }, (_, i) => {
+    const above = 8 - bits * (i + 1);
+    const cut = above === 0 ? packed : g.emit('BitShift', [packed, byte(above)], { direction: 'LEFT' });
+    const number = bits === 8 ? cut : g.emit('BitShift', [cut, byte(8 - bits)], { direction: 'RIGHT' });
+    return g.Unsqueeze(number, [-1]);
+  });
+  return g.Reshape(perByte === 1 ? numbers[0]! : g.Concat(numbers, -1), [...leading, -1]);
+}
+
+/**
+ * `A · dequantised(B)ᵀ + bias` with B `[N, blocks, block_size·bits/8]` of 2, 4 or 8 bits, scales by block, zero points
+ * packed as bytes, as floats, or absent (the middle of the range), bias optional. Not: `g_idx`, weights that are packed
+ * for one machine, other widths.
+ *
+ * The weight is dequantised by the graph to `<prefix>weight` `[K, N]`.
+ */
+export const matMulNBits: Rule = (site) => {
+  const [a, , scales, , , bias] = site.inputs;
+  const rows = nBitsWeight(site);
+  if (!a || !rows) return undefined;
+  const { g } = site;
+  const weight = g.Transpose(site.cast(rows, scales?.type ?? 'float32'), [1, 0]);
+  const product = site.layer(g.MatMul(a, site.named(weight, 'weight')));
+  return bias ? g.Add(product, bias) : product;
+};
+
+/**
+ * The weight of a MatMulNBits as float32 `[N, K]`; undefined for the forms above that are not covered. The last step
+ * is a DequantizeLinear, which ONNX Runtime does not compute ahead: it keeps a byte a number, not a float.
+ */
+export function nBitsWeight(site: ExpansionSite): Value | undefined {
+  const [a, packed, scales, zeroPoints, order] = site.inputs;
+  const [K, N, bits, size] = [site.int('K', 0), site.int('N', 0), site.int('bits', 4), site.int('block_size', 0)];
+  if (!a || !packed || !scales || order || packed.type !== 'uint8' || site.int('weight_prepacked', 0) !== 0)
+    return undefined;
+  if (![2, 4, 8].includes(bits) || K < 1 || N < 1 || size < 1) return undefined;
+  const { g } = site;
+  const blocks = Math.ceil(K / size);
+  const codes = g.Reshape(unpacked(site, g.Reshape(packed, [N * blocks, -1]), bits, [N * blocks]), [N * blocks, size]);
+  const scale = site.cast(g.Reshape(scales, [N * blocks]), 'float32');
+  const zero = zeroPoint(site, zeroPoints, { N, blocks, bits });
+  // The domain has the axis at every opset.
+  const floats = g.emit('DequantizeLinear', [codes, scale, zero], { axis: 0 }, site.opset < 13 ? 'com.microsoft' : '');
+  // Zero points that are floats may lie between two integers.
+  const shift =
+    zeroPoints && !zero
+      ? g.Reshape(g.Mul(scale, site.cast(g.Reshape(zeroPoints, [N * blocks]), 'float32')), [N * blocks, 1])
+      : undefined;
+  const weight = g.Reshape(shift ? g.Sub(floats, shift) : floats, [N, blocks * size]);
+  return blocks * size === K ? weight : g.Slice(weight, [0], [K], [1]);
+}
+
+/** A zero point for each block, as bytes; undefined for floats. */
+function zeroPoint(
+  site: ExpansionSite,
+  zeroPoints: Value | undefined,
+  { N, blocks, bits }: { N: number; blocks: number; bits: number },
+): Value | undefined {
+  const { g } = site;
+  if (!zeroPoints) {
+    const middle = g.constant({ type: 'uint8', dims: [], data: Uint8Array.of(2 ** (bits - 1)) });
+    return g.Expand(middle, g.ints([N * blocks]));
+  }
+  if (zeroPoints.type !== 'uint8') return undefined;
+  // Each row of blocks is padded to whole bytes.
+  const numbers = unpacked(site, g.Reshape(zeroPoints, [N, -1]), bits, [N]);
+  const isPadded = (blocks * bits) % 8 !== 0;
+  return g.Reshape(isPadded ? g.Slice(numbers, [0], [blocks], [1]) : numbers, [N * blocks]);
+}

@@ -1,0 +1,49 @@
+/** @file Products with 8-bit operands: DynamicQuantizeMatMul, MatMulIntegerToFloat, and Attention with 8-bit weights. */
+
+import { projections, selfAttention } from '../attention/attention.ts';
+import { count, dequantized } from './quantization.ts';
+import type { Rule } from '../site.ts';
+
+/**
+ * `quantised(A) · dequantised(B) + bias`: A is rounded to 8 bits by its own range, as the operator does it, and turned back
+ * to floats; B `[K, N]` with a scale and zero point for all or one a column, bias optional.
+ */
+export const dynamicQuantizeMatMul: Rule = (site) => {
+  const [a, b, scale, zeroPoint, bias] = site.inputs;
+  if (!a || !b || !scale) return undefined;
+  const { g } = site;
+  const [rounded, aScale, aZeroPoint] = g.emitMany('DynamicQuantizeLinear', [a], 3);
+  const weight = dequantized(site, b, scale, zeroPoint);
+  if (!weight) return undefined;
+  const product = site.layer(
+    g.MatMul(g.emit('DequantizeLinear', [rounded, aScale, aZeroPoint]), site.named(weight, 'weight')),
+  );
+  return bias ? g.Add(product, bias) : product;
+};
+
+/** `dequantised(A) · dequantised(B) + bias`: A with one scale and zero point, B and bias as above. */
+export const matMulIntegerToFloat: Rule = (site) => {
+  const [a, b, aScale, bScale, aZeroPoint, bZeroPoint, bias] = site.inputs;
+  if (!a || !b || !aScale || !bScale) return undefined;
+  const { g } = site;
+  const left = dequantized(site, a, aScale, aZeroPoint);
+  const right = dequantized(site, b, bScale, bZeroPoint);
+  if (!left || !right || count(aScale) !== 1) return undefined;
+  const product = site.layer(g.MatMul(left, site.named(right, 'weight')));
+  return bias ? g.Add(product, bias) : product;
+};
+
+/**
+ * Attention with 8-bit input and weight `[in, 3·hidden]`: scales and zero points for all or one a column of the weight,
+ * bias, mask_index, past and present, `unidirectional`, `scale` as Attention has them. Not: rotary embedding inside.
+ *
+ * The weights `…/q.weight` and so on are a Slice each of the dequantised one, along axis 1.
+ */
+export const qAttention: Rule = (site) => {
+  const [x, weight, bias, xScale, scale, mask, xZeroPoint, zeroPoint, past] = site.inputs;
+  if (!x || !weight || !bias || !xScale || !scale) return undefined;
+  const input = dequantized(site, x, xScale, xZeroPoint);
+  const packed = dequantized(site, weight, scale, zeroPoint);
+  const projected = input && packed && projections(site, input, packed, bias);
+  return projected && selfAttention(site, { ...projected, mask, past, attentionBias: undefined });
+};

@@ -1,0 +1,67 @@
+/** @file Whether the body of a function means the same under the opset of the model that it is put into. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { FunctionProto, NodeProto } from '../../graph/proto.ts';
+import { allGraphs, subgraphs } from '../../graph/walk.ts';
+
+const reductions = [
+  'ReduceMean', 'ReduceMax', 'ReduceMin', 'ReduceProd', 'ReduceL1', 'ReduceL2', 'ReduceLogSum', 'ReduceLogSumExp',
+  'ReduceSumSquare',
+]; // prettier-ignore
+
+/** Versions at which a node that was right before means something else, or nothing. @see ONNX's Changelog.md */
+const changedAt: Readonly<Record<string, readonly number[]>> = {
+  ...Object.fromEntries(reductions.map((op) => [op, [18]])),
+  ReduceSum: [13],
+  Softmax: [13],
+  LogSoftmax: [13],
+  Hardmax: [13],
+  Squeeze: [13],
+  Unsqueeze: [13],
+  Split: [13, 18],
+  Clip: [11],
+  Pad: [11],
+  Slice: [10],
+  TopK: [10, 11],
+  Resize: [11, 13],
+  Upsample: [9, 10],
+  Dropout: [12],
+  BatchNormalization: [9, 14],
+  GroupNormalization: [21],
+  GridSample: [20],
+  Scan: [9],
+};
+
+/** The first node, those of subgraphs included, that means something else when its version of the operators is raised. */
+export function changedBetween(nodes: readonly NodeProto[], from: number, to: number): NodeProto | undefined {
+  return [...nodesOf(nodes)].find(({ domain = '', opType = '' }) => {
+    const isStandard = domain === '' || domain === 'ai.onnx';
+    const versions = isStandard && Object.hasOwn(changedAt, opType) ? changedAt[opType]! : [];
+    return versions.some((at) => at > from && at <= to);
+  });
+}
+
+/**
+ * Checks that a function written for one version of the standard operators may be read as another.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when the function is newer than the model, or uses an operator whose meaning
+ *   changed between the two
+ */
+export function checkedOpset(called: FunctionProto, version: number, model: number): void {
+  if (version === model) return;
+  const changed = version < model ? changedBetween(called.node ?? [], version, model) : undefined;
+  if (version < model && !changed) return;
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `Function "${called.name}" is written for version ${version} of the standard operators, the model for version ${model}` +
+      (changed ? `, and ${changed.opType} changed between them` : '') +
+      `. Convert the model to one version, with onnx.version_converter or by exporting it again.`,
+  );
+}
+
+function* nodesOf(nodes: readonly NodeProto[]): Generator<NodeProto> {
+  for (const node of nodes) {
+    yield node;
+    for (const graph of subgraphs(node)) for (const each of allGraphs(graph)) yield* each.node ?? [];
+  }
+}

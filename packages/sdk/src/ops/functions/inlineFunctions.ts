@@ -1,0 +1,119 @@
+/** @file Puts the bodies of a model's own functions in the place of their calls, so that matching sees plain operators. */
+
+import type { FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId } from '../../graph/proto.ts';
+import { allGraphs } from '../../graph/walk.ts';
+import { functionCall, unnamed } from './functionCall.ts';
+import { checkedOpset } from './functionOpset.ts';
+import { checkFunctionCalls } from './functionSizes.ts';
+
+/**
+ * Replaces every call of a function that the model brings along by the function's body, calls inside functions and in
+ * the branches of If and the bodies of Loop included. Values and nodes of a body are called `<call>/<name>`; values of
+ * the graph keep their names. Nodes keep their metadata, and one without takes that of the call.
+ *
+ * @returns the model without functions; the model itself where it has none
+ * @throws OnnxLoraError `MODEL_INVALID` when a function calls itself, directly or through others, or when the bodies
+ *   together would be out of all proportion
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` when a function is written for another version of the standard operators, in
+ *   which one that it uses means something else
+ */
+export function inlineFunctions(model: ModelProto): ModelProto {
+  if (!model.functions?.length) return model;
+  const inliner = new Inliner(model);
+  const graph = inliner.graph(model.graph ?? {});
+  const { functions: _, ...rest } = model;
+  return {
+    ...rest,
+    graph,
+    opsetImport: [...inliner.opsets].map(([domain, version]): OperatorSetId => ({ domain, version })),
+  };
+}
+
+/** What names a function, and what a call of it names. */
+function keyOf(domain: string | undefined, name: string | undefined, overload: string | undefined): string {
+  return [domain === 'ai.onnx' ? '' : (domain ?? ''), name ?? '', overload ?? ''].join('\n');
+}
+
+class Inliner {
+  /** Versions of the operator sets that the result imports, by domain. */
+  readonly opsets: Map<string, number>;
+  readonly #functions: ReadonlyMap<string, FunctionProto>;
+  readonly #names: Set<string>;
+  readonly #calls = new Map<string, number>();
+
+  constructor({ functions = [], graph = {}, opsetImport = [] }: ModelProto) {
+    this.opsets = new Map(opsetImport.map(({ domain, version }) => [domain ?? '', version ?? 0]));
+    this.#functions = new Map(functions.map((each) => [keyOf(each.domain, each.name, each.overload), each]));
+    checkFunctionCalls(graph, (node) => this.#called(node));
+    this.#names = new Set([...allGraphs(graph)].flatMap(namesIn));
+  }
+
+  graph(graph: GraphProto): GraphProto {
+    const values: NonNullable<GraphProto['valueInfo']> = [];
+    const node = (graph.node ?? []).flatMap((each) => this.#node(each, values));
+    return { ...graph, node, ...(values.length > 0 ? { valueInfo: [...(graph.valueInfo ?? []), ...values] } : {}) };
+  }
+
+  /** The node with its subgraphs inlined, or the body of the function that it calls. */
+  #node(node: NodeProto, values: NonNullable<GraphProto['valueInfo']>): NodeProto[] {
+    const called = this.#called(node);
+    if (!called) return [this.#withSubgraphs(node)];
+    this.#import(called);
+    const scope = this.#scope(node, called);
+    const body = functionCall(node, called, scope);
+    for (const name of body.names) this.#names.add(name);
+    for (const each of body.valueInfo) values.push(each);
+    return body.nodes.flatMap((each) => this.#node(each, values));
+  }
+
+  #called({ domain, opType, overload }: NodeProto): FunctionProto | undefined {
+    return this.#functions.get(keyOf(domain, opType, overload));
+  }
+
+  #withSubgraphs(node: NodeProto): NodeProto {
+    if (!node.attribute?.some(({ g, graphs }) => g ?? graphs)) return node;
+    return {
+      ...node,
+      attribute: node.attribute.map((each) => ({
+        ...each,
+        ...(each.g ? { g: this.graph(each.g) } : {}),
+        ...(each.graphs ? { graphs: each.graphs.map((graph) => this.graph(graph)) } : {}),
+      })),
+    };
+  }
+
+  /** A name for the call that makes names of its body which nothing has yet. */
+  #scope(node: NodeProto, called: FunctionProto): string {
+    const base = withoutClass(node.name, called) || `/${called.name ?? 'function'}`;
+    const inside = (called.node ?? []).flatMap((each, i) => [each.name || unnamed(each, i), ...(each.output ?? [])]);
+    const isTaken = (scope: string): boolean =>
+      inside.some((name) => name !== '' && this.#names.has(`${scope}/${name}`));
+    let count = this.#calls.get(base) ?? 0;
+    let scope = count === 0 ? base : `${base}_${count}`;
+    while (isTaken(scope)) scope = `${base}_${++count}`;
+    this.#calls.set(base, count + 1);
+    return scope;
+  }
+
+  #import(called: FunctionProto): void {
+    for (const { domain = '', version = 0 } of called.opsetImport ?? []) {
+      const existing = this.opsets.get(domain) ?? (domain === 'ai.onnx' ? this.opsets.get('') : undefined);
+      if (existing === undefined) this.opsets.set(domain, version);
+      else if (domain === '' || domain === 'ai.onnx') checkedOpset(called, version, existing);
+    }
+  }
+}
+
+/** torch calls a module that is a function by its scope and its class: `/encoder/fc1/Linear`. The class is no part of a path. */
+function withoutClass(name = '', { name: called = '' }: FunctionProto): string {
+  const [, scope = '', last = ''] = /^(\/.+)\/([^/]+)$/.exec(name) ?? [];
+  return called !== '' && (last === called || last.replace(/_\d+$/, '') === called) ? scope : name;
+}
+
+function namesIn(graph: GraphProto): string[] {
+  return [
+    ...(graph.input ?? []).map(({ name }) => name ?? ''),
+    ...(graph.initializer ?? []).map(({ name }) => name ?? ''),
+    ...(graph.node ?? []).flatMap(({ name, output }) => [name ?? '', ...(output ?? [])]),
+  ];
+}

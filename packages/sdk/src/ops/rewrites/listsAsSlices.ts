@@ -1,0 +1,58 @@
+/** @file Lists of the parts of a tensor, as some exporters write a split, taken apart: each part is a Slice of the tensor. */
+
+import type { GraphProto, NodeProto, TensorProto } from '../../graph/proto.ts';
+import { readTensor, tensorProto } from '../../graph/tensorData.ts';
+import { type GraphIndex, indexGraph, intAttribute } from '../../graph/walk.ts';
+import { int64 } from '../../runtime/tensor.ts';
+import { attributeOf } from '../schema.ts';
+
+/**
+ * The graph with `Slice(x)` in place of each `SequenceAt(SplitToSequence(x), i)` of constant sizes and i. Shapes and
+ * gradients of slices are known, those of lists are not.
+ *
+ * @param opset version of the standard operator set
+ */
+export function listsAsSlices(graph: GraphProto, opset: number): GraphProto {
+  if (!(graph.node ?? []).some(({ opType }) => opType === 'SplitToSequence')) return graph;
+  const index = indexGraph(graph);
+  const initializers: TensorProto[] = [];
+  const node = (graph.node ?? []).map((each) =>
+    each.opType === 'SequenceAt' ? slice(each, index, initializers, opset) : each,
+  );
+  return { ...graph, node, initializer: [...(graph.initializer ?? []), ...initializers] };
+}
+
+function slice(at: NodeProto, index: GraphIndex, initializers: TensorProto[], opset: number): NodeProto {
+  const [list = '', position = ''] = at.input ?? [];
+  const split = index.producer.get(list);
+  const [i] = numbers(index.constants.get(position)) ?? [];
+  if (split?.opType !== 'SplitToSequence' || i === undefined) return at;
+  const [x = '', sizes] = split.input ?? [];
+  const bounds = boundsOf(i, sizes ? index.constants.get(sizes) : undefined);
+  // Without sizes the parts have one element, and may lose the axis.
+  if (!bounds || (sizes ? false : attributeOf(split, 'keepdims') === 0) || opset < 10) return at;
+  const [output = ''] = at.output ?? [];
+  const constant = (name: string, value: number): string => {
+    initializers.push(tensorProto(`${output}/${name}`, int64([value], [1])));
+    return `${output}/${name}`;
+  };
+  const [start, end] = bounds;
+  const axis = constant('axis', intAttribute(split, 'axis', 0));
+  return { ...at, opType: 'Slice', input: [x, constant('start', start), constant('end', end), axis] };
+}
+
+/** From where to where part `i` reaches; undefined where the sizes do not tell. */
+function boundsOf(i: number, sizes: TensorProto | undefined): readonly [number, number] | undefined {
+  const known = numbers(sizes);
+  if (!known || (sizes!.dims ?? []).length === 0) {
+    const [size] = known ?? [sizes ? undefined : 1];
+    return size === undefined || i < 0 ? undefined : [i * size, (i + 1) * size];
+  }
+  const part = i < 0 ? i + known.length : i;
+  const start = known.slice(0, part).reduce((sum, size) => sum + size, 0);
+  return known[part] === undefined ? undefined : [start, start + known[part]];
+}
+
+function numbers(tensor: TensorProto | undefined): number[] | undefined {
+  return tensor && Array.from(readTensor(tensor).data as ArrayLike<number | bigint>, Number);
+}

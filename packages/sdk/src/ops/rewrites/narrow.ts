@@ -1,0 +1,156 @@
+/**
+ * @file Computes only what is picked: where a graph ends in one position of a sequence, as a classifier on the first token
+ * does, the last layer need not compute the others.
+ */
+
+import type { GraphBuilder } from '../../graph/builder.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { subgraphs } from '../../graph/walk.ts';
+import { isElementwise, traceAxis } from '../axes.ts';
+import { axisOf } from '../schema.ts';
+
+/** One position of one axis. */
+interface Pick {
+  readonly axis: number;
+  readonly index: number;
+}
+
+/** What is needed of a value: all of it, or one position. */
+type Need = 'all' | Pick;
+
+/** Operators that compute one position when they are given one, by a shape at most that is written anew. */
+function isPositionwise(node: NodeProto): boolean {
+  return isElementwise(node) || others.has(node.opType ?? '');
+}
+
+const others = new Set(['LayerNormalization', 'RMSNormalization', 'Softmax', 'MatMul', 'Transpose', 'Reshape']);
+
+/**
+ * Rewrites `nodes` so that values of which only one position is read are computed for that position alone. Exact: what is
+ * left out had no influence. Updates `types`.
+ *
+ * @param g makes the constants and Slices; its nodes are placed where they are read
+ * @param outputs values that are needed whole
+ */
+export function computeOnlyPicked(
+  nodes: readonly NodeProto[],
+  types: Map<string, ValueType>,
+  g: GraphBuilder,
+  outputs: Iterable<string>,
+): NodeProto[] {
+  const needs = needsOf(nodes, types, g.opset, outputs);
+  // Graph inputs and constants come whole and are sliced where they are read.
+  const computed = new Set(nodes.flatMap(({ output }) => output ?? []));
+  const isPicked = (name: string): boolean => computed.has(name) && typeof needs.get(name) === 'object';
+  if (![...needs.values()].some((need) => typeof need === 'object')) return [...nodes];
+  const full = new Map(types);
+  const result: NodeProto[] = [];
+  const slices = new Map<string, string>();
+  for (const node of nodes) {
+    const [output = ''] = node.output ?? [];
+    const pick = needs.get(output);
+    const wanted = inputNeeds(node, pick, full, g.opset);
+    const input = (node.input ?? []).map((name, i) => {
+      const want = wanted?.[i] ?? 'all';
+      if (want === 'all' || isPicked(name)) return name;
+      const key = `${name} ${want.axis} ${want.index}`;
+      let slice = slices.get(key);
+      if (slice === undefined) {
+        const value = g.Slice({ name, ...full.get(name) }, [want.index], [want.index + 1], [want.axis]);
+        result.push(...g.nodes.splice(0));
+        types.set(value.name, value);
+        slices.set(key, (slice = value.name));
+      }
+      return slice;
+    });
+    if (typeof pick === 'object') {
+      const shape = full.get(output)!.shape!.map((size, i) => (i === pick.axis ? 1 : size));
+      types.set(output, { ...full.get(output), shape, ints: undefined });
+      if (node.opType === 'Reshape') input[1] = g.ints(shape as number[]).name;
+    }
+    if (isGatherOfOne(node, full) && wanted) input[1] = scalarLike(g, full.get(node.input![1]!)!);
+    result.push({ ...node, input });
+  }
+  for (const [name, type] of g.types) if (!types.has(name)) types.set(name, type);
+  return result;
+}
+
+/** The index 0 in the form of the index it replaces. */
+function scalarLike(g: GraphBuilder, { shape }: ValueType): string {
+  return (shape!.length === 0 ? g.scalar(0, 'int64') : g.ints([0])).name;
+}
+
+function needsOf(
+  nodes: readonly NodeProto[],
+  types: ReadonlyMap<string, ValueType>,
+  opset: number,
+  outputs: Iterable<string>,
+): Map<string, Need> {
+  const needs = new Map<string, Need>();
+  const require = (name: string, need: Need): void => {
+    const before = needs.get(name);
+    const agrees =
+      before === undefined ||
+      (typeof before === 'object' &&
+        typeof need === 'object' &&
+        before.axis === need.axis &&
+        before.index === need.index);
+    needs.set(name, agrees ? need : 'all');
+  };
+  for (const name of outputs) require(name, 'all');
+  for (const node of [...nodes].reverse()) {
+    const [output = ''] = node.output ?? [];
+    const wanted = inputNeeds(node, needs.get(output), types, opset);
+    // A node that cannot compute one position alone computes all of them.
+    if (!wanted) for (const name of node.output ?? []) if (needs.has(name)) needs.set(name, 'all');
+    (node.input ?? []).forEach((name, i) => {
+      if (name) require(name, wanted?.[i] ?? 'all');
+    });
+    for (const graph of subgraphs(node))
+      for (const inner of graph.node ?? []) for (const name of inner.input ?? []) require(name, 'all');
+  }
+  return needs;
+}
+
+/** What a node needs of its inputs when `need` of its output is needed; undefined for all of everything. */
+function inputNeeds(
+  node: NodeProto,
+  need: Need | undefined,
+  types: ReadonlyMap<string, ValueType>,
+  opset: number,
+): readonly Need[] | undefined {
+  if (need === 'all' && isGatherOfOne(node, types)) {
+    const { axis, index } = gatherPick(node, types);
+    return [{ axis, index }, 'all'];
+  }
+  if (typeof need !== 'object' || !isPositionwise(node) || node.output?.length !== 1) return undefined;
+  const [y, ...x] = [node.output[0]!, ...(node.input ?? [])].map((name) => types.get(name)?.shape);
+  if (!isStatic(y) || !x.every((shape) => isStatic(shape))) return undefined;
+  const operands = x.map((shape) => ({ shape }));
+  const { axis, index } = need;
+  const traced = traceAxis({ node, opset, x: operands, y, output: 0, axis, parts: y[axis]! });
+  // A position may be several of an axis that Reshape has cut.
+  if (!traced?.every((own, i) => own === 'whole' || x[i]![own] === y[axis])) return undefined;
+  return traced.map((own) => (own === 'whole' ? 'all' : { axis: own, index }));
+}
+
+function isGatherOfOne(node: NodeProto, types: ReadonlyMap<string, ValueType>): boolean {
+  if (node.opType !== 'Gather') return false;
+  const [data, indices] = (node.input ?? []).map((name) => types.get(name));
+  return (
+    data?.type === 'float32' &&
+    isStatic(data.shape) &&
+    indices?.ints?.length === 1 &&
+    typeof indices.ints[0] === 'number' &&
+    indices.shape !== undefined &&
+    indices.shape.length <= 1
+  );
+}
+
+function gatherPick(node: NodeProto, types: ReadonlyMap<string, ValueType>): Pick {
+  const [data, indices] = (node.input ?? []).map((name) => types.get(name)!);
+  const front = axisOf(node, data!.shape!.length);
+  const index = indices!.ints![0] as number;
+  return { axis: front, index: index < 0 ? index + (data!.shape![front] as number) : index };
+}

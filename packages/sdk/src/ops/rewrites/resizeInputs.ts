@@ -1,0 +1,279 @@
+/**
+ * @file The graph for inputs of smaller sizes than it was exported for. Most of a graph follows its inputs; what does not are
+ * constants of the old size, such as embeddings of positions, and shapes that the exporter wrote down.
+ */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../../graph/proto.ts';
+import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/value.ts';
+import { readNames, subgraphs } from '../../graph/walk.ts';
+import { inferNode, isImpossible } from '../infer.ts';
+import { inlineKnownBranches } from './inlineBranches.ts';
+import { inferGraph, opsetOf } from '../inferGraph.ts';
+import { expandTarget, reshapeTarget } from './resizedTarget.ts';
+
+/** Sizes by input and axis: `{ input_features: { 2: 600 } }`. */
+export type InputSizes = Readonly<Record<string, Readonly<Record<number, number>>>>;
+
+/** Operators that broadcast their operands. */
+const broadcasts = new Set([
+  'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Mean', 'Where', 'And', 'Or', 'Xor', 'Equal', 'Less',
+  'LessOrEqual', 'Greater', 'GreaterOrEqual', 'PRelu',
+]); // prettier-ignore
+
+/**
+ * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions;
+ * shapes that were written down are written anew.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an input or axis that is not there, or a larger size; `MODEL_UNSUPPORTED` naming
+ *   the node that cannot follow, and sizes near these with which all can; `name` is what the user calls the model
+ */
+export function resizeInputs<M extends ModelProto & { readonly graph: GraphProto }>(
+  model: M,
+  sizes: InputSizes,
+  name: string,
+): M {
+  try {
+    return resized(model, sizes, name);
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError) || error.code !== 'MODEL_UNSUPPORTED') throw error;
+    const near = sizesThatHold(model, sizes, name);
+    const remedy = near ? `Take sizes that all nodes can follow, such as ${shown(near)}; it was` : 'Use the sizes that it was'; // prettier-ignore
+    const exported = (model.graph.input ?? []).flatMap((info) => (Object.hasOwn(sizes, info.name ?? '') ? [`${info.name} ${formatShape(inputShape(info))}`] : [])); // prettier-ignore
+    throw new OnnxLoraError(error.code, `${error.message} ${remedy} exported for: ${exported.join(', ')}.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Nodes that may be looked at to find sizes that hold, over all attempts. */
+const LOOKED_AT = 20_000;
+
+/** Sizes near those that were asked for that the graph can follow, as multiples of what networks halve again and again. */
+function sizesThatHold(
+  model: ModelProto & { readonly graph: GraphProto },
+  sizes: InputSizes,
+  name: string,
+): InputSizes | undefined {
+  const roundings = [2, 4, 8, 16, 32, 64].flatMap((step) => [Math.floor, Math.ceil].map((round) => (size: number) => step * round(size / step))); // prettier-ignore
+  const rounded = roundings.map((round) => mapSizes(sizes, round));
+  const tried = new Set([JSON.stringify(sizes)]);
+  let left = LOOKED_AT / Math.max(1, model.graph.node?.length ?? 0);
+  for (const each of rounded) {
+    if (tried.has(JSON.stringify(each)) || left-- < 1) continue;
+    tried.add(JSON.stringify(each));
+    try {
+      if (resized(model, each, name) !== model) return each;
+    } catch (error) {
+      // Larger than the exported size, or as impossible.
+      if (!(error instanceof OnnxLoraError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+function mapSizes(sizes: InputSizes, round: (size: number) => number): InputSizes {
+  const axesOf = (axes: Readonly<Record<number, number>>): Record<number, number> =>
+    Object.fromEntries(Object.entries(axes).map(([axis, size]) => [axis, round(size)]));
+  return Object.fromEntries(Object.entries(sizes).map(([input, axes]) => [input, axesOf(axes)]));
+}
+
+/** `{ image: { 2: 512, 3: 512 } }` */
+function shown(sizes: InputSizes): string {
+  const inputs = Object.entries(sizes).map(([input, axes]) => {
+    const pairs = Object.entries(axes).map(([axis, size]) => `${axis}: ${size}`);
+    return `${input}: { ${pairs.join(', ')} }`;
+  });
+  return `{ ${inputs.join(', ')} }`;
+}
+
+function inputShape({ type }: ValueInfoProto): readonly Dim[] | undefined {
+  return type?.tensorType?.shape?.dim?.map(({ dimValue, dimParam }) => dimParam ?? Number(dimValue ?? 0));
+}
+
+function resized<M extends ModelProto & { readonly graph: GraphProto }>(model: M, sizes: InputSizes, name: string): M {
+  if (Object.keys(sizes).length === 0) return model;
+  // A merged decoder is one If whose branch is known where it begins without a past.
+  const graph = inlineKnownBranches(model.graph, inferGraph(model));
+  const before = inferGraph({ ...model, graph });
+  const changed = new Map<string, ValueType>();
+  for (const [input, axes] of Object.entries(sizes)) {
+    const resized = resizedInput(graph, before.get(input), input, axes, name);
+    if (resized) changed.set(input, resized);
+  }
+  if (changed.size === 0) return model;
+  const resizer = new Resizer({ opset: opsetOf(model), before, changed, name });
+  const node = (graph.node ?? []).flatMap((each) => resizer.resize(each));
+  const declared = (infos: readonly ValueInfoProto[] = []): ValueInfoProto[] =>
+    infos.map((info) => withSizes(info, changed.get(info.name ?? '')));
+  return {
+    ...model,
+    graph: {
+      ...graph,
+      node,
+      initializer: [...(graph.initializer ?? []), ...resizer.initializers],
+      input: declared(graph.input),
+      output: declared(graph.output),
+      valueInfo: (graph.valueInfo ?? []).filter((info) => !changed.has(info.name ?? '')),
+    },
+  };
+}
+
+function resizedInput(
+  { input = [] }: GraphProto,
+  type: ValueType | undefined,
+  name: string,
+  axes: Readonly<Record<number, number>>,
+  model: string,
+): ValueType | undefined {
+  const shape = type?.shape;
+  if (!shape || !input.some((info) => info.name === name)) {
+    const names = input.map((info) => `"${info.name}"`).join(', ');
+    throw new OnnxLoraError('INPUT_INVALID', `"${model}" has no input "${name}" of a known shape. It has ${names}.`);
+  }
+  const resized: Dim[] = [...shape];
+  for (const [axis, size] of Object.entries(axes)) {
+    const old = shape[Number(axis)];
+    if (old === undefined || !Number.isSafeInteger(size) || size < 1 || (typeof old === 'number' && size > old)) {
+      throw new OnnxLoraError(
+        'INPUT_INVALID',
+        `Input "${name}" of "${model}" is ${formatShape(shape)}, so its axis ${axis} cannot have the size ${size}. Give a whole number from 1 to what it has.`,
+      );
+    }
+    // What has a name takes any size as it is.
+    if (typeof old === 'number') resized[Number(axis)] = size;
+  }
+  return resized.join() === shape.join() ? undefined : { ...type, shape: resized };
+}
+
+/** Takes a graph's nodes in their order, and gives them as they must be for the new sizes. */
+class Resizer {
+  readonly #g: GraphBuilder;
+  readonly #opset: number;
+  readonly #before: ReadonlyMap<string, ValueType>;
+  readonly #changed: Map<string, ValueType>;
+  readonly #name: string;
+  readonly #sliced = new Map<string, Value>();
+
+  constructor(about: {
+    readonly opset: number;
+    /** Types in the old sizes. */
+    readonly before: ReadonlyMap<string, ValueType>;
+    /** Types in the new sizes, of what differs. */
+    readonly changed: Map<string, ValueType>;
+    readonly name: string;
+  }) {
+    this.#opset = about.opset;
+    this.#before = about.before;
+    this.#changed = about.changed;
+    this.#name = about.name;
+    this.#g = new GraphBuilder({ opset: about.opset, infer: inferNode, prefix: 'resized/' });
+  }
+
+  get initializers(): GraphBuilder['initializers'] {
+    return this.#g.initializers;
+  }
+
+  resize(node: NodeProto): NodeProto[] {
+    if (!readNames(node).some((name) => this.#changed.has(name))) return [node];
+    if (subgraphs(node).length > 0) throw this.#refusal(node, 'it holds a graph of its own');
+    const start = this.#g.nodes.length;
+    const fitted = this.#fitted(node);
+    const inputs = (fitted.input ?? []).map((name) => (name ? this.#type(name) : undefined));
+    const old = (node.input ?? []).map((name) => (name ? this.#before.get(name) : undefined));
+    const isPossible = !isImpossible({ node: fitted, inputs, opset: this.#opset });
+    if (!isPossible && !isImpossible({ node, inputs: old, opset: this.#opset }))
+      throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
+    const inferred = inferNode({ node: fitted, inputs, opset: this.#opset });
+    (node.output ?? []).forEach((name, i) => {
+      if (!name) return;
+      const [old, found] = [this.#before.get(name) ?? {}, inferred[i] ?? {}];
+      const isLost = (!found.shape && old.shape) || (isStatic(found.shape) && found.shape.includes(0));
+      if (isLost || (!found.shape && !old.shape))
+        throw this.#refusal(node, `it cannot take ${inputs.map((each) => formatShape(each?.shape)).join(' and ')}`);
+      if (found.shape!.join() !== old.shape?.join() || found.ints?.join() !== old.ints?.join())
+        this.#changed.set(name, found);
+    });
+    return [...this.#g.nodes.slice(start), fitted];
+  }
+
+  #type(name: string): ValueType {
+    return this.#changed.get(name) ?? this.#g.types.get(name) ?? this.#before.get(name) ?? {};
+  }
+
+  /** The node with operands that fit each other. */
+  #fitted(node: NodeProto): NodeProto {
+    const { opType = '', input = [] } = node;
+    if (broadcasts.has(opType)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
+    if ((opType === 'Reshape' || opType === 'Expand') && !this.#changed.has(input[1]!)) return this.#withTarget(node);
+    if (opType === 'MatMul') this.#requireSameLength(node);
+    return node;
+  }
+
+  /** An operand that has kept its sizes, cut along the axes of which another one has less than it had. */
+  #cutToFit(name: string, operands: readonly string[]): string {
+    if (this.#changed.has(name)) return name;
+    const shape = this.#before.get(name)?.shape;
+    if (!shape) return name;
+    let value: Value = { name, ...this.#before.get(name) };
+    shape.forEach((size, axis) => {
+      const back = shape.length - axis;
+      for (const other of operands) {
+        const now = this.#changed.get(other)?.shape?.at(-back);
+        const old = this.#before.get(other)?.shape?.at(-back);
+        if (typeof now !== 'number' || now === old || old !== size || size === 1 || value.shape?.[axis] === now)
+          continue;
+        value = this.#first(value, axis, now);
+      }
+    });
+    return value.name;
+  }
+
+  /** The first positions of a value. */
+  #first(value: Value, axis: number, size: number): Value {
+    const key = `${value.name}|${axis}|${size}`;
+    const known = this.#sliced.get(key) ?? this.#g.Slice(value, [0], [size], [axis]);
+    this.#sliced.set(key, known);
+    return known;
+  }
+
+  /** The node with a shape for its data of now. */
+  #withTarget(node: NodeProto): NodeProto {
+    const [data, shape] = node.input as [string, string];
+    const [old, now] = [this.#before.get(data)?.shape, this.#changed.get(data)?.shape];
+    const target = this.#before.get(shape)?.ints;
+    if (!old || !now || !target) throw this.#refusal(node, 'its shape is not known');
+    const resized = (node.opType === 'Expand' ? expandTarget : reshapeTarget)({ old, now, target });
+    if (resized?.join() === target.join()) return node;
+    // What only running tells may be left open, once.
+    const open = resized?.filter((dim) => typeof dim === 'string' || dim < 0).length ?? Infinity;
+    if (!resized || open > (node.opType === 'Expand' ? 0 : 1))
+      throw this.#refusal(node, `its shape ${formatShape(target)} does not say what becomes of ${formatShape(now)}`);
+    const ints = this.#g.ints(resized.map((dim) => (typeof dim === 'string' ? -1 : dim)));
+    return { ...node, input: [data, ints.name] };
+  }
+
+  #requireSameLength(node: NodeProto): void {
+    const [a, b] = node.input!.map((name) => this.#type(name).shape);
+    const [left, right] = [a?.at(-1), b?.at(b.length === 1 ? -1 : -2)];
+    if (typeof left === 'number' && typeof right === 'number' && left !== right)
+      throw this.#refusal(node, `its weights are for ${right} positions, not ${left}`);
+  }
+
+  #refusal(node: NodeProto, why: string): OnnxLoraError {
+    return new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${this.#name}" cannot be used with smaller inputs: ${node.opType} "${node.name}" cannot follow, ${why}.`,
+    );
+  }
+}
+
+/** A declaration with the sizes that have changed. */
+function withSizes(info: ValueInfoProto, type: ValueType | undefined): ValueInfoProto {
+  const { tensorType } = info.type ?? {};
+  if (!type || !tensorType?.shape) return info;
+  const old = tensorType.shape.dim ?? [];
+  const dim = type.shape!.map((size, i) => (typeof size === 'number' ? { dimValue: size } : (old[i] ?? {})));
+  return { ...info, type: { ...info.type, tensorType: { ...tensorType, shape: { dim } } } };
+}

@@ -1,0 +1,94 @@
+/** @file The shape that Reshape or Expand is told, for data of another size than it was written down for. */
+
+import type { Dim } from '../../graph/value.ts';
+import { divideExactly, product } from '../dim.ts';
+
+/** What is known of a Reshape or Expand. */
+export interface Target {
+  /** Shape of the data that the target was written down for. */
+  readonly old: readonly Dim[];
+  /** Shape of the data now. */
+  readonly now: readonly Dim[];
+  readonly target: readonly Dim[];
+}
+
+/**
+ * The target of a Reshape with sizes in the place of those that have changed; undefined where it is not clear which they
+ * are.
+ *
+ * A Reshape joins and splits neighbouring axes. Seen from the last axis, those whose products are equal belong together:
+ * `[b, 1500, 384]` to `[−1, 1500, 6, 64]` are `384 = 6 · 64`, `1500 = 1500`, and what remains.
+ */
+export function reshapeTarget({ old, now, target }: Target): readonly Dim[] | undefined {
+  const result = [...target];
+  let [from, to] = [old.length, target.length];
+  while (from > 0 && to > 0) {
+    const group = groupBefore(old, target, from, to);
+    if (!group) {
+      const rest = { old: old.slice(0, from), now: now.slice(0, from), target: result.slice(0, to) };
+      const head = follows(rest) ? rest.target : beforeOpen(rest);
+      return head && [...head, ...result.slice(to)];
+    }
+    const [size, fresh] = [old, now].map((shape) => product(shape.slice(group.from, from)));
+    if (size !== fresh) {
+      const places = target.slice(group.to, to).flatMap((dim, i) => (dim === 1 ? [] : [group.to + i]));
+      if (typeof fresh !== 'number' || places.length !== 1) return undefined;
+      result[places[0]!] = fresh;
+    }
+    ({ from, to } = group);
+  }
+  return result;
+}
+
+/** The target of an Expand: sizes that were those of the data follow it. */
+export function expandTarget({ old, now, target }: Target): readonly Dim[] {
+  return target.map((dim, i) => {
+    const at = i - target.length + old.length;
+    return at >= 0 && dim === old[at] ? now[at]! : dim;
+  });
+}
+
+/** Where the axes begin that belong together, up to `from` and `to`; undefined where sizes are not known. */
+function groupBefore(
+  old: readonly Dim[],
+  target: readonly Dim[],
+  from: number,
+  to: number,
+): { readonly from: number; readonly to: number } | undefined {
+  if (old[from - 1] === target[to - 1] && typeof old[from - 1] === 'string') return { from: from - 1, to: to - 1 };
+  let [left, right, size, wanted] = [from, to, 1, 1];
+  while (left === from || right === to || size !== wanted) {
+    // The side that has less takes its next axis.
+    const takesTarget = right > 0 && (right === to || (wanted <= size && left !== from));
+    const dim = takesTarget ? target[--right] : old[--left];
+    if (typeof dim !== 'number' || dim < 1) return undefined;
+    if (takesTarget) wanted *= dim;
+    else size *= dim;
+  }
+  return { from: left, to: right };
+}
+
+/**
+ * Whether a target takes over the data's first axes as they are, but for the last, which may take what there is. Two names at
+ * one place, as exporters write them where batches come from two inputs, are taken for one size.
+ */
+function follows({ old, now, target }: Target): boolean {
+  if (old.join() === now.join()) return true;
+  const isKept = (dim: Dim, i: number): boolean =>
+    dim === 0 || (dim === old[i] && dim === now[i]) || (typeof dim === 'string' && typeof now[i] === 'string');
+  return target.every((dim, i) => isKept(dim, i) || (dim === -1 && i === target.length - 1));
+}
+
+/**
+ * The target of rows that were joined with the batch, `[12·batch]` to `[−1, 12]`: the one written size follows, where it was
+ * all that there is beside a name.
+ */
+function beforeOpen({ old, now, target }: Target): readonly Dim[] | undefined {
+  const places = target.flatMap((dim, i) => (dim === 1 || dim === -1 ? [] : [i]));
+  const [place, another] = places;
+  const size = place === undefined ? undefined : target[place];
+  if (typeof size !== 'number' || size < 1 || another !== undefined || !target.includes(-1)) return undefined;
+  const rest = divideExactly(product(old), size);
+  const fresh = typeof rest === 'string' && !rest.includes('*') ? divideExactly(product(now), rest) : undefined;
+  return typeof fresh === 'number' ? target.with(place!, fresh) : undefined;
+}

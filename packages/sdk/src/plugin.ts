@@ -1,0 +1,129 @@
+/**
+ * @file `@onnx-lora/sdk/plugin`: what a plugin brings and is handed: families, tasks' factories, tuners, initialisers,
+ * optimizers, operators, providers, trackers. It begins with {@link definePlugin}.
+ */
+
+export type { GivenGradient } from './graph/builder.ts';
+export type { NodeProto } from './graph/proto.ts';
+export type { Dim, ValueType } from './graph/value.ts';
+export { nearest, didYouMean, systemFailure } from './errors.ts';
+export { notFound } from './files/notFound.ts';
+export type { NamedOptimizer } from './model/training/options/options.ts';
+export type {
+  BadSampleEvent,
+  CheckpointEvent,
+  EvaluationEvent,
+  SkippedEvent,
+  StepEvent,
+  WarningEvent,
+} from './plugin/events.ts';
+export { TensorBoardWriter } from './model/training/tensorBoard.ts';
+export type { NamedTuner } from './model/planning/loraOptions.ts';
+export type {
+  ByTensor,
+  ChangeOfLayer,
+  ChangeOfWeight,
+  LayerInGraph,
+  TensorsOfTuning,
+  TunedLayer,
+  TunedTensor,
+  Tuner,
+  TunerSettings,
+  Tuning,
+} from './lora/tuner.ts';
+export type {
+  GradientInitializer,
+  InitialFactors,
+  Initializer,
+  InitSite,
+  InputBatch,
+  InputInitializer,
+  InputObserver,
+  ObservedLayer,
+  RandomInitializer,
+  WeightInitializer,
+} from './lora/init/initializer.ts';
+export { type Matrix, matrix } from './linalg/matrix.ts';
+export { type NamedBase, withNames } from './adapter/naming/generations.ts';
+export { type Generation, type NamePair, type NameTable, translatePath } from './adapter/naming/nameTable.ts';
+export type { Optimizer, UpdateSettings } from './train/optimizers/optimizer.ts';
+export type { ParameterGroup, TrainedTensor } from './train/groups.ts';
+export type {
+  ConcreteProvider,
+  FallenBackNode,
+  ProviderReport,
+  RunOptions,
+  SessionOptions,
+  SessionSource,
+  Verification,
+} from './runtime/session.ts';
+export {
+  type FamilyFiles,
+  type FamilyPart,
+  type ModelFacts,
+  type ModelFamily,
+  defaultTargetPaths,
+} from './plugin/family.ts';
+export {
+  type FamilyMarks,
+  type ModuleName,
+  pairsFrom,
+  recogniser,
+  type RoleNames,
+  rolesFrom,
+} from './plugin/moduleNames.ts';
+export {
+  asInLora,
+  describedFamily,
+  type DescribedFamily,
+  type FamilyFacts,
+  queriesAndValues,
+} from './plugin/describedFamily.ts';
+export type {
+  PredictorInput,
+  PredictorOptions,
+  Preprocessor,
+  PreprocessorFactory,
+  TaskFactory,
+  TaskOptions,
+  TaskSetting,
+  TaskSettingValue,
+} from './plugin/taskFactory.ts';
+export { guard, type Guarded } from './plugin/guard.ts';
+export { guardedFactory } from './plugin/guardedFactory.ts';
+export { guardedTask } from './plugin/guardedTask.ts';
+export {
+  capability,
+  type Capability,
+  capabilityList,
+  type CapabilityList,
+  type Needs,
+  provide,
+  type Provided,
+  type Provision,
+} from './plugin/capability.ts';
+export type {
+  DatasetFactory,
+  DatasetRequest,
+  FinishedRun,
+  InitializerFactory,
+  OperatorRule,
+  OptimizerFactory,
+  ProviderFactory,
+  SectionFactory,
+  TrackedRun,
+  Tracker,
+  TrackerFactory,
+} from './plugin/contributions.ts';
+export {
+  type ContributionKind,
+  contributionKinds,
+  type Contributions,
+  definePlugin,
+  type Plugin,
+  PLUGIN_CONTRACT,
+  type PluginDefinition,
+  type Services,
+} from './plugin/definePlugin.ts';
+export type { GradientRule, Surroundings, Vjp, VjpSite } from './autodiff/vjp.ts';
+export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';

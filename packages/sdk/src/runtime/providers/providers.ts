@@ -1,0 +1,148 @@
+/** @file Which execution providers this machine has, and what is missing where one does not work. */
+
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import path from 'node:path';
+import { OnnxLoraError, nearest } from '../../errors.ts';
+import type { ConcreteProvider, FallenBackNode } from '../session.ts';
+
+const concrete: readonly ConcreteProvider[] = ['cpu', 'cuda', 'dml', 'coreml', 'webgpu'];
+
+/** Names that mean a provider to ONNX Runtime, and `auto`. */
+export const providerNames: readonly string[] = ['auto', ...concrete];
+
+const guide = 'docs/guides/providers.md tells what each provider needs';
+
+/** A provider that lies in a library of its own, which an install script fetches. */
+export interface SeparateLibrary {
+  readonly file: string;
+  /** True when the file is there. */
+  readonly installed: boolean;
+}
+
+/** What onnxruntime-node can do on this machine. */
+export interface Availability {
+  /** Providers that its build for this platform knows. */
+  readonly built: readonly string[];
+  /** The CUDA provider's library. */
+  readonly cuda: SeparateLibrary;
+}
+
+/** Asks the file system for what onnxruntime-node has beside its main library. */
+export function availability(built: readonly string[]): Availability {
+  const entry = createRequire(import.meta.url).resolve('onnxruntime-node');
+  const name = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
+  const file = path.join(path.dirname(entry), '..', 'bin', 'napi-v6', process.platform, process.arch, name);
+  return { built, cuda: { file, installed: existsSync(file) } };
+}
+
+/**
+ * The providers to try for a wish, best first. For `auto`, WebGPU is left to those who ask for it: on a machine without a
+ * GPU it runs on a software rasterizer, far slower than the CPU provider.
+ *
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a name that is no provider, and for one that cannot work here
+ */
+export function providersToTry(wanted: string, { built, cuda }: Availability): readonly ConcreteProvider[] {
+  if (wanted === 'auto') {
+    const hasCuda = built.includes('cuda') && cuda.installed;
+    return [...(hasCuda ? (['cuda'] as const) : []), ...(built.includes('dml') ? (['dml'] as const) : []), 'cpu'];
+  }
+  const provider = concrete.find((name) => name === wanted);
+  if (!provider) throw noSuchProvider(wanted);
+  const usable = concrete.filter((name) => built.includes(name) && (name !== 'cuda' || cuda.installed));
+  if (!built.includes(provider)) {
+    throw new OnnxLoraError(
+      'PROVIDER_UNAVAILABLE',
+      `onnxruntime-node for ${process.platform} ${process.arch} has no provider "${provider}". Use ${usable.join(' or ')}; ${guide}.`,
+    );
+  }
+  if (provider === 'cuda' && !cuda.installed) {
+    throw new OnnxLoraError(
+      'PROVIDER_UNAVAILABLE',
+      `The provider "cuda" needs a library that is not installed: there is no "${cuda.file}". Run onnxruntime-node's install script with --onnxruntime-node-install=cuda12, or use ${usable.join(' or ')}; ${guide}.`,
+    );
+  }
+  return [provider];
+}
+
+/** The error for a name that no provider has, those of plugins included. */
+export function noSuchProvider(wanted: string, ofPlugins: readonly string[] = []): OnnxLoraError {
+  const names = [...providerNames, ...ofPlugins];
+  // Names are so short that all but the nearest only confuse.
+  const [near] = nearest(wanted, names, 1);
+  const hint = near === undefined ? '' : ` Did you mean "${near}"?`;
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `There is no provider "${wanted}".${hint} Providers are ${names.join(', ')}; ${guide}.`,
+  );
+}
+
+/** A thousand threads keep a machine busy with waiting for each other. */
+const MAX_THREADS = 256;
+
+/**
+ * Checks where and on how many threads a model is to run, before anything is read for it.
+ *
+ * @param ofPlugins names of the providers that plugins bring
+ * @throws OnnxLoraError `PROVIDER_UNAVAILABLE` for a name that no provider has, `CONFIG_INVALID` for a number of threads that
+ *   there cannot be
+ */
+export function checkMachine(
+  { provider, threads }: { readonly provider?: string | undefined; readonly threads?: number | undefined },
+  ofPlugins: readonly string[] = [],
+): void {
+  if (provider !== undefined && ![...providerNames, ...ofPlugins].includes(provider)) {
+    throw noSuchProvider(provider, ofPlugins);
+  }
+  if (threads === undefined || (Number.isInteger(threads) && threads >= 1 && threads <= MAX_THREADS)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `threads must be a whole number from 1 to ${MAX_THREADS}, but it is ${threads}. This machine has ${availableParallelism()} processors; leave threads out to use all of them.`,
+  );
+}
+
+const remedies: Readonly<Record<ConcreteProvider, string>> = {
+  cpu: 'Install onnxruntime-node again',
+  cuda: 'Check that the NVIDIA driver, CUDA 12 and cuDNN 9 are installed and found (nvidia-smi, LD_LIBRARY_PATH)',
+  dml: 'Update Windows and the graphics driver',
+  coreml: 'Update macOS',
+  webgpu: 'Install a driver for Vulkan, Direct3D 12 or Metal',
+};
+
+/** The error for a provider that is built in but cannot start. */
+export function providerFailed(provider: ConcreteProvider, cause: unknown): OnnxLoraError {
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider "${provider}" does not work on this machine: ${reasonOf(cause)}. ${remedies[provider]}, or use cpu; ${guide}.`,
+    { cause },
+  );
+}
+
+/** The error for a provider whose outputs are not those of the CPU. */
+export function wrongOutputs(
+  provider: ConcreteProvider,
+  found: { readonly model: string; readonly output: string; readonly difference: number; readonly tolerance: number },
+): OnnxLoraError {
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider "${provider}" computes "${found.output}" of "${found.model}" differently from the CPU: by ${found.difference.toPrecision(2)} of its largest value, where ${found.tolerance} is accepted. Use cpu, or accept more (verify: { tolerance }); ${guide}.`,
+  );
+}
+
+/** The error for a provider that leaves operators to the CPU although it may not. */
+export function usesTheCpu(provider: ConcreteProvider, model: string, nodes: readonly FallenBackNode[]): OnnxLoraError {
+  const shown = nodes.slice(0, 3).map(({ op, name }) => `${op} "${name}"`);
+  const more = nodes.length > shown.length ? ` and ${nodes.length - shown.length} more` : '';
+  return new OnnxLoraError(
+    'PROVIDER_UNAVAILABLE',
+    `The provider "${provider}" has no kernel for ${nodes.length} operators of "${model}", which ran on the CPU: ${shown.join(', ')}${more}. Allow that (strict: false), or use cpu; ${guide}.`,
+  );
+}
+
+/** What an error of ONNX Runtime says, without the place in its sources and the final full stop. */
+export function reasonOf(error: unknown): string {
+  const message = (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+  // "/onnxruntime_src/…/file.cc:136 function(…) condition was false. What is wrong"
+  return message.replace(/^\S*\.(?:cc|h):\d+ .* was false\. /, '').replace(/[.\s]+$/, '');
+}

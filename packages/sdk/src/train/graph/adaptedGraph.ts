@@ -1,0 +1,64 @@
+/** @file The base with its adapters in, ready to be differentiated. */
+
+import { ActiveValues } from '../../autodiff/activeValues.ts';
+import { ruleOf } from '../../autodiff/rules.ts';
+import { straightThroughDifferences } from '../../autodiff/straightThrough.ts';
+import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import type { ValueType } from '../../graph/value.ts';
+import { injectAdapters } from '../../lora/inject.ts';
+import type { DropoutMask } from '../../lora/injection.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import { fuseGelu } from '../../match/fuseGelu.ts';
+import { expandOperators, refold } from '../../match/view.ts';
+import { inferGraph, opsetOf } from '../../ops/inferGraph.ts';
+import { inlineKnownBranches } from '../../ops/rewrites/inlineBranches.ts';
+import { listsAsSlices } from '../../ops/rewrites/listsAsSlices.ts';
+import { foldKnownIntegers } from '../../ops/rewrites/simplify.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
+
+/** The base with its adapters, ready to be differentiated. */
+export interface AdaptedGraph {
+  readonly graph: GraphProto;
+  readonly types: Map<string, ValueType>;
+  /** What is trained. */
+  readonly wrt: readonly AdapterInput[];
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+  /** What says what is left out of a step. */
+  readonly masks: readonly DropoutMask[];
+}
+
+/** What {@link adaptedGraph} is made from. */
+export interface AdaptedGraphRequest {
+  readonly base: ModelProto;
+  readonly plan: AdapterPlan;
+  /** One batch as it will be fed. */
+  readonly inputs: Feeds;
+}
+
+/** Injects adapters, fuses GELU, takes apart what has no gradient of its own, and folds shapes; may be interrupted between. */
+export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Generator<void, AdaptedGraph> {
+  const shapes = Object.fromEntries(Object.entries(inputs).map(([name, { dims }]) => [name, dims]));
+  const fused: ModelProto = { ...base, graph: listsAsSlices(fuseGelu(base.graph ?? {}), opsetOf(base)) };
+  const baseTypes = inferGraph(fused, { shapes });
+  yield;
+  const injected = injectAdapters(fused, plan, { types: baseTypes, mode: 'training' });
+  yield;
+  // Operators that finding layers took apart are whole again where no adapter is; then only those on the way of a gradient
+  // are taken apart: a frozen part keeps the kernels that it was exported for.
+  const whole = refold(injected.model);
+  yield;
+  const types = inferGraph(whole, { shapes });
+  yield;
+  const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
+  const active = new ActiveValues({ types, wrt: injected.inputs.map(({ name }) => name), stopped });
+  const expanded = expandOperators(
+    { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
+    types,
+    (node) => active.visit(node) && !ruleOf(node),
+  );
+  yield;
+  const graph = foldKnownIntegers(expanded.graph, types);
+  yield;
+  return { graph, types, wrt: injected.inputs, stopped, masks: injected.masks };
+}

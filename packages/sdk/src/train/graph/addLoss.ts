@@ -1,0 +1,127 @@
+/** @file Puts a loss at the end of a graph. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import { formatShape, type ValueType } from '../../graph/value.ts';
+import { inferNode } from '../../ops/infer.ts';
+import type { Feeds } from '../../runtime/tensor.ts';
+import type { AdaptedGraph } from './adaptedGraph.ts';
+import { expectedOf, type Expectation } from './expected.ts';
+import { namesIn, watchedNames } from './missedNames.ts';
+
+/** A loss as a graph fragment: a float scalar, from graph outputs and targets by name. */
+export type LossFragment = (
+  g: GraphBuilder,
+  outputs: Readonly<Record<string, Value>>,
+  targets: Readonly<Record<string, Value>>,
+) => Value;
+
+type Named = Readonly<Record<string, Value>>;
+
+/** Name of the input that the loss is multiplied by. */
+const LOSS_SCALE = 'loss_scale';
+
+/** The loss at the end of a graph. */
+export interface AddedLoss {
+  /** Holds the nodes that compute it. */
+  readonly g: GraphBuilder;
+  readonly value: Value;
+  /** The same times `scale`, from which gradients are taken. */
+  readonly scaled: Value;
+  /** What it is multiplied by; absent where it is not. */
+  readonly scale?: Value;
+  /** By the targets' own names. */
+  readonly targets: ReadonlyMap<string, Value>;
+  /** What the loss expects of them. */
+  readonly expected: ReadonlyMap<string, readonly Expectation[]>;
+  /** Values that must be computed. */
+  readonly results: readonly string[];
+}
+
+/** What {@link addLoss} adds. */
+export interface LossRequest {
+  readonly opset: number;
+  readonly loss: LossFragment;
+  readonly targets: Feeds;
+  readonly lossScale?: boolean | undefined;
+}
+
+/** Calls the loss fragment. Types of what it makes are added to the graph's. */
+export function addLoss(
+  { opset, loss, targets: fed, lossScale = false }: LossRequest,
+  { graph, types }: Pick<AdaptedGraph, 'graph' | 'types'>,
+): AddedLoss {
+  const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
+  const targets = new Map(
+    Object.entries(fed).map(([name, { type, dims }]) => [name, { name: `target/${name}`, type, shape: dims }]),
+  );
+  const outputs = Object.fromEntries(
+    (graph.output ?? []).map(({ name }) => [name!, { name: name!, ...types.get(name!) }]),
+  );
+  const computed = withNames(loss, g, outputs, Object.fromEntries(targets));
+  if (computed.shape?.length !== 0) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss must be a scalar, but "${computed.name}" has shape ${formatShape(computed.shape)}. ${computed.shape ? 'Reduce it, as g.ReduceMean does' : 'Compute it with operators that the SDK knows, or bring a rule for the one that it does not'}.`,
+    );
+  }
+  const fedTypes = [...targets.values()].map((each) => [each.name, each] as const);
+  requireOneType(g, new Map<string, ValueType>([...types, ...g.types, ...fedTypes]));
+  const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
+  const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
+  const isFloat = computed.type === 'float32' || computed.type === 'float64';
+  const value = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
+  const scaled = scale ? g.Mul(value, scale) : value;
+  if (scale) types.set(scale.name, scale);
+  for (const [name, type] of g.types) types.set(name, type);
+  for (const target of targets.values()) types.set(target.name, target);
+  const given = [...g.given.values()].flatMap((each) => each.map(({ gradient }) => gradient.name));
+  const expected = new Map([...targets].map(([name, target]) => [name, expectedOf(g, target)]));
+  return {
+    g,
+    value,
+    expected,
+    scaled,
+    ...(scale ? { scale } : {}),
+    targets,
+    results: [value.name, scaled.name, ...given],
+  };
+}
+
+/** Operators whose operands must be of one element type. */
+const oneType = new Set(
+  'Add Sub Mul Div Min Max Equal Less Greater LessOrEqual GreaterOrEqual MatMul Gemm Concat'.split(' '),
+);
+
+/** ONNX Runtime would name neither the operands nor the remedy, and only when the graph is loaded. */
+function requireOneType({ nodes }: GraphBuilder, types: ReadonlyMap<string, ValueType>): void {
+  for (const { opType, input = [], domain = '' } of nodes) {
+    if (domain !== '' || !oneType.has(opType!)) continue;
+    const typed = input.flatMap((name) => {
+      const type = types.get(name)?.type;
+      return type === undefined ? [] : [{ name, type }];
+    });
+    const other = typed.find(({ type }) => type !== typed[0]!.type);
+    if (!other) continue;
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss has ${opType} take "${typed[0]!.name}", which is ${typed[0]!.type}, and "${other.name}", which is ${other.type}. ONNX mixes no types: give one as the other in collate, or convert it: g.Cast(x, 1) makes it float32.`,
+    );
+  }
+}
+
+/** Calls the fragment; where it fails on a name that there is not, the error says which. */
+function withNames(loss: LossFragment, g: GraphBuilder, outputs: Named, targets: Named): Value {
+  const missed: string[] = [];
+  try {
+    return loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed));
+  } catch (cause) {
+    if (missed.length === 0 || !(cause instanceof TypeError)) throw cause;
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `Task author: the loss reads ${missed.at(-1)}, which is not there. Outputs: ${namesIn(outputs)}; targets: ${namesIn(targets)}. Values inside the graph are listed in the task's outputs, targets are what collate gives.`,
+      { cause },
+    );
+  }
+}

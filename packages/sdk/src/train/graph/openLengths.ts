@@ -1,0 +1,53 @@
+/** @file Outputs whose length depends on the data, such as the boxes that are left: what a loss can be computed from instead. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { GraphProto, NodeProto } from '../../graph/proto.ts';
+import { formatShape, isStatic, type ValueType } from '../../graph/value.ts';
+import { readNames } from '../../graph/walk.ts';
+
+/** How many values an error lists. */
+const FEW = 4;
+
+/**
+ * What to throw where a shape is not known: of an output as long as the data makes it, which node decides, and values before it
+ * of known sizes, the nearest first. The error itself where all outputs have known sizes.
+ */
+export function openLengthError(
+  error: OnnxLoraError,
+  graph: GraphProto,
+  types: ReadonlyMap<string, ValueType>,
+): OnnxLoraError {
+  const isOpen = (name = ''): boolean => !isStatic(types.get(name)?.shape);
+  const output = (graph.output ?? []).find(({ name }) => isOpen(name))?.name;
+  if (output === undefined) return error;
+  const makers = new Map(
+    (graph.node ?? []).flatMap((node) => (node.output ?? []).map((name) => [name, node] as const)),
+  );
+  const decided: NodeProto[] = [];
+  const usable = new Set<string>();
+  // A set takes in what is added while it is walked through.
+  const behind = new Set([output]);
+  for (const name of behind) {
+    const node = makers.get(name);
+    if (!node) continue;
+    const read = readNames(node);
+    if (read.some(isOpen)) for (const each of read) if (isOpen(each)) behind.add(each);
+    if (!read.some((each) => makers.has(each) && isOpen(each))) decided.push(node);
+    for (const each of read) {
+      if (makers.has(each) && !isOpen(each) && types.get(each)?.type?.includes('float')) usable.add(each);
+    }
+  }
+  const [node] = decided;
+  if (!node) return error;
+  const values = [...usable].slice(0, FEW);
+  const listed = values.map((name) => `"${name}" ${formatShape(types.get(name)?.shape)}`).join(', ');
+  const remedy =
+    values.length > 0
+      ? `Compute the loss from a value before it: ${listed}. The task names it in its outputs (outputs: ${JSON.stringify(values.slice(0, 1))}); model.withOutputs shows what it holds.`
+      : 'Export the model without that part, and compute the loss from what comes before.';
+  return new OnnxLoraError(
+    error.code,
+    `How long the output "${output}" is depends on the data: ${node.opType} "${node.name || node.output?.[0]}" decides it while the graph runs, and a loss and its gradient need sizes before. ${remedy}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,303 @@
+/** @file One graph that computes a batch's loss and the gradients of everything an adapter trains. */
+
+import { type Backward, differentiation } from '../../autodiff/backward.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { atOnce } from '../../graph/file/atOnce.ts';
+import { GraphBuilder } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
+import { byteLength } from '../../graph/bytes.ts';
+import { rawBytes } from '../../graph/tensorData.ts';
+import { isStatic, type ValueType } from '../../graph/value.ts';
+import { readNames } from '../../graph/walk.ts';
+import type { DropoutMask } from '../../lora/injection.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import { CONTRIB } from '../../match/fuseGelu.ts';
+import { scopeOf } from '../../match/modulePath.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { opsetOf } from '../../ops/inferGraph.ts';
+import { gatherFirst } from '../../ops/rewrites/gatherFirst.ts';
+import { computeOnlyPicked } from '../../ops/rewrites/narrow.ts';
+import { dropUnreadInitializers, reachable } from '../../ops/rewrites/simplify.ts';
+import { type Feeds, float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { adaptedGraph } from './adaptedGraph.ts';
+import { type AddedLoss, addLoss, type LossFragment } from './addLoss.ts';
+import type { Expectation } from './expected.ts';
+import { bytesOf, forwardGraph, type Memory, planMemory, simplifyForward } from '../forward/index.ts';
+import type { Products } from '../step/microBatch.ts';
+import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
+import { openLengthError } from './openLengths.ts';
+import { packedBytes } from '../step/packedBytes.ts';
+import { type PrefixRoom, type Split, splitPrefix } from '../prefix/split.ts';
+
+/** What a training graph is built from. */
+export interface TrainingGraphRequest {
+  /** The graph without adapters. */
+  readonly base: ModelProto;
+  /** What is trained. */
+  readonly plan: AdapterPlan;
+  /** The loss, as a graph fragment. */
+  readonly loss: LossFragment;
+  /** One batch as it will be fed: the graph is built for its shapes. */
+  readonly inputs: Feeds;
+  /** What the loss compares outputs with, likewise. */
+  readonly targets: Feeds;
+  /** Whether a graph that computes in float16 has its gradients scaled, by a factor that is fed; false by default. */
+  readonly lossScale?: boolean;
+  /** Bytes that forward values kept for the gradients may take; `auto` by default. */
+  readonly memory?: Memory;
+  /** How many graphs like this one a batch takes, one after the other; 1 by default. */
+  readonly pieces?: number;
+  /** Leaves out what gives every example the same values in each epoch, where there is enough of it. */
+  readonly prefix?: PrefixRoom;
+}
+
+/** The frozen part below the lowest trained layer, as a graph of its own. */
+export interface FrozenPrefix extends Pick<Split, 'kept' | 'bytesPerExample' | 'share'> {
+  /** Gives the kept values, which the training graph has as inputs. */
+  readonly model: ModelProto;
+  /** How many operators it has. */
+  readonly nodes: number;
+  /** Rows of the batch that it is built for. */
+  readonly rows: number;
+  /** Bytes of copies of its weights for products. */
+  readonly packedBytes: number;
+}
+
+/** A graph with the loss and the gradients as outputs. */
+export interface TrainingGraph {
+  /** The graph. */
+  readonly model: ModelProto;
+  /** The inputs through which trained tensors enter. */
+  readonly inputs: readonly AdapterInput[];
+  /** The inputs that say what is left out of a step (dropout). */
+  readonly masks: readonly DropoutMask[];
+  /** Name of the loss among the outputs. */
+  readonly loss: string;
+  /** Name of the gradient output by adapter input; absent where the loss does not depend on the input. */
+  readonly gradients: ReadonlyMap<string, string>;
+  /** Prefix that the loss's targets carry as graph inputs. */
+  readonly targetNames: Readonly<Record<string, string>>;
+  /** What the loss expects of the targets, by their own names. */
+  readonly expected: ReadonlyMap<string, readonly Expectation[]>;
+  /** Name of the input, a float32 scalar, by which all gradients are multiplied; absent where they are not scaled. */
+  readonly lossScale?: string;
+  /** What was left out; a string says why nothing was. Absent where it was not asked for. */
+  readonly prefix?: FrozenPrefix | string;
+  /** Bytes of all forward values: an upper bound of what a step keeps for its gradients. */
+  readonly forwardBytes: number;
+  /** Products of the forward pass with weights. */
+  readonly products: Products;
+  /** Whether some forward values are computed again: equal nodes must then not be merged. */
+  readonly recomputes: boolean;
+  /** Bytes of the frozen weights. */
+  readonly weightBytes: number;
+  /** Bytes of copies of them for products. */
+  readonly packedBytes: number;
+}
+
+/**
+ * Builds the training graph: adapters injected, GELU fused, other fused operators on the way taken apart, computed shapes
+ * folded, loss added, differentiated, and everything ordered so that the runtime keeps as few tensors as it can.
+ *
+ * @throws OnnxLoraError `NO_GRADIENT` for an operator that cannot be differentiated, and for a loss that depends on nothing
+ *   that is trained
+ */
+export function buildTrainingGraph(request: TrainingGraphRequest): TrainingGraph {
+  return atOnce(atOnce(prepareTraining(request)).build());
+}
+
+/** The forward half of a training graph: enough to know what a batch takes. */
+export interface PreparedTraining extends Pick<TrainingGraph, 'forwardBytes' | 'products'> {
+  /** Differentiates it. May be interrupted after each node. */
+  build(): Generator<void, TrainingGraph>;
+}
+
+/**
+ * The first half of {@link buildTrainingGraph}, for those who may want another batch once they know what this one takes. It
+ * may be interrupted between its parts.
+ */
+export function* prepareTraining(request: TrainingGraphRequest): Generator<void, PreparedTraining> {
+  const { base, inputs, memory = 'auto', pieces, prefix: room } = request;
+  const adapted = yield* adaptedGraph(request);
+  const { types } = adapted;
+  const opset = opsetOf(base);
+  const explained = (error: unknown): unknown =>
+    error instanceof OnnxLoraError && error.code === 'MODEL_UNSUPPORTED'
+      ? openLengthError(error, adapted.graph, types)
+      : error;
+  let loss: AddedLoss;
+  try {
+    loss = addLoss({ ...request, opset }, adapted);
+  } catch (error) {
+    throw explained(error);
+  }
+  yield;
+  const narrower = new GraphBuilder({ opset, infer: inferNode, prefix: 'pick/' });
+  const whole = reachable([...(adapted.graph.node ?? []), ...loss.g.nodes], loss.results);
+  const needed = reachable(gatherFirst(whole, types, narrower), loss.results);
+  const picked = computeOnlyPicked(needed, types, narrower, loss.results);
+  yield;
+  const own = [...(adapted.graph.initializer ?? []), ...loss.g.initializers, ...narrower.initializers];
+  const rewritten = forwardGraph({ nodes: picked, types, initializers: own, outputs: loss.results, opset });
+  yield* simplifyForward(rewritten);
+  const all = reachable(rewritten.nodes, loss.results);
+  const initializers = [...own, ...rewritten.g.initializers];
+  const values = [...adapted.wrt, ...adapted.masks, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
+  const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
+  const { rows, names } = rowInputsOf(base.graph ?? {}, inputs);
+  const rowInputs = new Map(names.map((name) => [name, 0]));
+  const parts = { nodes: all, types, opset, initializers, results: loss.results, rows, rowInputs, changing };
+  const split = room && splitPrefix({ ...parts, room });
+  const { kept, suffix } = typeof split === 'object' ? split : { kept: [], suffix: all };
+  yield;
+  const { nodes: forward, ...recomputation } = planMemory({ ...rewritten, nodes: [...suffix] }, memory, pieces);
+  yield;
+  const products = productsOf(forward, types);
+  const forwardBytes = forward
+    .flatMap(({ output }) => output ?? [])
+    .reduce((sum, name) => sum + bytesOf(types.get(name)), 0);
+
+  function* build(): Generator<void, TrainingGraph> {
+    const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'grad/' });
+    const differentiated = differentiation({
+      g,
+      nodes: forward,
+      types,
+      loss: loss.scaled.name,
+      wrt: adapted.wrt.map(nameOf),
+      stopped: new Set([...adapted.stopped, ...loss.g.stopped]),
+      given: loss.g.given,
+      ...recomputation,
+      describe: moduleOf,
+    });
+    let backward: Backward;
+    try {
+      backward = yield* differentiated;
+    } catch (error) {
+      throw explained(error);
+    }
+    // Steps would run, and move nothing.
+    if (backward.gradients.size === 0 && adapted.wrt.length > 0) {
+      throw new OnnxLoraError(
+        'NO_GRADIENT',
+        'The loss depends on nothing that is trained: it reads other outputs than those which the adapted layers change, or an operator on the way passes no gradient, such as ArgMax, Round or a comparison. Compute it from values before that operator (outputs of the task), or adapt other layers.',
+      );
+    }
+    yield;
+    const gradients = new Map([...backward.gradients].map(([name, gradient]) => [name, gradient.name]));
+    const ports = [...new Set([loss.value.name, ...gradients.values()])];
+    const graph = dropUnreadInitializers({
+      ...adapted.graph,
+      node: reachable([...forward, ...backward.recompute, ...backward.chain, ...backward.leaves], ports),
+      // Read anew: planning the memory makes constants of its own.
+      initializer: [...own, ...rewritten.g.initializers, ...g.initializers],
+      input: [
+        ...inputPorts(adapted.graph.input, inputs, typeof split === 'object' ? forward : undefined),
+        ...kept.map((value) => port(value.name, value)),
+        ...[...loss.targets].map(([name, value]) => port(value.name, request.targets[name]!)),
+        ...(loss.scale ? [port(loss.scale.name, float32([1], []))] : []),
+      ],
+      output: ports.map((name) => ({ name })),
+      valueInfo: [],
+    });
+    return {
+      model: { ...base, graph, opsetImport: withContrib(base) },
+      ...(split === undefined
+        ? {}
+        : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
+      inputs: adapted.wrt,
+      masks: adapted.masks,
+      loss: loss.value.name,
+      gradients,
+      targetNames: Object.fromEntries([...loss.targets].map(([name, value]) => [name, value.name])),
+      expected: loss.expected,
+      ...(loss.scale ? { lossScale: loss.scale.name } : {}),
+      forwardBytes,
+      products,
+      recomputes: recomputation.recomputed.size > 0,
+      weightBytes: weightBytesOf(graph),
+      packedBytes: packedBytes(graph),
+    };
+  }
+  return { forwardBytes, products, build };
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
+}
+
+/** Inputs of the model in the shapes of the batch; of a graph without its first part only those that it still reads. */
+function inputPorts(
+  infos: readonly ValueInfoProto[] = [],
+  inputs: Feeds,
+  nodes?: readonly NodeProto[],
+): ValueInfoProto[] {
+  const read = nodes && new Set(nodes.flatMap(readNames));
+  return infos
+    .filter(({ name = '' }) => !inputs[name] || !read || read.has(name))
+    .map((info) => (inputs[info.name!] ? port(info.name!, inputs[info.name!]!) : info));
+}
+
+function frozenPrefix(
+  { prefix, kept, bytesPerExample, share }: Split,
+  base: ModelProto,
+  initializer: readonly TensorProto[],
+  inputs: Feeds,
+  rows: number,
+): FrozenPrefix {
+  const read = new Set(prefix.flatMap(readNames));
+  const graph = dropUnreadInitializers({
+    ...base.graph,
+    node: [...prefix],
+    initializer: [...initializer],
+    input: Object.entries(inputs).flatMap(([name, tensor]) => (read.has(name) ? [port(name, tensor)] : [])),
+    output: kept.map(({ name }) => ({ name })),
+    valueInfo: [],
+  });
+  return {
+    model: { ...base, graph, opsetImport: withContrib(base) },
+    nodes: prefix.length,
+    kept,
+    bytesPerExample,
+    share,
+    rows,
+    packedBytes: packedBytes(graph),
+  };
+}
+
+function weightBytesOf({ initializer = [] }: GraphProto): number {
+  return initializer.reduce((sum, tensor) => sum + byteLength(rawBytes(tensor) ?? new Uint8Array()), 0);
+}
+
+/** The module that a node belongs to, for errors. */
+function moduleOf(node: NodeProto): string {
+  const scope = scopeOf(node);
+  return scope === undefined ? '' : `module "${scope}"`;
+}
+
+function productsOf(nodes: readonly NodeProto[], types: ReadonlyMap<string, ValueType>): Products {
+  let [multiplications, rows] = [0, 0];
+  for (const { opType, input = [] } of nodes) {
+    const [a, b] = input.map((name) => types.get(name)?.shape);
+    if ((opType !== 'MatMul' && opType !== 'Gemm') || !isStatic(a) || !isStatic(b) || b.length !== 2) continue;
+    const own = sizeOf(b);
+    const count = sizeOf(a.slice(0, -1));
+    multiplications += own * count;
+    rows += own * count * count;
+  }
+  return { rows: multiplications === 0 ? 0 : rows / multiplications, multiplications };
+}
+
+function port(name: string, { type, dims }: Pick<Tensor, 'type' | 'dims'>): ValueInfoProto {
+  return {
+    name,
+    type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
+  };
+}
+
+function withContrib({ opsetImport = [] }: ModelProto): NonNullable<ModelProto['opsetImport']> {
+  return opsetImport.some(({ domain }) => domain === CONTRIB)
+    ? opsetImport
+    : [...opsetImport, { domain: CONTRIB, version: 1 }];
+}

@@ -1,0 +1,207 @@
+/**
+ * @file CTC: the loss of a sequence whose labels have no known places in time.
+ *
+ * The probability of all ways to stretch the labels over the frames is a recursion over time, which runs as a Scan inside
+ * the graph. Its gradient is not found by differentiating the recursion but by the formula, softmax less the probability
+ * that a frame says a class: https://www.cs.toronto.edu/~graves/icml_2006.pdf, equation 16.
+ */
+
+import type { GraphBuilder, Value } from '../../../graph/builder.ts';
+import { dataTypeNumber } from '../../../graph/dataType.ts';
+import { formatShape } from '../../../graph/value.ts';
+import { expectOf } from '../../graph/expected.ts';
+import { ctcRecursion, NEVER } from './ctcRecursion.ts';
+import { int32, invalid, shapeOf, typed, wide } from '../operands.ts';
+import { type Reduction, total } from '../reduction.ts';
+import { narrow, rowScores } from '../rowScores.ts';
+
+/** Options of {@link ctc}. */
+export interface CtcOptions {
+  /** The class that says nothing; 0 by default. */
+  readonly blank?: number | undefined;
+  /** How many frames of each row are the example's and not padding, `[batch]`, whole numbers; all by default. */
+  readonly inputLengths?: Value | undefined;
+  /** `mean` by default, as in torch: each row's loss over the number of its labels, then the mean over the batch. */
+  readonly reduction?: Reduction | undefined;
+  /** Rows whose labels do not fit into their frames count as 0, and not as infinite; false by default. */
+  readonly zeroInfinity?: boolean | undefined;
+}
+
+/**
+ * Connectionist temporal classification: `−log` of the probability that the frames, with repeats joined and blanks left
+ * out, say the labels. A row with an infinite loss has the gradient 0.
+ *
+ * @param logits `[batch, frames, classes]`, float
+ * @param labels `[batch, length]`, whole numbers; those below 0 at the end of a row, such as -100, are padding
+ * @returns a scalar; `[batch]` without reduction
+ * @throws OnnxLoraError `PLUGIN_INVALID` where shapes or options do not fit together
+ * @see https://pytorch.org/docs/stable/generated/torch.nn.CTCLoss.html
+ */
+export function ctc(
+  g: GraphBuilder,
+  logits: Value,
+  labels: Value,
+  { blank = 0, inputLengths, reduction = 'mean', zeroInfinity = false }: CtcOptions = {},
+): Value {
+  const [batch, frames, classes, length] = checked(logits, labels, inputLengths, blank);
+  const x = wide(g, logits);
+  const int = (value: Value): Value => g.Cast(value, dataTypeNumber('int32'));
+  const said = narrow(g, labels);
+  expectOf(g, labels, {
+    classes,
+    isIgnored: (label) => label < 0,
+    ignored: 'those below 0 are padding',
+    isMean: false,
+  });
+  const lengths = inputLengths
+    ? g.Cast(inputLengths, dataTypeNumber('int64'))
+    : g.ints(new Array<number>(batch).fill(frames));
+  const isPadding = g.Less(said, int32(g, [0], []));
+  // [batch, 1]: how many labels.
+  const count = g.ReduceSum(typed(g, g.Not(isPadding), x), [1], true);
+  const rows: Rows = {
+    states: statesOf(g, g.Where(isPadding, int32(g, [blank], []), said), blank),
+    ends: g.Cast(g.Reshape(g.Add(g.Mul(count, 2), 1), [batch]), dataTypeNumber('int64')),
+    lengths,
+    blank,
+  };
+  const { scores, probabilities, top, excess } = rowScores(g, g.stopGradient(x));
+  const logs = g.Reshape(g.Sub(g.Sub(scores, top), excess), [batch, frames, classes]);
+  const before = (size: number, ends: Value): Value =>
+    g.Less(int32(g, range(size), [1, size]), int(g.Reshape(ends, [batch, 1])));
+  const inFrames = before(frames, lengths);
+  const inStates = before(2 * length + 1, rows.ends);
+  const counts = g.And(g.Reshape(inStates, [batch, 2 * length + 1, 1]), g.Reshape(inFrames, [batch, 1, frames]));
+  const through = g.Where(counts, waysThrough(g, logs, rows), NEVER);
+  const all = waysAtStart(g, through);
+
+  // Without frames there is one way to say nothing, and none to say anything.
+  const nothing = g.Where(g.Greater(count, 0), g.scalar(-NEVER, x.type), 0);
+  const hasFrames = g.Less(int32(g, [0], []), int(g.Reshape(lengths, [batch, 1])));
+  const cost = g.Where(hasFrames, g.Reshape(typed(g, g.Neg(all), x), [batch, 1]), nothing);
+  const isInfinite = g.Greater(cost, -NEVER / 10);
+
+  const share = g.Transpose(typed(g, g.Exp(g.Sub(through, all)), x), [0, 2, 1]);
+  const says = g.Equal(g.Reshape(rows.states, [batch, 2 * length + 1, 1]), int32(g, range(classes), [1, 1, classes]));
+  const told = g.MatMul(share, typed(g, says, x));
+  const isCounted = g.And(g.Reshape(inFrames, [batch, frames, 1]), g.Not(g.Reshape(isInfinite, [batch, 1, 1])));
+  const gradient = g.Where(isCounted, g.Sub(g.Reshape(probabilities, [batch, frames, classes]), told), 0);
+  const known = g.withGradient(g.Reshape(cost, [batch, 1, 1]), [{ by: x, gradient }]);
+  const costs = g.Where(isInfinite, zeroInfinity ? 0 : Infinity, g.Reshape(known, [batch, 1]));
+  if (reduction === 'none') return g.Reshape(costs, [batch]);
+  return reduction === 'sum' ? total(g, costs, 'sum') : total(g, g.Div(costs, g.Max(count, 1)), 'mean');
+}
+
+/** What rows say, and how long. */
+interface Rows {
+  /** The class that each state says, `[batch, states]`: blank, label, blank, label, …, blank. int32 */
+  readonly states: Value;
+  /** How many states are the row's own: int64 `[batch]`. */
+  readonly ends: Value;
+  /** How many frames are the row's own: int64 `[batch]`. */
+  readonly lengths: Value;
+  readonly blank: number;
+}
+
+function checked(
+  logits: Value,
+  labels: Value,
+  inputLengths: Value | undefined,
+  blank: number,
+): [batch: number, frames: number, classes: number, length: number] {
+  const [batch, frames, classes, ...more] = shapeOf(logits);
+  const [rows, length, ...others] = shapeOf(labels);
+  if (classes === undefined || more.length > 0 || !length || others.length > 0 || rows !== batch) {
+    throw invalid(
+      `CTC needs logits [batch, frames, classes] and labels [batch, length], but "${logits.name}" is ${formatShape(logits.shape)} and "${labels.name}" ${formatShape(labels.shape)}.`,
+    );
+  }
+  if (inputLengths && shapeOf(inputLengths).join() !== String(batch)) {
+    throw invalid(
+      `CTC needs a length for each row, but "${inputLengths.name}" is ${formatShape(inputLengths.shape)} for ${batch} rows.`,
+    );
+  }
+  if (!Number.isInteger(blank) || blank < 0 || blank >= classes)
+    throw invalid(`the blank of CTC is a class from 0 to ${classes - 1}, but it is ${blank}.`);
+  return [batch!, frames!, classes, length];
+}
+
+/** Blanks around and between the labels `[batch, length]`. */
+function statesOf(g: GraphBuilder, labels: Value, blank: number): Value {
+  const [batch, length] = shapeOf(labels) as [number, number];
+  const blanks = (...dims: number[]): Value =>
+    g.Expand(
+      int32(
+        g,
+        [blank],
+        dims.map(() => 1),
+      ),
+      dims,
+    );
+  const pairs = g.Concat([blanks(batch, length, 1), g.Reshape(labels, [batch, length, 1])], 2);
+  return g.Concat([g.Reshape(pairs, [batch, 2 * length]), blanks(batch, 1)], 1);
+}
+
+/**
+ * The log-probability of all ways that are in a state at a frame: `[batch, states, frames]`, float64. What lies outside of
+ * a row's own states and frames is meaningless.
+ *
+ * The ways that lead to a state, and those that lead on from it, are one recursion: the second runs over rows turned
+ * around, in the same step.
+ *
+ * @param logs log-probabilities `[batch, frames, classes]`
+ */
+function waysThrough(g: GraphBuilder, logs: Value, { states, ends, lengths, blank }: Rows): Value {
+  const [batch, frames, classes] = shapeOf(logs) as [number, number, number];
+  const turn = (x: Value, sizes: Value, batchAxis: number): Value => turned(g, x, sizes, batchAxis);
+  const both = g.Concat([states, turn(states, ends, 0)], 0);
+
+  const table = g.Transpose(g.Concat([logs, turn(logs, lengths, 0)], 0), [0, 2, 1]);
+  const first = int32(g, range(2 * batch).map((row) => row * classes), [2 * batch, 1]); // prettier-ignore
+  // A label that is no class must not read the next row's.
+  const index = g.Where(g.Less(both, int32(g, [classes], [])), g.Add(both, first), int32(g, [2 * batch * classes], []));
+  const read = g.Gather(g.Reshape(table, [2 * batch * classes, frames]), index, 0);
+  const emissions = g.Max(g.Cast(read, dataTypeNumber('float64')), NEVER);
+
+  // Before opset 11 Pad takes floats alone, and Equal none.
+  const twoBack = g.Cast(g.Pad(g.Cast(both, dataTypeNumber('float32')), [0, 2, 0, -2]), dataTypeNumber('int32'));
+  const isNew = g.And(g.Not(g.Equal(both, int32(g, [blank], []))), g.Not(g.Equal(both, twoBack)));
+  const skip = g.Where(isNew, g.scalar(0, 'float64'), NEVER);
+
+  const ways = ctcRecursion(g, g.Transpose(emissions, [2, 0, 1]), skip);
+  const [to, from] = g.Split(ways, [batch, batch], 1) as [Value, Value];
+  const last = [1, 2, 0];
+  const onward = turn(g.Transpose(turn(from, lengths, 1), last), ends, 0);
+  // Both count what the state says at the frame.
+  return g.Sub(g.Add(g.Transpose(to, last), onward), g.Slice(emissions, [0], [batch], [0]));
+}
+
+/**
+ * ReverseSequence, which is of opset 10: each row's first steps turned around.
+ *
+ * @param x `[batch, steps, …]`, or `[steps, batch, …]` where the axis of the batch is 1
+ * @param sizes how many steps of each row: int64 `[batch]`
+ */
+function turned(g: GraphBuilder, x: Value, sizes: Value, batchAxis: number): Value {
+  const [first, second, ...rest] = shapeOf(x) as [number, number, ...number[]];
+  const [rows, steps] = batchAxis === 0 ? [first, second] : [second, first];
+  const [byRow, byStep] = batchAxis === 0 ? [[rows, 1], [1, steps]] : [[1, rows], [steps, 1]]; // prettier-ignore
+  const size = g.Reshape(g.Cast(sizes, dataTypeNumber('int32')), byRow!);
+  const step = int32(g, range(steps), byStep!);
+  const from = g.Where(g.Less(step, size), g.Sub(g.Sub(size, int32(g, [1], [])), step), step);
+  // Where the step of the row is when both axes are one.
+  const [ofStep, ofRow] = batchAxis === 0 ? [1, steps] : [rows, 1];
+  const place = g.Add(g.Mul(from, int32(g, [ofStep], [])), int32(g, range(rows).map((row) => row * ofRow), byRow!)); // prettier-ignore
+  return g.Gather(g.Reshape(x, [rows * steps, ...rest]), place, 0);
+}
+
+/** All ways begin in one of the first two states: `[batch, 1, 1]`. */
+function waysAtStart(g: GraphBuilder, through: Value): Value {
+  const start = g.Slice(through, [0, 0], [2, 1], [1, 2]);
+  const best = g.ReduceMax(start, [1], true);
+  return g.Add(best, g.Log(g.ReduceSum(g.Exp(g.Sub(start, best)), [1], true)));
+}
+
+function range(size: number): number[] {
+  return Array.from({ length: size }, (_, i) => i);
+}

@@ -1,0 +1,105 @@
+/** @file Contrastive losses: each row of a batch must find its partner among all others. */
+
+import type { GraphBuilder, Value } from '../../../graph/builder.ts';
+import { formatShape } from '../../../graph/value.ts';
+import { binaryCost } from '../binaryCrossEntropy.ts';
+import { int32, invalid, numbers, sameShape, shapeOf, typed, wide } from '../operands.ts';
+import { total } from '../reduction.ts';
+import { labelCost, rowScores } from '../rowScores.ts';
+
+/** Options of {@link infoNce}. */
+export interface InfoNceOptions {
+  /** What cosines are divided by; 0.07 by default. Small makes the loss look at the nearest wrong partner. */
+  readonly temperature?: number | undefined;
+  /** A scalar of the graph that cosines are multiplied by, such as CLIP's `exp(logit_scale)`, in place of `temperature`. */
+  readonly scale?: Value | undefined;
+  /** Divides vectors by their lengths first, as it is by default; false where the model does. */
+  readonly normalize?: boolean | undefined;
+  /** `true` by default: b looks for its partner in a too, as in CLIP. */
+  readonly symmetric?: boolean | undefined;
+}
+
+/**
+ * InfoNCE: row i of `a` belongs to row i of `b`, and the other rows of the batch are the wrong answers. A task with this
+ * loss must leave out `lossWeight`: a part of a batch has another loss than the whole.
+ *
+ * @param a `[batch, width]`, float
+ * @param b the same shape
+ * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ or are no matrices
+ * @see https://arxiv.org/abs/1807.03748 and https://arxiv.org/abs/2103.00020
+ */
+export function infoNce(
+  g: GraphBuilder,
+  a: Value,
+  b: Value,
+  { temperature = 0.07, scale, normalize = true, symmetric = true }: InfoNceOptions = {},
+): Value {
+  const shape = sameShape('InfoNCE', a, b);
+  if (shape.length !== 2)
+    throw invalid(`InfoNCE compares rows [batch, width], but "${a.name}" is ${formatShape(shape)}.`);
+  if (!(temperature > 0)) throw invalid(`temperature is a number above 0, but it is ${temperature}.`);
+  const left = wide(g, a);
+  const right = typed(g, wide(g, b), left);
+  const [rows, columns] = normalize ? [unit(g, left), unit(g, right)] : [left, right];
+  const cosines = g.MatMul(rows, g.Transpose(columns, [1, 0]));
+  const factor = scale ? typed(g, wide(g, scale), left) : 1 / temperature;
+  return contrastive(g, g.Mul(cosines, factor), { symmetric });
+}
+
+/**
+ * The contrastive loss of a matrix of similarities, such as CLIP's `logits_per_image`: the mean cross-entropy of its rows
+ * with the diagonal as labels, and of its columns.
+ *
+ * @param similarities `[batch, batch]`, float, scaled already
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless it is a square
+ */
+export function contrastive(
+  g: GraphBuilder,
+  similarities: Value,
+  { symmetric = true }: Pick<InfoNceOptions, 'symmetric'> = {},
+): Value {
+  const batch = squareSize(similarities);
+  const diagonal = int32(
+    g,
+    Array.from({ length: batch }, (_, i) => i),
+    [batch, 1],
+  );
+  const cost = (matrix: Value): Value => total(g, labelCost(g, rowScores(g, matrix), diagonal), 'mean');
+  const forward = cost(similarities);
+  if (!symmetric) return forward;
+  return g.Mul(g.Add(forward, cost(g.Transpose(similarities, [1, 0]))), 0.5);
+}
+
+function squareSize(similarities: Value): number {
+  const [batch, columns, ...more] = shapeOf(similarities);
+  if (batch !== undefined && batch === columns && more.length === 0) return batch;
+  throw invalid(
+    `a contrastive loss needs similarities [batch, batch], but "${similarities.name}" is ${formatShape(similarities.shape)}.`,
+  );
+}
+
+/** 1 on the diagonal, 0 elsewhere. */
+export function identity(g: GraphBuilder, size: number, like: Value): Value {
+  const values = Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
+  return numbers(g, values, [size, size], like);
+}
+
+/**
+ * SigLIP's loss of a matrix of similarities: each pair of a row and a column is a question of its own, answered yes on the
+ * diagonal and no elsewhere; the sum of the binary cross-entropies over the number of rows.
+ *
+ * @param similarities `[batch, batch]`, float, scaled and shifted already, such as SigLIP's `logits_per_image`
+ * @throws OnnxLoraError `PLUGIN_INVALID` unless it is a square
+ * @see https://arxiv.org/abs/2303.15343
+ */
+export function sigmoidContrastive(g: GraphBuilder, similarities: Value): Value {
+  const batch = squareSize(similarities);
+  const x = wide(g, similarities);
+  return g.Mul(total(g, binaryCost(g, x, identity(g, batch, x)), 'sum'), 1 / batch);
+}
+
+/** Rows of length 1. */
+export function unit(g: GraphBuilder, x: Value): Value {
+  const square = g.ReduceSum(g.Mul(x, x), [1], true);
+  return g.Div(x, g.Sqrt(g.Add(square, 1e-12)));
+}

@@ -1,0 +1,52 @@
+/** @file Triplet loss: an anchor shall be nearer to its like than to another. */
+
+import type { GraphBuilder, Value } from '../../../graph/builder.ts';
+import { invalid, sameShape, typed, wide } from '../operands.ts';
+import { type ElementOptions, reduce } from '../reduction.ts';
+
+/** Options of {@link tripletMargin}. */
+export interface TripletMarginOptions extends ElementOptions {
+  /** How much nearer; 1 by default. */
+  readonly margin?: number | undefined;
+  /** The power of the distance: 2 is Euclid's, as it is by default. */
+  readonly p?: number | undefined;
+  /** Measures the other from the like where that is nearer than the anchor; false by default. */
+  readonly swap?: boolean | undefined;
+}
+
+/**
+ * `max(0, ‖anchor − positive‖ − ‖anchor − negative‖ + margin)`, with torch's 1e-6 added to each difference.
+ *
+ * @param anchor `[..., width]`, float
+ * @param positive what is like it, the same shape
+ * @param negative what is not, the same shape
+ * @returns a scalar; `[...]` without reduction
+ * @throws OnnxLoraError `PLUGIN_INVALID` where the shapes differ, or `p` is below 1
+ * @see https://pytorch.org/docs/stable/generated/torch.nn.TripletMarginLoss.html
+ */
+export function tripletMargin(
+  g: GraphBuilder,
+  anchor: Value,
+  positive: Value,
+  negative: Value,
+  { margin = 1, p = 2, swap = false, ...options }: TripletMarginOptions = {},
+): Value {
+  if (!(p >= 1)) throw invalid(`p is a power of at least 1, but it is ${p}.`);
+  const last = sameShape('Triplet loss', anchor, positive).length - 1;
+  sameShape('Triplet loss', anchor, negative);
+  const first = wide(g, anchor);
+  const [like, other] = [typed(g, wide(g, positive), first), typed(g, wide(g, negative), first)];
+  const distance = (a: Value, b: Value): Value => norm(g, g.Add(g.Sub(a, b), 1e-6), p, last);
+  let away = distance(first, other);
+  if (swap) {
+    const fromLike = distance(like, other);
+    away = g.Where(g.Less(fromLike, away), fromLike, away);
+  }
+  return reduce(g, g.Relu(g.Add(g.Sub(distance(first, like), away), margin)), options);
+}
+
+function norm(g: GraphBuilder, x: Value, p: number, axis: number): Value {
+  if (p === 2) return g.Sqrt(g.ReduceSum(g.Mul(x, x), [axis], false));
+  if (p === 1) return g.ReduceSum(g.Abs(x), [axis], false);
+  return g.Pow(g.ReduceSum(g.Pow(g.Abs(x), p), [axis], false), 1 / p);
+}

@@ -1,0 +1,376 @@
+/** @file Loss and gradients of a batch: compiles the training graph for the batch's shapes and runs it. */
+
+import { FeedCheck } from '../../adapter/serving/feedCheck.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { sessionModel } from '../../graph/file/onnxFile.ts';
+import type { ModelProto } from '../../graph/proto.ts';
+import { declaredType } from '../../ops/inferGraph.ts';
+import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
+import type { ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
+import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
+import { requireCollated } from '../graph/collated.ts';
+import { type DrawMask, MaskDrawer } from '../dropout.ts';
+import { requireExpected } from '../graph/expected.ts';
+import { GradientMean } from './gradientMean.ts';
+import { KeptGraphs } from './keptGraphs.ts';
+import type { LossAndGradients } from './lossAndGradients.ts';
+import { cut, type Piece, pieceRows, type Products, rowsOf } from './microBatch.ts';
+import type { ParameterSet } from '../parameters.ts';
+import { PrefixCache } from '../prefix/prefixCache.ts';
+import type { PrefixOptions, PrefixReport } from '../prefix/prefixOptions.ts';
+import { RowFile } from '../prefix/rowFile.ts';
+import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
+import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
+import type { Memory } from '../forward/index.ts';
+import type { LossFragment } from '../graph/addLoss.ts';
+import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
+import { inTurns, multiply } from '../turns.ts';
+
+/** A graph and what of it is trained. */
+export interface TrainedGraph {
+  /** The graph without adapters. */
+  readonly base: ModelProto;
+  /** What is trained. */
+  readonly plan: AdapterPlan;
+}
+
+/** What gradients are computed of. */
+export interface GradientStepRequest extends TrainedGraph {
+  /**
+   * The same for inputs of other sizes, where a graph knows these as numbers. A batch is computed by the first graph that takes
+   * it, `base` before these; all have the same adapters.
+   */
+  readonly otherSizes?: readonly TrainedGraph[];
+  /** The loss, as a graph fragment. */
+  readonly loss: LossFragment;
+  /** Where graphs run. */
+  readonly runtime: Runtime;
+  /** How they are loaded. */
+  readonly session?: SessionOptions;
+  /**
+   * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
+   * computed in pieces; without it always at once.
+   */
+  readonly lossWeight?: (targets: Feeds) => number;
+  /** How many rows a piece has; {@link pieceRows} by default. */
+  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
+  /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
+  readonly memory?: Memory;
+  /** Gives the parameters their first values, once the graph's inputs are known. */
+  readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
+  /** What dropout is drawn from; 0 by default. */
+  readonly seed?: number;
+  /** What dropout leaves out, in place of random numbers. */
+  readonly drawMask?: DrawMask;
+  /** Whether gradients of a graph that computes in float16 are scaled; false by default. */
+  readonly lossScale?: boolean;
+  /**
+   * Runs what lies below the lowest trained layer once for each example. Only for data whose examples never change: the same
+   * number of an example must mean the same row of inputs in every batch of the same shape.
+   */
+  readonly prefix?: PrefixOptions;
+  /** What the model is called, for messages. */
+  readonly name: string;
+}
+
+interface Compiled {
+  readonly graph: TrainingGraph;
+  readonly session: Session;
+  /** Rows that one run takes; undefined where a batch is computed at once. */
+  readonly rows: number | undefined;
+  readonly prefix: PrefixCache | undefined;
+  readonly bytes: number;
+  release(): Promise<void>;
+}
+
+/** What a step was to need, for an error that says what to lower. */
+export interface MemoryPlan {
+  /** Examples of a batch. */
+  readonly batchRows: number;
+  /** Examples that are computed at once. */
+  readonly rows: number;
+  /** Bytes of the forward values of those. */
+  readonly forwardBytes: number;
+  /** Bytes of the frozen weights. */
+  readonly weightBytes: number;
+}
+
+/** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */
+const PREPACK_BYTES = 280 << 20;
+
+/** Bytes that graphs for other shapes may hold, such as those of shorter rows. */
+const KEPT_BYTES = 128 << 20;
+
+/**
+ * Computes gradients batch by batch. A graph is built for the shapes of the first batch, and another when a batch has
+ * others; small ones are kept for the next batch of their shapes.
+ */
+export class GradientStep {
+  readonly #request: GradientStepRequest;
+  /** The graphs for batches of different sizes, and what they take. */
+  readonly #graphsBySize: readonly (TrainedGraph & { readonly check: FeedCheck })[];
+  #parameters: ParameterSet | undefined;
+  readonly #graphs = new KeptGraphs<Compiled>(KEPT_BYTES);
+  /** Draws what dropout leaves out. */
+  readonly masks: MaskDrawer;
+  #memoryPlan: MemoryPlan | undefined;
+  #rowStore: RowStore | undefined;
+  #prefix: PrefixReport | undefined;
+  #isPrefixRefused = false;
+
+  /** Builds nothing yet: the first batch tells for which shapes. */
+  constructor(request: GradientStepRequest) {
+    this.#request = request;
+    this.masks = new MaskDrawer(request.seed ?? 0, request.drawMask);
+    this.#graphsBySize = [request, ...(request.otherSizes ?? [])].map(({ base, plan }) => ({
+      base,
+      plan,
+      check: FeedCheck.of(base.graph ?? {}),
+    }));
+  }
+
+  /** The parameters as they are now; undefined before {@link GradientStep.compile}. */
+  get parameters(): ParameterSet | undefined {
+    return this.#parameters;
+  }
+
+  /** What became of the frozen prefix; undefined before {@link GradientStep.compile}, and where it was not asked for. */
+  get prefix(): PrefixReport | undefined {
+    return this.#prefix;
+  }
+
+  /**
+   * Builds and loads the graph for batches of this shape, which the first step would otherwise do.
+   *
+   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError `NO_GRADIENT` for an operator without a rule on the way; `PLUGIN_INVALID` for inputs that the model
+   *   does not take; `MODEL_UNSUPPORTED`, `RUNTIME_FAILED`
+   */
+  async compile(
+    inputs: Feeds,
+    targets: Feeds,
+    examples?: readonly number[],
+  ): Promise<{ readonly provider: Session['provider']; readonly parameters: ParameterSet }> {
+    const { session } = await this.#compile(inputs, targets, examples);
+    return { provider: session.provider, parameters: this.#parameters! };
+  }
+
+  /**
+   * Computes loss and gradients without changing anything.
+   *
+   * @param lossScale what gradients are multiplied by within the graph, where that computes in float16 and
+   *   {@link GradientStepRequest.lossScale} is set. They are divided by it here; those that overflowed stay infinite or NaN.
+   * @param examples number of the example in each row, where values of the frozen prefix shall be kept
+   * @throws OnnxLoraError as {@link GradientStep.compile}; `DATA_INVALID` for a label that is none of the classes
+   */
+  async lossAndGradients(
+    batch: Feeds,
+    targets: Feeds,
+    lossScale = 1,
+    examples?: readonly number[],
+  ): Promise<LossAndGradients> {
+    const compiled = await this.#compile(batch, targets, examples);
+    const nothing = requireExpected(compiled.graph.expected, targets, examples?.length ?? rowsOf(batch, targets));
+    const empty = nothing === undefined ? {} : { nothing };
+    const inputs = compiled.prefix ? await withPrefix(compiled, batch, examples!) : batch;
+    const { lossWeight = () => 1 } = this.#request;
+    if (compiled.rows === undefined)
+      return { ...(await this.#run(compiled, inputs, targets, lossScale)), weight: lossWeight(targets), ...empty };
+    const mean = new GradientMean();
+    for (const piece of cut(inputs, targets, compiled.rows, rowsOf(batch, targets)!)) {
+      const weight = lossWeight(piece.targets);
+      if (weight === 0) continue;
+      await mean.add({ ...(await this.#run(compiled, piece.inputs, piece.targets, lossScale)), weight });
+    }
+    return { ...mean.value(), ...empty };
+  }
+
+  /**
+   * Where each operator of a step runs: a profiled run of its own on this batch. It changes nothing.
+   *
+   * @param examples number of the example in each row, where values of the frozen prefix are kept
+   */
+  async providerReport(batch: Feeds, targets: Feeds, examples?: readonly number[]): Promise<ProviderReport> {
+    const compiled = await this.#compile(batch, targets, examples);
+    const inputs = compiled.prefix ? await withPrefix(compiled, batch, examples!) : batch;
+    const [piece] =
+      compiled.rows === undefined
+        ? [{ inputs, targets }]
+        : (cut(inputs, targets, compiled.rows, rowsOf(batch, targets)!) as [Piece]);
+    const { session } = compiled;
+    if (session.providerReport) return session.providerReport(this.#feeds(compiled, piece.inputs, piece.targets, 1));
+    return { provider: session.provider, nodes: {}, fallenBack: [] };
+  }
+
+  #feeds({ graph }: Compiled, inputs: Feeds, targets: Feeds, lossScale: number): Feeds {
+    const feeds: Record<string, Tensor> = { ...inputs };
+    for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
+    for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
+    if (graph.lossScale !== undefined) feeds[graph.lossScale] = float32([lossScale], []);
+    for (const [name, mask] of this.masks.next(graph.masks)) feeds[name] = mask;
+    return feeds;
+  }
+
+  async #run(
+    compiled: Compiled,
+    inputs: Feeds,
+    targets: Feeds,
+    lossScale: number,
+  ): Promise<Omit<LossAndGradients, 'weight'>> {
+    const { graph, session } = compiled;
+    const outputs = await session.run(this.#feeds(compiled, inputs, targets, lossScale));
+    const unscale = graph.lossScale === undefined ? 1 : 1 / lossScale;
+    const gradients = new Map<string, Float32Array>();
+    const taken = new Set<string>();
+    for (const { input } of this.#parameters!.all) {
+      const output = graph.gradients.get(input.name);
+      if (output === undefined) continue;
+      const data = outputs[output]!.data as Float32Array;
+      // Two parameters may share an output, but not an array, since whoever gets these may change them in place.
+      gradients.set(input.name, taken.has(output) ? data.slice() : data);
+      taken.add(output);
+    }
+    for (const { input } of this.#parameters!.all) {
+      // The graph differentiates by scale · value.
+      const factor = input.tensor.scale * unscale;
+      const gradient = gradients.get(input.name);
+      if (gradient && factor !== 1) await inTurns(multiply(gradient, factor));
+    }
+    return { loss: outputs[graph.loss]!.data[0] as number, gradients };
+  }
+
+  /** Whether the graph built last computes in float16, and has its gradients scaled. */
+  get isScaled(): boolean {
+    return this.#graphs.last?.graph.lossScale !== undefined;
+  }
+
+  /** What the graph built last needs; undefined before the first. */
+  get memoryPlan(): MemoryPlan | undefined {
+    return this.#memoryPlan;
+  }
+
+  /** Frees the native sessions, and what was kept of the frozen prefix. */
+  async release(): Promise<void> {
+    await this.#graphs.release();
+    await this.#rowStore?.release();
+    this.#rowStore = undefined;
+  }
+
+  async #compile(inputs: Feeds, targets: Feeds, examples?: readonly number[]): Promise<Compiled> {
+    const [first] = this.#graphsBySize;
+    const { base, plan, check } = this.#graphsBySize.find((each) => !each.check.fault(inputs)) ?? first!;
+    requireCollated(check, inputs, targets, this.#request.name);
+    const room = this.#roomFor(base, inputs, examples);
+    const shapes = [inputs, targets]
+      .map((feeds) =>
+        Object.entries(feeds)
+          .map(([name, { dims }]) => `${name}:${dims.join()}`)
+          .join(';'),
+      )
+      .join('|');
+    const key = room ? `prefix|${shapes}` : shapes;
+    const kept = this.#graphs.use(key);
+    if (kept) return kept;
+    // Before the next is built: what does not fit beside one like the last goes first.
+    await this.#graphs.makeRoom(this.#graphs.last?.bytes);
+    const { loss, runtime, session: options, name, lossWeight } = this.#request;
+    const { lossScale = false, memory = 'auto' } = this.#request;
+    const choose = this.#request.pieceRows ?? pieceRows;
+    const prefix = room ? { prefix: room } : {};
+    let prepared = await inTurns(prepareTraining({ base, plan, loss, inputs, targets, lossScale, memory, ...prefix }));
+    const total = rowsOf(inputs, targets);
+    let rows: number | undefined;
+    const best = total === undefined ? 0 : choose(total, prepared.forwardBytes, prepared.products);
+    if (lossWeight && total !== undefined && best < total && takesAnyBatch(base, inputs)) {
+      rows = best;
+      const [piece] = cut(inputs, targets, rows, total) as [Piece];
+      const pieces = total / rows;
+      prepared = await inTurns(prepareTraining({ base, plan, loss, ...piece, pieces, lossScale, memory, ...prefix }));
+    }
+    const graph = await inTurns(prepared.build());
+    const { forwardBytes, weightBytes } = graph;
+    const bytes = forwardBytes + weightBytes;
+    await this.#graphs.makeRoom(bytes);
+    this.#memoryPlan = { batchRows: total ?? 1, rows: rows ?? total ?? 1, forwardBytes, weightBytes };
+    // Weights of a frozen prefix count too: products give the same bits with or without one only if they are packed in the
+    // same cases.
+    const below = typeof graph.prefix === 'object' ? graph.prefix.packedBytes : 0;
+    const prepack = graph.packedBytes + below <= PREPACK_BYTES;
+    const cache = await this.#prefixCache(graph.prefix, key, prepack);
+    if (cache && !(await this.#opens(cache))) return this.#compile(inputs, targets, examples);
+    const session = await runtime
+      .createSession(
+        { ...sessionModel(graph.model), name },
+        { ...options, purpose: 'training', prepack, mergesEqual: !graph.recomputes },
+      )
+      .catch(async (error: unknown) => {
+        await cache?.release();
+        throw error;
+      });
+    this.#parameters ??= this.#request.parameters(graph.inputs);
+    const release = async (): Promise<void> => {
+      await session.release();
+      await cache?.release();
+    };
+    const compiled = { graph, session, rows, prefix: cache, bytes, release };
+    this.#graphs.add(key, compiled);
+    return compiled;
+  }
+
+  /** Where a prefix may be kept of this batch; otherwise says why not. */
+  #roomFor(base: ModelProto, inputs: Feeds, examples: readonly number[] | undefined): PrefixOptions | undefined {
+    const { prefix } = this.#request;
+    if (!prefix || !examples || this.#isPrefixRefused) return undefined;
+    const { rows } = rowInputsOf(base.graph ?? {}, inputs);
+    if (rows === examples.length) return prefix;
+    this.#prefix = { kept: false, reason: `a batch of ${examples.length} examples has ${rows} rows` };
+    return undefined;
+  }
+
+  /** Loads the prefix. Where the runtime refuses this part of a graph, the whole is trained as it is. */
+  async #opens(cache: PrefixCache): Promise<boolean> {
+    try {
+      await cache.open();
+      return true;
+    } catch (error) {
+      if (!(error instanceof OnnxLoraError) || error.code !== 'RUNTIME_FAILED') throw error;
+      this.#prefix = { kept: false, reason: `the runtime cannot load what lies below: ${error.message}` };
+      this.#isPrefixRefused = true;
+      return false;
+    }
+  }
+
+  async #prefixCache(
+    prefix: FrozenPrefix | string | undefined,
+    shapes: string,
+    prepack: boolean,
+  ): Promise<PrefixCache | undefined> {
+    if (prefix === undefined) return undefined;
+    if (typeof prefix === 'string') {
+      this.#prefix = { kept: false, reason: prefix };
+      return undefined;
+    }
+    const { runtime, session: options, name, prefix: asked } = this.#request;
+    const { model, nodes, share, bytesPerExample, kept, rows } = prefix;
+    const { bytes, folder, examples } = asked!;
+    const store = (this.#rowStore ??=
+      folder === undefined ? new MemoryRows(bytes) : await RowFile.create(folder, bytes));
+    this.#prefix = { kept: true, nodes, share, bytesPerExample, where: folder === undefined ? 'memory' : 'file' };
+    const open = (): Promise<Session> =>
+      runtime.createSession({ ...sessionModel(model), name }, { ...options, verify: false, prepack });
+    return new PrefixCache({ open, kept, rows, store, shapes, examples });
+  }
+}
+
+/** What the graph without its first part is fed: the inputs that it still reads, and the kept values. */
+async function withPrefix({ session, prefix }: Compiled, inputs: Feeds, examples: readonly number[]): Promise<Feeds> {
+  const read = new Set(session.inputNames);
+  const still = Object.entries(inputs).filter(([name]) => read.has(name));
+  return { ...Object.fromEntries(still), ...(await prefix!.values(inputs, examples)) };
+}
+
+/** Whether a model leaves the number of rows open; one that was exported for a fixed batch takes no part of it. */
+function takesAnyBatch({ graph }: ModelProto, inputs: Feeds): boolean {
+  const fed = (graph?.input ?? []).filter(({ name = '' }) => inputs[name]);
+  return fed.every((info) => typeof declaredType(info).shape?.[0] !== 'number');
+}

@@ -1,0 +1,72 @@
+/** @file Computes a batch in pieces, so that what a step keeps for its gradients stays small. */
+
+import type { Feeds, Tensor, TensorData } from '../../runtime/tensor.ts';
+
+/** One piece of a batch. */
+export interface Piece {
+  readonly inputs: Feeds;
+  readonly targets: Feeds;
+}
+
+/** Rows of a batch: the first dimension that all feeds share; undefined where they differ. */
+export function rowsOf(inputs: Feeds, targets: Feeds): number | undefined {
+  const counts = new Set([...Object.values(inputs), ...Object.values(targets)].map(({ dims }) => dims[0]));
+  const [rows] = counts;
+  return counts.size === 1 ? rows : undefined;
+}
+
+/**
+ * A batch cut into pieces of `rows` rows, which must divide it. Pieces share the batch's memory. Axis 0 of a feed holds an
+ * equal part of each row.
+ */
+export function cut(inputs: Feeds, targets: Feeds, rows: number, total: number): Piece[] {
+  const slices = (feeds: Feeds, from: number): Feeds =>
+    Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, rowsFrom(tensor, from, rows, total)]));
+  return Array.from({ length: total / rows }, (_, i) => ({
+    inputs: slices(inputs, i * rows),
+    targets: slices(targets, i * rows),
+  }));
+}
+
+function rowsFrom({ type, dims, data }: Tensor, from: number, rows: number, total: number): Tensor {
+  const stride = data.length / total;
+  return {
+    type,
+    dims: [(dims[0]! * rows) / total, ...dims.slice(1)],
+    data: data.subarray(from * stride, (from + rows) * stride) as TensorData,
+  };
+}
+
+/**
+ * Bytes of forward values that a piece may have. Within it a step's tensors mostly stay in the processor's cache:
+ * measured on ViT-S, pieces of this size make a step 4 % faster than the whole batch of 8, at a quarter of the memory.
+ */
+const TARGET_BYTES = 128 << 20;
+/** The products with weights of one batch. */
+export interface Products {
+  /** Rows of those that most multiplications belong to. */
+  readonly rows: number;
+  /** Multiplications of numbers in all products together. */
+  readonly multiplications: number;
+}
+
+/** Rows from which on a product of matrices uses the processor well. */
+const PRODUCT_ROWS = 240;
+/** Multiplications from which on the products of a run outweigh what starting its operators takes. */
+const MULTIPLICATIONS = 3.5e9;
+
+/**
+ * How many rows a piece should have: the most, of those that divide the batch, whose forward values fit; but enough of them
+ * for products to be fast, and for there to be enough of them. Measured with two threads: with half the rows that these ask
+ * for, a step of ViT-B takes 18 % longer, and one of ESM-2 8M 20 %.
+ *
+ * @param total rows of the batch
+ * @param forwardBytes bytes of the batch's forward values
+ */
+export function pieceRows(total: number, forwardBytes: number, { rows, multiplications }: Products): number {
+  const divisors = Array.from({ length: total }, (_, i) => total - i).filter((each) => total % each === 0);
+  const fast = divisors.filter(
+    (each) => (rows * each) / total >= PRODUCT_ROWS && (multiplications * each) / total >= MULTIPLICATIONS,
+  );
+  return fast.find((each) => (forwardBytes * each) / total <= TARGET_BYTES) ?? fast.at(-1) ?? total;
+}

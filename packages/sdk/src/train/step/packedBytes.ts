@@ -1,0 +1,28 @@
+/** @file What ONNX Runtime's copies of weights take, in the layout that products read fastest. */
+
+import { byteLength } from '../../graph/bytes.ts';
+import type { GraphProto } from '../../graph/proto.ts';
+import { rawBytes } from '../../graph/tensorData.ts';
+import { allGraphs } from '../../graph/walk.ts';
+import { attributeOf } from '../../ops/schema.ts';
+
+/** Operators whose second operand is packed where it is a weight. */
+const products = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulInteger', 'DynamicQuantizeMatMul', 'MatMulNBits']);
+
+/**
+ * Bytes of the packed copies: one of each weight for each way in which products read it. Forward and backward products read it
+ * in two; embeddings, which nothing multiplies by, have none.
+ */
+export function packedBytes(graph: GraphProto): number {
+  const weights = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));
+  const ways = new Map<string, number>();
+  for (const { node = [] } of allGraphs(graph)) {
+    for (const each of node) {
+      const tensor = products.has(each.opType ?? '') ? weights.get(each.input?.[1] ?? '') : undefined;
+      if (!tensor) continue;
+      const way = `${attributeOf(each, 'transB')} ${tensor.name}`;
+      ways.set(way, byteLength(rawBytes(tensor) ?? new Uint8Array()));
+    }
+  }
+  return [...ways.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
