@@ -11,8 +11,8 @@ export {
   toMono,
 } from './audio/audio.ts';
 export type { ByteCursor } from './audio/byteCursor.ts';
-export { soundFormats } from './audio/formats/index.ts';
-export type { OpenSound, SoundFormat } from './audio/formats/soundFormat.ts';
+export { audioFormats } from './audio/formats/index.ts';
+export type { OpenAudio, AudioFormat } from './audio/formats/audioFormat.ts';
 export { resample, resamplePoly, resampleStream } from './audio/resample.ts';
 export { toWave } from './audio/wave.ts';
 export {
@@ -34,31 +34,38 @@ export {
   type NoiseColor,
   type NoiseOptions,
 } from './augment/noise.ts';
-export { gain, type Gain, type GainOptions, speed, type Speed, type SpeedOptions } from './augment/perturb.ts';
-export { room, type Room, type RoomOptions } from './augment/reverb.ts';
+export {
+  gain,
+  type Gain,
+  type GainOptions,
+  speedPerturbation,
+  type SpeedPerturbation,
+  type SpeedPerturbationOptions,
+} from './augment/perturb.ts';
+export { reverb, type Reverb, type ReverbOptions } from './augment/reverb.ts';
 export { audioSpectrogramTransformer } from './families/audioSpectrogramTransformer.ts';
 export { speechFamilies } from './families/index.ts';
 export { wav2vec2 } from './families/wav2vec2.ts';
 export { whisper } from './families/whisper.ts';
 export { LogMel, type LogMelOptions, melFilters } from './features/logMel.ts';
-export { openRecogniser } from './generation/openRecogniser.ts';
+export { openTranscriber } from './generation/openTranscriber.ts';
 export type {
   ClipOptions,
   HeardLanguage,
-  Recogniser,
-  RecogniserOptions,
+  Transcriber,
+  TranscriberOptions,
   SpokenWord,
   TranscribeOptions,
   Transcript,
   TranscriptSegment,
-} from './generation/recogniser.ts';
+} from './generation/transcriber.ts';
 export { speechPlugin } from './plugin.ts';
 export { type FeatureExtractor, openExtractor, type SoundFrames } from './features/featureExtractor.ts';
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
-export { AUDIO_READER, SOUND_FORMAT } from './plugin.ts';
+export { AUDIO_READER, AUDIO_FORMAT } from './plugin.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
-export { SoundReader } from './audio/soundReader.ts';
+export { AudioFileReader } from './audio/audioFileReader.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';
 export type { SpeechTokenizer } from './text/subwordTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
@@ -103,4 +110,4 @@ export type { CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
 export { type AudioEmbedder, type AudioEmbedderOptions, openAudioEmbedder } from './tasks/embedding/audioEmbedder.ts';
 export { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
 export { type AudioGroup, audioRetrieval, type AudioRetrievalOptions } from './tasks/embedding/audioRetrieval.ts';
-export type { SoundReading, SoundTaskOptions } from './tasks/soundTask.ts';
+export type { AudioReading, SoundTaskOptions } from './tasks/soundTask.ts';

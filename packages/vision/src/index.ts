@@ -31,7 +31,7 @@ export {
   randomResizedCrop,
   type RandomResizedCropOptions,
 } from './augment/randomResizedCrop.ts';
-export { type QuarterTurns, quarterTurns, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
+export { type Rotate90, rotate90, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
 export type { ImageData, ImageDataOptions, ImageSource } from './data/imageData.ts';
@@ -43,7 +43,7 @@ export { splitImages } from './data/splitImages.ts';
 export { formatCocoCounts, parseCocoCounts } from './data/shapes/cocoCounts.ts';
 export { readClassMask, readObjectMask } from './data/shapes/maskFile.ts';
 export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject } from './data/shapes/masks.ts';
-export { maskOfRuns, type RunLengths, runsOfMask } from './data/shapes/runLengths.ts';
+export { decodeRle, type Rle, encodeRle } from './data/shapes/rle.ts';
 export {
   boxToImage,
   boxToInput,

@@ -28,4 +28,4 @@ export const encoderTasks: readonly string[] = [
 ];
 
 /** The same where the model also guesses masked letters. */
-export const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];
+const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

@@ -29,7 +29,7 @@ export interface AudioStream {
   readonly pieces: AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Reads and decodes sound. A plugin may provide another one as `AUDIO_READER` to read formats other than those of `SoundReader`. */
+/** Reads and decodes sound. A plugin may provide another one as `AUDIO_READER` to read formats other than those of `AudioFileReader`. */
 export interface AudioReader {
   /** File endings it can read, in lower case with the dot: `.wav`. */
   readonly fileEndings: readonly string[];

@@ -3,18 +3,25 @@
 import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
 import type { TaskSetting } from '@onnx-lora/sdk/plugin';
 import { applyBackground, applyNoise, type Background, type Noise, noise } from './noise.ts';
-import { applyGain, applySpeed, type Gain, gain, type Speed, speed } from './perturb.ts';
-import { applyRoom, type Room } from './reverb.ts';
+import {
+  applyGain,
+  applySpeedPerturbation,
+  type Gain,
+  gain,
+  type SpeedPerturbation,
+  speedPerturbation,
+} from './perturb.ts';
+import { applyReverb, type Reverb } from './reverb.ts';
 
 /** What is done to sound at random, as data: it can be sent to a thread. */
-export type WaveAugmentation = Background | Gain | Noise | Room | Speed;
+export type WaveAugmentation = Background | Gain | Noise | Reverb | SpeedPerturbation;
 
 const kinds: Parameters<typeof applyAugmentations<Float32Array, WaveAugmentation, [sampleRate: number]>>[0] = {
   background: applyBackground,
   gain: applyGain,
   noise: applyNoise,
-  room: applyRoom,
-  speed: applySpeed,
+  reverb: applyReverb,
+  'speed-perturbation': applySpeedPerturbation,
 };
 
 /**
@@ -33,9 +40,9 @@ export function augmentWave(
   return applyAugmentations(kinds, samples, augmentations, seed, sampleRate);
 }
 
-/** Speeds of 0.9, 1 and 1.1, as recognisers have been trained with since Ko et al. 2015, and loudness by up to 6 dB. */
+/** Speeds of 0.9, 1 and 1.1, as models of speech have been trained with since Ko et al. 2015, and loudness by up to 6 dB. */
 export function standardWaveAugmentations(): readonly WaveAugmentation[] {
-  return [speed(), gain()];
+  return [speedPerturbation(), gain()];
 }
 
 /** The standard ones, and pink noise at 10 to 30 dB behind half of the clips. */

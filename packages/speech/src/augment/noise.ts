@@ -138,7 +138,7 @@ export function applyBackground(samples: Float32Array, { clips, snr }: Backgroun
 
 /**
  * The recordings in a folder and the folders below it, mono at `sampleRate`, in the order of their paths: noise for `background`,
- * impulse responses for `room`. All are held in memory.
+ * impulse responses for `reverb`. All are held in memory.
  *
  * @throws OnnxLoraError `FILE_NOT_FOUND` or `DATA_INVALID` when there is none, or one cannot be read
  */

@@ -36,16 +36,16 @@ export function applyGain(samples: Float32Array, { decibels }: Gain, random: Ran
 }
 
 /** Another speed, and with it another pitch. */
-export interface Speed {
-  readonly type: 'speed';
+export interface SpeedPerturbation {
+  readonly type: 'speed-perturbation';
   /** One of these is drawn, each as often: 1.1 is a tenth faster. 0.9, 1 and 1.1 by default. */
   readonly factors: readonly number[];
   /** How often, from 0 to 1; always by default. */
   readonly probability: number;
 }
 
-/** Options of {@link speed}. */
-export type SpeedOptions = AugmentationOptions<Speed>;
+/** Options of {@link speedPerturbation}. */
+export type SpeedPerturbationOptions = AugmentationOptions<SpeedPerturbation>;
 
 /** Factors are exact to this part. */
 const PARTS = 1000;
@@ -56,14 +56,21 @@ const PARTS = 1000;
  * @throws OnnxLoraError `CONFIG_INVALID` for factors that are not between 0.5 and 2
  * @see https://www.danielpovey.com/files/2015_interspeech_augmentation.pdf Ko et al., "Audio augmentation for speech recognition"
  */
-export function speed({ factors = [0.9, 1, 1.1], probability = 1 }: SpeedOptions = {}): Speed {
+export function speedPerturbation({
+  factors = [0.9, 1, 1.1],
+  probability = 1,
+}: SpeedPerturbationOptions = {}): SpeedPerturbation {
   if (factors.length === 0 || !factors.every((factor) => factor >= 0.5 && factor <= 2)) {
     throw badSetting('factors', 'one or more numbers from 0.5 to 2', factors);
   }
-  return { type: 'speed', factors, probability: checkShare('probability', probability) };
+  return { type: 'speed-perturbation', factors, probability: checkShare('probability', probability) };
 }
 
 /** Changes the speed to the one that is drawn. */
-export function applySpeed(samples: Float32Array, { factors }: Speed, random: Random): Float32Array {
+export function applySpeedPerturbation(
+  samples: Float32Array,
+  { factors }: SpeedPerturbation,
+  random: Random,
+): Float32Array {
   return resample(samples, Math.round(factors[random.index(factors.length)]! * PARTS), PARTS);
 }

@@ -4,16 +4,16 @@ import type { Random } from '@onnx-lora/sdk/core';
 import { type AugmentationOptions, badSetting, checkShare } from '@onnx-lora/sdk/data';
 
 /** The echoes of a room. */
-export interface Room {
-  readonly type: 'room';
+export interface Reverb {
+  readonly type: 'reverb';
   /** Impulse responses `[samples]` at the rate of what they are applied to: see `loadClips`. */
   readonly responses: readonly Float32Array[];
   /** How often, from 0 to 1; half of the draws by default. */
   readonly probability: number;
 }
 
-/** Options of {@link room}. */
-export type RoomOptions = Pick<Room, 'responses'> & AugmentationOptions<Room>;
+/** Options of {@link reverb}. */
+export type ReverbOptions = Pick<Reverb, 'responses'> & AugmentationOptions<Reverb>;
 
 /**
  * Convolves the clip with one of the impulse responses, which begins at its highest peak, the direct sound, and has the energy 1.
@@ -22,19 +22,19 @@ export type RoomOptions = Pick<Room, 'responses'> & AugmentationOptions<Room>;
  * @throws OnnxLoraError `CONFIG_INVALID` for a response that is silent, or none
  * @see https://www.danielpovey.com/files/2017_icassp_reverberation.pdf Ko et al., "A study on data augmentation of reverberant speech"
  */
-export function room({ responses, probability = 0.5 }: RoomOptions): Room {
+export function reverb({ responses, probability = 0.5 }: ReverbOptions): Reverb {
   if (responses.length === 0 || responses.some((response) => response.every((sample) => sample === 0))) {
     throw badSetting('responses', 'one or more impulse responses that are not silent', responses.length);
   }
   return {
-    type: 'room',
+    type: 'reverb',
     responses: responses.map(fromPeak),
     probability: checkShare('probability', probability),
   };
 }
 
 /** Adds the echoes. */
-export function applyRoom(samples: Float32Array, { responses }: Room, random: Random): Float32Array {
+export function applyReverb(samples: Float32Array, { responses }: Reverb, random: Random): Float32Array {
   return convolve(samples, responses[random.index(responses.length)]!);
 }
 

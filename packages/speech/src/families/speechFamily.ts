@@ -11,4 +11,4 @@ export function speechFamily(facts: FactsHere): DescribedFamily {
 }
 
 /** What an encoder of waveforms is trained for, the usual first. */
-export const encoderTasks: readonly string[] = ['speech-recognition', 'audio-classification', 'audio-embedding'];
+const encoderTasks: readonly string[] = ['speech-recognition', 'audio-classification', 'audio-embedding'];

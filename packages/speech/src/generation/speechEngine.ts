@@ -12,8 +12,8 @@ import { adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
 import type { HeardSizes } from './hearing.ts';
 import { openDecoder, type ServingParts, servingParts } from './decoder/openDecoder.ts';
 import { logSumExp } from './search/scores.ts';
-import type { HeardLanguage } from './recogniser.ts';
-import { SoundEncoder } from './decoder/soundEncoder.ts';
+import type { HeardLanguage } from './transcriber.ts';
+import { AudioEncoder } from './decoder/audioEncoder.ts';
 
 /** How texts are written. */
 export interface DecodeOptions {
@@ -41,7 +41,7 @@ interface Loaded {
   readonly model: RunnableModel;
   readonly options: RunnableOptions;
   readonly parts: ServingParts;
-  readonly encoder: SoundEncoder;
+  readonly encoder: AudioEncoder;
   readonly decoder: TokenDecoder;
 }
 
@@ -50,7 +50,7 @@ export class SpeechEngine {
   readonly config: GenerationConfig;
   readonly #loaded: Loaded;
   readonly #name: string;
-  readonly #encoder: SoundEncoder;
+  readonly #encoder: AudioEncoder;
   readonly #decoder: TokenDecoder;
   /** Those that hear less, by how much. */
   readonly #short = new Map<string, Promise<SpeechEngine>>();
@@ -85,7 +85,7 @@ export class SpeechEngine {
     parts: ServingParts,
     of?: Loaded,
   ): Promise<SpeechEngine> {
-    const encoder = await SoundEncoder.open(parts.encoder, parts.states, options);
+    const encoder = await AudioEncoder.open(parts.encoder, parts.states, options);
     try {
       const decoder = of?.parts.first === parts.first ? of.decoder : await openDecoder(parts, options);
       return new SpeechEngine(config, { model, options, parts, encoder, decoder });

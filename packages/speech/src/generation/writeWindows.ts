@@ -9,12 +9,12 @@ import { adapterOf, adaptersOf, requireEach, selectRows } from './decoder/rows.t
 import type { Heard, HeardSizes, Hearing } from './hearing.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './prompt.ts';
-import type { ClipOptions, TranscribeOptions } from './recogniser.ts';
+import type { ClipOptions, TranscribeOptions } from './transcriber.ts';
 import type { SpeechEngine } from './speechEngine.ts';
 import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
-/** What a recogniser is made of. */
-export interface RecogniserParts {
+/** What a transcriber is made of. */
+export interface TranscriberParts {
   readonly engine: SpeechEngine;
   readonly tokenizer: SpeechTokenizer;
   readonly extractor: FeatureExtractor;
@@ -62,7 +62,7 @@ export interface WrittenWindow extends CheckedWindow {
  *   `session.run`
  */
 export async function writeWindows(
-  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
   options: ClipOptions,
   request: WindowRequest,
@@ -80,7 +80,7 @@ export async function writeWindows(
 
 /** Clips of which equally much is heard, together. What hears clips of any length would hear the padding of a batch too. */
 export function heardAlike(
-  { extractor, hearing }: Pick<RecogniserParts, 'extractor' | 'hearing'>,
+  { extractor, hearing }: Pick<TranscriberParts, 'extractor' | 'hearing'>,
   clips: readonly Float32Array[],
   choice: AdapterChoice,
 ): { readonly rows: number[]; readonly heard: Heard }[] {
@@ -96,7 +96,7 @@ export function heardAlike(
 }
 
 async function writeBatch(
-  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
   { extractor, sizes }: Heard,
   { language: asked, task, beams, maxTokens, adapter = null, signal }: ClipOptions,
@@ -145,7 +145,7 @@ async function writeBatch(
  * @throws OnnxLoraError `INPUT_INVALID` for a model that takes none
  */
 export function promptTokens(
-  { engine, tokenizer }: Pick<RecogniserParts, 'engine' | 'tokenizer'>,
+  { engine, tokenizer }: Pick<TranscriberParts, 'engine' | 'tokenizer'>,
   { prompt = '' }: Pick<TranscribeOptions, 'prompt'>,
 ): readonly number[] {
   if (prompt.trim() === '') return [];

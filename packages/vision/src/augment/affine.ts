@@ -34,7 +34,7 @@ export function affineSample(sample: Sample, map: AffineMap, { interpolation, fi
 }
 
 /** A turn around the middle by `degrees`, counter-clockwise. */
-export function turnMap({ width, height }: Pick<Image, 'width' | 'height'>, degrees: number): AffineMap {
+export function rotationMap({ width, height }: Pick<Image, 'width' | 'height'>, degrees: number): AffineMap {
   // Whole quarter turns are exact, as rounding to 15 digits makes them in Pillow.
   const radians = -((((degrees % 360) + 360) % 360) * Math.PI) / 180;
   const cos = round15(Math.cos(radians));

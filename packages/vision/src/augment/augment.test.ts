@@ -18,7 +18,7 @@ import { gaussianBlur } from './gaussianBlur.ts';
 import { randAugment } from './randAugment.ts';
 import { randomErasing } from './randomErasing.ts';
 import { randomResizedCrop } from './randomResizedCrop.ts';
-import { quarterTurns, rotation } from './rotation.ts';
+import { rotate90, rotation } from './rotation.ts';
 import type { Sample } from './sample.ts';
 import '../../../../test/support/seed.ts';
 
@@ -59,9 +59,9 @@ const samples = fc
 const exact: readonly Augmentation[][] = [
   [horizontalFlip()],
   [verticalFlip()],
-  [quarterTurns()],
+  [rotate90()],
   [randomResizedCrop({ scale: [0.3, 1] })],
-  [randomResizedCrop(), quarterTurns(), horizontalFlip()],
+  [randomResizedCrop(), rotate90(), horizontalFlip()],
 ];
 const withResampling: readonly Augmentation[][] = [
   [rotation({ degrees: 40, interpolation: 'nearest' })],
@@ -235,7 +235,7 @@ test('RandAugment draws every operation of its list and keeps the size', () => {
 test('images of a pixel or two come through everything', () => {
   const all = [
     ...strongAugmentations(), ...Array.from({ length: 14 }, () => randAugment({ magnitude: 30 })), rotation({ degrees: 90 }),
-    quarterTurns(), verticalFlip(), gaussianBlur({ sigma: [3, 9] }), colorJitter({ brightness: 1, contrast: 1, saturation: 1, hue: 0.5 }),
+    rotate90(), verticalFlip(), gaussianBlur({ sigma: [3, 9] }), colorJitter({ brightness: 1, contrast: 1, saturation: 1, hue: 0.5 }),
     randomErasing({ probability: 1 }), randomGrayscale({ probability: 1 }),
   ]; // prettier-ignore
   const size = fc.integer({ min: 1, max: 3 });

@@ -14,7 +14,7 @@ import {
   randomResizedCrop,
   type RandomResizedCropOptions,
 } from './randomResizedCrop.ts';
-import { applyQuarterTurns, applyRotation, type QuarterTurns, type Rotation } from './rotation.ts';
+import { applyRotate90, applyRotation, type Rotate90, type Rotation } from './rotation.ts';
 import type { Sample } from './sample.ts';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
 
@@ -23,7 +23,7 @@ export type Augmentation =
   | ColorJitter
   | Flip
   | GaussianBlur
-  | QuarterTurns
+  | Rotate90
   | RandAugment
   | RandomErasing
   | RandomGrayscale
@@ -34,7 +34,7 @@ const kinds: Parameters<typeof applyAugmentations<Sample, Augmentation, []>>[0] 
   'color-jitter': applyColorJitter,
   'gaussian-blur': applyGaussianBlur,
   'horizontal-flip': applyFlip,
-  'quarter-turns': applyQuarterTurns,
+  rotate90: applyRotate90,
   'rand-augment': applyRandAugment,
   'random-erasing': applyRandomErasing,
   'random-grayscale': applyRandomGrayscale,

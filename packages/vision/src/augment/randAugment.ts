@@ -3,7 +3,7 @@
 import type { Random } from '@onnx-lora/sdk/core';
 import { type AugmentationOptions, checkWhole } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, turnMap } from './affine.ts';
+import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
 import {
   adjustBrightness,
   adjustContrast,
@@ -81,7 +81,7 @@ export const randAugmentOperations: readonly Operation[] = [
   moving((_, strength) => [1, 0, 0, 0.3 * strength, 1, 0]),
   moving(({ width }, strength) => [1, 0, -Math.trunc((150 / 331) * width * strength), 0, 1, 0]),
   moving(({ height }, strength) => [1, 0, 0, 0, 1, -Math.trunc((150 / 331) * height * strength)]),
-  moving((image, strength) => turnMap(image, 30 * strength)),
+  moving((image, strength) => rotationMap(image, 30 * strength)),
   coloring(true, (image, strength) => adjustBrightness(image, 1 + 0.9 * strength)),
   coloring(true, (image, strength) => adjustSaturation(image, 1 + 0.9 * strength)),
   coloring(true, (image, strength) => adjustContrast(image, 1 + 0.9 * strength)),

@@ -1,6 +1,6 @@
 /** @file Regression on sequences for the command line. */
 
-import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import {
   choice,
   labelsOrNumbers,

@@ -1,7 +1,7 @@
 /** @file Words of a text and of its segments, with their times. */
 
 import { isUnspaced } from '../longform/windows.ts';
-import type { SpokenWord } from '../recogniser.ts';
+import type { SpokenWord } from '../transcriber.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 
 /** A word, and the tokens that it is written with. */

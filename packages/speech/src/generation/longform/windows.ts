@@ -1,7 +1,7 @@
 /** @file The windows of a long recording: slid over its sound, cut into segments, and joined as text. */
 
 /** Samples of a stream by their place in it. Places must not go back. */
-export class SlidingSound {
+export class SlidingAudio {
   readonly #pieces: AsyncIterator<Float32Array>;
   #held: Float32Array[] = [];
   /** Where what is held begins and ends. */

@@ -3,7 +3,7 @@
 import { type Feeds, int64 } from '@onnx-lora/sdk';
 import type { FrameCount } from '../frameCount.ts';
 import { frameTargets } from '../frameTargets.ts';
-import type { SoundFeeds } from '../soundFeeds.ts';
+import type { AudioFeeds } from '../audioFeeds.ts';
 
 /** Labels with this value are padding. */
 const PADDING = -100;
@@ -24,7 +24,7 @@ export interface CtcTarget {
  */
 export function ctcTargets(
   targets: readonly CtcTarget[],
-  sound: Pick<SoundFeeds, 'lengths' | 'padded'>,
+  sound: Pick<AudioFeeds, 'lengths' | 'padded'>,
   count: FrameCount | undefined,
 ): Feeds {
   const longest = Math.max(1, ...targets.map(({ ids }) => ids.length));

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { type CtcTokenizer, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { type SoundPorts, soundPorts } from '../soundFeeds.ts';
+import { type SoundPorts, soundPorts } from '../audioFeeds.ts';
 
 /** Inputs and output of a CTC model. */
 export interface CtcPorts extends SoundPorts {

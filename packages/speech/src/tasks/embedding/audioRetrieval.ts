@@ -21,7 +21,7 @@ import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import { frameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
-import { soundPorts } from '../soundFeeds.ts';
+import { soundPorts } from '../audioFeeds.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
 import { embeddingsFrom, embeddingValue } from './frameMeans.ts';
 import { soundFeature } from './soundFeatures.ts';

@@ -17,7 +17,7 @@ import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
-import { soundFeeds } from '../soundFeeds.ts';
+import { audioFeeds } from '../audioFeeds.ts';
 import {
   countLabels,
   IGNORED,
@@ -102,7 +102,7 @@ function batchOf(
   const clips = heardAt(progress, examples, atFirst);
   const multiple = clips[0]!.dims.length === 1 ? Math.round(PADDED_SECONDS * extractor.sampleRate) : 1;
   const mask = 'attention_mask' in model.inputs ? { mask: 'attention_mask' } : {};
-  const { feeds } = soundFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
+  const { feeds } = audioFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
   return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
 }
 

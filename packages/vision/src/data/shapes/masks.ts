@@ -6,7 +6,7 @@ import type { Size } from '../../preprocess/imagePlan.ts';
 import type { Box, ImageObject, ImageRecord } from '../imageRecord.ts';
 import { readClassMask, readObjectMask } from './maskFile.ts';
 import { maskOfPolygons } from './polygonMask.ts';
-import { maskOfRuns } from './runLengths.ts';
+import { decodeRle } from './rle.ts';
 
 /**
  * The object's pixels as zeros and ones, from its polygons or run lengths; undefined where it has neither.
@@ -18,7 +18,7 @@ export function maskOfObject({ shape }: ImageObject, { width, height }: Size, pl
   if (!shape) return undefined;
   if (shape.kind === 'polygons') return maskOfPolygons(shape.rings, width, height);
   requireSize(shape, { width, height }, place);
-  return maskOfRuns(shape);
+  return decodeRle(shape);
 }
 
 /**

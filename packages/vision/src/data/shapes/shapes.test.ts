@@ -9,7 +9,7 @@ import { formatCocoCounts, parseCocoCounts } from './cocoCounts.ts';
 import { readClassMask, readObjectMask } from './maskFile.ts';
 import { boxOfMask, classMaskOf, maskOf, maskOfObject } from './masks.ts';
 import { maskOfPolygons } from './polygonMask.ts';
-import { maskOfRuns, runsOfMask } from './runLengths.ts';
+import { decodeRle, encodeRle } from './rle.ts';
 
 interface Runs {
   width: number;
@@ -39,8 +39,8 @@ describe('run lengths', () => {
       const { width, height, counts } = each;
       const data = pixelsOf(each);
       const runs = { kind: 'runs', width, height, counts: parseCocoCounts(counts, 'x') } as const;
-      expect(maskOfRuns(runs)).toEqual({ width, height, data });
-      expect(formatCocoCounts(runsOfMask({ width, height, data }).counts)).toBe(counts);
+      expect(decodeRle(runs)).toEqual({ width, height, data });
+      expect(formatCocoCounts(encodeRle({ width, height, data }).counts)).toBe(counts);
     }
   });
 
@@ -56,9 +56,9 @@ describe('run lengths', () => {
       );
     fc.assert(
       fc.property(masks, (mask) => {
-        const runs = runsOfMask(mask);
+        const runs = encodeRle(mask);
         expect(parseCocoCounts(formatCocoCounts(runs.counts), 'x')).toEqual(runs.counts);
-        expect(maskOfRuns(runs)).toEqual(mask);
+        expect(decodeRle(runs)).toEqual(mask);
       }),
       { seed: 1 },
     );
@@ -83,7 +83,7 @@ describe('polygons', () => {
   test('cover the pixels that pycocotools finds', () => {
     for (const { width, height, rings, counts, area } of goldens.polygons) {
       const mask = maskOfPolygons(rings, width, height);
-      expect(formatCocoCounts(runsOfMask(mask).counts), JSON.stringify(rings)).toBe(counts);
+      expect(formatCocoCounts(encodeRle(mask).counts), JSON.stringify(rings)).toBe(counts);
       expect(mask.data.filter((each) => each === 1)).toHaveLength(area);
     }
   });

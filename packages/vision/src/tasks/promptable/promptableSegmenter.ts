@@ -3,7 +3,7 @@
 import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import type { Prediction, Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import { formatCocoCounts } from '../../data/shapes/cocoCounts.ts';
-import { runsOfMask } from '../../data/shapes/runLengths.ts';
+import { encodeRle } from '../../data/shapes/rle.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
@@ -65,6 +65,6 @@ function answer({ logits, scores, best }: PromptMasks, geometry: Geometry, isPad
     score: scores[best],
     area: mask.data.reduce((sum, each) => sum + each, 0),
     mask: indexedPng(mask, (number) => (number === 0 ? [0, 0, 0] : [255, 255, 255])),
-    rle: { size: [height, width], counts: formatCocoCounts(runsOfMask(mask).counts) },
+    rle: { size: [height, width], counts: formatCocoCounts(encodeRle(mask).counts) },
   };
 }

@@ -1,9 +1,9 @@
 /** @file FLAC files. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks, type SoundShape } from '../decodeChunks.ts';
 import { type FlacFrame, flacFrames } from './flacFrames.ts';
-import { cutPieces, type OpenSound, optionalPackage, type SoundFormat } from '../soundFormat.ts';
+import { cutPieces, type OpenAudio, optionalPackage, type AudioFormat } from '../audioFormat.ts';
 
 /** The STREAMINFO block. */
 interface StreamInfo extends SoundShape {
@@ -22,7 +22,7 @@ const STREAM_INFO_BYTES = 34;
  * @see https://www.rfc-editor.org/rfc/rfc9639.html section 8.2
  */
 export function streamInfo(bytes: ByteCursor, block: Uint8Array): StreamInfo {
-  if (block.length < STREAM_INFO_BYTES) throw soundInvalid(bytes, `is cut short in its header. ${DAMAGED}`);
+  if (block.length < STREAM_INFO_BYTES) throw audioInvalid(bytes, `is cut short in its header. ${DAMAGED}`);
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
   // Twenty bits of rate, three of channels, five of depth, thirty-six of samples.
   const packed = view.getUint32(10);
@@ -41,7 +41,7 @@ export async function openFlac(
   bytes: ByteCursor,
   info: StreamInfo,
   frames: () => AsyncIterable<FlacFrame>,
-): Promise<OpenSound> {
+): Promise<OpenAudio> {
   const { FLACDecoder } = await optionalPackage(
     bytes,
     'FLAC',
@@ -71,7 +71,7 @@ export async function openFlac(
         }
         if (held.length > 0) yield held;
         if (info.frames !== undefined && total !== info.frames) {
-          throw soundInvalid(
+          throw audioInvalid(
             bytes,
             `is cut short: ${info.frames} samples are announced, but ${total} came. ${DAMAGED}`,
           );
@@ -94,7 +94,7 @@ export async function openFlac(
         if (at >= end) return;
       }
       if (Math.max(at, skipped) < total)
-        throw soundInvalid(bytes, `is damaged: of ${total} samples not all came. ${DAMAGED}`);
+        throw audioInvalid(bytes, `is damaged: of ${total} samples not all came. ${DAMAGED}`);
     },
   };
 }
@@ -109,13 +109,13 @@ function rescaled(samples: Float32Array, bits: number): Float32Array {
 }
 
 /** FLAC of 4 to 32 bits and 1 to 8 channels. */
-export const flac: SoundFormat = {
+export const flac: AudioFormat = {
   name: 'FLAC',
   fileEndings: ['.flac'],
   recognises: (head) => Buffer.from(head.subarray(0, 4)).toString('latin1') === 'fLaC',
-  async open(bytes): Promise<OpenSound> {
+  async open(bytes): Promise<OpenAudio> {
     const head = await bytes.peek(8 + STREAM_INFO_BYTES);
-    if ((head[4]! & 0x7f) !== 0) throw soundInvalid(bytes, `does not begin with a STREAMINFO block. ${DAMAGED}`);
+    if ((head[4]! & 0x7f) !== 0) throw audioInvalid(bytes, `does not begin with a STREAMINFO block. ${DAMAGED}`);
     const info = streamInfo(bytes, head.subarray(8));
     await bytes.skip(4);
     await skipMetadata(bytes);
@@ -127,7 +127,7 @@ export const flac: SoundFormat = {
 async function skipMetadata(bytes: ByteCursor): Promise<void> {
   for (;;) {
     const head = await bytes.take(4);
-    if (head.length < 4) throw soundInvalid(bytes, `is cut short in its header. ${DAMAGED}`);
+    if (head.length < 4) throw audioInvalid(bytes, `is cut short in its header. ${DAMAGED}`);
     await bytes.skip(head[1]! * 65_536 + head[2]! * 256 + head[3]!);
     if (head[0]! & 0x80) return;
   }

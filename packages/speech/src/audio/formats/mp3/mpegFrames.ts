@@ -1,6 +1,6 @@
 /** @file Frames of MPEG audio, and their headers. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
 
 /** What a frame says about itself. */
@@ -67,12 +67,12 @@ export async function* mpegFrames(bytes: ByteCursor, first: MpegHeader): AsyncGe
     const head = await bytes.peek(4);
     if (head.length === 0) return;
     const header = mpegHeader(head);
-    if (!header) throw soundInvalid(bytes, `is damaged: what follows frame ${number - 1} is no frame. ${DAMAGED}`);
+    if (!header) throw audioInvalid(bytes, `is damaged: what follows frame ${number - 1} is no frame. ${DAMAGED}`);
     if (header.sampleRate !== first.sampleRate || header.channels !== first.channels) {
-      throw soundInvalid(bytes, `changes its rate or number of channels at frame ${number}. ${DAMAGED}`);
+      throw audioInvalid(bytes, `changes its rate or number of channels at frame ${number}. ${DAMAGED}`);
     }
     const frame = await bytes.take(header.length);
-    if (frame.length < header.length) throw soundInvalid(bytes, `is cut short in frame ${number}. ${DAMAGED}`);
+    if (frame.length < header.length) throw audioInvalid(bytes, `is cut short in frame ${number}. ${DAMAGED}`);
     yield frame;
   }
 }

@@ -1,6 +1,6 @@
 /** @file The AAC track of an MP4 file. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
 import { boxAt, firstBox, packetPlaces, packetTimes, viewOf } from './packetPlaces.ts';
 
@@ -86,17 +86,17 @@ export interface AacTrack extends AacSetup {
 export async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
   const file = await bytes.take(MOST_BYTES + 1);
   if (file.length > MOST_BYTES) {
-    throw soundInvalid(bytes, `is larger than ${MOST_BYTES} bytes, and MP4 is read whole. Cut it into pieces.`);
+    throw audioInvalid(bytes, `is larger than ${MOST_BYTES} bytes, and MP4 is read whole. Cut it into pieces.`);
   }
   const moov = boxAt(file, 'moov');
-  if (!moov) throw soundInvalid(bytes, `is damaged or cut short: it has no table of what is in it. ${DAMAGED}`);
+  if (!moov) throw audioInvalid(bytes, `is damaged or cut short: it has no table of what is in it. ${DAMAGED}`);
   const track = firstBox(moov, ({ type, body }) => type === 'trak' && isSound(body))?.body;
   const stbl = track && boxAt(track, 'mdia', 'minf', 'stbl');
-  if (!track || !stbl) throw soundInvalid(bytes, 'is an MP4 file without sound. Check that it is the right one.');
+  if (!track || !stbl) throw audioInvalid(bytes, 'is an MP4 file without sound. Check that it is the right one.');
   const setup = aacSetup(boxAt(stbl, 'stsd') ?? new Uint8Array(0));
   if (typeof setup === 'string' || boxAt(moov, 'mvex')) {
     const what = typeof setup === 'string' ? setup : 'fragments';
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `is an MP4 file of ${what}; read is AAC-LC of one or two channels in one piece. Convert it, for example with "ffmpeg -i INPUT OUTPUT.wav".`,
     );
@@ -107,7 +107,7 @@ export async function aacTrack(bytes: ByteCursor): Promise<AacTrack> {
   } catch (cause) {
     // What the tables contradict, and what is read beyond the end of one.
     if (!(cause instanceof RangeError)) throw cause;
-    throw soundInvalid(bytes, `is damaged or cut short: ${cause.message}. ${DAMAGED}`, cause);
+    throw audioInvalid(bytes, `is damaged or cut short: ${cause.message}. ${DAMAGED}`, cause);
   }
 }
 

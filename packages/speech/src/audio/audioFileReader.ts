@@ -2,9 +2,9 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Audio, AudioReader, AudioSource, AudioSpan, AudioStream } from './audio.ts';
-import { byteCursor, type ByteCursor, soundInvalid } from './byteCursor.ts';
-import { soundFormats } from './formats/index.ts';
-import type { OpenSound, SoundFormat } from './formats/soundFormat.ts';
+import { byteCursor, type ByteCursor, audioInvalid } from './byteCursor.ts';
+import { audioFormats } from './formats/index.ts';
+import type { OpenAudio, AudioFormat } from './formats/audioFormat.ts';
 import { checkRates } from './resample.ts';
 
 /**
@@ -37,18 +37,18 @@ const HEAD_BYTES = 64;
 const MIN_RATE = 1000;
 const MAX_RATE = 768_000;
 
-interface Opened extends OpenSound {
+interface Opened extends OpenAudio {
   readonly name: string;
   close(): Promise<void>;
 }
 
 /** Reads every format that it is given; all that this package knows by default. */
-export class SoundReader implements AudioReader {
+export class AudioFileReader implements AudioReader {
   readonly fileEndings: readonly string[];
-  readonly #formats: readonly SoundFormat[];
+  readonly #formats: readonly AudioFormat[];
 
   /** `formats` are asked in order, by the first bytes of a file; all that this package decodes by default. */
-  constructor(formats: readonly SoundFormat[] = soundFormats) {
+  constructor(formats: readonly AudioFormat[] = audioFormats) {
     this.#formats = formats;
     this.fileEndings = [...new Set(formats.flatMap((format) => format.fileEndings))];
   }
@@ -60,7 +60,7 @@ export class SoundReader implements AudioReader {
     const start = Math.round((span.start ?? 0) * sampleRate);
     const end = Math.round((span.end ?? Infinity) * sampleRate);
     if (end <= start) {
-      throw soundInvalid(sound, `has no sample from ${span.start ?? 0} to ${span.end} s. Correct the span.`);
+      throw audioInvalid(sound, `has no sample from ${span.start ?? 0} to ${span.end} s. Correct the span.`);
     }
     const limit = Math.min(sampleRate * MAX_SECONDS, Math.floor(MAX_SAMPLES / channels));
     if (sound.frames !== undefined) {
@@ -75,10 +75,10 @@ export class SoundReader implements AudioReader {
       pieces.push(piece);
     }
     if (frames === 0 && start > 0) {
-      throw soundInvalid(sound, `ends before ${span.start} s, where a span begins. Correct the span.`);
+      throw audioInvalid(sound, `ends before ${span.start} s, where a span begins. Correct the span.`);
     }
     if (frames < end - start) checkEnd(sound, span, start + frames);
-    if (frames === 0) throw soundInvalid({ name }, 'holds no samples. Record it again, or leave it out of the data.');
+    if (frames === 0) throw audioInvalid({ name }, 'holds no samples. Record it again, or leave it out of the data.');
     return { sampleRate, channels: joinPieces(pieces, frames) };
   }
 
@@ -102,11 +102,11 @@ export class SoundReader implements AudioReader {
     }
   }
 
-  async #formatOf(bytes: ByteCursor): Promise<SoundFormat> {
+  async #formatOf(bytes: ByteCursor): Promise<AudioFormat> {
     const head = await bytes.peek(HEAD_BYTES);
     const format = this.#formats.find((each) => each.recognises(head));
     if (format) return format;
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       head.length === 0
         ? 'is empty. Record it again, or leave it out of the data.'
@@ -115,9 +115,9 @@ export class SoundReader implements AudioReader {
   }
 }
 
-function checkRate(bytes: ByteCursor, { sampleRate }: OpenSound): void {
+function checkRate(bytes: ByteCursor, { sampleRate }: OpenAudio): void {
   if (sampleRate >= MIN_RATE && sampleRate <= MAX_RATE) return;
-  throw soundInvalid(
+  throw audioInvalid(
     bytes,
     `says its rate is ${sampleRate} Hz; ${MIN_RATE} to ${MAX_RATE} are read. Convert it, for example with "ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav".`,
   );
@@ -139,7 +139,7 @@ function checkSpan({ start = 0, end = Infinity }: AudioSpan): void {
 function checkEnd({ name, sampleRate }: Opened, { start = 0, end = 0 }: AudioSpan, frames: number): void {
   const seconds = frames / sampleRate;
   if (frames === 0 || (start < seconds && end <= seconds + SPAN_SLACK)) return;
-  throw soundInvalid(
+  throw audioInvalid(
     { name },
     `is ${Number(seconds.toFixed(3))} s long, but a span from ${start} to ${end || 'its end'} s is asked for. Correct the span.`,
   );
@@ -147,7 +147,7 @@ function checkEnd({ name, sampleRate }: Opened, { start = 0, end = 0 }: AudioSpa
 
 function checkLength({ name, sampleRate, channels }: Opened, frames: number, limit: number): void {
   if (frames <= limit) return;
-  throw soundInvalid(
+  throw audioInvalid(
     { name },
     `is too long to read at once: ${Math.round(frames / sampleRate)} s or more in ${channels} channels. At most ${MAX_SECONDS} s and ${MAX_SAMPLES} samples are read. Read it by spans or as a stream, or cut it into pieces.`,
   );
@@ -162,7 +162,7 @@ async function* checkedPieces(sound: Opened, start: number, end: number): AsyncG
     for (const channel of piece) {
       const bad = notFinite(channel);
       if (bad < 0) continue;
-      throw soundInvalid(
+      throw audioInvalid(
         sound,
         `holds ${channel[bad]} at sample ${at + bad}, where a finite number is expected. Export it again.`,
       );
@@ -182,7 +182,7 @@ async function* nonEmptyPieces(sound: Opened): AsyncGenerator<readonly Float32Ar
   } finally {
     await sound.close();
   }
-  if (empty) throw soundInvalid(sound, 'holds no samples. Record it again, or leave it out of the data.');
+  if (empty) throw audioInvalid(sound, 'holds no samples. Record it again, or leave it out of the data.');
 }
 
 /** Where the first NaN or infinity is, or -1. */
@@ -196,7 +196,7 @@ function notFinite(samples: Float32Array): number {
  *
  * @throws OnnxLoraError `INPUT_INVALID` when the rate is no positive whole number or the channels differ in length
  */
-function openSamples({ sampleRate, channels }: Audio): OpenSound {
+function openSamples({ sampleRate, channels }: Audio): OpenAudio {
   const frames = channels[0]?.length ?? 0;
   checkRates(sampleRate);
   if (channels.some(({ length }) => length !== frames)) {

@@ -9,21 +9,21 @@ import { adaptersOf, asPort, joinRows, ones, requireEach, selectRows } from './r
 const MASK = 'attention_mask';
 
 /** A loaded encoder. */
-export class SoundEncoder {
+export class AudioEncoder {
   readonly #session: AdapterSession;
   readonly #inputs: RunnableModel['inputs'];
   /** The output with the states. */
   readonly #states: string;
 
-  /** Used by {@link SoundEncoder.open}. */
+  /** Used by {@link AudioEncoder.open}. */
   private constructor(session: AdapterSession, { inputs }: RunnableModel, states: string) {
     this.#session = session;
     this.#inputs = inputs;
     this.#states = states;
   }
 
-  static async open(model: RunnableModel, states: string, options: RunnableOptions): Promise<SoundEncoder> {
-    return new SoundEncoder(await model.session(options), model, states);
+  static async open(model: RunnableModel, states: string, options: RunnableOptions): Promise<AudioEncoder> {
+    return new AudioEncoder(await model.session(options), model, states);
   }
 
   /** States `[rows, positions, hidden]` of a batch of features. */

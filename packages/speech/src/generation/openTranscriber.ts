@@ -2,18 +2,18 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { openExtractor } from '../features/featureExtractor.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { isCtc } from '../tasks/ctc/ctcPorts.ts';
-import { openCtcRecogniser } from '../tasks/ctc/ctcRecogniser.ts';
+import { openCtcTranscriber } from '../tasks/ctc/ctcTranscriber.ts';
 import { Aligner } from './alignment/aligner.ts';
 import { servingParts } from './decoder/openDecoder.ts';
-import { EncoderDecoderRecogniser } from './encoderDecoderRecogniser.ts';
+import { EncoderDecoderTranscriber } from './encoderDecoderTranscriber.ts';
 import { readGenerationConfig } from './generationConfig.ts';
 import { Hearing } from './hearing.ts';
-import type { Recogniser, RecogniserOptions } from './recogniser.ts';
+import type { Transcriber, TranscriberOptions } from './transcriber.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 /**
@@ -22,29 +22,29 @@ import { SpeechEngine } from './speechEngine.ts';
  *
  * @example
  * ```ts
- * const recogniser = await openRecogniser(model, { adapters: { spanish } });
- * const { text } = await recogniser.transcribe('call.wav', { adapter: 'spanish' });
- * await recogniser.release();
+ * const transcriber = await openTranscriber(model, { adapters: { spanish } });
+ * const { text } = await transcriber.transcribe('call.wav', { adapter: 'spanish' });
+ * await transcriber.release();
  * ```
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model that does not write, or without its encoder and decoder;
  *   `CONFIG_INVALID` for a folder without tokenizer or feature extractor; others as `model.session`
  */
-export async function openRecogniser(model: RunnableModel, options: RecogniserOptions = {}): Promise<Recogniser> {
-  return isCtc(model) ? openCtcRecogniser(model, options) : openWriter(model, options);
+export async function openTranscriber(model: RunnableModel, options: TranscriberOptions = {}): Promise<Transcriber> {
+  return isCtc(model) ? openCtcTranscriber(model, options) : openWriter(model, options);
 }
 
 async function openWriter(
   model: RunnableModel,
   {
-    reader = new SoundReader(),
+    reader = new AudioFileReader(),
     preprocessors = [new FeatureExtractorFactory(reader)],
     extractor,
     tokenizer,
     contextSeconds = 'auto',
     ...load
-  }: RecogniserOptions,
-): Promise<Recogniser> {
+  }: TranscriberOptions,
+): Promise<Transcriber> {
   // What cannot write must not be blamed on the files beside it.
   servingParts(model);
   const words = tokenizer ?? (await openSpeechTokenizer(folderOf(model)));
@@ -54,7 +54,7 @@ async function openWriter(
   const hearing = new Hearing({ model, extractor: features, adapters, context: contextSeconds });
   const engine = await SpeechEngine.open(model, config, load);
   const aligner = new Aligner(model, config, load);
-  return new EncoderDecoderRecogniser({ engine, tokenizer: words, extractor: features, hearing, reader, aligner });
+  return new EncoderDecoderTranscriber({ engine, tokenizer: words, extractor: features, hearing, reader, aligner });
 }
 
 function folderOf({ folder, name }: RunnableModel): string {

@@ -1,4 +1,4 @@
-/** @file A recogniser on an encoder and a decoder that writes token by token. */
+/** @file A transcriber on an encoder and a decoder that writes token by token. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
@@ -7,21 +7,21 @@ import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';
 import type {
   ClipOptions,
   HeardLanguage,
-  Recogniser,
+  Transcriber,
   TranscribeOptions,
   Transcript,
   TranscriptSegment,
-} from './recogniser.ts';
-import { fallbackOf, heardAlike, isSilent, promptTokens, type RecogniserParts, writeWindows } from './writeWindows.ts';
+} from './transcriber.ts';
+import { fallbackOf, heardAlike, isSilent, promptTokens, type TranscriberParts, writeWindows } from './writeWindows.ts';
 import { adapterOf, adaptersOf, requireEach } from './decoder/rows.ts';
 
 /** Transcribes with a {@link SpeechEngine}. */
-export class EncoderDecoderRecogniser implements Recogniser {
+export class EncoderDecoderTranscriber implements Transcriber {
   readonly sampleRate: number;
   readonly maxSamples?: number;
-  readonly #parts: RecogniserParts;
+  readonly #parts: TranscriberParts;
 
-  constructor(parts: RecogniserParts) {
+  constructor(parts: TranscriberParts) {
     this.#parts = parts;
     const { sampleRate, maxSamples } = parts.extractor;
     this.sampleRate = sampleRate;

@@ -1,6 +1,6 @@
 /** @file What a format of sound is, and what all of them use: optional decoders, and pieces cut to what is heard. */
 
-import { type ByteCursor, soundInvalid } from '../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../byteCursor.ts';
 
 /**
  * What `load` imports.
@@ -17,7 +17,7 @@ export async function optionalPackage<Module>(
   try {
     return await load();
   } catch (cause) {
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `is ${kind}, which the package ${name} decodes, but that cannot be loaded. Run "npm install ${name}", or convert the sound, for example with "ffmpeg -i INPUT -c:a pcm_s16le OUTPUT.wav".`,
       cause,
@@ -63,7 +63,7 @@ export async function* withoutLast(
 }
 
 /** A sound whose beginning has been read. */
-export interface OpenSound {
+export interface OpenAudio {
   /** Hz. */
   readonly sampleRate: number;
   /** How many channels there are. */
@@ -80,7 +80,7 @@ export interface OpenSound {
 }
 
 /** Decodes one kind of sound file. A plugin may provide more of them as `SOUND_FORMAT`. */
-export interface SoundFormat {
+export interface AudioFormat {
   /** What messages call it: `WAV`. */
   readonly name: string;
   /** File endings, in lower case with the dot. What a file holds is told by its first bytes, not by its ending. */
@@ -92,5 +92,5 @@ export interface SoundFormat {
    *
    * @throws OnnxLoraError `DATA_INVALID`, naming `bytes.name` and the remedy
    */
-  open(bytes: ByteCursor): Promise<OpenSound>;
+  open(bytes: ByteCursor): Promise<OpenAudio>;
 }

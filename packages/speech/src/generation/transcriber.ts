@@ -10,7 +10,7 @@ import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
 /** How one request is answered. */
 export interface TranscribeOptions {
-  /** Name of the adapter among those of the recogniser, or a blend of several; null or absent is the base. */
+  /** Name of the adapter among those of the transcriber, or a blend of several; null or absent is the base. */
   readonly adapter?: RowAdapter;
   /** `en`, `english` …; found out where it is absent and the model knows several. */
   readonly language?: string;
@@ -97,8 +97,8 @@ export interface HeardLanguage {
 }
 
 /** A model with its adapters, ready to transcribe. */
-export interface Recogniser extends AsyncDisposable {
-  /** Hz of the samples that {@link Recogniser.transcribeClips} takes. */
+export interface Transcriber extends AsyncDisposable {
+  /** Hz of the samples that {@link Transcriber.transcribeClips} takes. */
   readonly sampleRate: number;
   /** Samples of the longest clip that it takes: one window, 30 s for Whisper. Absent where any length is heard. */
   readonly maxSamples?: number;
@@ -128,13 +128,13 @@ export interface Recogniser extends AsyncDisposable {
   ): Promise<HeardLanguage[]>;
   /** Frees the sessions. */
   release(): Promise<void>;
-  /** As {@link Recogniser.release}, for `await using`. */
+  /** As {@link Transcriber.release}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Options of `openRecogniser`. */
-export interface RecogniserOptions extends RunnableOptions {
-  /** Decodes sound; a `SoundReader` by default. */
+/** Options of `openTranscriber`. */
+export interface TranscriberOptions extends RunnableOptions {
+  /** Decodes sound; an `AudioFileReader` by default. */
   readonly reader?: AudioReader;
   /** Makers of feature extractors, asked in order; those of transformers' by default. */
   readonly preprocessors?: readonly PreprocessorFactory[];

@@ -4,10 +4,10 @@ import type { Mask } from '../../augment/sample.ts';
 import type { Shape } from '../imageRecord.ts';
 
 /** A {@link Shape} of run lengths. */
-export type RunLengths = Extract<Shape, { kind: 'runs' }>;
+export type Rle = Extract<Shape, { kind: 'runs' }>;
 
 /** The mask, of zeros and ones, that run lengths stand for. They add up to its pixels. */
-export function maskOfRuns({ height, width, counts }: RunLengths): Mask {
+export function decodeRle({ height, width, counts }: Rle): Mask {
   const data = new Uint8Array(width * height);
   let at = 0;
   counts.forEach((count, i) => {
@@ -20,7 +20,7 @@ export function maskOfRuns({ height, width, counts }: RunLengths): Mask {
 }
 
 /** The run lengths of what is not zero in a mask. */
-export function runsOfMask({ width, height, data }: Mask): RunLengths {
+export function encodeRle({ width, height, data }: Mask): Rle {
   const counts: number[] = [];
   let current = 0;
   let run = 0;

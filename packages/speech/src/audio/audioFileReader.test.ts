@@ -7,9 +7,9 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Audio, type AudioSource, toMono } from './audio.ts';
-import { soundFormats } from './formats/index.ts';
-import type { SoundFormat } from './formats/soundFormat.ts';
-import { SoundReader } from './soundReader.ts';
+import { audioFormats } from './formats/index.ts';
+import type { AudioFormat } from './formats/audioFormat.ts';
+import { AudioFileReader } from './audioFileReader.ts';
 import '../../../../test/support/seed.ts';
 
 let folder: string;
@@ -56,7 +56,7 @@ const floats = (array: Float32Array | Float64Array): number[] => [...new Uint8Ar
 async function read(bytes: Uint8Array): Promise<Audio> {
   const file = join(folder, 'clip.wav');
   await writeFile(file, bytes);
-  return new SoundReader().read(file);
+  return new AudioFileReader().read(file);
 }
 const mono = async (bytes: Uint8Array): Promise<number[]> => [...((await read(bytes)).channels[0] ?? [])];
 
@@ -176,7 +176,7 @@ describe('WAV', () => {
     const size = 8000 * 3601;
     await writeFile(file, riff(fmt(1, 8), chunk('data', [], size)));
     await truncate(file, 44 + size);
-    const outcome = await new SoundReader().read(file).then(
+    const outcome = await new AudioFileReader().read(file).then(
       () => 'read',
       (error: OnnxLoraError) => `${error.code}: ${error.message}`,
     );
@@ -184,7 +184,7 @@ describe('WAV', () => {
   });
 
   it('names a file that is missing, and a folder', async () => {
-    const reader = new SoundReader();
+    const reader = new AudioFileReader();
     await expect(reader.read(join(folder, 'none.wav'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await expect(reader.read(folder)).rejects.toMatchObject({ code: 'DATA_INVALID' });
   });
@@ -236,12 +236,13 @@ async function* inPieces(bytes: Uint8Array, sizes: readonly number[]): AsyncGene
 /** All pieces of a stream of sound. */
 async function streamed(source: AudioSource | AsyncIterable<Uint8Array>): Promise<number[][][]> {
   const all: number[][][] = [];
-  for await (const piece of (await new SoundReader().stream(source)).pieces) all.push(piece.map((each) => [...each]));
+  for await (const piece of (await new AudioFileReader().stream(source)).pieces)
+    all.push(piece.map((each) => [...each]));
   return all;
 }
 
 describe('spans', () => {
-  const reader = new SoundReader();
+  const reader = new AudioFileReader();
 
   it('begin and end at the nearest sample', async () => {
     const bytes = ramp(80, 2);
@@ -291,7 +292,7 @@ describe('spans', () => {
 describe('streams', () => {
   it('give what reading gives, in pieces of a second, whatever comes in', async () => {
     const bytes = ramp(20_000, 2);
-    const whole = (await new SoundReader().read(bytes)).channels.map((each) => [...each]);
+    const whole = (await new AudioFileReader().read(bytes)).channels.map((each) => [...each]);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 9000 }), { minLength: 1, maxLength: 5 }), async (sizes) => {
         const pieces = await streamed(inPieces(bytes, sizes));
@@ -312,7 +313,7 @@ describe('streams', () => {
       }
     }
     let seconds = 0;
-    for await (const [samples] of (await new SoundReader().stream(endless())).pieces) {
+    for await (const [samples] of (await new AudioFileReader().stream(endless())).pieces) {
       expect(samples).toHaveLength(8000);
       expect(pulled).toBeLessThanOrEqual(16_000 * (seconds + 2));
       if (++seconds === 4000) break;
@@ -363,9 +364,9 @@ describe('streams', () => {
         closed++;
       }
     }
-    for await (const _ of (await new SoundReader().stream(source(ramp(8000)))).pieces) break;
+    for await (const _ of (await new AudioFileReader().stream(source(ramp(8000)))).pieces) break;
     expect(closed).toBe(1);
-    await expect(new SoundReader().stream(source(new Uint8Array(100)))).rejects.toThrow('none of WAV');
+    await expect(new AudioFileReader().stream(source(new Uint8Array(100)))).rejects.toThrow('none of WAV');
     expect(closed).toBe(2);
   });
 
@@ -386,7 +387,7 @@ describe('streams', () => {
 });
 
 describe('samples', () => {
-  const reader = new SoundReader();
+  const reader = new AudioFileReader();
 
   it('are looked at as files are', async () => {
     const channels = [Float32Array.of(1, Infinity)];
@@ -414,7 +415,7 @@ describe('many channels', () => {
 
 describe("formats of one's own", () => {
   it('are asked by the first bytes', async () => {
-    const raw: SoundFormat = {
+    const raw: AudioFormat = {
       name: 'RAW8',
       fileEndings: ['.raw8', '.wav'],
       recognises: (head) => head[0] === 0x2a,
@@ -429,7 +430,7 @@ describe("formats of one's own", () => {
         };
       },
     };
-    const reader = new SoundReader([...soundFormats, raw]);
+    const reader = new AudioFileReader([...audioFormats, raw]);
     expect(reader.fileEndings).toEqual(expect.arrayContaining(['.wav', '.flac', '.mp3', '.ogg', '.opus', '.raw8']));
     expect((await reader.read(Uint8Array.of(0x2a, 1, 2))).channels).toEqual([Float32Array.of(1, 2)]);
   });

@@ -4,16 +4,16 @@ import { type AdapterChoice, type AdapterSession, OnnxLoraError, type RowAdapter
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { bestPaths, CtcTokenizer, type RunnableModel } from '@onnx-lora/sdk/tasks';
 import { type AudioReader, type AudioSource, monoStreamAt } from '../../audio/audio.ts';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import type {
   ClipOptions,
-  Recogniser,
-  RecogniserOptions,
+  Transcriber,
+  TranscriberOptions,
   TranscribeOptions,
   Transcript,
   TranscriptSegment,
-} from '../../generation/recogniser.ts';
+} from '../../generation/transcriber.ts';
 import {
   type CtcPorts,
   ctcPorts,
@@ -25,8 +25,8 @@ import {
 } from './ctcPorts.ts';
 import { ctcTokenizer } from './ctcWords.ts';
 import { type FrameCount, frameCount } from '../frameCount.ts';
-import { rowsAlike, soundFeeds } from '../soundFeeds.ts';
-import { openSound } from '../soundTask.ts';
+import { rowsAlike, audioFeeds } from '../audioFeeds.ts';
+import { openAudio } from '../soundTask.ts';
 
 /** How a recording is cut. */
 interface WindowOptions {
@@ -37,7 +37,7 @@ interface WindowOptions {
 }
 
 /** A piece of a recording. */
-interface SoundWindow {
+interface AudioWindow {
   readonly samples: Float32Array;
   /** Where it begins in the recording. */
   readonly start: number;
@@ -52,10 +52,10 @@ interface SoundWindow {
  *
  * @see transformers, `chunk_iter` of the pipeline automatic-speech-recognition
  */
-export async function* soundWindows(
+export async function* audioWindows(
   pieces: AsyncIterable<Float32Array>,
   { length, context }: WindowOptions,
-): AsyncGenerator<SoundWindow> {
+): AsyncGenerator<AudioWindow> {
   const step = length - 2 * context;
   const held = new Float32Array(length + 1);
   let [count, start] = [0, 0];
@@ -89,10 +89,10 @@ const CONTEXT_SECONDS = WINDOW_SECONDS / 6;
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another model; `CONFIG_INVALID` without a feature extractor, and when it is
  *   asked without a vocabulary; others as `model.session`
  */
-export async function openCtcRecogniser(
+export async function openCtcTranscriber(
   model: RunnableModel,
-  { reader = new SoundReader(), preprocessors, extractor, tokenizer, ...load }: RecogniserOptions = {},
-): Promise<Recogniser> {
+  { reader = new AudioFileReader(), preprocessors, extractor, tokenizer, ...load }: TranscriberOptions = {},
+): Promise<Transcriber> {
   const ports = ctcPorts(model);
   const { adapters = {} } = load;
   const given = tokenizer instanceof CtcTokenizer ? tokenizer : undefined;
@@ -105,10 +105,10 @@ export async function openCtcRecogniser(
     found.set(key, known);
     return known;
   };
-  return new CtcRecogniser({
+  return new CtcTranscriber({
     ports,
     reader,
-    extractor: extractor ?? (await openSound(model, { reader, preprocessors })),
+    extractor: extractor ?? (await openAudio(model, { reader, preprocessors })),
     session: await model.session(load),
     vocabulary,
     count: frameCount(model),
@@ -140,7 +140,7 @@ interface Heard {
   readonly samplesPerFrame: number;
 }
 
-class CtcRecogniser implements Recogniser {
+class CtcTranscriber implements Transcriber {
   readonly sampleRate: number;
   readonly #opened: Opened;
 
@@ -201,7 +201,7 @@ class CtcRecogniser implements Recogniser {
     const delimiter = delimiterOf(tokenizer);
     // Frames of a word that may go on in the next window.
     let rest: readonly number[] = [];
-    for await (const window of soundWindows(monoStreamAt(reader, source, rate), cut)) {
+    for await (const window of audioWindows(monoStreamAt(reader, source, rate), cut)) {
       const [heard] = await this.#hear([window.samples], options);
       const seconds = heard!.samplesPerFrame / rate;
       const start = (window.start + window.left) / rate - rest.length * seconds;
@@ -224,7 +224,7 @@ class CtcRecogniser implements Recogniser {
     const features = long.map((i) => extractor.extract(clips[i]!));
     for (const batch of rowsAlike(extractor, ports, features)) {
       const rows = batch.map((at) => long[at]!);
-      const { feeds, lengths, padded } = soundFeeds(
+      const { feeds, lengths, padded } = audioFeeds(
         extractor,
         ports,
         batch.map((at) => features[at]!),
@@ -271,7 +271,7 @@ function isEach(adapter: AdapterChoice): adapter is readonly RowAdapter[] {
 }
 
 /** What a window says of the part that is no context. */
-function middle(ids: readonly number[], { samples, left, right }: SoundWindow): readonly number[] {
+function middle(ids: readonly number[], { samples, left, right }: AudioWindow): readonly number[] {
   const frames = (count: number): number => Math.round((count / samples.length) * ids.length);
   return ids.slice(frames(left), ids.length - frames(right));
 }

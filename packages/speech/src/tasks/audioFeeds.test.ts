@@ -3,14 +3,14 @@
 import { type Feeds, float32, type Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { describe, expect, test } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
 import { framesOf, ownFrames } from './frameTargets.ts';
-import { rowsAlike, soundFeeds, soundPorts } from './soundFeeds.ts';
+import { rowsAlike, audioFeeds, soundPorts } from './audioFeeds.ts';
 
 const extractor = (mask: boolean): FeatureExtractor =>
-  new FeatureExtractorFactory(new SoundReader()).create(
+  new FeatureExtractorFactory(new AudioFileReader()).create(
     { feature_extractor_type: 'Wav2Vec2FeatureExtractor', return_attention_mask: mask },
     'preprocessor_config.json',
   );
@@ -26,29 +26,29 @@ describe('feeds', () => {
       const ports = soundPorts(
         model(masked ? { input_values: values, attention_mask: mask } : { input_values: values }),
       );
-      const { feeds, lengths, padded } = soundFeeds(made, ports, clips, 3);
+      const { feeds, lengths, padded } = audioFeeds(made, ports, clips, 3);
       const silent = made.batch([...clips, float32(new Float32Array(6), [6])])['input_values']!;
       expect(padded).toBe(6);
       expect(feeds['input_values']!.dims).toEqual([2, 6]);
       expect([...feeds['input_values']!.data]).toEqual([...silent.data.subarray(0, 12)]);
       expect(lengths).toEqual(masked ? [4, 2] : [6, 6]);
-      expect(soundFeeds(made, ports, clips).feeds['input_values']).toEqual(made.batch(clips)['input_values']);
+      expect(audioFeeds(made, ports, clips).feeds['input_values']).toEqual(made.batch(clips)['input_values']);
     }
   });
 
   test('mask nothing where the graph asks for a mask that the model was trained without', () => {
     const ports = soundPorts(model({ input_values: values, attention_mask: mask }));
-    const { feeds, lengths } = soundFeeds(extractor(false), ports, clips);
+    const { feeds, lengths } = audioFeeds(extractor(false), ports, clips);
     expect(Array.from(feeds['attention_mask']!.data, Number)).toEqual(new Array(8).fill(1));
     expect(lengths).toEqual([4, 4]);
   });
 
   test('have the length and the batch that the graph insists on', () => {
     const ports = soundPorts(model({ input_values: { type: 'float32', dims: [2, 5] } }));
-    expect(soundFeeds(extractor(false), ports, clips).feeds['input_values']!.dims).toEqual([2, 5]);
-    expect(() => soundFeeds(extractor(false), ports, clips.slice(1))).toThrow(/batches of exactly 2/);
+    expect(audioFeeds(extractor(false), ports, clips).feeds['input_values']!.dims).toEqual([2, 5]);
+    expect(() => audioFeeds(extractor(false), ports, clips.slice(1))).toThrow(/batches of exactly 2/);
     const long = [float32(new Float32Array(6), [6]), clips[0]!];
-    expect(() => soundFeeds(extractor(false), ports, long)).toThrow(/clips of exactly 5 samples, but one has 6/);
+    expect(() => audioFeeds(extractor(false), ports, long)).toThrow(/clips of exactly 5 samples, but one has 6/);
   });
 
   test('take clips together where padding is masked, else those of one length', () => {

@@ -17,7 +17,7 @@ export interface SoundPorts {
 }
 
 /** Clips as a model is fed them. */
-export interface SoundFeeds {
+export interface AudioFeeds {
   readonly feeds: Feeds;
   /** Of each clip, how many samples or frames of the input are its own and not padding: all where the model cannot tell. */
   readonly lengths: readonly number[];
@@ -58,12 +58,12 @@ export function soundPorts(model: TaskModel): SoundPorts {
  *   batch serves others too; without it, to the longest clip
  * @throws OnnxLoraError `INPUT_INVALID` for a batch or a length that the graph does not take
  */
-export function soundFeeds(
+export function audioFeeds(
   extractor: FeatureExtractor,
   ports: SoundPorts,
   clips: readonly Tensor[],
   unit?: number,
-): SoundFeeds {
+): AudioFeeds {
   if (ports.batch !== undefined && ports.batch !== clips.length) {
     throw new OnnxLoraError(
       'INPUT_INVALID',
