@@ -81,7 +81,7 @@ module.exports = {
     onlyIn('ml-matrix', '^packages/sdk/src/linalg/decompositions[.]ts$'),
     onlyIn('csv-parse', '^packages/sdk/src/plugin/data/tableStream[.]ts$'),
     onlyIn('tinypool', '^packages/sdk/src/plugin/inThreads[.]ts$'),
-    onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/thumbnail)[.]ts$'),
+    onlyIn('sharp', '^packages/vision/src/(image/sharp\\w+|report/overlay)[.]ts$'),
     onlyIn(
       '@huggingface/tokenizers',
       '^packages/(vision/src/.*textTokenizer|speech/src/text/subwordTokenizer|science/src/tokenizers/jsonTokenizer)[.]ts$',
@@ -89,7 +89,7 @@ module.exports = {
     onlyIn('@rdkit/rdkit', '^packages/science/src/chemistry/rdkit[.]ts$'),
     onlyIn('wavefile', '^packages/speech/src/audio/formats/wav[.]ts$'),
     onlyIn('mpg123-decoder', '^packages/speech/src/audio/formats/mp3/mp3[.]ts$'),
-    onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/decodeFlac[.]ts$'),
+    onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/flac[.]ts$'),
     onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/vorbis[.]ts$'),
     onlyIn('opus-decoder', '^packages/speech/src/audio/formats/ogg/opus[.]ts$'),
     onlyIn('inversify', '^packages/(sdk/src/inversify|cli/src/container)[.]ts$'),

@@ -16,7 +16,7 @@ import { type AdapterSession, evaluate, float32, type KeptFeeds, type Model, ope
 import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
 import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
-import { type AudioEmbedder, audioClassification, type Recogniser, speechRecognition } from '@onnx-lora/speech';
+import { type AudioEmbedder, audioClassification, type Transcriber, speechRecognition } from '@onnx-lora/speech';
 import {
   imageClassification,
   imageRegression,
@@ -56,7 +56,7 @@ test('metrics that a task always has are numbers to the compiler', () => {
 
 test('all that holds a session is disposable', () => {
   expectTypeOf<
-    AdapterSession | ThreadPool<unknown, unknown> | ThreadedDataset<unknown> | Recogniser | AudioEmbedder
+    AdapterSession | ThreadPool<unknown, unknown> | ThreadedDataset<unknown> | Transcriber | AudioEmbedder
   >().toExtend<AsyncDisposable>();
   expectTypeOf<SequenceEmbedder | VariantScorer | SamPredictor>().toExtend<AsyncDisposable>();
   expectTypeOf<Awaited<ReturnType<typeof openSequenceClassifier>>>().toExtend<AsyncDisposable>();

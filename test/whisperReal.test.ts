@@ -6,7 +6,7 @@ import { type Feeds, loadAdapter, type Model, openModel, type Tensor } from '@on
 import type { Batch } from '@onnx-lora/sdk/tasks';
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
-import { type AudioReader, resamplePoly, SoundReader, speechFamilies, speechRecognition } from '@onnx-lora/speech';
+import { type AudioReader, resamplePoly, AudioFileReader, speechFamilies, speechRecognition } from '@onnx-lora/speech';
 import { beforeAll, describe, expect, test } from 'vitest';
 
 // Too large for the repository, and recordings under a licence of their own; kept beside a checkout instead of in it.
@@ -30,10 +30,10 @@ interface Step {
 const reader: AudioReader = {
   fileEndings: ['.wav'],
   read: async (source, span) => {
-    const { sampleRate, channels } = await new SoundReader().read(source, span);
+    const { sampleRate, channels } = await new AudioFileReader().read(source, span);
     return { sampleRate: 16_000, channels: channels.map((samples) => resamplePoly(samples, 16_000, sampleRate)) };
   },
-  stream: (source) => new SoundReader().stream(source),
+  stream: (source) => new AudioFileReader().stream(source),
 };
 
 describe.skipIf(!existsSync(oracle))('whisper-tiny.en (needs ../shared beside the checkout)', () => {

@@ -1,7 +1,7 @@
 /**
  * @file What does an adapter buy? The same held-out images answered by nearest neighbours and by a linear probe on frozen
  * features, and by the adapted model. `node baselines.js FOLDER MODEL` does it on images of your own, in class folders or
- * with a manifest; without words it is turned digits.
+ * with a manifest; without words it is rotated digits.
  */
 
 import { mkdir, rm } from 'node:fs/promises';
@@ -65,7 +65,7 @@ function print(method: string, accuracy: number, note: string): void {
   console.log(`${method.padEnd(22)}${`${(100 * accuracy).toFixed(1)}%`.padStart(6)}   ${note}`);
 }
 
-/** Digits turned by 90°, which the model was not trained on. */
+/** Digits rotated by 90°, which the model was not trained on. */
 async function turnedDigits(): Promise<string> {
   const made = path.resolve('baselines');
   await rm(made, { recursive: true, force: true });

@@ -1,5 +1,5 @@
 /**
- * @file A training that does not learn, and how to find out why: digits turned by 90°, with two mistakes in it. The checks are
+ * @file A training that does not learn, and how to find out why: digits rotated by 90°, with two mistakes in it. The checks are
  * those of the guide, cheapest first.
  */
 

@@ -1,12 +1,12 @@
 /**
  * @file A tiny Whisper learns to write down beeps: a low one is `low`, a high one is `high`. Recordings and transcripts in, an
- * adapted recogniser with its error rates before and after out.
+ * adapted transcriber with its error rates before and after out.
  */
 
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
-import { openRecogniser, speechFamilies, speechRecognition } from '@onnx-lora/speech';
+import { openTranscriber, speechFamilies, speechRecognition } from '@onnx-lora/speech';
 import { beeps, makeBeeps } from './support/beeps.ts';
 
 const out = path.resolve('speech');
@@ -38,15 +38,15 @@ const percent = (share: number): string => `${(100 * share).toFixed(0)}%`;
 console.log(`Word errors: ${percent(before.metrics['wer']!)} before, ${percent(after.metrics['wer']!)} after.`);
 // #endregion train
 
-// 3. One recogniser serves the base and any number of adapters.
+// 3. One transcriber serves the base and any number of adapters.
 // #region serve
-const recogniser = await openRecogniser(model, { adapters: { beeps: adapter } });
+const transcriber = await openTranscriber(model, { adapters: { beeps: adapter } });
 for (const name of [null, 'beeps']) {
-  const [heard] = await recogniser.transcribeClips([beeps(['high', 'low', 'low'], 0)], {
+  const [heard] = await transcriber.transcribeClips([beeps(['high', 'low', 'low'], 0)], {
     adapter: name,
     language: 'en',
   });
   console.log(`${name ?? 'base'}: ${heard!.text}`);
 }
-await recogniser.release();
+await transcriber.release();
 // #endregion serve

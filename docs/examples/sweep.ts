@@ -95,7 +95,7 @@ function digits(): Promise<Subject> {
   return turnedDigits({ training: 640, test: 500, steps: 80 });
 }
 
-/** Digits turned by 90°, which the model was not trained on. Its head knows their classes, and stays as it is. */
+/** Digits rotated by 90°, which the model was not trained on. Its head knows their classes, and stays as it is. */
 async function turnedDigits(size: { training: number; test: number; steps: number }): Promise<Subject> {
   const folder = path.resolve('sweep');
   await rm(folder, { recursive: true, force: true });

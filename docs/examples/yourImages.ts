@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { evaluate, openModel, train } from '@onnx-lora/sdk';
-import { horizontalFlip, imageClassification, quarterTurns, visionFamilies } from '@onnx-lora/vision';
+import { horizontalFlip, imageClassification, rotate90, visionFamilies } from '@onnx-lora/vision';
 import { makeParts } from './support/parts.ts';
 
 await makeParts('parts');
@@ -12,7 +12,7 @@ const folder = fileURLToPath(new URL('../models/vit-mnist', import.meta.url));
 const model = await openModel(folder, { families: visionFamilies });
 const task = imageClassification('parts', {
   validation: 0.25,
-  augment: [quarterTurns(), horizontalFlip()],
+  augment: [rotate90(), horizontalFlip()],
 });
 const run = await train(model, {
   task,

@@ -3,7 +3,7 @@
 import path from 'node:path';
 import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import { ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
-import { openRecogniser, speechFamilies } from '@onnx-lora/speech';
+import { openTranscriber, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { ia3, ia3Plugin } from '../examples/plugins/ia3.ts';
 import { forecast } from '../examples/series/forecast.ts';
@@ -46,8 +46,8 @@ export const given: Readonly<Record<string, () => unknown>> = {
   image: () => ({ pixel_values: zeros(1, 3, 128, 128) }),
   clicks: () => [{ input_points: float32([40, 50], [1, 1, 1, 2]), input_labels: int64([1], [1, 1, 1]) }],
 
-  recogniser: async () =>
-    openRecogniser(await openModel('models/whisper-small', { families: speechFamilies }), {
+  transcriber: async () =>
+    openTranscriber(await openModel('models/whisper-small', { families: speechFamilies }), {
       adapters: { calls: await loadAdapter('runs/calls') },
     }),
 

@@ -64,7 +64,7 @@ function compare(
 }
 
 /** A plugin's format of sound, asked for what lies in a file of it. */
-async function soundFormat(plugin: Plugin): Promise<void> {
+async function audioFormat(plugin: Plugin): Promise<void> {
   let reader: AudioReader | undefined;
   const needy = definePlugin({
     name: 'reads-sound',
@@ -83,7 +83,7 @@ async function soundFormat(plugin: Plugin): Promise<void> {
 /** The values have the types that their fences say. */
 export const uses: Readonly<Record<string, (value: never) => unknown>> = {
   compare,
-  default: soundFormat,
+  default: audioFormat,
   logCosh,
   mixed,
   regression,

@@ -22,16 +22,16 @@ interface Digits {
 
 interface AccuracyCase {
   readonly name: string;
-  readonly data: 'turned digits' | 'stamps';
+  readonly data: 'rotated digits' | 'stamps';
   readonly targets: 'q,v' | 'all-linear';
   /** Whether the head begins anew, though the labels may be the model's. */
   readonly newHead: boolean;
 }
 
 const cases: readonly AccuracyCase[] = [
-  { name: 'turned digits, q and v', data: 'turned digits', targets: 'q,v', newHead: false },
-  { name: 'turned digits, all linear', data: 'turned digits', targets: 'all-linear', newHead: false },
-  { name: 'turned digits, q and v, new head', data: 'turned digits', targets: 'q,v', newHead: true },
+  { name: 'rotated digits, q and v', data: 'rotated digits', targets: 'q,v', newHead: false },
+  { name: 'rotated digits, all linear', data: 'rotated digits', targets: 'all-linear', newHead: false },
+  { name: 'rotated digits, q and v, new head', data: 'rotated digits', targets: 'q,v', newHead: true },
   { name: 'stamps, q and v, new head of 17', data: 'stamps', targets: 'q,v', newHead: true },
   { name: 'stamps, all linear, new head of 17', data: 'stamps', targets: 'all-linear', newHead: true },
 ];

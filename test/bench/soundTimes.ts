@@ -1,6 +1,6 @@
 /** @file Features of half a minute of sound made in this process, in CPU time. */
 
-import { FeatureExtractorFactory, SoundReader } from '@onnx-lora/speech';
+import { FeatureExtractorFactory, AudioFileReader } from '@onnx-lora/speech';
 import { readFile } from 'node:fs/promises';
 
 /** What is measured: classes of transformers, and the numbers of mel bins. */
@@ -27,7 +27,7 @@ export interface SoundFigures {
  */
 export async function timeSound(file: string): Promise<SoundFigures> {
   const samples = new Float32Array(Uint8Array.from(await readFile(file)).buffer);
-  const factory = new FeatureExtractorFactory(new SoundReader());
+  const factory = new FeatureExtractorFactory(new AudioFileReader());
   const found: Record<string, number> = {};
   for (const { name, type, mels } of soundCases) {
     const size = mels === undefined ? {} : { feature_size: mels };

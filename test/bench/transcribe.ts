@@ -1,7 +1,7 @@
 /** @file Transcription of real recordings: how long it takes, and what is written. */
 
 import { openModel } from '@onnx-lora/sdk';
-import { monoAt, openRecogniser, SoundReader, speechFamilies } from '@onnx-lora/speech';
+import { monoAt, openTranscriber, AudioFileReader, speechFamilies } from '@onnx-lora/speech';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -43,21 +43,21 @@ const WINDOW = 28;
 /** Transcribes one case in this process: files in, texts out. The model is loaded, and has transcribed one recording. */
 export async function transcribeOf({ name, count, batchSize, threads }: TranscribeCase): Promise<TranscribeFigures> {
   const model = await openModel(whisperFolder, { families: speechFamilies });
-  const recogniser = await openRecogniser(model, { provider: 'cpu', threads, worker: false });
-  const reader = new SoundReader();
+  const transcriber = await openTranscriber(model, { provider: 'cpu', threads, worker: false });
+  const reader = new AudioFileReader();
   const files = manifest().slice(0, count);
   const load = (file: string): Promise<Float32Array> => monoAt(reader, path.join(recordings, file), 16_000);
-  await recogniser.transcribeClips([await load(files[0]!)]);
+  await transcriber.transcribeClips([await load(files[0]!)]);
   const [start, cpu] = [performance.now(), process.cpuUsage()];
   const sounds = await Promise.all(files.map(load));
   const clips = name === 'clips' ? sounds : joined(sounds, WINDOW * 16_000);
   const texts: string[] = [];
   for (let i = 0; i < clips.length; i += batchSize) {
-    const found = await recogniser.transcribeClips(clips.slice(i, i + batchSize));
+    const found = await transcriber.transcribeClips(clips.slice(i, i + batchSize));
     texts.push(...found.map(({ text }) => text));
   }
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
-  await recogniser.release();
+  await transcriber.release();
   const audio = sounds.reduce((sum, { length }) => sum + length, 0) / 16_000;
   const peakMb = process.resourceUsage().maxRSS / 1024;
   return { audio, seconds, cpu: (used.user + used.system) / 1e6, peakMb, texts };

@@ -9,9 +9,9 @@ import { Random } from '@onnx-lora/sdk/core';
 import {
   basicNormaliser,
   monoAt,
-  openRecogniser,
+  openTranscriber,
   readSpeechData,
-  SoundReader,
+  AudioFileReader,
   speechFamilies,
   speechRecognition,
   type SpeechRecord,
@@ -130,17 +130,17 @@ async function resultOf(
   const { adapter } = await run.done;
   const [seconds, used] = [(performance.now() - start) / 1000, process.cpuUsage(cpu)];
   // Each adapter is heard with the window that it notes.
-  const recogniser = await openRecogniser(model, { adapters: { adapter }, threads });
-  const reader = new SoundReader();
+  const transcriber = await openTranscriber(model, { adapters: { adapter }, threads });
+  const reader = new AudioFileReader();
   const clips: ClipResult[] = [];
   const byLength = test.toSorted((a, b) => a.text!.length - b.text!.length);
   for (let i = 0; i < byLength.length; i += settings.batchSize) {
     const batch = byLength.slice(i, i + settings.batchSize);
-    const sounds = await Promise.all(batch.map(({ audio }) => monoAt(reader, audio, recogniser.sampleRate)));
-    const heard = await recogniser.transcribeClips(sounds, { adapter: 'adapter' });
+    const sounds = await Promise.all(batch.map(({ audio }) => monoAt(reader, audio, transcriber.sampleRate)));
+    const heard = await transcriber.transcribeClips(sounds, { adapter: 'adapter' });
     clips.push(...batch.map((record, row) => clipResult(nameOf(record), record.text!, heard[row]!.text)));
   }
-  await recogniser.release();
+  await transcriber.release();
   return { seconds, cpu: (used.user + used.system) / 1e6, clips };
 }
 

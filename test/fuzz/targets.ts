@@ -26,7 +26,7 @@ import {
   weightsDigest,
 } from '@onnx-lora/sdk/core';
 import { openTokenizer } from '@onnx-lora/science';
-import { FeatureExtractorFactory, openSpeechTokenizer, SoundReader } from '@onnx-lora/speech';
+import { FeatureExtractorFactory, openSpeechTokenizer, AudioFileReader } from '@onnx-lora/speech';
 import { classMaskOf, ImagePreprocessorFactory, maskOf, readImageData, SharpDecoder } from '@onnx-lora/vision';
 import { mutateBytes } from './mutateBytes.ts';
 import { mutateFlatBuffer } from './mutateFlatBuffer.ts';
@@ -193,7 +193,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
   sound(root, folder) {
     const file = path.join(folder, 'x');
     const recorded = ['.flac', '.mp3', '.ogg', '.m4a'].flatMap((ending) => filesEnding(root, ending, ['packages/speech/src/fixtures/sounds'])); // prettier-ignore
-    const reader = new SoundReader();
+    const reader = new AudioFileReader();
     return {
       seeds: [...waveSeeds(), ...contents(recorded)],
       // Decoders that are programs of their own.
@@ -228,7 +228,7 @@ export const targets: Readonly<Record<string, TargetMaker>> = {
   },
 
   'feature-extractor'(_root, folder) {
-    const factory = new FeatureExtractorFactory(new SoundReader());
+    const factory = new FeatureExtractorFactory(new AudioFileReader());
     const file = path.join(folder, 'preprocessor_config.json');
     const samples = new Float32Array(2000).map((_, i) => Math.sin(i));
     return {

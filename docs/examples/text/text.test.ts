@@ -66,7 +66,7 @@ describe('the test kit', () => {
 });
 
 describe('texts', () => {
-  it('are cut to what the model takes, in lower case, strange words as [UNK]', async () => {
+  it('are cut to what the model takes, in lower case, unknown words as [UNK]', async () => {
     const tokenizer = await TextTokenizer.open(model);
     // [CLS] how can i sell [UNK] [SEP]
     expect(tokenizer.ids('How can I sell Kraków')).toEqual([2, 5, 6, 7, 34, 1, 3]);

@@ -6,10 +6,10 @@ export {
   type Comparison,
   frozenBaselines,
   type MethodResult,
+  type Against,
 } from './baselines/frozenBaselines.ts';
-export type { Against } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
-export { withRandomSmiles } from './chemistry/withRandomSmiles.ts';
+export { withRandomSmiles } from './chemistry/randomSmiles.ts';
 export {
   type A3mOptions,
   type FastaOptions,
@@ -35,19 +35,22 @@ export type {
   Substitution,
 } from './data/sequenceRecord.ts';
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
-export { type EnsembleCalibration, ensembleCalibration, type UncertainAnswers } from './ensemble/calibration.ts';
+export {
+  type EnsembleCalibration,
+  ensembleCalibration,
+  type EnsembleEvaluation,
+  type UncertainAnswers,
+} from './ensemble/measureEnsemble.ts';
 export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
-export type { EnsembleEvaluation } from './ensemble/measureEnsemble.ts';
-export { bert } from './families/bert.ts';
+export { bert, roberta } from './families/bert.ts';
 export { esm } from './families/esm.ts';
 export { scienceFamilies } from './families/index.ts';
-export { roberta } from './families/roberta.ts';
 export { t5 } from './families/t5.ts';
 export { sciencePlugin } from './plugin.ts';
 export { comparisonSection } from './report/frozenSections.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';
-export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
+export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
 export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
 export { clusterMolecules } from './splits/sequenceGroups.ts';
@@ -62,7 +65,7 @@ export { type AttentionOptions, attentionOver, type LetterAttention } from './ta
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
-export { openSequenceRegressor } from './tasks/regression/sequenceRegressionFactory.ts';
+export { openSequenceRegressor, SequenceRegressionFactory } from './tasks/regression/sequenceRegressionFactory.ts';
 export {
   sequenceClassification,
   type SequenceClassificationOptions,
@@ -74,7 +77,6 @@ export {
 } from './tasks/classification/sequenceClassificationFactory.ts';
 export { sequenceLabelling, type SequenceLabellingOptions } from './tasks/classification/sequenceLabelling.ts';
 export { sequenceRegression, type SequenceRegressionOptions } from './tasks/regression/sequenceRegression.ts';
-export { SequenceRegressionFactory } from './tasks/regression/sequenceRegressionFactory.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
@@ -124,13 +126,12 @@ export {
   type ScanOptions,
 } from './variants/mutationScan.ts';
 export type { PredictedScorerOptions } from './variants/predictedScorer.ts';
-export { scoreVariants } from './variants/scoreVariants.ts';
-export type { TokenScoresOptions } from './variants/tokenScores.ts';
-export type { Variant } from './variants/variant.ts';
-export type { EffectScorer, ScoreOptions, VariantScorer } from './variants/effectScorer.ts';
 export {
   openVariantScorer,
+  scoreVariants,
   type VariantMethod,
   variantMethods,
   type VariantScorerOptions,
 } from './variants/variantScorer.ts';
+export type { TokenScoresOptions } from './variants/tokenScores.ts';
+export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';

@@ -15,6 +15,14 @@ export {
   type PlacedRecord,
   withoutMissing,
 } from './plugin/data/recordFiles.ts';
+export {
+  applyAugmentations,
+  type Augment,
+  type AugmentationData,
+  type AugmentationOptions,
+  augmentationPresets,
+  type AugmentationPresets,
+} from './plugin/data/augmentation.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,
@@ -79,7 +87,19 @@ export {
 } from './plugin/data/textLines.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
-export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges } from './plugin/data/tokenizerFiles.ts';
+export {
+  byTokenizer,
+  checkTokenIds,
+  checkTokenizerSteps,
+  parseMerges,
+  addedTokens,
+  byteLevelJson,
+  type ByteLevelFiles,
+  checkedTokenizer,
+  readTokenizerFile,
+  readTokenLines,
+} from './plugin/data/tokenizerFiles.ts';
+export { ConfigFields } from './plugin/data/configFields.ts';
 export {
   filesInTwoSplits,
   type Shared,
@@ -98,6 +118,5 @@ export {
   telling,
   withTestForValidation,
 } from './plugin/data/splits.ts';
-export { type Peeked, peeked } from './plugin/data/tableStream.ts';
+export { type Peeked, peeked, openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';
-export { openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';

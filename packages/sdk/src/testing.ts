@@ -30,7 +30,7 @@ export { checkPlugin, type PluginExamples, type PluginTask } from './testing/con
 export { checkInitializer } from './testing/contracts/checkInitializer.ts';
 export { checkOptimizer, type CheckOptimizerOptions } from './testing/contracts/checkOptimizer.ts';
 export { checkTuner } from './testing/contracts/checkTuner.ts';
-export { checkFamily, type FamilyExamples } from './testing/contracts/checkFamily.ts';
+export { checkFamily, type FamilyExamples, type FamilyModel } from './testing/contracts/checkFamily.ts';
 export { checkPreprocessor, type PreprocessorExamples } from './testing/contracts/checkPreprocessor.ts';
 export { checkTask, type CheckTaskOptions } from './testing/contracts/checkTask.ts';
 export { checkDataset, type DatasetExamples } from './testing/contracts/checkDataset.ts';

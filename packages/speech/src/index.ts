@@ -6,55 +6,68 @@ export {
   type AudioSource,
   type AudioSpan,
   type AudioStream,
+  monoAt,
+  monoStreamAt,
   toMono,
 } from './audio/audio.ts';
 export type { ByteCursor } from './audio/byteCursor.ts';
-export { soundFormats } from './audio/formats/index.ts';
-export type { OpenSound, SoundFormat } from './audio/formats/soundFormat.ts';
-export { monoAt, monoStreamAt } from './audio/mono.ts';
-export { resamplePoly } from './audio/resamplePoly.ts';
+export { audioFormats } from './audio/formats/index.ts';
+export type { OpenAudio, AudioFormat } from './audio/formats/audioFormat.ts';
+export { resample, resamplePoly, resampleStream } from './audio/resample.ts';
 export { toWave } from './audio/wave.ts';
-export { waveAugmentationsFrom, waveAugmentSetting } from './augment/augmentSetting.ts';
-export { augmentWave, type WaveAugmentation } from './augment/augmentWave.ts';
-export { background, type Background, type BackgroundOptions } from './augment/background.ts';
-export { gain, type Gain, type GainOptions } from './augment/gain.ts';
-export { loadClips } from './augment/loadClips.ts';
-export { noise, type Noise, type NoiseColor, type NoiseOptions } from './augment/noise.ts';
 export {
+  augmentWave,
   standardWaveAugmentations,
   strongWaveAugmentations,
+  type WaveAugmentation,
   waveAugmentationPresets,
-} from './augment/augmentSetting.ts';
-export { room, type Room, type RoomOptions } from './augment/room.ts';
-export { speed, type Speed, type SpeedOptions } from './augment/speed.ts';
+  waveAugmentationsFrom,
+  waveAugmentSetting,
+} from './augment/augmentWave.ts';
+export {
+  background,
+  type Background,
+  type BackgroundOptions,
+  loadClips,
+  noise,
+  type Noise,
+  type NoiseColor,
+  type NoiseOptions,
+} from './augment/noise.ts';
+export {
+  gain,
+  type Gain,
+  type GainOptions,
+  speedPerturbation,
+  type SpeedPerturbation,
+  type SpeedPerturbationOptions,
+} from './augment/perturb.ts';
+export { reverb, type Reverb, type ReverbOptions } from './augment/reverb.ts';
 export { audioSpectrogramTransformer } from './families/audioSpectrogramTransformer.ts';
 export { speechFamilies } from './families/index.ts';
 export { wav2vec2 } from './families/wav2vec2.ts';
 export { whisper } from './families/whisper.ts';
-export { LogMel, type LogMelOptions } from './features/logMel.ts';
-export { melFilters } from './features/logMel.ts';
-export { openRecogniser } from './generation/openRecogniser.ts';
-export type { RecogniserOptions } from './generation/recogniserOptions.ts';
+export { LogMel, type LogMelOptions, melFilters } from './features/logMel.ts';
+export { openTranscriber } from './generation/openTranscriber.ts';
 export type {
   ClipOptions,
   HeardLanguage,
-  Recogniser,
+  Transcriber,
+  TranscriberOptions,
   SpokenWord,
   TranscribeOptions,
   Transcript,
   TranscriptSegment,
-} from './generation/recogniser.ts';
+} from './generation/transcriber.ts';
 export { speechPlugin } from './plugin.ts';
-export type { FeatureExtractor, SoundFrames } from './features/featureExtractor.ts';
+export { type FeatureExtractor, openExtractor, type SoundFrames } from './features/featureExtractor.ts';
 export { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
-export { openExtractor } from './features/openExtractor.ts';
 export { specAugment, type SpecAugmentOptions } from './features/specAugment.ts';
-export { resample, resampleStream } from './audio/resample.ts';
-export { AUDIO_READER, SOUND_FORMAT } from './plugin.ts';
+export { AUDIO_READER, AUDIO_FORMAT } from './plugin.ts';
 export { batchWaveforms, normalise, type WaveformBatchOptions } from './features/waveform.ts';
-export { SoundReader } from './audio/soundReader.ts';
+export { AudioFileReader } from './audio/audioFileReader.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';
-export type { SpeechTokenizer } from './text/speechTokenizer.ts';
+export type { SpeechTokenizer } from './text/subwordTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
 export { speechDataOptions, speechDataSettings } from './data/dataSettings.ts';
 export { readSpeechData, splitSpeech } from './data/readSpeechData.ts';
@@ -92,9 +105,9 @@ export { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classif
 export { audioClassifier, audioTagger } from './tasks/classification/audioClassifier.ts';
 export { ctcRecognition, type CtcRecognitionOptions } from './tasks/ctc/ctcRecognition.ts';
 export type { CtcScores } from './tasks/ctc/ctcMetrics.ts';
-export type { CtcTarget } from './tasks/ctc/ctcTargets.ts';
+export type { CtcTarget } from './tasks/ctc/ctcLoss.ts';
 export type { CtcWordsOptions } from './tasks/ctc/ctcWords.ts';
 export { type AudioEmbedder, type AudioEmbedderOptions, openAudioEmbedder } from './tasks/embedding/audioEmbedder.ts';
 export { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
 export { type AudioGroup, audioRetrieval, type AudioRetrievalOptions } from './tasks/embedding/audioRetrieval.ts';
-export type { SoundReading, SoundTaskOptions } from './tasks/soundTask.ts';
+export type { AudioReading, SoundTaskOptions } from './tasks/soundTask.ts';

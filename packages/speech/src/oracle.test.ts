@@ -6,11 +6,10 @@ import { describe, expect, it } from 'vitest';
 import { toMono } from './audio/audio.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 import { kaldiFilters } from './features/kaldiFilterBank.ts';
-import { LogMel } from './features/logMel.ts';
-import { melFilters } from './features/logMel.ts';
+import { LogMel, melFilters } from './features/logMel.ts';
 import { resample } from './audio/resample.ts';
 import { batchWaveforms, normalise } from './features/waveform.ts';
-import { SoundReader } from './audio/soundReader.ts';
+import { AudioFileReader } from './audio/audioFileReader.ts';
 
 // Real recordings under licences that do not suit the repository; kept beside a checkout instead of in it.
 const oracle = fileURLToPath(new URL('../../../../shared/oracle/preprocess/speech/', import.meta.url));
@@ -59,7 +58,7 @@ function worst(got: ArrayLike<number>, expected: ArrayLike<number>): number {
 }
 
 describe.skipIf(!present)('against the oracle (needs ../shared beside the checkout)', () => {
-  const reader = new SoundReader();
+  const reader = new AudioFileReader();
   const made = (type: string, config: Record<string, unknown> = {}) =>
     new FeatureExtractorFactory(reader).create(
       { feature_extractor_type: `${type}FeatureExtractor`, ...config },

@@ -4,7 +4,7 @@ import { loadPlugins } from '@onnx-lora/sdk';
 import { provide } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import type { AudioReader } from './audio/audio.ts';
-import { SoundReader } from './audio/soundReader.ts';
+import { AudioFileReader } from './audio/audioFileReader.ts';
 import { AUDIO_READER } from './plugin.ts';
 import { speechFamilies } from './families/index.ts';
 import { speechPlugin } from './plugin.ts';
@@ -16,8 +16,8 @@ describe('speechPlugin', () => {
       speechFamilies.map(({ name }) => `speech/${name}`),
     );
     const { reader } = provided({ reader: AUDIO_READER });
-    expect(reader).toBeInstanceOf(SoundReader);
-    expect(reader.fileEndings).toEqual(new SoundReader().fileEndings);
+    expect(reader).toBeInstanceOf(AudioFileReader);
+    expect(reader.fileEndings).toEqual(new AudioFileReader().fileEndings);
     const types = ['WhisperFeatureExtractor', 'Wav2Vec2FeatureExtractor', 'ViTImageProcessor'];
     const takers = types.map((feature_extractor_type) =>
       preprocessors.filter((factory) => factory.recognises({ feature_extractor_type })),
@@ -39,7 +39,7 @@ describe('speechPlugin', () => {
     const tone: AudioReader = {
       fileEndings: ['.flac'],
       read: async () => audio,
-      stream: (source) => new SoundReader().stream(source),
+      stream: (source) => new AudioFileReader().stream(source),
     };
     const { preprocessors } = loadPlugins([speechPlugin], { provides: [provide(AUDIO_READER, () => tone)] });
     const factory = preprocessors.find((each) =>

@@ -10,29 +10,29 @@ import {
   provide,
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from './audio/audio.ts';
-import { soundFormats } from './audio/formats/index.ts';
-import type { SoundFormat } from './audio/formats/soundFormat.ts';
-import { SoundReader } from './audio/soundReader.ts';
+import { audioFormats } from './audio/formats/index.ts';
+import type { AudioFormat } from './audio/formats/audioFormat.ts';
+import { AudioFileReader } from './audio/audioFileReader.ts';
 import { speechFamilies } from './families/index.ts';
 import { FeatureExtractorFactory } from './features/featureExtractorFactory.ts';
 import { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
 import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/audioEmbeddingFactory.ts';
 import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
 
-/** Decodes recordings. That of this package reads every {@link SOUND_FORMAT}. */
+/** Decodes recordings. That of this package reads every {@link AUDIO_FORMAT}. */
 export const AUDIO_READER: Capability<AudioReader> = capability('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
 
 /** A kind of sound file that can be decoded; provide as many as there are. */
-export const SOUND_FORMAT: CapabilityList<SoundFormat> = capabilityList('sound-format');
+export const AUDIO_FORMAT: CapabilityList<AudioFormat> = capabilityList('audio-format');
 
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
 export const speechPlugin: Plugin = definePlugin({
   name: '@onnx-lora/speech',
   description: 'Sound: speech recognition, transcription, classification, tagging, embeddings.',
   provides: [
-    ...soundFormats.map((format) => provide(SOUND_FORMAT, () => format)),
-    provide(AUDIO_READER, ({ formats }) => new SoundReader(formats), {
-      needs: { formats: SOUND_FORMAT },
+    ...audioFormats.map((format) => provide(AUDIO_FORMAT, () => format)),
+    provide(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), {
+      needs: { formats: AUDIO_FORMAT },
       isDefault: true,
     }),
   ],

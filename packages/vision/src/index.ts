@@ -1,33 +1,19 @@
 /** @file Public API of the vision package. */
 
-export { beit } from './families/beit.ts';
-export { clip } from './families/clip.ts';
-export { convnext } from './families/convnext.ts';
-export { deit } from './families/deit.ts';
+export { beit, deit, vit, vitMae } from './families/vit.ts';
+export { clip, siglip } from './families/clip.ts';
+export { convnext, dinov3Convnext, resnet } from './families/convnets.ts';
 export { detr } from './families/detr.ts';
-export { dinov2 } from './families/dinov2.ts';
-export { dinov3Convnext } from './families/dinov3Convnext.ts';
-export { dinov3Vit } from './families/dinov3Vit.ts';
-export { efficientSam } from './families/efficientSam.ts';
-export { mobileSam } from './families/mobileSam.ts';
+export { dinov2, dinov3Vit } from './families/dino.ts';
+export { efficientSam, mobileSam, sam, sam2 } from './families/sam.ts';
 export { visionFamilies } from './families/index.ts';
-export { mobilevit } from './families/mobilevit.ts';
-export { mobilevitv2 } from './families/mobilevitv2.ts';
-export { resnet } from './families/resnet.ts';
-export { sam } from './families/sam.ts';
-export { sam2 } from './families/sam2.ts';
+export { mobilevit, mobilevitv2 } from './families/mobilevit.ts';
 export { segformer } from './families/segformer.ts';
-export { siglip } from './families/siglip.ts';
-export { swin } from './families/swin.ts';
-export { swinv2 } from './families/swinv2.ts';
-export { timmBeit } from './families/timmBeit.ts';
-export { timmVit } from './families/timmVit.ts';
-export { torchvisionVit } from './families/torchvisionVit.ts';
-export { vit } from './families/vit.ts';
-export { vitMae } from './families/vitMae.ts';
+export { swin, swinv2 } from './families/swin.ts';
+export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
-export { augment, type Augmentation } from './augment/augment.ts';
-export type { Range } from './augment/check.ts';
+export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
+export type { Range } from '@onnx-lora/sdk/data';
 export {
   type ColorJitter,
   colorJitter,
@@ -38,7 +24,6 @@ export {
 export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
-export { standardAugmentations, strongAugmentations } from './augment/augmentSetting.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
 export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
 export {
@@ -46,7 +31,7 @@ export {
   randomResizedCrop,
   type RandomResizedCropOptions,
 } from './augment/randomResizedCrop.ts';
-export { type QuarterTurns, quarterTurns, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
+export { type Rotate90, rotate90, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
 export type {
@@ -61,13 +46,7 @@ export type {
 } from './data/imageRecord.ts';
 export type { ColumnNames } from './data/columns.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
-export {
-  formatCocoCounts,
-  maskOfRuns,
-  parseCocoCounts,
-  type RunLengths,
-  runsOfMask,
-} from './data/shapes/runLengths.ts';
+export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/rle.ts';
 export {
   boxOfMask,
   classMaskOf,
@@ -83,33 +62,34 @@ export {
   type Geometry,
   geometryOf,
   maskToInput,
+  type Offset,
   pointToImage,
   pointToInput,
 } from './preprocess/geometry.ts';
 export {
   type ImageAnnotations,
-  imageLoader,
   type ImageLoader,
-  type ImageLoaderOptions,
   type ImageRequest,
   type LoadedImage,
   type MaskSource,
+  imageLoader,
+  type ImageLoaderOptions,
 } from './preprocess/imageLoader.ts';
 export type { CropStep, ImagePlan, Normalization, ResizeStep, Size, SizeRule } from './preprocess/imagePlan.ts';
-export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
-export { visionPlugin } from './plugin.ts';
-export type { Pixels } from './preprocess/normalize.ts';
+export { padBatch, type PaddedBatch, type Pixels } from './preprocess/normalize.ts';
+export { visionPlugin, IMAGE_DECODER } from './plugin.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
-export { readImagePlan } from './preprocess/preprocessorConfig.ts';
-export { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
-export { type ModelPreprocessor, preprocessorOf } from './preprocess/preprocessorFile.ts';
-export type { Resample } from './preprocess/resampleFilters.ts';
-export type { Offset } from './preprocess/centerCrop.ts';
-export { resize } from './preprocess/resize.ts';
+export { readImagePlan } from './preprocess/config/preprocessorConfig.ts';
+export {
+  ImagePreprocessorFactory,
+  type ModelPreprocessor,
+  preprocessorOf,
+} from './preprocess/config/preprocessorFile.ts';
+export type { Resample } from './preprocess/resize/resampleFilters.ts';
+export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { imageClassification, type ImageClassificationOptions } from './tasks/classification/imageClassification.ts';
-export { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
-export { imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
+export { ImageClassificationFactory, imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
 export { ImageDataset, type ImageExample, type ImageLoading } from './tasks/classification/imageDataset.ts';
 export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
 export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
@@ -160,4 +140,3 @@ export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmen
 export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
-export { IMAGE_DECODER } from './plugin.ts';

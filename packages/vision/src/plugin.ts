@@ -4,7 +4,7 @@ import { capability, type Capability, definePlugin, type Plugin, provide } from 
 import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
 import { SharpDecoder } from './image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from './preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from './preprocess/config/preprocessorFile.ts';
 import { ImageClassificationFactory } from './tasks/classification/imageClassificationFactory.ts';
 import { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 import { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';

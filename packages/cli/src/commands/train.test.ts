@@ -10,7 +10,7 @@ import { parse } from 'yaml';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
 
-/** 60 turned digits to train on and 30 to test on. */
+/** 60 rotated digits to train on and 30 to test on. */
 function turnedDigits(folder: string): string {
   const data = path.join(folder, 'turned');
   writeDigits(path.join(data, 'train'), { perClass: 6, turned: true });

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
-import { checkMolecules } from './checkMolecules.ts';
+import { checkMolecules } from './molecules.ts';
 import { type Chemistry, openChemistry } from './chemistry.ts';
-import { withRandomSmiles } from './withRandomSmiles.ts';
+import { withRandomSmiles } from './randomSmiles.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../fixtures/molecules.json', import.meta.url), 'utf8')) as {
   molecules: { smiles: string; canonical: string; scaffold: string }[];

@@ -1,8 +1,6 @@
 /** @file Molecules by RDKit, for those who write their own programs. */
 
-import { canonicalSmiles } from './canonicalSmiles.ts';
-import { morganFingerprint, tanimoto } from './fingerprint.ts';
-import { murckoScaffold } from './murckoScaffold.ts';
+import { canonicalSmiles, morganFingerprint, murckoScaffold, tanimoto } from './molecules.ts';
 import { randomSmiles } from './randomSmiles.ts';
 import { loadRdkit, type Rdkit } from './rdkit.ts';
 

@@ -1,7 +1,9 @@
-/** @file Other ways to write a molecule, for training. */
+/** @file Other spellings of a molecule, drawn at random for training. */
 
 import { Random } from '@onnx-lora/sdk/core';
-import type { JsonFile, Rdkit } from './rdkit.ts';
+import { drawSeed } from '@onnx-lora/sdk/data';
+import { type JsonFile, loadRdkit, type Rdkit } from './rdkit.ts';
+import type { SequenceRecord } from '../data/sequenceRecord.ts';
 
 /**
  * The SMILES of a molecule written from an atom and in an order that chance decides; stereo is kept. The same seed gives the
@@ -40,4 +42,29 @@ function renumbered({ molecules: [{ atoms, bonds = [] }], ...file }: JsonFile, r
       },
     ],
   };
+}
+
+/**
+ * The records, and each of them again in so many other ways to write its molecule: for training, never for what is measured on.
+ * The same seed gives the same ways.
+ *
+ * @example
+ * const data = await readSequenceData('esol.csv', { validation: 0.2 });
+ * const task = sequenceRegression({ ...data, train: await withRandomSmiles(data.train, { times: 4 }) });
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ */
+export async function withRandomSmiles(
+  records: readonly SequenceRecord[],
+  { times = 4, seed = 0 }: { readonly times?: number; readonly seed?: number } = {},
+): Promise<SequenceRecord[]> {
+  const rdkit = await loadRdkit();
+  return records.flatMap((record, i) => [
+    record,
+    ...Array.from({ length: times }, (_, time) => ({
+      ...record,
+      id: `${record.id}#${time + 1}`,
+      sequence: randomSmiles(rdkit, record.sequence, drawSeed(seed, i * times + time)),
+    })),
+  ]);
 }

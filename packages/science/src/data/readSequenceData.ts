@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { listed } from '@onnx-lora/sdk/tasks';
 import { type DataReader, defined, givenRecords, readData, recordsBySplit, requireRecords } from '@onnx-lora/sdk/data';
-import { checkMolecules } from '../chemistry/checkMolecules.ts';
+import { checkMolecules } from '../chemistry/molecules.ts';
 import { isOneProtein } from '../splits/sequenceGroups.ts';
 import { similarAcrossSplits } from '../splits/similarAcrossSplits.ts';
 import { splitSequences } from '../splits/splitSequences.ts';

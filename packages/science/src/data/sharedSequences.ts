@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { sharedBetweenSplits, sharedWarning } from '@onnx-lora/sdk/data';
-import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
+import { canonicalSmiles } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from './sequenceRecord.ts';
 

@@ -1,6 +1,6 @@
-/** @file Runs each batch of held-out sequences once with each of several adapters, and measures the mean of their answers. */
+/** @file How well several adapters answer together, and how sure they are. */
 
-import { type Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Adapter, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   batchesOf,
   type BatchSource,
@@ -9,14 +9,67 @@ import {
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
+  spearman,
   spread,
 } from '@onnx-lora/sdk/tasks';
 import { RecordMetrics } from '../tasks/recordMetrics.ts';
-import { type EnsembleCalibration, ensembleCalibration } from './calibration.ts';
-import { isEnsembleCollector } from './ensembleCollector.ts';
+
+/** Answers of an ensemble, and what was measured. */
+export interface UncertainAnswers {
+  /** The true number of each record, in the order of `mean`. */
+  readonly measured: readonly number[];
+  /** The mean over the adapters. */
+  readonly mean: readonly number[];
+  /** How far the adapters differ, as a standard deviation. */
+  readonly deviation: readonly number[];
+}
+
+/** How far deviations can be trusted. */
+export interface EnsembleCalibration {
+  /** The share of measured numbers inside mean ± z · deviation, where a normal distribution would have `level` of them. */
+  readonly coverage: readonly { readonly level: number; readonly found: number }[];
+  /**
+   * What deviations must be multiplied by so that errors are as large as they say: above 1 where the ensemble is too sure of
+   * itself, as ensembles of adapters on one base mostly are. NaN where all deviations are 0.
+   */
+  readonly factor: number;
+  /** Spearman's correlation of deviations and errors: above 0 where uncertain answers are wrong more often. */
+  readonly ranking: number;
+}
+
+/** Levels, and the z of a normal distribution inside which they lie. */
+const levels = [
+  [0.5, 0.6744897501960817],
+  [0.8, 1.2815515655446004],
+  [0.9, 1.6448536269514722],
+  [0.95, 1.959963984540054],
+] as const;
+
+/** Checks deviations against measured numbers that no adapter of the ensemble was trained on. */
+export function ensembleCalibration({ measured, mean, deviation }: UncertainAnswers): EnsembleCalibration {
+  const errors = measured.map((value, i) => Math.abs(value - mean[i]!));
+  const inside = (z: number): number => errors.filter((error, i) => error <= z * deviation[i]!).length / errors.length;
+  const squares = errors.flatMap((error, i) => (deviation[i]! > 0 ? [(error / deviation[i]!) ** 2] : []));
+  return {
+    coverage: levels.map(([level, z]) => ({ level, found: inside(z) })),
+    factor: Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / squares.length),
+    ranking: spearman(deviation, errors),
+  };
+}
+
+/** Knows how answers are averaged: not the scores, but what they say, such as probabilities. */
+export interface EnsembleCollector extends MetricCollector {
+  /** Takes in what each adapter gave for one batch, as one answer: the mean of what they say. */
+  updateTogether(members: readonly Readonly<Record<string, Tensor>>[], targets: Feeds): void;
+}
+
+/** Whether a collector can do so. */
+function isEnsembleCollector(collector: MetricCollector): collector is EnsembleCollector {
+  return 'updateTogether' in collector;
+}
 
 /** What {@link measureEnsemble} is asked. */
-export interface EnsembleRequest {
+interface EnsembleRequest {
   /** The model as its adapters answer with it. */
   readonly model: RunnableModel;
   readonly data: PreparedTask;

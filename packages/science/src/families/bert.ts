@@ -1,10 +1,46 @@
-/** @file The family BERT: ProtBERT, DNABERT and DNABERT-2. */
+/** @file The family BERT, and those that share its encoder or do its work: models of proteins, DNA and molecules. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
-import { encoderModules } from './encoderModules.ts';
-import { maskedModelTasks, scienceFamily } from './scienceFamily.ts';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
+import { scienceFamily } from './scienceFamily.ts';
 
 const layer = 'encoder.layer.{n}';
+
+/** What comes after the attention of each layer. */
+const feedForward: RoleNames = {
+  'attention.output': [`${layer}.attention.output.dense`],
+  'mlp.up': [`${layer}.intermediate.dense`],
+  'mlp.down': [`${layer}.output.dense`],
+};
+
+/** Embeddings of tokens, positions, and the sequences of a pair. */
+const embeddingModules: RoleNames = {
+  'embedding.token': ['embeddings.word_embeddings'],
+  'embedding.position': ['embeddings.position_embeddings'],
+  'embedding.type': ['embeddings.token_type_embeddings'],
+};
+
+/** The modules of the encoder and its embeddings; transformers 4 and 5 use the same names. */
+export const encoderModules: RoleNames = {
+  'attention.query': [`${layer}.attention.self.query`],
+  'attention.key': [`${layer}.attention.self.key`],
+  'attention.value': [`${layer}.attention.self.value`],
+  ...feedForward,
+  ...embeddingModules,
+};
+
+/** The encoder of DeBERTa, whose attention has other names. */
+const debertaModules: RoleNames = {
+  'attention.query': [`${layer}.attention.self.query_proj`],
+  'attention.key': [`${layer}.attention.self.key_proj`],
+  'attention.value': [`${layer}.attention.self.value_proj`],
+  'attention.query-key-value': [`${layer}.attention.self.in_proj`],
+  'attention.position': [/(?:.*\.)?encoder\.layer\.\d+\.attention\.self\.pos_\w*proj/, 'encoder.rel_embeddings'],
+  ...feedForward,
+  ...embeddingModules,
+};
+
+/** Classifiers of transformers, of sequences and of tokens. */
+export const classifierNames: readonly string[] = ['^classifier', '^classifier.dense', '^classifier.out_proj'];
 
 /**
  * BERT as transformers writes it, 4 and 5 alike, and MosaicBERT, which DNABERT-2 is: one joint projection and a gated
@@ -31,8 +67,152 @@ export const bert: DescribedFamily = scienceFamily({
       '^classifier',
     ],
   },
-  defaultTargets: queriesAndValues,
-  targetsFrom: asInLora,
-  tasks: maskedModelTasks,
   preprocessors: ['BertTokenizer', 'DNATokenizer', 'PreTrainedTokenizerFast'],
+});
+
+/**
+ * RoBERTa as transformers writes it, 4 and 5 alike: ChemBERTa for molecules, AbLang's port and its like for antibodies. A
+ * lone .onnx file is recognised by the prefix `roberta.`.
+ */
+export const roberta: DescribedFamily = scienceFamily({
+  name: 'roberta',
+  title: 'RoBERTa and ChemBERTa',
+  paper:
+    'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
+  modelTypes: ['roberta'],
+  marks: [['^roberta.encoder.layer.{n}.attention.self.query']],
+  names: {
+    ...encoderModules,
+    pooler: ['pooler.dense'],
+    head: ['^lm_head', '^lm_head.dense', '^lm_head.decoder', '^qa_outputs', ...classifierNames],
+  },
+  targetsFrom:
+    'queries and values: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 5.2, which adapts RoBERTa',
+  preprocessors: ['RobertaTokenizer'],
+});
+
+/** ELECTRA as transformers writes it, 4 and 5 alike; ProtElectra is one. */
+export const electra: DescribedFamily = scienceFamily({
+  name: 'electra',
+  title: 'ELECTRA',
+  paper:
+    'Clark et al., "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators" (2020), arXiv:2003.10555',
+  modelTypes: ['electra'],
+  marks: [['^electra.encoder.layer.{n}.attention.self.query']],
+  names: {
+    ...encoderModules,
+    'embedding.projection': ['embeddings_project'],
+    head: [
+      '^generator_predictions.dense',
+      '^generator_lm_head',
+      '^discriminator_predictions.dense',
+      '^discriminator_predictions.dense_prediction',
+      ...classifierNames,
+    ],
+  },
+  preprocessors: ['ElectraTokenizer'],
+});
+
+/** MoLFormer as its code on the hub writes it: BERT's names, linear attention over random features, rotary positions. */
+export const molformer: DescribedFamily = scienceFamily({
+  name: 'molformer',
+  title: 'MoLFormer',
+  paper:
+    'Ross et al., "Large-scale chemical language representations capture molecular structure and properties" (2022), doi:10.1038/s42256-022-00580-7',
+  modelTypes: ['molformer'],
+  marks: [['^molformer.encoder.layer.{n}.attention.self.query']],
+  names: {
+    ...encoderModules,
+    head: ['^lm_head.transform.dense', '^lm_head.decoder', ...classifierNames, '^classifier.dense2'],
+  },
+  preprocessors: ['MolformerTokenizer'],
+});
+
+/**
+ * DeBERTa as transformers writes it, 4 and 5 alike; version 1 has one joint projection. Where the table of positions has no
+ * norm, as in version 1, its projections read a constant, and are not found in the graph.
+ */
+export const deberta: DescribedFamily = scienceFamily({
+  name: 'deberta-v2',
+  title: 'DeBERTa',
+  paper: 'He et al., "DeBERTa: Decoding-enhanced BERT with Disentangled Attention" (2020), arXiv:2006.03654',
+  modelTypes: ['deberta-v2', 'deberta'],
+  marks: [['^deberta.encoder.layer.{n}.attention.self']],
+  names: {
+    ...debertaModules,
+    pooler: ['^pooler.dense'],
+    head: ['^cls.predictions.transform.dense', '^cls.predictions.decoder', ...classifierNames],
+  },
+  targetsFrom:
+    'queries and values: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), arXiv:2106.09685, section 5.3, which adapts DeBERTa XXL',
+  preprocessors: ['DebertaV2Tokenizer', 'DebertaTokenizer'],
+});
+
+const distillayer = 'transformer.layer.{n}';
+
+/** DistilBERT as transformers writes it, 4 and 5 alike. */
+export const distilbert: DescribedFamily = scienceFamily({
+  name: 'distilbert',
+  title: 'DistilBERT',
+  paper:
+    'Sanh et al., "DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter" (2019), arXiv:1910.01108',
+  modelTypes: ['distilbert'],
+  marks: [[`${distillayer}.attention.q_lin`]],
+  names: {
+    'attention.query': [`${distillayer}.attention.q_lin`],
+    'attention.key': [`${distillayer}.attention.k_lin`],
+    'attention.value': [`${distillayer}.attention.v_lin`],
+    'attention.output': [`${distillayer}.attention.out_lin`],
+    'mlp.up': [`${distillayer}.ffn.lin1`],
+    'mlp.down': [`${distillayer}.ffn.lin2`],
+    ...embeddingModules,
+    head: ['^vocab_transform', '^vocab_projector', '^pre_classifier', '^classifier'],
+  },
+  preprocessors: ['DistilBertTokenizer'],
+});
+
+const allayer = 'albert_layer_groups.{n}.albert_layers.{n}';
+
+/** ALBERT as transformers writes it, 4 and 5 alike; ProtAlbert is one. All layers are the same one, and so is its adapter. */
+export const albert: DescribedFamily = scienceFamily({
+  name: 'albert',
+  title: 'ALBERT',
+  paper:
+    'Lan et al., "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations" (2019), arXiv:1909.11942',
+  modelTypes: ['albert'],
+  marks: [[`${allayer}.attention.query`]],
+  names: {
+    'attention.query': [`${allayer}.attention.query`],
+    'attention.key': [`${allayer}.attention.key`],
+    'attention.value': [`${allayer}.attention.value`],
+    'attention.output': [`${allayer}.attention.dense`],
+    'mlp.up': [`${allayer}.ffn`],
+    'mlp.down': [`${allayer}.ffn_output`],
+    ...embeddingModules,
+    'embedding.projection': ['encoder.embedding_hidden_mapping_in'],
+    pooler: ['^albert.pooler', '^pooler'],
+    head: ['^predictions.dense', '^predictions.decoder', '^classifier'],
+  },
+  preprocessors: ['AlbertTokenizer'],
+});
+
+const modernlayer = 'layers.{n}';
+
+/** ModernBERT as transformers writes it, 4 and 5 alike: a joint projection, a gated feed-forward layer, local attention. */
+export const modernbert: DescribedFamily = scienceFamily({
+  name: 'modernbert',
+  title: 'ModernBERT',
+  paper:
+    'Warner et al., "Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder for Fast, Memory Efficient, and Long Context Finetuning and Inference" (2024), arXiv:2412.13663',
+  modelTypes: ['modernbert'],
+  marks: [[`${modernlayer}.attn.Wqkv`, `${modernlayer}.mlp.Wi`]],
+  names: {
+    'attention.query-key-value': [`${modernlayer}.attn.Wqkv`],
+    'attention.output': [`${modernlayer}.attn.Wo`],
+    'mlp.up': [`${modernlayer}.mlp.Wi`],
+    'mlp.down': [`${modernlayer}.mlp.Wo`],
+    'embedding.token': ['embeddings.tok_embeddings'],
+    head: ['^head.dense', '^decoder', '^classifier'],
+  },
+  preprocessors: ['PreTrainedTokenizerFast'],
 });

@@ -1,10 +1,10 @@
-/** @file The family ESM: ESM-1b, ESM-1v, ESM-2 and the Nucleotide Transformers. */
+/** @file The families ESM, ESM C, ESMFold and Evoformer. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { classifierNames, encoderModules } from './encoderModules.ts';
-import { isFolding, maskedModelTasks, scienceFamily } from './scienceFamily.ts';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
+import { classifierNames, encoderModules } from './bert.ts';
+import { isFolding, scienceFamily } from './scienceFamily.ts';
 
-const family = scienceFamily({
+const esmFamily = scienceFamily({
   name: 'esm',
   title: 'ESM-2, ESM-1b, ESM-1v and Nucleotide Transformer',
   paper:
@@ -19,7 +19,6 @@ const family = scienceFamily({
   defaultTargets: ['attention.query', 'attention.key', 'attention.value', 'attention.output', 'mlp.up', 'mlp.down'],
   targetsFrom:
     'queries, keys, values and all dense layers: Schmirler et al., "Fine-tuning protein language models boosts predictions across diverse tasks" (2024), doi:10.1038/s41467-024-51844-2, with rank 4; for interactions of proteins keys and values were enough in Sledzieski et al., "Democratizing protein language models with parameter-efficient fine-tuning" (2024), doi:10.1073/pnas.2405840121',
-  tasks: maskedModelTasks,
   preprocessors: ['EsmTokenizer'],
 });
 
@@ -30,6 +29,105 @@ const family = scienceFamily({
  * it the names are BERT's.
  */
 export const esm: DescribedFamily = {
-  ...family,
-  recognise: (facts) => family.recognise(facts) && !isFolding(facts),
+  ...esmFamily,
+  recognise: (facts) => esmFamily.recognise(facts) && !isFolding(facts),
 };
+
+const block = 'blocks.{n}';
+const layer = 'layers.{n}';
+
+/**
+ * ESM C as its authors' package `esm` and ESM++ write it, with one joint projection, and as transformers 5 writes it, with
+ * three. An adapter of one does not fit the other, as the joint projection's matrix A is one for all three.
+ */
+export const esmc: DescribedFamily = scienceFamily({
+  name: 'esmc',
+  title: 'ESM C',
+  paper:
+    'ESM Team, "ESM Cambrian: Revealing the mysteries of proteins with unsupervised learning" (2024), evolutionaryscale.ai/blog/esm-cambrian',
+  modelTypes: ['esmc', 'ESMplusplus'],
+  marks: [[`transformer.${block}.attn.layernorm_qkv`], [`^esmc.${layer}.self_attn.q_proj`]],
+  names: {
+    'attention.query-key-value': [`${block}.attn.layernorm_qkv.1`],
+    'attention.query': [`${layer}.self_attn.q_proj`],
+    'attention.key': [`${layer}.self_attn.k_proj`],
+    'attention.value': [`${layer}.self_attn.v_proj`],
+    'attention.output': [`${block}.attn.out_proj`, `${layer}.self_attn.o_proj`],
+    'mlp.gate': [`${layer}.mlp.gate_proj`],
+    'mlp.up': [`${block}.ffn.1`, `${layer}.mlp.up_proj`],
+    'mlp.down': [`${block}.ffn.3`, `${layer}.mlp.down_proj`],
+    'embedding.token': ['embed', 'embed_tokens'],
+    head: ['^sequence_head.{n}', '^lm_head.dense', '^lm_head.decoder', ...classifierNames],
+  },
+  preprocessors: ['EsmSequenceTokenizer', 'EsmTokenizer'],
+});
+
+/** Attention over rows, columns and triangles, and the multiplicative updates of triangles. */
+const pairModules: RoleNames = {
+  'attention.query': ['mha.linear_q'],
+  'attention.key': ['mha.linear_k'],
+  'attention.value': ['mha.linear_v'],
+  'attention.gate': ['mha.linear_g'],
+  'attention.output': ['mha.linear_o'],
+  'attention.pair-bias': ['tri_att_start.linear', 'tri_att_end.linear'],
+  'triangle-multiplication': [/(?:.*\.)?tri_mul_(?:in|out)\.linear_(?:[ab]_[pg]|g|z)/],
+};
+
+const esmfoldFamily = scienceFamily({
+  name: 'esmfold',
+  title: 'ESMFold',
+  paper:
+    'Lin et al., "Evolutionary-scale prediction of atomic-level protein structure with a language model" (2023), doi:10.1126/science.ade2574',
+  modelTypes: [],
+  marks: [[`${block}.seq_attention.proj`]],
+  names: {
+    ...pairModules,
+    'attention.query-key-value': [`${block}.seq_attention.proj`],
+    'attention.gate': [...pairModules['attention.gate']!, `${block}.seq_attention.g_proj`],
+    'attention.output': [...pairModules['attention.output']!, `${block}.seq_attention.o_proj`],
+    'attention.pair-bias': [...pairModules['attention.pair-bias']!, `${block}.pair_to_sequence.linear`],
+    'sequence-to-pair': [`${block}.sequence_to_pair.proj`, `${block}.sequence_to_pair.o_proj`],
+    'mlp.up': [`${block}.mlp_seq.mlp.1`, `${block}.mlp_pair.mlp.1`],
+    'mlp.down': [`${block}.mlp_seq.mlp.3`, `${block}.mlp_pair.mlp.3`],
+    'embedding.position': ['pairwise_positional_embedding.embedding'],
+  },
+  tasks: [],
+  preprocessors: ['EsmTokenizer'],
+});
+
+/**
+ * The trunk of ESMFold as transformers writes it, 4 and 5 alike, or a graph of its blocks: adapters are placed, trained and
+ * merged there, with a loss of your own. Its `model_type` is ESM's; `is_folding_model` tells it apart.
+ */
+export const esmfold: DescribedFamily = {
+  ...esmfoldFamily,
+  recognise: (facts) => esmfoldFamily.recognise(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
+};
+
+/**
+ * The blocks of AlphaFold 2's trunk under OpenFold's names, by themselves or in the whole model: attention over alignments and
+ * over pairs of residues. Adapters are placed, trained and merged there, with a loss of your own.
+ */
+export const evoformer: DescribedFamily = scienceFamily({
+  name: 'evoformer',
+  title: 'Evoformer (AlphaFold 2, OpenFold)',
+  paper:
+    'Jumper et al., "Highly accurate protein structure prediction with AlphaFold" (2021), doi:10.1038/s41586-021-03819-2; Ahdritz et al., "OpenFold" (2024), doi:10.1038/s41592-024-02272-z',
+  modelTypes: ['evoformer'],
+  marks: [['blocks.{n}.msa_att_row.mha.linear_q']],
+  names: {
+    ...pairModules,
+    'attention.query': [...pairModules['attention.query']!, 'global_attention.linear_q'],
+    'attention.key': [...pairModules['attention.key']!, 'global_attention.linear_k'],
+    'attention.value': [...pairModules['attention.value']!, 'global_attention.linear_v'],
+    'attention.gate': [...pairModules['attention.gate']!, 'global_attention.linear_g'],
+    'attention.output': [...pairModules['attention.output']!, 'global_attention.linear_o'],
+    'attention.pair-bias': [...pairModules['attention.pair-bias']!, 'msa_att_row.linear_z'],
+    'outer-product': [/(?:.*\.)?outer_product_mean\.linear_(?:1|2|out)/],
+    single: ['evoformer.linear'],
+    'mlp.up': ['msa_transition.linear_1', 'pair_transition.linear_1'],
+    'mlp.down': ['msa_transition.linear_2', 'pair_transition.linear_2'],
+  },
+  tasks: [],
+  preprocessors: [],
+});

@@ -2,9 +2,12 @@
 
 import { describedFamily, type DescribedFamily, type FamilyFacts, type ModelFacts } from '@onnx-lora/sdk/plugin';
 
+/** What is said of a family here; its tasks are {@link maskedModelTasks} unless it says otherwise. */
+type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+
 /** A family of models of sequences, from its facts. */
-export function scienceFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {
-  return describedFamily({ ...facts, domain: 'science' });
+export function scienceFamily(facts: FactsHere): DescribedFamily {
+  return describedFamily({ tasks: maskedModelTasks, ...facts, domain: 'science' });
 }
 
 /** Whether config.json speaks of ESMFold, whose `model_type` is that of its language model. */
@@ -25,4 +28,4 @@ export const encoderTasks: readonly string[] = [
 ];
 
 /** The same where the model also guesses masked letters. */
-export const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];
+const maskedModelTasks: readonly string[] = [...encoderTasks, 'masked-language-modelling', 'variant-effect'];

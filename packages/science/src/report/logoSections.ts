@@ -1,7 +1,63 @@
-/** @file Logos of what a model takes for the highest, or for each class, where sequences are of one length. */
+/** @file Logos in reports: which letters stand where. */
 
-import type { ReportSection } from '@onnx-lora/sdk/tasks';
-import { logoSection } from './logoSection.ts';
+import type { ReportLogoColumn, ReportSection } from '@onnx-lora/sdk/tasks';
+
+/** What a logo is made of. */
+export interface LogoRequest {
+  /** The section's heading. */
+  readonly title: string;
+  /** A sentence under the heading. */
+  readonly text?: string | undefined;
+  /** Sequences of one length. */
+  readonly sequences: readonly string[];
+  /** Of how many letters there are: 20 for proteins (the default), 4 for nucleotides. */
+  readonly letters?: number | undefined;
+  /** Places that are shown, from 0; by default those where the sequences differ, at most 80. */
+  readonly places?: readonly number[] | undefined;
+}
+
+/** A longer logo is read by nobody. */
+const MOST_PLACES = 80;
+
+/** A section with the logo; undefined where sequences are of several lengths, or there is nothing to show. */
+export function logoSection({ title, text, sequences, letters = 20, places }: LogoRequest): ReportSection | undefined {
+  const length = sequences[0]?.length ?? 0;
+  if (sequences.length < 2 || sequences.some((sequence) => sequence.length !== length)) return undefined;
+  const shown =
+    places ?? Array.from({ length }, (_, i) => i).filter((i) => new Set(sequences.map((each) => each[i])).size > 1);
+  if (shown.length === 0) return undefined;
+  return {
+    kind: 'logo',
+    title,
+    text: `${text === undefined ? '' : `${text} `}A letter is as high as its share times the information of its position, of at most ${Math.log2(letters).toFixed(2)} bits, less what so few sequences (${sequences.length}) would show by chance.`,
+    x: 'position',
+    y: 'bits',
+    columns: shown.slice(0, MOST_PLACES).map((place) => logoColumn(sequences.map((each) => each[place]!), letters, String(place + 1))), // prettier-ignore
+  };
+}
+
+/**
+ * One column: each letter is as high as its share times R = log₂(letters) − (H + e(n)), where H is the entropy of the shares in
+ * bits, and e(n) = (letters − 1) ÷ (2 · ln 2 · n) is what n sequences show by chance. Gaps (`-`) are left out.
+ *
+ * @param letters of how many letters there are
+ * @see Schneider, Stephens: Sequence logos, a new way to display consensus sequences, 1990, doi 10.1093/nar/18.20.6097
+ */
+export function logoColumn(found: readonly string[], letters: number, label: string): ReportLogoColumn {
+  const counts = new Map<string, number>();
+  for (const letter of found) if (letter !== '-') counts.set(letter, (counts.get(letter) ?? 0) + 1);
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const shares = [...counts].map(([letter, count]) => ({ letter, share: count / total }));
+  const entropy = shares.reduce((sum, { share }) => sum - share * Math.log2(share), 0);
+  const chance = (letters - 1) / (2 * Math.LN2 * total);
+  const information = Math.max(0, Math.log2(letters) - entropy - chance);
+  return {
+    label,
+    letters: shares
+      .sort((a, b) => a.share - b.share || (a.letter < b.letter ? 1 : -1))
+      .map(({ letter, share }) => ({ letter, height: share * information })),
+  };
+}
 
 /** A logo of fewer says little. */
 const FEWEST = 10;

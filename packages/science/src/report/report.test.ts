@@ -19,9 +19,8 @@ import type { ReportRequest, ReportSection, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
-import { withEnsemble } from '../ensemble/ensembleTask.ts';
-import { evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
-import { ensembleCalibration } from '../ensemble/calibration.ts';
+import { withEnsemble, evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
+import { ensembleCalibration } from '../ensemble/measureEnsemble.ts';
 import { scienceFamilies } from '../families/index.ts';
 import { sequenceClassification } from '../tasks/classification/sequenceClassification.ts';
 import { sequenceLabelling } from '../tasks/classification/sequenceLabelling.ts';
@@ -29,8 +28,7 @@ import { sequenceRegression } from '../tasks/regression/sequenceRegression.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { curveSections } from './curveSections.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
-import { logoColumn, logoSection } from './logoSection.ts';
-import { classLogos, highestLogo } from './logoSections.ts';
+import { classLogos, highestLogo, logoColumn, logoSection } from './logoSections.ts';
 import { paritySection, residualSection } from './numberSections.ts';
 
 describe('numbers', () => {

@@ -2,12 +2,10 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SplitFacts } from '@onnx-lora/sdk/data';
-import { murckoScaffold } from '../chemistry/murckoScaffold.ts';
-import { canonicalSmiles } from '../chemistry/canonicalSmiles.ts';
+import { murckoScaffold, canonicalSmiles, morganFingerprint, tanimoto } from '../chemistry/molecules.ts';
 import { loadRdkit, type Rdkit } from '../chemistry/rdkit.ts';
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
 import { clusterSequences, LinkedSets, usualIdentity } from './likeness/clusterSequences.ts';
-import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
 
 /** The group of each record, in their order, and what that is in words. */
 export interface SequenceGroups {

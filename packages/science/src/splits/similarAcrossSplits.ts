@@ -1,7 +1,7 @@
 /** @file Finds held-out sequences that are like ones that are trained on. */
 
 import type { Alphabet, SequenceRecord } from '../data/sequenceRecord.ts';
-import { morganFingerprint, tanimoto } from '../chemistry/fingerprint.ts';
+import { morganFingerprint, tanimoto } from '../chemistry/molecules.ts';
 import { loadRdkit } from '../chemistry/rdkit.ts';
 import { lettersIn, usualIdentity } from './likeness/clusterSequences.ts';
 import { LikeSequences } from './likeness/likeSequences.ts';

@@ -8,7 +8,7 @@ import type { SequencePorts } from './sequenceTask.ts';
 export interface SequenceHeadOptions {
   /**
    * Whether the model gets a new head. `auto` keeps its own where that knows the data's labels, or gives as many numbers; where a
-   * few of the labels are strange to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
+   * few of the labels are unknown to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
    */
   readonly head?: 'auto' | 'new' | 'keep' | undefined;
   /**

@@ -11,7 +11,7 @@ import type { SequenceData } from '../data/sequenceRecord.ts';
 import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { maskedLanguageModelling } from './masked/maskedLanguageModelling.ts';
-import { askedTokens } from './masked/maskedTargets.ts';
+import { askedTokens } from './masked/masking.ts';
 import { residueClassification } from './residues/residueClassification.ts';
 
 const cases = fileURLToPath(new URL('../../../../../shared/oracle/cases/', import.meta.url));

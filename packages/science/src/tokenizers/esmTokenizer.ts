@@ -2,10 +2,8 @@
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { plainFrame } from './frame.ts';
-import type { SequenceTokens } from './sequenceTokenizer.ts';
-import { readLines } from './readLines.ts';
-import { VocabularyTokenizer } from './vocabularyTokenizer.ts';
+import { readTokenLines } from '@onnx-lora/sdk/data';
+import { plainFrame, type SequenceTokens, VocabularyTokenizer } from './sequenceTokenizer.ts';
 
 const VOCABULARY = 'vocab.txt';
 const MAX_TOKENS = 65_536;
@@ -88,7 +86,7 @@ export class EsmTokenizer extends VocabularyTokenizer {
    */
   static async read(folder: string, options: EsmTokenizerOptions = {}): Promise<EsmTokenizer> {
     const file = join(folder, VOCABULARY);
-    const tokens = await readLines(file);
+    const tokens = await readTokenLines(file);
     if (tokens)
       return new EsmTokenizer(
         tokens.map((token) => token.trim()),

@@ -1,14 +1,99 @@
 /** @file Tokenizers by their tokenizer.json: WordPiece, byte-level BPE, unigram and others. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
-import { byTokenizer, checkTokenIds, checkTokenizerSteps, isObject, type JsonObject } from '@onnx-lora/sdk/data';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
 import { tokensIn } from './alignTokens.ts';
-import type { HfTokenizer } from './hfTokenizer.ts';
-import { jsonFrame } from './jsonFrame.ts';
-import { typesOf } from './jsonTypes.ts';
-import type { SequenceTokens } from './sequenceTokenizer.ts';
-import { type SpecialTokens, specialIds } from './specialTokens.ts';
-import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
+import {
+  type Frame,
+  type FrameItem,
+  type SequenceTokens,
+  type Vocabulary,
+  VocabularyTokenizer,
+} from './sequenceTokenizer.ts';
+import { specialIds, type SpecialTokens } from './vocabularyFiles.ts';
+
+/** A tokenizer. */
+export interface HfTokenizer {
+  readonly normalizer: ((text: string) => string) | null;
+  readonly pre_tokenizer: ((text: string, options: { readonly section_index: number }) => readonly string[]) | null;
+  readonly model: HfModel;
+  readonly post_processor: {
+    post_process(
+      tokens: readonly string[],
+      pair: readonly string[] | null,
+      addSpecialTokens: boolean,
+    ): { readonly tokens: readonly string[]; readonly token_type_ids?: readonly number[] };
+  } | null;
+  token_to_id(token: string): number | undefined;
+  get_vocab(): ReadonlyMap<string | undefined, number>;
+  get_added_tokens_decoder(): ReadonlyMap<number, HfAddedToken>;
+}
+
+/** What cuts pieces into tokens. */
+export interface HfModel {
+  (pieces: readonly string[]): readonly string[];
+  readonly config: { readonly continuing_subword_prefix?: string | null };
+  readonly unk_token: string | undefined;
+  /** Whether unknown letters in a row are one token. */
+  readonly fuse_unk: boolean;
+  readonly end_of_word_suffix?: string | undefined;
+}
+
+/** A token that is looked for before anything else, such as `<mask>`. */
+interface HfAddedToken {
+  readonly content: string;
+  readonly special: boolean;
+  /** Whether it takes blanks in front of it, and behind it. */
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+}
+
+/** The types of a step, and of those that a `Sequence` of them has. */
+function typesOf(step: unknown): readonly unknown[] {
+  if (!isObject(step)) return [];
+  const inner = [step['processors'], step['pretokenizers'], step['normalizers']].flatMap((list) =>
+    Array.isArray(list) ? list.flatMap(typesOf) : [],
+  );
+  return [step['type'], ...inner];
+}
+
+/** Stand for the sequences; no vocabulary has them. */
+const marks = ['\u0001 first', '\u0001 second'] as const;
+
+/**
+ * The frame that the file's post-processor makes of one sequence and of two, whichever of the kinds of post-processors it is.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where it names a token that is not in the vocabulary; TypeError where it cannot be used
+ */
+function jsonFrame(json: JsonObject, tokenizer: HfTokenizer, path: string): Frame {
+  const bare: FrameItem[] = [
+    { sequence: 0, type: 0 },
+    { sequence: 1, type: 0 },
+  ];
+  const { post_processor: processor } = tokenizer;
+  if (!processor) return { single: bare.slice(0, 1), pair: bare };
+  // RoBERTa has no types: 0 throughout, as in the Rust tokenizers, where the library has 1.
+  const isRoberta = typesOf(json['post_processor']).includes('RobertaProcessing');
+  const items = (pair: readonly string[] | null): FrameItem[] => {
+    const made = processor.post_process([marks[0]], pair, true);
+    if (!pair && !made.tokens.includes(marks[0])) throw new TypeError('its post-processor leaves sequences out');
+    return made.tokens.map((token, i) => {
+      const type = isRoberta ? 0 : (made.token_type_ids?.[i] ?? 0);
+      if (token === marks[0] || token === marks[1]) return { sequence: token === marks[0] ? 0 : 1, type };
+      const id = tokenizer.token_to_id(token);
+      if (id !== undefined) return { id, type };
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `"${path}" puts "${token}" beside sequences, but its vocabulary does not have that token. Copy the file again from where the model was published.`,
+      );
+    });
+  };
+  const single = items(null);
+  // A template may have none for pairs.
+  const pair = items([marks[1]]);
+  return { single, pair: pair.length > 0 ? pair : [...single, bare[1]!] };
+}
 
 /** What else is said of a tokenizer. */
 export interface TokenizerFacts {
@@ -36,15 +121,13 @@ export interface OpenedJson {
  * @throws OnnxLoraError `CONFIG_INVALID` when it is no tokenizer
  */
 export function openJson(json: JsonObject, { special, config, padId, maxLength, path }: TokenizerFacts): OpenedJson {
-  checkTokenIds(json, path);
-  const { tokenizer, frame } = byTokenizer(path, () => {
+  const tokenizer = checkedTokenizer(json, path, () => {
     const unk = isObject(json['model']) ? json['model']['unk_token'] : undefined;
     if (typeof (unk ?? '') !== 'string') throw new TypeError('its unknown token is no text');
     const names = Object.fromEntries(Object.entries(special).map(([part, token]) => [`${part}_token`, token]));
-    const made = new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
-    return { tokenizer: made, frame: jsonFrame(json, made, path) };
+    return new Tokenizer({ added_tokens: [], ...json }, { unk_token: unk, ...config, ...names }) as HfTokenizer;
   });
-  checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], path);
+  const frame = byTokenizer(path, () => jsonFrame(json, tokenizer, path));
   const tokens: (string | undefined)[] = [];
   for (const [token, id] of tokenizer.get_vocab()) if (token !== undefined) tokens[id] = token;
   const added = [...tokenizer.get_added_tokens_decoder()];

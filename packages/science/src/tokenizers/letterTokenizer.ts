@@ -1,7 +1,6 @@
 /** @file Tokenizers of proteins whose vocabulary has single letters, and whose texts have blanks in between. */
 
-import type { SequenceTokens } from './sequenceTokenizer.ts';
-import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
+import { type SequenceTokens, type Vocabulary, VocabularyTokenizer } from './sequenceTokenizer.ts';
 
 /** Rare amino acids, which ProtBERT and ProtT5 read as unknown ones. */
 const rare: ReadonlySet<string> = new Set('UZOB');

@@ -2,18 +2,26 @@
 
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type JsonObject, parseMerges, readTokenizerFile, readTokenLines } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { type JsonObject, parseMerges, readJsonObject } from '@onnx-lora/sdk/data';
 import { EsmTokenizer } from './esmTokenizer.ts';
-import { plainFrame } from './frame.ts';
-import { robertaJson, wordPieceJson } from './jsonFiles.ts';
+import {
+  plainFrame,
+  type SequenceTokenizer,
+  type SequenceTokens,
+  type Vocabulary,
+  VocabularyTokenizer,
+} from './sequenceTokenizer.ts';
+import {
+  readSentencePieces,
+  readSpecialTokens,
+  robertaJson,
+  specialIds,
+  type SpecialTokens,
+  wordPieceJson,
+} from './vocabularyFiles.ts';
 import { JsonTokenizer, type OpenedJson, openJson, type TokenizerFacts } from './jsonTokenizer.ts';
 import { LetterTokenizer } from './letterTokenizer.ts';
-import { readLines } from './readLines.ts';
-import { readSentencePieces } from './sentencePieces.ts';
-import type { SequenceTokenizer, SequenceTokens } from './sequenceTokenizer.ts';
-import { readSpecialTokens, specialIds, type SpecialTokens } from './specialTokens.ts';
-import { type Vocabulary, VocabularyTokenizer } from './vocabularyTokenizer.ts';
 
 /**
  * Atoms, in brackets or without, bonds, branches, rings. No atom takes more than a few dozen signs; looked for without end, brackets
@@ -104,9 +112,6 @@ class KmerTokenizer extends VocabularyTokenizer {
   }
 }
 
-/** Those of several hundred thousand tokens have 35 MB. */
-const largestFile = 200_000_000;
-
 /**
  * The tokenizer in a model's folder: ESM's and Nucleotide Transformer's `vocab.txt`; `tokenizer.json`; a BERT's `vocab.txt`, also
  * one of single residues (ProtBERT), of overlapping k-mers (DNABERT) or of parts of SMILES; `vocab.json` with or without
@@ -135,8 +140,7 @@ export async function openTokenizer(model: TaskModel): Promise<SequenceTokenizer
 }
 
 async function find(model: TaskModel, folder: string): Promise<SequenceTokenizer> {
-  const read = (name: string): Promise<JsonObject | undefined> =>
-    readJsonObject(join(folder, name), largestFile, 'a tokenizer');
+  const read = (name: string): Promise<JsonObject | undefined> => readTokenizerFile(folder, name);
   const config = (await read('tokenizer_config.json')) ?? {};
   const special = readSpecialTokens(config, (await read('special_tokens_map.json')) ?? {});
   const facts = (name: string): TokenizerFacts => ({
@@ -146,14 +150,14 @@ async function find(model: TaskModel, folder: string): Promise<SequenceTokenizer
     maxLength: whole(config['model_max_length'], 1e7),
     path: join(folder, name),
   });
-  const lines = await readLines(join(folder, 'vocab.txt'));
+  const lines = await readTokenLines(join(folder, 'vocab.txt'));
   if (lines && isEsm(lines, config)) return esm(lines, special, facts('vocab.txt'));
   const json = await read('tokenizer.json');
   if (json) return fromJson(openJson(json, facts('tokenizer.json')));
   if (lines) return fromLines(lines, facts('vocab.txt'));
   const vocabulary = await read('vocab.json');
   if (vocabulary) {
-    const merges = await readLines(join(folder, 'merges.txt'));
+    const merges = await readTokenLines(join(folder, 'merges.txt'));
     if (!merges) return smiles(vocabulary, facts('vocab.json'));
     return fromJson(openJson(robertaJson(vocabulary, parseMerges(merges), config), facts('vocab.json')));
   }

@@ -1,4 +1,6 @@
-/** @file What turns sequences of letters into token ids and says which letters each token stands for. */
+/** @file What turns sequences of letters into token ids: a vocabulary, its special tokens, and what stands around a sequence. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
 
 /** Tokens of a sequence, without special ones. */
 export interface SequenceTokens {
@@ -48,4 +50,131 @@ export interface SequenceTokenizer {
   tokenOf(id: number): string | undefined;
   /** The id of a token; undefined where the vocabulary does not have it. */
   idOf(token: string): number | undefined;
+}
+
+/** A special token, or the place of a sequence; `type` is its `token_type_id`. */
+export type FrameItem =
+  { readonly id: number; readonly type: number } | { readonly sequence: 0 | 1; readonly type: number };
+
+/** What stands around sequences, in order. */
+export interface Frame {
+  readonly single: readonly FrameItem[];
+  readonly pair: readonly FrameItem[];
+}
+
+/** How BERT and its kin write: the ids `begin` in front and `end` behind each sequence. */
+interface PlainFrame {
+  readonly begin: readonly number[];
+  readonly end: readonly number[];
+  /** Before the second sequence: RoBERTa has its end once more. */
+  readonly between?: readonly number[];
+  /** `token_type_id` of the second sequence; 1 is BERT's. */
+  readonly secondType?: 0 | 1;
+}
+
+/** The frame of BERT's kind: `[CLS] A [SEP]` and `[CLS] A [SEP] B [SEP]`. */
+export function plainFrame({ begin, end, between = [], secondType = 1 }: PlainFrame): Frame {
+  const special = (ids: readonly number[], type: number): FrameItem[] => ids.map((id) => ({ id, type }));
+  const single: FrameItem[] = [...special(begin, 0), { sequence: 0, type: 0 }, ...special(end, 0)];
+  const second: FrameItem[] = [{ sequence: 1, type: secondType }, ...special(end, secondType)];
+  return { single, pair: [...single, ...special(between, secondType), ...second] };
+}
+
+/** How many special tokens a frame adds. */
+function addedBy({ single, pair }: Frame): { readonly single: number; readonly pair: number } {
+  const count = (items: readonly FrameItem[]): number => items.filter((item) => 'id' in item).length;
+  return { single: count(single), pair: count(pair) };
+}
+
+/** Ids of one sequence, or of two, with what stands around them. */
+function framedBy(frame: Frame, first: readonly number[], second?: readonly number[]): FramedTokens {
+  const ids: number[] = [];
+  const types: number[] = [];
+  const at: [number, number] = [0, 0];
+  for (const item of second ? frame.pair : frame.single) {
+    if ('sequence' in item) at[item.sequence] = ids.length;
+    const added = 'id' in item ? [item.id] : item.sequence === 0 ? first : second!;
+    for (const id of added) {
+      ids.push(id);
+      types.push(item.type);
+    }
+  }
+  return { ids, types, firstAt: at[0], ...(second ? { secondAt: at[1] } : {}) };
+}
+
+/** A vocabulary and the part that its special tokens play. */
+export interface Vocabulary {
+  /** Tokens by their ids; where an id has none there is a gap. */
+  readonly tokens: readonly (string | undefined)[];
+  readonly padId: number;
+  readonly unknownId?: number | undefined;
+  readonly maskId?: number | undefined;
+  /** Beside those above. */
+  readonly specialIds: Iterable<number>;
+  readonly frame: Frame;
+  readonly maxLength?: number | undefined;
+  /** The file that it is from, for messages. */
+  readonly path: string;
+}
+
+/** A tokenizer but for how it cuts texts. */
+export abstract class VocabularyTokenizer implements SequenceTokenizer {
+  readonly size: number;
+  readonly padId: number;
+  readonly unknownId?: number;
+  readonly maskId?: number;
+  readonly specialIds: ReadonlySet<number>;
+  readonly added: { readonly single: number; readonly pair: number };
+  readonly maxLength?: number;
+  abstract readonly isPerLetter: boolean;
+  readonly #tokens: readonly (string | undefined)[];
+  readonly #ids = new Map<string, number>();
+  readonly #frame: Frame;
+  readonly #path: string;
+
+  constructor({ tokens, padId, unknownId, maskId, specialIds, frame, maxLength, path }: Vocabulary) {
+    this.size = tokens.length;
+    this.padId = padId;
+    if (unknownId !== undefined) this.unknownId = unknownId;
+    if (maskId !== undefined) this.maskId = maskId;
+    if (maxLength !== undefined) this.maxLength = maxLength;
+    this.#tokens = tokens;
+    tokens.forEach((token, id) => {
+      if (token !== undefined) this.#ids.set(token, id);
+    });
+    this.#frame = frame;
+    this.#path = path;
+    this.added = addedBy(frame);
+    const framing = frame.pair.flatMap((item) => ('id' in item ? [item.id] : []));
+    const all = [padId, unknownId, maskId, ...specialIds, ...framing];
+    this.specialIds = new Set(all.filter((id) => id !== undefined));
+  }
+
+  abstract tokens(text: string): SequenceTokens;
+
+  /**
+   * The id of a piece of text, or that of what is unknown.
+   *
+   * @throws OnnxLoraError `DATA_INVALID` where the vocabulary has neither
+   */
+  protected idOrUnknown(piece: string): number {
+    const id = this.#ids.get(piece) ?? this.unknownId;
+    if (id !== undefined) return id;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `"${piece}" is no token of "${this.#path}", which has none for what is unknown either. Check that the letters are those that the model was made for.`,
+    );
+  }
+
+  framed(ids: readonly number[], second?: readonly number[]): FramedTokens {
+    return framedBy(this.#frame, ids, second);
+  }
+
+  tokenOf(id: number): string | undefined {
+    return this.#tokens[id];
+  }
+
+  idOf(token: string): number | undefined {
+    return this.#ids.get(token);
+  }
 }

@@ -4,8 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Substitution } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { TokenScores } from './tokenScores.ts';
-import { nameOfVariant, substitutionsOf, type Variant } from './variant.ts';
-import type { ScoreOptions, VariantScorer } from './effectScorer.ts';
+import { nameOfVariant, type ScoreOptions, substitutionsOf, type Variant, type VariantScorer } from './effectScorer.ts';
 import { type Masking, WildType } from './wildType.ts';
 
 /** Masked marginals and wild-type marginals. */

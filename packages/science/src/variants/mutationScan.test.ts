@@ -9,7 +9,7 @@ import { esm } from '../families/esm.ts';
 import { letters } from '../fixtures/letters.ts';
 import { sequenceRegression } from '../tasks/regression/sequenceRegression.ts';
 import { mutationScan, residuesFor } from './mutationScan.ts';
-import { scanSection } from './scanSection.ts';
+import { scanSection } from '../tasks/variants/scanPredictor.ts';
 
 const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));
 const vocabulary = readFileSync(path.join(fixtures, 'vocab.txt'), 'utf8').split('\n');

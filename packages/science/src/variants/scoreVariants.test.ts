@@ -10,9 +10,8 @@ import { parseMutations } from '../data/mutations.ts';
 import { esm } from '../families/esm.ts';
 import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import { scoreVariants } from './scoreVariants.ts';
-import type { Variant } from './variant.ts';
-import { openVariantScorer, type VariantScorerOptions } from './variantScorer.ts';
+import { openVariantScorer, scoreVariants, type VariantScorerOptions } from './variantScorer.ts';
+import type { Variant } from './effectScorer.ts';
 
 interface Golden {
   readonly wildType: string;

@@ -1,11 +1,35 @@
 /** @file Asks a masked language model how likely each token is at places of a sequence. */
 
-import { type Adapter, type AdapterSession, OnnxLoraError } from '@onnx-lora/sdk';
+import { type Adapter, type AdapterSession, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { lengthBuckets, type RunnableModel, type RunnableOptions, shownPort } from '@onnx-lora/sdk/tasks';
 import { openSequenceInput, type SequenceInput } from '../tasks/sequenceInput.ts';
 import type { TokenRow } from '../tasks/sequenceTask.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import type { Span } from './window.ts';
+
+/** From, and up to but without. */
+export type Span = readonly [from: number, to: number];
+
+/**
+ * The `size` positions with `position` in their middle, or nearer to an end of the sequence where it is near one: the "optimal
+ * window" of ProteinGym (Notin et al. 2023, `get_optimal_window`), here counted in residues, to which the model's special
+ * tokens are added.
+ */
+export function windowAround(position: number, length: number, size: number): Span {
+  const from = Math.max(0, Math.min(position - Math.floor(size / 2), length - size));
+  return [from, Math.min(length, from + size)];
+}
+
+/**
+ * Of windows that overlap by half, the one in which `position` is nearest to the middle, so that many positions share a window:
+ * all but those near the ends of the sequence have at least a quarter of the window on each side.
+ */
+export function sharedWindow(position: number, length: number, size: number): Span {
+  if (length <= size) return [0, length];
+  const step = Math.max(1, Math.floor(size / 2));
+  const nearest = Math.max(0, Math.round((position - size / 2) / step)) * step;
+  const from = Math.min(nearest, length - size);
+  return [from, from + size];
+}
 
 /** A part of a sequence as it is fed, and what is to be known of it. */
 export interface Question {
@@ -15,7 +39,7 @@ export interface Question {
 }
 
 /** What is asked about a sequence. All numbers are places in it, counted from 0. */
-export interface Asking {
+interface Asking {
   readonly span: Span;
   readonly masked: readonly number[];
   readonly asked: readonly number[];
@@ -33,34 +57,95 @@ export interface TokenScoresOptions extends Omit<RunnableOptions, 'adapters'> {
   readonly batchSize?: number | undefined;
 }
 
-/** The graph output with scores of tokens. */
-const SCORES = 'logits';
-const BATCH_SIZE = 32;
+/** The graph output with scores. */
+export const SCORES = 'logits';
 /** Most tokens of a batch: attention takes memory by their square. */
 const BATCH_TOKENS = 8192;
 /** Batches that are made ahead, so that rows of like length come together. */
-const LOOK_AHEAD = 4;
+export const LOOK_AHEAD = 4;
 const ADAPTER = 'adapter';
+
+/** A model that is asked about rows of tokens. */
+export class RowRunner {
+  readonly input: SequenceInput;
+  readonly name: string;
+  /** Rows per run. */
+  readonly batchSize: number;
+  readonly #session: AdapterSession;
+  readonly #adapter: string | null;
+
+  private constructor(name: string, input: SequenceInput, session: AdapterSession, batchSize: number) {
+    this.name = name;
+    this.input = input;
+    this.batchSize = batchSize;
+    this.#session = session;
+    this.#adapter = session.adapterNames.includes(ADAPTER) ? ADAPTER : null;
+  }
+
+  /** @throws OnnxLoraError `CONFIG_INVALID` for a batch of no rows; others as `model.session` */
+  static async open(
+    model: RunnableModel,
+    input: SequenceInput,
+    { adapter, batchSize = 32, tokenizer: _, maxLength: __, ...load }: TokenScoresOptions,
+  ): Promise<RowRunner> {
+    if (!Number.isInteger(batchSize) || batchSize < 1)
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
+      );
+    const session = await model.session({ ...load, adapters: adapter ? { [ADAPTER]: adapter } : {} });
+    return new RowRunner(model.name, input, session, batchSize);
+  }
+
+  /**
+   * What `read` makes of the scores of each row, in the order of the rows; those of like length are computed together.
+   *
+   * @param read takes the output, which row of it is meant, and which of `rows` that is
+   */
+  async run<Answer>(
+    rows: readonly TokenRow[],
+    read: (output: Tensor, row: number, index: number) => Answer,
+  ): Promise<Answer[]> {
+    const { mask, length } = this.input.ports;
+    const limits = { rows: this.batchSize, tokens: BATCH_TOKENS, isPadded: mask !== undefined || length !== undefined };
+    const found = new Array<Answer>(rows.length);
+    for (const batch of lengthBuckets(
+      rows.map(({ ids }) => ids.length),
+      limits,
+    )) {
+      const feeds = this.input.feeds(batch.map((i) => rows[i]!));
+      const outputs = await this.#session.run(feeds, { adapter: this.#adapter, fetches: [SCORES] });
+      for (const [row, i] of batch.entries()) found[i] = read(outputs[SCORES]!, row, i);
+    }
+    return found;
+  }
+
+  /** For what a model says that has diverged. */
+  notNumbers(): OnnxLoraError {
+    return new OnnxLoraError(
+      'LOSS_NOT_FINITE',
+      `"${this.name}" gives scores that are no numbers. ${this.#adapter === null ? 'Check the model.' : 'The adapter has probably diverged: train it again with a lower learning rate.'}`,
+    );
+  }
+
+  /** Frees the session. */
+  release(): Promise<void> {
+    return this.#session.release();
+  }
+}
 
 /** A masked language model, ready to be asked. */
 export class TokenScores {
   readonly tokenizer: SequenceTokenizer;
   /** Most tokens of a sequence that the model sees at once, special ones aside. */
   readonly windowSize: number;
-  readonly #input: SequenceInput;
-  readonly #session: AdapterSession;
-  readonly #adapter: string | null;
-  readonly #batchSize: number;
-  readonly #name: string;
+  readonly #runner: RowRunner;
 
-  private constructor(name: string, input: SequenceInput, session: AdapterSession, batchSize: number) {
-    this.tokenizer = input.tokenizer;
-    this.windowSize = input.rules.most - input.tokenizer.added.single;
-    this.#name = name;
-    this.#input = input;
-    this.#session = session;
-    this.#adapter = session.adapterNames.includes(ADAPTER) ? ADAPTER : null;
-    this.#batchSize = batchSize;
+  private constructor(runner: RowRunner) {
+    const { tokenizer, rules } = runner.input;
+    this.tokenizer = tokenizer;
+    this.windowSize = rules.most - tokenizer.added.single;
+    this.#runner = runner;
   }
 
   /**
@@ -69,20 +154,12 @@ export class TokenScores {
    * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a model without scores of tokens, without a mask, or with tokens of several
    *   letters; `CONFIG_INVALID`; others as `model.session`
    */
-  static async open(
-    model: RunnableModel,
-    { adapter, tokenizer, maxLength, batchSize = BATCH_SIZE, ...load }: TokenScoresOptions = {},
-  ): Promise<TokenScores> {
+  static async open(model: RunnableModel, options: TokenScoresOptions = {}): Promise<TokenScores> {
     requireTokenScores(model);
-    if (!Number.isInteger(batchSize) || batchSize < 1)
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `batchSize must be a whole number of at least 1, but it is ${batchSize}.`,
-      );
+    const { tokenizer, maxLength } = options;
     const input = await openSequenceInput(model, { tokenizer, maxLength });
     requireResidues(model, input.tokenizer);
-    const session = await model.session({ ...load, adapters: adapter ? { [ADAPTER]: adapter } : {} });
-    return new TokenScores(model.name, input, session, batchSize);
+    return new TokenScores(await RowRunner.open(model, input, options));
   }
 
   /** A part of a sequence with special tokens around it and the mask where it is to be. */
@@ -106,7 +183,7 @@ export class TokenScores {
     let ahead: Question[] = [];
     for (const question of questions) {
       ahead.push(question);
-      if (ahead.length < LOOK_AHEAD * this.#batchSize) continue;
+      if (ahead.length < LOOK_AHEAD * this.#runner.batchSize) continue;
       yield* await this.#all(ahead);
       ahead = [];
     }
@@ -115,40 +192,21 @@ export class TokenScores {
 
   /** Frees the session. */
   async release(): Promise<void> {
-    await this.#session.release();
+    await this.#runner.release();
   }
 
-  /** Answers in the order of the questions; rows of like length are computed together. */
-  async #all(questions: readonly Question[]): Promise<Float64Array[][]> {
-    const { mask, length } = this.#input.ports;
-    const limits = {
-      rows: this.#batchSize,
-      tokens: BATCH_TOKENS,
-      isPadded: mask !== undefined || length !== undefined,
-    };
-    const found = new Array<Float64Array[]>(questions.length);
-    const lengths = questions.map(({ row }) => row.ids.length);
-    for (const batch of lengthBuckets(lengths, limits)) {
-      const answers = await this.#run(batch.map((i) => questions[i]!));
-      for (const [at, i] of batch.entries()) found[i] = answers[at]!;
-    }
-    return found;
-  }
-
-  async #run(batch: readonly Question[]): Promise<Float64Array[][]> {
-    const feeds = this.#input.feeds(batch.map(({ row }) => row));
-    const outputs = await this.#session.run(feeds, { adapter: this.#adapter, fetches: [SCORES] });
-    const { dims, data } = outputs[SCORES]!;
-    if (dims.length !== 3) throw notTokens(this.#name, dims);
-    const [, tokens, width] = dims as [number, number, number];
-    return batch.map(({ places }, row) =>
-      places.map((place) => {
+  #all(questions: readonly Question[]): Promise<Float64Array[][]> {
+    const rows = questions.map(({ row }) => row);
+    return this.#runner.run(rows, ({ dims, data }, row, i) => {
+      if (dims.length !== 3) throw notTokens(this.#runner.name, dims);
+      const [, tokens, width] = dims as [number, number, number];
+      return questions[i]!.places.map((place) => {
         const logs = logSoftmax(data as Float32Array, (row * tokens + place) * width, width);
         // Scores that are no numbers would be left out where orders are compared.
-        if (logs.some(Number.isNaN)) throw notNumbers(this.#name, this.#adapter !== null);
+        if (logs.some(Number.isNaN)) throw this.#runner.notNumbers();
         return logs;
-      }),
-    );
+      });
+    });
   }
 }
 
@@ -186,13 +244,5 @@ function notTokens(name: string, dims: readonly number[]): OnnxLoraError {
   return new OnnxLoraError(
     'ADAPTER_MISMATCH',
     `With this adapter "${name}" gives "${SCORES}" [${dims.join(', ')}], not scores of tokens [batch, tokens, vocabulary]: it was trained for another task. Use the base, or an adapter of the task masked-language-modelling.`,
-  );
-}
-
-/** For what a model says that has diverged. */
-export function notNumbers(name: string, hasAdapter: boolean): OnnxLoraError {
-  return new OnnxLoraError(
-    'LOSS_NOT_FINITE',
-    `"${name}" gives scores that are no numbers. ${hasAdapter ? 'The adapter has probably diverged: train it again with a lower learning rate.' : 'Check the model.'}`,
   );
 }

@@ -1,10 +1,10 @@
-/** @file Scores variants without having seen a measurement. */
+/** @file Scores variants by whichever method is asked for. */
 
 import type { RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { ScoreOptions, Variant, VariantScorer } from './effectScorer.ts';
 import { MarginalScorer } from './marginalScorer.ts';
 import { PseudoScorer } from './pseudoScorer.ts';
 import { TokenScores, type TokenScoresOptions } from './tokenScores.ts';
-import type { VariantScorer } from './effectScorer.ts';
 
 /**
  * How a variant is scored. All scores are higher for variants that the model finds likelier, and 0 for the wild type.
@@ -65,4 +65,29 @@ export async function openVariantScorer(
 /** True for methods that judge whole sequences, and so can do without a wild type. */
 export function isPseudo(method: VariantMethod | undefined): method is 'pseudo-log-likelihood' | 'pseudo-perplexity' {
   return method === 'pseudo-log-likelihood' || method === 'pseudo-perplexity';
+}
+
+/**
+ * A score for each variant, in their order: higher is likelier to the model, 0 is the wild type.
+ *
+ * @example
+ * ```ts
+ * const variants = [{ substitutions: parseMutations('T3V') }, { substitutions: parseMutations('T3V:A4G') }];
+ * const scores = await scoreVariants(model, 'MKTAYIAK', variants, { method: 'masked-marginals' });
+ * ```
+ *
+ * @throws OnnxLoraError as {@link openVariantScorer} and its `score`
+ */
+export async function scoreVariants(
+  model: RunnableModel,
+  wildType: string,
+  variants: readonly Variant[],
+  { onProgress, ...options }: VariantScorerOptions & ScoreOptions = {},
+): Promise<number[]> {
+  const scorer = await openVariantScorer(model, options);
+  try {
+    return await scorer.score(wildType, variants, { onProgress });
+  } finally {
+    await scorer.release();
+  }
 }

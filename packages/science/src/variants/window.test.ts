@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { sharedWindow, windowAround } from './window.ts';
+import { sharedWindow, windowAround } from './tokenScores.ts';
 
 test('a window lies around its position, as ProteinGym has it', () => {
   // get_optimal_window(position, 20, 8) of ProteinGym.

@@ -57,7 +57,7 @@ export function capability<T>(name: string, options: { readonly usuallyFrom?: st
   return { name, isList: false, ...options };
 }
 
-/** A typed key of which there may be many, such as `capabilityList<SoundFormat>('sound-format')`. */
+/** A typed key of which there may be many, such as `capabilityList<AudioFormat>('audio-format')`. */
 export function capabilityList<T>(name: string): CapabilityList<T> {
   return { name, isList: true };
 }
@@ -67,7 +67,7 @@ export function capabilityList<T>(name: string): CapabilityList<T> {
  * default, it stands back where another plugin provides the same.
  *
  * @example
- * provide(AUDIO_READER, ({ formats }) => new SoundReader(formats), { needs: { formats: SOUND_FORMAT }, isDefault: true })
+ * provide(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), { needs: { formats: AUDIO_FORMAT }, isDefault: true })
  */
 export function provide<T, N extends Needs = Record<never, never>>(
   key: Capability<T> | CapabilityList<T>,

@@ -19,11 +19,16 @@ export interface DescribedFamily extends ModelFamily, FamilyMarks {
 }
 
 /** What a family's file lists. */
-export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles' | 'title' | 'preprocessors'> {
+export interface FamilyFacts extends Omit<
+  DescribedFamily,
+  'recognise' | 'roles' | 'title' | 'preprocessors' | 'defaultTargets'
+> {
   /** What people call it; the name by default. */
   readonly title?: string;
   /** As {@link DescribedFamily.preprocessors}; none by default. */
   readonly preprocessors?: readonly string[];
+  /** Roles that are adapted by default; those of {@link queriesAndValues} that it has where none are given. */
+  readonly defaultTargets?: readonly string[];
   /** What else transformers 5 renamed: norms and parameters, or modules that no role has. */
   readonly renamed?: readonly NamePair[];
 }
@@ -36,14 +41,16 @@ export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles'
  * const speaker = describedFamily({
  *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
  *   names: { 'attention.query': ['attn.q_proj'], 'attention.value': ['attn.v_proj'] },
- *   defaultTargets: queriesAndValues, tasks: ['audio-classification'],
+ *   tasks: ['audio-classification'],
  * });
  */
 export function describedFamily({ renamed = [], ...facts }: FamilyFacts): DescribedFamily {
   const pairs = [...pairsFrom(facts.names), ...renamed];
   return {
     ...(pairs.length > 0 ? { generations: [{ pairs }] } : {}),
+    ...(facts.defaultTargets ? {} : { targetsFrom: asInLora }),
     ...facts,
+    defaultTargets: facts.defaultTargets ?? queriesAndValues.filter((role) => Object.hasOwn(facts.names, role)),
     title: facts.title ?? facts.name,
     preprocessors: facts.preprocessors ?? [],
     recognise: recogniser(facts),

@@ -1,4 +1,6 @@
-/** @file The port through which sound comes in, and the mix to one channel. */
+/** @file Recordings, what reads them, and one channel of them. */
+
+import { resample, resampleStream } from './resample.ts';
 
 /** Decoded sound: a rate in Hz and one array of samples in [-1, 1] per channel, all equally long. */
 export interface Audio {
@@ -27,7 +29,7 @@ export interface AudioStream {
   readonly pieces: AsyncIterable<readonly Float32Array[]>;
 }
 
-/** Reads and decodes sound. A plugin may provide another one as `AUDIO_READER` to read formats other than those of `SoundReader`. */
+/** Reads and decodes sound. A plugin may provide another one as `AUDIO_READER` to read formats other than those of `AudioFileReader`. */
 export interface AudioReader {
   /** File endings it can read, in lower case with the dot: `.wav`. */
   readonly fileEndings: readonly string[];
@@ -52,4 +54,37 @@ export function toMono(audio: Audio, frames: number = Infinity): Float32Array {
   if (!first) return new Float32Array(0);
   if (channels.length === 1) return first;
   return first.map((_, i) => channels.reduce((sum, channel) => sum + channel[i]!, 0) / channels.length);
+}
+
+/**
+ * A recording, or a span of it, as the mean of its channels `[samples]` at `sampleRate`.
+ *
+ * @throws OnnxLoraError as {@link AudioReader.read} does
+ */
+export async function monoAt(
+  reader: AudioReader,
+  source: AudioSource,
+  sampleRate: number,
+  span?: AudioSpan,
+): Promise<Float32Array> {
+  const audio = await reader.read(source, span);
+  return resample(toMono(audio), audio.sampleRate, sampleRate);
+}
+
+/**
+ * The same piece by piece: joined, the pieces are the samples that {@link monoAt} gives, to the bit.
+ *
+ * @throws OnnxLoraError as {@link AudioReader.stream} does
+ */
+export async function* monoStreamAt(
+  reader: AudioReader,
+  source: AudioSource | AsyncIterable<Uint8Array>,
+  sampleRate: number,
+): AsyncGenerator<Float32Array> {
+  const stream = await reader.stream(source);
+  const { sampleRate: from } = stream;
+  async function* mono(): AsyncGenerator<Float32Array> {
+    for await (const channels of stream.pieces) yield toMono({ sampleRate: from, channels });
+  }
+  yield* resampleStream(mono(), from, sampleRate);
 }

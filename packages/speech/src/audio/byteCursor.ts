@@ -34,7 +34,7 @@ export async function byteCursor(source: string | Uint8Array | AsyncIterable<Uin
 }
 
 /** The error that sound cannot be used: `what` goes on after the name. */
-export function soundInvalid({ name }: Pick<ByteCursor, 'name'>, what: string, cause?: unknown): OnnxLoraError {
+export function audioInvalid({ name }: Pick<ByteCursor, 'name'>, what: string, cause?: unknown): OnnxLoraError {
   return new OnnxLoraError('DATA_INVALID', `${name} ${what}`, cause === undefined ? {} : { cause });
 }
 
@@ -147,7 +147,7 @@ function unreadable(path: string, cause: unknown): OnnxLoraError {
     return new OnnxLoraError('FILE_NOT_FOUND', `There is no sound file "${path}". Check the path.`, { cause });
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return soundInvalid(
+  return audioInvalid(
     { name: soundFile(path) },
     `cannot be read: ${reason}. Check that it is a file you may read.`,
     cause,
@@ -196,7 +196,7 @@ class StreamCursor implements ByteCursor {
   async #fill(length: number): Promise<void> {
     while (this.#length < length && !this.#ended) {
       const next = await this.#source.next().catch((cause: unknown) => {
-        throw soundInvalid(
+        throw audioInvalid(
           this,
           `broke off: ${cause instanceof Error ? cause.message : String(cause)}. Start it again.`,
           cause,

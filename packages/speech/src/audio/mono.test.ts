@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { monoAt, monoStreamAt } from './mono.ts';
+import { monoAt, monoStreamAt } from './audio.ts';
 import { resample, resampleStream } from './resample.ts';
-import { SoundReader } from './soundReader.ts';
+import { AudioFileReader } from './audioFileReader.ts';
 import '../../../../test/support/seed.ts';
 
 const signal = (length: number, seed = 17): Float32Array =>
@@ -48,7 +48,7 @@ describe('resampleStream', () => {
 });
 
 describe('monoAt and monoStreamAt', () => {
-  const reader = new SoundReader();
+  const reader = new AudioFileReader();
   const audio = { sampleRate: 8000, channels: [signal(20_000), signal(20_000, 5)] };
   const mean = audio.channels[0]!.map((sample, i) => (sample + audio.channels[1]![i]!) / 2);
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { resamplePoly } from './resamplePoly.ts';
+import { resamplePoly } from './resample.ts';
 
 const golden = JSON.parse(readFileSync(new URL('../fixtures/resamplePoly.json', import.meta.url), 'utf8')) as Record<
   string,

@@ -5,18 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { toWave } from '../audio/wave.ts';
-import { waveAugmentationsFrom } from './augmentSetting.ts';
-import { augmentWave, type WaveAugmentation } from './augmentWave.ts';
-import { background } from './background.ts';
-import { convolve } from './convolve.ts';
-import { gain } from './gain.ts';
-import { loadClips } from './loadClips.ts';
-import { noise } from './noise.ts';
-import { strongWaveAugmentations, waveAugmentationPresets } from './augmentSetting.ts';
-import { room } from './room.ts';
-import { speed } from './speed.ts';
+import {
+  augmentWave,
+  strongWaveAugmentations,
+  type WaveAugmentation,
+  waveAugmentationPresets,
+  waveAugmentationsFrom,
+} from './augmentWave.ts';
+import { background, loadClips, noise } from './noise.ts';
+import { convolve, reverb } from './reverb.ts';
+import { gain, speedPerturbation } from './perturb.ts';
 import '../../../../test/support/seed.ts';
 
 const RATE = 16_000;
@@ -37,12 +37,12 @@ const strength = (samples: Float32Array, hertz: number): number => {
 };
 const clips = [pattern(300), pattern(9000, 5)];
 const every: readonly WaveAugmentation[] = [
-  speed(),
+  speedPerturbation(),
   gain(),
   noise({ color: 'white', probability: 1 }),
   noise({ probability: 1 }),
   background({ clips, probability: 1 }),
-  room({ responses: [pattern(50)], probability: 1 }),
+  reverb({ responses: [pattern(50)], probability: 1 }),
 ];
 
 describe('augmentWave', () => {
@@ -83,29 +83,32 @@ describe('augmentWave', () => {
 
   it('refuses what is no augmentation', () => {
     expect(() => augmentWave(tone(9), RATE, [{ type: 'echo' } as never], 1)).toThrow('one of background, gain, noise');
-    expect(() => speed({ factors: [3] })).toThrow('from 0.5 to 2');
-    expect(() => speed({ factors: [] })).toThrow('from 0.5 to 2');
+    expect(() => speedPerturbation({ factors: [3] })).toThrow('from 0.5 to 2');
+    expect(() => speedPerturbation({ factors: [] })).toThrow('from 0.5 to 2');
     expect(() => gain({ decibels: [6, -6] })).toThrow('the lower one first');
     expect(() => noise({ color: 'blue' as never })).toThrow('white or pink');
     expect(() => noise({ probability: 2 })).toThrow('between 0 and 1');
     expect(() => background({ clips: [] })).toThrow('one or more recordings');
-    expect(() => room({ responses: [new Float32Array(4)] })).toThrow('not silent');
+    expect(() => reverb({ responses: [new Float32Array(4)] })).toThrow('not silent');
   });
 });
 
-describe('speed', () => {
+describe('speed-perturbation', () => {
   it('divides the length and multiplies the pitch by the factor', () => {
     for (const factor of [0.9, 1, 1.1, 1.25]) {
-      const got = augmentWave(tone(RATE), RATE, [speed({ factors: [factor] })], 1);
+      const got = augmentWave(tone(RATE), RATE, [speedPerturbation({ factors: [factor] })], 1);
       expect(got).toHaveLength(Math.ceil(RATE / factor));
       // Away from the ends, where there is silence around the clip.
       expect(strength(got.subarray(800, 800 + 8000), 440 * factor)).toBeCloseTo(0.15, 2);
     }
-    expect(augmentWave(tone(50), RATE, [speed({ factors: [1] })], 1)).toEqual(tone(50));
+    expect(augmentWave(tone(50), RATE, [speedPerturbation({ factors: [1] })], 1)).toEqual(tone(50));
   });
 
   it('draws every factor', () => {
-    const lengths = Array.from({ length: 40 }, (_, seed) => augmentWave(tone(990), RATE, [speed()], seed).length);
+    const lengths = Array.from(
+      { length: 40 },
+      (_, seed) => augmentWave(tone(990), RATE, [speedPerturbation()], seed).length,
+    );
     expect(new Set(lengths)).toEqual(new Set([1100, 990, 900]));
   });
 });
@@ -174,7 +177,7 @@ describe('room and convolve', () => {
     const impulse = new Float32Array(2000);
     impulse[700] = -0.2;
     const clip = pattern(5000);
-    const got = augmentWave(clip, RATE, [room({ responses: [impulse], probability: 1 })], 1);
+    const got = augmentWave(clip, RATE, [reverb({ responses: [impulse], probability: 1 })], 1);
     expect(Math.max(...got.map((sample, i) => Math.abs(sample + clip[i]!)))).toBeLessThan(1e-6);
   });
 
@@ -197,7 +200,7 @@ describe('room and convolve', () => {
 
 describe('presets and files', () => {
   it('finds presets by name', () => {
-    expect(waveAugmentationsFrom({ augment: 'standard' })).toEqual([speed(), gain()]);
+    expect(waveAugmentationsFrom({ augment: 'standard' })).toEqual([speedPerturbation(), gain()]);
     expect(waveAugmentationsFrom({})).toBeUndefined();
     expect(() => waveAugmentationsFrom({ augment: 'storng' })).toThrow('strong');
     expect([...waveAugmentationPresets.keys()]).toEqual(['none', 'standard', 'strong']);
@@ -206,12 +209,12 @@ describe('presets and files', () => {
   it('loads the recordings of a folder and those below it, in order', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'onnx-lora-clips-'));
     try {
-      await expect(loadClips(new SoundReader(), folder, RATE)).rejects.toThrow('holds no recordings');
+      await expect(loadClips(new AudioFileReader(), folder, RATE)).rejects.toThrow('holds no recordings');
       await mkdir(join(folder, 'a'));
       await writeFile(join(folder, 'a', 'x.WAV'), toWave(Float32Array.of(0.5, -0.25), RATE));
       await writeFile(join(folder, 'b.wav'), toWave(Float32Array.of(2, -2, 0), RATE));
       await writeFile(join(folder, 'notes.txt'), 'no sound');
-      expect(await loadClips(new SoundReader(), folder, RATE)).toEqual([
+      expect(await loadClips(new AudioFileReader(), folder, RATE)).toEqual([
         Float32Array.of(32_767 / 32_768, -1, 0),
         Float32Array.of(0.5, -0.25),
       ]);

@@ -1,7 +1,7 @@
 import { float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { describe, expect, test } from 'vitest';
 import type { Audio, AudioReader } from '../audio/audio.ts';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 import { clipLengths } from './clipLengths.ts';
 import { dataFolder } from '../fixtures/dataFolder.ts';
@@ -35,7 +35,7 @@ const records: SpeechRecord[] = [
   { audio: sound(9, 9), where: 'third', labels: ['b'] },
 ];
 const dataset = (loading: Partial<SpeechLoading>, own = extractor().extractor): SpeechDataset<string> =>
-  new SpeechDataset(records, ['x', 'y', 'z'], { reader: new SoundReader(), extractor: own, seed: 1, ...loading });
+  new SpeechDataset(records, ['x', 'y', 'z'], { reader: new AudioFileReader(), extractor: own, seed: 1, ...loading });
 
 describe('a dataset of recordings', () => {
   test('loads what is meant of each, once', async () => {

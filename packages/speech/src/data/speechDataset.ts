@@ -3,8 +3,7 @@
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { balancedWeights, type Dataset } from '@onnx-lora/sdk/tasks';
 import { contentKey, drawSeed, BoundedCache } from '@onnx-lora/sdk/data';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt } from '../audio/mono.ts';
+import { type AudioReader, monoAt } from '../audio/audio.ts';
 import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';
 

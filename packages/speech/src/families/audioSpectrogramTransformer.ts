@@ -1,6 +1,6 @@
 /** @file The family AST (Audio Spectrogram Transformer). */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
 
 /** AST as transformers writes it: ViT's encoder on a spectrogram, whose modules transformers 5 renamed as ViT's. */
@@ -22,7 +22,6 @@ export const audioSpectrogramTransformer: DescribedFamily = speechFamily({
   },
   // The rest of a layer, such as its norms.
   renamed: [{ 4: 'encoder.layer.{n}', 5: 'layers.{n}' }],
-  defaultTargets: queriesAndValues,
   targetsFrom:
     'queries and values: Cappellazzo et al., "Parameter-Efficient Transfer Learning of Audio Spectrogram Transformers" (2023), arXiv:2312.03694, which compares LoRA there',
   tasks: ['audio-classification', 'audio-embedding'],

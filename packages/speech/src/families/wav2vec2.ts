@@ -1,8 +1,53 @@
-/** @file The family wav2vec 2.0. */
+/** @file The family wav2vec 2.0, and those whose encoders of waveforms are built like it. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
-import { encoderTasks, speechFamily } from './speechFamily.ts';
-import { adapterModules, wav2vec2Modules } from './wav2vec2Modules.ts';
+import type { DescribedFamily, RoleNames } from '@onnx-lora/sdk/plugin';
+import { speechFamily } from './speechFamily.ts';
+
+/** Convolutions over the waveform, and what leads from them into the encoder. */
+const waveformModules: RoleNames = {
+  'convolution.features': ['feature_extractor.conv_layers.{n}.conv'],
+  'convolution.position': ['encoder.pos_conv_embed.conv', 'encoder.pos_conv_embed.layers.{n}.conv'],
+  projection: ['feature_projection.projection'],
+};
+
+/** What stands behind the encoder: CTC's head, the classifiers', and x-vectors'. */
+const headModules: RoleNames = {
+  head: ['^lm_head'],
+  projector: ['^projector'],
+  classifier: ['^classifier'],
+  'x-vector': ['^tdnn.{n}.kernel', '^feature_extractor'],
+};
+
+/** wav2vec 2.0's encoder; transformers 4 and 5 use the same names. */
+const wav2vec2Modules: RoleNames = {
+  ...waveformModules,
+  'attention.query': ['encoder.layers.{n}.attention.q_proj'],
+  'attention.key': ['encoder.layers.{n}.attention.k_proj'],
+  'attention.value': ['encoder.layers.{n}.attention.v_proj'],
+  'attention.output': ['encoder.layers.{n}.attention.out_proj'],
+  'mlp.up': ['encoder.layers.{n}.feed_forward.intermediate_dense'],
+  'mlp.down': ['encoder.layers.{n}.feed_forward.output_dense'],
+  ...headModules,
+};
+
+/** A Conformer's encoder, as two families have it. */
+const conformerModules: RoleNames = {
+  'attention.query': ['encoder.layers.{n}.self_attn.linear_q'],
+  'attention.key': ['encoder.layers.{n}.self_attn.linear_k'],
+  'attention.value': ['encoder.layers.{n}.self_attn.linear_v'],
+  'attention.output': ['encoder.layers.{n}.self_attn.linear_out'],
+  'attention.position': ['encoder.layers.{n}.self_attn.linear_pos', 'encoder.layers.{n}.self_attn.distance_embedding'],
+  'convolution.pointwise': ['encoder.layers.{n}.conv_module.pointwise_conv{n}'],
+  'convolution.depthwise': ['encoder.layers.{n}.conv_module.depthwise_conv'],
+  'mlp.up': ['encoder.layers.{n}.ffn{n}.intermediate_dense'],
+  'mlp.down': ['encoder.layers.{n}.ffn{n}.output_dense'],
+};
+
+/** The modules between encoder and head that shorten the sequence, where a model has them. */
+const adapterModules: RoleNames = {
+  'adapter.convolution': [/(?:.*\.)?adapter\.layers\.\d+\.(?:conv|self_attn_conv|residual_conv)/],
+  'adapter.projection': [/(?:.*\.)?adapter\.proj/],
+};
 
 /**
  * wav2vec 2.0, XLS-R and MMS as transformers writes them. MMS's own adapters, one per language, are in the graph as they were
@@ -25,8 +70,125 @@ export const wav2vec2: DescribedFamily = speechFamily({
     ],
   ],
   names: { ...wav2vec2Modules, ...adapterModules },
-  defaultTargets: queriesAndValues,
-  targetsFrom: asInLora,
-  tasks: encoderTasks,
   preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** HuBERT and DistilHuBERT as transformers writes them: wav2vec 2.0's network, trained otherwise. */
+export const hubert: DescribedFamily = speechFamily({
+  name: 'hubert',
+  title: 'HuBERT',
+  paper:
+    'Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units" (2021), arXiv:2106.07447',
+  modelTypes: ['hubert'],
+  marks: [['^hubert.encoder.layers.{n}.attention.q_proj']],
+  names: wav2vec2Modules,
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** UniSpeech and UniSpeech-SAT as transformers writes them: wav2vec 2.0's network, trained otherwise. */
+export const unispeech: DescribedFamily = speechFamily({
+  name: 'unispeech',
+  title: 'UniSpeech and UniSpeech-SAT',
+  paper:
+    'Wang et al., "UniSpeech: Unified Speech Representation Learning with Labeled and Unlabeled Data" (2021), arXiv:2101.07597',
+  modelTypes: ['unispeech', 'unispeech-sat'],
+  marks: [['^unispeech.encoder.layers.{n}'], ['^unispeech_sat.encoder.layers.{n}']],
+  names: wav2vec2Modules,
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** data2vec's model of speech as transformers writes it: wav2vec 2.0's network with several convolutions for positions. */
+export const data2vecAudio: DescribedFamily = speechFamily({
+  name: 'data2vec-audio',
+  title: 'data2vec (audio)',
+  paper:
+    'Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language" (2022), arXiv:2202.03555',
+  modelTypes: ['data2vec-audio'],
+  marks: [
+    ['^data2vec_audio.encoder.layers.{n}'],
+    ['^encoder.pos_conv_embed.layers.{n}', '^encoder.layers.{n}.attention.q_proj'],
+  ],
+  names: { ...wav2vec2Modules, ...adapterModules },
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** SEW as transformers writes it: wav2vec 2.0's encoder on a shortened sequence. */
+export const sew: DescribedFamily = speechFamily({
+  name: 'sew',
+  title: 'SEW',
+  paper:
+    'Wu et al., "Performance-Efficiency Trade-offs in Unsupervised Pre-training for Speech Recognition" (2021), arXiv:2109.06870',
+  modelTypes: ['sew'],
+  marks: [['^sew.encoder.layers.{n}'], ['^encoder.upsample.projection', '^encoder.layers.{n}.attention.q_proj']],
+  names: {
+    ...wav2vec2Modules,
+    projection: ['^feature_projection', '^sew.feature_projection', 'encoder.upsample.projection'],
+  },
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+const { 'attention.output': output, 'mlp.up': up, 'mlp.down': down, ...others } = wav2vec2Modules;
+
+/**
+ * WavLM as transformers writes it: wav2vec 2.0's network with a gated relative position in attention, which reads the weights
+ * of queries, keys, values and output without calling those modules. An exported graph has their products under the
+ * attention's own path, so that only what else a layer has is known by name.
+ */
+export const wavlm: DescribedFamily = speechFamily({
+  name: 'wavlm',
+  title: 'WavLM',
+  paper:
+    'Chen et al., "WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing" (2021), arXiv:2110.13900',
+  modelTypes: ['wavlm'],
+  marks: [['^wavlm.encoder.layers.{n}'], ['^encoder.layers.{n}.attention.gru_rel_pos_linear']],
+  names: {
+    ...others,
+    'attention.query, key and value': [/(?:.*\.)?encoder\.layers\.\d+\.attention(?:\.(?:node_)?MatMul_\d+)?/],
+    'attention.output': output!,
+    'attention.gate': ['encoder.layers.{n}.attention.gru_rel_pos_linear'],
+    'attention.position': ['encoder.layers.{n}.attention.rel_attn_embed'],
+    'mlp.up': up!,
+    'mlp.down': down!,
+    ...adapterModules,
+  },
+  defaultTargets: ['mlp.up', 'mlp.down'],
+  targetsFrom:
+    "the feed-forward layers, since in torch adapters in this model's attention have no effect: it reads q_proj.weight and its like without calling the modules that PEFT wraps",
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** wav2vec 2.0 with a Conformer as its encoder, as transformers writes it, with relative or rotary positions. */
+export const wav2vec2Conformer: DescribedFamily = speechFamily({
+  name: 'wav2vec2-conformer',
+  title: 'wav2vec 2 Conformer',
+  paper: 'Wang et al., "fairseq S2T: Fast Speech-to-Text Modeling with fairseq" (2020), arXiv:2010.05171',
+  modelTypes: ['wav2vec2-conformer'],
+  marks: [
+    ['^wav2vec2_conformer.encoder.layers.{n}'],
+    ['^feature_extractor.conv_layers.{n}.conv', '^encoder.layers.{n}.self_attn.linear_q'],
+  ],
+  names: { ...waveformModules, ...conformerModules, ...headModules, ...adapterModules },
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
+});
+
+/** w2v-BERT 2.0 as transformers writes it: a Conformer on mel filter banks. */
+export const wav2vec2Bert: DescribedFamily = speechFamily({
+  name: 'wav2vec2-bert',
+  title: 'w2v-BERT 2',
+  paper:
+    'Seamless Communication, "Seamless: Multilingual Expressive and Streaming Speech Translation" (2023), arXiv:2312.05187',
+  modelTypes: ['wav2vec2-bert'],
+  marks: [
+    ['^wav2vec2_bert.encoder.layers.{n}'],
+    ['^encoder.layers.{n}.self_attn.linear_q', '^feature_projection.projection', '!^feature_extractor.conv_layers'],
+  ],
+  names: {
+    ...conformerModules,
+    projection: ['feature_projection.projection'],
+    ...headModules,
+    ...adapterModules,
+    'mlp.intermediate': [/(?:.*\.)?(?:intermediate_ffn|adapter\.layers\.\d+\.ffn)\.(?:intermediate|output)_dense/],
+    'adapter.attention': [/(?:.*\.)?adapter\.layers\.\d+\.self_attn\.linear_\w+/],
+  },
+  preprocessors: ['SeamlessM4TFeatureExtractor'],
 });

@@ -1,8 +1,28 @@
-/** @file The family Whisper. */
+/** @file The families Whisper and Moonshine: encoders of sound with decoders of text. */
 
-import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
-import { encoderDecoderFiles } from './encoderDecoderFiles.ts';
+import { asInLora, type DescribedFamily, type FamilyFiles } from '@onnx-lora/sdk/plugin';
 import { speechFamily } from './speechFamily.ts';
+
+/** As optimum writes them: an encoder, and one to three decoders. */
+const encoderDecoderFiles: FamilyFiles = {
+  parts: [
+    { name: 'encoder_model', prefix: 'model.encoder' },
+    {
+      name: 'decoder_model',
+      // Both decoders in one: without a past it is the first.
+      alsoNamed: ['decoder_model_merged'],
+      idleInputs: /^(?:use_cache_branch$|past_key_values\.)/,
+      reads: { encoder_hidden_states: 'last_hidden_state' },
+      inputNames: { input_ids: 'decoder_input_ids' },
+    },
+    { name: 'decoder_with_past_model', onlyServes: true },
+    { name: 'decoder_model_merged', onlyServes: true },
+  ],
+  // Keys and values that serving keeps are of no use in training.
+  outputs: ['logits'],
+  // Text is written with the past that only they have, and a Whisper in one file beside them is the same model.
+  arePreferred: true,
+};
 
 /**
  * OpenAI's Whisper of all sizes and its distillations, also with a classifier on its encoder. Exports of the whole model
@@ -45,4 +65,37 @@ export const whisper: DescribedFamily = speechFamily({
   tasks: ['speech-recognition', 'audio-classification', 'audio-embedding'],
   files: encoderDecoderFiles,
   preprocessors: ['WhisperFeatureExtractor'],
+});
+
+/** Moonshine as transformers writes it: an encoder of waveforms of any length, and a decoder of text, with rotary positions. */
+export const moonshine: DescribedFamily = speechFamily({
+  name: 'moonshine',
+  title: 'Moonshine',
+  paper:
+    'Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands" (2024), arXiv:2410.15608',
+  modelTypes: ['moonshine'],
+  marks: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
+    `${encoder}conv3`,
+    `${encoder}layers.{n}.self_attn.q_proj`,
+  ]),
+  names: {
+    'attention.query': ['layers.{n}.self_attn.q_proj'],
+    'attention.key': ['layers.{n}.self_attn.k_proj'],
+    'attention.value': ['layers.{n}.self_attn.v_proj'],
+    'attention.output': ['layers.{n}.self_attn.o_proj'],
+    'cross-attention.query': ['layers.{n}.encoder_attn.q_proj'],
+    'cross-attention.key': ['layers.{n}.encoder_attn.k_proj'],
+    'cross-attention.value': ['layers.{n}.encoder_attn.v_proj'],
+    'cross-attention.output': ['layers.{n}.encoder_attn.o_proj'],
+    'mlp.up': ['layers.{n}.mlp.fc1'],
+    'mlp.down': ['layers.{n}.mlp.fc2'],
+    'convolution.features': ['conv1', 'conv2', 'conv3'],
+    'embedding.token': ['embed_tokens'],
+    head: ['proj_out'],
+  },
+  defaultTargets: ['attention.query', 'attention.value', 'cross-attention.query', 'cross-attention.value'],
+  targetsFrom: asInLora,
+  tasks: ['speech-recognition'],
+  files: encoderDecoderFiles,
+  preprocessors: ['Wav2Vec2FeatureExtractor'],
 });

@@ -1,11 +1,11 @@
 /** @file What is left of a window of which only the beginning is heard. */
 
 import { describe, expect, it } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { contextOf, shortExtractor } from './audioContext.ts';
 import { FeatureExtractorFactory } from './featureExtractorFactory.ts';
 
-const factory = new FeatureExtractorFactory(new SoundReader());
+const factory = new FeatureExtractorFactory(new AudioFileReader());
 const whisper = factory.create({ feature_extractor_type: 'WhisperFeatureExtractor' }, 'preprocessor_config.json');
 const noise = (seconds: number): Float32Array =>
   Float32Array.from({ length: seconds * 16_000 }, (_, i) => Math.sin(i * i) / 4);

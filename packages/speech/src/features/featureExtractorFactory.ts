@@ -1,18 +1,16 @@
 /** @file From a preprocessor_config.json to what makes a model's input of sound. */
 
 import { float32, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { ConfigFields } from '@onnx-lora/sdk/data';
 import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt, monoStreamAt } from '../audio/mono.ts';
-import { FeatureConfig } from './featureConfig.ts';
+import { type AudioReader, monoAt, monoStreamAt } from '../audio/audio.ts';
 import type { ClipFeatures, FeatureExtractor } from './featureExtractor.ts';
 import { notFinite } from './filterBank.ts';
-import { KALDI_RATE, KaldiFilterBank } from './kaldiFilterBank.ts';
-import { stackedFeatures } from './stackedFeatures.ts';
+import { KALDI_RATE, KaldiFilterBank, stackedFeatures } from './kaldiFilterBank.ts';
 import { batchWaveforms } from './waveform.ts';
-import { whisperFeatures } from './whisperFeatures.ts';
+import { whisperFeatures } from './logMel.ts';
 
-const types: Readonly<Record<string, (fields: FeatureConfig) => ClipFeatures>> = {
+const types: Readonly<Record<string, (fields: ConfigFields) => ClipFeatures>> = {
   ASTFeatureExtractor: spectrogramFeatures,
   SeamlessM4TFeatureExtractor: stackedFeatures,
   Wav2Vec2FeatureExtractor: waveformFeatures,
@@ -60,7 +58,7 @@ export class FeatureExtractorFactory implements PreprocessorFactory {
 
   #features(config: Readonly<Record<string, unknown>>, path: string): ClipFeatures {
     const type = config['feature_extractor_type'];
-    if (this.recognises(config)) return types[type as string]!(new FeatureConfig(config, path));
+    if (this.recognises(config)) return types[type as string]!(new ConfigFields(config, path));
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `"${path}": feature_extractor_type is ${(JSON.stringify(type) ?? 'missing').slice(0, 80)}, but one of ${Object.keys(types).join(', ')} is expected. Check that it is a speech model.`,
@@ -87,13 +85,13 @@ async function beginning(pieces: AsyncIterable<Float32Array>, most: number): Pro
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
  */
-function spectrogramFeatures(fields: FeatureConfig): ClipFeatures {
-  fields.only('sampling_rate', KALDI_RATE);
-  const mels = fields.integer('num_mel_bins', 128, 1, 256);
-  const frames = fields.integer('max_length', 1024, 1, 6000);
-  const doNormalise = fields.flag('do_normalize', true);
-  const mean = doNormalise ? fields.number('mean', -4.2677393, -1e6, 1e6) : 0;
-  const scale = doNormalise ? 1 / (2 * fields.number('std', 4.5689974, 1e-6, 1e6)) : 1;
+function spectrogramFeatures(fields: ConfigFields): ClipFeatures {
+  fields.fixed('sampling_rate', KALDI_RATE);
+  const mels = fields.integer('num_mel_bins', 1, 256) ?? 128;
+  const frames = fields.integer('max_length', 1, 6000) ?? 1024;
+  const doNormalise = fields.boolean('do_normalize') ?? true;
+  const mean = doNormalise ? (fields.number('mean', -1e6, 1e6) ?? -4.2677393) : 0;
+  const scale = doNormalise ? 1 / (2 * (fields.number('std', 1e-6, 1e6) ?? 4.5689974)) : 1;
   const maxSamples = KaldiFilterBank.samples(frames);
   const bank = new KaldiFilterBank(mels, 'hanning');
   return {
@@ -118,14 +116,14 @@ function spectrogramFeatures(fields: FeatureConfig): ClipFeatures {
  *
  * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
  */
-function waveformFeatures(fields: FeatureConfig): ClipFeatures {
-  const sampleRate = fields.integer('sampling_rate', 16_000, 1000, 48_000);
-  fields.only('feature_size', 1);
-  fields.only('padding_side', 'right');
+function waveformFeatures(fields: ConfigFields): ClipFeatures {
+  const sampleRate = fields.integer('sampling_rate', 1000, 48_000) ?? 16_000;
+  fields.fixed('feature_size', 1);
+  fields.fixed('padding_side', 'right');
   const options = {
-    normalise: fields.flag('do_normalize', true),
-    mask: fields.flag('return_attention_mask', false),
-    padding: fields.number('padding_value', 0, -1, 1),
+    normalise: fields.boolean('do_normalize') ?? true,
+    mask: fields.boolean('return_attention_mask') ?? false,
+    padding: fields.number('padding_value', -1, 1) ?? 0,
   };
   return {
     sampleRate,

@@ -2,10 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { FilterBank, type FilterBankOptions } from './filterBank.ts';
+import { FilterBank, type FilterBankOptions, isTransformable } from './filterBank.ts';
 import { program } from './filterBankProgram.ts';
 import { compiledWat } from '../../../../test/support/compiledWat.ts';
-import { isTransformable } from './fourierPlan.ts';
 
 const noise = (length: number): Float32Array =>
   Float32Array.from({ length }, (_, i) => ((i * i * 31 + i * 17) % 2003) / 1001.5 - 1);

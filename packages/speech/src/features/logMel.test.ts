@@ -2,8 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { LogMel } from './logMel.ts';
-import { melFilters } from './logMel.ts';
+import { LogMel, melFilters } from './logMel.ts';
 
 interface Features {
   mels: number;

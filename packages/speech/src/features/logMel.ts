@@ -1,6 +1,10 @@
-/** @file Whisper's log-mel spectrogram. */
+/** @file Whisper's features: logarithms of mel spectrograms. */
 
-import { FilterBank } from './filterBank.ts';
+import { float32, stack } from '@onnx-lora/sdk';
+import type { ConfigFields } from '@onnx-lora/sdk/data';
+import type { ClipFeatures } from './featureExtractor.ts';
+import { FilterBank, isTransformable } from './filterBank.ts';
+import { normalise } from './waveform.ts';
 
 /** Where the scale turns from linear to logarithmic, Hz, and the mel there. */
 const BREAK_HERTZ = 1000;
@@ -124,4 +128,38 @@ export class LogMel {
     for (let i = 0; i < at; i++) mirror(i, at - i);
     for (let i = length - first; i < block.length; i++) mirror(i, 2 * (length - 1) - first - i);
   }
+}
+
+/**
+ * What Whisper is fed: `input_features` `[batch, mels, frames]`, `[80, 3000]` a clip for most. Every clip is cut or padded with
+ * silence to `chunk_length` seconds.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when the file asks for what is not supported
+ */
+export function whisperFeatures(fields: ConfigFields): ClipFeatures {
+  const sampleRate = fields.integer('sampling_rate', 16_000, 48_000) ?? 16_000;
+  const frameLength = fields.integer('n_fft', 16, 4096) ?? 400;
+  if (!isTransformable(frameLength)) {
+    throw fields.expected('n_fft', 'a multiple of 4 that no prime but 2 and 5 divides');
+  }
+  const seconds = fields.integer('chunk_length', 1, 60) ?? 30;
+  const doNormalise = fields.boolean('do_normalize') ?? false;
+  fields.fixed('padding_value', 0);
+  fields.fixed('padding_side', 'right');
+  fields.fixed('dither', 0);
+  const mels = fields.integer('feature_size', 1, 256) ?? 80;
+  const hop = fields.integer('hop_length', 40, frameLength) ?? 160;
+  const length = seconds * sampleRate;
+  const logMel = new LogMel({ sampleRate, mels, frameLength, hop, length });
+  return {
+    sampleRate,
+    inputName: 'input_features',
+    maxSamples: length,
+    extract: (samples) => {
+      const heard = samples.subarray(0, length);
+      return float32(logMel.features(doNormalise ? normalise(heard) : heard), [mels, logMel.frames]);
+    },
+    soundIn: (samples) => ({ timeAxis: 1, frames: Math.min(Math.ceil(samples / hop), logMel.frames) }),
+    batch: (clips) => ({ input_features: stack(clips) }),
+  };
 }

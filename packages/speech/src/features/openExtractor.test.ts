@@ -6,10 +6,9 @@ import { join } from 'node:path';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
-import type { FeatureExtractor } from './featureExtractor.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
+import { type FeatureExtractor, openExtractor } from './featureExtractor.ts';
 import { FeatureExtractorFactory } from './featureExtractorFactory.ts';
-import { openExtractor } from './openExtractor.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -17,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-const factories: PreprocessorFactory[] = [new FeatureExtractorFactory(new SoundReader())];
+const factories: PreprocessorFactory[] = [new FeatureExtractorFactory(new AudioFileReader())];
 const write = (name: string, content: unknown): Promise<void> =>
   writeFile(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content));
 const open = (config?: Record<string, unknown>): Promise<FeatureExtractor> => {

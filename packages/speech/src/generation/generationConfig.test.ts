@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import '../../../../test/support/seed.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { SpeechTokenizer } from '../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 import { type GenerationConfig, generationConfigOf, readGenerationConfig } from './generationConfig.ts';
 import { promptOf } from './prompt.ts';
 

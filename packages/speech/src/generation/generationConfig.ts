@@ -2,9 +2,9 @@
 
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { isObject, type JsonObject, readJsonObject } from '@onnx-lora/sdk/data';
-import type { SpeechTokenizer } from '../text/speechTokenizer.ts';
+import type { TaskModel } from '@onnx-lora/sdk/tasks';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
 
 /** What `generation_config.json` says; where it is silent, `config.json`. */
 export interface GenerationConfig {

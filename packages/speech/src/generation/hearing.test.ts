@@ -6,19 +6,19 @@ import path from 'node:path';
 import { Adapter, evaluate, int64, loadAdapter, merge, type Model, openModel, type RowAdapter } from '@onnx-lora/sdk'; // prettier-ignore
 import { wordErrors } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { speechFamilies } from '../families/index.ts';
 import { shortExtractor } from '../features/audioContext.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { openExtractor } from '../features/openExtractor.ts';
+import { openExtractor } from '../features/featureExtractor.ts';
 import { speechRecognition } from '../tasks/recognition/speechRecognition.ts';
 import { SpeechRecognitionFactory } from '../tasks/recognition/speechRecognitionFactory.ts';
 import { openSpeechTokenizer } from '../text/openSpeechTokenizer.ts';
 import { readGenerationConfig } from './generationConfig.ts';
-import { rulesOf } from './logitRules.ts';
-import { openRecogniser } from './openRecogniser.ts';
+import { rulesOf } from './search/logitRules.ts';
+import { openTranscriber } from './openTranscriber.ts';
 import { promptOf } from './prompt.ts';
-import type { Recogniser } from './recogniser.ts';
+import type { Transcriber } from './transcriber.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../test/fixtures/whisperMerged');
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hearing-'));
@@ -32,14 +32,14 @@ const asked = { language: 'en', maxTokens: 12 } as const;
 let model: Model;
 let whole: Adapter;
 let short: Adapter;
-let recogniser: Recogniser;
+let transcriber: Transcriber;
 beforeAll(async () => {
   model = await openModel(folder, { families: speechFamilies });
   whole = await loadAdapter(path.join(folder, 'adapter'));
   short = heardWith(FRAMES);
-  recogniser = await openRecogniser(model, { ...load, adapters: { short, whole } });
+  transcriber = await openTranscriber(model, { ...load, adapters: { short, whole } });
 });
-afterAll(() => recogniser.release());
+afterAll(() => transcriber.release());
 
 function heardWith(frames: number): Adapter {
   const { config, tensors, baseDigest } = whole;
@@ -50,15 +50,15 @@ const clip = (seconds: number, kind = 1): Float32Array =>
   Float32Array.from({ length: seconds * rate }, (_, i) => 0.3 * Math.sin(i * 0.05 * kind + Math.sin(i / 900) * kind));
 const [brief, long] = [clip(0.5), clip(0.9, 3)];
 
-async function tokensOf(sound: Float32Array, adapter: RowAdapter, by: Recogniser = recogniser): Promise<number[]> {
+async function tokensOf(sound: Float32Array, adapter: RowAdapter, by: Transcriber = transcriber): Promise<number[]> {
   const [found] = await by.transcribeClips([sound], { ...asked, adapter });
   return [...found!.tokens];
 }
 
-/** What the joined graph for so many frames writes, token by token, without a cache: neither of the recogniser's files. */
+/** What the joined graph for so many frames writes, token by token, without a cache: neither of the transcriber's files. */
 async function writtenByJoined(sound: Float32Array, frames: number, hasAdapter: boolean): Promise<number[]> {
   const config = await readGenerationConfig(model, await openSpeechTokenizer(folder));
-  const full = await openExtractor(model, [new FeatureExtractorFactory(new SoundReader())]);
+  const full = await openExtractor(model, [new FeatureExtractorFactory(new AudioFileReader())]);
   const extractor = frames < 100 ? shortExtractor(full, frames / 100)! : full;
   const features = extractor.batch([extractor.extract(sound)])['input_features']!;
   expect(features.dims).toEqual([1, 80, frames]);
@@ -94,21 +94,21 @@ describe('clips', () => {
   test('of a batch are each heard as their adapter wants it', async () => {
     const clips = [brief, brief, long, brief, long, brief];
     const adapter = ['whole', 'short', 'short', null, 'whole', { short: 0.5, whole: 0.5 }] as const;
-    const together = await recogniser.transcribeClips(clips, { ...asked, adapter });
+    const together = await transcriber.transcribeClips(clips, { ...asked, adapter });
     const alone = await Promise.all(clips.map(async (sound, i) => tokensOf(sound, adapter[i]!)));
     expect(together.map(({ tokens }) => [...tokens])).toEqual(alone);
     // Both are the same but for the note, and one of a blend wants the whole window.
     expect(alone[5]).toEqual(alone[0]);
     expect(alone[1]).not.toEqual(alone[0]);
     expect(await tokensOf(brief, { short: 1 })).toEqual(alone[1]);
-    const languages = await recogniser.detectLanguages!(clips, { adapter });
+    const languages = await transcriber.detectLanguages!(clips, { adapter });
     expect(languages[1]!.probability).not.toBe(languages[0]!.probability);
-    expect(languages[1]).toEqual((await recogniser.detectLanguages!([brief], { adapter: 'short' }))[0]);
+    expect(languages[1]).toEqual((await transcriber.detectLanguages!([brief], { adapter: 'short' }))[0]);
   });
 
   test('are heard as it is set, whatever adapters note', async () => {
-    const open = async (contextSeconds: number | 'full'): Promise<Recogniser> =>
-      openRecogniser(model, { ...load, adapters: { short, whole }, contextSeconds });
+    const open = async (contextSeconds: number | 'full'): Promise<Transcriber> =>
+      openTranscriber(model, { ...load, adapters: { short, whole }, contextSeconds });
     const [few, full] = [await open(SECONDS), await open('full')];
     expect(await tokensOf(brief, 'short', full)).toEqual(await tokensOf(brief, 'whole'));
     expect(await tokensOf(brief, 'whole', few)).toEqual(await writtenByJoined(brief, FRAMES, true));
@@ -117,24 +117,24 @@ describe('clips', () => {
     expect(await tokensOf(long, 'whole', few)).toEqual(await tokensOf(long, 'whole'));
     await few.release();
     await full.release();
-    await expect(openRecogniser(model, { ...load, contextSeconds: -1 })).rejects.toThrow(/contextSeconds is -1/);
+    await expect(openTranscriber(model, { ...load, contextSeconds: -1 })).rejects.toThrow(/contextSeconds is -1/);
   });
 });
 
 test('recordings too: in one short window where they fit, in whole ones where they do not', async () => {
   const audio = (samples: Float32Array) => ({ sampleRate: rate, channels: [samples] }) as const;
   const once = { ...asked, temperatures: [0] };
-  const heard = await recogniser.transcribe(audio(brief), { ...once, adapter: 'short' });
+  const heard = await transcriber.transcribe(audio(brief), { ...once, adapter: 'short' });
   expect(heard.tokens).toEqual(await tokensOf(brief, 'short'));
   const longer = audio(clip(2.5, 2));
-  expect(await recogniser.transcribe(longer, { ...once, adapter: 'short' })).toEqual(
-    await recogniser.transcribe(longer, { ...once, adapter: 'whole' }),
+  expect(await transcriber.transcribe(longer, { ...once, adapter: 'short' })).toEqual(
+    await transcriber.transcribe(longer, { ...once, adapter: 'whole' }),
   );
 });
 
 test('a note of a window that the model does not have changes nothing, and one of hardly any hears no clip', async () => {
   const odd = { none: heardWith(100), larger: heardWith(5000), least: heardWith(1) };
-  const opened = await openRecogniser(model, { ...load, adapters: odd });
+  const opened = await openTranscriber(model, { ...load, adapters: odd });
   for (const name of Object.keys(odd)) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, 'whole')); // prettier-ignore
   await opened.release();
 });
@@ -148,7 +148,7 @@ test('a model of one file is cut for its window, and answers as the published fi
   } // prettier-ignore
   const one = await openModel(lone, { families: speechFamilies });
   expect(one.parts).toEqual([]);
-  const opened = await openRecogniser(one, { ...load, adapters: { short, whole }, allowBaseMismatch: true });
+  const opened = await openTranscriber(one, { ...load, adapters: { short, whole }, allowBaseMismatch: true });
   for (const name of ['short', 'whole']) expect(await tokensOf(brief, name, opened)).toEqual(await tokensOf(brief, name)); // prettier-ignore
   await opened.release();
 });
@@ -162,7 +162,7 @@ test('a model that such an adapter was merged into hears as the adapter does, an
   mkdirSync(merged);
   await merge(model, short, merged, { allowBaseMismatch: true });
   const opened = await openModel(merged, { families: speechFamilies });
-  const by = await openRecogniser(opened, load);
+  const by = await openTranscriber(opened, load);
   expect(await tokensOf(brief, null, by)).toEqual(await tokensOf(brief, 'short'));
   expect(await tokensOf(brief, null, by)).not.toEqual(await tokensOf(brief, 'whole'));
   expect(await tokensOf(long, null, by)).toEqual(await tokensOf(long, 'short'));
@@ -174,14 +174,14 @@ test('a model that such an adapter was merged into hears as the adapter does, an
   expect(configs[2]).toContain('onnx_lora_input_sizes');
 });
 
-test('evaluate and the answers for files hear as the recogniser does', async () => {
+test('evaluate and the answers for files hear as the transcriber does', async () => {
   const records = [brief, clip(0.55, 2)].map((samples, i) => ({
     audio: { sampleRate: rate, channels: [samples] },
     text: ['come in', 'call it'][i]!,
     where: `${i}.wav`,
   }));
   const written = async (adapter: RowAdapter): Promise<string[]> =>
-    (await recogniser.transcribeClips(records.map(({ audio }) => audio.channels[0]!), { language: 'en', adapter })).map(({ text }) => text); // prettier-ignore
+    (await transcriber.transcribeClips(records.map(({ audio }) => audio.channels[0]!), { language: 'en', adapter })).map(({ text }) => text); // prettier-ignore
   const rate1 = async (adapter?: Adapter, contextSeconds?: number | 'full'): Promise<number> => {
     const task = speechRecognition(records, { language: 'en', normalizer: 'none', ...(contextSeconds === undefined ? {} : { contextSeconds }) }); // prettier-ignore
     const options = { ...(adapter ? { adapter } : {}), allowBaseMismatch: true, provider: 'cpu' as const, threads: 1 };
@@ -200,7 +200,7 @@ test('evaluate and the answers for files hear as the recogniser does', async () 
   const wave = path.join(scratch, 'brief.wav');
   const { toWave } = await import('../audio/wave.ts');
   (await import('node:fs')).writeFileSync(wave, toWave(brief, rate));
-  const reader = new SoundReader();
+  const reader = new AudioFileReader();
   const factory = new SpeechRecognitionFactory(reader, [new FeatureExtractorFactory(reader)]);
   const answered = async (adapter: Adapter, settings = {}): Promise<unknown> => {
     const predictor = await factory.predictor(model, { adapter, load: { ...load, allowBaseMismatch: true }, settings: { language: 'en', ...settings } }); // prettier-ignore

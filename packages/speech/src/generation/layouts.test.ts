@@ -8,21 +8,21 @@ import { type Adapter, float32, loadAdapter, type Model, openModel, type Tensor 
 import { readSafetensors } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { SoundReader } from '../audio/soundReader.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { whisper } from '../families/whisper.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { openExtractor } from '../features/openExtractor.ts';
-import { beamSearch } from './beamSearch.ts';
-import { CachedDecoder } from './cachedDecoder.ts';
-import type { Decoding, TokenDecoder } from './decoding.ts';
+import { openExtractor } from '../features/featureExtractor.ts';
+import { beamSearch } from './search/beamSearch.ts';
+import { CachedDecoder } from './decoder/cachedDecoder.ts';
+import type { Decoding, TokenDecoder } from './decoder/decoding.ts';
 import { type GenerationConfig, readGenerationConfig } from './generationConfig.ts';
-import { greedySearch } from './greedySearch.ts';
-import { rulesOf } from './logitRules.ts';
-import { PLACES, withLogitPlaces } from './logitPlaces.ts';
-import { openDecoder, servingParts } from './openDecoder.ts';
-import { openRecogniser } from './openRecogniser.ts';
+import { greedySearch } from './search/search.ts';
+import { rulesOf } from './search/logitRules.ts';
+import { PLACES, withLogitPlaces } from './decoder/logitPlaces.ts';
+import { openDecoder, servingParts } from './decoder/openDecoder.ts';
+import { openTranscriber } from './openTranscriber.ts';
 import { promptOf } from './prompt.ts';
-import { selectRows } from './rows.ts';
+import { selectRows } from './decoder/rows.ts';
 import { SpeechEngine } from './speechEngine.ts';
 
 const fixture = fileURLToPath(new URL('../../../../test/fixtures/whisperMerged/', import.meta.url));
@@ -215,31 +215,33 @@ it('stops when it is cancelled', async () => {
 
 it('transcribes clips, each with its adapter, in its language', async () => {
   const model = await openModel(fixture, { families: [whisper] });
-  const recogniser = await openRecogniser(model, { ...options, adapters: { french: adapter } });
+  const transcriber = await openTranscriber(model, { ...options, adapters: { french: adapter } });
   try {
     const clips = [0.3, 0.5].map((pitch) => Float32Array.from({ length: 16_000 }, (_, i) => 0.3 * Math.sin(pitch * i)));
-    const both = await recogniser.transcribeClips(clips, { language: 'en', adapter: [null, 'french'] });
+    const both = await transcriber.transcribeClips(clips, { language: 'en', adapter: [null, 'french'] });
     const alone = await Promise.all([
-      recogniser.transcribeClips([clips[0]!], { language: 'en' }),
-      recogniser.transcribeClips([clips[1]!], { language: 'en', adapter: 'french' }),
+      transcriber.transcribeClips([clips[0]!], { language: 'en' }),
+      transcriber.transcribeClips([clips[1]!], { language: 'en', adapter: 'french' }),
     ]);
     expect(both).toEqual(alone.flat());
     expect(both[0]!.text).not.toBe(both[1]!.text);
     expect(both.map(({ language }) => language)).toEqual(['en', 'en']);
-    await expect(recogniser.transcribeClips(clips, { language: 'en', adapter: [null] })).rejects.toThrow('1 adapters were given for 2 clips'); // prettier-ignore
-    expect(await recogniser.transcribeClips([])).toEqual([]);
-    await expect(recogniser.transcribeClips([new Float32Array(16_001)])).rejects.toThrow('Use transcribe');
-    await expect(recogniser.transcribeClips(clips, { language: 'xx' })).rejects.toThrow('does not know the language "xx". It knows en, fr.'); // prettier-ignore
+    await expect(transcriber.transcribeClips(clips, { language: 'en', adapter: [null] })).rejects.toThrow('1 adapters were given for 2 clips'); // prettier-ignore
+    expect(await transcriber.transcribeClips([])).toEqual([]);
+    await expect(transcriber.transcribeClips([new Float32Array(16_001)])).rejects.toThrow('Use transcribe');
+    await expect(transcriber.transcribeClips(clips, { language: 'xx' })).rejects.toThrow('does not know the language "xx". It knows en, fr.'); // prettier-ignore
     for (const beams of [0, 1.5, 1e9])
-      await expect(recogniser.transcribeClips(clips, { language: 'en', beams })).rejects.toThrow(`beams is ${beams}`);
+      await expect(transcriber.transcribeClips(clips, { language: 'en', beams })).rejects.toThrow(`beams is ${beams}`);
   } finally {
-    await recogniser.release();
+    await transcriber.release();
   }
 });
 
 it('writes clips one by one where padding would be heard', async () => {
   const model = await openModel(fixture, { families: [whisper] });
-  const { maxSamples: _, ...extractor } = await openExtractor(model, [new FeatureExtractorFactory(new SoundReader())]);
+  const { maxSamples: _, ...extractor } = await openExtractor(model, [
+    new FeatureExtractorFactory(new AudioFileReader()),
+  ]);
   const batches: number[] = [];
   const own = {
     ...extractor,
@@ -252,9 +254,9 @@ it('writes clips one by one where padding would be heard', async () => {
   const clips = [0.3, 0.5].map((pitch) => Float32Array.from({ length: 16_000 }, (__, i) => 0.3 * Math.sin(pitch * i)));
   const found: unknown[] = [];
   for (const chosen of [{}, { extractor: own }]) {
-    const recogniser = await openRecogniser(model, { ...options, ...chosen, adapters: { french: adapter } });
-    found.push(await recogniser.transcribeClips(clips, { language: 'en', adapter: [null, 'french'] }));
-    await recogniser.release();
+    const transcriber = await openTranscriber(model, { ...options, ...chosen, adapters: { french: adapter } });
+    found.push(await transcriber.transcribeClips(clips, { language: 'en', adapter: [null, 'french'] }));
+    await transcriber.release();
   }
   expect(found[1]).toEqual(found[0]);
   expect(batches).toEqual([1, 1]);
@@ -265,5 +267,5 @@ it('a model without a decoder is refused', async () => {
   expect(() => servingParts(model)).toThrow('has no encoder and decoder that can write text');
   // The files beside it, such as a tokenizer that is missing, are not to blame.
   const encoder = (await openModel(fixture, { families: [whisper] })).part('encoder_model');
-  await expect(openRecogniser(encoder)).rejects.toThrow('name that task, such as audio-classification');
+  await expect(openTranscriber(encoder)).rejects.toThrow('name that task, such as audio-classification');
 });

@@ -2,10 +2,9 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GenerationConfig } from './generationConfig.ts';
-import { languageCode } from './languageCode.ts';
 
 /** What is asked of the model. */
-export interface PromptRequest {
+interface PromptRequest {
   /** Code or English name of the language: `en`, `English`. For models that know several. */
   readonly language?: string;
   readonly task?: 'transcribe' | 'translate';
@@ -74,4 +73,53 @@ function unknown(what: string, name: string, known: ReadonlyMap<string, number>)
     'INPUT_INVALID',
     `The model does not know the ${what} "${name}". It knows ${names.slice(0, 12).join(', ')}${names.length > 12 ? ` and ${names.length - 12} more` : ''}. Name one of these, or leave the ${what} out.`,
   );
+}
+
+/** Names that OpenAI's Whisper takes, and English calls otherwise. @see openai-whisper, whisper/tokenizer.py, TO_LANGUAGE_CODE */
+const otherNames: Readonly<Record<string, string>> = {
+  castilian: 'es',
+  flemish: 'nl',
+  haitian: 'ht',
+  letzeburgesch: 'lb',
+  mandarin: 'zh',
+  moldavian: 'ro',
+  moldovan: 'ro',
+  myanmar: 'my',
+  nynorsk: 'nn',
+  panjabi: 'pa',
+  pushto: 'ps',
+  sinhalese: 'si',
+  tagalog: 'tl',
+  valencian: 'ca',
+};
+
+const languageNames = new Intl.DisplayNames(['en'], { type: 'language' });
+
+/**
+ * The code among `known` of a language that is given as `es`, `spa`, `es-MX`, `es_MX`, `Spanish`, `Castilian` or `<|es|>`;
+ * undefined where it is none of them.
+ */
+export function languageCode(given: string, known: Iterable<string>): string | undefined {
+  const codes = new Set(known);
+  const name = given.trim().replace(/^<\|(.*)\|>$/, '$1').toLowerCase().replaceAll('_', '-'); // prettier-ignore
+  const tag = languageOf(name);
+  for (const code of [name, name.split('-')[0]!, tag, otherNames[name]]) if (code !== undefined && codes.has(code)) return code; // prettier-ignore
+  // Whisper calls Javanese jw, which is its code no more.
+  return [...codes].find((code) => nameOf(code) === name || (tag !== undefined && languageOf(code) === tag));
+}
+
+function languageOf(tag: string): string | undefined {
+  try {
+    return new Intl.Locale(tag).language;
+  } catch {
+    return undefined;
+  }
+}
+
+function nameOf(code: string): string | undefined {
+  try {
+    return languageNames.of(code)?.toLowerCase();
+  } catch {
+    return undefined;
+  }
 }

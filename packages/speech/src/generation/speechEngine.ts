@@ -3,19 +3,17 @@
 import { type AdapterChoice, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Random } from '@onnx-lora/sdk/core';
-import { beamSearch } from './beamSearch.ts';
-import type { DecodingOptions, TokenDecoder } from './decoding.ts';
+import { beamSearch } from './search/beamSearch.ts';
+import type { DecodingOptions, TokenDecoder } from './decoder/decoding.ts';
 import type { GenerationConfig } from './generationConfig.ts';
-import { greedySearch } from './greedySearch.ts';
-import { rulesOf } from './logitRules.ts';
-import { adaptersOf, requireEach } from './rowAdapters.ts';
+import { type DecodedWindow, greedySearch } from './search/search.ts';
+import { rulesOf } from './search/logitRules.ts';
+import { adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
 import type { HeardSizes } from './hearing.ts';
-import { openDecoder, type ServingParts, servingParts } from './openDecoder.ts';
-import { selectRows } from './rows.ts';
-import { logSumExp } from './scores.ts';
-import type { HeardLanguage } from './recogniser.ts';
-import type { DecodedWindow } from './search.ts';
-import { SoundEncoder } from './soundEncoder.ts';
+import { openDecoder, type ServingParts, servingParts } from './decoder/openDecoder.ts';
+import { logSumExp } from './search/scores.ts';
+import type { HeardLanguage } from './transcriber.ts';
+import { AudioEncoder } from './decoder/audioEncoder.ts';
 
 /** How texts are written. */
 export interface DecodeOptions {
@@ -43,7 +41,7 @@ interface Loaded {
   readonly model: RunnableModel;
   readonly options: RunnableOptions;
   readonly parts: ServingParts;
-  readonly encoder: SoundEncoder;
+  readonly encoder: AudioEncoder;
   readonly decoder: TokenDecoder;
 }
 
@@ -52,7 +50,7 @@ export class SpeechEngine {
   readonly config: GenerationConfig;
   readonly #loaded: Loaded;
   readonly #name: string;
-  readonly #encoder: SoundEncoder;
+  readonly #encoder: AudioEncoder;
   readonly #decoder: TokenDecoder;
   /** Those that hear less, by how much. */
   readonly #short = new Map<string, Promise<SpeechEngine>>();
@@ -87,7 +85,7 @@ export class SpeechEngine {
     parts: ServingParts,
     of?: Loaded,
   ): Promise<SpeechEngine> {
-    const encoder = await SoundEncoder.open(parts.encoder, parts.states, options);
+    const encoder = await AudioEncoder.open(parts.encoder, parts.states, options);
     try {
       const decoder = of?.parts.first === parts.first ? of.decoder : await openDecoder(parts, options);
       return new SpeechEngine(config, { model, options, parts, encoder, decoder });

@@ -2,13 +2,36 @@
 
 import { type AdapterChoice, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
-import type { RecogniserParts } from './recogniserParts.ts';
+import type { AudioReader } from '../audio/audio.ts';
+import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import type { Aligner } from './alignment/aligner.ts';
+import { adapterOf, adaptersOf, requireEach, selectRows } from './decoder/rows.ts';
+import type { Heard, HeardSizes, Hearing } from './hearing.ts';
 import { type CheckedWindow, decodeWithFallback, type FallbackOptions, usualFallback } from './longform/fallback.ts';
 import { knownLanguage, promptOf } from './prompt.ts';
-import type { ClipOptions, TranscribeOptions } from './recogniser.ts';
-import type { Heard, HeardSizes } from './hearing.ts';
-import { adapterOf, adaptersOf, requireEach } from './rowAdapters.ts';
-import { selectRows } from './rows.ts';
+import type { ClipOptions, TranscribeOptions } from './transcriber.ts';
+import type { SpeechEngine } from './speechEngine.ts';
+import type { SpeechTokenizer } from '../text/subwordTokenizer.ts';
+
+/** What a transcriber is made of. */
+export interface TranscriberParts {
+  readonly engine: SpeechEngine;
+  readonly tokenizer: SpeechTokenizer;
+  readonly extractor: FeatureExtractor;
+  /** Says how much of a window is heard of a clip. */
+  readonly hearing: Hearing;
+  readonly reader: AudioReader;
+  /** Says when words are said. */
+  readonly aligner: Aligner;
+}
+
+/** Half a step of 16-bit samples. */
+const NOTHING = 2 ** -16;
+
+/** Whether no sample is louder than what 16 bits round to 0. A model that hears this may well write something. */
+export function isSilent(samples: Float32Array): boolean {
+  return samples.every((sample) => Math.abs(sample) < NOTHING);
+}
 
 /** What is decided for each window, and not by who asks. */
 export interface WindowRequest {
@@ -39,7 +62,7 @@ export interface WrittenWindow extends CheckedWindow {
  *   `session.run`
  */
 export async function writeWindows(
-  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
   options: ClipOptions,
   request: WindowRequest,
@@ -57,7 +80,7 @@ export async function writeWindows(
 
 /** Clips of which equally much is heard, together. What hears clips of any length would hear the padding of a batch too. */
 export function heardAlike(
-  { extractor, hearing }: Pick<RecogniserParts, 'extractor' | 'hearing'>,
+  { extractor, hearing }: Pick<TranscriberParts, 'extractor' | 'hearing'>,
   clips: readonly Float32Array[],
   choice: AdapterChoice,
 ): { readonly rows: number[]; readonly heard: Heard }[] {
@@ -73,7 +96,7 @@ export function heardAlike(
 }
 
 async function writeBatch(
-  parts: Omit<RecogniserParts, 'reader' | 'aligner'>,
+  parts: Omit<TranscriberParts, 'reader' | 'aligner'>,
   clips: readonly Float32Array[],
   { extractor, sizes }: Heard,
   { language: asked, task, beams, maxTokens, adapter = null, signal }: ClipOptions,
@@ -122,7 +145,7 @@ async function writeBatch(
  * @throws OnnxLoraError `INPUT_INVALID` for a model that takes none
  */
 export function promptTokens(
-  { engine, tokenizer }: Pick<RecogniserParts, 'engine' | 'tokenizer'>,
+  { engine, tokenizer }: Pick<TranscriberParts, 'engine' | 'tokenizer'>,
   { prompt = '' }: Pick<TranscribeOptions, 'prompt'>,
 ): readonly number[] {
   if (prompt.trim() === '') return [];

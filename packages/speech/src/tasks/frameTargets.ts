@@ -4,7 +4,7 @@ import { type Feeds, float32, int64, type Tensor } from '@onnx-lora/sdk';
 import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import type { SoundFrames } from '../features/featureExtractor.ts';
 import type { FrameCount } from './frameCount.ts';
-import type { SoundFeeds, SoundPorts } from './soundFeeds.ts';
+import type { AudioFeeds, SoundPorts } from './audioFeeds.ts';
 
 /** What a product of float32 may be too large by. */
 const ROUNDING = 1e-3;
@@ -16,7 +16,7 @@ const INT64 = 7;
  * `[batch]` of all frames.
  */
 export function frameTargets(
-  { lengths, padded }: Pick<SoundFeeds, 'lengths' | 'padded'>,
+  { lengths, padded }: Pick<AudioFeeds, 'lengths' | 'padded'>,
   count: FrameCount | undefined,
 ): Feeds {
   const rows = [lengths.length];
@@ -33,7 +33,7 @@ export function frameTargets(
 export function ownFrames(
   clips: readonly { readonly features: Tensor; readonly sound?: SoundFrames | undefined }[],
   { mask }: Pick<SoundPorts, 'mask'>,
-  { lengths, padded }: Pick<SoundFeeds, 'lengths' | 'padded'>,
+  { lengths, padded }: Pick<AudioFeeds, 'lengths' | 'padded'>,
   count: FrameCount | undefined,
 ): Feeds {
   if (mask !== undefined) return frameTargets({ lengths, padded }, count);

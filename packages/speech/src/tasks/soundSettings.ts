@@ -1,7 +1,7 @@
 /** @file What the command line may say of data and augmentations of sound (`--set name=value`). */
 
 import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { waveAugmentationsFrom, waveAugmentSetting } from '../augment/augmentSetting.ts';
+import { waveAugmentationsFrom, waveAugmentSetting } from '../augment/augmentWave.ts';
 import { speechDataOptions, speechDataSettings } from '../data/dataSettings.ts';
 import type { SoundTaskOptions } from './soundTask.ts';
 

@@ -1,25 +1,23 @@
 /** @file What tasks on sound share: data, features, batches. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { PreprocessorFactory } from '@onnx-lora/sdk/plugin';
-import type { AudioReader } from '../audio/audio.ts';
-import { monoAt } from '../audio/mono.ts';
-import { SoundReader } from '../audio/soundReader.ts';
+import type { Processor, TaskModel } from '@onnx-lora/sdk/tasks';
+import { type AudioReader, monoAt } from '../audio/audio.ts';
+import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { augmentWave, type WaveAugmentation } from '../augment/augmentWave.ts';
 import { clipLengths } from '../data/clipLengths.ts';
 import { readSpeechData } from '../data/readSpeechData.ts';
 import { SpeechDataset, type SpeechLoading } from '../data/speechDataset.ts';
 import type { SpeechData, SpeechDataOptions, SpeechRecord, SpeechSource } from '../data/speechRecord.ts';
-import type { FeatureExtractor } from '../features/featureExtractor.ts';
+import { type FeatureExtractor, openExtractor } from '../features/featureExtractor.ts';
 import { FeatureExtractorFactory } from '../features/featureExtractorFactory.ts';
-import { openExtractor } from '../features/openExtractor.ts';
 import { specAugment, type SpecAugmentOptions } from '../features/specAugment.ts';
-import { type SoundFeeds, soundFeeds, type SoundPorts } from './soundFeeds.ts';
+import { type AudioFeeds, audioFeeds, type SoundPorts } from './audioFeeds.ts';
 
 /** What reads the sound of a task. */
-export interface SoundReading {
-  /** Decodes sound; {@link SoundReader} by default. */
+export interface AudioReading {
+  /** Decodes sound; {@link AudioFileReader} by default. */
   readonly reader?: AudioReader | undefined;
   /** Makers of feature extractors, asked in order; those of transformers' by default. */
   readonly preprocessors?: readonly PreprocessorFactory[] | undefined;
@@ -28,7 +26,7 @@ export interface SoundReading {
 }
 
 /** Options of every task on sound. */
-export interface SoundTaskOptions extends SpeechDataOptions, SoundReading {
+export interface SoundTaskOptions extends SpeechDataOptions, AudioReading {
   /** What is done at random to the sound that is trained on; nothing by default. */
   readonly augment?: readonly WaveAugmentation[] | undefined;
   /** Hides parts of the spectrograms that are trained on; nothing by default. Models that take samples pass it over. */
@@ -52,7 +50,7 @@ export interface SoundTask {
     own?: FeatureExtractor,
   ): Promise<SpeechDataset<Target>>;
   /** Feeds of clips; those that are trained on are padded to lengths that return, since each takes a graph of its own. */
-  feeds(ports: SoundPorts, clips: readonly Tensor[], isTrained: boolean): SoundFeeds;
+  feeds(ports: SoundPorts, clips: readonly Tensor[], isTrained: boolean): AudioFeeds;
 }
 
 /** Seconds, or frames of a spectrogram, that lengths of clips that are trained on are counted in. */
@@ -69,8 +67,8 @@ export async function openSoundTask(
   source: SpeechSource,
   options: SoundTaskOptions,
 ): Promise<SoundTask> {
-  const { reader = new SoundReader(), cacheBytes, augment = [], specAugment: hidden, seed = 0 } = options;
-  const extractor = await openSound(model, { ...options, reader });
+  const { reader = new AudioFileReader(), cacheBytes, augment = [], specAugment: hidden, seed = 0 } = options;
+  const extractor = await openAudio(model, { ...options, reader });
   const data = await readSpeechData(source, { ...options, reader });
   if (data.train.length === 0 && !data.validation?.length)
     throw new OnnxLoraError('DATA_INVALID', 'The data have no recordings. Name a folder or a manifest that has some.');
@@ -98,7 +96,7 @@ export async function openSoundTask(
       // Spectrograms without a mask have one length, and others must not get it.
       const ofFrames = ports.mask === undefined ? undefined : UNIT_FRAMES;
       const unit = clips[0]?.dims.length === 1 ? ofSamples : ofFrames;
-      return soundFeeds(extractor, ports, clips, isTrained ? unit : undefined);
+      return audioFeeds(extractor, ports, clips, isTrained ? unit : undefined);
     },
   };
 }
@@ -113,9 +111,9 @@ function heard(
 }
 
 /** The feature extractor of a model. */
-export function openSound(
+export function openAudio(
   model: TaskModel,
-  { reader = new SoundReader(), preprocessors }: SoundReading,
+  { reader = new AudioFileReader(), preprocessors }: AudioReading,
 ): Promise<FeatureExtractor> {
   return openExtractor(model, preprocessors ?? [new FeatureExtractorFactory(reader)]);
 }
@@ -124,12 +122,12 @@ export function openSound(
 export async function soundFiles(
   model: TaskModel,
   ports: SoundPorts,
-  { reader = new SoundReader(), preprocessors }: SoundReading,
+  { reader = new AudioFileReader(), preprocessors }: AudioReading,
 ): Promise<Processor['feeds']> {
-  const extractor = await openSound(model, { reader, preprocessors });
+  const extractor = await openAudio(model, { reader, preprocessors });
   // A second more than is heard: no resampled sample in the part that counts hears further than that.
   const end = extractor.maxSamples === undefined ? undefined : extractor.maxSamples / extractor.sampleRate + 1;
   const clip = async (file: string): Promise<Tensor> =>
     extractor.extract(await monoAt(reader, file, extractor.sampleRate, end === undefined ? {} : { end }));
-  return async (files) => soundFeeds(extractor, ports, await Promise.all(files.map(clip))).feeds;
+  return async (files) => audioFeeds(extractor, ports, await Promise.all(files.map(clip))).feeds;
 }

@@ -1,16 +1,18 @@
 /** @file Finds out which tokenizer lies in a model's folder. */
 
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  addedTokens,
+  byteLevelJson,
+  isObject,
+  type JsonObject,
+  parseMerges,
+  readTokenizerFile,
+  readTokenLines,
+} from '@onnx-lora/sdk/data';
 import { CtcTokenizer, type CtcTokenizerOptions } from '@onnx-lora/sdk/tasks';
-import { isObject, type JsonObject, parseMerges, readJsonObject } from '@onnx-lora/sdk/data';
-import { byteLevelJson } from './byteLevelFiles.ts';
-import type { SpeechTokenizer } from './speechTokenizer.ts';
-import { SubwordTokenizer } from './subwordTokenizer.ts';
-
-/** Those of several hundred thousand tokens have 35 MB. */
-const largestFile = 200_000_000;
+import { isTimestamp, type SpeechTokenizer, SubwordTokenizer } from './subwordTokenizer.ts';
 
 /** What else is said of the tokenizer. */
 export interface SpeechTokenizerOptions {
@@ -28,8 +30,7 @@ export async function openSpeechTokenizer(
   folder: string,
   options: SpeechTokenizerOptions = {},
 ): Promise<SpeechTokenizer> {
-  const read = (name: string): Promise<JsonObject | undefined> =>
-    readJsonObject(join(folder, name), largestFile, 'a tokenizer');
+  const read = (name: string): Promise<JsonObject | undefined> => readTokenizerFile(folder, name);
   const config = (await read('tokenizer_config.json')) ?? {};
   const json = await read('tokenizer.json');
   const vocabulary = await read('vocab.json');
@@ -47,25 +48,19 @@ export async function openSpeechTokenizer(
     return new SubwordTokenizer(json, config, join(folder, 'tokenizer.json'));
   }
   if (vocabulary) {
-    const merges = await readMerges(join(folder, 'merges.txt'));
-    if (!merges) return ctc(vocabulary, 'vocab.json');
-    return new SubwordTokenizer(byteLevelJson(vocabulary, merges, added, config), config, join(folder, 'vocab.json'));
+    const lines = await readTokenLines(join(folder, 'merges.txt'));
+    if (!lines) return ctc(vocabulary, 'vocab.json');
+    // Timestamps are tokens that are not special.
+    const tokens = Object.entries(added).flatMap(([content, id]) =>
+      typeof id === 'number' ? [{ id, content, special: !isTimestamp.test(content) }] : [],
+    );
+    const json = byteLevelJson({ vocabulary, merges: parseMerges(lines), added: addedTokens(tokens, config) });
+    return new SubwordTokenizer(json, config, join(folder, 'vocab.json'));
   }
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     `There is neither tokenizer.json nor vocab.json in "${folder}", so nothing says how texts become tokens. Copy tokenizer.json and tokenizer_config.json from where the model was published.`,
   );
-}
-
-async function readMerges(path: string): Promise<readonly string[] | undefined> {
-  try {
-    return parseMerges((await readFile(path, 'utf8')).split(/\r?\n/));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${(cause as Error).message}. Check the file.`, {
-      cause,
-    });
-  }
 }
 
 /** A character tokenizer by its vocab.json, tokens added to it later, and the names in tokenizer_config.json. */

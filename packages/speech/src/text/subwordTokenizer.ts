@@ -1,12 +1,25 @@
-/** @file The tokenizers of models that write token by token: Whisper's and Moonshine's. */
+/** @file Text to token ids and back, and the tokenizers of models that write token by token: Whisper's and Moonshine's. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { byTokenizer, checkTokenIds, checkTokenizerSteps, type JsonObject } from '@onnx-lora/sdk/data';
-import type { SpeechTokenizer } from './speechTokenizer.ts';
+import { byTokenizer, checkedTokenizer, type JsonObject } from '@onnx-lora/sdk/data';
+
+/** The vocabulary of a model that writes text. */
+export interface SpeechTokenizer {
+  /** Ids of a text, without any special token. */
+  encode(text: string): number[];
+  /** The text of ids; special tokens are left out. Ids that are no token are an error. */
+  decode(ids: readonly number[]): string;
+  /** The id of a special token such as `<|startoftranscript|>`; undefined where there is none. */
+  idOf(token: string): number | undefined;
+  /** The token of an id, special ones included. */
+  tokenOf(id: number): string | undefined;
+  /** Number of tokens, those added included. */
+  readonly size: number;
+}
 
 /** `<|0.00|>`, `<|0.02|>` … `<|30.00|>`: what Whisper writes for the begin and end of a segment. */
-const isTimestamp = /^<\|\d+\.\d\d\|>$/;
+export const isTimestamp: RegExp = /^<\|\d+\.\d\d\|>$/;
 const timestamps = 1501;
 
 /**
@@ -26,10 +39,7 @@ export class SubwordTokenizer implements SpeechTokenizer {
    */
   constructor(json: JsonObject, config: JsonObject, path: string) {
     this.#path = path;
-    checkTokenIds(json, path);
-    const tokenizer = byTokenizer(path, () => new Tokenizer(json, config));
-    checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer, tokenizer.decoder], path);
-    this.#tokenizer = tokenizer;
+    this.#tokenizer = checkedTokenizer(json, path, () => new Tokenizer(json, config), true);
     for (const [token, id] of this.#tokenizer.get_vocab()) {
       if (token !== undefined) this.#put(token, id);
     }

@@ -1,12 +1,12 @@
-/** @file Turns, shears and shifts samples, bit for bit as Pillow's `Image.transform` with an affine map. */
+/** @file Rotates, shears and shifts samples, bit for bit as Pillow's `Image.transform` with an affine map. */
 
+import { badSetting } from '@onnx-lora/sdk/data';
+import { type Mask, moveSample, type Sample } from './sample.ts';
 import type { Image } from '../image/image.ts';
-import type { Plane } from '../preprocess/centerCrop.ts';
-import { moveSample } from './moveSample.ts';
-import type { Mask, Sample } from './sample.ts';
+import type { Plane } from '../preprocess/geometry.ts';
 
 /** Where a pixel at `(x, y)` of the result comes from: `(a x + b y + c, d x + e y + f)`, in continuous positions. */
-export type AffineMap = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
+type AffineMap = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
 
 /** Red, green and blue, 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
@@ -34,7 +34,7 @@ export function affineSample(sample: Sample, map: AffineMap, { interpolation, fi
 }
 
 /** A turn around the middle by `degrees`, counter-clockwise. */
-export function turnMap({ width, height }: Pick<Image, 'width' | 'height'>, degrees: number): AffineMap {
+export function rotationMap({ width, height }: Pick<Image, 'width' | 'height'>, degrees: number): AffineMap {
   // Whole quarter turns are exact, as rounding to 15 digits makes them in Pillow.
   const radians = -((((degrees % 360) + 360) % 360) * Math.PI) / 180;
   const cos = round15(Math.cos(radians));
@@ -103,4 +103,10 @@ function filled({ width, height }: Plane, channels: number, fill: readonly numbe
   if (fill.every((value) => value === fill[0])) data.fill(fill[0]!);
   else for (let at = 0; at < data.length; at++) data[at] = fill[at % channels]!;
   return data;
+}
+
+/** `color`, three levels from 0 to 255. */
+export function checkColor(name: string, color: Color): Color {
+  if (color.length === 3 && color.every((level) => Number.isInteger(level) && level >= 0 && level <= 255)) return color;
+  throw badSetting(name, 'three whole numbers from 0 to 255, for red, green and blue', color);
 }

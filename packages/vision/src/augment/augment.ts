@@ -1,42 +1,40 @@
-/** @file Applies augmentations to samples. */
+/** @file Augmentations as data, their presets, and how they are applied to samples. */
 
-import { Random } from '@onnx-lora/sdk/core';
-import type { ImagePlan } from '../preprocess/imagePlan.ts';
-import { badSetting } from './check.ts';
+import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
+import type { TaskSetting } from '@onnx-lora/sdk/plugin';
 import { applyColorJitter, applyRandomGrayscale, type ColorJitter, type RandomGrayscale } from './colorJitter.ts';
-import { applyFlip, type Flip } from './flip.ts';
+import { applyFlip, type Flip, horizontalFlip } from './flip.ts';
 import { applyGaussianBlur, type GaussianBlur } from './gaussianBlur.ts';
-import { applyRandAugment, type RandAugment } from './randAugment.ts';
-import { applyRandomErasing, type RandomErasing } from './randomErasing.ts';
-import { applyRandomResizedCrop, fitCrop, type RandomResizedCrop } from './randomResizedCrop.ts';
-import { applyQuarterTurns, applyRotation, type QuarterTurns, type Rotation } from './rotation.ts';
+import { applyRandAugment, type RandAugment, randAugment } from './randAugment.ts';
+import { applyRandomErasing, type RandomErasing, randomErasing } from './randomErasing.ts';
+import {
+  applyRandomResizedCrop,
+  fitCrop,
+  type RandomResizedCrop,
+  randomResizedCrop,
+  type RandomResizedCropOptions,
+} from './randomResizedCrop.ts';
+import { applyRotate90, applyRotation, type Rotate90, type Rotation } from './rotation.ts';
 import type { Sample } from './sample.ts';
+import type { ImagePlan } from '../preprocess/imagePlan.ts';
 
 /** What is done to an image at random, as data: it can be written to a file and sent to a thread. */
 export type Augmentation =
   | ColorJitter
   | Flip
   | GaussianBlur
-  | QuarterTurns
+  | Rotate90
   | RandAugment
   | RandomErasing
   | RandomGrayscale
   | RandomResizedCrop
   | Rotation;
 
-type Apply<Type extends Augmentation['type']> = (
-  sample: Sample,
-  augmentation: Extract<Augmentation, { type: Type }>,
-  random: Random,
-) => Sample;
-
-const appliers: { readonly [type in Exclude<Augmentation['type'], Flip['type']>]: Apply<type> } & {
-  readonly [type in Flip['type']]: typeof applyFlip;
-} = {
+const kinds: Parameters<typeof applyAugmentations<Sample, Augmentation, []>>[0] = {
   'color-jitter': applyColorJitter,
   'gaussian-blur': applyGaussianBlur,
   'horizontal-flip': applyFlip,
-  'quarter-turns': applyQuarterTurns,
+  rotate90: applyRotate90,
   'rand-augment': applyRandAugment,
   'random-erasing': applyRandomErasing,
   'random-grayscale': applyRandomGrayscale,
@@ -55,17 +53,7 @@ const appliers: { readonly [type in Exclude<Augmentation['type'], Flip['type']>]
  * @throws OnnxLoraError `CONFIG_INVALID` for data that is no augmentation
  */
 export function augment(sample: Sample, augmentations: readonly Augmentation[], seed: number): Sample {
-  const random = new Random(seed);
-  let current = sample;
-  for (const augmentation of augmentations) {
-    if (!Object.hasOwn(appliers, augmentation.type)) {
-      throw badSetting('type', `one of ${Object.keys(appliers).join(', ')}`, augmentation.type);
-    }
-    // Each type's own function, which the compiler cannot follow through the table.
-    const apply = appliers[augmentation.type] as (sample: Sample, augmentation: Augmentation, random: Random) => Sample;
-    current = apply(current, augmentation, random);
-  }
-  return current;
+  return applyAugmentations(kinds, sample, augmentations, seed);
 }
 
 /**
@@ -75,3 +63,38 @@ export function augment(sample: Sample, augmentations: readonly Augmentation[], 
 export function fitAugmentations(augmentations: readonly Augmentation[], plan: ImagePlan): readonly Augmentation[] {
   return augmentations.map((each) => (each.type === 'random-resized-crop' ? fitCrop(each, plan) : each));
 }
+
+/**
+ * Crops of random size and shape, and mirrored images: what vision models have been trained with since Inception.
+ *
+ * @see https://arxiv.org/abs/1409.4842 section 6
+ */
+export function standardAugmentations(crop: RandomResizedCropOptions = {}): readonly Augmentation[] {
+  return [randomResizedCrop(crop), horizontalFlip()];
+}
+
+/**
+ * The standard ones, RandAugment of strength 9, and a quarter of the images with a rectangle of noise: the recipe of DeiT,
+ * without its MixUp and CutMix, which work on batches.
+ *
+ * @see https://arxiv.org/abs/2012.12877 table 9
+ */
+export function strongAugmentations(crop: RandomResizedCropOptions = {}): readonly Augmentation[] {
+  return [
+    ...standardAugmentations(crop),
+    randAugment({ operations: 2, magnitude: 9, fill: [124, 116, 104] }),
+    randomErasing({ probability: 0.25, value: 'noise' }),
+  ];
+}
+
+const presets = augmentationPresets<Augmentation>('images', {
+  none: [],
+  standard: standardAugmentations(),
+  strong: strongAugmentations(),
+});
+
+/** `--set augment=standard`. */
+export const augmentSetting: TaskSetting = presets.setting;
+
+/** The preset that the setting names. */
+export const augmentationsFrom: AugmentationPresets<Augmentation>['from'] = presets.from;

@@ -1,11 +1,10 @@
 /** @file Random brightness, contrast, saturation and hue, and random loss of colour. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { checkRange, checkShare, type Range } from './check.ts';
-import { adjustBrightness, adjustContrast, adjustSaturation, grayscale } from './colorBalance.ts';
+import { adjustBrightness, adjustContrast, adjustHue, adjustSaturation, grayscale } from './color.ts';
 import type { ProbabilityOptions } from './flip.ts';
-import { adjustHue } from './hue.ts';
 import type { Sample } from './sample.ts';
 
 /** Random brightness, contrast, saturation and hue, each a range of factors. */
@@ -93,7 +92,7 @@ export function applyColorJitter(sample: Sample, ranges: ColorJitter, random: Ra
   return { ...sample, image };
 }
 
-/** Takes the colour out or not, as the dice fall. */
-export function applyRandomGrayscale(sample: Sample, { probability }: RandomGrayscale, random: Random): Sample {
-  return random.next() < probability ? { ...sample, image: grayscale(sample.image) } : sample;
+/** Takes the colour out. */
+export function applyRandomGrayscale(sample: Sample): Sample {
+  return { ...sample, image: grayscale(sample.image) };
 }

@@ -1,10 +1,8 @@
 /** @file Mirrors samples. */
 
-import type { Random } from '@onnx-lora/sdk/core';
-import type { Plane } from '../preprocess/centerCrop.ts';
-import { checkShare } from './check.ts';
-import { moveSample } from './moveSample.ts';
-import type { Sample } from './sample.ts';
+import type { Plane } from '../preprocess/geometry.ts';
+import { type AugmentationOptions, checkShare } from '@onnx-lora/sdk/data';
+import { moveSample, type Sample } from './sample.ts';
 
 /** Left becomes right, or up becomes down. */
 export interface Flip {
@@ -14,11 +12,8 @@ export interface Flip {
   readonly probability: number;
 }
 
-/** How often something is done. */
-export interface ProbabilityOptions {
-  /** From 0 (never) to 1 (always). */
-  readonly probability?: number;
-}
+/** Options of what has no other: how often it is done. */
+export type ProbabilityOptions = AugmentationOptions<Flip>;
 
 /**
  * Left becomes right, in half of the draws by default. Not for what has a reading direction, such as digits and text.
@@ -38,9 +33,9 @@ export function verticalFlip({ probability = 0.5 }: ProbabilityOptions = {}): Fl
   return { type: 'vertical-flip', probability: checkShare('probability', probability) };
 }
 
-/** Flips the sample or not, as the dice fall. */
-export function applyFlip(sample: Sample, { type, probability }: Flip, random: Random): Sample {
-  return random.next() < probability ? flip(sample, type === 'horizontal-flip' ? 'x' : 'y') : sample;
+/** The flipped sample. */
+export function applyFlip(sample: Sample, { type }: Flip): Sample {
+  return flip(sample, type === 'horizontal-flip' ? 'x' : 'y');
 }
 
 /** The mirrored sample: along `x`, left becomes right. */

@@ -1,30 +1,30 @@
 /** @file Blurs images with a Gaussian of random width. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import {
+  type AugmentationOptions,
+  badSetting,
+  checkRange,
+  checkShare,
+  checkWhole,
+  type Range,
+} from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { checkRange, checkShare, checkWhole, badSetting, type Range } from './check.ts';
 import type { Sample } from './sample.ts';
 
 /** A blur of random width. */
 export interface GaussianBlur {
   readonly type: 'gaussian-blur';
-  /** Pixels that are mixed along each axis, odd. */
+  /** Pixels that are mixed along each axis, odd; by default as many as reach three deviations of the widest blur. */
   readonly kernelSize: number;
-  /** Lowest and highest standard deviation in pixels. */
+  /** Lowest and highest standard deviation in pixels; 0.1 to 2 by default. */
   readonly sigma: Range;
-  /** How often, from 0 to 1. */
+  /** How often, from 0 to 1; always by default. */
   readonly probability: number;
 }
 
 /** Options of {@link gaussianBlur}. */
-export interface GaussianBlurOptions {
-  /** Pixels that are mixed along each axis, odd; by default as many as reach three deviations of the widest blur. */
-  readonly kernelSize?: number;
-  /** Lowest and highest standard deviation in pixels; 0.1 to 2 by default. */
-  readonly sigma?: Range;
-  /** How often, from 0 to 1; always by default. */
-  readonly probability?: number;
-}
+export type GaussianBlurOptions = AugmentationOptions<GaussianBlur>;
 
 /**
  * Blurs the image: `GaussianBlur` of torchvision, within a level of it.
@@ -42,9 +42,8 @@ export function gaussianBlur({
   return { type: 'gaussian-blur', kernelSize: size, sigma, probability: checkShare('probability', probability) };
 }
 
-/** Blurs or not, as the dice fall. */
+/** Blurs by a width drawn from the range. */
 export function applyGaussianBlur(sample: Sample, options: GaussianBlur, random: Random): Sample {
-  if (random.next() >= options.probability) return sample;
   return { ...sample, image: blur(sample.image, options.kernelSize, random.uniform(...options.sigma)) };
 }
 

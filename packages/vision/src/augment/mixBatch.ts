@@ -2,7 +2,7 @@
 
 import { float32, OnnxLoraError, type Tensor, tensor } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import { badSetting } from './check.ts';
+import { badSetting } from '@onnx-lora/sdk/data';
 
 /** How a batch is mixed. With both, either is taken as often. */
 export interface MixOptions {

@@ -2,13 +2,22 @@ import { expect, test } from 'vitest';
 import { bytesOf, fixture, synthetic } from '../../fixtures/goldens.ts';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Image } from '../image/image.ts';
-import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
-import { adjustBrightness, adjustContrast, adjustSaturation, adjustSharpness, grayscale } from './colorBalance.ts';
+import { affineSample, type Color, type Interpolation, rotationMap } from './affine.ts';
+import {
+  adjustBrightness,
+  adjustContrast,
+  adjustHue,
+  adjustSaturation,
+  adjustSharpness,
+  autoContrast,
+  equalize,
+  grayscale,
+  posterize,
+  solarize,
+} from './color.ts';
 import { blur } from './gaussianBlur.ts';
-import { adjustHue } from './hue.ts';
 import { randAugmentOperations } from './randAugment.ts';
-import { applyQuarterTurns } from './rotation.ts';
-import { autoContrast, equalize, posterize, solarize } from './tones.ts';
+import { applyRotate90 } from './rotation.ts';
 
 interface Golden {
   readonly op: string;
@@ -39,17 +48,17 @@ const operations: Record<string, (image: Image, golden: Golden) => { readonly da
   equalize: (image) => equalize(image),
   blur: (image, { kernel, value }) => blur(image, kernel, value),
   rotate: (image, { value, mode, fill }) =>
-    affineSample({ image }, turnMap(image, value), { interpolation: mode, fill }).image,
+    affineSample({ image }, rotationMap(image, value), { interpolation: mode, fill }).image,
   'rotate-mask': (image, { value }) => {
     const { width, height } = image;
     const mask = { width, height, data: image.data.filter((_, i) => i % 3 === 0), outside: 255 };
-    const turned = affineSample({ image, masks: [mask] }, turnMap(image, value), {
+    const turned = affineSample({ image, masks: [mask] }, rotationMap(image, value), {
       interpolation: 'bilinear',
       fill: black,
     });
     return turned.masks![0]!;
   },
-  quarters: (image, { value }) => applyQuarterTurns({ image }, { type: 'quarter-turns' }, drawing(value)).image,
+  quarters: (image, { value }) => applyRotate90({ image }, { type: 'rotate90' }, drawing(value)).image,
   randaugment: (image, { value, sign }) => {
     const options = { interpolation: 'nearest', fill: black } as const;
     return randAugmentOperations[value]!.apply({ image }, (sign * 9) / 30, options).image;

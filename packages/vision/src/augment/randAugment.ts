@@ -1,37 +1,36 @@
 /** @file RandAugment: a few changes drawn from a list of fourteen, all of one strength. */
 
 import type { Random } from '@onnx-lora/sdk/core';
+import { type AugmentationOptions, checkWhole } from '@onnx-lora/sdk/data';
 import type { Image } from '../image/image.ts';
-import { affineSample, type AffineOptions, type Color, type Interpolation, turnMap } from './affine.ts';
-import { checkColor, checkWhole } from './check.ts';
-import { adjustBrightness, adjustContrast, adjustSaturation, adjustSharpness } from './colorBalance.ts';
+import { type AffineOptions, affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
+import {
+  adjustBrightness,
+  adjustContrast,
+  adjustSaturation,
+  adjustSharpness,
+  autoContrast,
+  equalize,
+  posterize,
+  solarize,
+} from './color.ts';
 import type { Sample } from './sample.ts';
-import { autoContrast, equalize, posterize, solarize } from './tones.ts';
 
 /** A few changes of one strength. */
 export interface RandAugment {
   readonly type: 'rand-augment';
-  /** How many changes follow each other. */
+  /** How many changes follow each other; 2 by default. */
   readonly operations: number;
-  /** Their strength, from 0 to 30. */
+  /** Their strength, from 0 to 30; 9 by default. */
   readonly magnitude: number;
-  /** Of turns and shears. */
+  /** Of rotations and shears; `nearest` by default, as in torchvision. */
   readonly interpolation: Interpolation;
-  /** Colour of what comes in from outside. */
+  /** Colour of what comes in from outside; black by default. */
   readonly fill: Color;
 }
 
 /** Options of {@link randAugment}. */
-export interface RandAugmentOptions {
-  /** How many changes follow each other; 2 by default. */
-  readonly operations?: number;
-  /** Their strength, from 0 to 30; 9 by default. */
-  readonly magnitude?: number;
-  /** Of turns and shears; `nearest` by default, as in torchvision. */
-  readonly interpolation?: Interpolation;
-  /** Colour of what comes in from outside; black by default. */
-  readonly fill?: Color;
-}
+export type RandAugmentOptions = AugmentationOptions<RandAugment>;
 
 /**
  * Changes the image in `operations` ways, each drawn from turns, shears, shifts and changes of colour: `RandAugment` of
@@ -82,7 +81,7 @@ export const randAugmentOperations: readonly Operation[] = [
   moving((_, strength) => [1, 0, 0, 0.3 * strength, 1, 0]),
   moving(({ width }, strength) => [1, 0, -Math.trunc((150 / 331) * width * strength), 0, 1, 0]),
   moving(({ height }, strength) => [1, 0, 0, 0, 1, -Math.trunc((150 / 331) * height * strength)]),
-  moving((image, strength) => turnMap(image, 30 * strength)),
+  moving((image, strength) => rotationMap(image, 30 * strength)),
   coloring(true, (image, strength) => adjustBrightness(image, 1 + 0.9 * strength)),
   coloring(true, (image, strength) => adjustSaturation(image, 1 + 0.9 * strength)),
   coloring(true, (image, strength) => adjustContrast(image, 1 + 0.9 * strength)),

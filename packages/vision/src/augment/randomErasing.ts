@@ -1,34 +1,28 @@
 /** @file Hides a rectangle of the image. */
 
 import type { Random } from '@onnx-lora/sdk/core';
-import type { Color } from './affine.ts';
-import { checkColor, checkRange, checkShare, type Range } from './check.ts';
+import { type AugmentationOptions, checkRange, checkShare, type Range } from '@onnx-lora/sdk/data';
+import { checkColor, type Color } from './affine.ts';
 import type { Sample } from './sample.ts';
 
 /** A rectangle hidden at random. */
 export interface RandomErasing {
   readonly type: 'random-erasing';
-  /** How often, from 0 to 1. */
+  /** How often, from 0 to 1; half of the draws by default. */
   readonly probability: number;
-  /** Lowest and highest share of the image's area that is hidden. */
+  /** Lowest and highest share of the image's area that is hidden; 0.02 to 0.33 by default. */
   readonly scale: Range;
-  /** Lowest and highest height by width of the rectangle. */
+  /** Lowest and highest height by width of the rectangle; 0.3 to 3.3 by default. */
   readonly ratio: Range;
-  /** What is put there: a colour, or `noise`, a random level for each sample. */
+  /**
+   * What is put there: a colour, or `noise`, a random level for each sample. By default the mean of photos, which most models
+   * see as 0.
+   */
   readonly value: Color | 'noise';
 }
 
 /** Options of {@link randomErasing}. */
-export interface RandomErasingOptions {
-  /** How often, from 0 to 1; half of the draws by default. */
-  readonly probability?: number;
-  /** Share of the image's area that is hidden; 0.02 to 0.33 by default. */
-  readonly scale?: Range;
-  /** Height by width of the rectangle; 0.3 to 3.3 by default. */
-  readonly ratio?: Range;
-  /** A colour, or `noise`: a random level for each sample. By default the mean of photos, which most models see as 0. */
-  readonly value?: Color | 'noise';
-}
+export type RandomErasingOptions = AugmentationOptions<RandomErasing>;
 
 /**
  * Hides a random rectangle, so that no single part of a thing decides: `RandomErasing` of torchvision. Masks, boxes and points
@@ -52,9 +46,8 @@ export function randomErasing({
   };
 }
 
-/** Hides a rectangle or not; ten draws are made for one that fits, as in torchvision. */
+/** Hides a rectangle; ten draws are made for one that fits, as in torchvision. */
 export function applyRandomErasing(sample: Sample, options: RandomErasing, random: Random): Sample {
-  if (random.next() >= options.probability) return sample;
   const { image } = sample;
   const area = image.width * image.height;
   for (let attempt = 0; attempt < 10; attempt++) {

@@ -1,38 +1,28 @@
 /** @file Crops of random size and shape. */
 
 import type { Random } from '@onnx-lora/sdk/core';
-import { cropPlane, type Offset } from '../preprocess/centerCrop.ts';
+import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk/data';
+import { cropPlane, type Offset } from '../preprocess/geometry.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
-import type { Resample } from '../preprocess/resampleFilters.ts';
-import { resize, resizeNearest } from '../preprocess/resize.ts';
-import { checkRange, checkWhole, type Range } from './check.ts';
-import { moveSample } from './moveSample.ts';
-import type { Sample } from './sample.ts';
+import type { Resample } from '../preprocess/resize/resampleFilters.ts';
+import { resize, resizeNearest } from '../preprocess/resize/resize.ts';
+import { moveSample, type Sample } from './sample.ts';
 
 /** A window of random size and shape. */
 export interface RandomResizedCrop {
   readonly type: 'random-resized-crop';
-  /** Lowest and highest share of the image's area that the window has. */
+  /** Lowest and highest share of the image's area that the window has; 0.08 to 1 by default. */
   readonly scale: Range;
-  /** Lowest and highest width by height of the window. */
+  /** Lowest and highest width by height of the window; 3/4 to 4/3 by default. */
   readonly ratio: Range;
   /** Size that the window is resized to; that of the model's preprocessor if absent. */
   readonly size?: Size;
-  /** Filter of that resizing; the preprocessor's if absent. */
+  /** Filter of that resizing; the preprocessor's if absent, bilinear where it has none. */
   readonly resample?: Resample;
 }
 
 /** Options of {@link randomResizedCrop}. */
-export interface RandomResizedCropOptions {
-  /** Share of the image's area that the window has; 0.08 to 1 by default. */
-  readonly scale?: Range;
-  /** Width by height of the window; 3/4 to 4/3 by default. */
-  readonly ratio?: Range;
-  /** Size that the window is resized to. By default that which the model's preprocessor resizes to. */
-  readonly size?: Size;
-  /** Filter of that resizing; by default the preprocessor's, bilinear where it has none. */
-  readonly resample?: Resample;
-}
+export type RandomResizedCropOptions = AugmentationOptions<RandomResizedCrop>;
 
 /**
  * Cuts a window of random size and shape out of the image, and resizes it: `RandomResizedCrop` of torchvision. Where objects

@@ -1,40 +1,35 @@
-/** @file Turns of samples: by any angle, or by quarters. */
+/** @file Rotations of samples: by any angle, or by quarters. */
 
 import type { Random } from '@onnx-lora/sdk/core';
-import type { Plane } from '../preprocess/centerCrop.ts';
-import { affineSample, type Color, type Interpolation, turnMap } from './affine.ts';
-import { checkColor, checkRange, type Range } from './check.ts';
-import { moveSample } from './moveSample.ts';
-import type { Sample } from './sample.ts';
+import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk/data';
+import type { Plane } from '../preprocess/geometry.ts';
+import { affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
+import { moveSample, type Sample } from './sample.ts';
 
-/** A turn by a random angle. */
+/** A rotation by a random angle. */
 export interface Rotation {
   readonly type: 'rotation';
   /** Lowest and highest angle in degrees, counter-clockwise. */
   readonly degrees: Range;
-  /** Of the image; masks always take the nearest pixel. */
+  /** Of the image, `bilinear` by default; masks always take the nearest pixel. */
   readonly interpolation: Interpolation;
-  /** Colour of the corners. */
+  /** Colour of the corners, black by default; masks have their `outside` there. */
   readonly fill: Color;
 }
 
-/** A turn by 0, 90, 180 or 270 degrees. */
-export interface QuarterTurns {
-  readonly type: 'quarter-turns';
+/** A rotation by 0, 90, 180 or 270 degrees. */
+export interface Rotate90 {
+  readonly type: 'rotate90';
 }
 
 /** Options of {@link rotation}. */
-export interface RotationOptions {
+export interface RotationOptions extends Omit<AugmentationOptions<Rotation>, 'degrees'> {
   /** Lowest and highest angle, counter-clockwise; one number stands for both ways. 15 by default. */
   readonly degrees?: number | Range;
-  /** `bilinear` by default. Masks always take the nearest pixel. */
-  readonly interpolation?: Interpolation;
-  /** Colour of the corners; black by default. Masks have their `outside` there. */
-  readonly fill?: Color;
 }
 
 /**
- * Turns the image around its middle by a random angle; its size stays: `RandomRotation` of torchvision.
+ * Rotates the image around its middle by a random angle; its size stays: `RandomRotation` of torchvision.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` for settings that make no sense
  */
@@ -48,35 +43,35 @@ export function rotation({
   return { type: 'rotation', degrees: range, interpolation, fill: checkColor('fill', fill) };
 }
 
-/** Turns the image by 0, 90, 180 or 270 degrees, each as often: for pictures without an up. No pixel is lost. */
-export function quarterTurns(): QuarterTurns {
-  return { type: 'quarter-turns' };
+/** Rotates the image by 0, 90, 180 or 270 degrees, each as often: for pictures without an up. No pixel is lost. */
+export function rotate90(): Rotate90 {
+  return { type: 'rotate90' };
 }
 
-/** Turns by an angle drawn from the range. */
+/** Rotates by an angle drawn from the range. */
 export function applyRotation(sample: Sample, { degrees, interpolation, fill }: Rotation, random: Random): Sample {
   const angle = random.uniform(...degrees);
-  return angle === 0 ? sample : affineSample(sample, turnMap(sample.image, angle), { interpolation, fill });
+  return angle === 0 ? sample : affineSample(sample, rotationMap(sample.image, angle), { interpolation, fill });
 }
 
-/** Turns by quarters, as many as are drawn. */
-export function applyQuarterTurns(sample: Sample, _: QuarterTurns, random: Random): Sample {
+/** Rotates by quarters, as many as are drawn. */
+export function applyRotate90(sample: Sample, _: Rotate90, random: Random): Sample {
   let turned = sample;
-  for (let turns = random.index(4); turns > 0; turns--) turned = quarterTurn(turned);
+  for (let turns = random.index(4); turns > 0; turns--) turned = rotated90(turned);
   return turned;
 }
 
-/** A quarter turn, counter-clockwise. */
-function quarterTurn(sample: Sample): Sample {
+/** A rotation by 90°, counter-clockwise. */
+function rotated90(sample: Sample): Sample {
   const { width } = sample.image;
   return moveSample(sample, {
-    image: turnPlane(sample.image, 3),
-    mask: (mask) => ({ ...mask, ...turnPlane(mask, 1) }),
+    image: rotatePlane(sample.image, 3),
+    mask: (mask) => ({ ...mask, ...rotatePlane(mask, 1) }),
     point: ([x, y]) => [y, width - x],
   });
 }
 
-function turnPlane({ width, height, data: from }: Plane, channels: number): Plane {
+function rotatePlane({ width, height, data: from }: Plane, channels: number): Plane {
   const data = new Uint8Array(from.length);
   // The result is `height` wide and `width` high: its row y is the column `width − 1 − y`.
   for (let y = 0, at = 0; y < width; y++) {

@@ -6,7 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { existsSync } from 'node:fs';
 import type { ImageDataOptions, ImageObject, ImageRecord, Shape } from './imageRecord.ts';
 import { boxFrom } from './manifest.ts';
-import { parseCocoCounts } from './shapes/runLengths.ts';
+import { parseCocoCounts } from './shapes/rle.ts';
 
 /** A file, and the split it is for, where there are several and their names say so. */
 interface CocoFileOfSplit {

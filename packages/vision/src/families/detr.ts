@@ -1,6 +1,6 @@
 /** @file The family DETR. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { visionFamily } from './visionFamily.ts';
 
 const attention = ['encoder.layers.{n}.self_attn', 'decoder.layers.{n}.self_attn', 'decoder.layers.{n}.encoder_attn'];
@@ -44,8 +44,6 @@ export const detr: DescribedFamily = visionFamily({
     { 4: 'backbone.conv_encoder.model', 5: 'backbone.model' },
     ...maskLayers.map((recent, i) => ({ 4: `^mask_head.gn${i + 1}`, 5: `^mask_head.${recent}.norm` })),
   ],
-  defaultTargets: queriesAndValues,
-  targetsFrom: asInLora,
   // Boxes are learnt with a matching of its own, which none of this package's tasks does.
   tasks: [],
   preprocessors: ['DetrImageProcessor'],

@@ -1,6 +1,6 @@
-/** @file The family MobileViT. */
+/** @file The families MobileViT and MobileViT V2. */
 
-import { asInLora, type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const layer = 'transformer.layer.{n}';
@@ -9,7 +9,7 @@ const layer = 'transformer.layer.{n}';
  * Convolutions of MobileViT's two versions outside their transformers: those that reduce, expand and mix, and the heads'
  * for segmentation.
  */
-export const mobileConvolutions: readonly string[] = [
+const mobileConvolutions: readonly string[] = [
   'conv_stem.convolution',
   'conv_1x1_exp.convolution',
   'layer.{n}.expand_1x1.convolution',
@@ -45,8 +45,25 @@ export const mobilevit: DescribedFamily = visionFamily({
     convolution: mobileConvolutions,
     classifier: ['^classifier', '^segmentation_head.classifier.convolution'],
   },
-  defaultTargets: queriesAndValues,
-  targetsFrom: asInLora,
+  tasks: [...backboneTasks, 'semantic-segmentation'],
+  preprocessors: ['MobileViTImageProcessor'],
+});
+
+/** MobileViT V2 as transformers writes it, whose attention is made of pointwise convolutions. */
+export const mobilevitv2: DescribedFamily = visionFamily({
+  name: 'mobilevitv2',
+  title: 'MobileViT V2',
+  paper: 'Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers" (2022), arXiv:2206.02680',
+  modelTypes: ['mobilevitv2'],
+  marks: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
+  names: {
+    'attention.query-key-value': [`${layer}.attention.qkv_proj.convolution`],
+    'attention.output': [`${layer}.attention.out_proj.convolution`],
+    'mlp.up': [`${layer}.ffn.conv1.convolution`],
+    'mlp.down': [`${layer}.ffn.conv2.convolution`],
+    convolution: mobileConvolutions,
+    classifier: ['^classifier', '^segmentation_head.classifier.convolution'],
+  },
   tasks: [...backboneTasks, 'semantic-segmentation'],
   preprocessors: ['MobileViTImageProcessor'],
 });

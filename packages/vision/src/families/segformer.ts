@@ -1,6 +1,6 @@
 /** @file The family SegFormer. */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
+import type { DescribedFamily } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
 
 const old = 'encoder.block.{n}.{n}';
@@ -37,7 +37,6 @@ export const segformer: DescribedFamily = visionFamily({
     { 4: 'encoder.patch_embeddings.{n}.layer_norm', 5: 'stages.{n}.patch_embeddings.layer_norm' },
     { 4: 'encoder.layer_norm.{n}', 5: 'stages.{n}.layer_norm' },
   ],
-  defaultTargets: queriesAndValues,
   targetsFrom:
     'queries and values, with the head trained in full: the guide "Semantic segmentation using LoRA" of PEFT\'s documentation, which adapts this model',
   tasks: ['semantic-segmentation', ...backboneTasks],

@@ -2,9 +2,12 @@
 
 import { describedFamily, type DescribedFamily, type FamilyFacts } from '@onnx-lora/sdk/plugin';
 
+/** What is said of a family here; its tasks are {@link backboneTasks} unless it says otherwise. */
+type FactsHere = Omit<FamilyFacts, 'domain' | 'tasks'> & Partial<Pick<FamilyFacts, 'tasks'>>;
+
 /** A family from its facts; models that transformers' wrapper of timm holds are known by timm's names. */
-export function visionFamily(facts: Omit<FamilyFacts, 'domain'>): DescribedFamily {
-  const family = describedFamily({ ...facts, domain: 'vision' });
+export function visionFamily(facts: FactsHere): DescribedFamily {
+  const family = describedFamily({ tasks: backboneTasks, ...facts, domain: 'vision' });
   return {
     ...family,
     // The wrapper says only that timm's names follow.

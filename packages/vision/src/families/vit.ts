@@ -1,8 +1,31 @@
-/** @file The family ViT (Vision Transformer). */
+/** @file The family ViT (Vision Transformer), and those that share its encoder. */
 
-import { type DescribedFamily, queriesAndValues } from '@onnx-lora/sdk/plugin';
+import type { DescribedFamily, NamePair, RoleNames } from '@onnx-lora/sdk/plugin';
 import { backboneTasks, visionFamily } from './visionFamily.ts';
-import { vitLayer, vitModules } from './vitModules.ts';
+
+/**
+ * ViT as transformers 4 (`encoder.layer.0.…`) and 5 (`layers.0.…`) name it; the same in models that were written after
+ * it, such as DeiT and BEiT. The prefix (`vit.`, `deit.`, a wrapper's or none) is free.
+ */
+const vitModules: RoleNames = {
+  'patch-embedding': ['embeddings.patch_embeddings.projection'],
+  'attention.query': [{ 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' }],
+  'attention.key': [{ 4: 'encoder.layer.{n}.attention.attention.key', 5: 'layers.{n}.attention.k_proj' }],
+  'attention.value': [{ 4: 'encoder.layer.{n}.attention.attention.value', 5: 'layers.{n}.attention.v_proj' }],
+  'attention.output': [{ 4: 'encoder.layer.{n}.attention.output.dense', 5: 'layers.{n}.attention.o_proj' }],
+  'mlp.up': [{ 4: 'encoder.layer.{n}.intermediate.dense', 5: 'layers.{n}.mlp.fc1' }],
+  'mlp.down': [{ 4: 'encoder.layer.{n}.output.dense', 5: 'layers.{n}.mlp.fc2' }],
+  pooler: ['pooler.dense'],
+  classifier: ['^classifier'],
+};
+
+/** The rest of a layer, such as its norms. */
+const vitLayer: NamePair = { 4: 'encoder.layer.{n}', 5: 'layers.{n}' };
+
+/** How a model is known that transformers keeps under `prefix`, such as `vit`: its class shows in nothing else. */
+function vitUnder(prefix: string): string[][] {
+  return [[`^${prefix}.encoder.layer.{n}`], [`^${prefix}.layers.{n}`]];
+}
 
 /** ViT as transformers writes it, with I-JEPA and ViT-MSN, which are the same network. */
 export const vit: DescribedFamily = visionFamily({
@@ -17,9 +40,87 @@ export const vit: DescribedFamily = visionFamily({
   ],
   names: vitModules,
   renamed: [vitLayer],
-  defaultTargets: queriesAndValues,
   targetsFrom:
     'queries and values: Zhu et al., "MeLo: Low-rank Adaptation is Better than Fine-tuning for Medical Image Diagnosis" (2023), arXiv:2311.08236',
-  tasks: backboneTasks,
+  preprocessors: ['ViTImageProcessor'],
+});
+
+/** DeiT as transformers writes it: ViT's encoder with a distillation token, and one classifier or two. */
+export const deit: DescribedFamily = visionFamily({
+  name: 'deit',
+  title: 'DeiT',
+  paper:
+    'Touvron et al., "Training data-efficient image transformers & distillation through attention" (2020), arXiv:2012.12877',
+  modelTypes: ['deit'],
+  marks: vitUnder('deit'),
+  names: { ...vitModules, classifier: ['^classifier', '^cls_classifier', '^distillation_classifier'] },
+  renamed: [vitLayer],
+  preprocessors: ['DeiTImageProcessor'],
+});
+
+/** What the head for segmentation calls its convolutions and their norms. */
+const convolutions = [
+  ['decode_head.psp_modules.{n}.1', 'decode_head.psp_modules.blocks.{n}.conv'],
+  ['decode_head.bottleneck', 'decode_head.psp_bottleneck'],
+  ...['decode_head.lateral_convs.{n}', 'decode_head.fpn_convs.{n}', 'decode_head.fpn_bottleneck'].map((name) => [
+    name,
+    name,
+  ]),
+  ['auxiliary_head.convs.{n}', 'auxiliary_head.convs.{n}'],
+] as const;
+
+/** BEiT as transformers writes it: ViT's encoder with relative positions, also with a head for segmentation. */
+export const beit: DescribedFamily = visionFamily({
+  name: 'beit',
+  title: 'BEiT',
+  paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
+  modelTypes: ['beit'],
+  marks: vitUnder('beit'),
+  names: {
+    ...vitModules,
+    classifier: ['^classifier', '^decode_head.classifier'],
+    'head.pyramid': [
+      { 4: '^fpn1.0', 5: '^fpn.fpn1.conv_transpose1' },
+      { 4: '^fpn1.3', 5: '^fpn.fpn1.conv_transpose2' },
+      { 4: '^fpn2.0', 5: '^fpn.fpn2' },
+    ],
+    'head.convolution': convolutions.map(([old, recent]) => ({ 4: `${old}.conv`, 5: `${recent}.convolution` })),
+    'head.auxiliary': ['^auxiliary_head.classifier'],
+  },
+  renamed: [
+    vitLayer,
+    {
+      4: 'encoder.layer.{n}.attention.attention.relative_position_bias',
+      5: 'layers.{n}.relative_position_bias',
+    },
+    { 4: '^fpn1.1', 5: '^fpn.fpn1.normalization' },
+    ...convolutions.map(([old, recent]): NamePair => ({ 4: `${old}.bn`, 5: `${recent}.normalization` })),
+  ],
+  tasks: [...backboneTasks, 'semantic-segmentation'],
+  preprocessors: ['BeitImageProcessor'],
+});
+
+const decoder = 'decoder.decoder_layers.{n}';
+const decoderModules: RoleNames = {
+  'decoder.query': [{ 4: `${decoder}.attention.attention.query`, 5: `${decoder}.attention.q_proj` }],
+  'decoder.key': [{ 4: `${decoder}.attention.attention.key`, 5: `${decoder}.attention.k_proj` }],
+  'decoder.value': [{ 4: `${decoder}.attention.attention.value`, 5: `${decoder}.attention.v_proj` }],
+  'decoder.output': [{ 4: `${decoder}.attention.output.dense`, 5: `${decoder}.attention.o_proj` }],
+  'decoder.mlp': [
+    { 4: `${decoder}.intermediate.dense`, 5: `${decoder}.mlp.fc1` },
+    { 4: `${decoder}.output.dense`, 5: `${decoder}.mlp.fc2` },
+  ],
+  'decoder.head': ['decoder.decoder_embed', 'decoder.decoder_pred'],
+};
+
+/** ViT-MAE as transformers writes it: ViT's encoder, alone or with the decoder that paints what was masked. */
+export const vitMae: DescribedFamily = visionFamily({
+  name: 'vit_mae',
+  title: 'ViT-MAE',
+  paper: 'He et al., "Masked Autoencoders Are Scalable Vision Learners" (2021), arXiv:2111.06377',
+  modelTypes: ['vit_mae'],
+  marks: vitUnder('vit').map((list) => [...list, decoder]),
+  names: { ...vitModules, ...decoderModules },
+  renamed: [vitLayer],
   preprocessors: ['ViTImageProcessor'],
 });

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Mask } from '../augment/sample.ts';
-import { boundaryF } from './boundaryF.ts';
-import { meanOver, PixelConfusion } from './pixelConfusion.ts';
+import { boundaryF, meanOver, PixelConfusion } from './maskMetrics.ts';
 import '../../../../test/support/seed.ts';
 
 function square(width: number, height: number, x0: number, y0: number, side: number): Mask {

@@ -14,7 +14,7 @@ import type { Image, ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { imageLoader, type ImageRequest } from './imageLoader.ts';
 import type { LoadedPixels, ThreadRequest } from './imageThread.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
 
 let folder = '';
 let pool: ThreadPool<ThreadRequest, LoadedPixels>;

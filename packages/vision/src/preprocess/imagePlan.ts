@@ -1,6 +1,6 @@
 /** @file What is done to an image between decoding and the model: a plan without names of processors. */
 
-import type { Resample } from './resampleFilters.ts';
+import type { Resample } from './resize/resampleFilters.ts';
 
 /** Rule by which the size after resizing follows from the image's. All sizes are in pixels. */
 export type SizeRule =

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bytesOf, fixture, sharedFolder, synthetic, tensorsOf, worst } from '../../fixtures/goldens.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
-import { readImagePlan } from './preprocessorConfig.ts';
+import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
+import { readImagePlan } from './config/preprocessorConfig.ts';
 
 interface Case {
   name: string;

@@ -7,8 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ImageDecoder } from '../image/image.ts';
 import type { ImagePreprocessor } from './preprocessor.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
-import { preprocessorOf } from './preprocessorFile.ts';
+import { ImagePreprocessorFactory, preprocessorOf } from './config/preprocessorFile.ts';
 
 const noFiles: ImageDecoder = { decode: () => Promise.reject(new Error('not used')) };
 const factories = [new ImagePreprocessorFactory(noFiles)];

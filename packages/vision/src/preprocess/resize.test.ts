@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bytesOf, fixture, synthetic, worst } from '../../fixtures/goldens.ts';
 import type { Image } from '../image/image.ts';
-import { cropPlane } from './centerCrop.ts';
+import { cropPlane } from './geometry.ts';
 import { program } from './pixelProgram.ts';
 import { compiledWat } from '../../../../test/support/compiledWat.ts';
-import { type Resample, resampleByNumber, resampleWeights } from './resampleFilters.ts';
-import { resize } from './resize.ts';
+import { type Resample, resampleByNumber, resampleWeights } from './resize/resampleFilters.ts';
+import { resize } from './resize/resize.ts';
 
 interface Case {
   resample: Resample;

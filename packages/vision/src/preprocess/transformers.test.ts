@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { bytesOf, fixture, synthetic, worst } from '../../fixtures/goldens.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
 import { geometryOf, maskToInput } from './geometry.ts';
-import { padBatch } from './padBatch.ts';
-import { ImagePreprocessorFactory } from './preprocessorFactory.ts';
+import { padBatch } from './normalize.ts';
+import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
 
 interface Case {
   name: string;

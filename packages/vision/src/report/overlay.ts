@@ -1,12 +1,74 @@
-/** @file Pictures for reports: masks laid over their image. */
+/** @file Images of reports: small ones, and masks over them in colours of classes. */
 
+import type { ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
+import sharp from 'sharp';
 import type { Color } from '../augment/affine.ts';
 import type { Mask } from '../augment/sample.ts';
 import type { Point } from '../data/imageRecord.ts';
 import type { Image } from '../image/image.ts';
+import { resize } from '../preprocess/resize/resize.ts';
+
+/**
+ * The colours of Pascal VOC: black for 0, and neighbours in number far apart in colour, by spreading the number's bits over the
+ * channels.
+ *
+ * @see http://host.robots.ox.ac.uk/pascal/VOC/voc2012/ VOCdevkit, VOClabelcolormap.m
+ */
+export function classColor(number: number): Color {
+  const channel = (bit: number): number => {
+    let level = 0;
+    for (let i = 0; i < 3; i++) level |= ((number >> (3 * i + bit)) & 1) << (7 - i);
+    return level;
+  };
+  return [channel(0), channel(1), channel(2)];
+}
+
+/** What galleries show of results. */
+export interface Galleries<Result> {
+  /** What a result is: `masks`. */
+  readonly noun: string;
+  /** Above each gallery. */
+  readonly text: string;
+  /** How many of the worst are shown, and of those in the middle. */
+  readonly worst: number;
+  readonly usual: number;
+  readonly picture: (result: Result) => Promise<ReportPicture>;
+}
+
+/** A gallery of the worst results, and one of usual ones; of `sorted`, the worst first. One without results is left out. */
+export async function galleries<Result>(
+  sorted: readonly Result[],
+  { noun, text, worst, usual, picture }: Galleries<Result>,
+): Promise<ReportSection[]> {
+  const middle = Math.max(Math.min(worst, sorted.length), Math.floor((sorted.length - usual) / 2));
+  const shown = [
+    [`Worst ${noun}`, sorted.slice(0, worst)],
+    [`Usual ${noun}`, sorted.slice(middle, middle + usual)],
+  ] as const;
+  const sections = shown.map(async ([title, results]): Promise<ReportSection[]> =>
+    results.length === 0 ? [] : [{ kind: 'gallery', title, text, pictures: await Promise.all(results.map(picture)) }],
+  );
+  return (await Promise.all(sections)).flat();
+}
+
+/** The image with its longer edge at most `edge` pixels. */
+export function shrunk(image: Image, edge: number): Image {
+  const scale = edge / Math.max(image.width, image.height);
+  if (scale >= 1) return image;
+  const side = (length: number): number => Math.max(1, Math.round(length * scale));
+  return resize(image, side(image.height), side(image.width), 'bilinear');
+}
+
+/** The bytes of a WebP file. */
+export async function webp({ width, height, data }: Image): Promise<Uint8Array> {
+  const bytes = await sharp(data, { raw: { width, height, channels: 3 } })
+    .webp({ quality: 80 })
+    .toBuffer();
+  return new Uint8Array(bytes);
+}
 
 /** How a mask is laid over its image. */
-export interface PaintOptions {
+interface PaintOptions {
   /** The colour of a number; undefined leaves the image as it is. */
   readonly color: (number: number) => Color | undefined;
   /** Share of the colour inside an area, from 0 to 1; 0.5 by default. Its edges are drawn in full. */

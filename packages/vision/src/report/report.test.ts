@@ -2,9 +2,7 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { synthetic } from '../../fixtures/goldens.ts';
 import { indexedPng } from '../image/indexedPng.ts';
-import { classColor } from './classColors.ts';
-import { paintMask, paintPoints, sideBySide } from './overlay.ts';
-import { shrunk, webp } from './thumbnail.ts';
+import { classColor, paintMask, paintPoints, shrunk, sideBySide, webp } from './overlay.ts';
 
 test('class colours are those of Pascal VOC', () => {
   // The first, the person's, and the last, by which borders are drawn.

@@ -6,8 +6,7 @@ import type { ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { imageLoader, type ImageLoader } from '../preprocess/imageLoader.ts';
 import { ImagePreprocessor } from '../preprocess/preprocessor.ts';
-import { ImagePreprocessorFactory } from '../preprocess/preprocessorFactory.ts';
-import { preprocessorOf } from '../preprocess/preprocessorFile.ts';
+import { ImagePreprocessorFactory, preprocessorOf } from '../preprocess/config/preprocessorFile.ts';
 import { checkImageSize } from './imagePort.ts';
 
 /** What reads images. */

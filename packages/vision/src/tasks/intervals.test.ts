@@ -6,8 +6,7 @@ import { Random } from '@onnx-lora/sdk/core';
 import { expect, test } from 'vitest';
 import type { ImagePlan } from '../preprocess/imagePlan.ts';
 import { ImageTextMetrics } from './embedding/text/imageTextMetrics.ts';
-import { packMasks } from './promptable/packedMasks.ts';
-import { PromptableMetrics } from './promptable/promptableMetrics.ts';
+import { packMasks, PromptableMetrics } from './promptable/promptableMetrics.ts';
 import { SegmentationMetrics } from './segmentation/segmentationMetrics.ts';
 
 const random = new Random(5);

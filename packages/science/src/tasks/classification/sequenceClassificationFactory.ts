@@ -1,8 +1,8 @@
 /** @file Classification of sequences for the command line. */
 
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { withEnsemble } from '../../ensemble/ensembleTask.ts';
+import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { sequenceOptionsOf } from '../records/headPredictor.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';

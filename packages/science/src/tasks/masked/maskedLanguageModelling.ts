@@ -7,13 +7,9 @@ import { Random } from '@onnx-lora/sdk/core';
 import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
-import { fixedSeed } from './fixedSeed.ts';
-import { Masking, type MaskingOptions } from './masking.ts';
-import { MaskedMetrics } from './maskedMetrics.ts';
-import { maskedPort } from './maskedPort.ts';
+import { askedTokens, fixedSeed, maskedTargets, Masking, type MaskingOptions } from './masking.ts';
+import { type GuessScores, MaskedMetrics, maskedPort } from './maskedMetrics.ts';
 import { maskedReport } from './maskedReport.ts';
-import { askedTokens, maskedTargets } from './maskedTargets.ts';
-import type { GuessScores } from './guessSums.ts';
 
 /** Options of {@link maskedLanguageModelling}. */
 export interface MaskedLanguageModellingOptions extends SequenceTaskOptions, MaskingOptions {

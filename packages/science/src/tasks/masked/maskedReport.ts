@@ -3,10 +3,8 @@
 import { type Batch, batchesOf, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset, SequenceExample } from '../sequenceTask.ts';
-import { GuessSums } from './guessSums.ts';
-import type { MaskedMetrics } from './maskedMetrics.ts';
-import { eachAsked } from './maskedTargets.ts';
-import type { Masking } from './masking.ts';
+import { GuessSums, type MaskedMetrics } from './maskedMetrics.ts';
+import { eachAsked, type Masking } from './masking.ts';
 
 /** Frequencies of tokens in what is trained on. */
 class TokenFrequencies {

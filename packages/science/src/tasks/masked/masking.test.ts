@@ -4,8 +4,7 @@ import { Random } from '@onnx-lora/sdk/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import '../../../../../test/support/seed.ts';
-import { fixedSeed } from './fixedSeed.ts';
-import { Masking, type MaskedVocabulary, NOT_ASKED } from './masking.ts';
+import { fixedSeed, type MaskedVocabulary, Masking, NOT_ASKED } from './masking.ts';
 
 /** ESM's: <cls>, <pad>, <eos>, <unk>, 29 letters, <mask>. */
 const esm: MaskedVocabulary = { size: 33, maskId: 32, specialIds: new Set([0, 1, 2, 32]), unknownId: 3 };

@@ -1,8 +1,21 @@
-/** @file Which tokens a model is asked to guess, and what it sees in their place. */
+/** @file Which tokens are masked, what stands in their place, and what is to be guessed. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Random } from '@onnx-lora/sdk/core';
+import { drawSeed } from '@onnx-lora/sdk/data';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
+
+/**
+ * A seed of a sequence, or of the window of it that begins with token `from`: wherever it is in the data, it gets the same.
+ * The letters are hashed by FNV-1a.
+ *
+ * @see Fowler, Noll, Vo; RFC 9923
+ */
+export function fixedSeed(seed: number, sequence: string, from = 0): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < sequence.length; i++) hash = Math.imul(hash ^ sequence.charCodeAt(i), 0x01000193);
+  return drawSeed(seed ^ hash, from);
+}
 
 /** How tokens are masked. */
 export interface MaskingOptions {
@@ -23,7 +36,7 @@ export interface MaskingOptions {
 export type MaskedVocabulary = Pick<SequenceTokenizer, 'size' | 'maskId' | 'specialIds' | 'unknownId'>;
 
 /** A row of tokens in which some are to be guessed. */
-export interface MaskedRow {
+interface MaskedRow {
   /** As the model sees them. */
   readonly ids: readonly number[];
   /** The true id where a token is to be guessed, {@link NOT_ASKED} elsewhere. */
@@ -137,4 +150,45 @@ function badMasking(name: string, expected: string, found: number): OnnxLoraErro
     'CONFIG_INVALID',
     `The setting ${name} of masking must be ${expected}, but it is ${found}. 0.15 of the tokens to be guessed, of which 0.8 masked and 0.1 random, is usual.`,
   );
+}
+
+/**
+ * Targets of a batch: `labels` int64 `[batch, tokens]`, the true ids of tokens to be guessed and −100 elsewhere; `records` int64
+ * `[batch]`, the number of each row's record.
+ *
+ * @param length tokens of each row of the batch, padding included
+ */
+export function maskedTargets(rows: readonly MaskedRow[], records: readonly number[], length: number): Feeds {
+  const labels = rows.flatMap((row) => Array.from({ length }, (_, at) => row.labels[at] ?? NOT_ASKED));
+  return { labels: int64(labels, [rows.length, length]), records: int64([...records], [rows.length]) };
+}
+
+/** A token to be guessed. */
+interface Asked {
+  /** Its place in the batch. */
+  readonly row: number;
+  readonly at: number;
+  /** Number of its record. */
+  readonly record: number;
+  /** The true id. */
+  readonly token: number;
+}
+
+/** The tokens of a batch that are to be guessed. */
+export function* eachAsked({ labels, records }: Feeds): Generator<Asked> {
+  const [rows, length] = labels!.dims as readonly [number, number];
+  for (let row = 0; row < rows; row++) {
+    const record = Number(records!.data[row]);
+    for (let at = 0; at < length; at++) {
+      const token = Number(labels!.data[row * length + at]);
+      if (token !== NOT_ASKED) yield { row, at, record, token };
+    }
+  }
+}
+
+/** How many tokens of a batch are to be guessed. */
+export function askedTokens({ labels }: Feeds): number {
+  let count = 0;
+  for (const label of labels!.data) if (Number(label) !== NOT_ASKED) count++;
+  return count;
 }

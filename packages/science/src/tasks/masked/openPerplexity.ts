@@ -7,10 +7,8 @@ import type { SequencePredictorOptions } from '../records/headPredictor.ts';
 import { sequencePredictor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
-import { fixedSeed } from './fixedSeed.ts';
-import { GuessSums } from './guessSums.ts';
-import { Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
-import { maskedPort } from './maskedPort.ts';
+import { fixedSeed, Masking, type MaskingOptions, NOT_ASKED } from './masking.ts';
+import { GuessSums, maskedPort } from './maskedMetrics.ts';
 
 /** A row of which some tokens are masked. */
 interface MaskedTokenRow extends TokenRow {

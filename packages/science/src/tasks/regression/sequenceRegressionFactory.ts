@@ -1,5 +1,6 @@
 /** @file Regression on sequences for the command line. */
 
+import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import {
   choice,
   labelsOrNumbers,
@@ -8,8 +9,7 @@ import {
   type RunnableModel,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { withEnsemble } from '../../ensemble/ensembleTask.ts';
+import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
 import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';

@@ -3,7 +3,7 @@
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { type MetricCollector, softmaxRows, type MetricsNamed } from '@onnx-lora/sdk/tasks';
 import { ClassCells, type ResidueClassScores } from './classCells.ts';
-import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
+import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Feeds, Tensor } from '@onnx-lora/sdk';
 import { bootstrapIntervals, type MetricCollector, numberMeasure, type NumberScores } from '@onnx-lora/sdk/tasks';
-import type { EnsembleCollector } from '../../ensemble/ensembleCollector.ts';
+import type { EnsembleCollector } from '../../ensemble/measureEnsemble.ts';
 import type { ResidueAnswer } from './joinedWindows.ts';
 import { ResidueCollector } from './residueCollector.ts';
 

@@ -1,4 +1,4 @@
-/** @file Every single substitution of the sequences of a file, for the command line. */
+/** @file Predicts the effect of every mutation of a sequence, and draws it. */
 
 import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
 import { atPlace } from '@onnx-lora/sdk/data';
@@ -12,7 +12,30 @@ import {
   residuesFor,
   scanWith,
 } from '../../variants/mutationScan.ts';
-import { scanSection } from '../../variants/scanSection.ts';
+
+/**
+ * Substitutions as a heat map, a row per residue and a column per position. The wild type's own residues are marked, and the
+ * colours part at 0, which is the wild type.
+ */
+export function scanSection({ sequence, residues, scores }: MutationScan, title: string, text: string): ReportSection {
+  const letters = [...sequence];
+  const own = letters.flatMap((letter, position) => {
+    const row = residues.indexOf(letter);
+    return row < 0 ? [] : [[row, position] as const];
+  });
+  return {
+    kind: 'heatmap',
+    title,
+    text,
+    x: 'Position',
+    y: 'Residue put in',
+    rows: residues,
+    columns: letters.map((letter, position) => `${letter}${position + 1}`),
+    values: residues.map((_, row) => scores.map((ofPosition) => ofPosition[row]!)),
+    centre: 0,
+    marked: own,
+  };
+}
 
 /** Sequences of which there is a heat map; more would be too much to look at. */
 const SHOWN = 8;

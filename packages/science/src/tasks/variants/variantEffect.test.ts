@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import type { GivenSequenceRecord } from '../../data/sequenceRecord.ts';
 import { parseMutations } from '../../data/mutations.ts';
 import { esm } from '../../families/esm.ts';
-import { scoreVariants } from '../../variants/scoreVariants.ts';
+import { scoreVariants } from '../../variants/variantScorer.ts';
 import { variantEffect } from './variantEffect.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));

@@ -4,18 +4,22 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   type Dataset,
-  type MeasureRequest,
   type Measurement,
+  type MeasureRequest,
   numberMeasure,
   type PreparedTask,
   type Task,
 } from '@onnx-lora/sdk/tasks';
 import { readSequenceData } from '../../data/readSequenceData.ts';
 import type { SequenceData, SequenceDataOptions, SequenceRecord, SequenceSource } from '../../data/sequenceRecord.ts';
-import type { VariantScorer } from '../../variants/effectScorer.ts';
+import type { VariantScorer, Variant } from '../../variants/effectScorer.ts';
 import { noWildType } from '../../variants/marginalScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { variantOf } from './variantRecords.ts';
+
+/** A record as a variant, which messages name by its place in the data. */
+export function variantOf({ where, sequence, substitutions }: SequenceRecord): Variant {
+  return { id: where, sequence, ...(substitutions ? { substitutions } : {}) };
+}
 
 /** Options of {@link variantEffect}. */
 export interface VariantEffectOptions

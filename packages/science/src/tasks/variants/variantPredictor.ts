@@ -5,7 +5,7 @@ import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRec
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { VariantScorer } from '../../variants/effectScorer.ts';
 import { isPseudo, openVariantScorer, type VariantScorerOptions } from '../../variants/variantScorer.ts';
-import { variantOf } from './variantRecords.ts';
+import { variantOf } from './variantEffect.ts';
 
 /** Variants that are scored together: positions that they share are looked at once, and batches are full. */
 const VARIANTS = 4096;

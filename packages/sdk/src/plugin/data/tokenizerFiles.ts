@@ -1,7 +1,9 @@
-/** @file What all readers of tokenizers' files begin with. */
+/** @file What all readers of tokenizers' files begin with: reading them, the older ones as a tokenizer.json, and checks. */
 
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import { isObject, type JsonObject } from './json.ts';
+import { isObject, type JsonObject, readJsonObject } from './json.ts';
 import { slowness } from './regexCost.ts';
 
 /** More than any vocabulary has; lists are made that are as long as the largest id. */
@@ -43,6 +45,100 @@ export function checkTokenIds({ model, added_tokens: added }: JsonObject, path: 
   }
 }
 
+/** Those of several hundred thousand tokens have 35 MB. */
+const largestFile = 200_000_000;
+
+/**
+ * A JSON file of the tokenizer in a model's folder; undefined where there is none.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger than any tokenizer, cannot be read, or is no object
+ */
+export function readTokenizerFile(folder: string, name: string): Promise<JsonObject | undefined> {
+  return readJsonObject(join(folder, name), largestFile, 'a tokenizer');
+}
+
+/** The vocabulary of a BERT of a hundred languages has 1 MB. */
+const mostLineBytes = 16 * 2 ** 20;
+
+/**
+ * The lines of a text file, such as a vocabulary with a token in each, without empty ones at the end; undefined where there is no
+ * file.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger than a vocabulary can be, or cannot be read
+ */
+export async function readTokenLines(file: string): Promise<readonly string[] | undefined> {
+  try {
+    const { size } = await stat(file);
+    if (size <= mostLineBytes) {
+      const text = await readFile(file, 'utf8');
+      return text
+        .replace(/^\uFEFF/, '')
+        .trimEnd()
+        .split(/\r\n|\n|\r/);
+    }
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${file}" has ${size} bytes, but a vocabulary has at most ${mostLineBytes}. Use the file that came with the model.`,
+    );
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${file}": ${(cause as Error).message}. Check the file.`, {
+      cause,
+    });
+  }
+}
+
+/**
+ * `added_tokens` of a tokenizer.json: the tokens that are given, and those that tokenizer_config.json describes, which override
+ * given ones of the same id.
+ */
+export function addedTokens(
+  tokens: readonly {
+    readonly id: unknown;
+    readonly content: string;
+    readonly special: boolean;
+    readonly lstrip?: boolean;
+  }[],
+  config: JsonObject,
+): JsonObject[] {
+  const described = isObject(config['added_tokens_decoder']) ? config['added_tokens_decoder'] : {};
+  const all = new Map<unknown, JsonObject>(tokens.map((token) => [token.id, token]));
+  for (const [id, token] of Object.entries(described)) {
+    if (isObject(token) && typeof token['content'] === 'string') all.set(Number(id), { ...token, id: Number(id) });
+  }
+  const usual = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+  return [...all.values()].map((token) => ({ ...usual, ...token }));
+}
+
+/** What stands in older files beside the vocabulary of a byte-level tokenizer. */
+export interface ByteLevelFiles {
+  /** vocab.json. */
+  readonly vocabulary: JsonObject;
+  /** merges.txt, by {@link parseMerges}. */
+  readonly merges: readonly string[];
+  /** As {@link addedTokens} gives them. */
+  readonly added: readonly JsonObject[];
+  readonly addsPrefixSpace?: boolean;
+  readonly unknown?: string | null;
+  /** What stands around a text; nothing by default. */
+  readonly processor?: JsonObject | null;
+}
+
+/** What tokenizer.json would say of a byte-level tokenizer as GPT-2's, which is RoBERTa's and Whisper's. */
+export function byteLevelJson(files: ByteLevelFiles): JsonObject {
+  const { vocabulary, merges, added, addsPrefixSpace = false, unknown = null, processor = null } = files;
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: addsPrefixSpace, trim_offsets: true, use_regex: true };
+  return {
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: processor,
+    decoder: byteLevel,
+    model: { type: 'BPE', unk_token: unknown, continuing_subword_prefix: '', end_of_word_suffix: '', vocab: vocabulary, merges }, // prettier-ignore
+  };
+}
+
 /** The lines of a merges.txt, `a b` each, without the line that says its version. */
 export function parseMerges(lines: readonly string[]): readonly string[] {
   return lines.filter((line, i) => line.trim() !== '' && !(i === 0 && line.startsWith('#version')));
@@ -66,6 +162,23 @@ export function byTokenizer<T>(path: string, use: () => T): T {
       { cause },
     );
   }
+}
+
+/**
+ * A tokenizer of `@huggingface/tokenizers` by a stranger's tokenizer.json, with all that is to be checked of it.
+ *
+ * @param make it, once its ids are checked
+ * @param doesDecode whether ids are made text again, so that its decoder is used too
+ * @throws OnnxLoraError `CONFIG_INVALID` for what is no tokenizer, or would keep the program busy for ever
+ */
+export function checkedTokenizer<
+  T extends { readonly normalizer: unknown; readonly pre_tokenizer: unknown; readonly decoder?: unknown },
+>(json: JsonObject, path: string, make: () => T, doesDecode = false): T {
+  checkTokenIds(json, path);
+  const tokenizer = byTokenizer(path, make);
+  const { normalizer, pre_tokenizer: pre, decoder } = tokenizer;
+  checkTokenizerSteps([normalizer, pre, ...(doesDecode ? [decoder] : [])], path);
+  return tokenizer;
 }
 
 /** How much longer the replacements of a tokenizer may make a text. */

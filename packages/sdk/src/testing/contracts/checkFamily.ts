@@ -4,12 +4,20 @@ import { defaultTargetPaths, type ModelFacts, type ModelFamily } from '../../plu
 import type { FamilyMarks } from '../../plugin/moduleNames.ts';
 import { call, findings } from '../failures.ts';
 
-/** Models by which a family is checked: `model.config` and the paths of `model.modules()`. */
+/** A model of the family: `model.config`, the paths of `model.modules()`, and what is to be adapted there. */
+export interface FamilyModel extends ModelFacts {
+  /** The ends of the paths of all modules that are adapted by default, in their order; not looked at where absent. */
+  readonly targets?: readonly string[];
+}
+
+/** Models by which a family is checked. */
 export interface FamilyExamples {
   /** Models of the family: of each generation of names, and one without a config. */
-  readonly own: readonly ModelFacts[];
+  readonly own: readonly FamilyModel[];
   /** Models that are not of the family, the nearer the better. */
   readonly others?: readonly ModelFacts[];
+  /** Whether every module of its own models is to have a role; only that none has two by default. */
+  readonly complete?: boolean;
 }
 
 /** What no family may take for its own. */
@@ -20,8 +28,9 @@ const strangers: readonly ModelFacts[] = [
 ];
 
 /**
- * Checks a model family by examples: it recognises its own models and no others; each role has a module in one of them;
- * default targets are roles, and adapt something in every one; patterns match whole paths.
+ * Checks a model family by examples: it recognises its own models and no others, and `model_type` decides; each role has a
+ * module in one of them, and no module two roles; default targets are roles, and adapt something in every one, or just what
+ * the examples say; patterns match whole paths.
  *
  * @example
  * const facts = { config: model.config, modulePaths: model.modules().map(({ path }) => path) };
@@ -29,7 +38,10 @@ const strangers: readonly ModelFacts[] = [
  *
  * @returns what does not hold, and what `recognise` throws; nothing where all is well
  */
-export function checkFamily(family: ModelFamily, { own, others = [] }: FamilyExamples): string[] {
+export function checkFamily(
+  family: ModelFamily & Partial<FamilyMarks>,
+  { own, others = [], complete = false }: FamilyExamples,
+): string[] {
   if (own.length === 0) return ['there is no example of its own models'];
   const paths = [...new Set(own.flatMap(({ modulePaths }) => modulePaths))];
   const isOwn = (facts: ModelFacts, name: string): boolean =>
@@ -44,7 +56,15 @@ export function checkFamily(family: ModelFamily, { own, others = [] }: FamilyExa
     }),
     ...others.flatMap((facts, i) => taken(facts, numbered('other', i, others))),
     ...strangers.flatMap((facts) => taken(facts, `a model of ${JSON.stringify(facts.config ?? 'no config')}`)),
+    ...(family.modelTypes ?? []).flatMap((model_type) =>
+      findings(() =>
+        isOwn({ config: { model_type }, modulePaths: [] }, `model_type "${model_type}"`)
+          ? []
+          : [`model_type "${model_type}" alone is not recognised, though it is among its own`],
+      ),
+    ),
     ...Object.entries(family.roles).flatMap(([role, patterns]) => roleProblems(role, patterns, paths)),
+    ...paths.flatMap((path) => moduleProblems(family, path, complete)),
     ...targetProblems(family, own),
     ...(family.tasks.length === 0 ? ['it names no task'] : []),
   ];
@@ -77,13 +97,22 @@ function list(names: readonly string[], conjunction: string): string {
   return names.map((each) => (each.startsWith('!') ? `no "${each.slice(1)}"` : `"${each}"`)).join(conjunction);
 }
 
+/** Whether one of a role's patterns matches the whole path. */
+function isOfRole(patterns: readonly RegExp[], path: string): boolean {
+  return patterns.some(({ source }) => new RegExp(`^(?:${source})$`).test(path));
+}
+
+function moduleProblems({ roles }: ModelFamily, path: string, complete: boolean): string[] {
+  const found = Object.keys(roles).filter((role) => isOfRole(roles[role]!, path));
+  if (found.length > 1) return [`"${path}" has more than one role: ${list(found, ' and ')}`];
+  return complete && found.length === 0 ? [`"${path}" has no role`] : [];
+}
+
 function roleProblems(role: string, patterns: readonly RegExp[], paths: readonly string[]): string[] {
   if (patterns.length === 0) return [`the role "${role}" has no pattern`];
   const flagged = patterns.find(({ flags }) => flags !== '' && flags !== 'u');
   if (flagged) return [`the role "${role}" has the pattern ${String(flagged)}, whose flags are not heeded`];
-  const isWhole = (path: string): boolean =>
-    patterns.some(({ source }) => new RegExp(`^(?:${source})$`).test(path)); // prettier-ignore
-  if (paths.some(isWhole)) return [];
+  if (paths.some((path) => isOfRole(patterns, path))) return [];
   const part = paths.find((path) => patterns.some((pattern) => pattern.test(path)));
   return [
     part === undefined
@@ -92,17 +121,25 @@ function roleProblems(role: string, patterns: readonly RegExp[], paths: readonly
   ];
 }
 
-function targetProblems(family: ModelFamily, own: readonly ModelFacts[]): string[] {
+function targetProblems(family: ModelFamily, own: readonly FamilyModel[]): string[] {
   const { defaultTargets, roles } = family;
   if (defaultTargets.length === 0) return ['it adapts nothing by default'];
   return [
     ...defaultTargets
       .filter((role) => !Object.hasOwn(roles, role))
       .map((role) => `"${role}" is adapted by default, but is no role of its own`),
-    ...own.flatMap(({ modulePaths }, i) =>
-      defaultTargetPaths(family, modulePaths).length > 0
-        ? []
-        : [`of ${numbered('own', i, own)} nothing is adapted by default`],
-    ),
+    ...own.flatMap(({ modulePaths, targets }, i) => {
+      const found = defaultTargetPaths(family, modulePaths);
+      const isWanted =
+        !targets || (targets.length === found.length && targets.every((end, j) => endsIn(found[j]!, end)));
+      if (found.length > 0 && isWanted) return [];
+      const wanted = isWanted ? '' : `, expected ${list(targets, ', ')}`;
+      return [`of ${numbered('own', i, own)} ${list(found, ', ') || 'nothing'} is adapted by default${wanted}`];
+    }),
   ];
+}
+
+/** Whether a path ends in `end`, in whole parts. */
+function endsIn(path: string, end: string): boolean {
+  return `.${path}`.endsWith(`.${end}`);
 }

@@ -1,7 +1,7 @@
 /** @file Drives the decoders of compressed sound, and lets none of their troubles pass in silence. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type ByteCursor, soundInvalid } from '../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../byteCursor.ts';
 
 /** What a decoder makes of a chunk. */
 export interface Decoded {
@@ -46,7 +46,7 @@ export async function* decodeChunks<Chunk>(
   const step = async (decode: () => Decoded | Promise<Decoded>): Promise<readonly Float32Array[] | undefined> => {
     const decoded = await attempt(bytes, decode);
     const [error] = decoded.errors;
-    if (error) throw soundInvalid(bytes, `is damaged: the decoder says "${error.message}". ${DAMAGED}`);
+    if (error) throw audioInvalid(bytes, `is damaged: the decoder says "${error.message}". ${DAMAGED}`);
     if (decoded.samplesDecoded === 0) return undefined;
     return inShape(bytes, decoded, shape);
   };
@@ -71,7 +71,7 @@ async function attempt<Result>(bytes: ByteCursor, what: () => Result | Promise<R
   } catch (cause) {
     if (cause instanceof OnnxLoraError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw soundInvalid(bytes, `is damaged: the decoder says "${reason}". ${DAMAGED}`, cause);
+    throw audioInvalid(bytes, `is damaged: the decoder says "${reason}". ${DAMAGED}`, cause);
   }
 }
 
@@ -83,7 +83,7 @@ function inShape(
   // A decoder may give a mono sound in two equal channels.
   const channels = channelData.slice(0, shape.channels).map((channel) => channel.subarray(0, samplesDecoded));
   if (sampleRate === shape.sampleRate && channels.length === shape.channels) return channels;
-  throw soundInvalid(
+  throw audioInvalid(
     bytes,
     `changes from ${shape.channels} channels of ${shape.sampleRate} Hz to ${channels.length} of ${sampleRate} Hz. ${DAMAGED}`,
   );

@@ -6,9 +6,9 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { byteCursor } from '../byteCursor.ts';
-import { SoundReader } from '../soundReader.ts';
+import { AudioFileReader } from '../audioFileReader.ts';
 import { pageCrc } from './ogg/oggPages.ts';
-import { optionalPackage } from './optionalPackage.ts';
+import { optionalPackage } from './audioFormat.ts';
 import '../../../../../test/support/seed.ts';
 
 interface Golden {
@@ -24,7 +24,7 @@ interface Golden {
 const folder = fileURLToPath(new URL('../../fixtures/sounds/', import.meta.url));
 const goldens = Object.entries(JSON.parse(readFileSync(`${folder}sounds.json`, 'utf8')) as Record<string, Golden>);
 const fileOf = (name: string): Uint8Array => new Uint8Array(readFileSync(folder + name));
-const reader = new SoundReader();
+const reader = new AudioFileReader();
 
 // The decoders print what is wrong, too.
 let spy: ReturnType<typeof vi.spyOn>;

@@ -1,6 +1,6 @@
 /** @file Finds the format and the samples in a WAV file without reading anything else of it. */
 
-import { soundInvalid, type ByteCursor } from '../byteCursor.ts';
+import { audioInvalid, type ByteCursor } from '../byteCursor.ts';
 
 /** What one sample is: an integer, a floating-point number, or companded to 8 bits by G.711. */
 export type SampleEncoding = 'pcm' | 'float' | 'alaw' | 'mulaw';
@@ -58,9 +58,9 @@ export function frameBytes({ channels, bits }: WaveFormat): number {
 export async function readWaveHeader(bytes: ByteCursor): Promise<WaveHeader> {
   const head = await bytes.take(12);
   const container = latin1(head, 0, 4);
-  if (container === 'RIFX') throw soundInvalid(bytes, `is big-endian (RIFX), and only RIFF is read. ${CONVERT}`);
+  if (container === 'RIFX') throw audioInvalid(bytes, `is big-endian (RIFX), and only RIFF is read. ${CONVERT}`);
   if (!containers.includes(container) || latin1(head, 8, 12) !== 'WAVE') {
-    throw soundInvalid(bytes, `does not begin with "RIFF…WAVE", so it is not a WAV file. ${CONVERT}`);
+    throw audioInvalid(bytes, `does not begin with "RIFF…WAVE", so it is not a WAV file. ${CONVERT}`);
   }
 
   let format: WaveFormat | undefined;
@@ -73,14 +73,14 @@ export async function readWaveHeader(bytes: ByteCursor): Promise<WaveHeader> {
     // Of a file of more than 4 GB; its "data" chunk then announces 0xffffffff.
     if (id === 'ds64') longLength = longDataLength(await bytes.peek(16));
     if (id === 'data') {
-      if (!format) throw soundInvalid(bytes, `has its "data" chunk before the "fmt " chunk. ${CONVERT}`);
+      if (!format) throw audioInvalid(bytes, `has its "data" chunk before the "fmt " chunk. ${CONVERT}`);
       return { format, length: await dataLength(bytes, format, claimed === LONG ? (longLength ?? claimed) : claimed) };
     }
     if (id === 'fmt ') format = parseFormat(await bytes.peek(Math.min(claimed, 40)), bytes);
     // Chunks are padded to an even length; the size does not count the pad byte.
     await bytes.skip(claimed + (claimed % 2));
   }
-  throw soundInvalid(bytes, `has no ${format ? '"data"' : '"fmt "'} chunk, so there is nothing to play. ${CONVERT}`);
+  throw audioInvalid(bytes, `has no ${format ? '"data"' : '"fmt "'} chunk, so there is nothing to play. ${CONVERT}`);
 }
 
 /** The length of the samples by the "ds64" chunk. */
@@ -96,7 +96,7 @@ async function dataLength(bytes: ByteCursor, format: WaveFormat, claimed: number
       : // An empty chunk may also be meant; then nothing or another chunk follows.
         claimed === 0 && !['', 'LIST', 'id3 ', 'ID3 '].includes(latin1(await bytes.peek(4), 0, 4));
   if (!unknown && remaining !== undefined && claimed > remaining) {
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `is cut short: ${claimed} bytes of samples are announced, but only ${remaining} follow. Copy or download it again.`,
     );
@@ -110,7 +110,7 @@ async function dataLength(bytes: ByteCursor, format: WaveFormat, claimed: number
 function parseFormat(chunk: Uint8Array, bytes: ByteCursor): WaveFormat {
   const fields = view(chunk);
   if (chunk.length < 16) {
-    throw soundInvalid(bytes, `has a "fmt " chunk of ${chunk.length} bytes; at least 16 are needed. ${CONVERT}`);
+    throw audioInvalid(bytes, `has a "fmt " chunk of ${chunk.length} bytes; at least 16 are needed. ${CONVERT}`);
   }
   const code = fields.getUint16(0, true) === EXTENSIBLE ? extensibleCode(chunk) : fields.getUint16(0, true);
   const channels = fields.getUint16(2, true);
@@ -119,17 +119,17 @@ function parseFormat(chunk: Uint8Array, bytes: ByteCursor): WaveFormat {
   const bits = fields.getUint16(14, true);
   const encoding = encodings[code];
   if (!encoding || !depths[encoding].includes(bits)) {
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `is encoded as format ${code} with ${bits} bits. Read are PCM of 8, 16, 24 and 32 bits, float of 32 and 64, A-law and mu-law. ${CONVERT}`,
     );
   }
   if (channels < 1 || channels > MAX_CHANNELS) {
-    throw soundInvalid(bytes, `says it has ${channels} channels; 1 to ${MAX_CHANNELS} are read. ${CONVERT}`);
+    throw audioInvalid(bytes, `says it has ${channels} channels; 1 to ${MAX_CHANNELS} are read. ${CONVERT}`);
   }
   const format = { encoding, channels, sampleRate, bits };
   if (blockAlign !== frameBytes(format)) {
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `contradicts itself: ${channels} channels of ${bits} bits are ${frameBytes(format)} bytes a frame, but it says ${blockAlign}. ${CONVERT}`,
     );

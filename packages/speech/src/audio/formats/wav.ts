@@ -1,10 +1,10 @@
 /** @file Decodes WAV files with the wavefile library; the only file that imports it. */
 
 import wavefile from 'wavefile';
-import { soundInvalid, type ByteCursor } from '../byteCursor.ts';
+import { audioInvalid, type ByteCursor } from '../byteCursor.ts';
 import { waveHeader } from '../wave.ts';
 import { frameBytes, readWaveHeader, type WaveFormat } from './riff.ts';
-import type { OpenSound, SoundFormat } from './soundFormat.ts';
+import type { OpenAudio, AudioFormat } from './audioFormat.ts';
 
 const codes = { pcm: 1, float: 3, alaw: 6, mulaw: 7 } as const;
 /** No piece holds more samples than this over all channels. */
@@ -14,14 +14,14 @@ const MAX_PIECE = 2 ** 20;
  * WAV: PCM of 8 (unsigned), 16, 24 and 32 bits, float of 32 and 64, A-law, mu-law, plain or extensible, 1 to 64 channels.
  * Integers are divided by 2^(bits - 1), as libsndfile does, and companded samples are expanded to 16 bits first.
  */
-export const wav: SoundFormat = {
+export const wav: AudioFormat = {
   name: 'WAV',
   fileEndings: ['.wav', '.wave'],
   recognises(head) {
     const container = Buffer.from(head.subarray(0, 4)).toString('latin1');
     return ['RIFF', 'RIFX', 'RF64', 'BW64'].includes(container);
   },
-  async open(bytes): Promise<OpenSound> {
+  async open(bytes): Promise<OpenAudio> {
     const { format, length } = await readWaveHeader(bytes);
     const { sampleRate, channels } = format;
     const frame = frameBytes(format);
@@ -54,7 +54,7 @@ async function* wavePieces(
     at += data.length;
     if (data.length < wanted) {
       if (length === undefined) return;
-      throw soundInvalid(
+      throw audioInvalid(
         bytes,
         `is cut short: ${length} bytes of samples are announced, but only ${at} came. Copy or download it again.`,
       );

@@ -4,12 +4,11 @@ import { type AdapterSession, int64, OnnxLoraError, type Tensor } from '@onnx-lo
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import { fromHalves } from '@onnx-lora/sdk/core';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { crossAttentions } from '../openDecoder.ts';
+import { crossAttentions } from '../decoder/openDecoder.ts';
 import type { HeardSizes } from '../hearing.ts';
-import type { DecoderPorts } from '../plainDecoder.ts';
+import type { DecoderPorts } from '../decoder/plainDecoder.ts';
 import type { DecodeOptions } from '../speechEngine.ts';
-import type { Grid } from './timeWarp.ts';
-import { tokenTimes } from './tokenTimes.ts';
+import { type Grid, tokenTimes } from './tokenTimes.ts';
 
 /** A text and the sound in which it is said. */
 export interface AlignRequest {

@@ -8,15 +8,13 @@ import { speechFamilies } from '../../families/index.ts';
 import golden from '../../fixtures/alignment.json' with { type: 'json' };
 import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { GenerationConfig } from '../generationConfig.ts';
-import { crossAttentions } from '../openDecoder.ts';
-import { openRecogniser } from '../openRecogniser.ts';
+import { crossAttentions } from '../decoder/openDecoder.ts';
+import { openTranscriber } from '../openTranscriber.ts';
 import { Aligner } from './aligner.ts';
-import { segmentWords } from './segmentWords.ts';
-import { spokenWords } from './spokenWords.ts';
-import { type Grid, timeWarp } from './timeWarp.ts';
-import { medianFilter, tokenTimes } from './tokenTimes.ts';
+import { segmentWords, spokenWords } from './spokenWords.ts';
+import { type Grid, medianFilter, timeWarp, tokenTimes } from './tokenTimes.ts';
 
 function gridOf(rows: readonly (readonly number[])[]): Grid {
   return { rows: rows.length, columns: rows[0]!.length, data: Float64Array.from(rows.flat()) };
@@ -110,9 +108,9 @@ describe('a decoder without a past in one branch, and with one in the other', ()
 describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shared)', () => {
   it("says words when transformers' does", { timeout: 120_000 }, async () => {
     const model = await openModel(path.join(shared, 'models/whisper-tiny.en'), { families: speechFamilies });
-    const recogniser = await openRecogniser(model, { provider: 'cpu', threads: 1, worker: false });
+    const transcriber = await openTranscriber(model, { provider: 'cpu', threads: 1, worker: false });
     try {
-      const { segments } = await recogniser.transcribe(await joinedClips(40), { timestamps: 'word' });
+      const { segments } = await transcriber.transcribe(await joinedClips(40), { timestamps: 'word' });
       expect(segments!.map(({ words }) => words!.map(({ word }) => word))).toEqual(
         golden.recording.map((words) => words.map(([word]) => word)),
       );
@@ -124,7 +122,7 @@ describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shar
         expect(Math.abs(ends[i]! - (end as number)), `end of ${word}`).toBeLessThan(0.021);
       });
     } finally {
-      await recogniser.release();
+      await transcriber.release();
     }
   });
 
@@ -133,9 +131,14 @@ describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shar
     const sound = await joinedClips(3);
     const [whole, short] = await Promise.all(
       (['full', 12] as const).map(async (contextSeconds) => {
-        const recogniser = await openRecogniser(model, { provider: 'cpu', threads: 1, worker: false, contextSeconds });
-        const { segments } = await recogniser.transcribe(sound, { timestamps: 'word' });
-        await recogniser.release();
+        const transcriber = await openTranscriber(model, {
+          provider: 'cpu',
+          threads: 1,
+          worker: false,
+          contextSeconds,
+        });
+        const { segments } = await transcriber.transcribe(sound, { timestamps: 'word' });
+        await transcriber.release();
         return segments!.flatMap(({ words }) => words!);
       }),
     );

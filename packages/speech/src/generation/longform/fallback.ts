@@ -2,10 +2,9 @@
 
 import { deflateSync } from 'node:zlib';
 import type { Tensor } from '@onnx-lora/sdk';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
-import { adaptersOf } from '../rowAdapters.ts';
-import { selectRows } from '../rows.ts';
-import type { DecodedWindow } from '../search.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
+import { adaptersOf, selectRows } from '../decoder/rows.ts';
+import type { DecodedWindow } from '../search/search.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 
 /** When a text went wrong, and what is done then. */

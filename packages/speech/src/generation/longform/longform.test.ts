@@ -11,17 +11,15 @@ import { speechFamilies } from '../../families/index.ts';
 import golden from '../../fixtures/longform.json' with { type: 'json' };
 import { joinedClips, shared } from '../../fixtures/joinedClips.ts';
 import { Hearing } from '../hearing.ts';
-import { openRecogniser } from '../openRecogniser.ts';
-import type { Recogniser, TranscriptSegment } from '../recogniser.ts';
-import type { RecogniserParts } from '../recogniserParts.ts';
-import type { DecodedWindow } from '../search.ts';
+import { openTranscriber } from '../openTranscriber.ts';
+import type { Transcriber, TranscriptSegment } from '../transcriber.ts';
+import type { TranscriberParts } from '../writeWindows.ts';
+import type { DecodedWindow } from '../search/search.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
-import { cutSegments } from './cutSegments.ts';
+import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';
-import { joinTexts } from './joinTexts.ts';
 import { quietPlace } from './segmentsOf.ts';
 import { segmentsOf, transcriptOf } from './segmentsOf.ts';
-import { SlidingSound } from './slidingSound.ts';
 
 test.each(golden.cuts.texts)('cuts $tokens as transformers does', ({ tokens, steps, segments, next }) => {
   const cut = cutSegments(tokens, golden.cuts.firstTime, steps);
@@ -46,7 +44,7 @@ describe('a sliding sound', () => {
         async function* stream(): AsyncGenerator<Float32Array> {
           for (const size of pieces) yield all.slice(read, (read += size));
         }
-        const sound = new SlidingSound(stream());
+        const sound = new SlidingAudio(stream());
         let at = 0;
         for (const { skip, length } of windows) {
           at += skip;
@@ -81,7 +79,7 @@ describe('written again', () => {
   /** Says of each row what it writes at each temperature: mean log-probability, and whether it repeats itself. */
   function engineOf(texts: readonly (readonly { mean: number; repeats?: boolean; noSpeechProb?: number }[])[]): {
     readonly asked: [temperature: number, adapters: unknown][];
-    readonly parts: Pick<RecogniserParts, 'engine' | 'tokenizer'>;
+    readonly parts: Pick<TranscriberParts, 'engine' | 'tokenizer'>;
   } {
     const asked: [number, unknown][] = [];
     const decode = (states: Tensor, _prompts: unknown, options: DecodeOptions): Promise<DecodedWindow[]> => {
@@ -97,7 +95,7 @@ describe('written again', () => {
       );
     };
     const engine = { decode } as unknown as SpeechEngine;
-    const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') } as RecogniserParts['tokenizer'];
+    const tokenizer = { decode: (ids: readonly number[]) => ids.join(' ') } as TranscriberParts['tokenizer'];
     return { asked, parts: { engine, tokenizer } };
   }
   const states = float32([0, 1, 2, 3], [4, 1]);
@@ -142,7 +140,7 @@ describe('an hour', () => {
     seconds: number,
     tokens: readonly number[],
     { silentUntil = 0, coldest = 0 }: { readonly silentUntil?: number; readonly coldest?: number } = {},
-  ): { readonly parts: RecogniserParts; readonly read: () => number; readonly prompts: number[][] } {
+  ): { readonly parts: TranscriberParts; readonly read: () => number; readonly prompts: number[][] } {
     let read = 0;
     const prompts: number[][] = [];
     const config = { start: 1, ends: [2], languages: new Map(), tasks: new Map(), forced: [], suppress: [], noTimestamps: 99, previousStart: 3, maxPositions: 448 }; // prettier-ignore
@@ -156,15 +154,15 @@ describe('an hour', () => {
         return Promise.resolve([{ tokens, hasEnded: true, sumLogProb, noSpeechProb: 0 }]);
       },
     };
-    const extractor = { sampleRate: rate, maxSamples: 30 * rate, extract: () => float32([0], [1]), batch: () => ({}) } as unknown as RecogniserParts['extractor']; // prettier-ignore
+    const extractor = { sampleRate: rate, maxSamples: 30 * rate, extract: () => float32([0], [1]), batch: () => ({}) } as unknown as TranscriberParts['extractor']; // prettier-ignore
     const model = {} as RunnableModel;
-    const parts: RecogniserParts = {
+    const parts: TranscriberParts = {
       hearing: new Hearing({ model, extractor, adapters: {}, context: 'auto' }),
       aligner: {
         times: () => Promise.reject(new Error('No words are asked for.')),
-      } as unknown as RecogniserParts['aligner'],
+      } as unknown as TranscriberParts['aligner'],
       engine: engine as unknown as SpeechEngine,
-      tokenizer: { decode: (ids: readonly number[]) => ids.filter((id) => id < 90).join(' '), encode: () => [50] } as unknown as RecogniserParts['tokenizer'], // prettier-ignore
+      tokenizer: { decode: (ids: readonly number[]) => ids.filter((id) => id < 90).join(' '), encode: () => [50] } as unknown as TranscriberParts['tokenizer'], // prettier-ignore
       extractor,
       reader: {
         fileEndings: [],
@@ -249,18 +247,18 @@ describe('a small Whisper of two languages, whose windows have 1 s', () => {
   const folder = path.join(import.meta.dirname, '../../../../../test/fixtures/whisperMerged');
   const tone = Float32Array.from({ length: 56_000 }, (_, i) => Math.sin(i / 9 + Math.sin(i / 3000)) / 4);
   const audio = { sampleRate: 16_000, channels: [tone] };
-  let recogniser: Recogniser;
+  let transcriber: Transcriber;
   beforeAll(async () => {
     const model = await openModel(folder, { families: speechFamilies });
-    recogniser = await openRecogniser(model, { provider: 'cpu', threads: 1, worker: false });
+    transcriber = await openTranscriber(model, { provider: 'cpu', threads: 1, worker: false });
   });
-  afterAll(() => recogniser.release());
+  afterAll(() => transcriber.release());
 
   it('hears all of a recording, in the language that it finds or is told', async () => {
-    const { text, tokens, language } = await recogniser.transcribe(audio, { temperatures: [0] });
+    const { text, tokens, language } = await transcriber.transcribe(audio, { temperatures: [0] });
     expect(['en', 'fr']).toContain(language);
     const segments: TranscriptSegment[] = [];
-    for await (const segment of recogniser.segments(audio, { temperatures: [0] })) segments.push(segment);
+    for await (const segment of transcriber.segments(audio, { temperatures: [0] })) segments.push(segment);
     // This one is kept from writing times, so that windows end where it is quiet.
     segments.forEach(({ start, end }, i) => {
       expect(start).toBe(segments[i - 1]?.end ?? 0);
@@ -269,27 +267,27 @@ describe('a small Whisper of two languages, whose windows have 1 s', () => {
     expect(segments.at(-1)!.end).toBe(3.5);
     expect(segments.map((each) => each.text).join(' ')).toBe(text);
     expect(tokens.length).toBeGreaterThan(segments.length);
-    await expect(recogniser.transcribe(audio, { timestamps: 'segment' })).rejects.toThrow('writes no times');
+    await expect(transcriber.transcribe(audio, { timestamps: 'segment' })).rejects.toThrow('writes no times');
     for (const name of ['French', 'fr-CA', '<|fr|>', 'fra']) {
-      expect((await recogniser.transcribe(audio, { language: name, temperatures: [0] })).language).toBe('fr');
+      expect((await transcriber.transcribe(audio, { language: name, temperatures: [0] })).language).toBe('fr');
     }
-    await expect(recogniser.transcribe(audio, { language: 'Klingon' })).rejects.toThrow('"Klingon"');
+    await expect(transcriber.transcribe(audio, { language: 'Klingon' })).rejects.toThrow('"Klingon"');
   });
 
   it('writes nothing for silent clips, and for others what it writes for them alone', async () => {
     const clips = [new Float32Array(8000), tone.subarray(0, 8000), new Float32Array(16_000).fill(1e-6)];
-    const [first, second, third] = await recogniser.transcribeClips(clips, { language: 'en' });
+    const [first, second, third] = await transcriber.transcribeClips(clips, { language: 'en' });
     expect([first, third]).toEqual([{ text: '', tokens: [] }, { text: '', tokens: [] }]); // prettier-ignore
     expect(second!.tokens.length).toBeGreaterThan(0);
-    expect([second]).toEqual(await recogniser.transcribeClips(clips.slice(1, 2), { language: 'en' }));
-    await expect(recogniser.transcribeClips(clips, { adapter: [null] })).rejects.toThrow('1 adapters');
-    const [heard] = await recogniser.detectLanguages!(clips.slice(1, 2));
+    expect([second]).toEqual(await transcriber.transcribeClips(clips.slice(1, 2), { language: 'en' }));
+    await expect(transcriber.transcribeClips(clips, { adapter: [null] })).rejects.toThrow('1 adapters');
+    const [heard] = await transcriber.detectLanguages!(clips.slice(1, 2));
     expect(heard!.probability).toBeGreaterThanOrEqual(0.5);
-    await expect(recogniser.transcribeClips(clips, { temperatures: [-1] })).rejects.toThrow('Temperatures');
+    await expect(transcriber.transcribeClips(clips, { temperatures: [-1] })).rejects.toThrow('Temperatures');
   });
 
   it('draws the same for the same seed', async () => {
-    const write = (seed: number): Promise<readonly number[]> => recogniser.transcribe(audio, { language: 'en', temperatures: [20], seed }).then(({ tokens }) => tokens); // prettier-ignore
+    const write = (seed: number): Promise<readonly number[]> => transcriber.transcribe(audio, { language: 'en', temperatures: [20], seed }).then(({ tokens }) => tokens); // prettier-ignore
     const first = await write(1);
     expect(await write(1)).toEqual(first);
     expect(await write(2)).not.toEqual(first);
@@ -302,17 +300,17 @@ describe.skipIf(!existsSync(shared))('whisper-tiny.en on a minute (needs ../shar
     { timeout: 120_000 },
     async (how) => {
       const model = await openModel(path.join(shared, 'models/whisper-tiny.en'), { families: speechFamilies });
-      const recogniser = await openRecogniser(model, { provider: 'cpu', threads: 1, worker: false });
+      const transcriber = await openTranscriber(model, { provider: 'cpu', threads: 1, worker: false });
       try {
         const options = { timestamps: 'segment', conditionOnPrevious: how === 'conditioned' } as const;
-        const { segments, tokens } = await recogniser.transcribe(await joinedClips(40), options);
+        const { segments, tokens } = await transcriber.transcribe(await joinedClips(40), options);
         const wanted = golden.recording[how] as [number, number, number[]][];
         expect(tokens).toEqual(wanted.flatMap(([, , own]) => own));
         expect(segments!.map(({ start, end }) => [start, end])).toEqual(
           wanted.map(([start, end]) => [expect.closeTo(start, 3), expect.closeTo(end, 3)]),
         );
       } finally {
-        await recogniser.release();
+        await transcriber.release();
       }
     },
   );

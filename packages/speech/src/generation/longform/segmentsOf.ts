@@ -2,17 +2,20 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
-import type { AudioSource } from '../../audio/audio.ts';
-import { monoStreamAt } from '../../audio/mono.ts';
-import { segmentWords } from '../alignment/segmentWords.ts';
-import type { RecogniserParts } from '../recogniserParts.ts';
+import { type AudioSource, monoStreamAt } from '../../audio/audio.ts';
+import { segmentWords } from '../alignment/spokenWords.ts';
+import {
+  fallbackOf,
+  isSilent,
+  promptTokens,
+  type TranscriberParts,
+  type WindowRequest,
+  writeWindows,
+  type WrittenWindow,
+} from '../writeWindows.ts';
 import { knownLanguage } from '../prompt.ts';
-import type { TranscribeOptions, Transcript, TranscriptSegment } from '../recogniser.ts';
-import { isSilent } from '../silence.ts';
-import { fallbackOf, promptTokens, type WindowRequest, writeWindows, type WrittenWindow } from '../writeWindows.ts';
-import { cutSegments } from './cutSegments.ts';
-import { joinTexts } from './joinTexts.ts';
-import { SlidingSound } from './slidingSound.ts';
+import type { TranscribeOptions, Transcript, TranscriptSegment } from '../transcriber.ts';
+import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 
 /** The quietest piece of this length is cut through, in the last third of the window. */
 const SECONDS = 0.1;
@@ -54,7 +57,7 @@ type Source = AudioSource | AsyncIterable<Uint8Array>;
  * @throws OnnxLoraError `INPUT_INVALID` for what the model cannot do; others as the reader and `session.run`
  */
 export async function* segmentsOf(
-  parts: RecogniserParts,
+  parts: TranscriberParts,
   source: Source,
   options: TranscribeOptions,
 ): AsyncGenerator<TranscriptSegment> {
@@ -63,7 +66,7 @@ export async function* segmentsOf(
 
 /** The whole of it. */
 export async function transcriptOf(
-  parts: RecogniserParts,
+  parts: TranscriberParts,
   source: Source,
   options: TranscribeOptions,
 ): Promise<Transcript> {
@@ -88,9 +91,9 @@ export function wantsTimes({ timestamps = 'none' }: Pick<TranscribeOptions, 'tim
   return timestamps !== 'none';
 }
 
-async function* pieces(parts: RecogniserParts, source: Source, options: TranscribeOptions): AsyncGenerator<Piece> {
+async function* pieces(parts: TranscriberParts, source: Source, options: TranscribeOptions): AsyncGenerator<Piece> {
   const listener = new Listener(parts, options);
-  const sound = new SlidingSound(monoStreamAt(parts.reader, source, parts.extractor.sampleRate));
+  const sound = new SlidingAudio(monoStreamAt(parts.reader, source, parts.extractor.sampleRate));
   try {
     yield* listener.pieces(sound);
   } finally {
@@ -100,7 +103,7 @@ async function* pieces(parts: RecogniserParts, source: Source, options: Transcri
 
 /** Hears one recording. */
 class Listener {
-  readonly #parts: RecogniserParts;
+  readonly #parts: TranscriberParts;
   readonly #options: TranscribeOptions;
   /** Samples of a window. */
   readonly #length: number;
@@ -112,7 +115,7 @@ class Listener {
   /** What was said before. */
   #previous: readonly number[];
 
-  constructor(parts: RecogniserParts, options: TranscribeOptions) {
+  constructor(parts: TranscriberParts, options: TranscribeOptions) {
     const { extractor, engine } = parts;
     this.#parts = parts;
     this.#options = options;
@@ -136,7 +139,7 @@ class Listener {
    * Windows follow each other at the times that were written; without times they end where it is quiet. What fits into one
    * window is heard at once, without times unless they are asked for.
    */
-  async *pieces(sound: SlidingSound): AsyncGenerator<Piece> {
+  async *pieces(sound: SlidingAudio): AsyncGenerator<Piece> {
     const firstTime = this.#firstTime;
     const { sampleRate } = this.#parts.extractor;
     const shortest = sampleRate / STEPS;

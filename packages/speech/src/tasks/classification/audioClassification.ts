@@ -1,12 +1,14 @@
 /** @file Teaches and tests classifiers of sound: words, emotions, speakers, languages, events. */
 
 import { int64, OnnxLoraError } from '@onnx-lora/sdk';
+import { telling } from '@onnx-lora/sdk/data';
 import {
   answersOf,
   calibrationSection,
   type ClassAnswer,
-  classifierParts,
+  type ClassificationScores,
   type ClassifierOptions,
+  classifierParts,
   classTable,
   differentLabels,
   heldOutScores,
@@ -16,6 +18,7 @@ import {
   mistakeCaption,
   multiLabelParts,
   type MultiLabelPartsOptions,
+  type MultiLabelScores,
   type PreparedTask,
   type ReportClip,
   type ReportSection,
@@ -24,11 +27,8 @@ import {
   type TaskModel,
   unknownLabel,
   worstMistakes,
-  type ClassificationScores,
-  type MultiLabelScores,
 } from '@onnx-lora/sdk/tasks';
-import { telling } from '@onnx-lora/sdk/data';
-import { monoAt } from '../../audio/mono.ts';
+import { monoAt } from '../../audio/audio.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';

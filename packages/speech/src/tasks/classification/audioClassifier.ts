@@ -9,7 +9,7 @@ import {
   temperatureOf,
   thresholdsOf,
 } from '@onnx-lora/sdk/tasks';
-import { soundFiles, type SoundReading } from '../soundTask.ts';
+import { soundFiles, type AudioReading } from '../soundTask.ts';
 import { classifierPorts } from './audioPorts.ts';
 
 /**
@@ -26,7 +26,7 @@ import { classifierPorts } from './audioPorts.ts';
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no classifier of sound; `feeds` throws
  *   `DATA_INVALID` naming an unreadable file
  */
-export async function audioClassifier(model: TaskModel, reading: SoundReading = {}): Promise<OutputProcessor> {
+export async function audioClassifier(model: TaskModel, reading: AudioReading = {}): Promise<OutputProcessor> {
   const ports = classifierPorts(model);
   const { output, outputs } = ports.head;
   const labels = labelsOrNumbers(model, outputs);
@@ -42,7 +42,7 @@ export async function audioClassifier(model: TaskModel, reading: SoundReading = 
  *
  * @throws OnnxLoraError as {@link audioClassifier}
  */
-export async function audioTagger(model: TaskModel, reading: SoundReading = {}): Promise<OutputProcessor> {
+export async function audioTagger(model: TaskModel, reading: AudioReading = {}): Promise<OutputProcessor> {
   const ports = classifierPorts(model);
   const { output, outputs } = ports.head;
   const labels = labelsOrNumbers(model, outputs);

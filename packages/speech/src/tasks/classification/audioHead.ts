@@ -25,11 +25,11 @@ function attached(model: TaskModel, labels: readonly string[]): TaskHead {
     return { output: 'logits', labels, head: { output: 'pooler_output', labels, attach: { pool: 'all' } } };
   if (states?.dims?.length === 3)
     return { output: 'logits', labels, head: { output: 'last_hidden_state', labels, attach: { pool: 'mean' } } };
-  const isRecogniser = model.outputs['logits']?.dims?.length === 3;
+  const isTranscriber = model.outputs['logits']?.dims?.length === 3;
   throw noHead(
     model,
-    isRecogniser
-      ? 'Its scores are for each frame, as a recogniser has them'
+    isTranscriber
+      ? 'Its scores are for each frame, as a transcriber has them'
       : 'It gives neither scores nor features of sound',
   );
 }

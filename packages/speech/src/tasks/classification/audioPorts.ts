@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type HeadPort, listedPorts, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { type SoundPorts, soundPorts } from '../soundFeeds.ts';
+import { type SoundPorts, soundPorts } from '../audioFeeds.ts';
 
 /** Inputs of a model of sound, and its scores, where it gives some. */
 export interface AudioPorts extends SoundPorts {

@@ -9,10 +9,9 @@ import {
   type MetricsNamed,
 } from '@onnx-lora/sdk/tasks';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
-import { frameScores } from './ctcFrames.ts';
-import { ctcLoss } from './ctcLoss.ts';
+import { frameScores } from './ctcPorts.ts';
+import { ctcLoss, labelsOf } from './ctcLoss.ts';
 import { framesOf } from '../frameTargets.ts';
-import { labelsOf } from './ctcTargets.ts';
 
 /** What a collector must know of the task. */
 export interface CtcMetricsOptions {

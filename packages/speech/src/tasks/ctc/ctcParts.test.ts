@@ -5,10 +5,9 @@ import { CtcTokenizer, type TaskModel } from '@onnx-lora/sdk/tasks';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { wav2vec2 } from '../../../../../test/fixtures/wav2vec2.ts';
-import { framedWords, writtenIds } from './ctcFrames.ts';
+import { ctcPorts, framedWords, writtenIds } from './ctcPorts.ts';
 import { ctcLoss, framesNeeded } from './ctcLoss.ts';
-import { ctcPorts } from './ctcPorts.ts';
-import { soundWindows } from './ctcWindows.ts';
+import { audioWindows } from './ctcTranscriber.ts';
 import { ctcWords } from './ctcWords.ts';
 import { frameCount } from '../frameCount.ts';
 
@@ -86,7 +85,7 @@ test('windows without their context are the recording', async () => {
       const context = Math.floor((length - 1) / 2);
       const heard: number[] = [];
       let lasts = 0;
-      for await (const { samples, start, left, right } of soundWindows(stream(), { length, context })) {
+      for await (const { samples, start, left, right } of audioWindows(stream(), { length, context })) {
         expect(samples.length).toBeLessThanOrEqual(length + 1);
         expect([...samples]).toEqual([...all.subarray(start, start + samples.length)]);
         if (right === 0) lasts++;

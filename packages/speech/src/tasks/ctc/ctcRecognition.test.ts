@@ -10,7 +10,7 @@ import { wav2vec2, wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2
 import type { GivenSpeechRecord } from '../../data/speechRecord.ts';
 import { ctcRecognition } from './ctcRecognition.ts';
 import { isCtc } from './ctcPorts.ts';
-import { openCtcRecogniser } from './ctcRecogniser.ts';
+import { openCtcTranscriber } from './ctcTranscriber.ts';
 
 /** What transformers' Wav2Vec2ForCTC makes of `clips` (transformers, torch; float32). */
 const goldens = JSON.parse(readFileSync(`${wav2vec2}/goldens.json`, 'utf8')) as {
@@ -68,28 +68,28 @@ describe('a model of characters', () => {
   }); // prettier-ignore
 
   test('writes the best path, clip by clip and in a batch', async () => {
-    const recogniser = await openCtcRecogniser(model);
-    const together = await recogniser.transcribeClips(clips.map(samplesOf));
+    const transcriber = await openCtcTranscriber(model);
+    const together = await transcriber.transcribeClips(clips.map(samplesOf));
     const expected = goldens.ids.map((ids) => ids.filter((id, i) => id !== 0 && id !== ids[i - 1]));
     expect(together.map(({ tokens }) => tokens)).toEqual(expected);
     for (const [i, clip] of clips.entries()) {
-      const alone = await recogniser.transcribe(clip.audio, { timestamps: 'word' });
+      const alone = await transcriber.transcribe(clip.audio, { timestamps: 'word' });
       expect(alone.text).toBe(together[i]!.text);
       expect(alone.segments!.flatMap(({ words }) => words!.map(({ word }) => word)).join(' ')).toBe(alone.text);
     }
-    await recogniser.release();
+    await transcriber.release();
   });
 
   test('hears nothing in what is shorter than a frame, and asks what there is', async () => {
-    const recogniser = await openCtcRecogniser(model);
+    const transcriber = await openCtcTranscriber(model);
     const [first] = clips.map(samplesOf);
-    const heard = await recogniser.transcribeClips([new Float32Array(100), first!, new Float32Array(0)]);
+    const heard = await transcriber.transcribeClips([new Float32Array(100), first!, new Float32Array(0)]);
     expect(heard.map(({ text }) => text)).toEqual(['', 'AB CD', '']);
-    expect((await recogniser.transcribe({ sampleRate: 16_000, channels: [new Float32Array(8)] })).text).toBe('');
-    await expect(recogniser.transcribeClips([first!], { adapter: 'x' })).rejects.toThrow(/no adapter "x"/);
+    expect((await transcriber.transcribe({ sampleRate: 16_000, channels: [new Float32Array(8)] })).text).toBe('');
+    await expect(transcriber.transcribeClips([first!], { adapter: 'x' })).rejects.toThrow(/no adapter "x"/);
     const signal = AbortSignal.abort();
-    await expect(recogniser.transcribe(tones('A'), { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
-    await recogniser.release();
+    await expect(transcriber.transcribe(tones('A'), { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await transcriber.release();
     await expect(ctcRecognition([{ audio: tones('A'), labels: ['a'], where: 'y.wav' }]).prepare(model)).rejects.toThrow(
       /y\.wav has no transcript.*take the task audio-classification/,
     );
@@ -100,15 +100,15 @@ describe('a model of characters', () => {
   });
 
   test('hears a long recording in windows, and says each word once', async () => {
-    const recogniser = await openCtcRecogniser(model);
+    const transcriber = await openCtcTranscriber(model);
     const said = Array.from({ length: 160 }, (_, i) => ['AB', 'CDE', 'EA', 'DB'][(i * 7 + Math.floor(i / 5)) % 4]).join(' '); // prettier-ignore
     const audio = tones(said);
     expect(audio.channels[0]!.length).toBeGreaterThan(55 * 16_000);
-    const { text, segments } = await recogniser.transcribe(audio, { timestamps: 'word' });
+    const { text, segments } = await transcriber.transcribe(audio, { timestamps: 'word' });
     expect(wordErrors([said], [text]).wer).toBeLessThan(0.02);
     const words = segments!.flatMap((segment) => segment.words!);
     const parts: string[] = [];
-    for await (const part of recogniser.segments(audio)) parts.push(part.text);
+    for await (const part of transcriber.segments(audio)) parts.push(part.text);
     expect(parts.length).toBeGreaterThan(1);
     expect(parts.join(' ')).toBe(text);
     // Where in the text a word begins is where it begins in the sound: letters take 1800 samples each.
@@ -116,7 +116,7 @@ describe('a model of characters', () => {
     const begins = (said.lastIndexOf(' ') + 1) * (1800 / 16_000);
     expect(Math.abs(last.start - begins)).toBeLessThan(0.15);
     expect(words.every(({ start, end }, i) => end > start && start >= (words[i - 1]?.end ?? 0))).toBe(true);
-    await recogniser.release();
+    await transcriber.release();
   });
 });
 
@@ -140,10 +140,10 @@ describe('a new vocabulary', () => {
     const { metrics } = await evaluate(model, { task, adapter });
     expect(metrics).toMatchObject({ wer: 0, cer: 0 });
 
-    const recogniser = await openCtcRecogniser(model, { adapters: { adapter } });
-    const heard = await recogniser.transcribeClips(records.map(samplesOf), { adapter: 'adapter' });
+    const transcriber = await openCtcTranscriber(model, { adapters: { adapter } });
+    const heard = await transcriber.transcribeClips(records.map(samplesOf), { adapter: 'adapter' });
     expect(heard.map(({ text }) => text)).toEqual(spoken);
-    await recogniser.release();
+    await transcriber.release();
 
     const prepared = await task.prepare(modelFor<Model>(model, adapter));
     expect(prepared.head).toBeUndefined();
@@ -171,11 +171,11 @@ test('an encoder without a head gets one for each frame', async () => {
   });
   const { adapter } = await run.done;
   expect(adapter.notes.head).toMatchObject({ pool: 'each', output: 'last_hidden_state' });
-  const recogniser = await openCtcRecogniser(encoder, { adapters: { adapter } });
-  const heard = await recogniser.transcribeClips(records.map(samplesOf), { adapter: 'adapter' });
+  const transcriber = await openCtcTranscriber(encoder, { adapters: { adapter } });
+  const heard = await transcriber.transcribeClips(records.map(samplesOf), { adapter: 'adapter' });
   expect(heard.map(({ text }) => text)).toEqual(['ab', 'eda', 'cb', 'dec']);
-  await expect(recogniser.transcribeClips([samplesOf(records[0]!)])).rejects.toThrow(/no head that says characters/);
-  await recogniser.release();
+  await expect(transcriber.transcribeClips([samplesOf(records[0]!)])).rejects.toThrow(/no head that says characters/);
+  await transcriber.release();
 });
 
 /** Characters by code point, then what is no character. */

@@ -12,19 +12,17 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { monoAt } from '../../audio/mono.ts';
+import { monoAt } from '../../audio/audio.ts';
 import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
 import { isEnglish, type ScoringOptions, scoringNormaliser } from '../scoring.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
-import { frameScores } from './ctcFrames.ts';
-import { framesNeeded } from './ctcLoss.ts';
+import { ctcPorts, frameScores } from './ctcPorts.ts';
+import { type CtcTarget, ctcTargets, framesNeeded } from './ctcLoss.ts';
 import { CtcMetrics, type CtcScores } from './ctcMetrics.ts';
-import { ctcPorts } from './ctcPorts.ts';
 import { frameLengths, framesOf } from '../frameTargets.ts';
-import { type CtcTarget, ctcTargets } from './ctcTargets.ts';
 import { type CtcWords, ctcWords, type CtcWordsOptions } from './ctcWords.ts';
 import { frameCount } from '../frameCount.ts';
 

@@ -2,7 +2,7 @@
 
 import { float32, openModel, type Model, type Tensor } from '@onnx-lora/sdk';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import { toWave } from '../../audio/wave.ts';
 import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
@@ -40,7 +40,7 @@ describe('an embedder', () => {
   });
 
   test('answers for bytes as they come', async () => {
-    const reader = new SoundReader();
+    const reader = new AudioFileReader();
     const factory = new AudioEmbeddingFactory(reader, [new FeatureExtractorFactory(reader)]);
     const { channels } = tones('AB');
     async function* bytes(): AsyncGenerator<Uint8Array> {
@@ -60,8 +60,8 @@ describe('an embedder', () => {
     const endless = async function* (): AsyncGenerator<Float32Array[]> {
       for (;;) yield [new Float32Array(1000)];
     };
-    const stream = (): ReturnType<SoundReader['stream']> => Promise.resolve({ sampleRate: 1, pieces: endless() });
-    const never = await new AudioEmbeddingFactory(Object.assign(new SoundReader(), { stream }), [
+    const stream = (): ReturnType<AudioFileReader['stream']> => Promise.resolve({ sampleRate: 1, pieces: endless() });
+    const never = await new AudioEmbeddingFactory(Object.assign(new AudioFileReader(), { stream }), [
       new FeatureExtractorFactory(reader),
     ]).predictor(model);
     await expect(never.predict([bytes()])[Symbol.asyncIterator]().next()).rejects.toThrow('more than 3600 s');

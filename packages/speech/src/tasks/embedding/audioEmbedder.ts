@@ -2,19 +2,18 @@
 
 import type { AdapterSession, Tensor } from '@onnx-lora/sdk';
 import { joinRows, type RunnableModel, type RunnableOptions, unitTensor } from '@onnx-lora/sdk/tasks';
-import type { AudioReader, AudioSource } from '../../audio/audio.ts';
-import { monoAt } from '../../audio/mono.ts';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { frameCount, type FrameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
-import { rowsAlike, soundFeeds, type SoundPorts, soundPorts } from '../soundFeeds.ts';
-import { openSound, type SoundReading } from '../soundTask.ts';
+import { rowsAlike, audioFeeds, type SoundPorts, soundPorts } from '../audioFeeds.ts';
+import { openAudio, type AudioReading } from '../soundTask.ts';
 import { embeddingsFrom } from './frameMeans.ts';
 import { type SoundFeature, soundFeature } from './soundFeatures.ts';
 
 /** Options of {@link openAudioEmbedder}. */
-export interface AudioEmbedderOptions extends RunnableOptions, SoundReading {
+export interface AudioEmbedderOptions extends RunnableOptions, AudioReading {
   /**
    * The graph output that is the feature; `before-head` is what a classifier or a recogniser reads. By default `embeddings`,
    * `pooler_output` or `last_hidden_state`, whichever there is, else `before-head`.
@@ -54,7 +53,7 @@ export interface AudioEmbedder extends AsyncDisposable {
  */
 export async function openAudioEmbedder(
   model: RunnableModel,
-  { reader = new SoundReader(), preprocessors, output, normalize = true, ...load }: AudioEmbedderOptions = {},
+  { reader = new AudioFileReader(), preprocessors, output, normalize = true, ...load }: AudioEmbedderOptions = {},
 ): Promise<AudioEmbedder> {
   const feature = soundFeature(model, output);
   const parts = {
@@ -62,7 +61,7 @@ export async function openAudioEmbedder(
     feature,
     normalize,
     reader,
-    extractor: await openSound(model, { reader, preprocessors }),
+    extractor: await openAudio(model, { reader, preprocessors }),
     count: frameCount(model),
   };
   const whole = feature.inner.length > 0 ? model.withOutputs(feature.inner) : model;
@@ -116,7 +115,7 @@ class SessionEmbedder implements AudioEmbedder {
   ): Promise<Tensor> {
     const { extractor, feature, ports, count } = this.#parts;
     const own = rows.map((row) => features[row]!);
-    const { feeds, ...fed } = soundFeeds(extractor, ports, own);
+    const { feeds, ...fed } = audioFeeds(extractor, ports, own);
     const outputs = await this.#session.run(feeds, { adapter, fetches: [feature.output] });
     const heard = own.map((each, i) => ({ features: each, sound: extractor.soundIn?.(clips[rows[i]!]!.length) }));
     return embeddingsFrom(feature.output)(outputs, ownFrames(heard, ports, fed, count));

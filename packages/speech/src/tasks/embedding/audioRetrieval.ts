@@ -20,7 +20,7 @@ import type { SpeechDataset, SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { frameCount } from '../frameCount.ts';
 import { ownFrames } from '../frameTargets.ts';
-import { soundPorts } from '../soundFeeds.ts';
+import { soundPorts } from '../audioFeeds.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
 import { embeddingsFrom, embeddingValue } from './frameMeans.ts';
 import { soundFeature } from './soundFeatures.ts';

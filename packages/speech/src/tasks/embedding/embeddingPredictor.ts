@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { type Answer, type Predictor, type Source, sourcesOf } from '@onnx-lora/sdk/tasks';
 import type { Audio, AudioReader, AudioSource } from '../../audio/audio.ts';
-import { joinPieces } from '../../audio/joinPieces.ts';
+import { joinPieces } from '../../audio/audioFileReader.ts';
 import type { AudioEmbedder } from './audioEmbedder.ts';
 
 /** Recordings at a time, where nothing else is said. */

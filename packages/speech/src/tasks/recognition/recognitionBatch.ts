@@ -1,6 +1,42 @@
-/** @file Labels of several clips as one batch: what the decoder is fed, and what it shall answer. */
+/** @file Batches of a model that writes: its ports, what it is fed, and what it is to write. */
 
-import { int64, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import type { MetricCollector, MetricsNamed, TaskModel } from '@onnx-lora/sdk/tasks';
+
+/** Names in the graph of an encoder with a decoder. */
+export interface RecognitionPorts {
+  /** What the encoder reads: `input_features` `[batch, mels, frames]`, or `input_values` `[batch, samples]`. */
+  readonly input: string;
+  /** The tokens so far, int64 `[batch, length]`. */
+  readonly tokens: string;
+  /** Float `[batch, length, vocabulary]`. */
+  readonly logits: string;
+}
+
+/**
+ * The ports of a model that writes token by token, as transformers calls them.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
+ */
+export function recognitionPorts(model: TaskModel): RecognitionPorts {
+  const input = ['input_features', 'input_values'].find((name) => name in model.inputs);
+  const tokens = 'decoder_input_ids';
+  const logits = 'logits';
+  if (input !== undefined && tokens in model.inputs && model.outputs[logits]?.dims?.length === 3) {
+    return { input, tokens, logits };
+  }
+  const has = Object.keys(model.inputs).join(', ');
+  const hint =
+    input === undefined && 'encoder_hidden_states' in model.inputs
+      ? 'This is a decoder alone: name the folder, whose encoder and decoder are trained as one.'
+      : input !== undefined && 'last_hidden_state' in model.outputs
+        ? 'This is an encoder alone: name the folder, whose encoder and decoder are trained as one.'
+        : 'Export it with optimum-cli export onnx --task automatic-speech-recognition.';
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `"${model.name}" does not write what it hears: that takes the inputs input_features (or input_values) and decoder_input_ids, and the output logits [batch, length, vocabulary], but it has the inputs ${has} and the outputs ${Object.keys(model.outputs).join(', ')}. ${hint}`,
+  );
+}
 
 /** Labels with this value do not count. */
 export const IGNORED = -100;
@@ -42,4 +78,57 @@ export function labelLength(longestOfBatch: number, longestOfAll: number): numbe
   let length = longestOfAll;
   while (length > SHORT && longestOfBatch <= Math.ceil(length / 2)) length = Math.ceil(length / 2);
   return Math.max(length, longestOfBatch);
+}
+
+/** Metrics of {@link TeacherForcedMetrics}. */
+export type TeacherForcedScores = MetricsNamed<'loss' | 'tokenAccuracy'>;
+
+/**
+ * Mean cross-entropy of the labels, and the share of them that the best score names. Each token is asked for after the true
+ * ones before it, so this takes one pass; error rates of text that the model writes by itself take many.
+ */
+export class TeacherForcedMetrics implements MetricCollector<TeacherForcedScores> {
+  readonly #logits: string;
+  #loss = 0;
+  #right = 0;
+  #count = 0;
+
+  /** @param logits name of the output */
+  constructor(logits: string) {
+    this.#logits = logits;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, { labels }: Feeds): void {
+    const logits = outputs[this.#logits];
+    const vocabulary = logits?.dims[2];
+    const rows = labels!.data as BigInt64Array;
+    if (!logits || vocabulary === undefined || logits.data.length !== rows.length * vocabulary) {
+      throw new OnnxLoraError(
+        'MODEL_UNSUPPORTED',
+        `The output "${this.#logits}" is [${logits?.dims.join(', ')}], and labels are [${labels!.dims.join(', ')}]: it must have scores for each label.`,
+      );
+    }
+    const scores = logits.data as Float32Array;
+    for (const [row, label] of rows.entries()) {
+      if (Number(label) === IGNORED) continue;
+      const { best, logSum } = scan(scores, row * vocabulary, vocabulary);
+      this.#loss += logSum - scores[row * vocabulary + Number(label)]!;
+      if (best === Number(label)) this.#right++;
+      this.#count++;
+    }
+  }
+
+  result(): TeacherForcedScores {
+    return { loss: this.#loss / this.#count, tokenAccuracy: this.#right / this.#count };
+  }
+}
+
+/** Where the highest score is, and the logarithm of the sum of all exponentials. */
+function scan(scores: Float32Array, from: number, size: number): { readonly best: number; readonly logSum: number } {
+  let best = 0;
+  for (let i = 1; i < size; i++) if (scores[from + i]! > scores[from + best]!) best = i;
+  const highest = scores[from + best]!;
+  let sum = 0;
+  for (let i = 0; i < size; i++) sum += Math.exp(scores[from + i]! - highest);
+  return { best, logSum: highest + Math.log(sum) };
 }

@@ -15,7 +15,7 @@ import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
 import { transcriptLabels } from './transcriptLabels.ts';
 import { speechRecognition, type SpeechRecognitionOptions } from './speechRecognition.ts';
 import { SpeechRecognitionFactory } from './speechRecognitionFactory.ts';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../../test/fixtures/whisperMerged');
 const rate = 16_000;
@@ -250,14 +250,14 @@ describe('measuring', () => {
 
   test('the report compares before and after, and hears each only once', async () => {
     let heard = 0;
-    const reader = new SoundReader();
+    const reader = new AudioFileReader();
     const counting = {
       fileEndings: reader.fileEndings,
-      read: (...words: Parameters<SoundReader['read']>) => {
+      read: (...words: Parameters<AudioFileReader['read']>) => {
         heard++;
         return reader.read(...words);
       },
-      stream: (...words: Parameters<SoundReader['stream']>) => reader.stream(...words),
+      stream: (...words: Parameters<AudioFileReader['stream']>) => reader.stream(...words),
     };
     const task = await prepare(records, { reader: counting });
     const adapter = await loadAdapter(path.join(folder, 'adapter'));
@@ -304,7 +304,7 @@ describe('mistakes', () => {
   });
 
   test('the factory refuses settings that make no sense', () => {
-    const factory = new SpeechRecognitionFactory(new SoundReader(), []);
+    const factory = new SpeechRecognitionFactory(new AudioFileReader(), []);
     const create = (settings: Record<string, string>) => () => factory.create({ data: 'x', seed: 0, settings });
     expect(create({ contextSeconds: 'much' })).toThrow(/contextSeconds is "much"/);
     expect(create({ normalizer: 'german' })).toThrow(/normalizer is "german"/);

@@ -11,13 +11,12 @@ import { isCtc } from '../ctc/ctcPorts.ts';
 import { ctcRecognition, type CtcRecognitionOptions } from '../ctc/ctcRecognition.ts';
 import { isEnglish, scoringNormaliser, type ScoringOptions } from '../scoring.ts';
 import { openSoundTask, type SoundTaskOptions } from '../soundTask.ts';
-import { recognitionPorts } from './recognitionPorts.ts';
+import { recognitionPorts, type TeacherForcedScores } from './recognitionBatch.ts';
 import { trainingContext } from './trainingContext.ts';
 import { transcriptLabels, type TranscriptOptions } from './transcriptLabels.ts';
 import { Transcriptions } from './transcriptions.ts';
 import { usableRecords } from './usableRecords.ts';
 import { type RecognitionExample, writtenTask } from './writtenTask.ts';
-import type { TeacherForcedScores } from './teacherForced.ts';
 
 /** Options of {@link speechRecognition}. */
 export interface SpeechRecognitionOptions extends SoundTaskOptions, TranscriptOptions, ScoringOptions {

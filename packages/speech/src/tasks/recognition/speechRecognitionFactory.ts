@@ -11,11 +11,11 @@ import type {
   TaskSetting,
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
-import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentSetting.ts';
+import { waveAugmentationsFrom, waveAugmentSetting } from '../../augment/augmentWave.ts';
 import { speechDataOptions, speechDataSettings } from '../../data/dataSettings.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
-import { openRecogniser } from '../../generation/openRecogniser.ts';
-import type { TranscribeOptions } from '../../generation/recogniser.ts';
+import { openTranscriber } from '../../generation/openTranscriber.ts';
+import type { TranscribeOptions } from '../../generation/transcriber.ts';
 import { speechRecognition, type SpeechRecognitionOptions } from './speechRecognition.ts';
 import { transcriptionPredictor } from './transcriptionPredictor.ts';
 
@@ -77,7 +77,7 @@ export class SpeechRecognitionFactory implements TaskFactory {
     });
   }
 
-  /** @throws OnnxLoraError as `openRecogniser` */
+  /** @throws OnnxLoraError as `openTranscriber` */
   async predictor(
     model: RunnableModel,
     { adapter, adapters: others, load, settings = {} }: PredictorOptions = {},
@@ -85,9 +85,9 @@ export class SpeechRecognitionFactory implements TaskFactory {
     const [reader, preprocessors] = [this.#reader, this.#preprocessors];
     const adapters = { ...(adapter && { [ADAPTER]: adapter }), ...others };
     const contextSeconds = contextFrom(settings['contextSeconds']) ?? 'auto';
-    const recogniser = await openRecogniser(model, { ...load, adapters, reader, preprocessors, contextSeconds });
+    const transcriber = await openTranscriber(model, { ...load, adapters, reader, preprocessors, contextSeconds });
     return transcriptionPredictor({
-      recogniser,
+      transcriber,
       reader,
       request: requestOf(settings),
       adapter: adapter ? ADAPTER : null,

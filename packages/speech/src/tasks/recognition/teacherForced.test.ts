@@ -2,7 +2,7 @@
 
 import { float32, int64 } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
-import { TeacherForcedMetrics } from './teacherForced.ts';
+import { TeacherForcedMetrics } from './recognitionBatch.ts';
 
 const ln = Math.log;
 

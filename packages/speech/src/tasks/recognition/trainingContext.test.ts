@@ -3,14 +3,13 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { expect, test } from 'vitest';
-import { SoundReader } from '../../audio/soundReader.ts';
-import { gain } from '../../augment/gain.ts';
-import { speed } from '../../augment/speed.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
+import { gain, speedPerturbation } from '../../augment/perturb.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import { FeatureExtractorFactory } from '../../features/featureExtractorFactory.ts';
 import { trainingContext, type TrainingContextRequest } from './trainingContext.ts';
 
-const reader = new SoundReader();
+const reader = new AudioFileReader();
 const extractor = new FeatureExtractorFactory(reader).create(
   { feature_extractor_type: 'WhisperFeatureExtractor' },
   'preprocessor_config.json',
@@ -45,8 +44,8 @@ async function framesOf(request: Partial<TrainingContextRequest>): Promise<reado
 
 test('at first that of the longest recording, rounded up, and more where recordings are stretched; all in the end', async () => {
   expect(await framesOf({})).toEqual([600, 3000]);
-  expect(await framesOf({ augment: [gain(), speed()] })).toEqual([700, 3000]);
-  expect(await framesOf({ augment: [speed({ factors: [0.6, 1.2] })] })).toEqual([1000, 3000]);
+  expect(await framesOf({ augment: [gain(), speedPerturbation()] })).toEqual([700, 3000]);
+  expect(await framesOf({ augment: [speedPerturbation({ factors: [0.6, 1.2] })] })).toEqual([1000, 3000]);
   expect(await framesOf({ records: stated(0.5) })).toEqual([400, 3000]);
 });
 

@@ -94,6 +94,6 @@ async function longestOf({ records, reader, augment }: TrainingContextRequest, w
 
 /** How many times as long a clip may become: at a speed of 0.9 it is 1.11 times. */
 function stretchOf(augment: readonly WaveAugmentation[]): number {
-  const factors = augment.map((each) => (each.type === 'speed' ? Math.min(1, ...each.factors) : 1));
+  const factors = augment.map((each) => (each.type === 'speed-perturbation' ? Math.min(1, ...each.factors) : 1));
   return 1 / factors.reduce((product, factor) => product * factor, 1);
 }

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { GenerationConfig } from '../../generation/generationConfig.ts';
 import { promptOf } from '../../generation/prompt.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 
 /** What the transcripts are, where the data does not say it. */
 export interface TranscriptOptions {

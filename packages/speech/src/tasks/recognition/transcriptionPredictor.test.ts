@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { monoStreamAt } from '../../audio/mono.ts';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { monoStreamAt } from '../../audio/audio.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import { toWave } from '../../audio/wave.ts';
-import type { Recogniser, TranscribeOptions } from '../../generation/recogniser.ts';
+import type { Transcriber, TranscribeOptions } from '../../generation/transcriber.ts';
 import { transcriptionPredictor } from './transcriptionPredictor.ts';
 
 const rate = 16_000;
@@ -22,14 +22,14 @@ beforeAll(() => {
 });
 
 /** How long a stream lasts that is heard from its beginning. */
-async function secondsOf(source: Parameters<Recogniser['segments']>[0]): Promise<number> {
+async function secondsOf(source: Parameters<Transcriber['segments']>[0]): Promise<number> {
   let samples = 0;
-  for await (const piece of monoStreamAt(new SoundReader(), source, rate)) samples += piece.length;
+  for await (const piece of monoStreamAt(new AudioFileReader(), source, rate)) samples += piece.length;
   return samples / rate;
 }
 
 /** Says how it was asked, and how long a clip was. */
-function recogniser(asked: string[]): Recogniser {
+function transcriber(asked: string[]): Transcriber {
   return {
     sampleRate: rate,
     maxSamples: 30 * rate,
@@ -57,7 +57,7 @@ async function answered(
   const asked: string[] = [];
   const parts: [number, Prediction][] = [];
   const answers: Prediction[] = [];
-  const predictor = transcriptionPredictor({ recogniser: recogniser(asked), reader: new SoundReader(), request });
+  const predictor = transcriptionPredictor({ transcriber: transcriber(asked), reader: new AudioFileReader(), request });
   const options = { parts: true, ...(batchSize === undefined ? {} : { batchSize }) };
   for await (const { source, prediction, isPart } of predictor.predict(sources, options)) {
     if (isPart) parts.push([source, prediction]);
@@ -96,7 +96,11 @@ describe('answers', () => {
   it('a file that is none is an error that names it, or is left out where somebody hears of it', async () => {
     const absent = path.join(folder, 'absent.wav');
     await expect(answered([absent])).rejects.toThrow('absent.wav');
-    const predictor = transcriptionPredictor({ recogniser: recogniser([]), reader: new SoundReader(), request: {} });
+    const predictor = transcriptionPredictor({
+      transcriber: transcriber([]),
+      reader: new AudioFileReader(),
+      request: {},
+    });
     const [found, bad]: [number[], string[]] = [[], []];
     const onBadSource = (source: number, error: unknown): number => bad.push(`${source}: ${String(error)}`);
     for await (const { source } of predictor.predict([short, absent, long, short], { onBadSource })) found.push(source);
@@ -106,12 +110,17 @@ describe('answers', () => {
 
   it('come of the adapter that is chosen for each source', async () => {
     const asked: string[] = [];
-    const own = recogniser(asked);
-    const transcribeClips: Recogniser['transcribeClips'] = (clips, options) => {
+    const own = transcriber(asked);
+    const transcribeClips: Transcriber['transcribeClips'] = (clips, options) => {
       asked.push(JSON.stringify(options?.adapter));
       return own.transcribeClips(clips, options);
     };
-    const parts = { recogniser: { ...own, transcribeClips }, reader: new SoundReader(), request: {}, adapter: 'a' };
+    const parts = {
+      transcriber: { ...own, transcribeClips },
+      reader: new AudioFileReader(),
+      request: {},
+      adapter: 'a',
+    };
     const predictor = transcriptionPredictor({ ...parts, adapters: ['a', 'b'] });
     const other = path.join(folder, 'other.wav');
     writeFileSync(other, toWave(new Float32Array(rate), rate));

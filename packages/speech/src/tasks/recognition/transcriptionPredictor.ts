@@ -8,14 +8,13 @@ import {
   type Source,
   sourcesOf,
 } from '@onnx-lora/sdk/tasks';
-import type { AudioReader } from '../../audio/audio.ts';
-import { monoStreamAt } from '../../audio/mono.ts';
-import { joinTexts } from '../../generation/longform/joinTexts.ts';
-import type { Recogniser, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/recogniser.ts';
+import { type AudioReader, monoStreamAt } from '../../audio/audio.ts';
+import { joinTexts } from '../../generation/longform/windows.ts';
+import type { Transcriber, TranscribeOptions, Transcript, TranscriptSegment } from '../../generation/transcriber.ts';
 
 /** What answers. */
 export interface TranscriptionPredictorParts {
-  readonly recogniser: Recogniser;
+  readonly transcriber: Transcriber;
   readonly reader: AudioReader;
   /** How all of them are transcribed. */
   readonly request: Omit<TranscribeOptions, 'adapter'>;
@@ -43,13 +42,13 @@ interface Clip {
  * longer, segment by segment, which are the parts of its answer, and is never held whole. A stream is one or the other, too.
  */
 export function transcriptionPredictor({
-  recogniser,
+  transcriber,
   reader,
   request,
   adapter = null,
   adapters = [],
 }: TranscriptionPredictorParts): Predictor {
-  const { sampleRate, maxSamples = Infinity } = recogniser;
+  const { sampleRate, maxSamples = Infinity } = transcriber;
   const most = Math.min(maxSamples, MOST_SECONDS * sampleRate);
   const wantsTimes = request.timestamps !== undefined && request.timestamps !== 'none';
 
@@ -70,7 +69,7 @@ export function transcriptionPredictor({
       const names = batch.map((clip) => clip.adapter);
       const chosen = names.every((name) => name === names[0]) ? names[0]! : names;
       const asked = { temperatures, ...request, adapter: chosen };
-      const heard = await recogniser.transcribeClips(batch.map(({ samples }) => samples), asked); // prettier-ignore
+      const heard = await transcriber.transcribeClips(batch.map(({ samples }) => samples), asked); // prettier-ignore
       for (const [i, { source }] of batch.entries()) {
         if (parts) for (const segment of heard[i]!.segments ?? []) yield partOf(source, segment);
         yield { source, prediction: predictionOf(heard[i]!) };
@@ -78,7 +77,7 @@ export function transcriptionPredictor({
     };
     const long = async function* (source: number, recording: Source, chosen: string | null): AsyncGenerator<Answer> {
       const segments: TranscriptSegment[] = [];
-      for await (const segment of recogniser.segments(recording, { ...request, adapter: chosen })) {
+      for await (const segment of transcriber.segments(recording, { ...request, adapter: chosen })) {
         if (signal?.aborted) return;
         if (parts) yield partOf(source, segment);
         segments.push(segment);
@@ -110,7 +109,7 @@ export function transcriptionPredictor({
     yield* flush();
   }
 
-  const release = (): Promise<void> => recogniser.release();
+  const release = (): Promise<void> => transcriber.release();
   return { adapters, predict, release, [Symbol.asyncDispose]: release };
 }
 

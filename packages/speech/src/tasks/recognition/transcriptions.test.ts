@@ -3,17 +3,17 @@
 import path from 'node:path';
 import { type Model, openModel } from '@onnx-lora/sdk';
 import { beforeAll, expect, test } from 'vitest';
-import { SoundReader } from '../../audio/soundReader.ts';
+import { AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import { speechFamilies } from '../../families/index.ts';
-import { openRecogniser } from '../../generation/openRecogniser.ts';
+import { openTranscriber } from '../../generation/openTranscriber.ts';
 import { openSpeechTokenizer } from '../../text/openSpeechTokenizer.ts';
-import { openSound } from '../soundTask.ts';
+import { openAudio } from '../soundTask.ts';
 import { Transcriptions } from './transcriptions.ts';
 
 const folder = path.join(import.meta.dirname, '../../../../../test/fixtures/whisperMerged');
 const rate = 16_000;
-const reader = new SoundReader();
+const reader = new AudioFileReader();
 let model: Model;
 beforeAll(async () => {
   model = await openModel(folder, { families: speechFamilies });
@@ -33,7 +33,7 @@ function record(i: number, language: string, seconds = 1): SpeechRecord {
 }
 
 async function transcriptionsOf(records: readonly SpeechRecord[]): Promise<Transcriptions> {
-  const extractor = await openSound(model, { reader });
+  const extractor = await openAudio(model, { reader });
   return new Transcriptions({
     records,
     reader,
@@ -48,13 +48,13 @@ const request = (more: object = {}): Parameters<Transcriptions['of']>[0] => ({ m
 
 test('each text is that of its own recording, in its own language', async () => {
   const records = ['en', 'fr', 'en', 'fr', 'en'].map((language, i) => record(i, language));
-  const recogniser = await openRecogniser(model);
+  const transcriber = await openTranscriber(model);
   const alone: string[] = [];
   for (const { audio, language } of records) {
     const { channels } = audio as { readonly channels: readonly Float32Array[] };
-    alone.push((await recogniser.transcribeClips([channels[0]!], { language: language! }))[0]!.text);
+    alone.push((await transcriber.transcribeClips([channels[0]!], { language: language! }))[0]!.text);
   }
-  await recogniser.release();
+  await transcriber.release();
   expect(new Set(alone).size).toBeGreaterThan(1);
   const progress: number[] = [];
   const found = await (await transcriptionsOf(records)).of(request({ onBatch: (done: number) => progress.push(done) }));

@@ -2,14 +2,13 @@
 
 import { type Adapter, OnnxLoraError } from '@onnx-lora/sdk';
 import type { MeasureRequest } from '@onnx-lora/sdk/tasks';
-import type { AudioReader } from '../../audio/audio.ts';
-import { monoAt } from '../../audio/mono.ts';
+import { type AudioReader, monoAt } from '../../audio/audio.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { ContextSeconds } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
-import { openRecogniser } from '../../generation/openRecogniser.ts';
-import type { Recogniser } from '../../generation/recogniser.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
+import { openTranscriber } from '../../generation/openTranscriber.ts';
+import type { Transcriber } from '../../generation/transcriber.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
 import type { TranscriptOptions } from './transcriptLabels.ts';
 
 /** What is transcribed, and how. */
@@ -48,7 +47,7 @@ export class Transcriptions {
    * A text for each of the first `limit` records, or of those that `examples` names, by their numbers; undefined for those that
    * could not be read and were left out, and for those that were not asked for.
    *
-   * @throws OnnxLoraError as `openRecogniser`; `DATA_INVALID` for a recording that cannot be read, unless `onBadSample` takes it
+   * @throws OnnxLoraError as `openTranscriber`; `DATA_INVALID` for a recording that cannot be read, unless `onBadSample` takes it
    */
   async of(request: TranscriptionRequest): Promise<readonly (string | undefined)[]> {
     const { model, adapter, options, limit = Infinity, examples } = request;
@@ -61,11 +60,11 @@ export class Transcriptions {
       // What is trained with a part of the window is compared with what the base makes of the whole.
       const contextSeconds = adapter ? context : 'auto';
       const own = { reader, extractor, tokenizer, contextSeconds };
-      const recogniser = await openRecogniser(model, { ...options, adapters, ...own });
+      const transcriber = await openTranscriber(model, { ...options, adapters, ...own });
       try {
-        await this.#fill(known, missing, recogniser, request, wanted.size);
+        await this.#fill(known, missing, transcriber, request, wanted.size);
       } finally {
-        await recogniser.release();
+        await transcriber.release();
       }
     }
     return Array.from({ length: Math.max(0, ...[...wanted].map((i) => i + 1)) }, (_, i) => (wanted.has(i) ? known[i] : undefined)); // prettier-ignore
@@ -81,7 +80,7 @@ export class Transcriptions {
   async #fill(
     known: (string | undefined)[],
     missing: readonly number[],
-    recogniser: Recogniser,
+    transcriber: Transcriber,
     { adapter, batchSize, onBadSample, onBatch }: TranscriptionRequest,
     total: number,
   ): Promise<void> {
@@ -95,7 +94,7 @@ export class Transcriptions {
       const heard = [...clips.keys()];
       const language = this.#languageOf(batch[0]!);
       const { task } = this.#parts;
-      const texts = await recogniser.transcribeClips([...clips.values()], {
+      const texts = await transcriber.transcribeClips([...clips.values()], {
         adapter: adapter ? ADAPTER : null,
         ...(language === undefined ? {} : { language }),
         ...(task === undefined ? {} : { task }),

@@ -16,11 +16,17 @@ import { firstFrames } from '../../features/audioContext.ts';
 import type { FeatureExtractor } from '../../features/featureExtractor.ts';
 import { transcriptSections } from '../../report/transcriptSections.ts';
 import type { TextNormaliser } from '../../text/normalise/basicNormaliser.ts';
-import type { SpeechTokenizer } from '../../text/speechTokenizer.ts';
-import { soundFeeds } from '../soundFeeds.ts';
-import { countLabels, IGNORED, labelBatch, labelLength } from './recognitionBatch.ts';
-import type { RecognitionPorts } from './recognitionPorts.ts';
-import { TeacherForcedMetrics, type TeacherForcedScores } from './teacherForced.ts';
+import type { SpeechTokenizer } from '../../text/subwordTokenizer.ts';
+import { audioFeeds } from '../audioFeeds.ts';
+import {
+  countLabels,
+  IGNORED,
+  labelBatch,
+  labelLength,
+  type RecognitionPorts,
+  TeacherForcedMetrics,
+  type TeacherForcedScores,
+} from './recognitionBatch.ts';
 import { type ShortWindow, WHOLE_AFTER } from './trainingContext.ts';
 import type { TranscriptLabels } from './transcriptLabels.ts';
 import type { Transcriptions } from './transcriptions.ts';
@@ -96,7 +102,7 @@ function batchOf(
   const clips = heardAt(progress, examples, atFirst);
   const multiple = clips[0]!.dims.length === 1 ? Math.round(PADDED_SECONDS * extractor.sampleRate) : 1;
   const mask = 'attention_mask' in model.inputs ? { mask: 'attention_mask' } : {};
-  const { feeds } = soundFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
+  const { feeds } = audioFeeds(extractor, { input: ports.input, ...mask }, clips, multiple);
   return { inputs: { ...feeds, [ports.tokens]: tokens }, targets: { labels } };
 }
 

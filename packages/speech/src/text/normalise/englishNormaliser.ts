@@ -2,8 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import { wordsOf } from '@onnx-lora/sdk/tasks';
-import type { TextNormaliser } from './basicNormaliser.ts';
-import { edge, singleSpaced, space, withoutBrackets, withoutDiacritics } from './characters.ts';
+import {
+  edge,
+  singleSpaced,
+  space,
+  type TextNormaliser,
+  withoutBrackets,
+  withoutDiacritics,
+} from './basicNormaliser.ts';
 import { englishNumbers } from './englishNumbers.ts';
 
 /** Whole words and what they stand for. A title has a space behind it, for a full stop that follows at once. */

@@ -6,7 +6,7 @@ import { decodeNumbers } from '../../image/sharpNumbers.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import type { Box, ImageObject, ImageRecord } from '../imageRecord.ts';
 import { maskOfPolygons } from './polygonMask.ts';
-import { maskOfRuns } from './runLengths.ts';
+import { decodeRle } from './rle.ts';
 
 /**
  * Class numbers per pixel: gray values, or the indices of a palette, whatever its colours are. White of 16 bits becomes 255,
@@ -68,7 +68,7 @@ export function maskOfObject({ shape }: ImageObject, { width, height }: Size, pl
   if (!shape) return undefined;
   if (shape.kind === 'polygons') return maskOfPolygons(shape.rings, width, height);
   requireSize(shape, { width, height }, place);
-  return maskOfRuns(shape);
+  return decodeRle(shape);
 }
 
 /**

@@ -5,9 +5,9 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { bytesOf, fixture } from '../../../fixtures/goldens.ts';
 import type { ImageRecord } from '../imageRecord.ts';
-import { formatCocoCounts, maskOfRuns, parseCocoCounts, runsOfMask } from './runLengths.ts';
 import { boxOfMask, classMaskOf, maskOf, maskOfObject, readClassMask, readObjectMask } from './masks.ts';
 import { maskOfPolygons } from './polygonMask.ts';
+import { formatCocoCounts, parseCocoCounts, decodeRle, encodeRle } from './rle.ts';
 
 interface Runs {
   width: number;
@@ -37,8 +37,8 @@ describe('run lengths', () => {
       const { width, height, counts } = each;
       const data = pixelsOf(each);
       const runs = { kind: 'runs', width, height, counts: parseCocoCounts(counts, 'x') } as const;
-      expect(maskOfRuns(runs)).toEqual({ width, height, data });
-      expect(formatCocoCounts(runsOfMask({ width, height, data }).counts)).toBe(counts);
+      expect(decodeRle(runs)).toEqual({ width, height, data });
+      expect(formatCocoCounts(encodeRle({ width, height, data }).counts)).toBe(counts);
     }
   });
 
@@ -54,9 +54,9 @@ describe('run lengths', () => {
       );
     fc.assert(
       fc.property(masks, (mask) => {
-        const runs = runsOfMask(mask);
+        const runs = encodeRle(mask);
         expect(parseCocoCounts(formatCocoCounts(runs.counts), 'x')).toEqual(runs.counts);
-        expect(maskOfRuns(runs)).toEqual(mask);
+        expect(decodeRle(runs)).toEqual(mask);
       }),
       { seed: 1 },
     );
@@ -81,7 +81,7 @@ describe('polygons', () => {
   test('cover the pixels that pycocotools finds', () => {
     for (const { width, height, rings, counts, area } of goldens.polygons) {
       const mask = maskOfPolygons(rings, width, height);
-      expect(formatCocoCounts(runsOfMask(mask).counts), JSON.stringify(rings)).toBe(counts);
+      expect(formatCocoCounts(encodeRle(mask).counts), JSON.stringify(rings)).toBe(counts);
       expect(mask.data.filter((each) => each === 1)).toHaveLength(area);
     }
   });

@@ -12,7 +12,7 @@ import {
   worstMistakes,
 } from '@onnx-lora/sdk/tasks';
 import type { ImageDecoder } from '../../image/image.ts';
-import { shrunk, webp } from '../../report/thumbnail.ts';
+import { shrunk, webp } from '../../report/overlay.ts';
 import type { ImageDataset } from './imageDataset.ts';
 
 /** Longer edge of a picture, and how many there are. */

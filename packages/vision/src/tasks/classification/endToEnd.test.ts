@@ -10,7 +10,7 @@ import { writeDigits } from '../../../../../test/fixtures/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageRegression } from './imageRegression.ts';
 import { ImageRegressionFactory } from './imageRegressionFactory.ts';
 import { multiLabelClassification } from './multiLabelClassification.ts';

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { imageClassification } from './imageClassification.ts';
 import { imageClassifier } from './imageClassificationFactory.ts';
 import { ImageClassificationFactory } from './imageClassificationFactory.ts';

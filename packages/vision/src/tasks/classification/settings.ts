@@ -1,8 +1,8 @@
 /** @file Settings that the tasks with one answer per image share on the command line (`--set name=value`). */
 
-import { choice } from '@onnx-lora/sdk/tasks';
 import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { choice } from '@onnx-lora/sdk/tasks';
+import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import type { ImageTaskOptions } from './imageTask.ts';
 

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { ImageEmbeddingFactory } from './imageEmbeddingFactory.ts';
 import { imageEmbeddings } from './imageEmbeddings.ts';
 import { ImageRetrievalFactory } from './retrieval/imageRetrievalFactory.ts';

@@ -1,6 +1,6 @@
 import { float32 } from '@onnx-lora/sdk';
 import { expect, test } from 'vitest';
-import { EmbeddingCache } from './embeddingCache.ts';
+import { EmbeddingCache } from './samPredictor.ts';
 
 const kilobyte = () => ({ image_embeddings: float32(new Float32Array(256), [256]) });
 

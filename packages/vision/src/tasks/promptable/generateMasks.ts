@@ -8,8 +8,7 @@ import type { Mask } from '../../augment/sample.ts';
 import type { Box } from '../../data/imageRecord.ts';
 import { boxOfMask } from '../../data/shapes/masks.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
-import { cutLogits, type MaskLogits } from './imageMask.ts';
-import type { PromptMasks } from './masksOf.ts';
+import { cutLogits, type MaskLogits, type PromptMasks } from './imageMask.ts';
 import type { Prompt } from './prompt.ts';
 
 /** Which masks are made and kept. The defaults are transformers', which are SAM's. */

@@ -9,7 +9,7 @@ import sharp from 'sharp';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { visionFamilies } from '../../families/index.ts';
 import { promptableSegmentation } from './promptableSegmentation.ts';
-import { promptFeeds } from './promptFeeds.ts';
+import { promptFeeds } from './prompt.ts';
 import { samPorts } from './samPorts.ts';
 import { SamPredictor } from './samPredictor.ts';
 

@@ -4,8 +4,7 @@ import type { Mask } from '../../augment/sample.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
 import { type FoundMask, generateMasks, type GenerateMasksOptions } from './generateMasks.ts';
-import { cutLogits, logitsOfImage, type MaskLogits } from './imageMask.ts';
-import type { PromptMasks } from './masksOf.ts';
+import { cutLogits, logitsOfImage, type MaskLogits, type PromptMasks } from './imageMask.ts';
 import { type InputPrompt, type Prompt, promptToInput } from './prompt.ts';
 
 /** The answer to one prompt. */

@@ -1,6 +1,6 @@
-/** @file How good the masks are that a model gives for prompts. */
+/** @file How well predicted masks cover the objects that were meant. */
 
-import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   bootstrapIntervals,
   drawsFor,
@@ -9,14 +9,47 @@ import {
   type MetricCollector,
   type MetricsNamed,
 } from '@onnx-lora/sdk/tasks';
-import { boundaryF } from '../../metrics/boundaryF.ts';
-import { diceScore, intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
+import type { Mask } from '../../augment/sample.ts';
+import { boundaryF, diceScore, intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { geometryOf } from '../../preprocess/geometry.ts';
 import type { ImagePlan } from '../../preprocess/imagePlan.ts';
-import { cutLogits, logitsOfImage } from './imageMask.ts';
-import { masksOf } from './masksOf.ts';
-import { unpackMasks } from './packedMasks.ts';
+import { cutLogits, logitsOfImage, masksOf } from './imageMask.ts';
 import type { SamPorts } from './samPorts.ts';
+
+/** `bits` uint8 `[images, masks, bytes]` and `sizes` int64 `[images, 2]`, height and width. Each image has as many masks. */
+export function packMasks(images: readonly (readonly Mask[])[]): {
+  readonly bits: Feeds[string];
+  readonly sizes: Feeds[string];
+} {
+  const bytes = Math.max(...images.flat().map(({ data }) => Math.ceil(data.length / 8)));
+  const each = images[0]!.length;
+  const data = new Uint8Array(images.length * each * bytes);
+  images.flat().forEach((mask, k) => {
+    const start = k * bytes;
+    for (let i = 0; i < mask.data.length; i++) if (mask.data[i] !== 0) data[start + (i >> 3)]! |= 1 << (i & 7);
+  });
+  return {
+    bits: { type: 'uint8', dims: [images.length, each, bytes], data },
+    sizes: int64(
+      images.flatMap(([mask]) => [mask!.height, mask!.width]),
+      [images.length, 2],
+    ),
+  };
+}
+
+/** The masks again, of zeros and ones. */
+function unpackMasks(bits: Feeds[string], sizes: Feeds[string]): Mask[][] {
+  const [images = 0, each = 0, bytes = 0] = bits.dims;
+  return Array.from({ length: images }, (_, i) => {
+    const [height, width] = [Number(sizes.data[2 * i]), Number(sizes.data[2 * i + 1])];
+    return Array.from({ length: each }, (__, j) => {
+      const start = (i * each + j) * bytes;
+      const data = new Uint8Array(height * width);
+      for (let k = 0; k < data.length; k++) data[k] = ((bits.data[start + (k >> 3)] as number) >> (k & 7)) & 1;
+      return { height, width, data };
+    });
+  });
+}
 
 /** What is measured of masks that prompts ask for. */
 export type PromptableScores = MetricsNamed<'meanIou' | 'dice' | 'boundaryF'>;

@@ -12,13 +12,11 @@ import {
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
-import { intersectionOverUnion, overlapOf } from '../../metrics/overlap.ts';
+import { intersectionOverUnion, overlapOf } from '../../metrics/maskMetrics.ts';
 import { pointToImage } from '../../preprocess/geometry.ts';
-import { resizeNearest } from '../../preprocess/resize.ts';
-import { paintMask, paintPoints } from '../../report/overlay.ts';
-import { shrunk, webp } from '../../report/thumbnail.ts';
-import { cutLogits, logitsOfImage } from './imageMask.ts';
-import { masksOf } from './masksOf.ts';
+import { resizeNearest } from '../../preprocess/resize/resize.ts';
+import { galleries, paintMask, paintPoints, shrunk, webp } from '../../report/overlay.ts';
+import { cutLogits, logitsOfImage, masksOf } from './imageMask.ts';
 import type { PromptableDataset, PromptableExample } from './promptableDataset.ts';
 import type { SamPorts } from './samPorts.ts';
 
@@ -58,9 +56,6 @@ export async function promptableReport(
   for await (const { examples, batch } of batchesOf(options, request.batchSize, spread(dataset.length, MOST_EXAMPLES)))
     results.push(...(await resultsOf(examples, batch, request, options)));
   results.sort((a, b) => a.iou - b.iou);
-  const worst = results.slice(0, WORST);
-  const middle = Math.max(worst.length, Math.floor((results.length - USUAL) / 2));
-  const usual = results.slice(middle, middle + USUAL);
   const text = `The mask that was found (orange), the outline of the object (green) and the prompt (blue). Out of ${results.length} held-out examples.`;
   return [
     {
@@ -74,8 +69,13 @@ export async function promptableReport(
         { name: 'after', points: shares(results.map(({ iou }) => iou)) },
       ],
     },
-    ...(await gallery('Worst masks', text, worst, options)),
-    ...(await gallery('Usual masks', text, usual, options)),
+    ...(await galleries(results, {
+      noun: 'masks',
+      text,
+      worst: WORST,
+      usual: USUAL,
+      picture: (each) => picture(each, options),
+    })),
   ];
 }
 
@@ -104,17 +104,6 @@ async function resultsOf(
 function shares(values: readonly number[]): [number, number][] {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted.map((value, i) => [value, (100 * (i + 1)) / sorted.length]);
-}
-
-async function gallery(
-  title: string,
-  text: string,
-  results: readonly Result[],
-  options: PromptableReportOptions,
-): Promise<ReportSection[]> {
-  if (results.length === 0) return [];
-  const pictures = await Promise.all(results.map((result) => picture(result, options)));
-  return [{ kind: 'gallery', title, text, pictures }];
 }
 
 async function picture({ example, mask, iou }: Result, { decoder }: PromptableReportOptions): Promise<ReportPicture> {

@@ -7,15 +7,13 @@ import type { ImageDataOptions, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { maskToInput } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
-import { packMasks } from './packedMasks.ts';
-import { openSamImages } from './openSamImages.ts';
+import { packMasks, PromptableMetrics, type PromptableScores } from './promptableMetrics.ts';
+import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
 import { PromptableDataset, type PromptableExample } from './promptableDataset.ts';
 import { OUTSIDE, promptableLoss, type PromptableLoss } from './promptableLoss.ts';
-import { PromptableMetrics, type PromptableScores } from './promptableMetrics.ts';
 import { promptableReport } from './promptableReport.ts';
-import { promptFeeds } from './promptFeeds.ts';
+import { promptFeeds } from './prompt.ts';
 import { promptOptions, type PromptOptions } from './promptSampling.ts';
-import { type MaskChoice, samPorts } from './samPorts.ts';
 
 /** Options of {@link promptableSegmentation}. */
 export interface PromptableSegmentationOptions extends ImageDataOptions, ImageReading {

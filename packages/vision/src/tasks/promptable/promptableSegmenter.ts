@@ -2,16 +2,13 @@
 
 import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
 import type { Prediction, Processor, TaskModel } from '@onnx-lora/sdk/tasks';
-import { formatCocoCounts, runsOfMask } from '../../data/shapes/runLengths.ts';
+import { formatCocoCounts, encodeRle } from '../../data/shapes/rle.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { ImageReading } from '../imageReading.ts';
-import { cutLogits, logitsOfImage } from './imageMask.ts';
-import { masksOf, type PromptMasks } from './masksOf.ts';
-import { openSamImages } from './openSamImages.ts';
-import { type Prompt, promptToInput } from './prompt.ts';
-import { promptFeeds } from './promptFeeds.ts';
-import { type MaskChoice, samPorts } from './samPorts.ts';
+import { cutLogits, logitsOfImage, masksOf, type PromptMasks } from './imageMask.ts';
+import { type MaskChoice, openSamImages, samPorts } from './samPorts.ts';
+import { type Prompt, promptFeeds, promptToInput } from './prompt.ts';
 
 /** What a segmenter is made with. */
 export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {
@@ -67,6 +64,6 @@ function answer({ logits, scores, best }: PromptMasks, geometry: Geometry, isPad
     score: scores[best],
     area: mask.data.reduce((sum, each) => sum + each, 0),
     mask: indexedPng(mask, (number) => (number === 0 ? [0, 0, 0] : [255, 255, 255])),
-    rle: { size: [height, width], counts: formatCocoCounts(runsOfMask(mask).counts) },
+    rle: { size: [height, width], counts: formatCocoCounts(encodeRle(mask).counts) },
   };
 }

@@ -1,7 +1,8 @@
-/** @file Finds the image, the prompts and the masks among the inputs and outputs of a SAM. */
+/** @file The inputs and outputs of SAM and its kin, and what their images are prepared with. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
+import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
 import type { InputPrompt } from './prompt.ts';
 
 /** Where images and prompts go in, and masks come out, by the names that transformers' export gives. */
@@ -126,4 +127,24 @@ function listed(ports: Readonly<Record<string, GraphPort>>): string {
 
 function unsupported(model: TaskModel, message: string): OnnxLoraError {
   return new OnnxLoraError('MODEL_UNSUPPORTED', `"${model.name}" cannot be prompted for masks: ${message}.`);
+}
+
+/**
+ * The loader of a SAM's images, and its preprocessor.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` when there is no preprocessor, its images are of no fixed size, or not of the graph's
+ */
+export async function openSamImages(model: TaskModel, reading: ImageReading): Promise<Required<OpenedImages>> {
+  const { preprocessor, ...opened } = await openImages(model, 'pixel_values', reading);
+  if (!preprocessor) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${opened.path}" is read by a preprocessor of your own, which cannot say where a point of an image ends up. Describe the preprocessing in preprocessor_config.json.`,
+    );
+  }
+  if (preprocessor.outputSize) return { ...opened, preprocessor };
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${opened.path}" makes images of different sizes, and SAM takes one. Set "pad_size" as it was published.`,
+  );
 }

@@ -1,9 +1,48 @@
-/** @file From scores per pixel to the class of each pixel, at any size. */
+/** @file From a model's logits to a class for each pixel, and to files of it. */
 
-import type { Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { listedPorts, type Prediction, type TaskModel } from '@onnx-lora/sdk/tasks';
+import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
+import { indexedPng } from '../../image/indexedPng.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
 import type { Size } from '../../preprocess/imagePlan.ts';
+import { classColor } from '../../report/overlay.ts';
+import { type ImagePort, imagePort } from '../imagePort.ts';
+
+/** Where images go in and scores come out. */
+export interface SegmentationPorts {
+  readonly input: ImagePort;
+  /** Name of the output, float32 `[batch, classes, rows, columns]`. */
+  readonly output: string;
+  readonly classes: number;
+}
+
+/**
+ * The image input, and the output `logits`, or the only one of four dimensions.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
+ */
+export function segmentationPorts(model: TaskModel): SegmentationPorts {
+  const input = imagePort(model);
+  const maps = Object.entries(model.outputs).filter(([, { type, dims }]) => type === 'float32' && dims?.length === 4);
+  const [output, port] = maps.find(([name]) => name === 'logits') ?? (maps.length === 1 ? maps[0]! : []);
+  if (output === undefined) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `"${model.name}" does not segment images: it has no float32 output "logits" [batch, classes, rows, columns] (it has ${listedPorts(model.outputs)}). Export it with its segmentation head.`,
+    );
+  }
+  const classes = port!.dims![1]!;
+  if (typeof classes === 'number' && classes >= 1 && classes <= mostClasses) return { input, output, classes };
+  throw new OnnxLoraError(
+    'MODEL_UNSUPPORTED',
+    `The output "${output}" of "${model.name}" is [${port!.dims!.join(', ')}], and semantic segmentation needs a fixed number of classes of at most ${mostClasses} as its second dimension. Export it so.`,
+  );
+}
+
+/** Masks hold a byte per pixel, and 255 stands for unknown. */
+const mostClasses = 255;
 
 /** Scores of one image, `[classes, rows, columns]`. */
 export interface ClassScores {
@@ -89,4 +128,25 @@ function neighbours(at: Float64Array, size: number): { first: Int32Array; second
     second: first.map((position) => Math.min(size - 1, position + 1)),
     share: inside.map((position, i) => position - first[i]!),
   };
+}
+
+/**
+ * `{ label, classes, mask }`: in words and in numbers the share of each class that occurs, largest first, and a PNG of class
+ * numbers.
+ */
+export function segmentationPrediction(map: Mask, labels: readonly string[]): Prediction {
+  const counts = new Float64Array(labels.length);
+  for (const number of map.data) counts[number]!++;
+  const classes = labels
+    .map((label, number) => ({ label, share: counts[number]! / map.data.length }))
+    .filter(({ share }) => share > 0)
+    .sort((a, b) => b.share - a.share);
+  const label = classes.map((each) => `${each.label} ${(100 * each.share).toFixed(1)} %`).join(', ');
+  return { label, classes, mask: indexedPng(map, labelColors(labels)) };
+}
+
+/** A colour for each class: black only for the background. */
+export function labelColors(labels: readonly string[]): (number: number) => Color {
+  const first = labels[0]?.toLowerCase() === 'background' ? 0 : 1;
+  return (number) => classColor((number + first) % 256);
 }

@@ -9,8 +9,7 @@ import {
   type MetricsNamed,
 } from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
-import { boundaryF } from '../../metrics/boundaryF.ts';
-import { PixelConfusion } from '../../metrics/pixelConfusion.ts';
+import { boundaryF, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { IGNORED } from './segmentationLoss.ts';
 

@@ -11,15 +11,13 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
-import { meanOver, PixelConfusion } from '../../metrics/pixelConfusion.ts';
+import { meanOver, PixelConfusion } from '../../metrics/maskMetrics.ts';
 import type { ImageLoader } from '../../preprocess/imageLoader.ts';
-import { resizeNearest } from '../../preprocess/resize.ts';
-import { paintMask, sideBySide } from '../../report/overlay.ts';
-import { shrunk, webp } from '../../report/thumbnail.ts';
-import { classMap, classMapOfImage, type ClassScores, scoresOf } from './classMap.ts';
+import { resizeNearest } from '../../preprocess/resize/resize.ts';
+import { paintMask, sideBySide, shrunk, webp, galleries } from '../../report/overlay.ts';
+import { classMap, classMapOfImage, type ClassScores, scoresOf, labelColors } from './classMap.ts';
 import type { SegmentationClasses } from './segmentationClasses.ts';
 import type { SegmentationDataset, SegmentationExample } from './segmentationDataset.ts';
-import { labelColors } from './segmentationDecode.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
 /** What a report is made from. */
@@ -72,14 +70,16 @@ export async function segmentationReport(
     });
   }
   const sorted = results.filter(({ meanIou }) => !Number.isNaN(meanIou)).sort((a, b) => a.meanIou - b.meanIou);
-  const worst = sorted.slice(0, WORST);
-  const middle = Math.max(worst.length, Math.floor((sorted.length - USUAL) / 2));
-  const usual = sorted.slice(middle, middle + USUAL);
   const text = `Left the image, in the middle the true classes, on the right those that were found. Out of ${results.length} held-out images.`;
   return [
     table(labels, adapted, base),
-    ...(await gallery('Worst results', text, worst, options)),
-    ...(await gallery('Usual results', text, usual, options)),
+    ...(await galleries(sorted, {
+      noun: 'results',
+      text,
+      worst: WORST,
+      usual: USUAL,
+      picture: (each) => picture(each, options),
+    })),
   ];
 }
 
@@ -106,17 +106,6 @@ function percent(share: number): string {
 
 function shown(value: number): number | string {
   return Number.isNaN(value) ? '–' : Number(value.toFixed(3));
-}
-
-async function gallery(
-  title: string,
-  text: string,
-  results: readonly Result[],
-  options: SegmentationReportOptions,
-): Promise<ReportSection[]> {
-  if (results.length === 0) return [];
-  const pictures = await Promise.all(results.map((result) => picture(result, options)));
-  return [{ kind: 'gallery', title, text, pictures }];
 }
 
 async function picture(

@@ -10,11 +10,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { segformer, writeDarkShapes } from '../../../../../test/fixtures/shapes.ts';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { bytesOf } from '../../../fixtures/goldens.ts';
-import { standardAugmentations } from '../../augment/augmentSetting.ts';
+import { standardAugmentations } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { indexedPng } from '../../image/indexedPng.ts';
-import { classColor } from '../../report/classColors.ts';
+import { classColor } from '../../report/overlay.ts';
 import { classMap, scoresOf } from './classMap.ts';
 import { segmentationLoss } from './segmentationLoss.ts';
 import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';
@@ -22,7 +22,7 @@ import { SemanticSegmentationFactory } from './semanticSegmentationFactory.ts';
 import { semanticSegmenter } from './semanticSegmenter.ts';
 import type { SegmentationExample } from './segmentationDataset.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 
 const goldens = JSON.parse(readFileSync(join(segformer, 'goldens.json'), 'utf8')) as {
   image: string;

@@ -11,7 +11,7 @@ import { segmentationClasses } from './segmentationClasses.ts';
 import { SegmentationDataset, type SegmentationExample } from './segmentationDataset.ts';
 import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
 import { SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
-import { type SegmentationPorts, segmentationPorts } from './segmentationPorts.ts';
+import { type SegmentationPorts, segmentationPorts } from './classMap.ts';
 import { segmentationReport } from './segmentationReport.ts';
 
 /** Options of {@link semanticSegmentation}. */

@@ -1,9 +1,9 @@
 /** @file Semantic segmentation for the command line: the task by name, and class maps of files without labels. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { TaskFactory, TaskOptions, TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
-import { augmentationsFrom, augmentSetting } from '../../augment/augmentSetting.ts';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { semanticSegmentation, type SemanticSegmentationOptions } from './semanticSegmentation.ts';

@@ -5,10 +5,8 @@ import { labelsOrNumbers, type Processor, type TaskModel } from '@onnx-lora/sdk/
 import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
-import { classMapOfImage, scoresOf } from './classMap.ts';
-import { segmentationPrediction } from './segmentationDecode.ts';
+import { classMapOfImage, scoresOf, segmentationPorts, segmentationPrediction } from './classMap.ts';
 import { checkedScores } from './segmentationMetrics.ts';
-import { segmentationPorts } from './segmentationPorts.ts';
 
 /** Options of {@link semanticSegmenter}. */
 export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;

@@ -1,6 +1,6 @@
 /** @file Takes a FLAC file apart into its frames, and finds where it is damaged: decoders would only leave a gap. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
 
 /** One frame, with its checksums proved. */
@@ -37,13 +37,13 @@ export async function* flacFrames(bytes: ByteCursor): AsyncGenerator<FlacFrame> 
     const head = await bytes.peek(MOST_HEADER);
     if (head.length === 0) return;
     const header = frameHeader(head);
-    if (!header) throw soundInvalid(bytes, `is damaged: what follows frame ${count} is no frame. ${DAMAGED}`);
+    if (!header) throw audioInvalid(bytes, `is damaged: what follows frame ${count} is no frame. ${DAMAGED}`);
     if (expected !== undefined && header.number !== expected) {
-      throw soundInvalid(bytes, `is damaged: something is missing after frame ${count}. ${DAMAGED}`);
+      throw audioInvalid(bytes, `is damaged: something is missing after frame ${count}. ${DAMAGED}`);
     }
     expected = header.number + (header.isVariable ? header.samples : 1);
     const length = await frameLength(bytes, header);
-    if (length === undefined) throw soundInvalid(bytes, `is damaged or cut short in frame ${count + 1}. ${DAMAGED}`);
+    if (length === undefined) throw audioInvalid(bytes, `is damaged or cut short in frame ${count + 1}. ${DAMAGED}`);
     yield { bytes: await bytes.take(length), samples: header.samples };
   }
 }

@@ -1,12 +1,9 @@
 /** @file Decodes MP3 files with mpg123-decoder; the only file that imports it. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces, withoutLast } from '../cutPieces.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
+import { cutPieces, type OpenAudio, optionalPackage, type AudioFormat, withoutLast } from '../audioFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound, SoundFormat } from '../soundFormat.ts';
-import { mpegFrames, skipTags } from './mpegFrames.ts';
-import { type MpegHeader, mpegHeader } from './mpegHeader.ts';
+import { mpegFrames, type MpegHeader, mpegHeader, skipTags } from './mpegFrames.ts';
 
 /** A decoder gives its first sample this much later than the encoder's delay says. */
 const DECODER_DELAY = 529;
@@ -21,15 +18,15 @@ const FRAMES = 16;
  * MP3 (MPEG 1, 2 and 2.5, layer III) of constant or variable bit rate. What the encoder put before and after the sound is cut off
  * where its tag tells, so that a file is as long as the recording it was made of.
  */
-export const mp3: SoundFormat = {
+export const mp3: AudioFormat = {
   name: 'MP3',
   fileEndings: ['.mp3'],
   recognises: (head) => Buffer.from(head.subarray(0, 3)).toString('latin1') === 'ID3' || mpegHeader(head) !== undefined,
-  async open(bytes): Promise<OpenSound> {
+  async open(bytes): Promise<OpenAudio> {
     const { MPEGDecoder } = await optionalPackage(bytes, 'MP3', 'mpg123-decoder', () => import('mpg123-decoder'));
     await skipTags(bytes);
     const header = mpegHeader(await bytes.peek(4));
-    if (!header) throw soundInvalid(bytes, `is no MP3 file behind its tag. ${DAMAGED}`);
+    if (!header) throw audioInvalid(bytes, `is no MP3 file behind its tag. ${DAMAGED}`);
     const tag = encoderTag(await bytes.peek(header.length), header);
     if (tag) await bytes.skip(header.length);
     const before = tag?.delay ? tag.delay + DECODER_DELAY : 0;
@@ -74,7 +71,7 @@ async function* chunks(
   }
   if (held.length > 0) yield Buffer.concat(held);
   if (tag?.frames !== undefined && count < tag.frames) {
-    throw soundInvalid(bytes, `is cut short: ${tag.frames} frames are announced, but only ${count} came. ${DAMAGED}`);
+    throw audioInvalid(bytes, `is cut short: ${tag.frames} frames are announced, but only ${count} came. ${DAMAGED}`);
   }
 }
 

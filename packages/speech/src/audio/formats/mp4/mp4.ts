@@ -1,10 +1,8 @@
 /** @file MP4 files (M4A) with AAC, decoded with node-web-audio-api; the only file that imports it. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
+import { cutPieces, type OpenAudio, optionalPackage, type AudioFormat } from '../audioFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound, SoundFormat } from '../soundFormat.ts';
 import { type AacTrack, aacTrack, PACKET_SAMPLES } from './aacTrack.ts';
 
 /** Packets that are decoded at a time: one to six seconds. */
@@ -27,11 +25,11 @@ interface OfflineContext {
 }
 
 /** AAC-LC of one or two channels in MP4, as telephones record it. */
-export const mp4: SoundFormat = {
+export const mp4: AudioFormat = {
   name: 'MP4',
   fileEndings: ['.m4a', '.mp4'],
   recognises: (head) => Buffer.from(head.subarray(4, 8)).toString('latin1') === 'ftyp',
-  async open(bytes): Promise<OpenSound> {
+  async open(bytes): Promise<OpenAudio> {
     const name: string = 'node-web-audio-api';
     const { OfflineAudioContext } = await optionalPackage(
       bytes,
@@ -64,7 +62,7 @@ export const mp4: SoundFormat = {
 };
 
 function cutShort(bytes: ByteCursor, frames: number): Error {
-  return soundInvalid(bytes, `is cut short: not all of ${frames} samples that are announced came. ${DAMAGED}`);
+  return audioInvalid(bytes, `is cut short: not all of ${frames} samples that are announced came. ${DAMAGED}`);
 }
 
 interface Chunk {

@@ -1,6 +1,6 @@
-/** @file Takes an Ogg file apart into its pages, and finds where it is damaged: decoders would only leave a gap. */
+/** @file Pages of an Ogg file, and the packets in them. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
 import { DAMAGED } from '../decodeChunks.ts';
 
 const POLYNOMIAL = 0x04c1_1db7;
@@ -22,7 +22,7 @@ export function pageCrc(bytes: Uint8Array): number {
 }
 
 /** One page of one stream. */
-export interface OggPage {
+interface OggPage {
   /** All of it. */
   readonly bytes: Uint8Array;
   /** Samples from the beginning to its end, by its codec's count; undefined where no packet ends in it. */
@@ -50,7 +50,7 @@ export async function* oggPages(bytes: ByteCursor): AsyncGenerator<OggPage> {
     const head = await bytes.peek(HEADER + MOST_SEGMENTS);
     if (head.length === 0) throw cutShort(bytes, number);
     if (!isPage(head)) {
-      throw soundInvalid(bytes, `is damaged: what follows page ${number} is no page. ${DAMAGED}`);
+      throw audioInvalid(bytes, `is damaged: what follows page ${number} is no page. ${DAMAGED}`);
     }
     const segments = head.subarray(HEADER, HEADER + (head[26] ?? 0));
     const length = HEADER + segments.length + segments.reduce((sum, each) => sum + each, 0);
@@ -58,12 +58,12 @@ export async function* oggPages(bytes: ByteCursor): AsyncGenerator<OggPage> {
     if (head.length < HEADER || page.length < length) throw cutShort(bytes, number);
     const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
     if (view.getUint32(22, true) !== pageCrc(page)) {
-      throw soundInvalid(bytes, `is damaged in page ${number + 1}: its checksum is wrong. ${DAMAGED}`);
+      throw audioInvalid(bytes, `is damaged in page ${number + 1}: its checksum is wrong. ${DAMAGED}`);
     }
     serial ??= view.getUint32(14, true);
     if (view.getUint32(14, true) !== serial) throw severalStreams(bytes);
     if (view.getUint32(18, true) !== number)
-      throw soundInvalid(bytes, `is damaged: page ${number + 1} is missing. ${DAMAGED}`);
+      throw audioInvalid(bytes, `is damaged: page ${number + 1} is missing. ${DAMAGED}`);
     const granule = view.getBigInt64(6, true);
     const isLast = (page[5]! & 4) !== 0;
     yield {
@@ -86,7 +86,7 @@ function isPage(head: Uint8Array): boolean {
 }
 
 function severalStreams(bytes: ByteCursor): Error {
-  return soundInvalid(
+  return audioInvalid(
     bytes,
     'holds more than one stream. Take one out of it, for example with "ffmpeg -i INPUT OUTPUT.wav".',
   );
@@ -107,8 +107,36 @@ function packetsOf(page: Uint8Array, segments: Uint8Array): Uint8Array[] {
 }
 
 function cutShort(bytes: ByteCursor, pages: number): Error {
-  return soundInvalid(
+  return audioInvalid(
     bytes,
     `is cut short after ${pages} whole pages: the last one of the stream is missing. ${DAMAGED}`,
   );
+}
+
+/** The packets that end in one page. */
+export interface PagePackets {
+  readonly packets: readonly Uint8Array[];
+  readonly granule: number | undefined;
+  readonly isLast: boolean;
+}
+
+/** No packet of sound is longer. */
+const MOST_BYTES = 2 ** 20;
+
+/** @throws OnnxLoraError `DATA_INVALID` where a packet has no beginning, no end, or is longer than any should be */
+export async function* oggPackets(bytes: ByteCursor, pages: AsyncIterable<OggPage>): AsyncGenerator<PagePackets> {
+  let open: Uint8Array | undefined;
+  for await (const { packets, granule, isContinued, isLast, isOpen } of pages) {
+    if (isContinued !== (open !== undefined)) {
+      throw audioInvalid(bytes, `is damaged: a packet has lost its beginning or its end. ${DAMAGED}`);
+    }
+    const whole = [...packets];
+    if (open && whole.length > 0) whole[0] = Buffer.concat([open, whole[0]!]);
+    open = isOpen ? whole.pop() : undefined;
+    if (open && open.length > MOST_BYTES) {
+      throw audioInvalid(bytes, `is damaged: a packet is longer than ${MOST_BYTES} bytes. ${DAMAGED}`);
+    }
+    yield { packets: whole, granule, isLast };
+  }
+  if (open) throw audioInvalid(bytes, `is cut short in its last packet. ${DAMAGED}`);
 }

@@ -1,12 +1,9 @@
 /** @file Decodes Opus with opus-decoder; the only file that imports it. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
+import { cutPieces, type OpenAudio, optionalPackage } from '../audioFormat.ts';
 import { type ChunkDecoder, DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound } from '../soundFormat.ts';
-import { oggPackets, type PagePackets } from './oggPackets.ts';
-import { oggPages } from './oggPages.ts';
+import { oggPackets, oggPages, type PagePackets } from './oggPages.ts';
 
 /** Opus counts, and is decoded, at this rate, whatever the recording had. */
 const RATE = 48_000;
@@ -30,7 +27,7 @@ interface OpusHead {
  * @throws OnnxLoraError `DATA_INVALID` when the header says nonsense, or the decoder is not installed
  * @see https://www.rfc-editor.org/rfc/rfc7845.html
  */
-export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<OpenSound> {
+export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudio> {
   const { OpusDecoder } = await optionalPackage(bytes, 'Opus', 'opus-decoder', () => import('opus-decoder'));
   const { preSkip, gain, ...options } = opusHead(bytes, head);
   const shape = { sampleRate: RATE, channels: options.channels };
@@ -61,7 +58,7 @@ export async function openOpus(bytes: ByteCursor, head: Uint8Array): Promise<Ope
         if (at >= end) return;
       }
       if (total !== undefined && preSkip + at < total) {
-        throw soundInvalid(bytes, `is damaged: ${total} samples are announced, but ${preSkip + at} came. ${DAMAGED}`);
+        throw audioInvalid(bytes, `is damaged: ${total} samples are announced, but ${preSkip + at} came. ${DAMAGED}`);
       }
     },
   };
@@ -88,11 +85,11 @@ function opusHead(bytes: ByteCursor, head: Uint8Array): OpusHead {
     head.length < 19 ||
     !(isPlain || (family === 1 && channels >= 1 && channels <= 8 && mapping.length === channels))
   ) {
-    throw soundInvalid(bytes, `is Opus of ${channels} channels in layout ${family}, which is not read. ${DAMAGED}`);
+    throw audioInvalid(bytes, `is Opus of ${channels} channels in layout ${family}, which is not read. ${DAMAGED}`);
   }
   const table = isPlain ? [0, 1].slice(0, channels) : mapping;
   if (streamCount < 1 || coupledStreamCount > streamCount || streamCount + coupledStreamCount > 255) {
-    throw soundInvalid(bytes, `has a damaged Opus header. ${DAMAGED}`);
+    throw audioInvalid(bytes, `has a damaged Opus header. ${DAMAGED}`);
   }
   return {
     channels,

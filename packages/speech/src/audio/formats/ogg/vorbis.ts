@@ -1,10 +1,8 @@
 /** @file Decodes Vorbis with @wasm-audio-decoders/ogg-vorbis; the only file that imports it. */
 
-import { type ByteCursor, soundInvalid } from '../../byteCursor.ts';
-import { cutPieces } from '../cutPieces.ts';
+import { type ByteCursor, audioInvalid } from '../../byteCursor.ts';
+import { cutPieces, type OpenAudio, optionalPackage } from '../audioFormat.ts';
 import { DAMAGED, decodeChunks } from '../decodeChunks.ts';
-import { optionalPackage } from '../optionalPackage.ts';
-import type { OpenSound } from '../soundFormat.ts';
 import { oggPages } from './oggPages.ts';
 
 const MAX_CHANNELS = 8;
@@ -15,7 +13,7 @@ const MAX_CHANNELS = 8;
  * @throws OnnxLoraError `DATA_INVALID` when the header says nonsense, or the decoder is not installed
  * @see https://xiph.org/vorbis/doc/Vorbis_I_spec.html section 4.2.2
  */
-export async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenSound> {
+export async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<OpenAudio> {
   const { OggVorbisDecoder } = await optionalPackage(
     bytes,
     'Vorbis',
@@ -26,7 +24,7 @@ export async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<O
   const shape =
     head.length < 30 ? { channels: 0, sampleRate: 0 } : { channels: head[11]!, sampleRate: view.getUint32(12, true) };
   if (shape.channels < 1 || shape.channels > MAX_CHANNELS || shape.sampleRate < 1) {
-    throw soundInvalid(
+    throw audioInvalid(
       bytes,
       `is Vorbis of ${shape.channels} channels at ${shape.sampleRate} Hz, which is not read. ${DAMAGED}`,
     );
@@ -54,7 +52,7 @@ export async function openVorbis(bytes: ByteCursor, head: Uint8Array): Promise<O
         }
         // A recording of a broadcast begins with another count than 0, so its first page says nothing.
         if (frames < last - (first ?? 0)) {
-          throw soundInvalid(bytes, `is damaged: ${last} samples are announced, but ${frames} came. ${DAMAGED}`);
+          throw audioInvalid(bytes, `is damaged: ${last} samples are announced, but ${frames} came. ${DAMAGED}`);
         }
       };
       yield* cutPieces(counted(), start, end);

@@ -1,8 +1,8 @@
 /** @file Metric learning for the command line. */
 
-import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { augmentationsFrom, augmentSetting } from '../../../augment/augmentSetting.ts';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
 import { dataSettings } from '../../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../../imageTaskFactory.ts';
 import { featureSettings, readFeatureSettings } from '../featureSettings.ts';

@@ -11,8 +11,7 @@ import { readDigits, writeDigits } from '../../../../../../docs/examples/support
 import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import type { ImageLoader } from '../../../preprocess/imageLoader.ts';
-import { imageKinds } from './imageRetrieval.ts';
-import { imageRetrieval } from './imageRetrieval.ts';
+import { imageKinds, imageRetrieval } from './imageRetrieval.ts';
 
 const golden = fixture<{
   embeddings: number[];

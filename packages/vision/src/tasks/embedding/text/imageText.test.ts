@@ -10,7 +10,7 @@ import { dataFolder } from '../../../../fixtures/dataFolder.ts';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import { visionFamilies } from '../../../families/index.ts';
 import { SharpDecoder } from '../../../image/sharpDecoder.ts';
-import { ImagePreprocessorFactory } from '../../../preprocess/preprocessorFactory.ts';
+import { ImagePreprocessorFactory } from '../../../preprocess/config/preprocessorFile.ts';
 import { imageText } from './imageText.ts';
 import { ImageTextFactory } from './imageTextFactory.ts';
 import { rowLength, textTokenizer } from './textTokenizer.ts';

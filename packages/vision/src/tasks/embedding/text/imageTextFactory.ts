@@ -1,9 +1,9 @@
 /** @file Images and texts for the command line. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Processor, Task, TaskModel } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { augmentationsFrom, augmentSetting } from '../../../augment/augmentSetting.ts';
+import type { Processor, Task, TaskModel } from '@onnx-lora/sdk/tasks';
+import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
 import { dataSettings } from '../../../data/dataSettings.ts';
 import { ImageTaskFactory } from '../../imageTaskFactory.ts';
 import { imageText } from './imageText.ts';

@@ -3,19 +3,9 @@
 import { join } from 'node:path';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
+import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizerFile } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import {
-  byTokenizer,
-  checkTokenIds,
-  checkTokenizerSteps,
-  isObject,
-  type JsonObject,
-  readJsonObject,
-} from '@onnx-lora/sdk/data';
 import { isSiglip } from '../modelType.ts';
-
-/** Gemma's, with 256,000 tokens, has 35 MB. */
-const largestFile = 200_000_000;
 
 /** Makes token ids. */
 export interface TextTokenizer {
@@ -43,21 +33,19 @@ export async function textTokenizer(model: TaskModel): Promise<TextTokenizer> {
     );
   }
   const path = join(model.folder, 'tokenizer.json');
-  const json = await readJsonObject(path, largestFile, 'a tokenizer');
+  const json = await readTokenizerFile(model.folder, 'tokenizer.json');
   if (!json) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `There is no "${path}", so nothing says how texts become tokens for "${model.name}". Copy the file from where the model was published.`,
     );
   }
-  const config = (await readJsonObject(join(model.folder, 'tokenizer_config.json'), largestFile, 'a tokenizer')) ?? {};
+  const config = (await readTokenizerFile(model.folder, 'tokenizer_config.json')) ?? {};
   return tokenizerOf(json, config, model, path);
 }
 
 function tokenizerOf(json: JsonObject, config: JsonObject, model: TaskModel, path: string): TextTokenizer {
-  checkTokenIds(json, path);
-  const tokenizer = byTokenizer(path, () => new Tokenizer(json, config));
-  checkTokenizerSteps([tokenizer.normalizer, tokenizer.pre_tokenizer], path);
+  const tokenizer = checkedTokenizer(json, path, () => new Tokenizer(json, config));
   const text = objectIn(model.config, 'text_config');
   const padsToLongest = isSiglip(model);
   const longest = smallest(numberIn(config, 'model_max_length'), numberIn(text, 'max_position_embeddings') ?? (padsToLongest ? 64 : undefined)); // prettier-ignore

@@ -1,0 +1,151 @@
+/** @file Molecules by RDKit: canonical SMILES, fingerprints, scaffolds, and whether they can be read. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type JsonBond, type JsonFile, type JsonMolecule, loadRdkit, type Rdkit } from './rdkit.ts';
+import type { SequenceRecord } from '../data/sequenceRecord.ts';
+
+/**
+ * RDKit's canonical SMILES, with stereo: the same for all ways to write one molecule.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a SMILES that is no molecule
+ */
+export function canonicalSmiles(rdkit: Rdkit, smiles: string): string {
+  return rdkit.withMolecule(smiles, (molecule) => molecule.get_smiles());
+}
+
+/** Bits by the neighbourhoods of a molecule's atoms. */
+interface Fingerprint {
+  /** 32 bits each. */
+  readonly words: Uint32Array;
+  /** How many bits are set. */
+  readonly count: number;
+}
+
+/**
+ * The Morgan fingerprint of a molecule: 2,048 bits for the neighbourhoods of radius 2, known as ECFP4.
+ *
+ * @see Rogers and Hahn, "Extended-connectivity fingerprints" (2010)
+ */
+export function morganFingerprint(rdkit: Rdkit, smiles: string): Fingerprint {
+  const bytes = rdkit.withMolecule(smiles, (molecule) => {
+    const options = JSON.stringify({ radius: 2, nBits: 2048 });
+    return Uint8Array.from(molecule.get_morgan_fp_as_uint8array(options) as Uint8Array);
+  });
+  const words = new Uint32Array(bytes.buffer);
+  return { words, count: words.reduce((sum, word) => sum + bitsIn(word), 0) };
+}
+
+/** Tanimoto similarity: bits that both have over bits that either has; 1 where neither has any. */
+export function tanimoto(a: Fingerprint, b: Fingerprint): number {
+  let both = 0;
+  for (let i = 0; i < a.words.length; i++) both += bitsIn(a.words[i]! & b.words[i]!);
+  const either = a.count + b.count - both;
+  return either === 0 ? 1 : both / either;
+}
+
+/** @see Warren, "Hacker's Delight": counting bits */
+function bitsIn(word: number): number {
+  word -= (word >>> 1) & 0x55555555;
+  word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
+  return Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+/**
+ * The scaffold of a molecule as canonical SMILES without stereo: its rings, the chains between them, and atoms bound to either
+ * by a double bond; all other side chains are cut off. Empty for a molecule without rings. Of several parts, as in salts, each
+ * keeps its own; a part without rings vanishes.
+ *
+ * @see Bemis and Murcko, "The properties of known drugs. 1. Molecular frameworks" (1996); double bonds as RDKit has them
+ */
+export function murckoScaffold(rdkit: Rdkit, smiles: string): string {
+  const file = rdkit.withMolecule(smiles, (molecule) => JSON.parse(molecule.get_json()) as JsonFile);
+  const scaffold = withoutSideChains(file.molecules[0]);
+  if (scaffold.atoms.length === 0) return '';
+  const json = JSON.stringify({ ...file, molecules: [scaffold] });
+  return rdkit.withJson(json, (molecule) => molecule.get_smiles(JSON.stringify({ doIsomericSmiles: false })));
+}
+
+function withoutSideChains({ atoms, bonds = [] }: JsonMolecule): JsonMolecule {
+  const kept = ringsAndLinkers(atoms.length, bonds);
+  const frame = new Set(kept);
+  for (const { atoms: ends, bo = 1 } of bonds) {
+    // What hangs on a double bond decides on the shape of the frame.
+    if (bo === 2 && ends.some((atom) => frame.has(atom))) for (const atom of ends) kept.add(atom);
+  }
+  const hydrogens = atoms.map(({ impHs = 0 }) => impHs);
+  for (const { atoms: ends, bo = 1 } of bonds) {
+    if (ends.every((atom) => kept.has(atom))) continue;
+    for (const atom of ends) hydrogens[atom]! += bo;
+  }
+  const numbers = new Map([...kept].sort((a, b) => a - b).map((atom, i) => [atom, i]));
+  return {
+    atoms: [...numbers.keys()].map((atom) => {
+      const { stereo: _, ...plain } = atoms[atom]!;
+      return { ...plain, impHs: hydrogens[atom]! };
+    }),
+    bonds: bonds
+      .filter(({ atoms: ends }) => ends.every((atom) => kept.has(atom)))
+      .map(({ atoms: [a, b], bo = 1 }) => ({ bo, atoms: [numbers.get(a)!, numbers.get(b)!] })),
+  };
+}
+
+/** Atoms that are left when ends of chains are taken away for as long as there are any. */
+function ringsAndLinkers(count: number, bonds: readonly JsonBond[]): Set<number> {
+  const neighbours = Array.from({ length: count }, () => new Set<number>());
+  for (const { atoms } of bonds) {
+    const [a, b] = atoms;
+    neighbours[a]!.add(b);
+    neighbours[b]!.add(a);
+  }
+  const left = new Set(neighbours.keys());
+  const ends = [...left].filter((atom) => neighbours[atom]!.size < 2);
+  for (let atom = ends.pop(); atom !== undefined; atom = ends.pop()) {
+    left.delete(atom);
+    for (const next of neighbours[atom]!) {
+      neighbours[next]!.delete(atom);
+      if (neighbours[next]!.size === 1) ends.push(next);
+    }
+    neighbours[atom]!.clear();
+  }
+  return left;
+}
+
+/**
+ * The records whose SMILES are molecules by RDKit: letters that close their rings, valences that can be.
+ *
+ * @param illegal what becomes of the others: an error, or they are left out with a warning
+ * @param column the column that they are in, for messages
+ * @throws OnnxLoraError `DATA_INVALID`, naming the row of the first that is none
+ */
+export async function checkMolecules(
+  records: readonly SequenceRecord[],
+  illegal: 'error' | 'skip' = 'error',
+  column?: string,
+): Promise<{ readonly records: readonly SequenceRecord[]; readonly warnings: readonly string[] }> {
+  const rdkit = await loadRdkit();
+  const bad: string[] = [];
+  const mixed: SequenceRecord[] = [];
+  const good = records.filter((record) => {
+    const { sequence, where } = record;
+    try {
+      rdkit.withMolecule(sequence, () => undefined);
+    } catch (cause) {
+      if (!(cause instanceof OnnxLoraError) || cause.code !== 'DATA_INVALID') throw cause;
+      const message = `${where}${column === undefined ? '' : `, column "${column}"`}: ${cause.message}`;
+      if (illegal === 'error') throw new OnnxLoraError('DATA_INVALID', message, { cause });
+      bad.push(message);
+      return false;
+    }
+    if (sequence.includes('.')) mixed.push(record);
+    return true;
+  });
+  const warnings = [
+    ...(bad.length > 0 ? [`${bad.length} records are no molecules and are left out, such as ${bad[0]}`] : []),
+    ...(mixed.length > 0
+      ? [
+          `${mixed.length} of ${records.length} molecules have several parts, such as the salt or mixture ${mixed[0]!.sequence.slice(0, 80)} (${mixed[0]!.where}). They are taken as they are; write the part that matters alone if the others do not.`,
+        ]
+      : []),
+  ];
+  return { records: good, warnings };
+}

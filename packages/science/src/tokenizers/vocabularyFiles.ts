@@ -1,0 +1,190 @@
+/** @file Files of older tokenizers: vocabularies as the tokenizer.json that they amount to, sentence pieces, and special tokens. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { addedTokens, byteLevelJson, isObject, type JsonObject } from '@onnx-lora/sdk/data';
+
+/** RoBERTa's vocab.json and merges.txt, which is ChemBERTa's: byte-level BPE between `<s>` and `</s>`. */
+export function robertaJson(vocabulary: JsonObject, merges: readonly string[], config: JsonObject): JsonObject {
+  const has = (token: string): boolean => typeof vocabulary[token] === 'number';
+  const special = ['<s>', '<pad>', '</s>', '<unk>', '<mask>'].filter(has);
+  return byteLevelJson({
+    vocabulary,
+    merges,
+    added: addedTokens(
+      special.map((content) => ({ id: vocabulary[content], content, special: true, lstrip: content === '<mask>' })),
+      config,
+    ),
+    addsPrefixSpace: config['add_prefix_space'] === true,
+    unknown: has('<unk>') ? '<unk>' : null,
+    processor:
+      has('<s>') && has('</s>')
+        ? { type: 'RobertaProcessing', cls: ['<s>', vocabulary['<s>']], sep: ['</s>', vocabulary['</s>']] }
+        : null,
+  });
+}
+
+/** A BERT's vocab.txt: WordPiece between `[CLS]` and `[SEP]`, small letters unless the configuration says otherwise. */
+export function wordPieceJson(tokens: readonly string[], config: JsonObject): JsonObject {
+  const vocabulary = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'].filter((token) => Object.hasOwn(vocabulary, token));
+  return {
+    added_tokens: addedTokens(
+      special.map((content) => ({ id: vocabulary[content], content, special: true })),
+      config,
+    ),
+    normalizer: {
+      type: 'BertNormalizer',
+      clean_text: true,
+      handle_chinese_chars: config['tokenize_chinese_chars'] !== false,
+      strip_accents: config['strip_accents'] ?? null,
+      lowercase: config['do_lower_case'] !== false,
+    },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: {
+      type: 'BertProcessing',
+      cls: ['[CLS]', vocabulary['[CLS]']],
+      sep: ['[SEP]', vocabulary['[SEP]']],
+    },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', max_input_chars_per_word: 100, vocab: vocabulary }, // prettier-ignore
+  };
+}
+
+/** That of 250,000 pieces has 5 MB. */
+const MOST_BYTES = 64 * 2 ** 20;
+
+/**
+ * The pieces in the order of their ids; undefined where there is no file.
+ *
+ * @see https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto: field 1 of a ModelProto is a piece,
+ *   field 1 of which is its text
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is no such model
+ */
+export async function readSentencePieces(file: string): Promise<readonly string[] | undefined> {
+  let bytes: Uint8Array;
+  try {
+    const { size } = await stat(file);
+    if (size > MOST_BYTES) throw broken(file, `it has ${size} bytes`);
+    bytes = await readFile(file);
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw broken(file, (cause as Error).message);
+  }
+  const pieces = fieldsOf(bytes, 1, file).map((piece) => fieldsOf(piece, 1, file)[0]);
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  try {
+    return pieces.map((piece) => decoder.decode(piece));
+  } catch {
+    throw broken(file, 'a piece is no text');
+  }
+}
+
+/** Contents of the fields of one number whose values are bytes, in a message of protocol buffers. */
+function fieldsOf(message: Uint8Array, wanted: number, file: string): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  let at = 0;
+  const varint = (): number => {
+    let value = 0;
+    for (let shift = 0; shift < 64; shift += 7) {
+      const byte = message[at++];
+      if (byte === undefined) throw broken(file, 'it ends too early');
+      value += (byte & 127) * 2 ** shift;
+      if (byte < 128) return value;
+    }
+    throw broken(file, 'a number is too long');
+  };
+  while (at < message.length) {
+    const key = varint();
+    const kind = key % 8;
+    if (kind === 0) {
+      varint();
+      continue;
+    }
+    const length = kind === 2 ? varint() : kind === 1 ? 8 : kind === 5 ? 4 : NaN;
+    if (!(at + length <= message.length)) throw broken(file, 'it ends too early, or is of another kind');
+    if (kind === 2 && Math.floor(key / 8) === wanted) found.push(message.subarray(at, at + length));
+    at += length;
+  }
+  return found;
+}
+
+function broken(file: string, why: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${file}" cannot be read as a SentencePiece model: ${why}. Copy it again from where the model was published.`,
+  );
+}
+
+/** The parts that transformers knows. */
+const parts = ['pad', 'unk', 'mask', 'cls', 'sep', 'bos', 'eos'] as const;
+
+/** Special tokens by the part they play; null where the files say that there is none, absent where they say nothing. */
+export type SpecialTokens = Readonly<Partial<Record<(typeof parts)[number], string | null>>>;
+
+/** What these parts are called where no file says so. */
+const usual: Readonly<Record<(typeof parts)[number], readonly string[]>> = {
+  pad: ['[PAD]', '<pad>'],
+  unk: ['[UNK]', '<unk>'],
+  mask: ['[MASK]', '<mask>'],
+  cls: ['[CLS]', '<cls>', '<s>'],
+  sep: ['[SEP]', '</s>'],
+  bos: ['<s>', '<bos>'],
+  eos: ['</s>', '<eos>'],
+};
+
+/** Special tokens by tokenizer_config.json, or else special_tokens_map.json. */
+export function readSpecialTokens(config: JsonObject, map: JsonObject): SpecialTokens {
+  const found = parts.flatMap((part) => {
+    const key = `${part}_token`;
+    const value = Object.hasOwn(config, key) ? config[key] : map[key];
+    const token = isObject(value) ? value['content'] : value;
+    return typeof token === 'string' || token === null ? [[part, token] as const] : [];
+  });
+  return Object.fromEntries(found);
+}
+
+/** Ids of the parts in a vocabulary. */
+interface SpecialIds {
+  readonly ids: {
+    readonly padId: number;
+    readonly unknownId: number | undefined;
+    readonly maskId: number | undefined;
+  };
+  /** In front of a sequence, and behind it. */
+  readonly around: { readonly begin: readonly number[]; readonly end: readonly number[] };
+}
+
+/**
+ * Finds special tokens in a vocabulary, by the names that the files give, or else by the usual ones.
+ *
+ * @param pad the id of padding by config.json, where neither says it
+ * @param path of the vocabulary, for messages
+ * @throws OnnxLoraError `CONFIG_INVALID` where nothing can fill up a row, or the files name a token that the vocabulary has not
+ */
+export function specialIds(
+  idOf: (token: string) => number | undefined,
+  tokens: SpecialTokens,
+  pad: number | undefined,
+  path: string,
+): SpecialIds {
+  const id = (part: keyof SpecialTokens): number | undefined => {
+    const named = tokens[part];
+    if (named === null) return undefined;
+    if (named !== undefined) return idOf(named);
+    return usual[part].map(idOf).find((each) => each !== undefined);
+  };
+  const padId = id('pad') ?? pad;
+  if (padId === undefined) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `Nothing says which token of "${path}" fills up short rows. Copy tokenizer_config.json and special_tokens_map.json from where the model was published.`,
+    );
+  }
+  const [begin, end] = [id('cls') ?? id('bos'), id('sep') ?? id('eos')];
+  return {
+    ids: { padId, unknownId: id('unk'), maskId: id('mask') },
+    around: { begin: begin === undefined ? [] : [begin], end: end === undefined ? [] : [end] },
+  };
+}

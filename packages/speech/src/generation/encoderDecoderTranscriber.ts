@@ -1,0 +1,108 @@
+/** @file A transcriber on an encoder and a decoder that writes token by token. */
+
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { Random } from '@onnx-lora/sdk/core';
+import type { AudioSource } from '../audio/audio.ts';
+import { segmentsOf, transcriptOf, wantsTimes } from './longform/segmentsOf.ts';
+import type {
+  ClipOptions,
+  HeardLanguage,
+  Transcriber,
+  TranscribeOptions,
+  Transcript,
+  TranscriptSegment,
+} from './transcriber.ts';
+import { fallbackOf, heardAlike, isSilent, promptTokens, type TranscriberParts, writeWindows } from './writeWindows.ts';
+import { adapterOf, adaptersOf, requireEach } from './decoder/rows.ts';
+
+/** Transcribes with a {@link SpeechEngine}. */
+export class EncoderDecoderTranscriber implements Transcriber {
+  readonly sampleRate: number;
+  readonly maxSamples?: number;
+  readonly #parts: TranscriberParts;
+
+  constructor(parts: TranscriberParts) {
+    this.#parts = parts;
+    const { sampleRate, maxSamples } = parts.extractor;
+    this.sampleRate = sampleRate;
+    if (maxSamples !== undefined) this.maxSamples = maxSamples;
+  }
+
+  async transcribeClips(clips: readonly Float32Array[], options: ClipOptions = {}): Promise<Transcript[]> {
+    if (clips.length === 0) return [];
+    this.#checkLengths(clips);
+    const { tokenizer, extractor } = this.#parts;
+    const { sampleRate } = extractor;
+    if (wantsTimes(options)) {
+      const texts: Transcript[] = [];
+      requireEach(options.adapter ?? null, clips.length);
+      for (const [i, clip] of clips.entries()) {
+        const adapter = adapterOf(options.adapter ?? null, i);
+        texts.push(await this.transcribe({ sampleRate, channels: [clip] }, { temperatures: [0], ...options, adapter }));
+      }
+      return texts;
+    }
+    const fallback = options.temperatures ? fallbackOf(options) : undefined;
+    const random = new Random(options.seed ?? 0);
+    const request = { timestamps: false, previous: promptTokens(this.#parts, options), fallback, random };
+    requireEach(options.adapter ?? null, clips.length);
+    const rows = clips.flatMap((clip, row) => (isSilent(clip) ? [] : [row]));
+    const adapter = adaptersOf(options.adapter ?? null, rows);
+    const heard = rows.map((row) => clips[row]!);
+    const texts = rows.length === 0 ? [] : await writeWindows(this.#parts, heard, { ...options, adapter }, request);
+    return clips.map((_, row): Transcript => {
+      const { tokens, language, isSilence } = texts[rows.indexOf(row)] ?? { tokens: [], isSilence: true };
+      const known = language === undefined ? {} : { language };
+      return isSilence
+        ? { text: '', tokens: [], ...known }
+        : { text: tokenizer.decode(tokens).trim(), tokens, ...known };
+    });
+  }
+
+  transcribe(source: AudioSource | AsyncIterable<Uint8Array>, options: TranscribeOptions = {}): Promise<Transcript> {
+    return transcriptOf(this.#parts, source, options);
+  }
+
+  segments(
+    source: AudioSource | AsyncIterable<Uint8Array>,
+    options: TranscribeOptions = {},
+  ): AsyncIterable<TranscriptSegment> {
+    return segmentsOf(this.#parts, source, options);
+  }
+
+  async detectLanguages(
+    clips: readonly Float32Array[],
+    options: Pick<ClipOptions, 'adapter' | 'signal'> = {},
+  ): Promise<HeardLanguage[]> {
+    if (clips.length === 0) return [];
+    this.#checkLengths(clips);
+    const found: HeardLanguage[] = [];
+    for (const { rows, heard } of heardAlike(this.#parts, clips, options.adapter ?? null)) {
+      const { extractor, sizes } = heard;
+      const own = { ...options, adapter: adaptersOf(options.adapter ?? null, rows) };
+      const engine = await this.#parts.engine.hearing(sizes);
+      const features = extractor.batch(rows.map((row) => extractor.extract(clips[row]!)));
+      const languages = await engine.languages(await engine.encode(features, own), own);
+      rows.forEach((row, i) => (found[row] = languages[i]!));
+    }
+    return found;
+  }
+
+  async release(): Promise<void> {
+    await Promise.all([this.#parts.engine.release(), this.#parts.aligner.release()]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  #checkLengths(clips: readonly Float32Array[]): void {
+    const { maxSamples = Infinity, sampleRate } = this;
+    const long = clips.findIndex(({ length }) => length > maxSamples);
+    if (long < 0) return;
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `Clip ${long} has ${(clips[long]!.length / sampleRate).toFixed(1)} s, and the model hears ${maxSamples / sampleRate} s at once. Use transcribe, which goes on from window to window.`,
+    );
+  }
+}

@@ -1,0 +1,113 @@
+/** @file Beam search, as transformers does it. */
+
+import { bestOf, chosen, logSumExp } from './scores.ts';
+import { type DecodedWindow, firstLogits, type SearchRequest } from './search.ts';
+
+/** A text that is being written. */
+interface Beam {
+  readonly tokens: readonly number[];
+  /** Of what the model gives, by which texts are compared. */
+  readonly sumLogProb: number;
+  /** Of what the rules allow. */
+  readonly sumAllowed: number;
+  /** Which row of the passes it goes on from. */
+  readonly row: number;
+}
+
+/** A text that has ended. */
+interface Finished extends Beam {
+  readonly score: number;
+  /** False where there was no more room. */
+  readonly hasEnded: boolean;
+}
+
+/** What is searched for one row. */
+interface Search {
+  readonly prompt: readonly number[];
+  readonly noSpeech: number | undefined;
+  /** Best first, as `finished`. */
+  open: readonly Beam[];
+  finished: readonly Finished[];
+  isDone: boolean;
+}
+
+/**
+ * The best text of each row among several that are written side by side. A text's score is the sum of its log-probabilities
+ * divided by its length, the end included, to the power `lengthPenalty`.
+ *
+ * At each step the best continuations are taken, two for each beam. Those that end and are among the first `beams` are
+ * finished, the best others go on. A row is done when it has `beams` finished texts and the best open one is worse than the
+ * worst of them, as `earlyStopping` tells, or when there is no more room: then open texts count as finished.
+ *
+ * @throws OnnxLoraError `RUNTIME_FAILED` for logits that are no numbers; others as the passes
+ * @see transformers, generation/utils.py, _beam_search
+ */
+export async function beamSearch(request: SearchRequest): Promise<DecodedWindow[]> {
+  const { decoding, prompts, maxTokens, scores } = request;
+  const first = await firstLogits(request);
+  const searches = prompts.map((prompt, row): Search => ({ prompt, noSpeech: first.noSpeech[row], open: [{ tokens: [], sumLogProb: 0, sumAllowed: 0, row }], finished: [], isDone: false })); // prettier-ignore
+  let { logits } = first;
+  let left: readonly Search[] = searches;
+  for (let length = 1; ; length++) {
+    for (const search of left) advance(request, search, logits, length);
+    left = left.filter(({ isDone }) => !isDone);
+    if (left.length === 0 || length >= maxTokens) break;
+    const beams = left.flatMap(({ open }) => open);
+    decoding.select(beams.map(({ row }) => row));
+    logits = (await decoding.next(beams.map(({ tokens }) => [tokens.at(-1)!]))).map(([row]) => row!);
+    let row = 0;
+    for (const search of left) search.open = search.open.map((beam) => ({ ...beam, row: row++ }));
+  }
+  return searches.map(({ finished: [found], noSpeech }) => ({
+    tokens: found!.tokens,
+    hasEnded: found!.hasEnded,
+    ...(scores ? { sumLogProb: found!.sumAllowed } : {}),
+    ...(noSpeech === undefined ? {} : { noSpeechProb: noSpeech }),
+  }));
+}
+
+/** One token more for all texts of a row: the `length`-th. */
+function advance(request: SearchRequest, search: Search, logits: readonly Float32Array[], length: number): void {
+  const { config, beams, maxTokens } = request;
+  const { lengthPenalty, earlyStopping } = config;
+  const isEnd = (token: number | undefined): boolean => config.ends.includes(token!);
+  const taken = Math.max(2, 1 + config.ends.length) * beams;
+  const best = search.open.flatMap((beam) => continuations(request, search.prompt, beam, logits[beam.row]!, taken));
+  best.sort((a, b) => b.sumLogProb - a.sumLogProb);
+  chosen(best.length - 1);
+  const found = best.slice(0, taken);
+  const isLast = length >= maxTokens;
+  const ended = found.slice(0, beams).flatMap((beam): Finished[] => {
+    const hasEnded = isEnd(beam.tokens.at(-1));
+    const tokens = hasEnded ? beam.tokens.slice(0, -1) : beam.tokens;
+    return hasEnded || isLast ? [{ ...beam, tokens, hasEnded, score: beam.sumLogProb / length ** lengthPenalty }] : [];
+  });
+  search.finished = [...search.finished, ...ended].sort((a, b) => b.score - a.score).slice(0, beams);
+  search.open = found.filter(({ tokens }) => !isEnd(tokens.at(-1))).slice(0, beams);
+  const [leader] = search.open;
+  // Where long texts are preferred, one may become better as long as there is room.
+  const reach = earlyStopping === 'never' && lengthPenalty > 0 ? maxTokens : length;
+  const canImprove = leader !== undefined && leader.sumLogProb / reach ** lengthPenalty > (search.finished.at(-1)?.score ?? -Infinity); // prettier-ignore
+  const isFull = search.finished.length === beams;
+  search.isDone = isLast || leader === undefined || (isFull && (earlyStopping === true || !canImprove));
+}
+
+/** The most probable texts with one token more. */
+function continuations(
+  { rules, scores }: SearchRequest,
+  prompt: readonly number[],
+  beam: Beam,
+  logits: Float32Array,
+  count: number,
+): Beam[] {
+  const total = logSumExp(logits);
+  for (let i = 0; i < logits.length; i++) logits[i]! -= total;
+  for (const rule of rules) rule(logits, beam.tokens, prompt);
+  const allowed = scores ? logSumExp(logits) : 0;
+  return bestOf(logits, count).map((token) => ({
+    tokens: [...beam.tokens, token],
+    sumLogProb: beam.sumLogProb + logits[token]!,
+    sumAllowed: beam.sumAllowed + logits[token]! - allowed,
+    row: beam.row,
+  }));
+}
