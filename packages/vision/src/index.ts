@@ -86,15 +86,8 @@ export {
   pointToImage,
   pointToInput,
 } from './preprocess/geometry.ts';
-export {
-  type ImageAnnotations,
-  imageLoader,
-  type ImageLoader,
-  type ImageLoaderOptions,
-  type ImageRequest,
-  type LoadedImage,
-  type MaskSource,
-} from './preprocess/imageLoader.ts';
+export { imageLoader, type ImageLoader, type ImageLoaderOptions, type LoadedImage } from './preprocess/imageLoader.ts';
+export type { ImageAnnotations, ImageRequest, MaskSource } from './preprocess/imageThread.ts';
 export type { CropStep, ImagePlan, Normalization, ResizeStep, Size, SizeRule } from './preprocess/imagePlan.ts';
 export { padBatch, type PaddedBatch } from './preprocess/padBatch.ts';
 export { visionPlugin } from './plugin.ts';
