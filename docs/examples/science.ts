@@ -79,7 +79,7 @@ for (const { id, name, model, task, options: own } of chosen) {
   }
 }
 
-/** Up to 1,500 records to train on and as many to measure on, evenly spread; of the full data all parts but that for validation. */
+/** Up to 1,500 records to train on and as many to measure on, evenly spaced; of the full data all parts but that for validation. */
 async function some(file: string, how: SequenceDataOptions): Promise<SequenceData> {
   const { test, ...data } = await readSequenceData(at(`data/${file}`), how);
   const most = isFull ? 1500 : 150;

@@ -92,17 +92,17 @@ export type {
 } from './plugin/reportSection.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
-export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
+export { batchesOf, type BatchSource, evenlySpaced } from './plugin/tasks/batches.ts';
 export { choice } from './plugin/tasks/choice.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { joinRows } from './plugin/tasks/embedding/joinRows.ts';
 export {
   type KindGroup,
   type KindGrouping,
-  KindGroups,
+  PkSampler,
   type KindItems,
   SingleKinds,
-} from './plugin/tasks/embedding/kindGroups.ts';
+} from './plugin/tasks/embedding/pkSampler.ts';
 export {
   type RetrievalLoss,
   retrievalLoss,

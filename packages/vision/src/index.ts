@@ -14,77 +14,30 @@ export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
 export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
 export type { Range } from '@onnx-lora/sdk/data';
-export {
-  type ColorJitter,
-  colorJitter,
-  type ColorJitterOptions,
-  type RandomGrayscale,
-  randomGrayscale,
-} from './augment/colorJitter.ts';
+export { type ColorJitter, colorJitter, type ColorJitterOptions, type RandomGrayscale, randomGrayscale } from './augment/colorJitter.ts';
 export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
 export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
-export {
-  type RandomResizedCrop,
-  randomResizedCrop,
-  type RandomResizedCropOptions,
-} from './augment/randomResizedCrop.ts';
+export { type RandomResizedCrop, randomResizedCrop, type RandomResizedCropOptions } from './augment/randomResizedCrop.ts';
 export { type Rotate90, rotate90, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
-export type {
-  Box,
-  ImageData,
-  ImageDataOptions,
-  ImageObject,
-  ImageRecord,
-  ImageSource,
-  Point,
-  Shape,
-} from './data/imageRecord.ts';
+export type { Box, ImageData, ImageDataOptions, ImageObject, ImageRecord, ImageSource, Point, Shape } from './data/imageRecord.ts';
 export type { ColumnNames } from './data/columns.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
 export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/rle.ts';
-export {
-  boxOfMask,
-  classMaskOf,
-  type ClassNumbers,
-  maskOf,
-  maskOfObject,
-  readClassMask,
-  readObjectMask,
-} from './data/shapes/masks.ts';
-export {
-  boxToImage,
-  boxToInput,
-  type Geometry,
-  geometryOf,
-  maskToInput,
-  type Offset,
-  pointToImage,
-  pointToInput,
-} from './preprocess/geometry.ts';
-export {
-  type ImageAnnotations,
-  type ImageLoader,
-  type ImageRequest,
-  type LoadedImage,
-  type MaskSource,
-  imageLoader,
-  type ImageLoaderOptions,
-} from './preprocess/imageLoader.ts';
+export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject, readClassMask, readObjectMask } from './data/shapes/masks.ts';
+export { boxToImage, boxToInput, type Geometry, geometryOf, maskToInput, type Offset, pointToImage, pointToInput } from './preprocess/geometry.ts';
+export type { ImageAnnotations, ImageRequest, MaskSource } from './preprocess/imageThread.ts';
+export { type ImageLoader, type LoadedImage, imageLoader, type ImageLoaderOptions } from './preprocess/imageLoader.ts';
 export type { CropStep, ImagePlan, Normalization, ResizeStep, Size, SizeRule } from './preprocess/imagePlan.ts';
 export { padBatch, type PaddedBatch, type Pixels } from './preprocess/normalize.ts';
 export { visionPlugin, IMAGE_DECODER } from './plugin.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
 export { readImagePlan } from './preprocess/config/preprocessorConfig.ts';
-export {
-  ImagePreprocessorFactory,
-  type ModelPreprocessor,
-  preprocessorOf,
-} from './preprocess/config/preprocessorFile.ts';
+export { ImagePreprocessorFactory, type ModelPreprocessor, preprocessorOf } from './preprocess/config/preprocessorFile.ts';
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
@@ -97,22 +50,13 @@ export { ImageRegressionFactory } from './tasks/classification/imageRegressionFa
 export type { ImageTaskOptions } from './tasks/classification/imageTask.ts';
 export { multiLabelClassification, type MultiLabelOptions } from './tasks/classification/multiLabelClassification.ts';
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
-export {
-  type FrozenBaselines,
-  frozenBaselines,
-  type FrozenBaselinesRequest,
-  type LabelledEmbeddings,
-} from './tasks/embedding/baselines/frozenBaselines.ts';
+export { type FrozenBaselines, frozenBaselines, type FrozenBaselinesRequest, type LabelledEmbeddings } from './tasks/embedding/baselines/frozenBaselines.ts';
 export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';
 export { imageEmbedder } from './tasks/embedding/imageEmbedder.ts';
 export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
 export { imageEmbeddings, type ImageEmbeddingsOptions } from './tasks/embedding/imageEmbeddings.ts';
 export type { ImageReading } from './tasks/imageReading.ts';
-export {
-  type ImageGroup,
-  imageRetrieval,
-  type ImageRetrievalOptions,
-} from './tasks/embedding/retrieval/imageRetrieval.ts';
+export { type ImageGroup, imageRetrieval, type ImageRetrievalOptions } from './tasks/embedding/retrieval/imageRetrieval.ts';
 export { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
 export type { CaptionedImage } from './tasks/embedding/text/captionedImages.ts';
 export { imageText, type ImageTextOptions } from './tasks/embedding/text/imageText.ts';
@@ -125,10 +69,7 @@ export type { InputPrompt, Prompt } from './tasks/promptable/prompt.ts';
 export { PromptableImage, type PromptAnswer } from './tasks/promptable/promptableImage.ts';
 export type { PromptableExample } from './tasks/promptable/promptableDataset.ts';
 export type { PromptableLoss } from './tasks/promptable/promptableLoss.ts';
-export {
-  promptableSegmentation,
-  type PromptableSegmentationOptions,
-} from './tasks/promptable/promptableSegmentation.ts';
+export { promptableSegmentation, type PromptableSegmentationOptions } from './tasks/promptable/promptableSegmentation.ts';
 export type { PromptableScores } from './tasks/promptable/promptableMetrics.ts';
 export { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 export type { PromptOptions } from './tasks/promptable/promptSampling.ts';

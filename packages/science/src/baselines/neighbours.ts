@@ -1,6 +1,6 @@
 /** @file Answers by the training examples that are nearest. */
 
-import { pickRows, spread } from '@onnx-lora/sdk/tasks';
+import { pickRows, evenlySpaced } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, sliceRows } from '@onnx-lora/sdk/core';
 
@@ -36,12 +36,12 @@ export function neighbourAnswers({ features, targets }: Known, queries: Matrix, 
 
 /**
  * The number of neighbours with the least squared error when training examples are answered by the others, each left out in
- * turn; of more than 1,000, as many evenly spread ones.
+ * turn; of more than 1,000, as many evenly spaced ones.
  */
 export function bestNeighbourCount({ features, targets }: Known): number {
   const counts = candidates.filter((k) => k < features.rows);
   if (counts.length === 0) return 1;
-  const chosen = spread(features.rows, mostTrials);
+  const chosen = evenlySpaced(features.rows, mostTrials);
   const errors = counts.map(() => 0);
   let at = 0;
   forNearest(features, pickRows(features, chosen), counts.at(-1)!, chosen, (near) => {

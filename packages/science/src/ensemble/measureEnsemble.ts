@@ -9,8 +9,8 @@ import {
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
+  evenlySpaced,
   spearman,
-  spread,
 } from '@onnx-lora/sdk/tasks';
 import { RecordMetrics } from '../tasks/recordMetrics.ts';
 
@@ -125,7 +125,7 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
     const total = Math.min(dataset.length, limit ?? Infinity);
     const source: BatchSource<unknown> = { dataset, collate: (examples) => data.collate(examples) };
     let done = 0;
-    for await (const { batch, examples } of batchesOf(source, batchSize, spread(total))) {
+    for await (const { batch, examples } of batchesOf(source, batchSize, evenlySpaced(total))) {
       const outputs: Readonly<Record<string, Tensor>>[] = [];
       for (const adapter of names) outputs.push(await session.run(batch.inputs, { adapter }));
       outputs.forEach((own, i) => collectors[i]!.update(own, batch.targets));

@@ -509,6 +509,24 @@ describe('other sources', () => {
     expect(await held('splits')).toEqual([{ file: 'splits/val/x/5.png', label: 'x', split: 'validation' }]);
   });
 
+  test('hold a part out where nobody says so, nothing where that is said, and bring their warnings', async () => {
+    const records = Array.from({ length: 10 }, (_, i) => ({
+      file: `${i}.png`,
+      place: `row ${i}`,
+      label: 'ab'[i % 2]!,
+    }));
+    const held = async (options: ImageDataOptions): Promise<number | undefined> =>
+      (await readImageData(records, options)).validation?.length;
+    expect(await held({ holdOut: 0.2 })).toBe(2);
+    expect(await held({ holdOut: 0.2, canMeasure: () => false })).toBeUndefined();
+    expect(await held({ holdOut: 0.2, validation: 0 })).toBeUndefined();
+    expect(await held({})).toBeUndefined();
+    const root = dataFolder({ 'labels.csv': 'image,label\n1.png,a\n1.png,a', ...images('1.png') });
+    const { warnings } = await readImageData(records, { validation: root });
+    expect(warnings).toEqual([expect.stringContaining('it says the same as')]);
+    await expect(readImageData([])).rejects.toThrow('The given data has no images');
+  });
+
   test('are refused when they are no data', async () => {
     const root = dataFolder({ 'data.parquet': 'PAR1', ...images('a.png') });
     await expect(readImageData(join(root, 'nowhere'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });

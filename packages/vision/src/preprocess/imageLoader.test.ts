@@ -12,7 +12,8 @@ import type { Augmentation } from '../augment/augment.ts';
 import type { ImageRecord } from '../data/imageRecord.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
-import { imageLoader, type ImageRequest } from './imageLoader.ts';
+import { imageLoader } from './imageLoader.ts';
+import type { ImageRequest } from './imageThread.ts';
 import type { LoadedPixels, ThreadRequest } from './imageThread.ts';
 import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
 

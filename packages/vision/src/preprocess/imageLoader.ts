@@ -3,65 +3,23 @@
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { BoundedCache, ThreadPool } from '@onnx-lora/sdk/data';
 import type { Preprocessor } from '@onnx-lora/sdk/plugin';
-import type { Augmentation } from '../augment/augment.ts';
-import type { Mask } from '../augment/sample.ts';
-import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';
-import type { ClassNumbers } from '../data/shapes/masks.ts';
-import { type ImageLike, sourceName } from '../image/image.ts';
-import type { Geometry } from './geometry.ts';
-import { type LoadedPixels, pixelSource, type PixelSource, type ThreadRequest } from './imageThread.ts';
+import { sourceName } from '../image/image.ts';
+import {
+  type ImageAnnotations,
+  type ImageRequest,
+  type LoadedPixels,
+  pixelSource,
+  type PixelSource,
+  type ThreadRequest,
+} from './imageThread.ts';
 import { existsSync } from 'node:fs';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { ImagePreprocessor } from './preprocessor.ts';
-
-/** Where a mask comes from. */
-export type MaskSource =
-  /** Zeros and ones: the one object that the record shows, or all its objects together. */
-  | { readonly kind: 'object'; readonly record: ImageRecord }
-  /** A class per pixel, from the record's mask file or its objects. Outside of the image stands 255. */
-  | { readonly kind: 'classes'; readonly record: ImageRecord; readonly numbers: ClassNumbers }
-  /** Zeros and ones: one of the record's objects. `place` is for messages. */
-  | { readonly kind: 'shape'; readonly object: ImageObject; readonly place: string }
-  | { readonly kind: 'mask'; readonly mask: Mask };
-
-/** An image to load, and what is to move along with it. */
-export interface ImageRequest {
-  /** Of these only a path is not copied on its way to a thread. */
-  readonly image: ImageLike;
-  /** Masks that move along, each made when the image is loaded. */
-  readonly masks?: readonly MaskSource[];
-  /** In pixels of the image. */
-  readonly boxes?: readonly Box[];
-  /** In pixels of the image. */
-  readonly points?: readonly Point[];
-  /** Applied between decoding and preprocessing, with the seed {@link seed}. */
-  readonly augmentations?: readonly Augmentation[];
-  /** Of the augmentations; 0 if absent. */
-  readonly seed?: number;
-  /** The pixels in which masks, boxes and points come back: those of the model's input (default), or of the augmented image. */
-  readonly annotations?: 'input' | 'image';
-}
 
 /** An image as the model is fed it, and its annotations. It may be shared with others, who do not expect it to change. */
 export interface LoadedImage extends ImageAnnotations {
   /** Float32 `[3, height, width]`. */
   readonly pixels: Tensor;
-}
-
-/** What is known of a loaded image beside its pixels. */
-export interface ImageAnnotations {
-  /** From the augmented image to the model's input. */
-  readonly geometry: Geometry;
-  /** Masks, in the order of the request. */
-  readonly masks?: readonly Mask[];
-  /** Boxes that are left, in the pixels that the request asks for. */
-  readonly boxes?: readonly Box[];
-  /** Points that are left, in the pixels that the request asks for. */
-  readonly points?: readonly Point[];
-  /** Where augmentations have left boxes outside of the image: for each that is left, its place in the request. */
-  readonly boxIndices?: readonly number[];
-  /** The same of points. */
-  readonly pointIndices?: readonly number[];
 }
 
 /** Loads images for a model. */

@@ -5,7 +5,7 @@ import {
   type Batch,
   embeddingScatter,
   type KindGroup,
-  KindGroups,
+  PkSampler,
   type KindItems,
   type PreparedTask,
   retrievalLoss,
@@ -73,7 +73,7 @@ async function prepare(
   const numbers = new Map(names.map((name, i) => [name, i]));
   const itemsOf = ({ records, kinds }: Kinds, isTrained: boolean): KindItems<SequenceExample<number>> =>
     kindItems(task.dataset(records, kinds.map((kind) => numbers.get(kind)!), { isTrained })); // prettier-ignore
-  const train = new KindGroups(itemsOf(training, true), {
+  const train = new PkSampler(itemsOf(training, true), {
     perGroup,
     isAugmented: false,
     seed: options.seed ?? 0,

@@ -6,7 +6,7 @@ import {
   numberMeasure,
   type ReportRequest,
   type ReportSection,
-  spread,
+  evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset } from '../sequenceTask.ts';
@@ -62,7 +62,7 @@ export async function numberReport(
       title: 'Predicted and measured numbers of residues',
       x: 'measured',
       y: 'predicted',
-      series: [{ name: 'residues', points: spread(pairs.length, MOST_POINTS).map((i) => pairs[i]!) }],
+      series: [{ name: 'residues', points: evenlySpaced(pairs.length, MOST_POINTS).map((i) => pairs[i]!) }],
     },
     ...sorted.slice(0, WORST).map((each) => curve('worst', each, validation)),
     ...sorted.slice(middle, middle + MEDIAN).map((each) => curve('usual', each, validation)),

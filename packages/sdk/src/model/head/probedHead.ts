@@ -1,13 +1,13 @@
 /** @file First values of a head from what it reads of examples: a linear probe. */
 
 import type { HeadValues, PreparedTask } from '../../plugin/preparedTask.ts';
-import { spread } from '../../plugin/tasks/batches.ts';
+import { evenlySpaced } from '../../plugin/tasks/batches.ts';
 import type { Provider } from '../../runtime/session.ts';
 import type { Model } from '../model.ts';
 import { attachHead } from './attachHead.ts';
 import { SCORES } from './appendHead.ts';
 
-/** Most examples that are looked at, evenly spread over the data: enough for a probe of some thousand features. */
+/** Most examples that are looked at, evenly spaced over the data: enough for a probe of some thousand features. */
 const MOST = 1024;
 
 /** How examples are looked at. */
@@ -33,7 +33,7 @@ export async function probedHead(
   const read = headed.headInput(SCORES)!.name;
   const session = await headed.withOutputs([read]).session(options);
   try {
-    const indices = spread(train.length, MOST);
+    const indices = evenlySpaced(train.length, MOST);
     const [used, rows]: [number[], Float32Array[]] = [[], []];
     for (let from = 0; from < indices.length; from += batchSize) {
       const loaded = await Promise.all(

@@ -14,7 +14,7 @@ export interface BatchSource<Example> {
 export async function* batchesOf<Example>(
   { dataset, collate }: BatchSource<Example>,
   batchSize: number,
-  indices: readonly number[] = spread(dataset.length),
+  indices: readonly number[] = evenlySpaced(dataset.length),
 ): AsyncGenerator<{
   /** Numbers of the examples in the dataset. */
   readonly indices: readonly number[];
@@ -30,8 +30,8 @@ export async function* batchesOf<Example>(
   }
 }
 
-/** Indices below `length`, at most so many, evenly spread. */
-export function spread(length: number, most: number = length): number[] {
+/** Indices below `length`, at most so many, evenly spaced. */
+export function evenlySpaced(length: number, most: number = length): number[] {
   const count = Math.min(length, most);
   return Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
 }

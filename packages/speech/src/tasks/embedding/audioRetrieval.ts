@@ -5,7 +5,7 @@ import {
   type Batch,
   embeddingScatter,
   type KindGroup,
-  KindGroups,
+  PkSampler,
   type KindItems,
   type PreparedTask,
   retrievalLoss,
@@ -68,7 +68,7 @@ async function prepare(
     itemsOf(await task.dataset(records, records.map((record) => numbers.get(kindOf(record))!), isTrained)); // prettier-ignore
   const { seed = 0, augment = [] } = options;
   const training = await kinds(data.train, true);
-  const train = new KindGroups(training, { perGroup, isAugmented: augment.length > 0, seed, noun: 'recordings' });
+  const train = new PkSampler(training, { perGroup, isAugmented: augment.length > 0, seed, noun: 'recordings' });
   const held = data.validation && (await kinds(data.validation, false));
   if (data.validation && !haveAPair(data.validation)) {
     throw new OnnxLoraError(

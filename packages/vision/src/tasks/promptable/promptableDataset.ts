@@ -8,7 +8,8 @@ import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord, Point } from '../../data/imageRecord.ts';
 import type { Geometry } from '../../preprocess/geometry.ts';
-import type { ImageLoader, MaskSource } from '../../preprocess/imageLoader.ts';
+import type { ImageLoader } from '../../preprocess/imageLoader.ts';
+import type { MaskSource } from '../../preprocess/imageThread.ts';
 import { type InputPrompt, promptToInput } from './prompt.ts';
 import { promptFor, type PromptOptions } from './promptSampling.ts';
 

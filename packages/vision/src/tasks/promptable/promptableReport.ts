@@ -7,7 +7,7 @@ import {
   type ReportPicture,
   type ReportRequest,
   type ReportSection,
-  spread,
+  evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { Color } from '../../augment/affine.ts';
 import type { Mask } from '../../augment/sample.ts';
@@ -29,7 +29,7 @@ export interface PromptableReportOptions {
   readonly decoder: ImageDecoder;
 }
 
-/** Examples that are looked at, evenly spread over the held-out ones. */
+/** Examples that are looked at, evenly spaced over the held-out ones. */
 const MOST_EXAMPLES = 200;
 const WORST = 6;
 const USUAL = 3;
@@ -53,7 +53,11 @@ export async function promptableReport(
 ): Promise<readonly ReportSection[]> {
   const { dataset } = options;
   const results: Result[] = [];
-  for await (const { examples, batch } of batchesOf(options, request.batchSize, spread(dataset.length, MOST_EXAMPLES)))
+  for await (const { examples, batch } of batchesOf(
+    options,
+    request.batchSize,
+    evenlySpaced(dataset.length, MOST_EXAMPLES),
+  ))
     results.push(...(await resultsOf(examples, batch, request, options)));
   results.sort((a, b) => a.iou - b.iou);
   const text = `The mask that was found (orange), the outline of the object (green) and the prompt (blue). Out of ${results.length} held-out examples.`;

@@ -6,7 +6,7 @@ import { telling } from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import type { ImageData, ImageRecord } from '../../data/imageRecord.ts';
 import { type ClassNumbers, readClassMask } from '../../data/shapes/masks.ts';
-import type { MaskSource } from '../../preprocess/imageLoader.ts';
+import type { MaskSource } from '../../preprocess/imageThread.ts';
 import { IGNORED } from './segmentationLoss.ts';
 
 /** The classes of a task. */
@@ -31,7 +31,7 @@ export interface ClassesRequest {
   readonly reduceLabels?: boolean | undefined;
 }
 
-/** Masks that are looked through before training, evenly spread; the others when it is their turn. */
+/** Masks that are looked through before training, evenly spaced; the others when it is their turn. */
 const SCANNED = 100;
 
 /**

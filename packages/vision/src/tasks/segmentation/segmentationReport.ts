@@ -7,7 +7,7 @@ import {
   type ReportPicture,
   type ReportRequest,
   type ReportSection,
-  spread,
+  evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageDecoder } from '../../image/image.ts';
@@ -31,7 +31,7 @@ export interface SegmentationReportOptions {
   readonly decoder: ImageDecoder;
 }
 
-/** Images that are looked at, evenly spread over the held-out ones. */
+/** Images that are looked at, evenly spaced over the held-out ones. */
 const MOST_IMAGES = 200;
 const WORST = 4;
 const USUAL = 2;
@@ -55,7 +55,7 @@ export async function segmentationReport(
   // A new head without its adapter is random, and no result to compare with.
   const base = isNew ? undefined : new PixelConfusion(labels.length);
   const results: Result[] = [];
-  const chosen = spread(options.dataset.length, MOST_IMAGES);
+  const chosen = evenlySpaced(options.dataset.length, MOST_IMAGES);
   for await (const { indices, batch, examples } of batchesOf(options, request.batchSize, chosen)) {
     const scores = scoresOf((await request.run(batch.inputs, 'adapted'))[options.output]!);
     const before = base && scoresOf((await request.run(batch.inputs, 'base'))[options.output]!);

@@ -4,7 +4,7 @@ import { matrix } from '../../../linalg/matrix.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
 import type { ReportRequest } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
-import { batchesOf, type BatchSource, spread } from '../batches.ts';
+import { batchesOf, type BatchSource, evenlySpaced } from '../batches.ts';
 import { joinRows } from './joinRows.ts';
 import { project } from './projection.ts';
 import type { EmbeddingsOf } from './retrievalMetrics.ts';
@@ -32,7 +32,7 @@ export async function embeddingScatter<Example>(
   { dataset, collate, labels, names, embeddingsOf, noun }: ScatterRequest<Example>,
   request: Pick<ReportRequest, 'run' | 'batchSize'>,
 ): Promise<readonly ReportSection[]> {
-  const chosen = spread(dataset.length, mostExamples);
+  const chosen = evenlySpaced(dataset.length, mostExamples);
   const parts: Record<'base' | 'adapted', Tensor[]> = { base: [], adapted: [] };
   for await (const { batch } of batchesOf({ dataset, collate }, request.batchSize, chosen)) {
     for (const which of ['base', 'adapted'] as const)

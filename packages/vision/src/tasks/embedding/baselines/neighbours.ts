@@ -32,7 +32,7 @@ export function nearestClasses(train: LabelledRows, queries: Matrix, k: number):
 
 /**
  * The number of neighbours with which the training images are classified best by each other, each left out in turn (of
- * more than 2,000, as many evenly spread ones).
+ * more than 2,000, as many evenly spaced ones).
  */
 export function bestNeighbourCount(train: LabelledRows): number {
   const { features, labels } = train;

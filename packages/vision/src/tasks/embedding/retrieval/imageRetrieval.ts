@@ -6,7 +6,7 @@ import {
   embeddingScatter,
   type EmbeddingsOf,
   type KindGroup,
-  KindGroups,
+  PkSampler,
   type KindItems,
   type PreparedTask,
   retrievalLoss,
@@ -74,7 +74,7 @@ async function prepare(
   const numbered = (records: readonly ImageRecord[]) => ({ records, labels: records.map((record) => numbers.get(labelOf(record))!) }); // prettier-ignore
   const [training, validating] = [numbered(data.train), data.validation && numbered(data.validation)];
   const drawn = imageKinds({ ...training, images, augmentations: augment, seed });
-  const train = new KindGroups(drawn, { perGroup, isAugmented: augment.length > 0, seed, noun: 'images' });
+  const train = new PkSampler(drawn, { perGroup, isAugmented: augment.length > 0, seed, noun: 'images' });
   const held = validating && new SingleKinds(imageKinds({ ...validating, images }));
   const collate = async (groups: readonly ImageGroup[]): Promise<Batch> => {
     const pixels = groups.flatMap(({ items }) => items);

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { evaluate, float32, openModel, type Tensor, train } from '@onnx-lora/sdk';
-import { KindGroups, type ReportRequest, retrievalScores, SingleKinds } from '@onnx-lora/sdk/tasks';
+import { PkSampler, type ReportRequest, retrievalScores, SingleKinds } from '@onnx-lora/sdk/tasks';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import fc from 'fast-check';
@@ -54,9 +54,9 @@ const images: ImageLoader = {
 };
 const fileOf = (tensor: Tensor): number => Number(tensor.data[0]);
 
-function groupsOf(labels: readonly number[], perGroup: number, seed = 0): KindGroups<Tensor> {
+function groupsOf(labels: readonly number[], perGroup: number, seed = 0): PkSampler<Tensor> {
   const records = labels.map((_, i) => ({ file: String(i), place: String(i) }));
-  return new KindGroups(imageKinds({ records, labels, images }), {
+  return new PkSampler(imageKinds({ records, labels, images }), {
     perGroup,
     isAugmented: false,
     seed,
@@ -64,7 +64,7 @@ function groupsOf(labels: readonly number[], perGroup: number, seed = 0): KindGr
   });
 }
 
-describe('KindGroups', () => {
+describe('PkSampler', () => {
   test('hold images of one kind, and each image at most once in a pass', async () => {
     const labelled = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 8, maxLength: 30 });
     await fc.assert(

@@ -1,4 +1,4 @@
-/** @file Examples for metric learning: several of one kind at a time, so that every batch has some of each kind. */
+/** @file A PK sampler for metric learning: K examples of one kind at a time, so that a batch has some of each of P kinds. */
 
 import { OnnxLoraError } from '../../../errors.ts';
 import { drawSeed, Random } from '../../../runtime/random.ts';
@@ -43,7 +43,7 @@ export interface KindGrouping {
  *
  * @see https://arxiv.org/abs/1703.07737, section 2 (P × K batches)
  */
-export class KindGroups<Item> implements Dataset<KindGroup<Item>> {
+export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
   readonly #items: KindItems<Item>;
   readonly #grouping: KindGrouping;
   /** By group: the examples of its kind, and which group of that kind it is. */
