@@ -44,13 +44,13 @@ export { formatCocoCounts, parseCocoCounts } from './data/shapes/cocoCounts.ts';
 export { readClassMask, readObjectMask } from './data/shapes/maskFile.ts';
 export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject } from './data/shapes/masks.ts';
 export { decodeRle, type Rle, encodeRle } from './data/shapes/rle.ts';
+export type { Offset } from './preprocess/crop.ts';
 export {
   boxToImage,
   boxToInput,
   type Geometry,
   geometryOf,
   maskToInput,
-  type Offset,
   pointToImage,
   pointToInput,
 } from './preprocess/geometry.ts';
