@@ -20,5 +20,5 @@ pixels, labels = turned_digits()
 with torch.no_grad():
     off = (model(pixel_values=expected["pixel_values"]).logits - expected["logits"]).abs().max().item()
     right = (model(pixel_values=pixels[8000:]).logits.argmax(-1) == labels[8000:]).sum().item()
-print(f"logits off by at most {off:.1e}; {right} of {len(labels[8000:])} turned digits right")
+print(f"logits off by at most {off:.1e}; {right} of {len(labels[8000:])} rotated digits right")
 sys.exit(off > 1e-4)

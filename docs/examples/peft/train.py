@@ -1,4 +1,4 @@
-"""Trains `turned/` with PEFT: vit-mnist learns to read turned digits. `python train.py FOLDER`"""
+"""Trains `turned/` with PEFT: vit-mnist learns to read rotated digits. `python train.py FOLDER`"""
 
 import sys
 from pathlib import Path
@@ -26,6 +26,6 @@ for _ in range(100):
 model.eval().save_pretrained(folder)
 with torch.no_grad():
     right = (model(pixel_values=pixels[8000:]).logits.argmax(-1) == labels[8000:]).sum().item()
-    print(f"{right} of {len(labels[8000:])} turned digits right")
+    print(f"{right} of {len(labels[8000:])} rotated digits right")
     some = pixels[8000:8004]
     save_file({"pixel_values": some, "logits": model(pixel_values=some).logits}, folder / "expected.safetensors")

@@ -3,7 +3,7 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { byTokenizer, checkedTokenizer, isObject, type JsonObject } from '@onnx-lora/sdk/data';
-import { tokensIn } from './alignTokens.ts';
+import { type HfTokenizer, tokensIn } from './alignTokens.ts';
 import {
   type Frame,
   type FrameItem,
@@ -12,42 +12,6 @@ import {
   VocabularyTokenizer,
 } from './sequenceTokenizer.ts';
 import { specialIds, type SpecialTokens } from './vocabularyFiles.ts';
-
-/** A tokenizer. */
-export interface HfTokenizer {
-  readonly normalizer: ((text: string) => string) | null;
-  readonly pre_tokenizer: ((text: string, options: { readonly section_index: number }) => readonly string[]) | null;
-  readonly model: HfModel;
-  readonly post_processor: {
-    post_process(
-      tokens: readonly string[],
-      pair: readonly string[] | null,
-      addSpecialTokens: boolean,
-    ): { readonly tokens: readonly string[]; readonly token_type_ids?: readonly number[] };
-  } | null;
-  token_to_id(token: string): number | undefined;
-  get_vocab(): ReadonlyMap<string | undefined, number>;
-  get_added_tokens_decoder(): ReadonlyMap<number, HfAddedToken>;
-}
-
-/** What cuts pieces into tokens. */
-export interface HfModel {
-  (pieces: readonly string[]): readonly string[];
-  readonly config: { readonly continuing_subword_prefix?: string | null };
-  readonly unk_token: string | undefined;
-  /** Whether unknown letters in a row are one token. */
-  readonly fuse_unk: boolean;
-  readonly end_of_word_suffix?: string | undefined;
-}
-
-/** A token that is looked for before anything else, such as `<mask>`. */
-interface HfAddedToken {
-  readonly content: string;
-  readonly special: boolean;
-  /** Whether it takes blanks in front of it, and behind it. */
-  readonly lstrip: boolean;
-  readonly rstrip: boolean;
-}
 
 /** The types of a step, and of those that a `Sequence` of them has. */
 function typesOf(step: unknown): readonly unknown[] {

@@ -86,7 +86,7 @@ export class RowRunner {
   static async open(
     model: RunnableModel,
     input: SequenceInput,
-    { adapter, batchSize = 32, tokenizer: _, maxLength: __, ...load }: TokenScoresOptions,
+    { adapter, batchSize = 32, ...load }: Omit<TokenScoresOptions, 'tokenizer' | 'maxLength'>,
   ): Promise<RowRunner> {
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new OnnxLoraError(
@@ -156,10 +156,10 @@ export class TokenScores {
    */
   static async open(model: RunnableModel, options: TokenScoresOptions = {}): Promise<TokenScores> {
     requireTokenScores(model);
-    const { tokenizer, maxLength } = options;
+    const { tokenizer, maxLength, ...load } = options;
     const input = await openSequenceInput(model, { tokenizer, maxLength });
     requireResidues(model, input.tokenizer);
-    return new TokenScores(await RowRunner.open(model, input, options));
+    return new TokenScores(await RowRunner.open(model, input, load));
   }
 
   /** A part of a sequence with special tokens around it and the mask where it is to be. */

@@ -3,7 +3,7 @@
 import { badSetting } from '@onnx-lora/sdk/data';
 import { type Mask, moveSample, type Sample } from './sample.ts';
 import type { Image } from '../image/image.ts';
-import type { Plane } from '../preprocess/geometry.ts';
+import type { Plane } from '../preprocess/crop.ts';
 
 /** Where a pixel at `(x, y)` of the result comes from: `(a x + b y + c, d x + e y + f)`, in continuous positions. */
 type AffineMap = readonly [a: number, b: number, c: number, d: number, e: number, f: number];

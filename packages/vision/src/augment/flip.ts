@@ -1,6 +1,6 @@
 /** @file Mirrors samples. */
 
-import type { Plane } from '../preprocess/geometry.ts';
+import type { Plane } from '../preprocess/crop.ts';
 import { type AugmentationOptions, checkShare } from '@onnx-lora/sdk/data';
 import { moveSample, type Sample } from './sample.ts';
 

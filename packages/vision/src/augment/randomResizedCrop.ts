@@ -2,7 +2,7 @@
 
 import type { Random } from '@onnx-lora/sdk/core';
 import { type AugmentationOptions, checkRange, checkWhole, type Range } from '@onnx-lora/sdk/data';
-import { cropPlane, type Offset } from '../preprocess/geometry.ts';
+import { cropPlane, type Offset } from '../preprocess/crop.ts';
 import type { ImagePlan, Size } from '../preprocess/imagePlan.ts';
 import type { Resample } from '../preprocess/resize/resampleFilters.ts';
 import { resize, resizeNearest } from '../preprocess/resize/resize.ts';

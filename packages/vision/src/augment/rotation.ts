@@ -2,7 +2,7 @@
 
 import type { Random } from '@onnx-lora/sdk/core';
 import { type AugmentationOptions, checkRange, type Range } from '@onnx-lora/sdk/data';
-import type { Plane } from '../preprocess/geometry.ts';
+import type { Plane } from '../preprocess/crop.ts';
 import { affineSample, checkColor, type Color, type Interpolation, rotationMap } from './affine.ts';
 import { moveSample, type Sample } from './sample.ts';
 

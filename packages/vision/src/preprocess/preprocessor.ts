@@ -3,7 +3,8 @@
 import type { Tensor } from '@onnx-lora/sdk';
 import type { Preprocessor } from '@onnx-lora/sdk/plugin';
 import { type Image, type ImageDecoder, imageOf, type ImageLike, sourceName } from '../image/image.ts';
-import { centerCropOffset, cropPlane, geometryOf, type Offset } from './geometry.ts';
+import { centerCropOffset, cropPlane, type Offset } from './crop.ts';
+import { geometryOf } from './geometry.ts';
 import { type ImagePlan, outputSize, type Size } from './imagePlan.ts';
 import { normalizationTable, normalize, type Normalizer, type Pixels } from './normalize.ts';
 import { resize, resizeFractional } from './resize/resize.ts';

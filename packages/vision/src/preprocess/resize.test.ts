@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { bytesOf, fixture, synthetic, worst } from '../../fixtures/goldens.ts';
 import type { Image } from '../image/image.ts';
-import { cropPlane } from './geometry.ts';
+import { cropPlane } from './crop.ts';
 import { program } from './pixelProgram.ts';
 import { compiledWat } from '../../../../test/support/compiledWat.ts';
 import { type Resample, resampleByNumber, resampleWeights } from './resize/resampleFilters.ts';

@@ -1,7 +1,7 @@
 /** @file Resizes images: 8 bits as Pillow does, and with fractions as torchvision does. */
 
 import type { Image } from '../../image/image.ts';
-import { cropPlane, type Offset, type Plane } from '../geometry.ts';
+import { cropPlane, type Offset, type Plane } from '../crop.ts';
 import type { Size } from '../imagePlan.ts';
 import { filterWeights, type Resample, type ResampleWeights, resampleWeights } from './resampleFilters.ts';
 import { resampleColumns, resampleRows, type Span } from './resamplePasses.ts';

@@ -3,7 +3,7 @@
 import { type Feeds, float32, int64, OnnxLoraError } from '@onnx-lora/sdk';
 import type { Box, Point } from '../../data/imageRecord.ts';
 import { boxToInput, type Geometry, pointToInput } from '../../preprocess/geometry.ts';
-import { checkPrompt, type SamPorts } from './samPorts.ts';
+import type { SamPorts } from './samPorts.ts';
 
 /** What says which object is meant, in pixels of the image, as transformers' `SamProcessor` takes it. */
 export interface Prompt {
@@ -141,4 +141,27 @@ function maskFeed(masks: readonly Float32Array[]): Feeds[string] {
   const data = new Float32Array(masks.length * area);
   masks.forEach((mask, i) => data.set(mask, i * area));
   return float32(data, [masks.length, 1, edge, edge]);
+}
+
+/**
+ * Checks that the graph has inputs for all that a prompt says, and that the prompt says all that the graph asks for.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID`
+ */
+function checkPrompt(
+  prompt: Pick<InputPrompt, 'points' | 'box' | 'mask'>,
+  ports: Pick<SamPorts, 'points' | 'boxes' | 'mask'>,
+  name: string,
+): void {
+  const refuse = (message: string): never => {
+    throw new OnnxLoraError('INPUT_INVALID', `"${name}" ${message}.`);
+  };
+  if (prompt.points.length > 0 && ports.points === undefined) refuse('takes no points. Prompt it with a box');
+  if (prompt.box && ports.boxes === undefined)
+    refuse('takes no boxes: it was exported with points only. Prompt it with points, or export it with input_boxes');
+  if (!prompt.box && ports.boxes !== undefined) refuse('was exported with boxes. Give a box with every prompt');
+  if (prompt.mask && ports.mask === undefined)
+    refuse('takes no masks as prompts. Leave the mask out, or export it with input_masks');
+  if (!prompt.mask && ports.mask !== undefined)
+    refuse('was exported with masks as prompts. Give the logits of an earlier mask with every prompt');
 }

@@ -3,7 +3,6 @@
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { GraphPort, TaskModel } from '@onnx-lora/sdk/tasks';
 import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
-import type { InputPrompt } from './prompt.ts';
 
 /** Where images and prompts go in, and masks come out, by the names that transformers' export gives. */
 export interface SamPorts {
@@ -90,29 +89,6 @@ export function maskPorts(
     );
   }
   return { scores: allScores, masks: allMasks, inner: [allScores, allMasks], isSingle: true };
-}
-
-/**
- * Checks that the graph has inputs for all that a prompt says, and that the prompt says all that the graph asks for.
- *
- * @throws OnnxLoraError `INPUT_INVALID`
- */
-export function checkPrompt(
-  prompt: Pick<InputPrompt, 'points' | 'box' | 'mask'>,
-  ports: Pick<SamPorts, 'points' | 'boxes' | 'mask'>,
-  name: string,
-): void {
-  const refuse = (message: string): never => {
-    throw new OnnxLoraError('INPUT_INVALID', `"${name}" ${message}.`);
-  };
-  if (prompt.points.length > 0 && ports.points === undefined) refuse('takes no points. Prompt it with a box');
-  if (prompt.box && ports.boxes === undefined)
-    refuse('takes no boxes: it was exported with points only. Prompt it with points, or export it with input_boxes');
-  if (!prompt.box && ports.boxes !== undefined) refuse('was exported with boxes. Give a box with every prompt');
-  if (prompt.mask && ports.mask === undefined)
-    refuse('takes no masks as prompts. Leave the mask out, or export it with input_masks');
-  if (!prompt.mask && ports.mask !== undefined)
-    refuse('was exported with masks as prompts. Give the logits of an earlier mask with every prompt');
 }
 
 function named(ports: Readonly<Record<string, GraphPort>>, names: readonly string[]): string | undefined {
