@@ -40,7 +40,6 @@ export { comparisonSection } from './report/frozenSections.ts';
 export { curveSections, type ScoredClasses } from './report/curveSections.ts';
 export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSection.ts';
-export { type NumberPairs, paritySection, residualSection } from './report/numberSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
 export { clusterMolecules } from './splits/moleculeClusters.ts';
 export {
@@ -54,19 +53,22 @@ export { type AttentionOptions, attentionOver, type LetterAttention } from './ta
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
-export { openSequenceRegressor } from './tasks/regression/sequenceRegressionFactory.ts';
-export {
-  sequenceClassification,
-  type SequenceClassificationOptions,
-  type SequenceClassScores,
-} from './tasks/classification/sequenceClassification.ts';
+export { openSequenceRegressor } from './tasks/classification/sequenceRegressionFactory.ts';
 export {
   SequenceClassificationFactory,
   SequenceLabellingFactory,
 } from './tasks/classification/sequenceClassificationFactory.ts';
-export { sequenceLabelling, type SequenceLabellingOptions } from './tasks/classification/sequenceLabelling.ts';
-export { sequenceRegression, type SequenceRegressionOptions } from './tasks/regression/sequenceRegression.ts';
-export { SequenceRegressionFactory } from './tasks/regression/sequenceRegressionFactory.ts';
+export { sequenceExamples, type WholeSequenceOptions } from './tasks/classification/sequenceExamples.ts';
+export {
+  sequenceClassification,
+  type SequenceClassificationOptions,
+  type SequenceClassScores,
+  sequenceLabelling,
+  type SequenceLabellingOptions,
+  sequenceRegression,
+  type SequenceRegressionOptions,
+} from './tasks/classification/sequenceTasks.ts';
+export { SequenceRegressionFactory } from './tasks/classification/sequenceRegressionFactory.ts';
 export {
   maskedLanguageModelling,
   type MaskedLanguageModellingOptions,
@@ -74,17 +76,22 @@ export {
 export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
-export { residueClassification, type ResidueClassificationOptions } from './tasks/residues/residueClassification.ts';
-export type { ResidueClassScores } from './tasks/residues/classCells.ts';
+export type { ResidueClassScores } from './tasks/residues/residueAnswers.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
-export { residueRegression, type ResidueRegressionOptions } from './tasks/residues/residueRegression.ts';
+export {
+  residueClassification,
+  type ResidueClassificationOptions,
+  residueRegression,
+  type ResidueRegressionOptions,
+} from './tasks/residues/residueTasks.ts';
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';
 export type { SequenceHeadOptions } from './tasks/sequenceHead.ts';
 export type {
   LengthOptions,
   SequenceDataset,
   SequenceExample,
+  SequenceItem,
   SequencePorts,
   SequenceTask,
   SequenceTaskOptions,

@@ -84,12 +84,12 @@ export type { TranscriptOptions } from './tasks/recognition/transcriptLabels.ts'
 export {
   audioClassification,
   type AudioClassificationOptions,
+  audioClassifier,
   type AudioTaggingOptions,
   audioTagging,
-  type AudioTaskOptions,
 } from './tasks/classification/audioClassification.ts';
 export { AudioClassificationFactory, AudioTaggingFactory } from './tasks/classification/audioClassificationFactory.ts';
-export { audioClassifier, audioTagger } from './tasks/classification/audioClassifier.ts';
+export { audioExamples, type AudioTaskOptions } from './tasks/classification/audioExamples.ts';
 export { ctcRecognition, type CtcRecognitionOptions } from './tasks/ctc/ctcRecognition.ts';
 export type { CtcScores } from './tasks/ctc/ctcMetrics.ts';
 export type { CtcTarget } from './tasks/ctc/ctcTargets.ts';

@@ -1,16 +1,19 @@
 /** @file The head that answers about whole sequences: the model's own, or a new one on the states of its tokens. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type HeadPort, listedPorts, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  type HeadOption,
+  type HeadPort,
+  listedPorts,
+  type NewHead,
+  noHead,
+  type TaskHead,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** How a model answers about whole sequences. */
-export interface SequenceHeadOptions {
-  /**
-   * Whether the model gets a new head. `auto` keeps its own where that knows the data's labels, or gives as many numbers; where a
-   * few of the labels are strange to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
-   */
-  readonly head?: 'auto' | 'new' | 'keep' | undefined;
+export interface SequenceHeadOptions extends HeadOption {
   /**
    * What a new head reads, where the model has none: the `mean` over the states of all tokens (the default), or that of the
    * `first`, such as `<cls>`.

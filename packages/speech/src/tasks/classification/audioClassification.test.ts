@@ -11,8 +11,7 @@ import { toWave } from '../../audio/wave.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
 import { speechFamilies } from '../../families/index.ts';
-import { audioClassification, audioTagging } from './audioClassification.ts';
-import { audioClassifier } from './audioClassifier.ts';
+import { audioClassification, audioClassifier, audioTagging } from './audioClassification.ts';
 
 const whisper = fileURLToPath(new URL('../../../../../test/fixtures/whisperMerged', import.meta.url));
 let folder: string;

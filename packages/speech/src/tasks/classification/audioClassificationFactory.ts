@@ -18,8 +18,8 @@ import type {
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
-import { audioClassification, type AudioTaskOptions, audioTagging } from './audioClassification.ts';
-import { audioClassifier, audioTagger } from './audioClassifier.ts';
+import { audioClassification, audioClassifier, audioTagging } from './audioClassification.ts';
+import type { AudioTaskOptions } from './audioExamples.ts';
 
 const headSetting: TaskSetting = {
   name: 'head',
@@ -115,6 +115,6 @@ export class AudioTaggingFactory extends SoundClassifierFactory implements TaskF
   }
 
   processor(model: TaskModel): Promise<Processor> {
-    return audioTagger(model, this.reading);
+    return audioClassifier(model, this.reading, 'labels');
   }
 }

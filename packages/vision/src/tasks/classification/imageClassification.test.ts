@@ -7,7 +7,7 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/preprocessorFactory.ts';
-import { imageClassification } from './imageClassification.ts';
+import { imageClassification } from './imageTasks.ts';
 import { imageClassifier } from './imageClassificationFactory.ts';
 import { ImageClassificationFactory } from './imageClassificationFactory.ts';
 

@@ -1,13 +1,6 @@
 /** @file Regression on sequences for the command line. */
 
-import {
-  choice,
-  labelsOrNumbers,
-  type Prediction,
-  type Predictor,
-  type RunnableModel,
-  type Task,
-} from '@onnx-lora/sdk/tasks';
+import { choice, labelsOrNumbers, type Prediction, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
@@ -15,7 +8,7 @@ import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from 
 import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
-import { sequenceRegression } from './sequenceRegression.ts';
+import { sequenceRegression } from './sequenceTasks.ts';
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
 export class SequenceRegressionFactory implements TaskFactory {
