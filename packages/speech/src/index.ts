@@ -59,7 +59,7 @@ export { clipLengths } from './data/clipLengths.ts';
 export { speechDataOptions, speechDataSettings } from './data/dataSettings.ts';
 export { readSpeechData } from './data/readSpeechData.ts';
 export { splitSpeech } from './data/splitSpeech.ts';
-export { SpeechDataset, type SpeechExample, type SpeechLoading } from './data/speechDataset.ts';
+export { type LoadedSound, SpeechDataset, type SpeechExample, type SpeechLoading } from './data/speechDataset.ts';
 export type { SpeechData, SpeechRecord } from './data/speechRecord.ts';
 export type {
   GivenSpeechRecord,
@@ -85,6 +85,8 @@ export {
   audioClassification,
   type AudioClassificationOptions,
   audioClassifier,
+  audioRegression,
+  type AudioRegressionOptions,
   type AudioTaggingOptions,
   audioTagging,
 } from './tasks/classification/audioClassification.ts';

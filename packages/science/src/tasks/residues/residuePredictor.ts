@@ -11,8 +11,8 @@ import { tokenOutput } from '../outputOfTokens.ts';
 import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { requireAnswers } from '../records/requireAnswers.ts';
 import { sequencePredictor, type SequenceRow } from '../records/sequencePredictor.ts';
+import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { requireTokenHead } from './residueHead.ts';
 import { perLetter, requireLetters } from './residueTargets.ts';
 
 /** What a task makes of the scores of residues. */
@@ -42,7 +42,7 @@ export async function residuePredictor(
   const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;
   requireLetters(model.name, tokenizer);
-  const { output, outputs } = requireTokenHead(model, tokenizer, noun);
+  const { output, outputs } = requireHead(model, noun, tokenizer);
   const { valuesOf, shown } = made(outputs);
   return sequencePredictor({
     ...options,

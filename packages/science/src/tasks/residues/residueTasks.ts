@@ -23,10 +23,9 @@ import { heldOutNote } from '../../data/heldOutNote.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceSource } from '../../data/sequenceSource.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import type { SequenceHeadOptions } from '../sequenceHead.ts';
+import { headOnEachToken, ownHead, type SequenceHeadOptions } from '../sequenceHead.ts';
 import type { SequenceDataset, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
 import { residueClassMetrics, residueNumberMetrics, type ResidueClassScores, UNKNOWN } from './residueAnswers.ts';
-import { headOnEachToken, ownTokenHead } from './residueHead.ts';
 import { classReport, numberReport } from './residueReports.ts';
 import {
   knownTokens,
@@ -101,7 +100,7 @@ async function prepareClasses(
   const isUnknown = new Set(unknown);
   const names = classesOf(telling(data), isUnknown);
   const root = typeof source === 'string' ? source : 'the data';
-  const own = ownTokenHead(model, tokenizer);
+  const own = ownHead(model, tokenizer);
   const { output, labels, head } = chooseHead(model, own, names, { root, mode, attach: headOnEachToken });
   const numbers = new Map(labels.map((label, id) => [label, id]));
   const { train, validation, warnings, collate } = boundResidues(
@@ -151,7 +150,7 @@ async function prepareNumbers(
   if (train.records.length === 0 && !validation?.records.length)
     throw new OnnxLoraError('DATA_INVALID', 'No residue of the data has a number. Name the column that has them.');
   const labels = valueNames(1);
-  const head = regressionHead(model, ownTokenHead(model, tokenizer), labels, {
+  const head = regressionHead(model, ownHead(model, tokenizer), labels, {
     mode,
     attach: headOnEachToken,
     noun: 'residues',

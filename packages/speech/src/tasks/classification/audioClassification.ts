@@ -11,6 +11,9 @@ import {
   type LabelVector,
   type MultiLabelScores,
   type OutputProcessor,
+  regression,
+  type RegressionOptions,
+  type RegressionScores,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
@@ -54,6 +57,26 @@ export function audioTagging(
   return labelling('audio-tagging', audioExamples(source, options), options);
 }
 
+/** Options of {@link audioRegression}. */
+export interface AudioRegressionOptions extends AudioTaskOptions, RegressionOptions {}
+
+/**
+ * One or several numbers per recording, such as how good speech sounds or how excited it is, of records of one's own with
+ * `values`. Heads, units, gaps, targets and errors are those of `regression`.
+ *
+ * @example
+ * ```ts
+ * const task = audioRegression([{ audio: 'a.wav', values: [3.5] }, { audio: 'b.wav', values: [4.2] }]);
+ * const { adapter } = await (await train(model, { task })).done;
+ * ```
+ */
+export function audioRegression(
+  source: SpeechSource,
+  options: AudioRegressionOptions = {},
+): Task<SpeechExample<readonly number[]>, RegressionScores> {
+  return regression('audio-regression', audioExamples(source, options), options);
+}
+
 /**
  * Turns recordings into what the model is fed, and its scores into labels. Needs the feature extractor's file in the model's
  * folder. An adapter with labels or a head of its own goes into the model first: `modelFor(model, adapter)`.
@@ -65,7 +88,7 @@ export function audioTagging(
  * console.log(classifier.decode(outputs).map(({ label }) => label));
  * ```
  *
- * @param kind what the model answers with: `labels` for any number of them per recording
+ * @param kind what the model answers with: `labels` for any number of them per recording, or `numbers`
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model is no classifier of sound; `feeds` throws
  *   `DATA_INVALID` naming an unreadable file
  */

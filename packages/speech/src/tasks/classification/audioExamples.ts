@@ -14,7 +14,7 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/mono.ts';
 import { toWave } from '../../audio/wave.ts';
-import type { SpeechExample } from '../../data/speechDataset.ts';
+import type { LoadedSound } from '../../data/speechDataset.ts';
 import type { SpeechRecord } from '../../data/speechRecord.ts';
 import type { SpeechSource } from '../../data/speechSource.ts';
 import { openSoundTask, type SoundTask, type SoundTaskOptions } from '../soundTask.ts';
@@ -28,10 +28,7 @@ const MISTAKES = 12;
 const MOST_SECONDS = 20;
 
 /** The recordings of a folder, a manifest, or whatever else `readSpeechData` reads. */
-export function audioExamples(
-  source: SpeechSource,
-  options: AudioTaskOptions,
-): Examples<Omit<SpeechExample<unknown>, 'target' | 'draw'>, SpeechRecord> {
+export function audioExamples(source: SpeechSource, options: AudioTaskOptions): Examples<LoadedSound, SpeechRecord> {
   return {
     noun: 'recordings',
     one: 'recording',
@@ -42,7 +39,7 @@ export function audioExamples(
       const task = await openSoundTask(model, source, options);
       return {
         data: task.data,
-        known: ({ where, labels }) => ({ place: where, labels }),
+        known: ({ where, labels, values }) => ({ place: where, labels, values }),
         own: head,
         attach: attached,
         dataset: task.dataset,
