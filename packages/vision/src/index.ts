@@ -92,7 +92,12 @@ export { ImageClassificationFactory } from './tasks/classification/imageClassifi
 export { imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
 export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
-export { imageExamples, type ImageTaskOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
+export {
+  imageExamples,
+  type ImageMixOptions,
+  type ImageTaskOptions,
+  type LoadedPixels,
+} from './tasks/classification/imageExamples.ts';
 export {
   imageClassification,
   type ImageClassificationOptions,

@@ -67,7 +67,7 @@ function tenths(probability: number): string {
 const NONE = '-';
 
 /** One string where all classes are single letters, as in `HHHEEC`; else a list. `-` stands for residues without an answer. */
-export function classesText(classes: readonly (string | undefined)[]): string | readonly string[] {
+function classesText(classes: readonly (string | undefined)[]): string | readonly string[] {
   const given = classes.map((name) => name ?? NONE);
   return given.every((name) => name.length === 1) ? given.join('') : given;
 }

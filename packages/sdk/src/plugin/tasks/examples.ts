@@ -55,9 +55,9 @@ export interface HeadOption {
 
 /** The examples of a domain: what a task is made from. They read nothing before they are opened. */
 export interface Examples<Item extends object, Record> {
-  /** What examples are called in messages, in the plural: `images`; and one of them. */
+  /** What examples are called in messages, in the plural: `images`. */
   readonly noun: string;
-  /** `image` */
+  /** One of them: `image`. */
   readonly one: string;
   /** What the data is called. */
   readonly root: string;
@@ -104,8 +104,11 @@ export interface OpenedExamples<Item extends object, Record> {
   probe?(features: HeadFeatures, wanted: (example: number) => readonly number[]): HeadValues;
   /** What is measured, by their names and in their order; what is usual by default. */
   readonly metrics?: {
+    /** Of classes. */
     readonly classes?: readonly ClassMetricName[];
+    /** Of labels. */
     readonly labels?: readonly (keyof LabelMeasures | 'loss')[];
+    /** Of numbers. */
     readonly numbers?: readonly (keyof NumberScores)[];
   };
   /** Seeds the draws of the metrics' intervals; 0 by default. */
@@ -128,7 +131,9 @@ export interface ShownMistakes<Record> {
 
 /** Sections of a domain's own. */
 export interface DomainSections {
+  /** Before those of the kind of answers. */
   readonly first?: readonly ReportSection[];
+  /** After them. */
   readonly last?: readonly ReportSection[];
 }
 
@@ -144,7 +149,7 @@ export interface FoundAnswers<Item extends object, Record, Target> {
   readonly validation: LabelledDataset<Item, Target, Record>;
   /** Makes batches of them. */
   readonly collate: (examples: readonly Labelled<Item, Target>[]) => Promise<Batch>;
-  /** `[records, labels]`: probabilities, or numbers. */
+  /** `[records, labels]`: probabilities, or numbers; made when they are asked for. */
   readonly answers: Float64Array;
   /** What is true of each record: the number of its class as a list of one, zeros and ones, or numbers. */
   readonly truths: readonly (readonly number[])[];
@@ -186,6 +191,7 @@ export class RecordDataset<Record, Item extends object, Target> implements Label
     if (loading.keyOf) this.keyOf = (index) => loading.keyOf!(records[index]!);
   }
 
+  /** How many records there are. */
   get length(): number {
     return this.records.length;
   }

@@ -5,6 +5,7 @@ import {
   type AnswerKind,
   type ClassAnswer,
   type Examples,
+  type FoundAnswers,
   type HeadOption,
   mistakeCaption,
   type OpenedExamples,
@@ -91,9 +92,10 @@ export function imageExamples(
       }),
       ...(features && {
         outputs: features.inner,
-        sections: async ({ labels, train, validation, collate, answers, truths, numbersOf }, request) => {
+        sections: async (found, request) => {
+          const { labels, train, validation, collate, numbersOf } = found;
           const part = (images: typeof train) => ({ images, labels: images.targets.map((target) => numbersOf(target)[0]!) }); // prettier-ignore
-          const accuracy = baselines ? accuracyOf(answers, truths) : undefined;
+          const accuracy = baselines ? accuracyOf(found) : undefined;
           return {
             last: await featureSections(
               { features, names: labels, collate, train: part(train), validation: part(validation), accuracy, seed },
@@ -142,7 +144,7 @@ function featuresIn(model: TaskModel, needed: boolean): Features | undefined {
 }
 
 /** The share of records whose likeliest class is theirs. */
-function accuracyOf(answers: Float64Array, truths: readonly (readonly number[])[]): number {
+function accuracyOf({ answers, truths }: Pick<FoundAnswers<never, never, never>, 'answers' | 'truths'>): number {
   const classes = answers.length / truths.length;
   const right = truths.filter(([truth], row) => {
     const own = answers.subarray(row * classes, (row + 1) * classes);

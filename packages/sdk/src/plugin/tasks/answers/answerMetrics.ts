@@ -8,9 +8,15 @@ import { scoresOf } from '../classification/scores.ts';
 import { JoinedWindows, type MeanAnswer, meanNumbers, type PartAnswer, type WindowAnswers } from './joinedWindows.ts';
 
 /** Sums up the answers about records. */
-export interface Tally<Truth, Scores extends Metrics> extends Omit<MetricCollector<Scores>, 'update'> {
+export interface Tally<Truth, Scores extends Metrics> {
   /** Takes in the answers about a record: one, or those about its parts. Records come once each. */
   add(record: number, answers: readonly PartAnswer<Truth>[]): void;
+  /** The metrics of all that came. */
+  result(): Scores;
+  /** Intervals that hold them with a probability of 95%. */
+  intervals?(): ReturnType<NonNullable<MetricCollector['intervals']>>;
+  /** Counts by true and named class, where there are classes. */
+  confusion?(): ReturnType<NonNullable<MetricCollector['confusion']>>;
 }
 
 /** Reads the answers in a batch, given the outputs of each adapter that answers. */
@@ -31,7 +37,11 @@ export class AnswerMetrics<
   /** Hears of the answers about each record, beside the tally. */
   onRecord?: Tally<Truth, Scores>['add'];
 
-  /** @param mean what windows say together of what several of them hold */
+  /**
+   * A collector that has seen nothing yet.
+   *
+   * @param mean what windows say together of what several of them hold
+   */
   constructor(read: AnswerReader<Truth>, tally: Sum, mean?: MeanAnswer) {
     this.#read = read;
     this.#tally = tally;
@@ -57,6 +67,7 @@ export class AnswerMetrics<
     return this.#tally;
   }
 
+  /** The metrics of all that came. */
   result(): Scores {
     return this.tally.result();
   }
@@ -71,6 +82,7 @@ export class AnswerMetrics<
 export interface WholeAnswers<Truth> {
   /** The graph output `[batch, width]`. */
   readonly output: string;
+  /** Numbers of an answer. */
   readonly width: number;
   /** What is true of each row; it checks the targets. */
   readonly truthsOf: (targets: Feeds, rows: number) => readonly Truth[];

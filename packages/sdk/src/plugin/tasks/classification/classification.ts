@@ -114,18 +114,19 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
     }),
     ...(validation && {
       report: async (request) => {
-        const rows: Float64Array[] = [];
+        const { records } = validation;
+        const count = labels.length;
+        const data = new Float32Array(records.length * count);
         const truths: number[] = [];
         const collected = metrics(1);
         collected.onRecord = (_, [answer]) => {
-          rows.push(answer!.values);
+          data.set(answer!.values, truths.length * count);
           truths.push(answer!.truth);
         };
         for await (const batch of heldOut({ dataset: validation, collate }, request))
           collected.update(batch.outputs, batch.targets);
         const confusion = collected.confusion();
-        const data = Float32Array.from(rows.flatMap((row) => [...row]));
-        const scores: LabelledScores = { rows: rows.length, classes: labels.length, data, truths };
+        const scores: LabelledScores = { rows: truths.length, classes: count, data, truths };
         const fitted = calibrate ? temperature : undefined;
         const { worst, text } = worstMistakes(answersOf(scores, fitted), noun);
         const found = {
@@ -134,12 +135,13 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
           train,
           validation,
           collate,
-          answers: Float64Array.from(rows.flatMap((row) => [...softmaxRows(row, labels.length)])),
+          get answers() {
+            return softmaxRows(data, count);
+          },
           truths: truths.map((truth) => [truth]),
           numbersOf: (target: number) => [target],
         } as const;
         const { first = [], last = [] } = (await opened.sections?.(found, request)) ?? {};
-        const { records } = validation;
         const mistakes = worst.length > 0 ? await opened.mistakes?.(worst, { labels, records, text }) : undefined;
         return [
           ...first,

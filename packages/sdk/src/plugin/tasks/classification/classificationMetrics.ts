@@ -42,6 +42,7 @@ export class ClassTally<Scores extends Metrics = Metrics> implements Tally<numbe
   readonly #ranked: PartAnswer[] = [];
   #records = 0;
 
+  /** For the classes of a task; see {@link ClassTallyOptions}. */
   constructor(options: ClassTallyOptions) {
     const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
     this.#options = options;
@@ -113,12 +114,10 @@ export class ClassTally<Scores extends Metrics = Metrics> implements Tally<numbe
       answers: cells.map(({ answer }) => answer),
       losses: cells.map(({ loss, count }) => loss / count),
     });
+    const probabilities = new Float64Array(this.#ranked.length * classes);
+    this.#ranked.forEach(({ values }, i) => probabilities.set(softmaxRows(values, classes), i * classes));
     const areas = this.#hasAreas
-      ? areaMeasure({
-          classes,
-          truths: this.#ranked.map(({ truth }) => truth),
-          probabilities: Float64Array.from(this.#ranked.flatMap(({ values }) => [...softmaxRows(values, classes)])),
-        })
+      ? areaMeasure({ classes, truths: this.#ranked.map(({ truth }) => truth), probabilities })
       : undefined;
     return (times) => {
       const weights = cells.map(({ record, count }) => count * (times ? times[record]! : 1));

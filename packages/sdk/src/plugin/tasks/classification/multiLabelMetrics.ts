@@ -39,6 +39,7 @@ export class LabelTally<Scores extends Metrics> implements Tally<LabelVector, Sc
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
+  /** For the labels of a task; see {@link LabelTallyOptions}. */
   constructor(options: LabelTallyOptions) {
     this.#options = options;
   }

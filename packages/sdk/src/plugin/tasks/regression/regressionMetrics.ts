@@ -34,6 +34,7 @@ export class NumberTally<Scores extends Metrics> implements Tally<readonly numbe
   readonly #options: NumberTallyOptions;
   #records = 0;
 
+  /** See {@link NumberTallyOptions}. */
   constructor(options: NumberTallyOptions) {
     this.#options = options;
     this.columns = Array.from({ length: options.outputs }, () => ({ predicted: [], truths: [], records: [] }));
