@@ -1,6 +1,13 @@
 /** @file Regression on sequences for the command line. */
 
-import { choice, labelsOrNumbers, type Prediction, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  choice,
+  labelsOrNumbers,
+  type Prediction,
+  type Predictor,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { withEnsemble } from '../../ensemble/ensembleTask.ts';
 import { ensembleSetting } from '../records/answeringAdapters.ts';
