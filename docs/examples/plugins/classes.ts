@@ -2,16 +2,10 @@
 
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { float32, int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
-import { choice, chooseHead, classifierParts, type Dataset, decodeClasses, differentLabels, filePredictor, labelsOrNumbers, type Predictor, type Processor, type RunnableModel, type Task, type TaskModel, unknownLabel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import { float32, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { choice, classification, type ClassifierOptions, type Examples, filePredictor, headDecoder, type HeadOption, type HeadPort, type Labelled, type Predictor, type Processor, RecordDataset, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
 import { cellRefused, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
-import {
-  definePlugin,
-  type Plugin,
-  type PredictorOptions,
-  type TaskFactory,
-  type TaskOptions,
-} from '@onnx-lora/sdk/plugin';
+import { definePlugin, type Plugin, type PredictorOptions, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 
 /** A row of the table. */
 interface Sample {
@@ -20,63 +14,47 @@ interface Sample {
   readonly place: string;
 }
 
-/** Numbers `[length]`, and the number of their class. */
-interface Example {
+/** Numbers `[length]`. */
+interface Numbers {
   readonly numbers: Tensor;
-  readonly target: number;
 }
 
 /** How the table is used. */
-export interface FileClassesOptions {
+export interface FileClassesOptions extends ClassifierOptions, HeadOption {
   /** The part of each class that is held out; 0.2 by default. */
   readonly validation?: number | undefined;
   /** Seeds what is held out; 0 by default. */
   readonly seed?: number | undefined;
-  /** `auto`, the default, keeps the model's head where it knows the labels; `new` and `keep` always and never make one. */
-  readonly head?: 'auto' | 'new' | 'keep' | undefined;
 }
 
 /** Learns of which class files are, from a table with the columns `path` and `label`. */
-export function fileClasses(
-  table: string,
-  { validation = 0.2, seed = 0, head: mode = 'auto' }: FileClassesOptions = {},
-): Task<Example> {
-  const [root, noun] = [table, 'files'];
+export function fileClasses(table: string, options: FileClassesOptions = {}): Task<Labelled<Numbers, number>> {
+  // Labels, heads, loss, metrics and report.
+  return classification('file-classes', filesOf(table, options), options);
+}
+
+/** What is this domain's own: how files are read, fed and called. */
+function filesOf(table: string, { validation = 0.2, seed = 0 }: FileClassesOptions): Examples<Numbers, Sample> {
   return {
-    name: 'file-classes',
-    prepare: async (model) => {
+    noun: 'files',
+    one: 'file',
+    root: table,
+    open: async (model) => {
       const own = headOf(model);
       const { kept, held } = splitRecords(await readSamples(table), validation, seed, ({ file, label }) => ({ key: file, label })); // prettier-ignore
-      const names = differentLabels(kept.map((each) => each.label), { root, noun }); // prettier-ignore
-      // A new head is trained in full and saved with the adapter.
-      const { output, labels, head } = chooseHead(model, own, names, { root, mode });
-      const train = datasetOf(kept, labels);
       return {
-        train,
-        ...(held.length > 0 && { validation: datasetOf(held, labels) }),
-        ...(head && { head }),
-        collate: (examples) => {
-          const targets = examples.map((each) => each.target);
-          const inputs = { x: stack(examples.map((each) => each.numbers)) };
-          return Promise.resolve({ inputs, targets: { labels: int64(targets, [targets.length]) } });
-        },
-        // The loss, its weight, the metrics and the answers.
-        ...classifierParts({ model, output, labels, targets: train.targets, noun }),
+        data: { train: kept, ...(held.length > 0 && { validation: held }) },
+        known: ({ place, label }) => ({ place, labels: [label] }),
+        own,
+        dataset: (samples, targets) =>
+          new RecordDataset(samples, targets, {
+            nameOf: ({ place }) => place,
+            load: async ({ file }) => ({ numbers: await numbersIn(file) }),
+          }),
+        feeds: (examples) => ({ x: stack(examples.map(({ numbers }) => numbers)) }),
       };
     },
   };
-}
-
-function datasetOf(
-  samples: readonly Sample[],
-  labels: readonly string[],
-): Dataset<Example> & { readonly targets: readonly number[] } {
-  const targets = samples.map(({ label, place }) => {
-    if (!labels.includes(label)) throw unknownLabel(place, label, labels);
-    return labels.indexOf(label);
-  });
-  const get = async (i: number): Promise<Example> => ({ numbers: await numbersIn(samples[i]!.file), target: targets[i]! }); // prettier-ignore
-  return { length: samples.length, isDeterministic: true, nameOf: (i) => samples[i]!.place, get, targets };
 }
 
 async function readSamples(table: string): Promise<Sample[]> {
@@ -106,18 +84,16 @@ class FileClassesFactory implements TaskFactory {
 
   /** `model` has the head and the labels of the adapter that answers. */
   predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    const { output, outputs } = headOf(model);
-    const labels = labelsOrNumbers(model, outputs);
     const processor: Processor = {
       feeds: async (files) => ({ x: stack(await Promise.all(files.map(numbersIn))) }),
-      decode: (results) => decodeClasses(results, output, labels),
+      decode: headDecoder(model, headOf(model), 'classes'),
     };
     return filePredictor(model, processor, options);
   }
 }
 
 /** The scores `[batch, classes]`. */
-function headOf({ name, inputs, outputs }: TaskModel): { readonly output: string; readonly outputs: number } {
+function headOf({ name, inputs, outputs }: TaskModel): HeadPort {
   const classes = outputs['logits']?.dims?.[1];
   if ('x' in inputs && typeof classes === 'number') return { output: 'logits', outputs: classes };
   throw new OnnxLoraError('MODEL_UNSUPPORTED', `"${name}" has no input "x" or no output "logits" [batch, classes]. Take a classifier.`); // prettier-ignore

@@ -8,7 +8,7 @@ import {
 } from './tasks/classification/sequenceClassificationFactory.ts';
 import { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
 import { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
-import { SequenceRegressionFactory } from './tasks/regression/sequenceRegressionFactory.ts';
+import { SequenceRegressionFactory } from './tasks/classification/sequenceRegressionFactory.ts';
 import { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
 import { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
 import { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';

@@ -121,9 +121,16 @@ export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
 export { listed } from './plugin/tasks/listed.ts';
 export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
-export { decodeValues, valueNames } from './plugin/tasks/regression/decodeValues.ts';
 export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
-export { RegressionMetrics, type RegressionScores } from './plugin/tasks/regression/regressionMetrics.ts';
+export {
+  type NumberColumn,
+  NumberTally,
+  type NumberTallyOptions,
+  RegressionMetrics,
+  type RegressionScores,
+} from './plugin/tasks/regression/regressionMetrics.ts';
+export { regression } from './plugin/tasks/regression/regression.ts';
+export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
 export {
   type RegressionOptions,
   type RegressionParts,
@@ -157,6 +164,9 @@ export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
   type ClassificationScores,
+  type ClassMetricName,
+  ClassTally,
+  type ClassTallyOptions,
 } from './plugin/tasks/classification/classificationMetrics.ts';
 export {
   answersOf,
@@ -167,34 +177,69 @@ export {
   worstMistakes,
 } from './plugin/tasks/classification/classificationSections.ts';
 export {
+  classification,
   type ClassifierOptions,
-  type ClassifierParts,
-  classifierParts,
-  type ClassifierRequest,
-} from './plugin/tasks/classification/classifierParts.ts';
-export { type DataWords, differentLabels, unknownLabel } from './plugin/tasks/classification/dataLabels.ts';
-export { decodeClasses, type ScoredLabel } from './plugin/tasks/classification/decodeClasses.ts';
+  classProbe,
+  unknownLabel,
+} from './plugin/tasks/classification/classification.ts';
+export { type DataWords, differentLabels } from './plugin/tasks/classification/dataLabels.ts';
 export {
+  decodeClasses,
   decodeLabels,
-  thresholdsOf,
-  labelTargets,
-  type LabelVector,
+  decodeValues,
+  headDecoder,
+  type ScoredLabel,
+  valueNames,
+} from './plugin/tasks/decodeAnswers.ts';
+export {
+  type AnswerKind,
+  type DomainSections,
+  type Examples,
+  type FoundAnswers,
+  type HeadOption,
+  type KnownOfRecord,
+  type Labelled,
+  type LabelledDataset,
+  type OpenedExamples,
+  RecordDataset,
+  type RecordLoading,
+  type ShownMistakes,
+} from './plugin/tasks/examples.ts';
+export {
+  AnswerMetrics,
+  type AnswerReader,
+  recordTargets,
+  type Tally,
+  type WholeAnswers,
+  wholeAnswers,
+} from './plugin/tasks/answers/answerMetrics.ts';
+export {
+  JoinedWindows,
+  type MeanAnswer,
+  meanClasses,
+  meanLabels,
+  meanNumbers,
+  type PartAnswer,
+  type WindowAnswers,
+} from './plugin/tasks/answers/joinedWindows.ts';
+export {
+  labelling,
+  type LabellingOptions,
+  labelProbe,
   labelVector,
-  type MultiLabelParts,
-  multiLabelParts,
-  type MultiLabelPartsOptions,
-  type MultiLabelRequest,
-} from './plugin/tasks/classification/multiLabelParts.ts';
+  thresholdsOf,
+} from './plugin/tasks/classification/labelling.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
 export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,
   bestThresholds,
-  f1,
-  type LabelCounts,
   labelCounts,
   type LabelScores,
+  LabelTally,
+  type LabelTallyOptions,
+  type LabelVector,
   MultiLabelMetrics,
   type MultiLabelMetricsOptions,
   type MultiLabelScores,
@@ -214,7 +259,13 @@ export {
   softmaxRows,
 } from './plugin/tasks/statistics/classMeasure.ts';
 export { kendall } from './plugin/tasks/statistics/kendall.ts';
-export { type LabelAnswers, labelMeasure, type LabelMeasures } from './plugin/tasks/statistics/labelMeasure.ts';
+export {
+  f1,
+  type LabelAnswers,
+  type LabelCounts,
+  labelMeasure,
+  type LabelMeasures,
+} from './plugin/tasks/statistics/labelMeasure.ts';
 export { type Measure, meanMeasure } from './plugin/tasks/statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
 export {

@@ -42,14 +42,11 @@ export { ImagePreprocessorFactory, type ModelPreprocessor, preprocessorOf } from
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
-export { imageClassification, type ImageClassificationOptions } from './tasks/classification/imageClassification.ts';
 export { ImageClassificationFactory, imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
-export { ImageDataset, type ImageExample, type ImageLoading } from './tasks/classification/imageDataset.ts';
 export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
-export { imageRegression, type ImageRegressionOptions } from './tasks/classification/imageRegression.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
-export type { ImageTaskOptions } from './tasks/classification/imageTask.ts';
-export { multiLabelClassification, type MultiLabelOptions } from './tasks/classification/multiLabelClassification.ts';
+export { imageExamples, type ImageMixOptions, type ImageTaskOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
+export { imageClassification, type ImageClassificationOptions, imageRegression, type ImageRegressionOptions, multiLabelClassification, type MultiLabelOptions } from './tasks/classification/imageTasks.ts';
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
 export { type FrozenBaselines, frozenBaselines, type FrozenBaselinesRequest, type LabelledEmbeddings } from './tasks/embedding/baselines/frozenBaselines.ts';
 export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';

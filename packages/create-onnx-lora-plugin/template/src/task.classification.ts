@@ -1,29 +1,24 @@
-/** @file The task: how files become feeds, which head answers, what is measured, and what an output means. */
+/** @file The task: how files become feeds, and which head answers. */
 
-import { int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
-  balancedWeights,
   choice,
-  chooseHead,
+  classification as classifier,
   type ClassifierOptions,
-  classifierParts,
-  type Dataset,
-  decodeClasses,
-  differentLabels,
+  type Examples,
   filePredictor,
-  type HeadChoice,
+  headDecoder,
+  type HeadOption,
   type HeadPort,
-  labelsOrNumbers,
+  type Labelled,
   type Predictor,
-  type PreparedTask,
   type Processor,
+  RecordDataset,
   type RunnableModel,
   type Task,
   type TaskModel,
-  temperatureOf,
-  unknownLabel,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions, Preprocessor, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { preprocessorOf } from './preprocessor.ts';
 import { readSplit, type Sample } from './samples.classification.ts';
 
@@ -31,70 +26,52 @@ import { readSplit, type Sample } from './samples.classification.ts';
 const [INPUT, OUTPUT] = ['x', 'logits'];
 
 const NAME = '{{task}}';
-/** What samples are called in messages. Change: `spectra`, `cells` … */
-const NOUN = 'files';
 
 /** What is held out, which head answers, and how classes count in the loss. */
-export interface ClassificationSettings extends ClassifierOptions {
+export interface ClassificationSettings extends ClassifierOptions, HeadOption {
   /** A table of its own, or a fraction of the data, of each class its share; 0.2 by default. */
   readonly validation?: string | number;
   /** Seeds the choice; 0 by default. */
   readonly seed?: number;
-  /** `auto` (the default) makes a new head where the model's own does not know the labels, `new` always, `keep` never. */
-  readonly head?: HeadChoice['mode'] | undefined;
-}
-
-interface Example {
-  /** `[length]` */
-  readonly numbers: Tensor;
-  /** Number of the class. */
-  readonly target: number;
 }
 
 /** Learns a label for each file of a table. */
 export function classification(
   table: string,
-  { validation = 0.2, seed = 0, head: mode = 'auto', ...options }: ClassificationSettings = {},
-): Task<Example> {
+  { validation = 0.2, seed = 0, ...options }: ClassificationSettings = {},
+): Task<Labelled<Numbers, number>> {
+  // Labels, a new head where the model does not know them, loss, metrics and report. `labelling` gives any number of labels.
+  return classifier(NAME, samplesOf(table, validation, seed), options);
+}
+
+interface Numbers {
+  /** `[length]` */
+  readonly numbers: Tensor;
+}
+
+/** What is this plugin's own: how samples are read and fed. */
+function samplesOf(table: string, validation: string | number, seed: number): Examples<Numbers, Sample> {
   return {
-    name: NAME,
-    prepare: async (model): Promise<PreparedTask<Example>> => {
+    // Change: what samples are called in messages, `spectra` and `spectrum`, `cells` and `cell` …
+    noun: 'files',
+    one: 'file',
+    root: table,
+    open: async (model) => {
+      // Change: where your models give features and no scores, leave it out, and give `attach`, which makes a head.
       const own = headOf(model);
       const preprocessor = await preprocessorOf(model);
-      const split = await readSplit(table, validation, seed);
-      const names = differentLabels(
-        split.train.map(({ label }) => label),
-        { root: table, noun: NOUN },
-      );
-      // Change: where your models give features and no scores, pass undefined for `own`, and `attach`, which makes a head.
-      const { output, labels, head } = chooseHead(model, own, names, { root: table, mode });
-      const train = datasetOf(split.train, labels, preprocessor);
-      const heldOut = split.validation && datasetOf(split.validation, labels, preprocessor);
-      const collate: PreparedTask<Example>['collate'] = (examples) =>
-        Promise.resolve({
-          inputs: { [INPUT]: stack(examples.map(({ numbers }) => numbers)) },
-          targets: {
-            labels: int64(
-              examples.map(({ target }) => target),
-              [examples.length],
-            ),
-          },
-        });
       return {
-        train,
-        ...(heldOut && { validation: heldOut }),
-        ...(head && { head }),
-        collate,
-        // Cross-entropy; accuracy and macro F1; answers { label, score }. Change: what you name after it takes its place.
-        ...classifierParts({
-          ...options,
-          model,
-          output,
-          labels,
-          targets: train.targets,
-          validation: heldOut && { dataset: heldOut, collate, truths: heldOut.targets },
-          noun: NOUN,
-        }),
+        data: await readSplit(table, validation, seed),
+        known: ({ place, label }) => ({ place, labels: [label] }),
+        own,
+        // Files are read when an example is asked for, the next batch while a step computes.
+        dataset: (samples, targets) =>
+          new RecordDataset(samples, targets, {
+            nameOf: ({ file }) => file,
+            labelsOf: ({ label }) => [label],
+            load: async ({ file }) => ({ numbers: await preprocessor.preprocess(file) }),
+          }),
+        feeds: (examples) => ({ [INPUT]: stack(examples.map(({ numbers }) => numbers)) }),
       };
     },
   };
@@ -122,48 +99,15 @@ export class ClassificationFactory implements TaskFactory {
   }
 
   async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    const { output, outputs: classes } = headOf(model);
-    const labels = labelsOrNumbers(model, classes);
     const preprocessor = await preprocessorOf(model);
     const processor: Processor = {
       feeds: async (files) => ({
         [INPUT]: stack(await Promise.all(files.map((file) => preprocessor.preprocess(file)))),
       }),
-      decode: (outputs) => decodeClasses(outputs, output, labels, temperatureOf(model)),
+      decode: headDecoder(model, headOf(model), 'classes'),
     };
     return filePredictor(model, processor, options);
   }
-}
-
-/** Files, and the numbers of their classes. */
-interface LabelledDataset extends Dataset<Example> {
-  readonly targets: readonly number[];
-}
-
-/**
- * Files are read when an example is asked for, the next batch while a step computes.
- *
- * @throws OnnxLoraError `DATA_INVALID` for a label that is none of `labels`
- */
-function datasetOf(samples: readonly Sample[], labels: readonly string[], preprocessor: Preprocessor): LabelledDataset {
-  const numbers = new Map(labels.map((label, number) => [label, number]));
-  const targets = samples.map(({ label, place }) => {
-    const number = numbers.get(label);
-    if (number === undefined) throw unknownLabel(place, label, labels);
-    return number;
-  });
-  return {
-    length: samples.length,
-    isDeterministic: true,
-    targets,
-    // For `sampling: 'balanced'`, which draws rare classes as often as frequent ones.
-    weights: balancedWeights(samples.map(({ label }) => [label])),
-    nameOf: (index) => samples[index]!.file,
-    get: async (index) => ({
-      numbers: await preprocessor.preprocess(samples[index]!.file),
-      target: targets[index]!,
-    }),
-  };
 }
 
 /** The model's own head: the output, and how many classes it has scores for. */

@@ -2,17 +2,17 @@
 
 import { type Adapter, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
+  AnswerMetrics,
   batchesOf,
   type BatchSource,
-  type MetricCollector,
   type Metrics,
+  NumberTally,
   type PreparedTask,
   type RunnableModel,
   type RunnableOptions,
   evenlySpaced,
   spearman,
 } from '@onnx-lora/sdk/tasks';
-import { RecordMetrics } from '../tasks/recordMetrics.ts';
 
 /** Answers of an ensemble, and what was measured. */
 export interface UncertainAnswers {
@@ -57,16 +57,6 @@ export function ensembleCalibration({ measured, mean, deviation }: UncertainAnsw
   };
 }
 
-/** Knows how answers are averaged: not the scores, but what they say, such as probabilities. */
-export interface EnsembleCollector extends MetricCollector {
-  /** Takes in what each adapter gave for one batch, as one answer: the mean of what they say. */
-  updateTogether(members: readonly Readonly<Record<string, Tensor>>[], targets: Feeds): void;
-}
-
-/** Whether a collector can do so. */
-function isEnsembleCollector(collector: MetricCollector): collector is EnsembleCollector {
-  return 'updateTogether' in collector;
-}
 
 /** What {@link measureEnsemble} is asked. */
 interface EnsembleRequest {
@@ -110,10 +100,8 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
     );
   }
   const collectors = names.map(() => data.metrics());
-  const ofRecords = collectors.filter((each) => each instanceof RecordMetrics);
-  const first = data.metrics();
-  const ofResidues = isEnsembleCollector(first) ? first : undefined;
-  if (ofRecords.length < names.length && !ofResidues) {
+  const together = data.metrics();
+  if (!(together instanceof AnswerMetrics)) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `The answers of the task "${task}" have no mean over adapters. Use one that answers with classes, labels or numbers about sequences or residues: sequence-regression, sequence-classification, sequence-labelling, residue-classification or residue-regression.`,
@@ -129,39 +117,37 @@ export async function measureEnsemble(request: EnsembleRequest): Promise<Ensembl
       const outputs: Readonly<Record<string, Tensor>>[] = [];
       for (const adapter of names) outputs.push(await session.run(batch.inputs, { adapter }));
       outputs.forEach((own, i) => collectors[i]!.update(own, batch.targets));
-      ofResidues?.updateTogether(outputs, batch.targets);
+      together.updateTogether(outputs, batch.targets);
       done += examples.length;
       onBatch?.(done, total);
     }
   } finally {
     await session.release();
   }
-  const mean = ofResidues ? undefined : RecordMetrics.mean(ofRecords);
-  const together: MetricCollector = mean ?? ofResidues!;
+  const tallies = collectors.map((each) => (each instanceof AnswerMetrics ? (each.tally as unknown) : undefined));
+  const members = tallies.filter((each) => each instanceof NumberTally);
+  const mean: unknown = together.tally;
   return {
     metrics: together.result(),
-    intervals: together.intervals?.() ?? {},
+    intervals: together.intervals(),
     members: Object.fromEntries(names.map((name, i) => [name, collectors[i]!.result()])),
-    ...(mean && task === 'sequence-regression' && { calibration: calibrationOf(ofRecords, mean) }),
+    ...(mean instanceof NumberTally && task === 'sequence-regression' && { calibration: calibrationOf(members, mean) }),
   };
 }
 
 /** For each number: its means, deviations and measured values, without those that were not measured. */
-function calibrationOf(members: readonly RecordMetrics[], together: RecordMetrics): EnsembleCalibration[] {
-  const { answers, truths } = together.collected();
-  const each = members.map((member) => member.collected().answers);
-  const numbers = truths[0]?.length ?? 0;
-  return Array.from({ length: numbers }, (_, number) => {
-    const known = [...truths.keys()].filter((record) => !Number.isNaN(truths[record]![number]!));
-    const at = (record: number): number => record * numbers + number;
-    const mean = known.map((record) => answers[at(record)]!);
-    return ensembleCalibration({
-      measured: known.map((record) => truths[record]![number]!),
+function calibrationOf(
+  members: readonly NumberTally<Metrics>[],
+  { columns }: NumberTally<Metrics>,
+): EnsembleCalibration[] {
+  return columns.map(({ predicted: mean, truths: measured }, number) =>
+    ensembleCalibration({
+      measured,
       mean,
-      deviation: known.map((record, i) => {
-        const squares = each.reduce((sum, own) => sum + (own[at(record)]! - mean[i]!) ** 2, 0);
+      deviation: mean.map((value, record) => {
+        const squares = members.reduce((sum, own) => sum + (own.columns[number]!.predicted[record]! - value) ** 2, 0);
         return Math.sqrt(squares / (members.length - 1));
       }),
-    });
-  });
+    }),
+  );
 }

@@ -4,35 +4,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  type Adapter,
-  evaluate,
-  type Feeds,
-  float32,
-  int64,
-  type Model,
-  modelFor,
-  openModel,
-  train,
-} from '@onnx-lora/sdk';
-import type { ReportRequest, ReportSection, Task } from '@onnx-lora/sdk/tasks';
+import { type Adapter, evaluate, type Feeds, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
+import { paritySection, type ReportRequest, type ReportSection, residualSection, type Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
 import { withEnsemble, evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
 import { ensembleCalibration } from '../ensemble/measureEnsemble.ts';
 import { scienceFamilies } from '../families/index.ts';
-import { sequenceClassification } from '../tasks/classification/sequenceClassification.ts';
-import { sequenceLabelling } from '../tasks/classification/sequenceLabelling.ts';
-import { sequenceRegression } from '../tasks/regression/sequenceRegression.ts';
+import { sequenceClassification, sequenceLabelling, sequenceRegression } from '../tasks/classification/sequenceTasks.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { curveSections } from './curveSections.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';
 import { classLogos, highestLogo, logoColumn, logoSection } from './logoSections.ts';
-import { paritySection, residualSection } from './numberSections.ts';
 
 describe('numbers', () => {
-  const pairs = { name: 'fitness', measured: [0, 1, 2, 3], predicted: [0.5, 1, 2, 2] };
+  const pairs = { name: 'fitness', noun: 'sequences', measured: [0, 1, 2, 3], predicted: [0.5, 1, 2, 2] };
 
   it('are drawn over each other on one scale', () => {
     expect(paritySection(pairs)).toMatchObject({
@@ -42,7 +29,7 @@ describe('numbers', () => {
       series: [{ points: [[0, 0.5], [1, 1], [2, 2], [3, 2]] }], // prettier-ignore
     });
     const many = Array.from({ length: 10_000 }, (_, i) => i);
-    const large = paritySection({ name: 'x', measured: many, predicted: many });
+    const large = paritySection({ name: 'x', noun: 'sequences', measured: many, predicted: many });
     expect(large.text).toContain('2500 of them are drawn');
   });
 
@@ -53,7 +40,12 @@ describe('numbers', () => {
     // From −1 to 0.5: the one that is a unit too low is in the first bin, that half a unit too high in the last.
     expect([section.counts[0], section.counts.at(-1)]).toEqual([1, 1]);
     expect([section.borders[0], section.borders.at(-1)]).toEqual([-1, 0.5]);
-    const same = residualSection({ name: 'x', measured: [1, 1], predicted: [1, 1] }) as typeof section;
+    const same = residualSection({
+      name: 'x',
+      noun: 'sequences',
+      measured: [1, 1],
+      predicted: [1, 1],
+    }) as typeof section;
     expect(same.counts.reduce((sum, count) => sum + count, 0)).toBe(2);
   });
 });

@@ -1,9 +1,9 @@
 /** @file Tests of heads that start as a probe. */
 
-import type { HeadFeatures, HeadValues } from '@onnx-lora/sdk/tasks';
+import { classProbe, type HeadFeatures, type HeadValues, labelProbe } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, test } from 'vitest';
-import { classProbe, labelProbe, ridgeProbe } from './ridgeProbe.ts';
+import { ridgeProbe } from './ridgeProbe.ts';
 
 const WIDTH = 6;
 const COUNT = 400;
@@ -41,8 +41,11 @@ describe('numbers', () => {
 
 test('classes and labels are scored on their side', () => {
   const isHigh = (example: number): number => Number(at(example, 2) > 0);
-  const classes = classProbe(features, 2, isHigh);
-  const labels = labelProbe(features, (example) => [isHigh(example)]);
+  const classes = classProbe(
+    ridgeProbe(features, (example) => [1 - isHigh(example), isHigh(example)]),
+    2,
+  );
+  const labels = labelProbe(ridgeProbe(features, (example) => [isHigh(example)]));
   let [right, given] = [0, 0];
   for (const example of features.examples) {
     const score = scoreOf(classes, example, 1) - scoreOf(classes, example, 0);

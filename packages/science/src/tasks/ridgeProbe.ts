@@ -5,9 +5,6 @@ import { matrix } from '@onnx-lora/sdk/plugin';
 import { fitRidge } from '../baselines/ridge.ts';
 import { scaled, scalingOf } from '../baselines/scaling.ts';
 
-/** Of many classes a wrong start must not be a sure one. */
-const MOST_SLOPE = 10;
-
 /**
  * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,
  * written as a layer that reads the features as they are. Larger weights fit a little better, and answer wildly as soon as an
@@ -45,24 +42,4 @@ export function ridgeProbe(
     });
   }
   return { weight, bias };
-}
-
-/**
- * The same for classes: ridge finds about the probability p of each class, and a score of count · p has that probability at first
- * order around 1 ÷ count.
- *
- * @param classOf the class of each example of the dataset
- */
-export function classProbe(features: HeadFeatures, count: number, classOf: (example: number) => number): HeadValues {
-  const probe = ridgeProbe(features, (example) =>
-    Array.from({ length: count }, (_, c) => Number(classOf(example) === c)),
-  );
-  const slope = Math.min(count, MOST_SLOPE);
-  return { weight: probe.weight.map((value) => slope * value), bias: probe.bias.map((value) => slope * value) };
-}
-
-/** The same for labels that are given or not: at first order around a half, the score of a probability p is 4 · (p − ½). */
-export function labelProbe(features: HeadFeatures, labelsOf: (example: number) => readonly number[]): HeadValues {
-  const { weight, bias } = ridgeProbe(features, labelsOf);
-  return { weight: weight.map((value) => 4 * value), bias: bias.map((value) => 4 * (value - 0.5)) };
 }

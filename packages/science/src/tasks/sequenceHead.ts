@@ -1,16 +1,21 @@
-/** @file The head that answers about whole sequences: the model's own, or a new one on the states of its tokens. */
+/** @file The head that answers about sequences or each of their tokens: the model's own, or a new one on the states of tokens. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type HeadPort, listedPorts, type NewHead, noHead, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  type GraphPort,
+  type HeadOption,
+  type HeadPort,
+  listedPorts,
+  type NewHead,
+  noHead,
+  type TaskHead,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import type { SequencePorts } from './sequenceTask.ts';
 
 /** How a model answers about whole sequences. */
-export interface SequenceHeadOptions {
-  /**
-   * Whether the model gets a new head. `auto` keeps its own where that knows the data's labels, or gives as many numbers; where a
-   * few of the labels are unknown to it, that is an error, for they may be misspelt. `new` always makes one, `keep` never.
-   */
-  readonly head?: 'auto' | 'new' | 'keep' | undefined;
+export interface SequenceHeadOptions extends HeadOption {
   /**
    * What a new head reads, where the model has none: the `mean` over the states of all tokens (the default), or that of the
    * `first`, such as `<cls>`.
@@ -18,14 +23,20 @@ export interface SequenceHeadOptions {
   readonly pool?: 'mean' | 'first' | undefined;
 }
 
-/** The output `logits` `[batch, outputs]` of a model with a head for whole sequences. */
-export function ownHead({ outputs, config }: TaskModel): HeadPort | undefined {
+/**
+ * The output `logits` of a model with a head: `[batch, outputs]` for whole sequences, or with `each` `[batch, tokens, outputs]` for
+ * each token. One of these with as many outputs as there are tokens, or more, guesses masked tokens, and is no such head.
+ *
+ * @param each the tokenizer, for a head that answers about each token
+ */
+export function ownHead({ outputs, config }: TaskModel, each?: SequenceTokenizer): HeadPort | undefined {
   const { logits } = outputs;
-  if (logits?.type !== 'float32' || logits.dims?.length !== 2) return undefined;
+  if (logits?.type !== 'float32' || logits.dims?.length !== (each ? 3 : 2)) return undefined;
   const labels = config?.['id2label'];
   const named = typeof labels === 'object' && labels !== null ? Object.keys(labels).length : undefined;
-  const count = typeof logits.dims[1] === 'number' ? logits.dims[1] : named;
-  return count === undefined ? undefined : { output: 'logits', outputs: count };
+  const last = logits.dims.at(-1);
+  const count = typeof last === 'number' ? last : named;
+  return count === undefined || (each && count >= each.size) ? undefined : { output: 'logits', outputs: count };
 }
 
 /**
@@ -34,12 +45,12 @@ export function ownHead({ outputs, config }: TaskModel): HeadPort | undefined {
  * @param answers what it is to answer with, for the error: `classes`
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`
  */
-export function requireHead(model: TaskModel, answers: string): HeadPort {
-  const head = ownHead(model);
+export function requireHead(model: TaskModel, answers: string, each?: SequenceTokenizer): HeadPort {
+  const head = ownHead(model, each);
   if (head) return head;
   throw new OnnxLoraError(
     'MODEL_UNSUPPORTED',
-    `"${model.name}" does not answer with ${answers} about sequences: it has no float32 output "logits" [batch, ${answers}] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
+    `"${model.name}" does not answer with ${answers} about ${each ? 'each residue' : 'sequences'}: it has no float32 output "logits" [batch, ${each ? 'tokens, ' : ''}${answers}] (it has ${listedPorts(model.outputs)}). Name the adapter that brings its head (--adapter), or export it with one.`,
   );
 }
 
@@ -53,16 +64,29 @@ export function headOnTokens(
   { mask }: SequencePorts,
   pool: SequenceHeadOptions['pool'] = 'mean',
 ): (model: TaskModel, labels: readonly string[]) => TaskHead {
-  return (model, labels) => {
-    const attach: NonNullable<NewHead['attach']> = { pool, ...(pool === 'mean' && mask !== undefined && { mask }) };
-    const on = (output: string, more: typeof attach): TaskHead => ({
-      output: 'logits',
-      labels,
-      head: { output, labels, attach: more },
-    });
-    if (model.outputs['last_hidden_state']?.dims?.length === 3) return on('last_hidden_state', attach);
-    const features = model.outputs['logits']?.dims?.length === 3 ? model.featuresOf?.('logits') : undefined;
-    if (features) return on('logits', { ...attach, inPlaceOf: features.module });
-    throw noHead(model, 'It gives neither scores nor states of tokens');
-  };
+  const attach = { pool, ...(pool === 'mean' && mask !== undefined && { mask }) };
+  return (model, labels) => headOn(model, labels, attach, model.outputs['last_hidden_state']);
+}
+
+/**
+ * The same for an answer about each token, called `classifier` as that of transformers' token classifiers.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` where the model gives no states of tokens
+ */
+export function headOnEachToken(model: TaskModel, labels: readonly string[]): TaskHead {
+  const { last_hidden_state: states, logits } = model.outputs;
+  return headOn(model, labels, { pool: 'each', module: 'classifier' }, logits ? undefined : states);
+}
+
+function headOn(
+  model: TaskModel,
+  labels: readonly string[],
+  attach: NonNullable<NewHead['attach']>,
+  states: GraphPort | undefined,
+): TaskHead {
+  const on = (output: string, more: typeof attach): TaskHead => ({ output: 'logits', labels, head: { output, labels, attach: more } }); // prettier-ignore
+  if (states?.dims?.length === 3) return on('last_hidden_state', attach);
+  const features = model.outputs['logits']?.dims?.length === 3 ? model.featuresOf?.('logits') : undefined;
+  if (features) return on('logits', { ...attach, inPlaceOf: features.module });
+  throw noHead(model, `It gives neither scores nor states of ${attach.pool === 'each' ? 'each token' : 'tokens'}`);
 }

@@ -1,7 +1,7 @@
 /** @file What tasks on sequences share: data, tokens, batches. */
 
 import type { Feeds } from '@onnx-lora/sdk';
-import type { Dataset, TaskModel } from '@onnx-lora/sdk/tasks';
+import type { Dataset, TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceData, SequenceDataOptions, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 
@@ -52,8 +52,8 @@ export interface TokenRow {
   readonly from: number;
 }
 
-/** One example. */
-export interface SequenceExample<Target> {
+/** A sequence, or a window of it, as an example. */
+export interface SequenceItem {
   /** The sequence and what is known of it. */
   readonly record: SequenceRecord;
   /** Number of the record in its dataset: windows of one record share it. */
@@ -62,18 +62,13 @@ export interface SequenceExample<Target> {
   readonly windows: number;
   /** Its tokens. */
   readonly row: TokenRow;
-  /** What is to be predicted. */
-  readonly target: Target;
-  /** In training, how many examples were drawn before. */
-  readonly draw?: number;
 }
 
+/** One example, with what is to be predicted. */
+export type SequenceExample<Target> = Labelled<SequenceItem, Target>;
+
 /** A dataset of sequences: an example per record, or per window. */
-export interface SequenceDataset<Target> extends Dataset<SequenceExample<Target>> {
-  /** The records, of which each may be several examples (windows). */
-  readonly records: readonly SequenceRecord[];
-  /** One per record. */
-  readonly targets: readonly Target[];
+export interface SequenceDataset<Target> extends LabelledDataset<SequenceItem, Target, SequenceRecord> {
   /** Tokens of each example, special ones included. */
   readonly lengths: readonly number[];
   /** Number of each example's record. */

@@ -12,7 +12,7 @@ import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 import { maskedLanguageModelling } from './masked/maskedLanguageModelling.ts';
 import { askedTokens } from './masked/masking.ts';
-import { residueClassification } from './residues/residueClassification.ts';
+import { residueClassification } from './residues/residueTasks.ts';
 
 const cases = fileURLToPath(new URL('../../../../../shared/oracle/cases/', import.meta.url));
 const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url));

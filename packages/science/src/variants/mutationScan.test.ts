@@ -7,7 +7,7 @@ import { attachHead, int64, type Model, modelFor, openModel, train } from '@onnx
 import { beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../families/esm.ts';
 import { letters } from '../fixtures/letters.ts';
-import { sequenceRegression } from '../tasks/regression/sequenceRegression.ts';
+import { sequenceRegression } from '../tasks/classification/sequenceTasks.ts';
 import { mutationScan, residuesFor } from './mutationScan.ts';
 import { scanSection } from '../tasks/variants/scanPredictor.ts';
 

@@ -14,6 +14,8 @@ export interface SpeechRecord {
   readonly text?: string;
   /** Its class, or several, for classification. */
   readonly labels?: readonly string[];
+  /** Numbers to predict; NaN where one is not known. */
+  readonly values?: readonly number[];
   /** ISO 639-1 code or name, where the data says it. */
   readonly language?: string;
   /** Who speaks, where the data says it. */

@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { expect, test } from 'vitest';
 import { vitModel } from '../../../../test/fixtures/vit.ts';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { imageClassification } from '../tasks/classification/imageClassification.ts';
+import { imageClassification } from '../tasks/classification/imageTasks.ts';
 import { visionFamilies } from './index.ts';
 import { vit } from './vit.ts';
 

@@ -3,7 +3,7 @@
 import { type Adapter, type AdapterSession, Model, OnnxLoraError } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
-import { perLetter } from '../residues/residueValues.ts';
+import { perLetter } from '../residues/residueTargets.ts';
 import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
 
 /** Options of {@link attentionOver}. */

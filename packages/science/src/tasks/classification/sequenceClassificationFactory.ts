@@ -9,8 +9,7 @@ import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { openSequenceClassifier, openSequenceLabeller } from './openSequenceClassifier.ts';
-import { sequenceClassification } from './sequenceClassification.ts';
-import { sequenceLabelling } from './sequenceLabelling.ts';
+import { sequenceClassification, sequenceLabelling } from './sequenceTasks.ts';
 
 /** Makes `sequence-classification` tasks, and what answers with classes. */
 export class SequenceClassificationFactory implements TaskFactory {

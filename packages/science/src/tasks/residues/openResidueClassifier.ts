@@ -8,9 +8,8 @@ import {
   softmaxRows,
 } from '@onnx-lora/sdk/tasks';
 import type { SequencePredictorOptions } from '../records/headPredictor.ts';
-import { classesText } from './classesText.ts';
 import { residuePredictor } from './residuePredictor.ts';
-import { bestOf } from './residueClassMetrics.ts';
+import { bestOf } from './residueAnswers.ts';
 
 /**
  * Loads a model that answers `{ id, residues, confidence, score }` about each sequence of a file: the classes in the order of the
@@ -62,4 +61,21 @@ export function openResidueRegressor(model: RunnableModel, options: SequencePred
 /** A probability as a digit. */
 function tenths(probability: number): string {
   return String(Math.min(9, Math.floor(10 * probability)));
+}
+
+/** What stands for residues without an answer. */
+const NONE = '-';
+
+/** One string where all classes are single letters, as in `HHHEEC`; else a list. `-` stands for residues without an answer. */
+function classesText(classes: readonly (string | undefined)[]): string | readonly string[] {
+  const given = classes.map((name) => name ?? NONE);
+  return given.every((name) => name.length === 1) ? given.join('') : given;
+}
+
+const SYMBOLS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+/** A letter for each class, to be put below a sequence: the class itself where all are single letters; undefined where they are too many. */
+export function classLetters(labels: readonly string[]): readonly string[] | undefined {
+  if (labels.every((label) => label.length === 1)) return labels;
+  return labels.length <= SYMBOLS.length ? labels.map((_, i) => SYMBOLS[i]!) : undefined;
 }

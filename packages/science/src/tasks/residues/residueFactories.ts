@@ -9,8 +9,7 @@ import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
-import { residueClassification } from './residueClassification.ts';
-import { residueRegression } from './residueRegression.ts';
+import { residueClassification, residueRegression } from './residueTasks.ts';
 
 /** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
 const settings: readonly TaskSetting[] = [

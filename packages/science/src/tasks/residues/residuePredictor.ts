@@ -1,14 +1,19 @@
 /** @file What answers about each residue, whatever the answer is. */
 
-import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
+import {
+  JoinedWindows,
+  type PartAnswer,
+  type Prediction,
+  type Predictor,
+  type RunnableModel,
+} from '@onnx-lora/sdk/tasks';
 import { tokenOutput } from '../outputOfTokens.ts';
 import { adaptersIn, type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { requireAnswers } from '../records/requireAnswers.ts';
 import { sequencePredictor, type SequenceRow } from '../records/sequencePredictor.ts';
+import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
-import { requireTokenHead } from './residueHead.ts';
-import { perLetter, requireLetters } from './residueValues.ts';
+import { perLetter, requireLetters } from './residueTargets.ts';
 
 /** What a task makes of the scores of residues. */
 export interface ResidueAnswers {
@@ -37,7 +42,7 @@ export async function residuePredictor(
   const input = await openSequenceInput(model, { ...options, tooLong: options.tooLong ?? 'windows' });
   const { tokenizer } = input;
   requireLetters(model.name, tokenizer);
-  const { output, outputs } = requireTokenHead(model, tokenizer, noun);
+  const { output, outputs } = requireHead(model, noun, tokenizer);
   const { valuesOf, shown } = made(outputs);
   return sequencePredictor({
     ...options,
@@ -63,14 +68,14 @@ function tokenAnswers(
 ): ReadonlyMap<number, Float64Array> {
   const found = new Map<number, Float64Array>();
   const joined = new JoinedWindows((_, answers) => {
-    for (const { token, values } of answers) found.set(token, values);
+    for (const { part, values } of answers) found.set(part, values);
   });
   const members = rows[0]!.members.length;
   for (const { row, members: each } of rows) {
     for (const member of each) {
       const scores = tokenOutput(member, output, outputs);
-      const answers = Array.from({ length: row.count }, (__, i): ResidueAnswer => {
-        return { token: row.from + i, truth: Number.NaN, values: valuesOf(scores.at(0, row.at + i)) };
+      const answers = Array.from({ length: row.count }, (__, i): PartAnswer => {
+        return { part: row.from + i, truth: Number.NaN, values: valuesOf(scores.at(0, row.at + i)) };
       });
       joined.add({ record: 0, windows: rows.length * members, answers });
     }

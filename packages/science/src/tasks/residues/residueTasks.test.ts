@@ -13,8 +13,7 @@ import { EsmTokenizer } from '../../tokenizers/esmTokenizer.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { openResidueClassifier } from './openResidueClassifier.ts';
 import { ResidueClassificationFactory, ResidueRegressionFactory } from './residueFactories.ts';
-import { residueClassification } from './residueClassification.ts';
-import { residueRegression } from './residueRegression.ts';
+import { residueClassification, residueRegression } from './residueTasks.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-residues-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

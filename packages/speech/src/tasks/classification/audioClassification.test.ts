@@ -11,8 +11,7 @@ import { toWave } from '../../audio/wave.ts';
 import { tones } from '../../../../../test/fixtures/tones.ts';
 import { wav2vec2Encoder } from '../../../../../test/fixtures/wav2vec2.ts';
 import { speechFamilies } from '../../families/index.ts';
-import { audioClassification, audioTagging } from './audioClassification.ts';
-import { audioClassifier } from './audioClassifier.ts';
+import { audioClassification, audioRegression, audioTagging, audioClassifier } from './audioClassification.ts';
 
 const whisper = fileURLToPath(new URL('../../../../../test/fixtures/whisperMerged', import.meta.url));
 let folder: string;
@@ -87,6 +86,31 @@ describe('audio classification', () => {
     const { adapter } = await run.done;
     const { metrics } = await evaluate(model, { task, adapter });
     expect(metrics['mAP']).toBe(1);
+  });
+
+  test('learns numbers, in their units', async () => {
+    const records = ['AB', 'BA', 'AA', 'BB', 'DE', 'ED', 'DD', 'EE'].map((text, i) => ({ audio: tones(text), values: [i < 4 ? 100 : 300] })); // prettier-ignore
+    const task = audioRegression([...records, { audio: tones('C'), values: [Number.NaN] }]);
+    expect((await task.prepare(model)).warnings).toContain('1 recordings without a measured number are left out.');
+    const run = await train(model, {
+      task,
+      lora: { r: 4, targetModules: ['q_proj', 'v_proj'] },
+      steps: 40,
+      batchSize: 8,
+      lr: 1e-2,
+      threads: 1,
+    });
+    const { adapter } = await run.done;
+    const { metrics } = await evaluate(model, { task, adapter });
+    expect(Object.keys(metrics)).toEqual(['rmse', 'mae', 'r2', 'spearman']);
+    expect(metrics.rmse).toBeLessThan(50);
+    const own = modelFor<Model>(model, adapter);
+    const session = await own.session({ adapters: { adapter }, worker: false });
+    const processor = await audioClassifier(own, {}, 'numbers');
+    const outputs = await session.run(await processor.feeds([join(folder, 'low', '0.wav')]), { adapter: 'adapter' });
+    await session.release();
+    const [{ value }] = processor.decode(outputs) as unknown as [{ value: number }];
+    expect(Math.abs(value - 100)).toBeLessThan(100);
   });
 
   test("feeds Whisper's encoder a window of one length, in training too", async () => {

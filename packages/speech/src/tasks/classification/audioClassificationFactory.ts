@@ -1,25 +1,11 @@
 /** @file Classification of sound for the command line: tasks by name, and answers about files without labels. */
 
-import {
-  choice,
-  filePredictor,
-  type Predictor,
-  type Processor,
-  type RunnableModel,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk/tasks';
-import type {
-  PredictorOptions,
-  PreprocessorFactory,
-  TaskFactory,
-  TaskOptions,
-  TaskSetting,
-} from '@onnx-lora/sdk/plugin';
+import { choice, filePredictor, type Predictor, type Processor, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions, PreprocessorFactory, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
-import { audioClassification, type AudioTaskOptions, audioTagging } from './audioClassification.ts';
-import { audioClassifier, audioTagger } from './audioClassifier.ts';
+import { audioClassification, audioTagging, audioClassifier } from './audioClassification.ts';
+import type { AudioTaskOptions } from './audioExamples.ts';
 
 const headSetting: TaskSetting = {
   name: 'head',
@@ -115,6 +101,6 @@ export class AudioTaggingFactory extends SoundClassifierFactory implements TaskF
   }
 
   processor(model: TaskModel): Promise<Processor> {
-    return audioTagger(model, this.reading);
+    return audioClassifier(model, this.reading, 'labels');
   }
 }

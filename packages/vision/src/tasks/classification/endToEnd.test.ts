@@ -11,9 +11,8 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { visionFamilies } from '../../families/index.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
-import { imageRegression } from './imageRegression.ts';
 import { ImageRegressionFactory } from './imageRegressionFactory.ts';
-import { multiLabelClassification } from './multiLabelClassification.ts';
+import { imageRegression, multiLabelClassification } from './imageTasks.ts';
 import { MultiLabelFactory } from './multiLabelFactory.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));

@@ -7,9 +7,8 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import type { Image, ImageDecoder } from '../../image/image.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
-import { imageClassification } from './imageClassification.ts';
-import { imageClassifier } from './imageClassificationFactory.ts';
-import { ImageClassificationFactory } from './imageClassificationFactory.ts';
+import { imageClassification } from './imageTasks.ts';
+import { imageClassifier, ImageClassificationFactory } from './imageClassificationFactory.ts';
 
 const eight = JSON.stringify({ image_processor_type: 'ViTImageProcessor', size: { height: 8, width: 8 } });
 const catsAndDogs = { 'cat/1.png': true, 'cat/2.png': true, 'dog/1.png': true, 'dog/2.png': true } as const;

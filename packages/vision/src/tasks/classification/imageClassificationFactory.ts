@@ -1,18 +1,9 @@
 /** @file Image classification for the command line: the task by name, and answers about files without labels. */
 
-import {
-  choice,
-  decodeClasses,
-  labelsOrNumbers,
-  type OutputProcessor,
-  type Processor,
-  type Task,
-  type TaskModel,
-  temperatureOf,
-} from '@onnx-lora/sdk/tasks';
+import { choice, type OutputProcessor, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
-import { imageClassification } from './imageClassification.ts';
+import { imageClassification } from './imageTasks.ts';
 import { imageProcessor, type ImageProcessorOptions } from './imageProcessor.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
@@ -78,8 +69,5 @@ export class ImageClassificationFactory extends ImageTaskFactory implements Task
  *   `DATA_INVALID` naming an unreadable image
  */
 export function imageClassifier(model: TaskModel, options: ImageProcessorOptions = {}): Promise<OutputProcessor> {
-  return imageProcessor(model, options, ({ output, outputs }) => {
-    const labels = labelsOrNumbers(model, outputs);
-    return (results) => decodeClasses(results, output, labels, temperatureOf(model));
-  });
+  return imageProcessor(model, options, 'classes');
 }

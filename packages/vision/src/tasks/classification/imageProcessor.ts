@@ -1,7 +1,7 @@
 /** @file What answers about files, whatever the task: preprocessing, the model's input, and what its output means. */
 
 import { stack } from '@onnx-lora/sdk';
-import type { HeadPort, OutputProcessor, TaskModel } from '@onnx-lora/sdk/tasks';
+import { type AnswerKind, headDecoder, type OutputProcessor, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { checkBatch } from '../imagePort.ts';
 import { type ImageReading, openImages } from '../imageReading.ts';
 import { headPorts } from './imagePorts.ts';
@@ -10,14 +10,14 @@ import { headPorts } from './imagePorts.ts';
 export type ImageProcessorOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
 
 /**
- * A processor with this meaning of the output.
+ * A processor of a model that answers about images with classes, labels or numbers.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model takes no images or has no head
  */
 export async function imageProcessor(
   model: TaskModel,
   options: ImageProcessorOptions,
-  decodeWith: (head: HeadPort) => OutputProcessor['decode'],
+  kind: AnswerKind,
 ): Promise<OutputProcessor> {
   const { input, head, ...port } = headPorts(model);
   // Each image is looked at once.
@@ -27,6 +27,6 @@ export async function imageProcessor(
       checkBatch(model, port, files.length);
       return { [input]: stack(await Promise.all(files.map((file) => images.preprocess(file)))) };
     },
-    decode: decodeWith(head),
+    decode: headDecoder(model, head, kind),
   };
 }

@@ -1,9 +1,9 @@
 /** @file Image regression for the command line. */
 
-import { choice, decodeValues, type Processor, type Task, type TaskModel, valueNames } from '@onnx-lora/sdk/tasks';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
-import { imageRegression } from './imageRegression.ts';
+import { imageRegression } from './imageTasks.ts';
 import { imageProcessor } from './imageProcessor.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
@@ -27,9 +27,6 @@ export class ImageRegressionFactory extends ImageTaskFactory implements TaskFact
   }
 
   processor(model: TaskModel): Promise<Processor> {
-    return imageProcessor(model, this.reading, ({ output, outputs }) => {
-      const names = valueNames(outputs);
-      return (results) => decodeValues(results, output, names);
-    });
+    return imageProcessor(model, this.reading, 'numbers');
   }
 }

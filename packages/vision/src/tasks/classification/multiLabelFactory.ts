@@ -1,18 +1,10 @@
 /** @file Multi-label classification for the command line. */
 
-import {
-  choice,
-  decodeLabels,
-  labelsOrNumbers,
-  type Processor,
-  type Task,
-  type TaskModel,
-  thresholdsOf,
-} from '@onnx-lora/sdk/tasks';
+import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { imageProcessor } from './imageProcessor.ts';
-import { multiLabelClassification } from './multiLabelClassification.ts';
+import { multiLabelClassification } from './imageTasks.ts';
 import { imageOptions, imageSettings } from './settings.ts';
 
 /** Makes `multi-label-classification` tasks and predictors. */
@@ -38,10 +30,6 @@ export class MultiLabelFactory extends ImageTaskFactory implements TaskFactory {
   }
 
   processor(model: TaskModel): Promise<Processor> {
-    return imageProcessor(model, this.reading, ({ output, outputs }) => {
-      const labels = labelsOrNumbers(model, outputs);
-      const thresholds = thresholdsOf(model, labels, 0.5);
-      return (results) => decodeLabels(results, { output, labels, thresholds });
-    });
+    return imageProcessor(model, this.reading, 'labels');
   }
 }

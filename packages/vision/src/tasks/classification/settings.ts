@@ -4,7 +4,7 @@ import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { choice } from '@onnx-lora/sdk/tasks';
 import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
 import { dataSettings } from '../../data/dataSettings.ts';
-import type { ImageTaskOptions } from './imageTask.ts';
+import type { ImageTaskOptions } from './imageExamples.ts';
 
 /** What the settings are called. */
 export const imageSettings: readonly TaskSetting[] = [

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { readImageData } from '../../data/readImageData.ts';
-import { imageClassification } from '../classification/imageClassification.ts';
+import { imageClassification } from '../classification/imageTasks.ts';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
 import { imageEmbeddings } from './imageEmbeddings.ts';
 

@@ -1,6 +1,6 @@
 import { float32, int64 } from '../../../runtime/tensor.ts';
 import { describe, expect, test } from 'vitest';
-import { decodeClasses } from './decodeClasses.ts';
+import { decodeClasses } from '../decodeAnswers.ts';
 import { ClassificationMetrics } from './classificationMetrics.ts';
 import { bestClasses } from './scores.ts';
 

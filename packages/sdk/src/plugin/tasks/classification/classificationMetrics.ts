@@ -1,20 +1,140 @@
 /** @file Accuracy, macro-F1, cross-entropy and the confusion matrix of a classifier. */
 
-import { OnnxLoraError } from '../../../errors.ts';
-import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
+import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
+import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { meanClasses, type PartAnswer } from '../answers/joinedWindows.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
-import type { Measure } from '../statistics/measure.ts';
-import { bestClasses, logSumExp, scoresOf } from './scores.ts';
+import { areaMeasure, type ClassScores, namedMeasure, softmaxRows } from '../statistics/classMeasure.ts';
+import { type Measure, pickMetrics } from '../statistics/measure.ts';
+import { bestClasses, logSumExp } from './scores.ts';
+
+/** What may be measured of classes: `top5` only where there are more than five. */
+export type ClassMetricName = keyof ClassScores | 'top5';
+
+/** How classes are counted. */
+export interface ClassTallyOptions {
+  /** Names of all classes. */
+  readonly labels: readonly string[];
+  /** What is measured, in its order: accuracy, macro-F1 and loss by default, and the best five of more than five classes. */
+  readonly metrics?: readonly ClassMetricName[] | undefined;
+  /** Classes that the confusion matrix has in any case; those that are true or named join them. */
+  readonly present?: Iterable<number>;
+  /** Seeds the draws of the intervals; 0 by default. */
+  readonly seed?: number | undefined;
+}
+
+/** Answers of one record that are alike. */
+interface Cell {
+  readonly record: number;
+  readonly truth: number;
+  readonly answer: number;
+  count: number;
+  inFive: number;
+  loss: number;
+}
+
+/** Counts of answers by what is true and what was named: of the parts of records there may be millions. */
+export class ClassTally<Scores extends Metrics = Metrics> implements Tally<number, Scores> {
+  readonly #options: ClassTallyOptions;
+  readonly #names: readonly ClassMetricName[];
+  readonly #cells = new Map<string, Cell>();
+  /** Scores of each record, where areas under curves are asked for. */
+  readonly #ranked: PartAnswer[] = [];
+  #records = 0;
+
+  /** For the classes of a task; see {@link ClassTallyOptions}. */
+  constructor(options: ClassTallyOptions) {
+    const { labels, metrics = ['accuracy', 'top5', 'macroF1', 'loss'] } = options;
+    this.#options = options;
+    this.#names = metrics.filter((name) => name !== 'top5' || labels.length > 5);
+  }
+
+  add(_: number, answers: readonly PartAnswer[]): void {
+    const record = this.#records++;
+    for (const answer of answers) {
+      const { truth, values } = answer;
+      const best = bestClasses(values, 5);
+      this.count(record, truth, best[0]!, {
+        inFive: best.includes(truth),
+        loss: logSumExp(values) - values[truth]!,
+      });
+      if (this.#hasAreas) this.#ranked.push(answer);
+    }
+  }
+
+  /** Takes in an answer by its name alone, such as a guess. */
+  count(
+    record: number,
+    truth: number,
+    answer: number,
+    { inFive = false, loss = Number.NaN }: { readonly inFive?: boolean; readonly loss?: number } = {},
+  ): void {
+    this.#records = Math.max(this.#records, record + 1);
+    const key = `${record} ${truth} ${answer}`;
+    const cell = this.#cells.get(key) ?? { record, truth, answer, count: 0, inFive: 0, loss: 0 };
+    this.#cells.set(key, cell);
+    cell.count++;
+    cell.inFive += Number(inFive);
+    cell.loss += loss;
+  }
+
+  get #hasAreas(): boolean {
+    return this.#names.includes('auroc') || this.#names.includes('auprc');
+  }
+
+  /** NaN before the first example. */
+  result(): Scores {
+    return this.#measure()();
+  }
+
+  /** Records are drawn whole, for the parts of one are no independent evidence. */
+  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
+    const { labels, seed = 0 } = this.#options;
+    const samples = drawsFor(this.#hasAreas ? this.#ranked.length * labels.length : this.#cells.size);
+    return bootstrapIntervals(this.#measure(), this.#records, { seed, samples });
+  }
+
+  /** Classes that are present, true or named, in the model's order. */
+  confusion(): ReturnType<NonNullable<MetricCollector['confusion']>> {
+    const { labels, present = [] } = this.#options;
+    const cells = [...this.#cells.values()];
+    const seen = [...new Set([...present, ...cells.flatMap(({ truth, answer }) => [truth, answer])])].sort((a, b) => a - b); // prettier-ignore
+    const at = new Map(seen.map((c, i) => [c, i]));
+    const counts = seen.map(() => seen.map(() => 0));
+    for (const { truth, answer, count } of cells) counts[at.get(truth)!]![at.get(answer)!]! += count;
+    return { labels: seen.map((c) => labels[c] ?? String(c)), counts };
+  }
+
+  #measure(): Measure<Scores> {
+    const classes = this.#options.labels.length;
+    const cells = [...this.#cells.values()];
+    const named = namedMeasure({
+      classes,
+      truths: cells.map(({ truth }) => truth),
+      answers: cells.map(({ answer }) => answer),
+      losses: cells.map(({ loss, count }) => loss / count),
+    });
+    const probabilities = new Float64Array(this.#ranked.length * classes);
+    this.#ranked.forEach(({ values }, i) => probabilities.set(softmaxRows(values, classes), i * classes));
+    const areas = this.#hasAreas
+      ? areaMeasure({ classes, truths: this.#ranked.map(({ truth }) => truth), probabilities })
+      : undefined;
+    return (times) => {
+      const weights = cells.map(({ record, count }) => count * (times ? times[record]! : 1));
+      let [all, inFive] = [0, 0];
+      for (const [i, weight] of weights.entries()) {
+        all += weight;
+        inFive += (weight * cells[i]!.inFive) / cells[i]!.count;
+      }
+      return pickMetrics<Scores>({ ...named(weights), top5: inFive / all, ...areas?.(times) }, this.#names);
+    };
+  }
+}
 
 /** What a collector must know of the task. */
-export interface ClassificationMetricsOptions {
+export interface ClassificationMetricsOptions extends ClassTallyOptions {
   /** Name of the graph output `[batch, classes]`. */
   readonly output: string;
-  /** Names of all classes of the model. */
-  readonly labels: readonly string[];
-  /** Classes that the data has, for the confusion matrix; those that are predicted join them. */
-  readonly present: Iterable<number>;
   /** What scores are divided by before they become probabilities; 1 by default. It changes the loss alone. */
   readonly temperature?: number;
 }
@@ -22,120 +142,30 @@ export interface ClassificationMetricsOptions {
 /** Metrics of {@link ClassificationMetrics}; with more than five classes there is also `top5`. */
 export type ClassificationScores = MetricsNamed<'accuracy' | 'macroF1' | 'loss'>;
 
-/** Sums up batches. Targets are `{ labels: int64 [batch] }`. */
-export class ClassificationMetrics implements MetricCollector<ClassificationScores> {
-  readonly #output: string;
-  readonly #labels: readonly string[];
-  /** Classes in the data or predicted. */
-  readonly #seen: Set<number>;
-  /** By example: its class, the one that is predicted, whether its class is among the first five, its cross-entropy. */
-  readonly #truths: number[] = [];
-  readonly #answers: number[] = [];
-  readonly #inFive: boolean[] = [];
-  readonly #losses: number[] = [];
-  readonly #temperature: number;
-
-  /** For the classes that are present in the data; see {@link ClassificationMetricsOptions}. */
-  constructor({ output, labels, present, temperature = 1 }: ClassificationMetricsOptions) {
-    this.#temperature = temperature;
-    this.#output = output;
-    this.#labels = labels;
-    this.#seen = new Set(present);
-  }
-
-  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    const { rows, classes, data } = scoresOf(outputs, this.#output, this.#labels.length);
-    const truth = targets['labels']?.data;
-    if (!(truth instanceof BigInt64Array) || truth.length !== rows) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `Targets must hold "labels" as int64 [${rows}], one per row of "${this.#output}". Pass those that collate made.`,
-      );
-    }
-    for (let i = 0; i < rows; i++) {
-      const row = data.subarray(i * classes, (i + 1) * classes);
-      this.#add(row, Number(truth[i]));
-    }
-  }
-
-  #add(row: Float32Array, truth: number): void {
-    const best = bestClasses(row, 5);
-    const predicted = best[0]!;
-    this.#truths.push(truth);
-    this.#answers.push(predicted);
-    this.#inFive.push(best.includes(truth));
-    this.#losses.push(logSumExp(row.map((score) => score / this.#temperature)) - row[truth]! / this.#temperature);
-    this.#seen.add(truth).add(predicted);
-  }
-
-  /**
-   * `accuracy`, `top5` (only with more than five classes), `macroF1` and `loss` (mean cross-entropy in nats). All are
-   * NaN before the first example.
-   */
-  result(): ClassificationScores {
-    return this.#measure()();
-  }
-
-  /** Intervals of the same, by a bootstrap over examples. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
-    const size = this.#truths.length;
-    return bootstrapIntervals(this.#measure(), size, { samples: drawsFor(size) });
+/**
+ * Sums up batches. Targets are `{ labels: int64 [batch] }`, and those of `recordTargets` where records may be several windows:
+ * their probabilities are averaged.
+ */
+export class ClassificationMetrics<Scores extends Metrics = ClassificationScores> extends AnswerMetrics<
+  number,
+  Scores,
+  ClassTally<Scores>
+> {
+  /** See {@link ClassificationMetricsOptions}. */
+  constructor({ output, temperature, ...options }: ClassificationMetricsOptions) {
+    const width = options.labels.length;
+    const truthsOf = ({ labels }: Parameters<MetricCollector['update']>[1], rows: number): number[] => {
+      if (labels?.data instanceof BigInt64Array && labels.data.length === rows) return Array.from(labels.data, Number);
+      throw wrongTargets(`"labels" as int64 [${rows}], one per row of "${output}"`);
+    };
+    const mean = meanClasses;
+    super(
+      wholeAnswers({ output, width, truthsOf, mean, ...(temperature === undefined ? {} : { temperature }) }),
+      new ClassTally(options),
+      mean,
+    );
   }
 
   /** Classes of the data and those predicted, in the model's order. */
-  confusion(): { labels: readonly string[]; counts: readonly (readonly number[])[] } {
-    const { classes, at } = this.#classes();
-    const counts = classes.map(() => classes.map(() => 0));
-    this.#truths.forEach((truth, i) => counts[at.get(truth)!]![at.get(this.#answers[i]!)!]!++);
-    return { labels: classes.map((c) => this.#labels[c] ?? String(c)), counts };
-  }
-
-  /** The classes that were seen, in the model's order, and the place of each among them. */
-  #classes(): { readonly classes: readonly number[]; readonly at: ReadonlyMap<number, number> } {
-    const classes = [...this.#seen].sort((a, b) => a - b);
-    return { classes, at: new Map(classes.map((c, i) => [c, i])) };
-  }
-
-  #measure(): Measure<ClassificationScores> {
-    const { classes, at } = this.#classes();
-    const truths = Int32Array.from(this.#truths, (c) => at.get(c)!);
-    const answers = Int32Array.from(this.#answers, (c) => at.get(c)!);
-    const [inFive, losses, hasFive] = [this.#inFive, this.#losses, this.#labels.length > 5];
-    return (times) => {
-      const [right, examples, named] = [0, 0, 0].map(() => new Float64Array(classes.length)) as [
-        Float64Array,
-        Float64Array,
-        Float64Array,
-      ];
-      let [n, correct, correctInFive, loss] = [0, 0, 0, 0];
-      for (let i = 0; i < truths.length; i++) {
-        const weight = times ? times[i]! : 1;
-        // What is not drawn has no say, even where its loss is infinite.
-        if (weight === 0) continue;
-        n += weight;
-        loss += weight * losses[i]!;
-        examples[truths[i]!]! += weight;
-        named[answers[i]!]! += weight;
-        if (inFive[i]) correctInFive += weight;
-        if (truths[i] !== answers[i]) continue;
-        correct += weight;
-        right[truths[i]!]! += weight;
-      }
-      // F1 = 2 tp / (2 tp + fp + fn): tp + fn are the examples of the class, tp + fp the answers that name it. Its mean is
-      // over the classes that occur, as the truth or as an answer.
-      let [sum, occurring] = [0, 0];
-      for (let c = 0; c < classes.length; c++) {
-        const both = examples[c]! + named[c]!;
-        if (both === 0) continue;
-        occurring++;
-        sum += (2 * right[c]!) / both;
-      }
-      return {
-        accuracy: correct / n,
-        ...(hasFive && { top5: correctInFive / n }),
-        macroF1: sum / occurring,
-        loss: loss / n,
-      } as ClassificationScores;
-    };
-  }
+  override readonly confusion = (): ReturnType<ClassTally['confusion']> => this.tally.confusion();
 }

@@ -1,8 +1,12 @@
 /** @file What a report shows of a classifier, whatever it classifies: mistakes, each class, and how far probabilities hold. */
 
+import type { MetricCollector } from '../../dataset.ts';
 import type { ReportSection } from '../../reportSection.ts';
 import { calibrationError, type LabelledScores, reliability } from './calibration.ts';
 import { logSumExp } from './scores.ts';
+
+/** Counts of answers, as a collector gives them. */
+type Confusion = ReturnType<NonNullable<MetricCollector['confusion']>>;
 
 /** The answer for one example. */
 export interface ClassAnswer {
@@ -25,15 +29,14 @@ export function answersOf({ rows, classes, data, truths }: LabelledScores, tempe
   });
 }
 
-/** The wrong answers that are given most confidently, at most so many. */
+/** The wrong answers, those that are given most confidently first. */
 export function worstMistakes(
   answers: readonly ClassAnswer[],
-  most: number,
   noun: string,
 ): { readonly worst: readonly ClassAnswer[]; readonly text: string } {
   const mistakes = answers.filter(({ truth, answer }) => truth !== answer);
   return {
-    worst: mistakes.sort((a, b) => b.confidence - a.confidence).slice(0, most),
+    worst: mistakes.sort((a, b) => b.confidence - a.confidence),
     text: `${mistakes.length} of ${answers.length} held-out ${noun} are answered wrongly; these the most confidently.`,
   };
 }
@@ -46,16 +49,17 @@ export function mistakeCaption({ truth, answer, confidence }: ClassAnswer, label
 /**
  * A row per class that occurs among the truths or the answers.
  *
+ * @param confusion answers by true class, then answer
  * @param noun what is classified, in the plural: `images`
  */
-export function classTable(labels: readonly string[], answers: readonly ClassAnswer[], noun: string): ReportSection {
+export function classTable({ labels, counts }: Confusion, noun: string): ReportSection {
+  const named = labels.map((_, c) => counts.reduce((sum, row) => sum + row[c]!, 0));
   const rows = labels.flatMap((label, c) => {
-    const right = answers.filter(({ truth, answer }) => truth === c && answer === c).length;
-    const examples = answers.filter(({ truth }) => truth === c).length;
-    const named = answers.filter(({ answer }) => answer === c).length;
-    if (examples + named === 0) return [];
+    const right = counts[c]![c]!;
+    const examples = counts[c]!.reduce((sum, count) => sum + count, 0);
+    if (examples + named[c]! === 0) return [];
     const share = (count: number, of: number): number => (of === 0 ? 0 : Number((count / of).toFixed(4)));
-    return [[label, examples, share(right, named), share(right, examples), share(2 * right, examples + named)]];
+    return [[label, examples, share(right, named[c]!), share(right, examples), share(2 * right, examples + named[c]!)]];
   });
   return { kind: 'table', title: 'Classes', columns: ['class', noun, 'precision', 'recall', 'F1'], rows };
 }

@@ -1,7 +1,6 @@
 /** @file The labels that a set of data has. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import { listed } from '../listed.ts';
 
 /** How the data is spoken of. */
 export interface DataWords {
@@ -25,18 +24,5 @@ export function differentLabels(labels: Iterable<string>, { root, noun }: DataWo
     names.length === 0
       ? `The ${noun} of "${root}" have no labels. Put the ${noun} of each class into a folder of its own, or name their labels in a manifest.`
       : `"${root}" has one class only, "${names[0]}". A classifier needs at least two: add another class.`,
-  );
-}
-
-/**
- * The error, to be thrown, for an example whose class is none of the task's labels.
- *
- * @param place where the example is, at the beginning of a sentence: `samples.csv, line 7`
- * @param labels those of the head that answers, as {@link chooseHead} gives them
- */
-export function unknownLabel(place: string, label: string, labels: readonly string[]): OnnxLoraError {
-  return new OnnxLoraError(
-    'DATA_INVALID',
-    `${place} has the class "${label}", which is none of those that are learned: ${listed(labels, 20)}. Rename it, or remove it.`,
   );
 }

@@ -1,61 +1,56 @@
 /** @file Mean average precision and F1 where an example may have any number of labels. */
 
-import { OnnxLoraError } from '../../../errors.ts';
-import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
+import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
+import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import { meanLabels, type PartAnswer } from '../answers/joinedWindows.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
-import type { Measure } from '../statistics/measure.ts';
-import { rankingMeasure, type RankingScores } from '../statistics/rankingMeasure.ts';
-import { scoresOf } from './scores.ts';
+import { f1, type LabelCounts, labelMeasure, type LabelMeasures } from '../statistics/labelMeasure.ts';
+import { type Measure, pickMetrics } from '../statistics/measure.ts';
+import { rankingMeasure } from '../statistics/rankingMeasure.ts';
+
+/** Which labels an example has: zeros and ones. */
+export type LabelVector = readonly number[];
 
 /** Scores of all labels, and which are true: `[examples, labels]`, row by row. */
 export interface LabelScores {
   /** How many labels there are. */
   readonly labels: number;
-  /** Probabilities, 0 to 1. */
+  /** Scores before the logistic function. */
   readonly scores: readonly number[];
   /** Whether the example has the label. */
   readonly truths: readonly boolean[];
 }
 
-/** What a collector must know of the task. */
-export interface MultiLabelMetricsOptions {
-  /** Name of the graph output `[batch, labels]`. */
-  readonly output: string;
+/** How labels are counted. */
+export interface LabelTallyOptions {
   /** Names of the labels, in the order of the output. */
   readonly labels: readonly string[];
   /** Probability from which a label counts as given, one per label. */
   readonly thresholds: readonly number[];
+  /** What is measured, in its order: mAP, micro- and macro-F1 and the loss by default. */
+  readonly metrics?: readonly (keyof LabelMeasures | 'loss')[] | undefined;
+  /** Seeds the draws of the intervals; 0 by default. */
+  readonly seed?: number | undefined;
 }
 
-/** Metrics of {@link MultiLabelMetrics}. */
-export type MultiLabelScores = MetricsNamed<'mAP' | 'microF1' | 'macroF1' | 'loss'>;
-
-/** Sums up batches. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones. */
-export class MultiLabelMetrics implements MetricCollector<MultiLabelScores> {
-  readonly #options: MultiLabelMetricsOptions;
+/** Scores of labels, record by record. */
+export class LabelTally<Scores extends Metrics> implements Tally<LabelVector, Scores> {
+  readonly #options: LabelTallyOptions;
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];
 
-  /** For the labels of a task; see {@link MultiLabelMetricsOptions}. */
-  constructor(options: MultiLabelMetricsOptions) {
+  /** For the labels of a task; see {@link LabelTallyOptions}. */
+  constructor(options: LabelTallyOptions) {
     this.#options = options;
   }
 
-  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    const { output, labels } = this.#options;
-    const { data } = scoresOf(outputs, output, labels.length);
-    const truth = targets['labels']?.data;
-    if (!(truth instanceof Float32Array) || truth.length !== data.length) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `Targets must hold "labels" as float32 [batch, ${labels.length}], one row for each of "${output}". Pass those that collate made.`,
-      );
+  add(_: number, answers: readonly PartAnswer<LabelVector>[]): void {
+    for (const { truth, values } of answers) {
+      for (const [i, score] of values.entries()) {
+        this.#scores.push(score);
+        this.#truths.push(truth[i]! > 0.5);
+      }
     }
-    data.forEach((score, i) => {
-      this.#scores.push(score);
-      this.#truths.push(truth[i]! > 0.5);
-    });
   }
 
   /** What has been collected. */
@@ -63,62 +58,72 @@ export class MultiLabelMetrics implements MetricCollector<MultiLabelScores> {
     return { labels: this.#options.labels.length, scores: this.#scores, truths: this.#truths };
   }
 
-  /**
-   * `mAP` (the mean of the labels' average precisions, labels without an example left out), `microF1`, `macroF1` and `loss` (mean
-   * binary cross-entropy in nats).
-   */
-  result(): MultiLabelScores {
+  result(): Scores {
     return this.#measure()();
   }
 
-  /** Intervals of the same, by a bootstrap over examples. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
+  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
+    const { labels, seed = 0 } = this.#options;
     const cells = this.#scores.length;
-    return bootstrapIntervals(this.#measure(), cells / this.all.labels, { samples: drawsFor(cells) });
+    return bootstrapIntervals(this.#measure(), cells / labels.length, { seed, samples: drawsFor(cells) });
   }
 
-  #measure(): Measure<MultiLabelScores> {
+  #measure(): Measure<Scores> {
     const { labels, scores, truths } = this.all;
-    const { thresholds } = this.#options;
-    const size = scores.length / labels;
-    const given = scores.map((score, i) => probability(score) >= thresholds[i % labels]!);
+    const { thresholds, metrics = ['mAP', 'microF1', 'macroF1', 'loss'] } = this.#options;
+    const measure = labelMeasure({ labels, truths, probabilities: scores.map(probability), thresholds });
     const losses = scores.map((x, i) => Math.max(x, 0) - (truths[i] ? x : 0) + Math.log1p(Math.exp(-Math.abs(x))));
-    const rankings = labelRankings(this.all);
     return (times) => {
-      const counts = Array.from({ length: labels }, () => ({ right: 0, given: 0, examples: 0 }));
       let [all, loss] = [0, 0];
-      for (let i = 0; i < size; i++) {
-        const weight = times ? times[i]! : 1;
+      for (const [i, own] of losses.entries()) {
+        const weight = times ? times[Math.floor(i / labels)]! : 1;
+        // What is not drawn has no say, even where its loss is infinite.
         if (weight === 0) continue;
-        all += weight * labels;
-        for (let label = 0; label < labels; label++) {
-          const [at, own] = [i * labels + label, counts[label]!];
-          loss += weight * losses[at]!;
-          if (given[at]) own.given += weight;
-          if (truths[at]) own.examples += weight;
-          if (given[at] && truths[at]) own.right += weight;
-        }
+        all += weight;
+        loss += weight * own;
       }
-      const total = counts.reduce((a, b) => ({ right: a.right + b.right, given: a.given + b.given, examples: a.examples + b.examples })); // prettier-ignore
-      const precisions = rankings.map((ranking) => ranking(times).averagePrecision);
-      return {
-        mAP: mean(precisions.filter((each) => !Number.isNaN(each))),
-        microF1: f1(total),
-        macroF1: mean(counts.map(f1)),
-        loss: loss / all,
-      };
+      return pickMetrics<Scores>({ ...measure(times), loss: loss / all }, metrics);
     };
   }
 }
 
-/** Of one label: examples that have it, examples that it is given to, and those that are both. */
-export interface LabelCounts {
-  /** Examples that have the label and are given it. */
-  readonly right: number;
-  /** Examples that are given the label. */
-  readonly given: number;
-  /** Examples that have the label. */
-  readonly examples: number;
+/** What a collector must know of the task. */
+export interface MultiLabelMetricsOptions extends LabelTallyOptions {
+  /** Name of the graph output `[batch, labels]`. */
+  readonly output: string;
+}
+
+/**
+ * Metrics of {@link MultiLabelMetrics}: `mAP` (the mean of the labels' average precisions, labels without an example left out),
+ * `microF1`, `macroF1` and `loss` (mean binary cross-entropy in nats).
+ */
+export type MultiLabelScores = MetricsNamed<'mAP' | 'microF1' | 'macroF1' | 'loss'>;
+
+/**
+ * Sums up batches. Targets are `{ labels: float32 [batch, labels] }` of zeros and ones, and those of `recordTargets` where
+ * records may be several windows: their probabilities are averaged.
+ */
+export class MultiLabelMetrics<Scores extends Metrics = MultiLabelScores> extends AnswerMetrics<
+  LabelVector,
+  Scores,
+  LabelTally<Scores>
+> {
+  /** For the labels of a task; see {@link MultiLabelMetricsOptions}. */
+  constructor({ output, ...options }: MultiLabelMetricsOptions) {
+    const width = options.labels.length;
+    const truthsOf = ({ labels }: Parameters<MetricCollector['update']>[1], rows: number): LabelVector[] => {
+      const data = labels?.data;
+      if (data instanceof Float32Array && data.length === rows * width)
+        return Array.from({ length: rows }, (_, row) => [...data.subarray(row * width, (row + 1) * width)]);
+      throw wrongTargets(`"labels" as float32 [batch, ${width}], one row for each of "${output}"`);
+    };
+    super(wholeAnswers({ output, width, truthsOf, mean: meanLabels }), new LabelTally(options), meanLabels);
+  }
+
+  /** What has been collected. */
+  get all(): LabelScores {
+    return this.tally.all;
+  }
 }
 
 /** Counts per label, a label being given from its threshold on. */
@@ -134,26 +139,16 @@ export function labelCounts({ labels, scores, truths }: LabelScores, thresholds:
   return counts;
 }
 
-/** 2 tp / (2 tp + fp + fn); 0 where nothing is given or true. */
-export function f1({ right, given, examples }: LabelCounts): number {
-  return given + examples === 0 ? 0 : (2 * right) / (given + examples);
-}
-
 /**
  * Average precision per label: Σ (recall − recall before) · precision, over the different scores from the highest on. NaN
  * for a label that no example has.
  *
  * @see https://scikit-learn.org/stable/modules/generated/sklearn.metrics.average_precision_score.html
  */
-export function averagePrecisions(all: LabelScores): number[] {
-  return labelRankings(all).map((ranking) => ranking().averagePrecision);
-}
-
-/** How well the scores of each label put what has it first. */
-function labelRankings({ labels, scores, truths }: LabelScores): Measure<RankingScores>[] {
+export function averagePrecisions({ labels, scores, truths }: LabelScores): number[] {
   return Array.from({ length: labels }, (_, label) => {
-    const isOwn = (_: unknown, i: number): boolean => i % labels === label;
-    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn));
+    const isOwn = (_own: unknown, i: number): boolean => i % labels === label;
+    return rankingMeasure(scores.filter(isOwn), truths.filter(isOwn))().averagePrecision;
   });
 }
 
@@ -180,8 +175,4 @@ export function bestThresholds({ labels, scores, truths }: LabelScores): number[
 /** The logistic function. */
 export function probability(score: number): number {
   return 1 / (1 + Math.exp(-score));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((a, b) => a + b, 0) / values.length;
 }

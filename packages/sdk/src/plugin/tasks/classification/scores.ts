@@ -49,7 +49,7 @@ export function logSumExp(row: Float32Array | Float64Array): number {
 }
 
 /** Classes by score, best first, at most `count`; among equals the lower class comes first. */
-export function bestClasses(row: Float32Array, count: number): number[] {
+export function bestClasses(row: ArrayLike<number>, count: number): number[] {
   const order: number[] = [];
   // Insertion into a short list: one comparison per class in the usual case, however many classes there are.
   for (let c = 0; c < row.length; c++) {

@@ -4,31 +4,44 @@ import { expect, it, test } from 'vitest';
 import type { TaskModel } from '../../taskModel.ts';
 import { retrievalLoss } from '../embedding/retrievalLoss.ts';
 import { regressionParts } from '../regression/regressionParts.ts';
-import { classifierParts } from './classifierParts.ts';
-import { unknownLabel } from './dataLabels.ts';
-import { labelVector, multiLabelParts } from './multiLabelParts.ts';
+import { type Examples, RecordDataset } from '../examples.ts';
+import { classification, unknownLabel } from './classification.ts';
+import { labelling, labelVector } from './labelling.ts';
 
 const model = { name: 'm', inputs: {}, outputs: {} } as unknown as TaskModel;
-const shared = { model, output: 'logits', labels: ['a', 'b'], noun: 'files' };
-const classes = (options: object): unknown => classifierParts({ ...shared, targets: [0, 1], ...options });
-const tags = (options: object): unknown => multiLabelParts({ ...shared, targets: [[0, 1]], ...options });
+const records = ['a', 'b'];
+const files: Examples<{ readonly file: string }, string> = {
+  noun: 'files',
+  one: 'file',
+  root: 'files.csv',
+  open: async () => ({
+    data: { train: records },
+    known: (label) => ({ place: label, labels: [label] }),
+    own: { output: 'logits', outputs: 2 },
+    dataset: (own, targets) =>
+      new RecordDataset(own, targets, { nameOf: (name) => name, load: async (file) => ({ file }) }),
+    feeds: () => ({}),
+  }),
+};
+const classes = (options: object): Promise<unknown> => classification('classes', files, options).prepare(model);
+const tags = (options: object): Promise<unknown> => labelling('tags', files, options).prepare(model);
 
-it.each<[string, () => unknown, string]>([
+it.each<[string, () => Promise<unknown>, string]>([
   ['labelSmoothing 3', () => classes({ labelSmoothing: 3 }), 'labelSmoothing is how much of a label is spread over all classes: a number from 0 to 1, but it is 3. 0.1 is usual.'],
   ['labelSmoothing as text', () => classes({ labelSmoothing: '0.1' }), 'labelSmoothing is how much of a label is spread over all classes: a number from 0 to 1, but it is "0.1". 0.1 is usual.'],
   ['classWeights even', () => classes({ classWeights: 'even' }), 'classWeights is "balanced", "effective" or a weight per class, but it is "even".'],
   ['threshold best', () => tags({ threshold: 'best' }), 'threshold is a number between 0 and 1, or "tuned", but it is "best".'],
   ['posWeights even', () => tags({ posWeights: 'even' }), 'posWeights is "balanced", or left out, but it is "even".'],
-  ['loss mae', () => regressionParts({ head: { output: 'y', labels: ['y'] }, targets: [[1]], loss: 'mae' as 'mse' }), 'loss is "mse" or "huber", but it is "mae".'],
-  ['temperature 0', () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0.'],
-  ['margin -1', () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1.'],
-])('%s', (_, make, message) => {
-  expect(make).toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
+  ['loss mae', async () => regressionParts({ head: { output: 'y', labels: ['y'] }, targets: [[1]], loss: 'mae' as 'mse' }), 'loss is "mse" or "huber", but it is "mae".'],
+  ['temperature 0', async () => retrievalLoss({ temperature: 0 }), 'temperature must be a number above 0, but it is 0.'],
+  ['margin -1', async () => retrievalLoss({ loss: 'triplet', margin: -1 }), 'margin must be a number of at least 0, but it is -1.'],
+])('%s', async (_, make, message) => {
+  await expect(make()).rejects.toThrowError(expect.objectContaining({ code: 'CONFIG_INVALID', message }));
 }); // prettier-ignore
 
-test('what is in range is taken', () => {
-  for (const labelSmoothing of [0, 0.1, 1]) expect(classes({ labelSmoothing })).toHaveProperty('loss');
-  expect(tags({ threshold: 0.3, posWeights: 'balanced' })).toHaveProperty('loss');
+test('what is in range is taken', async () => {
+  for (const labelSmoothing of [0, 0.1, 1]) expect(await classes({ labelSmoothing })).toHaveProperty('loss');
+  expect(await tags({ threshold: 0.3, posWeights: 'balanced' })).toHaveProperty('loss');
 });
 
 test('the error for an unknown class fits examples of all splits', () => {

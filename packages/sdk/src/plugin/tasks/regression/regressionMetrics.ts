@@ -1,72 +1,115 @@
 /** @file How far predicted numbers are from the true ones. */
 
-import { OnnxLoraError } from '../../../errors.ts';
-import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
-import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
-import { scoresOf } from '../classification/scores.ts';
+import type { MetricCollector, Metrics, MetricsNamed } from '../../dataset.ts';
+import { AnswerMetrics, type Tally, wholeAnswers, wrongTargets } from '../answers/answerMetrics.ts';
+import type { PartAnswer } from '../answers/joinedWindows.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
-import type { Measure } from '../statistics/measure.ts';
+import { type Measure, pickMetrics } from '../statistics/measure.ts';
 import { numberMeasure, type NumberScores } from '../statistics/numberMeasure.ts';
+
+/** One number of all answers, without those of which the truth is not known. */
+export interface NumberColumn {
+  /** What was predicted. */
+  readonly predicted: number[];
+  /** What is true. */
+  readonly truths: number[];
+  /** Which record each is of, from 0 in the order in which they came. */
+  readonly records: number[];
+}
+
+/** How numbers are counted. */
+export interface NumberTallyOptions {
+  /** Numbers of an answer. */
+  readonly outputs: number;
+  /** What is measured, in its order: rmse, mae, r2 and Spearman's correlation by default. */
+  readonly metrics?: readonly (keyof NumberScores)[] | undefined;
+  /** Seeds the draws of the intervals; 0 by default. */
+  readonly seed?: number | undefined;
+}
+
+/** Numbers, record by record; the truth is NaN where it is not known. */
+export class NumberTally<Scores extends Metrics> implements Tally<readonly number[], Scores> {
+  /** By number. */
+  readonly columns: readonly NumberColumn[];
+  readonly #options: NumberTallyOptions;
+  #records = 0;
+
+  /** See {@link NumberTallyOptions}. */
+  constructor(options: NumberTallyOptions) {
+    this.#options = options;
+    this.columns = Array.from({ length: options.outputs }, () => ({ predicted: [], truths: [], records: [] }));
+  }
+
+  add(_: number, answers: readonly PartAnswer<readonly number[]>[]): void {
+    const record = this.#records++;
+    for (const { truth, values } of answers) {
+      for (const [i, { predicted, truths, records }] of this.columns.entries()) {
+        if (Number.isNaN(truth[i]!)) continue;
+        predicted.push(values[i]!);
+        truths.push(truth[i]!);
+        records.push(record);
+      }
+    }
+  }
+
+  /** Of several numbers per answer the mean over them. */
+  result(): Scores {
+    return this.#measure()();
+  }
+
+  /** Records are drawn whole, for the parts of one are no independent evidence. */
+  intervals(): ReturnType<NonNullable<MetricCollector['intervals']>> {
+    const { seed = 0 } = this.#options;
+    const samples = drawsFor(this.columns.reduce((sum, { truths }) => sum + truths.length, 0));
+    return bootstrapIntervals(this.#measure(), this.#records, { seed, samples });
+  }
+
+  #measure(): Measure<Scores> {
+    const { metrics = ['rmse', 'mae', 'r2', 'spearman'] } = this.#options;
+    const each = this.columns.map(({ predicted, truths, records }) => {
+      const measure = numberMeasure(predicted, truths);
+      return (times?: ArrayLike<number>) => measure(times && records.map((record) => times[record]!));
+    });
+    return (times) => {
+      const found = each.map((measure) => measure(times));
+      const means = metrics.map((name) => [name, found.reduce((sum, own) => sum + own[name], 0) / found.length]);
+      return pickMetrics<Scores>(Object.fromEntries(means) as Metrics, metrics);
+    };
+  }
+}
 
 /** Metrics of {@link RegressionMetrics}. */
 export type RegressionScores = MetricsNamed<'rmse' | 'mae' | 'r2' | 'spearman'>;
 
-/** Sums up batches. Targets are `{ values: float32 [batch, outputs] }`. */
-export class RegressionMetrics implements MetricCollector<RegressionScores> {
-  readonly #output: string;
-  readonly #predicted: number[][];
-  readonly #true: number[][];
-
+/**
+ * Sums up batches. Targets are those of `valueTargets`, and of `recordTargets` where records may be several windows: their
+ * numbers are averaged.
+ */
+export class RegressionMetrics<Scores extends Metrics = RegressionScores> extends AnswerMetrics<
+  readonly number[],
+  Scores,
+  NumberTally<Scores>
+> {
   /** `output` is a graph output `[batch, outputs]`. */
-  constructor(output: string, outputs: number) {
-    this.#output = output;
-    this.#predicted = Array.from({ length: outputs }, () => []);
-    this.#true = Array.from({ length: outputs }, () => []);
-  }
-
-  update(results: Readonly<Record<string, Tensor>>, targets: Feeds): void {
-    const outputs = this.#predicted.length;
-    const { data } = scoresOf(results, this.#output, outputs);
-    const values = targets['values']?.data;
-    if (!(values instanceof Float32Array) || values.length !== data.length) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `Targets must hold "values" as float32 [batch, ${outputs}], one row for each of "${this.#output}". Pass those that collate made.`,
-      );
-    }
-    data.forEach((value, i) => {
-      this.#predicted[i % outputs]!.push(value);
-      this.#true[i % outputs]!.push(values[i]!);
-    });
-  }
-
-  /** `rmse`, `mae`, `r2` and `spearman`; of several numbers per example the mean over them. */
-  result(): RegressionScores {
-    return this.#measure()();
-  }
-
-  /** Intervals of the same, by a bootstrap over examples. */
-  intervals(): ReturnType<typeof bootstrapIntervals> {
-    const size = this.#predicted[0]!.length;
-    return bootstrapIntervals(this.#measure(), size, { samples: drawsFor(size * this.#predicted.length) });
-  }
-
-  #measure(): Measure<RegressionScores> {
-    const outputs = this.#predicted.map((predicted, i) => numberMeasure(predicted, this.#true[i]!));
-    return (times) => {
-      const each = outputs.map((measure) => measure(times));
-      const mean = (name: keyof NumberScores): number => each.reduce((sum, one) => sum + one[name], 0) / each.length;
-      return { rmse: mean('rmse'), mae: mean('mae'), r2: mean('r2'), spearman: mean('spearman') };
+  constructor(output: string, outputs: number, options: Omit<NumberTallyOptions, 'outputs'> = {}) {
+    const truthsOf = ({ values, known }: Parameters<MetricCollector['update']>[1], rows: number): number[][] => {
+      const data = values?.data;
+      if (!(data instanceof Float32Array) || data.length !== rows * outputs)
+        throw wrongTargets(`"values" as float32 [batch, ${outputs}], one row for each of "${output}"`);
+      const truths = Array.from(data, (value, i) => (known?.data[i] === 0 ? Number.NaN : value));
+      return Array.from({ length: rows }, (_, row) => truths.slice(row * outputs, (row + 1) * outputs));
     };
+    super(wholeAnswers({ output, width: outputs, truthsOf }), new NumberTally({ ...options, outputs }));
   }
 
   /** The same for each number. */
   perOutput(): NumberScores[] {
-    return this.#predicted.map((predicted, i) => numberMeasure(predicted, this.#true[i]!)());
+    return this.tally.columns.map(({ predicted, truths }) => numberMeasure(predicted, truths)());
   }
 
-  /** `[true, predicted]` of one number, example by example. */
+  /** `[true, predicted]` of one number, answer by answer. */
   pairs(output: number): (readonly [number, number])[] {
-    return this.#true[output]!.map((truth, i) => [truth, this.#predicted[output]![i]!]);
+    const { truths, predicted } = this.tally.columns[output]!;
+    return truths.map((truth, i) => [truth, predicted[i]!]);
   }
 }

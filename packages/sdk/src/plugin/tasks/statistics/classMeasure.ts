@@ -43,20 +43,35 @@ export function classMeasure({ classes, truths, probabilities }: ClassAnswers): 
   const size = truths.length;
   const answers = Int32Array.from({ length: size }, (_, i) => bestOf(probabilities, i * classes, classes));
   const losses = Float64Array.from({ length: size }, (_, i) => -Math.log(probabilities[i * classes + truths[i]!]!));
-  const ranked = classes === 2 ? [1] : Array.from({ length: classes }, (_, c) => c);
-  const rankings = ranked.map((c) => {
-    const scores = Float64Array.from({ length: size }, (_, i) => probabilities[i * classes + c]!);
-    return rankingMeasure(
-      scores,
-      Uint8Array.from({ length: size }, (_, i) => (truths[i] === c ? 1 : 0)),
-    );
-  });
+  const named = namedMeasure({ classes, truths, answers, losses });
+  const areas = areaMeasure({ classes, truths, probabilities });
+  return (times) => {
+    const { loss, ...rest } = named(times);
+    return { ...rest, ...areas(times), loss };
+  };
+}
+
+/** Answers of a classifier by their names alone. */
+export interface NamedClasses extends Pick<ClassAnswers, 'classes' | 'truths'> {
+  /** Number of the class that each example is taken for. */
+  readonly answers: ArrayLike<number>;
+  /** Cross-entropy of each. */
+  readonly losses: ArrayLike<number>;
+}
+
+/** The metrics of {@link classMeasure} that need no probabilities. */
+export function namedMeasure({
+  classes,
+  truths,
+  answers,
+  losses,
+}: NamedClasses): Measure<Omit<ClassScores, 'auroc' | 'auprc'>> {
   return (times) => {
     const right = new Float64Array(classes);
     const examples = new Float64Array(classes);
     const named = new Float64Array(classes);
     let [count, hits, loss] = [0, 0, 0];
-    for (let i = 0; i < size; i++) {
+    for (let i = 0; i < truths.length; i++) {
       const weight = times ? times[i]! : 1;
       // What is not drawn has no say, even where its loss is infinite.
       if (weight === 0) continue;
@@ -70,7 +85,6 @@ export function classMeasure({ classes, truths, probabilities }: ClassAnswers): 
     }
     const f1 = (c: number): number => (2 * right[c]!) / (examples[c]! + named[c]!);
     const occurring = Array.from(right.keys()).filter((c) => examples[c]! + named[c]! > 0);
-    const areas = rankings.map((ranking) => ranking(times)).filter(({ auroc }) => !Number.isNaN(auroc));
     return {
       accuracy: hits / count,
       balancedAccuracy: mean(occurring.filter((c) => examples[c]! > 0).map((c) => right[c]! / examples[c]!)),
@@ -79,9 +93,31 @@ export function classMeasure({ classes, truths, probabilities }: ClassAnswers): 
       macroPrecision: mean(occurring.map((c) => (named[c] === 0 ? 0 : right[c]! / named[c]!))),
       macroRecall: mean(occurring.map((c) => (examples[c] === 0 ? 0 : right[c]! / examples[c]!))),
       mcc: matthews(hits, count, examples, named),
+      loss: loss / count,
+    };
+  };
+}
+
+/** The areas under the curves of {@link classMeasure}. */
+export function areaMeasure({
+  classes,
+  truths,
+  probabilities,
+}: ClassAnswers): Measure<Pick<ClassScores, 'auroc' | 'auprc'>> {
+  const size = truths.length;
+  const ranked = classes === 2 ? [1] : Array.from({ length: classes }, (_, c) => c);
+  const rankings = ranked.map((c) => {
+    const scores = Float64Array.from({ length: size }, (_, i) => probabilities[i * classes + c]!);
+    return rankingMeasure(
+      scores,
+      Uint8Array.from({ length: size }, (_, i) => (truths[i] === c ? 1 : 0)),
+    );
+  });
+  return (times) => {
+    const areas = rankings.map((ranking) => ranking(times)).filter(({ auroc }) => !Number.isNaN(auroc));
+    return {
       auroc: mean(areas.map(({ auroc }) => auroc)),
       auprc: mean(areas.map(({ averagePrecision }) => averagePrecision)),
-      loss: loss / count,
     };
   };
 }

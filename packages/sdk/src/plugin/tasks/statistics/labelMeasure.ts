@@ -1,6 +1,5 @@
 /** @file How well any number of labels per example are named. */
 
-import { f1 } from '../classification/multiLabelMetrics.ts';
 import type { Measure } from './measure.ts';
 import { matthews } from './classMeasure.ts';
 import { rankingMeasure } from './rankingMeasure.ts';
@@ -60,6 +59,21 @@ export function labelMeasure({ labels, truths, probabilities, thresholds }: Labe
       ),
     };
   };
+}
+
+/** Of one label: examples that have it, examples that it is given to, and those that are both. */
+export interface LabelCounts {
+  /** Examples that have the label and are given it. */
+  readonly right: number;
+  /** Examples that are given the label. */
+  readonly given: number;
+  /** Examples that have the label. */
+  readonly examples: number;
+}
+
+/** 2 tp / (2 tp + fp + fn); 0 where nothing is given or true. */
+export function f1({ right, given, examples }: LabelCounts): number {
+  return given + examples === 0 ? 0 : (2 * right) / (given + examples);
 }
 
 /** Of the values that are numbers. */

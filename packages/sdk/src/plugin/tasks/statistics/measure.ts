@@ -32,3 +32,8 @@ export function meanMeasure<Name extends string>(
       }),
     ) as MetricsNamed<Name>;
 }
+
+/** Only the metrics of these names, in their order; those that there are not are left out. */
+export function pickMetrics<Result extends Metrics>(all: Metrics, names: readonly string[]): Result {
+  return Object.fromEntries(names.flatMap((name) => (name in all ? [[name, all[name]!]] : []))) as Result;
+}

@@ -2,27 +2,27 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import '../../../../../test/support/seed.ts';
-import { JoinedWindows, type ResidueAnswer } from './joinedWindows.ts';
+import '../../../../../../test/support/seed.ts';
+import { JoinedWindows, type PartAnswer } from './joinedWindows.ts';
 
-/** Windows of 4 tokens that begin at every other token, with answers that differ from window to window. */
-function windowsOf(record: number, count: number): { record: number; windows: number; answers: ResidueAnswer[] }[] {
+/** Windows of 4 tokens that begin at every other part, with answers that differ from window to window. */
+function windowsOf(record: number, count: number): { record: number; windows: number; answers: PartAnswer[] }[] {
   return Array.from({ length: count }, (_, window) => ({
     record,
     windows: count,
     answers: [0, 1, 2, 3].map((i) => {
-      const token = 2 * window + i;
-      return { token, truth: token % 3, values: Float64Array.of(record + token, window) };
+      const part = 2 * window + i;
+      return { part, truth: part % 3, values: Float64Array.of(record + part, window) };
     }),
   }));
 }
 
 /** What the windows of a record give, one by one. */
-function expected(record: number, count: number): { token: number; truth: number; values: number[] }[] {
-  return Array.from({ length: 2 * count + 2 }, (_, token) => {
-    const windows = Array.from({ length: count }, (__, window) => window).filter((window) => token >= 2 * window && token < 2 * window + 4); // prettier-ignore
+function expected(record: number, count: number): { part: number; truth: number; values: number[] }[] {
+  return Array.from({ length: 2 * count + 2 }, (_, part) => {
+    const windows = Array.from({ length: count }, (__, window) => window).filter((window) => part >= 2 * window && part < 2 * window + 4); // prettier-ignore
     const mean = windows.reduce((sum, window) => sum + window, 0) / windows.length;
-    return { token, truth: token % 3, values: [record + token, mean] };
+    return { part, truth: part % 3, values: [record + part, mean] };
   });
 }
 
@@ -32,7 +32,7 @@ test('answers are means over the windows that hold a residue, once for each reco
     fc.property(shape, fc.infiniteStream(fc.nat()), (counts, keys) => {
       const all = counts.flatMap((count, record) => windowsOf(record, count));
       const order = all.map((window) => ({ window, key: keys.next().value as number })).sort((a, b) => a.key - b.key);
-      const found = new Map<number, readonly ResidueAnswer[]>();
+      const found = new Map<number, readonly PartAnswer[]>();
       const joined = new JoinedWindows((record, answers) => {
         expect(found.has(record)).toBe(false);
         found.set(record, answers);
@@ -49,12 +49,12 @@ test('answers are means over the windows that hold a residue, once for each reco
 });
 
 test('records of which windows are lacking are taken as they are, after the last batch', () => {
-  const found: (readonly ResidueAnswer[])[] = [];
+  const found: (readonly PartAnswer[])[] = [];
   const joined = new JoinedWindows((_, answers) => found.push(answers));
   joined.add(windowsOf(7, 3)[1]!);
   expect(found).toEqual([]);
   joined.flush();
   joined.flush();
   expect(found).toHaveLength(1);
-  expect(found[0]!.map(({ token }) => token)).toEqual([2, 3, 4, 5]);
+  expect(found[0]!.map(({ part }) => part)).toEqual([2, 3, 4, 5]);
 });

@@ -15,7 +15,7 @@ import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from 
 import { sequenceFiles } from '../records/sequencePredictor.ts';
 import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceDefaults } from '../sequenceDefaults.ts';
-import { sequenceRegression } from './sequenceRegression.ts';
+import { sequenceRegression } from './sequenceTasks.ts';
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
 export class SequenceRegressionFactory implements TaskFactory {

@@ -1,14 +1,15 @@
-/** @file Predicted beside measured numbers: a parity plot, and how the errors are spread. */
+import type { ReportSection } from '../../reportSection.ts';
+import { numberMeasure } from '../statistics/numberMeasure.ts';
 
-import { numberMeasure, type ReportSection } from '@onnx-lora/sdk/tasks';
-
-/** One predicted number of held-out sequences. */
+/** One predicted number of held-out examples. */
 export interface NumberPairs {
   /** What the number is called, such as `fitness`. */
   readonly name: string;
-  /** The true number of each sequence. */
+  /** What examples are called, in the plural: `images`. */
+  readonly noun: string;
+  /** The true number of each example. */
   readonly measured: readonly number[];
-  /** The model's number of each sequence, in the same order. */
+  /** The model's number of each example, in the same order. */
   readonly predicted: readonly number[];
 }
 
@@ -17,7 +18,7 @@ const MOST_POINTS = 3000;
 const BINS = 25;
 
 /** The predicted over the measured numbers, with the line on which they are the same. */
-export function paritySection({ name, measured, predicted }: NumberPairs): ReportSection {
+export function paritySection({ name, noun, measured, predicted }: NumberPairs): ReportSection {
   const { spearman, rmse } = numberMeasure(predicted, measured)();
   const step = Math.max(1, Math.ceil(measured.length / MOST_POINTS));
   const points = measured.flatMap((value, i) => (i % step === 0 ? [[value, predicted[i]!] as const] : []));
@@ -25,7 +26,7 @@ export function paritySection({ name, measured, predicted }: NumberPairs): Repor
   return {
     kind: 'scatter',
     title: `Predicted and measured: ${name}`,
-    text: `${measured.length} held-out sequences; on the dashed line both are the same. Spearman ${shown(spearman)}, root mean squared error ${shown(rmse)}.${some}`,
+    text: `${measured.length} held-out ${noun}; on the dashed line both are the same. Spearman ${shown(spearman)}, root mean squared error ${shown(rmse)}.${some}`,
     x: `measured ${name}`,
     y: `predicted ${name}`,
     series: [{ name, points }],

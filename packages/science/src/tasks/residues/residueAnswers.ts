@@ -1,0 +1,111 @@
+/** @file Answers about residues, read from batches and put together from windows. */
+
+import type { Feeds } from '@onnx-lora/sdk';
+import {
+  AnswerMetrics,
+  type AnswerReader,
+  ClassTally,
+  type MeanAnswer,
+  meanClasses,
+  meanNumbers,
+  type MetricsNamed,
+  type NumberScores,
+  NumberTally,
+  type PartAnswer,
+} from '@onnx-lora/sdk/tasks';
+import { tokenOutput } from '../outputOfTokens.ts';
+import { placesOf } from './residueTargets.ts';
+
+/** What is measured of classes of residues. */
+export type ResidueClassScores = Readonly<Record<'accuracy' | 'macroF1' | 'balancedAccuracy' | 'mcc', number>>;
+
+/** What a collector must know of the task. */
+export interface ResidueMetricsOptions {
+  /** The output `[batch, tokens, width]`, and what its numbers are called. */
+  readonly output: string;
+  readonly labels: readonly string[];
+  /** Of the bootstrap. */
+  readonly seed: number;
+}
+
+/** Counts classes of residues: accuracy, macro F1, balanced accuracy and Matthews' correlation. */
+export function residueTally({
+  labels,
+  seed,
+}: Pick<ResidueMetricsOptions, 'labels' | 'seed'>): ClassTally<ResidueClassScores & MetricsNamed<'loss'>> {
+  return new ClassTally({ labels, seed, metrics: ['accuracy', 'macroF1', 'balancedAccuracy', 'mcc', 'loss'] });
+}
+
+/** Collects classes. Targets are `labels`, int64 `[batch, tokens]`, −100 where nothing is known, and those of `placeTargets`. */
+export function residueClassMetrics(
+  options: ResidueMetricsOptions,
+): AnswerMetrics<number, ResidueClassScores & MetricsNamed<'loss'>, ReturnType<typeof residueTally>> {
+  const truthsOf = ({ labels }: Feeds): (number | undefined)[] =>
+    Array.from(labels!.data as BigInt64Array, (label) => (Number(label) === UNKNOWN ? undefined : Number(label)));
+  return new AnswerMetrics(residueAnswers(options, truthsOf, meanClasses), residueTally(options), meanClasses);
+}
+
+/** Collects numbers. Targets are `values` and `known`, float32 `[batch, tokens, 1]`, and those of `placeTargets`. */
+export function residueNumberMetrics(
+  options: ResidueMetricsOptions,
+): AnswerMetrics<readonly number[], NumberScores, NumberTally<NumberScores>> {
+  const { seed } = options;
+  const truthsOf = ({ values, known }: Feeds): (readonly number[] | undefined)[] =>
+    Array.from(values!.data as Float32Array, (value, i) => (known!.data[i] === 0 ? undefined : [value]));
+  const tally = new NumberTally<NumberScores>({ outputs: 1, metrics: ['spearman', 'pearson', 'rmse', 'mae', 'r2'], seed }); // prettier-ignore
+  return new AnswerMetrics(residueAnswers(options, truthsOf, meanNumbers), tally);
+}
+
+/** Label of residues whose class is not known: torch's `ignore_index`. */
+export const UNKNOWN = -100;
+
+/** Only residues of which something is known are looked at. */
+function residueAnswers<Truth>(
+  { output, labels }: ResidueMetricsOptions,
+  truthsOf: (targets: Feeds) => readonly (Truth | undefined)[],
+  mean: MeanAnswer,
+): AnswerReader<Truth> {
+  return (members, targets) => {
+    const each = members.map((outputs) => tokenOutput(outputs, output, labels.length));
+    const { tokens } = each[0]!;
+    const truths = truthsOf(targets);
+    return placesOf(targets).map(({ record, windows, at, from }, row) => {
+      const answers: PartAnswer<Truth>[] = [];
+      for (let i = at; i < tokens; i++) {
+        const truth = truths[row * tokens + i];
+        if (truth === undefined) continue;
+        answers.push({ part: from + i - at, truth, values: mean(each.map((scores) => scores.at(row, i))) });
+      }
+      return { record, windows, answers };
+    });
+  };
+}
+
+/** What is shown of a sequence: how good its answers are, and what they are. */
+export interface ShownRecord<Truth> {
+  readonly record: number;
+  /** Higher is better. */
+  readonly score: number;
+  readonly answers: readonly PartAnswer<Truth>[];
+}
+
+/** The worst sequences, and some in the middle. */
+export function worstAndUsual<Truth>(
+  found: readonly ShownRecord<Truth>[],
+  worst: number,
+  usual: number,
+): (ShownRecord<Truth> & { readonly kind: 'worst' | 'usual' })[] {
+  const sorted = found.toSorted((a, b) => a.score - b.score);
+  const middle = Math.max(Math.min(worst, sorted.length), Math.floor((sorted.length - usual) / 2));
+  return [
+    ...sorted.slice(0, worst).map((each) => ({ ...each, kind: 'worst' as const })),
+    ...sorted.slice(middle, middle + usual).map((each) => ({ ...each, kind: 'usual' as const })),
+  ];
+}
+
+/** The most probable class; of equal ones the first. */
+export function bestOf(scores: ArrayLike<number>): number {
+  let best = 0;
+  for (let c = 1; c < scores.length; c++) if (scores[c]! > scores[best]!) best = c;
+  return best;
+}
