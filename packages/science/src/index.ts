@@ -90,14 +90,13 @@ export type {
   SequenceTaskOptions,
   TokenRow,
 } from './tasks/sequenceTask.ts';
-export { embeddingWriter } from './tasks/embedding/files/embeddingWriter.ts';
 export {
   openSequenceEmbedder,
   type SequenceEmbedder,
   type SequenceEmbedderOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
 export { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
-export type { FeatureOptions, SequencePooling } from './tasks/embedding/sequenceFeature.ts';
+export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
 export {
   type SequenceGroup,
   sequenceRetrieval,

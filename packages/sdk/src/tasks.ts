@@ -51,10 +51,10 @@ export {
   weightedSum,
 } from './train/losses/index.ts';
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
-export { filePredictor } from './plugin/predict/filePredictor.ts';
+export { filePredictor, fileProcessor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
 export { type BatchLimits, lengthBuckets } from './plugin/predict/lengthBuckets.ts';
-export { chosenAdapter, sourcesOf } from './plugin/predict/sources.ts';
+export { chosenAdapter, requireNamedAdapters, sourcesOf } from './plugin/predict/sources.ts';
 export { recordPredictor, type RecordPredictorOptions } from './plugin/predict/recordPredictor.ts';
 export type {
   AnsweredRow,
@@ -93,30 +93,62 @@ export type {
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
-export { choice } from './plugin/tasks/choice.ts';
+export { answersOnly, choice } from './plugin/tasks/choice.ts';
+export {
+  type Embedder,
+  embeddingAnswers,
+  type EmbedderOptions,
+  openEmbedder,
+} from './plugin/tasks/embedding/embedder.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
-export { joinRows } from './plugin/tasks/embedding/joinRows.ts';
+export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
+export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
+export type { KindGroup } from './plugin/tasks/embedding/kindGroups.ts';
 export {
-  type KindGroup,
-  type KindGrouping,
-  KindGroups,
-  type KindItems,
-  SingleKinds,
-} from './plugin/tasks/embedding/kindGroups.ts';
+  bestNeighbourCount,
+  forNearest,
+  type Gallery,
+  type Nearest,
+  type NeighbourTrials,
+} from './plugin/tasks/embedding/neighbours.ts';
 export {
+  featureTensor,
+  meanOfPlaces,
+  type PlacesOf,
+  pooledRows,
+  pooledValue,
+  type PoolOptions,
+} from './plugin/tasks/embedding/pooling.ts';
+export {
+  haveAPair,
+  type KindData,
+  openFairly,
+  type RetrievalData,
   type RetrievalLoss,
-  retrievalLoss,
   type RetrievalLossOptions,
-} from './plugin/tasks/embedding/retrievalLoss.ts';
-export { type EmbeddingsOf, RetrievalMetrics } from './plugin/tasks/embedding/retrievalMetrics.ts';
+  type RetrievalRequest,
+  retrievalTask,
+} from './plugin/tasks/embedding/retrieval.ts';
 export {
+  type EmbeddingsOf,
   type LabelledMatrix,
+  RetrievalMetrics,
   type RetrievalScores,
   retrievalScores,
   type QueryScores,
   scoresByQuery,
 } from './plugin/tasks/embedding/retrievalScores.ts';
-export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
+export {
+  joinRows,
+  joinVectors,
+  matrixOf,
+  pickRows,
+  rowsOfLengthOne,
+  unitTensor,
+  unitVector,
+  vectorsOf,
+} from './plugin/tasks/embedding/rows.ts';
+export { scaled, type Scaling, scalingOf } from './plugin/tasks/embedding/scaling.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
 export { listed } from './plugin/tasks/listed.ts';

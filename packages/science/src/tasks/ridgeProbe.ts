@@ -1,9 +1,8 @@
 /** @file A new head that starts as ridge regression on the frozen model. */
 
-import { type HeadFeatures, type HeadValues, pickRows } from '@onnx-lora/sdk/tasks';
+import { type HeadFeatures, type HeadValues, pickRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import { fitRidge } from '../baselines/ridge.ts';
-import { scaled, scalingOf } from '../baselines/scaling.ts';
 
 /** Of many classes a wrong start must not be a sure one. */
 const MOST_SLOPE = 10;

@@ -127,3 +127,18 @@ export class GrowingFile {
     }
   }
 }
+
+/**
+ * Two files that grow together, or none.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` as {@link GrowingFile.create}
+ */
+export async function growingFiles(first: string, second: string): Promise<[GrowingFile, GrowingFile]> {
+  const file = await GrowingFile.create(first);
+  try {
+    return [file, await GrowingFile.create(second)];
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+}

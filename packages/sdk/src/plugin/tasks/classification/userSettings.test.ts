@@ -2,7 +2,7 @@
 
 import { expect, it, test } from 'vitest';
 import type { TaskModel } from '../../taskModel.ts';
-import { retrievalLoss } from '../embedding/retrievalLoss.ts';
+import { retrievalLoss } from '../embedding/retrieval.ts';
 import { regressionParts } from '../regression/regressionParts.ts';
 import { classifierParts } from './classifierParts.ts';
 import { unknownLabel } from './dataLabels.ts';

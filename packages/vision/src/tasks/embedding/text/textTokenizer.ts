@@ -12,7 +12,7 @@ import {
   type JsonObject,
   readJsonObject,
 } from '@onnx-lora/sdk/data';
-import { isSiglip } from '../modelType.ts';
+import { isSiglip } from '../features.ts';
 
 /** Gemma's, with 256,000 tokens, has 35 MB. */
 const largestFile = 200_000_000;

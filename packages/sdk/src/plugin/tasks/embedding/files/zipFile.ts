@@ -1,7 +1,7 @@
 /** @file A zip file whose members are stored as they are, written one after the other. */
 
 import { crc32 } from 'node:zlib';
-import { GrowingFile } from '@onnx-lora/sdk/data';
+import { type GrowingFile, growingFiles } from '../../../../files/growingFile.ts';
 
 /** From here on sizes and places take the 64 bits of zip64. */
 const LARGE = 0xffff_ffff;
@@ -29,13 +29,7 @@ export class ZipFile {
 
   /** @throws OnnxLoraError `FILE_INVALID` when the system refuses, as all methods do */
   static async create(path: string): Promise<ZipFile> {
-    const file = await GrowingFile.create(path);
-    try {
-      return new ZipFile(file, await GrowingFile.create(`${path}.list`));
-    } catch (error) {
-      await file.abort();
-      throw error;
-    }
+    return new ZipFile(...(await growingFiles(path, `${path}.list`)));
   }
 
   /**
