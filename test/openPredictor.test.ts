@@ -84,3 +84,14 @@ test('an answer for each record of a file', async () => {
   expect(answers).toEqual(await all(regressor.predict([fasta])));
   expect(answers.map(({ id }) => id)).toEqual(['s0', 's1', 's2', 's3']);
 });
+
+test('a list of adapters, which has no names, is refused and not taken for the base', async () => {
+  const model = await openModel(path.join(models, 'vit-mnist'), { plugins: [visionPlugin] });
+  const adapters = [{}] as never;
+  const refused = {
+    code: 'CONFIG_INVALID',
+    message: expect.stringContaining('must give each adapter a name') as string,
+  };
+  await expect(openPredictor(model, { adapters })).rejects.toMatchObject(refused);
+  await expect(model.session({ adapters })).rejects.toMatchObject(refused);
+});

@@ -27,8 +27,8 @@ for (const name of ['accuracy@1', 'mrr'])
 if (!(after['accuracy@1']! > 0.5)) throw new Error('The adapter learned too little.');
 
 // Vectors have length 1, so that the product of two is their cosine.
-const embedder = await textEmbedder(model, { adapter });
-const { data, dims } = await embedder.embed(['how can i fix my bike', 'help me repair my bicycle', 'help me repair my couch']); // prettier-ignore
+const embedder = await textEmbedder(model, { adapters: { adapter } });
+const { data, dims } = await embedder.embed(['how can i fix my bike', 'help me repair my bicycle', 'help me repair my couch'], 'adapter'); // prettier-ignore
 const [question, same, other] = [0, 1, 2].map((row) =>
   Array.from(data.slice(row * dims[1]!, (row + 1) * dims[1]!), Number),
 );

@@ -187,8 +187,8 @@ it('trains, and embeds the lines of a file, on the command line', async () => {
   const { code } = await call(['predict', published, texts, ...plugin, '--adapter', path.join(out, 'adapter'), '--out', vectors]); // prettier-ignore
   expect(code).toBe(0);
   const { tensors, metadata } = await readSafetensors(vectors);
-  expect(metadata).toMatchObject({ files: '["how can i fix my bike","help me repair my bicycle"]' });
-  const answers = await callJson<{ text: string; embedding: number[] }[]>('predict', published, texts, ...plugin, '--adapter', path.join(out, 'adapter')); // prettier-ignore
+  expect(metadata).toMatchObject({ ids: '["how can i fix my bike","help me repair my bicycle"]' });
+  const answers = await callJson<{ id: string; embedding: number[] }[]>('predict', published, texts, ...plugin, '--adapter', path.join(out, 'adapter')); // prettier-ignore
   expect(answers.flatMap(({ embedding }) => embedding)).toEqual(Array.from(tensors.get('embeddings')!.data, Number).map((each) => expect.closeTo(each, 6) as number)); // prettier-ignore
   expect(readFileSync(path.join(out, 'report.html'), 'utf8')).toContain('text-embedding');
 });

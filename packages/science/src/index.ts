@@ -44,10 +44,9 @@ export { residueClassification, type ResidueClassificationOptions, residueRegres
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';
 export type { SequenceHeadOptions } from './tasks/sequenceHead.ts';
 export type { LengthOptions, SequenceDataset, SequenceExample, SequenceItem, SequencePorts, SequenceTask, SequenceTaskOptions, TokenRow } from './tasks/sequenceTask.ts';
-export { embeddingWriter } from './tasks/embedding/files/embeddingWriter.ts';
 export { openSequenceEmbedder, type SequenceEmbedder, type SequenceEmbedderOptions } from './tasks/embedding/sequenceEmbedder.ts';
 export { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
-export type { FeatureOptions, SequencePooling } from './tasks/embedding/sequenceFeature.ts';
+export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
 export { type SequenceGroup, sequenceRetrieval, type SequenceRetrievalOptions } from './tasks/embedding/sequenceRetrieval.ts';
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';

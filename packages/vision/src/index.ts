@@ -50,14 +50,12 @@ export { imageClassification, type ImageClassificationOptions, imageRegression, 
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
 export { type FrozenBaselines, frozenBaselines, type FrozenBaselinesRequest, type LabelledEmbeddings } from './tasks/embedding/baselines/frozenBaselines.ts';
 export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';
-export { imageEmbedder } from './tasks/embedding/imageEmbedder.ts';
+export { imageEmbedder, imageEmbeddings, type ImageEmbeddingsOptions, type ImageEmbedderOptions } from './tasks/embedding/imageEmbedder.ts';
 export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
-export { imageEmbeddings, type ImageEmbeddingsOptions } from './tasks/embedding/imageEmbeddings.ts';
 export type { ImageReading } from './tasks/imageReading.ts';
-export { type ImageGroup, imageRetrieval, type ImageRetrievalOptions } from './tasks/embedding/retrieval/imageRetrieval.ts';
-export { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
-export type { CaptionedImage } from './tasks/embedding/text/captionedImages.ts';
-export { imageText, type ImageTextOptions } from './tasks/embedding/text/imageText.ts';
+export { type ImageGroup, imageRetrieval, type ImageRetrievalOptions } from './tasks/embedding/imageRetrieval.ts';
+export { ImageRetrievalFactory } from './tasks/embedding/imageRetrievalFactory.ts';
+export { type CaptionedImage, imageText, type ImageTextOptions, type Caption } from './tasks/embedding/text/imageText.ts';
 export type { ImageTextScores } from './tasks/embedding/text/imageTextMetrics.ts';
 export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';

@@ -9,7 +9,7 @@ import { ImageClassificationFactory } from './tasks/classification/imageClassifi
 import { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
 import { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
 import { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
-import { ImageRetrievalFactory } from './tasks/embedding/retrieval/imageRetrievalFactory.ts';
+import { ImageRetrievalFactory } from './tasks/embedding/imageRetrievalFactory.ts';
 import { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 import { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 import { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';

@@ -1,11 +1,10 @@
 /** @file What is said of held-out sequences without training the model: from the training data's mean, and from features. */
 
-import { pickRows } from '@onnx-lora/sdk/tasks';
+import { pickRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
 import { fitRidge, ridgeAnswers } from './ridge.ts';
-import { scaled, scalingOf } from './scaling.ts';
 
 /** A baseline's answers. */
 export interface BaselineAnswers {

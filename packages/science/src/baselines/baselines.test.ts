@@ -1,6 +1,7 @@
 /** @file Baselines beside scikit-learn's answers, and what is said of LoRA beside them. */
 
 import { readFileSync } from 'node:fs';
+import { scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
@@ -8,7 +9,6 @@ import { frozenBaselines } from './frozenBaselines.ts';
 import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
 import { oneHot } from './frozenBaselines.ts';
 import { fitRidge, ridgeAnswers } from './ridge.ts';
-import { scaled, scalingOf } from './scaling.ts';
 
 interface Golden {
   readonly rows: number;

@@ -1,6 +1,6 @@
 /** @file How well several adapters answer together, and how sure they are. */
 
-import { type Adapter, type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Adapter, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
   AnswerMetrics,
   batchesOf,

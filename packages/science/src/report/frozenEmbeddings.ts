@@ -1,7 +1,6 @@
 /** @file What the base without an adapter makes of sequences: the means of its hidden states, for baselines. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { batchesOf, type Batch, type ReportRequest, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { type Batch, batchesOf, featureTensor, type ReportRequest, type TaskModel } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 
@@ -47,15 +46,8 @@ export async function frozenEmbeddings<Target>(
     request.batchSize,
     byLength(wanted, dataset),
   )) {
-    const tensor = (await request.run(batch.inputs, 'base'))[hidden];
-    const width = tensor?.dims.at(-1) ?? 0;
-    const { data, dims } = tensor ?? { data: undefined, dims: [] };
-    if (!(data instanceof Float32Array) || (dims.length !== 2 && dims.length !== 3)) {
-      throw new OnnxLoraError(
-        'INPUT_INVALID',
-        `The value "${hidden}" must be float32 [batch, tokens, width], but the session gave ${tensor ? `${tensor.type} [${dims.join(', ')}]` : 'nothing'}. Name it among the task's outputs.`,
-      );
-    }
+    const { data, dims } = featureTensor(await request.run(batch.inputs, 'base'), hidden, [2, 3]);
+    const width = dims.at(-1)!;
     sums ??= matrix(rows.size, width);
     const tokens = dims.length === 3 ? dims[1]! : 1;
     for (const [i, { index, record, row }] of examples.entries()) {

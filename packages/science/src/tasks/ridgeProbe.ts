@@ -1,9 +1,8 @@
 /** @file A new head that starts as ridge regression on the frozen model. */
 
-import { type HeadFeatures, type HeadValues, pickRows } from '@onnx-lora/sdk/tasks';
+import { type HeadFeatures, type HeadValues, pickRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import { fitRidge } from '../baselines/ridge.ts';
-import { scaled, scalingOf } from '../baselines/scaling.ts';
 
 /**
  * Ridge on features of deviation 1, with the largest penalty that is about as good as any when each example is left out in turn,

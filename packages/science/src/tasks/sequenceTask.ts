@@ -1,7 +1,7 @@
 /** @file What tasks on sequences share: data, tokens, batches. */
 
 import type { Feeds } from '@onnx-lora/sdk';
-import type { Dataset, TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
+import type { TaskModel, Labelled, LabelledDataset } from '@onnx-lora/sdk/tasks';
 import type { SequenceData, SequenceDataOptions, SequenceRecord } from '../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
 

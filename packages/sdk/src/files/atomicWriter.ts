@@ -204,3 +204,18 @@ export function requireUnused(
     `"${found}" is there already. Name another place, or replace it (overwrite: true; --overwrite).`,
   );
 }
+
+/**
+ * Two files that grow together, or none.
+ *
+ * @throws OnnxLoraError `FILE_INVALID` as {@link AtomicWriter.create}
+ */
+export async function atomicWriters(first: string, second: string): Promise<[AtomicWriter, AtomicWriter]> {
+  const file = await AtomicWriter.create(first);
+  try {
+    return [file, await AtomicWriter.create(second)];
+  } catch (error) {
+    await file.abort();
+    throw error;
+  }
+}

@@ -29,6 +29,7 @@ import { AdapterSession } from '../adapter/serving/session.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import type { ModelFamily } from '../plugin/family.ts';
 import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
+import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';
@@ -487,6 +488,7 @@ export class Model implements TaskModel {
    */
   async session(options: ModelSessionOptions = {}): Promise<AdapterSession> {
     const { adapters = {}, modulesToSave = [] } = options;
+    requireNamedAdapters(adapters);
     checkMachine(
       options,
       this.catalogue.providers.map(({ name }) => name),

@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
 import { guardedFactory } from '../plugin/guardedFactory.ts';
-import { sourcesOf } from '../plugin/predict/sources.ts';
+import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
 import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';
 import type { RunnableOptions } from '../plugin/taskModel.ts';
@@ -45,13 +45,14 @@ export interface TaskPredictor extends Predictor {
  * await using predictor = await openPredictor(model, { adapter: await loadAdapter('photos-adapter') });
  * for await (const { prediction } of predictor.predict(['cat.jpg'])) console.log(prediction.label);
  *
- * @throws OnnxLoraError `CONFIG_INVALID` where no task is known, or the task answers for no files, or with one adapter alone;
+ * @throws OnnxLoraError `CONFIG_INVALID` where adapters are a list without names, where no task is known, or the task answers for no files, or with one adapter alone;
  *   `ADAPTER_MISMATCH` for adapters that answer with different labels; as `model.session` and the task's own predictor
  */
 export async function openPredictor(
   model: Model,
   { adapter, adapters = {}, task, settings, batchSize, ...load }: OpenPredictorOptions = {},
 ): Promise<TaskPredictor> {
+  requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
   requireSameAnswers(all);
   const own = all[0] ? modelFor<Model>(model, all[0]) : model;

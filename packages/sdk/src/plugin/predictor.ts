@@ -132,14 +132,16 @@ export interface AnsweredRow<Row, Found> {
  * What `recordPredictor` is made from: the records of a source, the rows that a record is fed as, their feeds, and what the
  * outputs mean. `Found` is what is kept of a row until all rows of its record are there.
  */
-export interface RecordProcessor<Item, Row, Found> {
+export interface RecordProcessor<Item, Row, Found, From = Source> {
   /** Names of the outputs that answers are made of; values inside the graph are made outputs. All of the model's by default. */
   readonly outputs?: readonly string[];
   /**
    * The records of a source, one by one. Batches end with the source. Without it a source is one item itself, and batches hold
    * those of several.
    */
-  records?(source: Source): AsyncIterable<SourceRecord<Item>>;
+  records?(source: From): AsyncIterable<SourceRecord<Item>>;
+  /** Reads a source that is one item, such as a recording that must be decoded first; by default the source is the item. */
+  read?(source: From): Promise<Item>;
   /** Rows that an item is fed as, one at least. */
   rows(item: Item): readonly Row[];
   /** Answers that an item gets, where that is not one: by it those that are there already are passed over. */
@@ -150,9 +152,11 @@ export interface RecordProcessor<Item, Row, Found> {
     of(row: Row): number;
     /** False where the model cannot tell padding from tokens, so that rows of a batch must be equally long. */
     readonly isPadded: boolean;
-    /** Batches that are read ahead; 16 by default. Fewer where answers are large. */
-    readonly lookAhead?: number;
   };
+  /** Rows of a batch without a word of the user's; 32 by default. */
+  readonly batchSize?: number;
+  /** Batches that are read ahead: 16 by default where lengths differ, and else 1. Fewer where items or answers are large. */
+  readonly lookAhead?: number;
   /** The model's feeds for these rows. */
   feeds(rows: readonly Row[]): Feeds | Promise<Feeds>;
   /** What is kept of a batch, one per row. */

@@ -1,8 +1,8 @@
 /** @file Recordings with what is known of them, as a dataset. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { balancedWeights, type Dataset, type Labelled, RecordDataset, type RecordLoading } from '@onnx-lora/sdk/tasks';
-import { contentKey, drawSeed, BoundedCache, FilledCache } from '@onnx-lora/sdk/data';
+import { type Labelled, RecordDataset, type RecordLoading } from '@onnx-lora/sdk/tasks';
+import { BoundedCache, contentKey, drawSeed } from '@onnx-lora/sdk/data';
 import { type AudioReader, monoAt } from '../audio/audio.ts';
 import type { FeatureExtractor, SoundFrames } from '../features/featureExtractor.ts';
 import type { SpeechRecord } from './speechRecord.ts';
@@ -65,7 +65,7 @@ function soundLoading({
   seed,
   cacheBytes = DEFAULT_CACHE_BYTES,
 }: SpeechLoading): RecordLoading<SpeechRecord, LoadedSound> {
-  const cache = new FilledCache<number, LoadedSound>(cacheBytes, ({ features }) => features.data.byteLength);
+  const cache = new BoundedCache<number, LoadedSound>(cacheBytes, ({ features }) => features.data.byteLength);
   const read = async (record: SpeechRecord, seedOfWave?: number): Promise<LoadedSound> => {
     const { where } = record;
     try {

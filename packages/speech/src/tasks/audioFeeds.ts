@@ -1,6 +1,6 @@
 /** @file Where sound goes into a model that takes nothing else, and how clips become its feeds. */
 
-import { float32, type Feeds, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { listedPorts, rung, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 
@@ -91,6 +91,12 @@ export function audioFeeds(
   return { feeds, lengths: lengthsOf(ports.mask === undefined ? undefined : own, clips.length, padded), padded };
 }
 
+/** Whether the model is told what is padding, and what is sound. */
+export function canTellPadding(extractor: FeatureExtractor, ports: SoundPorts): boolean {
+  if (ports.mask === undefined) return false;
+  return 'attention_mask' in extractor.batch([extractor.extract(new Float32Array(extractor.sampleRate))]);
+}
+
 /**
  * Which clips can be a batch, so that none is answered otherwise than alone: all, where the model can tell sound from padding;
  * else those that are equally long.
@@ -104,6 +110,12 @@ export function rowsAlike(extractor: FeatureExtractor, ports: SoundPorts, clips:
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return [...groups.values()];
+}
+
+/** How much of each row that was fed is its own, of feeds of {@link soundFeeds}. */
+export function fedLengths(feeds: Feeds, { input, mask }: SoundPorts): Omit<AudioFeeds, 'feeds'> {
+  const { dims } = feeds[input]!;
+  return { lengths: lengthsOf(mask === undefined ? undefined : feeds[mask], dims[0]!, dims[1]!), padded: dims[1]! };
 }
 
 /** A silent clip of the wanted length goes along, so that padding is done as the extractor does it, and is dropped again. */

@@ -6,10 +6,9 @@ import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingPredictor } from './embeddingPredictor.ts';
-import { openSequenceEmbedder } from './sequenceEmbedder.ts';
-import { sequenceFeature } from './sequenceFeature.ts';
+import { embeddingPredictor, openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { SequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
+import { isPerToken, sequenceFeature } from './tokenStates.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const golden = JSON.parse(readFileSync(`${fixtures}embeddings.json`, 'utf8')) as Record<
@@ -106,8 +105,10 @@ it('names what a model lacks', () => {
     inputs,
     outputs: { pooler_output: port(['b', 4]), last_hidden_state: port(['b', 't', 4]) },
   };
-  expect(sequenceFeature(pooled)).toEqual({ output: 'last_hidden_state', inner: [], isPerToken: true });
-  expect(sequenceFeature(pooled, 'pooler_output')).toEqual({ output: 'pooler_output', inner: [], isPerToken: false });
+  expect(sequenceFeature(pooled)).toMatchObject({ output: 'last_hidden_state', inner: [] });
+  expect(isPerToken(sequenceFeature(pooled))).toBe(true);
+  expect(sequenceFeature(pooled, 'pooler_output')).toMatchObject({ output: 'pooler_output', inner: [] });
+  expect(isPerToken(sequenceFeature(pooled, 'pooler_output'))).toBe(false);
   expect(sequenceFeature(model).inner).toHaveLength(1);
   expect(() => sequenceFeature(pooled, 'poler_output')).toThrow(
     /no output "poler_output".*Did you mean "pooler_output"/,

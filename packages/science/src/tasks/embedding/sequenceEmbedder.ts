@@ -1,18 +1,37 @@
-/** @file One vector per sequence, or one per residue, from any model of sequences. */
+/** @file One vector per sequence, or one per residue, from any model of sequences: in a program, and as answers about files. */
 
-import { type AdapterSession, float32, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { lengthBuckets, type RunnableModel, type RunnableOptions, unitTensor } from '@onnx-lora/sdk/tasks';
+import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import {
+  choice,
+  type Embedder,
+  embeddingEndings,
+  embeddingWriter,
+  type Feature,
+  openEmbedder,
+  type Outputs,
+  type Prediction,
+  type Predictor,
+  type RunnableModel,
+  type RunnableOptions,
+  unitVector,
+} from '@onnx-lora/sdk/tasks';
+import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
+import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
-import { rowOfOutputs } from '../records/rowOfOutputs.ts';
-import { openSequenceInput, type SequenceInput } from '../sequenceInput.ts';
-import type { LengthOptions } from '../sequenceTask.ts';
-import { type FeatureOptions, type SequenceFeature, sequenceFeature } from './sequenceFeature.ts';
-import { pooledStates, type StateRow, tokenStates } from './tokenStates.ts';
-
-/** Rows of a batch, and most of its tokens: attention takes memory by their square. */
-const BATCH_ROWS = 32;
-const BATCH_TOKENS = 8192;
+import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
+import { openSequenceInput } from '../sequenceInput.ts';
+import { lengthOptions } from '../sequenceSettings.ts';
+import type { LengthOptions, TokenRow } from '../sequenceTask.ts';
+import {
+  type FeatureOptions,
+  pooledStates,
+  requirePerToken,
+  sequenceFeature,
+  type SequencePooling,
+  type StateRow,
+  tokenStates,
+} from './tokenStates.ts';
 
 /** Options of {@link openSequenceEmbedder}. */
 export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions, LengthOptions {
@@ -23,14 +42,7 @@ export interface SequenceEmbedderOptions extends RunnableOptions, FeatureOptions
 }
 
 /** A model with its adapters, ready to embed. */
-export interface SequenceEmbedder extends AsyncDisposable {
-  /**
-   * Embeddings float32 `[sequences, width]`, in their order.
-   *
-   * @param adapter name of the adapter among those that the embedder was opened with; null or absent is the base
-   * @throws OnnxLoraError `INPUT_INVALID` without sequences; `DATA_INVALID` for one that is too long, where such are refused
-   */
-  embed(sequences: readonly (string | SequenceRecord)[], adapter?: string | null): Promise<Tensor>;
+export interface SequenceEmbedder extends Embedder<string | SequenceRecord> {
   /**
    * Embeddings of the tokens of one sequence, special ones left out: float32 `[tokens, width]`. For a model whose tokens are single
    * residues that is one per residue.
@@ -38,10 +50,12 @@ export interface SequenceEmbedder extends AsyncDisposable {
    * @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence
    */
   embedTokens(sequence: string | SequenceRecord, adapter?: string | null): Promise<Tensor>;
-  /** Frees the session. */
-  release(): Promise<void>;
-  /** As {@link SequenceEmbedder.release}, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What is asked of a model: embeddings of a sequence, or of its tokens. */
+interface Asked {
+  readonly record: SequenceRecord;
+  readonly pool: SequencePooling | 'residues';
 }
 
 /**
@@ -64,77 +78,94 @@ export async function openSequenceEmbedder(
   const { output, pool = 'mean', tokenizer, normalize = false, maxLength, tooLong, overlap, ...load } = options;
   const feature = sequenceFeature(model, output);
   const input = await openSequenceInput(model, { tokenizer, maxLength, tooLong, overlap });
-  const whole = feature.inner.length > 0 ? model.withOutputs(feature.inner) : model;
-  const session = await whole.session(load);
+  const processor = sequenceProcessor<Asked>({
+    input,
+    outputs: [feature.output],
+    rows: ({ record }) => input.rows(record),
+    answers: (asked, rows) => vectorsOf(rows, feature, asked.pool, normalize).map((embedding) => ({ embedding })),
+  });
+  const embedder = await openEmbedder<Asked, Asked, TokenRow, Outputs>(model, processor, {
+    noun: 'sequences',
+    ...load,
+  });
   return {
-    embed: async (sequences, adapter = null) => {
-      if (sequences.length === 0) {
-        throw new OnnxLoraError('INPUT_INVALID', 'There are no sequences to embed. Give at least one.');
-      }
-      const vectors = new Array<Float32Array>(sequences.length);
-      for await (const { record, rows } of statesOf({ input, feature, session }, sequences, adapter))
-        vectors[record] = pooledStates(rows, feature, pool);
-      const width = vectors[0]!.length;
-      const data = new Float32Array(sequences.length * width);
-      vectors.forEach((vector, i) => data.set(vector, i * width));
-      const all = float32(data, [sequences.length, width]);
-      return normalize ? unitTensor(all) : all;
-    },
-    embedTokens: async (sequence, adapter = null) => {
+    ...embedder,
+    embed: (sequences, ...rest) =>
+      embedder.embed(
+        sequences.map((each, i) => ({ record: recordOf(each, i), pool })),
+        ...rest,
+      ),
+    embedTokens: async (sequence, adapter) => {
       requirePerToken(feature);
-      for await (const { rows } of statesOf({ input, feature, session }, [sequence], adapter)) {
-        const { count, width, data } = tokenStates(rows, feature);
-        const all = float32(data, [count, width]);
-        return normalize ? unitTensor(all) : all;
-      }
-      throw new RangeError('A sequence has at least one row.');
+      return embedder.embed([{ record: recordOf(sequence, 0), pool: 'residues' }], adapter);
     },
-    release: () => session.release(),
-    [Symbol.asyncDispose]: () => session.release(),
   };
 }
 
-/** @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence */
-export function requirePerToken({ output, isPerToken }: SequenceFeature): void {
-  if (isPerToken) return;
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `"${output}" has one vector per sequence and none for its residues. Name an output of [batch, tokens, width].`,
-  );
-}
-
-interface Parts {
-  readonly input: SequenceInput;
-  readonly feature: SequenceFeature;
-  readonly session: AdapterSession;
-}
-
-/** What the model gives for each record, as soon as its last row is computed. */
-async function* statesOf(
-  { input, feature, session }: Parts,
-  sequences: readonly (string | SequenceRecord)[],
-  adapter: string | null,
-): AsyncGenerator<{ readonly record: number; readonly rows: readonly StateRow[] }> {
-  const own = sequences.map((each, i) => input.rows(typeof each === 'string' ? recordOf(each, i) : each));
-  const all = own.flatMap((rows, record) => rows.map((row, place) => ({ row, record, place })));
-  const found = own.map((rows) => new Array<StateRow>(rows.length));
-  const missing = own.map((rows) => rows.length);
-  const lengths = all.map(({ row }) => row.ids.length);
-  const isPadded = input.ports.mask !== undefined || input.ports.length !== undefined;
-  for (const batch of lengthBuckets(lengths, { rows: BATCH_ROWS, tokens: BATCH_TOKENS, isPadded })) {
-    const feeds = input.feeds(batch.map((i) => all[i]!.row));
-    const outputs = await session.run(feeds, { adapter, fetches: [feature.output] });
-    for (const [at, i] of batch.entries()) {
-      const { row, record, place } = all[i]!;
-      found[record]![place] = { row, found: rowOfOutputs(outputs, at) };
-      missing[record]!--;
-      if (missing[record]! > 0) continue;
-      yield { record, rows: found[record]! };
-      found[record] = [];
+/**
+ * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
+ * They are written to .npz and .safetensors files too.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for residues of a model whose tokens are several letters; as `sequenceFeature`,
+ *   `openSequenceInput`, `model.session`
+ */
+export async function embeddingPredictor(
+  model: RunnableModel,
+  { settings = {}, ...options }: PredictorOptions,
+): Promise<Predictor> {
+  const { output, normalize } = settings;
+  const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
+  const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);
+  const input = await openSequenceInput(model, lengthOptions(settings));
+  const isEach = pool === 'residues';
+  if (isEach) {
+    requirePerToken(feature);
+    if (!input.tokenizer.isPerLetter) {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        `Tokens of "${model.name}" stand for several letters, so there is no embedding for each residue. Take the pool mean or first.`,
+      );
     }
   }
+  return sequencePredictor({
+    ...options,
+    model,
+    input,
+    data: dataOptions(settings),
+    outputs: [feature.output],
+    rows: input.rows,
+    // States of all tokens are large.
+    ...(isEach && { lookAhead: 1, count: (record) => ownTokens(input.rows(record)) }),
+    answers: (record, rows) => {
+      const { id, sequence } = record;
+      const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
+      return vectorsOf(rows, feature, pool, normalize === true).map((embedding, i): Prediction => {
+        const at = starts[i]!;
+        return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
+      });
+    },
+    writer: (path) => embeddingWriter(path, isEach ? 'position' : 'whole'),
+    writerEndings: embeddingEndings,
+  });
 }
 
-function recordOf(sequence: string, index: number): SequenceRecord {
+/** The embedding of a sequence, or those of its tokens. */
+function vectorsOf(
+  rows: readonly StateRow[],
+  feature: Feature,
+  pool: Asked['pool'],
+  normalize: boolean,
+): readonly Float32Array[] {
+  const vectors = pool === 'residues' ? tokenStates(rows, feature) : [pooledStates(rows, feature, pool)];
+  return normalize ? vectors.map(unitVector) : vectors;
+}
+
+/** Tokens of a sequence that its rows hold. */
+function ownTokens(rows: readonly StateRow['row'][]): number {
+  return Math.max(...rows.map(({ from, count }) => from + count)) - Math.min(...rows.map(({ from }) => from));
+}
+
+function recordOf(sequence: string | SequenceRecord, index: number): SequenceRecord {
+  if (typeof sequence !== 'string') return sequence;
   return { id: String(index + 1), sequence, where: `sequence ${index + 1}` };
 }

@@ -1,12 +1,11 @@
 /** @file Embeddings of sequences for the command line. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import { answersOnly, choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataSettings } from '../../data/dataSettings.ts';
 import { lengthSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
-import { embeddingPredictor } from './embeddingPredictor.ts';
+import { embeddingPredictor } from './sequenceEmbedder.ts';
 import { sequenceRetrieval } from './sequenceRetrieval.ts';
 
 const outputSetting: TaskSetting = {
@@ -42,16 +41,10 @@ export class SequenceEmbeddingFactory implements TaskFactory {
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
-    return {
-      name: this.name,
-      prepare: () =>
-        Promise.reject(
-          new OnnxLoraError(
-            'CONFIG_INVALID',
-            'The task sequence-embedding only answers (predict). To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval.',
-          ),
-        ),
-    };
+    return answersOnly(
+      this.name,
+      'To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval.',
+    );
   }
 
   /** Answers `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue. */

@@ -7,11 +7,10 @@ import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingsBy, poolingWeights } from './poolingWeights.ts';
-import { kindsOf } from './retrievalRecords.ts';
 import { openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { SequenceRetrievalFactory } from './sequenceEmbeddingFactory.ts';
-import { sequenceRetrieval } from './sequenceRetrieval.ts';
+import { kindsOf, sequenceRetrieval } from './sequenceRetrieval.ts';
+import { embeddingsBy, pooledTokens } from './tokenStates.ts';
 
 let model: Model;
 beforeAll(async () => {
@@ -118,13 +117,13 @@ describe('kindsOf', () => {
 
 it('weighs tokens of the sequence alike, and no others', () => {
   const row = (count: number) => ({ ids: [], types: [], at: 1, count, from: 0 });
-  const feature = { output: 'x', inner: [], isPerToken: true };
+  const feature = { output: 'x', inner: [], port: { type: 'float32', dims: undefined } } as const;
   const states = float32([9, 1, 3, 9, 9, 5, 9, 9], [2, 4, 1]);
-  const mean = embeddingsBy(feature)({ x: states }, poolingWeights([row(2), row(1)], 4, 'mean'));
+  const mean = embeddingsBy(feature)({ x: states }, pooledTokens([row(2), row(1)], 'mean'));
   expect([...mean.data]).toEqual([2, 5]);
-  const first = embeddingsBy(feature)({ x: states }, poolingWeights([row(2), row(1)], 4, 'first'));
+  const first = embeddingsBy(feature)({ x: states }, pooledTokens([row(2), row(1)], 'first'));
   expect([...first.data]).toEqual([9, 9]);
-  expect(() => poolingWeights([{ ...row(2), at: 0 }], 4, 'first')).toThrow('Take the pool mean');
+  expect(() => pooledTokens([{ ...row(2), at: 0 }], 'first')).toThrow('Take the pool mean');
   const broken = float32([Number.NaN], [1, 1, 1]);
   expect(() => embeddingsBy(feature)({ x: broken }, {})).toThrow(expect.objectContaining({ code: 'LOSS_NOT_FINITE' }));
   expect(() => embeddingsBy(feature)({}, {})).toThrow('the session gave nothing');

@@ -1,33 +1,17 @@
 /** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
 
-import { int64, OnnxLoraError } from '@onnx-lora/sdk';
-import {
-  type Batch,
-  embeddingScatter,
-  type KindGroup,
-  PkSampler,
-  type KindItems,
-  type PreparedTask,
-  retrievalLoss,
-  type RetrievalLossOptions,
-  RetrievalMetrics,
-  type RetrievalScores,
-  SingleKinds,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk/tasks';
-import { heldOutNote, type SequenceSource } from '../../data/sequenceRecord.ts';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { haveAPair, type KindData, type KindGroup, openFairly, type RetrievalLossOptions, type RetrievalScores, retrievalTask, type Task } from '@onnx-lora/sdk/tasks';
+import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
-import type { SequenceDataset, SequenceExample, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
-import { embeddingsBy, embeddingValue, poolingWeights } from './poolingWeights.ts';
-import { type Kinds, kindsOf } from './retrievalRecords.ts';
-import { type FeatureOptions, sequenceFeature } from './sequenceFeature.ts';
+import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';
+import { embeddingsBy, embeddingValue, type FeatureOptions, pooledTokens, sequenceFeature } from './tokenStates.ts';
 
 /** Options of {@link sequenceRetrieval}. */
 export interface SequenceRetrievalOptions extends SequenceTaskOptions, RetrievalLossOptions, FeatureOptions {}
 
 /** Sequences of one kind. */
-export type SequenceGroup = KindGroup<SequenceExample<number>>;
+export type SequenceGroup = KindGroup<SequenceExample<string>>;
 
 /**
  * Metric learning on sequences: those of one kind are drawn together, others apart. The kind is the label, or the group where there
@@ -43,99 +27,98 @@ export function sequenceRetrieval(
   source: SequenceSource,
   options: SequenceRetrievalOptions = {},
 ): Task<SequenceGroup, RetrievalScores> {
-  return { name: 'sequence-retrieval', prepare: (model) => prepare(model, source, options) };
+  const { loss, temperature, margin, perGroup, output, pool = 'mean', ...data } = options;
+  const request = {
+    name: 'sequence-retrieval',
+    noun: 'sequences',
+    loss,
+    temperature,
+    margin,
+    perGroup,
+    seed: data.seed,
+  };
+  return retrievalTask(request, async (model) => {
+    if (data.tooLong === 'windows') {
+      throw new OnnxLoraError(
+        'CONFIG_INVALID',
+        'The task sequence-retrieval compares whole rows, and reads no windows. Take tooLong: crop, or error.',
+      );
+    }
+    const feature = sequenceFeature(model, output);
+    const task = await openFairly(
+      (own) => openSequenceTask(model, source, own),
+      data,
+      ({ data: { validation } }) => !validation || haveAPair(kindsOf(validation).kinds),
+    );
+    const { train, validation, warnings } = task.data;
+    const kinds = (given: readonly SequenceRecord[], isTrained: boolean): KindData<SequenceExample<string>> => {
+      const { records, kinds: names } = kindsOf(given);
+      return { kinds: names, dataset: task.dataset(records, names, { isTrained }) };
+    };
+    return {
+      train: kinds(train, true),
+      validation: validation && kinds(validation, false),
+      isAugmented: false,
+      notes: [heldOutNote(task.data)],
+      warnings,
+      outputs: feature.inner,
+      batch: (items) => {
+        const rows = items.map(({ row }) => row);
+        return { inputs: task.feeds(rows, items[0]?.draw !== undefined), targets: pooledTokens(rows, pool) };
+      },
+      embeddingsOf: embeddingsBy(feature),
+      embeddingValue: (g, outputs, targets) => embeddingValue(g, outputs, targets, feature),
+    };
+  });
 }
 
-async function prepare(
-  model: TaskModel,
-  source: SequenceSource,
-  { loss, temperature, margin, perGroup = 2, output, pool = 'mean', ...options }: SequenceRetrievalOptions,
-): Promise<PreparedTask<SequenceGroup, RetrievalScores>> {
-  if (options.tooLong === 'windows') {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'The task sequence-retrieval compares whole rows, and reads no windows. Take tooLong: crop, or error.',
-    );
-  }
-  const lossOf = retrievalLoss({ loss, temperature, margin, perGroup });
-  const feature = sequenceFeature(model, output);
-  const task = await openFairly(model, source, options);
-  const { data } = task;
-  const training = kindsOf(data.train);
-  const held = data.validation && kindsOf(data.validation);
-  if (held && !haveAPair(held)) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `No two of the ${held.records.length} held-out sequences are of one kind, so none can find another. Hold more sequences out.`,
-    );
-  }
-  const names = [...new Set([...training.kinds, ...(held?.kinds ?? [])])].sort();
-  const numbers = new Map(names.map((name, i) => [name, i]));
-  const itemsOf = ({ records, kinds }: Kinds, isTrained: boolean): KindItems<SequenceExample<number>> =>
-    kindItems(task.dataset(records, kinds.map((kind) => numbers.get(kind)!), { isTrained })); // prettier-ignore
-  const train = new PkSampler(itemsOf(training, true), {
-    perGroup,
-    isAugmented: false,
-    seed: options.seed ?? 0,
-    noun: 'sequences',
-  });
-  const collate = (groups: readonly SequenceGroup[]): Promise<Batch> => {
-    const items = groups.flatMap((group) => group.items);
-    const rows = items.map(({ row }) => row);
-    const inputs = task.feeds(rows, items[0]?.draw !== undefined);
-    const labels = int64(groups.flatMap((group) => group.items.map(() => group.label)), [items.length]); // prettier-ignore
-    return Promise.resolve({
-      inputs,
-      targets: { labels, ...poolingWeights(rows, inputs[task.ports.ids]!.dims[1]!, pool) },
-    });
-  };
-  const embeddingsOf = embeddingsBy(feature);
-  const shown = itemsOf(held ?? training, false);
-  const singles = new SingleKinds(shown);
-  return {
-    train,
-    ...(held && { validation: singles }),
-    notes: [heldOutNote(data)],
-    warnings: data.warnings,
-    outputs: feature.inner,
-    collate,
-    loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs, targets, feature), targets['labels']!),
-    metrics: () => new RetrievalMetrics(embeddingsOf),
-    report: (request) =>
-      embeddingScatter(
-        { dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun: 'sequences' },
-        request,
-      ),
-  };
+/** Sequences one by one, and the kind of each. */
+export interface Kinds {
+  readonly records: readonly SequenceRecord[];
+  readonly kinds: readonly string[];
 }
+
+/** Labels of pairs that belong together, and of those that do not. */
+const together: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'positive']);
+const apart: ReadonlySet<string> = new Set(['0', 'false', 'no', 'negative']);
 
 /**
- * The data. What is held out unasked must be able to find another sequence of its kind: if need be more of them are held out, at
- * random, or none.
+ * The kinds of records: the label, or where there are no labels the group. Of pairs, each is a kind of two sequences; where pairs
+ * have labels of 1 and 0, those of 1.
+ *
+ * @throws OnnxLoraError `DATA_INVALID` for a record of which nothing says what it is like
  */
-async function openFairly(
-  model: TaskModel,
-  source: SequenceSource,
-  options: SequenceTaskOptions,
-): Promise<SequenceTask> {
-  const { holdOut, validation } = options;
-  const task = await openSequenceTask(model, source, options);
-  const isFair = ({ data }: SequenceTask): boolean => !data.validation || haveAPair(kindsOf(data.validation));
-  if (isFair(task) || holdOut === undefined || validation !== undefined) return task;
-  const larger = await openSequenceTask(model, source, { ...options, holdOut: Math.min(0.5, 2 * holdOut) });
-  return isFair(larger) ? larger : openSequenceTask(model, source, { ...options, holdOut: undefined });
+export function kindsOf(records: readonly SequenceRecord[]): Kinds {
+  const all = records.flatMap((record, i): (readonly [SequenceRecord, string])[] => {
+    const { second, ...first } = record;
+    if (second === undefined) return [[record, kindOf(record)]];
+    if (!isTogether(record)) return [];
+    const kind = `pair ${i + 1}`;
+    return [
+      [first, kind],
+      [{ ...first, id: `${record.id}, second`, sequence: second }, kind],
+    ];
+  });
+  return { records: all.map(([record]) => record), kinds: all.map(([, kind]) => kind) };
 }
 
-/** Whether any sequence can find another of its kind. */
-function haveAPair({ kinds }: Kinds): boolean {
-  return new Set(kinds).size < kinds.length;
+function isTogether({ labels = [], where }: SequenceRecord): boolean {
+  const label = labels[0]?.toLowerCase();
+  if (label === undefined || together.has(label)) return true;
+  if (apart.has(label)) return false;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${where}: pairs that belong together have the label 1 and others 0, or pairs have no labels, but this one has "${labels[0]}". For classes of pairs take the task sequence-classification.`,
+  );
 }
 
-function kindItems(dataset: SequenceDataset<number>): KindItems<SequenceExample<number>> {
-  return {
-    labels: dataset.targets,
-    nameOf: (index) => dataset.nameOf?.(index) ?? String(index),
-    keyOf: (index) => dataset.keyOf(index),
-    load: (index, draw) => dataset.get(index, draw),
-  };
+function kindOf({ labels = [], group, where }: SequenceRecord): string {
+  const kind = labels[0] ?? group;
+  if (kind !== undefined && labels.length <= 1) return kind;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    labels.length > 1
+      ? `${where} has ${labels.length} labels, so nothing says which sequences are of one kind. Give it one.`
+      : `${where} has no label, no group and no partner, so nothing says which sequences are of one kind. Name one of them: a column label, group or second.`,
+  );
 }

@@ -1,45 +1,82 @@
-/** @file The states of a sequence's tokens, from the rows that it was fed as, and one vector made of them. */
+/** @file What a model gives for the tokens of sequences, and one vector made of it: of answers, of batches and inside a graph. */
 
-import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
+import {
+  type AnsweredRow,
+  type EmbeddingsOf,
+  type Feature,
+  featureOf,
+  featureTensor,
+  type GraphBuilder,
+  meanOfPlaces,
+  type Outputs,
+  pooledRows,
+  type TaskModel,
+  type Value,
+} from '@onnx-lora/sdk/tasks';
 import type { TokenRow } from '../sequenceTask.ts';
-import type { SequenceFeature, SequencePooling } from './sequenceFeature.ts';
+
+/** How one vector is made of the states of tokens: their mean without special tokens, or the state of the first, `<cls>`. */
+export type SequencePooling = 'mean' | 'first';
+
+/** Where embeddings come from. */
+export interface FeatureOptions {
+  /**
+   * The graph output that is the feature; `before-head` is what the head reads. By default `last_hidden_state`, or else
+   * `before-head`.
+   */
+  readonly output?: string | undefined;
+  /** `mean` by default. */
+  readonly pool?: SequencePooling | undefined;
+}
+
+/**
+ * The output that is named; else the last hidden states; else, of a model that answers with scores, what its head reads.
+ *
+ * @throws OnnxLoraError as `featureOf`
+ */
+export function sequenceFeature(model: TaskModel, named?: string): Feature {
+  return featureOf(model, named, {
+    noun: 'sequences',
+    shapes: ['[batch, width]', '[batch, tokens, width]'],
+    usual: ['last_hidden_state', 'token_embeddings', 'hidden_states'],
+    beforeHead: () => ('logits' in model.outputs ? model.featuresOf?.('logits') : undefined),
+  });
+}
+
+/** Whether a feature has a vector for each token. */
+export function isPerToken({ port }: Feature): boolean {
+  return port.dims?.length !== 2;
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` where the feature has one vector for the whole sequence */
+export function requirePerToken(feature: Feature): void {
+  if (isPerToken(feature)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${feature.output}" has one vector per sequence and none for its residues. Name an output of [batch, tokens, width].`,
+  );
+}
 
 /** What the model gave for a row: outputs `[1, …]`. */
-export interface StateRow {
-  readonly row: TokenRow;
-  readonly found: Readonly<Record<string, Tensor>>;
-}
-
-/** States float32 `[count, width]`. */
-export interface TokenStates {
-  readonly count: number;
-  readonly width: number;
-  readonly data: Float32Array;
-}
+export type StateRow = Pick<AnsweredRow<TokenRow, Outputs>, 'row' | 'found'>;
 
 /**
  * The states of a sequence's own tokens, without special ones; those that several windows hold are averaged.
  *
- * @throws OnnxLoraError `INPUT_INVALID` for an output of another shape; `LOSS_NOT_FINITE` for values that are no numbers
+ * @throws OnnxLoraError as `featureTensor`
  */
-export function tokenStates(rows: readonly StateRow[], { output }: SequenceFeature): TokenStates {
+export function tokenStates(rows: readonly StateRow[], { output }: Feature): Float32Array[] {
   const first = Math.min(...rows.map(({ row }) => row.from));
   const count = Math.max(...rows.map(({ row }) => row.from + row.count)) - first;
-  const width = rows[0]!.found[output]?.dims[2] ?? 0;
-  const data = new Float32Array(count * width);
-  const seen = new Uint32Array(count);
-  for (const { row, found } of rows) {
-    const states = numbersOf(found, output, 3);
-    for (let token = 0; token < row.count; token++) {
-      const at = row.from - first + token;
-      seen[at]!++;
-      for (let i = 0; i < width; i++) data[at * width + i]! += states[(row.at + token) * width + i]!;
-    }
+  const found: Float32Array[][] = Array.from({ length: count }, () => []);
+  for (const { row, found: outputs } of rows) {
+    const { data, dims } = featureTensor(outputs, output, [3]);
+    const width = dims[2]!;
+    for (let token = 0; token < row.count; token++)
+      found[row.from - first + token]!.push(data.slice((row.at + token) * width, (row.at + token + 1) * width));
   }
-  for (let at = 0; at < count; at++) {
-    if (seen[at]! > 1) for (let i = 0; i < width; i++) data[at * width + i]! /= seen[at]!;
-  }
-  return { count, width, data };
+  return found.map((states) => (states.length === 1 ? states[0]! : meanOf(states)));
 }
 
 /**
@@ -48,52 +85,59 @@ export function tokenStates(rows: readonly StateRow[], { output }: SequenceFeatu
  *
  * @throws OnnxLoraError as {@link tokenStates}; `CONFIG_INVALID` where no special token comes first
  */
-export function pooledStates(
-  rows: readonly StateRow[],
-  feature: SequenceFeature,
-  pooling: SequencePooling,
-): Float32Array {
+export function pooledStates(rows: readonly StateRow[], feature: Feature, pool: SequencePooling): Float32Array {
   const { output } = feature;
-  if (!feature.isPerToken) return meanRow(rows.map(({ found }) => numbersOf(found, output, 2)));
-  if (pooling === 'mean') {
-    const { count, width, data } = tokenStates(rows, feature);
-    return meanRow(
-      Array.from({ length: count }, (_, at) => data.subarray(at * width, (at + 1) * width)),
-      width,
-    );
-  }
+  if (!isPerToken(feature)) return meanOf(rows.map(({ found }) => featureTensor(found, output, [2]).data));
+  if (pool === 'mean') return meanOf(tokenStates(rows, feature));
   const { row, found } = rows[0]!;
   requireFirst(row);
-  return numbersOf(found, output, 3).slice(0, found[output]!.dims[2]);
+  const { data, dims } = featureTensor(found, output, [3]);
+  return data.slice(0, dims[2]);
+}
+
+function meanOf(rows: readonly Float32Array[]): Float32Array {
+  const sums = new Float64Array(rows[0]!.length);
+  for (const row of rows) for (let i = 0; i < row.length; i++) sums[i]! += row[i]!;
+  return Float32Array.from(sums, (sum) => sum / rows.length);
+}
+
+/** The targets that say which tokens count in the embedding of a row: from the one to before the other, int64 `[batch]`. */
+const [FROM, TO] = ['from', 'to'];
+
+/**
+ * Which tokens of each row count: of a mean those of the sequence, and no special ones.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence
+ */
+export function pooledTokens(rows: readonly TokenRow[], pool: SequencePooling): Feeds {
+  if (pool === 'first') rows.forEach(requireFirst);
+  const places = rows.map(({ at, count }) => (pool === 'first' ? [0, 1] : [at, at + count]));
+  return Object.fromEntries([FROM, TO].map((name, i) => [name, int64(places.map((place) => place[i]!), [rows.length])])); // prettier-ignore
+}
+
+/** Embeddings `[batch, width]` of a batch whose targets are {@link pooledTokens}. */
+export function embeddingsBy(feature: Feature): EmbeddingsOf {
+  return (outputs, targets) =>
+    pooledRows(outputs, feature.output, {
+      places: (row) => [Number(targets[FROM!]!.data[row]), Number(targets[TO!]!.data[row])],
+    });
+}
+
+/** The same as a graph fragment. */
+export function embeddingValue(
+  g: GraphBuilder,
+  outputs: Readonly<Record<string, Value>>,
+  targets: Readonly<Record<string, Value>>,
+  { output }: Feature,
+): Value {
+  return meanOfPlaces(g, outputs[output]!, () => ({ from: targets[FROM!], to: targets[TO!]! }));
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` where no special token comes first, whose state could stand for the sequence */
-export function requireFirst({ at }: TokenRow): void {
+function requireFirst({ at }: TokenRow): void {
   if (at > 0) return;
   throw new OnnxLoraError(
     'CONFIG_INVALID',
     'The tokenizer puts no token such as <cls> in front of a sequence, so none can stand for it. Take the pool mean.',
-  );
-}
-
-function meanRow(rows: readonly Float32Array[], width: number = rows[0]!.length): Float32Array {
-  const sums = new Float64Array(width);
-  for (const row of rows) for (let i = 0; i < width; i++) sums[i]! += row[i]!;
-  return Float32Array.from(sums, (sum) => sum / Math.max(1, rows.length));
-}
-
-function numbersOf(outputs: Readonly<Record<string, Tensor>>, name: string, rank: number): Float32Array {
-  const tensor = outputs[name];
-  const data = tensor?.data;
-  if (!(data instanceof Float32Array) || tensor!.dims.length !== rank) {
-    throw new OnnxLoraError(
-      'INPUT_INVALID',
-      `Features must be float32 ${rank === 3 ? '[batch, tokens, width]' : '[batch, width]'}, but the session gave ${tensor ? `${tensor.type} [${tensor.dims.join(', ')}]` : 'nothing'} as "${name}". Name another output.`,
-    );
-  }
-  if (data.every(Number.isFinite)) return data;
-  throw new OnnxLoraError(
-    'LOSS_NOT_FINITE',
-    `The features "${name}" hold values that are no numbers. The adapter has probably diverged: train it again with a lower learning rate.`,
   );
 }

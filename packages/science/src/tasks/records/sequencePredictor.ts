@@ -1,5 +1,6 @@
 /** @file Answers about the sequences of files of any size. */
 
+import type { Tensor } from '@onnx-lora/sdk';
 import {
   type AnsweredRow,
   type Outputs,
@@ -7,6 +8,7 @@ import {
   type Predictor,
   recordPredictor,
   type RecordPredictorOptions,
+  type RecordProcessor,
   type RunnableModel,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput } from '@onnx-lora/sdk/plugin';
@@ -14,7 +16,6 @@ import type { SequenceDataOptions, SequenceRecord } from '../../data/sequenceRec
 import { sequenceEndings, streamSequences } from '../../data/streamSequences.ts';
 import type { SequenceInput } from '../sequenceInput.ts';
 import type { TokenRow } from '../sequenceTask.ts';
-import { rowOfOutputs } from './rowOfOutputs.ts';
 
 /** What predictors of sequences are asked about. */
 export const sequenceFiles: PredictorInput = { endings: sequenceEndings, streams: true, records: true };
@@ -22,24 +23,28 @@ export const sequenceFiles: PredictorInput = { endings: sequenceEndings, streams
 /** A row that a sequence was fed as: `found` is what the model gave, outputs `[1, …]`, padding included. */
 export type SequenceRow<Row extends TokenRow = TokenRow> = AnsweredRow<Row, Outputs>;
 
-/** What {@link sequencePredictor} is made from. */
-export interface SequencePredictorRequest<Row extends TokenRow>
-  extends RecordPredictorOptions, Pick<Predictor, 'writer' | 'writerEndings'> {
-  /** The model as its adapter answers with it. */
-  readonly model: RunnableModel;
+/** What answers about sequences are made of. */
+export interface SequenceAnswers<Item, Row extends TokenRow> {
   readonly input: SequenceInput;
-  /** How files are read: columns, alphabet, wild type. */
-  readonly data?: Pick<SequenceDataOptions, 'alphabet' | 'columns' | 'illegal' | 'wildType'> | undefined;
   /** Names of the outputs that answers are made of; values inside the graph are made outputs. */
   readonly outputs: readonly string[];
   /** Batches that are read ahead; 16 by default. Fewer where answers are large. */
-  readonly lookAhead?: number;
-  /** Rows that a record is fed as. */
-  readonly rows: (record: SequenceRecord) => readonly Row[];
-  /** Answers that a record gets, where that is not one. */
-  readonly count?: (record: SequenceRecord) => number;
-  /** The answers about a record, given its rows in their order. */
-  readonly answers: (record: SequenceRecord, rows: readonly SequenceRow<Row>[]) => readonly Prediction[];
+  readonly lookAhead?: number | undefined;
+  /** Rows that an item is fed as. */
+  readonly rows: (item: Item) => readonly Row[];
+  /** Answers that an item gets, where that is not one. */
+  readonly count?: ((item: Item) => number) | undefined;
+  /** The answers about an item, given its rows in their order. */
+  readonly answers: (item: Item, rows: readonly SequenceRow<Row>[]) => readonly Prediction[];
+}
+
+/** What {@link sequencePredictor} is made from. */
+export interface SequencePredictorRequest<Row extends TokenRow>
+  extends RecordPredictorOptions, SequenceAnswers<SequenceRecord, Row>, Pick<Predictor, 'writer' | 'writerEndings'> {
+  /** The model as its adapter answers with it. */
+  readonly model: RunnableModel;
+  /** How files are read: columns, alphabet, wild type. */
+  readonly data?: Pick<SequenceDataOptions, 'alphabet' | 'columns' | 'illegal' | 'wildType'> | undefined;
 }
 
 /**
@@ -47,29 +52,51 @@ export interface SequencePredictorRequest<Row extends TokenRow>
  *
  * @throws OnnxLoraError as `recordPredictor`
  */
-export async function sequencePredictor<Row extends TokenRow>(
-  request: SequencePredictorRequest<Row>,
-): Promise<Predictor> {
-  const { model, input, data, outputs, lookAhead, rows, count, answers, writer, writerEndings, ...options } = request;
-  const predictor = await recordPredictor<SequenceRecord, Row, Outputs>(
-    model,
-    {
-      outputs,
-      async *records(source) {
-        for await (const { record, read, total } of streamSequences(source, data)) yield { item: record, read, total };
-      },
-      rows,
-      ...(count && { count }),
-      lengths: {
-        of: ({ ids }) => ids.length,
-        isPadded: input.ports.mask !== undefined || input.ports.length !== undefined,
-        ...(lookAhead === undefined ? {} : { lookAhead }),
-      },
-      feeds: (batch) => input.feeds(batch),
-      decode: (given, _, batch) => batch.map((__, row) => rowOfOutputs(given, row)),
-      answers,
-    },
-    options,
-  );
+export async function sequencePredictor<Row extends TokenRow>({
+  model,
+  data,
+  writer,
+  writerEndings,
+  ...request
+}: SequencePredictorRequest<Row>): Promise<Predictor> {
+  const records: RecordProcessor<SequenceRecord, Row, Outputs>['records'] = async function* (source) {
+    for await (const { record, read, total } of streamSequences(source, data)) yield { item: record, read, total };
+  };
+  const predictor = await recordPredictor(model, { ...sequenceProcessor(request), records }, request);
   return { ...predictor, ...(writer && { writer }), ...(writerEndings && { writerEndings }) };
+}
+
+/** What is made of sequences and of what the model gives for them; an item is a record, or knows of one. */
+export function sequenceProcessor<Item, Row extends TokenRow = TokenRow>({
+  input,
+  outputs,
+  lookAhead,
+  rows,
+  count,
+  answers,
+}: SequenceAnswers<Item, Row>): Omit<RecordProcessor<Item, Row, Outputs>, 'records' | 'read'> {
+  return {
+    outputs,
+    rows,
+    ...(count && { count }),
+    lengths: {
+      of: ({ ids }) => ids.length,
+      isPadded: input.ports.mask !== undefined || input.ports.length !== undefined,
+    },
+    ...(lookAhead === undefined ? {} : { lookAhead }),
+    feeds: (batch) => input.feeds(batch),
+    decode: (given, _, batch) => batch.map((__, row) => rowOfOutputs(given, row)),
+    answers,
+  };
+}
+
+/** Row `row` of each tensor, with a batch of 1. */
+function rowOfOutputs(outputs: Outputs, row: number): Outputs {
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { type, dims, data }]): [string, Tensor] => {
+      const size = data.length / dims[0]!;
+      // A copy: the batch is not kept for the sake of one row.
+      return [name, { type, dims: [1, ...dims.slice(1)], data: data.slice(row * size, (row + 1) * size) }];
+    }),
+  );
 }

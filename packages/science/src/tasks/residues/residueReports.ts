@@ -10,7 +10,7 @@ import {
   type ReportLetters,
   type ReportRequest,
   type ReportSection,
-  spread,
+  evenlySpaced,
 } from '@onnx-lora/sdk/tasks';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import type { SequenceDataset } from '../sequenceTask.ts';
@@ -90,7 +90,7 @@ export async function numberReport(options: ReportOptions, request: ReportReques
       x: 'measured',
       y: 'predicted',
       series: [
-        { name: 'residues', points: spread(truths.length, MOST_POINTS).map((i) => [truths[i]!, predicted[i]!]) },
+        { name: 'residues', points: evenlySpaced(truths.length, MOST_POINTS).map((i) => [truths[i]!, predicted[i]!]) },
       ],
     },
     ...worstAndUsual(found, 2, 1).map((each) => curve(each, validation)),

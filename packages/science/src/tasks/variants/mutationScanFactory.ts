@@ -1,7 +1,14 @@
 /** @file Scans of all single substitutions for the command line. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  answersOnly,
+  choice,
+  type Predictor,
+  requireNamedAdapters,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
@@ -32,20 +39,18 @@ export class MutationScanFactory implements TaskFactory {
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
-    return {
-      name: this.name,
-      prepare: () =>
-        Promise.reject(
-          new OnnxLoraError(
-            'CONFIG_INVALID',
-            'The task mutation-scan only answers (predict). To measure scores of variants take the task variant-effect; to learn from measurements, sequence-regression.',
-          ),
-        ),
-    };
+    return answersOnly(
+      this.name,
+      'To measure scores of variants take the task variant-effect; to learn from measurements, sequence-regression.',
+    );
   }
 
   /** Answers `{ id, mutation, score }`, one for each substitution, and shows heat maps. */
-  async predictor(model: RunnableModel, { settings = {}, adapter, load }: PredictorOptions = {}): Promise<Predictor> {
+  async predictor(
+    model: RunnableModel,
+    { settings = {}, adapter, adapters, load }: PredictorOptions = {},
+  ): Promise<Predictor> {
+    requireNamedAdapters(adapters);
     const { value, residues } = settings;
     const scoring = {
       ...load,

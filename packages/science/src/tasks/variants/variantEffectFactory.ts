@@ -1,6 +1,6 @@
 /** @file Zero-shot variant effects for the command line. */
 
-import type { Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
+import { type Predictor, requireNamedAdapters, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
 import { sequenceFiles } from '../records/sequencePredictor.ts';
@@ -38,7 +38,11 @@ export class VariantEffectFactory implements TaskFactory {
   }
 
   /** Answers `{ id, score }` for each variant of a table of mutations, or of a file of sequences. */
-  async predictor(model: RunnableModel, { settings, adapter, load }: PredictorOptions = {}): Promise<Predictor> {
+  async predictor(
+    model: RunnableModel,
+    { settings, adapter, adapters, load }: PredictorOptions = {},
+  ): Promise<Predictor> {
+    requireNamedAdapters(adapters);
     const scoring = { ...load, ...scoringFrom(settings), adapter };
     return variantPredictor(model, scoring, dataOptions(settings));
   }

@@ -1,7 +1,7 @@
 /** @file Predictors that answer about whole files in one pass. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { Prediction, Predictor, Processor, Source } from '../predictor.ts';
+import type { Prediction, Predictor, Processor, RecordProcessor, Source } from '../predictor.ts';
 import type { RunnableModel } from '../taskModel.ts';
 import { recordPredictor, type RecordPredictorOptions } from './recordPredictor.ts';
 
@@ -19,16 +19,17 @@ export function filePredictor(
   processor: Processor,
   options: RecordPredictorOptions = {},
 ): Promise<Predictor> {
-  return recordPredictor<Source, Source, Prediction>(
-    model.withOutputs(processor.outputs ?? []),
-    {
-      rows: (file) => [file],
-      feeds: (files) => processor.feeds(files.map(requirePath)),
-      decode: (outputs, feeds) => processor.decode(outputs, feeds),
-      answers: (_, [row]) => [row!.found],
-    },
-    options,
-  );
+  return recordPredictor(model.withOutputs(processor.outputs ?? []), fileProcessor(processor), options);
+}
+
+/** A processor of files as one of records, of which each file is one; its model is that of `model.withOutputs(processor.outputs)`. */
+export function fileProcessor(processor: Processor): RecordProcessor<Source, Source, Prediction> {
+  return {
+    rows: (file) => [file],
+    feeds: (files) => processor.feeds(files.map(requirePath)),
+    decode: (outputs, inputs) => processor.decode(outputs, inputs),
+    answers: (_, [row]) => [row!.found],
+  };
 }
 
 function requirePath(source: Source): string {

@@ -7,6 +7,7 @@ import type { Answer, PredictOptions, RecordProcessor, Source } from '../predict
 import type { RunnableModel } from '../taskModel.ts';
 import { filePredictor } from './filePredictor.ts';
 import { recordPredictor } from './recordPredictor.ts';
+import { requireNamedAdapters } from './sources.ts';
 
 /** Gives what it is fed, and notes what it was fed with which adapters. */
 function model(runs: unknown[]): RunnableModel {
@@ -87,7 +88,7 @@ describe('answers', () => {
   it('end before the next batch when they are no longer wanted', async () => {
     const stop = new AbortController();
     const runs: unknown[] = [];
-    const processor = words(9, { lengths: { of: (row) => row.length, isPadded: true, lookAhead: 1 } });
+    const processor = words(9, { lookAhead: 1 });
     await using predictor = await recordPredictor(model(runs), processor);
     const seen: Answer[] = [];
     for await (const answer of predictor.predict(['a b c d'], { batchSize: 2, signal: stop.signal })) {
@@ -125,6 +126,24 @@ describe('answers', () => {
     expect(said(await all(predictor.predict('bcd')))).toEqual(['0 3']);
   });
 
+  it('of sources that must be read first come in batches, without those that cannot be', async () => {
+    const read = async (source: Source): Promise<string> => {
+      if (source === 'bad') throw new Error('bad is no recording');
+      return Promise.resolve((source as string).toUpperCase());
+    };
+    const runs: unknown[] = [];
+    const whole = Object.fromEntries(
+      Object.entries(words(9, { read, batchSize: 2, lookAhead: 2 })).filter(([name]) => name !== 'records'),
+    ) as unknown as RecordProcessor<string, string, string>;
+    await using predictor = await recordPredictor(model(runs), whole);
+    const sources = ['a', 'bad', 'bcd', 'ef', 'g'];
+    const bad: number[] = [];
+    const options: PredictOptions = { onBadSource: (source) => bad.push(source) };
+    expect(said(await all(predictor.predict(sources, options)))).toEqual(['0 A', '2 BCD', '3 EF', '4 G']);
+    expect([bad, runs]).toEqual([[1], [[[3, 2], null], [[1, 1], null]]]); // prettier-ignore
+    await expect(all(predictor.predict(sources))).rejects.toThrow('bad is no recording');
+  });
+
   it('are made of as many rows as were fed', async () => {
     await expect(asked(words(9, { decode: () => ['a'] }), ['a b'])).rejects.toThrow('1 answers for 2 rows');
   });
@@ -147,6 +166,14 @@ describe('adapters', () => {
     expect(runs).toEqual([[[1, 2], ['two', null]], [[1, 2], 'adapter'], [[1, 2], 'two']]); // prettier-ignore
     await expect(all(predictor.predict(['a'], { adapter: 'tow' }))).rejects.toThrow('There is no adapter "tow". Did you mean "two"? Those that the predictor was opened with are adapter, two.'); // prettier-ignore
     await expect(recordPredictor(model([]), files, { adapter: one, adapters: { adapter: two } })).rejects.toThrow('another one has that name too'); // prettier-ignore
+  });
+
+  it('have names, and no list of them is taken for the base', async () => {
+    const list = { adapters: [two] } as unknown as Parameters<typeof recordPredictor>[2];
+    const said = /adapters is a list of 1, and must give each adapter a name: \{ adapters: \{ photos: adapter \} \}/;
+    await expect(recordPredictor(model([]), files, list)).rejects.toThrow(said);
+    expect(() => requireNamedAdapters([] as never)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }));
+    requireNamedAdapters({ two });
   });
 
   it('of an ensemble answer together', async () => {

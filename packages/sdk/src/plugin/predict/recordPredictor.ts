@@ -17,7 +17,7 @@ import type {
 import type { PredictorOptions } from '../taskFactory.ts';
 import type { RunnableModel } from '../taskModel.ts';
 import { lengthBuckets } from './lengthBuckets.ts';
-import { chosenAdapter, sourcesOf } from './sources.ts';
+import { chosenAdapter, requireNamedAdapters, sourcesOf } from './sources.ts';
 
 /** Rows of one batch without a word of the user's, and most tokens of it: attention takes memory by their square. */
 const BATCH_SIZE = 32;
@@ -45,6 +45,7 @@ export async function recordPredictor<Item, Row, Found>(
   processor: RecordProcessor<Item, Row, Found>,
   { adapter, adapters = {}, ensemble = [], load }: RecordPredictorOptions = {},
 ): Promise<Predictor> {
+  requireNamedAdapters(adapters);
   if (adapter && Object.hasOwn(adapters, ADAPTER))
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -98,6 +99,16 @@ interface WaitingRow<Item, Row, Found> {
   readonly row: Row;
 }
 
+/** Rows that are computed together. */
+interface FedBatch<Item, Row, Found> {
+  readonly batch: readonly WaitingRow<Item, Row, Found>[];
+  readonly feeds: Feeds;
+}
+
+function* answersOf({ source, predictions, skip, read }: Waiting<unknown, unknown, unknown>): Generator<Answer> {
+  for (const prediction of predictions.slice(skip)) yield { source, prediction, ...read };
+}
+
 /** One call of `predict`. */
 class Pass<Item, Row, Found> {
   readonly #processor: RecordProcessor<Item, Row, Found>;
@@ -111,13 +122,12 @@ class Pass<Item, Row, Found> {
     this.#processor = processor;
     this.#loaded = loaded;
     this.#options = options;
-    this.#batchSize = options.batchSize ?? BATCH_SIZE;
+    this.#batchSize = options.batchSize ?? processor.batchSize ?? BATCH_SIZE;
     this.#toSkip = options.skip ?? 0;
   }
 
   async *answers(sources: Iterable<Source> | AsyncIterable<Source>): AsyncGenerator<Answer> {
-    const { lengths } = this.#processor;
-    const lookAhead = lengths ? (lengths.lookAhead ?? LOOK_AHEAD) : 1;
+    const { lengths, lookAhead = lengths ? LOOK_AHEAD : 1 } = this.#processor;
     let waiting: Waiting<Item, Row, Found>[] = [];
     let [held, tokens, number] = [0, 0, 0];
     for await (const source of sourcesOf(sources)) {
@@ -143,9 +153,7 @@ class Pass<Item, Row, Found> {
     const processor = this.#processor;
     const adapter = chosenAdapter(this.#options.adapter, source, this.#loaded.adapters);
     try {
-      for await (const { item, read, total } of processor.records?.(source) ?? [
-        { item: source as Item } as SourceRecord<Item>,
-      ]) {
+      for await (const { item, read, total } of processor.records?.(source) ?? this.#whole(source)) {
         const own = this.#toSkip > 0 ? (processor.count?.(item) ?? 1) : 0;
         if (this.#toSkip > 0 && own <= this.#toSkip) {
           this.#toSkip -= own;
@@ -170,6 +178,11 @@ class Pass<Item, Row, Found> {
     }
   }
 
+  /** A source that is one item itself. */
+  async *#whole(source: Source): AsyncGenerator<SourceRecord<Item>> {
+    yield { item: this.#processor.read ? await this.#processor.read(source) : (source as Item) };
+  }
+
   /** @throws the error where nobody wants to hear of it */
   #isBad(source: number, error: unknown): void {
     const { onBadSource } = this.#options;
@@ -178,15 +191,22 @@ class Pass<Item, Row, Found> {
     this.#bad.add(source);
   }
 
-  /** Computes what waits, rows of like length together, and answers in its order. */
+  /** Computes what waits, rows of like length together, and answers in its order; the next batch is read meanwhile. */
   async *#computed(waiting: readonly Waiting<Item, Row, Found>[]): AsyncGenerator<Answer> {
     const rows = waiting.flatMap((of) => of.rows.map((row, place) => ({ of, place, row })));
-    for (const batch of this.#batches(rows)) {
+    const batches = this.#batches(rows);
+    let answered = 0;
+    let upcoming = batches[0] && this.#feeds(batches[0]);
+    for (const i of batches.keys()) {
+      const fed = await upcoming;
       if (this.#options.signal?.aborted) return;
-      await this.#compute(batch);
+      upcoming = batches[i + 1] && this.#feeds(batches[i + 1]!);
+      // A failure is told when the batch is awaited.
+      upcoming?.catch(() => undefined);
+      if (fed) await this.#compute(fed);
+      for (; waiting[answered]?.open === 0; answered++) yield* answersOf(waiting[answered]!);
     }
-    for (const { source, predictions, skip, read } of waiting)
-      for (const prediction of predictions.slice(skip)) yield { source, prediction, ...read };
+    for (const each of waiting.slice(answered)) yield* answersOf(each);
   }
 
   #batches(rows: readonly WaitingRow<Item, Row, Found>[]): WaitingRow<Item, Row, Found>[][] {
@@ -199,9 +219,7 @@ class Pass<Item, Row, Found> {
     return numbers.map((batch) => batch.map((i) => rows[i]!));
   }
 
-  async #compute(batch: readonly WaitingRow<Item, Row, Found>[]): Promise<void> {
-    const fed = await this.#feeds(batch);
-    if (!fed) return;
+  async #compute(fed: FedBatch<Item, Row, Found>): Promise<void> {
     const { session, members: others } = this.#loaded;
     const names = fed.batch.map(({ of }) => of.adapter);
     const choices = [names.every((name) => name === names[0]) ? names[0]! : names, ...others];
@@ -225,9 +243,7 @@ class Pass<Item, Row, Found> {
   }
 
   /** The feeds of a batch, without the rows of sources that cannot be read. */
-  async #feeds(
-    batch: readonly WaitingRow<Item, Row, Found>[],
-  ): Promise<{ readonly batch: typeof batch; readonly feeds: Feeds } | undefined> {
+  async #feeds(batch: readonly WaitingRow<Item, Row, Found>[]): Promise<FedBatch<Item, Row, Found> | undefined> {
     const feedsOf = async (rows: typeof batch): Promise<Feeds> => this.#processor.feeds(rows.map(({ row }) => row));
     try {
       return { batch, feeds: await feedsOf(batch) };

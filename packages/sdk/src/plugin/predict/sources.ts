@@ -2,6 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { PredictOptions, Source } from '../predictor.ts';
+import type { PredictorOptions } from '../taskFactory.ts';
 
 /** The sources one by one; a path alone is one, and not its letters. */
 export async function* sourcesOf(sources: string | Iterable<Source> | AsyncIterable<Source>): AsyncGenerator<Source> {
@@ -24,5 +25,18 @@ export function chosenAdapter(
   throw new OnnxLoraError(
     'INPUT_INVALID',
     `There is no adapter "${name}".${didYouMean(name, known)} Those that the predictor was opened with are ${known.join(', ') || 'none'}.`,
+  );
+}
+
+/**
+ * Refuses the list of adapters that predictors once took: nothing says of an adapter without a name when it answers.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function requireNamedAdapters(adapters: PredictorOptions['adapters']): void {
+  if (!Array.isArray(adapters)) return;
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `adapters is a list of ${adapters.length}, and must give each adapter a name: { adapters: { photos: adapter } }, chosen by predict(sources, { adapter: 'photos' }). An adapter that is to answer all is { adapter }, and with those that answer together with it { adapter, ensemble: [others] }.`,
   );
 }

@@ -1,19 +1,24 @@
-/** @file One vector per recording, from any speech encoder. */
+/** @file One vector per recording, from any speech encoder: of lists in a program, and as answers about files and streams. */
 
-import type { AdapterSession, Tensor } from '@onnx-lora/sdk';
-import { joinRows, type RunnableModel, type RunnableOptions, unitTensor } from '@onnx-lora/sdk/tasks';
-import { type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
-import { AudioFileReader } from '../../audio/audioFileReader.ts';
-import type { FeatureExtractor } from '../../features/featureExtractor.ts';
-import { frameCount, type FrameCount } from '../frameCount.ts';
-import { ownFrames } from '../frameTargets.ts';
-import { rowsAlike, audioFeeds, type SoundPorts, soundPorts } from '../audioFeeds.ts';
+import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
+import { type Embedder, embeddingAnswers, type Feature, featureOf, type GraphBuilder, meanOfPlaces, openEmbedder, pooledRows, type Prediction, type RecordProcessor, type RunnableModel, type RunnableOptions, type TaskModel, type Value } from '@onnx-lora/sdk/tasks';
+import { type Audio, type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
+import { joinPieces, AudioFileReader } from '../../audio/audioFileReader.ts';
+import type { SoundFrames } from '../../features/featureExtractor.ts';
+import { frameCount } from '../frameCount.ts';
+import { frameLengths, framesOf, ownFrames } from '../frameTargets.ts';
+import { canTellPadding, fedLengths, audioFeeds, soundPorts } from '../audioFeeds.ts';
 import { openAudio, type AudioReading } from '../soundTask.ts';
-import { embeddingsFrom } from './frameMeans.ts';
-import { type SoundFeature, soundFeature } from './soundFeatures.ts';
 
-/** Options of {@link openAudioEmbedder}. */
-export interface AudioEmbedderOptions extends RunnableOptions, AudioReading {
+/** Recordings at a time, where nothing else is said. */
+const BATCH = 8;
+/** As much as is read of a stream at once. */
+const MAX_SECONDS = 3600;
+/** Samples that an encoder makes one frame of: as much memory as a token takes. */
+const SAMPLES_PER_FRAME = 320;
+
+/** What embeddings of recordings are made of, and how. */
+export interface EmbeddingOptions extends AudioReading {
   /**
    * The graph output that is the feature; `before-head` is what a classifier or a recogniser reads. By default `embeddings`,
    * `pooler_output` or `last_hidden_state`, whichever there is, else `before-head`.
@@ -23,20 +28,14 @@ export interface AudioEmbedderOptions extends RunnableOptions, AudioReading {
   readonly normalize?: boolean | undefined;
 }
 
-/** A model with its adapters, ready to embed. */
-export interface AudioEmbedder extends AsyncDisposable {
-  /**
-   * Embeddings float32 `[sources, width]`, in their order: of vectors of frames the mean over those that are sound.
-   *
-   * @param adapter name of the adapter among those that the embedder was opened with; null or absent is the base
-   * @throws OnnxLoraError `DATA_INVALID` or `FILE_NOT_FOUND`, naming the recording
-   */
-  embed(sources: readonly AudioSource[], adapter?: string | null): Promise<Tensor>;
-  /** Frees the session. */
-  release(): Promise<void>;
-  /** As {@link AudioEmbedder.release}, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void>;
-}
+/** Options of {@link openAudioEmbedder}. */
+export interface AudioEmbedderOptions extends RunnableOptions, EmbeddingOptions {}
+
+/**
+ * A model with its adapters, ready to embed recordings: of vectors of frames the mean over those that are sound. `embed` throws
+ * `DATA_INVALID` or `FILE_NOT_FOUND`, naming the recording.
+ */
+export type AudioEmbedder = Embedder<AudioSource>;
 
 /**
  * Loads a speech encoder, such as wav2vec2's, Whisper's or AST, as one that makes embeddings.
@@ -53,76 +52,97 @@ export interface AudioEmbedder extends AsyncDisposable {
  */
 export async function openAudioEmbedder(
   model: RunnableModel,
-  { reader = new AudioFileReader(), preprocessors, output, normalize = true, ...load }: AudioEmbedderOptions = {},
+  { reader, preprocessors, output, normalize, ...load }: AudioEmbedderOptions = {},
 ): Promise<AudioEmbedder> {
-  const feature = soundFeature(model, output);
-  const parts = {
-    ports: soundPorts(model),
-    feature,
-    normalize,
-    reader,
-    extractor: await openAudio(model, { reader, preprocessors }),
-    count: frameCount(model),
+  const processor = await embeddingProcessor(model, { reader, preprocessors, output, normalize });
+  return openEmbedder(model, processor, { noun: 'recordings', ...load });
+}
+
+/** A recording as a model hears it. */
+interface Clip {
+  readonly features: Tensor;
+  /** Where in features of fixed length the sound is. */
+  readonly sound?: SoundFrames | undefined;
+}
+
+/** What answers `{ width, embedding }` about recordings, whole files or streams. */
+export async function embeddingProcessor(
+  model: TaskModel,
+  { reader = new AudioFileReader(), preprocessors, output: named, normalize = true }: EmbeddingOptions,
+): Promise<RecordProcessor<Clip, Clip, Prediction, AudioSource | AsyncIterable<Uint8Array>>> {
+  const { output } = soundFeature(model, named);
+  const ports = soundPorts(model);
+  const extractor = await openAudio(model, { reader, preprocessors });
+  const count = frameCount(model);
+  return {
+    outputs: [output],
+    read: async (source) => {
+      const clip = await monoAt(reader, await whole(source, reader), extractor.sampleRate);
+      return { features: extractor.extract(clip), sound: extractor.soundIn?.(clip.length) };
+    },
+    rows: (clip) => [clip],
+    lengths: {
+      of: ({ features: { dims } }) => dims[0]! / (dims.length === 1 ? SAMPLES_PER_FRAME : 1),
+      isPadded: canTellPadding(extractor, ports),
+    },
+    batchSize: BATCH,
+    // Recordings wait decoded.
+    lookAhead: 1,
+    feeds: (clips) => audioFeeds(extractor, ports, clips.map(({ features }) => features)).feeds, // prettier-ignore
+    decode: (outputs, feeds, clips) => {
+      const frames = ownFrames(clips, ports, fedLengths(feeds, ports), count);
+      return embeddingAnswers(frameMeans(outputs, output, frames), normalize);
+    },
+    answers: (_, [row]) => [row!.found],
   };
-  const whole = feature.inner.length > 0 ? model.withOutputs(feature.inner) : model;
-  return new SessionEmbedder(parts, await whole.session(load));
 }
 
-interface EmbedderParts {
-  readonly ports: SoundPorts;
-  readonly feature: SoundFeature;
-  readonly normalize: boolean;
-  readonly reader: AudioReader;
-  readonly extractor: FeatureExtractor;
-  readonly count: FrameCount | undefined;
+/**
+ * The output that is named; else a usual one of x-vectors, of AST or of encoders; else, of a classifier or recogniser, what its
+ * head reads (`before-head`).
+ *
+ * @throws OnnxLoraError as `featureOf`
+ */
+export function soundFeature(model: TaskModel, named?: string): Feature {
+  return featureOf(model, named, {
+    noun: 'sound',
+    shapes: ['[batch, width]', '[batch, frames, width]'],
+    usual: ['embeddings', 'pooler_output', 'last_hidden_state'],
+    beforeHead: () => ('logits' in model.outputs ? model.headInput?.('logits') : undefined),
+  });
 }
 
-class SessionEmbedder implements AudioEmbedder {
-  readonly #parts: EmbedderParts;
-  readonly #session: AdapterSession;
-
-  constructor(parts: EmbedderParts, session: AdapterSession) {
-    this.#parts = parts;
-    this.#session = session;
-  }
-
-  async embed(sources: readonly AudioSource[], adapter: string | null = null): Promise<Tensor> {
-    const { extractor, normalize, reader } = this.#parts;
-    const clips = await Promise.all(sources.map((source) => monoAt(reader, source, extractor.sampleRate)));
-    const features = clips.map((clip) => extractor.extract(clip));
-    const rows = new Array<Tensor>(clips.length);
-    for (const batch of rowsAlike(extractor, this.#parts.ports, features)) {
-      const found = await this.#batch(batch, features, clips, adapter);
-      for (const [i, row] of batch.entries()) rows[row] = rowOf(found, i);
-    }
-    const all = joinRows(rows);
-    return normalize ? unitTensor(all) : all;
-  }
-
-  async release(): Promise<void> {
-    await this.#session.release();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
-  }
-
-  async #batch(
-    rows: readonly number[],
-    features: readonly Tensor[],
-    clips: readonly Float32Array[],
-    adapter: string | null,
-  ): Promise<Tensor> {
-    const { extractor, feature, ports, count } = this.#parts;
-    const own = rows.map((row) => features[row]!);
-    const { feeds, ...fed } = audioFeeds(extractor, ports, own);
-    const outputs = await this.#session.run(feeds, { adapter, fetches: [feature.output] });
-    const heard = own.map((each, i) => ({ features: each, sound: extractor.soundIn?.(clips[rows[i]!]!.length) }));
-    return embeddingsFrom(feature.output)(outputs, ownFrames(heard, ports, fed, count));
-  }
+/**
+ * Means over the frames of each row that are sound and not padding: float32 `[batch, width]`.
+ *
+ * @param targets those of `frameTargets`
+ * @throws OnnxLoraError as `pooledRows`
+ */
+export function frameMeans(outputs: Readonly<Record<string, Tensor>>, output: string, targets: Feeds): Tensor {
+  return pooledRows(outputs, output, {
+    places: (row, frames) => [0, Math.min(frames, Math.max(1, framesOf(targets, frames)[row]!))],
+  });
 }
 
-function rowOf({ dims, data }: Tensor, row: number): Tensor {
-  const width = dims[1]!;
-  return { type: 'float32', dims: [1, width], data: (data as Float32Array).slice(row * width, (row + 1) * width) };
+/** The same as a graph fragment: `[batch, width]`. */
+export function frameMeanValue(g: GraphBuilder, states: Value, targets: Readonly<Record<string, Value>>): Value {
+  return meanOfPlaces(g, states, () => ({ to: frameLengths(g, targets, states) }));
+}
+
+/** An embedding is of a whole recording, so a stream is read to its end, which must come. */
+async function whole(source: AudioSource | AsyncIterable<Uint8Array>, reader: AudioReader): Promise<AudioSource> {
+  if (typeof source === 'string' || !(Symbol.asyncIterator in source)) return source;
+  const { sampleRate, pieces } = await reader.stream(source);
+  const all: (readonly Float32Array[])[] = [];
+  let frames = 0;
+  for await (const piece of pieces) {
+    all.push(piece);
+    frames += piece[0]?.length ?? 0;
+    if (frames <= MAX_SECONDS * sampleRate) continue;
+    throw new OnnxLoraError(
+      'DATA_INVALID',
+      `The stream of sound goes on for more than ${MAX_SECONDS} s, and an embedding is of a whole recording. Cut it into pieces.`,
+    );
+  }
+  return { sampleRate, channels: joinPieces(all, frames) } satisfies Audio;
 }

@@ -1,7 +1,13 @@
 /** @file Embeddings of sound for the command line. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  answersOnly,
+  choice,
+  type Predictor,
+  recordPredictor,
+  type RunnableModel,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type {
   PredictorInput,
   PredictorOptions,
@@ -12,9 +18,8 @@ import type {
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
-import { openAudioEmbedder } from './audioEmbedder.ts';
+import { embeddingProcessor } from './audioEmbedder.ts';
 import { audioRetrieval } from './audioRetrieval.ts';
-import { embeddingPredictor } from './embeddingPredictor.ts';
 
 const outputSetting: TaskSetting = {
   name: 'output',
@@ -37,15 +42,10 @@ abstract class EmbeddingFactory {
   }
 
   /** Answers `{ width, embedding }`, of length 1. */
-  async predictor(model: RunnableModel, { adapter, settings, load }: PredictorOptions = {}): Promise<Predictor> {
+  async predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
     const output = settings?.['output'];
-    const embedder = await openAudioEmbedder(model, {
-      ...load,
-      ...this.reading,
-      ...(adapter ? { adapters: { adapter } } : {}),
-      ...(output === undefined ? {} : { output: String(output) }),
-    });
-    return embeddingPredictor(embedder, this.reading.reader, adapter ? 'adapter' : null);
+    const named = output === undefined ? {} : { output: String(output) };
+    return recordPredictor(model, await embeddingProcessor(model, { ...this.reading, ...named }), options);
   }
 }
 
@@ -57,16 +57,10 @@ export class AudioEmbeddingFactory extends EmbeddingFactory implements TaskFacto
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
-    return {
-      name: this.name,
-      prepare: () =>
-        Promise.reject(
-          new OnnxLoraError(
-            'CONFIG_INVALID',
-            'The task audio-embedding only answers (predict). To train or measure embeddings on recordings with labels or speakers, take the task audio-retrieval.',
-          ),
-        ),
-    };
+    return answersOnly(
+      this.name,
+      'To train or measure embeddings on recordings with labels or speakers, take the task audio-retrieval.',
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** @file Speech recognition for the command line: the task by name, and transcripts of files without labels. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import { choice, type Predictor, requireNamedAdapters, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
 import type {
   PredictorInput,
   PredictorOptions,
@@ -82,6 +82,7 @@ export class SpeechRecognitionFactory implements TaskFactory {
     model: RunnableModel,
     { adapter, adapters: others, load, settings = {} }: PredictorOptions = {},
   ): Promise<Predictor> {
+    requireNamedAdapters(others);
     const [reader, preprocessors] = [this.#reader, this.#preprocessors];
     const adapters = { ...(adapter && { [ADAPTER]: adapter }), ...others };
     const contextSeconds = contextFrom(settings['contextSeconds']) ?? 'auto';

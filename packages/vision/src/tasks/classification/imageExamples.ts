@@ -95,7 +95,8 @@ export function imageExamples(
   return { noun: 'images', one: 'image', root, tagging: 'multi-label-classification', open };
 }
 
-function pixelLoading(
+/** How images are loaded, with what is done at random to those that are drawn; `seed` makes every draw the same again. */
+export function pixelLoading(
   loader: ImageLoader,
   augment: readonly Augmentation[],
   seed: number,

@@ -9,7 +9,7 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { readImageData } from '../../data/readImageData.ts';
 import { imageClassification } from '../classification/imageTasks.ts';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
-import { imageEmbeddings } from './imageEmbeddings.ts';
+import { imageEmbeddings } from './imageEmbedder.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 

@@ -11,8 +11,7 @@ import {
   type ReportSection,
 } from '@onnx-lora/sdk/tasks';
 import { frozenBaselines } from './baselines/frozenBaselines.ts';
-import type { Features } from './features.ts';
-import { pooledRows } from './pooling.ts';
+import { type Features, imageRows } from './features.ts';
 
 /** Images whose features are looked at. */
 export interface FeatureImages<Example> {
@@ -48,7 +47,7 @@ export async function featureSections<Example>(
       collate,
       labels: validation.labels,
       names,
-      embeddingsOf: (outputs) => pooledRows(outputs, features),
+      embeddingsOf: (outputs) => imageRows(outputs, features),
       noun: 'images',
     },
     request,
@@ -89,6 +88,6 @@ async function frozenRows<Example>(
 ): Promise<Tensor> {
   const parts: Tensor[] = [];
   for await (const { batch } of batchesOf({ dataset: images, collate }, request.batchSize))
-    parts.push(pooledRows(await request.run(batch.inputs, 'base'), features));
+    parts.push(imageRows(await request.run(batch.inputs, 'base'), features));
   return joinRows(parts);
 }

@@ -9,9 +9,8 @@ import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
 import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { readImageData } from '../../data/readImageData.ts';
-import { type Features, type FeatureOptions, featuresOf } from './features.ts';
-import { imageEmbeddings } from './imageEmbeddings.ts';
-import { pooledRows, pooledValue } from './pooling.ts';
+import { type Features, type FeatureOptions, featuresOf, imageRows, imageValue } from './features.ts';
+import { imageEmbeddings } from './imageEmbedder.ts';
 
 const port = (...dims: (number | string)[]): GraphPort => ({ type: 'float32', dims });
 
@@ -47,7 +46,7 @@ describe('the feature of', () => {
   test.each<[string, TaskModel, FeatureOptions, RegExp]>([
     ['logits', model({ logits: vector }, 'vit', { headInput: head }), { output: 'logits' }, /"logits" of "tiny" holds scores.*"before-head"/],
     ['an unknown output', model({ last_hidden_state: tokens }), { output: 'last_hidden' }, /Did you mean "last_hidden_state"/],
-    ['a model of scores without a head', model({ logits: vector }), {}, /no single layer gives one of them.*Export/],
+    ['a model of scores without a head', model({ logits: vector }), {}, /no single layer gives one of its outputs.*Export/],
     ['a model without images', model({ logits: vector }, 'bert', { inputs: { input_ids: { type: 'int64', dims: ['b', 's'] } } }), {}, /"input_ids" int64 \[b, s\]/],
   ])('refuses %s', (_, given, options, reason) => {
     expect(() => featuresOf(given, options)).toThrow(reason);
@@ -77,12 +76,12 @@ describe('pooling', () => {
   ];
 
   test.each(cases)('%s', async (_, tensor, chosen, expected) => {
-    const rows = pooledRows({ y: tensor }, chosen);
+    const rows = imageRows({ y: tensor }, chosen);
     rows.data.forEach((value, i) => expect(Number(value)).toBeCloseTo(expected[i]!, 5));
     // In a graph it is the same.
     const input: Value = { name: 'y', type: 'float32', shape: tensor.dims };
     const g = new GraphBuilder({ opset: 17, infer: inferNode, prefix: 'pool/' });
-    const pooled = pooledValue(g, { y: input }, chosen);
+    const pooled = imageValue(g, { y: input }, chosen);
     const value = g.Mul(pooled, 1);
     const { [value.name]: found } = await runOnce(modelFrom(g, [input], [value]), { y: tensor });
     expect(found!.dims).toEqual(rows.dims);
@@ -90,8 +89,8 @@ describe('pooling', () => {
   });
 
   test('refuses what is not there, and what is not finite', () => {
-    expect(() => pooledRows({}, features('mean'))).toThrow(/gave nothing/);
-    expect(() => pooledRows({ y: float32([Number.NaN], [1, 1]) }, features('mean'))).toThrow(/holds NaN/);
+    expect(() => imageRows({}, features('mean'))).toThrow(/gave nothing/);
+    expect(() => imageRows({ y: float32([Number.NaN], [1, 1]) }, features('mean'))).toThrow(/holds NaN/);
   });
 });
 
@@ -116,7 +115,7 @@ test.skipIf(!existsSync(cases)).each([
   const session = await opened.withOutputs(chosen.inner).session({ worker: false });
   const outputs = await session.run({ pixel_values: tensors.get('pixel_values')! });
   await session.release();
-  const rows = pooledRows(outputs, chosen);
+  const rows = imageRows(outputs, chosen);
   expect(rows.dims).toEqual([tensors.get('pixel_values')!.dims[0], width ?? rows.dims[1]]);
 });
 

@@ -1,16 +1,20 @@
 /** @file Which value of a graph is an image's feature, and how one vector is made of it. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { didYouMean } from '@onnx-lora/sdk/plugin';
+import type { Tensor } from '@onnx-lora/sdk';
+import {
+  featureOf,
+  type GraphBuilder,
+  pooledRows,
+  pooledValue,
+  type PoolOptions,
+  type TaskModel,
+  type Value,
+} from '@onnx-lora/sdk/tasks';
 import { imagePort, type ImagePort } from '../imagePort.ts';
-import { modelType } from './modelType.ts';
+import { type ImageReading, type OpenedImages, openImages } from '../imageReading.ts';
 
 /** What is made of several vectors per image: of tokens the class token or the mean, of a map the mean, or GeM of either. */
 export type Pooling = 'cls' | 'mean' | 'gem';
-
-/** The name that stands for what a classifier's head reads. */
-const BEFORE_HEAD = 'before-head';
 
 /** Options of every use of features. */
 export interface FeatureOptions {
@@ -51,79 +55,80 @@ const answers: ReadonlySet<string> = new Set([
 /**
  * Chooses the feature of a model.
  *
- * @throws OnnxLoraError `CONFIG_INVALID` for an output that there is not, or whose values are scores; `MODEL_UNSUPPORTED`
- *   where nothing is a feature
+ * @throws OnnxLoraError as `featureOf`
  */
-export function featuresOf(model: TaskModel, { output, pooling }: FeatureOptions = {}): Features {
+export function featuresOf(model: TaskModel, { output: named, pooling }: FeatureOptions = {}): Features {
   const input = imagePort(model);
   const type = modelType(model);
+  const names = Object.keys(model.outputs);
+  const { output, inner, port } = featureOf(model, named, {
+    noun: 'images',
+    shapes: ['[batch, width]', '[batch, tokens, width]', '[batch, width, height, width]'],
+    usual: [
+      ...(type !== undefined && withoutPooler.has(type)
+        ? ['image_embeds', 'last_hidden_state', 'pooler_output']
+        : ['image_embeds', 'pooler_output', 'last_hidden_state']),
+      // A layer gives a classifier's scores, whatever they are called.
+      ...names.filter((name) => model.outputs[name]?.dims?.length !== 2 || model.headInput?.(name) === undefined),
+    ],
+    isAnswer: (name) => answers.has(name),
+    beforeHead: () => {
+      const heads = [...names.filter((name) => answers.has(name)), ...names];
+      return heads.map((name) => model.headInput?.(name)).find((head) => head !== undefined);
+    },
+  });
   const classToken = type !== undefined && withClassToken.has(type);
   const registers = model.config?.['num_register_tokens'];
-  const found = output === undefined ? usual(model, type) : named(model, output);
+  const isTokens = output === 'last_hidden_state' || (inner.length === 0 && port.dims?.length === 3);
   return {
     input,
-    ...found,
-    pooling: pooling ?? (classToken && isTokens(model, found.output) ? 'cls' : 'mean'),
+    output,
+    inner,
+    pooling: pooling ?? (classToken && isTokens ? 'cls' : 'mean'),
     extraTokens: classToken ? 1 + (typeof registers === 'number' ? registers : 0) : 0,
   };
 }
 
-interface Found {
-  readonly output: string;
-  readonly inner: readonly string[];
+/**
+ * The feature of a model, and what makes its images.
+ *
+ * @throws OnnxLoraError as {@link featuresOf} and {@link openImages}
+ */
+export async function openFeatures(
+  model: TaskModel,
+  options: FeatureOptions & ImageReading,
+): Promise<OpenedImages & { readonly features: Features }> {
+  const features = featuresOf(model, options);
+  return { features, ...(await openImages(model, features.input.name, options)) };
 }
 
-function usual(model: TaskModel, type: string | undefined): Found {
-  const names = Object.keys(model.outputs);
-  const preferred =
-    type !== undefined && withoutPooler.has(type)
-      ? ['image_embeds', 'last_hidden_state', 'pooler_output']
-      : ['image_embeds', 'pooler_output', 'last_hidden_state'];
-  const other = names.filter((name) => !answers.has(name) && isFeature(model, name));
-  const output = preferred.find((name) => names.includes(name)) ?? other.find((name) => !givenByHead(model, name));
-  if (output !== undefined) return { output, inner: [] };
-  return beforeHead(model);
+/**
+ * Float32 `[batch, width]` of what the model gives for a batch of images.
+ *
+ * @throws OnnxLoraError as `pooledRows`
+ */
+export function imageRows(outputs: Readonly<Record<string, Tensor>>, features: Features): Tensor {
+  return pooledRows(outputs, features.output, poolingOf(features));
 }
 
-/** Whether a layer gives an output of two dimensions, as a classifier's head does. */
-function givenByHead(model: TaskModel, name: string): boolean {
-  return model.outputs[name]?.dims?.length === 2 && model.headInput?.(name) !== undefined;
+/** The same as a graph fragment, for losses. */
+export function imageValue(g: GraphBuilder, outputs: Readonly<Record<string, Value>>, features: Features): Value {
+  return pooledValue(g, outputs[features.output]!, poolingOf(features));
 }
 
-function named(model: TaskModel, output: string): Found {
-  if (output === BEFORE_HEAD) return beforeHead(model);
-  const names = Object.keys(model.outputs);
-  if (!names.includes(output)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${model.name}" has no output "${output}".${didYouMean(output, names)} It has ${names.join(', ')}; "${BEFORE_HEAD}" is what a classifier's head reads.`,
-    );
-  }
-  if (!answers.has(output) && isFeature(model, output)) return { output, inner: [] };
-  throw new OnnxLoraError(
-    'CONFIG_INVALID',
-    `The output "${output}" of "${model.name}" holds scores, not features of an image. Take "${BEFORE_HEAD}", which is what the layer reads that gives scores, or another output.`,
-  );
+function poolingOf({ pooling, extraTokens }: Features): PoolOptions {
+  const places = (_: number, count: number): readonly [number, number] =>
+    pooling === 'cls' ? [0, 1] : [count > extraTokens ? extraTokens : 0, count];
+  return { places, isGem: pooling === 'gem' };
 }
 
-function beforeHead(model: TaskModel): Found {
-  const names = Object.keys(model.outputs);
-  for (const name of [...names.filter((each) => answers.has(each)), ...names]) {
-    const head = model.headInput?.(name);
-    if (head) return { output: head.name, inner: Object.hasOwn(model.outputs, head.name) ? [] : [head.name] };
-  }
-  throw new OnnxLoraError(
-    'MODEL_UNSUPPORTED',
-    `No output of "${model.name}" is a feature of an image, and no single layer gives one of them (it has ${names.join(', ')}). Export the model with "last_hidden_state" or "pooler_output" as an output.`,
-  );
+/** `model_type` of config.json, where it is a text. */
+function modelType({ config }: TaskModel): string | undefined {
+  const type = config?.['model_type'];
+  return typeof type === 'string' ? type : undefined;
 }
 
-function isFeature(model: TaskModel, name: string): boolean {
-  const { type, dims } = model.outputs[name]!;
-  return type === 'float32' && (!dims || (dims.length >= 2 && dims.length <= 4));
-}
-
-function isTokens(model: TaskModel, name: string): boolean {
-  const dims = model.outputs[name]?.dims;
-  return name === 'last_hidden_state' || dims?.length === 3;
+/** Whether the model was trained as SigLIP: pairs are questions of their own, and texts are filled up to one length. */
+export function isSiglip(model: TaskModel): boolean {
+  return modelType(model)?.startsWith('siglip') ?? false;
 }

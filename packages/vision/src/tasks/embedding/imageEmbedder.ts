@@ -1,24 +1,47 @@
-/** @file Answers for images with their embeddings. */
+/** @file Images with their embeddings: as answers, and as one vector per image of a list, from any vision model. */
 
-import { stack, type Tensor } from '@onnx-lora/sdk';
-import { type OutputProcessor, type Prediction, type TaskModel, unitTensor } from '@onnx-lora/sdk/tasks';
+import { type Adapter, type Model, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
+import {
+  embeddingAnswers,
+  fileProcessor,
+  openEmbedder,
+  type OutputProcessor,
+  type RunnableOptions,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import { checkBatch } from '../imagePort.ts';
 import type { ImageReading } from '../imageReading.ts';
-import type { FeatureOptions, Features } from './features.ts';
-import { openFeatures } from './openFeatures.ts';
-import { pooledRows } from './pooling.ts';
+import { type FeatureOptions, imageRows, openFeatures } from './features.ts';
+
+/** Options of {@link imageEmbedder}. */
+export interface ImageEmbedderOptions extends FeatureOptions, ImageReading {
+  /** Divides every embedding by its length; true by default. */
+  readonly normalize?: boolean | undefined;
+}
+
+/** Options of {@link imageEmbeddings}. */
+export interface ImageEmbeddingsOptions
+  extends ImageEmbedderOptions, Pick<RunnableOptions, 'provider' | 'threads' | 'allowBaseMismatch'> {
+  /** Whose embeddings they are; the base's without one. */
+  readonly adapter?: Adapter;
+  /** Images per run; 32 by default. */
+  readonly batchSize?: number;
+  /** Called after each batch with the number of images done. */
+  readonly onBatch?: (done: number) => void;
+}
 
 /**
- * Turns image files into what the model is fed, and its outputs into embeddings of length 1: `{ width, embedding }`. Where
- * `outputs` names a value, the session must be one of `model.withOutputs(embedder.outputs)`.
+ * Turns image files into what the model is fed, and its outputs into embeddings of length 1: `{ width, embedding }`, a
+ * `Float32Array`. Where `outputs` names a value, the session must be one of `model.withOutputs(embedder.outputs)`.
  *
  * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `feeds` throws
  *   `DATA_INVALID` naming an unreadable image
  */
 export async function imageEmbedder(
   model: TaskModel,
-  options: FeatureOptions & ImageReading = {},
+  { normalize = true, ...options }: ImageEmbedderOptions = {},
 ): Promise<OutputProcessor> {
+  // Each image is looked at once.
   const { features, images } = await openFeatures(model, { cacheBytes: 0, ...options });
   return {
     outputs: features.inner,
@@ -26,16 +49,37 @@ export async function imageEmbedder(
       checkBatch(model, features.input, files.length);
       return { [features.input.name]: stack(await Promise.all(files.map((file) => images.preprocess(file)))) };
     },
-    decode: (outputs) => decodeEmbeddings(outputs, features),
+    decode: (outputs) => embeddingAnswers(imageRows(outputs, features), normalize),
   };
 }
 
-/** For each row its embedding of length 1, as a list, and how many numbers it has: `{ width, embedding }`. */
-function decodeEmbeddings(outputs: Readonly<Record<string, Tensor>>, features: Features): Prediction[] {
-  const { dims, data } = unitTensor(pooledRows(outputs, features));
-  const [rows, width] = dims as [number, number];
-  return Array.from({ length: rows }, (_, i) => ({
-    width,
-    embedding: Array.from(data.subarray(i * width, (i + 1) * width), Number),
-  }));
+/**
+ * Embeddings of images, float32 `[files, width]`, in the order of the files. The next batch is read while one is computed.
+ *
+ * @example
+ * const photos = await imageEmbeddings(model, ['a.jpg', 'b.jpg']);
+ * await saveEmbeddings('photos.safetensors', ['a.jpg', 'b.jpg'], photos);
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `MODEL_UNSUPPORTED`: see {@link FeatureOptions}; `DATA_INVALID` and
+ *   `FILE_NOT_FOUND`, naming the image; `INPUT_INVALID` without images; as `model.session`
+ */
+export async function imageEmbeddings(
+  model: Model,
+  files: readonly string[],
+  { adapter, batchSize = 32, provider, threads, allowBaseMismatch, onBatch, ...options }: ImageEmbeddingsOptions = {},
+): Promise<Tensor> {
+  if (!Number.isInteger(batchSize) || batchSize < 1)
+    throw new OnnxLoraError('CONFIG_INVALID', `batchSize must be a whole number of at least 1, but it is ${batchSize}.`); // prettier-ignore
+  const processor = await imageEmbedder(model, options);
+  await using embedder = await openEmbedder(model.withOutputs(processor.outputs ?? []), fileProcessor(processor), {
+    noun: 'images',
+    batchSize,
+    ...(adapter && { adapters: { adapter } }),
+    ...(provider === undefined ? {} : { provider }),
+    ...(threads === undefined ? {} : { threads }),
+    ...(allowBaseMismatch === undefined ? {} : { allowBaseMismatch }),
+  });
+  return await embedder.embed(files, adapter ? 'adapter' : null, (done) => {
+    if (done % batchSize === 0 || done === files.length) onBatch?.(done);
+  });
 }

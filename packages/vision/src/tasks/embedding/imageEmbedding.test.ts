@@ -9,8 +9,8 @@ import { dataFolder } from '../../../fixtures/dataFolder.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';
 import { ImageEmbeddingFactory } from './imageEmbeddingFactory.ts';
-import { imageEmbeddings } from './imageEmbeddings.ts';
-import { ImageRetrievalFactory } from './retrieval/imageRetrievalFactory.ts';
+import { imageEmbeddings } from './imageEmbedder.ts';
+import { ImageRetrievalFactory } from './imageRetrievalFactory.ts';
 
 const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 const decoder = new SharpDecoder();

@@ -1,7 +1,6 @@
 /** @file Embeddings for the command line. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Processor, Task, TaskModel } from '@onnx-lora/sdk/tasks';
+import { answersOnly, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { ImageTaskFactory } from '../imageTaskFactory.ts';
 import { featureSettings, readFeatureSettings } from './featureSettings.ts';
@@ -15,16 +14,7 @@ export class ImageEmbeddingFactory extends ImageTaskFactory implements TaskFacto
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
-    return {
-      name: this.name,
-      prepare: () =>
-        Promise.reject(
-          new OnnxLoraError(
-            'CONFIG_INVALID',
-            'The task image-embedding only answers (predict). To train or measure embeddings on labelled images, take the task image-retrieval.',
-          ),
-        ),
-    };
+    return answersOnly(this.name, 'To train or measure embeddings on labelled images, take the task image-retrieval.');
   }
 
   processor(model: TaskModel, settings: PredictorOptions['settings']): Promise<Processor> {

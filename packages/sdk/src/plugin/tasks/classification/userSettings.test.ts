@@ -2,7 +2,7 @@
 
 import { expect, it, test } from 'vitest';
 import type { TaskModel } from '../../taskModel.ts';
-import { retrievalLoss } from '../embedding/retrievalLoss.ts';
+import { retrievalLoss } from '../embedding/retrieval.ts';
 import { regressionParts } from '../regression/regressionParts.ts';
 import { type Examples, RecordDataset } from '../examples.ts';
 import { classification, unknownLabel } from './classification.ts';

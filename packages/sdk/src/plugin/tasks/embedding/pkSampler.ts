@@ -12,16 +12,12 @@ export interface KindGroup<Item> {
   readonly label: number;
 }
 
-/** What groups are made of. */
+/** Examples, and which are of one kind. */
 export interface KindItems<Item> {
+  /** The examples. */
+  readonly dataset: Dataset<Item>;
   /** The number of each example's kind. */
   readonly labels: readonly number[];
-  /** Loads one; `draw` as `Dataset.get` has it. */
-  load(index: number, draw?: number): Promise<Item>;
-  /** What it is called in messages. */
-  nameOf(index: number): string;
-  /** What tells it from all others, as `Dataset.keyOf` has it. */
-  keyOf?(index: number): Promise<string>;
 }
 
 /** How they are grouped. */
@@ -74,12 +70,13 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
     this.#groups = kinds.flatMap((members) =>
       Array.from({ length: Math.max(1, Math.floor(members.length / perGroup)) }, (_, part) => ({ members, part })),
     );
-    if (!items.keyOf) return;
-    this.keyOf = (index) => {
+    const { dataset } = items;
+    if (!dataset.keyOf) return;
+    this.keyOf = async (index) => {
       const { members, part } = this.#groups[index]!;
       const isLast = this.#groups[index + 1]?.members !== members;
       const own = members.slice(part * perGroup, isLast ? undefined : (part + 1) * perGroup);
-      return Promise.all(own.map((member) => items.keyOf!(member)));
+      return (await Promise.all(own.map((member) => dataset.keyOf!(member)))).flat();
     };
   }
 
@@ -90,7 +87,7 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
   /** The first example of the group, as it is without a draw. */
   nameOf(index: number): string {
     const group = this.#groups[index];
-    return group ? this.#items.nameOf(group.members[0]!) : String(index);
+    return (group && this.#items.dataset.nameOf?.(group.members[0]!)) ?? String(index);
   }
 
   /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when one cannot be loaded */
@@ -98,12 +95,13 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
     const group = this.#groups[index];
     if (!group) throw new RangeError(`There is no group ${index}: there are ${this.#groups.length}.`);
     const { perGroup } = this.#grouping;
+    const { dataset, labels } = this.#items;
     const items = await Promise.all(
       this.#members(group, draw).map((member, i) =>
-        draw === undefined ? this.#items.load(member) : this.#items.load(member, draw * perGroup + i),
+        draw === undefined ? dataset.get(member) : dataset.get(member, draw * perGroup + i),
       ),
     );
-    return { items, label: this.#items.labels[group.members[0]!]! };
+    return { items, label: labels[group.members[0]!]! };
   }
 
   /** The examples of a group, from an order that is the same for all groups of a kind in one pass over the data. */
@@ -119,30 +117,12 @@ export class PkSampler<Item> implements Dataset<KindGroup<Item>> {
 }
 
 /** The same examples one by one, to be measured. */
-export class SingleKinds<Item> implements Dataset<KindGroup<Item>> {
-  readonly isDeterministic = true;
-  readonly #items: KindItems<Item>;
-  /** As `Dataset.keyOf` has it. */
-  readonly keyOf?: (index: number) => Promise<string>;
-
-  /** One group per example. */
-  constructor(items: KindItems<Item>) {
-    this.#items = items;
-    if (items.keyOf) this.keyOf = (index) => items.keyOf!(index);
-  }
-
-  get length(): number {
-    return this.#items.labels.length;
-  }
-
-  /** What the example is called. */
-  nameOf(index: number): string {
-    return index < this.length ? this.#items.nameOf(index) : String(index);
-  }
-
-  /** @throws OnnxLoraError `DATA_INVALID`, naming the file, when it cannot be loaded */
-  async get(index: number): Promise<KindGroup<Item>> {
-    if (!(index < this.length)) throw new RangeError(`There is no example ${index}: there are ${this.length}.`);
-    return { items: [await this.#items.load(index)], label: this.#items.labels[index]! };
-  }
+export function singleKinds<Item>({ dataset, labels }: KindItems<Item>): Dataset<KindGroup<Item>> {
+  return {
+    isDeterministic: true,
+    length: labels.length,
+    nameOf: (index) => dataset.nameOf?.(index) ?? String(index),
+    ...(dataset.keyOf && { keyOf: (index) => dataset.keyOf!(index) }),
+    get: async (index) => ({ items: [await dataset.get(index)], label: labels[index]! }),
+  };
 }

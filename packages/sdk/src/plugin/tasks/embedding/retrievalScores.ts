@@ -1,9 +1,12 @@
 /** @file How well examples find others of their kind: recall at k, and mean average precision at R. */
 
-import { type Matrix, matmul, matrix } from '../../../linalg/matrix.ts';
-import type { MetricsNamed } from '../../dataset.ts';
+import type { Matrix } from '../../../linalg/matrix.ts';
+import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
+import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
+import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
-import { rowsOfLengthOne } from './rows.ts';
+import { forNearest, type Nearest } from './neighbours.ts';
+import { joinRows, matrixOf, rowsOfLengthOne } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
 export interface LabelledMatrix {
@@ -18,9 +21,6 @@ const ks = [1, 5, 10] as const;
 
 /** Metrics of {@link retrievalScores}. */
 export type RetrievalScores = MetricsNamed<'recall@1' | 'recall@5' | 'recall@10' | 'mapAtR' | 'queries'>;
-
-/** Queries at a time, so that similarities of all with all need not be in memory. */
-const block = 256;
 
 /**
  * For each query, the others are ordered by cosine. `recall@k`: the share of queries that have one of their label among the
@@ -46,37 +46,68 @@ export interface QueryScores {
 /** {@link retrievalScores} of each query for itself. */
 export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix): QueryScores {
   const searched = gallery ?? queries;
-  const [left, right] = [rowsOfLengthOne(queries.embeddings), rowsOfLengthOne(searched.embeddings)];
   const numbers = new Map<number | string, number>();
   for (const label of searched.labels) numbers.set(label, (numbers.get(label) ?? 0) + 1);
   const asked: number[] = [];
   const values = { 'recall@1': [] as number[], 'recall@5': [] as number[], 'recall@10': [] as number[], mapAtR: [] as number[] }; // prettier-ignore
-  for (let from = 0; from < left.rows; from += block) {
-    const to = Math.min(from + block, left.rows);
-    const part = matrix(to - from, left.columns, left.data.slice(from * left.columns, to * left.columns));
-    const cosines = matmul(part, right, { transposeB: true }).data;
-    for (let i = from; i < to; i++) {
-      const label = queries.labels[i]!;
-      const relevant = (numbers.get(label) ?? 0) - (gallery ? 0 : 1);
-      if (relevant < 1) continue;
-      asked.push(i);
-      const row = cosines.subarray((i - from) * right.rows, (i - from + 1) * right.rows);
-      const order = nearest(row, gallery ? -1 : i, Math.max(relevant, ks.at(-1)!));
-      const isRight = order.map((at) => searched.labels[at] === label);
-      for (const k of ks) values[`recall@${k}`].push(Number(isRight.slice(0, k).includes(true)));
-      let found = 0;
-      let sum = 0;
-      isRight.slice(0, relevant).forEach((each, place) => {
-        if (each) sum += ++found / (place + 1);
-      });
-      values.mapAtR.push(sum / relevant);
-    }
-  }
+  const relevantTo = (query: number): number => (numbers.get(queries.labels[query]!) ?? 0) - (gallery ? 0 : 1);
+  const wanted = (query: number): number => (relevantTo(query) < 1 ? 0 : Math.max(relevantTo(query), ks.at(-1)!));
+  const use = ({ rows }: Nearest, query: number): void => {
+    const relevant = relevantTo(query);
+    if (relevant < 1) return;
+    asked.push(query);
+    const isRight = Array.from(rows, (row) => searched.labels[row] === queries.labels[query]);
+    for (const k of ks) values[`recall@${k}`].push(Number(isRight.slice(0, k).includes(true)));
+    let found = 0;
+    let sum = 0;
+    isRight.slice(0, relevant).forEach((each, place) => {
+      if (each) sum += ++found / (place + 1);
+    });
+    values.mapAtR.push(sum / relevant);
+  };
+  const [left, right] = [queries, searched].map(({ embeddings }) => rowsOfLengthOne(embeddings)) as [Matrix, Matrix];
+  forNearest({ features: right, isUnit: true }, left, wanted, use, gallery ? undefined : [...queries.labels.keys()]); // prettier-ignore
   return { asked, values };
 }
 
-/** Indices of the `count` largest, largest first, equal ones in their order; `without` is left out. */
-function nearest(row: Float64Array, without: number, count: number): number[] {
-  const order = Array.from(row, (_, index) => index).filter((index) => index !== without);
-  return order.sort((a, b) => row[b]! - row[a]! || a - b).slice(0, count);
+/** Makes embeddings float32 `[batch, width]` of what a model gives for a batch. */
+export type EmbeddingsOf = (outputs: Readonly<Record<string, Tensor>>, targets: Feeds) => Tensor;
+
+/** Every example searches all others. Targets have `labels`, int64 `[batch]`. */
+export class RetrievalMetrics implements MetricCollector<RetrievalScores> {
+  readonly #embeddingsOf: EmbeddingsOf;
+  readonly #parts: Tensor[] = [];
+  readonly #labels: number[] = [];
+  #scores: QueryScores | undefined;
+
+  /** `embeddingsOf` makes embeddings `[batch, width]` of the model's outputs. */
+  constructor(embeddingsOf: EmbeddingsOf) {
+    this.#embeddingsOf = embeddingsOf;
+  }
+
+  update(outputs: Readonly<Record<string, Tensor>>, targets: Feeds): void {
+    this.#scores = undefined;
+    this.#parts.push(this.#embeddingsOf(outputs, targets));
+    for (const label of targets['labels']!.data) this.#labels.push(Number(label));
+  }
+
+  /** `recall@1`, `recall@5`, `recall@10`, `mapAtR` and how many could ask: see {@link retrievalScores}. */
+  result(): RetrievalScores {
+    const { asked, values } = this.#byQuery();
+    return { ...meanMeasure(values)(), queries: asked.length };
+  }
+
+  /** Intervals of the same but for `queries`, by a bootstrap over those that ask; what they search stays the same. */
+  intervals(): ReturnType<typeof bootstrapIntervals> {
+    const { asked, values } = this.#byQuery();
+    return bootstrapIntervals(meanMeasure(values), asked.length, { samples: drawsFor(asked.length) });
+  }
+
+  /** Found once for both. */
+  #byQuery(): QueryScores {
+    if (!this.#scores) {
+      this.#scores = scoresByQuery({ embeddings: matrixOf(joinRows(this.#parts)), labels: this.#labels });
+    }
+    return this.#scores;
+  }
 }

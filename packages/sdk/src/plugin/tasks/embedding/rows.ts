@@ -24,7 +24,38 @@ export function rowsOfLengthOne({ rows, columns, data }: Matrix): Matrix {
 }
 
 /** Float32 `[rows, width]` with every row of length 1. */
-export function unitTensor({ dims, data }: Tensor): Tensor {
-  const [rows, columns] = dims as [number, number];
-  return float32(Float32Array.from(rowsOfLengthOne(matrix(rows, columns, data as Float32Array)).data), dims);
+export function unitTensor(tensor: Tensor): Tensor {
+  return float32(Float32Array.from(rowsOfLengthOne(matrixOf(tensor)).data), tensor.dims);
+}
+
+/** A vector divided by its length; zeros stay. */
+export function unitVector(vector: Float32Array): Float32Array {
+  return Float32Array.from(rowsOfLengthOne(matrix(1, vector.length, vector)).data);
+}
+
+/** The numbers of a tensor float32 `[rows, width]`. */
+export function matrixOf({ dims, data }: Tensor): Matrix {
+  return matrix(dims[0]!, dims[1]!, data as Float32Array);
+}
+
+/** The rows of all tensors float32 `[rows, width]`, one below the other. */
+export function joinRows(parts: readonly Tensor[]): Tensor {
+  return joinVectors(parts.map(({ data }) => data as Float32Array), parts[0]?.dims[1] ?? 0); // prettier-ignore
+}
+
+/** Float32 `[rows, width]` of numbers that come one row, or several, at a time. */
+export function joinVectors(parts: readonly Float32Array[], width: number = parts[0]?.length ?? 0): Tensor {
+  const data = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set(part, at);
+    at += part.length;
+  }
+  return float32(data, [width === 0 ? 0 : data.length / width, width]);
+}
+
+/** Each row of a tensor float32 `[rows, width]` by itself: copies, so that none keeps the others in memory. */
+export function vectorsOf({ dims, data }: Tensor): Float32Array[] {
+  const [rows, width] = dims as [number, number];
+  return Array.from({ length: rows }, (_, row) => (data as Float32Array).slice(row * width, (row + 1) * width));
 }

@@ -1,13 +1,13 @@
 /** @file Multinomial logistic regression with an L2 penalty: a linear probe of features. */
 
+import { scaled, type Scaling, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, transpose } from '@onnx-lora/sdk/core';
 import { minimize } from './minimize.ts';
 
 /** A fitted classifier on standardised features. */
 export interface LogisticRegression {
-  readonly mean: Float64Array;
-  readonly deviation: Float64Array;
+  readonly scaling: Scaling;
   /** `[classes, features]` */
   readonly weight: Matrix;
   readonly bias: Float64Array;
@@ -45,8 +45,8 @@ export function fitLogisticRegression({
   iterations,
 }: LogisticRegressionRequest): LogisticRegression {
   const { rows: n, columns: d } = features;
-  const { mean, deviation } = standard(features);
-  const x = standardised(features, mean, deviation);
+  const scaling = scalingOf(features);
+  const x = scaled(features, scaling);
   const columns = transpose(x);
   const size = d * classes;
   const slopeAt = (point: Float64Array): { value: number; gradient: Float64Array } => {
@@ -68,12 +68,12 @@ export function fitLogisticRegression({
     start.set(from.bias, size);
   }
   const found = minimize(slopeAt, start, { tolerance, iterations });
-  return { mean, deviation, weight: matrix(classes, d, found.slice(0, size)), bias: found.slice(size) };
+  return { scaling, weight: matrix(classes, d, found.slice(0, size)), bias: found.slice(size) };
 }
 
 /** The likeliest class of each row of features `[examples, features]`. */
-export function predictClasses({ mean, deviation, weight, bias }: LogisticRegression, features: Matrix): number[] {
-  const scores = scoresOf(transpose(standardised(features, mean, deviation)), weight, bias);
+export function predictClasses({ scaling, weight, bias }: LogisticRegression, features: Matrix): number[] {
+  const scores = scoresOf(transpose(scaled(features, scaling)), weight, bias);
   return Array.from({ length: features.rows }, (_, i) => {
     let best = 0;
     for (let c = 1; c < scores.rows; c++)
@@ -104,21 +104,4 @@ function toDifferences({ rows: classes, columns: n, data }: Matrix, labels: Arra
     loss += Math.log(sum) - own;
   }
   return loss;
-}
-
-/** Mean and deviation of each column; a column that never changes keeps its values. */
-function standard({ rows, columns, data }: Matrix): { mean: Float64Array; deviation: Float64Array } {
-  const mean = new Float64Array(columns);
-  const deviation = new Float64Array(columns);
-  for (let at = 0; at < data.length; at++) mean[at % columns]! += data[at]! / rows;
-  for (let at = 0; at < data.length; at++) deviation[at % columns]! += (data[at]! - mean[at % columns]!) ** 2 / rows;
-  return { mean, deviation: deviation.map((variance) => (variance > 1e-20 ? Math.sqrt(variance) : 1)) };
-}
-
-function standardised({ rows, columns, data }: Matrix, mean: Float64Array, deviation: Float64Array): Matrix {
-  return matrix(
-    rows,
-    columns,
-    data.map((value, at) => (value - mean[at % columns]!) / deviation[at % columns]!),
-  );
 }

@@ -1,24 +1,26 @@
 /** @file Teaches a model of images and texts which caption belongs to which image. */
 
 import { int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
-import {
-  contrastive,
-  infoNce,
-  type PreparedTask,
-  sigmoidContrastive,
-  type Task,
-  type TaskModel,
-} from '@onnx-lora/sdk/tasks';
+import { contrastive, infoNce, type Labelled, type PreparedTask, RecordDataset, sigmoidContrastive, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
+import { type LoadedPixels, pixelLoading } from '../../classification/imageExamples.ts';
 import type { ImageReading } from '../../imageReading.ts';
-import { type CaptionedImage, CaptionedImages } from './captionedImages.ts';
 import { ImageTextMetrics, type ImageTextScores } from './imageTextMetrics.ts';
-import { usualScale } from './imageTextPorts.ts';
-import { openImageText } from './openImageText.ts';
-import { textFeeds } from './textFeeds.ts';
+import { openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 import { rowLength } from './textTokenizer.ts';
+
+/** A caption. */
+export interface Caption {
+  /** Its token ids. */
+  readonly ids: readonly number[];
+  /** The same number for all captions of one image. */
+  readonly image: number;
+}
+
+/** An image and its caption, ready to be fed. */
+export type CaptionedImage = Labelled<LoadedPixels, Caption>;
 
 /** Options of {@link imageText}. */
 export interface ImageTextOptions extends ImageDataOptions, ImageReading {
@@ -47,15 +49,15 @@ async function prepare(
   const { ports, images, tokenizer } = await openImageText(model, options);
   const data = await readImageData(source, options);
   const { seed = 0 } = options;
-  const idsOf = (records: readonly ImageRecord[]): (readonly number[])[] =>
-    records.map((record) => tokenizer.encode(captionOf(record)));
-  const captions = { train: idsOf(data.train), validation: idsOf(data.validation ?? []) };
-  const train = new CaptionedImages({ records: data.train, ids: captions.train, images, augmentations: augment, seed });
-  const held =
-    data.validation &&
-    new CaptionedImages({ records: data.validation, ids: captions.validation, images, augmentations: [], seed });
+  const captioned = (records: readonly ImageRecord[], drawn: readonly Augmentation[]): RecordDataset<ImageRecord, LoadedPixels, Caption> => {
+    const numbers = new Map(records.map(({ file }, i) => [file, i]));
+    const captions = records.map((record) => ({ ids: tokenizer.encode(captionOf(record)), image: numbers.get(record.file)! })); // prettier-ignore
+    return new RecordDataset(records, captions, pixelLoading(images, drawn, seed));
+  };
+  const train = captioned(data.train, augment);
+  const held = data.validation && captioned(data.validation, []);
   // Batches of one shape share one graph.
-  const length = rowLength(tokenizer, [...captions.train, ...captions.validation]);
+  const length = rowLength(tokenizer, [...train.targets, ...(held?.targets ?? [])].map(({ ids }) => ids)); // prettier-ignore
   return {
     train,
     ...(held && { validation: held }),
@@ -65,7 +67,7 @@ async function prepare(
         inputs: {
           [ports.image.name]: stack(examples.map(({ pixels }) => pixels)),
           ...textFeeds(
-            examples.map(({ ids }) => ids),
+            examples.map(({ target }) => target.ids),
             tokenizer,
             ports,
             length,
@@ -73,7 +75,7 @@ async function prepare(
         },
         targets: {
           images: int64(
-            examples.map(({ image }) => image),
+            examples.map(({ target }) => target.image),
             [examples.length],
           ),
         },

@@ -6,15 +6,15 @@ import {
   drawsFor,
   joinRows,
   type LabelledMatrix,
-  type MetricCollector,
+  matrixOf,
   meanMeasure,
   type Measure,
+  type MetricCollector,
   type MetricsNamed,
   pickRows,
   type QueryScores,
   scoresByQuery,
 } from '@onnx-lora/sdk/tasks';
-import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import type { ImageTextPorts } from './imageTextPorts.ts';
 
 /** What is measured of images and texts: of how many the other is among the first k. */
@@ -52,10 +52,10 @@ export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
   }
 
   #measure(): { readonly measure: Measure<ImageTextScores>; readonly images: number } {
-    const texts: LabelledMatrix = { embeddings: toMatrix(joinRows(this.#texts)), labels: this.#numbers };
+    const texts: LabelledMatrix = { embeddings: matrixOf(joinRows(this.#texts)), labels: this.#numbers };
     const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
     const labels = firsts.map((i) => this.#numbers[i]!);
-    const images: LabelledMatrix = { embeddings: pickRows(toMatrix(joinRows(this.#images)), firsts), labels };
+    const images: LabelledMatrix = { embeddings: pickRows(matrixOf(joinRows(this.#images)), firsts), labels };
     const places = this.#numbers.map((image) => labels.indexOf(image));
     const toText = meanMeasure(recalls('imageToText', scoresByQuery(images, texts)));
     const toImage = meanMeasure(recalls('textToImage', scoresByQuery(texts, images)));
@@ -72,8 +72,4 @@ function recalls<Name extends string>(
 ): Readonly<Record<`${Name}@${1 | 5 | 10}`, readonly number[]>> {
   const renamed = ([1, 5, 10] as const).map((k) => [`${name}@${k}`, values[`recall@${k}`]]);
   return Object.fromEntries(renamed) as ReturnType<typeof recalls<Name>>;
-}
-
-function toMatrix({ dims, data }: Tensor): Matrix {
-  return matrix(dims[0]!, dims[1]!, data as Float32Array);
 }

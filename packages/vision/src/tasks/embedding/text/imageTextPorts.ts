@@ -1,9 +1,11 @@
-/** @file Where images and texts go into a graph with two towers, and what comes out. */
+/** @file Where images and texts go into a graph with two towers, what comes out, and what makes their feeds. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
+import { type Feeds, OnnxLoraError, tensor, type Tensor } from '@onnx-lora/sdk';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
 import { imagePort, type ImagePort } from '../../imagePort.ts';
-import { isSiglip } from '../modelType.ts';
+import { type ImageReading, type OpenedImages, openImages } from '../../imageReading.ts';
+import { isSiglip } from '../features.ts';
+import { rowLength, type TextTokenizer, textTokenizer } from './textTokenizer.ts';
 
 /** What CLIP's cosines are multiplied by where a graph of two files has lost its `logit_scale`: to what CLIP's came. */
 export const usualScale = 100;
@@ -28,7 +30,7 @@ export interface ImageTextPorts {
  *
  * @throws OnnxLoraError `MODEL_UNSUPPORTED`, with what the graph has
  */
-export function imageTextPorts(model: TaskModel): ImageTextPorts {
+function imageTextPorts(model: TaskModel): ImageTextPorts {
   const image = imagePort(model);
   const ids = model.inputs['input_ids'];
   const mask = model.inputs['attention_mask'];
@@ -57,4 +59,53 @@ export function imageTextPorts(model: TaskModel): ImageTextPorts {
 
 function isInteger(type: string | undefined): boolean {
   return type === 'int64' || type === 'int32';
+}
+
+/** The model's ports, and what makes its images and texts. */
+export interface OpenedImageText extends OpenedImages {
+  readonly ports: ImageTextPorts;
+  readonly tokenizer: TextTokenizer;
+}
+
+/**
+ * Finds them.
+ *
+ * @throws OnnxLoraError `MODEL_UNSUPPORTED` for another kind of model, `CONFIG_INVALID` without the files of its
+ *   preprocessor and its tokenizer
+ */
+export async function openImageText(model: TaskModel, reading: ImageReading): Promise<OpenedImageText> {
+  const ports = imageTextPorts(model);
+  const opened = await openImages(model, ports.image.name, reading);
+  return { ...opened, ports, tokenizer: await textTokenizer(model) };
+}
+
+/**
+ * Feeds of texts, filled up on the right.
+ *
+ * @param least rows are at least so long, so that all batches of a run have one shape
+ * @throws OnnxLoraError `INPUT_INVALID` for a text of more tokens than the graph takes
+ */
+export function textFeeds(
+  texts: readonly (readonly number[])[],
+  tokenizer: TextTokenizer,
+  { ids, mask }: ImageTextPorts,
+  least = 1,
+): Feeds {
+  const needed = Math.max(least, rowLength(tokenizer, texts));
+  const length = ids.length ?? needed;
+  if (needed > length && texts.some((row) => row.length > length)) {
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `A text has ${needed} tokens, but the graph takes rows of exactly ${length}. Shorten the text, or export the model with a dynamic length.`,
+    );
+  }
+  const rows = (value: (row: readonly number[], at: number) => number, type: 'int64' | 'int32'): Tensor => {
+    const values = texts.flatMap((row) => Array.from({ length }, (_, at) => value(row, at)));
+    const data = type === 'int64' ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
+    return tensor(type, data, [texts.length, length]);
+  };
+  return {
+    [ids.name]: rows((row, at) => row[at] ?? tokenizer.pad, ids.type),
+    ...(mask && { [mask.name]: rows((row, at) => (at < row.length ? 1 : 0), mask.type) }),
+  };
 }

@@ -5,7 +5,7 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { byTokenizer, checkedTokenizer, isObject, type JsonObject, readTokenizerFile } from '@onnx-lora/sdk/data';
 import type { TaskModel } from '@onnx-lora/sdk/tasks';
-import { isSiglip } from '../modelType.ts';
+import { isSiglip } from '../features.ts';
 
 /** Makes token ids. */
 export interface TextTokenizer {

@@ -1,11 +1,11 @@
 /** @file Classes without training: which text describes an image best. */
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
-import type { OutputProcessor, TaskModel } from '@onnx-lora/sdk/tasks';
+import { matrixOf, type OutputProcessor, rowsOfLengthOne, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
+import type { Matrix } from '@onnx-lora/sdk/plugin';
+import { matmul } from '@onnx-lora/sdk/core';
 import type { ImageReading } from '../../imageReading.ts';
-import { type ImageTextPorts, usualScale } from './imageTextPorts.ts';
-import { openImageText } from './openImageText.ts';
-import { textFeeds } from './textFeeds.ts';
+import { type ImageTextPorts, openImageText, textFeeds, usualScale } from './imageTextPorts.ts';
 
 /** Options of {@link zeroShotClassifier}. */
 export interface ZeroShotOptions extends ImageReading {
@@ -59,34 +59,19 @@ export async function zeroShotClassifier(
  * @throws OnnxLoraError `LOSS_NOT_FINITE` when a similarity is NaN or infinite
  */
 function similarities(outputs: Readonly<Record<string, Tensor>>, ports: ImageTextPorts): number[][] {
-  const rows = ports.logits === undefined ? cosines(outputs, ports) : rowsOf(outputs[ports.logits]!);
-  return rows.map((row) => {
-    if (!row.every(Number.isFinite)) {
-      throw new OnnxLoraError(
-        'LOSS_NOT_FINITE',
-        'The model gives similarities that are not finite. The adapter has probably diverged: train it again with a lower learning rate.',
-      );
-    }
-    if (ports.sigmoid) return row.map((value) => 1 / (1 + Math.exp(-value)));
-    const top = Math.max(...row);
-    const exponentials = row.map((value) => Math.exp(value - top));
-    const sum = exponentials.reduce((a, b) => a + b, 0);
-    return exponentials.map((value) => value / sum);
-  });
+  const { data, columns } = ports.logits === undefined ? cosines(outputs, ports) : matrixOf(outputs[ports.logits]!);
+  if (!data.every(Number.isFinite)) {
+    throw new OnnxLoraError(
+      'LOSS_NOT_FINITE',
+      'The model gives similarities that are not finite. The adapter has probably diverged: train it again with a lower learning rate.',
+    );
+  }
+  const likely = ports.sigmoid ? data.map((value) => 1 / (1 + Math.exp(-value))) : softmaxRows(data, columns);
+  return Array.from({ length: data.length / columns }, (_, i) => [...likely.subarray(i * columns, (i + 1) * columns)]);
 }
 
-function cosines(outputs: Readonly<Record<string, Tensor>>, { imageEmbeds, textEmbeds }: ImageTextPorts): number[][] {
-  const unit = (row: number[]): number[] => {
-    const length = Math.hypot(...row) || 1;
-    return row.map((value) => value / length);
-  };
-  const texts = rowsOf(outputs[textEmbeds]!).map(unit);
-  return rowsOf(outputs[imageEmbeds]!)
-    .map(unit)
-    .map((image) => texts.map((text) => usualScale * image.reduce((sum, value, i) => sum + value * text[i]!, 0)));
-}
-
-function rowsOf({ dims, data }: Tensor): number[][] {
-  const [rows, width] = dims as [number, number];
-  return Array.from({ length: rows }, (_, i) => Array.from(data.subarray(i * width, (i + 1) * width), Number));
+function cosines(outputs: Readonly<Record<string, Tensor>>, { imageEmbeds, textEmbeds }: ImageTextPorts): Matrix {
+  const [images, texts] = [imageEmbeds, textEmbeds].map((name) => rowsOfLengthOne(matrixOf(outputs[name]!)));
+  const products = matmul(images!, texts!, { transposeB: true });
+  return { ...products, data: products.data.map((value) => usualScale * value) };
 }

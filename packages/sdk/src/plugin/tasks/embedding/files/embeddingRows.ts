@@ -1,23 +1,26 @@
-/** @file Embeddings that wait on the disk until their number is known, with the ids of their sequences. */
+/** @file Embeddings that wait on the disk until their number is known, and files of arrays that are made of them. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { AtomicWriter } from '@onnx-lora/sdk/data';
+import { atomicWriters } from '../../../../files/atomicWriter.ts';
 
-/** An answer of the embedding tasks. */
+/** A file of named arrays that grows. */
+export interface ArrayFile {
+  /** Adds an array float32 `[rows, width]`. */
+  add(name: string, rows: number, width: number, numbers: Float32Array): Promise<void>;
+  /** What an array of this id is called. */
+  nameOf(id: string): string;
+  /** All arrays are there: the file appears. */
+  finish(): Promise<void>;
+  /** Takes back what was written. */
+  abort(): Promise<void>;
+}
+
+/** An embedding, and what it is of. */
 export interface EmbeddingAnswer {
   readonly id: string;
   readonly embedding: Float32Array;
-  /** Number of the residue, from 1, where it is about one. */
   readonly position?: number;
-}
-
-/** @throws OnnxLoraError `INPUT_INVALID` for a prediction of another task */
-export function embeddingAnswer({ id, embedding, position }: Prediction): EmbeddingAnswer {
-  if (typeof id !== 'string' || !(embedding instanceof Float32Array)) {
-    throw new OnnxLoraError('INPUT_INVALID', 'Only answers { id, embedding } can be written as embeddings.');
-  }
-  return { id, embedding, ...(typeof position === 'number' && { position }) };
 }
 
 /** The bytes of numbers, in the order that files have them. */
@@ -25,7 +28,7 @@ export function bytesOf(numbers: Float32Array): Uint8Array {
   return new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
 }
 
-/** Rows of numbers in one file, ids in another, a JSON string a line. */
+/** Rows of numbers wait in one file until their number is known, and ids in another, a JSON string a line. */
 export class EmbeddingRows {
   readonly numbers: AtomicWriter;
   readonly #ids: AtomicWriter;
@@ -41,17 +44,11 @@ export class EmbeddingRows {
 
   /** Begins both beside the file that is to be made of them. */
   static async create(path: string): Promise<EmbeddingRows> {
-    const numbers = await AtomicWriter.create(`${path}.numbers`);
-    try {
-      return new EmbeddingRows(numbers, await AtomicWriter.create(`${path}.ids`));
-    } catch (error) {
-      await numbers.abort();
-      throw error;
-    }
+    return new EmbeddingRows(...(await atomicWriters(`${path}.numbers`, `${path}.ids`)));
   }
 
   /** @throws OnnxLoraError `INPUT_INVALID` for an embedding of another width than the first */
-  async add({ id, embedding }: EmbeddingAnswer): Promise<void> {
+  async write({ id, embedding }: EmbeddingAnswer): Promise<void> {
     if (this.count === 0) this.width = embedding.length;
     if (embedding.length !== this.width) {
       throw new OnnxLoraError(
@@ -80,7 +77,7 @@ export class EmbeddingRows {
   }
 
   /** Removes both. */
-  async discard(): Promise<void> {
+  async abort(): Promise<void> {
     await this.numbers.abort();
     await this.#ids.abort();
   }

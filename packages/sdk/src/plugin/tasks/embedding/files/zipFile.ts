@@ -2,6 +2,7 @@
 
 import { crc32 } from 'node:zlib';
 import { AtomicWriter } from '@onnx-lora/sdk/data';
+import { atomicWriters } from '../../../../files/atomicWriter.ts';
 
 /** From here on sizes and places take the 64 bits of zip64. */
 const LARGE = 0xffff_ffff;
@@ -29,13 +30,7 @@ export class ZipFile {
 
   /** @throws OnnxLoraError `FILE_INVALID` when the system refuses, as all methods do */
   static async create(path: string): Promise<ZipFile> {
-    const file = await AtomicWriter.create(path);
-    try {
-      return new ZipFile(file, await AtomicWriter.create(`${path}.list`));
-    } catch (error) {
-      await file.abort();
-      throw error;
-    }
+    return new ZipFile(...(await atomicWriters(path, `${path}.list`)));
   }
 
   /**

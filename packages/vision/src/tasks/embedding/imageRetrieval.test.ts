@@ -1,17 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { evaluate, float32, openModel, type Tensor, train } from '@onnx-lora/sdk';
-import { PkSampler, type ReportRequest, retrievalScores, SingleKinds } from '@onnx-lora/sdk/tasks';
+import { evaluate, openModel, train } from '@onnx-lora/sdk';
+import { type ReportRequest, retrievalScores } from '@onnx-lora/sdk/tasks';
 import { ExampleSet } from '@onnx-lora/sdk/data';
 import { matrix } from '@onnx-lora/sdk/plugin';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readDigits, writeDigits } from '../../../../../../docs/examples/support/digits.ts';
-import { dataFolder } from '../../../../fixtures/dataFolder.ts';
-import { fixture } from '../../../../fixtures/goldens.ts';
-import type { ImageLoader } from '../../../preprocess/imageLoader.ts';
-import { imageKinds, imageRetrieval } from './imageRetrieval.ts';
+import { imageRetrieval } from './imageRetrieval.ts';
+import { readDigits, writeDigits } from '../../../../../docs/examples/support/digits.ts';
+import { dataFolder } from '../../../fixtures/dataFolder.ts';
+import { fixture } from '../../../fixtures/goldens.ts';
 
 const golden = fixture<{
   embeddings: number[];
@@ -35,85 +33,8 @@ describe('retrievalScores are those of the definitions', () => {
   });
 });
 
-const size = { width: 1, height: 1 };
-const geometry = {
-  input: size,
-  resized: size,
-  scale: { x: 1, y: 1 },
-  shift: { x: 0, y: 0 },
-  content: size,
-  output: size,
-};
-/** Tells each file by its number. */
-const images: ImageLoader = {
-  preprocess: (file) => Promise.resolve(float32([Number(file)], [1])),
-  load: ({ image, augmentations = [] }) =>
-    augmentations.length > 0
-      ? Promise.reject(new Error('nothing is augmented here'))
-      : Promise.resolve({ pixels: float32([Number(image)], [1]), geometry }),
-};
-const fileOf = (tensor: Tensor): number => Number(tensor.data[0]);
-
-function groupsOf(labels: readonly number[], perGroup: number, seed = 0): PkSampler<Tensor> {
-  const records = labels.map((_, i) => ({ file: String(i), place: String(i) }));
-  return new PkSampler(imageKinds({ records, labels, images }), {
-    perGroup,
-    isAugmented: false,
-    seed,
-    noun: 'images',
-  });
-}
-
-describe('PkSampler', () => {
-  test('hold images of one kind, and each image at most once in a pass', async () => {
-    const labelled = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 8, maxLength: 30 });
-    await fc.assert(
-      fc.asyncProperty(labelled, fc.integer({ min: 2, max: 3 }), fc.nat(), async (labels, perGroup, seed) => {
-        const counts = [0, 1, 2, 3].map((label) => labels.filter((each) => each === label).length);
-        fc.pre(
-          counts.filter((count) => count >= perGroup).length >= 2 &&
-            counts.every((count) => count === 0 || count >= perGroup),
-        );
-        const groups = groupsOf(labels, perGroup, seed);
-        expect(groups.length).toBe(counts.reduce((sum, count) => sum + Math.floor(count / perGroup), 0));
-        for (const pass of [0, 1]) {
-          const seen = new Set<number>();
-          for (let i = 0; i < groups.length; i++) {
-            const { items, label } = await groups.get(i, pass * groups.length + i);
-            for (const file of items.map(fileOf)) {
-              expect(labels[file]).toBe(label);
-              expect(seen.has(file)).toBe(false);
-              seen.add(file);
-            }
-          }
-        }
-      }),
-    );
-  });
-
-  test('are others in another pass, and the same for the same draw', async () => {
-    const groups = groupsOf(
-      Array.from({ length: 40 }, (_, i) => i % 2),
-      2,
-    );
-    const files = async (draw: number): Promise<number[]> => (await groups.get(3, draw)).items.map(fileOf);
-    expect(await files(5)).toEqual(await files(5));
-    expect(await files(5)).not.toEqual(await files(5 + groups.length));
-  });
-
-  test('need two kinds with two images', () => {
-    expect(() => groupsOf([0, 0, 1], 2)).toThrow(/3 training images show 2 kinds, of which 1 have two images/);
-  });
-});
-
-test('SingleKinds name their files', async () => {
-  const single = new SingleKinds(imageKinds({ records: [{ file: '7', place: '7' }], labels: [3], images }));
-  expect(single.nameOf(0)).toBe('7');
-  expect(await single.get(0)).toEqual({ items: [float32([7], [1])], label: 3 });
-});
-
 describe('imageRetrieval', () => {
-  const vit = fileURLToPath(new URL('../../../../../../docs/examples/models/vit-mnist', import.meta.url));
+  const vit = fileURLToPath(new URL('../../../../../docs/examples/models/vit-mnist', import.meta.url));
 
   test.each([['contrastive'], ['triplet'], ['info-nce']] as const)(
     'with the loss %s makes a model find digits that it had not learned to read',
@@ -189,7 +110,7 @@ describe('imageRetrieval', () => {
     expect(await sizes({ holdOut: 0.06 })).toEqual([8, undefined]);
     expect(await sizes({ holdOut: 0.2 })).toEqual([6, 4]);
     expect(await sizes({ holdOut: 0.2, validation: 0 })).toEqual([8, undefined]);
-    await expect(sizes({ validation: 0.06 })).rejects.toThrow(/No two of the 2 held-out images .* have the same label/);
+    await expect(sizes({ validation: 0.06 })).rejects.toThrow(/No two of the 2 held-out images .* are of one kind/);
   });
 
   test('names the line of the manifest with an image that cannot be read', async () => {

@@ -5,11 +5,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { readSafetensors } from '@onnx-lora/sdk/data';
+import { readSafetensors } from '../../../../adapter/formats/safetensors.ts';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { embeddingWriter } from './embeddingWriter.ts';
-import { npyHeader } from './npzWriter.ts';
+import { npyHeader } from './npz.ts';
 import { ZipFile } from './zipFile.ts';
 
 const ids = ['a', 'sp|P69905|HBA_HUMAN', 'é "quoted"\\', '🧬'];
@@ -20,7 +20,7 @@ const residues = ids.flatMap((id, i) =>
 
 describe('a .npz file', () => {
   it('has embeddings and ids', async () => {
-    const path = await written('x.npz', 'sequence', answers);
+    const path = await written('x.npz', 'whole', answers);
     const members = membersOf(readFileSync(path));
     expect([...members.keys()]).toEqual(['embeddings.npy', 'ids.npy']);
     const { header, data } = parseNpy(members.get('embeddings.npy')!);
@@ -40,7 +40,7 @@ describe('a .npz file', () => {
   });
 
   it('has an array per sequence for residues', async () => {
-    const path = await written('x.npz', 'residue', residues);
+    const path = await written('x.npz', 'position', residues);
     const members = membersOf(readFileSync(path));
     expect([...members.keys()]).toEqual(['a.npy', 'sp|P69905|HBA_HUMAN.npy', 'é "quoted"_.npy', '🧬.npy']);
     const { header, data } = parseNpy(members.get('🧬.npy')!);
@@ -51,12 +51,12 @@ describe('a .npz file', () => {
 
   it('gives no name that leads out of a folder, and none twice', async () => {
     const vector = { position: 1, embedding: Float32Array.of(1) };
-    const path = await written('x.npz', 'residue', [
+    const path = await written('x.npz', 'position', [
       { id: '../../etc/passwd', ...vector },
       { id: 'C:\\x', ...vector },
     ]);
     expect([...membersOf(readFileSync(path)).keys()]).toEqual(['__.._etc_passwd.npy', 'C:_x.npy']);
-    await expect(written('y.npz', 'residue', [{ id: 'a/b', ...vector }, { id: 'a_b', ...vector }])).rejects.toThrow('Two sequences are called "a_b"'); // prettier-ignore
+    await expect(written('y.npz', 'position', [{ id: 'a/b', ...vector }, { id: 'a_b', ...vector }])).rejects.toThrow('Two sequences are called "a_b"'); // prettier-ignore
   });
 
   it('counts more members than 16 bits can', async () => {
@@ -75,25 +75,25 @@ describe('a .npz file', () => {
 
 describe('a .safetensors file', () => {
   it('has embeddings and ids', async () => {
-    const { tensors, metadata } = await readSafetensors(await written('x.safetensors', 'sequence', answers));
+    const { tensors, metadata } = await readSafetensors(await written('x.safetensors', 'whole', answers));
     expect(JSON.parse(metadata['ids']!)).toEqual(ids);
     const { dims, data } = tensors.get('embeddings')!;
     expect([dims, [...data]]).toEqual([[4, 3], answers.flatMap(({ embedding }) => [...embedding])]);
   });
 
   it('has a tensor per sequence for residues', async () => {
-    const { tensors } = await readSafetensors(await written('x.safetensors', 'residue', residues));
+    const { tensors } = await readSafetensors(await written('x.safetensors', 'position', residues));
     expect([...tensors.keys()]).toEqual(ids);
     expect(tensors.get('🧬')).toMatchObject({ dims: [4, 2], data: Float32Array.of(3, 0, 3, 1, 3, 2, 3, 3) });
-    await expect(written('y.safetensors', 'residue', [{ ...residues[0]!, id: '__metadata__' }])).rejects.toThrow('__metadata__'); // prettier-ignore
+    await expect(written('y.safetensors', 'position', [{ ...residues[0]!, id: '__metadata__' }])).rejects.toThrow('__metadata__'); // prettier-ignore
   });
 
   it('may be empty', async () => {
-    const empty = await readSafetensors(await written('x.safetensors', 'residue', []));
+    const empty = await readSafetensors(await written('x.safetensors', 'position', []));
     expect(empty.tensors.size).toBe(0);
-    const none = await readSafetensors(await written('x.safetensors', 'sequence', []));
+    const none = await readSafetensors(await written('x.safetensors', 'whole', []));
     expect(none.tensors.get('embeddings')!.dims).toEqual([0, 0]);
-    expect(parseNpy(membersOf(readFileSync(await written('x.npz', 'sequence', []))).get('ids.npy')!).header).toContain(
+    expect(parseNpy(membersOf(readFileSync(await written('x.npz', 'whole', []))).get('ids.npy')!).header).toContain(
       '(0,)',
     );
   });
@@ -101,7 +101,7 @@ describe('a .safetensors file', () => {
 
 it('leaves nothing behind when it is given up, or gets what it cannot hold', async () => {
   for (const ending of ['npz', 'safetensors']) {
-    for (const of of ['sequence', 'residue'] as const) {
+    for (const of of ['whole', 'position'] as const) {
       const root = folder();
       const writer = embeddingWriter(join(root, `x.${ending}`), of)!;
       await writer.write(residues[0]!);
@@ -109,12 +109,12 @@ it('leaves nothing behind when it is given up, or gets what it cannot hold', asy
       expect(readdirSync(root)).toEqual([]);
     }
   }
-  await expect(written('x.npz', 'sequence', [answers[0]!, residues[0]!])).rejects.toThrow(
+  await expect(written('x.npz', 'whole', [answers[0]!, residues[0]!])).rejects.toThrow(
     'has 2 numbers, and others have 3',
   );
-  await expect(written('x.npz', 'sequence', [{ id: 'a', score: 1 }])).rejects.toMatchObject({ code: 'INPUT_INVALID' });
-  expect(embeddingWriter('x.csv', 'sequence')).toBeUndefined();
-  await embeddingWriter('x.npz', 'sequence')!.abort();
+  await expect(written('x.npz', 'whole', [{ id: 'a', score: 1 }])).rejects.toMatchObject({ code: 'INPUT_INVALID' });
+  expect(embeddingWriter('x.csv', 'whole')).toBeUndefined();
+  await embeddingWriter('x.npz', 'whole')!.abort();
 });
 
 it('fills headers up to 64 bytes', () => {
@@ -127,7 +127,7 @@ it('fills headers up to 64 bytes', () => {
 
 async function written(
   name: string,
-  of: 'sequence' | 'residue',
+  of: 'whole' | 'position',
   all: readonly Record<string, unknown>[],
 ): Promise<string> {
   const path = join(folder(), name);

@@ -1,6 +1,6 @@
 import { matrix } from '../../../linalg/matrix.ts';
 import { expect, test } from 'vitest';
-import { project } from './projection.ts';
+import { project } from './embeddingScatter.ts';
 
 test('finds the plane of most variance, centred, with fixed signs', () => {
   // Points of the plane spanned by (3, 4, 0) / 5 and (0, 0, 1), twice as far along the first, beside (7, -1, 2).

@@ -1,11 +1,12 @@
 /** @file Features brought to mean 0 and deviation 1. */
 
-import type { Matrix } from '@onnx-lora/sdk/plugin';
+import type { Matrix } from '../../../linalg/matrix.ts';
 
 /** What features are measured in: those of the training data. */
 export interface Scaling {
+  /** Of each feature. */
   readonly mean: Float64Array;
-  /** 1 for a feature that is always the same. */
+  /** Of each feature; 1 for one that is always the same. */
   readonly deviation: Float64Array;
 }
 

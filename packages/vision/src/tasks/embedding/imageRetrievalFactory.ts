@@ -2,11 +2,11 @@
 
 import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
 import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { augmentationsFrom, augmentSetting } from '../../../augment/augment.ts';
-import { dataSettings } from '../../../data/dataSettings.ts';
-import { ImageTaskFactory } from '../../imageTaskFactory.ts';
-import { featureSettings, readFeatureSettings } from '../featureSettings.ts';
-import { imageEmbedder } from '../imageEmbedder.ts';
+import { augmentationsFrom, augmentSetting } from '../../augment/augment.ts';
+import { dataSettings } from '../../data/dataSettings.ts';
+import { ImageTaskFactory } from '../imageTaskFactory.ts';
+import { featureSettings, readFeatureSettings } from './featureSettings.ts';
+import { imageEmbedder } from './imageEmbedder.ts';
 import { imageRetrieval } from './imageRetrieval.ts';
 
 /** Makes `image-retrieval` tasks, and predictors of embeddings. */

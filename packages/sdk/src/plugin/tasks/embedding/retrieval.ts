@@ -1,0 +1,186 @@
+/** @file Metric learning: draws examples of one kind together and others apart, and measures how well one finds the others. */
+
+import { OnnxLoraError } from '../../../errors.ts';
+import type { GraphBuilder, Value } from '../../../graph/builder.ts';
+import { int64 } from '../../../runtime/tensor.ts';
+import { batchHardTriplet, infoNce, supervisedContrastive } from '../../../train/losses/index.ts';
+import type { Batch, Dataset } from '../../dataset.ts';
+import type { PreparedTask, Task } from '../../preparedTask.ts';
+import type { TaskModel } from '../../taskModel.ts';
+import { embeddingScatter } from './embeddingScatter.ts';
+import { type KindGroup, singleKinds } from './pkSampler.ts';
+import { PkSampler } from './pkSampler.ts';
+import { type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
+
+/** Examples, and the name of each one's kind. */
+export interface KindData<Item> {
+  /** The examples. */
+  readonly dataset: Dataset<Item>;
+  /** As many names: examples of one name are alike. */
+  readonly kinds: readonly string[];
+}
+
+/** What a domain says of its data and features. */
+export interface RetrievalData<Item> extends Pick<PreparedTask, 'notes' | 'warnings' | 'outputs'> {
+  /** What is trained on. */
+  readonly train: KindData<Item>;
+  /** What is measured on, which may be of other kinds. */
+  readonly validation?: KindData<Item> | undefined;
+  /** Where the data are, for messages. */
+  readonly place?: string;
+  /** Whether an example that is drawn twice differs, so that one alone makes a kind. */
+  readonly isAugmented: boolean;
+  /** Feeds of examples, and targets that tell of their padding. */
+  readonly batch: (items: readonly Item[]) => Batch | Promise<Batch>;
+  /** Embeddings `[batch, width]` of outputs and targets. */
+  readonly embeddingsOf: EmbeddingsOf;
+  /** The same as a graph fragment. */
+  readonly embeddingValue: (
+    g: GraphBuilder,
+    outputs: Readonly<Record<string, Value>>,
+    targets: Readonly<Record<string, Value>>,
+  ) => Value;
+}
+
+/** What is the same for all models. */
+export interface RetrievalRequest extends RetrievalLossOptions {
+  /** The task's name. */
+  readonly name: string;
+  /** What examples are called, in the plural: `images`. */
+  readonly noun: string;
+  /** Seeds which examples come together; 0 by default. */
+  readonly seed?: number | undefined;
+}
+
+/**
+ * The task on examples of kinds, whatever they are: groups of `perGroup` examples of one kind are trained on, with the loss that
+ * the options name, and held-out examples search each other. The report has a scatter of embeddings before and after.
+ *
+ * @param open reads the data, when the options are known to fit
+ * @throws OnnxLoraError when it is prepared: `CONFIG_INVALID` as {@link retrievalLoss}, `DATA_INVALID` where no held-out example
+ *   can find another
+ */
+export function retrievalTask<Item>(
+  { name, noun, seed = 0, ...options }: RetrievalRequest,
+  open: (model: TaskModel) => Promise<RetrievalData<Item>>,
+): Task<KindGroup<Item>, RetrievalScores> {
+  return {
+    name,
+    prepare: async (model) => {
+      const { perGroup = 2 } = options;
+      const lossOf = retrievalLoss(options);
+      const { train, validation, place, isAugmented, batch, embeddingsOf, embeddingValue, ...told } = await open(model);
+      if (validation && !haveAPair(validation.kinds)) {
+        throw new OnnxLoraError(
+          'DATA_INVALID',
+          `No two of the ${validation.kinds.length} held-out ${noun}${place === undefined ? '' : ` of "${place}"`} are of one kind, so none can find another. Hold more ${noun} out.`,
+        );
+      }
+      const names = [...new Set([...train.kinds, ...(validation?.kinds ?? [])])].sort();
+      const numbers = new Map(names.map((kind, i) => [kind, i]));
+      const numbered = ({ dataset, kinds }: KindData<Item>) => ({ dataset, labels: kinds.map((kind) => numbers.get(kind)!) }); // prettier-ignore
+      const [training, shown] = [numbered(train), numbered(validation ?? train)];
+      const singles = singleKinds(shown);
+      const collate = async (groups: readonly KindGroup<Item>[]): Promise<Batch> => {
+        const labels = groups.flatMap(({ items, label }) => items.map(() => label));
+        const { inputs, targets } = await batch(groups.flatMap(({ items }) => items));
+        return { inputs, targets: { labels: int64(labels, [labels.length]), ...targets } };
+      };
+      return {
+        ...told,
+        train: new PkSampler(training, { perGroup, isAugmented, seed, noun }),
+        ...(validation && { validation: singles }),
+        collate,
+        loss: (g, outputs, targets) => lossOf(g, embeddingValue(g, outputs, targets), targets['labels']!),
+        metrics: () => new RetrievalMetrics(embeddingsOf),
+        report: (request) =>
+          embeddingScatter({ dataset: singles, collate, labels: shown.labels, names, embeddingsOf, noun }, request),
+      };
+    },
+  };
+}
+
+/** Whether any example can find another of its kind. */
+export function haveAPair(kinds: readonly unknown[]): boolean {
+  return new Set(kinds).size < kinds.length;
+}
+
+/**
+ * Data of which some are held out. What is held out unasked must be able to find another example of its kind: if need be more of
+ * them are held out, or none.
+ *
+ * @param open reads the data with these options
+ * @param isFair whether what it holds out can be measured
+ */
+export async function openFairly<
+  Data,
+  Options extends { readonly holdOut?: number | undefined; readonly validation?: unknown },
+>(open: (options: Options) => Promise<Data>, options: Options, isFair: (data: Data) => boolean): Promise<Data> {
+  const { holdOut, validation } = options;
+  const data = await open(options);
+  if (isFair(data) || holdOut === undefined || validation !== undefined) return data;
+  const larger = await open({ ...options, holdOut: Math.min(0.5, 2 * holdOut) });
+  return isFair(larger) ? larger : open({ ...options, holdOut: undefined });
+}
+
+/** See {@link supervisedContrastive}, {@link batchHardTriplet}, {@link infoNce}. */
+export type RetrievalLoss = 'contrastive' | 'triplet' | 'info-nce';
+
+/** Options of tasks that learn what is alike. */
+export interface RetrievalLossOptions {
+  /** `contrastive` by default. */
+  readonly loss?: RetrievalLoss | undefined;
+  /** What cosines are divided by; 0.1 by default. Not of triplets. */
+  readonly temperature?: number | undefined;
+  /** Of triplets: 0.2 by default. */
+  readonly margin?: number | undefined;
+  /** Examples of one kind that are trained on together; 2 by default. A batch of 32 is then 32 pairs. */
+  readonly perGroup?: number | undefined;
+}
+
+/**
+ * The loss of embeddings `[batch, width]` with labels `[batch]`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for options that do not fit
+ */
+export function retrievalLoss(
+  options: RetrievalLossOptions,
+): (g: GraphBuilder, embeddings: Value, labels: Value) => Value {
+  const { loss = 'contrastive', temperature = 0.1, margin = 0.2, perGroup = 2 } = options;
+  check(loss, perGroup);
+  if (!(temperature > 0 && temperature < Infinity))
+    throw new OnnxLoraError('CONFIG_INVALID', `temperature must be a number above 0, but it is ${temperature}.`);
+  if (!(margin >= 0 && margin < Infinity))
+    throw new OnnxLoraError('CONFIG_INVALID', `margin must be a number of at least 0, but it is ${margin}.`);
+  return (g, embeddings, labels) => {
+    if (loss === 'triplet') return batchHardTriplet(g, embeddings, labels, { margin });
+    if (loss === 'contrastive') return supervisedContrastive(g, embeddings, labels, { temperature });
+    const [left, right] = pairs(embeddings).map((rows) => g.Gather(embeddings, g.ints(rows), 0)) as [Value, Value];
+    return infoNce(g, left, right, { temperature });
+  };
+}
+
+/** Rows that stand first and second in their pairs. */
+function pairs({ shape }: Value): [number[], number[]] {
+  const rows = Number(shape![0]);
+  const half = Array.from({ length: rows / 2 }, (_, i) => 2 * i);
+  return [half, half.map((i) => i + 1)];
+}
+
+function check(loss: string, perGroup: number): void {
+  if (!['contrastive', 'triplet', 'info-nce'].includes(loss)) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `There is no retrieval loss "${loss}". Take contrastive, triplet or info-nce.`,
+    );
+  }
+  if (!Number.isInteger(perGroup) || perGroup < 2) {
+    throw new OnnxLoraError('CONFIG_INVALID', `perGroup must be a whole number of at least 2, but it is ${perGroup}.`);
+  }
+  if (loss === 'info-nce' && perGroup !== 2) {
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `The loss info-nce compares pairs, but perGroup is ${perGroup}. Leave perGroup out, or take the loss contrastive.`,
+    );
+  }
+}

@@ -1,0 +1,72 @@
+/** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
+
+import { OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { haveAPair, type KindData, type KindGroup, type RetrievalLossOptions, type RetrievalScores, retrievalTask, type Task, type Labelled, RecordDataset } from '@onnx-lora/sdk/tasks';
+import type { Augmentation } from '../../augment/augment.ts';
+import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
+import { readImageData } from '../../data/readImageData.ts';
+import { type LoadedPixels, pixelLoading } from '../classification/imageExamples.ts';
+import { checkBatch } from '../imagePort.ts';
+import type { ImageReading } from '../imageReading.ts';
+import { type FeatureOptions, imageRows, imageValue, openFeatures } from './features.ts';
+
+/** Images of one kind. */
+export type ImageGroup = KindGroup<Labelled<LoadedPixels, string>>;
+
+/** Options of {@link imageRetrieval}. */
+export interface ImageRetrievalOptions extends FeatureOptions, ImageDataOptions, ImageReading, RetrievalLossOptions {
+  /** What is done to training images at random; nothing by default. */
+  readonly augment?: readonly Augmentation[] | undefined;
+}
+
+/**
+ * Metric learning on images with labels: images of one label are drawn together, others apart. An example is a group of
+ * `perGroup` images of one label, so a batch of 32 examples has 64 images. Held-out images search each other; they may show
+ * other things than the training images.
+ *
+ * @example
+ * const run = await train(model, { task: imageRetrieval('products', { validation: 0.2 }), lora: { r: 8 } });
+ *
+ * @param data a path, records or what {@link readImageData} gave; every image needs a label
+ */
+export function imageRetrieval(
+  data: ImageSource,
+  options: ImageRetrievalOptions = {},
+): Task<ImageGroup, RetrievalScores> {
+  const { loss, temperature, margin, perGroup, augment = [], ...reading } = options;
+  const request = { name: 'image-retrieval', noun: 'images', loss, temperature, margin, perGroup, seed: options.seed };
+  return retrievalTask(request, async (model) => {
+    const { features, images } = await openFeatures(model, reading);
+    const canMeasure = (held: readonly ImageRecord[]): boolean => haveAPair(held.map(({ label }) => label));
+    const { root, train, validation, warnings } = await readImageData(data, { ...reading, canMeasure });
+    const kindsOf = (
+      records: readonly ImageRecord[],
+      drawn: readonly Augmentation[],
+    ): KindData<Labelled<LoadedPixels, string>> => {
+      const kinds = records.map(labelOf);
+      return { kinds, dataset: new RecordDataset(records, kinds, pixelLoading(images, drawn, options.seed ?? 0)) }; // prettier-ignore
+    };
+    return {
+      train: kindsOf(train, augment),
+      validation: validation && kindsOf(validation, []),
+      place: root,
+      isAugmented: augment.length > 0,
+      ...(warnings && { warnings }),
+      outputs: features.inner,
+      batch: (items) => {
+        checkBatch(model, features.input, items.length);
+        return { inputs: { [features.input.name]: stack(items.map(({ pixels }) => pixels)) }, targets: {} };
+      },
+      embeddingsOf: (outputs) => imageRows(outputs, features),
+      embeddingValue: (g, outputs) => imageValue(g, outputs, features),
+    };
+  });
+}
+
+function labelOf({ label, place }: ImageRecord): string {
+  if (label !== undefined) return label;
+  throw new OnnxLoraError(
+    'DATA_INVALID',
+    `${place}: the image has no label, so nothing says which images show the same. Give each image a label, or put images into a folder for each label.`,
+  );
+}
