@@ -7,7 +7,7 @@ export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/f
 export { writeFileAtomic } from './files/wholeFile.ts';
 export { GrowingFile } from './files/growingFile.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
-export { atPlace, nameOfRecord, type PlacedRecord } from './plugin/data/atPlace.ts';
+export { withSourceLocation, nameOfRecord, type PlacedRecord } from './plugin/data/sourceLocation.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,

@@ -67,7 +67,7 @@ export {
 export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
-export { KeptFeeds } from './runtime/keptFeeds.ts';
+export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type { InputSizes } from './ops/rewrites/resizeInputs.ts';
-export { type Catalogue, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';

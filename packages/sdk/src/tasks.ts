@@ -116,7 +116,7 @@ export {
   type QueryScores,
   scoresByQuery,
 } from './plugin/tasks/embedding/retrievalScores.ts';
-export { pickRows, rowsOfLengthOne, unitTensor } from './plugin/tasks/embedding/rows.ts';
+export { takeRows, l2Normalize, unitTensor } from './plugin/tasks/embedding/rows.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
 export { listed } from './plugin/tasks/listed.ts';
@@ -131,7 +131,7 @@ export {
   type RegressionRequest,
   valueTargets,
 } from './plugin/tasks/regression/regressionParts.ts';
-export { rung } from './plugin/tasks/rung.ts';
+export { bucketLength } from './plugin/tasks/bucketLength.ts';
 export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';

@@ -1,13 +1,13 @@
 /** @file What this package brings, as any plugin would. */
 
 import {
-  capability,
-  type Capability,
-  capabilityList,
-  type CapabilityList,
+  token,
+  type Token,
+  tokenList,
+  type TokenList,
   definePlugin,
   type Plugin,
-  provide,
+  binding,
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from './audio/audio.ts';
 import { soundFormats } from './audio/formats/index.ts';
@@ -20,18 +20,18 @@ import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/
 import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
 
 /** Decodes recordings. That of this package reads every {@link SOUND_FORMAT}. */
-export const AUDIO_READER: Capability<AudioReader> = capability('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
+export const AUDIO_READER: Token<AudioReader> = token('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
 
 /** A kind of sound file that can be decoded; provide as many as there are. */
-export const SOUND_FORMAT: CapabilityList<SoundFormat> = capabilityList('sound-format');
+export const SOUND_FORMAT: TokenList<SoundFormat> = tokenList('sound-format');
 
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
 export const speechPlugin: Plugin = definePlugin({
   name: '@onnx-lora/speech',
   description: 'Sound: speech recognition, transcription, classification, tagging, embeddings.',
-  provides: [
-    ...soundFormats.map((format) => provide(SOUND_FORMAT, () => format)),
-    provide(AUDIO_READER, ({ formats }) => new SoundReader(formats), {
+  bindings: [
+    ...soundFormats.map((format) => binding(SOUND_FORMAT, () => format)),
+    binding(AUDIO_READER, ({ formats }) => new SoundReader(formats), {
       needs: { formats: SOUND_FORMAT },
       isDefault: true,
     }),

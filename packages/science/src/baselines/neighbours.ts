@@ -1,6 +1,6 @@
 /** @file Answers by the training examples that are nearest. */
 
-import { pickRows, spread } from '@onnx-lora/sdk/tasks';
+import { takeRows, spread } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { matmul, sliceRows } from '@onnx-lora/sdk/core';
 
@@ -44,7 +44,7 @@ export function bestNeighbourCount({ features, targets }: Known): number {
   const chosen = spread(features.rows, mostTrials);
   const errors = counts.map(() => 0);
   let at = 0;
-  forNearest(features, pickRows(features, chosen), counts.at(-1)!, chosen, (near) => {
+  forNearest(features, takeRows(features, chosen), counts.at(-1)!, chosen, (near) => {
     const truth = targets.data.subarray(chosen[at]! * targets.columns, (chosen[at]! + 1) * targets.columns);
     at++;
     counts.forEach((k, i) => {

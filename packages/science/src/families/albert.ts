@@ -13,7 +13,7 @@ export const albert: DescribedFamily = scienceFamily({
   paper:
     'Lan et al., "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations" (2019), arXiv:1909.11942',
   modelTypes: ['albert'],
-  marks: [[`${layer}.attention.query`]],
+  signatures: [[`${layer}.attention.query`]],
   names: {
     'attention.query': [`${layer}.attention.query`],
     'attention.key': [`${layer}.attention.key`],

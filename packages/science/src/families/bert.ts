@@ -16,7 +16,7 @@ export const bert: DescribedFamily = scienceFamily({
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Ji et al., "DNABERT" (2021), doi:10.1093/bioinformatics/btab083; Zhou et al., "DNABERT-2" (2023), arXiv:2306.15006',
   modelTypes: ['bert'],
-  marks: [[`^bert.${layer}.attention.self.query`], [`^bert.${layer}.attention.self.Wqkv`]],
+  signatures: [[`^bert.${layer}.attention.self.query`], [`^bert.${layer}.attention.self.Wqkv`]],
   names: {
     ...encoderModules,
     'attention.query-key-value': [`${layer}.attention.self.Wqkv`],

@@ -13,7 +13,7 @@ export const deberta: DescribedFamily = scienceFamily({
   title: 'DeBERTa',
   paper: 'He et al., "DeBERTa: Decoding-enhanced BERT with Disentangled Attention" (2020), arXiv:2006.03654',
   modelTypes: ['deberta-v2', 'deberta'],
-  marks: [['^deberta.encoder.layer.{n}.attention.self']],
+  signatures: [['^deberta.encoder.layer.{n}.attention.self']],
   names: {
     ...debertaModules,
     pooler: ['^pooler.dense'],

@@ -13,7 +13,7 @@ export const distilbert: DescribedFamily = scienceFamily({
   paper:
     'Sanh et al., "DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter" (2019), arXiv:1910.01108',
   modelTypes: ['distilbert'],
-  marks: [[`${layer}.attention.q_lin`]],
+  signatures: [[`${layer}.attention.q_lin`]],
   names: {
     'attention.query': [`${layer}.attention.q_lin`],
     'attention.key': [`${layer}.attention.k_lin`],

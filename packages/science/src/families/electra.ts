@@ -11,7 +11,7 @@ export const electra: DescribedFamily = scienceFamily({
   paper:
     'Clark et al., "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators" (2020), arXiv:2003.10555',
   modelTypes: ['electra'],
-  marks: [['^electra.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^electra.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     'embedding.projection': ['embeddings_project'],

@@ -10,7 +10,7 @@ const family = scienceFamily({
   paper:
     'Lin et al., "Evolutionary-scale prediction of atomic-level protein structure with a language model" (2023), doi:10.1126/science.ade2574; Rives et al. (2021), doi:10.1073/pnas.2016239118; Meier et al. (2021), doi:10.1101/2021.07.09.450648; Dalla-Torre et al., "Nucleotide Transformer" (2024), doi:10.1038/s41592-024-02523-z',
   modelTypes: ['esm'],
-  marks: [['^esm.encoder.layer.{n}.attention.self.query', '!trunk.blocks.{n}']],
+  signatures: [['^esm.encoder.layer.{n}.attention.self.query', '!trunk.blocks.{n}']],
   names: {
     ...encoderModules,
     'contact-head': ['contact_head.regression'],
@@ -31,5 +31,5 @@ const family = scienceFamily({
  */
 export const esm: DescribedFamily = {
   ...family,
-  recognise: (facts) => family.recognise(facts) && !isFolding(facts),
+  matches: (facts) => family.matches(facts) && !isFolding(facts),
 };

@@ -17,7 +17,7 @@ export const esmc: DescribedFamily = scienceFamily({
   paper:
     'ESM Team, "ESM Cambrian: Revealing the mysteries of proteins with unsupervised learning" (2024), evolutionaryscale.ai/blog/esm-cambrian',
   modelTypes: ['esmc', 'ESMplusplus'],
-  marks: [[`transformer.${block}.attn.layernorm_qkv`], [`^esmc.${layer}.self_attn.q_proj`]],
+  signatures: [[`transformer.${block}.attn.layernorm_qkv`], [`^esmc.${layer}.self_attn.q_proj`]],
   names: {
     'attention.query-key-value': [`${block}.attn.layernorm_qkv.1`],
     'attention.query': [`${layer}.self_attn.q_proj`],

@@ -12,7 +12,7 @@ const family = scienceFamily({
   paper:
     'Lin et al., "Evolutionary-scale prediction of atomic-level protein structure with a language model" (2023), doi:10.1126/science.ade2574',
   modelTypes: [],
-  marks: [[`${block}.seq_attention.proj`]],
+  signatures: [[`${block}.seq_attention.proj`]],
   names: {
     ...pairModules,
     'attention.query-key-value': [`${block}.seq_attention.proj`],
@@ -36,5 +36,5 @@ const family = scienceFamily({
  */
 export const esmfold: DescribedFamily = {
   ...family,
-  recognise: (facts) => family.recognise(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
+  matches: (facts) => family.matches(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
 };

@@ -14,7 +14,7 @@ export const evoformer: DescribedFamily = scienceFamily({
   paper:
     'Jumper et al., "Highly accurate protein structure prediction with AlphaFold" (2021), doi:10.1038/s41586-021-03819-2; Ahdritz et al., "OpenFold" (2024), doi:10.1038/s41592-024-02272-z',
   modelTypes: ['evoformer'],
-  marks: [['blocks.{n}.msa_att_row.mha.linear_q']],
+  signatures: [['blocks.{n}.msa_att_row.mha.linear_q']],
   names: {
     ...pairModules,
     'attention.query': [...pairModules['attention.query']!, 'global_attention.linear_q'],

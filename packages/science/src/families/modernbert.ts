@@ -12,7 +12,7 @@ export const modernbert: DescribedFamily = scienceFamily({
   paper:
     'Warner et al., "Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder for Fast, Memory Efficient, and Long Context Finetuning and Inference" (2024), arXiv:2412.13663',
   modelTypes: ['modernbert'],
-  marks: [[`${layer}.attn.Wqkv`, `${layer}.mlp.Wi`]],
+  signatures: [[`${layer}.attn.Wqkv`, `${layer}.mlp.Wi`]],
   names: {
     'attention.query-key-value': [`${layer}.attn.Wqkv`],
     'attention.output': [`${layer}.attn.Wo`],

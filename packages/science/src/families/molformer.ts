@@ -11,7 +11,7 @@ export const molformer: DescribedFamily = scienceFamily({
   paper:
     'Ross et al., "Large-scale chemical language representations capture molecular structure and properties" (2022), doi:10.1038/s42256-022-00580-7',
   modelTypes: ['molformer'],
-  marks: [['^molformer.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^molformer.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     head: ['^lm_head.transform.dense', '^lm_head.decoder', ...classifierNames, '^classifier.dense2'],

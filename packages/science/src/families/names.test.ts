@@ -227,8 +227,8 @@ function rolesOf({ roles }: ModelFamily, path: string): string[] {
     .map(([role]) => role);
 }
 
-const takers = (facts: Parameters<ModelFamily['recognise']>[0]): string[] =>
-  scienceFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+const takers = (facts: Parameters<ModelFamily['matches']>[0]): string[] =>
+  scienceFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 const familyOf = (name: string): ModelFamily => scienceFamilies.find((family) => family.name === name)!;
 
 describe.each(models)('%s', (_, name, paths, targets) => {
@@ -247,7 +247,7 @@ describe.each(models)('%s', (_, name, paths, targets) => {
 });
 
 describe('model_type in config.json', () => {
-  const facts = (config: Record<string, unknown>): Parameters<ModelFamily['recognise']>[0] => ({
+  const facts = (config: Record<string, unknown>): Parameters<ModelFamily['matches']>[0] => ({
     config,
     modulePaths: models[0]![2],
   });

@@ -14,7 +14,7 @@ export const roberta: DescribedFamily = scienceFamily({
   paper:
     'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
   modelTypes: ['roberta'],
-  marks: [['^roberta.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^roberta.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     pooler: ['pooler.dense'],

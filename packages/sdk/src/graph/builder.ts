@@ -33,7 +33,7 @@ export interface GraphAttribute {
 }
 
 /** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
-export interface GivenGradient {
+export interface CustomGradient {
   /** What the value is differentiated by. */
   readonly by: Value;
   /** The derivative, of the shape of `by`; the value is a scalar. */
@@ -77,7 +77,7 @@ export class GraphBuilder {
   /** Values that gradients do not pass, by name. */
   readonly stopped: Set<string> = new Set();
   /** Derivatives that need not be found by differentiating, by the name of what was differentiated. */
-  readonly given: Map<string, readonly GivenGradient[]> = new Map();
+  readonly given: Map<string, readonly CustomGradient[]> = new Map();
   /** Types of the emitted values and constants, by name. */
   readonly types: Map<string, ValueType> = new Map();
   /** Version of the standard operator set that emitted nodes follow. */
@@ -250,7 +250,7 @@ export class GraphBuilder {
    * and to nothing else that it was computed from. An element of `by` may influence only the one element of the value that
    * broadcasts onto it: a value `[rows, 1]` has a gradient `[rows, classes]` by what it was reduced from.
    */
-  withGradient(x: Value, gradients: readonly GivenGradient[]): Value {
+  withGradient(x: Value, gradients: readonly CustomGradient[]): Value {
     const y = this.Identity(this.stopGradient(x));
     this.given.set(y.name, gradients);
     return y;

@@ -23,7 +23,7 @@ import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { inUnits, withNotes } from './head/headedAdapter.ts';
+import { withTargetScaling, withNotes } from './head/headedAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
@@ -67,7 +67,7 @@ export async function train<During extends Metrics = Metrics>(
   options: TrainOptions<During>,
 ): Promise<TrainingRun<During>> {
   throwIfAborted(options.signal);
-  const settings = checked(options, given.catalogue);
+  const settings = checked(options, given.registry);
   const { lr, seed } = settings;
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
   const own = begun ? modelFor<Model>(given, begun) : given;
@@ -156,7 +156,7 @@ export async function train<During extends Metrics = Metrics>(
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
     session,
-    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.catalogue) }),
+    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.registry) }),
     groups,
     ...(options.clip === undefined ? {} : { clip: options.clip }),
     ...(typeof prefix === 'string' ? {} : { prefix }),
@@ -185,8 +185,8 @@ export async function train<During extends Metrics = Metrics>(
   const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
-    const { units } = data.head ?? {};
-    return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, notes);
+    const { targetScaling } = data.head ?? {};
+    return withNotes(targetScaling ? withTargetScaling(adapter, targetScaling, headed!.modules) : adapter, notes);
   };
   const evaluator =
     evaluateEvery === undefined
@@ -305,11 +305,11 @@ function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
   return typeof metric === 'string' ? { name: metric } : metric;
 }
 
-function checked(options: TrainOptions, catalogue: Model['catalogue']) {
+function checked(options: TrainOptions, registry: Model['registry']) {
   const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora } = options;
   checkMachine(
     options,
-    catalogue.providers.map(({ name }) => name),
+    registry.providers.map(({ name }) => name),
   );
   // None gives the adapter that the run begins with.
   if (steps !== undefined) whole('steps', steps, from === undefined ? 1 : 0);
@@ -320,7 +320,7 @@ function checked(options: TrainOptions, catalogue: Model['catalogue']) {
     );
   if (evaluateEvery !== undefined && evaluateEvery !== 'epoch') whole('evaluateEvery', evaluateEvery);
   // Made again when they are needed; what is wrong with them is told now.
-  if (optimizer !== undefined) optimizerOf(optimizer, catalogue);
+  if (optimizer !== undefined) optimizerOf(optimizer, registry);
   if (ema) new Ema(ema === true ? {} : ema);
   for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
   scheduleOf(options.schedule ?? 'linear', { steps: steps || 1, warmup: options.warmupSteps ?? 0 });

@@ -2,10 +2,10 @@
 
 import type { NamePair } from '../adapter/naming/nameTable.ts';
 import type { ModelFamily } from './family.ts';
-import { type FamilyMarks, pairsFrom, recogniser, type RoleNames, rolesFrom } from './moduleNames.ts';
+import { type FamilySignatures, pairsFrom, matcher, type RoleNames, rolesFrom } from './moduleNames.ts';
 
 /** A family with what people are told of it. */
-export interface DescribedFamily extends ModelFamily, FamilyMarks {
+export interface DescribedFamily extends ModelFamily, FamilySignatures {
   /** What people call it. */
   readonly title: string;
   /** Names of its modules by role, which its patterns and its table of both generations are made from. */
@@ -19,7 +19,7 @@ export interface DescribedFamily extends ModelFamily, FamilyMarks {
 }
 
 /** What a family's file lists. */
-export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles' | 'title' | 'preprocessors'> {
+export interface FamilyFacts extends Omit<DescribedFamily, 'matches' | 'roles' | 'title' | 'preprocessors'> {
   /** What people call it; the name by default. */
   readonly title?: string;
   /** As {@link DescribedFamily.preprocessors}; none by default. */
@@ -34,7 +34,7 @@ export interface FamilyFacts extends Omit<DescribedFamily, 'recognise' | 'roles'
  *
  * @example
  * const speaker = describedFamily({
- *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
+ *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], signatures: [['^encoder.blocks.{n}']],
  *   names: { 'attention.query': ['attn.q_proj'], 'attention.value': ['attn.v_proj'] },
  *   defaultTargets: queriesAndValues, tasks: ['audio-classification'],
  * });
@@ -46,7 +46,7 @@ export function describedFamily({ renamed = [], ...facts }: FamilyFacts): Descri
     ...facts,
     title: facts.title ?? facts.name,
     preprocessors: facts.preprocessors ?? [],
-    recognise: recogniser(facts),
+    matches: matcher(facts),
     roles: rolesFrom(facts.names),
   };
 }

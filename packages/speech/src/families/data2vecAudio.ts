@@ -11,7 +11,7 @@ export const data2vecAudio: DescribedFamily = speechFamily({
   paper:
     'Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language" (2022), arXiv:2202.03555',
   modelTypes: ['data2vec-audio'],
-  marks: [
+  signatures: [
     ['^data2vec_audio.encoder.layers.{n}'],
     ['^encoder.pos_conv_embed.layers.{n}', '^encoder.layers.{n}.attention.q_proj'],
   ],

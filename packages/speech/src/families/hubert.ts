@@ -11,7 +11,7 @@ export const hubert: DescribedFamily = speechFamily({
   paper:
     'Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units" (2021), arXiv:2106.07447',
   modelTypes: ['hubert'],
-  marks: [['^hubert.encoder.layers.{n}.attention.q_proj']],
+  signatures: [['^hubert.encoder.layers.{n}.attention.q_proj']],
   names: wav2vec2Modules,
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,

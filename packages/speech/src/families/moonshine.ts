@@ -11,7 +11,7 @@ export const moonshine: DescribedFamily = speechFamily({
   paper:
     'Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands" (2024), arXiv:2410.15608',
   modelTypes: ['moonshine'],
-  marks: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
+  signatures: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
     `${encoder}conv3`,
     `${encoder}layers.{n}.self_attn.q_proj`,
   ]),

@@ -134,8 +134,8 @@ it("AST's names translate both ways, inside the classifier and alone", () => {
 });
 
 it('each family recognises its own models alone', () => {
-  const takers = (facts: Parameters<ModelFamily['recognise']>[0]): string[] =>
-    speechFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+  const takers = (facts: Parameters<ModelFamily['matches']>[0]): string[] =>
+    speechFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
   for (const { name } of speechFamilies)
     expect(takers({ config: { model_type: name }, modulePaths: [] })).toEqual([name]);
   // HuBERT and UniSpeech by themselves look like wav2vec 2.0.
@@ -161,7 +161,7 @@ it('Moonshine is not taken for Whisper', () => {
     'model.decoder.embed_tokens',
     'proj_out',
   ];
-  const families = speechFamilies.filter((family) => family.recognise({ modulePaths: paths }));
+  const families = speechFamilies.filter((family) => family.matches({ modulePaths: paths }));
   expect(families.map(({ name }) => name)).toEqual(['moonshine']);
   for (const path of paths) expect(rolesOf(families[0]!, path), path).toHaveLength(1);
   expect(defaultTargetPaths(families[0]!, paths)).toHaveLength(3);

@@ -11,7 +11,7 @@ export const sew: DescribedFamily = speechFamily({
   paper:
     'Wu et al., "Performance-Efficiency Trade-offs in Unsupervised Pre-training for Speech Recognition" (2021), arXiv:2109.06870',
   modelTypes: ['sew'],
-  marks: [['^sew.encoder.layers.{n}'], ['^encoder.upsample.projection', '^encoder.layers.{n}.attention.q_proj']],
+  signatures: [['^sew.encoder.layers.{n}'], ['^encoder.upsample.projection', '^encoder.layers.{n}.attention.q_proj']],
   names: {
     ...wav2vec2Modules,
     projection: ['^feature_projection', '^sew.feature_projection', 'encoder.upsample.projection'],

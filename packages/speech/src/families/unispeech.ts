@@ -11,7 +11,7 @@ export const unispeech: DescribedFamily = speechFamily({
   paper:
     'Wang et al., "UniSpeech: Unified Speech Representation Learning with Labeled and Unlabeled Data" (2021), arXiv:2101.07597',
   modelTypes: ['unispeech', 'unispeech-sat'],
-  marks: [['^unispeech.encoder.layers.{n}'], ['^unispeech_sat.encoder.layers.{n}']],
+  signatures: [['^unispeech.encoder.layers.{n}'], ['^unispeech_sat.encoder.layers.{n}']],
   names: wav2vec2Modules,
   defaultTargets: queriesAndValues,
   targetsFrom: asInLora,

@@ -14,7 +14,7 @@ export const wav2vec2: DescribedFamily = speechFamily({
   paper:
     'Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations" (2020), arXiv:2006.11477',
   modelTypes: ['wav2vec2', 'mms'],
-  marks: [
+  signatures: [
     ['^wav2vec2.encoder.layers.{n}.attention.q_proj'],
     // A base model that was exported by itself; HuBERT and UniSpeech look the same then.
     [

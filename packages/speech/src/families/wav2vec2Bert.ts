@@ -11,7 +11,7 @@ export const wav2vec2Bert: DescribedFamily = speechFamily({
   paper:
     'Seamless Communication, "Seamless: Multilingual Expressive and Streaming Speech Translation" (2023), arXiv:2312.05187',
   modelTypes: ['wav2vec2-bert'],
-  marks: [
+  signatures: [
     ['^wav2vec2_bert.encoder.layers.{n}'],
     ['^encoder.layers.{n}.self_attn.linear_q', '^feature_projection.projection', '!^feature_extractor.conv_layers'],
   ],

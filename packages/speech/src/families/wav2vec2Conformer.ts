@@ -10,7 +10,7 @@ export const wav2vec2Conformer: DescribedFamily = speechFamily({
   title: 'wav2vec 2 Conformer',
   paper: 'Wang et al., "fairseq S2T: Fast Speech-to-Text Modeling with fairseq" (2020), arXiv:2010.05171',
   modelTypes: ['wav2vec2-conformer'],
-  marks: [
+  signatures: [
     ['^wav2vec2_conformer.encoder.layers.{n}'],
     ['^feature_extractor.conv_layers.{n}.conv', '^encoder.layers.{n}.self_attn.linear_q'],
   ],

@@ -17,7 +17,7 @@ export const wavlm: DescribedFamily = speechFamily({
   paper:
     'Chen et al., "WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing" (2021), arXiv:2110.13900',
   modelTypes: ['wavlm'],
-  marks: [['^wavlm.encoder.layers.{n}'], ['^encoder.layers.{n}.attention.gru_rel_pos_linear']],
+  signatures: [['^wavlm.encoder.layers.{n}'], ['^encoder.layers.{n}.attention.gru_rel_pos_linear']],
   names: {
     ...others,
     'attention.query, key and value': [/(?:.*\.)?encoder\.layers\.\d+\.attention(?:\.(?:node_)?MatMul_\d+)?/],

@@ -53,12 +53,12 @@ describe('whisper', () => {
   });
 
   it('is recognised by its configuration, else by its encoder', () => {
-    expect(whisper.recognise({ config: { model_type: 'whisper' }, modulePaths: [] })).toBe(true);
-    expect(whisper.recognise({ config: { model_type: 'bart' }, modulePaths: whole })).toBe(false);
-    expect(whisper.recognise({ modulePaths: whole })).toBe(true);
-    expect(whisper.recognise({ modulePaths: encoder('') })).toBe(true);
-    expect(whisper.recognise({ config: {}, modulePaths: encoder('encoder.') })).toBe(true);
+    expect(whisper.matches({ config: { model_type: 'whisper' }, modulePaths: [] })).toBe(true);
+    expect(whisper.matches({ config: { model_type: 'bart' }, modulePaths: whole })).toBe(false);
+    expect(whisper.matches({ modulePaths: whole })).toBe(true);
+    expect(whisper.matches({ modulePaths: encoder('') })).toBe(true);
+    expect(whisper.matches({ config: {}, modulePaths: encoder('encoder.') })).toBe(true);
     // The names of a decoder alone are BART's too.
-    expect(whisper.recognise({ modulePaths: decoder })).toBe(false);
+    expect(whisper.matches({ modulePaths: decoder })).toBe(false);
   });
 });

@@ -21,7 +21,7 @@ export const beit: DescribedFamily = visionFamily({
   title: 'BEiT',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
   modelTypes: ['beit'],
-  marks: vitUnder('beit'),
+  signatures: vitUnder('beit'),
   names: {
     ...vitModules,
     classifier: ['^classifier', '^decode_head.classifier'],

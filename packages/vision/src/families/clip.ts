@@ -16,7 +16,7 @@ export const clip: DescribedFamily = visionFamily({
   paper:
     'Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), arXiv:2103.00020',
   modelTypes: ['clip', 'clip_vision_model', 'clip_text_model'],
-  marks: [
+  signatures: [
     ['^visual_projection', `^vision_model.${layer}`],
     ['^text_projection', `^text_model.${layer}`],
   ],

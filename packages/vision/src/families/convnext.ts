@@ -21,7 +21,7 @@ export const convnext: DescribedFamily = visionFamily({
   paper:
     'Liu et al., "A ConvNet for the 2020s" (2022), arXiv:2201.03545; Woo et al., "ConvNeXt V2" (2023), arXiv:2301.00808',
   modelTypes: ['convnext', 'convnextv2'],
-  marks: [[`${layer}.pwconv1`], [`${timmBlock}.conv_dw`], [`^${torchvisionBlock}.3`, `^${torchvisionBlock}.5`]],
+  signatures: [[`${layer}.pwconv1`], [`${timmBlock}.conv_dw`], [`^${torchvisionBlock}.3`, `^${torchvisionBlock}.5`]],
   names: {
     'patch-embedding': ['embeddings.patch_embeddings', 'stem.{n}', '^features.0.0'],
     'mlp.up': [`${layer}.pwconv1`, `${timmBlock}.mlp.fc1`, `${torchvisionBlock}.3`],

@@ -11,7 +11,7 @@ export const deit: DescribedFamily = visionFamily({
   paper:
     'Touvron et al., "Training data-efficient image transformers & distillation through attention" (2020), arXiv:2012.12877',
   modelTypes: ['deit'],
-  marks: vitUnder('deit'),
+  signatures: vitUnder('deit'),
   names: { ...vitModules, classifier: ['^classifier', '^cls_classifier', '^distillation_classifier'] },
   renamed: [vitLayer],
   defaultTargets: queriesAndValues,

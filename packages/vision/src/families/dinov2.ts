@@ -14,7 +14,7 @@ export const dinov2: DescribedFamily = visionFamily({
   title: 'DINOv2',
   paper: 'Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193',
   modelTypes: ['dinov2', 'dinov2_with_registers'],
-  marks: [[`^dinov2.${layer}`], [`^dinov2_with_registers.${layer}`]],
+  signatures: [[`^dinov2.${layer}`], [`^dinov2_with_registers.${layer}`]],
   names: {
     'patch-embedding': ['embeddings.patch_embeddings.projection'],
     'attention.query': [{ 4: `${layer}.attention.attention.query`, 5: `${layer}.attention.q_proj` }],

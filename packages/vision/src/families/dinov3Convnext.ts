@@ -13,7 +13,7 @@ export const dinov3Convnext: DescribedFamily = visionFamily({
   title: 'DINOv3 (ConvNeXt)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
   modelTypes: ['dinov3_convnext'],
-  marks: [['^stages.{n}.layers.{n}.depthwise_conv'], ['^model.stages.{n}.layers.{n}.depthwise_conv']],
+  signatures: [['^stages.{n}.layers.{n}.depthwise_conv'], ['^model.stages.{n}.layers.{n}.depthwise_conv']],
   names: {
     'mlp.up': [inModel('layers.{n}.pointwise_conv1')],
     'mlp.down': [inModel('layers.{n}.pointwise_conv2')],

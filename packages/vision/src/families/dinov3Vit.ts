@@ -12,7 +12,7 @@ export const dinov3Vit: DescribedFamily = visionFamily({
   title: 'DINOv3 (ViT)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
   modelTypes: ['dinov3_vit'],
-  marks: [['^layer.{n}.attention.q_proj'], ['^model.layer.{n}.attention.q_proj']],
+  signatures: [['^layer.{n}.attention.q_proj'], ['^model.layer.{n}.attention.q_proj']],
   names: {
     'patch-embedding': ['^embeddings.patch_embeddings'],
     'attention.query': [inModel('attention.q_proj')],

@@ -11,7 +11,7 @@ export const efficientSam: DescribedFamily = visionFamily({
   paper:
     'Xiong et al., "EfficientSAM: Leveraged Masked Image Pretraining for Efficient Segment Anything" (2023), arXiv:2312.00863',
   modelTypes: ['efficient_sam'],
-  marks: [
+  signatures: [
     ['^image_encoder.blocks.{n}.attn.qkv', '^image_encoder.blocks.{n}.mlp.fc1'],
     ['^blocks.{n}.attn.qkv', '^blocks.{n}.mlp.fc1', '^neck.{n}'],
   ],

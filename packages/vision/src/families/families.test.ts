@@ -7,8 +7,8 @@ import { goldenNames } from '../../fixtures/goldenNames.ts';
 import { visionFamilies } from './index.ts';
 
 const byName = new Map(visionFamilies.map((family) => [family.name, family]));
-const takers = (facts: Parameters<(typeof visionFamilies)[number]['recognise']>[0]): string[] =>
-  visionFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+const takers = (facts: Parameters<(typeof visionFamilies)[number]['matches']>[0]): string[] =>
+  visionFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 
 /** Last parts of the paths that are adapted by default, and what must not be in the path; from the papers, by hand. */
 const qv = ['query', 'value', 'q_proj', 'v_proj'];

@@ -14,7 +14,7 @@ export const mobileSam: DescribedFamily = visionFamily({
   paper:
     'Zhang et al., "Faster Segment Anything: Towards Lightweight SAM for Mobile Applications" (2023), arXiv:2306.14289; Wu et al., "TinyViT" (2022), arXiv:2207.10666',
   modelTypes: ['mobile_sam'],
-  marks: [
+  signatures: [
     [`${block}.attn.qkv`, `${block}.local_conv.c`],
     [`${timmBlock}.attn.qkv`, `${timmBlock}.local_conv.conv`],
   ],

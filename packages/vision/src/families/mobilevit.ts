@@ -34,7 +34,7 @@ export const mobilevit: DescribedFamily = visionFamily({
   paper:
     'Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer" (2021), arXiv:2110.02178',
   modelTypes: ['mobilevit'],
-  marks: [[`encoder.layer.{n}.${layer}.attention.attention.query`]],
+  signatures: [[`encoder.layer.{n}.${layer}.attention.attention.query`]],
   names: {
     'attention.query': [`${layer}.attention.attention.query`],
     'attention.key': [`${layer}.attention.attention.key`],

@@ -12,7 +12,7 @@ export const mobilevitv2: DescribedFamily = visionFamily({
   title: 'MobileViT V2',
   paper: 'Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers" (2022), arXiv:2206.02680',
   modelTypes: ['mobilevitv2'],
-  marks: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
+  signatures: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
   names: {
     'attention.query-key-value': [`${layer}.attention.qkv_proj.convolution`],
     'attention.output': [`${layer}.attention.out_proj.convolution`],

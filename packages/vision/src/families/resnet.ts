@@ -9,7 +9,7 @@ export const resnet: DescribedFamily = visionFamily({
   title: 'ResNet',
   paper: 'He et al., "Deep Residual Learning for Image Recognition" (2015), arXiv:1512.03385',
   modelTypes: ['resnet'],
-  marks: [
+  signatures: [
     ['^resnet.encoder.stages.{n}.layers.{n}.layer.{n}.convolution'],
     ['^layer1.{n}.conv1', '^layer4.{n}.conv2'],
     ['^timm_model.layer1.{n}.conv1', '^timm_model.layer4.{n}.conv2'],

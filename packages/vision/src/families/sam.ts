@@ -23,7 +23,7 @@ export const sam: DescribedFamily = visionFamily({
   title: 'SAM',
   paper: 'Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643',
   modelTypes: ['sam', 'sam_vision_model'],
-  marks: [
+  signatures: [
     ['^vision_encoder.layers.{n}.attn.qkv'],
     ['^layers.{n}.attn.qkv', '^layers.{n}.mlp.lin1', '^neck.conv1'],
     ['blocks.{n}.attn.qkv', 'blocks.{n}.mlp.lin1'],

@@ -13,7 +13,7 @@ export const sam2: DescribedFamily = visionFamily({
   title: 'SAM 2 (Hiera)',
   paper: 'Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), arXiv:2408.00714',
   modelTypes: ['sam2', 'sam2_vision_model', 'sam2_hiera_det_model'],
-  marks: [
+  signatures: [
     ['backbone.blocks.{n}.attn.qkv', 'backbone.blocks.{n}.mlp.proj_in'],
     ['^blocks.{n}.attn.qkv', '^blocks.{n}.mlp.proj_in'],
     ['trunk.blocks.{n}.attn.qkv', 'trunk.blocks.{n}.mlp.layers.0'],

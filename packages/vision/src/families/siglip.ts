@@ -16,7 +16,7 @@ export const siglip: DescribedFamily = visionFamily({
   paper:
     'Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (2023), arXiv:2303.15343; Tschannen et al., "SigLIP 2" (2025), arXiv:2502.14786',
   modelTypes: ['siglip', 'siglip2'].flatMap((name) => [name, `${name}_vision_model`, `${name}_text_model`]),
-  marks: [
+  signatures: [
     ['^vision_model.head.mlp.fc1'],
     ['^head.mlp.fc1'],
     ['^text_model.head', `^text_model.${layer}`],

@@ -13,7 +13,7 @@ export const swin: DescribedFamily = visionFamily({
   paper:
     'Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows" (2021), arXiv:2103.14030',
   modelTypes: ['swin'],
-  marks: [
+  signatures: [
     [`^swin.${block}.attention`],
     [`^${block}.attention`, '!continuous_position_bias_mlp'],
     [`^${timmBlock}.attn.qkv`, `!${timmBlock}.attn.cpb_mlp`, '!local_conv'],

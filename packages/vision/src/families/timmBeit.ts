@@ -14,7 +14,7 @@ export const timmBeit: DescribedFamily = visionFamily({
   title: 'BEiT of timm',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
   modelTypes: [],
-  marks: ['^', '^timm_model.'].map((prefix) => [
+  signatures: ['^', '^timm_model.'].map((prefix) => [
     `${prefix}${block}.attn.proj`,
     `!${block}.attn.qkv`,
     `!${block}.attn.q_proj`,

@@ -16,7 +16,7 @@ export const timmVit: DescribedFamily = visionFamily({
   title: 'ViT of timm',
   paper: 'Wightman, "PyTorch Image Models" (2019), https://github.com/huggingface/pytorch-image-models',
   modelTypes: [],
-  marks: ['^', '^timm_model.', '^model.', '^backbone.', '^trunk.', '^visual.trunk.'].flatMap((prefix) =>
+  signatures: ['^', '^timm_model.', '^model.', '^backbone.', '^trunk.', '^visual.trunk.'].flatMap((prefix) =>
     ['qkv', 'q_proj'].map((layer) => [`${prefix}${block}.attn.${layer}`, `${prefix}${block}.attn.proj`, ...notOthers]),
   ),
   names: {

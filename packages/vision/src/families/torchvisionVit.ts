@@ -12,7 +12,7 @@ export const torchvisionVit: DescribedFamily = visionFamily({
   paper:
     'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
   modelTypes: [],
-  marks: [[`${layer}.mlp.0`, '^conv_proj']],
+  signatures: [[`${layer}.mlp.0`, '^conv_proj']],
   names: {
     'patch-embedding': ['^conv_proj'],
     'attention.query-key-value': [`${layer}.self_attention`],

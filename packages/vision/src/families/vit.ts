@@ -11,7 +11,7 @@ export const vit: DescribedFamily = visionFamily({
   paper:
     'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
   modelTypes: ['vit', 'vit_msn', 'ijepa'],
-  marks: [
+  signatures: [
     ['^vit.encoder.layer.{n}', '!decoder.decoder_layers.{n}'],
     ['^vit.layers.{n}', '!decoder.decoder_layers.{n}'],
   ],

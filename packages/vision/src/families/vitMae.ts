@@ -23,7 +23,7 @@ export const vitMae: DescribedFamily = visionFamily({
   title: 'ViT-MAE',
   paper: 'He et al., "Masked Autoencoders Are Scalable Vision Learners" (2021), arXiv:2111.06377',
   modelTypes: ['vit_mae'],
-  marks: vitUnder('vit').map((list) => [...list, decoder]),
+  signatures: vitUnder('vit').map((list) => [...list, decoder]),
   names: { ...vitModules, ...decoderModules },
   renamed: [vitLayer],
   defaultTargets: queriesAndValues,

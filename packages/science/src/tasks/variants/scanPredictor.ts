@@ -1,7 +1,7 @@
 /** @file Every single substitution of the sequences of a file, for the command line. */
 
 import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
-import { atPlace } from '@onnx-lora/sdk/data';
+import { withSourceLocation } from '@onnx-lora/sdk/data';
 import type { SequenceDataOptions } from '../../data/sequenceSource.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';
@@ -38,13 +38,13 @@ export function scanPredictor(
       for await (const { record, read, total } of streamSequences(source, data)) {
         const { id, sequence, where } = record;
         const place = { file: id, place: where };
-        const put = residues ?? (await atPlace(place, async () => residuesFor(scorer.tokenizer, sequence)));
+        const put = residues ?? (await withSourceLocation(place, async () => residuesFor(scorer.tokenizer, sequence)));
         const count = [...sequence].reduce((sum, letter) => sum + put.length - (put.includes(letter) ? 1 : 0), 0);
         if (count <= skip.left) {
           skip.left -= count;
           continue;
         }
-        const scan = await atPlace(place, () => scanWith(scorer, sequence, { residues: put }));
+        const scan = await withSourceLocation(place, () => scanWith(scorer, sequence, { residues: put }));
         if (shown.length < SHOWN) shown.push({ id, scan });
         const answers = substitutionsIn(scan).slice(skip.left);
         skip.left = 0;

@@ -2,7 +2,7 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import { balancedWeights, type Dataset } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
 import { labelsOfRecord } from '../../data/recordLabels.ts';
@@ -79,7 +79,7 @@ export class ImageDataset<Target> implements Dataset<ImageExample<Target>> {
     const { loader, augment, seed } = this.#loading;
     const isAugmented = draw !== undefined && augment.length > 0;
     const drawn = isAugmented ? { augmentations: augment, seed: drawSeed(seed, draw) } : {};
-    const { pixels } = await atPlace(found, () => loader.load({ image: found.file, ...drawn }));
+    const { pixels } = await withSourceLocation(found, () => loader.load({ image: found.file, ...drawn }));
     return { file: found.file, pixels, target: this.targets[index]!, ...(draw === undefined ? {} : { draw }) };
   }
 }

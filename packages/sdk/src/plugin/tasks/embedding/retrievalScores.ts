@@ -3,7 +3,7 @@
 import { type Matrix, matmul, matrix } from '../../../linalg/matrix.ts';
 import type { MetricsNamed } from '../../dataset.ts';
 import { meanMeasure } from '../statistics/measure.ts';
-import { rowsOfLengthOne } from './rows.ts';
+import { l2Normalize } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
 export interface LabelledMatrix {
@@ -46,7 +46,7 @@ export interface QueryScores {
 /** {@link retrievalScores} of each query for itself. */
 export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix): QueryScores {
   const searched = gallery ?? queries;
-  const [left, right] = [rowsOfLengthOne(queries.embeddings), rowsOfLengthOne(searched.embeddings)];
+  const [left, right] = [l2Normalize(queries.embeddings), l2Normalize(searched.embeddings)];
   const numbers = new Map<number | string, number>();
   for (const label of searched.labels) numbers.set(label, (numbers.get(label) ?? 0) + 1);
   const asked: number[] = [];

@@ -1,6 +1,6 @@
 /** @file The classes of images by those of the training images that are most like them. */
 
-import { pickRows } from '@onnx-lora/sdk/tasks';
+import { takeRows } from '@onnx-lora/sdk/tasks';
 import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { matmul } from '@onnx-lora/sdk/core';
 
@@ -42,7 +42,7 @@ export function bestNeighbourCount(train: LabelledRows): number {
   const chosen = Array.from({ length: trials }, (_, i) => Math.floor((i * features.rows) / trials));
   const right = new Map(counts.map((k) => [k, 0]));
   let at = 0;
-  forNearest(features, pickRows(features, chosen), counts.at(-1)!, chosen, (near) => {
+  forNearest(features, takeRows(features, chosen), counts.at(-1)!, chosen, (near) => {
     const truth = labels[chosen[at++]!];
     for (const k of counts) if (vote(near.slice(0, k), labels) === truth) right.set(k, right.get(k)! + 1);
   });

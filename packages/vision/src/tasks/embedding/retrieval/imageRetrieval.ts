@@ -17,7 +17,7 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageSource } from '../../../data/imageData.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
@@ -142,7 +142,7 @@ export function imageKinds({
     load: async (index, draw) => {
       const record = records[index]!;
       const drawn = draw !== undefined && augmentations.length > 0 ? { augmentations, seed: drawSeed(seed, draw) } : {};
-      return (await atPlace(record, () => images.load({ image: record.file, ...drawn }))).pixels;
+      return (await withSourceLocation(record, () => images.load({ image: record.file, ...drawn }))).pixels;
     },
   };
 }

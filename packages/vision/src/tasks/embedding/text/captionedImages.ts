@@ -2,7 +2,7 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageRecord } from '../../../data/imageRecord.ts';
 import type { ImageLoader } from '../../../preprocess/imageRequest.ts';
@@ -61,7 +61,7 @@ export class CaptionedImages implements Dataset<CaptionedImage> {
     if (!record) throw new RangeError(`There is no example ${index}: the dataset has ${this.length}.`);
     const { file } = record;
     const drawn = draw === undefined || augmentations.length === 0 ? {} : { augmentations, seed: drawSeed(seed, draw) };
-    const { pixels } = await atPlace(record, () => images.load({ image: file, ...drawn }));
+    const { pixels } = await withSourceLocation(record, () => images.load({ image: file, ...drawn }));
     return { pixels, ids: ids[index]!, image: this.#numbers.get(file)! };
   }
 }

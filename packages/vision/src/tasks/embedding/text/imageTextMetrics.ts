@@ -10,7 +10,7 @@ import {
   meanMeasure,
   type Measure,
   type MetricsNamed,
-  pickRows,
+  takeRows,
   type QueryScores,
   scoresByQuery,
 } from '@onnx-lora/sdk/tasks';
@@ -55,7 +55,7 @@ export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
     const texts: LabelledMatrix = { embeddings: toMatrix(joinRows(this.#texts)), labels: this.#numbers };
     const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
     const labels = firsts.map((i) => this.#numbers[i]!);
-    const images: LabelledMatrix = { embeddings: pickRows(toMatrix(joinRows(this.#images)), firsts), labels };
+    const images: LabelledMatrix = { embeddings: takeRows(toMatrix(joinRows(this.#images)), firsts), labels };
     const places = this.#numbers.map((image) => labels.indexOf(image));
     const toText = meanMeasure(recalls('imageToText', scoresByQuery(images, texts)));
     const toImage = meanMeasure(recalls('textToImage', scoresByQuery(texts, images)));
