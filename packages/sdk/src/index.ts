@@ -10,7 +10,7 @@ export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
 export { Model, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
-export type { TrainResult, TrainingRun } from './model/training/run.ts';
+export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
 export type { TrainEvent } from './plugin/events.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';

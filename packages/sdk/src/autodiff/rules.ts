@@ -5,7 +5,8 @@
  * output. To add an operator: a row here, and a row in `test/support/gradientCases.ts`, which checks it numerically.
  */
 
-import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { float } from '../graph/attributes.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';

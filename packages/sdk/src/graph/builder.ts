@@ -6,30 +6,15 @@
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';
 import { toBfloat16, toHalf } from './halfFloat.ts';
-import { type AttributeProto, attributeType, type GraphProto, type NodeProto, type TensorProto } from './proto.ts';
+import type { NodeProto, TensorProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
 import { isStatic, type ValueType } from './value.ts';
+import { attributeProto, type Attributes, float } from './attributes.ts';
 
 /** A value of the graph under construction. */
 export interface Value extends ValueType {
   /** The value's name in the graph. */
   readonly name: string;
-}
-
-/** Attributes of a node as plain values: whole numbers become ints, `float(x)` makes a float of a whole number. */
-export type Attributes = Readonly<
-  Record<string, number | string | readonly number[] | FloatAttribute | GraphAttribute | undefined>
->;
-
-/** Marks an attribute as a float even when its value is whole. */
-export interface FloatAttribute {
-  readonly float: number;
-}
-
-/** The body of a loop, or a branch. */
-export interface GraphAttribute {
-  /** The inner graph. It may read values of the outer one. */
-  readonly graph: GraphProto;
 }
 
 /** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
@@ -38,11 +23,6 @@ export interface CustomGradient {
   readonly by: Value;
   /** The derivative, of the shape of `by`; the value is a scalar. */
   readonly gradient: Value;
-}
-
-/** A float attribute: `{ alpha: float(2) }`. */
-export function float(value: number): FloatAttribute {
-  return { float: value };
 }
 
 /** Infers the outputs of a node; `ops/infer.ts` provides it. */
@@ -367,16 +347,4 @@ export class GraphBuilder {
   #axes(op: string, x: Value, axes: readonly number[]): Value {
     return this.opset >= 13 ? this.emit(op, [x, this.ints(axes)]) : this.emit(op, [x], { axes });
   }
-}
-
-const text = new TextEncoder();
-
-function attributeProto(name: string, value: NonNullable<Attributes[string]>): AttributeProto {
-  if (typeof value === 'string') return { name, type: attributeType.string, s: text.encode(value) };
-  if (typeof value === 'object' && 'float' in value) return { name, type: attributeType.float, f: value.float };
-  if (typeof value === 'object' && 'graph' in value) return { name, type: attributeType.graph, g: value.graph };
-  if (typeof value === 'object') return { name, type: attributeType.ints, ints: [...value] };
-  return Number.isInteger(value)
-    ? { name, type: attributeType.int, i: value }
-    : { name, type: attributeType.float, f: value };
 }
