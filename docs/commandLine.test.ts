@@ -21,7 +21,7 @@ const at = (name: string): string => fileURLToPath(new URL(`reference/${name}.md
 function program(): ReturnType<typeof createProgram> {
   const nobody = { write: () => {} };
   const terminal = new Terminal({ stdout: nobody, stderr: nobody });
-  return createProgram({ terminal, catalogue: () => loadCatalogue(), plugins: () => [], exitWith: () => {} });
+  return createProgram({ terminal, registry: () => loadCatalogue(), plugins: () => [], exitWith: () => {} });
 }
 
 test('the page of commands is up to date', async () => {

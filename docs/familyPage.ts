@@ -48,13 +48,13 @@ ${families.map((family) => sectionOf(family, preprocessor)).join('\n\n')}
 }
 
 function sectionOf(family: DescribedFamily, preprocessor: string): string {
-  const { name, title, paper, marks, targetsFrom, tasks, preprocessors } = family;
+  const { name, title, paper, signatures, targetsFrom, tasks, preprocessors } = family;
   return `## ${title}
 
 ${paper}.
 
 - name: \`${name}\`
-- recognised without \`config.json\` by ${marks.map(markOf).join('; or ')}
+- recognised without \`config.json\` by ${signatures.map(markOf).join('; or ')}
 - adapted by default:
 ${targetsOf(family)}
 - why: ${targetsFrom}

@@ -24,7 +24,7 @@ async function shown(file: string, region: string): Promise<string> {
 }
 
 test('a region is shown as it is', async () => {
-  expect(await shown('examples/plugins/capability.ts', 'key')).toMatch(/^\/\*\* Reads the samples of a file\. \*\/\nexport type SampleReader = /); // prettier-ignore
+  expect(await shown('examples/plugins/token.ts', 'key')).toMatch(/^\/\*\* Reads the samples of a file\. \*\/\nexport type SampleReader = /); // prettier-ignore
 });
 
 test('refuses what is no region', async () => {

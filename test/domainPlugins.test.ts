@@ -18,7 +18,7 @@ it('vision, speech and science together give every family once', () => {
   const described = families as readonly (ModelFamily & { readonly modelTypes?: readonly string[] })[];
   for (const { name, modelTypes = [name] } of described) {
     for (const type of modelTypes) {
-      const takers = families.filter((family) => family.recognise({ config: { model_type: type }, modulePaths: [] }));
+      const takers = families.filter((family) => family.matches({ config: { model_type: type }, modulePaths: [] }));
       expect(takers.map((family) => family.name)).toEqual([name]);
     }
   }

@@ -61,10 +61,10 @@ describe('a session with adapters', () => {
 
   it('checks what it is to keep', async () => {
     const session = await model.session({ provider: 'cpu' });
-    expect(() => session.keep(turned)).toThrow(/takes x as float32/);
-    const kept = session.keep(right)!;
-    expect(Object.keys(await session.run({}, { kept: [kept] }))).toEqual([output]);
-    kept.release();
+    expect(() => session.bind(turned)).toThrow(/takes x as float32/);
+    const bound = session.bind(right)!;
+    expect(Object.keys(await session.run({}, { bound: [bound] }))).toEqual([output]);
+    bound.release();
     await session.release();
   });
 }); // prettier-ignore

@@ -7,7 +7,7 @@ import {
   type Feeds,
   float32,
   int64,
-  type KeptFeeds,
+  type BoundFeeds,
   merge,
   type Model,
   type ModelSessionOptions,
@@ -161,9 +161,9 @@ describe('a session', () => {
     const runtime: Runtime = {
       createSession: async (source, options) => {
         const session = await new OrtRuntime().createSession(source, options);
-        const keep = (feeds: Feeds): KeptFeeds => {
+        const bind = (feeds: Feeds): BoundFeeds => {
           kept.push(feeds['head.lora_A.weight']!.dims[0]!);
-          return session.keep!(feeds);
+          return session.bind!(feeds);
         };
         return {
           ...session,
@@ -172,7 +172,7 @@ describe('a session', () => {
           provider: session.provider,
           run: (...args) => session.run(...args),
           release: () => session.release(),
-          keep,
+          bind,
         };
       },
     };
@@ -233,10 +233,10 @@ describe.each([true, false])('with worker: %s, adapters', (worker) => {
     const session = await open(net, { worker, adapters: { each } });
     const wanted = await session.run(images, { adapter: 'each' });
     const [name] = Object.keys(wanted);
-    const kept = session.keep(images)!;
-    const found = await session.run({}, { adapter: 'each', kept: [kept], fetches: [name!] });
+    const bound = session.bind(images)!;
+    const found = await session.run({}, { adapter: 'each', bound: [bound], fetches: [name!] });
     expect(found).toEqual({ [name!]: wanted[name!] });
-    kept.release();
+    bound.release();
     await expect(session.run({}, { adapter: 'each' })).rejects.toMatchObject({ code: 'INPUT_INVALID' });
   });
 

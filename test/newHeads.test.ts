@@ -534,14 +534,14 @@ it('goes on from a checkpoint, with its labels only', async () => {
 
 it('gives outputs in the units of the data where it was trained on standardised ones', async () => {
   const model = await opened(classifier);
-  const units = { factor: [10, 100], offset: [-3, 500] };
+  const targetScaling = { factor: [10, 100], offset: [-3, 500] };
   const options = { lora, steps: 3, batchSize: 12, lr: 1e-2, seed: 4 } as const;
   const task = taskOf(['p', 'q'], {});
   const scaled: Task = {
     ...task,
     prepare: async (m) => {
       const prepared = await task.prepare(m);
-      return { ...prepared, head: { ...prepared.head!, units } };
+      return { ...prepared, head: { ...prepared.head!, targetScaling } };
     },
   };
   const feeds = { x: values([3, tokens, width]) };
@@ -551,7 +551,9 @@ it('gives outputs in the units of the data where it was trained on standardised 
     outputs.push((await logitsOf(model, feeds, adapter)).data as Float32Array);
   }
   const [y, inUnits] = outputs as [Float32Array, Float32Array];
-  y.forEach((value, i) => expect(inUnits[i]).toBeCloseTo(units.factor[i % 2]! * value + units.offset[i % 2]!, 2));
+  y.forEach((value, i) =>
+    expect(inUnits[i]).toBeCloseTo(targetScaling.factor[i % 2]! * value + targetScaling.offset[i % 2]!, 2),
+  );
 });
 
 it('saves what the task learns from the finished adapter', async () => {

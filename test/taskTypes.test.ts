@@ -12,7 +12,7 @@ import {
   variantEffect,
   type VariantScorer,
 } from '@onnx-lora/science';
-import { type AdapterSession, evaluate, float32, type KeptFeeds, type Model, openModel, train } from '@onnx-lora/sdk';
+import { type AdapterSession, evaluate, float32, type BoundFeeds, type Model, openModel, train } from '@onnx-lora/sdk';
 import type { ThreadPool, ThreadedDataset } from '@onnx-lora/sdk/data';
 import type { TensorBoardWriter } from '@onnx-lora/sdk/plugin';
 import { linearNet, publishModel } from '@onnx-lora/sdk/testing';
@@ -60,7 +60,7 @@ test('all that holds a session is disposable', () => {
   >().toExtend<AsyncDisposable>();
   expectTypeOf<SequenceEmbedder | VariantScorer | SamPredictor>().toExtend<AsyncDisposable>();
   expectTypeOf<Awaited<ReturnType<typeof openSequenceClassifier>>>().toExtend<AsyncDisposable>();
-  expectTypeOf<KeptFeeds | TensorBoardWriter>().toExtend<Disposable>();
+  expectTypeOf<BoundFeeds | TensorBoardWriter>().toExtend<Disposable>();
 });
 
 test('a session is released where its block ends', async () => {

@@ -16,9 +16,9 @@ await publishModel(published);
 await writeSensor(boiler, 12, 1);
 
 // 1. Whatever hosts plugins, such as a command, loads them and finds what they bring by its name.
-const catalogue = loadPlugins([seriesPlugin]);
-const model = await openModel(published, { plugins: catalogue });
-const factory = catalogue.tasks.find(({ name }) => name === model.family?.tasks[0]);
+const registry = loadPlugins([seriesPlugin]);
+const model = await openModel(published, { plugins: registry });
+const factory = registry.tasks.find(({ name }) => name === model.family?.tasks[0]);
 if (!model.family || !factory) throw new Error('No plugin knows this model.');
 console.log(`A model of the family "${model.family.name}", for the task "${factory.name}"`);
 

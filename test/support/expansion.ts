@@ -1,7 +1,8 @@
 /** @file Holds the expansion of a fused operator against the operator itself, both run by ONNX Runtime. */
 
 import { describe, expect, test } from 'vitest';
-import { type Attributes, GraphBuilder, type Value } from '../../packages/sdk/src/graph/builder.ts';
+import { GraphBuilder, type Value } from '../../packages/sdk/src/graph/builder.ts';
+import type { Attributes } from '../../packages/sdk/src/graph/attributes.ts';
 import { dataTypeNumber } from '../../packages/sdk/src/graph/dataType.ts';
 import type { AttributeProto, NodeProto, TensorProto } from '../../packages/sdk/src/graph/proto.ts';
 import { tensorProto } from '../../packages/sdk/src/graph/tensorData.ts';

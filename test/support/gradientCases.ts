@@ -1,6 +1,6 @@
 /** @file The numeric checks of the gradient table: a row per operator, run on the CPU and on WebGPU. */
 
-import { float } from '../../packages/sdk/src/graph/builder.ts';
+import { float } from '../../packages/sdk/src/graph/attributes.ts';
 import type { DifferentiableOp, StraightThroughOp } from '../../packages/sdk/src/autodiff/rules.ts';
 import { type Cases, from, single } from './caseForms.ts';
 import type { Case, Domain } from './gradcheck.ts';

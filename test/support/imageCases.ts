@@ -1,6 +1,6 @@
 /** @file The numeric checks of the gradients of convolutions, pooling and resampling. */
 
-import type { Attributes } from '../../packages/sdk/src/graph/builder.ts';
+import type { Attributes } from '../../packages/sdk/src/graph/attributes.ts';
 import { type Cases, from, single } from './caseForms.ts';
 import { sizeOf } from '../../packages/sdk/src/runtime/tensor.ts';
 import type { Case } from './gradcheck.ts';

@@ -1,6 +1,7 @@
 /** @file Layers as graphs have them, each beside what a change of its weight does to its output. */
 
-import type { Attributes, GraphBuilder, Value } from '../../packages/sdk/src/graph/builder.ts';
+import type { GraphBuilder, Value } from '../../packages/sdk/src/graph/builder.ts';
+import type { Attributes } from '../../packages/sdk/src/graph/attributes.ts';
 import type { ModelProto } from '../../packages/sdk/src/graph/proto.ts';
 import { codeType } from '../../packages/sdk/src/match/weights/codes.ts';
 import { floatTensor } from '../../packages/sdk/src/match/weights/index.ts';

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { float32, loadAdapter, loadPlugins, type Model, OnnxLoraError, openModel, train } from '@onnx-lora/sdk';
 import type { PreparedTask } from '@onnx-lora/sdk/tasks';
-import { definePlugin, provide } from '@onnx-lora/sdk/plugin';
+import { definePlugin, binding } from '@onnx-lora/sdk/plugin';
 import { checkGradients, checkOptimizer, checkPlugin, ModelBuilder, publishModel } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { call } from '../../../packages/cli/fixtures/call.ts';
 import { publishModel as publishForecaster } from '../series/published.ts';
-import { loudnessPlugin, SAMPLE_READER, samplesPlugin } from './capability.ts';
-import { catalogue, taskNames } from './container.ts';
+import { loudnessPlugin, SAMPLE_READER, samplesPlugin } from './token.ts';
+import { registry, taskNames } from './container.ts';
 import { hourly } from './dataset.ts';
 import { signum } from './optimizer.ts';
 import { extrasPlugin } from './plugin.ts';
@@ -110,22 +110,22 @@ it('hourly has a row per hour with the means of its readings', async () => {
   expect(readFileSync(file, 'utf8')).toBe('time,x,y\n2026-01-01T00:00Z,2,5\n2026-01-01T01:00Z,7,6\n');
 });
 
-it('a capability comes from the plugin that provides it, or from the program', async () => {
+it('what a token stands for comes from the plugin that provides it, or from the program', async () => {
   const file = path.join(folder, 'samples.txt');
   writeFileSync(file, '3\n4\n');
-  const loudnessOf = async (loaded: typeof catalogue): Promise<number> =>
+  const loudnessOf = async (loaded: typeof registry): Promise<number> =>
     Number((await loaded.preprocessors[0]!.create({}, '').preprocess(file)).data[0]);
   expect(await loudnessOf(loadPlugins([loudnessPlugin, samplesPlugin]))).toBeCloseTo(Math.sqrt(12.5), 5);
-  const provides = [provide(SAMPLE_READER, () => () => Promise.resolve(Float32Array.of(2, 2)))];
-  const other = definePlugin({ name: 'other', provides });
+  const bindings = [binding(SAMPLE_READER, () => () => Promise.resolve(Float32Array.of(2, 2)))];
+  const other = definePlugin({ name: 'other', bindings });
   expect(await loudnessOf(loadPlugins([loudnessPlugin, samplesPlugin, other]))).toBe(2);
-  expect(await loudnessOf(loadPlugins([loudnessPlugin], { provides }))).toBe(2);
+  expect(await loudnessOf(loadPlugins([loudnessPlugin], { bindings }))).toBe(2);
   expect(() => loadPlugins([loudnessPlugin])).toThrow('The plugin "onnx-lora-loudness" needs "sample-reader", which no plugin provides. Load "onnx-lora-samples" too.'); // prettier-ignore
 });
 
 it('a container holds what the plugins bring', () => {
   expect(taskNames).toEqual(['forecast']);
-  expect(catalogue.optimizers.map(({ name }) => name)).toEqual(['signum']);
+  expect(registry.optimizers.map(({ name }) => name)).toEqual(['signum']);
 });
 
 it('all of them work in a run of the command line', async () => {

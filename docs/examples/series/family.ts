@@ -6,7 +6,7 @@ import type { ModelFamily } from '@onnx-lora/sdk/plugin';
 export const forecaster: ModelFamily = {
   name: 'forecaster',
   domain: 'series',
-  recognise: ({ config }) => config?.['model_type'] === 'forecaster',
+  matches: ({ config }) => config?.['model_type'] === 'forecaster',
   roles: { encoder: [/encoder\.\d+/], head: [/head/] },
   defaultTargets: ['encoder', 'head'],
   tasks: ['forecast'],

@@ -12,7 +12,7 @@ export const textEncoder: DescribedFamily = describedFamily({
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Wang et al., "MiniLM" (2020), arXiv:2002.10957',
   modelTypes: ['bert'],
-  marks: [[`^bert.${layer}.attention.self.query`], [`^0.auto_model.${layer}.attention.self.query`]],
+  signatures: [[`^bert.${layer}.attention.self.query`], [`^0.auto_model.${layer}.attention.self.query`]],
   names: {
     'attention.query': [`${layer}.attention.self.query`],
     'attention.key': [`${layer}.attention.self.key`],

@@ -1,6 +1,6 @@
 /** @file Words that flags, arguments and settings take where their own description is not a list of them. */
 
-import { type Catalogue, checkMachine, combineMethods } from '@onnx-lora/sdk';
+import { type PluginRegistry, checkMachine, combineMethods } from '@onnx-lora/sdk';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { errorCodes, initializerNames, optimizerNames, providerNames } from '@onnx-lora/sdk/core';
 import { usageError } from './errors.ts';
@@ -15,7 +15,7 @@ export function choicesOf({
   optimizers,
   providers,
   trackers,
-}: Catalogue): Readonly<Record<string, readonly string[] | undefined>> {
+}: PluginRegistry): Readonly<Record<string, readonly string[] | undefined>> {
   return {
     task: namesOf(tasks),
     // pissa_niter_N stands for many names.
@@ -41,9 +41,9 @@ const closed = ['init', 'tuner', 'optimizer'] as const;
  *
  * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
  */
-export function checkNames(settings: Settings, catalogue: Catalogue): void {
-  checkMachine(settings, namesOf(catalogue.providers));
-  const choices = choicesOf(catalogue);
+export function checkNames(settings: Settings, registry: PluginRegistry): void {
+  checkMachine(settings, namesOf(registry.providers));
+  const choices = choicesOf(registry);
   for (const setting of closed) {
     const given = settings[setting];
     if (given === undefined) continue;

@@ -1,9 +1,9 @@
 /** @file Everything that the domain packages and the plugins that were asked for bring, gathered by inversify. */
 
 import { sciencePlugin } from '@onnx-lora/science';
-import type { Catalogue } from '@onnx-lora/sdk';
+import type { PluginRegistry } from '@onnx-lora/sdk';
 import type { Plugin } from '@onnx-lora/sdk/plugin';
-import { CATALOGUE, createContainer } from '@onnx-lora/sdk/inversify';
+import { REGISTRY, createContainer } from '@onnx-lora/sdk/inversify';
 import { speechPlugin } from '@onnx-lora/speech';
 import { visionPlugin } from '@onnx-lora/vision';
 
@@ -11,6 +11,6 @@ import { visionPlugin } from '@onnx-lora/vision';
 export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin];
 
 /** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
-export function loadCatalogue(asked: readonly Plugin[] = []): Catalogue {
-  return createContainer([...asked, ...ownPlugins]).get(CATALOGUE);
+export function loadCatalogue(asked: readonly Plugin[] = []): PluginRegistry {
+  return createContainer([...asked, ...ownPlugins]).get(REGISTRY);
 }

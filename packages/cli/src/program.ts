@@ -18,7 +18,7 @@ import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { tasksCommand } from './commands/tasks.ts';
 import { trainCommand } from './commands/train.ts';
-import type { Catalogue } from '@onnx-lora/sdk';
+import type { PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
 import { loadCatalogue } from './container.ts';
 import type { Context } from './context.ts';
@@ -61,12 +61,12 @@ const withoutPlugins: ReadonlySet<string> = new Set(['explain', 'compare']);
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
   const terminal = new Terminal(streams);
   let exitCode: number = exitCodes.done;
-  let catalogue: Catalogue | undefined;
+  let registry: PluginRegistry | undefined;
   let asked: readonly AskedPlugin[] = [];
   let plugins: readonly Plugin[] = [];
   const program = createProgram({
     terminal,
-    catalogue: () => (catalogue ??= loadCatalogue(plugins)),
+    registry: () => (registry ??= loadCatalogue(plugins)),
     plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
   });

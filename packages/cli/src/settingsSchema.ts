@@ -1,6 +1,6 @@
 /** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
 
-import type { Catalogue } from '@onnx-lora/sdk';
+import type { PluginRegistry } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import { choicesOf } from './choices.ts';
@@ -14,7 +14,7 @@ export type JsonSchema = z.core.JSONSchema.BaseSchema;
  * command also reads `batch_size`, an empty value or a number in quotes, the schema holds to `batch-size` and plain
  * numbers.
  */
-export function settingsSchema(catalogue: Catalogue): JsonSchema {
+export function settingsSchema(registry: PluginRegistry): JsonSchema {
   const names = Object.keys(settingInfos) as SettingName[];
   return {
     $schema: 'http://json-schema.org/draft-07/schema#',
@@ -22,7 +22,7 @@ export function settingsSchema(catalogue: Catalogue): JsonSchema {
     description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
     type: 'object',
     additionalProperties: false,
-    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, catalogue)])),
+    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
   };
 }
 
@@ -39,10 +39,10 @@ export function wordsOf(name: SettingName): string[] {
   return [...words, ...constants].filter((each) => typeof each === 'string');
 }
 
-function propertyOf(name: SettingName, catalogue: Catalogue): JsonSchema {
+function propertyOf(name: SettingName, registry: PluginRegistry): JsonSchema {
   const { description, form, default: value = form === 'switch' ? false : undefined } = settingInfos[name];
-  const schema = name === 'set' ? setSchema(catalogue.tasks) : valueSchema(name);
-  const words = choicesOf(catalogue)[name];
+  const schema = name === 'set' ? setSchema(registry.tasks) : valueSchema(name);
+  const words = choicesOf(registry)[name];
   return {
     description,
     ...(value === undefined ? {} : { default: value }),

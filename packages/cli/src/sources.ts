@@ -4,7 +4,7 @@ import { existsSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import {
   type Adapter,
-  type Catalogue,
+  type PluginRegistry,
   type FixedInputs,
   loadAdapter,
   type Model,
@@ -44,7 +44,7 @@ export function nothingNamed(what: 'files' | 'inputs', source: string, model: st
  */
 export async function openNamed(
   model: string | undefined,
-  plugins: Catalogue,
+  plugins: PluginRegistry,
   { fix }: Pick<Settings, 'fix'> = {},
 ): Promise<Model> {
   const source = requireModel(model);
@@ -190,7 +190,7 @@ export async function chooseTask(
   loaded: Loaded,
   chosen?: ChosenAdapter,
 ): Promise<TaskFactory> {
-  const { tasks } = loaded.catalogue();
+  const { tasks } = loaded.registry();
   const known = tasks.map(({ name }) => name);
   const named = (name: string): TaskFactory | undefined => tasks.find((each) => each.name === name);
   if (asked !== undefined) {

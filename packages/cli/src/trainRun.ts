@@ -5,7 +5,7 @@ import {
   type Adapter,
   type AdapterSession,
   attachHead,
-  type Catalogue,
+  type PluginRegistry,
   evaluate,
   type Evaluation,
   loadAdapter,
@@ -107,25 +107,25 @@ export async function runTraining(
   { overwrite, resume, quiet }: TrainRunOptions,
   context: Context,
 ): Promise<TrainOutcome> {
-  const catalogue = context.catalogue();
+  const registry = context.registry();
   const source = requireFlag(given.data, 'data', 'name the data to train on');
   // What these say is read, before anything else is.
   loraOptions(given);
   requireTogether(given);
-  requireTrackers(given.track, catalogue);
+  requireTrackers(given.track, registry);
   // Whether held-out data, where there is such, is measured before and after.
   const measures = given.eval ?? true;
   const named = given.out === undefined ? undefined : new RunFolder(given.out);
   if (resume) named?.checkUntaken();
   else named?.checkFree(overwrite);
   const progress = new Progress(context.terminal, { quiet });
-  const data = await pathOfData(source, catalogue, progress);
-  const model = await openNamed(requireModel(given.model), catalogue, given);
+  const data = await pathOfData(source, registry, progress);
+  const model = await openNamed(requireModel(given.model), registry, given);
   const begun = await adapterToBegin(given);
   const own = begun ? modelFor<Model>(model, begun.adapter) : model;
   const factory = await chooseTask(given.task, model, context, begun);
   const folder = named ?? RunFolder.unused(data, factory.name);
-  const original = given.original === undefined ? undefined : await openNamed(given.original, catalogue, given);
+  const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
   const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
   const settings = resolveSettings(
     // By their kinds, so that config.yaml has a number as a number.
@@ -159,7 +159,7 @@ export async function runTraining(
   const { preview, newModules } = begun
     ? await previewOf(begun, own, prepared)
     : previewWithHead(model, prepared, lora);
-  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), catalogue };
+  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), registry };
   const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
   if (prepared.head) {
     progress.note(
@@ -327,7 +327,7 @@ interface Work {
   readonly progress: Progress;
   readonly folder: RunFolder;
   readonly history: RunHistory;
-  readonly catalogue: Catalogue;
+  readonly registry: PluginRegistry;
   /** Who follows the run; there once it begins. */
   trackers?: Trackers;
 }
@@ -567,10 +567,10 @@ async function pluginSections(
     before,
     after,
   }: { readonly adapter: TrainingRun['adapter'] } & Partial<Record<'before' | 'after', Measured | undefined>>,
-  { model, task, progress, history, catalogue }: Work,
+  { model, task, progress, history, registry }: Work,
 ): Promise<readonly ReportSection[]> {
   const sections: ReportSection[] = [];
-  for (const factory of catalogue.sections) {
+  for (const factory of registry.sections) {
     try {
       const found = await factory.sections({
         task: task.name,
@@ -590,10 +590,10 @@ async function pluginSections(
 }
 
 /** Those who follow the run; a run that they refuse to follow is stopped. */
-async function trackersOf({ settings, catalogue, folder, progress }: Work, run: TrainingRun): Promise<Trackers> {
+async function trackersOf({ settings, registry, folder, progress }: Work, run: TrainingRun): Promise<Trackers> {
   const about = { folder: folder.path, firstStep: run.firstStep, settings: configOf(settings) };
   try {
-    return await Trackers.begin(settings.track, catalogue, about, (message) => progress.note(`warning: ${message}`));
+    return await Trackers.begin(settings.track, registry, about, (message) => progress.note(`warning: ${message}`));
   } catch (error) {
     run.stop();
     throw error;

@@ -4,14 +4,8 @@
  */
 
 export { openOnnx, type OnnxFile, parseOnnx, sessionModel, writeOnnx } from './graph/file/onnxFile.ts';
-export {
-  type Attributes,
-  type BuilderOptions,
-  float,
-  type GraphAttribute,
-  GraphBuilder,
-  type InferNode,
-} from './graph/builder.ts';
+export { type BuilderOptions, GraphBuilder, type InferNode } from './graph/builder.ts';
+export { type Attributes, float, type GraphAttribute } from './graph/attributes.ts';
 export type {
   AttributeProto,
   GraphProto,
@@ -56,7 +50,7 @@ export { ByTuner, type ChosenTuner } from './lora/tunings/byTuner.ts';
 export type { PrefixChange } from './adapter/naming/modulePrefix.ts';
 export { mergeAdapter, type MergeAdapterOptions, type MergedModel } from './adapter/merging/merge.ts';
 export type { EditedModel, RoundingError, WeightEdit } from './adapter/merging/editWeights.ts';
-export { scalingOf } from './adapter/formats/peftConfig.ts';
+export { scalingOf } from './adapter/formats/scaling.ts';
 export { parseSafetensors } from './adapter/formats/safetensors.ts';
 export { parseOrtAdapter } from './adapter/formats/ortAdapter.ts';
 export { fromOrtAdapter, toOrtAdapter } from './adapter/storage/convert.ts';
@@ -70,12 +64,8 @@ export type { Expectation } from './train/graph/expected.ts';
 export type { DropoutMask, RowsApart } from './lora/injection.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
-export {
-  GradientStep,
-  type GradientStepRequest,
-  type MemoryPlan,
-  type TrainedGraph,
-} from './train/step/gradientStep.ts';
+export { GradientStep } from './train/step/gradientStep.ts';
+export type { GradientStepRequest, MemoryPlan, TrainedGraph } from './train/step/stepRequest.ts';
 export type { Products } from './train/step/microBatch.ts';
 export type { LossAndGradients } from './train/step/lossAndGradients.ts';
 export {

@@ -10,7 +10,7 @@ export type { FixedInputs, FixedValue } from './model/opening/fixedInputs.ts';
 export { Model, type ModelSessionOptions, type ModuleInfo } from './model/model.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
-export type { TrainResult, TrainingRun } from './model/training/run.ts';
+export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
 export type { TrainEvent } from './plugin/events.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
@@ -67,7 +67,7 @@ export {
 export { OrtRuntime } from './runtime/ort.ts';
 export { WorkerRuntime } from './runtime/workerRuntime.ts';
 export { checkMachine } from './runtime/providers/providers.ts';
-export { KeptFeeds } from './runtime/keptFeeds.ts';
+export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type { InputSizes } from './ops/rewrites/resizeInputs.ts';
-export { type Catalogue, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';

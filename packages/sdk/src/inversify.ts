@@ -6,7 +6,7 @@
 import { Container, type ServiceIdentifier } from 'inversify';
 import type { ContributionKind, Contributions, Plugin } from './plugin/definePlugin.ts';
 import { contributionKinds } from './plugin/definePlugin.ts';
-import { type Catalogue, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+import { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
 
 /** The key of one kind of contribution: `container.getAll(KIND.tasks)`. */
 export const KIND: { readonly [Kind in ContributionKind]: ServiceIdentifier<Contributions[Kind][number]> } =
@@ -14,11 +14,11 @@ export const KIND: { readonly [Kind in ContributionKind]: ServiceIdentifier<Cont
     readonly [Kind in ContributionKind]: ServiceIdentifier<Contributions[Kind][number]>;
   };
 
-/** The key of all together: `container.get(CATALOGUE)`. Declared by its type, so that it does not narrow to `symbol`. */
-export const CATALOGUE: ServiceIdentifier<Catalogue> = Symbol.for('onnx-lora/catalogue');
+/** The key of all together: `container.get(REGISTRY)`. Declared by its type, so that it does not narrow to `symbol`. */
+export const REGISTRY: ServiceIdentifier<PluginRegistry> = Symbol.for('onnx-lora/registry');
 
 /**
- * A container with all that some plugins bring: the catalogue under {@link CATALOGUE}, and each thing of a kind under its
+ * A container with all that some plugins bring: the registry under {@link REGISTRY}, and each thing of a kind under its
  * {@link KIND}. Bind what is yours beside it.
  *
  * @example
@@ -28,11 +28,11 @@ export const CATALOGUE: ServiceIdentifier<Catalogue> = Symbol.for('onnx-lora/cat
  * @throws OnnxLoraError `PLUGIN_INVALID` as `loadPlugins` does
  */
 export function createContainer(plugins: readonly Plugin[], options?: LoadPluginsOptions): Container {
-  const catalogue = loadPlugins(plugins, options);
+  const registry = loadPlugins(plugins, options);
   const container = new Container();
-  container.bind(CATALOGUE).toConstantValue(catalogue);
+  container.bind(REGISTRY).toConstantValue(registry);
   for (const kind of contributionKinds)
-    for (const each of catalogue[kind])
+    for (const each of registry[kind])
       container.bind(KIND[kind] as ServiceIdentifier<typeof each>).toConstantValue(each);
   return container;
 }

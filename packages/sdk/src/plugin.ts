@@ -3,7 +3,7 @@
  * optimizers, operators, providers, trackers. It begins with {@link definePlugin}.
  */
 
-export type { GivenGradient } from './graph/builder.ts';
+export type { CustomGradient } from './graph/builder.ts';
 export type { NodeProto } from './graph/proto.ts';
 export type { Dim, ValueType } from './graph/value.ts';
 export { nearest, didYouMean, systemFailure } from './errors.ts';
@@ -65,10 +65,10 @@ export {
   defaultTargetPaths,
 } from './plugin/family.ts';
 export {
-  type FamilyMarks,
+  type FamilySignatures,
   type ModuleName,
   pairsFrom,
-  recogniser,
+  matcher,
   type RoleNames,
   rolesFrom,
 } from './plugin/moduleNames.ts';
@@ -93,15 +93,15 @@ export { guard, type Guarded } from './plugin/guard.ts';
 export { guardedFactory } from './plugin/guardedFactory.ts';
 export { guardedTask } from './plugin/guardedTask.ts';
 export {
-  capability,
-  type Capability,
-  capabilityList,
-  type CapabilityList,
+  token,
+  type Token,
+  tokenList,
+  type TokenList,
   type Needs,
-  provide,
-  type Provided,
-  type Provision,
-} from './plugin/capability.ts';
+  binding,
+  type Resolved,
+  type Binding,
+} from './plugin/token.ts';
 export type {
   DatasetFactory,
   DatasetRequest,
@@ -125,5 +125,5 @@ export {
   type PluginDefinition,
   type Services,
 } from './plugin/definePlugin.ts';
-export type { GradientRule, Surroundings, Vjp, VjpSite } from './autodiff/vjp.ts';
+export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';

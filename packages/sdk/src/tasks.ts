@@ -26,12 +26,12 @@ export { type Embedder, embeddingAnswers, type EmbedderOptions, openEmbedder } f
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
-export type { KindGroup } from './plugin/tasks/embedding/pkSampler.ts';
+export type { KindGroup, KindGrouping, KindItems } from './plugin/tasks/embedding/pkSampler.ts';
 export { bestNeighbourCount, forNearest, type Gallery, type Nearest, type NeighbourTrials } from './plugin/tasks/embedding/neighbours.ts';
 export { featureTensor, meanOfPlaces, type PlacesOf, pooledRows, pooledValue, type PoolOptions } from './plugin/tasks/embedding/pooling.ts';
-export { haveAPair, type KindData, openFairly, type RetrievalData, type RetrievalLoss, type RetrievalLossOptions, type RetrievalRequest, retrievalTask } from './plugin/tasks/embedding/retrieval.ts';
+export { haveAPair, type KindData, openFairly, type RetrievalData, type RetrievalLoss, type RetrievalLossOptions, type RetrievalRequest, retrievalTask, retrievalLoss } from './plugin/tasks/embedding/retrieval.ts';
 export { type EmbeddingsOf, type LabelledMatrix, RetrievalMetrics, type RetrievalScores, retrievalScores, type QueryScores, scoresByQuery } from './plugin/tasks/embedding/retrievalScores.ts';
-export { joinRows, joinVectors, matrixOf, pickRows, rowsOfLengthOne, unitTensor, unitVector, vectorsOf } from './plugin/tasks/embedding/rows.ts';
+export { joinRows, joinVectors, matrixOf, takeRows, l2Normalize, unitTensor, unitVector, vectorsOf } from './plugin/tasks/embedding/rows.ts';
 export { scaled, type Scaling, scalingOf } from './plugin/tasks/embedding/scaling.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
@@ -42,7 +42,7 @@ export { type NumberColumn, NumberTally, type NumberTallyOptions, RegressionMetr
 export { regression } from './plugin/tasks/regression/regression.ts';
 export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
 export { type RegressionOptions, type RegressionParts, regressionParts, type RegressionRequest, valueTargets } from './plugin/tasks/regression/regressionParts.ts';
-export { rung } from './plugin/tasks/rung.ts';
+export { bucketLength } from './plugin/tasks/bucketLength.ts';
 export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';

@@ -1,7 +1,7 @@
 /** @file Tests that the plugin is complete in itself. */
 
 import { loadPlugins } from '@onnx-lora/sdk';
-import { provide } from '@onnx-lora/sdk/plugin';
+import { binding } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import type { AudioReader } from './audio/audio.ts';
 import { AudioFileReader } from './audio/audioFileReader.ts';
@@ -41,7 +41,7 @@ describe('speechPlugin', () => {
       read: async () => audio,
       stream: (source) => new AudioFileReader().stream(source),
     };
-    const { preprocessors } = loadPlugins([speechPlugin], { provides: [provide(AUDIO_READER, () => tone)] });
+    const { preprocessors } = loadPlugins([speechPlugin], { bindings: [binding(AUDIO_READER, () => tone)] });
     const factory = preprocessors.find((each) =>
       each.recognises({ feature_extractor_type: 'Wav2Vec2FeatureExtractor' }),
     );

@@ -1,13 +1,13 @@
 /** @file What this package brings, as any plugin would. */
 
 import {
-  capability,
-  type Capability,
-  capabilityList,
-  type CapabilityList,
+  token,
+  type Token,
+  tokenList,
+  type TokenList,
   definePlugin,
   type Plugin,
-  provide,
+  binding,
 } from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from './audio/audio.ts';
 import { audioFormats } from './audio/formats/index.ts';
@@ -20,18 +20,18 @@ import { AudioEmbeddingFactory, AudioRetrievalFactory } from './tasks/embedding/
 import { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
 
 /** Decodes recordings. That of this package reads every {@link AUDIO_FORMAT}. */
-export const AUDIO_READER: Capability<AudioReader> = capability('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
+export const AUDIO_READER: Token<AudioReader> = token('audio-reader', { usuallyFrom: '@onnx-lora/speech' });
 
 /** A kind of sound file that can be decoded; provide as many as there are. */
-export const AUDIO_FORMAT: CapabilityList<AudioFormat> = capabilityList('audio-format');
+export const AUDIO_FORMAT: TokenList<AudioFormat> = tokenList('audio-format');
 
 /** Speech: the families, the preprocessors of Whisper and wav2vec2, a reader of sound files, and the tasks. */
 export const speechPlugin: Plugin = definePlugin({
   name: '@onnx-lora/speech',
   description: 'Sound: speech recognition, transcription, classification, tagging, embeddings.',
-  provides: [
-    ...audioFormats.map((format) => provide(AUDIO_FORMAT, () => format)),
-    provide(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), {
+  bindings: [
+    ...audioFormats.map((format) => binding(AUDIO_FORMAT, () => format)),
+    binding(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), {
       needs: { formats: AUDIO_FORMAT },
       isDefault: true,
     }),

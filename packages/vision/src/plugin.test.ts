@@ -1,4 +1,4 @@
-import { type Catalogue, loadPlugins } from '@onnx-lora/sdk';
+import { type PluginRegistry, loadPlugins } from '@onnx-lora/sdk';
 import { definePlugin, type PreprocessorFactory, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../fixtures/dataFolder.ts';
@@ -13,18 +13,18 @@ import {
   visionPlugin,
 } from './index.ts';
 
-function task({ tasks }: Catalogue, name: string): TaskFactory {
+function task({ tasks }: PluginRegistry, name: string): TaskFactory {
   return tasks.find((factory) => factory.name === name)!;
 }
 
 test('brings families, preprocessors and tasks', () => {
-  const catalogue = loadPlugins([visionPlugin]);
-  expect(catalogue.families).toEqual(visionFamilies);
-  expect(catalogue.preprocessors[0]).toBeInstanceOf(ImagePreprocessorFactory);
-  expect(task(catalogue, 'image-classification')).toBeInstanceOf(ImageClassificationFactory);
-  expect(task(catalogue, 'image-embedding')).toBeInstanceOf(ImageEmbeddingFactory);
-  expect(task(catalogue, 'image-retrieval')).toBeInstanceOf(ImageRetrievalFactory);
-  expect(catalogue.provided({ decoder: IMAGE_DECODER }).decoder).toBeInstanceOf(SharpDecoder);
+  const registry = loadPlugins([visionPlugin]);
+  expect(registry.families).toEqual(visionFamilies);
+  expect(registry.preprocessors[0]).toBeInstanceOf(ImagePreprocessorFactory);
+  expect(task(registry, 'image-classification')).toBeInstanceOf(ImageClassificationFactory);
+  expect(task(registry, 'image-embedding')).toBeInstanceOf(ImageEmbeddingFactory);
+  expect(task(registry, 'image-retrieval')).toBeInstanceOf(ImageRetrievalFactory);
+  expect(registry.provided({ decoder: IMAGE_DECODER }).decoder).toBeInstanceOf(SharpDecoder);
 });
 
 test('families belong to the tasks that are there', () => {

@@ -1,6 +1,6 @@
 /** @file What this package brings, as any plugin would. */
 
-import { capability, type Capability, definePlugin, type Plugin, provide } from '@onnx-lora/sdk/plugin';
+import { token, type Token, definePlugin, type Plugin, binding } from '@onnx-lora/sdk/plugin';
 import { visionFamilies } from './families/index.ts';
 import type { ImageDecoder } from './image/image.ts';
 import { SharpDecoder } from './image/sharpDecoder.ts';
@@ -15,7 +15,7 @@ import { PromptableSegmentationFactory } from './tasks/promptable/promptableSegm
 import { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmentationFactory.ts';
 
 /** The decoder of image files; provide another to replace sharp. */
-export const IMAGE_DECODER: Capability<ImageDecoder> = capability('image-decoder', {
+export const IMAGE_DECODER: Token<ImageDecoder> = token('image-decoder', {
   usuallyFrom: '@onnx-lora/vision',
 });
 
@@ -23,7 +23,7 @@ export const IMAGE_DECODER: Capability<ImageDecoder> = capability('image-decoder
 export const visionPlugin: Plugin = definePlugin({
   name: '@onnx-lora/vision',
   description: 'Images: classification, regression, embeddings, retrieval, segmentation, prompted masks.',
-  provides: [provide(IMAGE_DECODER, () => new SharpDecoder(), { isDefault: true })],
+  bindings: [binding(IMAGE_DECODER, () => new SharpDecoder(), { isDefault: true })],
   needs: { decoder: IMAGE_DECODER },
   families: visionFamilies,
   preprocessors: ({ decoder }) => [new ImagePreprocessorFactory(decoder)],

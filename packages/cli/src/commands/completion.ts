@@ -12,7 +12,7 @@ import { addExamples } from '../options.ts';
 const scripts = { bash: bashScript, zsh: zshScript, fish: fishScript };
 
 /** Makes the command. */
-export function completionCommand({ terminal, catalogue }: Context): Command {
+export function completionCommand({ terminal, registry }: Context): Command {
   const command = new Command('completion')
     .summary('print the script by which a shell completes onnx-lora')
     .description(
@@ -26,6 +26,6 @@ export function completionCommand({ terminal, catalogue }: Context): Command {
     'onnx-lora completion fish > ~/.config/fish/completions/onnx-lora.fish',
   );
   return command.action((shell: keyof typeof scripts) =>
-    terminal.print(scripts[shell](completable(command.parent!, catalogue()))),
+    terminal.print(scripts[shell](completable(command.parent!, registry()))),
   );
 }

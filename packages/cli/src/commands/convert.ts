@@ -103,7 +103,7 @@ function requireGeneration({ names, model }: ConvertFlags): Generation | undefin
 
 /** What `--plain-from` names: an adapter where there is one, else a model. */
 function baseOrInitial(source: string, context: Context): Promise<Adapter | Model> {
-  return holdsAdapter(source) ? loadAdapter(source) : openNamed(source, context.catalogue());
+  return holdsAdapter(source) ? loadAdapter(source) : openNamed(source, context.registry());
 }
 
 async function renamed(
@@ -112,7 +112,7 @@ async function renamed(
   { model: source }: ConvertFlags,
   context: Context,
 ): Promise<Adapter> {
-  const { name, family, config } = await openNamed(source, context.catalogue());
+  const { name, family, config } = await openNamed(source, context.registry());
   if (family) return withNames(adapter, names, { family, ...(config ? { config } : {}) });
   throw usageError(`"${name}" is of no known family, and only a family knows the names of both versions.`);
 }

@@ -66,12 +66,12 @@ export function evalCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: EvalFlags & Record<string, unknown>) => {
     const { terminal } = context;
     const settings = await readSettings(flags, flags.config);
-    checkNames(settings, context.catalogue());
-    const catalogue = context.catalogue();
+    checkNames(settings, context.registry());
+    const registry = context.registry();
     const progress = new Progress(terminal, flags);
     const source = requireFlag(settings.data, 'data', 'name the labelled data to measure on');
-    const data = await pathOfData(source, catalogue, progress);
-    const model = await openNamed(oneModel(word, flags['model'], settings), catalogue, settings);
+    const data = await pathOfData(source, registry, progress);
+    const model = await openNamed(oneModel(word, flags['model'], settings), registry, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const factory = await chooseTask(settings.task, model, context, chosen);

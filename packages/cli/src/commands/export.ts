@@ -50,7 +50,7 @@ export function exportCommand(context: Context): Command {
           throw usageError(`Two adapters are called "${name}", and would have one file. Rename a folder.`);
         adapters[name] = await loadAdapter(source);
       }
-      const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
+      const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
       const result = await exportWithInputs(model, adapters, out, {
         allowBaseMismatch: flags.allowBaseMismatch ?? false,
         overwrite: flags.overwrite ?? false,

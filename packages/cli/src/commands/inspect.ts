@@ -1,7 +1,7 @@
 /** @file `onnx-lora inspect`: what a model is, and what of it can be adapted. */
 
 import path from 'node:path';
-import { type Catalogue, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
+import { type PluginRegistry, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
@@ -34,7 +34,7 @@ export function inspectCommand(context: Context): Command {
   );
   return command.action(async (word: string | undefined, flags: OutputFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
     const matched = preview(model, settings);
     if (flags.json) context.terminal.printJson(asJson(model, settings, matched, context));
     else for (const line of asText(model, settings, matched, context)) context.terminal.print(line);
@@ -58,7 +58,7 @@ function asJson(
   model: Model,
   settings: Settings,
   matched: LoraPreview | undefined,
-  { catalogue }: Context,
+  { registry }: Context,
 ): Record<string, unknown> {
   return {
     name: model.name,
@@ -72,7 +72,7 @@ function asJson(
     producer: model.producer,
     opset: model.opset,
     family: model.family?.name ?? null,
-    tasks: usualTasks(model, catalogue()).installed,
+    tasks: usualTasks(model, registry()).installed,
     parameters: model.parameterCount,
     bytes: model.weightBytes,
     metadata: model.metadata,
@@ -126,7 +126,10 @@ function asJson(
 }
 
 /** The family's tasks, parted by whether a domain package brings them. */
-function usualTasks(model: Model, { tasks }: Catalogue): { installed: readonly string[]; missing: readonly string[] } {
+function usualTasks(
+  model: Model,
+  { tasks }: PluginRegistry,
+): { installed: readonly string[]; missing: readonly string[] } {
   const usual = model.family?.tasks ?? [];
   const isInstalled = (name: string): boolean => tasks.some((task) => task.name === name);
   return { installed: usual.filter(isInstalled), missing: usual.filter((name) => !isInstalled(name)) };
@@ -145,7 +148,7 @@ function asText(
   context: Context,
 ): readonly string[] {
   const { bold, dim } = context.terminal.colours;
-  const tasks = usualTasks(model, context.catalogue());
+  const tasks = usualTasks(model, context.registry());
   // A family that is not known, or whose tasks are not, may be a plugin's.
   const hint = model.family && tasks.missing.length === 0 ? '' : notLoadedHint(context).trim();
   const facts = formatTable([

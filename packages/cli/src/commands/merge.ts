@@ -77,13 +77,13 @@ function addFlags(command: Command): void {
 }
 
 async function run(
-  { terminal, catalogue }: Context,
+  { terminal, registry }: Context,
   word: string | undefined,
   { adapter, weight, ...flags }: MergeFlags & Record<string, unknown>,
   write: typeof merge,
 ): Promise<void> {
   const settings = await readSettings(flags, undefined);
-  const model = await openNamed(oneModel(word, flags['model'], settings), catalogue(), settings);
+  const model = await openNamed(oneModel(word, flags['model'], settings), registry(), settings);
   const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
   const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
   const result = await write(model, adapters, out, {

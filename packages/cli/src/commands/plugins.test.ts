@@ -112,7 +112,7 @@ describe('plugins', () => {
   it('finds an installed package where the command is called, wherever the settings lie', async () => {
     const [folder, elsewhere] = [temporaryFolder(), temporaryFolder()];
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
-    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 1, provides: [], needs: {}, parts: { trackers: () => [{ name: 'mine', description: '', create: () => {} }] } };`); // prettier-ignore
+    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { trackers: () => [{ name: 'mine', description: '', create: () => {} }] } };`); // prettier-ignore
     const file = path.join(elsewhere, 'config.yaml');
     writeFileSync(file, 'plugins: [onnx-lora-mine]\ntrack: [none]\ndata: x\n');
     const { stderr } = await call(['train', vit, '--config', file]);
@@ -122,7 +122,7 @@ describe('plugins', () => {
   it('loads a compiled CommonJS package, whose plugin is called otherwise', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
-    const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 1, provides: [], needs: {}, parts: {} };`;
+    const code = `exports.__esModule = true; exports.default = { name: 'mine', contract: 2, bindings: [], needs: {}, parts: {} };`;
     install(folder, 'onnx-lora-cjs', code, { type: 'commonjs', exports: './index.js' });
     const listed = await callJson('plugins', '--plugin', 'onnx-lora-cjs');
     expect(listed).toMatchObject({ loaded: [{ name: 'mine' }, {}, {}, {}], installed: [] });
@@ -131,7 +131,7 @@ describe('plugins', () => {
   it('loads an installed package by its name, its families before the own ones', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
-    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 1, provides: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', recognise: () => true, roles: { q: [/.*query/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
+    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', matches: () => true, roles: { q: [/.*query/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
     const { family } = (await callJson('inspect', vit, '--plugin', 'onnx-lora-mine')) as { family: unknown };
     expect(JSON.stringify(family)).toContain('mine');
   });
@@ -139,7 +139,7 @@ describe('plugins', () => {
   it('lists the modules of a model of which a family adapts nothing', async () => {
     const folder = temporaryFolder();
     vi.spyOn(process, 'cwd').mockReturnValue(folder);
-    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 1, provides: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', recognise: () => true, roles: { q: [/no/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
+    install(folder, 'onnx-lora-mine', `export default { name: 'onnx-lora-mine', contract: 2, bindings: [], needs: {}, parts: { families: () => [{ name: 'mine', domain: 'd', matches: () => true, roles: { q: [/no/] }, defaultTargets: ['q'], tasks: [] }] } };`); // prettier-ignore
     const { code, stdout } = await call(['inspect', vit, '--plugin', 'onnx-lora-mine']);
     expect(code).toBe(0);
     expect(stdout).toContain('vit.encoder.layer.0.attention.attention.query');

@@ -34,7 +34,7 @@ export function pluginsCommand(context: Context): Command {
   return command.action(({ json }: OutputFlags) => {
     const { terminal } = context;
     const print = (line: string): void => terminal.print(printable(line));
-    const { plugins, broughtBy } = context.catalogue();
+    const { plugins, broughtBy } = context.registry();
     const installed = notLoaded(context);
     if (json) {
       terminal.printJson({

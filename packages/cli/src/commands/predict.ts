@@ -1,7 +1,7 @@
 /** @file `onnx-lora predict`: answers for files that nobody has labelled. */
 
 import { createHash } from 'node:crypto';
-import { type Adapter, type Catalogue, type Model, openPredictor } from '@onnx-lora/sdk';
+import { type Adapter, type PluginRegistry, type Model, openPredictor } from '@onnx-lora/sdk';
 import { Command } from 'commander';
 import { BeyondText } from '../answers/beyondText.ts';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
@@ -70,19 +70,19 @@ export function predictCommand(context: Context): Command {
   );
   return command.action(async (words: string[], flags: PredictFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, flags.config);
-    checkNames(settings, context.catalogue());
+    checkNames(settings, context.registry());
     const named = splitWords(words, settings.model);
     const source = requireModel(named.model);
     if (named.rest.length === 0) throw nothingNamed('files', source, settings.model);
     requireSources(named.rest);
-    const catalogue = context.catalogue();
-    const base = await openNamed(named.model, catalogue, settings);
+    const registry = context.registry();
+    const base = await openNamed(named.model, registry, settings);
     const chosen = await chosenAdapter(settings);
     const adapter = chosen?.adapter;
     const factory = await chooseTask(settings.task, base, context, chosen);
     const { allowBaseMismatch = false } = flags;
     const model = adapter ? await placedOn(base, adapter, allowBaseMismatch) : base;
-    const { endings = endingsFor(model, catalogue), streams = false, records = false } = factory.input ?? {};
+    const { endings = endingsFor(model, registry), streams = false, records = false } = factory.input ?? {};
     const sources = predictSources(named.rest, endings);
     if (!streams && sources.includes(STDIN))
       throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
@@ -128,7 +128,7 @@ function digestOf({ config, tensors }: Adapter): string {
 }
 
 /** What files of a folder the model can be asked about. */
-function endingsFor({ family }: Model, { preprocessors }: Catalogue): string[] {
+function endingsFor({ family }: Model, { preprocessors }: PluginRegistry): string[] {
   const own = preprocessors.filter(({ domain }) => family === undefined || domain === family.domain);
   return [...new Set(own.flatMap(({ fileEndings }) => fileEndings))];
 }

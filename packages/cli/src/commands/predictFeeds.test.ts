@@ -22,7 +22,7 @@ it('each batch is decoded with its own feeds', async () => {
       decode: (outputs, inputs) => Array.from(inputs.x.data, (fed, row) => ({ fed, rows: outputs.logits.dims[0], row })),
     };
     const task = { name: 'lengths', description: 'Lengths.', create: () => ({}), predictor: (model, options) => filePredictor(model, processor, options) };
-    export default { name: 'lengths', contract: 1, provides: [], needs: {}, parts: { tasks: () => [task] } };`,
+    export default { name: 'lengths', contract: 2, bindings: [], needs: {}, parts: { tasks: () => [task] } };`,
   );
   const files = ['a.txt', 'bc.txt', 'def.txt'].map((name) => path.join(folder, name));
   for (const file of files) writeFileSync(file, '');

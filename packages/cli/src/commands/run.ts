@@ -46,11 +46,11 @@ export function runCommand(context: Context): Command {
   );
   return command.action(async (word: string | undefined, flags: RunFlags & Record<string, unknown>) => {
     const settings = await readSettings(flags, undefined);
-    checkNames(settings, context.catalogue());
+    checkNames(settings, context.registry());
     const feedsFile = requireFlag(flags.feeds, 'feeds', 'name a safetensors file with a tensor per input');
     const out = requireOutFile(settings.out, '.safetensors');
     requireFree([out], flags);
-    const model = await openNamed(oneModel(word, flags['model'], settings), context.catalogue(), settings);
+    const model = await openNamed(oneModel(word, flags['model'], settings), context.registry(), settings);
     const { tensors } = await readSafetensors(feedsFile);
     checkFeeds(model, tensors, feedsFile);
     const adapter = settings.adapter === undefined ? undefined : await loadAdapter(settings.adapter);

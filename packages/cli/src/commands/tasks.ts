@@ -18,7 +18,7 @@ export function tasksCommand(context: Context): Command {
   addExamples(command, 'onnx-lora tasks', 'onnx-lora tasks image-classification');
   return command.action((name: string | undefined, { json }: OutputFlags) => {
     const { terminal } = context;
-    const { tasks } = context.catalogue();
+    const { tasks } = context.registry();
     const shown = name === undefined ? tasks : [find(name, tasks)];
     if (json) {
       terminal.printJson(

@@ -103,7 +103,7 @@ export function trainCommand(context: Context): Command {
   return command.action(async (word: string | undefined, flags: TrainFlags & Record<string, unknown>) => {
     const { resume } = flags;
     const settings = await readSettings(flags, resume === undefined ? flags.config : configToResume(resume, flags));
-    checkNames(settings, context.catalogue());
+    checkNames(settings, context.registry());
     const model = oneModel(word, flags['model'], settings);
     const { summary, exitCode } = await runTraining(
       { ...settings, ...(model === undefined ? {} : { model }), ...(resume === undefined ? {} : { out: resume }) },

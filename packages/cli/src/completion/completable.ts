@@ -1,6 +1,6 @@
 /** @file What a shell can complete: commands, their flags and what follows them, read off the program itself. */
 
-import type { Catalogue } from '@onnx-lora/sdk';
+import type { PluginRegistry } from '@onnx-lora/sdk';
 import type { Command, Option } from 'commander';
 import { choicesOf } from '../choices.ts';
 import { type SettingName, settingInfos } from '../settings.ts';
@@ -38,9 +38,9 @@ export interface Completable {
 }
 
 /** Reads off the program what can be completed, with what these plugins bring. */
-export function completable(program: Command, catalogue: Catalogue): Completable {
+export function completable(program: Command, registry: PluginRegistry): Completable {
   const help = program.createHelp();
-  const choices = choicesOf(catalogue);
+  const choices = choicesOf(registry);
   const commands = help.visibleCommands(program);
   const flagsOf = (command: Command): CompletedFlag[] =>
     help.visibleOptions(command).map((option) => flagOf(option, choices));

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { type Catalogue, OnnxLoraError } from '@onnx-lora/sdk';
+import { type PluginRegistry, OnnxLoraError } from '@onnx-lora/sdk';
 import { type DatasetFactory, didYouMean, guard } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
@@ -18,7 +18,7 @@ import type { Progress } from '../progress.ts';
  */
 export async function pathOfData(
   data: string,
-  { datasets }: Pick<Catalogue, 'datasets'>,
+  { datasets }: Pick<PluginRegistry, 'datasets'>,
   progress: Progress,
 ): Promise<string> {
   const at = data.indexOf(':');

@@ -8,12 +8,12 @@ import { installedPlugins, type InstalledPackage } from './installed.ts';
 import { askedIn } from './loadNamed.ts';
 
 /** What is loaded, as far as a {@link Context} says it. */
-export type Loaded = Pick<Context, 'catalogue' | 'plugins'>;
+export type Loaded = Pick<Context, 'registry' | 'plugins'>;
 
 /** Packages that are installed and say that they are plugins, but those that are loaded. */
-export function notLoaded({ catalogue, plugins }: Loaded): InstalledPackage[] {
+export function notLoaded({ registry, plugins }: Loaded): InstalledPackage[] {
   // A plugin may be called other than its package.
-  const loaded = new Set([...catalogue().plugins.map(({ name }) => name), ...plugins()]);
+  const loaded = new Set([...registry().plugins.map(({ name }) => name), ...plugins()]);
   return installedPlugins(process.cwd()).filter(({ name }) => !loaded.has(name));
 }
 

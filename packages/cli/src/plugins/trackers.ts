@@ -1,6 +1,6 @@
 /** @file Those who follow a run. One that fails is left out, and the training goes on. */
 
-import type { Catalogue, TrainEvent } from '@onnx-lora/sdk';
+import type { PluginRegistry, TrainEvent } from '@onnx-lora/sdk';
 import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
 import { usageError } from '../errors.ts';
 
@@ -19,7 +19,7 @@ export function wantsTensorBoard({ tensorboard, track }: { tensorboard?: boolean
  */
 export function requireTrackers(
   names: readonly string[] | undefined = [],
-  { trackers }: Pick<Catalogue, 'trackers'>,
+  { trackers }: Pick<PluginRegistry, 'trackers'>,
 ): void {
   const known = [TENSORBOARD, ...trackers.map(({ name }) => name)];
   const unknown = names.find((name) => !known.includes(name));
@@ -45,7 +45,7 @@ export class Trackers {
    */
   static async begin(
     names: readonly string[] | undefined = [],
-    { trackers }: Pick<Catalogue, 'trackers'>,
+    { trackers }: Pick<PluginRegistry, 'trackers'>,
     run: TrackedRun,
     warn: (message: string) => void,
   ): Promise<Trackers> {

@@ -1,6 +1,6 @@
 /** @file What is said of held-out sequences without training the model: from the training data's mean, and from features. */
 
-import { pickRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
+import { takeRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
@@ -70,8 +70,8 @@ export function ridgeOn(
 ): BaselineAnswers {
   const isLarge = Math.min(train.rows, train.columns) > MOST;
   const chosen = isLarge ? new Random(seed).permutation(train.rows).slice(0, MOST) : undefined;
-  const own = chosen ? pickRows(train, chosen) : train;
-  const ownTargets = chosen ? pickRows(targets, chosen) : targets;
+  const own = chosen ? takeRows(train, chosen) : train;
+  const ownTargets = chosen ? takeRows(targets, chosen) : targets;
   const signed = areClasses ? { ...ownTargets, data: ownTargets.data.map((value) => 2 * value - 1) } : ownTargets;
   const scaling = isScaled ? undefined : scalingOf(own);
   const onScale = (features: Matrix): Matrix => (scaling ? scaled(features, scaling) : features);

@@ -52,7 +52,7 @@ export const bert: DescribedFamily = scienceFamily({
   paper:
     'Devlin et al., "BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding" (2018), arXiv:1810.04805; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Ji et al., "DNABERT" (2021), doi:10.1093/bioinformatics/btab083; Zhou et al., "DNABERT-2" (2023), arXiv:2306.15006',
   modelTypes: ['bert'],
-  marks: [[`^bert.${layer}.attention.self.query`], [`^bert.${layer}.attention.self.Wqkv`]],
+  signatures: [[`^bert.${layer}.attention.self.query`], [`^bert.${layer}.attention.self.Wqkv`]],
   names: {
     ...encoderModules,
     'attention.query-key-value': [`${layer}.attention.self.Wqkv`],
@@ -80,7 +80,7 @@ export const roberta: DescribedFamily = scienceFamily({
   paper:
     'Liu et al., "RoBERTa: A Robustly Optimized BERT Pretraining Approach" (2019), arXiv:1907.11692; Chithrananda et al., "ChemBERTa" (2020), arXiv:2010.09885; Olsen et al., "AbLang" (2022), doi:10.1093/bioadv/vbac046',
   modelTypes: ['roberta'],
-  marks: [['^roberta.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^roberta.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     pooler: ['pooler.dense'],
@@ -98,7 +98,7 @@ export const electra: DescribedFamily = scienceFamily({
   paper:
     'Clark et al., "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators" (2020), arXiv:2003.10555',
   modelTypes: ['electra'],
-  marks: [['^electra.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^electra.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     'embedding.projection': ['embeddings_project'],
@@ -120,7 +120,7 @@ export const molformer: DescribedFamily = scienceFamily({
   paper:
     'Ross et al., "Large-scale chemical language representations capture molecular structure and properties" (2022), doi:10.1038/s42256-022-00580-7',
   modelTypes: ['molformer'],
-  marks: [['^molformer.encoder.layer.{n}.attention.self.query']],
+  signatures: [['^molformer.encoder.layer.{n}.attention.self.query']],
   names: {
     ...encoderModules,
     head: ['^lm_head.transform.dense', '^lm_head.decoder', ...classifierNames, '^classifier.dense2'],
@@ -137,7 +137,7 @@ export const deberta: DescribedFamily = scienceFamily({
   title: 'DeBERTa',
   paper: 'He et al., "DeBERTa: Decoding-enhanced BERT with Disentangled Attention" (2020), arXiv:2006.03654',
   modelTypes: ['deberta-v2', 'deberta'],
-  marks: [['^deberta.encoder.layer.{n}.attention.self']],
+  signatures: [['^deberta.encoder.layer.{n}.attention.self']],
   names: {
     ...debertaModules,
     pooler: ['^pooler.dense'],
@@ -157,7 +157,7 @@ export const distilbert: DescribedFamily = scienceFamily({
   paper:
     'Sanh et al., "DistilBERT, a distilled version of BERT: smaller, faster, cheaper and lighter" (2019), arXiv:1910.01108',
   modelTypes: ['distilbert'],
-  marks: [[`${distillayer}.attention.q_lin`]],
+  signatures: [[`${distillayer}.attention.q_lin`]],
   names: {
     'attention.query': [`${distillayer}.attention.q_lin`],
     'attention.key': [`${distillayer}.attention.k_lin`],
@@ -180,7 +180,7 @@ export const albert: DescribedFamily = scienceFamily({
   paper:
     'Lan et al., "ALBERT: A Lite BERT for Self-supervised Learning of Language Representations" (2019), arXiv:1909.11942',
   modelTypes: ['albert'],
-  marks: [[`${allayer}.attention.query`]],
+  signatures: [[`${allayer}.attention.query`]],
   names: {
     'attention.query': [`${allayer}.attention.query`],
     'attention.key': [`${allayer}.attention.key`],
@@ -205,7 +205,7 @@ export const modernbert: DescribedFamily = scienceFamily({
   paper:
     'Warner et al., "Smarter, Better, Faster, Longer: A Modern Bidirectional Encoder for Fast, Memory Efficient, and Long Context Finetuning and Inference" (2024), arXiv:2412.13663',
   modelTypes: ['modernbert'],
-  marks: [[`${modernlayer}.attn.Wqkv`, `${modernlayer}.mlp.Wi`]],
+  signatures: [[`${modernlayer}.attn.Wqkv`, `${modernlayer}.mlp.Wi`]],
   names: {
     'attention.query-key-value': [`${modernlayer}.attn.Wqkv`],
     'attention.output': [`${modernlayer}.attn.Wo`],

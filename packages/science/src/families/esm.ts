@@ -10,7 +10,7 @@ const esmFamily = scienceFamily({
   paper:
     'Lin et al., "Evolutionary-scale prediction of atomic-level protein structure with a language model" (2023), doi:10.1126/science.ade2574; Rives et al. (2021), doi:10.1073/pnas.2016239118; Meier et al. (2021), doi:10.1101/2021.07.09.450648; Dalla-Torre et al., "Nucleotide Transformer" (2024), doi:10.1038/s41592-024-02523-z',
   modelTypes: ['esm'],
-  marks: [['^esm.encoder.layer.{n}.attention.self.query', '!trunk.blocks.{n}']],
+  signatures: [['^esm.encoder.layer.{n}.attention.self.query', '!trunk.blocks.{n}']],
   names: {
     ...encoderModules,
     'contact-head': ['contact_head.regression'],
@@ -30,7 +30,7 @@ const esmFamily = scienceFamily({
  */
 export const esm: DescribedFamily = {
   ...esmFamily,
-  recognise: (facts) => esmFamily.recognise(facts) && !isFolding(facts),
+  matches: (facts) => esmFamily.matches(facts) && !isFolding(facts),
 };
 
 const block = 'blocks.{n}';
@@ -46,7 +46,7 @@ export const esmc: DescribedFamily = scienceFamily({
   paper:
     'ESM Team, "ESM Cambrian: Revealing the mysteries of proteins with unsupervised learning" (2024), evolutionaryscale.ai/blog/esm-cambrian',
   modelTypes: ['esmc', 'ESMplusplus'],
-  marks: [[`transformer.${block}.attn.layernorm_qkv`], [`^esmc.${layer}.self_attn.q_proj`]],
+  signatures: [[`transformer.${block}.attn.layernorm_qkv`], [`^esmc.${layer}.self_attn.q_proj`]],
   names: {
     'attention.query-key-value': [`${block}.attn.layernorm_qkv.1`],
     'attention.query': [`${layer}.self_attn.q_proj`],
@@ -79,7 +79,7 @@ const esmfoldFamily = scienceFamily({
   paper:
     'Lin et al., "Evolutionary-scale prediction of atomic-level protein structure with a language model" (2023), doi:10.1126/science.ade2574',
   modelTypes: [],
-  marks: [[`${block}.seq_attention.proj`]],
+  signatures: [[`${block}.seq_attention.proj`]],
   names: {
     ...pairModules,
     'attention.query-key-value': [`${block}.seq_attention.proj`],
@@ -101,7 +101,7 @@ const esmfoldFamily = scienceFamily({
  */
 export const esmfold: DescribedFamily = {
   ...esmfoldFamily,
-  recognise: (facts) => esmfoldFamily.recognise(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
+  matches: (facts) => esmfoldFamily.matches(facts) || (facts.config?.['model_type'] === 'esm' && isFolding(facts)),
 };
 
 /**
@@ -114,7 +114,7 @@ export const evoformer: DescribedFamily = scienceFamily({
   paper:
     'Jumper et al., "Highly accurate protein structure prediction with AlphaFold" (2021), doi:10.1038/s41586-021-03819-2; Ahdritz et al., "OpenFold" (2024), doi:10.1038/s41592-024-02272-z',
   modelTypes: ['evoformer'],
-  marks: [['blocks.{n}.msa_att_row.mha.linear_q']],
+  signatures: [['blocks.{n}.msa_att_row.mha.linear_q']],
   names: {
     ...pairModules,
     'attention.query': [...pairModules['attention.query']!, 'global_attention.linear_q'],

@@ -223,7 +223,7 @@ const models: [model: string, family: string, paths: string[], targets: string[]
 ];
 
 const takers = (facts: ModelFacts): string[] =>
-  scienceFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+  scienceFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 const familyOf = (name: string): DescribedFamily => scienceFamilies.find((family) => family.name === name)!;
 
 it.each(scienceFamilies.map((family) => [family.title, family] as const))('%s', (_, family) => {

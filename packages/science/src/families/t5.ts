@@ -15,7 +15,7 @@ export const t5: DescribedFamily = scienceFamily({
   paper:
     'Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer" (2019), arXiv:1910.10683; Elnaggar et al., "ProtTrans" (2022), doi:10.1109/TPAMI.2021.3095381; Elnaggar et al., "Ankh" (2023), arXiv:2301.06568',
   modelTypes: ['t5'],
-  marks: [[`${layer}.SelfAttention.q`]],
+  signatures: [[`${layer}.SelfAttention.q`]],
   names: {
     'attention.query': [`${layer}.SelfAttention.q`],
     'attention.key': [`${layer}.SelfAttention.k`],

@@ -1,6 +1,6 @@
 /** @file The report's comparison of LoRA with baselines on frozen embeddings. */
 
-import { type Batch, pickRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
+import { type Batch, takeRows, type ReportRequest, type ReportSection } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { type BaselinesRequest, type Comparison, frozenBaselines } from '../baselines/frozenBaselines.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
@@ -63,8 +63,8 @@ export async function frozenSections<Target>(
     const rowsOf = (kept: typeof own.kept): number[] => kept.map(({ row }) => row);
     const comparison = frozenBaselines({
       ...question,
-      train: { ...own, embeddings: pickRows(trained, rowsOf(own.kept)) },
-      validation: { ...other, embeddings: pickRows(held, rowsOf(other.kept)) },
+      train: { ...own, embeddings: takeRows(trained, rowsOf(own.kept)) },
+      validation: { ...other, embeddings: takeRows(held, rowsOf(other.kept)) },
       adapted: other.kept.flatMap(({ row }) => Array.from({ length: outputs }, (_, i) => adapted[row * outputs + i]!)),
       seed,
     });

@@ -1,6 +1,6 @@
 /** @file A new head that starts as ridge regression on the frozen model. */
 
-import { type HeadFeatures, type HeadValues, pickRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
+import { type HeadFeatures, type HeadValues, takeRows, scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import { fitRidge } from '../baselines/ridge.ts';
 
@@ -27,7 +27,7 @@ export function ridgeProbe(
   for (const group of groups) {
     const known = [...wanted.keys()].filter((row) => group.every((output) => !Number.isNaN(wanted[row]![output]!)));
     if (known.length < 2) continue;
-    const own = hasGaps ? pickRows(features, known) : features;
+    const own = hasGaps ? takeRows(features, known) : features;
     const scaling = scalingOf(own);
     const values = known.flatMap((row) => group.map((output) => wanted[row]![output]!));
     const ridge = fitRidge(scaled(own, scaling), matrix(known.length, group.length, values), { isCautious: true });

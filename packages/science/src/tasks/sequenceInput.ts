@@ -1,7 +1,7 @@
 /** @file What turns sequences into what a model is fed, whatever the task. */
 
 import { type Feeds, OnnxLoraError } from '@onnx-lora/sdk';
-import { listedPorts, rung, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { SequenceRecord } from '../data/sequenceRecord.ts';
 import { openTokenizer } from '../tokenizers/openTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
@@ -86,7 +86,7 @@ export async function openSequenceInput(
       const padded =
         most === undefined || ports.mask === undefined
           ? longest
-          : Math.max(longest, Math.min(rung(longest, UNIT), most));
+          : Math.max(longest, Math.min(bucketLength(longest, UNIT), most));
       return sequenceFeeds(model, ports, rows, { length: ports.length ?? padded, padId: tokenizer.padId });
     },
   };

@@ -1,6 +1,6 @@
 /** @file The values that gradients flow into: everything computed from parameters through differentiable inputs. */
 
-import type { GivenGradient } from '../graph/builder.ts';
+import type { CustomGradient } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import { readNames, subgraphs } from '../graph/walk.ts';
@@ -14,7 +14,7 @@ export class ActiveValues {
   readonly #active: Set<string>;
   readonly #types: ReadonlyMap<string, ValueType>;
   readonly #stopped: ReadonlySet<string>;
-  readonly #given: ReadonlyMap<string, readonly GivenGradient[]> | undefined;
+  readonly #given: ReadonlyMap<string, readonly CustomGradient[]> | undefined;
 
   constructor(about: {
     readonly types: ReadonlyMap<string, ValueType>;
@@ -23,7 +23,7 @@ export class ActiveValues {
     /** Values that gradients do not pass. */
     readonly stopped: ReadonlySet<string>;
     /** Values whose derivatives are known. */
-    readonly given?: ReadonlyMap<string, readonly GivenGradient[]>;
+    readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
   }) {
     this.#active = new Set(about.wrt);
     this.#types = about.types;

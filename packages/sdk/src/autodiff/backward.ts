@@ -5,7 +5,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import { atOnce } from '../graph/file/atOnce.ts';
-import type { GivenGradient, GraphBuilder, Value } from '../graph/builder.ts';
+import type { CustomGradient, GraphBuilder, Value } from '../graph/builder.ts';
 import { operatorName } from '../graph/knownOperators.ts';
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
 import { formatShape, isStatic, type ValueType } from '../graph/value.ts';
@@ -15,7 +15,7 @@ import { reachable } from '../ops/rewrites/simplify.ts';
 import { ActiveValues } from './activeValues.ts';
 import { capturedBy, ifBack, isIf } from './branches.ts';
 import { manyOutputOps, ruleOf } from './rules.ts';
-import { staticShape, type Surroundings, type Vjp, zeros } from './vjp.ts';
+import { staticShape, type GraphContext, type Vjp, zeros } from './vjp.ts';
 import { attributeOf } from '../ops/schema.ts';
 
 /** What to differentiate. */
@@ -33,7 +33,7 @@ export interface BackwardRequest {
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
   /** Values whose derivatives are known, as a builder's `withGradient` notes them. */
-  readonly given?: ReadonlyMap<string, readonly GivenGradient[]>;
+  readonly given?: ReadonlyMap<string, readonly CustomGradient[]>;
   /** Forward values that the gradient computes again, from those that are kept, instead of keeping them too. */
   readonly recomputed?: ReadonlySet<string>;
   /** By a value: others whose gradients must be there before the value's own is used, so that fewer are alive at a time. */
@@ -85,8 +85,8 @@ function* propagate(
   const active = new ActiveValues(request);
   for (const node of nodes) active.visit(node);
   const value = (name: string): Value => ({ name, ...types.get(name) });
-  const around = surroundings(nodes, value, cotangents);
-  const again = recomputation(request, around);
+  const context = graphContext(nodes, value, cotangents);
+  const again = recomputation(request, context);
   const add = (operand: Value, gradient: Value): void => {
     const before = cotangents.get(operand.name);
     cotangents.set(operand.name, before ? accumulate(g, before, gradient, value) : gradient);
@@ -110,7 +110,7 @@ function* propagate(
     const others = (request.follows?.get(outputs[0]!) ?? []).flatMap((name) => cotangents.get(name) ?? []);
     if (dys[0] && others.length > 0) dys[0] = heldUntil(g, dys[0], others);
     const operands = x.map((operand) => operand && again(operand));
-    const site = { g, node, x: operands, y: outputs.map((name) => again(value(name))), dy: dys[0] ?? dy, dys, around };
+    const site = { g, node, x: operands, y: outputs.map((name) => again(value(name))), dy: dys[0] ?? dy, dys, context };
     // Of nothing, the gradient is zero; many operators do not take a tensor without elements.
     const isEmpty = dys.every((each) => !each || each.shape?.includes(0));
     const second = dys.findIndex((each, i) => i > 0 && each !== undefined);
@@ -132,11 +132,11 @@ function* propagate(
 /** Gives a forward value, or the one that is computed anew in its place: once, however often it is asked for. */
 function recomputation(
   { g, types, recomputed }: Pick<BackwardRequest, 'g' | 'types' | 'recomputed'>,
-  around: Surroundings,
+  context: GraphContext,
 ): (value: Value) => Value {
   const names = new Map<string, string>();
   const again = (name: string): string => {
-    const node = recomputed?.has(name) ? around.producer(name) : undefined;
+    const node = recomputed?.has(name) ? context.producer(name) : undefined;
     if (!node || names.has(name)) return names.get(name) ?? name;
     const input = (node.input ?? []).map((each) => each && again(each));
     for (const each of (node.output ?? []).filter(Boolean)) {
@@ -176,11 +176,11 @@ function throughBranch(
   return atOnce(propagate({ ...request, g, nodes: branch.node ?? [], wrt }, new Map(shaped)));
 }
 
-function surroundings(
+function graphContext(
   nodes: readonly NodeProto[],
   value: (name: string) => Value,
   cotangents: ReadonlyMap<string, Value>,
-): Surroundings {
+): GraphContext {
   const { producer, readers } = indexNodes(nodes);
   return {
     producer: (name) => producer.get(name),

@@ -5,7 +5,8 @@
 
 import { expect, test } from 'vitest';
 import { differentiated, gradientValues } from '../../../../test/support/differentiated.ts';
-import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { float } from '../graph/attributes.ts';
 import { float32 } from '../runtime/tensor.ts';
 
 type Build = (g: GraphBuilder, x: readonly Value[]) => Value;

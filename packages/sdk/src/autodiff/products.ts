@@ -36,12 +36,12 @@ export const matMulRight: Vjp = (site) => {
  * An operand that is some value times a constant, as the scaled queries of attention, taken apart. With the factor on the
  * result nothing but the forward product reads the scaled operand, so that the runtime can fuse both scalings away.
  */
-function unscaled({ around }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
-  const node = around.producer(operand.name);
-  if (node?.opType === 'Mul' && around.readers(operand.name).length === 1) {
+function unscaled({ context }: VjpSite, operand: Value): { value: Value; factor: Value | undefined } {
+  const node = context.producer(operand.name);
+  if (node?.opType === 'Mul' && context.readers(operand.name).length === 1) {
     for (const i of [0, 1]) {
-      const [factor, value] = [around.value(node.input![i]!), around.value(node.input![1 - i]!)];
-      const isConstant = !around.producer(factor.name) || around.producer(factor.name)?.opType === 'Constant';
+      const [factor, value] = [context.value(node.input![i]!), context.value(node.input![1 - i]!)];
+      const isConstant = !context.producer(factor.name) || context.producer(factor.name)?.opType === 'Constant';
       if (factor.shape?.length === 0 && isConstant && value.shape?.join() === operand.shape?.join())
         return { value, factor };
     }

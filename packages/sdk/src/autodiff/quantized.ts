@@ -45,9 +45,9 @@ export const dynamicQuantizeBack: Vjp = (site) => {
 
 /** DequantizeLinear of integers that were computed: dy·scale. */
 export const dequantizeBack: Vjp = (site) => {
-  const { g, dy, node, around } = site;
-  const producer = around.producer(node.input![0]!);
-  if (producer && isQuantizer(producer.opType) && isUndone({ node: producer, around })) return castTo(g, dy);
+  const { g, dy, node, context } = site;
+  const producer = context.producer(node.input![0]!);
+  if (producer && isQuantizer(producer.opType) && isUndone({ node: producer, context })) return castTo(g, dy);
   return castTo(g, g.Mul(dy, perAxis(site, castTo(g, input(site, 1), dy.type))));
 };
 
@@ -130,10 +130,10 @@ function numbersOf(g: GraphBuilder, value: Value, zero: Value | undefined, axis:
 }
 
 /** Whether every reader turns the integers back to floats with the scale that made them. Then both scales cancel. */
-function isUndone({ node, around }: Pick<VjpSite, 'node' | 'around'>): boolean {
+function isUndone({ node, context }: Pick<VjpSite, 'node' | 'context'>): boolean {
   const [integers, dynamicScale] = node.output!;
   const scale = node.opType === 'QuantizeLinear' ? node.input![1] : dynamicScale;
-  return around
+  return context
     .readers(integers!)
     .every(({ opType, input: [read, by] = [] }) => opType === 'DequantizeLinear' && read === integers && by === scale);
 }

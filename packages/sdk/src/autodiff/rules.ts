@@ -5,7 +5,8 @@
  * output. To add an operator: a row here, and a row in `test/support/gradientCases.ts`, which checks it numerically.
  */
 
-import { float, type GraphBuilder, type Value } from '../graph/builder.ts';
+import type { GraphBuilder, Value } from '../graph/builder.ts';
+import { float } from '../graph/attributes.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
@@ -164,10 +165,10 @@ const softmax: Vjp = (site) => {
 
 // Σⱼ dyᵢⱼ·yᵢⱼ of attention weights y that only o = y·v reads is Σ doᵢ·oᵢ, over the width of a head instead of the length
 // of the sequence. https://arxiv.org/abs/2205.14135, equation 4.
-function attentionDot({ g, node, around }: VjpSite, axes: readonly number[]): Value | undefined {
+function attentionDot({ g, node, context }: VjpSite, axes: readonly number[]): Value | undefined {
   // Not y, which has another name where it is computed again.
-  const weights = around.value(node.output![0]!);
-  const [reader, another] = around.readers(weights.name);
+  const weights = context.value(node.output![0]!);
+  const [reader, another] = context.readers(weights.name);
   const rank = weights.shape?.length ?? 0;
   if (
     another ||
@@ -177,8 +178,8 @@ function attentionDot({ g, node, around }: VjpSite, axes: readonly number[]): Va
     axes.join() !== String(rank - 1)
   )
     return undefined;
-  const output = around.value(reader.output![0]!);
-  const cotangent = around.cotangent(output.name);
+  const output = context.value(reader.output![0]!);
+  const cotangent = context.cotangent(output.name);
   const [length, width] = [weights.shape?.at(-1), output.shape?.at(-1)];
   // Values with a batch of their own would make the sum one per batch.
   const sameRows = weights.shape?.slice(0, -1).join() === output.shape?.slice(0, -1).join();

@@ -21,11 +21,11 @@ export interface VjpSite {
   /** Cotangents of all outputs; undefined for one that the loss does not depend on. */
   readonly dys: readonly (Value | undefined)[];
   /** The forward graph around the node, for rules that save work by looking further than one operator. */
-  readonly around: Surroundings;
+  readonly context: GraphContext;
 }
 
 /** Lookups in the forward graph and among the cotangents found so far. */
-export interface Surroundings {
+export interface GraphContext {
   /** The forward node that yields a value. */
   producer(name: string): NodeProto | undefined;
   /** The forward nodes that read a value. */

@@ -6,9 +6,10 @@
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';
 import { toBfloat16, toHalf } from './halfFloat.ts';
-import { type AttributeProto, attributeType, type GraphProto, type NodeProto, type TensorProto } from './proto.ts';
+import type { NodeProto, TensorProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
 import { isStatic, type ValueType } from './value.ts';
+import { attributeProto, type Attributes, float } from './attributes.ts';
 
 /** A value of the graph under construction. */
 export interface Value extends ValueType {
@@ -16,33 +17,12 @@ export interface Value extends ValueType {
   readonly name: string;
 }
 
-/** Attributes of a node as plain values: whole numbers become ints, `float(x)` makes a float of a whole number. */
-export type Attributes = Readonly<
-  Record<string, number | string | readonly number[] | FloatAttribute | GraphAttribute | undefined>
->;
-
-/** Marks an attribute as a float even when its value is whole. */
-export interface FloatAttribute {
-  readonly float: number;
-}
-
-/** The body of a loop, or a branch. */
-export interface GraphAttribute {
-  /** The inner graph. It may read values of the outer one. */
-  readonly graph: GraphProto;
-}
-
 /** The derivative of a value by another, known without differentiating; see {@link GraphBuilder.withGradient}. */
-export interface GivenGradient {
+export interface CustomGradient {
   /** What the value is differentiated by. */
   readonly by: Value;
   /** The derivative, of the shape of `by`; the value is a scalar. */
   readonly gradient: Value;
-}
-
-/** A float attribute: `{ alpha: float(2) }`. */
-export function float(value: number): FloatAttribute {
-  return { float: value };
 }
 
 /** Infers the outputs of a node; `ops/infer.ts` provides it. */
@@ -77,7 +57,7 @@ export class GraphBuilder {
   /** Values that gradients do not pass, by name. */
   readonly stopped: Set<string> = new Set();
   /** Derivatives that need not be found by differentiating, by the name of what was differentiated. */
-  readonly given: Map<string, readonly GivenGradient[]> = new Map();
+  readonly given: Map<string, readonly CustomGradient[]> = new Map();
   /** Types of the emitted values and constants, by name. */
   readonly types: Map<string, ValueType> = new Map();
   /** Version of the standard operator set that emitted nodes follow. */
@@ -250,7 +230,7 @@ export class GraphBuilder {
    * and to nothing else that it was computed from. An element of `by` may influence only the one element of the value that
    * broadcasts onto it: a value `[rows, 1]` has a gradient `[rows, classes]` by what it was reduced from.
    */
-  withGradient(x: Value, gradients: readonly GivenGradient[]): Value {
+  withGradient(x: Value, gradients: readonly CustomGradient[]): Value {
     const y = this.Identity(this.stopGradient(x));
     this.given.set(y.name, gradients);
     return y;
@@ -367,16 +347,4 @@ export class GraphBuilder {
   #axes(op: string, x: Value, axes: readonly number[]): Value {
     return this.opset >= 13 ? this.emit(op, [x, this.ints(axes)]) : this.emit(op, [x], { axes });
   }
-}
-
-const text = new TextEncoder();
-
-function attributeProto(name: string, value: NonNullable<Attributes[string]>): AttributeProto {
-  if (typeof value === 'string') return { name, type: attributeType.string, s: text.encode(value) };
-  if (typeof value === 'object' && 'float' in value) return { name, type: attributeType.float, f: value.float };
-  if (typeof value === 'object' && 'graph' in value) return { name, type: attributeType.graph, g: value.graph };
-  if (typeof value === 'object') return { name, type: attributeType.ints, ints: [...value] };
-  return Number.isInteger(value)
-    ? { name, type: attributeType.int, i: value }
-    : { name, type: attributeType.float, f: value };
 }

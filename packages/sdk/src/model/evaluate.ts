@@ -65,7 +65,7 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   whole('batchSize', batchSize, 1, 1_000_000);
   checkMachine(
     options,
-    model.catalogue.providers.map((each) => each.name),
+    model.registry.providers.map((each) => each.name),
   );
   const onBadSample = oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']);
   const split = oneOf('split', options.split ?? 'held-out', ['held-out', 'all']);

@@ -28,7 +28,7 @@ import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
 import { AdapterSession } from '../adapter/serving/session.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
 import type { ModelFamily } from '../plugin/family.ts';
-import { type Catalogue, noPlugins } from '../plugin/loadPlugins.ts';
+import { type PluginRegistry, noPlugins } from '../plugin/loadPlugins.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';
@@ -101,7 +101,7 @@ export interface ModelParts {
   /** Asked in order which of them recognises the model. */
   readonly families: readonly ModelFamily[];
   /** What plugins bring; nothing by default. */
-  readonly catalogue?: Catalogue;
+  readonly registry?: PluginRegistry;
   /**
    * Where an exporter folded a normalisation into a convolution's weight: by module path, the factor of each output,
    * γ ÷ √(σ² + ε).
@@ -154,7 +154,7 @@ export class Model implements TaskModel {
   /** `config.json`, parsed, where there is one. */
   declare readonly config?: Readonly<Record<string, unknown>>;
   /** What the plugins bring that it was opened with. */
-  readonly catalogue: Catalogue;
+  readonly registry: PluginRegistry;
   /** The family that recognised it, where one did. */
   declare readonly family?: ModelFamily;
   /** Type and shape of each graph input, by name. */
@@ -199,8 +199,8 @@ export class Model implements TaskModel {
     this.name = name;
     this.file = onnx.path;
     this.#file = onnx;
-    this.catalogue = parts.catalogue ?? noPlugins;
-    const known = new Map(this.catalogue.operators.map((each) => [operatorName(each.domain, each.op), each]));
+    this.registry = parts.registry ?? noPlugins;
+    const known = new Map(this.registry.operators.map((each) => [operatorName(each.domain, each.op), each]));
     this.#onnx = { ...onnx, model: viewOf(withKnownOperators(onnx.model, known)) };
     this.#foldedScales = foldedScales;
     this.#runtime = runtime;
@@ -213,7 +213,7 @@ export class Model implements TaskModel {
     if (folder !== undefined) this.folder = folder;
     if (config !== undefined) this.config = config;
     const facts = { ...(config ? { config } : {}), modulePaths: this.#layers().map(({ path }) => path) };
-    const family = families.find((each) => each.recognise(facts));
+    const family = families.find((each) => each.matches(facts));
     if (family) this.family = family;
   }
 
@@ -491,7 +491,7 @@ export class Model implements TaskModel {
     requireNamedAdapters(adapters);
     checkMachine(
       options,
-      this.catalogue.providers.map(({ name }) => name),
+      this.registry.providers.map(({ name }) => name),
     );
     // Heads may be of other sizes than the base's: then the graph says no size.
     return withOpenHeads<Model>(this, Object.values(adapters), modulesToSave).#session(options);
@@ -606,7 +606,7 @@ export class Model implements TaskModel {
   #tunerOf({ config }: Adapter): ChosenTuner | undefined {
     const { peftType } = config;
     if (peftType === LORA) return undefined;
-    const tuner = this.catalogue.tuners.find((each) => each.peftType === peftType);
+    const tuner = this.registry.tuners.find((each) => each.peftType === peftType);
     if (!tuner) {
       throw new OnnxLoraError(
         'ADAPTER_INVALID',

@@ -92,7 +92,7 @@ function requireSameAnswers(adapters: readonly Adapter[]): void {
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` where the model's plugins do not have it, or nothing says which */
-function taskOf({ name, family, catalogue: { tasks } }: Model, asked: string | undefined): TaskFactory {
+function taskOf({ name, family, registry: { tasks } }: Model, asked: string | undefined): TaskFactory {
   const names = asked === undefined ? (family?.tasks ?? []) : [asked];
   const found = names.flatMap((each) => tasks.find((task) => task.name === each) ?? [])[0];
   if (found) return found;

@@ -58,7 +58,7 @@ const files: FamilyFiles = {
 const family: ModelFamily = {
   name: 'net',
   domain: 'test',
-  recognise: ({ config, modulePaths }) => (config ? config['model_type'] === 'net' : modulePaths.includes('net.fc2')),
+  matches: ({ config, modulePaths }) => (config ? config['model_type'] === 'net' : modulePaths.includes('net.fc2')),
   roles: { all: [/.*fc\d/] },
   defaultTargets: ['all'],
   tasks: [],

@@ -1,7 +1,6 @@
 /** @file `train`: from a model and a task to an adapter. */
 
 import { createHash } from 'node:crypto';
-import path from 'node:path';
 import { Adapter } from '../adapter/adapter.ts';
 import type { AdapterSession } from '../adapter/serving/session.ts';
 import { OnnxLoraError } from '../errors.ts';
@@ -9,21 +8,18 @@ import { guardedTask } from '../plugin/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
-import { checkMachine } from '../runtime/providers/providers.ts';
 import { Random } from '../runtime/random.ts';
-import { Ema } from '../train/ema.ts';
-import { loraPlus, type ParameterGroup, withoutDecay } from '../train/groups.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
 import { LowRank, lowRankLayers } from '../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../lora/tunings/moduleTuning.ts';
-import type { TrainedGraph } from '../train/step/gradientStep.ts';
+import type { TrainedGraph } from '../train/step/stepRequest.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
 import { modelFor } from './head/forAdapter.ts';
-import { inUnits, withNotes } from './head/headedAdapter.ts';
+import { withNotes, withTargetScaling } from './head/headedAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
@@ -31,23 +27,20 @@ import type { Model } from './model.ts';
 import { planLora } from './planning/planLora.ts';
 import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
-import {
-  CheckpointFolder,
-  type FoundCheckpoint,
-  latestCheckpoint,
-  stepsIn,
-} from './training/checkpoints/checkpointFolder.ts';
-import { MAX_SEED, oneOf, positive, whole } from './training/options/checks.ts';
+import { CheckpointFolder } from './training/checkpoints/checkpointFolder.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
 import { identityOf, requireSameRun } from './training/checkpoints/identity.ts';
 import { keptPrefix } from './training/options/keptPrefix.ts';
-import { type MetricChoice, Objective, requireMetric } from './training/objective.ts';
+import { Objective, requireMetric } from './training/objective.ts';
 import { optimizerOf } from './training/options/optimizerOf.ts';
 import type { TrainOptions } from './training/options/options.ts';
 import { isOutOfMemory, outOfMemory } from './training/outOfMemory.ts';
-import { Run, throwIfAborted, type TrainingRun } from './training/run.ts';
+import { Run, throwIfAborted } from './training/run.ts';
+import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
+import { checked, evaluationSteps, groupsOf, metricOf } from './training/options/checked.ts';
+import { checkpointToResume, requireNoOthers, warningsOf } from './training/checkpoints/resume.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -67,7 +60,7 @@ export async function train<During extends Metrics = Metrics>(
   options: TrainOptions<During>,
 ): Promise<TrainingRun<During>> {
   throwIfAborted(options.signal);
-  const settings = checked(options, given.catalogue);
+  const settings = checked(options, given.registry);
   const { lr, seed } = settings;
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
   const own = begun ? modelFor<Model>(given, begun) : given;
@@ -156,7 +149,7 @@ export async function train<During extends Metrics = Metrics>(
     ...(data.lossWeight ? { lossWeight: (targets) => data.lossWeight!(targets) } : {}),
     runtime: model.workerRuntime,
     session,
-    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.catalogue) }),
+    ...(options.optimizer === undefined ? {} : { optimizer: optimizerOf(options.optimizer, model.registry) }),
     groups,
     ...(options.clip === undefined ? {} : { clip: options.clip }),
     ...(typeof prefix === 'string' ? {} : { prefix }),
@@ -185,8 +178,8 @@ export async function train<During extends Metrics = Metrics>(
   const notes = { ...model.notes, task: options.task.name, ...(inputSizes && { inputSizes }) };
   const makeAdapter = (): Adapter => {
     const adapter = initial.finish((trainer.averaged ?? trainer.parameters!).tensors(), base);
-    const { units } = data.head ?? {};
-    return withNotes(units ? inUnits(adapter, units, headed!.modules) : adapter, notes);
+    const { targetScaling } = data.head ?? {};
+    return withNotes(targetScaling ? withTargetScaling(adapter, targetScaling, headed!.modules) : adapter, notes);
   };
   const evaluator =
     evaluateEvery === undefined
@@ -301,117 +294,6 @@ async function finished(
   }
 }
 
-function metricOf({ metric }: TrainOptions): MetricChoice | undefined {
-  return typeof metric === 'string' ? { name: metric } : metric;
-}
-
-function checked(options: TrainOptions, catalogue: Model['catalogue']) {
-  const { steps, checkpoints, earlyStopping, evaluateEvery, optimizer, clip, ema, from, lora } = options;
-  checkMachine(
-    options,
-    catalogue.providers.map(({ name }) => name),
-  );
-  // None gives the adapter that the run begins with.
-  if (steps !== undefined) whole('steps', steps, from === undefined ? 1 : 0);
-  if (from !== undefined && lora !== undefined)
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'from names the adapter to begin with, which says what is adapted and how, and lora says so too. Leave one of them out.',
-    );
-  if (evaluateEvery !== undefined && evaluateEvery !== 'epoch') whole('evaluateEvery', evaluateEvery);
-  // Made again when they are needed; what is wrong with them is told now.
-  if (optimizer !== undefined) optimizerOf(optimizer, catalogue);
-  if (ema) new Ema(ema === true ? {} : ema);
-  for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
-  scheduleOf(options.schedule ?? 'linear', { steps: steps || 1, warmup: options.warmupSteps ?? 0 });
-  for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);
-  }
-  if (earlyStopping) {
-    whole('earlyStopping.patience', earlyStopping.patience);
-    if (!((earlyStopping.minDelta ?? 0) >= 0))
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `earlyStopping.minDelta must be a number of at least 0, but it is ${earlyStopping.minDelta}.`,
-      );
-  }
-  return {
-    epochs: positive('epochs', options.epochs ?? 3, 1_000_000),
-    batchSize: whole('batchSize', options.batchSize ?? 32, 1, 1_000_000),
-    lr: positive('lr', options.lr ?? 1e-3),
-    memory:
-      options.memory === undefined || options.memory === 'auto'
-        ? ('auto' as const)
-        : positive('memory', options.memory),
-    accumulation: whole('accumulationSteps', options.accumulationSteps ?? 1, 1, 1_000_000),
-    schedule: options.schedule ?? 'linear',
-    warmup: options.warmupSteps ?? 0,
-    seed: whole('seed', options.seed ?? 0, 0, MAX_SEED),
-    initBatches: whole('initBatches', options.initBatches ?? 8, 1, 1_000_000),
-    prefetch: whole('prefetch', options.prefetch ?? 2, 0, 1000),
-    checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? 100),
-    keep: whole('checkpoints.keep', checkpoints?.keep ?? 3),
-    onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? 'stop', ['stop', 'skip', 'backoff']),
-    maxBadLosses: whole('maxBadLosses', options.maxBadLosses ?? 10),
-    onBadSample: oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']),
-  } as const;
-}
-
-/** The groups of all options together: what is said in general first, what the user says last. */
-function groupsOf({ weightDecay, loraPlusRatio, groups = [] }: TrainOptions, lr: number): ParameterGroup[] {
-  return [
-    ...(weightDecay === undefined ? [] : [{ match: () => true, weightDecay }]),
-    withoutDecay,
-    ...(loraPlusRatio === undefined ? [] : loraPlus({ ratio: loraPlusRatio, lr })),
-    ...groups,
-  ];
-}
-
-/** Steps from one evaluation to the next; undefined where there are none. */
-function evaluationSteps(
-  { evaluateEvery, earlyStopping, loadBest }: TrainOptions,
-  data: PreparedTask,
-  perStep: number,
-): number | undefined {
-  const every = evaluateEvery ?? (earlyStopping || loadBest ? 'epoch' : undefined);
-  if (every === undefined) return undefined;
-  if (!data.validation || data.validation.length === 0) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      'The task holds no data out, so evaluateEvery, earlyStopping and loadBest have nothing to measure. Hold data out (for images, validation: 0.2), or leave them out.',
-    );
-  }
-  return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
-}
-
-async function checkpointToResume({ resume, checkpoints }: TrainOptions): Promise<FoundCheckpoint | undefined> {
-  if (resume === undefined || resume === false) return undefined;
-  if (resume === true && !checkpoints) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'resume: true goes on from checkpoints.folder, which is not given. Give it, or name the folder as resume.',
-    );
-  }
-  const place = resume === true ? checkpoints!.folder : resume;
-  const found = await latestCheckpoint(place);
-  if (found || resume === true) return found;
-  throw new OnnxLoraError(
-    'FILE_NOT_FOUND',
-    `There is no checkpoint in "${place}": it holds no folder step-N. Name the folder of a run that has reached its first checkpoint, or start anew.`,
-  );
-}
-
-/** @throws OnnxLoraError `FILE_INVALID` for a folder that holds another run's checkpoints */
-async function requireNoOthers({ checkpoints }: TrainOptions, from: FoundCheckpoint | undefined): Promise<void> {
-  if (!checkpoints || checkpoints.overwrite || (await stepsIn(checkpoints.folder)).length === 0) return;
-  if (from && path.resolve(path.dirname(from.folder)) === path.resolve(checkpoints.folder)) return;
-  throw new OnnxLoraError(
-    'FILE_INVALID',
-    `"${checkpoints.folder}" holds checkpoints of an earlier run. Go on from them (resume: true), name another folder, or replace them (overwrite: true).`,
-  );
-}
-
 async function compile(trainer: Trainer, ...feeds: Parameters<Trainer['compile']>): ReturnType<Trainer['compile']> {
   try {
     return await trainer.compile(...feeds);
@@ -441,20 +323,4 @@ export function requireExamples({ train: { length }, validation }: PreparedTask)
       ? `There is nothing to train on: all ${validation.length} examples are in a part that is only measured on, such as "test" or "validation". Put some into its part "train", or take the parts away.`
       : 'There is nothing to train on: the data have no examples. Check what the task was given.',
   );
-}
-
-function warningsOf(
-  from: FoundCheckpoint,
-  versions: Readonly<Record<string, string>>,
-  settings: readonly string[],
-): string[] {
-  const changed = Object.keys(versions).filter((name) => from.versions[name] !== versions[name]);
-  const changes = changed.map((name) => `${name} was ${from.versions[name] ?? 'unknown'} and is ${versions[name]}`);
-  return [
-    ...from.passedOver.map((message) => `Going on from "${from.folder}", since a later one is damaged: ${message}`),
-    ...(settings.length > 0 ? [`From step ${from.step} on: ${settings.join('; ')}.`] : []),
-    ...(changes.length > 0
-      ? [`The run began elsewhere, so it may not end bit for bit as it would have: ${changes.join('; ')}.`]
-      : []),
-  ];
 }

@@ -6,6 +6,7 @@
 import type { NodeProto } from '../graph/proto.ts';
 import type { Dim } from '../graph/value.ts';
 import { attribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { sizeOf } from '../runtime/tensor.ts';
 import { isKnownDomain } from './domains.ts';
 import { attributeOf, axisOf, equationOf, fromFront, permOf } from './schema.ts';
 
@@ -96,11 +97,6 @@ function ownAxis(operand: AxisOperand | undefined, axis: number): TracedAxis {
   return !operand || axis < 0 || operand.shape[axis] === 1 ? 'whole' : axis;
 }
 
-/** The number of elements. */
-export function product(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
-}
-
 /** Operands are broadcast together; with a rank, as if they were followed by as many axes as the result has more than that. */
 const broadcast: AxisRule = ({ axis, x, y }) =>
   x.map((operand) => ownAxis(operand, axis - y.length + (operand?.shape.length ?? 0)));
@@ -181,9 +177,9 @@ const transpose: AxisRule = ({ node, axis, y }) => [permOf(node, y.length)[axis]
 
 /** Equal parts of an axis stay together when as many elements lie before it on both sides, and both divide. */
 const reshape: AxisRule = ({ axis, parts, x: [from], y }) => {
-  const before = product(y.slice(0, axis));
+  const before = sizeOf(y.slice(0, axis));
   const own = from!.shape.findIndex(
-    (size, i) => size > 1 && size % parts === 0 && product(from!.shape.slice(0, i)) === before,
+    (size, i) => size > 1 && size % parts === 0 && sizeOf(from!.shape.slice(0, i)) === before,
   );
   return own < 0 ? undefined : [own];
 };
@@ -296,7 +292,7 @@ const skipNormalization: AxisRule = (site) => {
 const quantization: AxisRule = (site) => {
   const scales = site.x[1];
   const isBlocked = attribute(site.node, 'block_size') !== undefined;
-  const isApart = !scales || product(scales.shape) === 1 || over(site) !== site.axis;
+  const isApart = !scales || sizeOf(scales.shape) === 1 || over(site) !== site.axis;
   return !isBlocked && isApart ? [site.axis] : undefined;
 };
 

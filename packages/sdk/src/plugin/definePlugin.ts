@@ -1,7 +1,7 @@
 /** @file `definePlugin`: everything that a package brings, in one typed object. */
 
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import type { Needs, Provided, Provision } from './capability.ts';
+import type { Needs, Resolved, Binding } from './token.ts';
 import type {
   DatasetFactory,
   InitializerFactory,
@@ -16,7 +16,7 @@ import type { ModelFamily } from './family.ts';
 import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
 
 /** Version of what this file describes. A plugin carries that of the SDK it was made with. */
-export const PLUGIN_CONTRACT = 1;
+export const PLUGIN_CONTRACT = 2;
 
 /** All kinds of things that a plugin may bring, each a list. */
 export interface Contributions {
@@ -48,12 +48,12 @@ export interface Contributions {
 export type ContributionKind = keyof Contributions;
 
 /** What the functions of a plugin are handed: what it needs, and the preprocessors of all plugins, in their order. */
-export type Services<N extends Needs> = Provided<N> & { readonly preprocessors: readonly PreprocessorFactory[] };
+export type Services<N extends Needs> = Resolved<N> & { readonly preprocessors: readonly PreprocessorFactory[] };
 
 /** A list, or a function that makes it of what the plugin needs. */
 type Parts<N extends Needs> = {
   readonly [Kind in ContributionKind]?:
-    Contributions[Kind] | ((services: Kind extends 'preprocessors' ? Provided<N> : Services<N>) => Contributions[Kind]);
+    Contributions[Kind] | ((services: Kind extends 'preprocessors' ? Resolved<N> : Services<N>) => Contributions[Kind]);
 };
 
 /** What {@link definePlugin} takes. */
@@ -64,9 +64,9 @@ export interface PluginDefinition<N extends Needs> extends Parts<N> {
   readonly version?: string;
   /** One line for `onnx-lora plugins`. */
   readonly description?: string;
-  /** Capabilities that it lends to others and to itself. */
-  readonly provides?: readonly Provision[];
-  /** Capabilities that it must have, its own or others', by the names under which its functions get them. */
+  /** What it lends to others and to itself. */
+  readonly bindings?: readonly Binding[];
+  /** Tokens of what it must have, its own or others', by the names under which its functions get them. */
   readonly needs?: N;
 }
 
@@ -81,7 +81,7 @@ export interface Plugin {
   /** {@link PLUGIN_CONTRACT} of the SDK that it was made with. */
   readonly contract: number;
   /** What it lends to other plugins. */
-  readonly provides: readonly Provision[];
+  readonly bindings: readonly Binding[];
   /** What it borrows from others. */
   readonly needs: Needs;
   /** Makes each list from what the plugin needs. */
@@ -105,7 +105,7 @@ export const contributionKinds: readonly ContributionKind[] = [
   'sections',
 ];
 
-const keys: readonly string[] = ['name', 'version', 'description', 'provides', 'needs', ...contributionKinds];
+const keys: readonly string[] = ['name', 'version', 'description', 'bindings', 'needs', ...contributionKinds];
 
 /**
  * Makes a plugin: the default export of a package that brings something. It is plain data and functions; nothing happens
@@ -123,7 +123,7 @@ const keys: readonly string[] = ['name', 'version', 'description', 'provides', '
  * @throws OnnxLoraError `PLUGIN_INVALID` for a key that plugins do not have, which JavaScript would pass over
  */
 export function definePlugin<N extends Needs = Record<never, never>>(definition: PluginDefinition<N>): Plugin {
-  const { name, version, description, provides = [], needs } = definition;
+  const { name, version, description, bindings = [], needs } = definition;
   const unknown = Object.keys(definition).find((key) => !keys.includes(key));
   if (unknown !== undefined) {
     throw new OnnxLoraError(
@@ -140,7 +140,7 @@ export function definePlugin<N extends Needs = Record<never, never>>(definition:
     ...(version === undefined ? {} : { version }),
     ...(description === undefined ? {} : { description }),
     contract: PLUGIN_CONTRACT,
-    provides,
+    bindings,
     needs: needs ?? {},
     parts: Object.fromEntries(parts) as Plugin['parts'],
   };

@@ -7,7 +7,7 @@ const facts: FamilyFacts = {
   name: 'sensor-net',
   domain: 'sensors',
   modelTypes: ['sensor_net'],
-  marks: [['^encoder.blocks.{n}']],
+  signatures: [['^encoder.blocks.{n}']],
   names: { 'attention.query': [{ 4: 'attn.query', 5: 'attn.q_proj' }] },
   defaultTargets: queriesAndValues,
   tasks: ['forecast'],
@@ -17,7 +17,7 @@ test('a model of nobody else needs neither title nor paper nor preprocessors', (
   const family = describedFamily(facts);
   expect(family).toMatchObject({ title: 'sensor-net', preprocessors: [] });
   expect([family.paper, family.targetsFrom]).toEqual([undefined, undefined]);
-  expect(family.recognise({ modulePaths: ['encoder.blocks.0.attn.query'] })).toBe(true);
+  expect(family.matches({ modulePaths: ['encoder.blocks.0.attn.query'] })).toBe(true);
   expect(family.generations).toEqual([{ pairs: [expect.objectContaining({ 4: 'attn.query', 5: 'attn.q_proj' })] }]);
 });
 

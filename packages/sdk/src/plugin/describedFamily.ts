@@ -2,10 +2,10 @@
 
 import type { NamePair } from '../adapter/naming/nameTable.ts';
 import type { ModelFamily } from './family.ts';
-import { type FamilyMarks, pairsFrom, recogniser, type RoleNames, rolesFrom } from './moduleNames.ts';
+import { type FamilySignatures, pairsFrom, matcher, type RoleNames, rolesFrom } from './moduleNames.ts';
 
 /** A family with what people are told of it. */
-export interface DescribedFamily extends ModelFamily, FamilyMarks {
+export interface DescribedFamily extends ModelFamily, FamilySignatures {
   /** What people call it. */
   readonly title: string;
   /** Names of its modules by role, which its patterns and its table of both generations are made from. */
@@ -21,7 +21,7 @@ export interface DescribedFamily extends ModelFamily, FamilyMarks {
 /** What a family's file lists. */
 export interface FamilyFacts extends Omit<
   DescribedFamily,
-  'recognise' | 'roles' | 'title' | 'preprocessors' | 'defaultTargets'
+  'matches' | 'roles' | 'title' | 'preprocessors' | 'defaultTargets'
 > {
   /** What people call it; the name by default. */
   readonly title?: string;
@@ -39,7 +39,7 @@ export interface FamilyFacts extends Omit<
  *
  * @example
  * const speaker = describedFamily({
- *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], marks: [['^encoder.blocks.{n}']],
+ *   name: 'speaker', domain: 'speech', modelTypes: ['speaker'], signatures: [['^encoder.blocks.{n}']],
  *   names: { 'attention.query': ['attn.q_proj'], 'attention.value': ['attn.v_proj'] },
  *   tasks: ['audio-classification'],
  * });
@@ -53,7 +53,7 @@ export function describedFamily({ renamed = [], ...facts }: FamilyFacts): Descri
     defaultTargets: facts.defaultTargets ?? queriesAndValues.filter((role) => Object.hasOwn(facts.names, role)),
     title: facts.title ?? facts.name,
     preprocessors: facts.preprocessors ?? [],
-    recognise: recogniser(facts),
+    matches: matcher(facts),
     roles: rolesFrom(facts.names),
   };
 }

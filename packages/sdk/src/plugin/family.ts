@@ -17,7 +17,7 @@ export interface ModelFamily {
   /** Domain package that brings it, such as `vision`. */
   readonly domain: string;
   /** True when the model belongs to this family. The first family that says so wins. */
-  recognise(facts: ModelFacts): boolean;
+  matches(facts: ModelFacts): boolean;
   /**
    * Roles of modules by name: a regular expression, matched against the whole module path, for every generation of
    * names (transformers 4 and 5). `{ 'attention.query': [/.*\.attention\.attention\.query/, /.*\.attention\.q_proj/] }`

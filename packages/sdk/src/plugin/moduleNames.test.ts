@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { defaultTargetPaths } from './family.ts';
-import { pairsFrom, recogniser, type RoleNames, rolesFrom } from './moduleNames.ts';
+import { pairsFrom, matcher, type RoleNames, rolesFrom } from './moduleNames.ts';
 
 const names: RoleNames = {
   query: [{ 4: 'layer.{n}.attention.query', 5: 'layers.{n}.q_proj' }, 'blocks.{n}.q'],
@@ -41,10 +41,10 @@ describe('names of roles', () => {
   });
 });
 
-describe('recogniser', () => {
-  const recognise = recogniser({
+describe('matcher', () => {
+  const matches = matcher({
     modelTypes: ['vit', 'vit_msn'],
-    marks: [
+    signatures: [
       ['^vit.layers.{n}', '!decoder'],
       ['pooler', 'head'],
     ],
@@ -60,12 +60,12 @@ describe('recogniser', () => {
     ['not one of it', ['a.pooler.dense'], false],
     ['of something', [], false],
   ])('wants %s', (_, modulePaths, expected) => {
-    expect(recognise({ modulePaths })).toBe(expected);
-    expect(recognise({ modulePaths, config: {} })).toBe(expected);
+    expect(matches({ modulePaths })).toBe(expected);
+    expect(matches({ modulePaths, config: {} })).toBe(expected);
   });
 
   it('believes config.json before names', () => {
-    expect(recognise({ modulePaths: [], config: { model_type: 'vit_msn' } })).toBe(true);
-    expect(recognise({ modulePaths: ['vit.layers.0.fc1'], config: { model_type: 'deit' } })).toBe(false);
+    expect(matches({ modulePaths: [], config: { model_type: 'vit_msn' } })).toBe(true);
+    expect(matches({ modulePaths: ['vit.layers.0.fc1'], config: { model_type: 'deit' } })).toBe(false);
   });
 });

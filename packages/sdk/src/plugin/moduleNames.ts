@@ -31,25 +31,25 @@ export function pairsFrom(names: RoleNames): NamePair[] {
 }
 
 /** By what a model of a family is known. */
-export interface FamilyMarks {
+export interface FamilySignatures {
   /** What `model_type` is in config.json. Where it says anything, it decides. */
   readonly modelTypes: readonly string[];
   /**
    * For models without it: lists of names that occur in module paths, in whole parts, anywhere or with `^` at the
    * beginning. A model is known when one list fits: each of its names occurs, and those after `!` do not.
    */
-  readonly marks: readonly (readonly string[])[];
+  readonly signatures: readonly (readonly string[])[];
 }
 
 /**
- * {@link ModelFamily.recognise} from marks.
+ * {@link ModelFamily.matches} from signatures.
  *
  * @example
- * recogniser({ modelTypes: ['vit'], marks: [['^vit.encoder.layer.{n}'], ['^vit.layers.{n}']] })
+ * matcher({ modelTypes: ['vit'], signatures: [['^vit.encoder.layer.{n}'], ['^vit.layers.{n}']] })
  */
-export function recogniser({ modelTypes, marks }: FamilyMarks): ModelFamily['recognise'] {
+export function matcher({ modelTypes, signatures }: FamilySignatures): ModelFamily['matches'] {
   const types: ReadonlySet<unknown> = new Set(modelTypes);
-  const patterns = marks.map((list) =>
+  const patterns = signatures.map((list) =>
     list.map((mark) => ({ wanted: !mark.startsWith('!'), pattern: partPattern(mark.replace('!', '')) })),
   );
   return ({ config, modulePaths }) =>

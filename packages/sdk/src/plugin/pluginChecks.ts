@@ -36,7 +36,7 @@ const fields: Readonly<Record<ContributionKind, Readonly<Record<string, FieldTyp
   families: {
     name: 'string',
     domain: 'string',
-    recognise: 'function',
+    matches: 'function',
     roles: 'object',
     defaultTargets: 'list',
     tasks: 'list',
@@ -211,11 +211,11 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
   }
 }
 
-/** The names by which one of a kind is found; preprocessors are found by what they recognise. */
+/** The names by which one of a kind is found; preprocessors are found by what they match. */
 function namesOf(each: object): string[] {
   if ('op' in each) return [operatorName((each as OperatorRule).domain, (each as OperatorRule).op)];
   // Two domains may have a family for models of one type, of which each recognises its own.
-  if ('recognise' in each) return [`${(each as ModelFamily).domain}/${(each as ModelFamily).name}`];
+  if ('matches' in each) return [`${(each as ModelFamily).domain}/${(each as ModelFamily).name}`];
   // Of a run a tuner is found by its name, of a file by its type.
   if ('peftType' in each) return [(each as Tuner).name, (each as Tuner).peftType];
   return 'name' in each ? [each.name as string] : [];

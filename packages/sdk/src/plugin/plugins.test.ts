@@ -1,20 +1,20 @@
 /** @file Plugins put together: what they bring, what they need, and the mistakes that are told before anything runs. */
 
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { CATALOGUE, createContainer, KIND } from '../inversify.ts';
-import { capability, capabilityList, provide } from './capability.ts';
+import { REGISTRY, createContainer, KIND } from '../inversify.ts';
+import { token, tokenList, binding } from './token.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
 import type { ModelFamily } from './family.ts';
 import { loadPlugins } from './loadPlugins.ts';
 import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
 
-const SCALE = capability<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
-const WORD = capabilityList<string>('word');
+const SCALE = token<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
+const WORD = tokenList<string>('word');
 
 const family = (name: string, domain = 'd'): ModelFamily => ({
   name,
   domain,
-  recognise: ({ config }) => config?.['model_type'] === name,
+  matches: ({ config }) => config?.['model_type'] === name,
   roles: { encoder: [/encoder/] },
   defaultTargets: ['encoder'],
   tasks: ['t'],
@@ -47,10 +47,10 @@ describe('loadPlugins', () => {
   it('hands over what is needed, typed, and the preprocessors of all', () => {
     const lender = definePlugin({
       name: 'lender',
-      provides: [
-        provide(WORD, () => 'a'),
-        provide(WORD, () => 'b'),
-        provide(SCALE, ({ all }) => all.length, { needs: { all: WORD } }),
+      bindings: [
+        binding(WORD, () => 'a'),
+        binding(WORD, () => 'b'),
+        binding(SCALE, ({ all }) => all.length, { needs: { all: WORD } }),
       ],
       preprocessors: [preprocessor('lender')],
     });
@@ -74,27 +74,27 @@ describe('loadPlugins', () => {
     expect(provided({ factor: SCALE })).toEqual({ factor: 2 });
   });
 
-  it('makes a capability once, and lets a default stand back', () => {
+  it('makes what a token stands for once, and lets a default stand back', () => {
     let made = 0;
     const usual = definePlugin({
       name: 'usual',
-      provides: [provide(SCALE, () => ++made, { isDefault: true })],
+      bindings: [binding(SCALE, () => ++made, { isDefault: true })],
       needs: { factor: SCALE },
       tasks: ({ factor }) => [task(`t${factor}`)],
     });
     expect(loadPlugins([usual]).provided({ factor: SCALE }).factor).toBe(1);
     expect(made).toBe(1);
-    const other = definePlugin({ name: 'other', provides: [provide(SCALE, () => 7)] });
+    const other = definePlugin({ name: 'other', bindings: [binding(SCALE, () => 7)] });
     expect(loadPlugins([usual, other]).tasks[0]!.name).toBe('t7');
-    expect(loadPlugins([usual, other], { provides: [provide(SCALE, () => 9)] }).tasks[0]!.name).toBe('t9');
+    expect(loadPlugins([usual, other], { bindings: [binding(SCALE, () => 9)] }).tasks[0]!.name).toBe('t9');
     expect(made).toBe(1);
   });
 
-  it('tells again why a capability cannot be made', () => {
-    const fails = provide(SCALE, () => {
+  it('tells again why it cannot be made', () => {
+    const fails = binding(SCALE, () => {
       throw new Error('no weights at hand');
     });
-    const { provided } = loadPlugins([definePlugin({ name: 'a', provides: [fails] })]);
+    const { provided } = loadPlugins([definePlugin({ name: 'a', bindings: [fails] })]);
     for (let i = 0; i < 2; i++) expect(() => provided({ x: SCALE })).toThrow('no weights at hand');
   });
 
@@ -121,12 +121,12 @@ describe('loadPlugins', () => {
       () => loadPlugins([named('a', { operators: [{ domain: '', op: 'MatMul', gradient: [] }] })]),
     ],
     ['a need of nobody', () => loadPlugins([named('a', { needs: { factor: SCALE } })])],
-    ['a need with a slip', () => two(named('a', { needs: { x: capability('scael') } }), named('b', { provides: [provide(SCALE, () => 1)] }))()], // prettier-ignore
+    ['a need with a slip', () => two(named('a', { needs: { x: token('scael') } }), named('b', { bindings: [binding(SCALE, () => 1)] }))()], // prettier-ignore
     [
       'two that provide one thing',
       two(
-        named('a', { provides: [provide(SCALE, () => 1)] }),
-        named('b', { provides: [provide(SCALE, () => 2)], needs: { x: SCALE } }),
+        named('a', { bindings: [binding(SCALE, () => 1)] }),
+        named('b', { bindings: [binding(SCALE, () => 2)], needs: { x: SCALE } }),
       ),
     ],
     [
@@ -134,9 +134,9 @@ describe('loadPlugins', () => {
       () =>
         loadPlugins([
           named('a', {
-            provides: [
-              provide(SCALE, () => 1, { needs: { x: capability('b') } }),
-              provide(capability<number>('b'), () => 1, { needs: { y: SCALE } }),
+            bindings: [
+              binding(SCALE, () => 1, { needs: { x: token('b') } }),
+              binding(token<number>('b'), () => 1, { needs: { y: SCALE } }),
             ],
             needs: { z: SCALE },
           }),
@@ -144,7 +144,7 @@ describe('loadPlugins', () => {
     ],
     ['a key that there is not', () => named('a', { family: [] })],
     ['one plugin in the place of a list', () => loadPlugins(named('a') as unknown as Plugin[])],
-    ['what the program lacks', () => loadPlugins([], { provides: [provide(SCALE, () => 1, { needs: { x: capability('b') } })] }).provided({ x: SCALE })], // prettier-ignore
+    ['what the program lacks', () => loadPlugins([], { bindings: [binding(SCALE, () => 1, { needs: { x: token('b') } })] }).provided({ x: SCALE })], // prettier-ignore
     ['a list that is none', () => loadPlugins([named('a', { tasks: () => task('t') })])],
     ['an entry without its function', () => loadPlugins([named('a', { tasks: [{ name: 't', description: '' }] })])],
     ['an entry with a string for a list', () => loadPlugins([named('a', { families: [{ ...family('x'), defaultTargets: 'encoder' }] })])], // prettier-ignore
@@ -183,7 +183,7 @@ describe('the types of a plugin', () => {
       },
     });
     expectTypeOf(plugin).toEqualTypeOf<Plugin>();
-    const { provided } = loadPlugins([], { provides: [provide(SCALE, () => 1)] });
+    const { provided } = loadPlugins([], { bindings: [binding(SCALE, () => 1)] });
     expectTypeOf(provided({ factor: SCALE, words: WORD })).toEqualTypeOf<{
       readonly factor: number;
       readonly words: readonly string[];
@@ -193,8 +193,8 @@ describe('the types of a plugin', () => {
   it('have no place for what does not fit', () => {
     // Each would be an error when the plugin is used; here only the compiler is asked.
     const mistakes = (): unknown => [
-      // @ts-expect-error a capability of numbers
-      provide(SCALE, () => 'one'),
+      // @ts-expect-error a token of numbers
+      binding(SCALE, () => 'one'),
       // @ts-expect-error what is not needed is not handed over
       definePlugin({ name: 'a', tasks: ({ factor }) => [task(String(factor))] }),
       // @ts-expect-error preprocessors are not there before they are made
@@ -205,7 +205,7 @@ describe('the types of a plugin', () => {
       definePlugin({ name: 'a', tasks: task('t') }),
       // @ts-expect-error a task of families
       definePlugin({ name: 'a', families: [task('t')] }),
-      // @ts-expect-error a need is a capability
+      // @ts-expect-error a need is a token
       definePlugin({ name: 'a', needs: { factor: 'scale' } }),
     ];
     expect(mistakes).toBeTypeOf('function');
@@ -213,10 +213,10 @@ describe('the types of a plugin', () => {
 });
 
 describe('createContainer', () => {
-  it('holds each thing under the key of its kind, and all of it as a catalogue', () => {
+  it('holds each thing under the key of its kind, and all of it as a registry', () => {
     const container = createContainer([definePlugin({ name: 'a', tasks: [task('one'), task('two')] })]);
     expect(container.getAll(KIND.tasks).map(({ name }) => name)).toEqual(['one', 'two']);
-    expect(container.get(CATALOGUE).tasks).toEqual(container.getAll(KIND.tasks));
+    expect(container.get(REGISTRY).tasks).toEqual(container.getAll(KIND.tasks));
     expect(container.isBound(KIND.families)).toBe(false);
   });
 });

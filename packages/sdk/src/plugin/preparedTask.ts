@@ -112,7 +112,7 @@ export interface NewHead {
    * The loss sees outputs y of mean 0 and deviation 1, and the finished adapter gives `factor · y + offset`, a number of each
    * per output: its weight and bias take them in.
    */
-  readonly units?: { readonly factor: readonly number[]; readonly offset: readonly number[] };
+  readonly targetScaling?: { readonly factor: readonly number[]; readonly offset: readonly number[] };
   /**
    * First values of an attached head in place of random ones, from what it reads of some of the examples that are trained on:
    * the head starts as a linear probe. They are in the units in which the loss counts.

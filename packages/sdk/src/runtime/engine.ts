@@ -1,6 +1,6 @@
 /** @file What sessions need of ONNX Runtime itself, wherever it runs: in this thread or in a worker. */
 
-import type { KeptFeeds } from './keptFeeds.ts';
+import type { BoundFeeds } from './boundFeeds.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** Options of ONNX Runtime's session, in its own words: plain data, so that they can be sent to a worker. */
@@ -19,9 +19,9 @@ export interface NativeOptions {
 export interface LoadedGraph {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
-  run(feeds: Feeds, kept: readonly KeptFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>>;
+  run(feeds: Feeds, bound: readonly BoundFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>>;
   /** Holds tensors where the graph runs. */
-  keep(feeds: Feeds): KeptFeeds;
+  bind(feeds: Feeds): BoundFeeds;
   /** Writes the profile of the runs so far. */
   endProfiling(): Promise<void>;
   release(): Promise<void>;

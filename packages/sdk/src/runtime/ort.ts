@@ -3,7 +3,7 @@
 import * as ort from 'onnxruntime-node';
 import { createRequire } from 'node:module';
 import type { Engine, LoadedGraph, NativeOptions } from './engine.ts';
-import { KeptFeeds } from './keptFeeds.ts';
+import { BoundFeeds } from './boundFeeds.ts';
 import { openSession } from './providers/providerSession.ts';
 import {
   identityModel,
@@ -61,7 +61,7 @@ class NativeGraph implements LoadedGraph {
   readonly inputNames: readonly string[];
   readonly outputNames: readonly string[];
   readonly #session: ort.InferenceSession;
-  readonly #resident: ResidentTensors<KeptFeeds> | undefined;
+  readonly #resident: ResidentTensors<BoundFeeds> | undefined;
 
   constructor(session: ort.InferenceSession, options: NativeOptions) {
     this.#session = session;
@@ -73,9 +73,9 @@ class NativeGraph implements LoadedGraph {
     this.outputNames = session.outputNames;
   }
 
-  async run(feeds: Feeds, kept: readonly KeptFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>> {
+  async run(feeds: Feeds, bound: readonly BoundFeeds[], fetches?: readonly string[]): Promise<Record<string, Tensor>> {
     const held = await Promise.all(
-      kept.map(async (each) => this.#resident?.of(each, tensorsOf(each)) ?? tensorsOf(each)),
+      bound.map(async (each) => this.#resident?.of(each, tensorsOf(each)) ?? tensorsOf(each)),
     );
     const native = Object.assign(toNative(feeds, this.inputNames), ...held) as NativeFeeds;
     const outputs = await (fetches ? this.#session.run(native, [...fetches]) : this.#session.run(native));
@@ -84,13 +84,13 @@ class NativeGraph implements LoadedGraph {
     );
   }
 
-  keep(feeds: Feeds): KeptFeeds {
-    const kept = new KeptFeeds(Object.keys(feeds), () => {
-      keptTensors.delete(kept);
-      for (const resident of residents) resident.drop(kept);
+  bind(feeds: Feeds): BoundFeeds {
+    const bound = new BoundFeeds(Object.keys(feeds), () => {
+      boundTensors.delete(bound);
+      for (const resident of residents) resident.drop(bound);
     });
-    keptTensors.set(kept, toNative(feeds, Object.keys(feeds)) as unknown as OrtFeeds);
-    return kept;
+    boundTensors.set(bound, toNative(feeds, Object.keys(feeds)) as unknown as OrtFeeds);
+    return bound;
   }
 
   endProfiling(): Promise<void> {
@@ -107,12 +107,12 @@ class NativeGraph implements LoadedGraph {
   }
 }
 
-const keptTensors = new WeakMap<KeptFeeds, OrtFeeds>();
-/** The kept tensors of each graph that runs on a GPU. */
-const residents = new Set<ResidentTensors<KeptFeeds>>();
+const boundTensors = new WeakMap<BoundFeeds, OrtFeeds>();
+/** The bound tensors of each graph that runs on a GPU. */
+const residents = new Set<ResidentTensors<BoundFeeds>>();
 
-function tensorsOf(kept: KeptFeeds): OrtFeeds {
-  return keptTensors.get(kept) ?? {};
+function tensorsOf(bound: BoundFeeds): OrtFeeds {
+  return boundTensors.get(bound) ?? {};
 }
 
 function toNative(feeds: Feeds, names: readonly string[]): NativeFeeds {

@@ -34,7 +34,7 @@ export interface OrtSession {
   release(): Promise<void>;
 }
 
-/** One graph's copies of kept tensors on the GPU. */
+/** One graph's copies of bound tensors on the GPU. */
 export interface ResidentTensors<Key> {
   /** The copies of these tensors, made when they are first asked for; where none can be made, the tensor itself. */
   of(key: Key, tensors: OrtFeeds): Promise<OrtFeeds>;

@@ -1,6 +1,6 @@
 /** @file The runtime port: what the SDK needs of an inference engine. `ort.ts` implements it on ONNX Runtime. */
 
-import type { KeptFeeds } from './keptFeeds.ts';
+import type { BoundFeeds } from './boundFeeds.ts';
 import type { Feeds, Tensor } from './tensor.ts';
 
 /** An execution provider of ONNX Runtime; `auto` becomes one of these. */
@@ -60,8 +60,8 @@ export interface Verification {
 
 /** Options of one run. */
 export interface RunOptions {
-  /** Tensors that the session keeps, beside the feeds. */
-  readonly kept?: readonly KeptFeeds[];
+  /** Tensors that were bound to the session, beside the feeds. */
+  readonly bound?: readonly BoundFeeds[];
   /**
    * Cancels: a run that waits is dropped, one that computes is abandoned, and its result with it. Either rejects at once
    * with `CANCELLED`.
@@ -115,7 +115,7 @@ export interface Session {
   /**
    * Runs the graph once. Runs of one session take turns. A tensor must not be changed before its run has ended.
    *
-   * @param feeds one tensor per graph input, apart from those kept
+   * @param feeds one tensor per graph input, apart from those bound
    * @param fetches names of the outputs to return; all of them by default
    * @throws OnnxLoraError `INPUT_INVALID` for a missing input, `CANCELLED`, `OVERLOADED`, `RUNTIME_FAILED`
    */
@@ -124,7 +124,7 @@ export interface Session {
    * Hands tensors over once that many runs will read, so that they need not travel with each. A runtime for which that
    * makes no difference may lack it.
    */
-  keep?(feeds: Feeds): KeptFeeds;
+  bind?(feeds: Feeds): BoundFeeds;
   /**
    * Runs once with ONNX Runtime's profiler, in a session made for this and released again, and says where each operator
    * ran.

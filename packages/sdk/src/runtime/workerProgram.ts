@@ -15,12 +15,12 @@ export type WorkerRequest =
       readonly op: 'run';
       readonly graph: number;
       readonly feeds: readonly SentTensor[];
-      readonly kept: readonly number[];
+      readonly bound: readonly number[];
       readonly fetches: readonly string[] | undefined;
     }
   | { readonly ask: number; readonly op: 'endProfiling' | 'release'; readonly graph: number }
-  | { readonly op: 'keep'; readonly kept: number; readonly feeds: readonly SentTensor[] }
-  | { readonly op: 'drop'; readonly kept: number }
+  | { readonly op: 'bind'; readonly bound: number; readonly feeds: readonly SentTensor[] }
+  | { readonly op: 'drop'; readonly bound: number }
   | { readonly op: 'stop' };
 
 /** An answer: what was asked for, or the message of an error. */
@@ -47,7 +47,7 @@ export interface WorkerShared {
   readonly identity: Uint8Array;
 }
 
-/** A graph, and its kept tensors on the GPU where it runs there. */
+/** A graph, and its bound tensors on the GPU where it runs there. */
 interface Loaded {
   readonly session: OrtSession;
   readonly resident: ResidentTensors<number> | undefined;
@@ -73,7 +73,7 @@ export function serveGraphs(
   resident: typeof residentTensors,
 ): void {
   const graphs = new Map<number, Loaded>();
-  const kept = new Map<number, OrtFeeds>();
+  const bound = new Map<number, OrtFeeds>();
   let count = 0;
 
   const tensorsOf = (sent: readonly SentTensor[]): OrtFeeds =>
@@ -107,8 +107,8 @@ export function serveGraphs(
     const { session, resident: onGpu } = graphs.get(request.graph)!;
     if (request.op === 'run') {
       const held: OrtFeeds[] = [];
-      for (const id of request.kept) {
-        const tensors = kept.get(id) ?? {};
+      for (const id of request.bound) {
+        const tensors = bound.get(id) ?? {};
         held.push(onGpu ? await native(() => onGpu.of(id, tensors)) : tensors);
       }
       const feeds = Object.assign(tensorsOf(request.feeds), ...held) as OrtFeeds;
@@ -127,10 +127,10 @@ export function serveGraphs(
   };
 
   port.on('message', (request) => {
-    if (request.op === 'keep') kept.set(request.kept, tensorsOf(request.feeds));
+    if (request.op === 'bind') bound.set(request.bound, tensorsOf(request.feeds));
     else if (request.op === 'drop') {
-      kept.delete(request.kept);
-      for (const { resident: onGpu } of graphs.values()) onGpu?.drop(request.kept);
+      bound.delete(request.bound);
+      for (const { resident: onGpu } of graphs.values()) onGpu?.drop(request.bound);
     } else if (request.op === 'stop') port.close();
     else {
       answer(request).catch((error: unknown) => {

@@ -109,14 +109,14 @@ describe('kept tensors', () => {
     ['in place', new OrtRuntime()],
   ])('%s are read by many runs, until they are released', async (_, runtime) => {
     const session = await open(sum(), {}, runtime);
-    const kept = session.keep!({ b: float32([10, 20], [2]) });
+    const kept = session.bind!({ b: float32([10, 20], [2]) });
     const x = float32([1, 2], [2]);
     for (let i = 0; i < 2; i++)
-      expect([...first(await session.run({ x }, undefined, { kept: [kept] })).data]).toEqual([11, 22]);
+      expect([...first(await session.run({ x }, undefined, { bound: [kept] })).data]).toEqual([11, 22]);
     // What was asked for before still has it.
     const [run, queued] = [
-      session.run({ x }, undefined, { kept: [kept] }),
-      session.run({ x }, undefined, { kept: [kept] }),
+      session.run({ x }, undefined, { bound: [kept] }),
+      session.run({ x }, undefined, { bound: [kept] }),
     ];
     kept.release();
     for (const each of [run, queued]) expect([...first(await each).data]).toEqual([11, 22]);

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { OnnxLoraError } from '../errors.ts';
 import type { LoadedGraph, NativeOptions } from './engine.ts';
-import { KeptFeeds } from './keptFeeds.ts';
+import { BoundFeeds } from './boundFeeds.ts';
 import { identityModel, residentTensors } from './residentTensors.ts';
 import { type Feeds, type Tensor, arrayOf } from './tensor.ts';
 import {
@@ -50,7 +50,7 @@ interface Question {
 export class WorkerThread {
   readonly #worker: Worker;
   readonly #open = new Map<number, Question>();
-  readonly #keptIds = new WeakMap<KeptFeeds, number>();
+  readonly #boundIds = new WeakMap<BoundFeeds, number>();
   readonly #state = new Int32Array(new SharedArrayBuffer(8));
   #count = 0;
   #end: OnnxLoraError | undefined;
@@ -88,14 +88,14 @@ export class WorkerThread {
     const { graph, ...names } = (await this.#ask({ op: 'load', model, options })) as LoadedAnswer;
     return {
       ...names,
-      run: async (feeds, kept, fetches) => {
+      run: async (feeds, bound, fetches) => {
         const taken = new Set(names.inputNames);
         const sent = copies(feeds, (name) => taken.has(name));
-        const ids = kept.map((each) => this.#keptIds.get(each) ?? -1);
-        const outputs = await this.#ask({ op: 'run', graph, feeds: sent, kept: ids, fetches }, buffersOf(sent));
+        const ids = bound.map((each) => this.#boundIds.get(each) ?? -1);
+        const outputs = await this.#ask({ op: 'run', graph, feeds: sent, bound: ids, fetches }, buffersOf(sent));
         return received(outputs as readonly SentTensor[]);
       },
-      keep: (feeds) => this.#keep(feeds),
+      bind: (feeds) => this.#bind(feeds),
       endProfiling: async () => void (await this.#ask({ op: 'endProfiling', graph })),
       release: async () => {
         // A thread that has crashed holds nothing any more.
@@ -116,13 +116,13 @@ export class WorkerThread {
     this.#ended(new Error('it was terminated'));
   }
 
-  #keep(feeds: Feeds): KeptFeeds {
+  #bind(feeds: Feeds): BoundFeeds {
     const id = this.#count++;
     const sent = copies(feeds, () => true);
-    this.#post({ op: 'keep', kept: id, feeds: sent }, buffersOf(sent));
-    const kept = new KeptFeeds(Object.keys(feeds), () => this.#post({ op: 'drop', kept: id }));
-    this.#keptIds.set(kept, id);
-    return kept;
+    this.#post({ op: 'bind', bound: id, feeds: sent }, buffersOf(sent));
+    const bound = new BoundFeeds(Object.keys(feeds), () => this.#post({ op: 'drop', bound: id }));
+    this.#boundIds.set(bound, id);
+    return bound;
   }
 
   #ask(question: Unasked<WorkerRequest>, transfer: ArrayBuffer[] = []): Promise<unknown> {

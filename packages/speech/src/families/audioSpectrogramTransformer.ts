@@ -9,7 +9,7 @@ export const audioSpectrogramTransformer: DescribedFamily = speechFamily({
   title: 'AST',
   paper: 'Gong et al., "AST: Audio Spectrogram Transformer" (2021), arXiv:2104.01778',
   modelTypes: ['audio-spectrogram-transformer'],
-  marks: ['encoder.layer', 'layers'].map((layers) => [`^audio_spectrogram_transformer.${layers}.{n}`]),
+  signatures: ['encoder.layer', 'layers'].map((layers) => [`^audio_spectrogram_transformer.${layers}.{n}`]),
   names: {
     'patch-embedding': ['embeddings.patch_embeddings.projection'],
     'attention.query': [{ 4: 'encoder.layer.{n}.attention.attention.query', 5: 'layers.{n}.attention.q_proj' }],

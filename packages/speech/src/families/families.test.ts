@@ -168,7 +168,7 @@ it("AST's names translate both ways, inside the classifier and alone", () => {
 });
 
 const takers = (facts: ModelFacts): string[] =>
-  speechFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+  speechFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 
 it("an encoder of waveforms is recognised without its prefix; HuBERT's and UniSpeech's look like wav2vec 2.0's then", () => {
   const alike = new Set(['hubert', 'unispeech']);

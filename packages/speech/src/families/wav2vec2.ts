@@ -59,7 +59,7 @@ export const wav2vec2: DescribedFamily = speechFamily({
   paper:
     'Baevski et al., "wav2vec 2.0: A Framework for Self-Supervised Learning of Speech Representations" (2020), arXiv:2006.11477',
   modelTypes: ['wav2vec2', 'mms'],
-  marks: [
+  signatures: [
     ['^wav2vec2.encoder.layers.{n}.attention.q_proj'],
     // A base model that was exported by itself; HuBERT and UniSpeech look the same then.
     [
@@ -80,7 +80,7 @@ export const hubert: DescribedFamily = speechFamily({
   paper:
     'Hsu et al., "HuBERT: Self-Supervised Speech Representation Learning by Masked Prediction of Hidden Units" (2021), arXiv:2106.07447',
   modelTypes: ['hubert'],
-  marks: [['^hubert.encoder.layers.{n}.attention.q_proj']],
+  signatures: [['^hubert.encoder.layers.{n}.attention.q_proj']],
   names: wav2vec2Modules,
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
@@ -92,7 +92,7 @@ export const unispeech: DescribedFamily = speechFamily({
   paper:
     'Wang et al., "UniSpeech: Unified Speech Representation Learning with Labeled and Unlabeled Data" (2021), arXiv:2101.07597',
   modelTypes: ['unispeech', 'unispeech-sat'],
-  marks: [['^unispeech.encoder.layers.{n}'], ['^unispeech_sat.encoder.layers.{n}']],
+  signatures: [['^unispeech.encoder.layers.{n}'], ['^unispeech_sat.encoder.layers.{n}']],
   names: wav2vec2Modules,
   preprocessors: ['Wav2Vec2FeatureExtractor'],
 });
@@ -104,7 +104,7 @@ export const data2vecAudio: DescribedFamily = speechFamily({
   paper:
     'Baevski et al., "data2vec: A General Framework for Self-supervised Learning in Speech, Vision and Language" (2022), arXiv:2202.03555',
   modelTypes: ['data2vec-audio'],
-  marks: [
+  signatures: [
     ['^data2vec_audio.encoder.layers.{n}'],
     ['^encoder.pos_conv_embed.layers.{n}', '^encoder.layers.{n}.attention.q_proj'],
   ],
@@ -119,7 +119,7 @@ export const sew: DescribedFamily = speechFamily({
   paper:
     'Wu et al., "Performance-Efficiency Trade-offs in Unsupervised Pre-training for Speech Recognition" (2021), arXiv:2109.06870',
   modelTypes: ['sew'],
-  marks: [['^sew.encoder.layers.{n}'], ['^encoder.upsample.projection', '^encoder.layers.{n}.attention.q_proj']],
+  signatures: [['^sew.encoder.layers.{n}'], ['^encoder.upsample.projection', '^encoder.layers.{n}.attention.q_proj']],
   names: {
     ...wav2vec2Modules,
     projection: ['^feature_projection', '^sew.feature_projection', 'encoder.upsample.projection'],
@@ -140,7 +140,7 @@ export const wavlm: DescribedFamily = speechFamily({
   paper:
     'Chen et al., "WavLM: Large-Scale Self-Supervised Pre-Training for Full Stack Speech Processing" (2021), arXiv:2110.13900',
   modelTypes: ['wavlm'],
-  marks: [['^wavlm.encoder.layers.{n}'], ['^encoder.layers.{n}.attention.gru_rel_pos_linear']],
+  signatures: [['^wavlm.encoder.layers.{n}'], ['^encoder.layers.{n}.attention.gru_rel_pos_linear']],
   names: {
     ...others,
     'attention.query, key and value': [/(?:.*\.)?encoder\.layers\.\d+\.attention(?:\.(?:node_)?MatMul_\d+)?/],
@@ -163,7 +163,7 @@ export const wav2vec2Conformer: DescribedFamily = speechFamily({
   title: 'wav2vec 2 Conformer',
   paper: 'Wang et al., "fairseq S2T: Fast Speech-to-Text Modeling with fairseq" (2020), arXiv:2010.05171',
   modelTypes: ['wav2vec2-conformer'],
-  marks: [
+  signatures: [
     ['^wav2vec2_conformer.encoder.layers.{n}'],
     ['^feature_extractor.conv_layers.{n}.conv', '^encoder.layers.{n}.self_attn.linear_q'],
   ],
@@ -178,7 +178,7 @@ export const wav2vec2Bert: DescribedFamily = speechFamily({
   paper:
     'Seamless Communication, "Seamless: Multilingual Expressive and Streaming Speech Translation" (2023), arXiv:2312.05187',
   modelTypes: ['wav2vec2-bert'],
-  marks: [
+  signatures: [
     ['^wav2vec2_bert.encoder.layers.{n}'],
     ['^encoder.layers.{n}.self_attn.linear_q', '^feature_projection.projection', '!^feature_extractor.conv_layers'],
   ],

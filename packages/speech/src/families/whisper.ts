@@ -34,7 +34,7 @@ export const whisper: DescribedFamily = speechFamily({
   title: 'Whisper and Distil-Whisper',
   paper: 'Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision" (2022), arXiv:2212.04356',
   modelTypes: ['whisper'],
-  marks: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
+  signatures: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
     `${encoder}conv1`,
     `${encoder}conv2`,
     `${encoder}layers.{n}.self_attn.q_proj`,
@@ -74,7 +74,7 @@ export const moonshine: DescribedFamily = speechFamily({
   paper:
     'Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands" (2024), arXiv:2410.15608',
   modelTypes: ['moonshine'],
-  marks: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
+  signatures: ['^', '^encoder.', '^model.encoder.'].map((encoder) => [
     `${encoder}conv3`,
     `${encoder}layers.{n}.self_attn.q_proj`,
   ]),

@@ -1,7 +1,7 @@
 /** @file Where sound goes into a model that takes nothing else, and how clips become its feeds. */
 
 import { type Feeds, float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { listedPorts, rung, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { listedPorts, bucketLength, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { FeatureExtractor } from '../features/featureExtractor.ts';
 
 /** Inputs of a model that hears. */
@@ -54,7 +54,7 @@ export function soundPorts(model: TaskModel): SoundPorts {
  * Feeds of one batch.
  *
  * @param clips what the extractor's `extract` has made of each clip
- * @param unit rows are padded to a {@link rung} of so many samples or frames, so that a graph that is built for the shapes of a
+ * @param unit rows are padded to a {@link bucketLength} of so many samples or frames, so that a graph that is built for the shapes of a
  *   batch serves others too; without it, to the longest clip
  * @throws OnnxLoraError `INPUT_INVALID` for a batch or a length that the graph does not take
  */
@@ -71,7 +71,7 @@ export function audioFeeds(
     );
   }
   const longest = Math.max(...clips.map(({ dims }) => dims[0]!));
-  const length = ports.length ?? (unit === undefined ? longest : rung(longest, unit));
+  const length = ports.length ?? (unit === undefined ? longest : bucketLength(longest, unit));
   const made = length > longest ? paddedTo(length, extractor, clips) : extractor.batch(clips);
   const input = made[extractor.inputName]!;
   const padded = input.dims[1]!;

@@ -1,4 +1,4 @@
-import { atPlace, nameOfRecord } from '@onnx-lora/sdk/data';
+import { withSourceLocation, nameOfRecord } from '@onnx-lora/sdk/data';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
@@ -20,7 +20,7 @@ describe('an image that is corrupt', () => {
   ] as const)('in %s is named, and the line that names it', async (_, manifest, path, place) => {
     const root = dataFolder({ 'b/1.png': broken, ...manifest });
     const { train } = await readImageData(join(root, path));
-    const failure = atPlace(train[0]!, () => new SharpDecoder().decode(train[0]!.file));
+    const failure = withSourceLocation(train[0]!, () => new SharpDecoder().decode(train[0]!.file));
     await expect(failure).rejects.toMatchObject({ code: 'DATA_INVALID' });
     await expect(failure).rejects.toThrow(join(root, 'b/1.png'));
     await expect(failure).rejects.toThrow(join(root, place));
@@ -30,13 +30,13 @@ describe('an image that is corrupt', () => {
   test('as a mask is named too', async () => {
     const root = dataFolder({ 'm.csv': 'image,mask\na.png,m.png', 'a.png': true, 'm.png': broken });
     const [record] = (await readImageData(join(root, 'm.csv'))).train;
-    const failure = atPlace(record!, () => maskOf(record!, { width: 18, height: 13 }));
+    const failure = withSourceLocation(record!, () => maskOf(record!, { width: 18, height: 13 }));
     await expect(failure).rejects.toThrow(/m\.csv, line 2: .*mask ".*m\.png"/);
   });
 
   test('says it once, and what is no fault of the data stays as it is', async () => {
     const record = { file: 'a.png', place: 'm.csv, line 2' };
-    await expect(atPlace(record, () => Promise.reject(new TypeError('x')))).rejects.toThrow(TypeError);
-    expect(await atPlace(record, () => Promise.resolve(3))).toBe(3);
+    await expect(withSourceLocation(record, () => Promise.reject(new TypeError('x')))).rejects.toThrow(TypeError);
+    expect(await withSourceLocation(record, () => Promise.resolve(3))).toBe(3);
   });
 });

@@ -53,7 +53,7 @@ export const clip: DescribedFamily = visionFamily({
   paper:
     'Radford et al., "Learning Transferable Visual Models From Natural Language Supervision" (2021), arXiv:2103.00020',
   modelTypes: ['clip', 'clip_vision_model', 'clip_text_model'],
-  marks: [
+  signatures: [
     ['^visual_projection', `^vision_model.${towerQuery}`],
     ['^text_projection', `^text_model.${towerQuery}`],
   ],
@@ -90,7 +90,7 @@ export const siglip: DescribedFamily = visionFamily({
   paper:
     'Zhai et al., "Sigmoid Loss for Language Image Pre-Training" (2023), arXiv:2303.15343; Tschannen et al., "SigLIP 2" (2025), arXiv:2502.14786',
   modelTypes: ['siglip', 'siglip2'].flatMap((name) => [name, `${name}_vision_model`, `${name}_text_model`]),
-  marks: [
+  signatures: [
     ['^vision_model.head.mlp.fc1'],
     ['^head.mlp.fc1'],
     ['^text_model.head', `^text_model.${siglipQuery}`],

@@ -21,7 +21,7 @@ export const convnext: DescribedFamily = visionFamily({
   paper:
     'Liu et al., "A ConvNet for the 2020s" (2022), arXiv:2201.03545; Woo et al., "ConvNeXt V2" (2023), arXiv:2301.00808',
   modelTypes: ['convnext', 'convnextv2'],
-  marks: [[`${layer}.pwconv1`], [`${timmBlock}.conv_dw`], [`^${torchvisionBlock}.3`, `^${torchvisionBlock}.5`]],
+  signatures: [[`${layer}.pwconv1`], [`${timmBlock}.conv_dw`], [`^${torchvisionBlock}.3`, `^${torchvisionBlock}.5`]],
   names: {
     'patch-embedding': ['embeddings.patch_embeddings', 'stem.{n}', '^features.0.0'],
     'mlp.up': [`${layer}.pwconv1`, `${timmBlock}.mlp.fc1`, `${torchvisionBlock}.3`],
@@ -44,7 +44,7 @@ export const dinov3Convnext: DescribedFamily = visionFamily({
   title: 'DINOv3 (ConvNeXt)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
   modelTypes: ['dinov3_convnext'],
-  marks: [['^stages.{n}.layers.{n}.depthwise_conv'], ['^model.stages.{n}.layers.{n}.depthwise_conv']],
+  signatures: [['^stages.{n}.layers.{n}.depthwise_conv'], ['^model.stages.{n}.layers.{n}.depthwise_conv']],
   names: {
     'mlp.up': [inModelStages('layers.{n}.pointwise_conv1')],
     'mlp.down': [inModelStages('layers.{n}.pointwise_conv2')],
@@ -63,7 +63,7 @@ export const resnet: DescribedFamily = visionFamily({
   title: 'ResNet',
   paper: 'He et al., "Deep Residual Learning for Image Recognition" (2015), arXiv:1512.03385',
   modelTypes: ['resnet'],
-  marks: [
+  signatures: [
     ['^resnet.encoder.stages.{n}.layers.{n}.layer.{n}.convolution'],
     ['^layer1.{n}.conv1', '^layer4.{n}.conv2'],
     ['^timm_model.layer1.{n}.conv1', '^timm_model.layer4.{n}.conv2'],

@@ -17,7 +17,7 @@ export const detr: DescribedFamily = visionFamily({
   title: 'DETR',
   paper: 'Carion et al., "End-to-End Object Detection with Transformers" (2020), arXiv:2005.12872',
   modelTypes: ['detr'],
-  marks: [['decoder.layers.{n}.encoder_attn.q_proj', 'input_projection']],
+  signatures: [['decoder.layers.{n}.encoder_attn.q_proj', 'input_projection']],
   names: {
     'attention.query': attention.map((name) => `${name}.q_proj`),
     'attention.key': attention.map((name) => `${name}.k_proj`),

@@ -14,7 +14,7 @@ export const dinov2: DescribedFamily = visionFamily({
   title: 'DINOv2',
   paper: 'Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), arXiv:2304.07193',
   modelTypes: ['dinov2', 'dinov2_with_registers'],
-  marks: [[`^dinov2.${dinov2Layer}`], [`^dinov2_with_registers.${dinov2Layer}`]],
+  signatures: [[`^dinov2.${dinov2Layer}`], [`^dinov2_with_registers.${dinov2Layer}`]],
   names: {
     'patch-embedding': ['embeddings.patch_embeddings.projection'],
     'attention.query': [{ 4: `${dinov2Layer}.attention.attention.query`, 5: `${dinov2Layer}.attention.q_proj` }],
@@ -40,7 +40,7 @@ export const dinov3Vit: DescribedFamily = visionFamily({
   title: 'DINOv3 (ViT)',
   paper: 'Siméoni et al., "DINOv3" (2025), arXiv:2508.10104',
   modelTypes: ['dinov3_vit'],
-  marks: [['^layer.{n}.attention.q_proj'], ['^model.layer.{n}.attention.q_proj']],
+  signatures: [['^layer.{n}.attention.q_proj'], ['^model.layer.{n}.attention.q_proj']],
   names: {
     'patch-embedding': ['^embeddings.patch_embeddings'],
     'attention.query': [inModel('attention.q_proj')],

@@ -9,7 +9,7 @@ import { visionFamilies } from './index.ts';
 
 const byName = new Map(visionFamilies.map((family) => [family.name, family]));
 const takers = (facts: ModelFacts): string[] =>
-  visionFamilies.filter((family) => family.recognise(facts)).map(({ name }) => name);
+  visionFamilies.filter((family) => family.matches(facts)).map(({ name }) => name);
 
 /** Last parts of the paths that are adapted by default, and what must not be in the path; from the papers, by hand. */
 const qv = ['query', 'value', 'q_proj', 'v_proj'];

@@ -34,7 +34,7 @@ export const mobilevit: DescribedFamily = visionFamily({
   paper:
     'Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer" (2021), arXiv:2110.02178',
   modelTypes: ['mobilevit'],
-  marks: [[`encoder.layer.{n}.${layer}.attention.attention.query`]],
+  signatures: [[`encoder.layer.{n}.${layer}.attention.attention.query`]],
   names: {
     'attention.query': [`${layer}.attention.attention.query`],
     'attention.key': [`${layer}.attention.attention.key`],
@@ -55,7 +55,7 @@ export const mobilevitv2: DescribedFamily = visionFamily({
   title: 'MobileViT V2',
   paper: 'Mehta and Rastegari, "Separable Self-attention for Mobile Vision Transformers" (2022), arXiv:2206.02680',
   modelTypes: ['mobilevitv2'],
-  marks: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
+  signatures: [[`encoder.layer.{n}.${layer}.attention.qkv_proj.convolution`]],
   names: {
     'attention.query-key-value': [`${layer}.attention.qkv_proj.convolution`],
     'attention.output': [`${layer}.attention.out_proj.convolution`],

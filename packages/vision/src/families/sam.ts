@@ -79,7 +79,7 @@ export const sam: DescribedFamily = visionFamily({
   title: 'SAM',
   paper: 'Kirillov et al., "Segment Anything" (2023), arXiv:2304.02643',
   modelTypes: ['sam', 'sam_vision_model'],
-  marks: [
+  signatures: [
     ['^vision_encoder.layers.{n}.attn.qkv'],
     ['^layers.{n}.attn.qkv', '^layers.{n}.mlp.lin1', '^neck.conv1'],
     ['blocks.{n}.attn.qkv', 'blocks.{n}.mlp.lin1'],
@@ -112,7 +112,7 @@ export const sam2: DescribedFamily = visionFamily({
   title: 'SAM 2 (Hiera)',
   paper: 'Ravi et al., "SAM 2: Segment Anything in Images and Videos" (2024), arXiv:2408.00714',
   modelTypes: ['sam2', 'sam2_vision_model', 'sam2_hiera_det_model'],
-  marks: [
+  signatures: [
     ['backbone.blocks.{n}.attn.qkv', 'backbone.blocks.{n}.mlp.proj_in'],
     ['^blocks.{n}.attn.qkv', '^blocks.{n}.mlp.proj_in'],
     ['trunk.blocks.{n}.attn.qkv', 'trunk.blocks.{n}.mlp.layers.0'],
@@ -146,7 +146,7 @@ export const mobileSam: DescribedFamily = visionFamily({
   paper:
     'Zhang et al., "Faster Segment Anything: Towards Lightweight SAM for Mobile Applications" (2023), arXiv:2306.14289; Wu et al., "TinyViT" (2022), arXiv:2207.10666',
   modelTypes: ['mobile_sam'],
-  marks: [
+  signatures: [
     [`${block}.attn.qkv`, `${block}.local_conv.c`],
     [`${timmBlock}.attn.qkv`, `${timmBlock}.local_conv.conv`],
   ],
@@ -181,7 +181,7 @@ export const efficientSam: DescribedFamily = visionFamily({
   paper:
     'Xiong et al., "EfficientSAM: Leveraged Masked Image Pretraining for Efficient Segment Anything" (2023), arXiv:2312.00863',
   modelTypes: ['efficient_sam'],
-  marks: [
+  signatures: [
     ['^image_encoder.blocks.{n}.attn.qkv', '^image_encoder.blocks.{n}.mlp.fc1'],
     ['^blocks.{n}.attn.qkv', '^blocks.{n}.mlp.fc1', '^neck.{n}'],
   ],

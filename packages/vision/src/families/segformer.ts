@@ -13,7 +13,7 @@ export const segformer: DescribedFamily = visionFamily({
   paper:
     'Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers" (2021), arXiv:2105.15203',
   modelTypes: ['segformer'],
-  marks: [[`^segformer.${old}`], [`^segformer.${recent}`], [`^${old}.mlp.dwconv`], [`^${recent}.mlp.dwconv`]],
+  signatures: [[`^segformer.${old}`], [`^segformer.${recent}`], [`^${old}.mlp.dwconv`], [`^${recent}.mlp.dwconv`]],
   names: {
     'patch-embedding': [{ 4: 'encoder.patch_embeddings.{n}.proj', 5: 'stages.{n}.patch_embeddings.proj' }],
     'attention.query': [{ 4: `${old}.attention.self.query`, 5: `${recent}.attention.q_proj` }],

@@ -13,7 +13,7 @@ export const swin: DescribedFamily = visionFamily({
   paper:
     'Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows" (2021), arXiv:2103.14030',
   modelTypes: ['swin'],
-  marks: [
+  signatures: [
     [`^swin.${block}.attention`],
     [`^${block}.attention`, '!continuous_position_bias_mlp'],
     [`^${timmBlock}.attn.qkv`, `!${timmBlock}.attn.cpb_mlp`, '!local_conv'],
@@ -48,7 +48,7 @@ export const swinv2: DescribedFamily = visionFamily({
   title: 'Swin V2',
   paper: 'Liu et al., "Swin Transformer V2: Scaling Up Capacity and Resolution" (2021), arXiv:2111.09883',
   modelTypes: ['swinv2'],
-  marks: [
+  signatures: [
     [`^swinv2.${block}.attention`],
     [`^${block}.attention`, 'continuous_position_bias_mlp'],
     [`${timmBlock}.attn.proj`, `${timmBlock}.attn.cpb_mlp`],

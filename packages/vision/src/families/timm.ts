@@ -16,7 +16,7 @@ export const timmVit: DescribedFamily = visionFamily({
   title: 'ViT of timm',
   paper: 'Wightman, "PyTorch Image Models" (2019), https://github.com/huggingface/pytorch-image-models',
   modelTypes: [],
-  marks: ['^', '^timm_model.', '^model.', '^backbone.', '^trunk.', '^visual.trunk.'].flatMap((prefix) =>
+  signatures: ['^', '^timm_model.', '^model.', '^backbone.', '^trunk.', '^visual.trunk.'].flatMap((prefix) =>
     ['qkv', 'q_proj'].map((layer) => [`${prefix}${block}.attn.${layer}`, `${prefix}${block}.attn.proj`, ...notOthers]),
   ),
   names: {
@@ -47,7 +47,7 @@ export const timmBeit: DescribedFamily = visionFamily({
   title: 'BEiT of timm',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
   modelTypes: [],
-  marks: ['^', '^timm_model.'].map((prefix) => [
+  signatures: ['^', '^timm_model.'].map((prefix) => [
     `${prefix}${block}.attn.proj`,
     `!${block}.attn.qkv`,
     `!${block}.attn.q_proj`,
@@ -74,7 +74,7 @@ export const torchvisionVit: DescribedFamily = visionFamily({
   paper:
     'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
   modelTypes: [],
-  marks: [[`${layer}.mlp.0`, '^conv_proj']],
+  signatures: [[`${layer}.mlp.0`, '^conv_proj']],
   names: {
     'patch-embedding': ['^conv_proj'],
     'attention.query-key-value': [`${layer}.self_attention`],

@@ -61,7 +61,7 @@ test('a model that no family knows learns with all-linear', async () => {
   const model = await openModel(file, { families: visionFamilies });
   expect(model.family).toBeUndefined();
   expect(() => previewLora(model, { r: 2 })).toThrow('No family knows the layers of');
-  const mistaken = await openModel(file, { families: [{ ...vit, recognise: () => true }] });
+  const mistaken = await openModel(file, { families: [{ ...vit, matches: () => true }] });
   expect(() => previewLora(mistaken, { r: 2 })).toThrow('The modules that are usually adapted in vit are not in');
   const data = ['dark', 'bright'].flatMap((label) =>
     Array.from({ length: 8 }, (_, i) => {

@@ -11,8 +11,8 @@ export function visionFamily(facts: FactsHere): DescribedFamily {
   return {
     ...family,
     // The wrapper says only that timm's names follow.
-    recognise: ({ config, modulePaths }) =>
-      family.recognise(config && config['model_type'] !== 'timm_wrapper' ? { config, modulePaths } : { modulePaths }),
+    matches: ({ config, modulePaths }) =>
+      family.matches(config && config['model_type'] !== 'timm_wrapper' ? { config, modulePaths } : { modulePaths }),
   };
 }
 

@@ -34,7 +34,7 @@ export const vit: DescribedFamily = visionFamily({
   paper:
     'Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale" (2020), arXiv:2010.11929',
   modelTypes: ['vit', 'vit_msn', 'ijepa'],
-  marks: [
+  signatures: [
     ['^vit.encoder.layer.{n}', '!decoder.decoder_layers.{n}'],
     ['^vit.layers.{n}', '!decoder.decoder_layers.{n}'],
   ],
@@ -52,7 +52,7 @@ export const deit: DescribedFamily = visionFamily({
   paper:
     'Touvron et al., "Training data-efficient image transformers & distillation through attention" (2020), arXiv:2012.12877',
   modelTypes: ['deit'],
-  marks: vitUnder('deit'),
+  signatures: vitUnder('deit'),
   names: { ...vitModules, classifier: ['^classifier', '^cls_classifier', '^distillation_classifier'] },
   renamed: [vitLayer],
   preprocessors: ['DeiTImageProcessor'],
@@ -75,7 +75,7 @@ export const beit: DescribedFamily = visionFamily({
   title: 'BEiT',
   paper: 'Bao et al., "BEiT: BERT Pre-Training of Image Transformers" (2021), arXiv:2106.08254',
   modelTypes: ['beit'],
-  marks: vitUnder('beit'),
+  signatures: vitUnder('beit'),
   names: {
     ...vitModules,
     classifier: ['^classifier', '^decode_head.classifier'],
@@ -119,7 +119,7 @@ export const vitMae: DescribedFamily = visionFamily({
   title: 'ViT-MAE',
   paper: 'He et al., "Masked Autoencoders Are Scalable Vision Learners" (2021), arXiv:2111.06377',
   modelTypes: ['vit_mae'],
-  marks: vitUnder('vit').map((list) => [...list, decoder]),
+  signatures: vitUnder('vit').map((list) => [...list, decoder]),
   names: { ...vitModules, ...decoderModules },
   renamed: [vitLayer],
   preprocessors: ['ViTImageProcessor'],

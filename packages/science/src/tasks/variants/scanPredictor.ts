@@ -1,17 +1,11 @@
 /** @file Predicts the effect of every mutation of a sequence, and draws it. */
 
 import { type Predictor, type ReportSection, type RunnableModel, sourcePredictor } from '@onnx-lora/sdk/tasks';
-import { atPlace } from '@onnx-lora/sdk/data';
+import { withSourceLocation } from '@onnx-lora/sdk/data';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';
-import {
-  type MutationScan,
-  type MutationScannerOptions,
-  openScanScorer,
-  residuesFor,
-  scanWith,
-} from '../../variants/mutationScan.ts';
+import { type MutationScan, type MutationScannerOptions, openScanScorer, residuesFor, scanWith } from '../../variants/mutationScan.ts';
 
 /**
  * Substitutions as a heat map, a row per residue and a column per position. The wild type's own residues are marked, and the
@@ -61,13 +55,13 @@ export function scanPredictor(
       for await (const { record, read, total } of streamSequences(source, data)) {
         const { id, sequence, where } = record;
         const place = { file: id, place: where };
-        const put = residues ?? (await atPlace(place, async () => residuesFor(scorer.tokenizer, sequence)));
+        const put = residues ?? (await withSourceLocation(place, async () => residuesFor(scorer.tokenizer, sequence)));
         const count = [...sequence].reduce((sum, letter) => sum + put.length - (put.includes(letter) ? 1 : 0), 0);
         if (count <= skip.left) {
           skip.left -= count;
           continue;
         }
-        const scan = await atPlace(place, () => scanWith(scorer, sequence, { residues: put }));
+        const scan = await withSourceLocation(place, () => scanWith(scorer, sequence, { residues: put }));
         if (shown.length < SHOWN) shown.push({ id, scan });
         const answers = substitutionsIn(scan).slice(skip.left);
         skip.left = 0;

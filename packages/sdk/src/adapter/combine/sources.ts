@@ -5,7 +5,8 @@ import { type Matrix, matrix } from '../../linalg/matrix.ts';
 import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { floats } from '../../graph/tensorData.ts';
-import { type AdapterConfig, baseChangingInit, requireLora, scalingOf, variantOf } from '../formats/peftConfig.ts';
+import { type AdapterConfig, baseChangingInit, requireLora, variantOf } from '../formats/peftConfig.ts';
+import { scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, tensorName, type TensorRole } from '../formats/tensorNames.ts';
 import { type CombinePart, partName } from './options.ts';
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OnnxLoraError } from '../../errors.ts';
-import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig, scalingOf } from './peftConfig.ts';
+import { type AdapterConfig, formatAdapterConfig, parseAdapterConfig } from './peftConfig.ts';
+import { scalingOf } from './scaling.ts';
 
 const fixtures = join(import.meta.dirname, '../../../fixtures/adapters/peft');
 const oracle = join(import.meta.dirname, '../../../../../../shared/oracle');

@@ -7,7 +7,8 @@ import { float32 } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
 import { adaptNames, tablesOf, withNames } from './generations.ts';
 import { type Generation, type NameTable, translatePath } from './nameTable.ts';
-import { type AdapterConfig, adapterConfig, scalingOf } from '../formats/peftConfig.ts';
+import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
+import { scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, type TensorRole, tensorName } from '../formats/tensorNames.ts';
 
 /** ViT's layers, as transformers 4 and 5 have them. */

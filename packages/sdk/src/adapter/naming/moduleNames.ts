@@ -4,7 +4,8 @@ import type { Site } from '../../match/sites.ts';
 import { isCalledProjection } from '../../match/structuralPath.ts';
 import { attentionAround, type LowRankSite } from '../../lora/plan.ts';
 import { type NameRule, nameRule } from '../../lora/targetRules.ts';
-import { type AdapterConfig, type Scaling, scalingOf } from '../formats/peftConfig.ts';
+import type { AdapterConfig } from '../formats/peftConfig.ts';
+import { type Scaling, scalingOf } from '../formats/scaling.ts';
 
 const WRAPPED = '.base_layer';
 

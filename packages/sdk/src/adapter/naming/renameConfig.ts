@@ -3,7 +3,8 @@
 import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, endings, savedRule } from '../../lora/targetRules.ts';
 import { selectModules } from '../../lora/targets.ts';
-import { type AdapterConfig, scalingOf } from '../formats/peftConfig.ts';
+import type { AdapterConfig } from '../formats/peftConfig.ts';
+import { scalingOf } from '../formats/scaling.ts';
 
 /** Modules under their old names, and how they are called now. */
 export interface Renaming {

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { Injected } from '../../lora/inject.ts';
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
-import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { Session } from '../../runtime/session.ts';
 import { type Feeds, int64, type Tensor } from '../../runtime/tensor.ts';
 import { type AdapterBank, bytesOf, type HeldAdapter, type HeldFeeds, hold } from './adapterBank.ts';
@@ -22,7 +22,7 @@ export type AdapterChoice = RowAdapter | readonly RowAdapter[];
 
 /** What a run reads for its adapters, beside the model's own feeds. */
 export interface ActiveFeeds {
-  readonly kept: readonly KeptFeeds[];
+  readonly bound: readonly BoundFeeds[];
   readonly feeds: Feeds;
 }
 
@@ -106,7 +106,7 @@ export class ActiveAdapters {
           )
         : int64([0], []);
     }
-    return { kept: held.flatMap((each) => each.kept ?? []), feeds };
+    return { bound: held.flatMap((each) => each.bound ?? []), feeds };
   }
 
   /** A bank with what these rows choose, and perhaps more. */
@@ -131,7 +131,7 @@ export class ActiveAdapters {
     const feeds = make();
     const bytes = bytesOf(feeds);
     const parts = { members: new Set(members.values()), places: new Map(keys.map((each, i) => [each, i])) };
-    if (bytes > MAX_COMBINED_BYTES) return { ...parts, feeds: Object.fromEntries(feeds), kept: undefined, bytes };
+    if (bytes > MAX_COMBINED_BYTES) return { ...parts, feeds: Object.fromEntries(feeds), bound: undefined, bytes };
     const combination = { ...parts, ...hold(feeds, this.#session) };
     this.#combinations.set(key, combination);
     this.#combinedBytes += bytes;
@@ -143,10 +143,10 @@ export class ActiveAdapters {
   }
 
   #forget(key: string): void {
-    const { kept, bytes } = this.#combinations.get(key)!;
+    const { bound, bytes } = this.#combinations.get(key)!;
     this.#combinations.delete(key);
     this.#combinedBytes -= bytes;
-    kept?.release();
+    bound?.release();
   }
 
   /** A tensor for each input: the base's where the adapter leaves it alone. */

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
-import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { Session } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
@@ -26,15 +26,15 @@ export interface AdapterSource {
 export interface HeldFeeds {
   /** Those that go with each run: all of them where the runtime does not keep tensors. */
   readonly feeds: Feeds;
-  readonly kept: KeptFeeds | undefined;
+  readonly bound: BoundFeeds | undefined;
   readonly bytes: number;
 }
 
 /** Hands feeds over to the session, if its runtime keeps them. */
 export function hold(feeds: AdapterFeeds, session: Session): HeldFeeds {
   const all = Object.fromEntries(feeds);
-  const kept = session.keep?.(all);
-  return { feeds: kept ? {} : all, kept, bytes: bytesOf(feeds) };
+  const bound = session.bind?.(all);
+  return { feeds: bound ? {} : all, bound, bytes: bytesOf(feeds) };
 }
 
 /** Bytes that feeds take together. */
@@ -198,7 +198,7 @@ export class AdapterBank {
   }
 
   #drop(held: HeldAdapter): void {
-    held.kept?.release();
+    held.bound?.release();
     this.#request.onRemoved(held);
   }
 

@@ -1,7 +1,7 @@
 /** @file Feeds are held against what a graph declares: what fits, and what is said of what does not. */
 
 import { expect, it } from 'vitest';
-import { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { type Feeds, float32, int64, type Tensor } from '../../runtime/tensor.ts';
 import { FeedCheck, feedError, tensorFault } from './feedCheck.ts';
 
@@ -16,11 +16,11 @@ const check = new FeedCheck(
 const zeros = (...dims: number[]): Tensor => float32(new Float32Array(dims.reduce((a, b) => a * b, 1)), dims);
 const right = { motion: zeros(2, 6, 128), scale: zeros(), words: zeros(3), ids: int64([1, 2], [2, 1]) };
 
-function told(change: Record<string, unknown>, kept: readonly KeptFeeds[] = []): string | undefined {
+function told(change: Record<string, unknown>, bound: readonly BoundFeeds[] = []): string | undefined {
   const feeds = { ...right, ...change } as Feeds;
-  const fault = check.fault(feeds, kept);
+  const fault = check.fault(feeds, bound);
   if (!fault) return undefined;
-  const error = feedError('models/x', fault, check, { feeds, kept });
+  const error = feedError('models/x', fault, check, { feeds, bound });
   expect(error.code).toBe('INPUT_INVALID');
   return error.message;
 }
@@ -54,10 +54,10 @@ it('names what is missing before all else', () => {
     expect(check.fault(feeds)).toEqual({ kind: 'missing', input: 'motion' });
 });
 
-it('counts what is kept as given, and does not ask for it', () => {
-  const kept = [new KeptFeeds(['motion', 'words'], () => undefined)];
-  expect(told({ motion: undefined, words: undefined }, kept)).toBeUndefined();
-  expect(told({ motion: undefined, scale: undefined }, kept)).toMatch(
+it('counts what is bound as given, and does not ask for it', () => {
+  const bound = [new BoundFeeds(['motion', 'words'], () => undefined)];
+  expect(told({ motion: undefined, words: undefined }, bound)).toBeUndefined();
+  expect(told({ motion: undefined, scale: undefined }, bound)).toMatch(
     /^"models\/x" needs the input "scale". It takes scale, ids;/,
   );
   expect(check.fault({ scale: zeros() }, [], false)).toBeUndefined();

@@ -4,7 +4,7 @@ import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
-import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import { type Feeds, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 
 /** What is wrong with feeds: an input that is not there, one that the graph does not have, or a tensor that does not fit. */
@@ -42,29 +42,29 @@ export class FeedCheck {
   /**
    * The first fault, missing inputs before all others; undefined where there is none, which allocates nothing.
    *
-   * @param kept tensors that stand for some of the feeds; they were checked when they were handed over
+   * @param bound tensors that stand for some of the feeds; they were checked when they were handed over
    * @param isWhole whether every input must be there; true by default
    */
-  fault(feeds: Feeds, kept: readonly KeptFeeds[] = none, isWhole: boolean = true): FeedFault | undefined {
+  fault(feeds: Feeds, bound: readonly BoundFeeds[] = none, isWhole: boolean = true): FeedFault | undefined {
     let count = 0;
     for (const name in feeds) {
       const port = this.#ports.get(name);
-      if (port === undefined || !fits(port, feeds[name])) return this.#firstFault(feeds, kept, isWhole);
+      if (port === undefined || !fits(port, feeds[name])) return this.#firstFault(feeds, bound, isWhole);
       count++;
     }
     // All that were given are inputs, so that it is enough to count them.
-    if (!isWhole || count === this.#ports.size || this.#hasAll(feeds, kept)) return undefined;
-    return this.#firstFault(feeds, kept, isWhole);
+    if (!isWhole || count === this.#ports.size || this.#hasAll(feeds, bound)) return undefined;
+    return this.#firstFault(feeds, bound, isWhole);
   }
 
-  #hasAll(feeds: Feeds, kept: readonly KeptFeeds[]): boolean {
-    if (kept.length === 0) return false;
-    for (const name of this.#ports.keys()) if (!isGiven(name, feeds, kept)) return false;
+  #hasAll(feeds: Feeds, bound: readonly BoundFeeds[]): boolean {
+    if (bound.length === 0) return false;
+    for (const name of this.#ports.keys()) if (!isGiven(name, feeds, bound)) return false;
     return true;
   }
 
-  #firstFault(feeds: Feeds, kept: readonly KeptFeeds[], isWhole: boolean): FeedFault | undefined {
-    const missing = isWhole ? this.names.find((name) => !isGiven(name, feeds, kept)) : undefined;
+  #firstFault(feeds: Feeds, bound: readonly BoundFeeds[], isWhole: boolean): FeedFault | undefined {
+    const missing = isWhole ? this.names.find((name) => !isGiven(name, feeds, bound)) : undefined;
     if (missing !== undefined) return { kind: 'missing', input: missing };
     const given = Object.entries<unknown>(feeds ?? {}).filter(([, feed]) => feed !== undefined);
     for (const [input, feed] of given) {
@@ -81,7 +81,7 @@ export interface GivenFeeds {
   /** Tensors by input name. */
   readonly feeds: Feeds;
   /** Tensors that were handed over before. */
-  readonly kept?: readonly KeptFeeds[];
+  readonly bound?: readonly BoundFeeds[];
 }
 
 /** The error for what a session was given, `INPUT_INVALID`. */
@@ -89,10 +89,10 @@ export function feedError(
   model: string,
   fault: FeedFault,
   { names }: FeedCheck,
-  { feeds, kept = none }: GivenFeeds,
+  { feeds, bound = none }: GivenFeeds,
 ): OnnxLoraError {
   const { kind, input } = fault;
-  const taken = names.filter((name) => !isGiven(name, {}, kept)).join(', ') || 'nothing else';
+  const taken = names.filter((name) => !isGiven(name, {}, bound)).join(', ') || 'nothing else';
   const message =
     kind === 'unlike'
       ? `"${model}" takes ${input} as ${fault.takes}, but it is ${fault.is}.`
@@ -109,11 +109,11 @@ export function tensorFault(value: unknown): string | undefined {
   return fits({}, value) ? undefined : described(value);
 }
 
-const none: readonly KeptFeeds[] = [];
+const none: readonly BoundFeeds[] = [];
 
-function isGiven(name: string, feeds: Feeds | undefined, kept: readonly KeptFeeds[]): boolean {
+function isGiven(name: string, feeds: Feeds | undefined, bound: readonly BoundFeeds[]): boolean {
   if (feeds?.[name] !== undefined) return true;
-  for (let i = 0; i < kept.length; i++) if (kept[i]!.names.includes(name)) return true;
+  for (let i = 0; i < bound.length; i++) if (bound[i]!.names.includes(name)) return true;
   return false;
 }
 

@@ -6,7 +6,7 @@ import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { type Injected, injectAdapters, type RowsApart } from '../../lora/inject.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import type { KeptFeeds } from '../../runtime/keptFeeds.ts';
+import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import { ActiveAdapters, type ActiveFeeds, type AdapterChoice, isRows, keyOf, namesIn } from './activeFeeds.ts';
@@ -44,8 +44,8 @@ export interface AdapterRunOptions {
   readonly signal?: AbortSignal;
   /** Names of the outputs to return; all of them by default. */
   readonly fetches?: readonly string[];
-  /** Tensors that the session keeps ({@link AdapterSession.keep}), beside the feeds. */
-  readonly kept?: readonly KeptFeeds[];
+  /** Tensors that were bound to the session ({@link AdapterSession.bind}), beside the feeds. */
+  readonly bound?: readonly BoundFeeds[];
 }
 
 /**
@@ -160,14 +160,14 @@ export class AdapterSession implements AsyncDisposable {
    */
   async run(
     feeds: Feeds,
-    { adapter = null, signal, fetches, kept = [] }: AdapterRunOptions = {},
+    { adapter = null, signal, fetches, bound = [] }: AdapterRunOptions = {},
   ): Promise<Record<string, Tensor>> {
-    this.#requireFeeds(feeds, kept);
+    this.#requireFeeds(feeds, bound);
     const choice = this.#onePerRow(adapter, feeds);
     const run = (one: AdapterChoice, own: Feeds): Promise<Record<string, Tensor>> =>
       this.#with(one, (active) =>
         this.#session.run({ ...own, ...active.feeds }, fetches, {
-          kept: [...kept, ...active.kept],
+          bound: [...bound, ...active.bound],
           ...(signal ? { signal } : {}),
         }),
       );
@@ -182,7 +182,7 @@ export class AdapterSession implements AsyncDisposable {
       }
     }
     const apart = (this.#rowsApart ??= this.#injected.rowsApart());
-    const isDivisible = this.#takesAnyRows && kept.length === 0;
+    const isDivisible = this.#takesAnyRows && bound.length === 0;
     const outputs = fetches ?? this.outputNames;
     return runApart({ model: this.#name, module, apart, choice, feeds, outputs, isDivisible, run, keyOf });
   }
@@ -193,9 +193,9 @@ export class AdapterSession implements AsyncDisposable {
    *
    * @throws OnnxLoraError `INPUT_INVALID` for tensors of another type or shape, or for no input
    */
-  keep(feeds: Feeds): KeptFeeds | undefined {
+  bind(feeds: Feeds): BoundFeeds | undefined {
     this.#requireFeeds(feeds, [], false);
-    return this.#session.keep?.(feeds);
+    return this.#session.bind?.(feeds);
   }
 
   /**
@@ -209,7 +209,7 @@ export class AdapterSession implements AsyncDisposable {
     const choice = this.#onePerRow(adapter, feeds);
     const one = this.#injected.apart !== undefined && isRows(choice) ? choice[0]! : choice;
     return this.#with(one, (active) => {
-      const options = { kept: active.kept, ...(signal ? { signal } : {}) };
+      const options = { bound: active.bound, ...(signal ? { signal } : {}) };
       const report = this.#session.providerReport?.({ ...feeds, ...active.feeds }, options);
       if (report) return report;
       throw new OnnxLoraError(
@@ -229,9 +229,9 @@ export class AdapterSession implements AsyncDisposable {
     await this.release();
   }
 
-  #requireFeeds(feeds: Feeds, kept?: readonly KeptFeeds[], isWhole?: boolean): void {
-    const fault = this.#check.fault(feeds, kept, isWhole);
-    if (fault) throw feedError(this.#name, fault, this.#check, { feeds, ...(kept ? { kept } : {}) });
+  #requireFeeds(feeds: Feeds, bound?: readonly BoundFeeds[], isWhole?: boolean): void {
+    const fault = this.#check.fault(feeds, bound, isWhole);
+    if (fault) throw feedError(this.#name, fault, this.#check, { feeds, ...(bound ? { bound } : {}) });
   }
 
   /** Calls `use` with the feeds of the adapters, at once unless some must be loaded first. */

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
 import { convertResidual } from './convertResidual.ts';
-import { adapterConfig, scalingOf } from '../formats/peftConfig.ts';
+import { adapterConfig } from '../formats/peftConfig.ts';
+import { scalingOf } from '../formats/scaling.ts';
 
 describe('convertResidual', () => {
   const tensor = (dims: readonly number[], first: number): Tensor =>

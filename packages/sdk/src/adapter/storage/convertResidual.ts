@@ -4,7 +4,8 @@ import { OnnxLoraError } from '../../errors.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
 import { floats } from '../../graph/tensorData.ts';
-import { type AdapterConfig, scalingOf } from '../formats/peftConfig.ts';
+import type { AdapterConfig } from '../formats/peftConfig.ts';
+import { scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, type TensorRole } from '../formats/tensorNames.ts';
 
 /**

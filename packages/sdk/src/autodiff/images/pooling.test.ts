@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { differentiated, gradientValues } from '../../../../../test/support/differentiated.ts';
-import type { Attributes } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
 import { float32 } from '../../runtime/tensor.ts';
 
 async function gradientOf(op: string, values: readonly number[], attributes: Attributes = {}): Promise<number[]> {

@@ -1,6 +1,7 @@
 /** @file Gradients of pooling over windows and over whole images. */
 
-import { float, type GraphBuilder, type Value } from '../../graph/builder.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf, tensor } from '../../runtime/tensor.ts';

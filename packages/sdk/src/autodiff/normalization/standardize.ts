@@ -3,7 +3,8 @@
  * them.
  */
 
-import { float, type GraphBuilder, type Value } from '../../graph/builder.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { isStatic } from '../../graph/value.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { rankOf } from '../vjp.ts';

@@ -3,8 +3,9 @@
 import { describe, expect, test } from 'vitest';
 import { type Composite, gradcheck } from '../../../../../test/support/gradcheck.ts';
 import { differentiated } from '../../../../../test/support/differentiated.ts';
-import type { Attributes, GraphBuilder, Value } from '../../graph/builder.ts';
-import { float } from '../../graph/builder.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
+import { float } from '../../graph/attributes.ts';
 import { attributeType } from '../../graph/proto.ts';
 import { tensor } from '../../runtime/tensor.ts';
 

@@ -1,6 +1,7 @@
 /** @file Adapters of convolutions: A convolves as the base does, into r channels; B mixes these into the outputs. */
 
-import type { Attributes, GraphBuilder, Value } from '../../graph/builder.ts';
+import type { GraphBuilder, Value } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
 import { intsAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';

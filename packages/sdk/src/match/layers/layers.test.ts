@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { randomFloats, WeightBuilder } from '../../../../../test/support/storedWeights.ts';
-import { float, type Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { indexWhole } from '../../graph/walk.ts';
 import { Random } from '../../runtime/random.ts';
 import { type FindOptions, findSites, type Site } from '../sites.ts';

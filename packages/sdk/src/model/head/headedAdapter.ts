@@ -16,7 +16,11 @@ export function withNotes(adapter: Adapter, notes: AdapterNotes): Adapter {
  * The adapter whose head gives `factor · y + offset` of what it was trained to give: in units of the data, where it was
  * trained on standardised targets. Weight and bias take it in, so that whoever loads the adapter needs to know of nothing.
  */
-export function inUnits(adapter: Adapter, units: NonNullable<NewHead['units']>, modules: readonly string[]): Adapter {
+export function withTargetScaling(
+  adapter: Adapter,
+  units: NonNullable<NewHead['targetScaling']>,
+  modules: readonly string[],
+): Adapter {
   const tensors = new Map(adapter.tensors);
   for (const module of modules) {
     const [weight, bias] = ['weight', 'bias'].map((parameter) => tensorName(module, 'parameter', parameter)) as [string, string]; // prettier-ignore

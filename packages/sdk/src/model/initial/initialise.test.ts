@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { convModel, convNet, tokenModel, tokenNet } from '../../../../../test/fixtures/smallNets.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import { convertResidual } from '../../adapter/storage/convertResidual.ts';
-import { scalingOf } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import { writeOnnx } from '../../graph/file/onnxFile.ts';
 import { addScaled, type Matrix, matmul } from '../../linalg/matrix.ts';
 import { golden, goldenMatrix, mlp, trainedByPeft } from '../../../fixtures/inits/mlp.ts';

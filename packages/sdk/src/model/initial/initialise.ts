@@ -3,7 +3,8 @@
 import { Adapter } from '../../adapter/adapter.ts';
 import { convertResidual, exactly } from '../../adapter/storage/convertResidual.ts';
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
-import { type AdapterConfig, scalingOf } from '../../adapter/formats/peftConfig.ts';
+import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import type {
   GradientInitializer,
   InitialFactors,

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { scalingOf } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import { svd } from '../../linalg/decompositions.ts';
 import { addScaled, type Matrix, matmul } from '../../linalg/matrix.ts';
 import { type BaseStorage, golden, goldenMatrix, mlp } from '../../../fixtures/inits/mlp.ts';

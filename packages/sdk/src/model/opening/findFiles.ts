@@ -21,7 +21,7 @@ export function publishedAs(
   config: Readonly<Record<string, unknown>> | undefined,
 ): FamilyFiles[] {
   const known = families.filter(
-    (family) => config?.['model_type'] === undefined || family.recognise({ config, modulePaths: [] }),
+    (family) => config?.['model_type'] === undefined || family.matches({ config, modulePaths: [] }),
   );
   return known.flatMap(({ files }) => files ?? []);
 }

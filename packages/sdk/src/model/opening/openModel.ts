@@ -7,7 +7,7 @@ import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
 import type { Plugin } from '../../plugin/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../../plugin/family.ts';
-import { type Catalogue, catalogueOf } from '../../plugin/loadPlugins.ts';
+import { type PluginRegistry, catalogueOf } from '../../plugin/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
@@ -28,7 +28,7 @@ export interface OpenOptions {
    * Plugins, or what `loadPlugins` made of them: their families are asked after `families`, and training finds their
    * initialisers, optimizers, operators and providers by name.
    */
-  readonly plugins?: Catalogue | readonly Plugin[];
+  readonly plugins?: PluginRegistry | readonly Plugin[];
   /**
    * What runs it. By default sessions and training run in a worker thread ({@link WorkerRuntime}), and what asks for it
    * (`worker: false`) in this thread ({@link OrtRuntime}).
@@ -151,7 +151,7 @@ function modelOf(
   parts: Pick<ModelParts, 'name' | 'onnx' | 'files' | 'partOf'> & { readonly folder: string },
   { families = [], plugins, runtime, foldedScales }: OpenOptions,
 ): Model {
-  const catalogue = catalogueOf(plugins);
+  const registry = catalogueOf(plugins);
   // A merged file may lie beside another model's.
   const config = ownConfig(parts.onnx.model, parts.onnx.path) ?? readModelConfig(parts.folder);
   return new Model({
@@ -159,9 +159,9 @@ function modelOf(
     ...(config ? { config } : {}),
     ...(foldedScales ? { foldedScales } : {}),
     families,
-    catalogue,
-    runtime: withProviders(runtime ?? new OrtRuntime(), catalogue.providers),
-    sessionRuntime: withProviders(runtime ?? new WorkerRuntime(), catalogue.providers),
+    registry,
+    runtime: withProviders(runtime ?? new OrtRuntime(), registry.providers),
+    sessionRuntime: withProviders(runtime ?? new WorkerRuntime(), registry.providers),
   });
 }
 

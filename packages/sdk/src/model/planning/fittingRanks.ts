@@ -2,7 +2,8 @@
 
 import { exactly } from '../../adapter/storage/convertResidual.ts';
 import { scalingAt } from '../../adapter/naming/moduleNames.ts';
-import { type AdapterConfig, scalingOf } from '../../adapter/formats/peftConfig.ts';
+import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { Site } from '../../match/sites.ts';

@@ -35,7 +35,7 @@ export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
   const r = options.r ?? 8;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
-  const brought = new Map(model.catalogue.initializers.map((each) => [each.name, () => each.create()]));
+  const brought = new Map(model.registry.initializers.map((each) => [each.name, () => each.create()]));
   const initializer = initializerOf(
     options.initLoraWeights,
     options.original && withParts(options.original.sites()),

@@ -63,10 +63,10 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
   };
 }
 
-function chooseTuner({ catalogue }: Model, given: NonNullable<LoraOptions['tuner']>): ChosenTuner {
+function chooseTuner({ registry }: Model, given: NonNullable<LoraOptions['tuner']>): ChosenTuner {
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
-  const names = catalogue.tuners.map((each) => each.name);
-  const tuner = catalogue.tuners.find((each) => each.name === name);
+  const names = registry.tuners.map((each) => each.name);
+  const tuner = registry.tuners.find((each) => each.name === name);
   if (!tuner) {
     const known = names.length > 0 ? `Choose one of ${names.join(', ')}` : 'Load a plugin that brings it';
     throw new OnnxLoraError(

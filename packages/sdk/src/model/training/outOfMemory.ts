@@ -1,7 +1,7 @@
 /** @file Recognises that memory has run out, and says what to lower. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { MemoryPlan } from '../../train/step/gradientStep.ts';
+import type { MemoryPlan } from '../../train/step/stepRequest.ts';
 
 /** How ONNX Runtime, C++, V8 and the operating system say it. */
 const words =

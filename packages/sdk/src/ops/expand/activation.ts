@@ -1,6 +1,7 @@
 /** @file Activations that fused products and convolutions apply to their result, by name. */
 
-import { float, type Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import type { ExpansionSite } from './site.ts';
 
 /** The parameters of an activation; what it means by them is its operator's affair. Absent ones have its defaults. */

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { describeExpansions, type Fused, runExpanded, w, x } from '../../../../../test/support/expansion.ts';
-import { float } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 
 const sizes = { batch: 3 };
 const input = x('batch', 7, 8);

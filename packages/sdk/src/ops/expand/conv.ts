@@ -1,6 +1,7 @@
 /** @file FusedConv, NhwcConv and NhwcFusedConv. */
 
-import type { Attributes, Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
 import { activate } from './activation.ts';
 import { type ExpansionSite, rankOf, type Rule } from './site.ts';
 

@@ -1,6 +1,7 @@
 /** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, HardSwish, and BiasAdd. */
 
-import { float, type Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { type ExpansionSite, rankOf, staticDim, type Rule } from './site.ts';
 
 /** `½x·(1 + erf(x/√2))`. */

@@ -1,6 +1,7 @@
 /** @file LayerNormalization and RMSNormalization, alone and behind a residual sum. */
 
-import { float, type Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { type Expanded, type ExpansionSite, rankOf, type Rule } from './site.ts';
 
 /**

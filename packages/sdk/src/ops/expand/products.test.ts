@@ -9,7 +9,7 @@ import {
   w,
   x,
 } from '../../../../../test/support/expansion.ts';
-import { float } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 
 const sizes = { batch: 2, seq: 5 };
 const parameters = (...floats: number[]): Pick<Fused, 'lists'> => ({

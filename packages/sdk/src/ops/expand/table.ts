@@ -1,6 +1,6 @@
 /** @file THE table of expandable operators: a row per operator of each domain, with the attributes that its rule knows. */
 
-import { float } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { attention } from './attention/attention.ts';
 import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';

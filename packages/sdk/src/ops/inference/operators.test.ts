@@ -2,7 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { modelOf, runOnce } from '../../../../../test/support/graphs.ts';
-import { type Attributes, float, GraphBuilder, type Value } from '../../graph/builder.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { type Attributes, float } from '../../graph/attributes.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { type DataType, sizeOf, type Tensor, tensor } from '../../runtime/tensor.ts';

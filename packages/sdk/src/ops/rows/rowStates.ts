@@ -3,7 +3,8 @@
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { attribute, intAttribute, readNames, stringAttribute, subgraphs } from '../../graph/walk.ts';
-import { type AxisOperand, type AxisSite, isReshape, product, traceAxis, type TracedAxis } from '../axes.ts';
+import { sizeOf } from '../../runtime/tensor.ts';
+import { type AxisOperand, type AxisSite, isReshape, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
 import { axisOf } from '../schema.ts';
@@ -222,7 +223,7 @@ export class RowStates {
   }
 
   #isFilled(name: string): boolean {
-    const isOne = this.of(name) === 'same' && product(this.#type(name).shape ?? [NaN]) === 1;
+    const isOne = this.of(name) === 'same' && sizeOf(this.#type(name).shape ?? [NaN]) === 1;
     return isOne || this.#filled.has(name);
   }
 
@@ -276,10 +277,10 @@ function reshaped(
   outer: number,
 ): { readonly axis: number; readonly outer: number } | undefined {
   if (typeof axis !== 'number' || y.includes(0)) return undefined;
-  const times = product(shape.slice(0, axis)) * outer;
+  const times = sizeOf(shape.slice(0, axis)) * outer;
   const found = y.findIndex((size, i) => {
-    const own = times / product(y.slice(0, i));
+    const own = times / sizeOf(y.slice(0, i));
     return Number.isInteger(own) && size % (own * rows) === 0;
   });
-  return found < 0 ? undefined : { axis: found, outer: times / product(y.slice(0, found)) };
+  return found < 0 ? undefined : { axis: found, outer: times / sizeOf(y.slice(0, found)) };
 }

@@ -23,7 +23,7 @@ export function nameOfRecord({ file, place }: PlacedRecord): string {
  *
  * @throws what `load` throws; an OnnxLoraError also says in which line of which manifest the record is
  */
-export async function atPlace<T>({ file, place }: PlacedRecord, load: () => Promise<T>): Promise<T> {
+export async function withSourceLocation<T>({ file, place }: PlacedRecord, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (cause) {

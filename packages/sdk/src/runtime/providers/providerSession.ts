@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Engine, LoadedGraph, NativeOptions } from '../engine.ts';
-import type { KeptFeeds } from '../keptFeeds.ts';
+import type { BoundFeeds } from '../boundFeeds.ts';
 import { nativeOptions } from '../nativeOptions.ts';
 import { outputDifference } from './outputDifference.ts';
 import { readProfile } from './profile.ts';
@@ -102,7 +102,7 @@ function warn({ onWarning }: SessionOptions, message: string): void {
 /** What a run reads. */
 interface RunInputs {
   readonly feeds: Feeds;
-  readonly kept: readonly KeptFeeds[];
+  readonly bound: readonly BoundFeeds[];
   readonly fetches?: readonly string[] | undefined;
 }
 
@@ -137,17 +137,17 @@ class ProviderSession implements Session {
   }
 
   async run(feeds: Feeds, fetches?: readonly string[], options: RunOptions = {}): Promise<Record<string, Tensor>> {
-    return this.#enqueue({ feeds, kept: options.kept ?? [], fetches }, options, (inputs) =>
+    return this.#enqueue({ feeds, bound: options.bound ?? [], fetches }, options, (inputs) =>
       this.#isChecked ? this.#run(this.#loaded.graph, inputs) : this.#firstRun(inputs),
     );
   }
 
-  keep(feeds: Feeds): KeptFeeds {
-    return this.#loaded.graph.keep(feeds);
+  bind(feeds: Feeds): BoundFeeds {
+    return this.#loaded.graph.bind(feeds);
   }
 
   async providerReport(feeds: Feeds, options: RunOptions = {}): Promise<ProviderReport> {
-    return this.#enqueue({ feeds, kept: options.kept ?? [] }, options, async (inputs) => {
+    return this.#enqueue({ feeds, bound: options.bound ?? [] }, options, async (inputs) => {
       if (!this.#isChecked) await this.#firstRun(inputs);
       if (this.provider !== 'cpu') this.#verified ??= await this.#verify(inputs);
       const placement = await this.#profile(inputs);
@@ -164,24 +164,24 @@ class ProviderSession implements Session {
 
   #enqueue<T>(inputs: RunInputs, { signal }: RunOptions, work: (inputs: RunInputs) => Promise<T>): Promise<T> {
     this.#requireInputs(inputs);
-    const letGo = inputs.kept.map((kept) => kept.hold());
+    const letGo = inputs.bound.map((bound) => bound.hold());
     return this.#queue.add(() => work(inputs), { signal, ended: () => letGo.forEach((each) => each()) });
   }
 
-  #requireInputs({ feeds, kept }: RunInputs): void {
-    const given = new Set([...Object.keys(feeds), ...kept.flatMap(({ names }) => names)]);
+  #requireInputs({ feeds, bound }: RunInputs): void {
+    const given = new Set([...Object.keys(feeds), ...bound.flatMap(({ names }) => names)]);
     const missing = this.inputNames.find((name) => !given.has(name));
     if (missing === undefined) return;
-    const own = this.inputNames.filter((name) => !kept.some(({ names }) => names.includes(name)));
+    const own = this.inputNames.filter((name) => !bound.some(({ names }) => names.includes(name)));
     throw new OnnxLoraError(
       'INPUT_INVALID',
       `"${this.#request.source.name}" needs the input "${missing}". It takes ${own.join(', ')}; given were ${Object.keys(feeds).join(', ') || 'none'}.`,
     );
   }
 
-  async #run(graph: LoadedGraph, { feeds, kept, fetches }: RunInputs): Promise<Record<string, Tensor>> {
+  async #run(graph: LoadedGraph, { feeds, bound, fetches }: RunInputs): Promise<Record<string, Tensor>> {
     try {
-      return await graph.run(feeds, kept, fetches);
+      return await graph.run(feeds, bound, fetches);
     } catch (cause) {
       if (cause instanceof OnnxLoraError) throw cause;
       throw new OnnxLoraError(

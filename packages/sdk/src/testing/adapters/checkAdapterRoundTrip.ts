@@ -127,7 +127,7 @@ async function mergeProblems(
   const rounded = 4 * Math.hypot(...rounding.map(({ relativeError }) => relativeError));
   const tolerance = rounding.length === 0 ? same : { relativeRms: Math.max(rounded, SINGLE) };
   const open = (file: string): Promise<Model> =>
-    openModel(file, { runtime: new OrtRuntime(), plugins: model.catalogue });
+    openModel(file, { runtime: new OrtRuntime(), plugins: model.registry });
   const problems = differences(await run(await open(merged), feeds, {}), adapted, tolerance);
   if (beside.length > 0 || tunings.some(({ noUnmerge }) => noUnmerge !== undefined))
     return problems.map((each) => `merged, ${each}`);

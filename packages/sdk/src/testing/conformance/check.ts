@@ -1,6 +1,6 @@
 /** @file What a check is, and what it finds. */
 
-import type { Catalogue } from '../../plugin/loadPlugins.ts';
+import type { PluginRegistry } from '../../plugin/loadPlugins.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import type { ConformanceCase } from './case.ts';
 import { type Difference, short } from './compare.ts';
@@ -19,7 +19,7 @@ export interface Outcome {
 export interface CheckContext {
   readonly runtime: Runtime;
   /** What models are opened with. */
-  readonly plugins: Catalogue;
+  readonly plugins: PluginRegistry;
   /** An empty folder of its own, deleted afterwards. */
   readonly scratch: string;
 }

@@ -78,10 +78,10 @@ export async function conformance(
 ): Promise<ConformanceReport> {
   const start = performance.now();
   const wanted = chosen(names);
-  const catalogue = catalogueOf(plugins);
+  const registry = catalogueOf(plugins);
   const reports: CheckReport[] = [];
   for (const folder of findCases(typeof folders === 'string' ? [folders] : folders)) {
-    for await (const report of checkCase(folder, wanted, { plugins: catalogue, runtime })) {
+    for await (const report of checkCase(folder, wanted, { plugins: registry, runtime })) {
       reports.push(report);
       onCheck?.(report);
     }

@@ -6,7 +6,7 @@ import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../../train/dropout.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
-import { scalingOf } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';

@@ -1,7 +1,7 @@
 /** @file What must hold of a model family. */
 
 import { defaultTargetPaths, type ModelFacts, type ModelFamily } from '../../plugin/family.ts';
-import type { FamilyMarks } from '../../plugin/moduleNames.ts';
+import type { FamilySignatures } from '../../plugin/moduleNames.ts';
 import { call, findings } from '../failures.ts';
 
 /** A model of the family: `model.config`, the paths of `model.modules()`, and what is to be adapted there. */
@@ -36,16 +36,15 @@ const strangers: readonly ModelFacts[] = [
  * const facts = { config: model.config, modulePaths: model.modules().map(({ path }) => path) };
  * assert.deepEqual(checkFamily(cellNet, { own: [facts], others: [vitFacts] }), []);
  *
- * @returns what does not hold, and what `recognise` throws; nothing where all is well
+ * @returns what does not hold, and what `matches` throws; nothing where all is well
  */
 export function checkFamily(
-  family: ModelFamily & Partial<FamilyMarks>,
+  family: ModelFamily & Partial<FamilySignatures>,
   { own, others = [], complete = false }: FamilyExamples,
 ): string[] {
   if (own.length === 0) return ['there is no example of its own models'];
   const paths = [...new Set(own.flatMap(({ modulePaths }) => modulePaths))];
-  const isOwn = (facts: ModelFacts, name: string): boolean =>
-    call(`recognise of ${name}`, () => family.recognise(facts));
+  const isOwn = (facts: ModelFacts, name: string): boolean => call(`matches of ${name}`, () => family.matches(facts));
   const taken = (facts: ModelFacts, name: string): string[] =>
     findings(() => (isOwn(facts, name) ? [`${name} is taken for its own`] : []));
   return [
@@ -85,12 +84,12 @@ function factsIn({ config, modulePaths }: ModelFacts): string {
   ].join(' and ');
 }
 
-/** What a family that is made of marks looks for in such facts; nothing is known of one that recognises by itself. */
-function soughtBy(family: ModelFamily & Partial<FamilyMarks>, { config }: ModelFacts): string {
-  const { modelTypes, marks } = family;
-  if (!modelTypes || !marks) return '';
+/** What a family that is made of signatures looks for in such facts; nothing is known of one that recognises by itself. */
+function soughtBy(family: ModelFamily & Partial<FamilySignatures>, { config }: ModelFacts): string {
+  const { modelTypes, signatures } = family;
+  if (!modelTypes || !signatures) return '';
   if (config?.['model_type'] !== undefined) return `. It looks for model_type ${list(modelTypes, ' or ')}`;
-  return `. Without model_type, it looks in the paths for ${marks.map((each) => list(each, ' and ')).join(', or for ') || 'nothing'}`;
+  return `. Without model_type, it looks in the paths for ${signatures.map((each) => list(each, ' and ')).join(', or for ') || 'nothing'}`;
 }
 
 function list(names: readonly string[], conjunction: string): string {

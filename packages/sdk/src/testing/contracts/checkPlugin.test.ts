@@ -198,7 +198,7 @@ describe('a plugin', () => {
   };
   const cells = definePlugin({
     name: 'onnx-lora-cells',
-    families: [{ name: 'cell-net', domain: 'cells', recognise: ({ config }) => config?.['model_type'] === 'cell-net', roles: { encoder: [/encoder\.\d+/] }, defaultTargets: ['encoder'], tasks: ['cell-counting'] }],
+    families: [{ name: 'cell-net', domain: 'cells', matches: ({ config }) => config?.['model_type'] === 'cell-net', roles: { encoder: [/encoder\.\d+/] }, defaultTargets: ['encoder'], tasks: ['cell-counting'] }],
     operators: [rule],
     optimizers: [{ name: 'adam-mine', create: () => createOptimizer('adam') }],
   }); // prettier-ignore

@@ -24,7 +24,7 @@ import { checkTask, type CheckTaskOptions } from './checkTask.ts';
 
 /** By what a plugin is checked. */
 export interface PluginExamples {
-  /** Plugins whose capabilities it needs. */
+  /** Plugins that bring what it needs. */
   readonly plugins?: readonly Plugin[];
   /** Models by name of the family. */
   readonly families?: Readonly<Record<string, FamilyExamples>>;

@@ -20,7 +20,7 @@ describe('a family', () => {
   const cellNet: ModelFamily = {
     name: 'cell-net',
     domain: 'cells',
-    recognise: ({ config }) => config?.['model_type'] === 'cell-net',
+    matches: ({ config }) => config?.['model_type'] === 'cell-net',
     roles: { 'attention.query': [/.*\.query/], head: [/cells\.head/] },
     defaultTargets: ['attention.query'],
     tasks: ['cell-counting'],
@@ -33,14 +33,14 @@ describe('a family', () => {
   it.each<[string, Partial<ModelFamily>, string[]]>([
     [
       'does not know its own',
-      { recognise: () => false },
+      { matches: () => false },
       [
         'own model 1 of 1 is not recognised: it has a config of model_type "cell-net" and 2 module paths, such as "cells.encoder.0.query" and "cells.head"',
       ],
     ],
     [
       'takes all models',
-      { recognise: () => true },
+      { matches: () => true },
       [
         'other model 1 of 1 is taken for its own',
         'a model of "no config" is taken for its own',
@@ -76,26 +76,26 @@ describe('a family', () => {
     [
       'fails without a config',
       {
-        recognise: ({ config }) => {
+        matches: ({ config }) => {
           if (!config) throw new TypeError('no config');
-          return cellNet.recognise({ config, modulePaths: [] });
+          return cellNet.matches({ config, modulePaths: [] });
         },
       },
-      ['recognise of a model of "no config" fails: no config'],
+      ['matches of a model of "no config" fails: no config'],
     ],
     [
       'fails',
       {
-        recognise: () => {
+        matches: () => {
           throw new Error('no.');
         },
       },
       [
-        'recognise of own model 1 of 1 fails: no.',
-        'recognise of other model 1 of 1 fails: no.',
-        'recognise of a model of "no config" fails: no.',
-        'recognise of a model of {} fails: no.',
-        'recognise of a model of {"model_type":"onnx-lora-unknown"} fails: no.',
+        'matches of own model 1 of 1 fails: no.',
+        'matches of other model 1 of 1 fails: no.',
+        'matches of a model of "no config" fails: no.',
+        'matches of a model of {} fails: no.',
+        'matches of a model of {"model_type":"onnx-lora-unknown"} fails: no.',
       ],
     ],
   ])('that %s is told so', (_, change, problems) => {
@@ -110,7 +110,7 @@ describe('a family that is made of marks', () => {
     title: 'CellNet',
     paper: '',
     modelTypes: ['cell-net', 'cell-net-2'],
-    marks: [['^cells.encoder.{n}', '!decoder'], ['cell_head']],
+    signatures: [['^cells.encoder.{n}', '!decoder'], ['cell_head']],
     names: { head: ['^head'] },
     defaultTargets: ['head'],
     targetsFrom: '',

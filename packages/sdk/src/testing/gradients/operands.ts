@@ -1,6 +1,7 @@
 /** @file What an operator under test is fed: shapes and values as they are written down, made into tensors. */
 
-import type { Attributes, Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
 import { toHalf, toShorts } from '../../graph/halfFloat.ts';
 import type { Random } from '../../runtime/random.ts';
 import { float32, int64, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';

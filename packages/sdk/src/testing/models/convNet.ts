@@ -1,6 +1,7 @@
 /** @file A small net of convolutions: strided and padded, in groups, dilated. */
 
-import type { Attributes, Value } from '../../graph/builder.ts';
+import type { Value } from '../../graph/builder.ts';
+import type { Attributes } from '../../graph/attributes.ts';
 import { ModelBuilder, type SmallModel } from './modelBuilder.ts';
 
 /**

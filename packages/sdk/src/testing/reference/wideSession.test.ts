@@ -1,7 +1,8 @@
 /** @file In which precision a graph is computed, and what is refused. */
 
 import { expect, it } from 'vitest';
-import { float, GraphBuilder, type Value } from '../../graph/builder.ts';
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { float } from '../../graph/attributes.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { modelOf } from '../graphs.ts';

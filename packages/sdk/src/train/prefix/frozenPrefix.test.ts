@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { caseFolders } from '../../../../../test/support/caseFolders.ts';
 import { modelFrom } from '../../../../../test/support/graphs.ts';
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
-import { scalingOf } from '../../adapter/formats/peftConfig.ts';
+import { scalingOf } from '../../adapter/formats/scaling.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { sessionModel, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { ModelProto, TensorProto } from '../../graph/proto.ts';

@@ -5,73 +5,24 @@ import { OnnxLoraError } from '../../errors.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { declaredType } from '../../ops/inferGraph.ts';
-import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import type { ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
+import type { ProviderReport, Session } from '../../runtime/session.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { requireCollated } from '../graph/collated.ts';
-import { type DrawMask, MaskDrawer } from '../dropout.ts';
+import { MaskDrawer } from '../dropout.ts';
 import { requireExpected } from '../graph/expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
-import { cut, type Piece, pieceRows, type Products, rowsOf } from './microBatch.ts';
+import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
 import type { PrefixOptions, PrefixReport } from '../prefix/prefixOptions.ts';
 import { RowFile } from '../prefix/rowFile.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
-import type { Memory } from '../forward/index.ts';
-import type { LossFragment } from '../graph/addLoss.ts';
 import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
 import { inTurns, multiply } from '../turns.ts';
-
-/** A graph and what of it is trained. */
-export interface TrainedGraph {
-  /** The graph without adapters. */
-  readonly base: ModelProto;
-  /** What is trained. */
-  readonly plan: AdapterPlan;
-}
-
-/** What gradients are computed of. */
-export interface GradientStepRequest extends TrainedGraph {
-  /**
-   * The same for inputs of other sizes, where a graph knows these as numbers. A batch is computed by the first graph that takes
-   * it, `base` before these; all have the same adapters.
-   */
-  readonly otherSizes?: readonly TrainedGraph[];
-  /** The loss, as a graph fragment. */
-  readonly loss: LossFragment;
-  /** Where graphs run. */
-  readonly runtime: Runtime;
-  /** How they are loaded. */
-  readonly session?: SessionOptions;
-  /**
-   * How much a batch's loss counts when the loss of a larger batch is the mean over its pieces. With it a large batch is
-   * computed in pieces; without it always at once.
-   */
-  readonly lossWeight?: (targets: Feeds) => number;
-  /** How many rows a piece has; {@link pieceRows} by default. */
-  readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
-  /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
-  readonly memory?: Memory;
-  /** Gives the parameters their first values, once the graph's inputs are known. */
-  readonly parameters: (inputs: readonly AdapterInput[]) => ParameterSet;
-  /** What dropout is drawn from; 0 by default. */
-  readonly seed?: number;
-  /** What dropout leaves out, in place of random numbers. */
-  readonly drawMask?: DrawMask;
-  /** Whether gradients of a graph that computes in float16 are scaled; false by default. */
-  readonly lossScale?: boolean;
-  /**
-   * Runs what lies below the lowest trained layer once for each example. Only for data whose examples never change: the same
-   * number of an example must mean the same row of inputs in every batch of the same shape.
-   */
-  readonly prefix?: PrefixOptions;
-  /** What the model is called, for messages. */
-  readonly name: string;
-}
+import type { GradientStepRequest, MemoryPlan, TrainedGraph } from './stepRequest.ts';
 
 interface Compiled {
   readonly graph: TrainingGraph;
@@ -81,18 +32,6 @@ interface Compiled {
   readonly prefix: PrefixCache | undefined;
   readonly bytes: number;
   release(): Promise<void>;
-}
-
-/** What a step was to need, for an error that says what to lower. */
-export interface MemoryPlan {
-  /** Examples of a batch. */
-  readonly batchRows: number;
-  /** Examples that are computed at once. */
-  readonly rows: number;
-  /** Bytes of the forward values of those. */
-  readonly forwardBytes: number;
-  /** Bytes of the frozen weights. */
-  readonly weightBytes: number;
 }
 
 /** Copies that the runtime may make of the weights to multiply faster; beyond it they cost more memory than they are worth. */

@@ -5,7 +5,7 @@ import {
   type AdapterSession,
   type Feeds,
   int64,
-  type KeptFeeds,
+  type BoundFeeds,
   tensor,
   type Tensor,
 } from '@onnx-lora/sdk';
@@ -78,7 +78,7 @@ class CachedDecoding implements Decoding {
   #sound: Feeds;
   /** Which rows of the sound the texts are about. */
   #soundRows: readonly number[];
-  #kept: KeptFeeds | undefined;
+  #bound: BoundFeeds | undefined;
 
   constructor(passes: Passes, states: Tensor, { adapter = null, signal }: DecodingOptions) {
     this.#passes = passes;
@@ -114,8 +114,8 @@ class CachedDecoding implements Decoding {
   }
 
   release(): void {
-    this.#kept?.release();
-    this.#kept = undefined;
+    this.#bound?.release();
+    this.#bound = undefined;
   }
 
   async #first(tokens: readonly (readonly number[])[], places: Feeds): Promise<Readonly<Record<string, Tensor>>> {
@@ -141,9 +141,9 @@ class CachedDecoding implements Decoding {
 
   async #further(tokens: readonly (readonly number[])[], places: Feeds): Promise<Readonly<Record<string, Tensor>>> {
     const { next, models } = this.#passes;
-    this.#kept ??= next.keep(this.#sound);
+    this.#bound ??= next.bind(this.#sound);
     const feeds = {
-      ...(this.#kept ? {} : this.#sound),
+      ...(this.#bound ? {} : this.#sound),
       ...this.#own,
       ...places,
       ...this.#common(models.next, tokens, true),
@@ -153,7 +153,7 @@ class CachedDecoding implements Decoding {
       ...this.#options(),
       // What is kept of the sound comes back as it was, or as a dummy.
       fetches: ['logits', ...names.map(([, output]) => output)],
-      ...(this.#kept ? { kept: [this.#kept] } : {}),
+      ...(this.#bound ? { bound: [this.#bound] } : {}),
     });
     this.#own = Object.fromEntries(names.map(([name, output]) => [name, outputs[output]!]));
     return outputs;

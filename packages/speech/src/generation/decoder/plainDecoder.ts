@@ -1,6 +1,6 @@
 /** @file Decoders that keep nothing: each pass computes the whole text again. */
 
-import { type AdapterChoice, type AdapterSession, int64, type KeptFeeds, type Tensor } from '@onnx-lora/sdk';
+import { type AdapterChoice, type AdapterSession, int64, type BoundFeeds, type Tensor } from '@onnx-lora/sdk';
 import type { RunnableModel, RunnableOptions } from '@onnx-lora/sdk/tasks';
 import type { Decoding, DecodingOptions, TokenDecoder } from './decoding.ts';
 import { placesFed } from './logitPlaces.ts';
@@ -45,7 +45,7 @@ class PlainDecoding implements Decoding {
   readonly #signal: AbortSignal | undefined;
   #adapter: AdapterChoice;
   #states: Tensor;
-  #kept: KeptFeeds | undefined;
+  #bound: BoundFeeds | undefined;
   #ids: readonly (readonly number[])[];
 
   constructor(loaded: Loaded, states: Tensor, { adapter = null, signal }: DecodingOptions) {
@@ -62,15 +62,15 @@ class PlainDecoding implements Decoding {
     this.#ids = this.#ids.map((ids, i) => [...ids, ...tokens[i]!]);
     const length = this.#ids[0]!.length;
     const sound = { [ports.states]: this.#states };
-    this.#kept ??= session.keep(sound);
+    this.#bound ??= session.bind(sound);
     const ids = int64(this.#ids.flat(), [this.#ids.length, length]);
     const { feeds, at } = placesFed(model, places?.map((place) => before + place) ?? [length - 1]);
     const { logits } = await session.run(
-      { [ports.ids]: ids, ...feeds, ...(this.#kept ? {} : sound) },
+      { [ports.ids]: ids, ...feeds, ...(this.#bound ? {} : sound) },
       {
         adapter: this.#adapter,
         fetches: ['logits'],
-        ...(this.#kept ? { kept: [this.#kept] } : {}),
+        ...(this.#bound ? { bound: [this.#bound] } : {}),
         ...(this.#signal ? { signal: this.#signal } : {}),
       },
     );
@@ -86,7 +86,7 @@ class PlainDecoding implements Decoding {
   }
 
   release(): void {
-    this.#kept?.release();
-    this.#kept = undefined;
+    this.#bound?.release();
+    this.#bound = undefined;
   }
 }

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { type AnswerKind, type ClassAnswer, type Examples, type FoundAnswers, type HeadOption, mistakeCaption, type OpenedExamples, RecordDataset, type RecordLoading, type ReportSection, type ShownMistakes, type TaskModel } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import { mixBatch, type MixOptions, oneHot } from '../../augment/mixBatch.ts';
 import { type ImageSource, type ImageRecord, labelsOfRecord, type ImageDataOptions } from '../../data/imageRecord.ts';
@@ -109,7 +109,7 @@ export function pixelLoading(
     load: async (record, draw) => {
       const isAugmented = draw !== undefined && augment.length > 0;
       const drawn = isAugmented ? { augmentations: augment, seed: drawSeed(seed, draw) } : {};
-      const { pixels } = await atPlace(record, () => loader.load({ image: record.file, ...drawn }));
+      const { pixels } = await withSourceLocation(record, () => loader.load({ image: record.file, ...drawn }));
       return { file: record.file, pixels };
     },
   };

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import { Random } from '@onnx-lora/sdk/core';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
@@ -96,7 +96,7 @@ export class PromptableDataset implements Dataset<PromptableExample> {
     const isMeasured = draw === undefined;
     const drawn = isMeasured ? 0 : drawSeed(seed, draw);
     const known = pointsOf(record);
-    const { pixels, geometry, masks, points } = await atPlace(record, () =>
+    const { pixels, geometry, masks, points } = await withSourceLocation(record, () =>
       loader.load({
         image: record.file,
         masks: item.masks,

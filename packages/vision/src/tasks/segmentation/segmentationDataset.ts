@@ -2,7 +2,7 @@
 
 import type { Tensor } from '@onnx-lora/sdk';
 import type { Dataset } from '@onnx-lora/sdk/tasks';
-import { atPlace, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
+import { withSourceLocation, contentKey, nameOfRecord, drawSeed } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { Mask } from '../../augment/sample.ts';
 import type { ImageRecord } from '../../data/imageRecord.ts';
@@ -63,7 +63,7 @@ export class SegmentationDataset implements Dataset<SegmentationExample> {
     const { classes, loader, augmentations, seed } = this.#options;
     const isRandom = draw !== undefined && augmentations.length > 0;
     const drawn = isRandom && { augmentations, seed: drawSeed(seed, draw) };
-    const { pixels, masks } = await atPlace(record, () =>
+    const { pixels, masks } = await withSourceLocation(record, () =>
       loader.load({ image: record.file, masks: [classes.maskOf(record)], ...drawn }),
     );
     const [mask] = masks!;

@@ -14,7 +14,7 @@ import { crossEntropy } from '../../../train/losses/index.ts';
 import { openModel } from '../../opening/openModel.ts';
 import { train } from '../../train.ts';
 import type { TrainOptions } from './options.ts';
-import type { TrainResult, TrainingRun } from '../run.ts';
+import type { TrainResult, TrainingRun } from '../trainingRun.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-kept-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 /** @file The optimizer that a user means: one of the SDK's, one of a plugin's, or one that is made already. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
-import type { Catalogue } from '../../../plugin/loadPlugins.ts';
+import type { PluginRegistry } from '../../../plugin/loadPlugins.ts';
 import { createOptimizer, type OptimizerOptions, optimizerNames } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import type { TrainOptions } from './options.ts';
@@ -9,7 +9,7 @@ import type { TrainOptions } from './options.ts';
 /** @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be */
 export function optimizerOf(
   given: NonNullable<TrainOptions['optimizer']>,
-  { optimizers }: Pick<Catalogue, 'optimizers'>,
+  { optimizers }: Pick<PluginRegistry, 'optimizers'>,
 ): Optimizer {
   if (typeof given === 'object' && 'update' in given) return given as Optimizer;
   const { name, ...settings } = typeof given === 'string' ? { name: given } : given;

@@ -12,7 +12,7 @@ import {
   w,
   x,
 } from '../../../../../../test/support/expansion.ts';
-import { float } from '../../../graph/builder.ts';
+import { float } from '../../../graph/attributes.ts';
 
 const sizes = { batch: 2, seq: 5, past: 3, total: 8 };
 const basic = [x('batch', 'seq', 6), w(6, 24), w(24)] as const;

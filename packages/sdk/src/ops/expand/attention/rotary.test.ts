@@ -12,7 +12,7 @@ import {
   x,
 } from '../../../../../../test/support/expansion.ts';
 import { difference } from '../../../../../../test/support/graphs.ts';
-import { float } from '../../../graph/builder.ts';
+import { float } from '../../../graph/attributes.ts';
 
 const sizes = { batch: 2, seq: 4, past: 3, total: 7 };
 const tables = [w(16, 4), w(16, 4)];

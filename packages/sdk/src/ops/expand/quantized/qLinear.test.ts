@@ -14,7 +14,7 @@ import {
   runExpanded,
   x,
 } from '../../../../../../test/support/expansion.ts';
-import { float } from '../../../graph/builder.ts';
+import { float } from '../../../graph/attributes.ts';
 import type { Dim } from '../../../graph/value.ts';
 import { tensor } from '../../../runtime/tensor.ts';
 

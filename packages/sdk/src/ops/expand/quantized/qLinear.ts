@@ -1,6 +1,7 @@
 /** @file Operators on integers with scales and zero points, as dequantised operands, a float operator, and rounding. */
 
-import type { Attributes, Value } from '../../../graph/builder.ts';
+import type { Value } from '../../../graph/builder.ts';
+import type { Attributes } from '../../../graph/attributes.ts';
 import { channelsFirst, convAttributes } from '../conv.ts';
 import { count, dequantized, quantized, scaleProduct } from './quantization.ts';
 import { type ExpansionSite, rankOf, type Rule } from '../site.ts';

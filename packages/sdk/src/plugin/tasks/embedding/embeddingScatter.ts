@@ -8,7 +8,7 @@ import type { ReportRequest } from '../../preparedTask.ts';
 import type { ReportSection } from '../../reportSection.ts';
 import { batchesOf, type BatchSource, evenlySpaced } from '../batches.ts';
 import type { EmbeddingsOf } from './retrievalScores.ts';
-import { joinRows, matrixOf, rowsOfLengthOne } from './rows.ts';
+import { joinRows, matrixOf, l2Normalize } from './rows.ts';
 
 /** More points than these hide each other. */
 const mostExamples = 500;
@@ -52,7 +52,7 @@ function scatter(
   names: readonly string[],
   noun: string,
 ): ReportSection {
-  const { points, explained } = project(rowsOfLengthOne(matrixOf(joinRows(parts))));
+  const { points, explained } = project(l2Normalize(matrixOf(joinRows(parts))));
   const groups = groupsOf(labels, names);
   return {
     kind: 'scatter',

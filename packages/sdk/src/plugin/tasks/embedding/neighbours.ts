@@ -2,7 +2,7 @@
 
 import { type Matrix, matmul, sliceRows } from '../../../linalg/matrix.ts';
 import { evenlySpaced } from '../batches.ts';
-import { pickRows } from './rows.ts';
+import { takeRows } from './rows.ts';
 
 /** Queries at a time, so that distances of all to all need not be in memory. */
 const BLOCK = 256;
@@ -75,7 +75,7 @@ export function bestNeighbourCount(gallery: Gallery, { candidates, most, errorOf
     counts.forEach((k, i) => {
       errors[i]! += errorOf({ rows: rows.subarray(0, k), products: products.subarray(0, k) }, chosen[query]!);
     });
-  forNearest(gallery, pickRows(features, chosen), counts.at(-1)!, use, chosen);
+  forNearest(gallery, takeRows(features, chosen), counts.at(-1)!, use, chosen);
   return counts[errors.indexOf(Math.min(...errors))]!;
 }
 

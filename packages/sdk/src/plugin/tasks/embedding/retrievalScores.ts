@@ -6,7 +6,7 @@ import type { MetricCollector, MetricsNamed } from '../../dataset.ts';
 import { bootstrapIntervals, drawsFor } from '../statistics/bootstrap.ts';
 import { meanMeasure } from '../statistics/measure.ts';
 import { forNearest, type Nearest } from './neighbours.ts';
-import { joinRows, matrixOf, rowsOfLengthOne } from './rows.ts';
+import { joinRows, matrixOf, l2Normalize } from './rows.ts';
 
 /** Embeddings `[examples, width]` and the kind of each. */
 export interface LabelledMatrix {
@@ -65,7 +65,7 @@ export function scoresByQuery(queries: LabelledMatrix, gallery?: LabelledMatrix)
     });
     values.mapAtR.push(sum / relevant);
   };
-  const [left, right] = [queries, searched].map(({ embeddings }) => rowsOfLengthOne(embeddings)) as [Matrix, Matrix];
+  const [left, right] = [queries, searched].map(({ embeddings }) => l2Normalize(embeddings)) as [Matrix, Matrix];
   forNearest({ features: right, isUnit: true }, left, wanted, use, gallery ? undefined : [...queries.labels.keys()]); // prettier-ignore
   return { asked, values };
 }

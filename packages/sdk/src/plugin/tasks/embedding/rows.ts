@@ -4,14 +4,14 @@ import { type Matrix, matrix } from '../../../linalg/matrix.ts';
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 
 /** The rows at `indices`, in that order. */
-export function pickRows({ columns, data }: Matrix, indices: readonly number[]): Matrix {
+export function takeRows({ columns, data }: Matrix, indices: readonly number[]): Matrix {
   const result = matrix(indices.length, columns);
   indices.forEach((index, i) => result.data.set(data.subarray(index * columns, (index + 1) * columns), i * columns));
   return result;
 }
 
 /** Every row divided by its length; a row of zeros stays one. */
-export function rowsOfLengthOne({ rows, columns, data }: Matrix): Matrix {
+export function l2Normalize({ rows, columns, data }: Matrix): Matrix {
   const result = matrix(rows, columns);
   for (let i = 0; i < rows; i++) {
     const row = data.subarray(i * columns, (i + 1) * columns);
@@ -25,12 +25,12 @@ export function rowsOfLengthOne({ rows, columns, data }: Matrix): Matrix {
 
 /** Float32 `[rows, width]` with every row of length 1. */
 export function unitTensor(tensor: Tensor): Tensor {
-  return float32(Float32Array.from(rowsOfLengthOne(matrixOf(tensor)).data), tensor.dims);
+  return float32(Float32Array.from(l2Normalize(matrixOf(tensor)).data), tensor.dims);
 }
 
 /** A vector divided by its length; zeros stay. */
 export function unitVector(vector: Float32Array): Float32Array {
-  return Float32Array.from(rowsOfLengthOne(matrix(1, vector.length, vector)).data);
+  return Float32Array.from(l2Normalize(matrix(1, vector.length, vector)).data);
 }
 
 /** The numbers of a tensor float32 `[rows, width]`. */

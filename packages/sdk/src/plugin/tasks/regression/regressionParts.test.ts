@@ -16,7 +16,7 @@ const [means, deviations] = [[12, 2], [Math.sqrt(8 / 3), 1]]; // prettier-ignore
 async function lossOf(isNew: boolean, kind: 'mse' | 'huber'): Promise<{ loss: number; gradient: number[] }> {
   const head = { output: 'y', labels, ...(isNew && { head: { output: 'y', labels } }) };
   const parts = regressionParts({ head, targets, loss: kind });
-  if (isNew) expect(parts.head!.units).toEqual({ factor: deviations, offset: means });
+  if (isNew) expect(parts.head!.targetScaling).toEqual({ factor: deviations, offset: means });
   else expect(parts.head).toBeUndefined();
   const { values, known } = valueTargets(targets, 2, true);
   const feeds = { y: float32(answers, [3, 2]) };

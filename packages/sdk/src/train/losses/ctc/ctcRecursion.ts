@@ -1,6 +1,7 @@
 /** @file The recursion of CTC over time, as one Scan. */
 
-import { float, GraphBuilder, type Value } from '../../../graph/builder.ts';
+import { GraphBuilder, type Value } from '../../../graph/builder.ts';
+import { float } from '../../../graph/attributes.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
 import type { ValueInfoProto } from '../../../graph/proto.ts';
 import { inferNode } from '../../../ops/infer.ts';

@@ -1,5 +1,5 @@
 import { float32 } from '@onnx-lora/sdk';
-import { rowsOfLengthOne } from '@onnx-lora/sdk/tasks';
+import { l2Normalize } from '@onnx-lora/sdk/tasks';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
@@ -59,10 +59,10 @@ describe('the linear probe is that of scikit-learn', () => {
 });
 
 describe('nearest neighbours are those of scikit-learn', () => {
-  const near = { features: rowsOfLengthOne(train), labels: golden.labels };
+  const near = { features: l2Normalize(train), labels: golden.labels };
 
   test.each(golden.neighbours)('k = $k', ({ k, predicted }) => {
-    expect(nearestClasses(near, rowsOfLengthOne(other), k)).toEqual(predicted);
+    expect(nearestClasses(near, l2Normalize(other), k)).toEqual(predicted);
   });
 
   test('their number is the best of those left out', () => {

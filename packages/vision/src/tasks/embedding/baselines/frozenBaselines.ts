@@ -1,7 +1,7 @@
 /** @file What frozen features give without any training of the model: k nearest neighbours, and a linear probe. */
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { pickRows, rowsOfLengthOne } from '@onnx-lora/sdk/tasks';
+import { takeRows, l2Normalize } from '@onnx-lora/sdk/tasks';
 import { matrix, type Matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { fitLogisticRegression, type LogisticRegression, predictClasses } from './logisticRegression.ts';
@@ -67,12 +67,12 @@ export function frozenBaselines({ train, validation, seed = 0 }: FrozenBaselines
   const accuracy = (answers: readonly number[]): number =>
     answers.filter((answer, i) => answer === truths[i]).length / truths.length;
 
-  const near = { features: rowsOfLengthOne(features), labels };
+  const near = { features: l2Normalize(features), labels };
   const k = bestNeighbourCount(near);
   const C = bestPenalty(features, labels, names.length, seed);
   const probe = fitLogisticRegression({ features, labels, classes: names.length, C });
   return {
-    knn: { accuracy: accuracy(nearestClasses(near, rowsOfLengthOne(held), k)), k },
+    knn: { accuracy: accuracy(nearestClasses(near, l2Normalize(held), k)), k },
     linearProbe: { accuracy: accuracy(predictClasses(probe, held)), C },
   };
 }
@@ -84,9 +84,9 @@ function bestPenalty(features: Matrix, labels: readonly number[], classes: numbe
     const pick = (isHeld: boolean): number[] => labels.flatMap((_, i) => ((fold[i] === held) === isHeld ? [i] : []));
     const [inside, outside] = [pick(false), pick(true)];
     return {
-      own: pickRows(features, inside),
+      own: takeRows(features, inside),
       ownLabels: inside.map((i) => labels[i]!),
-      others: pickRows(features, outside),
+      others: takeRows(features, outside),
       truths: outside.map((i) => labels[i]!),
       from: undefined as LogisticRegression | undefined,
     };

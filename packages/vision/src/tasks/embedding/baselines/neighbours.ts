@@ -1,7 +1,7 @@
 /** @file The classes of images by those of the training images that are most like them. */
 
 import { bestNeighbourCount as bestCount, forNearest, type Nearest } from '@onnx-lora/sdk/tasks';
-import type { Matrix } from '@onnx-lora/sdk/plugin';
+import { type Matrix } from '@onnx-lora/sdk/plugin';
 
 /** Numbers of neighbours that are tried; DINO tries 10, 20, 100 and 200. */
 const candidates = [1, 2, 5, 10, 20, 50, 100, 200];

@@ -11,7 +11,7 @@ import {
   type Measure,
   type MetricCollector,
   type MetricsNamed,
-  pickRows,
+  takeRows,
   type QueryScores,
   scoresByQuery,
 } from '@onnx-lora/sdk/tasks';
@@ -55,7 +55,7 @@ export class ImageTextMetrics implements MetricCollector<ImageTextScores> {
     const texts: LabelledMatrix = { embeddings: matrixOf(joinRows(this.#texts)), labels: this.#numbers };
     const firsts = this.#numbers.flatMap((image, i) => (this.#numbers.indexOf(image) === i ? [i] : []));
     const labels = firsts.map((i) => this.#numbers[i]!);
-    const images: LabelledMatrix = { embeddings: pickRows(matrixOf(joinRows(this.#images)), firsts), labels };
+    const images: LabelledMatrix = { embeddings: takeRows(matrixOf(joinRows(this.#images)), firsts), labels };
     const places = this.#numbers.map((image) => labels.indexOf(image));
     const toText = meanMeasure(recalls('imageToText', scoresByQuery(images, texts)));
     const toImage = meanMeasure(recalls('textToImage', scoresByQuery(texts, images)));

@@ -1,7 +1,7 @@
 /** @file Classes without training: which text describes an image best. */
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
-import { matrixOf, type OutputProcessor, rowsOfLengthOne, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
+import { matrixOf, type OutputProcessor, l2Normalize, softmaxRows, type TaskModel } from '@onnx-lora/sdk/tasks';
 import type { Matrix } from '@onnx-lora/sdk/plugin';
 import { matmul } from '@onnx-lora/sdk/core';
 import type { ImageReading } from '../../imageReading.ts';
@@ -71,7 +71,7 @@ function similarities(outputs: Readonly<Record<string, Tensor>>, ports: ImageTex
 }
 
 function cosines(outputs: Readonly<Record<string, Tensor>>, { imageEmbeds, textEmbeds }: ImageTextPorts): Matrix {
-  const [images, texts] = [imageEmbeds, textEmbeds].map((name) => rowsOfLengthOne(matrixOf(outputs[name]!)));
+  const [images, texts] = [imageEmbeds, textEmbeds].map((name) => l2Normalize(matrixOf(outputs[name]!)));
   const products = matmul(images!, texts!, { transposeB: true });
   return { ...products, data: products.data.map((value) => usualScale * value) };
 }

@@ -1,7 +1,7 @@
 /** @file What a plugin can lend to others, such as a decoder of images: a typed key, and whatever is behind it. */
 
 /** A thing that one plugin provides and any may need. Two keys of one name are the same thing. */
-export interface Capability<T> {
+export interface Token<T> {
   /** What it is called: `image-decoder`. */
   readonly name: string;
   /** The package that usually brings it, for the error where none does. */
@@ -12,7 +12,7 @@ export interface Capability<T> {
 }
 
 /** Things of which plugins may provide any number, such as formats of sound files; whoever needs it gets all of them. */
-export interface CapabilityList<T> {
+export interface TokenList<T> {
   /** What it is called: `sound-format`. */
   readonly name: string;
   readonly isList: true;
@@ -20,22 +20,22 @@ export interface CapabilityList<T> {
   readonly type?: T;
 }
 
-/** Capabilities by the names under which they are handed over. */
-export type Needs = Readonly<Record<string, Capability<unknown> | CapabilityList<unknown>>>;
+/** Tokens by the names under which what is bound to them is handed over. */
+export type Needs = Readonly<Record<string, Token<unknown> | TokenList<unknown>>>;
 
-/** What is behind the capabilities that were asked for, by the same names. */
-export type Provided<N extends Needs> = {
-  readonly [Name in keyof N]: N[Name] extends CapabilityList<infer T>
+/** What is bound to the tokens that were asked for, by the same names. */
+export type Resolved<N extends Needs> = {
+  readonly [Name in keyof N]: N[Name] extends TokenList<infer T>
     ? readonly T[]
-    : N[Name] extends Capability<infer T>
+    : N[Name] extends Token<infer T>
       ? T
       : never;
 };
 
-/** A capability, and how it is made. */
-export interface Provision {
+/** A token, and how what it stands for is made. */
+export interface Binding {
   /** What is provided. */
-  readonly capability: Capability<unknown> | CapabilityList<unknown>;
+  readonly token: Token<unknown> | TokenList<unknown>;
   /** What making it takes. */
   readonly needs: Needs;
   /** Whether it stands back where another plugin provides the same. */
@@ -51,28 +51,28 @@ export interface Provision {
  * @param options.usuallyFrom the package that brings it
  *
  * @example
- * export const IMAGE_DECODER = capability<ImageDecoder>('image-decoder', { usuallyFrom: '@onnx-lora/vision' });
+ * export const IMAGE_DECODER = token<ImageDecoder>('image-decoder', { usuallyFrom: '@onnx-lora/vision' });
  */
-export function capability<T>(name: string, options: { readonly usuallyFrom?: string } = {}): Capability<T> {
+export function token<T>(name: string, options: { readonly usuallyFrom?: string } = {}): Token<T> {
   return { name, isList: false, ...options };
 }
 
-/** A typed key of which there may be many, such as `capabilityList<AudioFormat>('audio-format')`. */
-export function capabilityList<T>(name: string): CapabilityList<T> {
+/** A typed key of which there may be many, such as `tokenList<AudioFormat>('audio-format')`. */
+export function tokenList<T>(name: string): TokenList<T> {
   return { name, isList: true };
 }
 
 /**
- * What is behind a capability. `needs` are other capabilities that it is made from; with `isDefault`, which is false by
+ * Binds what is made to a token. `needs` are tokens of what it is made from; with `isDefault`, which is false by
  * default, it stands back where another plugin provides the same.
  *
  * @example
- * provide(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), { needs: { formats: AUDIO_FORMAT }, isDefault: true })
+ * binding(AUDIO_READER, ({ formats }) => new AudioFileReader(formats), { needs: { formats: AUDIO_FORMAT }, isDefault: true })
  */
-export function provide<T, N extends Needs = Record<never, never>>(
-  key: Capability<T> | CapabilityList<T>,
-  make: (needed: Provided<N>) => NoInfer<T>,
+export function binding<T, N extends Needs = Record<never, never>>(
+  key: Token<T> | TokenList<T>,
+  make: (needed: Resolved<N>) => NoInfer<T>,
   { needs, isDefault = false }: { readonly needs?: N; readonly isDefault?: boolean } = {},
-): Provision {
-  return { capability: key, needs: needs ?? {}, isDefault, make: make as Provision['make'] };
+): Binding {
+  return { token: key, needs: needs ?? {}, isDefault, make: make as Binding['make'] };
 }

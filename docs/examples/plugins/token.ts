@@ -2,14 +2,14 @@
 
 import { readFile } from 'node:fs/promises';
 import { float32 } from '@onnx-lora/sdk';
-import { capability, type Capability, definePlugin, type Plugin, type PreprocessorFactory, provide } from '@onnx-lora/sdk/plugin'; // prettier-ignore
+import { token, type Token, definePlugin, type Plugin, type PreprocessorFactory, binding } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 
 // #region key
 /** Reads the samples of a file. */
 export type SampleReader = (file: string) => Promise<Float32Array>;
 
 /** Both plugins import the key; it has the type of what is behind it. */
-export const SAMPLE_READER: Capability<SampleReader> = capability('sample-reader', {
+export const SAMPLE_READER: Token<SampleReader> = token('sample-reader', {
   usuallyFrom: 'onnx-lora-samples',
 });
 // #endregion key
@@ -18,8 +18,8 @@ export const SAMPLE_READER: Capability<SampleReader> = capability('sample-reader
 /** Lends a reader of text files; as a default it stands back where another plugin provides one. */
 export const samplesPlugin: Plugin = definePlugin({
   name: 'onnx-lora-samples',
-  provides: [
-    provide(
+  bindings: [
+    binding(
       SAMPLE_READER,
       () => async (file) => Float32Array.from((await readFile(file, 'utf8')).trim().split('\n'), Number),
       { isDefault: true },

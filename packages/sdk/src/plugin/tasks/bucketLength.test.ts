@@ -2,16 +2,16 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { rung } from './rung.ts';
+import { bucketLength } from './bucketLength.ts';
 
 test('rungs are few, and not much longer', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 1e6 }), (length) => {
-      const padded = rung(length, 8);
+      const padded = bucketLength(length, 8);
       expect(padded).toBeGreaterThanOrEqual(length);
       expect(padded - length).toBeLessThan(Math.max(8, length / 4));
-      expect(rung(padded, 8)).toBe(padded);
+      expect(bucketLength(padded, 8)).toBe(padded);
     }),
   );
-  expect(new Set(Array.from({ length: 4096 }, (_, i) => rung(i + 1, 8))).size).toBe(8 + 4 * 6);
+  expect(new Set(Array.from({ length: 4096 }, (_, i) => bucketLength(i + 1, 8))).size).toBe(8 + 4 * 6);
 });

@@ -1,7 +1,7 @@
 /** @file Tensors that were handed over to a session once and are read by many runs. */
 
 /** Feeds that stay where the graph runs. Freed when they are released and no run reads them any more. */
-export class KeptFeeds implements Disposable {
+export class BoundFeeds implements Disposable {
   /** Names of the graph inputs that they are for. */
   readonly names: readonly string[];
   readonly #free: () => void;
@@ -9,7 +9,7 @@ export class KeptFeeds implements Disposable {
   #released = false;
 
   /**
-   * Held once, until {@link KeptFeeds.release}.
+   * Held once, until {@link BoundFeeds.release}.
    *
    * @param free called once, when nobody holds the tensors any more
    */
@@ -31,7 +31,7 @@ export class KeptFeeds implements Disposable {
     this.#letGo();
   }
 
-  /** As {@link KeptFeeds.release}, for `using`. */
+  /** As {@link BoundFeeds.release}, for `using`. */
   [Symbol.dispose](): void {
     this.release();
   }
