@@ -3,10 +3,10 @@
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { TrainedParameter } from '../../lora/plan.ts';
+import type { TrainedParameter } from '../../lora/tunings/wholeParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { AdapterPlan, ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
@@ -182,35 +182,6 @@ function tiedTokenRows(
       `The adapter trains rows of "${site.path}" and adapts "${layer.path}", whose weight is the same. Only one of the two can be applied.`,
     );
   });
-}
-
-/**
- * The plan that gives a place to all of these.
- *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
- */
-export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
-  const joined = new Map<string, ModuleTuning>();
-  for (const each of tunings) {
-    const before = joined.get(each.slot);
-    const both = before ? before.join(each) : each.join();
-    if (!both) throw cannotShare(each.path);
-    joined.set(each.slot, both);
-  }
-  const plan = [...joined.values()];
-  const alone = plan.find(
-    (each) => each instanceof ByTuner && plan.some((other) => other !== each && other.path === each.path),
-  );
-  if (alone) throw cannotShare(alone.path);
-  return plan;
-}
-
-/** The error for adapters that need different graphs. */
-function cannotShare(path: string): OnnxLoraError {
-  return new OnnxLoraError(
-    'ADAPTER_MISMATCH',
-    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
-  );
 }
 
 function checkParameter(

@@ -17,7 +17,8 @@ import { fromOrtAdapter, saveOnnxAdapter, toOrtAdapter } from './convert.ts';
 import { adapterFeeds } from '../serving/feeds.ts';
 import { formatOrtAdapter, parseOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig, scalingOf } from '../formats/peftConfig.ts';
-import { joinTunings, placeAdapter } from '../naming/place.ts';
+import { placeAdapter } from '../naming/place.ts';
+import { joinTunings } from '../serving/slots.ts';
 import { readAdapter } from './readAdapter.ts';
 import { tensorName, type TensorRole } from '../formats/tensorNames.ts';
 

@@ -3,19 +3,21 @@
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
+import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
+import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { TunerEmission } from '../emission/tunerEmission.ts';
 import { kindOf } from '../kinds/table.ts';
-import { placesOf } from '../plan.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
-import type { Edits, ModuleTuning, SavedTensors, TuningTensor } from './moduleTuning.ts';
+import { type Edits, layerNodes, type ModuleTuning, type SavedTensors, type TuningTensor } from './moduleTuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
@@ -32,6 +34,7 @@ export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
+  readonly emission: typeof TunerEmission = TunerEmission;
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
@@ -72,8 +75,12 @@ export class ByTuner implements ModuleTuning {
     return this.path;
   }
 
+  get label(): string {
+    return this.path;
+  }
+
   get wants(): ModuleTuning['wants'] {
-    return [{ place: `${this.path}:${this.form}`, label: this.path }];
+    return [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
 
   get noUnmerge(): string | undefined {
@@ -85,6 +92,10 @@ export class ByTuner implements ModuleTuning {
   /** Whether weights can hold what it computes. */
   get merges(): boolean {
     return 'delta' in this.math || this.math.weight !== undefined;
+  }
+
+  nodes(): readonly NodeProto[] {
+    return layerNodes(this.site);
   }
 
   tensor(role: string): TuningTensor {
@@ -141,7 +152,7 @@ export class ByTuner implements ModuleTuning {
       'delta' in math
         ? this.#computed(saved, (g, tensors) => math.delta(g, tensors)).map((change, i) => before[i]! + sign * change)
         : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
-    const weights = byTensor(placesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
+    const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
       const { stored, layout } = places[0].weight;
       const isTransposed = site.kind === 'linear' && layout === 'in-out';
       const [rows, columns] = stored.dims as [number, number];
@@ -157,7 +168,7 @@ export class ByTuner implements ModuleTuning {
     const changeBias = (before: Float32Array): Float32Array =>
       Float32Array.from(this.#computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
     return {
-      weights: [...weights, ...biasPlaces(site).map((own) => ({ ...own, change: changeBias, module }))],
+      weights: [...weights, ...biasReaders(site).map((own) => ({ ...own, change: changeBias, module }))],
       biases: [],
     };
   }

@@ -1,10 +1,13 @@
 /** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
-import type { Site } from '../../match/sites.ts';
+import { lastNode } from '../../match/layers/layer.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import type { EmissionOf } from '../emission/emission.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
 export type AdapterPlan = readonly ModuleTuning[];
@@ -80,13 +83,21 @@ export interface ModuleTuning {
   readonly slot: string;
   /** The layer, where it is one that can be adapted. */
   readonly site?: Site | undefined;
+  /** How errors call what is changed. */
+  readonly label: string;
+  /** How it and others of its kind enter a graph. */
+  readonly emission: EmissionOf;
+  /** Whether adapters may bring any number of outputs of the layer. */
+  readonly isOpen?: boolean;
   /** Where a graph that serves must have a place for it, and the option that reserves one. */
-  readonly wants: readonly { readonly place: string; readonly label: string; readonly option?: string }[];
+  readonly wants: readonly { readonly input: string; readonly label: string; readonly option?: string }[];
   /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noSum?: string | undefined;
   /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noUnmerge?: string | undefined;
 
+  /** The nodes that a graph must have for it. */
+  nodes(): readonly NodeProto[];
   /** Its tensor of this role. */
   tensor(role: string): TuningTensor;
   /** What it has trained, for counting. */
@@ -99,6 +110,11 @@ export interface ModuleTuning {
   isHeldByWeight(saved: SavedTensors): boolean;
   /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
+}
+
+/** The nodes at which a layer's tuning enters a graph. */
+export function layerNodes(site: Site): NodeProto[] {
+  return occurrencesOf(site).flatMap((each) => [each.node, lastNode(each)]);
 }
 
 /** A tuning and an adapter's tensors for it. */

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { atOnce } from '../../graph/file/atOnce.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
@@ -57,7 +57,7 @@ export async function checkGradients(
   model: Model,
   { lora, loss, inputs, targets, elements = 8, seed = 1 }: CheckGradientsOptions,
 ): Promise<Difference[]> {
-  const { plan, config } = planLora(model, lora);
+  const { plan, config } = planAdapter(model, lora);
   if (config.useDora) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -109,7 +109,7 @@ export async function checkGradients(
 /** The loss as a function of the trained values, without any gradient in the graph. */
 async function forward(
   model: Model,
-  request: Pick<CheckGradientsOptions, 'loss' | 'inputs' | 'targets'> & Pick<ReturnType<typeof planLora>, 'plan'>,
+  request: Pick<CheckGradientsOptions, 'loss' | 'inputs' | 'targets'> & Pick<ReturnType<typeof planAdapter>, 'plan'>,
   parameters: ParameterSet,
 ): Promise<
   WideSession & {

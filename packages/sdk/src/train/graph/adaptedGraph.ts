@@ -6,7 +6,7 @@ import { straightThroughDifferences } from '../../autodiff/straightThrough.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import type { DropoutMask } from '../../lora/injection.ts';
+import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { fuseGelu } from '../../match/fuseGelu.ts';
 import { expandOperators, refold } from '../../match/view.ts';

@@ -10,7 +10,7 @@ import { byteLength } from '../../graph/bytes.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
-import type { DropoutMask } from '../../lora/injection.ts';
+import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { CONTRIB } from '../../match/fuseGelu.ts';
 import { scopeOf } from '../../match/modulePath.ts';

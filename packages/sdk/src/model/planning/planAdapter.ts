@@ -2,12 +2,14 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { dropoutAt, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
+import type { Generation } from '../../adapter/naming/nameTable.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
+import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
@@ -16,22 +18,35 @@ import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from '../initial/initialSite.ts';
 import type { Model } from '../model.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import type { LoraPlan } from './loraPlan.ts';
 import { namedModules } from '../opening/namedModules.ts';
-import { planTuned } from './planTuned.ts';
+import { planByTuner } from './planByTuner.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
 import { trainedParameters } from './trainedParameters.ts';
 import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
 import { trainedTokens } from './trainedTokens.ts';
 
+/** A plan for one model, and the config that PEFT will read. */
+export interface PlannedAdapter {
+  /** What is injected where. */
+  readonly plan: AdapterPlan;
+  /** Under the model's own names. */
+  readonly config: AdapterConfig;
+  /** The generation whose names the options use, where it is not the model's: they were translated. */
+  readonly namedAs?: Generation;
+  /** What differs from what was asked, and how to have it. */
+  readonly warnings: readonly string[];
+  /** What gives first values; PEFT's default without. */
+  readonly initializer?: Initializer;
+}
+
 /**
  * Applies the options to a model.
  *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
-export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
-  if (options.tuner !== undefined) return planTuned(model, options, options.tuner);
+export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
+  if (options.tuner !== undefined) return planByTuner(model, options, options.tuner);
   const r = options.r ?? 8;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);

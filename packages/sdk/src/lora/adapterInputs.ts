@@ -4,51 +4,15 @@ import type { Value } from '../graph/builder.ts';
 import type { ModelProto, ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
-import { readsCodes } from '../match/weights/index.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
+import type { Injected, InjectOptions } from './inject.ts';
 import { kindOf } from './kinds/table.ts';
-import { placesOf, type TrainedParameter } from './plan.ts';
-import { ByTuner } from './tunings/byTuner.ts';
-import { LowRank } from './tunings/lowRank.ts';
+import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
-import { WholeParameter, wholeParameters } from './tunings/wholeParameter.ts';
 import { valueInfo } from './valueInfo.ts';
 
-/** How the injected graph will be used. */
-export interface InjectOptions {
-  /** Types of the base graph's values. */
-  readonly types: ReadonlyMap<string, ValueType>;
-  /**
-   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
-   * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
-   * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
-   */
-  readonly mode: 'training' | 'inference' | 'single';
-}
-
-/** A graph with adapters, and the inputs through which they come. */
-export interface Injected {
-  /** The graph. */
-  readonly model: ModelProto;
-  /** The inputs that adapters bring. */
-  readonly inputs: readonly AdapterInput[];
-  /**
-   * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with
-   * one for each row. Absent where nothing can differ between rows.
-   */
-  readonly rows?: string;
-  /** Name of the model's input whose first dimension counts the rows of a batch. */
-  readonly batchInput: string;
-  /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
-  readonly apart?: string;
-  /** How rows that differ are computed in several runs. */
-  readonly rowsApart: () => RowsApart;
-  /** Values that gradients do not pass. */
-  readonly stopped: ReadonlySet<string>;
-  /** Inputs of a graph for training that say what is left out of a step. */
-  readonly masks: readonly DropoutMask[];
-}
+export { valueInfo } from './valueInfo.ts';
 
 /** What a low-rank product of a layer reads of its input in one step: a bool for each number. */
 export interface DropoutMask {
@@ -70,20 +34,17 @@ export interface RowsApart {
   readonly outputs: ReadonlyMap<string, RowPlace>;
 }
 
-/** The part of an injection that all graphs of a model share: the adapter's inputs, which are the main graph's. */
-export class Injection {
+/** The adapter's inputs of one model, and what is known of its rows. */
+export class AdapterInputs {
   readonly training: boolean;
-  readonly #hasBanks: boolean;
+  /** Whether rows of a batch may differ. */
+  readonly hasBanks: boolean;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
-  /** Parameters that are trained whole. */
-  readonly trained: readonly TrainedParameter[];
   readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
-  readonly #lowRankAt = new Map<Site, LowRank>();
-  readonly #tunedAt = new Map<Site, ByTuner>();
-  readonly #parameters = new Map<TrainedParameter, Value>();
+  readonly #open: ReadonlySet<Site | undefined>;
   readonly #masks: DropoutMask[] = [];
   readonly #base: ModelProto;
   #places: RowPlaces | undefined;
@@ -93,17 +54,13 @@ export class Injection {
   constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
     this.types = types;
     this.training = mode === 'training';
-    this.#hasBanks = mode === 'inference';
+    this.hasBanks = mode === 'inference';
     this.opset = opsetOf(base);
     this.#base = base;
     const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
-    for (const each of plan) {
-      if (each instanceof LowRank) for (const site of placesOf(each.site)) this.#lowRankAt.set(site, each);
-      if (each instanceof ByTuner) for (const site of placesOf(each.site)) this.#tunedAt.set(site, each);
-      if (each instanceof WholeParameter) this.#addParameter(each);
-    }
-    this.trained = wholeParameters(plan);
+    this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
+    for (const each of plan) each.emission.declare?.(this, each as never);
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
@@ -125,24 +82,9 @@ export class Injection {
     };
   }
 
-  /** A site's low-rank adapter. */
-  lowRankAt(site: Site): LowRank | undefined {
-    return this.#lowRankAt.get(site);
-  }
-
-  /** All places with a low-rank adapter. */
-  lowRankPlaces(): readonly (readonly [Site, LowRank])[] {
-    return [...this.#lowRankAt];
-  }
-
-  /** All places that another tuner adapts. */
-  get tunedPlaces(): ReadonlyMap<Site, ByTuner> {
-    return this.#tunedAt;
-  }
-
   /** Whether rows of a batch may differ in a site's adapter. */
   differs(site: Site): boolean {
-    return this.#hasBanks && kindOf(site).perRow;
+    return this.hasBanks && kindOf(site).perRow;
   }
 
   /**
@@ -168,27 +110,15 @@ export class Injection {
     return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
-  /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
-  isPerRow({ site }: TrainedParameter): boolean {
-    return this.#hasBanks && site?.kind === 'linear' && site.arrange === undefined;
-  }
-
-  /** Whether a trained parameter's layer is written anew: rows may differ, or its node would read integers. */
-  isRewritten(parameter: TrainedParameter): boolean {
-    const { site, stored } = parameter;
-    if (this.isPerRow(parameter) || !site) return this.isPerRow(parameter);
-    return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);
+  /** Whether adapters bring any number of outputs of a layer. */
+  isOpen(site: Site): boolean {
+    return this.#open.has(site);
   }
 
   /** The input that says which adapter of a bank each row of a batch gets. */
   get rows(): Value {
     this.#rows ??= { name: this.#free('lora_rows'), type: 'int64' };
     return this.#rows;
-  }
-
-  /** The input of a trained parameter, as it is fed. */
-  parameter(parameter: TrainedParameter): Value {
-    return this.#parameters.get(parameter)!;
   }
 
   /** The input that carries a tensor of a module's tuning; one for all places of the module. */
@@ -208,18 +138,6 @@ export class Injection {
     const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
     this.#masks.push({ name, module: path, dims, keep: 1 - dropout });
     return { name, type: 'bool', shape: dims };
-  }
-
-  /** Makes a trained parameter a graph input that its readers read instead of the base's. */
-  #addParameter(tuning: WholeParameter): void {
-    const { parameter } = tuning;
-    const perRow = this.isPerRow(parameter);
-    const stored = parameter.stored.dims;
-    const dims = !this.training && parameter.layout === 'out-in' ? stored.toReversed() : stored;
-    this.#parameters.set(
-      parameter,
-      this.input(tuning, 'parameter', perRow || parameter.isOpen ? undefined : dims, perRow),
-    );
   }
 
   #free(name: string): string {

@@ -1,0 +1,159 @@
+/** @file The low-rank product as it is trained: one adapter, few passes over memory, dropout, what of it is constant. */
+
+import type { Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import type { Factor } from '../kinds/kind.ts';
+import { kindOf } from '../kinds/table.ts';
+import type { LowRank } from '../tunings/lowRank.ts';
+import { attentionAround } from '../tunings/lowRankSite.ts';
+import { rankAxisOf } from '../tunings/lowRankTensors.ts';
+import type { GraphScope } from './graphScope.ts';
+import { type AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+
+/**
+ * Linear layers that read the same value, as queries, keys and values do, share one product with their A's side by side: x is
+ * then read once, forward and in both of its gradients.
+ */
+export class LowRankTraining extends LowRankForm {
+  readonly #factors = new Map<string, Value>();
+  /** Linear layers by the value that they read. */
+  readonly #bySource = new Map<string, AdaptedLayer[]>();
+  /** x·A by layer. */
+  readonly #reduced = new Map<AdaptedLayer, Value>();
+
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, LowRank>, layers: readonly AdaptedLayer[]) {
+    super(scope, at);
+    for (const layer of layers) {
+      const [{ kind, input, arrange }] = layer;
+      if (kind === 'linear' && !arrange && !this.#drops(layer))
+        this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), layer]);
+    }
+  }
+
+  product(layer: AdaptedLayer): Value {
+    const { scope } = this;
+    const { g } = scope;
+    const [site] = layer;
+    const kind = kindOf(site);
+    const biased = this.biases(layer);
+    const finished = (value: Value): Value =>
+      site.foldedScale ? g.Mul(biased(value), this.#perOutput(site, kind.perOutputShape(site))) : biased(value);
+    const typeOfLayer = scope.read(site.product).type;
+    const read = scope.read(site.input);
+    const whole = site.kind === 'embedding' ? read : scope.as(read, 'float32');
+    const lowRank = this.lowRankAt(site);
+    const source = this.#drops(layer) ? this.#dropped(whole, lowRank) : whole;
+    if (site.kind === 'linear' && source === read && !site.arrange)
+      return scope.as(finished(g.MatMul(this.#reduce(layer), this.layerFactor('lora_B', layer))), typeOfLayer);
+    if (lowRank.layer.tokens) return this.#tokenRows(read, lowRank);
+    const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
+    const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
+    const value = finished(kind.product(g, site, x, A, B));
+    return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
+  }
+
+  factor(role: Factor, lowRank: LowRank): Value {
+    const key = `${role} ${lowRank.site.path}`;
+    const known = this.#factors.get(key);
+    if (known) return known;
+    const { g, inputs } = this.scope;
+    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = lowRank.layer;
+    const dims = r === undefined ? undefined : kindOf(site).graphShape(site, role, r);
+    const own = fixed?.[role]
+      ? g.constant(fixed[role])
+      : tiedTo && tokens
+        ? g.Transpose(this.factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.lowRankAt(tiedTo.site)), [1, 0])
+        : inputs.input(lowRank, role, dims);
+    const differentiated = attentionAround(savedAs) === undefined ? own : this.#halfConstant(own);
+    const value = constants
+      ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role))
+      : differentiated;
+    this.#factors.set(key, value);
+    return value;
+  }
+
+  protected override wideFactor(role: Factor, lowRank: LowRank): Value {
+    const factor = this.factor(role, lowRank);
+    return role === 'lora_B' ? this.onOutputs(factor, lowRank.site, 2) : factor;
+  }
+
+  gain(site: Site): Value {
+    const { scope } = this;
+    const { g } = scope;
+    const lowRank = this.lowRankAt(site);
+    const typeOfLayer = scope.read(site.product).type;
+    const magnitude = scope.inputs.input(lowRank, 'lora_magnitude_vector', this.perOutputDims(site));
+    const [A, B] = [this.factor('lora_A', lowRank), this.factor('lora_B', lowRank)];
+    const folded = scope.weight(site);
+    const weight = site.foldedScale
+      ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
+      : folded;
+    const norm = kindOf(site).adaptedNorm(g, site, weight, A, B);
+    return scope.as(this.onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
+  }
+
+  rescaled(product: Value, layer: AdaptedLayer, gain: Value): Value {
+    return this.scope.scale(this.scope.g.Add(product, this.product(layer)), gain, layer[0]);
+  }
+
+  /** x·A of a layer, of which others that read x have had theirs from the same product. */
+  #reduce(layer: AdaptedLayer): Value {
+    const done = this.#reduced.get(layer);
+    if (done) return done;
+    const { g } = this.scope;
+    const [{ input }] = layer;
+    const layers = this.#bySource.get(input)!;
+    const x = this.scope.read(input);
+    const factors = layers.map((each) => this.layerFactor('lora_A', each));
+    if (layers.length === 1) return g.MatMul(x, factors[0]!);
+    const parts = g.Split(
+      g.MatMul(x, g.Concat(factors, 1)),
+      factors.map(({ shape }) => shape![1] as number),
+      (x.shape?.length ?? 1) - 1,
+    );
+    layers.forEach((each, i) => this.#reduced.set(each, parts[i]!));
+    return this.#reduced.get(layer)!;
+  }
+
+  /** Whether steps leave out some of what the adapters of a layer read. */
+  #drops(layer: AdaptedLayer): boolean {
+    return layer.some((site) => this.lowRankAt(site).layer.dropout);
+  }
+
+  /** x without what is left out in this step, and what stays so much larger that the sum is the same on average. */
+  #dropped(x: Value, lowRank: LowRank): Value {
+    const { g, inputs } = this.scope;
+    const mask = inputs.mask(lowRank, x.shape as readonly number[]);
+    const kept = g.Mul(x, g.Cast(mask, dataTypeNumber('float32')));
+    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout!));
+  }
+
+  /** What trained rows of a table add: the row of each id that is trained, else zero. */
+  #tokenRows(ids: Value, lowRank: LowRank): Value {
+    const { g } = this.scope;
+    const { tokens = [] } = lowRank.layer;
+    const type = ids.type === 'int32' ? 'int32' : 'int64';
+    const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
+    const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);
+    return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.factor('lora_B', lowRank));
+  }
+
+  /** The factors of a folded normalisation as a constant. */
+  #perOutput(site: Site, dims: readonly number[]): Value {
+    return this.scope.g.constant(float32(site.foldedScale!, dims));
+  }
+
+  /** A value of which one half counts as a constant when it is differentiated. */
+  #halfConstant(value: Value): Value {
+    const { g } = this.scope;
+    const half = g.Mul(value, 0.5);
+    return g.Add(half, g.stopGradient(g.Identity(half)));
+  }
+}
+
+/** A one for each dimension of a weight behind the first. */
+function ones({ weightShape }: Site): number[] {
+  return weightShape.slice(1).map(() => 1);
+}
