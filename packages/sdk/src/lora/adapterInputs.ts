@@ -43,10 +43,14 @@ export class AdapterInputs {
   readonly opset: number;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
-  readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
+  readonly #inputs = new Map<
+    string,
+    { input: Omit<AdapterInput, 'others'>; others: Set<ModuleTuning>; info: ValueInfoProto; value: Value }
+  >();
   readonly #open: ReadonlySet<Site | undefined>;
   readonly #masks: DropoutMask[] = [];
   readonly #base: ModelProto;
+  readonly #plan: AdapterPlan;
   #places: RowPlaces | undefined;
   #apartFor: Site | undefined;
   #rows: Value | undefined;
@@ -57,6 +61,7 @@ export class AdapterInputs {
     this.hasBanks = mode === 'inference';
     this.opset = opsetOf(base);
     this.#base = base;
+    this.#plan = plan;
     const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
     this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
@@ -64,11 +69,11 @@ export class AdapterInputs {
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
-  added(): Omit<Injected, 'model' | 'stopped'> & { readonly infos: readonly ValueInfoProto[] } {
+  added(): Omit<Injected, 'model' | 'stopped' | 'losses'> & { readonly infos: readonly ValueInfoProto[] } {
     const inputs = [...this.#inputs.values()];
     const rows = this.#rows?.name;
     return {
-      inputs: inputs.map(({ input }) => input),
+      inputs: [...inputs.map(({ input, others }) => ({ ...input, others: [...others] })), ...this.#unread()],
       batchInput: this.batchInput.name,
       masks: this.#masks,
       ...(this.#apartFor ? { apart: this.#apartFor.path } : {}),
@@ -110,6 +115,17 @@ export class AdapterInputs {
     return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
+  /** What hooks of training change and no graph reads. */
+  #unread(): AdapterInput[] {
+    if (!this.training) return [];
+    const unread = new Map<string, AdapterInput>();
+    for (const tuning of this.#plan)
+      for (const tensor of tuning.states?.() ?? [])
+        if (!this.#inputs.has(tensor.name))
+          unread.set(tensor.name, { name: tensor.name, tuning, others: [], tensor, perRow: false, isUnread: true });
+    return [...unread.values()];
+  }
+
   /** Whether adapters bring any number of outputs of a layer. */
   isOpen(site: Site): boolean {
     return this.#open.has(site);
@@ -125,10 +141,13 @@ export class AdapterInputs {
   input(tuning: ModuleTuning, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
     const tensor = tuning.tensor(role);
     const known = this.#inputs.get(tensor.name);
-    if (known) return known.value;
+    if (known) {
+      if (tensor.shared && known.input.tuning !== tuning) known.others.add(tuning);
+      return known.value;
+    }
     const input = { name: this.#free(tensor.name), tuning, tensor, perRow };
     const value: Value = { name: input.name, type: 'float32', shape: dims };
-    this.#inputs.set(tensor.name, { input, info: valueInfo(input.name, 'float32', dims), value });
+    this.#inputs.set(tensor.name, { input, others: new Set(), info: valueInfo(input.name, 'float32', dims), value });
     return value;
   }
 

@@ -1,6 +1,7 @@
 /** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
+import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
 import { refold } from '../match/view.ts';
@@ -40,6 +41,8 @@ export interface Injected {
   readonly rowsApart: () => RowsApart;
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+  /** Float scalars of a graph for training that are added to the loss. */
+  readonly losses: readonly Value[];
   /** Inputs of a graph for training that say what is left out of a step. */
   readonly masks: readonly DropoutMask[];
 }
@@ -54,6 +57,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
   const constants: TensorProto[] = [];
   const stopped = new Set<string>();
   const found = new Set<NodeProto>();
+  const losses: Value[] = [];
   let graphs = 0;
   // The values of a Scan's body are not those of the whole batch.
   const rewrite = (graph: GraphProto, holdsBatch: boolean): GraphProto => {
@@ -64,6 +68,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     );
     const scope = new GraphScope(shared, plan, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
     const result = scope.rewrite(nodes);
+    if (number === 0 && shared.training) losses.push(...scope.losses());
     constants.push(...scope.constants);
     for (const name of scope.g.stopped) stopped.add(name);
     return result;
@@ -83,6 +88,7 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     model: shared.training ? model : refold(model),
     ...added,
     stopped,
+    losses,
   };
 }
 

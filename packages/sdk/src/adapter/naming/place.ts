@@ -11,7 +11,8 @@ import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
-import type { Tensor } from '../../runtime/tensor.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
@@ -63,31 +64,12 @@ export function placeAdapter(
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
   const trained: PlacedTuning[] = [];
-  const byTuner = new Map<
-    string,
-    { readonly tuning: ByTuner; readonly saved: Map<string, Tensor>; readonly names: string[] }
-  >();
   const unused: string[] = [];
-  /** Whether the tensor is one of the tuner's; then it has its place. */
-  const isTuned = (name: string, module: string, word: string, tensor: Tensor): boolean => {
-    const site = chosen && names.find(inGraph(module));
-    if (!site || !chosen) return false;
-    const own = byTuner.get(module) ?? {
-      tuning: new ByTuner(site, module, chosen),
-      saved: new Map<string, Tensor>(),
-      names: [] as string[],
-    };
-    const expected = own.tuning.math.tensors[word];
-    if (!expected) return false;
-    requireShape(`${word} of "${site.path}"`, tensor.dims, expected.dims, model);
-    byTuner.set(module, own);
-    own.saved.set(word, tensor);
-    own.names.push(name);
-    return true;
-  };
+  const byTuner = chosen ? tunedModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
+  const tuned = new Set(byTuner.flatMap((each) => each.names));
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
-    if (role === 'parameter' && isTuned(name, module, parameter!, tensor)) continue;
+    if (tuned.has(name)) continue;
     const packed = names.find(inGraph(module));
     if (packed?.part && (role === 'parameter' || role === 'base_layer.bias')) throw trainedPart(packed);
     if (role === 'parameter' || role === 'base_layer.bias') {
@@ -117,8 +99,7 @@ export function placeAdapter(
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
     ...own.flatMap((placed) => (placed.tuning.layer.tokens ? tiedTokenRows(placed, sites, own) : [])),
   ];
-  byTuner.forEach(requireWhole);
-  const tunings = [...lowRank, ...trained, ...byTuner.values()];
+  const tunings = [...lowRank, ...trained, ...byTuner];
   if (tunings.length === 0 && !mayBeEmpty) {
     const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
     const near = nearest(wanted, names.paths);
@@ -137,20 +118,54 @@ function trainedPart({ path, part }: Site): OnnxLoraError {
   );
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */
-function requireWhole({
-  tuning: { path, math },
-  saved,
-}: {
-  readonly tuning: ByTuner;
-  readonly saved: PlacedTuning['saved'];
-}): void {
-  const missing = Object.keys(math.tensors).find((word) => !saved.has(word));
-  if (missing === undefined) return;
-  throw new OnnxLoraError(
-    'ADAPTER_INVALID',
-    `The adapter holds only part of module "${path}": ${missing} is missing. Copy or save it again.`,
-  );
+/**
+ * The modules that a tuner adapts: those of which the file has more than a weight and a bias, which are trained in full. What
+ * files do not have is made anew.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing
+ */
+function tunedModules(
+  { tensors }: Adapter,
+  chosen: ChosenTuner,
+  siteOf: (module: string) => Site | undefined,
+  model: string,
+): (PlacedTuning & { readonly tuning: ByTuner })[] {
+  const words = new Map<string, Map<string, string>>();
+  for (const name of tensors.keys()) {
+    const { module, role, parameter = '' } = parseTensorName(name);
+    const isOwn = role === 'parameter' ? parameter !== 'weight' && parameter !== 'bias' : role !== 'base_layer.weight';
+    if (!isOwn || !siteOf(module)) continue;
+    const word = role === 'parameter' ? parameter : role;
+    words.set(module, (words.get(module) ?? new Map<string, string>()).set(word, name));
+  }
+  const modules = [...words.keys()].map((module) => ({ module, site: siteOf(module)! }));
+  const made = new Map<string, Tensor>();
+  return ByTuner.all(modules, chosen).map((tuning) => {
+    const own = words.get(tuning.layer.path)!;
+    const found = tuning.tensors().map(({ role, name, savedAs, shared, unsaved, first }) => {
+      const inFile = shared ? savedAs : own.get(role);
+      const saved = inFile === undefined ? undefined : tensors.get(inFile);
+      const { dims } = tuning.math.tensors[role]!;
+      if (saved) {
+        requireShape(`${role} of "${tuning.path}"`, saved.dims, dims, model);
+        return { role, tensor: saved, names: [inFile!] };
+      }
+      if (!unsaved) {
+        throw new OnnxLoraError(
+          'ADAPTER_INVALID',
+          `The adapter holds only part of module "${tuning.path}": ${role} is missing. Copy or save it again.`,
+        );
+      }
+      const known = made.get(name) ?? float32(first(new Random(0)).value, dims);
+      made.set(name, known);
+      return { role, tensor: known, names: [] };
+    });
+    return {
+      tuning,
+      saved: new Map(found.map(({ role, tensor }) => [role, tensor])),
+      names: found.flatMap(({ names }) => names),
+    };
+  });
 }
 
 /** The adapters with those of layers tied to the embeddings' with the same weight. */

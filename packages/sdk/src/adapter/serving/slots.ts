@@ -1,7 +1,6 @@
 /** @file The places that a session's graph has for adapters, and which an adapter needs. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
 
@@ -18,9 +17,9 @@ export function planSlots(placed: readonly PlacedAdapter[], reserved: AdapterPla
  */
 export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
   const has = new Set(
-    inputs.flatMap(({ tuning, tensor: { role } }) => [
+    inputs.flatMap(({ tuning, others, tensor: { role } }) => [
       `${tuning.slot}:${role}`,
-      ...tuning.wants.map(({ input }) => input),
+      ...[tuning, ...others].flatMap(({ wants }) => wants.map(({ input }) => input)),
     ]),
   );
   const missing = new Map<string, string | undefined>();
@@ -54,9 +53,7 @@ export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
     joined.set(each.slot, both);
   }
   const plan = [...joined.values()];
-  const alone = plan.find(
-    (each) => each instanceof ByTuner && plan.some((other) => other !== each && other.path === each.path),
-  );
+  const alone = plan.find((each) => each.isAlone && plan.some((other) => other !== each && other.path === each.path));
   if (alone) throw cannotShare(alone.path);
   return plan;
 }

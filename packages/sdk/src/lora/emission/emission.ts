@@ -19,6 +19,8 @@ export interface Emission {
   readonly beside: ReadonlyMap<NodeProto, EmitNode>;
   /** What a node shall read in place of its inputs, by their names. */
   renamed?(original: NodeProto): Iterable<readonly [name: string, value: Value]>;
+  /** Emits into the main graph what is added to the loss in training. */
+  losses?(): readonly Value[];
   /** What becomes of a layer's product, without its bias, where another tuning computes it from a weight of its own. */
   adapted?(site: Site, product: Value): Value;
 }

@@ -3,12 +3,13 @@
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
-import { lastNode } from '../../match/layers/layer.ts';
+import { addendOf, lastNode } from '../../match/layers/layer.ts';
 import type { Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
 import { type AdapterInputs, valueInfo } from '../adapterInputs.ts';
+import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
 import type { AdapterPlan, ModuleTuning } from '../tunings/moduleTuning.ts';
 import type { Emission, EmissionOf } from './emission.ts';
@@ -83,6 +84,11 @@ export class GraphScope {
     return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
   }
 
+  /** Emits what is added to the loss in training. */
+  losses(): Value[] {
+    return this.#emissions.flatMap((each) => each.losses?.() ?? []);
+  }
+
   /** What the other adapters make of a layer's product, without its bias. */
   adapted(site: Site, product: Value): Value {
     return this.#emissions.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
@@ -121,6 +127,26 @@ export class GraphScope {
       this.g.nodes.push({ ...current, input, output: (node.output ?? []).map((name) => names.get(name)!) });
     }
     return { name: names.get(site.output)!, ...this.inputs.types.get(site.output) };
+  }
+
+  /** The layer's product with its weight once more, for another input, without its bias. */
+  bareProduct(site: Site, x: Value): Value {
+    const prefix = `lora/base/${this.#calls++}/`;
+    const names = new Map([[site.input, x.name]]);
+    const addend = addendOf(site);
+    const bias = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
+    const isOne = site.nodes.at(-1) === site.node;
+    for (const node of site.nodes) {
+      const read = this.withInputs(node, node);
+      const bare = isOne && node === site.node && addend !== undefined ? withoutInput(read, addend) : read;
+      const input = (bare.input ?? []).map((name) => names.get(name) ?? name);
+      for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
+      this.g.nodes.push({ ...bare, input, output: (node.output ?? []).map((name) => names.get(name)!) });
+    }
+    const product = { name: names.get(site.product)!, ...this.inputs.types.get(site.product) };
+    // Nodes behind the layer's own, which round its product, hold the bias already.
+    if (isOne || bias === undefined) return product;
+    return this.g.Sub(product, kindOf(site).outputBias(this.g, site, this.read(bias)));
   }
 
   /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */

@@ -51,11 +51,12 @@ export class LowRankEmission implements Emission {
     );
   }
 
-  adapted(site: Site, product: Value): Value {
-    const layer = this.#layers.get(site.node);
+  adapted({ node }: Site, product: Value): Value {
+    const layer = this.#layers.get(node);
     if (!layer) return product;
-    const scaled = this.#isDora(layer) ? this.#scope.scale(product, this.#gain(layer), site) : product;
-    return this.#scope.g.Add(scaled, this.#form.product(layer));
+    return this.#isDora(layer)
+      ? this.#form.rescaled(product, layer)
+      : this.#scope.g.Add(product, this.#form.product(layer));
   }
 
   #isDora(layer: AdaptedLayer): boolean {
@@ -88,16 +89,10 @@ export class LowRankEmission implements Emission {
     let product = scope.emitRenamed(bare, site.product);
     // Nodes behind the layer's own, which round its product, hold the bias already.
     if (!isFirst && name !== undefined) product = g.Sub(product, kind.outputBias(g, site, scope.read(name)));
-    const sum = this.#form.rescaled(product, layer, this.#gain(layer));
+    const sum = this.#form.rescaled(product, layer);
     if (name === undefined) return scope.nameLast(sum, site.product);
     const bias = kind.outputBias(g, site, scope.read(isFirst ? read.input![addend!]! : name));
     scope.nameLast(g.Add(sum, bias), site.product);
-  }
-
-  /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
-  #gain(layer: AdaptedLayer): Value {
-    const gains = layer.flatMap((site) => (this.#at.get(site)!.layer.dora ? [this.#form.gain(site)] : []));
-    return gains.reduce((product, gain) => this.#scope.g.Mul(product, gain));
   }
 
   /** An LSTM or GRU that reads its weights with the deltas added, `[directions, gates · hidden, in]`. */

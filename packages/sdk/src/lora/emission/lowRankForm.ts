@@ -34,7 +34,13 @@ export abstract class LowRankForm {
   abstract gain(site: Site): Value;
 
   /** gain·(product + (x·A)·B), where the product has no bias. */
-  abstract rescaled(product: Value, layer: AdaptedLayer, gain: Value): Value;
+  abstract rescaled(product: Value, layer: AdaptedLayer): Value;
+
+  /** What each output of a layer is multiplied with: one where no site with DoRA has it. */
+  protected layerGain(layer: AdaptedLayer): Value {
+    const gains = layer.flatMap((site) => (this.lowRankAt(site).layer.dora ? [this.gain(site)] : []));
+    return gains.reduce((product, gain) => this.scope.g.Mul(product, gain));
+  }
 
   /** A site's adapter. */
   protected lowRankAt(site: Site): LowRank {

@@ -34,7 +34,7 @@ export class LowRankServing extends LowRankForm {
   }
 
   /** The lora_B that is fed has the gain multiplied in already. */
-  rescaled(product: Value, layer: AdaptedLayer, gain: Value): Value {
-    return this.scope.g.Add(this.scope.scale(product, gain, layer[0]), this.product(layer));
+  rescaled(product: Value, layer: AdaptedLayer): Value {
+    return this.scope.g.Add(this.scope.scale(product, this.layerGain(layer), layer[0]), this.product(layer));
   }
 }

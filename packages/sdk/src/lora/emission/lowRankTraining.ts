@@ -33,6 +33,20 @@ export class LowRankTraining extends LowRankForm {
   }
 
   product(layer: AdaptedLayer): Value {
+    if (!this.#drops(layer)) return this.#productOf(layer, () => this.#source(layer[0]));
+    // Each module leaves out others of the same numbers.
+    const parts = layer.map((site) => this.#productOf([site], () => this.#dropped(site)));
+    return parts.reduce((sum, part) => this.scope.g.Add(sum, part));
+  }
+
+  /** What a layer's low-rank product reads, as float32 where it is no id. */
+  #source({ kind, input }: Site): Value {
+    const read = this.scope.read(input);
+    return kind === 'embedding' ? read : this.scope.as(read, 'float32');
+  }
+
+  /** The product of what is read with the factors of some of a layer's sites. */
+  #productOf(layer: AdaptedLayer, sourceOf: () => Value): Value {
     const { scope } = this;
     const { g } = scope;
     const [site] = layer;
@@ -40,14 +54,12 @@ export class LowRankTraining extends LowRankForm {
     const biased = this.biases(layer);
     const finished = (value: Value): Value =>
       site.foldedScale ? g.Mul(biased(value), this.#perOutput(site, kind.perOutputShape(site))) : biased(value);
+    const source = sourceOf();
     const typeOfLayer = scope.read(site.product).type;
-    const read = scope.read(site.input);
-    const whole = site.kind === 'embedding' ? read : scope.as(read, 'float32');
     const lowRank = this.lowRankAt(site);
-    const source = this.#drops(layer) ? this.#dropped(whole, lowRank) : whole;
-    if (site.kind === 'linear' && source === read && !site.arrange)
+    if (this.#bySource.get(site.input)?.includes(layer) && source.name === site.input)
       return scope.as(finished(g.MatMul(this.#reduce(layer), this.layerFactor('lora_B', layer))), typeOfLayer);
-    if (lowRank.layer.tokens) return this.#tokenRows(read, lowRank);
+    if (lowRank.layer.tokens) return this.#tokenRows(source, lowRank);
     const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
     const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
     const value = finished(kind.product(g, site, x, A, B));
@@ -94,8 +106,26 @@ export class LowRankTraining extends LowRankForm {
     return scope.as(this.onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
   }
 
-  rescaled(product: Value, layer: AdaptedLayer, gain: Value): Value {
-    return this.scope.scale(this.scope.g.Add(product, this.product(layer)), gain, layer[0]);
+  /**
+   * With dropout, as PEFT has it, the product stays what it is, and what DoRA adds reads x without what is left out:
+   * product + (gain − 1)·x̃·W + gain·(x̃·A)·B.
+   */
+  rescaled(product: Value, layer: AdaptedLayer): Value {
+    const { scope } = this;
+    const { g } = scope;
+    if (!this.#drops(layer)) {
+      const gain = this.layerGain(layer);
+      return scope.scale(g.Add(product, this.product(layer)), gain, layer[0]);
+    }
+    return layer.reduce((sum, site) => {
+      const source = this.#dropped(site);
+      const change = this.#productOf([site], () => source);
+      if (!this.lowRankAt(site).layer.dora) return g.Add(sum, change);
+      const gain = this.gain(site);
+      const base = scope.bareProduct(site, scope.as(source, scope.read(site.input).type));
+      const more = g.Add(scope.scale(base, g.Sub(gain, 1), site), scope.scale(change, gain, site));
+      return g.Add(sum, more);
+    }, product);
   }
 
   /** x·A of a layer, of which others that read x have had theirs from the same product. */
@@ -122,12 +152,15 @@ export class LowRankTraining extends LowRankForm {
     return layer.some((site) => this.lowRankAt(site).layer.dropout);
   }
 
-  /** x without what is left out in this step, and what stays so much larger that the sum is the same on average. */
-  #dropped(x: Value, lowRank: LowRank): Value {
+  /** What a site reads without what is left out in this step, and what stays so much larger that the sum is the same on average. */
+  #dropped(site: Site): Value {
     const { g, inputs } = this.scope;
+    const lowRank = this.lowRankAt(site);
+    const x = this.#source(site);
+    if (!lowRank.layer.dropout) return x;
     const mask = inputs.mask(lowRank, x.shape as readonly number[]);
     const kept = g.Mul(x, g.Cast(mask, dataTypeNumber('float32')));
-    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout!));
+    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout));
   }
 
   /** What trained rows of a table add: the row of each id that is trained, else zero. */

@@ -1,12 +1,16 @@
 /** @file What tuners of plugins make of layers: their fragment in place of one, or the product with ΔW behind it. */
 
 import type { Value } from '../../graph/builder.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { formatShape } from '../../graph/value.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { lastNode } from '../../match/layers/layer.ts';
 import { occurrencesOf, type Site } from '../../match/sites.ts';
+import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { ByTensor, ChangeOfLayer, ChangeOfWeight, LayerInGraph } from '../tuner.ts';
 import type { ByTuner } from '../tunings/byTuner.ts';
+import { hookedTunings } from '../tunings/trainingHooks.ts';
 import type { Emission, EmitNode } from './emission.ts';
 import type { GraphScope } from './graphScope.ts';
 
@@ -17,8 +21,11 @@ export class TunerEmission implements Emission {
   readonly beside: ReadonlyMap<NodeProto, EmitNode> = new Map();
   readonly #scope: GraphScope;
 
+  readonly #tunings: readonly ByTuner[];
+
   constructor(scope: GraphScope, tunings: readonly ByTuner[]) {
     this.#scope = scope;
+    this.#tunings = tunings;
     const places = tunings.flatMap((tuned) => occurrencesOf(tuned.site).map((site) => [site, tuned] as const));
     this.replaced = new Map(
       places.map(([site, tuned]) => {
@@ -32,6 +39,22 @@ export class TunerEmission implements Emission {
     this.dropped = new Set(
       places.flatMap(([site, { math }]) => ('delta' in math ? [] : [...site.nodes, lastNode(site)])),
     );
+  }
+
+  losses(): readonly Value[] {
+    const { g, inputs } = this.#scope;
+    return hookedTunings(this.#tunings).flatMap(({ hooks, tunings, name }) => {
+      if (!hooks.loss) return [];
+      const loss = hooks.loss(
+        g,
+        tunings.map((each) => ({ layer: each.layer, tensors: tunerInputs(inputs, each) })),
+      );
+      if (loss.shape?.length === 0 && loss.type === 'float32') return [loss];
+      throw new OnnxLoraError(
+        'PLUGIN_INVALID',
+        `The loss that the tuner "${name}" adds must be a float32 scalar, but it is ${loss.type ?? 'of an unknown type'} of shape ${formatShape(loss.shape)}. Reduce it, as g.ReduceSum does.`,
+      );
+    });
   }
 
   /** What a tuner makes of a layer, computed in float32 and given in the layer's own type. */
@@ -68,10 +91,18 @@ export class TunerEmission implements Emission {
     scope.nameLast(g.Add(base, scope.as(more, scope.read(site.output).type)), site.output);
   }
 
-  /** A tuner's tensors, by its own names of them. */
   #tensorsOf(tuned: ByTuner): ByTensor<Value> {
-    return Object.fromEntries(
-      Object.entries(tuned.math.tensors).map(([role, { dims }]) => [role, this.#scope.inputs.input(tuned, role, dims)]),
-    );
+    return tunerInputs(this.#scope.inputs, tuned);
   }
+}
+
+/** A tuner's tensors, by its own names of them. States are inputs only where they are read. */
+export function tunerInputs(inputs: AdapterInputs, tuned: ByTuner): ByTensor<Value> {
+  const tensors: Record<string, Value> = {};
+  for (const [role, { dims, role: use }] of Object.entries(tuned.math.tensors)) {
+    const input = (): Value => inputs.input(tuned, role, dims);
+    if (use === 'state') Object.defineProperty(tensors, role, { get: input, enumerable: true });
+    else tensors[role] = input();
+  }
+  return tensors;
 }

@@ -27,6 +27,12 @@ export interface ChosenTuner {
   readonly settings: TunerSettings;
 }
 
+/** A layer to be adapted, and what PEFT calls it. */
+export interface TunedSite {
+  readonly site: Site;
+  readonly module: string;
+}
+
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
 export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig, 'extra'>): TunerSettings {
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, extra[key] ?? value]));
@@ -35,6 +41,7 @@ export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
   readonly emission: typeof TunerEmission = TunerEmission;
+  readonly isAlone = true;
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
@@ -46,20 +53,13 @@ export class ByTuner implements ModuleTuning {
   /** The layer as the tuner is told of it; its path is the one in PEFT's file. */
   readonly layer: TunedLayer;
 
-  /**
-   * @param module what PEFT calls the layer
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
-   *   written for an earlier version
-   */
-  constructor(site: Site, module: string, { tuner, settings }: ChosenTuner) {
-    const { kind, weightShape } = site;
-    const [first = 0, second = 0] = weightShape;
-    const [out, width] =
-      kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
-    const layer = { path: module, kind, in: width, out, weightShape, bias: site.bias !== undefined };
-    const refusal = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings);
-    if (refusal !== undefined) throw refused(site, tuner, refusal);
-    const math = tuner.tune(layer, settings);
+  /** What adapts it. */
+  readonly chosen: ChosenTuner;
+  readonly #layers: readonly TunedLayer[];
+
+  private constructor(site: Site, layer: TunedLayer, layers: readonly TunedLayer[], chosen: ChosenTuner) {
+    const { tuner, settings } = chosen;
+    const math = tuner.tune(layer, settings, layers);
     const unfit = 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
@@ -69,6 +69,33 @@ export class ByTuner implements ModuleTuning {
     this.peftType = tuner.peftType;
     this.form = `${tuner.peftType} ${JSON.stringify(settings)}`;
     this.layer = layer;
+    this.chosen = chosen;
+    this.#layers = layers;
+  }
+
+  /**
+   * All layers that one adapter adapts: they may share tensors.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
+   *   written for an earlier version
+   */
+  static all(sites: readonly TunedSite[], chosen: ChosenTuner): ByTuner[] {
+    const { tuner, settings } = chosen;
+    const layers = sites.map(({ site, module }) => {
+      const layer = layerOf(site, module);
+      const refusal = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings);
+      if (refusal !== undefined) throw refused(site, tuner, refusal);
+      return layer;
+    });
+    return sites.map(({ site }, i) => new ByTuner(site, layers[i]!, layers, chosen));
+  }
+
+  /** The same without what the tuner does in training beside gradients. */
+  withoutTraining(): ByTuner {
+    const { tuner, settings } = this.chosen;
+    const { name, peftType, description, defaults } = tuner;
+    const plain: Tuner = { name, peftType, description, defaults, tune: (...given) => tuner.tune(...given) };
+    return new ByTuner(this.site, this.layer, this.#layers, { tuner: plain, settings });
   }
 
   get slot(): string {
@@ -99,14 +126,22 @@ export class ByTuner implements ModuleTuning {
   }
 
   tensor(role: string): TuningTensor {
-    const { dims, first, idle } = this.math.tensors[role]!;
+    const { dims, role: use = 'trained', share = 'site', saved, first, idle } = this.math.tensors[role]!;
+    const shape = dims.join('x');
     return {
       role,
-      name: `${this.path}.${role}`,
-      savedAs: tensorName(this.layer.path, 'parameter', role),
+      // Adapters of one session that share tensors of other shapes have inputs of their own.
+      name: share === 'site' ? `${this.path}.${role}` : `${role}.${shape}`,
+      savedAs:
+        share === 'site'
+          ? tensorName(this.layer.path, 'parameter', role)
+          : `base_model.${role}${share === 'shape' ? `.${shape}` : ''}`,
       replaces: false,
       scale: 1,
       count: sizeOf(dims),
+      ...(use === 'trained' ? {} : { use }),
+      ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
+      ...(share === 'site' ? {} : { shared: true }),
       first: (random) => ({ value: first(random), dims }),
       fromSaved: (saved) => {
         const own = saved.get(role)!;
@@ -124,11 +159,26 @@ export class ByTuner implements ModuleTuning {
   }
 
   trained(): readonly TuningTensor[] {
+    return this.tensors().filter(({ use }) => use === undefined);
+  }
+
+  states(): readonly TuningTensor[] {
+    return this.tensors().filter(({ use }) => use === 'state');
+  }
+
+  /** All of its tensors. */
+  tensors(): TuningTensor[] {
     return Object.keys(this.math.tensors).map((role) => this.tensor(role));
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    return other instanceof ByTuner && other.form === this.form ? other : undefined;
+    if (!(other instanceof ByTuner) || other.form !== this.form) return undefined;
+    const names = (own: ByTuner): string =>
+      own
+        .tensors()
+        .map(({ name }) => name)
+        .join();
+    return names(other) === names(this) ? other : undefined;
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
@@ -187,6 +237,14 @@ export class ByTuner implements ModuleTuning {
     const result = fragment(g, tensors, before);
     return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
   }
+}
+
+function layerOf(site: Site, path: string): TunedLayer {
+  const { kind, weightShape, bias } = site;
+  const [first = 0, second = 0] = weightShape;
+  const [out, width] =
+    kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
+  return { path, kind, in: width, out, weightShape, bias: bias !== undefined };
 }
 
 function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {

@@ -8,6 +8,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { EmissionOf } from '../emission/emission.ts';
+import type { TunedRole } from '../tuner.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
 export type AdapterPlan = readonly ModuleTuning[];
@@ -52,6 +53,12 @@ export interface TuningTensor {
   readonly base?: Float32Array;
   /** How many numbers are trained, without those of a twin. */
   readonly count: number;
+  /** Of what is not trained: what it is for instead. */
+  readonly use?: Exclude<TunedRole, 'trained'>;
+  /** Whether files do not have it. */
+  readonly unsaved?: boolean;
+  /** Whether other modules have the same tensor, by its name. */
+  readonly shared?: boolean;
   /** The dimension that is a rank, which each adapter may have another of. */
   readonly rankAxis?: number;
 
@@ -98,10 +105,14 @@ export interface ModuleTuning {
 
   /** The nodes that a graph must have for it. */
   nodes(): readonly NodeProto[];
+  /** Whether no other adapter of one session may change the module in another way. */
+  readonly isAlone?: boolean;
   /** Its tensor of this role. */
   tensor(role: string): TuningTensor;
   /** What it has trained, for counting. */
   trained(): readonly TuningTensor[];
+  /** What changes between steps without a gradient, whether a graph reads it or not. */
+  states?(): readonly TuningTensor[];
   /** What a graph for inference has for this and another adapter; undefined where none can have both. */
   join(other?: ModuleTuning): ModuleTuning | undefined;
   /** What a graph for inference is fed, by role. */
@@ -136,8 +147,12 @@ export interface AdapterInput {
   readonly name: string;
   /** What is made of the module. */
   readonly tuning: ModuleTuning;
+  /** Other modules that share the tensor. */
+  readonly others: readonly ModuleTuning[];
   /** Which of its tensors the input carries. */
   readonly tensor: TuningTensor;
+  /** Whether no graph reads it: only hooks do. */
+  readonly isUnread?: boolean;
   /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;
 }

@@ -162,7 +162,6 @@ function checkTogether(
     useDora && loraBias && 'useDora and loraBias',
     useDora && hasParameters && 'useDora and targetParameters',
     useDora && isAttention && 'useDora and a MultiheadAttention',
-    loraDropout > 0 && useDora && 'loraDropout and useDora',
     loraDropout > 0 && hasParameters && 'loraDropout and targetParameters',
     loraDropout > 0 && isAttention && 'loraDropout and a MultiheadAttention',
     loraBias && hasParameters && 'loraBias and targetParameters',

@@ -46,7 +46,10 @@ export function planByTuner(
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
-  const tuned = selected.targets.map((path) => new ByTuner(sites.get(path)!, path, { tuner, settings }));
+  const tuned = ByTuner.all(
+    selected.targets.map((path) => ({ site: sites.get(path)!, module: path })),
+    { tuner, settings },
+  );
   const { modulesToSave } = selected;
   const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
   if (tuned.length === 0)

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { ChangeOfLayer, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
+import type { ChangeOfLayer, TrainingHooks, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
@@ -63,15 +63,16 @@ function watched(tuner: Tuner): Tuner {
     defaults,
     ...(tuner.refuses && { refuses: (...given) => call('refuses', () => tuner.refuses!(...given)) }),
     ...(tuner.saved && { saved: (...given) => call('saved', () => tuner.saved!(...given)) }),
+    ...(tuner.training && { training: (...given) => watchedHooks(call('training', () => tuner.training!(...given))) }),
     tune: (...given) => watchedTuning(call('tune', () => tuner.tune(...given))),
   };
 }
 
 function watchedTuning(tuning: Tuning): Tuning {
-  const entries = Object.entries(tuning.tensors).map(([name, { dims, ...tensor }]): [string, TunedTensor] => [
+  const entries = Object.entries(tuning.tensors).map(([name, tensor]): [string, TunedTensor] => [
     name,
     {
-      dims,
+      ...tensor,
       first: (random) => call(`first of "${name}"`, () => tensor.first(random)),
       idle: () => call(`idle of "${name}"`, () => tensor.idle()),
     },
@@ -84,6 +85,14 @@ function watchedTuning(tuning: Tuning): Tuning {
     apply: (...given) => call('apply', () => tuning.apply(...given)),
     ...watchedMerge(tuning, ''),
     ...(unmerged && { unmerged: watchedMerge(unmerged, 'unmerged ') }),
+  };
+}
+
+function watchedHooks({ loss, gradients, after }: TrainingHooks): TrainingHooks {
+  return {
+    ...(loss && { loss: (...given) => call('loss', () => loss(...given)) }),
+    ...(gradients && { gradients: (step) => call('gradients', () => gradients(step)) }),
+    ...(after && { after: (step) => call('after', () => after(step)) }),
   };
 }
 

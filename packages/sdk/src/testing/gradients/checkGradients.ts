@@ -140,8 +140,8 @@ async function forward(
     ...inputs,
     ...Object.fromEntries([...added.targets].map(([name, value]) => [value.name, targets[name]!])),
   };
-  const shapes = { ...batch, ...Object.fromEntries(parameters.all.map(({ input, fed }) => [input.name, fed])) };
-  const wrt = new Set(parameters.all.map(({ input }) => input.name));
+  const shapes = { ...batch, ...Object.fromEntries(parameters.fed().map(({ input, fed }) => [input.name, fed])) };
+  const wrt = new Set(parameters.fed().map(({ input }) => input.name));
   const wide = await wideSession(whole, wrt, shapes, model.name);
   const values = new Map(
     parameters.all.map(({ input, value, dims }) => [input.name, floatTensor(value.slice(), dims, wide.precision).data]),
@@ -151,8 +151,12 @@ async function forward(
     const own = values.get(input.name)!.map((each, i) => scale * each - (origin?.[i] ?? 0));
     return [input.name, floatTensor(own, dims, wide.precision)];
   };
+  const still = parameters
+    .fed()
+    .filter(({ input }) => !values.has(input.name))
+    .map(({ input, value, dims }) => [input.name, floatTensor(value, dims, wide.precision)] as const);
   const run = async (): Promise<number> => {
-    const fed = Object.fromEntries(parameters.all.map(feedOf));
+    const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still]);
     const outputs = await wide.session.run({ ...batch, ...fed });
     return Number(outputs[added.value.name]!.data[0]);
   };
