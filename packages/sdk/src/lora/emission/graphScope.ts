@@ -121,10 +121,7 @@ export class GraphScope {
     const prefix = `lora/base/${this.#calls++}/`;
     const names = new Map([[site.input, x.name]]);
     for (const node of new Set([...site.nodes, lastNode(site)])) {
-      const current = this.withInputs(node, node);
-      const input = (current.input ?? []).map((name) => names.get(name) ?? name);
-      for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
-      this.g.nodes.push({ ...current, input, output: (node.output ?? []).map((name) => names.get(name)!) });
+      this.#emitAgain(this.withInputs(node, node), names, prefix);
     }
     return { name: names.get(site.output)!, ...this.inputs.types.get(site.output) };
   }
@@ -139,14 +136,21 @@ export class GraphScope {
     for (const node of site.nodes) {
       const read = this.withInputs(node, node);
       const bare = isOne && node === site.node && addend !== undefined ? withoutInput(read, addend) : read;
-      const input = (bare.input ?? []).map((name) => names.get(name) ?? name);
-      for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
-      this.g.nodes.push({ ...bare, input, output: (node.output ?? []).map((name) => names.get(name)!) });
+      this.#emitAgain(bare, names, prefix);
     }
     const product = { name: names.get(site.product)!, ...this.inputs.types.get(site.product) };
     // Nodes behind the layer's own, which round its product, hold the bias already.
     if (isOne || bias === undefined) return product;
     return this.g.Sub(product, kindOf(site).outputBias(this.g, site, this.read(bias)));
+  }
+
+  /** Pushes a node under another name, which reads and gives other values. */
+  #emitAgain(node: NodeProto, names: Map<string, string>, prefix: string): void {
+    const input = (node.input ?? []).map((name) => names.get(name) ?? name);
+    for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
+    const output = (node.output ?? []).map((name) => names.get(name)!);
+    // The runtime takes no two nodes of one name, and a tuner may compute its layer several times.
+    this.g.nodes.push({ ...node, ...(node.name ? { name: `${prefix}${node.name}` } : {}), input, output });
   }
 
   /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */
