@@ -4,7 +4,10 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import {
+  Adapter,
+  convertToLora,
   loadAdapter,
+  type Model,
   openModel,
   OrtRuntime,
   previewLora,
@@ -19,10 +22,27 @@ import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
 import { checkAdapterRoundTrip, checkPlugin, conformance, randomAdapter } from '@onnx-lora/sdk/testing';
 import { afterAll, describe, expect, it } from 'vitest';
 import { adaloraPlugin } from '../docs/examples/plugins/adalora.ts';
+import { ia3Plugin } from '../docs/examples/plugins/ia3.ts';
+import { lohaPlugin } from '../docs/examples/plugins/loha.ts';
 import { veraPlugin } from '../docs/examples/plugins/vera.ts';
 import { taskOf } from '../packages/sdk/fixtures/memorise.ts';
 
 const cases = path.join(import.meta.dirname, 'fixtures/cases');
+/** The mean of the layer at two inputs. */
+const twice: Tuner = {
+  name: 'twice',
+  peftType: 'TWICE',
+  description: 'the mean of a layer at two inputs',
+  defaults: {},
+  tune: (layer) => ({
+    tensors: {
+      shift: { dims: [layer.in], first: () => new Float32Array(layer.in), idle: () => new Float32Array(layer.in) },
+    },
+    apply: (g, { x, forward }, { shift }) => g.Mul(g.Add(forward(g.Add(x, shift!)), forward(x)), 0.5),
+  }),
+};
+const twicePlugin = definePlugin({ name: 'twice', tuners: [twice] });
+
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hooks-'));
 afterAll(() => {
   rmSync(scratch, { recursive: true, force: true });
@@ -133,6 +153,81 @@ describe('AdaLoRA', () => {
     const bits = ({ parameters }: Trainer): [string, Tensor][] => [...parameters!.tensors()];
     expect(bits(again)).toEqual(bits(whole));
     await Promise.all([whole.release(), again.release()]);
+  });
+});
+
+describe('blends', () => {
+  const open = (): Promise<Model> => openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, lohaPlugin, ia3Plugin, twicePlugin] }); // prettier-ignore
+  const change = ({ tensors, config }: Adapter, factor: number, pattern: RegExp, idle = 0): Adapter =>
+    new Adapter(config, new Map([...tensors].map(([name, { data, ...rest }]) => [name, { ...rest, data: pattern.test(name) ? (data as Float32Array).map((each) => idle + factor * (each - idle)) : data } as Tensor]))); // prettier-ignore
+
+  it.each<[string, RegExp, number]>([
+    ['vera', /lambda_b/, 0],
+    ['loha', /hada_w1_a/, 0],
+    ['ia3', /ia3_l/, 1],
+  ])('of %s are the adapter with so much of its linear part', async (tuner, pattern, idle) => {
+    const model = await open();
+    const { tensors } = await readSafetensors(path.join(cases, 'peft-vera/inputs.safetensors'));
+    const x = { x: tensors.get('x')! };
+    const a = await randomAdapter(model, { lora: { tuner, targetModules: ['up', 'down'] } });
+    const session = await model.session({ adapters: { a, b: change(a, -2, pattern, idle), sum: change(a, 0.3 - 2 * 0.1, pattern, idle) } }); // prettier-ignore
+    const [blended, sum, base] = await Promise.all([{ a: 0.3, b: 0.1 }, 'sum', null].map(async (adapter) => (await session.run(x, { adapter }))['logits']!.data as Float32Array)); // prettier-ignore
+    blended!.forEach((value, i) => {
+      expect(value).toBeCloseTo(sum![i]!, 5);
+    });
+    expect(Math.max(...blended!.map((value, i) => Math.abs(value - base![i]!)))).toBeGreaterThan(1e-3);
+    if (tuner === 'loha') {
+      await session.replace(
+        'b',
+        await randomAdapter(model, { lora: { tuner, targetModules: ['up', 'down'] }, seed: 5 }),
+      );
+      await expect(session.run(x, { adapter: { a: 0.5, b: 0.5 } })).rejects.toThrow(/LOHA, whose adapters can be blended where they have the same hada_/); // prettier-ignore
+    }
+    await session.release();
+  });
+
+  it('of a layer that is computed twice has both', async () => {
+    const model = await open();
+    expect(await checkAdapterRoundTrip(model, await randomAdapter(model, { lora: { tuner: 'twice', targetModules: ['up'] } }))).toEqual([]); // prettier-ignore
+  });
+});
+
+describe('as LoRA', () => {
+  const run = async (model: Model, adapter: Adapter): Promise<Float32Array> => {
+    const { tensors } = await readSafetensors(path.join(cases, 'peft-vera/inputs.safetensors'));
+    const session = await model.session({ adapters: { adapter } });
+    const { logits } = await session.run({ x: tensors.get('x')! }, { adapter: 'adapter' });
+    await session.release();
+    return logits!.data as Float32Array;
+  };
+  const far = (a: Float32Array, b: Float32Array): number => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+
+  it.each<[string, number, boolean]>([
+    ['vera', 1, true],
+    ['loha', 16, true],
+    ['loha', 2, false],
+  ])('%s of rank %d', async (tuner, r, isExact) => {
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, lohaPlugin] });
+    const adapter = await randomAdapter(model, { lora: { tuner: { name: tuner, r: 4 }, targetModules: ['up', 'down'] } }); // prettier-ignore
+    const { adapter: lora, errors } = await convertToLora(adapter, model, { r });
+    expect(lora.config).toMatchObject({ peftType: 'LORA', r });
+    expect(errors.size).toBe(8);
+    const [whole, found] = [await run(model, adapter), await run(model, lora)];
+    if (isExact) {
+      expect(Math.max(...errors.values())).toBeLessThan(1e-6);
+      expect(far(whole, found)).toBeLessThan(1e-4);
+    } else {
+      for (const error of errors.values()) expect(error > 0.05 && error < 1).toBe(true);
+      expect(far(whole, found)).toBeGreaterThan(1e-3);
+    }
+  });
+
+  it('refuses what is LoRA, and what changes a bias', async () => {
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [ia3Plugin] });
+    const [lora, ia3] = await Promise.all([{ r: 2, targetModules: ['up'] }, { tuner: 'ia3', targetModules: ['up'] }].map((each) => randomAdapter(model, { lora: each }))); // prettier-ignore
+    await expect(convertToLora(lora!, model)).rejects.toThrow(/LoRA already/);
+    await expect(convertToLora(ia3!, model)).rejects.toThrow(/"layers.0.up" cannot become LoRA: it changes its bias/);
+    await expect(convertToLora(ia3!, model, { r: 0 })).rejects.toThrow(/rank r must be/);
   });
 });
 

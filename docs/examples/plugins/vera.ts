@@ -1,5 +1,6 @@
 /** @file VeRA as a plugin: all layers share two random matrices, and each trains two vectors that scale these. */
 
+import type { Tensor } from '@onnx-lora/sdk';
 import { definePlugin, type Plugin, TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 
 /** @see https://arxiv.org/abs/2310.11454 */
@@ -41,6 +42,7 @@ export const vera: Tuner = {
       idle: () => new Float32Array(size),
     });
     return {
+      linearIn: ['vera_lambda_b'],
       tensors: {
         vera_A: projection([rank, width], (random) => drawn(rank, width, random)),
         vera_B: projection([height, rank], (random) => {
@@ -55,9 +57,22 @@ export const vera: Tuner = {
           g.Mul(g.Unsqueeze(b!, [1]), g.Slice(B!, [0], [layer.out], [0])),
           g.Mul(g.Unsqueeze(d!, [1]), g.Slice(A!, [0], [layer.in], [1])),
         ),
+      toLora: ({ vera_A: A, vera_B: B, vera_lambda_d: d, vera_lambda_b: b }) => ({
+        A: filled(rank, layer.in, (k, i) => at(d!, k) * at(A!, k * width + i)),
+        B: filled(layer.out, rank, (o, k) => at(b!, o) * at(B!, o * rank + k)),
+      }),
     };
   },
 };
+
+function at({ data }: Tensor, i: number): number {
+  return Number(data[i]);
+}
+
+function filled(rows: number, columns: number, value: (row: number, column: number) => number): Tensor {
+  const data = Float32Array.from({ length: rows * columns }, (_, i) => value(Math.floor(i / columns), i % columns));
+  return { type: 'float32', dims: [rows, columns], data };
+}
 
 /** What the package exports. */
 export const veraPlugin: Plugin = definePlugin({ name: 'onnx-lora-vera', version: '1.0.0', tuners: [vera] });

@@ -24,6 +24,7 @@ export type {
   ChangeOfLayer,
   ChangeOfWeight,
   LayerInGraph,
+  LoraFactors,
   StepTensor,
   TensorsOfTuning,
   TrainingHooks,

@@ -3,6 +3,7 @@
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { SiteKind } from '../match/sites.ts';
 import type { Random } from '../runtime/random.ts';
+import type { Tensor } from '../runtime/tensor.ts';
 
 /** A layer, as a {@link Tuner} is told of it. */
 export interface TunedLayer {
@@ -75,6 +76,21 @@ export type Tuning = TensorsOfTuning & (ChangeOfWeight | ChangeOfLayer);
 export interface TensorsOfTuning {
   /** Its tensors, by the word that follows the module's path in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
+  /**
+   * Tensors in which, taken together, the layer's output is linear, counted from their idle values, while the others are the
+   * same. By these, adapters can be blended that have the others in common; a blend of one adapter and the base always can.
+   */
+  readonly linearIn?: readonly string[];
+  /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
+  readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
+}
+
+/** What LoRA has of a layer. */
+export interface LoraFactors {
+  /** `[r, in]`, of a convolution `[r, in · kernel]`. */
+  readonly A: Tensor;
+  /** `[out, r]`, with all scaling in it. */
+  readonly B: Tensor;
 }
 
 /** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */

@@ -17,7 +17,15 @@ import { TunerEmission } from '../emission/tunerEmission.ts';
 import { kindOf } from '../kinds/table.ts';
 import { occurrencesOf } from '../../match/sites.ts';
 import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
-import { type Edits, layerNodes, type ModuleTuning, type SavedTensors, type TuningTensor } from './moduleTuning.ts';
+import {
+  type Edits,
+  layerNodes,
+  type ModuleTuning,
+  type SavedTensors,
+  type TuningTensor,
+  moved,
+  type Weighted,
+} from './moduleTuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
@@ -149,13 +157,23 @@ export class ByTuner implements ModuleTuning {
       },
       toSaved: ({ value, dims: own }) => float32(value.slice(), own),
       idle: () => float32(idle(), dims),
-      blend: () => {
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
-          `"${this.path}" is adapted by ${this.peftType}, whose adapters do not add up. Name one adapter.`,
-        );
-      },
+      blend: (parts, base) => this.#blended(role, parts, base),
     };
+  }
+
+  #blended(role: string, parts: readonly Weighted[], base: Tensor): Tensor {
+    const { linearIn } = this.math;
+    const problem = linearIn
+      ? `can be blended where they have the same ${role}, and these have others`
+      : 'do not add up';
+    if (linearIn?.includes(role)) return moved(parts, base);
+    const [{ tensor: first }] = parts as [Weighted];
+    const isOne = parts.every(({ tensor: { data } }) => data.every((value, i) => value === first.data[i]));
+    if (linearIn && isOne) return first;
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `"${this.path}" is adapted by ${this.peftType}, whose adapters ${problem}. Name one adapter.`,
+    );
   }
 
   trained(): readonly TuningTensor[] {
@@ -221,6 +239,29 @@ export class ByTuner implements ModuleTuning {
       weights: [...weights, ...biasReaders(site).map((own) => ({ ...own, change: changeBias, module }))],
       biases: [],
     };
+  }
+
+  /**
+   * What the adapter changes, as torch lays it out: the weight, and the bias where it does.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it
+   */
+  change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
+    const { math, site } = this;
+    if ('delta' in math) return { weight: this.#computed(saved, (g, own) => math.delta(g, own)), changesBias: false };
+    const { weight, bias } = this.edits(saved, 1).weights.reduce<Partial<Record<'weight' | 'bias', WeightEdit>>>(
+      (found, edit) => (edit.stored === site.weight.stored ? { ...found, weight: edit } : { ...found, bias: edit }),
+      {},
+    );
+    const changeOf = ({ stored, change }: WeightEdit): Float64Array => {
+      const before = stored.read();
+      return Float64Array.from(change(before.slice()), (value, i) => value - before[i]!);
+    };
+    const own = changeOf(weight!);
+    const [rows, columns] = site.weight.stored.dims as [number, number];
+    const isTransposed = site.kind === 'linear' && site.weight.layout === 'in-out';
+    const inTorch = isTransposed ? Float64Array.from({ length: own.length }, (_, i) => own[(i % rows) * columns + Math.floor(i / rows)]!) : own; // prettier-ignore
+    return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 
   /** What a fragment makes of an adapter's tensors, in double precision. */

@@ -77,11 +77,17 @@ function watchedTuning(tuning: Tuning): Tuning {
       idle: () => call(`idle of "${name}"`, () => tensor.idle()),
     },
   ]);
+  const { linearIn, toLora } = tuning;
   const tensors = Object.fromEntries(entries);
-  if ('delta' in tuning) return { tensors, delta: (...given) => call('delta', () => tuning.delta(...given)) };
+  const more = {
+    ...(linearIn && { linearIn }),
+    ...(toLora && { toLora: (...given: Parameters<typeof toLora>) => call('toLora', () => toLora(...given)) }),
+  };
+  if ('delta' in tuning) return { tensors, ...more, delta: (...given) => call('delta', () => tuning.delta(...given)) };
   const { unmerged } = tuning;
   return {
     tensors,
+    ...more,
     apply: (...given) => call('apply', () => tuning.apply(...given)),
     ...watchedMerge(tuning, ''),
     ...(unmerged && { unmerged: watchedMerge(unmerged, 'unmerged ') }),
