@@ -6,16 +6,17 @@ import path from 'node:path';
 import {
   Adapter,
   convertToLora,
+  float32,
   loadAdapter,
   type Model,
   openModel,
   OrtRuntime,
   previewLora,
-  readSafetensors,
   type Tensor,
   train,
   type TrainOptions,
 } from '@onnx-lora/sdk';
+import { readSafetensors } from '@onnx-lora/sdk/data';
 import { definePlugin, TorchRandom, type Tuner } from '@onnx-lora/sdk/plugin';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
 import { ParameterSet, Trainer } from '@onnx-lora/sdk/core';
@@ -42,6 +43,29 @@ const twice: Tuner = {
   }),
 };
 const twicePlugin = definePlugin({ name: 'twice', tuners: [twice] });
+
+/** Has a tensor in no file, as large as the config says. */
+const largePlugin = definePlugin({
+  name: 'large',
+  tuners: [
+    {
+      name: 'large',
+      peftType: 'LARGE',
+      description: 'as large as it is told',
+      defaults: { r: 1 },
+      tune: (_, { r }) => {
+        const tensor = { first: () => new Float32Array(r as number), idle: () => new Float32Array(r as number) };
+        return {
+          tensors: {
+            own: { dims: [1], first: () => new Float32Array(1), idle: () => new Float32Array(1) },
+            all: { ...tensor, dims: [r as number], role: 'seeded' },
+          },
+          delta: (_, { own }) => own!,
+        };
+      },
+    },
+  ],
+});
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-hooks-'));
 afterAll(() => {
@@ -86,6 +110,18 @@ describe('shared tensors', () => {
     const unsaved = await randomAdapter(model, { lora: { ...lora, tuner: { ...lora.tuner, save_projection: false } } });
     expect(unsaved.tensors.size).toBe(2 * 8);
     for (const each of [adapter, unsaved]) expect(await checkAdapterRoundTrip(model, each)).toEqual([]);
+  });
+
+  it('are not made where the config says other sizes than the file, or too large ones', async () => {
+    const model = await openModel(path.join(cases, 'peft-vera/model.onnx'), { plugins: [veraPlugin, largePlugin] });
+    const { config, tensors } = await randomAdapter(model, { lora: { ...lora, tuner: { ...lora.tuner, save_projection: false } } }); // prettier-ignore
+    const other = new Adapter({ ...config, extra: { ...config.extra, r: 1e12 } }, tensors);
+    await expect(model.place(other)).rejects.toThrow(/vera_lambda_d of "layers.0.up" has shape \[4\].* needs \[1000000000000\]/); // prettier-ignore
+    const large = new Adapter(
+      { ...config, peftType: 'LARGE', extra: { r: 1e12 } },
+      new Map([['base_model.model.layers.0.up.own', float32([1], [1])]]),
+    );
+    await expect(model.place(large)).rejects.toMatchObject({ code: 'ADAPTER_INVALID', message: expect.stringMatching(/more than 2 GiB/) as string }); // prettier-ignore
   });
 
   it('pass the check of the kit', async () => {

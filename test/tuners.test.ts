@@ -50,8 +50,8 @@ const scaledWeight: Tuner = {
   ...ia3,
   name: 'scaled-weight',
   peftType: 'SCALED',
-  tune: (layer, settings) => {
-    const { tensors, weight, unmerged } = ia3.tune(layer, settings) as Applied;
+  tune: (...given) => {
+    const { tensors, weight, unmerged } = ia3.tune(...given) as Applied;
     return {
       tensors,
       weight: weight!,
@@ -331,8 +331,8 @@ describe('the check of the kit', () => {
 
   const changed = (change: (tuning: Applied) => Partial<Applied>): Tuner => ({
     ...ia3,
-    tune: (layer, settings) => {
-      const tuning = ia3.tune(layer, settings) as Applied;
+    tune: (...given) => {
+      const tuning = ia3.tune(...given) as Applied;
       return { ...tuning, ...change(tuning) };
     },
   });

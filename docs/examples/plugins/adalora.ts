@@ -1,15 +1,14 @@
 /** @file AdaLoRA as a plugin: a low-rank change as a singular value decomposition, of which training prunes directions. */
 
+import type { GraphBuilder, Value } from '@onnx-lora/sdk/tasks';
 import {
   definePlugin,
-  type GraphBuilder,
   type Plugin,
   type StepTensor,
   type TrainingStep,
   type TunedTensor,
   type Tuner,
   type TunerSettings,
-  type Value,
 } from '@onnx-lora/sdk/plugin';
 
 const factors = ['lora_A', 'lora_E', 'lora_B'] as const;

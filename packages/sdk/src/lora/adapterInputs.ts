@@ -12,8 +12,6 @@ import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
 import { valueInfo } from './valueInfo.ts';
 
-export { valueInfo } from './valueInfo.ts';
-
 /** What a low-rank product of a layer reads of its input in one step: a bool for each number. */
 export interface DropoutMask {
   /** Name of the graph input. */

@@ -6,13 +6,13 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { TrainedParameter } from '../../lora/tunings/wholeParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedTuning, TuningTensor } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import { Random } from '../../runtime/random.ts';
-import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
@@ -142,23 +142,22 @@ function tunedModules(
   const made = new Map<string, Tensor>();
   return ByTuner.all(modules, chosen).map((tuning) => {
     const own = words.get(tuning.layer.path)!;
-    const found = tuning.tensors().map(({ role, name, savedAs, shared, unsaved, first }) => {
-      const inFile = shared ? savedAs : own.get(role);
-      const saved = inFile === undefined ? undefined : tensors.get(inFile);
-      const { dims } = tuning.math.tensors[role]!;
-      if (saved) {
-        requireShape(`${role} of "${tuning.path}"`, saved.dims, dims, model);
-        return { role, tensor: saved, names: [inFile!] };
-      }
-      if (!unsaved) {
-        throw new OnnxLoraError(
-          'ADAPTER_INVALID',
-          `The adapter holds only part of module "${tuning.path}": ${role} is missing. Copy or save it again.`,
-        );
-      }
-      const known = made.get(name) ?? float32(first(new Random(0)).value, dims);
-      made.set(name, known);
-      return { role, tensor: known, names: [] };
+    const parts = tuning.tensors().map((each) => {
+      const name = each.shared ? each.savedAs : own.get(each.role);
+      const saved = name === undefined ? undefined : tensors.get(name);
+      const { dims } = tuning.math.tensors[each.role]!;
+      if (saved) requireShape(`${each.role} of "${tuning.path}"`, saved.dims, dims, model);
+      if (saved || each.unsaved) return { ...each, dims, saved, names: saved ? [name!] : [] };
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
+      );
+    });
+    // Only now is anything made that is as large as the config says: what the file has agrees with it.
+    const found = parts.map(({ role, name, dims, saved, names: own, first }) => {
+      const tensor = saved ?? made.get(name) ?? remade(tuning.path, role, dims, first);
+      made.set(name, tensor);
+      return { role, tensor, names: own };
     });
     return {
       tuning,
@@ -166,6 +165,18 @@ function tunedModules(
       names: found.flatMap(({ names }) => names),
     };
   });
+}
+
+/** What a tensor that is made anew may take. */
+const MADE_BYTES = 2 ** 31;
+
+/** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
+function remade(path: string, role: string, dims: readonly number[], first: TuningTensor['first']): Tensor {
+  if (4 * sizeOf(dims) <= MADE_BYTES) return float32(first(new Random(0)).value, dims);
+  throw new OnnxLoraError(
+    'ADAPTER_INVALID',
+    `The adapter's config asks for ${role} of "${path}" in the shape [${dims.join(', ')}], which is more than ${MADE_BYTES / 2 ** 30} GiB. Check the rank in its adapter_config.json.`,
+  );
 }
 
 /** The adapters with those of layers tied to the embeddings' with the same weight. */

@@ -8,10 +8,11 @@ import type { Site } from '../../match/sites.ts';
 import { readsCodes } from '../../match/weights/index.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { float32 } from '../../runtime/tensor.ts';
-import { type AdapterInputs, valueInfo } from '../adapterInputs.ts';
+import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
 import type { AdapterPlan, ModuleTuning } from '../tunings/moduleTuning.ts';
+import { valueInfo } from '../valueInfo.ts';
 import type { Emission, EmissionOf } from './emission.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */

@@ -97,7 +97,7 @@ export class TunerEmission implements Emission {
 }
 
 /** A tuner's tensors, by its own names of them. States are inputs only where they are read. */
-export function tunerInputs(inputs: AdapterInputs, tuned: ByTuner): ByTensor<Value> {
+function tunerInputs(inputs: AdapterInputs, tuned: ByTuner): ByTensor<Value> {
   const tensors: Record<string, Value> = {};
   for (const [role, { dims, role: use }] of Object.entries(tuned.math.tensors)) {
     const input = (): Value => inputs.input(tuned, role, dims);
