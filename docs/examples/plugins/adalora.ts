@@ -26,7 +26,7 @@ interface Schedule {
 }
 
 /** @see https://arxiv.org/abs/2303.10512 */
-export const adalora: Tuner = {
+const adalora: Tuner = {
   name: 'adalora',
   peftType: 'ADALORA',
   description: 'AdaLoRA: low-rank changes whose ranks go where they matter most',

@@ -4,7 +4,7 @@ import type { Tensor } from '@onnx-lora/sdk';
 import { definePlugin, type Plugin, TorchRandom, type TunedTensor, type Tuner } from '@onnx-lora/sdk/plugin';
 
 /** @see https://arxiv.org/abs/2310.11454 */
-export const vera: Tuner = {
+const vera: Tuner = {
   name: 'vera',
   peftType: 'VERA',
   description: 'VeRA: trains two vectors of each layer, which scale random matrices that all layers share',
