@@ -6,7 +6,7 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { TrainedParameter } from '../../lora/tunings/wholeParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { PlacedTuning, TuningTensor } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
@@ -154,10 +154,12 @@ function tunedModules(
       );
     });
     // Only now is anything made that is as large as the config says: what the file has agrees with it.
-    const found = parts.map(({ role, name, dims, saved, names: own, first }) => {
-      const tensor = saved ?? made.get(name) ?? remade(tuning.path, role, dims, first);
+    const found = parts.map((each) => {
+      const { role, name, dims, names: inFile } = each;
+      const tensor =
+        each.saved ?? made.get(name) ?? remade(tuning.path, role, dims, () => each.first(new Random(0)).value);
       made.set(name, tensor);
-      return { role, tensor, names: own };
+      return { role, tensor, names: inFile };
     });
     return {
       tuning,
@@ -171,8 +173,8 @@ function tunedModules(
 const MADE_BYTES = 2 ** 31;
 
 /** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
-function remade(path: string, role: string, dims: readonly number[], first: TuningTensor['first']): Tensor {
-  if (4 * sizeOf(dims) <= MADE_BYTES) return float32(first(new Random(0)).value, dims);
+function remade(path: string, role: string, dims: readonly number[], first: () => Float32Array): Tensor {
+  if (4 * sizeOf(dims) <= MADE_BYTES) return float32(first(), dims);
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
     `The adapter's config asks for ${role} of "${path}" in the shape [${dims.join(', ')}], which is more than ${MADE_BYTES / 2 ** 30} GiB. Check the rank in its adapter_config.json.`,

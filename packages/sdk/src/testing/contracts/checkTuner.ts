@@ -94,11 +94,11 @@ function watchedTuning(tuning: Tuning): Tuning {
   };
 }
 
-function watchedHooks({ loss, gradients, after }: TrainingHooks): TrainingHooks {
+function watchedHooks(hooks: TrainingHooks): TrainingHooks {
   return {
-    ...(loss && { loss: (...given) => call('loss', () => loss(...given)) }),
-    ...(gradients && { gradients: (step) => call('gradients', () => gradients(step)) }),
-    ...(after && { after: (step) => call('after', () => after(step)) }),
+    ...(hooks.loss && { loss: (...given) => call('loss', () => hooks.loss!(...given)) }),
+    ...(hooks.gradients && { gradients: (step) => call('gradients', () => hooks.gradients!(step)) }),
+    ...(hooks.after && { after: (step) => call('after', () => hooks.after!(step)) }),
   };
 }
 
