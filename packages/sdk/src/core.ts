@@ -45,7 +45,7 @@ export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
 export type { LowRankSite } from './lora/tunings/lowRankSite.ts';
-export type { ParameterReader, TrainedParameter } from './lora/tunings/wholeParameter.ts';
+export type { ParameterReader, TrainedParameter } from './lora/tunings/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { SiteNames } from './adapter/naming/moduleNames.ts';
@@ -102,7 +102,8 @@ export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transp
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
-export { planAdapter, type PlannedAdapter } from './model/planning/planAdapter.ts';
+export { planAdapter } from './model/planning/planAdapter.ts';
+export type { PlannedAdapter } from './model/planning/plannedAdapter.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 export type { ModelFile } from './model/opening/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';

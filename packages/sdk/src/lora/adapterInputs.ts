@@ -6,11 +6,47 @@ import type { ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
-import type { Injected, InjectOptions } from './inject.ts';
 import { kindOf } from './kinds/table.ts';
 import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
 import { valueInfo } from './valueInfo.ts';
+
+/** How the injected graph will be used. */
+export interface InjectOptions {
+  /** Types of the base graph's values. */
+  readonly types: ReadonlyMap<string, ValueType>;
+  /**
+   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
+   * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
+   * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
+   */
+  readonly mode: 'training' | 'inference' | 'single';
+}
+
+/** A graph with adapters, and the inputs through which they come. */
+export interface Injected {
+  /** The graph. */
+  readonly model: ModelProto;
+  /** The inputs that adapters bring. */
+  readonly inputs: readonly AdapterInput[];
+  /**
+   * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with
+   * one for each row. Absent where nothing can differ between rows.
+   */
+  readonly rows?: string;
+  /** Name of the model's input whose first dimension counts the rows of a batch. */
+  readonly batchInput: string;
+  /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
+  readonly apart?: string;
+  /** How rows that differ are computed in several runs. */
+  readonly rowsApart: () => RowsApart;
+  /** Values that gradients do not pass. */
+  readonly stopped: ReadonlySet<string>;
+  /** Float scalars of a graph for training that are added to the loss. */
+  readonly losses: readonly Value[];
+  /** Inputs of a graph for training that say what is left out of a step. */
+  readonly masks: readonly DropoutMask[];
+}
 
 /** What a low-rank product of a layer reads of its input in one step: a bool for each number. */
 export interface DropoutMask {
@@ -63,7 +99,6 @@ export class AdapterInputs {
     const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
     this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
-    for (const each of plan) each.emission.declare?.(this, each as never);
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */

@@ -5,47 +5,12 @@ import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
 import { refold } from '../match/view.ts';
-import type { ValueType } from '../graph/value.ts';
-import { AdapterInputs, type DropoutMask, type RowsApart } from './adapterInputs.ts';
+import { AdapterInputs, type Injected, type InjectOptions } from './adapterInputs.ts';
+import { declareInputs, emissionsOf } from './emission/table.ts';
 import { GraphScope } from './emission/graphScope.ts';
-import type { AdapterInput, AdapterPlan } from './tunings/moduleTuning.ts';
+import type { AdapterPlan } from './tunings/moduleTuning.ts';
 
-/** How the injected graph will be used. */
-export interface InjectOptions {
-  /** Types of the base graph's values. */
-  readonly types: ReadonlyMap<string, ValueType>;
-  /**
-   * `training`: ranks are fixed and shapes static, for one adapter. `inference`: inputs that may differ between rows of a
-   * batch take a bank, tensors of several adapters stacked along a first dimension; {@link Injected.rows} says which of them
-   * each row gets. Ranks are any; r = 0 switches an adapter off. `single`: as `inference`, for one adapter at a time.
-   */
-  readonly mode: 'training' | 'inference' | 'single';
-}
-
-/** A graph with adapters, and the inputs through which they come. */
-export interface Injected {
-  /** The graph. */
-  readonly model: ModelProto;
-  /** The inputs that adapters bring. */
-  readonly inputs: readonly AdapterInput[];
-  /**
-   * Name of the int64 input that picks from a bank: `[]` with the place of one adapter for the whole batch, or `[batch]` with
-   * one for each row. Absent where nothing can differ between rows.
-   */
-  readonly rows?: string;
-  /** Name of the model's input whose first dimension counts the rows of a batch. */
-  readonly batchInput: string;
-  /** Path of a layer for which `rows` may only be `[]`, since it is adapted and reads what has no rows. */
-  readonly apart?: string;
-  /** How rows that differ are computed in several runs. */
-  readonly rowsApart: () => RowsApart;
-  /** Values that gradients do not pass. */
-  readonly stopped: ReadonlySet<string>;
-  /** Float scalars of a graph for training that are added to the loss. */
-  readonly losses: readonly Value[];
-  /** Inputs of a graph for training that say what is left out of a step. */
-  readonly masks: readonly DropoutMask[];
-}
+export type { Injected, InjectOptions } from './adapterInputs.ts';
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
@@ -54,6 +19,7 @@ export interface Injected {
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
   const shared = new AdapterInputs(base, plan, options);
+  declareInputs(shared, plan);
   const constants: TensorProto[] = [];
   const stopped = new Set<string>();
   const found = new Set<NodeProto>();
@@ -66,8 +32,8 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     const nodes = (graph.node ?? []).map(
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
-    const scope = new GraphScope(shared, plan, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
-    const result = scope.rewrite(nodes);
+    const scope = new GraphScope(shared, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
+    const result = scope.rewrite(nodes, emissionsOf(scope, plan));
     if (number === 0 && shared.training) losses.push(...scope.losses());
     constants.push(...scope.constants);
     for (const name of scope.g.stopped) stopped.add(name);

@@ -5,7 +5,7 @@ import { injectAdapters } from '../lora/inject.ts';
 import { ByTuner } from '../lora/tunings/byTuner.ts';
 import type { LoraOptions } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
-import type { PlannedAdapter } from '../model/planning/planAdapter.ts';
+import type { PlannedAdapter } from '../model/planning/plannedAdapter.ts';
 import { planAdapter } from '../model/planning/planAdapter.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';

@@ -1,7 +1,7 @@
 /** @file The training step: gradients of a batch, then the optimizer moves the parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
-import { StepHooks } from '../lora/tunings/trainingHooks.ts';
+import { StepHooks } from './stepHooks.ts';
 import type { ProviderReport, Session } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { type ClipOptions, clipInSlices, normOf } from './clip.ts';

@@ -2,7 +2,7 @@
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, type GraphIndex, indexWhole } from '../../graph/walk.ts';
-import type { ParameterReader, TrainedParameter } from '../../lora/tunings/wholeParameter.ts';
+import type { ParameterReader, TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { occurrencesOf } from '../../match/sites.ts';
 import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
 import type { Site, WeightLayout } from '../../match/sites.ts';

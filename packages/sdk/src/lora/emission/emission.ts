@@ -3,8 +3,6 @@
 import type { Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
-import type { AdapterInputs } from '../adapterInputs.ts';
-import type { GraphScope } from './graphScope.ts';
 
 /** Emits what becomes of a node of the file, whose subgraphs have been rewritten. */
 export type EmitNode = (original: NodeProto, current: NodeProto) => void;
@@ -23,11 +21,4 @@ export interface Emission {
   losses?(): readonly Value[];
   /** What becomes of a layer's product, without its bias, where another tuning computes it from a weight of its own. */
   adapted?(site: Site, product: Value): Value;
-}
-
-/** Makes the emission of the tunings of a kind in one graph. */
-export interface EmissionOf<T = never> {
-  new (scope: GraphScope, tunings: readonly T[]): Emission;
-  /** Adds inputs that come before those which emitting asks for. */
-  declare?(inputs: AdapterInputs, tuning: T): void;
 }

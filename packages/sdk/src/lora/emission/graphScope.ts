@@ -11,9 +11,8 @@ import { float32 } from '../../runtime/tensor.ts';
 import type { AdapterInputs } from '../adapterInputs.ts';
 import { kindOf } from '../kinds/table.ts';
 import { type Fold, RowFold } from '../rows.ts';
-import type { AdapterPlan, ModuleTuning } from '../tunings/moduleTuning.ts';
 import { valueInfo } from '../valueInfo.ts';
-import type { Emission, EmissionOf } from './emission.ts';
+import type { Emission } from './emission.ts';
 
 /** The nodes of a graph as the file has them, beside what their subgraphs became. */
 type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
@@ -30,21 +29,18 @@ export class GraphScope {
   readonly rows: RowFold;
   readonly #graph: GraphProto;
   readonly #holdsBatch: boolean;
-  readonly #emissions: readonly Emission[];
+  #emissions: readonly Emission[] = [];
   readonly #valueInfo: ValueInfoProto[] = [];
   readonly #picked = new Map<string, Value>();
   #calls = 0;
 
-  constructor(inputs: AdapterInputs, plan: AdapterPlan, graph: GraphProto, prefix: string, holdsBatch: boolean) {
+  constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean) {
     this.inputs = inputs;
     this.#graph = graph;
     this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
     this.rows = new RowFold(this.g, inputs.batchInput);
     this.#holdsBatch = holdsBatch;
     this.own = new Set(graph.node);
-    const kinds = new Map<EmissionOf, ModuleTuning[]>();
-    for (const tuning of plan) kinds.set(tuning.emission, [...(kinds.get(tuning.emission) ?? []), tuning]);
-    this.#emissions = [...kinds].map(([Kind, tunings]) => new Kind(this, tunings as never[]));
   }
 
   /** Whether the graph is for training: one adapter, with known shapes. */
@@ -57,8 +53,9 @@ export class GraphScope {
     return this.g.initializers;
   }
 
-  /** The graph with adapters. */
-  rewrite(nodes: RewrittenNodes): GraphProto {
+  /** The graph with what adapters emit. */
+  rewrite(nodes: RewrittenNodes, emissions: readonly Emission[]): GraphProto {
+    this.#emissions = emissions;
     for (const [original, current] of nodes) {
       const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
       if (replaced) replaced(original, current);

@@ -13,7 +13,6 @@ import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import { TunerEmission } from '../emission/tunerEmission.ts';
 import { kindOf } from '../kinds/table.ts';
 import { occurrencesOf } from '../../match/sites.ts';
 import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
@@ -48,7 +47,7 @@ export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
-  readonly emission: typeof TunerEmission = TunerEmission;
+  readonly kind = 'tuner';
   readonly isAlone = true;
   readonly site: Site;
   readonly path: string;

@@ -9,7 +9,6 @@ import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
-import { LowRankEmission } from '../emission/lowRankEmission.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { LowRankSite } from './lowRankSite.ts';
 import { occurrencesOf } from '../../match/sites.ts';
@@ -30,7 +29,7 @@ import {
  * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
-  readonly emission: typeof LowRankEmission = LowRankEmission;
+  readonly kind = 'lowRank';
   /** The layer, and how it is adapted. */
   readonly layer: LowRankSite;
   /** What B·A and the bias are multiplied with. */

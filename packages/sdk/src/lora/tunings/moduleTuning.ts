@@ -7,7 +7,6 @@ import type { Random } from '../../runtime/random.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import type { EmissionOf } from '../emission/emission.ts';
 import type { TunedRole } from '../tuner.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
@@ -92,8 +91,8 @@ export interface ModuleTuning {
   readonly site?: Site | undefined;
   /** How errors call what is changed. */
   readonly label: string;
-  /** How it and others of its kind enter a graph. */
-  readonly emission: EmissionOf;
+  /** Tunings of one kind enter a graph together, by the emission of their kind. */
+  readonly kind: 'lowRank' | 'whole' | 'tuner';
   /** Whether adapters may bring any number of outputs of the layer. */
   readonly isOpen?: boolean;
   /** Where a graph that serves must have a place for it, and the option that reserves one. */

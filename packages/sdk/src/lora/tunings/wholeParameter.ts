@@ -5,11 +5,10 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
-import type { StoredWeight } from '../../match/weights/index.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import { WholeEmission } from '../emission/wholeEmission.ts';
+import type { TrainedParameter } from './trainedParameter.ts';
 import {
   type Edits,
   type LaidOut,
@@ -19,46 +18,12 @@ import {
   type TuningTensor,
 } from './moduleTuning.ts';
 
-/** A parameter that is replaced as a whole (`modules_to_save`, trained biases). */
-export interface TrainedParameter {
-  /** torch's name of the parameter, such as `classifier.weight`. */
-  readonly name: string;
-  /** torch's path of the module that has the parameter. */
-  readonly modulePath: string;
-  /** PEFT's name of the tensor, where it is not the parameter's own: the bias of an adapted layer has `base_layer` in it. */
-  readonly savedAs?: string;
-  /** How its matrix lies in the graph, compared with torch. */
-  readonly layout: WeightLayout;
-  /** Its shape in torch, where the graph's has ones more than that. */
-  readonly torchDims?: readonly number[];
-  /** The base's values, and how the graph keeps them. */
-  readonly stored: StoredWeight;
-  /** The module's own nodes: they read the trained parameter, while other readers of a shared one keep the base's. */
-  readonly readers: readonly ParameterReader[];
-  /** The layer that it belongs to, where that can be adapted. */
-  readonly site?: Site;
-  /** Whether adapters may bring any number of outputs, as of a head for labels of their own. */
-  readonly isOpen?: boolean;
-  /** Whether the model has no values of its own for it, as of a head that an adapter attaches. */
-  readonly isNew?: boolean;
-}
-
-/** A node that reads a parameter, and the name by which it does. */
-export interface ParameterReader {
-  /** The node. */
-  readonly node: NodeProto;
-  /** The name among the node's inputs. */
-  readonly name: string;
-  /** The nodes between the stored tensors and the name; those of the parameter's `stored` where left out. */
-  readonly chain?: readonly NodeProto[];
-}
-
 /**
  * A parameter that is replaced. Graphs for training have it in the layout of the base's own; those for inference have linear
  * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
  */
 export class WholeParameter implements ModuleTuning {
-  readonly emission: typeof WholeEmission = WholeEmission;
+  readonly kind = 'whole';
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';

@@ -2,14 +2,12 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { dropoutAt, SiteNames, scalingAt } from '../../adapter/naming/moduleNames.ts';
-import type { Generation } from '../../adapter/naming/nameTable.ts';
 import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftConfig.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
-import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
@@ -20,25 +18,12 @@ import type { Model } from '../model.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import { namedModules } from '../opening/namedModules.ts';
 import { planByTuner } from './planByTuner.ts';
+import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
 import { trainedParameters } from './trainedParameters.ts';
 import { ensuredTies, tiedAdapters, withEmbeddings } from './tiedAdapters.ts';
 import { trainedTokens } from './trainedTokens.ts';
-
-/** A plan for one model, and the config that PEFT will read. */
-export interface PlannedAdapter {
-  /** What is injected where. */
-  readonly plan: AdapterPlan;
-  /** Under the model's own names. */
-  readonly config: AdapterConfig;
-  /** The generation whose names the options use, where it is not the model's: they were translated. */
-  readonly namedAs?: Generation;
-  /** What differs from what was asked, and how to have it. */
-  readonly warnings: readonly string[];
-  /** What gives first values; PEFT's default without. */
-  readonly initializer?: Initializer;
-}
 
 /**
  * Applies the options to a model.

@@ -9,7 +9,7 @@ import { targetNames } from './chosenModules.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import type { Model } from '../model.ts';
 import { namedModules } from '../opening/namedModules.ts';
-import type { PlannedAdapter } from './planAdapter.ts';
+import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 

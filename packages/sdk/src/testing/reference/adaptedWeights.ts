@@ -5,10 +5,10 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { occurrencesOf } from '../../match/sites.ts';
-import type { TrainedParameter } from '../../lora/tunings/wholeParameter.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
-import type { PlannedAdapter } from '../../model/planning/planAdapter.ts';
+import type { PlannedAdapter } from '../../model/planning/plannedAdapter.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
 export type WideTensors = ReadonlyMap<string, { readonly data: Float64Array; readonly dims: readonly number[] }>;
