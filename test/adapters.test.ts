@@ -19,7 +19,7 @@ import {
   type TrainOptions,
 } from '@onnx-lora/sdk';
 import { crossEntropy, type Task } from '@onnx-lora/sdk/tasks';
-import { type ModelProto, ParameterSet, planLora, Random, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
+import { type ModelProto, ParameterSet, planAdapter, Random, Trainer, writeOnnx } from '@onnx-lora/sdk/core';
 import { afterAll, describe, expect, it } from 'vitest';
 import { vitModel } from './fixtures/vit.ts';
 
@@ -187,7 +187,7 @@ describe('training', () => {
   });
 
   it('computes the same loss and gradients in pieces as at once', async () => {
-    const { plan } = planLora(model, { r: 4, targetModules: 'all-linear' });
+    const { plan } = planAdapter(model, { r: 4, targetModules: 'all-linear' });
     const trainer = (lossWeight?: (targets: Feeds) => number, base: ModelProto = model.onnx.model): Trainer =>
       new Trainer({
         base,

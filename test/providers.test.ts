@@ -19,7 +19,7 @@ import {
   GraphBuilder,
   inferNode,
   ParameterSet,
-  planLora,
+  planAdapter,
   Random,
   lowRankLayers,
   tensorName,
@@ -209,7 +209,7 @@ describe.skipIf(whyNoWebgpu !== undefined)('WebGPU agrees with the CPU', () => {
 
 /** Gradients with A and B both random, so that neither's is zero. */
 async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradients']> {
-  const { plan } = planLora(model, { r: 4, targetModules: 'all-linear' });
+  const { plan } = planAdapter(model, { r: 4, targetModules: 'all-linear' });
   const seeded = new Random(3);
   const trainer = new Trainer({
     base: model.onnx.model,
@@ -234,7 +234,7 @@ async function gradients(provider: Provider): ReturnType<Trainer['lossAndGradien
 
 /** An adapter of all linear layers with values that are not zero. */
 function randomAdapter(seed: number): Adapter {
-  const { plan, config } = planLora(model, { r: 4, targetModules: 'all-linear' });
+  const { plan, config } = planAdapter(model, { r: 4, targetModules: 'all-linear' });
   const seeded = new Random(seed);
   const values = (dims: readonly [number, number]): Tensor =>
     float32(

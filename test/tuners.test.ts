@@ -50,8 +50,8 @@ const scaledWeight: Tuner = {
   ...ia3,
   name: 'scaled-weight',
   peftType: 'SCALED',
-  tune: (layer, settings) => {
-    const { tensors, weight, unmerged } = ia3.tune(layer, settings) as Applied;
+  tune: (...given) => {
+    const { tensors, weight, unmerged } = ia3.tune(...given) as Applied;
     return {
       tensors,
       weight: weight!,
@@ -214,10 +214,13 @@ describe('a session', () => {
       await expect(model.session({ adapters: { a, other } })).rejects.toThrow(
         /in different ways, which one session cannot hold/,
       );
-    const session = await model.session({ adapters: { a, b } });
-    await expect(session.run(feeds, { adapter: { a: 0.5, b: 0.5 } })).rejects.toThrow(
-      /IA3, whose adapters do not add up/,
+    const scaled = await randomAdapter(model, { lora: SCALED });
+    const alone = await model.session({ adapters: { scaled } });
+    await expect(alone.run(feeds, { adapter: { scaled: 0.5 } })).rejects.toThrow(
+      /SCALED, whose adapters do not add up/,
     );
+    await alone.release();
+    const session = await model.session({ adapters: { a, b } });
     await expect(session.add('late', loha)).rejects.toMatchObject({ code: 'ADAPTER_MISMATCH' });
     await session.replace('b', a);
     await session.release();
@@ -328,8 +331,8 @@ describe('the check of the kit', () => {
 
   const changed = (change: (tuning: Applied) => Partial<Applied>): Tuner => ({
     ...ia3,
-    tune: (layer, settings) => {
-      const tuning = ia3.tune(layer, settings) as Applied;
+    tune: (...given) => {
+      const tuning = ia3.tune(...given) as Applied;
       return { ...tuning, ...change(tuning) };
     },
   });

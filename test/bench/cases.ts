@@ -2,7 +2,15 @@
 
 import { Adapter, type AdapterSession, type Feeds, float32, int64, type Model, type Tensor } from '@onnx-lora/sdk';
 import { crossEntropy } from '@onnx-lora/sdk/tasks';
-import { type LoraPlan, lowRankLayers, ParameterSet, planLora, Random, tensorName, Trainer } from '@onnx-lora/sdk/core';
+import {
+  type PlannedAdapter,
+  lowRankLayers,
+  ParameterSet,
+  planAdapter,
+  Random,
+  tensorName,
+  Trainer,
+} from '@onnx-lora/sdk/core';
 import type { BenchSettings } from './settings.ts';
 import { median } from './statistics.ts';
 
@@ -84,8 +92,8 @@ function machine({ provider, threads }: BenchSettings): Pick<BenchSettings, 'pro
   return { provider, threads };
 }
 
-function planOf(model: Model, { r }: BenchSettings, targetModules: readonly string[]): LoraPlan {
-  return planLora(model, { r, alpha: 2 * r, targetModules });
+function planOf(model: Model, { r }: BenchSettings, targetModules: readonly string[]): PlannedAdapter {
+  return planAdapter(model, { r, alpha: 2 * r, targetModules });
 }
 
 function batchOf({ batch, image, classes }: BenchSettings): { inputs: Feeds; targets: Feeds } {
@@ -172,7 +180,7 @@ export async function timeSwap(model: Model, settings: BenchSettings): Promise<S
   return { swapMs: median(differences!), addMs: median(added!) };
 }
 
-function randomAdapter({ plan, config }: LoraPlan, seed: number): Adapter {
+function randomAdapter({ plan, config }: PlannedAdapter, seed: number): Adapter {
   const random = new Random(seed);
   const tensors = new Map<string, Tensor>();
   for (const {
@@ -186,7 +194,7 @@ function randomAdapter({ plan, config }: LoraPlan, seed: number): Adapter {
   return new Adapter(config, tensors);
 }
 
-async function training(model: Model, settings: BenchSettings, { plan }: LoraPlan): Promise<LoadedCase> {
+async function training(model: Model, settings: BenchSettings, { plan }: PlannedAdapter): Promise<LoadedCase> {
   const random = new Random(1);
   const trainer = new Trainer({
     base: model.onnx.model,

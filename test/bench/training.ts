@@ -2,7 +2,7 @@
 
 import { type Feeds, float32, int64, type Model, openModel } from '@onnx-lora/sdk';
 import { crossEntropy, ctc, type LossFragment } from '@onnx-lora/sdk/tasks';
-import { ParameterSet, planLora, Random, Trainer } from '@onnx-lora/sdk/core';
+import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
 import { peakMb } from './largeModel.ts';
 
 /** Which layers are adapted: queries and values, all linear ones, or queries and values of the last quarter of layers. */
@@ -116,7 +116,7 @@ export async function timeSteps(
 ): Promise<TrainingFigures> {
   const model = await openModel(file);
   const subject = subjects[name];
-  const { plan } = planLora(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
+  const { plan } = planAdapter(model, { r: 8, alpha: 16, targetModules: modulesOf(model, subject, targets) });
   const random = new Random(1);
   const { inputs, targets: labels } = subject.batch(random);
   const rows = Object.values(inputs)[0]!.dims[0]!;

@@ -41,6 +41,7 @@ export const ia3: Tuner = {
       bias: (g, bias, { ia3_l }) => (scalesInputs ? g.Identity(bias) : g[op](bias, g.Reshape(ia3_l!, [features]))),
     });
     return {
+      linearIn: ['ia3_l'],
       tensors: { ia3_l: { dims: isLinear ? onWeight : onFeatures, first: ones, idle: ones } },
       apply: (g, { x, forward }, { ia3_l }) => {
         const factors = g.Reshape(ia3_l!, onFeatures);

@@ -41,6 +41,7 @@ const loha: Tuner = {
     // As PEFT begins: one of the four is zero, so that nothing changes.
     if (isEffective !== true || window === 1) {
       return {
+        linearIn: ['hada_w1_a'],
         tensors: {
           hada_w1_a: tensor([out, rank], 0.1),
           hada_w1_b: tensor([rank, channels * window], 1),
@@ -61,6 +62,7 @@ const loha: Tuner = {
       return g.Add(g.MatMul(g.Transpose(fixed, [1, 0]), own), none);
     };
     return {
+      linearIn: ['hada_w1_a'],
       tensors: {
         hada_t1: tensor([rank, rank, ...kernel], 0.1),
         hada_w1_a: tensor([rank, out], 0.1),

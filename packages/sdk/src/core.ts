@@ -38,11 +38,13 @@ export type { ChangedTensors, Cut, NamedTensor, Runs, StoredWeight } from './mat
 export type { PathConfidence, PathSource } from './match/modulePath.ts';
 export { differentiate, type Backward, type BackwardRequest } from './autodiff/backward.ts';
 export { injectAdapters, type Injected, type InjectOptions } from './lora/inject.ts';
-export type { LowRankSite, ParameterReader, TrainedParameter } from './lora/plan.ts';
+export type { LowRankSite } from './lora/tunings/lowRankSite.ts';
+export type { ParameterReader, TrainedParameter } from './lora/tunings/trainedParameter.ts';
 export type { Factor, FactorValues } from './lora/kinds/kind.ts';
 export { selectModules } from './lora/targets.ts';
 export { SiteNames } from './adapter/naming/moduleNames.ts';
-export { joinTunings, type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
+export { type PlacedAdapter, placeAdapter } from './adapter/naming/place.ts';
+export { joinTunings } from './adapter/serving/slots.ts';
 export type * from './lora/tunings/moduleTuning.ts';
 export { LowRank, lowRanksOf, lowRankLayers, type PlacedLowRank } from './lora/tunings/lowRank.ts';
 export { WholeParameter, wholeParameters } from './lora/tunings/wholeParameter.ts';
@@ -61,7 +63,7 @@ export { Trainer, type TrainerRequest, type StepResult } from './train/trainer.t
 export type { PrefixOptions, PrefixReport } from './train/prefix/prefixOptions.ts';
 export type { KeptValue, PrefixRoom } from './train/prefix/split.ts';
 export type { Expectation } from './train/graph/expected.ts';
-export type { DropoutMask, RowsApart } from './lora/injection.ts';
+export type { DropoutMask, RowsApart } from './lora/adapterInputs.ts';
 export { type DrawMask, MaskDrawer } from './train/dropout.ts';
 export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
@@ -90,8 +92,8 @@ export { matmul, type ProductOptions, scaleColumns, scaleRows, sliceRows, transp
 export { leadingSvd } from './linalg/leadingSvd.ts';
 export { type EigenValues, type SingularValues, symmetricEigen } from './linalg/decompositions.ts';
 export { Random, type RandomState } from './runtime/random.ts';
-export type { LoraPlan } from './model/planning/loraPlan.ts';
-export { planLora } from './model/planning/planLora.ts';
+export { planAdapter } from './model/planning/planAdapter.ts';
+export type { PlannedAdapter } from './model/planning/plannedAdapter.ts';
 export { errorCodes, type ErrorCodeInfo } from './errorCodes.ts';
 export type { ModelFile } from './model/opening/joinFiles.ts';
 export type { UnadaptableLayer } from './match/unadaptable.ts';

@@ -16,6 +16,7 @@ export type { EarlyStopping, MetricChoice } from './model/training/objective.ts'
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
 export { toPlainLora } from './model/merging/toPlainLora.ts';
+export { convertToLora, type ConvertedToLora, type ConvertToLoraOptions } from './model/merging/convertToLora.ts';
 export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';

@@ -24,13 +24,20 @@ export type {
   ChangeOfLayer,
   ChangeOfWeight,
   LayerInGraph,
+  LoraFactors,
+  StepTensor,
   TensorsOfTuning,
+  TrainingHooks,
+  TrainingStep,
   TunedLayer,
+  TunedModule,
+  TunedRole,
   TunedTensor,
   Tuner,
   TunerSettings,
   Tuning,
 } from './lora/tuner.ts';
+export { TorchRandom } from './runtime/torchRandom.ts';
 export type {
   GradientInitializer,
   InitialFactors,

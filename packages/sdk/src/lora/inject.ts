@@ -1,17 +1,16 @@
 /** @file Puts adapters into a graph: low-rank products beside layers, graph inputs in place of trained parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
+import type { Value } from '../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto } from '../graph/proto.ts';
 import { withInner } from '../graph/uniqueNames.ts';
-import { lastNode } from '../match/layers/layer.ts';
 import { refold } from '../match/view.ts';
-import { GraphInjection } from './injectGraph.ts';
-import { type Injected, Injection, type InjectOptions } from './injection.ts';
-import { placesOf } from './plan.ts';
+import { AdapterInputs, type Injected, type InjectOptions } from './adapterInputs.ts';
+import { declareInputs, emissionsOf } from './emission/table.ts';
+import { GraphScope } from './emission/graphScope.ts';
 import type { AdapterPlan } from './tunings/moduleTuning.ts';
-import { WholeParameter } from './tunings/wholeParameter.ts';
 
-export type { Injected, InjectOptions, RowsApart } from './injection.ts';
+export type { Injected, InjectOptions } from './adapterInputs.ts';
 
 /**
  * Injects adapters. The base model is not changed; its nodes are shared with the result where they stay the same.
@@ -19,10 +18,12 @@ export type { Injected, InjectOptions, RowsApart } from './injection.ts';
  * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a plan of another graph, whose layers this one does not have
  */
 export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: InjectOptions): Injected {
-  const whole = new Injection(base, plan, options);
+  const shared = new AdapterInputs(base, plan, options);
+  declareInputs(shared, plan);
   const constants: TensorProto[] = [];
   const stopped = new Set<string>();
   const found = new Set<NodeProto>();
+  const losses: Value[] = [];
   let graphs = 0;
   // The values of a Scan's body are not those of the whole batch.
   const rewrite = (graph: GraphProto, holdsBatch: boolean): GraphProto => {
@@ -31,15 +32,16 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     const nodes = (graph.node ?? []).map(
       (node) => [node, withInner(node, (inner) => rewrite(inner, holdsBatch && node.opType !== 'Scan'))] as const,
     );
-    const injection = new GraphInjection(whole, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
-    const result = injection.rewrite(nodes);
-    constants.push(...injection.constants);
-    for (const name of injection.stopped) stopped.add(name);
+    const scope = new GraphScope(shared, graph, number === 0 ? 'lora/' : `lora/${number}/`, holdsBatch);
+    const result = scope.rewrite(nodes, emissionsOf(scope, plan));
+    if (number === 0 && shared.training) losses.push(...scope.losses());
+    constants.push(...scope.constants);
+    for (const name of scope.g.stopped) stopped.add(name);
     return result;
   };
   const graph = rewrite(base.graph ?? {}, true);
   requireAllIn(found, plan);
-  const { infos, ...added } = whole.added();
+  const { infos, ...added } = shared.added();
   const model: ModelProto = {
     ...base,
     graph: {
@@ -49,19 +51,15 @@ export function injectAdapters(base: ModelProto, plan: AdapterPlan, options: Inj
     },
   };
   return {
-    model: whole.training ? model : refold(model),
+    model: shared.training ? model : refold(model),
     ...added,
     stopped,
+    losses,
   };
 }
 
 function requireAllIn(found: ReadonlySet<NodeProto>, plan: AdapterPlan): void {
-  const nodes = plan.flatMap((tuning) => {
-    if (tuning instanceof WholeParameter)
-      return tuning.parameter.readers.map(({ node }) => [tuning.parameter.name, node] as const);
-    const places = placesOf(tuning.site!);
-    return places.flatMap((place) => [place.node, lastNode(place)].map((node) => [tuning.path, node] as const));
-  });
+  const nodes = plan.flatMap((tuning) => tuning.nodes().map((node) => [tuning.label, node] as const));
   const lost = new Set(nodes.flatMap(([path, node]) => (found.has(node) ? [] : [`"${path}"`])));
   if (lost.size === 0) return;
   const shown = [...lost].slice(0, 5).join(', ') + (lost.size > 5 ? ` and ${lost.size - 5} more` : '');

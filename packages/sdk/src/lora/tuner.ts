@@ -3,6 +3,7 @@
 import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { SiteKind } from '../match/sites.ts';
 import type { Random } from '../runtime/random.ts';
+import type { Tensor } from '../runtime/tensor.ts';
 
 /** A layer, as a {@link Tuner} is told of it. */
 export interface TunedLayer {
@@ -23,11 +24,30 @@ export interface TunedLayer {
 /** A tuner's own keys of `adapter_config.json` and their values, as JSON has them. */
 export type TunerSettings = Readonly<Record<string, unknown>>;
 
-/** One tensor that a tuner trains for a layer, in PEFT's layout. */
+/**
+ * What a tensor is for. `trained`: moved by the optimizer. `frozen`: drawn once, in the file, without a gradient. `seeded`: made
+ * from a key of the config whenever it is needed. `state`: without a gradient, changed between steps by {@link TrainingHooks}
+ * (masks, ranks, averages), in checkpoints.
+ */
+export type TunedRole = 'trained' | 'frozen' | 'seeded' | 'state';
+
+/** One tensor of a tuner for a layer, in PEFT's layout. */
 export interface TunedTensor {
   /** Its shape in PEFT's file. */
   readonly dims: readonly number[];
-  /** The values that training begins with, flat. */
+  /** What it is for; `trained` without. */
+  readonly role?: TunedRole;
+  /**
+   * Who has the same numbers: the layer alone (`site`, the default), all adapted layers with a tensor of this name and shape
+   * (`shape`), or all adapted layers (`adapter`). One that is shared is called `base_model.NAME` in PEFT's file.
+   */
+  readonly share?: 'site' | 'shape' | 'adapter';
+  /** Whether it is in the adapter's file: what is trained or frozen is, what is seeded or a state is not, unless this says so. */
+  readonly saved?: boolean;
+  /**
+   * The values that training begins with, flat. What is seeded, and what is not in a file, begins so wherever it is needed:
+   * then nothing may be drawn from `random`.
+   */
   readonly first: (random: Random) => Float32Array;
   /** Values that leave the layer as it is, for runs without the adapter, flat. */
   readonly idle: () => Float32Array;
@@ -54,8 +74,23 @@ export type Tuning = TensorsOfTuning & (ChangeOfWeight | ChangeOfLayer);
 
 /** The tensors of a tuning. */
 export interface TensorsOfTuning {
-  /** What is trained, by the word that follows the module's path in PEFT's file: `ia3_l`. */
+  /** Its tensors, by the word that follows the module's path in PEFT's file: `ia3_l`. */
   readonly tensors: ByTensor<TunedTensor>;
+  /**
+   * Tensors in which, taken together, the layer's output is linear, counted from their idle values, while the others are the
+   * same. By these, adapters can be blended that have the others in common; a blend of one adapter and the base always can.
+   */
+  readonly linearIn?: readonly string[];
+  /** Factors whose product B·A is the change of the weight, exactly, where there are such. */
+  readonly toLora?: (tensors: ByTensor<Tensor>) => LoraFactors;
+}
+
+/** What LoRA has of a layer. */
+export interface LoraFactors {
+  /** `[r, in]`, of a convolution `[r, in · kernel]`. */
+  readonly A: Tensor;
+  /** `[out, r]`, with all scaling in it. */
+  readonly B: Tensor;
 }
 
 /** A tuning that adds to the weight: forward, merging and taking out follow for every kind of layer. */
@@ -98,6 +133,54 @@ export interface Tuner {
    * of them. Without, they are saved as they were given.
    */
   saved?(settings: TunerSettings, targets: readonly string[]): TunerSettings;
-  /** Its tensors and its mathematics for one layer. @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be */
-  tune(layer: TunedLayer, settings: TunerSettings): Tuning;
+  /**
+   * Its tensors and its mathematics for one layer.
+   *
+   * @param layers all layers that are adapted, for tensors that they share
+   * @throws OnnxLoraError `CONFIG_INVALID` for a setting that cannot be
+   */
+  tune(layer: TunedLayer, settings: TunerSettings, layers: readonly TunedLayer[]): Tuning;
+  /** What it does in training beside gradients of the task's loss. */
+  training?(settings: TunerSettings): TrainingHooks;
+}
+
+/** An adapted layer, and something of each of its tensors. */
+export interface TunedModule<T> {
+  /** The layer. */
+  readonly layer: TunedLayer;
+  /** By the names of {@link TensorsOfTuning.tensors}. */
+  readonly tensors: ByTensor<T>;
+}
+
+/** A tensor between two steps. */
+export interface StepTensor {
+  /** Its shape. */
+  readonly dims: readonly number[];
+  /** Its numbers, to be changed in place. */
+  readonly value: Float32Array;
+  /** The gradient of the loss, clipped, to be changed in place before the optimizer's step; absent where it has none. */
+  readonly gradient?: Float32Array;
+}
+
+/** A step of the optimizer, as hooks see it. */
+export interface TrainingStep {
+  /** How many steps have been made before this one. */
+  readonly step: number;
+  /** The learning rate of this step. */
+  readonly lr: number;
+  /** The adapted layers. */
+  readonly modules: readonly TunedModule<StepTensor>[];
+}
+
+/**
+ * What a tuner does in training. All that hooks remember from step to step they keep in tensors with the role `state`: these
+ * are in checkpoints, so that a run that was stopped goes on to the same bytes.
+ */
+export interface TrainingHooks {
+  /** Emits what is added to the task's loss: a float32 scalar. */
+  loss?(g: GraphBuilder, modules: readonly TunedModule<Value>[]): Value;
+  /** Before the optimizer's step: may change gradients, such as to mask or to precondition them. */
+  gradients?(step: TrainingStep): void;
+  /** After the optimizer's step: may change values, such as for proximal steps, masks and budgets of ranks. */
+  after?(step: TrainingStep): void;
 }

@@ -31,3 +31,8 @@ export interface Site extends Layer {
   /** Of such a part: the path of the whole layer, how many outputs that has, and which of them are the part's. */
   readonly part?: Runs & { readonly of: string; readonly total: number };
 }
+
+/** Where a site's module is computed: usually one place. */
+export function occurrencesOf(site: Site): readonly Site[] {
+  return [site, ...site.alsoAt];
+}

@@ -28,7 +28,7 @@ import { isOfExpansion } from './view.ts';
 import { weightsAgree } from './weights/index.ts';
 
 export type { SiteKind, WeightLayout } from './layers/layer.ts';
-export type { Site } from './site.ts';
+export { occurrencesOf, type Site } from './site.ts';
 
 /** How {@link findSites} looks. */
 export interface FindOptions {

@@ -45,7 +45,7 @@ import { requireComputed, withInnerOutputs } from './cutting/innerValues.ts';
 import { logitsOf, slicedFrom } from './cutting/slicedFrom.ts';
 import type { ModelFile } from './opening/joinFiles.ts';
 import { namedModules } from './opening/namedModules.ts';
-import { type ReservedModules, reservedPlaces } from './planning/reservedPlaces.ts';
+import { type ReservedModules, reservedSlots } from './planning/reservedSlots.ts';
 import { type WeightTotals, weightTotals } from './opening/weightTotals.ts';
 import { attributeOf } from '../ops/schema.ts';
 
@@ -512,7 +512,7 @@ export class Model implements TaskModel {
       placed[name] = await this.place(adapter, { allowBaseMismatch });
     const { name, family } = this;
     const { model } = this.onnx;
-    const reserved = reservedPlaces(
+    const reserved = reservedSlots(
       { name, ...(family ? { family } : {}), graph: model.graph, sites: this.sites() },
       {
         ...(targetModules === undefined ? {} : { targetModules }),
@@ -584,7 +584,7 @@ export class Model implements TaskModel {
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
    */
-  requirePlaces(adapter: Adapter): void {
+  requireModules(adapter: Adapter): void {
     this.#find(adapter);
   }
 

@@ -24,7 +24,7 @@ import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
 import type { Model } from './model.ts';
-import { planLora } from './planning/planLora.ts';
+import { planAdapter } from './planning/planAdapter.ts';
 import { BadLosses } from './training/badLoss.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder } from './training/checkpoints/checkpointFolder.ts';
@@ -65,7 +65,7 @@ export async function train<During extends Metrics = Metrics>(
   const begun = typeof options.from === 'string' ? await loadAdapter(options.from) : options.from;
   const own = begun ? modelFor<Model>(given, begun) : given;
   // Mistakes in targets are told before data are read.
-  if (!begun) planLora(given, options.lora);
+  if (!begun) planAdapter(given, options.lora);
   const from = await checkpointToResume(options);
   await requireNoOthers(options, from);
   const data = await guardedTask(options.task).prepare(own);
@@ -92,7 +92,7 @@ export async function train<During extends Metrics = Metrics>(
   const steps = options.steps ?? Math.ceil((settings.epochs * data.train.length) / perStep);
   const evaluateEvery = evaluationSteps(options, data, perStep);
   const continued = begun && (await continueFrom(model, begun, headed?.modules ?? []));
-  const planned = continued ? undefined : planLora(model, lora);
+  const planned = continued ? undefined : planAdapter(model, lora);
   const initial =
     continued ??
     (await initialise({ model, planned: planned!, data, session, seed, batches: settings.initBatches, batchSize }));
@@ -102,7 +102,7 @@ export async function train<During extends Metrics = Metrics>(
     const other = model.withInputSizes(sizes);
     const there = begun
       ? (await continueFrom(other, begun, headed?.modules ?? [])).plan
-      : alike(planLora(other, lora).plan, plan);
+      : alike(planAdapter(other, lora).plan, plan);
     otherSizes.push({ base: other.onnx.model, plan: there });
   }
   const base = await model.digest();

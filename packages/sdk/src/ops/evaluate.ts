@@ -128,6 +128,21 @@ const rules: Readonly<Record<string, Rule>> = {
       perm.map((axis) => steps[axis]!),
     );
   },
+  Slice: ([x, starts, , axesInput, stepsInput], dims) => {
+    const { data, dims: from } = x!;
+    const strides = stridesOf(from);
+    const axes = axesInput ? [...axesInput.data] : [...starts!.data.keys()];
+    let offset = 0;
+    axes.forEach((given, i) => {
+      const axis = (given + from.length) % from.length;
+      const step = stepsInput?.data[i] ?? 1;
+      const start = starts!.data[i]!;
+      const last = step > 0 ? from[axis]! : from[axis]! - 1;
+      offset += Math.min(Math.max(start < 0 ? start + from[axis]! : start, 0), last) * strides[axis]!;
+      strides[axis]! *= step;
+    });
+    return new Float64Array(sizeOf(dims)).map((_, i) => data[offset + stepped(i, dims, strides)]!);
+  },
   MatMul: ([a, b], dims) => product(a!, b!, dims),
   Gather: ([x, indices], dims, node) => {
     const { data, dims: from } = x!;

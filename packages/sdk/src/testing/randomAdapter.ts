@@ -5,8 +5,8 @@ import { injectAdapters } from '../lora/inject.ts';
 import { ByTuner } from '../lora/tunings/byTuner.ts';
 import type { LoraOptions } from '../model/planning/loraOptions.ts';
 import type { Model } from '../model/model.ts';
-import type { LoraPlan } from '../model/planning/loraPlan.ts';
-import { planLora } from '../model/planning/planLora.ts';
+import type { PlannedAdapter } from '../model/planning/plannedAdapter.ts';
+import { planAdapter } from '../model/planning/planAdapter.ts';
 import { Random } from '../runtime/random.ts';
 import { ParameterSet } from '../train/parameters.ts';
 
@@ -25,11 +25,11 @@ export interface RandomAdapterOptions {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for a target that matches nothing, `CONFIG_INVALID`
  */
 export async function randomAdapter(model: Model, { lora, seed = 1 }: RandomAdapterOptions = {}): Promise<Adapter> {
-  return randomAdapterOf(model, planLora(model, lora), seed);
+  return randomAdapterOf(model, planAdapter(model, lora), seed);
 }
 
 /** {@link randomAdapter} for a plan. */
-export async function randomAdapterOf(model: Model, { plan, config }: LoraPlan, seed: number): Promise<Adapter> {
+export async function randomAdapterOf(model: Model, { plan, config }: PlannedAdapter, seed: number): Promise<Adapter> {
   const { inputs } = injectAdapters(model.onnx.model, plan, { types: model.types(), mode: 'training' });
   const random = new Random(seed);
   const set = withoutZeros(ParameterSet.initial(inputs, random), random);

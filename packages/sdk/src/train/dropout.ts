@@ -1,6 +1,6 @@
 /** @file The masks of dropout: drawn outside of the graph from a seed and a counter, so that a run that goes on draws the same. */
 
-import type { DropoutMask } from '../lora/injection.ts';
+import type { DropoutMask } from '../lora/adapterInputs.ts';
 import { Random } from '../runtime/random.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';
 

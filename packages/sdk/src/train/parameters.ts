@@ -21,14 +21,18 @@ export interface Parameter {
 
 /** Gives every injected input its first value. */
 export class ParameterSet {
-  /** The parameters, in the order of the graph's inputs. */
+  /** What is trained, in the order of the graph's inputs. */
   readonly all: readonly Parameter[];
+  /** What tuners have beside it: without gradients, but for states never changed. */
+  readonly still: readonly Parameter[];
   /** Parameters that are the same numbers, one turned. */
   readonly #twins: ReadonlyMap<Parameter, Parameter>;
 
   /** Of given parameters; {@link ParameterSet.initial} and {@link ParameterSet.of} make them. */
-  constructor(all: readonly Parameter[]) {
+  constructor(parameters: readonly Parameter[]) {
+    const all = parameters.filter(({ input }) => input.tensor.use === undefined);
     this.all = all;
+    this.still = parameters.filter(({ input }) => input.tensor.use !== undefined);
     const pairs = all.flatMap((each) => {
       const twin = twinOf(each, all);
       return twin ? ([[each, twin], [twin, each]] as const) : []; // prettier-ignore
@@ -48,8 +52,21 @@ export class ParameterSet {
   static of({ tunings }: Pick<PlacedAdapter, 'tunings'>, inputs: readonly AdapterInput[]): ParameterSet {
     const saved = new Map(tunings.map((each) => [each.tuning.slot, each.saved]));
     return new ParameterSet(
-      inputs.map((input) => parameter(input, input.tensor.fromSaved(saved.get(input.tuning.slot)!))),
+      inputs.map((input) => {
+        const slot = [input.tuning, ...input.others].map((each) => each.slot).find((each) => saved.has(each))!;
+        return parameter(input, input.tensor.fromSaved(saved.get(slot)!));
+      }),
     );
+  }
+
+  /** What a graph is fed. */
+  fed(): Parameter[] {
+    return [...this.all, ...this.still].filter(({ input }) => !input.isUnread);
+  }
+
+  /** What changes between steps without a gradient. */
+  get states(): readonly Parameter[] {
+    return this.still.filter(({ input }) => input.tensor.use === 'state');
   }
 
   /** How many numbers are trained. */
@@ -93,7 +110,7 @@ export class ParameterSet {
   /** The same parameters with other values, by the name of their input, copied. */
   withValues(values: ReadonlyMap<string, Float32Array>): ParameterSet {
     return new ParameterSet(
-      this.all.map((each) => {
+      [...this.all, ...this.still].map((each) => {
         const own = (values.get(each.input.name) ?? each.value).slice();
         return parameter(each.input, { value: own, dims: each.dims });
       }),
@@ -102,7 +119,8 @@ export class ParameterSet {
 
   /** The tensors under PEFT's names and in PEFT's layout, copied. */
   tensors(): Map<string, Tensor> {
-    return new Map(this.all.map(({ input: { tensor }, ...values }) => [tensor.savedAs, tensor.toSaved(values)]));
+    const saved = [...this.all, ...this.still].filter(({ input }) => !input.tensor.unsaved);
+    return new Map(saved.map(({ input: { tensor }, ...values }) => [tensor.savedAs, tensor.toSaved(values)]));
   }
 }
 

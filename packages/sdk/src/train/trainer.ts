@@ -1,6 +1,7 @@
 /** @file The training step: gradients of a batch, then the optimizer moves the parameters. */
 
 import { OnnxLoraError } from '../errors.ts';
+import { StepHooks } from './stepHooks.ts';
 import type { ProviderReport, Session } from '../runtime/session.ts';
 import type { Feeds } from '../runtime/tensor.ts';
 import { type ClipOptions, clipInSlices, normOf } from './clip.ts';
@@ -55,6 +56,7 @@ export interface TrainerRequest extends Omit<GradientStepRequest, 'lossScale'> {
 export class Trainer {
   readonly #gradients: GradientStep;
   readonly #optimizer: Optimizer;
+  readonly #hooks: StepHooks;
   readonly #groups: readonly ParameterGroup[];
   readonly #clip: ClipOptions | undefined;
   readonly #ema: Ema | undefined;
@@ -68,6 +70,7 @@ export class Trainer {
     this.#lossScale = lossScaling ? new LossScale(lossScaling === true ? {} : lossScaling) : undefined;
     this.#gradients = new GradientStep({ ...request, lossScale: this.#lossScale !== undefined });
     this.#optimizer = isOptimizer(optimizer) ? optimizer : createOptimizer(optimizer);
+    this.#hooks = new StepHooks(request.plan);
     this.#groups = groups;
     this.#clip = clip;
     if (clip) notNegative('clip', 'norm' in clip ? clip.norm : clip.value);
@@ -189,6 +192,8 @@ export class Trainer {
       throw nothing === undefined ? notFinite(loss, gradNorm, lr) : new OnnxLoraError('LOSS_NOT_FINITE', nothing);
     }
     if (this.#clip) yield* clipInSlices(gradients.values(), gradNorm, this.#clip);
+    const at = { step: this.#steps, lr };
+    this.#hooks.call('gradients', at, parameters, gradients);
     for (const parameter of parameters.all) {
       const { input, value, dims } = parameter;
       const gradient = gradients.get(input.name);
@@ -197,6 +202,7 @@ export class Trainer {
       yield* this.#optimizer.update(input.name, value, gradient, { lr: lr * lrFactor, weightDecay, dims });
       parameters.share(parameter);
     }
+    this.#hooks.call('after', at, parameters, gradients);
     yield* parameters.refreshInSlices();
     if (this.#ema) yield* this.#ema.update(parameters);
     if (this.#gradients.isScaled) this.#lossScale?.succeed();

@@ -47,7 +47,8 @@ export function* writeTrainerState({
   masks,
   steps,
 }: TrainerParts & { readonly steps: number }): Generator<void, TrainerState> {
-  const values = parameters.all.map(({ input, value, dims }) => [input.name, tensor('float32', value, dims)] as const);
+  const kept = [...parameters.all, ...parameters.states];
+  const values = kept.map(({ input, value, dims }) => [input.name, tensor('float32', value, dims)] as const);
   const json: z.infer<typeof schema> = {
     optimizer: optimizer.name,
     steps,
@@ -90,7 +91,8 @@ export function readTrainerState(
     throw refused(`its loss was ${saved.lossScale ? '' : 'not '}scaled (lossScaling)`);
   const part = (name: string): Map<string, Tensor> => unprefixed(name, tensors);
   const values = part('parameter');
-  const all = parameters.all.map(({ input, value }) => [value, savedFloats(values, input.name, value.length)] as const);
+  const kept = [...parameters.all, ...parameters.states];
+  const all = kept.map(({ input, value }) => [value, savedFloats(values, input.name, value.length)] as const);
   optimizer.load(part('optimizer'), new Map(parameters.all.map(({ input, dims }) => [input.name, dims])));
   ema?.load(part('ema'), saved.ema!.steps, parameters);
   lossScale?.load(saved.lossScale!);

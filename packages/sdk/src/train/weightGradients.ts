@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../errors.ts';
 import type { ModelProto } from '../graph/proto.ts';
-import type { TrainedParameter } from '../lora/plan.ts';
+import type { TrainedParameter } from '../lora/tunings/trainedParameter.ts';
 import { WholeParameter } from '../lora/tunings/wholeParameter.ts';
 import { Random } from '../runtime/random.ts';
 import type { Runtime, SessionOptions } from '../runtime/session.ts';

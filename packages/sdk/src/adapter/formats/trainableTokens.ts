@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
 import type { Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';

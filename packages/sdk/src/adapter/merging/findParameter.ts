@@ -2,8 +2,8 @@
 
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, type GraphIndex, indexWhole } from '../../graph/walk.ts';
-import type { ParameterReader, TrainedParameter } from '../../lora/plan.ts';
-import { placesOf } from '../../lora/plan.ts';
+import type { ParameterReader, TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
 import type { Site, WeightLayout } from '../../match/sites.ts';
 import { constantWeight, type StoredWeight } from '../../match/weights/index.ts';
@@ -27,7 +27,7 @@ export class ParameterFinder {
     const name = module === '' ? parameter : `${module}.${parameter}`;
     const site = this.#sites.get(module);
     if (site && (parameter === 'weight' || (parameter === 'bias' && site.bias))) {
-      const places = placesOf(site);
+      const places = occurrencesOf(site);
       const isWeight = parameter === 'weight';
       return {
         name,

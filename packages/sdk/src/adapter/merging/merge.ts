@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto, TensorProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import { placesOf } from '../../lora/plan.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import { LowRank, lowRanksOf, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
 import type { ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
@@ -134,7 +134,7 @@ function requireSums(all: readonly PlacedAdapter[], owned: readonly FullyTrained
 
 /** Where the layers are computed whose weight or bias an adapter changes. */
 function changedPlaces({ tunings }: PlacedAdapter): Site[] {
-  return tunings.flatMap(({ tuning: { site } }) => (site ? placesOf(site) : []));
+  return tunings.flatMap(({ tuning: { site } }) => (site ? occurrencesOf(site) : []));
 }
 
 /** The edit with this part of its change. */

@@ -3,15 +3,16 @@
 import { OnnxLoraError, nearest } from '../../errors.ts';
 import type { GraphProto } from '../../graph/proto.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { TrainedParameter } from '../../lora/plan.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
-import type { AdapterPlan, ModuleTuning, PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedTuning } from '../../lora/tunings/moduleTuning.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
-import type { Tensor } from '../../runtime/tensor.ts';
+import { Random } from '../../runtime/random.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import type { Adapter } from '../adapter.ts';
 import { ParameterFinder } from '../merging/findParameter.ts';
 import { dropoutAt, SiteNames, scalingAt } from './moduleNames.ts';
@@ -63,31 +64,12 @@ export function placeAdapter(
   const parameters = new ParameterFinder(graph, sites);
   const modules = new Map<string, Map<string, Tensor>>();
   const trained: PlacedTuning[] = [];
-  const byTuner = new Map<
-    string,
-    { readonly tuning: ByTuner; readonly saved: Map<string, Tensor>; readonly names: string[] }
-  >();
   const unused: string[] = [];
-  /** Whether the tensor is one of the tuner's; then it has its place. */
-  const isTuned = (name: string, module: string, word: string, tensor: Tensor): boolean => {
-    const site = chosen && names.find(inGraph(module));
-    if (!site || !chosen) return false;
-    const own = byTuner.get(module) ?? {
-      tuning: new ByTuner(site, module, chosen),
-      saved: new Map<string, Tensor>(),
-      names: [] as string[],
-    };
-    const expected = own.tuning.math.tensors[word];
-    if (!expected) return false;
-    requireShape(`${word} of "${site.path}"`, tensor.dims, expected.dims, model);
-    byTuner.set(module, own);
-    own.saved.set(word, tensor);
-    own.names.push(name);
-    return true;
-  };
+  const byTuner = chosen ? tunedModules(adapter, chosen, (module) => names.find(inGraph(module)), model) : [];
+  const tuned = new Set(byTuner.flatMap((each) => each.names));
   for (const [name, tensor] of adapter.tensors) {
     const { module, role, parameter } = parseTensorName(name);
-    if (role === 'parameter' && isTuned(name, module, parameter!, tensor)) continue;
+    if (tuned.has(name)) continue;
     const packed = names.find(inGraph(module));
     if (packed?.part && (role === 'parameter' || role === 'base_layer.bias')) throw trainedPart(packed);
     if (role === 'parameter' || role === 'base_layer.bias') {
@@ -117,8 +99,7 @@ export function placeAdapter(
     ...(adapter.config.extra['ensure_weight_tying'] === true ? tied(own, sites) : own),
     ...own.flatMap((placed) => (placed.tuning.layer.tokens ? tiedTokenRows(placed, sites, own) : [])),
   ];
-  byTuner.forEach(requireWhole);
-  const tunings = [...lowRank, ...trained, ...byTuner.values()];
+  const tunings = [...lowRank, ...trained, ...byTuner];
   if (tunings.length === 0 && !mayBeEmpty) {
     const wanted = parseTensorName([...adapter.tensors.keys()][0] ?? '').module;
     const near = nearest(wanted, names.paths);
@@ -137,19 +118,66 @@ function trainedPart({ path, part }: Site): OnnxLoraError {
   );
 }
 
-/** @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing */
-function requireWhole({
-  tuning: { path, math },
-  saved,
-}: {
-  readonly tuning: ByTuner;
-  readonly saved: PlacedTuning['saved'];
-}): void {
-  const missing = Object.keys(math.tensors).find((word) => !saved.has(word));
-  if (missing === undefined) return;
+/**
+ * The modules that a tuner adapts: those of which the file has more than a weight and a bias, which are trained in full. What
+ * files do not have is made anew.
+ *
+ * @throws OnnxLoraError `ADAPTER_INVALID` where one of a module's tensors is missing
+ */
+function tunedModules(
+  { tensors }: Adapter,
+  chosen: ChosenTuner,
+  siteOf: (module: string) => Site | undefined,
+  model: string,
+): (PlacedTuning & { readonly tuning: ByTuner })[] {
+  const words = new Map<string, Map<string, string>>();
+  for (const name of tensors.keys()) {
+    const { module, role, parameter = '' } = parseTensorName(name);
+    const isOwn = role === 'parameter' ? parameter !== 'weight' && parameter !== 'bias' : role !== 'base_layer.weight';
+    if (!isOwn || !siteOf(module)) continue;
+    const word = role === 'parameter' ? parameter : role;
+    words.set(module, (words.get(module) ?? new Map<string, string>()).set(word, name));
+  }
+  const modules = [...words.keys()].map((module) => ({ module, site: siteOf(module)! }));
+  const made = new Map<string, Tensor>();
+  return ByTuner.all(modules, chosen).map((tuning) => {
+    const own = words.get(tuning.layer.path)!;
+    const parts = tuning.tensors().map((each) => {
+      const name = each.shared ? each.savedAs : own.get(each.role);
+      const saved = name === undefined ? undefined : tensors.get(name);
+      const { dims } = tuning.math.tensors[each.role]!;
+      if (saved) requireShape(`${each.role} of "${tuning.path}"`, saved.dims, dims, model);
+      if (saved || each.unsaved) return { ...each, dims, saved, names: saved ? [name!] : [] };
+      throw new OnnxLoraError(
+        'ADAPTER_INVALID',
+        `The adapter holds only part of module "${tuning.path}": ${each.role} is missing. Copy or save it again.`,
+      );
+    });
+    // Only now is anything made that is as large as the config says: what the file has agrees with it.
+    const found = parts.map((each) => {
+      const { role, name, dims, names: inFile } = each;
+      const tensor =
+        each.saved ?? made.get(name) ?? remade(tuning.path, role, dims, () => each.first(new Random(0)).value);
+      made.set(name, tensor);
+      return { role, tensor, names: inFile };
+    });
+    return {
+      tuning,
+      saved: new Map(found.map(({ role, tensor }) => [role, tensor])),
+      names: found.flatMap(({ names }) => names),
+    };
+  });
+}
+
+/** What a tensor that is made anew may take. */
+const MADE_BYTES = 2 ** 31;
+
+/** A tensor that is in no file. @throws OnnxLoraError `ADAPTER_INVALID` for one larger than any adapter's */
+function remade(path: string, role: string, dims: readonly number[], first: () => Float32Array): Tensor {
+  if (4 * sizeOf(dims) <= MADE_BYTES) return float32(first(), dims);
   throw new OnnxLoraError(
     'ADAPTER_INVALID',
-    `The adapter holds only part of module "${path}": ${missing} is missing. Copy or save it again.`,
+    `The adapter's config asks for ${role} of "${path}" in the shape [${dims.join(', ')}], which is more than ${MADE_BYTES / 2 ** 30} GiB. Check the rank in its adapter_config.json.`,
   );
 }
 
@@ -182,35 +210,6 @@ function tiedTokenRows(
       `The adapter trains rows of "${site.path}" and adapts "${layer.path}", whose weight is the same. Only one of the two can be applied.`,
     );
   });
-}
-
-/**
- * The plan that gives a place to all of these.
- *
- * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
- */
-export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
-  const joined = new Map<string, ModuleTuning>();
-  for (const each of tunings) {
-    const before = joined.get(each.slot);
-    const both = before ? before.join(each) : each.join();
-    if (!both) throw cannotShare(each.path);
-    joined.set(each.slot, both);
-  }
-  const plan = [...joined.values()];
-  const alone = plan.find(
-    (each) => each instanceof ByTuner && plan.some((other) => other !== each && other.path === each.path),
-  );
-  if (alone) throw cannotShare(alone.path);
-  return plan;
-}
-
-/** The error for adapters that need different graphs. */
-function cannotShare(path: string): OnnxLoraError {
-  return new OnnxLoraError(
-    'ADAPTER_MISMATCH',
-    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
-  );
 }
 
 function checkParameter(

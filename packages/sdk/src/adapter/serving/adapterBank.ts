@@ -10,7 +10,7 @@ import type { Adapter } from '../adapter.ts';
 import { bankOfOne } from './bankFeeds.ts';
 import { type AdapterFeeds, adapterFeeds } from './feeds.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
-import { requirePlaces } from './places.ts';
+import { requireSlots } from './slots.ts';
 
 /** Where adapters come from that a run names and the session does not hold. */
 export interface AdapterSource {
@@ -188,7 +188,7 @@ export class AdapterBank {
 
   async #put(name: string, placed: PlacedAdapter, check: () => unknown): Promise<void> {
     const { inputs, session } = this.#request;
-    requirePlaces(placed, inputs, name);
+    requireSlots(placed, inputs, name);
     const tensors = await gathered(adapterFeeds(placed, inputs));
     check();
     const before = this.#held.get(name);

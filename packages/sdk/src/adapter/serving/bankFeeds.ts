@@ -2,7 +2,6 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { AdapterInput, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
-import { isOpenHead } from '../../lora/tunings/wholeParameter.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterFeeds } from './feeds.ts';
 
@@ -30,7 +29,7 @@ export function bankFeeds(members: readonly AdapterFeeds[], inputs: readonly Ada
     inputs.map((input) => {
       const tensors = members.map((feeds) => feeds.get(input.name)!);
       const [first] = tensors as [Tensor, ...Tensor[]];
-      if (isOpenHead(input.tuning) && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
+      if (input.tuning.isOpen && tensors.some(({ dims }) => dims.join() !== first.dims.join()))
         throw cannotMix(input.tuning);
       if (input.perRow) return [input.name, stacked(tensors)];
       if (tensors.every((tensor) => tensor === first || same(tensor, first))) return [input.name, first];

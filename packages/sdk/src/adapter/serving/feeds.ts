@@ -26,16 +26,13 @@ export function* adapterFeeds(
 ): Generator<[string, Tensor]> {
   const own = new Map(tunings.map((each) => [each.tuning.slot, each]));
   const prepared = new Map<string, ReadonlyMap<string, Tensor>>();
-  for (const {
-    name,
-    tuning: { slot },
-    tensor: { role },
-  } of inputs) {
-    const placed = own.get(slot);
+  for (const { name, tuning, others, tensor } of inputs) {
+    const placed = [tuning, ...others].map(({ slot }) => own.get(slot)).find((each) => each !== undefined);
     if (!placed) continue;
+    const { slot } = placed.tuning;
     if (!prepared.has(slot)) prepared.set(slot, placed.tuning.feeds(placed.saved));
-    const tensor = prepared.get(slot)!.get(role);
-    if (tensor) yield [name, tensor];
+    const fed = prepared.get(slot)!.get(tensor.role);
+    if (fed) yield [name, fed];
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { RowsApart } from '../../lora/inject.ts';
+import type { RowsApart } from '../../lora/adapterInputs.ts';
 import { arrayOf, type Feeds, sizeOf, type Tensor, type TensorData } from '../../runtime/tensor.ts';
 import type { RowAdapter } from './activeFeeds.ts';
 

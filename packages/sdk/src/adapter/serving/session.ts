@@ -4,7 +4,8 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { sessionModel } from '../../graph/file/onnxFile.ts';
 import type { ValueType } from '../../graph/value.ts';
-import { type Injected, injectAdapters, type RowsApart } from '../../lora/inject.ts';
+import type { RowsApart } from '../../lora/adapterInputs.ts';
+import { type Injected, injectAdapters } from '../../lora/inject.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { BoundFeeds } from '../../runtime/boundFeeds.ts';
 import type { ConcreteProvider, ProviderReport, Runtime, Session, SessionOptions } from '../../runtime/session.ts';
@@ -16,7 +17,7 @@ import { AdapterBank, type AdapterSource, type BankRequest, type PlaceOptions } 
 import { FeedCheck, feedError } from './feedCheck.ts';
 import { baseFeeds, idleRank } from './feeds.ts';
 import type { PlacedAdapter } from '../naming/place.ts';
-import { planPlaces } from './places.ts';
+import { planSlots } from './slots.ts';
 import { runApart } from './rowsApart.ts';
 
 export type { AdapterBlend, AdapterChoice, RowAdapter } from './activeFeeds.ts';
@@ -92,7 +93,7 @@ export class AdapterSession implements AsyncDisposable {
   /** Injects the places into the base and loads it. */
   static async create(request: AdapterSessionRequest): Promise<AdapterSession> {
     const { base, types, adapters, reserved, runtime, options, name } = request;
-    const plan = planPlaces(Object.values(adapters), reserved);
+    const plan = planSlots(Object.values(adapters), reserved);
     const injected = injectAdapters(base, plan, { types, mode: 'inference' });
     const native = await runtime.createSession({ ...sessionModel(injected.model), name }, options);
     try {

@@ -18,7 +18,8 @@ import { adapterFeeds } from '../serving/feeds.ts';
 import { formatOrtAdapter, parseOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, parseAdapterConfig } from '../formats/peftConfig.ts';
 import { scalingOf } from '../formats/scaling.ts';
-import { joinTunings, placeAdapter } from '../naming/place.ts';
+import { joinTunings } from '../serving/slots.ts';
+import { placeAdapter } from '../naming/place.ts';
 import { readAdapter } from './readAdapter.ts';
 import { tensorName, type TensorRole } from '../formats/tensorNames.ts';
 

@@ -3,19 +3,28 @@
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
+import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
+import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import { placesOf } from '../plan.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
-import type { Edits, ModuleTuning, SavedTensors, TuningTensor } from './moduleTuning.ts';
+import {
+  type Edits,
+  layerNodes,
+  type ModuleTuning,
+  type SavedTensors,
+  type TuningTensor,
+  moved,
+  type Weighted,
+} from './moduleTuning.ts';
 
 /** A tuner with its settings. */
 export interface ChosenTuner {
@@ -25,6 +34,12 @@ export interface ChosenTuner {
   readonly settings: TunerSettings;
 }
 
+/** A layer to be adapted, and what PEFT calls it. */
+export interface TunedSite {
+  readonly site: Site;
+  readonly module: string;
+}
+
 /** The tuner's settings in an adapter's config, PEFT's defaults where it has none. */
 export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig, 'extra'>): TunerSettings {
   return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, extra[key] ?? value]));
@@ -32,6 +47,8 @@ export function tunerSettings({ defaults }: Tuner, { extra }: Pick<AdapterConfig
 
 /** A layer that another tuner than LoRA adapts. Its tensors are in graphs as PEFT has them, the same for all rows of a batch. */
 export class ByTuner implements ModuleTuning {
+  readonly kind = 'tuner';
+  readonly isAlone = true;
   readonly site: Site;
   readonly path: string;
   /** What the tuner makes of the layer. */
@@ -43,20 +60,13 @@ export class ByTuner implements ModuleTuning {
   /** The layer as the tuner is told of it; its path is the one in PEFT's file. */
   readonly layer: TunedLayer;
 
-  /**
-   * @param module what PEFT calls the layer
-   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
-   *   written for an earlier version
-   */
-  constructor(site: Site, module: string, { tuner, settings }: ChosenTuner) {
-    const { kind, weightShape } = site;
-    const [first = 0, second = 0] = weightShape;
-    const [out, width] =
-      kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
-    const layer = { path: module, kind, in: width, out, weightShape, bias: site.bias !== undefined };
-    const refusal = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings);
-    if (refusal !== undefined) throw refused(site, tuner, refusal);
-    const math = tuner.tune(layer, settings);
+  /** What adapts it. */
+  readonly chosen: ChosenTuner;
+  readonly #layers: readonly TunedLayer[];
+
+  private constructor(site: Site, layer: TunedLayer, layers: readonly TunedLayer[], chosen: ChosenTuner) {
+    const { tuner, settings } = chosen;
+    const math = tuner.tune(layer, settings, layers);
     const unfit = 'delta' in math ? undefined : refusedApply(site);
     if (unfit !== undefined) throw refused(site, tuner, unfit);
     requireNewContract(math, tuner);
@@ -66,14 +76,45 @@ export class ByTuner implements ModuleTuning {
     this.peftType = tuner.peftType;
     this.form = `${tuner.peftType} ${JSON.stringify(settings)}`;
     this.layer = layer;
+    this.chosen = chosen;
+    this.#layers = layers;
+  }
+
+  /**
+   * All layers that one adapter adapts: they may share tensors.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` for a layer that cannot be adapted so; `PLUGIN_INVALID` for a tuner that was
+   *   written for an earlier version
+   */
+  static all(sites: readonly TunedSite[], chosen: ChosenTuner): ByTuner[] {
+    const { tuner, settings } = chosen;
+    const layers = sites.map(({ site, module }) => {
+      const layer = layerOf(site, module);
+      const refusal = refusedKind(site, tuner) ?? tuner.refuses?.(layer, settings);
+      if (refusal !== undefined) throw refused(site, tuner, refusal);
+      return layer;
+    });
+    return sites.map(({ site }, i) => new ByTuner(site, layers[i]!, layers, chosen));
+  }
+
+  /** The same without what the tuner does in training beside gradients. */
+  withoutTraining(): ByTuner {
+    const { tuner, settings } = this.chosen;
+    const { name, peftType, description, defaults } = tuner;
+    const plain: Tuner = { name, peftType, description, defaults, tune: (...given) => tuner.tune(...given) };
+    return new ByTuner(this.site, this.layer, this.#layers, { tuner: plain, settings });
   }
 
   get slot(): string {
     return this.path;
   }
 
+  get label(): string {
+    return this.path;
+  }
+
   get wants(): ModuleTuning['wants'] {
-    return [{ place: `${this.path}:${this.form}`, label: this.path }];
+    return [{ input: `${this.path}:${this.form}`, label: this.path }];
   }
 
   get noUnmerge(): string | undefined {
@@ -87,15 +128,27 @@ export class ByTuner implements ModuleTuning {
     return 'delta' in this.math || this.math.weight !== undefined;
   }
 
+  nodes(): readonly NodeProto[] {
+    return layerNodes(this.site);
+  }
+
   tensor(role: string): TuningTensor {
-    const { dims, first, idle } = this.math.tensors[role]!;
+    const { dims, role: use = 'trained', share = 'site', saved, first, idle } = this.math.tensors[role]!;
+    const shape = dims.join('x');
     return {
       role,
-      name: `${this.path}.${role}`,
-      savedAs: tensorName(this.layer.path, 'parameter', role),
+      // Adapters of one session that share tensors of other shapes have inputs of their own.
+      name: share === 'site' ? `${this.path}.${role}` : `${role}.${shape}`,
+      savedAs:
+        share === 'site'
+          ? tensorName(this.layer.path, 'parameter', role)
+          : `base_model.${role}${share === 'shape' ? `.${shape}` : ''}`,
       replaces: false,
       scale: 1,
       count: sizeOf(dims),
+      ...(use === 'trained' ? {} : { use }),
+      ...((saved ?? (use === 'trained' || use === 'frozen')) ? {} : { unsaved: true }),
+      ...(share === 'site' ? {} : { shared: true }),
       first: (random) => ({ value: first(random), dims }),
       fromSaved: (saved) => {
         const own = saved.get(role)!;
@@ -103,21 +156,46 @@ export class ByTuner implements ModuleTuning {
       },
       toSaved: ({ value, dims: own }) => float32(value.slice(), own),
       idle: () => float32(idle(), dims),
-      blend: () => {
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
-          `"${this.path}" is adapted by ${this.peftType}, whose adapters do not add up. Name one adapter.`,
-        );
-      },
+      blend: (parts, base) => this.#blended(role, parts, base),
     };
   }
 
+  #blended(role: string, parts: readonly Weighted[], base: Tensor): Tensor {
+    const { linearIn } = this.math;
+    const problem = linearIn
+      ? `can be blended where they have the same ${role}, and these have others`
+      : 'do not add up';
+    if (linearIn?.includes(role)) return moved(parts, base);
+    const [{ tensor: first }] = parts as [Weighted];
+    const isOne = parts.every(({ tensor: { data } }) => data.every((value, i) => value === first.data[i]));
+    if (linearIn && isOne) return first;
+    throw new OnnxLoraError(
+      'INPUT_INVALID',
+      `"${this.path}" is adapted by ${this.peftType}, whose adapters ${problem}. Name one adapter.`,
+    );
+  }
+
   trained(): readonly TuningTensor[] {
+    return this.tensors().filter(({ use }) => use === undefined);
+  }
+
+  states(): readonly TuningTensor[] {
+    return this.tensors().filter(({ use }) => use === 'state');
+  }
+
+  /** All of its tensors. */
+  tensors(): TuningTensor[] {
     return Object.keys(this.math.tensors).map((role) => this.tensor(role));
   }
 
   join(other: ModuleTuning = this): ModuleTuning | undefined {
-    return other instanceof ByTuner && other.form === this.form ? other : undefined;
+    if (!(other instanceof ByTuner) || other.form !== this.form) return undefined;
+    const names = (own: ByTuner): string =>
+      own
+        .tensors()
+        .map(({ name }) => name)
+        .join();
+    return names(other) === names(this) ? other : undefined;
   }
 
   feeds(saved: SavedTensors): ReadonlyMap<string, Tensor> {
@@ -141,7 +219,7 @@ export class ByTuner implements ModuleTuning {
       'delta' in math
         ? this.#computed(saved, (g, tensors) => math.delta(g, tensors)).map((change, i) => before[i]! + sign * change)
         : this.#computed(saved, (g, tensors, own) => ways!.weight!(g, own!, tensors), [before, this.layer.weightShape]);
-    const weights = byTensor(placesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
+    const weights = byTensor(occurrencesOf(site), ({ weight: own }) => own.stored).map((places): WeightEdit => {
       const { stored, layout } = places[0].weight;
       const isTransposed = site.kind === 'linear' && layout === 'in-out';
       const [rows, columns] = stored.dims as [number, number];
@@ -157,9 +235,32 @@ export class ByTuner implements ModuleTuning {
     const changeBias = (before: Float32Array): Float32Array =>
       Float32Array.from(this.#computed(saved, (g, tensors, own) => bias(g, own!, tensors), [before, [before.length]]));
     return {
-      weights: [...weights, ...biasPlaces(site).map((own) => ({ ...own, change: changeBias, module }))],
+      weights: [...weights, ...biasReaders(site).map((own) => ({ ...own, change: changeBias, module }))],
       biases: [],
     };
+  }
+
+  /**
+   * What the adapter changes, as torch lays it out: the weight, and the bias where it does.
+   *
+   * @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it
+   */
+  change(saved: SavedTensors): { readonly weight: Float64Array; readonly changesBias: boolean } {
+    const { math, site } = this;
+    if ('delta' in math) return { weight: this.#computed(saved, (g, own) => math.delta(g, own)), changesBias: false };
+    const { weight, bias } = this.edits(saved, 1).weights.reduce<Partial<Record<'weight' | 'bias', WeightEdit>>>(
+      (found, edit) => (edit.stored === site.weight.stored ? { ...found, weight: edit } : { ...found, bias: edit }),
+      {},
+    );
+    const changeOf = ({ stored, change }: WeightEdit): Float64Array => {
+      const before = stored.read();
+      return Float64Array.from(change(before.slice()), (value, i) => value - before[i]!);
+    };
+    const own = changeOf(weight!);
+    const [rows, columns] = site.weight.stored.dims as [number, number];
+    const isTransposed = site.kind === 'linear' && site.weight.layout === 'in-out';
+    const inTorch = isTransposed ? Float64Array.from({ length: own.length }, (_, i) => own[(i % rows) * columns + Math.floor(i / rows)]!) : own; // prettier-ignore
+    return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 
   /** What a fragment makes of an adapter's tensors, in double precision. */
@@ -176,6 +277,14 @@ export class ByTuner implements ModuleTuning {
     const result = fragment(g, tensors, before);
     return evaluate(g, [...given, ...(own ? [[before!, own[0]] as const] : [])], result);
   }
+}
+
+function layerOf(site: Site, path: string): TunedLayer {
+  const { kind, weightShape, bias } = site;
+  const [first = 0, second = 0] = weightShape;
+  const [out, width] =
+    kind === 'embedding' ? [second, first] : [first, kindOf(site).matrix(site).width / sizeOf(weightShape.slice(2))];
+  return { path, kind, in: width, out, weightShape, bias: bias !== undefined };
 }
 
 function refused({ path }: Site, { name }: Tuner, reason: string): OnnxLoraError {

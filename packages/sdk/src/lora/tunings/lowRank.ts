@@ -3,15 +3,24 @@
 import { eachDeltaRow, isHeldByGroups, weightSteps } from '../../adapter/merging/delta.ts';
 import { doraGain } from '../../adapter/merging/dora.ts';
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
+import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
+import type { NodeProto } from '../../graph/proto.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import { type LowRankSite, placesOf } from '../plan.ts';
+import type { LowRankSite } from './lowRankSite.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import { factorTensor, type FirstValues, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
-import type { Edits, ModuleTuning, PlacedTuning, SavedTensors, TuningTensor } from './moduleTuning.ts';
+import {
+  type Edits,
+  layerNodes,
+  type ModuleTuning,
+  type PlacedTuning,
+  type SavedTensors,
+  type TuningTensor,
+} from './moduleTuning.ts';
 
 /**
  * A low-rank adapter of a layer. In graphs, `lora_A` `[in, r]` and `lora_B` `[r, out]` are transposed from PEFT's layout, and
@@ -20,6 +29,7 @@ import type { Edits, ModuleTuning, PlacedTuning, SavedTensors, TuningTensor } fr
  * a convolution); `lora_gain`, of the same shape, is magnitude ÷ norm, computed once per adapter for inference.
  */
 export class LowRank implements ModuleTuning {
+  readonly kind = 'lowRank';
   /** The layer, and how it is adapted. */
   readonly layer: LowRankSite;
   /** What B·A and the bias are multiplied with. */
@@ -46,13 +56,17 @@ export class LowRank implements ModuleTuning {
     return this.path;
   }
 
+  get label(): string {
+    return this.path;
+  }
+
   get wants(): ModuleTuning['wants'] {
     const { path } = this;
     const { dora, bias } = this.layer;
     return [
-      { place: `${path}:lora_A`, label: path, option: `targetModules: ${JSON.stringify([path])}` },
-      ...(dora ? [{ place: `${path}:lora_gain`, label: `${path} (DoRA)`, option: 'useDora: true' }] : []),
-      ...(bias ? [{ place: `${path}:lora_B.bias`, label: `${path} (lora_B.bias)` }] : []),
+      { input: `${path}:lora_A`, label: path, option: `targetModules: ${JSON.stringify([path])}` },
+      ...(dora ? [{ input: `${path}:lora_gain`, label: `${path} (DoRA)`, option: 'useDora: true' }] : []),
+      ...(bias ? [{ input: `${path}:lora_B.bias`, label: `${path} (lora_B.bias)` }] : []),
     ];
   }
 
@@ -63,6 +77,10 @@ export class LowRank implements ModuleTuning {
   get noUnmerge(): string | undefined {
     if (this.layer.dora) return 'is DoRA, whose magnitudes replace those of the weight';
     return this.layer.tokens ? 'replaces rows of the table' : undefined;
+  }
+
+  nodes(): readonly NodeProto[] {
+    return layerNodes(this.site);
   }
 
   tensor(role: string): TuningTensor {
@@ -111,7 +129,7 @@ export class LowRank implements ModuleTuning {
   }
 
   isHeldByWeight(saved: SavedTensors): boolean {
-    if (this.layer.bias && placesOf(this.site).some(({ bias }) => !bias)) return false;
+    if (this.layer.bias && occurrencesOf(this.site).some(({ bias }) => !bias)) return false;
     return isHeldByGroups(this.site, this.factors(saved));
   }
 
@@ -138,14 +156,14 @@ export class LowRank implements ModuleTuning {
         });
         return before;
       };
-    const weights = byTensor(placesOf(site), ({ weight }) => weight.stored).map((places): WeightEdit => {
+    const weights = byTensor(occurrencesOf(site), ({ weight }) => weight.stored).map((places): WeightEdit => {
       const { stored } = places[0].weight;
       return { stored, readers: places.map(weightReader), change: changeAt(places[0]), module };
     });
     if (!bias) return { weights, biases: [] };
     const added = floats(bias).map((value, o) => factors.scaling * (site.foldedScale?.[o] ?? 1) * value);
     const change = (before: Float32Array): Float32Array => before.map((value, o) => value + added[o]!);
-    return { weights, biases: biasPlaces(site).map((own) => ({ ...own, change, module })) };
+    return { weights, biases: biasReaders(site).map((own) => ({ ...own, change, module })) };
   }
 }
 

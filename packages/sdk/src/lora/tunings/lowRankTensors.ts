@@ -7,7 +7,7 @@ import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { type Factor, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
-import type { LowRankSite } from '../plan.ts';
+import type { LowRankSite } from './lowRankSite.ts';
 import { type LaidOut, moved, type TuningTensor, type Weighted } from './moduleTuning.ts';
 
 /** First values of one module's factors, flat, in PEFT's layout. */

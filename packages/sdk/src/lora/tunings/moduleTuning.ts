@@ -1,10 +1,13 @@
 /** @file The one contract of what an adapter makes of a module: of LoRA, DoRA, saved modules, biases, rows, other tuners. */
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
-import type { Site } from '../../match/sites.ts';
+import { lastNode } from '../../match/layers/layer.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import type { Random } from '../../runtime/random.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import type { TunedRole } from '../tuner.ts';
 
 /** Everything that is injected into one graph: what is made of each module. */
 export type AdapterPlan = readonly ModuleTuning[];
@@ -49,6 +52,12 @@ export interface TuningTensor {
   readonly base?: Float32Array;
   /** How many numbers are trained, without those of a twin. */
   readonly count: number;
+  /** Of what is not trained: what it is for instead. */
+  readonly use?: Exclude<TunedRole, 'trained'>;
+  /** Whether files do not have it. */
+  readonly unsaved?: boolean;
+  /** Whether other modules have the same tensor, by its name. */
+  readonly shared?: boolean;
   /** The dimension that is a rank, which each adapter may have another of. */
   readonly rankAxis?: number;
 
@@ -80,17 +89,29 @@ export interface ModuleTuning {
   readonly slot: string;
   /** The layer, where it is one that can be adapted. */
   readonly site?: Site | undefined;
+  /** How errors call what is changed. */
+  readonly label: string;
+  /** Tunings of one kind enter a graph together, by the emission of their kind. */
+  readonly kind: 'lowRank' | 'whole' | 'tuner';
+  /** Whether adapters may bring any number of outputs of the layer. */
+  readonly isOpen?: boolean;
   /** Where a graph that serves must have a place for it, and the option that reserves one. */
-  readonly wants: readonly { readonly place: string; readonly label: string; readonly option?: string }[];
+  readonly wants: readonly { readonly input: string; readonly label: string; readonly option?: string }[];
   /** Why its change is no sum with those of other adapters, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noSum?: string | undefined;
   /** Why merging cannot be undone, as the end of a sentence that begins with the adapter; or nothing. */
   readonly noUnmerge?: string | undefined;
 
+  /** The nodes that a graph must have for it. */
+  nodes(): readonly NodeProto[];
+  /** Whether no other adapter of one session may change the module in another way. */
+  readonly isAlone?: boolean;
   /** Its tensor of this role. */
   tensor(role: string): TuningTensor;
   /** What it has trained, for counting. */
   trained(): readonly TuningTensor[];
+  /** What changes between steps without a gradient, whether a graph reads it or not. */
+  states?(): readonly TuningTensor[];
   /** What a graph for inference has for this and another adapter; undefined where none can have both. */
   join(other?: ModuleTuning): ModuleTuning | undefined;
   /** What a graph for inference is fed, by role. */
@@ -99,6 +120,11 @@ export interface ModuleTuning {
   isHeldByWeight(saved: SavedTensors): boolean;
   /** The change of weights and biases, or its opposite. @throws OnnxLoraError `MODEL_UNSUPPORTED` where no weight can hold it */
   edits(saved: SavedTensors, sign: 1 | -1): Edits;
+}
+
+/** The nodes at which a layer's tuning enters a graph. */
+export function layerNodes(site: Site): NodeProto[] {
+  return occurrencesOf(site).flatMap((each) => [each.node, lastNode(each)]);
 }
 
 /** A tuning and an adapter's tensors for it. */
@@ -120,8 +146,12 @@ export interface AdapterInput {
   readonly name: string;
   /** What is made of the module. */
   readonly tuning: ModuleTuning;
+  /** Other modules that share the tensor. */
+  readonly others: readonly ModuleTuning[];
   /** Which of its tensors the input carries. */
   readonly tensor: TuningTensor;
+  /** Whether no graph reads it: only hooks do. */
+  readonly isUnread?: boolean;
   /** Whether each row of a batch may get another: for inference, it is a bank then. */
   readonly perRow: boolean;
 }

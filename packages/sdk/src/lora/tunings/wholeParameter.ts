@@ -2,12 +2,13 @@
 
 import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import { biasPlaces, byTensor, weightReader } from '../../adapter/merging/weightPlaces.ts';
+import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
-import type { Site } from '../../match/sites.ts';
+import type { NodeProto } from '../../graph/proto.ts';
+import { occurrencesOf, type Site } from '../../match/sites.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import { placesOf, type TrainedParameter } from '../plan.ts';
+import type { TrainedParameter } from './trainedParameter.ts';
 import {
   type Edits,
   type LaidOut,
@@ -22,6 +23,7 @@ import {
  * weights as `[in, out]`, whatever the graph stores, and all else as torch has it.
  */
 export class WholeParameter implements ModuleTuning {
+  readonly kind = 'whole';
   /** The parameter, and where the graph has it. */
   readonly parameter: TrainedParameter;
   readonly noUnmerge = 'is trained in full and has replaced what was there';
@@ -39,14 +41,26 @@ export class WholeParameter implements ModuleTuning {
     return `parameter ${this.parameter.name}`;
   }
 
+  get label(): string {
+    return this.parameter.name;
+  }
+
   get site(): Site | undefined {
     return this.parameter.site;
+  }
+
+  get isOpen(): boolean {
+    return this.parameter.isOpen === true;
   }
 
   get wants(): ModuleTuning['wants'] {
     const { name, modulePath } = this.parameter;
     const option = `modulesToSave: ${JSON.stringify([modulePath])}`;
-    return [{ place: `${this.slot}:parameter`, label: name, option }];
+    return [{ input: `${this.slot}:parameter`, label: name, option }];
+  }
+
+  nodes(): readonly NodeProto[] {
+    return this.parameter.readers.map(({ node }) => node);
   }
 
   tensor(): TuningTensor {
@@ -121,18 +135,13 @@ export class WholeParameter implements ModuleTuning {
     const weights = !site
       ? [edit({ stored, readers }, inLayout(layout))]
       : stored === site.bias?.stored
-        ? biasPlaces(site).map((own) => edit(own, values))
-        : byTensor(placesOf(site), ({ weight }) => weight.stored).map((places) => {
+        ? biasReaders(site).map((own) => edit(own, values))
+        : byTensor(occurrencesOf(site), ({ weight }) => weight.stored).map((places) => {
             const { weight } = places[0];
             return edit({ stored: weight.stored, readers: places.map(weightReader) }, inLayout(weight.layout));
           });
     return { weights, biases: [] };
   }
-}
-
-/** Whether adapters may bring any number of outputs for it. */
-export function isOpenHead(tuning: ModuleTuning): boolean {
-  return tuning instanceof WholeParameter && tuning.parameter.isOpen === true;
 }
 
 function servedDims({ stored: { dims }, layout }: TrainedParameter): number[] {

@@ -28,7 +28,7 @@ export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
   requireUpright(model, adapter);
   const own = withHeadOf(model, adapter);
   // Labels of an adapter that is for another model would be told to be wrong, and not the adapter.
-  own.requirePlaces(adapter);
+  own.requireModules(adapter);
   return own;
 }
 

@@ -42,7 +42,7 @@ export interface Headable<M> {
    *
    * @throws OnnxLoraError `ADAPTER_MISMATCH`, `ADAPTER_INVALID`
    */
-  requirePlaces(adapter: Adapter): void;
+  requireModules(adapter: Adapter): void;
   /** A model made from this one. */
   derived(changes: ModelChanges): M;
 }

@@ -1,11 +1,9 @@
 /** @file Training that begins with an adapter: its modules, ranks, scalings and values, under a fresh optimizer. */
 
 import { createHash } from 'node:crypto';
-import { OnnxLoraError } from '../../errors.ts';
 import { Adapter } from '../../adapter/adapter.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import type { AdapterInput } from '../../lora/tunings/moduleTuning.ts';
-import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { Random } from '../../runtime/random.ts';
 import { ParameterSet } from '../../train/parameters.ts';
@@ -32,12 +30,6 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
   const kept = [...given.tensors].filter(([name]) => !newHead.includes(parseTensorName(name).module));
   const adapter = newHead.length === 0 ? given : new Adapter(given.config, new Map(kept), given.baseDigest);
   const placed = await model.place(adapter);
-  if (placed.tunings.some(({ tuning }) => tuning instanceof LowRank && tuning.layer.dora && tuning.layer.dropout)) {
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      'The adapter is DoRA with lora_dropout, which are not trained together here. Set lora_dropout to 0 in its adapter_config.json.',
-    );
-  }
   const heads = trainedParameters(model, { lowRank: [], modulesToSave: newHead, bias: 'none' });
   const plan = [...placed.tunings.map(({ tuning }) => tuning), ...heads.map((each) => new WholeParameter(each))];
   const saved = placed.adapter.config.modulesToSave ?? [];
@@ -56,7 +48,8 @@ export async function continueFrom(model: Model, given: Adapter, newHead: readon
     finish: (trained, base) => new Adapter(config, trained, base),
     parameters: (inputs, seed) => {
       const own = inputs.filter(({ tuning }) => begun.has(tuning.slot));
-      const values = new Map(ParameterSet.of(placed, own).all.map(({ input, value }) => [input.name, value]));
+      const { all, still } = ParameterSet.of(placed, own);
+      const values = new Map([...all, ...still].map(({ input, value }) => [input.name, value]));
       return ParameterSet.initial(inputs, new Random(seed)).withValues(values);
     },
   };

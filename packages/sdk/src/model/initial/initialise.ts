@@ -14,7 +14,7 @@ import type {
   InputObserver,
 } from '../../lora/init/initializer.ts';
 import { gradientMatrix, weightMatrix } from '../../lora/init/weightMatrix.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import type { Batch } from '../../plugin/dataset.ts';
@@ -25,14 +25,14 @@ import { sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { observeInputs } from '../../train/observeInputs.ts';
 import { weightGradients } from '../../train/weightGradients.ts';
 import { initSite } from './initialSite.ts';
-import type { LoraPlan } from '../planning/loraPlan.ts';
+import type { PlannedAdapter } from '../planning/plannedAdapter.ts';
 import type { Model } from '../model.ts';
 import { fixedTensors, isResidual, peftTensors, type Start, startedLayer } from './start.ts';
 
 /** What {@link initialise} works with. */
 export interface InitialiseRequest {
   readonly model: Model;
-  readonly planned: LoraPlan;
+  readonly planned: PlannedAdapter;
   readonly data: PreparedTask;
   readonly session: SessionOptions;
   readonly seed: number;

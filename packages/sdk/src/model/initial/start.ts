@@ -4,7 +4,7 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import type { InitialFactors } from '../../lora/init/initializer.ts';
 import { type Factor, graphFactor } from '../../lora/kinds/kind.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 

@@ -4,7 +4,7 @@ import type { Generation } from '../../adapter/naming/nameTable.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import { planLora } from './planLora.ts';
+import { planAdapter } from './planAdapter.ts';
 import type { Model } from '../model.ts';
 
 /** What {@link previewLora} finds. */
@@ -31,7 +31,7 @@ export interface LoraPreview {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
 export function previewLora(model: Model, options: LoraOptions = {}): LoraPreview {
-  const { plan, config, initializer, namedAs, warnings } = planLora(model, options);
+  const { plan, config, initializer, namedAs, warnings } = planAdapter(model, options);
   const isTrained = ({ role }: { readonly role: string }): boolean =>
     !initializer?.fixed?.some((each) => each === role);
   const tensors = plan.flatMap((tuning) =>

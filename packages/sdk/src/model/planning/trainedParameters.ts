@@ -3,7 +3,8 @@
 import { ParameterFinder } from '../../adapter/merging/findParameter.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
-import type { LowRankSite, TrainedParameter } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { isAttention } from './chosenModules.ts';
 import type { Model } from '../model.ts';
 

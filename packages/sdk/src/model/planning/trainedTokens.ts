@@ -3,7 +3,7 @@
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { translatePath } from '../../adapter/naming/nameTable.ts';
 import { tiedTokens } from '../../adapter/formats/trainableTokens.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import type { Site } from '../../match/sites.ts';
 import { tiedLayers } from '../../match/tiedWeights.ts';
 import type { LoraOptions } from './loraOptions.ts';

@@ -10,7 +10,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { openOnnx, writeOnnx } from '../../graph/file/onnxFile.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model, ModuleInfo } from '../../model/model.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import type { CaseLoss, CaseTraining } from '../conformance/case.ts';
 import { runOnce } from '../graphs.ts';
@@ -107,7 +107,7 @@ export async function makeCase(folder: string, options: MakeCaseOptions): Promis
       `"${model.name}" has no output "${loss.output}", only ${Object.keys(model.outputs).join(', ')}. Name one of them.`,
     );
   }
-  const planned = planLora(model, lora);
+  const planned = planAdapter(model, lora);
   const adapter = await randomAdapterOf(model, planned, seed);
   const reference = await Reference.of({ ...planned, model, feeds, labels, loss });
   try {

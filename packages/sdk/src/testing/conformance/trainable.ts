@@ -9,6 +9,7 @@ import type { OptimizerOptions } from '../../train/optimizers/named.ts';
 import { scalingOf } from '../../adapter/formats/scaling.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { ParameterSet } from '../../train/parameters.ts';
@@ -27,16 +28,21 @@ export interface Placed {
 /**
  * Finds the places of an adapter's tensors in a case's model.
  *
- * @param drops whether training leaves out what the adapter's config says
+ * @param training whether training leaves out what the adapter's config says (dropout), and does what tuners do around steps
  */
-export async function placeFor({ model }: ConformanceCase, adapter: Adapter, drops: boolean = false): Promise<Placed> {
+export async function placeFor(
+  { model }: ConformanceCase,
+  adapter: Adapter,
+  { drops = false, hooks = false }: { readonly drops?: boolean; readonly hooks?: boolean } = {},
+): Promise<Placed> {
   const placed = await model.place(adapter);
   return {
     placed,
     // Expected are the numbers of a model in evaluation mode, unless masks are given.
-    plan: placed.tunings.map(({ tuning }) =>
-      !drops && tuning instanceof LowRank ? new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling) : tuning,
-    ),
+    plan: placed.tunings.map(({ tuning }) => {
+      if (tuning instanceof LowRank && !drops) return new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling);
+      return tuning instanceof ByTuner && !hooks ? tuning.withoutTraining() : tuning;
+    }),
     scaling: (path) => scalingOf(adapter.config, path).scaling,
   };
 }
@@ -60,6 +66,7 @@ async function trainableAdapter(subject: ConformanceCase): Promise<Adapter> {
 /**
  * A trainer that starts from the case's adapter.
  *
+ * @param hooks whether tuners do what they do around steps; gradients alone are expected to be without
  * @throws OnnxLoraError where the loss, a layer or an adapter's part is not supported
  */
 export async function trainerFor(
@@ -67,8 +74,12 @@ export async function trainerFor(
   runtime: Runtime,
   optimizer: OptimizerOptions = { name: 'adamw' },
   drawMask?: DrawMask,
+  hooks: boolean = false,
 ): Promise<{ trainer: Trainer; placed: PlacedAdapter }> {
-  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), drawMask !== undefined);
+  const { placed, plan } = await placeFor(subject, await trainableAdapter(subject), {
+    drops: drawMask !== undefined,
+    hooks,
+  });
   const trainer = new Trainer({
     base: subject.model.onnx.model,
     plan,

@@ -5,7 +5,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { attachHead } from '../../model/head/attachHead.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import type { Batch, Dataset, Metrics } from '../../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../../plugin/preparedTask.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
@@ -168,7 +168,7 @@ async function lossProblems(
       throw error;
     }
   };
-  const { plan, config } = planLora(model, lora);
+  const { plan, config } = planAdapter(model, lora);
   const trainer = randomTrainer(model, plan, loss);
   try {
     const found = await trainer.lossAndGradients(both.inputs, both.targets);

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
-import type { ChangeOfLayer, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
+import type { ChangeOfLayer, TrainingHooks, TunedTensor, Tuner, Tuning } from '../../lora/tuner.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
@@ -63,27 +63,42 @@ function watched(tuner: Tuner): Tuner {
     defaults,
     ...(tuner.refuses && { refuses: (...given) => call('refuses', () => tuner.refuses!(...given)) }),
     ...(tuner.saved && { saved: (...given) => call('saved', () => tuner.saved!(...given)) }),
+    ...(tuner.training && { training: (...given) => watchedHooks(call('training', () => tuner.training!(...given))) }),
     tune: (...given) => watchedTuning(call('tune', () => tuner.tune(...given))),
   };
 }
 
 function watchedTuning(tuning: Tuning): Tuning {
-  const entries = Object.entries(tuning.tensors).map(([name, { dims, ...tensor }]): [string, TunedTensor] => [
+  const entries = Object.entries(tuning.tensors).map(([name, tensor]): [string, TunedTensor] => [
     name,
     {
-      dims,
+      ...tensor,
       first: (random) => call(`first of "${name}"`, () => tensor.first(random)),
       idle: () => call(`idle of "${name}"`, () => tensor.idle()),
     },
   ]);
+  const { linearIn, toLora } = tuning;
   const tensors = Object.fromEntries(entries);
-  if ('delta' in tuning) return { tensors, delta: (...given) => call('delta', () => tuning.delta(...given)) };
+  const more = {
+    ...(linearIn && { linearIn }),
+    ...(toLora && { toLora: (...given: Parameters<typeof toLora>) => call('toLora', () => toLora(...given)) }),
+  };
+  if ('delta' in tuning) return { tensors, ...more, delta: (...given) => call('delta', () => tuning.delta(...given)) };
   const { unmerged } = tuning;
   return {
     tensors,
+    ...more,
     apply: (...given) => call('apply', () => tuning.apply(...given)),
     ...watchedMerge(tuning, ''),
     ...(unmerged && { unmerged: watchedMerge(unmerged, 'unmerged ') }),
+  };
+}
+
+function watchedHooks(hooks: TrainingHooks): TrainingHooks {
+  return {
+    ...(hooks.loss && { loss: (...given) => call('loss', () => hooks.loss!(...given)) }),
+    ...(hooks.gradients && { gradients: (step) => call('gradients', () => hooks.gradients!(step)) }),
+    ...(hooks.after && { after: (step) => call('after', () => hooks.after!(step)) }),
   };
 }
 

@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { atOnce } from '../../graph/file/atOnce.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
 import type { Model } from '../../model/model.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';
 import { Random } from '../../runtime/random.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
@@ -57,7 +57,7 @@ export async function checkGradients(
   model: Model,
   { lora, loss, inputs, targets, elements = 8, seed = 1 }: CheckGradientsOptions,
 ): Promise<Difference[]> {
-  const { plan, config } = planLora(model, lora);
+  const { plan, config } = planAdapter(model, lora);
   if (config.useDora) {
     throw new OnnxLoraError(
       'CONFIG_INVALID',
@@ -109,7 +109,7 @@ export async function checkGradients(
 /** The loss as a function of the trained values, without any gradient in the graph. */
 async function forward(
   model: Model,
-  request: Pick<CheckGradientsOptions, 'loss' | 'inputs' | 'targets'> & Pick<ReturnType<typeof planLora>, 'plan'>,
+  request: Pick<CheckGradientsOptions, 'loss' | 'inputs' | 'targets'> & Pick<ReturnType<typeof planAdapter>, 'plan'>,
   parameters: ParameterSet,
 ): Promise<
   WideSession & {
@@ -140,8 +140,8 @@ async function forward(
     ...inputs,
     ...Object.fromEntries([...added.targets].map(([name, value]) => [value.name, targets[name]!])),
   };
-  const shapes = { ...batch, ...Object.fromEntries(parameters.all.map(({ input, fed }) => [input.name, fed])) };
-  const wrt = new Set(parameters.all.map(({ input }) => input.name));
+  const shapes = { ...batch, ...Object.fromEntries(parameters.fed().map(({ input, fed }) => [input.name, fed])) };
+  const wrt = new Set(parameters.fed().map(({ input }) => input.name));
   const wide = await wideSession(whole, wrt, shapes, model.name);
   const values = new Map(
     parameters.all.map(({ input, value, dims }) => [input.name, floatTensor(value.slice(), dims, wide.precision).data]),
@@ -151,8 +151,12 @@ async function forward(
     const own = values.get(input.name)!.map((each, i) => scale * each - (origin?.[i] ?? 0));
     return [input.name, floatTensor(own, dims, wide.precision)];
   };
+  const still = parameters
+    .fed()
+    .filter(({ input }) => !values.has(input.name))
+    .map(({ input, value, dims }) => [input.name, floatTensor(value, dims, wide.precision)] as const);
   const run = async (): Promise<number> => {
-    const fed = Object.fromEntries(parameters.all.map(feedOf));
+    const fed = Object.fromEntries([...parameters.all.map(feedOf), ...still]);
     const outputs = await wide.session.run({ ...batch, ...fed });
     return Number(outputs[added.value.name]!.data[0]);
   };

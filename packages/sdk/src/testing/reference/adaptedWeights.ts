@@ -3,10 +3,12 @@
 import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import { type LowRankSite, placesOf, type TrainedParameter } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
+import { occurrencesOf } from '../../match/sites.ts';
+import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
-import type { LoraPlan } from '../../model/planning/loraPlan.ts';
+import type { PlannedAdapter } from '../../model/planning/plannedAdapter.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
 export type WideTensors = ReadonlyMap<string, { readonly data: Float64Array; readonly dims: readonly number[] }>;
@@ -35,7 +37,7 @@ export interface AdaptedWeight {
  * @throws OnnxLoraError `CONFIG_INVALID` for what the reference does not know: DoRA, biases of lora_B, trained tokens, grouped
  *   convolutions
  */
-export function adaptedWeights({ plan }: Pick<LoraPlan, 'plan'>): AdaptedWeight[] {
+export function adaptedWeights({ plan }: Pick<PlannedAdapter, 'plan'>): AdaptedWeight[] {
   return [
     ...lowRankLayers(plan).map(({ layer, scaling }) => lowRankWeight(layer, scaling)),
     ...wholeParameters(plan).map(trainedWeight),
@@ -66,7 +68,7 @@ function lowRankWeight(lowRank: LowRankSite, scaling: number): AdaptedWeight {
     from: names,
     torchDims: weightShape,
     dims: stored.dims,
-    readers: placesOf(site).map(({ node, weight }) => ({ node, name: weight.name })),
+    readers: occurrencesOf(site).map(({ node, weight }) => ({ node, name: weight.name })),
     valueOf: (tensors) => {
       const [A, B] = [tensors.get(names[0]!)!, tensors.get(names[1]!)!];
       const [r] = A.dims as [number];

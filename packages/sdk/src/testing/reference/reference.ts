@@ -3,7 +3,7 @@
 import { withInner } from '../../graph/uniqueNames.ts';
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import type { Model } from '../../model/model.ts';
-import type { LoraPlan } from '../../model/planning/loraPlan.ts';
+import type { PlannedAdapter } from '../../model/planning/plannedAdapter.ts';
 import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { CaseLoss } from '../conformance/case.ts';
 import { modelSteps, slopes } from '../gradients/finiteDifferences.ts';
@@ -13,7 +13,7 @@ import { referenceLoss } from './losses.ts';
 import { floatTensor, type Precision, type WideSession, wideSession } from './wideSession.ts';
 
 /** What a {@link Reference} is made of. */
-export interface ReferenceRequest extends Pick<LoraPlan, 'plan' | 'config'> {
+export interface ReferenceRequest extends Pick<PlannedAdapter, 'plan' | 'config'> {
   readonly model: Model;
   readonly feeds: Feeds;
   readonly labels: Tensor;

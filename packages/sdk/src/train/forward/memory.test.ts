@@ -6,7 +6,7 @@ import { caseFolders } from '../../../../../test/support/caseFolders.ts';
 import { readSafetensors } from '../../adapter/formats/safetensors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
 import { openModel } from '../../model/opening/openModel.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
@@ -32,7 +32,7 @@ describe.each(folders)('%s', (_, folder) => {
     const model = await openModel(path.join(folder, 'model.onnx'));
     const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
     const inputs = Object.fromEntries(Object.keys(model.inputs).map((name) => [name, tensors.get(name)!]));
-    const { plan } = planLora(model, { r: 2, targetModules: 'all-linear', initLoraWeights: 'gaussian' });
+    const { plan } = planAdapter(model, { r: 2, targetModules: 'all-linear', initLoraWeights: 'gaussian' });
     const base = model.onnx.model;
     const gradients = (memory: Memory): Promise<LossAndGradients> => gradientsWith(base, plan, inputs, memory);
     const all = await gradients('auto');

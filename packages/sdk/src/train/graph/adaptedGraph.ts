@@ -4,9 +4,10 @@ import { ActiveValues } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
 import { straightThroughDifferences } from '../../autodiff/straightThrough.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
+import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';
 import { injectAdapters } from '../../lora/inject.ts';
-import type { DropoutMask } from '../../lora/injection.ts';
+import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { fuseGelu } from '../../match/fuseGelu.ts';
 import { expandOperators, refold } from '../../match/view.ts';
@@ -20,8 +21,12 @@ import type { Feeds } from '../../runtime/tensor.ts';
 export interface AdaptedGraph {
   readonly graph: GraphProto;
   readonly types: Map<string, ValueType>;
-  /** What is trained. */
+  /** The inputs that the adapter brings. */
+  readonly inputs: readonly AdapterInput[];
+  /** Those that are trained. */
   readonly wrt: readonly AdapterInput[];
+  /** What tuners add to the loss. */
+  readonly losses: readonly Value[];
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
   /** What says what is left out of a step. */
@@ -50,8 +55,9 @@ export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Gene
   yield;
   const types = inferGraph(whole, { shapes });
   yield;
+  const wrt = injected.inputs.filter(({ tensor }) => tensor.use === undefined);
   const stopped = new Set([...injected.stopped, ...straightThroughDifferences(whole.graph?.node ?? [])]);
-  const active = new ActiveValues({ types, wrt: injected.inputs.map(({ name }) => name), stopped });
+  const active = new ActiveValues({ types, wrt: wrt.map(({ name }) => name), stopped });
   const expanded = expandOperators(
     { ...whole, graph: inlineKnownBranches(whole.graph ?? {}, types) },
     types,
@@ -60,5 +66,5 @@ export function* adaptedGraph({ base, plan, inputs }: AdaptedGraphRequest): Gene
   yield;
   const graph = foldKnownIntegers(expanded.graph, types);
   yield;
-  return { graph, types, wrt: injected.inputs, stopped, masks: injected.masks };
+  return { graph, types, inputs: injected.inputs, wrt, losses: injected.losses, stopped, masks: injected.masks };
 }

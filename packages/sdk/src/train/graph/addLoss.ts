@@ -50,7 +50,7 @@ export interface LossRequest {
 /** Calls the loss fragment. Types of what it makes are added to the graph's. */
 export function addLoss(
   { opset, loss, targets: fed, lossScale = false }: LossRequest,
-  { graph, types }: Pick<AdaptedGraph, 'graph' | 'types'>,
+  { graph, types, losses = [] }: Pick<AdaptedGraph, 'graph' | 'types'> & Partial<Pick<AdaptedGraph, 'losses'>>,
 ): AddedLoss {
   const g = new GraphBuilder({ opset, infer: inferNode, prefix: 'loss/' });
   const targets = new Map(
@@ -71,7 +71,9 @@ export function addLoss(
   const isHalf = (graph.node ?? []).some(({ output }) => output?.some((name) => types.get(name)?.type === 'float16'));
   const scale: Value | undefined = lossScale && isHalf ? { name: LOSS_SCALE, type: 'float32', shape: [] } : undefined;
   const isFloat = computed.type === 'float32' || computed.type === 'float64';
-  const value = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
+  const own = isFloat ? computed : g.Cast(computed, dataTypeNumber('float32'));
+  const inType = (each: Value): Value => (own.type === 'float32' ? each : g.Cast(each, dataTypeNumber('float64')));
+  const value = losses.reduce((sum, each) => g.Add(sum, inType(each)), own);
   const scaled = scale ? g.Mul(value, scale) : value;
   if (scale) types.set(scale.name, scale);
   for (const [name, type] of g.types) types.set(name, type);

@@ -10,7 +10,7 @@ import { byteLength } from '../../graph/bytes.ts';
 import { rawBytes } from '../../graph/tensorData.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
-import type { DropoutMask } from '../../lora/injection.ts';
+import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 import { CONTRIB } from '../../match/fuseGelu.ts';
 import { scopeOf } from '../../match/modulePath.ts';
@@ -143,7 +143,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
   yield* simplifyForward(rewritten);
   const all = reachable(rewritten.nodes, loss.results);
   const initializers = [...own, ...rewritten.g.initializers];
-  const values = [...adapted.wrt, ...adapted.masks, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
+  const values = [...adapted.inputs, ...adapted.masks, ...loss.targets.values(), ...(loss.scale ? [loss.scale] : [])];
   const changing = [...values.map(nameOf), ...(room?.changing ?? [])];
   const { rows, names } = rowInputsOf(base.graph ?? {}, inputs);
   const rowInputs = new Map(names.map((name) => [name, 0]));
@@ -206,7 +206,7 @@ export function* prepareTraining(request: TrainingGraphRequest): Generator<void,
       ...(split === undefined
         ? {}
         : { prefix: typeof split === 'string' ? split : frozenPrefix(split, base, initializers, inputs, rows) }),
-      inputs: adapted.wrt,
+      inputs: adapted.inputs,
       masks: adapted.masks,
       loss: loss.value.name,
       gradients,

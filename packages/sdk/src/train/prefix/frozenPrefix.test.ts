@@ -17,7 +17,7 @@ import type { Runtime } from '../../runtime/session.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import type { Model } from '../../model/model.ts';
 import type { LoraOptions } from '../../model/planning/loraOptions.ts';
-import { planLora } from '../../model/planning/planLora.ts';
+import { planAdapter } from '../../model/planning/planAdapter.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { Random } from '../../runtime/random.ts';
@@ -62,7 +62,7 @@ async function caseSubject(name: string, folder: string, part: number): Promise<
   const { tensors } = await readSafetensors(path.join(folder, 'inputs.safetensors'));
   const paths = model.sites().flatMap(({ kind, path }) => (kind === 'linear' ? [path] : []));
   const targetModules = [...new Set(paths.slice(Math.floor(paths.length * (1 - part))))];
-  const { plan, config } = planLora(model, { r: 4, alpha: 8, targetModules });
+  const { plan, config } = planAdapter(model, { r: 4, alpha: 8, targetModules });
   const feeds = Object.fromEntries(Object.keys(model.inputs).map((input) => [input, tensors.get(input)!]));
   return {
     name,
@@ -270,7 +270,7 @@ async function twoLayers(
   const file = path.join(folder, `${count++}.onnx`);
   writeOnnx(file, model);
   const opened = await openModel(file);
-  const { plan, config } = planLora(opened, { r: 2, targetModules: ['fc2'], ...lora });
+  const { plan, config } = planAdapter(opened, { r: 2, targetModules: ['fc2'], ...lora });
   return {
     name: 'two layers',
     base: opened.onnx.model,

@@ -144,7 +144,7 @@ export class GradientStep {
   #feeds({ graph }: Compiled, inputs: Feeds, targets: Feeds, lossScale: number): Feeds {
     const feeds: Record<string, Tensor> = { ...inputs };
     for (const [name, tensor] of Object.entries(targets)) feeds[graph.targetNames[name]!] = tensor;
-    for (const { input, fed } of this.#parameters!.all) feeds[input.name] = fed;
+    for (const { input, fed } of this.#parameters!.fed()) feeds[input.name] = fed;
     if (graph.lossScale !== undefined) feeds[graph.lossScale] = float32([lossScale], []);
     for (const [name, mask] of this.masks.next(graph.masks)) feeds[name] = mask;
     return feeds;

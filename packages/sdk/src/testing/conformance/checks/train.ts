@@ -18,7 +18,7 @@ export const train: Check = {
     if (!settings) return notApplicable('the case was not trained');
     const { betas, eps, weightDecay } = adamW(settings, subject);
     const optimizer = { name: 'adamw', betas, eps, weightDecay } as const;
-    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject));
+    const { trainer, placed } = await trainerFor(subject, runtime, optimizer, masksOf(subject), true);
     try {
       const losses: number[] = [];
       for (let step = 0; step < settings.steps; step++)

@@ -6,7 +6,7 @@ import { type AdapterConfig, adapterConfig } from '../../adapter/formats/peftCon
 import type { Initializer } from '../../lora/init/initializer.ts';
 import { initializerOf } from '../../lora/init/named.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
-import type { LowRankSite } from '../../lora/plan.ts';
+import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { withParts } from '../../match/partSites.ts';
@@ -16,9 +16,9 @@ import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from '../initial/initialSite.ts';
 import type { Model } from '../model.ts';
 import type { LoraOptions } from './loraOptions.ts';
-import type { LoraPlan } from './loraPlan.ts';
 import { namedModules } from '../opening/namedModules.ts';
-import { planTuned } from './planTuned.ts';
+import { planByTuner } from './planByTuner.ts';
+import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { targetParameters } from './targetParameters.ts';
 import { trainedParameters } from './trainedParameters.ts';
@@ -30,8 +30,8 @@ import { trainedTokens } from './trainedTokens.ts';
  *
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for impossible values
  */
-export function planLora(model: Model, options: LoraOptions = {}): LoraPlan {
-  if (options.tuner !== undefined) return planTuned(model, options, options.tuner);
+export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
+  if (options.tuner !== undefined) return planByTuner(model, options, options.tuner);
   const r = options.r ?? 8;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
@@ -147,7 +147,6 @@ function checkTogether(
     useDora && loraBias && 'useDora and loraBias',
     useDora && hasParameters && 'useDora and targetParameters',
     useDora && isAttention && 'useDora and a MultiheadAttention',
-    loraDropout > 0 && useDora && 'loraDropout and useDora',
     loraDropout > 0 && hasParameters && 'loraDropout and targetParameters',
     loraDropout > 0 && isAttention && 'loraDropout and a MultiheadAttention',
     loraBias && hasParameters && 'loraBias and targetParameters',

@@ -1,12 +1,12 @@
 /** @file What the options of an adapter come to in one model. */
 
-import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { AdapterConfig } from '../../adapter/formats/peftConfig.ts';
+import type { Generation } from '../../adapter/naming/nameTable.ts';
 import type { Initializer } from '../../lora/init/initializer.ts';
 import type { AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
 
 /** A plan for one model, and the config that PEFT will read. */
-export interface LoraPlan {
+export interface PlannedAdapter {
   /** What is injected where. */
   readonly plan: AdapterPlan;
   /** Under the model's own names. */

@@ -9,7 +9,7 @@ import { targetNames } from './chosenModules.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import type { Model } from '../model.ts';
 import { namedModules } from '../opening/namedModules.ts';
-import type { LoraPlan } from './loraPlan.ts';
+import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 
@@ -29,7 +29,11 @@ const shared: ReadonlySet<string> = new Set<keyof LoraOptions>([
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing; `CONFIG_INVALID` for a tuner that no plugin
  *   brings, settings that it does not have, and options of LoRA; `MODEL_UNSUPPORTED` for a layer that it cannot adapt
  */
-export function planTuned(model: Model, options: LoraOptions, given: NonNullable<LoraOptions['tuner']>): LoraPlan {
+export function planByTuner(
+  model: Model,
+  options: LoraOptions,
+  given: NonNullable<LoraOptions['tuner']>,
+): PlannedAdapter {
   const { tuner, settings: meant } = chooseTuner(model, given);
   const other = Object.entries(options).find(([key, value]) => value !== undefined && !shared.has(key));
   if (other) {
@@ -42,7 +46,10 @@ export function planTuned(model: Model, options: LoraOptions, given: NonNullable
   const wanted = { ...options, r: 1, alpha: 1, targetModules: targetNames(model, options) };
   const selected = selectNamed(namedModules(model.onnx.model.graph, model.sites()), wanted, model);
   const settings = tuner.saved?.(meant, selected.targets) ?? meant;
-  const tuned = selected.targets.map((path) => new ByTuner(sites.get(path)!, path, { tuner, settings }));
+  const tuned = ByTuner.all(
+    selected.targets.map((path) => ({ site: sites.get(path)!, module: path })),
+    { tuner, settings },
+  );
   const { modulesToSave } = selected;
   const trained = trainedParameters(model, { lowRank: [], modulesToSave, bias: 'none' });
   if (tuned.length === 0)

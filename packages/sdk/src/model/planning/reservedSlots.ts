@@ -37,7 +37,7 @@ export interface ReservingModel extends NamedModel {
  * @throws OnnxLoraError `TARGET_NOT_FOUND` for an entry that matches nothing, `CONFIG_INVALID` for a layer that cannot be
  *   adapted
  */
-export function reservedPlaces(
+export function reservedSlots(
   model: ReservingModel,
   { targetModules, modulesToSave, useDora = false }: ReservedModules,
   openHeads: ReadonlySet<string>,

@@ -1,6 +1,7 @@
 /** @file Where a graph holds the weight and the bias of a layer that it may compute in several places. */
 
-import { type ParameterReader, placesOf } from '../../lora/plan.ts';
+import type { ParameterReader } from '../../lora/tunings/trainedParameter.ts';
+import { occurrencesOf } from '../../match/sites.ts';
 import type { Site } from '../../match/sites.ts';
 import type { StoredWeight } from '../../match/weights/index.ts';
 import type { WeightEdit } from './editWeights.ts';
@@ -23,8 +24,8 @@ export function weightReader({ node, weight: { name, stored } }: Site): Paramete
 }
 
 /** The tensors that hold a layer's bias, each with the nodes that read it. */
-export function biasPlaces(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
-  const places = placesOf(site).filter(({ bias }) => bias);
+export function biasReaders(site: Site): Pick<WeightEdit, 'stored' | 'readers'>[] {
+  const places = occurrencesOf(site).filter(({ bias }) => bias);
   return byTensor(places, ({ bias }) => bias!.stored).map((group) => ({
     stored: group[0].bias!.stored,
     readers: group.map(({ bias }) => ({ node: bias!.node, name: bias!.name, chain: bias!.stored.chain })),

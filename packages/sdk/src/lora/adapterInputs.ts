@@ -4,15 +4,11 @@ import type { Value } from '../graph/builder.ts';
 import type { ModelProto, ValueInfoProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
 import type { Site } from '../match/sites.ts';
-import { readsCodes } from '../match/weights/index.ts';
 import { opsetOf } from '../ops/inferGraph.ts';
 import { batchInputsOf, type RowPlace, RowPlaces } from '../ops/rows/rowPlaces.ts';
 import { kindOf } from './kinds/table.ts';
-import { placesOf, type TrainedParameter } from './plan.ts';
-import { ByTuner } from './tunings/byTuner.ts';
-import { LowRank } from './tunings/lowRank.ts';
+import type { LowRank } from './tunings/lowRank.ts';
 import type { AdapterInput, AdapterPlan, ModuleTuning } from './tunings/moduleTuning.ts';
-import { WholeParameter, wholeParameters } from './tunings/wholeParameter.ts';
 import { valueInfo } from './valueInfo.ts';
 
 /** How the injected graph will be used. */
@@ -46,6 +42,8 @@ export interface Injected {
   readonly rowsApart: () => RowsApart;
   /** Values that gradients do not pass. */
   readonly stopped: ReadonlySet<string>;
+  /** Float scalars of a graph for training that are added to the loss. */
+  readonly losses: readonly Value[];
   /** Inputs of a graph for training that say what is left out of a step. */
   readonly masks: readonly DropoutMask[];
 }
@@ -70,22 +68,23 @@ export interface RowsApart {
   readonly outputs: ReadonlyMap<string, RowPlace>;
 }
 
-/** The part of an injection that all graphs of a model share: the adapter's inputs, which are the main graph's. */
-export class Injection {
+/** The adapter's inputs of one model, and what is known of its rows. */
+export class AdapterInputs {
   readonly training: boolean;
-  readonly #hasBanks: boolean;
+  /** Whether rows of a batch may differ. */
+  readonly hasBanks: boolean;
   readonly types: ReadonlyMap<string, ValueType>;
   readonly opset: number;
   /** The graph input whose first dimension counts the rows of a batch. */
   readonly batchInput: Value;
-  /** Parameters that are trained whole. */
-  readonly trained: readonly TrainedParameter[];
-  readonly #inputs = new Map<string, { input: AdapterInput; info: ValueInfoProto; value: Value }>();
-  readonly #lowRankAt = new Map<Site, LowRank>();
-  readonly #tunedAt = new Map<Site, ByTuner>();
-  readonly #parameters = new Map<TrainedParameter, Value>();
+  readonly #inputs = new Map<
+    string,
+    { input: Omit<AdapterInput, 'others'>; others: Set<ModuleTuning>; info: ValueInfoProto; value: Value }
+  >();
+  readonly #open: ReadonlySet<Site | undefined>;
   readonly #masks: DropoutMask[] = [];
   readonly #base: ModelProto;
+  readonly #plan: AdapterPlan;
   #places: RowPlaces | undefined;
   #apartFor: Site | undefined;
   #rows: Value | undefined;
@@ -93,25 +92,21 @@ export class Injection {
   constructor(base: ModelProto, plan: AdapterPlan, { types, mode }: InjectOptions) {
     this.types = types;
     this.training = mode === 'training';
-    this.#hasBanks = mode === 'inference';
+    this.hasBanks = mode === 'inference';
     this.opset = opsetOf(base);
     this.#base = base;
+    this.#plan = plan;
     const name = batchInputsOf(base.graph ?? {}, types).counting;
     this.batchInput = { name, ...types.get(name) };
-    for (const each of plan) {
-      if (each instanceof LowRank) for (const site of placesOf(each.site)) this.#lowRankAt.set(site, each);
-      if (each instanceof ByTuner) for (const site of placesOf(each.site)) this.#tunedAt.set(site, each);
-      if (each instanceof WholeParameter) this.#addParameter(each);
-    }
-    this.trained = wholeParameters(plan);
+    this.#open = new Set(plan.flatMap(({ isOpen, site }) => (isOpen ? [site] : [])));
   }
 
   /** What has been added to the main graph: the inputs of the adapter, and their declarations. */
-  added(): Omit<Injected, 'model' | 'stopped'> & { readonly infos: readonly ValueInfoProto[] } {
+  added(): Omit<Injected, 'model' | 'stopped' | 'losses'> & { readonly infos: readonly ValueInfoProto[] } {
     const inputs = [...this.#inputs.values()];
     const rows = this.#rows?.name;
     return {
-      inputs: inputs.map(({ input }) => input),
+      inputs: [...inputs.map(({ input, others }) => ({ ...input, others: [...others] })), ...this.#unread()],
       batchInput: this.batchInput.name,
       masks: this.#masks,
       ...(this.#apartFor ? { apart: this.#apartFor.path } : {}),
@@ -125,24 +120,9 @@ export class Injection {
     };
   }
 
-  /** A site's low-rank adapter. */
-  lowRankAt(site: Site): LowRank | undefined {
-    return this.#lowRankAt.get(site);
-  }
-
-  /** All places with a low-rank adapter. */
-  lowRankPlaces(): readonly (readonly [Site, LowRank])[] {
-    return [...this.#lowRankAt];
-  }
-
-  /** All places that another tuner adapts. */
-  get tunedPlaces(): ReadonlyMap<Site, ByTuner> {
-    return this.#tunedAt;
-  }
-
   /** Whether rows of a batch may differ in a site's adapter. */
   differs(site: Site): boolean {
-    return this.#hasBanks && kindOf(site).perRow;
+    return this.hasBanks && kindOf(site).perRow;
   }
 
   /**
@@ -168,16 +148,20 @@ export class Injection {
     return { inputs: places.inputs.axes, outputs: new Map(outputs) };
   }
 
-  /** Whether rows of a batch may differ in a trained parameter, so that its layer is written anew. */
-  isPerRow({ site }: TrainedParameter): boolean {
-    return this.#hasBanks && site?.kind === 'linear' && site.arrange === undefined;
+  /** What hooks of training change and no graph reads. */
+  #unread(): AdapterInput[] {
+    if (!this.training) return [];
+    const unread = new Map<string, AdapterInput>();
+    for (const tuning of this.#plan)
+      for (const tensor of tuning.states?.() ?? [])
+        if (!this.#inputs.has(tensor.name))
+          unread.set(tensor.name, { name: tensor.name, tuning, others: [], tensor, perRow: false, isUnread: true });
+    return [...unread.values()];
   }
 
-  /** Whether a trained parameter's layer is written anew: rows may differ, or its node would read integers. */
-  isRewritten(parameter: TrainedParameter): boolean {
-    const { site, stored } = parameter;
-    if (this.isPerRow(parameter) || !site) return this.isPerRow(parameter);
-    return readsCodes(stored) || (site.bias?.inside !== undefined && site.bias.stored.name === stored.name);
+  /** Whether adapters bring any number of outputs of a layer. */
+  isOpen(site: Site): boolean {
+    return this.#open.has(site);
   }
 
   /** The input that says which adapter of a bank each row of a batch gets. */
@@ -186,19 +170,17 @@ export class Injection {
     return this.#rows;
   }
 
-  /** The input of a trained parameter, as it is fed. */
-  parameter(parameter: TrainedParameter): Value {
-    return this.#parameters.get(parameter)!;
-  }
-
   /** The input that carries a tensor of a module's tuning; one for all places of the module. */
   input(tuning: ModuleTuning, role: string, dims: readonly number[] | undefined, perRow: boolean = false): Value {
     const tensor = tuning.tensor(role);
     const known = this.#inputs.get(tensor.name);
-    if (known) return known.value;
+    if (known) {
+      if (tensor.shared && known.input.tuning !== tuning) known.others.add(tuning);
+      return known.value;
+    }
     const input = { name: this.#free(tensor.name), tuning, tensor, perRow };
     const value: Value = { name: input.name, type: 'float32', shape: dims };
-    this.#inputs.set(tensor.name, { input, info: valueInfo(input.name, 'float32', dims), value });
+    this.#inputs.set(tensor.name, { input, others: new Set(), info: valueInfo(input.name, 'float32', dims), value });
     return value;
   }
 
@@ -208,18 +190,6 @@ export class Injection {
     const name = this.#free(`${path}.lora_dropout${count === 0 ? '' : `.${count}`}`);
     this.#masks.push({ name, module: path, dims, keep: 1 - dropout });
     return { name, type: 'bool', shape: dims };
-  }
-
-  /** Makes a trained parameter a graph input that its readers read instead of the base's. */
-  #addParameter(tuning: WholeParameter): void {
-    const { parameter } = tuning;
-    const perRow = this.isPerRow(parameter);
-    const stored = parameter.stored.dims;
-    const dims = !this.training && parameter.layout === 'out-in' ? stored.toReversed() : stored;
-    this.#parameters.set(
-      parameter,
-      this.input(tuning, 'parameter', perRow || parameter.isOpen ? undefined : dims, perRow),
-    );
   }
 
   #free(name: string): string {

@@ -1,0 +1,67 @@
+/** @file The places that a session's graph has for adapters, and which an adapter needs. */
+
+import { OnnxLoraError } from '../../errors.ts';
+import type { AdapterInput, AdapterPlan, ModuleTuning } from '../../lora/tunings/moduleTuning.ts';
+import type { PlacedAdapter } from '../naming/place.ts';
+
+/** The plan with a place for each of these adapters, and those reserved for adapters to come. */
+export function planSlots(placed: readonly PlacedAdapter[], reserved: AdapterPlan = []): AdapterPlan {
+  return joinTunings([...reserved, ...placed.flatMap(({ tunings }) => tunings.map(({ tuning }) => tuning))]);
+}
+
+/**
+ * Checks that a graph has all places that an adapter needs.
+ *
+ * @param name how errors call the adapter
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` with the modules that have none
+ */
+export function requireSlots({ tunings }: PlacedAdapter, inputs: readonly AdapterInput[], name: string): void {
+  const has = new Set(
+    inputs.flatMap(({ tuning, others, tensor: { role } }) => [
+      `${tuning.slot}:${role}`,
+      ...[tuning, ...others].flatMap(({ wants }) => wants.map(({ input }) => input)),
+    ]),
+  );
+  const missing = new Map<string, string | undefined>();
+  for (const { tuning } of tunings) {
+    // What goes without saying where the module itself has no place.
+    const first = tuning.wants.find(({ input }) => !has.has(input));
+    if (first) missing.set(first.label, first.option);
+  }
+  if (missing.size === 0) return;
+  const names = [...missing.keys()];
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  const option = [...missing.values()].find((each) => each !== undefined);
+  const reserve = option === undefined ? '' : `reserve places for it (such as ${option}), or `;
+  throw new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `The session's graph has no place for what "${name}" adapts: ${names.slice(0, 3).join(', ')}${more}. Places are decided when the session is made: ${reserve}give the adapter to model.session among its adapters.`,
+  );
+}
+
+/**
+ * The plan that gives a place to all of these.
+ *
+ * @throws OnnxLoraError `ADAPTER_MISMATCH` for a module that they change in ways that one graph cannot have
+ */
+export function joinTunings(tunings: readonly ModuleTuning[]): AdapterPlan {
+  const joined = new Map<string, ModuleTuning>();
+  for (const each of tunings) {
+    const before = joined.get(each.slot);
+    const both = before ? before.join(each) : each.join();
+    if (!both) throw cannotShare(each.path);
+    joined.set(each.slot, both);
+  }
+  const plan = [...joined.values()];
+  const alone = plan.find((each) => each.isAlone && plan.some((other) => other !== each && other.path === each.path));
+  if (alone) throw cannotShare(alone.path);
+  return plan;
+}
+
+/** The error for adapters that need different graphs. */
+function cannotShare(path: string): OnnxLoraError {
+  return new OnnxLoraError(
+    'ADAPTER_MISMATCH',
+    `The adapters change "${path}" in different ways, which one session cannot hold: another tuner than LoRA, or other settings of it. Make a session for each kind of adapter.`,
+  );
+}

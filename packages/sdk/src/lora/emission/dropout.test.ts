@@ -1,0 +1,136 @@
+/** @file Dropout where it meets DoRA, held to PEFT's numbers, and parts of one packed product. */
+
+import { describe, expect, test } from 'vitest';
+import { sited } from '../../../../../test/support/formAdapters.ts';
+import { modelOf, runOnce } from '../../../../../test/support/graphs.ts';
+import { WeightBuilder } from '../../../../../test/support/storedWeights.ts';
+import type { Value } from '../../graph/builder.ts';
+import type { ModelProto } from '../../graph/proto.ts';
+import { OrtRuntime } from '../../runtime/ort.ts';
+import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import { ParameterSet } from '../../train/parameters.ts';
+import { Trainer } from '../../train/trainer.ts';
+import { injectAdapters } from '../inject.ts';
+import { LowRank } from '../tunings/lowRank.ts';
+
+/** sin(start + 1.7·i), as the numbers of PEFT were computed from. */
+function wave(dims: readonly number[], start: number, factor = 1): Tensor {
+  return float32(
+    Float32Array.from({ length: sizeOf(dims) }, (_, i) => factor * Math.sin(start + 1.7 * i)),
+    dims,
+  );
+}
+
+function net(
+  build: (g: WeightBuilder, weight: (dims: readonly number[], start: number) => Value) => Value,
+  x: Value,
+): ModelProto {
+  // prettier-ignore
+  const g = new WeightBuilder(17, '/fc/');
+  const weight = (dims: readonly number[], start: number): Value => g.floats([...(wave(dims, start).data as Float32Array)], dims); // prettier-ignore
+  const y = build(g, weight);
+  g.nodes[0]!.name = `/fc/${g.nodes[0]!.opType}`;
+  return modelOf({ opset: 17, inputs: [x], outputs: [y.name], nodes: g.nodes, initializers: g.initializers });
+}
+
+/** What PEFT 0.21.2 computes in float64: the mean of y³, and its gradients, where every third number is left out (p = 1/4). */
+const expected = {
+  linear: {
+    x: { name: 'x', type: 'float32', shape: [2, 4] },
+    build: (g, weight) => g.emit('Gemm', [{ name: 'x', type: 'float32', shape: [2, 4] }, weight([3, 4], 1), weight([3], 2)], { transB: 1 }), // prettier-ignore
+    loss: -0.17279139151693323,
+    lora_A: [-0.009541006, -0.097150099, 0.057823395, -0.065573441, 0.008024845, -0.024454459, 0.023166313, 0.05515317],
+    lora_B: [0.071390052, 0.051856547, 0.555462229, 0.41940628, 0.438679797, 0.300910205],
+    lora_magnitude_vector: [-0.090310057, -0.063867981, 0.032172908],
+  },
+  conv: {
+    x: { name: 'x', type: 'float32', shape: [1, 2, 3, 3] },
+    build: (g, weight) => g.emit('Conv', [{ name: 'x', type: 'float32', shape: [1, 2, 3, 3] }, weight([3, 2, 2, 2], 1), weight([3], 2)]), // prettier-ignore
+    loss: -1.4277480617272102,
+    lora_A: [
+      0.086907124, -0.009122092, 0.325405498, 1.53790327, -0.20514436, -0.652143798, -0.314164951, -1.664700186,
+      -0.016017896, -0.182028682, -0.012420333, -0.952330309, 0.017431318, 0.545708929, 0.006548623, 0.950422298,
+    ],
+    lora_B: [-0.374935111, -0.102016041, -0.035519638, 0.721705668, -0.790750102, 0.366680618],
+    lora_magnitude_vector: [0.319119525, -0.543708544, -0.55066447],
+  },
+} satisfies Record<string, { x: Value; build: Parameters<typeof net>[0]; [more: string]: unknown }>;
+
+describe('DoRA with dropout', () => {
+  test.each(['linear', 'conv'] as const)('%s', async (kind) => {
+    const { x, build, loss, ...gradients } = expected[kind];
+    const model = net(build, x);
+    const [site] = sited(model).sites;
+    const tuning = new LowRank({ site: site!, r: 2, dora: true, dropout: 0.25 }, 1.5);
+    const trainer = new Trainer({
+      base: model,
+      plan: [tuning],
+      loss: (g, outputs) => {
+        const [y] = Object.values(outputs) as [Value];
+        return g.ReduceMean(g.Mul(y, g.Mul(y, y)), y.shape!.map((_, axis) => axis), false); // prettier-ignore
+      },
+      runtime: new OrtRuntime(),
+      session: { provider: 'cpu', threads: 1 },
+      drawMask: ({ dims }) => Uint8Array.from({ length: sizeOf(dims) }, (_, i) => Number(i % 3 !== 1)),
+      parameters: (inputs) => {
+        const begun = ParameterSet.initial(inputs, { uniform: () => 0 } as never).tensors();
+        const saved = new Map(
+          [...begun].map(([name, { data, dims }]) => {
+            const role = Object.keys(gradients).find((each) => name.includes(each))!;
+            const at = Object.keys(gradients).indexOf(role);
+            const isMagnitude = role === 'lora_magnitude_vector';
+            const own = wave(dims, 10 + at, isMagnitude ? 0.3 : 0.5);
+            const value = (own.data as Float32Array).map((each, i) => each + (isMagnitude ? (data as Float32Array)[i]! : 0)); // prettier-ignore
+            return [role, float32(value, dims)] as const;
+          }),
+        );
+        return ParameterSet.of({ tunings: [{ tuning, saved, names: [] }] }, inputs);
+      },
+      name: kind,
+    });
+    const feeds = { x: wave(x.shape, 3) };
+    const found = await trainer.lossAndGradients(feeds, {});
+    expect(found.loss).toBeCloseTo(loss, 5);
+    const parameters = trainer.parameters!.all.map((each) => ({ ...each, value: found.gradients.get(each.input.name)! })); // prettier-ignore
+    const named = [...new ParameterSet(parameters).tensors()];
+    for (const [role, wanted] of Object.entries(gradients)) {
+      const { data } = named.find(([name]) => name.includes(role))![1];
+      wanted.forEach((each, i) => {
+        expect((data as Float32Array)[i]).toBeCloseTo(each, 5);
+      });
+    }
+    await trainer.release();
+  });
+});
+
+test('parts of one product leave out numbers of their own', async () => {
+  const x: Value = { name: 'x', type: 'float32', shape: [2, 4] };
+  const model = net((g, weight) => g.emit('Gemm', [x, weight([6, 4], 1), weight([6], 2)], { transB: 1 }), x);
+  const { sites, types } = sited(model);
+  const part = (path: string, first: number): LowRank =>
+    new LowRank({ site: { ...sites[0]!, path, weightShape: [2, 4], part: { of: 'fc', total: 6, first, size: 2, step: 6, count: 1 } }, r: 1, dora: false, dropout: 0.5 }, 1); // prettier-ignore
+  const injected = injectAdapters(model, [part('q', 0), part('v', 4)], { types, mode: 'training' });
+  expect(injected.masks.map(({ name }) => name)).toEqual(['q.lora_dropout', 'v.lora_dropout']);
+  const [A, B] = [wave([4, 1], 5), wave([1, 2], 6)];
+  const kept = { q: [1, 0, 1, 0, 0, 1, 1, 0], v: [0, 1, 1, 1, 1, 0, 0, 1] };
+  const mask = (data: readonly number[]): Tensor => ({ type: 'bool', dims: [2, 4], data: Uint8Array.from(data) });
+  const feeds = {
+    x: wave([2, 4], 3),
+    'q.lora_A.weight': A,
+    'q.lora_B.weight': B,
+    'v.lora_A.weight': A,
+    'v.lora_B.weight': B,
+    'q.lora_dropout': mask(kept.q),
+    'v.lora_dropout': mask(kept.v),
+  };
+  const base = Object.values(await runOnce(model, { x: feeds.x }))[0]!.data as Float32Array;
+  const found = Object.values(await runOnce(injected.model, feeds))[0]!.data as Float32Array;
+  const at = ({ data }: Tensor, i: number): number => (data as Float32Array)[i]!;
+  for (let row = 0; row < 2; row++)
+    for (let out = 0; out < 6; out++) {
+      const own = out < 2 ? kept.q : out < 4 ? [] : kept.v;
+      let sum = 0;
+      for (let i = 0; i < 4; i++) sum += ((own[row * 4 + i] ?? 0) * at(feeds.x, row * 4 + i) * at(A, i)) / 0.5;
+      expect(found[row * 6 + out]! - base[row * 6 + out]!).toBeCloseTo(sum * at(B, out % 2), 5);
+    }
+});

@@ -1,0 +1,211 @@
+/** @file One graph of a model while adapters are put into it: the main graph, or a branch or body inside a node. */
+
+import { GraphBuilder, type Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
+import { addendOf, lastNode } from '../../match/layers/layer.ts';
+import type { Site } from '../../match/sites.ts';
+import { readsCodes } from '../../match/weights/index.ts';
+import { inferNode } from '../../ops/infer.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import type { AdapterInputs } from '../adapterInputs.ts';
+import { kindOf } from '../kinds/table.ts';
+import { type Fold, RowFold } from '../rows.ts';
+import { valueInfo } from '../valueInfo.ts';
+import type { Emission } from './emission.ts';
+
+/** The nodes of a graph as the file has them, beside what their subgraphs became. */
+type RewrittenNodes = readonly (readonly [original: NodeProto, current: NodeProto])[];
+
+/** What all emissions of one graph share: its builder, the adapter's inputs, and how the base's values are read and named. */
+export class GraphScope {
+  /** Where nodes are emitted. */
+  readonly g: GraphBuilder;
+  /** The adapter's inputs, which are the main graph's. */
+  readonly inputs: AdapterInputs;
+  /** The graph's nodes, as the file has them. */
+  readonly own: ReadonlySet<NodeProto>;
+  /** Brings what differs between rows into layers. */
+  readonly rows: RowFold;
+  readonly #graph: GraphProto;
+  readonly #holdsBatch: boolean;
+  #emissions: readonly Emission[] = [];
+  readonly #valueInfo: ValueInfoProto[] = [];
+  readonly #picked = new Map<string, Value>();
+  #calls = 0;
+
+  constructor(inputs: AdapterInputs, graph: GraphProto, prefix: string, holdsBatch: boolean) {
+    this.inputs = inputs;
+    this.#graph = graph;
+    this.g = new GraphBuilder({ opset: inputs.opset, infer: inferNode, prefix });
+    this.rows = new RowFold(this.g, inputs.batchInput);
+    this.#holdsBatch = holdsBatch;
+    this.own = new Set(graph.node);
+  }
+
+  /** Whether the graph is for training: one adapter, with known shapes. */
+  get training(): boolean {
+    return this.inputs.training;
+  }
+
+  /** Constants that the new nodes read. They belong to the main graph, where every graph sees them. */
+  get constants(): readonly TensorProto[] {
+    return this.g.initializers;
+  }
+
+  /** The graph with what adapters emit. */
+  rewrite(nodes: RewrittenNodes, emissions: readonly Emission[]): GraphProto {
+    this.#emissions = emissions;
+    for (const [original, current] of nodes) {
+      const replaced = this.#emissions.find((each) => each.replaced.has(original))?.replaced.get(original);
+      if (replaced) replaced(original, current);
+      else if (this.#emissions.some(({ dropped }) => dropped.has(original))) continue;
+      else {
+        const beside = this.#emissions.find((each) => each.beside.has(original))?.beside.get(original);
+        if (beside) beside(original, current);
+        else this.g.nodes.push(this.withInputs(original, current));
+      }
+    }
+    return {
+      ...this.#graph,
+      node: this.g.nodes,
+      valueInfo: [...(this.#graph.valueInfo ?? []), ...this.#valueInfo],
+    };
+  }
+
+  /** The node as it stands when what an adapter replaces is read from there. */
+  withInputs(original: NodeProto, current: NodeProto): NodeProto {
+    const names = new Map(
+      this.#emissions.flatMap((each) => [...(each.renamed?.(original) ?? [])].map(([name, to]) => [name, to.name])),
+    );
+    if (names.size === 0) return current;
+    return { ...current, input: (current.input ?? []).map((name) => names.get(name) ?? name) };
+  }
+
+  /** Emits what is added to the loss in training. */
+  losses(): Value[] {
+    return this.#emissions.flatMap((each) => each.losses?.() ?? []);
+  }
+
+  /** What the other adapters make of a layer's product, without its bias. */
+  adapted(site: Site, product: Value): Value {
+    return this.#emissions.reduce((value, each) => each.adapted?.(site, value) ?? value, product);
+  }
+
+  /** A value of the base. */
+  read(name: string): Value {
+    return { name, ...this.inputs.types.get(name) };
+  }
+
+  /** A value in another float type; itself where it has it. */
+  as(value: Value, type: Value['type']): Value {
+    const isOther = type !== undefined && value.type !== undefined && type !== value.type;
+    return isOther ? this.g.Cast(value, dataTypeNumber(type)) : value;
+  }
+
+  /** The base's weight as float32, laid out as the graph has it. */
+  weight({ weight: { name, stored, layout }, part }: Site): Value {
+    const { g } = this;
+    // Of a quantised weight the layer's node reads codes, so its numbers must be there besides.
+    if (readsCodes(stored)) return g.constant(float32(stored.read(), stored.dims));
+    const whole = this.as(this.read(name), 'float32');
+    if (!part) return whole;
+    const own = Array.from({ length: part.count * part.size }, (_, i) => part.first + Math.floor(i / part.size) * part.step + (i % part.size)); // prettier-ignore
+    return g.Gather(whole, g.ints(own), layout === 'in-out' ? 1 : 0);
+  }
+
+  /** The layer's own nodes once more, for another input. */
+  forward(site: Site, x: Value): Value {
+    const prefix = `lora/base/${this.#calls++}/`;
+    const names = new Map([[site.input, x.name]]);
+    for (const node of new Set([...site.nodes, lastNode(site)])) {
+      this.#emitAgain(this.withInputs(node, node), names, prefix);
+    }
+    return { name: names.get(site.output)!, ...this.inputs.types.get(site.output) };
+  }
+
+  /** The layer's product with its weight once more, for another input, without its bias. */
+  bareProduct(site: Site, x: Value): Value {
+    const prefix = `lora/base/${this.#calls++}/`;
+    const names = new Map([[site.input, x.name]]);
+    const addend = addendOf(site);
+    const bias = addend === undefined ? site.bias?.inside && site.bias.name : site.node.input![addend];
+    const isOne = site.nodes.at(-1) === site.node;
+    for (const node of site.nodes) {
+      const read = this.withInputs(node, node);
+      const bare = isOne && node === site.node && addend !== undefined ? withoutInput(read, addend) : read;
+      this.#emitAgain(bare, names, prefix);
+    }
+    const product = { name: names.get(site.product)!, ...this.inputs.types.get(site.product) };
+    // Nodes behind the layer's own, which round its product, hold the bias already.
+    if (isOne || bias === undefined) return product;
+    return this.g.Sub(product, kindOf(site).outputBias(this.g, site, this.read(bias)));
+  }
+
+  /** Pushes a node under another name, which reads and gives other values. */
+  #emitAgain(node: NodeProto, names: Map<string, string>, prefix: string): void {
+    const input = (node.input ?? []).map((name) => names.get(name) ?? name);
+    for (const name of node.output ?? []) names.set(name, `${prefix}${name}`);
+    const output = (node.output ?? []).map((name) => names.get(name)!);
+    // The runtime takes no two nodes of one name, and a tuner may compute its layer several times.
+    this.g.nodes.push({ ...node, ...(node.name ? { name: `${prefix}${node.name}` } : {}), input, output });
+  }
+
+  /** Pushes a node, the value `output` among its outputs under a new name, which is returned. */
+  emitRenamed(node: NodeProto, output: string): Value {
+    const name = `lora/base/${output}`;
+    this.g.nodes.push({ ...node, output: node.output!.map((each) => (each === output ? name : each)) });
+    return { name, ...this.inputs.types.get(output) };
+  }
+
+  /** Gives the value emitted last the name that the rest of the graph reads. */
+  nameLast(value: Value, name: string): void {
+    const last = this.g.nodes.at(-1)!;
+    if (last.output?.[0] !== value.name) throw new Error('The value to name must have been emitted last.');
+    last.output = [name];
+    this.declare(name);
+  }
+
+  /** Adapter inputs have no declared rank, so the runtime could not infer the rank behind them without help. */
+  declare(name: string): void {
+    const type = this.inputs.types.get(name);
+    if (!this.training && type?.shape) this.#valueInfo.push(valueInfo(name, type.type, type.shape));
+  }
+
+  /** What rows get from a bank: one tensor without the bank's dimension, or `[batch, ...]`. */
+  picked(bank: Value): Value {
+    let picked = this.#picked.get(bank.name);
+    if (!picked) this.#picked.set(bank.name, (picked = this.g.Gather(bank, this.inputs.rows, 0)));
+    return picked;
+  }
+
+  /** The layer's sizes, of which a head's number of outputs may be open, and where its rows are. */
+  fold(site: Site): Fold {
+    const { part, weightShape } = site;
+    const whole = part ? [part.total, ...weightShape.slice(1)] : weightShape;
+    return {
+      weightShape: whole,
+      rowAxis: this.inputs.rowAxis(site, this.#holdsBatch),
+      isOpen: this.inputs.isOpen(site),
+    };
+  }
+
+  /** `value · gain`, for one adapter or one per row. */
+  scale(value: Value, gain: Value, site: Site): Value {
+    const { g } = this;
+    const perRow = this.inputs.differs(site);
+    const scaled = (rows: Value): Value => (perRow ? this.rows.scale(rows, gain, this.fold(site)) : g.Mul(rows, gain));
+    if (!site.arrange) return scaled(value);
+    // The gain of each output broadcasts where outputs are the last dimension.
+    const { output } = site.arrange;
+    const outputsLast = output.map((_, axis) => output.indexOf(axis));
+    return g.Transpose(scaled(g.Transpose(value, outputsLast)), [...output]);
+  }
+}
+
+/** A node without one of its inputs. */
+export function withoutInput(node: NodeProto, at: number): NodeProto {
+  const input = (node.input ?? []).map((name, i) => (i === at ? '' : name));
+  while (input.at(-1) === '') input.pop();
+  return { ...node, input };
+}

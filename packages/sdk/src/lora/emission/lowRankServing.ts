@@ -1,0 +1,40 @@
+/** @file The low-rank product for inference: of any rank, for one adapter or one per row. */
+
+import type { Value } from '../../graph/builder.ts';
+import type { Site } from '../../match/sites.ts';
+import type { Factor } from '../kinds/kind.ts';
+import { kindOf } from '../kinds/table.ts';
+import type { LowRank } from '../tunings/lowRank.ts';
+import { type AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+
+/** Where the kind of layer allows it, factors are banks, of which each row of a batch picks its own. */
+export class LowRankServing extends LowRankForm {
+  product(layer: AdaptedLayer): Value {
+    const { scope } = this;
+    const { g } = scope;
+    const [site] = layer;
+    const kind = kindOf(site);
+    const biased = this.biases(layer);
+    const read = scope.read(site.input);
+    const source = site.kind === 'embedding' ? read : scope.as(read, 'float32');
+    const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
+    const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
+    const product = (rows: Value): Value => biased(kind.product(g, site, rows, A, B));
+    const value = scope.inputs.differs(site) ? scope.rows.apply(x, scope.fold(site), product) : product(x);
+    return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, scope.read(site.product).type);
+  }
+
+  factor(role: Factor, lowRank: LowRank): Value {
+    return this.input(role, lowRank, undefined);
+  }
+
+  gain(site: Site): Value {
+    const gain = this.input('lora_gain', this.lowRankAt(site), this.perOutputDims(site));
+    return this.scope.as(gain, this.scope.read(site.product).type);
+  }
+
+  /** The lora_B that is fed has the gain multiplied in already. */
+  rescaled(product: Value, layer: AdaptedLayer): Value {
+    return this.scope.g.Add(this.scope.scale(product, this.layerGain(layer), layer[0]), this.product(layer));
+  }
+}

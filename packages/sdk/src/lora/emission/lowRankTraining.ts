@@ -1,0 +1,192 @@
+/** @file The low-rank product as it is trained: one adapter, few passes over memory, dropout, what of it is constant. */
+
+import type { Value } from '../../graph/builder.ts';
+import { dataTypeNumber } from '../../graph/dataType.ts';
+import type { Site } from '../../match/sites.ts';
+import { float32 } from '../../runtime/tensor.ts';
+import type { Factor } from '../kinds/kind.ts';
+import { kindOf } from '../kinds/table.ts';
+import type { LowRank } from '../tunings/lowRank.ts';
+import { attentionAround } from '../tunings/lowRankSite.ts';
+import { rankAxisOf } from '../tunings/lowRankTensors.ts';
+import type { GraphScope } from './graphScope.ts';
+import { type AdaptedLayer, LowRankForm } from './lowRankForm.ts';
+
+/**
+ * Linear layers that read the same value, as queries, keys and values do, share one product with their A's side by side: x is
+ * then read once, forward and in both of its gradients.
+ */
+export class LowRankTraining extends LowRankForm {
+  readonly #factors = new Map<string, Value>();
+  /** Linear layers by the value that they read. */
+  readonly #bySource = new Map<string, AdaptedLayer[]>();
+  /** x·A by layer. */
+  readonly #reduced = new Map<AdaptedLayer, Value>();
+
+  constructor(scope: GraphScope, at: ReadonlyMap<Site, LowRank>, layers: readonly AdaptedLayer[]) {
+    super(scope, at);
+    for (const layer of layers) {
+      const [{ kind, input, arrange }] = layer;
+      if (kind === 'linear' && !arrange && !this.#drops(layer))
+        this.#bySource.set(input, [...(this.#bySource.get(input) ?? []), layer]);
+    }
+  }
+
+  product(layer: AdaptedLayer): Value {
+    if (!this.#drops(layer)) return this.#productOf(layer, () => this.#source(layer[0]));
+    // Each module leaves out others of the same numbers.
+    const parts = layer.map((site) => this.#productOf([site], () => this.#dropped(site)));
+    return parts.reduce((sum, part) => this.scope.g.Add(sum, part));
+  }
+
+  /** What a layer's low-rank product reads, as float32 where it is no id. */
+  #source({ kind, input }: Site): Value {
+    const read = this.scope.read(input);
+    return kind === 'embedding' ? read : this.scope.as(read, 'float32');
+  }
+
+  /** The product of what is read with the factors of some of a layer's sites. */
+  #productOf(layer: AdaptedLayer, sourceOf: () => Value): Value {
+    const { scope } = this;
+    const { g } = scope;
+    const [site] = layer;
+    const kind = kindOf(site);
+    const biased = this.biases(layer);
+    const finished = (value: Value): Value =>
+      site.foldedScale ? g.Mul(biased(value), this.#perOutput(site, kind.perOutputShape(site))) : biased(value);
+    const source = sourceOf();
+    const typeOfLayer = scope.read(site.product).type;
+    const lowRank = this.lowRankAt(site);
+    if (this.#bySource.get(site.input)?.includes(layer) && source.name === site.input)
+      return scope.as(finished(g.MatMul(this.#reduce(layer), this.layerFactor('lora_B', layer))), typeOfLayer);
+    if (lowRank.layer.tokens) return this.#tokenRows(source, lowRank);
+    const x = site.arrange ? g.Transpose(source, [...site.arrange.input]) : source;
+    const [A, B] = [this.layerFactor('lora_A', layer), this.layerFactor('lora_B', layer)];
+    const value = finished(kind.product(g, site, x, A, B));
+    return scope.as(site.arrange ? g.Transpose(value, [...site.arrange.output]) : value, typeOfLayer);
+  }
+
+  factor(role: Factor, lowRank: LowRank): Value {
+    const key = `${role} ${lowRank.site.path}`;
+    const known = this.#factors.get(key);
+    if (known) return known;
+    const { g, inputs } = this.scope;
+    const { site, r, fixed, constants, tiedTo, tokens, savedAs } = lowRank.layer;
+    const dims = r === undefined ? undefined : kindOf(site).graphShape(site, role, r);
+    const own = fixed?.[role]
+      ? g.constant(fixed[role])
+      : tiedTo && tokens
+        ? g.Transpose(this.factor(role === 'lora_A' ? 'lora_B' : 'lora_A', this.lowRankAt(tiedTo.site)), [1, 0])
+        : inputs.input(lowRank, role, dims);
+    const differentiated = attentionAround(savedAs) === undefined ? own : this.#halfConstant(own);
+    const value = constants
+      ? g.Concat([differentiated, g.constant(constants[role])], rankAxisOf(site, role))
+      : differentiated;
+    this.#factors.set(key, value);
+    return value;
+  }
+
+  protected override wideFactor(role: Factor, lowRank: LowRank): Value {
+    const factor = this.factor(role, lowRank);
+    return role === 'lora_B' ? this.onOutputs(factor, lowRank.site, 2) : factor;
+  }
+
+  gain(site: Site): Value {
+    const { scope } = this;
+    const { g } = scope;
+    const lowRank = this.lowRankAt(site);
+    const typeOfLayer = scope.read(site.product).type;
+    const magnitude = scope.inputs.input(lowRank, 'lora_magnitude_vector', this.perOutputDims(site));
+    const [A, B] = [this.factor('lora_A', lowRank), this.factor('lora_B', lowRank)];
+    const folded = scope.weight(site);
+    const weight = site.foldedScale
+      ? g.Div(folded, this.#perOutput(site, [site.foldedScale.length, ...ones(site)]))
+      : folded;
+    const norm = kindOf(site).adaptedNorm(g, site, weight, A, B);
+    return scope.as(this.onOutputs(g.Div(magnitude, g.stopGradient(norm)), site, 1, 1), typeOfLayer);
+  }
+
+  /**
+   * With dropout, as PEFT has it, the product stays what it is, and what DoRA adds reads x without what is left out:
+   * product + (gain − 1)·x̃·W + gain·(x̃·A)·B.
+   */
+  rescaled(product: Value, layer: AdaptedLayer): Value {
+    const { scope } = this;
+    const { g } = scope;
+    if (!this.#drops(layer)) {
+      const gain = this.layerGain(layer);
+      return scope.scale(g.Add(product, this.product(layer)), gain, layer[0]);
+    }
+    return layer.reduce((sum, site) => {
+      const source = this.#dropped(site);
+      const change = this.#productOf([site], () => source);
+      if (!this.lowRankAt(site).layer.dora) return g.Add(sum, change);
+      const gain = this.gain(site);
+      const base = scope.bareProduct(site, scope.as(source, scope.read(site.input).type));
+      const more = g.Add(scope.scale(base, g.Sub(gain, 1), site), scope.scale(change, gain, site));
+      return g.Add(sum, more);
+    }, product);
+  }
+
+  /** x·A of a layer, of which others that read x have had theirs from the same product. */
+  #reduce(layer: AdaptedLayer): Value {
+    const done = this.#reduced.get(layer);
+    if (done) return done;
+    const { g } = this.scope;
+    const [{ input }] = layer;
+    const layers = this.#bySource.get(input)!;
+    const x = this.scope.read(input);
+    const factors = layers.map((each) => this.layerFactor('lora_A', each));
+    if (layers.length === 1) return g.MatMul(x, factors[0]!);
+    const parts = g.Split(
+      g.MatMul(x, g.Concat(factors, 1)),
+      factors.map(({ shape }) => shape![1] as number),
+      (x.shape?.length ?? 1) - 1,
+    );
+    layers.forEach((each, i) => this.#reduced.set(each, parts[i]!));
+    return this.#reduced.get(layer)!;
+  }
+
+  /** Whether steps leave out some of what the adapters of a layer read. */
+  #drops(layer: AdaptedLayer): boolean {
+    return layer.some((site) => this.lowRankAt(site).layer.dropout);
+  }
+
+  /** What a site reads without what is left out in this step, and what stays so much larger that the sum is the same on average. */
+  #dropped(site: Site): Value {
+    const { g, inputs } = this.scope;
+    const lowRank = this.lowRankAt(site);
+    const x = this.#source(site);
+    if (!lowRank.layer.dropout) return x;
+    const mask = inputs.mask(lowRank, x.shape as readonly number[]);
+    const kept = g.Mul(x, g.Cast(mask, dataTypeNumber('float32')));
+    return g.Mul(kept, 1 / (1 - lowRank.layer.dropout));
+  }
+
+  /** What trained rows of a table add: the row of each id that is trained, else zero. */
+  #tokenRows(ids: Value, lowRank: LowRank): Value {
+    const { g } = this.scope;
+    const { tokens = [] } = lowRank.layer;
+    const type = ids.type === 'int32' ? 'int32' : 'int64';
+    const wanted: Value = g.Cast(g.ints(tokens), dataTypeNumber(type));
+    const isToken = g.Equal(g.Unsqueeze(ids, [-1]), wanted);
+    return g.MatMul(g.Cast(isToken, dataTypeNumber('float32')), this.factor('lora_B', lowRank));
+  }
+
+  /** The factors of a folded normalisation as a constant. */
+  #perOutput(site: Site, dims: readonly number[]): Value {
+    return this.scope.g.constant(float32(site.foldedScale!, dims));
+  }
+
+  /** A value of which one half counts as a constant when it is differentiated. */
+  #halfConstant(value: Value): Value {
+    const { g } = this.scope;
+    const half = g.Mul(value, 0.5);
+    return g.Add(half, g.stopGradient(g.Identity(half)));
+  }
+}
+
+/** A one for each dimension of a weight behind the first. */
+function ones({ weightShape }: Site): number[] {
+  return weightShape.slice(1).map(() => 1);
+}

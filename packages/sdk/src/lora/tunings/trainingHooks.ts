@@ -1,0 +1,25 @@
+/** @file What tuners do in training beside gradients: each tuner's hooks, and its modules as they see them. */
+
+import type { TrainingHooks } from '../tuner.ts';
+import { ByTuner } from './byTuner.ts';
+import type { AdapterPlan } from './moduleTuning.ts';
+
+/** The modules of one tuner, and its hooks. */
+export interface HookedTunings {
+  /** What the tuner is called. */
+  readonly name: string;
+  readonly hooks: TrainingHooks;
+  readonly tunings: readonly ByTuner[];
+}
+
+/** The tuners of a plan that have hooks; each has all of its modules together. */
+export function hookedTunings(plan: AdapterPlan): HookedTunings[] {
+  const byForm = new Map<string, ByTuner[]>();
+  for (const each of plan)
+    if (each instanceof ByTuner && each.chosen.tuner.training)
+      byForm.set(each.form, [...(byForm.get(each.form) ?? []), each]);
+  return [...byForm.values()].map((tunings) => {
+    const { tuner, settings } = tunings[0]!.chosen;
+    return { name: tuner.name, hooks: tuner.training!(settings), tunings };
+  });
+}

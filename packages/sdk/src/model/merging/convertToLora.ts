@@ -1,0 +1,117 @@
+/** @file An adapter of another tuner as LoRA: exactly where the tuner says how, else as near as a rank allows. */
+
+import { Adapter } from '../../adapter/adapter.ts';
+import { approximated, type Product } from '../../adapter/combine/lowRank.ts';
+import { adapterConfig, LORA } from '../../adapter/formats/peftConfig.ts';
+import { tensorName } from '../../adapter/formats/tensorNames.ts';
+import { exactly } from '../../adapter/storage/convertResidual.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { floats } from '../../graph/tensorData.ts';
+import { matmul, type Matrix, matrix, transpose } from '../../linalg/matrix.ts';
+import { kindOf } from '../../lora/kinds/table.ts';
+import { ByTuner } from '../../lora/tunings/byTuner.ts';
+import type { SavedTensors } from '../../lora/tunings/moduleTuning.ts';
+import { float32, type Tensor } from '../../runtime/tensor.ts';
+import { modelFor } from '../head/forAdapter.ts';
+import type { Model } from '../model.ts';
+
+/** How an adapter is converted. */
+export interface ConvertToLoraOptions {
+  /** The rank of what is no product of low rank by itself; 8 by default. */
+  readonly r?: number;
+  /** Convert an adapter that was trained on another base. */
+  readonly allowBaseMismatch?: boolean;
+}
+
+/** An adapter as LoRA. */
+export interface ConvertedToLora {
+  /** The adapter: alpha is the rank, so that B·A is the change. */
+  readonly adapter: Adapter;
+  /** By module: norm of what the rank left out over norm of the change; 0 where the conversion is exact. */
+  readonly errors: ReadonlyMap<string, number>;
+}
+
+/**
+ * Makes LoRA of an adapter of a plugin's tuner, for programs that know no other. Where the tuner has `toLora` the result is
+ * exact. Else it is the best approximation of the change of the weight (by its largest singular values) of the given rank, and
+ * `errors` says how much of the change that leaves out.
+ *
+ * @example
+ * const { adapter, errors } = await convertToLora(await loadAdapter('loha'), model, { r: 16 });
+ * console.log(Math.max(...errors.values()));
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` for an adapter that is LoRA already, and a rank below 1; `MODEL_UNSUPPORTED` for one
+ *   that no weight can hold, or that changes biases; `ADAPTER_MISMATCH` for one of another base
+ */
+export async function convertToLora(
+  adapter: Adapter,
+  model: Model,
+  { r = 8, allowBaseMismatch = false }: ConvertToLoraOptions = {},
+): Promise<ConvertedToLora> {
+  if (adapter.config.peftType === LORA)
+    throw new OnnxLoraError('INPUT_INVALID', 'The adapter is LoRA already. Use it as it is.');
+  if (!Number.isInteger(r) || r < 1)
+    throw new OnnxLoraError('INPUT_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
+  const {
+    adapter: named,
+    tunings,
+    unused,
+  } = await modelFor<Model>(model, adapter).place(adapter, { allowBaseMismatch });
+  const tensors = new Map<string, Tensor>(unused.map((name) => [name, named.tensors.get(name)!]));
+  const [ranks, errors] = [new Map<string, number>(), new Map<string, number>()];
+  for (const { tuning, saved, names } of tunings) {
+    if (!(tuning instanceof ByTuner)) {
+      for (const name of names) tensors.set(name, named.tensors.get(name)!);
+      continue;
+    }
+    const { product, error } = factorsOf(tuning, saved, r);
+    const { site, path } = tuning;
+    const kind = kindOf(site);
+    ranks.set(path, product.A.rows);
+    errors.set(path, error);
+    for (const [factor, { data }] of [['lora_A', product.A], ['lora_B', product.B]] as const)
+      tensors.set(tensorName(path, kind.names[factor]), float32(Float32Array.from(data), kind.factorShape(site, factor, product.A.rows))); // prettier-ignore
+  }
+  const rankPattern = Object.fromEntries(
+    [...ranks].flatMap(([path, own]) => (own === r ? [] : [[exactly(path), own]])),
+  );
+  const { modulesToSave, taskType, baseModelNameOrPath } = named.config;
+  const config = adapterConfig({
+    r,
+    alpha: r,
+    targetModules: [...ranks.keys()],
+    rankPattern,
+    alphaPattern: rankPattern,
+    modulesToSave,
+    taskType,
+    baseModelNameOrPath,
+  });
+  return { adapter: new Adapter(config, tensors, named.baseDigest, named.notes), errors };
+}
+
+/** B `[out, r]` and A `[r, width]`, and what they leave out. */
+function factorsOf(tuning: ByTuner, saved: SavedTensors, r: number): { product: Product; error: number } {
+  const { site, path, math } = tuning;
+  const { groups } = kindOf(site).matrix(site);
+  const exact = math.toLora?.(Object.fromEntries(saved));
+  const asMatrix = (tensor: Tensor): Matrix => matrix(tensor.dims[0]!, tensor.data.length / tensor.dims[0]!, floats(tensor)); // prettier-ignore
+  if (exact && groups === 1) return { product: { A: asMatrix(exact.A), B: asMatrix(exact.B) }, error: 0 };
+  const { weight, changesBias } = tuning.change(saved);
+  const problem = changesBias ? 'changes its bias, which a product of LoRA cannot' : groups > 1 ? 'is of a convolution with groups' : undefined; // prettier-ignore
+  if (problem !== undefined) {
+    throw new OnnxLoraError(
+      'MODEL_UNSUPPORTED',
+      `The adapter of "${path}" cannot become LoRA: it ${problem}. Use it as it is, or merge it.`,
+    );
+  }
+  const [rows] = site.weightShape as [number];
+  const dense = matrix(rows, weight.length / rows, weight);
+  // LoRA has an embedding's change transposed, a row for each feature.
+  const wanted = site.kind === 'embedding' ? transpose(dense) : dense;
+  const product = approximated(wanted, Math.min(r, wanted.rows, wanted.columns), r);
+  const near = matmul(product.B, product.A);
+  const [left, all] = [0, 1].map((part) =>
+    Math.sqrt(wanted.data.reduce((sum, value, i) => sum + (value - (part === 0 ? near.data[i]! : 0)) ** 2, 0)),
+  ) as [number, number];
+  return { product, error: all === 0 ? 0 : left / all };
+}

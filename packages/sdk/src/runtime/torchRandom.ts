@@ -1,0 +1,52 @@
+/** @file Random numbers as torch's CPU generator draws them, for tensors that PEFT makes from a seed. */
+
+const SIZE = 624;
+const MIDDLE = 397;
+
+/**
+ * The Mersenne Twister, MT19937: `torch.Generator('cpu').manual_seed(seed)`. Numbers are torch's to the bit.
+ *
+ * @see Matsumoto and Nishimura, 1998, doi:10.1145/272991.272995
+ */
+export class TorchRandom {
+  readonly #state = new Uint32Array(SIZE);
+  #next = SIZE;
+
+  /** @param seed of which the lower 32 bits count, as in torch */
+  constructor(seed: number) {
+    this.#state[0] = seed;
+    for (let i = 1; i < SIZE; i++) {
+      const before = this.#state[i - 1]!;
+      this.#state[i] = Math.imul(1812433253, before ^ (before >>> 30)) + i;
+    }
+  }
+
+  /** The next 32 bits. */
+  bits(): number {
+    if (this.#next === SIZE) this.#turn();
+    let y = this.#state[this.#next++]!;
+    y ^= y >>> 11;
+    y ^= (y << 7) & 0x9d2c5680;
+    y ^= (y << 15) & 0xefc60000;
+    return (y ^ (y >>> 18)) >>> 0;
+  }
+
+  /** As `torch.empty(count).uniform_(from, to)` fills a float32 tensor: 24 bits for each number. */
+  uniform(count: number, from: number, to: number): Float32Array {
+    const [low, high] = [Math.fround(from), Math.fround(to)];
+    const range = Math.fround(high - low);
+    return new Float32Array(count).map(() => {
+      const unit = (this.bits() & 0xffffff) / 2 ** 24;
+      return Math.fround(Math.fround(unit * range) + low);
+    });
+  }
+
+  #turn(): void {
+    const state = this.#state;
+    for (let i = 0; i < SIZE; i++) {
+      const y = (state[i]! & 0x80000000) | (state[(i + 1) % SIZE]! & 0x7fffffff);
+      state[i] = state[(i + MIDDLE) % SIZE]! ^ (y >>> 1) ^ (y & 1 ? 0x9908b0df : 0);
+    }
+    this.#next = 0;
+  }
+}
