@@ -2,8 +2,8 @@
 
 import path from 'node:path';
 import { type Adapter, type Feeds, float32, int64, loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
-import { ParameterSet, planLora, Random, Trainer, planAdapter } from '@onnx-lora/sdk/core';
-import { openTranscriber, speechFamilies, openRecogniser } from '@onnx-lora/speech';
+import { ParameterSet, planAdapter, Random, Trainer } from '@onnx-lora/sdk/core';
+import { openTranscriber, speechFamilies } from '@onnx-lora/speech';
 import { visionFamilies } from '@onnx-lora/vision';
 import { ia3, ia3Plugin } from '../examples/plugins/ia3.ts';
 import { forecast } from '../examples/series/forecast.ts';

@@ -1,16 +1,46 @@
 /** @file Public API of the science package. */
 
-export { type BaselineExamples, type BaselinesRequest, type Comparison, frozenBaselines, type MethodResult, type Against } from './baselines/frozenBaselines.ts';
+export {
+  type BaselineExamples,
+  type BaselinesRequest,
+  type Comparison,
+  frozenBaselines,
+  type MethodResult,
+  type Against,
+} from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/randomSmiles.ts';
-export { type A3mOptions, type FastaOptions, type FastaRecord, parseA3m, parseFasta, readFasta } from './data/formats/fasta.ts';
+export {
+  type A3mOptions,
+  type FastaOptions,
+  type FastaRecord,
+  parseA3m,
+  parseFasta,
+  readFasta,
+} from './data/formats/fasta.ts';
 export { parseFastq } from './data/formats/fastq.ts';
 export { parseStockholm, type StockholmRecord } from './data/formats/stockholm.ts';
 export { mutated, mutationsBetween, nameOfMutations, parseMutations } from './data/mutations.ts';
 export { readSequenceData } from './data/readSequenceData.ts';
-export type { Alphabet, GivenSequenceRecord, SequenceColumns, SequenceData, SequenceDataOptions, SequenceNeed, SequenceRecord, SequenceSource, SequenceSplitBy, Substitution } from './data/sequenceRecord.ts';
+export type {
+  Alphabet,
+  GivenSequenceRecord,
+  SequenceColumns,
+  SequenceData,
+  SequenceDataOptions,
+  SequenceNeed,
+  SequenceRecord,
+  SequenceSource,
+  SequenceSplitBy,
+  Substitution,
+} from './data/sequenceRecord.ts';
 export { sequenceEndings, type StreamedSequence, streamSequences } from './data/streamSequences.ts';
-export { type EnsembleCalibration, ensembleCalibration, type EnsembleEvaluation, type UncertainAnswers } from './ensemble/measureEnsemble.ts';
+export {
+  type EnsembleCalibration,
+  ensembleCalibration,
+  type EnsembleEvaluation,
+  type UncertainAnswers,
+} from './ensemble/measureEnsemble.ts';
 export { type EnsembleOptions, evaluateEnsemble } from './ensemble/evaluateEnsemble.ts';
 export { bert, roberta } from './families/bert.ts';
 export { esm } from './families/esm.ts';
@@ -23,39 +53,91 @@ export type { BaselineOptions } from './report/frozenEmbeddings.ts';
 export { logoColumn, type LogoRequest, logoSection } from './report/logoSections.ts';
 export { type ClusterOptions, clusterSequences } from './splits/likeness/clusterSequences.ts';
 export { clusterMolecules } from './splits/sequenceGroups.ts';
-export { type SimilarityOptions, type SimilarRecords, similarAcrossSplits, similarRecords } from './splits/similarAcrossSplits.ts';
+export {
+  type SimilarityOptions,
+  type SimilarRecords,
+  similarAcrossSplits,
+  similarRecords,
+} from './splits/similarAcrossSplits.ts';
 export { type SequenceSplit, type SequenceSplitOptions, splitSequences } from './splits/splitSequences.ts';
 export { type AttentionOptions, attentionOver, type LetterAttention } from './tasks/attention/attentionOver.ts';
 export { openSequenceClassifier, openSequenceLabeller } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export { openSequenceRegressor, SequenceRegressionFactory } from './tasks/classification/sequenceRegressionFactory.ts';
-export { sequenceClassification, type SequenceClassificationOptions, type SequenceClassScores, sequenceLabelling, type SequenceLabellingOptions, sequenceRegression, type SequenceRegressionOptions } from './tasks/classification/sequenceTasks.ts';
-export { SequenceClassificationFactory, SequenceLabellingFactory } from './tasks/classification/sequenceClassificationFactory.ts';
+export {
+  sequenceClassification,
+  type SequenceClassificationOptions,
+  type SequenceClassScores,
+  sequenceLabelling,
+  type SequenceLabellingOptions,
+  sequenceRegression,
+  type SequenceRegressionOptions,
+} from './tasks/classification/sequenceTasks.ts';
+export {
+  SequenceClassificationFactory,
+  SequenceLabellingFactory,
+} from './tasks/classification/sequenceClassificationFactory.ts';
 export { sequenceExamples, type WholeSequenceOptions } from './tasks/classification/sequenceExamples.ts';
-export { maskedLanguageModelling, type MaskedLanguageModellingOptions } from './tasks/masked/maskedLanguageModelling.ts';
+export {
+  maskedLanguageModelling,
+  type MaskedLanguageModellingOptions,
+} from './tasks/masked/maskedLanguageModelling.ts';
 export { MaskedLanguageModellingFactory } from './tasks/masked/maskedLanguageModellingFactory.ts';
 export type { MaskingOptions } from './tasks/masked/masking.ts';
 export { openPerplexity, type PerplexityOptions } from './tasks/masked/openPerplexity.ts';
 export type { ResidueClassScores } from './tasks/residues/residueAnswers.ts';
 export { openResidueClassifier, openResidueRegressor } from './tasks/residues/openResidueClassifier.ts';
 export { ResidueClassificationFactory, ResidueRegressionFactory } from './tasks/residues/residueFactories.ts';
-export { residueClassification, type ResidueClassificationOptions, residueRegression, type ResidueRegressionOptions } from './tasks/residues/residueTasks.ts';
+export {
+  residueClassification,
+  type ResidueClassificationOptions,
+  residueRegression,
+  type ResidueRegressionOptions,
+} from './tasks/residues/residueTasks.ts';
 export type { ResidueExample } from './tasks/residues/residueTargets.ts';
 export type { SequenceHeadOptions } from './tasks/sequenceHead.ts';
-export type { LengthOptions, SequenceDataset, SequenceExample, SequenceItem, SequencePorts, SequenceTask, SequenceTaskOptions, TokenRow } from './tasks/sequenceTask.ts';
-export { openSequenceEmbedder, type SequenceEmbedder, type SequenceEmbedderOptions } from './tasks/embedding/sequenceEmbedder.ts';
+export type {
+  LengthOptions,
+  SequenceDataset,
+  SequenceExample,
+  SequenceItem,
+  SequencePorts,
+  SequenceTask,
+  SequenceTaskOptions,
+  TokenRow,
+} from './tasks/sequenceTask.ts';
+export {
+  openSequenceEmbedder,
+  type SequenceEmbedder,
+  type SequenceEmbedderOptions,
+} from './tasks/embedding/sequenceEmbedder.ts';
 export { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
 export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
-export { type SequenceGroup, sequenceRetrieval, type SequenceRetrievalOptions } from './tasks/embedding/sequenceRetrieval.ts';
+export {
+  type SequenceGroup,
+  sequenceRetrieval,
+  type SequenceRetrievalOptions,
+} from './tasks/embedding/sequenceRetrieval.ts';
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
 export { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
-export { type MutationScan, mutationScan, type MutationScannerOptions, type ScanOptions } from './variants/mutationScan.ts';
+export {
+  type MutationScan,
+  mutationScan,
+  type MutationScannerOptions,
+  type ScanOptions,
+} from './variants/mutationScan.ts';
 export type { PredictedScorerOptions } from './variants/predictedScorer.ts';
-export { openVariantScorer, scoreVariants, type VariantMethod, variantMethods, type VariantScorerOptions } from './variants/variantScorer.ts';
+export {
+  openVariantScorer,
+  scoreVariants,
+  type VariantMethod,
+  variantMethods,
+  type VariantScorerOptions,
+} from './variants/variantScorer.ts';
 export type { TokenScoresOptions } from './variants/tokenScores.ts';
 export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';

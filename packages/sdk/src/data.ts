@@ -7,21 +7,116 @@ export { readSafetensors, type Safetensors, writeSafetensors } from './adapter/f
 export { inThreads, type ThreadedDataset, type ThreadOptions, ThreadPool } from './plugin/inThreads.ts';
 export { AtomicWriter, writeFileAtomic } from './files/atomicWriter.ts';
 export { contentKey, ExampleSet } from './plugin/data/exampleSet.ts';
-export { withSourceLocation, fileInside, type FilesOfRecords, nameOfRecord, type PlacedRecord, withoutMissing } from './plugin/data/recordFiles.ts';
-export { applyAugmentations, type Augment, type AugmentationData, type AugmentationOptions, augmentationPresets, type AugmentationPresets } from './plugin/data/augmentation.ts';
+export {
+  withSourceLocation,
+  fileInside,
+  type FilesOfRecords,
+  nameOfRecord,
+  type PlacedRecord,
+  withoutMissing,
+} from './plugin/data/recordFiles.ts';
+export {
+  applyAugmentations,
+  type Augment,
+  type AugmentationData,
+  type AugmentationOptions,
+  augmentationPresets,
+  type AugmentationPresets,
+} from './plugin/data/augmentation.ts';
 export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
-export { cellLabels, cellList, cellNumber, cellNumbers, cellOneHot, cellRefused, type Cells, cellSplit, cellText, csvCell, type Defined, defined, type Row, type TableOptions, textOfCell } from './plugin/data/cells.ts';
-export { ColumnFinder, columnOptions, type ColumnRole, type ColumnRoles, columnSettings, type MissingColumn, type NamedColumns } from './plugin/data/columns.ts';
+export {
+  cellLabels,
+  cellList,
+  cellNumber,
+  cellNumbers,
+  cellOneHot,
+  cellRefused,
+  type Cells,
+  cellSplit,
+  cellText,
+  csvCell,
+  type Defined,
+  defined,
+  type Row,
+  type TableOptions,
+  textOfCell,
+} from './plugin/data/cells.ts';
+export {
+  ColumnFinder,
+  columnOptions,
+  type ColumnRole,
+  type ColumnRoles,
+  columnSettings,
+  type MissingColumn,
+  type NamedColumns,
+} from './plugin/data/columns.ts';
 export { drawSeed } from './runtime/random.ts';
 export { BoundedCache } from './plugin/data/boundedCache.ts';
-export { type ClassFolder, classFolders, type ExampleFiles, type FolderEntries, type FolderLayouts, isExample, manifestEndings, readFolder, readFolders, readSplits, splitInName, splitManifests, stemOf } from './plugin/data/layouts.ts';
-export { type DataReader, type DivideOptions, givenRecords, type HeldOut, readData, type ReadData, requireRecords } from './plugin/data/readData.ts';
-export { type Line, linesOf, placedLines, readText, textLines, textOf, type TextPieces } from './plugin/data/textLines.ts';
+export {
+  type ClassFolder,
+  classFolders,
+  type ExampleFiles,
+  type FolderEntries,
+  type FolderLayouts,
+  isExample,
+  manifestEndings,
+  readFolder,
+  readFolders,
+  readSplits,
+  splitInName,
+  splitManifests,
+  stemOf,
+} from './plugin/data/layouts.ts';
+export {
+  type DataReader,
+  type DivideOptions,
+  givenRecords,
+  type HeldOut,
+  readData,
+  type ReadData,
+  requireRecords,
+} from './plugin/data/readData.ts';
+export {
+  type Line,
+  linesOf,
+  placedLines,
+  readText,
+  textLines,
+  textOf,
+  type TextPieces,
+} from './plugin/data/textLines.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splitRecords.ts';
 export { isObject, type JsonObject, readJsonObject } from './plugin/data/json.ts';
-export { byTokenizer, checkTokenIds, checkTokenizerSteps, parseMerges, addedTokens, byteLevelJson, type ByteLevelFiles, checkedTokenizer, readTokenizerFile, readTokenLines } from './plugin/data/tokenizerFiles.ts';
+export {
+  byTokenizer,
+  checkTokenIds,
+  checkTokenizerSteps,
+  parseMerges,
+  addedTokens,
+  byteLevelJson,
+  type ByteLevelFiles,
+  checkedTokenizer,
+  readTokenizerFile,
+  readTokenLines,
+} from './plugin/data/tokenizerFiles.ts';
 export { ConfigFields } from './plugin/data/configFields.ts';
-export { filesInTwoSplits, type Shared, sharedBetweenSplits, sharedWarning } from './plugin/data/sharedBetweenSplits.ts';
-export { checkFraction, type EvalSplit, evalSplitSetting, measuredOn, recordsBySplit, type Split, type SplitData, splitNames, telling, withTestForValidation } from './plugin/data/splits.ts';
+export {
+  filesInTwoSplits,
+  type Shared,
+  sharedBetweenSplits,
+  sharedWarning,
+} from './plugin/data/sharedBetweenSplits.ts';
+export {
+  checkFraction,
+  type EvalSplit,
+  evalSplitSetting,
+  measuredOn,
+  recordsBySplit,
+  type Split,
+  type SplitData,
+  splitNames,
+  telling,
+  withTestForValidation,
+} from './plugin/data/splits.ts';
 export { type Peeked, peeked, openTable, type TableFormat, type TableStream } from './plugin/data/tableStream.ts';
 export { readTable, type Table, tableEndings, tableOf, wholeTable } from './plugin/data/table.ts';

@@ -8,66 +8,302 @@ export type { LossFragment } from './train/graph/addLoss.ts';
 export { requireExamples } from './model/train.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
 export type { BadSample } from './plugin/evaluation.ts';
-export { batchHardTriplet, type BatchHardTripletOptions, binaryCrossEntropy, type BinaryCrossEntropyOptions, contrastive, cosineDistance, cosineEmbedding, type CosineEmbeddingOptions, crossEntropy, type CrossEntropyOptions, ctc, type CtcOptions, dice, type DiceOptions, distillation, type DistillationOptions, type ElementOptions, huber, type HuberOptions, infoNce, type InfoNceOptions, kullbackLeibler, type KullbackLeiblerOptions, l1, meanSquaredError, negativeLogLikelihood, type NegativeLogLikelihoodOptions, type Reduction, sigmoidFocal, type SigmoidFocalOptions, sigmoidContrastive, smoothL1, type SmoothL1Options, softmaxFocal, type SoftmaxFocalOptions, supervisedContrastive, type SupervisedContrastiveOptions, tripletMargin, type TripletMarginOptions, weightedSum } from './train/losses/index.ts';
+export {
+  batchHardTriplet,
+  type BatchHardTripletOptions,
+  binaryCrossEntropy,
+  type BinaryCrossEntropyOptions,
+  contrastive,
+  cosineDistance,
+  cosineEmbedding,
+  type CosineEmbeddingOptions,
+  crossEntropy,
+  type CrossEntropyOptions,
+  ctc,
+  type CtcOptions,
+  dice,
+  type DiceOptions,
+  distillation,
+  type DistillationOptions,
+  type ElementOptions,
+  huber,
+  type HuberOptions,
+  infoNce,
+  type InfoNceOptions,
+  kullbackLeibler,
+  type KullbackLeiblerOptions,
+  l1,
+  meanSquaredError,
+  negativeLogLikelihood,
+  type NegativeLogLikelihoodOptions,
+  type Reduction,
+  sigmoidFocal,
+  type SigmoidFocalOptions,
+  sigmoidContrastive,
+  smoothL1,
+  type SmoothL1Options,
+  softmaxFocal,
+  type SoftmaxFocalOptions,
+  supervisedContrastive,
+  type SupervisedContrastiveOptions,
+  tripletMargin,
+  type TripletMarginOptions,
+  weightedSum,
+} from './train/losses/index.ts';
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
 export { filePredictor, fileProcessor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';
 export { type BatchLimits, lengthBuckets } from './plugin/predict/lengthBuckets.ts';
 export { chosenAdapter, requireNamedAdapters, sourcesOf } from './plugin/predict/sources.ts';
 export { recordPredictor, type RecordPredictorOptions } from './plugin/predict/recordPredictor.ts';
-export type { AnsweredRow, Answer, AnswerWriter, OutputProcessor, Outputs, Prediction, Predictor, PredictOptions, Processor, RecordProcessor, Source, SourceRecord } from './plugin/predictor.ts';
-export type { HeadFeatures, HeadValues, MeasureRequest, Measurement, NewHead, PreparedTask, ReportRequest, Task } from './plugin/preparedTask.ts';
-export type { ReportChart, ReportClip, ReportHeatmap, ReportHistogram, ReportLetters, ReportLogoColumn, ReportPicture, ReportSection } from './plugin/reportSection.ts';
+export type {
+  AnsweredRow,
+  Answer,
+  AnswerWriter,
+  OutputProcessor,
+  Outputs,
+  Prediction,
+  Predictor,
+  PredictOptions,
+  Processor,
+  RecordProcessor,
+  Source,
+  SourceRecord,
+} from './plugin/predictor.ts';
+export type {
+  HeadFeatures,
+  HeadValues,
+  MeasureRequest,
+  Measurement,
+  NewHead,
+  PreparedTask,
+  ReportRequest,
+  Task,
+} from './plugin/preparedTask.ts';
+export type {
+  ReportChart,
+  ReportClip,
+  ReportHeatmap,
+  ReportHistogram,
+  ReportLetters,
+  ReportLogoColumn,
+  ReportPicture,
+  ReportSection,
+} from './plugin/reportSection.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, evenlySpaced } from './plugin/tasks/batches.ts';
 export { choice, answersOnly } from './plugin/tasks/choice.ts';
-export { type Embedder, embeddingAnswers, type EmbedderOptions, openEmbedder } from './plugin/tasks/embedding/embedder.ts';
+export {
+  type Embedder,
+  embeddingAnswers,
+  type EmbedderOptions,
+  openEmbedder,
+} from './plugin/tasks/embedding/embedder.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
 export type { KindGroup, KindGrouping, KindItems } from './plugin/tasks/embedding/pkSampler.ts';
-export { bestNeighbourCount, forNearest, type Gallery, type Nearest, type NeighbourTrials } from './plugin/tasks/embedding/neighbours.ts';
-export { featureTensor, meanOfPlaces, type PlacesOf, pooledRows, pooledValue, type PoolOptions } from './plugin/tasks/embedding/pooling.ts';
-export { haveAPair, type KindData, openFairly, type RetrievalData, type RetrievalLoss, type RetrievalLossOptions, type RetrievalRequest, retrievalTask, retrievalLoss } from './plugin/tasks/embedding/retrieval.ts';
-export { type EmbeddingsOf, type LabelledMatrix, RetrievalMetrics, type RetrievalScores, retrievalScores, type QueryScores, scoresByQuery } from './plugin/tasks/embedding/retrievalScores.ts';
-export { joinRows, joinVectors, matrixOf, takeRows, l2Normalize, unitTensor, unitVector, vectorsOf } from './plugin/tasks/embedding/rows.ts';
+export {
+  bestNeighbourCount,
+  forNearest,
+  type Gallery,
+  type Nearest,
+  type NeighbourTrials,
+} from './plugin/tasks/embedding/neighbours.ts';
+export {
+  featureTensor,
+  meanOfPlaces,
+  type PlacesOf,
+  pooledRows,
+  pooledValue,
+  type PoolOptions,
+} from './plugin/tasks/embedding/pooling.ts';
+export {
+  haveAPair,
+  type KindData,
+  openFairly,
+  type RetrievalData,
+  type RetrievalLoss,
+  type RetrievalLossOptions,
+  type RetrievalRequest,
+  retrievalTask,
+  retrievalLoss,
+} from './plugin/tasks/embedding/retrieval.ts';
+export {
+  type EmbeddingsOf,
+  type LabelledMatrix,
+  RetrievalMetrics,
+  type RetrievalScores,
+  retrievalScores,
+  type QueryScores,
+  scoresByQuery,
+} from './plugin/tasks/embedding/retrievalScores.ts';
+export {
+  joinRows,
+  joinVectors,
+  matrixOf,
+  takeRows,
+  l2Normalize,
+  unitTensor,
+  unitVector,
+  vectorsOf,
+} from './plugin/tasks/embedding/rows.ts';
 export { scaled, type Scaling, scalingOf } from './plugin/tasks/embedding/scaling.ts';
 export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
 export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
 export { listed } from './plugin/tasks/listed.ts';
 export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
 export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
-export { type NumberColumn, NumberTally, type NumberTallyOptions, RegressionMetrics, type RegressionScores } from './plugin/tasks/regression/regressionMetrics.ts';
+export {
+  type NumberColumn,
+  NumberTally,
+  type NumberTallyOptions,
+  RegressionMetrics,
+  type RegressionScores,
+} from './plugin/tasks/regression/regressionMetrics.ts';
 export { regression } from './plugin/tasks/regression/regression.ts';
 export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
-export { type RegressionOptions, type RegressionParts, regressionParts, type RegressionRequest, valueTargets } from './plugin/tasks/regression/regressionParts.ts';
+export {
+  type RegressionOptions,
+  type RegressionParts,
+  regressionParts,
+  type RegressionRequest,
+  valueTargets,
+} from './plugin/tasks/regression/regressionParts.ts';
 export { bucketLength } from './plugin/tasks/bucketLength.ts';
 export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
 export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './plugin/tasks/text/wordErrors.ts';
-export { calibrationError, type ConfidenceBin, fitTemperature, type LabelledScores, reliability, temperatureOf } from './plugin/tasks/classification/calibration.ts';
-export { chooseHead, type HeadChoice, type HeadPort, noHead, replacedHead, type TaskHead } from './plugin/tasks/classification/chooseHead.ts';
+export {
+  calibrationError,
+  type ConfidenceBin,
+  fitTemperature,
+  type LabelledScores,
+  reliability,
+  temperatureOf,
+} from './plugin/tasks/classification/calibration.ts';
+export {
+  chooseHead,
+  type HeadChoice,
+  type HeadPort,
+  noHead,
+  replacedHead,
+  type TaskHead,
+} from './plugin/tasks/classification/chooseHead.ts';
 export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks/classification/classBalance.ts';
-export { ClassificationMetrics, type ClassificationMetricsOptions, type ClassificationScores, type ClassMetricName, ClassTally, type ClassTallyOptions } from './plugin/tasks/classification/classificationMetrics.ts';
-export { answersOf, calibrationSection, type ClassAnswer, classTable, mistakeCaption, worstMistakes } from './plugin/tasks/classification/classificationSections.ts';
-export { classification, type ClassifierOptions, classProbe, unknownLabel } from './plugin/tasks/classification/classification.ts';
+export {
+  ClassificationMetrics,
+  type ClassificationMetricsOptions,
+  type ClassificationScores,
+  type ClassMetricName,
+  ClassTally,
+  type ClassTallyOptions,
+} from './plugin/tasks/classification/classificationMetrics.ts';
+export {
+  answersOf,
+  calibrationSection,
+  type ClassAnswer,
+  classTable,
+  mistakeCaption,
+  worstMistakes,
+} from './plugin/tasks/classification/classificationSections.ts';
+export {
+  classification,
+  type ClassifierOptions,
+  classProbe,
+  unknownLabel,
+} from './plugin/tasks/classification/classification.ts';
 export { type DataWords, differentLabels } from './plugin/tasks/classification/dataLabels.ts';
-export { decodeClasses, decodeLabels, decodeValues, headDecoder, type ScoredLabel, valueNames } from './plugin/tasks/decodeAnswers.ts';
-export { type AnswerKind, type DomainSections, type Examples, type FoundAnswers, type HeadOption, type KnownOfRecord, type Labelled, type LabelledDataset, type OpenedExamples, RecordDataset, type RecordLoading, type ShownMistakes } from './plugin/tasks/examples.ts';
-export { AnswerMetrics, type AnswerReader, recordTargets, type Tally, type WholeAnswers, wholeAnswers } from './plugin/tasks/answers/answerMetrics.ts';
-export { JoinedWindows, type MeanAnswer, meanClasses, meanLabels, meanNumbers, type PartAnswer, type WindowAnswers } from './plugin/tasks/answers/joinedWindows.ts';
-export { labelling, type LabellingOptions, labelProbe, labelVector, thresholdsOf } from './plugin/tasks/classification/labelling.ts';
+export {
+  decodeClasses,
+  decodeLabels,
+  decodeValues,
+  headDecoder,
+  type ScoredLabel,
+  valueNames,
+} from './plugin/tasks/decodeAnswers.ts';
+export {
+  type AnswerKind,
+  type DomainSections,
+  type Examples,
+  type FoundAnswers,
+  type HeadOption,
+  type KnownOfRecord,
+  type Labelled,
+  type LabelledDataset,
+  type OpenedExamples,
+  RecordDataset,
+  type RecordLoading,
+  type ShownMistakes,
+} from './plugin/tasks/examples.ts';
+export {
+  AnswerMetrics,
+  type AnswerReader,
+  recordTargets,
+  type Tally,
+  type WholeAnswers,
+  wholeAnswers,
+} from './plugin/tasks/answers/answerMetrics.ts';
+export {
+  JoinedWindows,
+  type MeanAnswer,
+  meanClasses,
+  meanLabels,
+  meanNumbers,
+  type PartAnswer,
+  type WindowAnswers,
+} from './plugin/tasks/answers/joinedWindows.ts';
+export {
+  labelling,
+  type LabellingOptions,
+  labelProbe,
+  labelVector,
+  thresholdsOf,
+} from './plugin/tasks/classification/labelling.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
 export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
-export { averagePrecisions, bestThresholds, labelCounts, type LabelScores, LabelTally, type LabelTallyOptions, type LabelVector, MultiLabelMetrics, type MultiLabelMetricsOptions, type MultiLabelScores, probability } from './plugin/tasks/classification/multiLabelMetrics.ts';
+export {
+  averagePrecisions,
+  bestThresholds,
+  labelCounts,
+  type LabelScores,
+  LabelTally,
+  type LabelTallyOptions,
+  type LabelVector,
+  MultiLabelMetrics,
+  type MultiLabelMetricsOptions,
+  type MultiLabelScores,
+  probability,
+} from './plugin/tasks/classification/multiLabelMetrics.ts';
 export { logSumExp, type Scores, scoresOf } from './plugin/tasks/classification/scores.ts';
-export { bootstrapInterval, bootstrapIntervals, type BootstrapOptions, drawsFor } from './plugin/tasks/statistics/bootstrap.ts';
-export { type ClassAnswers, classMeasure, type ClassScores, softmaxRows } from './plugin/tasks/statistics/classMeasure.ts';
+export {
+  bootstrapInterval,
+  bootstrapIntervals,
+  type BootstrapOptions,
+  drawsFor,
+} from './plugin/tasks/statistics/bootstrap.ts';
+export {
+  type ClassAnswers,
+  classMeasure,
+  type ClassScores,
+  softmaxRows,
+} from './plugin/tasks/statistics/classMeasure.ts';
 export { kendall } from './plugin/tasks/statistics/kendall.ts';
-export { f1, type LabelAnswers, type LabelCounts, labelMeasure, type LabelMeasures } from './plugin/tasks/statistics/labelMeasure.ts';
+export {
+  f1,
+  type LabelAnswers,
+  type LabelCounts,
+  labelMeasure,
+  type LabelMeasures,
+} from './plugin/tasks/statistics/labelMeasure.ts';
 export { type Measure, meanMeasure } from './plugin/tasks/statistics/measure.ts';
 export { numberMeasure, type NumberScores, pearson, spearman } from './plugin/tasks/statistics/numberMeasure.ts';
-export { precisionRecallCurve, rankingMeasure, type RankingScores, rocCurve } from './plugin/tasks/statistics/rankingMeasure.ts';
+export {
+  precisionRecallCurve,
+  rankingMeasure,
+  type RankingScores,
+  rocCurve,
+} from './plugin/tasks/statistics/rankingMeasure.ts';

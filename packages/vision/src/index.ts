@@ -14,22 +14,57 @@ export { timmBeit, timmVit, torchvisionVit } from './families/timm.ts';
 export type { Color, Interpolation } from './augment/affine.ts';
 export { augment, type Augmentation, standardAugmentations, strongAugmentations } from './augment/augment.ts';
 export type { Range } from '@onnx-lora/sdk/data';
-export { type ColorJitter, colorJitter, type ColorJitterOptions, type RandomGrayscale, randomGrayscale } from './augment/colorJitter.ts';
+export {
+  type ColorJitter,
+  colorJitter,
+  type ColorJitterOptions,
+  type RandomGrayscale,
+  randomGrayscale,
+} from './augment/colorJitter.ts';
 export { type Flip, horizontalFlip, type ProbabilityOptions, verticalFlip } from './augment/flip.ts';
 export { type GaussianBlur, gaussianBlur, type GaussianBlurOptions } from './augment/gaussianBlur.ts';
 export { mixBatch, type MixOptions, oneHot, type SoftBatch } from './augment/mixBatch.ts';
 export { type RandAugment, randAugment, type RandAugmentOptions } from './augment/randAugment.ts';
 export { type RandomErasing, randomErasing, type RandomErasingOptions } from './augment/randomErasing.ts';
-export { type RandomResizedCrop, randomResizedCrop, type RandomResizedCropOptions } from './augment/randomResizedCrop.ts';
+export {
+  type RandomResizedCrop,
+  randomResizedCrop,
+  type RandomResizedCropOptions,
+} from './augment/randomResizedCrop.ts';
 export { type Rotate90, rotate90, type Rotation, rotation, type RotationOptions } from './augment/rotation.ts';
 export type { Mask, Sample } from './augment/sample.ts';
 export type { Image, ImageDecoder, ImageLike } from './image/image.ts';
-export type { Box, ImageData, ImageDataOptions, ImageObject, ImageRecord, ImageSource, Point, Shape } from './data/imageRecord.ts';
+export type {
+  Box,
+  ImageData,
+  ImageDataOptions,
+  ImageObject,
+  ImageRecord,
+  ImageSource,
+  Point,
+  Shape,
+} from './data/imageRecord.ts';
 export type { ColumnNames } from './data/columns.ts';
 export { readImageData, splitImages } from './data/readImageData.ts';
 export { decodeRle, encodeRle, type Rle, formatCocoCounts, parseCocoCounts } from './data/shapes/rle.ts';
-export { boxOfMask, classMaskOf, type ClassNumbers, maskOf, maskOfObject, readClassMask, readObjectMask } from './data/shapes/masks.ts';
-export { boxToImage, boxToInput, type Geometry, geometryOf, maskToInput, pointToImage, pointToInput } from './preprocess/geometry.ts';
+export {
+  boxOfMask,
+  classMaskOf,
+  type ClassNumbers,
+  maskOf,
+  maskOfObject,
+  readClassMask,
+  readObjectMask,
+} from './data/shapes/masks.ts';
+export {
+  boxToImage,
+  boxToInput,
+  type Geometry,
+  geometryOf,
+  maskToInput,
+  pointToImage,
+  pointToInput,
+} from './preprocess/geometry.ts';
 export type { Offset } from './preprocess/crop.ts';
 export type { ImageAnnotations, ImageRequest, MaskSource } from './preprocess/imageThread.ts';
 export { type ImageLoader, type LoadedImage, imageLoader, type ImageLoaderOptions } from './preprocess/imageLoader.ts';
@@ -38,24 +73,55 @@ export { padBatch, type PaddedBatch, type Pixels } from './preprocess/normalize.
 export { visionPlugin, IMAGE_DECODER } from './plugin.ts';
 export { ImagePreprocessor } from './preprocess/preprocessor.ts';
 export { readImagePlan } from './preprocess/config/preprocessorConfig.ts';
-export { ImagePreprocessorFactory, type ModelPreprocessor, preprocessorOf } from './preprocess/config/preprocessorFile.ts';
+export {
+  ImagePreprocessorFactory,
+  type ModelPreprocessor,
+  preprocessorOf,
+} from './preprocess/config/preprocessorFile.ts';
 export type { Resample } from './preprocess/resize/resampleFilters.ts';
 export { resize } from './preprocess/resize/resize.ts';
 export { SharpDecoder, type SharpDecoderOptions } from './image/sharpDecoder.ts';
 export { ImageClassificationFactory, imageClassifier } from './tasks/classification/imageClassificationFactory.ts';
 export type { ImageProcessorOptions } from './tasks/classification/imageProcessor.ts';
 export { ImageRegressionFactory } from './tasks/classification/imageRegressionFactory.ts';
-export { imageExamples, type ImageMixOptions, type ImageTaskOptions, type LoadedPixels } from './tasks/classification/imageExamples.ts';
-export { imageClassification, type ImageClassificationOptions, imageRegression, type ImageRegressionOptions, multiLabelClassification, type MultiLabelOptions } from './tasks/classification/imageTasks.ts';
+export {
+  imageExamples,
+  type ImageMixOptions,
+  type ImageTaskOptions,
+  type LoadedPixels,
+} from './tasks/classification/imageExamples.ts';
+export {
+  imageClassification,
+  type ImageClassificationOptions,
+  imageRegression,
+  type ImageRegressionOptions,
+  multiLabelClassification,
+  type MultiLabelOptions,
+} from './tasks/classification/imageTasks.ts';
 export { MultiLabelFactory } from './tasks/classification/multiLabelFactory.ts';
-export { type FrozenBaselines, frozenBaselines, type FrozenBaselinesRequest, type LabelledEmbeddings } from './tasks/embedding/baselines/frozenBaselines.ts';
+export {
+  type FrozenBaselines,
+  frozenBaselines,
+  type FrozenBaselinesRequest,
+  type LabelledEmbeddings,
+} from './tasks/embedding/baselines/frozenBaselines.ts';
 export type { FeatureOptions, Pooling } from './tasks/embedding/features.ts';
-export { imageEmbedder, imageEmbeddings, type ImageEmbeddingsOptions, type ImageEmbedderOptions } from './tasks/embedding/imageEmbedder.ts';
+export {
+  imageEmbedder,
+  imageEmbeddings,
+  type ImageEmbeddingsOptions,
+  type ImageEmbedderOptions,
+} from './tasks/embedding/imageEmbedder.ts';
 export { ImageEmbeddingFactory } from './tasks/embedding/imageEmbeddingFactory.ts';
 export type { ImageReading } from './tasks/imageReading.ts';
 export { type ImageGroup, imageRetrieval, type ImageRetrievalOptions } from './tasks/embedding/imageRetrieval.ts';
 export { ImageRetrievalFactory } from './tasks/embedding/imageRetrievalFactory.ts';
-export { type CaptionedImage, imageText, type ImageTextOptions, type Caption } from './tasks/embedding/text/imageText.ts';
+export {
+  type CaptionedImage,
+  imageText,
+  type ImageTextOptions,
+  type Caption,
+} from './tasks/embedding/text/imageText.ts';
 export type { ImageTextScores } from './tasks/embedding/text/imageTextMetrics.ts';
 export { ImageTextFactory } from './tasks/embedding/text/imageTextFactory.ts';
 export { zeroShotClassifier, type ZeroShotOptions } from './tasks/embedding/text/zeroShot.ts';
@@ -65,7 +131,10 @@ export type { InputPrompt, Prompt } from './tasks/promptable/prompt.ts';
 export { PromptableImage, type PromptAnswer } from './tasks/promptable/promptableImage.ts';
 export type { PromptableExample } from './tasks/promptable/promptableDataset.ts';
 export type { PromptableLoss } from './tasks/promptable/promptableLoss.ts';
-export { promptableSegmentation, type PromptableSegmentationOptions } from './tasks/promptable/promptableSegmentation.ts';
+export {
+  promptableSegmentation,
+  type PromptableSegmentationOptions,
+} from './tasks/promptable/promptableSegmentation.ts';
 export type { PromptableScores } from './tasks/promptable/promptableMetrics.ts';
 export { PromptableSegmentationFactory } from './tasks/promptable/promptableSegmentationFactory.ts';
 export type { PromptOptions } from './tasks/promptable/promptSampling.ts';

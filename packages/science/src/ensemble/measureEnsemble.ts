@@ -57,7 +57,6 @@ export function ensembleCalibration({ measured, mean, deviation }: UncertainAnsw
   };
 }
 
-
 /** What {@link measureEnsemble} is asked. */
 interface EnsembleRequest {
   /** The model as its adapters answer with it. */

@@ -4,15 +4,35 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Adapter, evaluate, type Feeds, float32, int64, type Model, modelFor, openModel, train } from '@onnx-lora/sdk';
-import { paritySection, type ReportRequest, type ReportSection, residualSection, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  type Adapter,
+  evaluate,
+  type Feeds,
+  float32,
+  int64,
+  type Model,
+  modelFor,
+  openModel,
+  train,
+} from '@onnx-lora/sdk';
+import {
+  paritySection,
+  type ReportRequest,
+  type ReportSection,
+  residualSection,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { beforeAll, describe, expect, it, test } from 'vitest';
 import type { GivenSequenceRecord } from '../data/sequenceRecord.ts';
 import { withEnsemble, evaluateEnsemble } from '../ensemble/evaluateEnsemble.ts';
 import { ensembleCalibration } from '../ensemble/measureEnsemble.ts';
 import { scienceFamilies } from '../families/index.ts';
-import { sequenceClassification, sequenceLabelling, sequenceRegression } from '../tasks/classification/sequenceTasks.ts';
+import {
+  sequenceClassification,
+  sequenceLabelling,
+  sequenceRegression,
+} from '../tasks/classification/sequenceTasks.ts';
 import type { SequenceDataset, SequenceExample } from '../tasks/sequenceTask.ts';
 import { curveSections } from './curveSections.ts';
 import { frozenEmbeddings } from './frozenEmbeddings.ts';

@@ -438,7 +438,9 @@ describe('splits', () => {
       /evalSplit is "test", but the data have no such split/,
     );
     await expect(sizes({ validation: 1 }, plain)).rejects.toThrow(/must lie between 0 and 1/);
-    await expect(sizes({ validation: 0.5 }, plain.slice(0, 1))).rejects.toThrow(/Nothing of the given data can be held out.*splitBy/);
+    await expect(sizes({ validation: 0.5 }, plain.slice(0, 1))).rejects.toThrow(
+      /Nothing of the given data can be held out.*splitBy/,
+    );
     await expect(sizes({}, [])).rejects.toThrow(/The given data has no recordings/);
   });
 

@@ -1,6 +1,13 @@
 /** @file Sequences as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
 
-import { type ClassAnswer, type Examples, type FoundAnswers, type ReportSection, recordTargets, type ShownMistakes } from '@onnx-lora/sdk/tasks';
+import {
+  type ClassAnswer,
+  type Examples,
+  type FoundAnswers,
+  type ReportSection,
+  recordTargets,
+  type ShownMistakes,
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { curveSections } from '../../report/curveSections.ts';
 import { type BaselineOptions, hiddenOutput } from '../../report/frozenEmbeddings.ts';

@@ -1,6 +1,19 @@
 /** @file Teaches and tests models that answer about whole sequences: with a class, with labels, or with numbers. */
 
-import { classification, type ClassifierOptions, type ClassScores, type LabelMeasures, labelling, type LabellingOptions, type LabelVector, type Metrics, type NumberScores, regression, type RegressionOptions, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  classification,
+  type ClassifierOptions,
+  type ClassScores,
+  type LabelMeasures,
+  labelling,
+  type LabellingOptions,
+  type LabelVector,
+  type Metrics,
+  type NumberScores,
+  regression,
+  type RegressionOptions,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { SequenceSource } from '../../data/sequenceRecord.ts';
 import type { SequenceExample } from '../sequenceTask.ts';
 import { sequenceExamples, type WholeSequenceOptions } from './sequenceExamples.ts';

@@ -1,7 +1,16 @@
 /** @file Teaches a model which sequences are of one kind, such as one family, and measures how well one finds the others. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { haveAPair, type KindData, type KindGroup, openFairly, type RetrievalLossOptions, type RetrievalScores, retrievalTask, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  haveAPair,
+  type KindData,
+  type KindGroup,
+  openFairly,
+  type RetrievalLossOptions,
+  type RetrievalScores,
+  retrievalTask,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
 import type { SequenceExample, SequenceTaskOptions } from '../sequenceTask.ts';

@@ -1,7 +1,23 @@
 /** @file Teaches and tests models that answer about every residue of a sequence: with a class, or with a number. */
 
 import { type Feeds, int64, OnnxLoraError } from '@onnx-lora/sdk';
-import { chooseHead, type ClassWeighting, crossEntropy, listed, type MetricsNamed, type NumberScores, type PreparedTask, regressionHead, type RegressionOptions, regressionParts, type Task, type TaskModel, valueNames, valueTargets, weightsOf } from '@onnx-lora/sdk/tasks';
+import {
+  chooseHead,
+  type ClassWeighting,
+  crossEntropy,
+  listed,
+  type MetricsNamed,
+  type NumberScores,
+  type PreparedTask,
+  regressionHead,
+  type RegressionOptions,
+  regressionParts,
+  type Task,
+  type TaskModel,
+  valueNames,
+  valueTargets,
+  weightsOf,
+} from '@onnx-lora/sdk/tasks';
 import { telling } from '@onnx-lora/sdk/data';
 import { heldOutNote, type SequenceRecord, type SequenceSource } from '../../data/sequenceRecord.ts';
 import { openSequenceTask } from '../openSequenceTask.ts';
@@ -9,7 +25,14 @@ import { headOnEachToken, ownHead, type SequenceHeadOptions } from '../sequenceH
 import type { SequenceDataset, SequenceTask, SequenceTaskOptions } from '../sequenceTask.ts';
 import { residueClassMetrics, residueNumberMetrics, type ResidueClassScores, UNKNOWN } from './residueAnswers.ts';
 import { classReport, numberReport } from './residueReports.ts';
-import { knownTokens, labelledRecords, placeTargets, requireLetters, type ResidueExample, tokenValues } from './residueTargets.ts';
+import {
+  knownTokens,
+  labelledRecords,
+  placeTargets,
+  requireLetters,
+  type ResidueExample,
+  tokenValues,
+} from './residueTargets.ts';
 
 /** Options of {@link residueClassification}. */
 export interface ResidueClassificationOptions extends SequenceTaskOptions, Pick<SequenceHeadOptions, 'head'> {

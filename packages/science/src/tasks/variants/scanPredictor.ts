@@ -5,7 +5,13 @@ import { withSourceLocation } from '@onnx-lora/sdk/data';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import { streamSequences } from '../../data/streamSequences.ts';
 import type { EffectScorer } from '../../variants/effectScorer.ts';
-import { type MutationScan, type MutationScannerOptions, openScanScorer, residuesFor, scanWith } from '../../variants/mutationScan.ts';
+import {
+  type MutationScan,
+  type MutationScannerOptions,
+  openScanScorer,
+  residuesFor,
+  scanWith,
+} from '../../variants/mutationScan.ts';
 
 /**
  * Substitutions as a heat map, a row per residue and a column per position. The wild type's own residues are marked, and the

@@ -1,6 +1,22 @@
 /** @file Teaches and tests models that answer about whole recordings: words, emotions, speakers, languages, events. */
 
-import { type AnswerKind, classification, type ClassificationScores, type ClassifierOptions, headDecoder, labelling, type LabellingOptions, type LabelVector, type MultiLabelScores, type OutputProcessor, regression, type RegressionOptions, type RegressionScores, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  type AnswerKind,
+  classification,
+  type ClassificationScores,
+  type ClassifierOptions,
+  headDecoder,
+  labelling,
+  type LabellingOptions,
+  type LabelVector,
+  type MultiLabelScores,
+  type OutputProcessor,
+  regression,
+  type RegressionOptions,
+  type RegressionScores,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import type { SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechSource } from '../../data/speechRecord.ts';
 import { soundFiles, type AudioReading } from '../soundTask.ts';

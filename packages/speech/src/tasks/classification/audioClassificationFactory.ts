@@ -1,7 +1,21 @@
 /** @file Classification of sound for the command line: tasks by name, and answers about files without labels. */
 
-import { choice, filePredictor, type Predictor, type Processor, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions, PreprocessorFactory, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import {
+  choice,
+  filePredictor,
+  type Predictor,
+  type Processor,
+  type RunnableModel,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
+import type {
+  PredictorOptions,
+  PreprocessorFactory,
+  TaskFactory,
+  TaskOptions,
+  TaskSetting,
+} from '@onnx-lora/sdk/plugin';
 import type { AudioReader } from '../../audio/audio.ts';
 import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
 import { audioClassification, audioTagging, audioClassifier } from './audioClassification.ts';

@@ -1,6 +1,17 @@
 /** @file Recordings as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
 
-import { type ClassAnswer, type Examples, type HeadOption, mistakeCaption, noHead, type ReportClip, type ReportSection, type ShownMistakes, type TaskHead, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  type ClassAnswer,
+  type Examples,
+  type HeadOption,
+  mistakeCaption,
+  noHead,
+  type ReportClip,
+  type ReportSection,
+  type ShownMistakes,
+  type TaskHead,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import { monoAt } from '../../audio/audio.ts';
 import { toWave } from '../../audio/wave.ts';
 import type { LoadedSound } from '../../data/speechDataset.ts';

@@ -1,7 +1,22 @@
 /** @file One vector per recording, from any speech encoder: of lists in a program, and as answers about files and streams. */
 
 import { type Feeds, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
-import { type Embedder, embeddingAnswers, type Feature, featureOf, type GraphBuilder, meanOfPlaces, openEmbedder, pooledRows, type Prediction, type RecordProcessor, type RunnableModel, type RunnableOptions, type TaskModel, type Value } from '@onnx-lora/sdk/tasks';
+import {
+  type Embedder,
+  embeddingAnswers,
+  type Feature,
+  featureOf,
+  type GraphBuilder,
+  meanOfPlaces,
+  openEmbedder,
+  pooledRows,
+  type Prediction,
+  type RecordProcessor,
+  type RunnableModel,
+  type RunnableOptions,
+  type TaskModel,
+  type Value,
+} from '@onnx-lora/sdk/tasks';
 import { type Audio, type AudioReader, type AudioSource, monoAt } from '../../audio/audio.ts';
 import { joinPieces, AudioFileReader } from '../../audio/audioFileReader.ts';
 import type { SoundFrames } from '../../features/featureExtractor.ts';

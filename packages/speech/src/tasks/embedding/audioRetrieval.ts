@@ -1,7 +1,16 @@
 /** @file Teaches a model which recordings are of one kind, such as one speaker, and measures how well one finds the others. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { haveAPair, type KindData, type KindGroup, openFairly, type RetrievalLossOptions, type RetrievalScores, retrievalTask, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  haveAPair,
+  type KindData,
+  type KindGroup,
+  openFairly,
+  type RetrievalLossOptions,
+  type RetrievalScores,
+  retrievalTask,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { SpeechExample } from '../../data/speechDataset.ts';
 import type { SpeechRecord, SpeechSource } from '../../data/speechRecord.ts';
 import { frameCount } from '../frameCount.ts';

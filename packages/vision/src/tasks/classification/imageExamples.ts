@@ -1,7 +1,20 @@
 /** @file Images as tasks with classes, labels or numbers take them: how they are read, fed and shown. */
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
-import { type AnswerKind, type ClassAnswer, type Examples, type FoundAnswers, type HeadOption, mistakeCaption, type OpenedExamples, RecordDataset, type RecordLoading, type ReportSection, type ShownMistakes, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  type AnswerKind,
+  type ClassAnswer,
+  type Examples,
+  type FoundAnswers,
+  type HeadOption,
+  mistakeCaption,
+  type OpenedExamples,
+  RecordDataset,
+  type RecordLoading,
+  type ReportSection,
+  type ShownMistakes,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import { withSourceLocation, contentKey, drawSeed, nameOfRecord } from '@onnx-lora/sdk/data';
 import type { Augmentation } from '../../augment/augment.ts';
 import { mixBatch, type MixOptions, oneHot } from '../../augment/mixBatch.ts';

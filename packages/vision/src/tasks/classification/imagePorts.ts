@@ -1,7 +1,16 @@
 /** @file Finds the image input and the head's output among the inputs and outputs of a graph, or makes the head. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { type GraphPort, type HeadPort, listedPorts, shownPort, type TaskModel, type NewHead, noHead, type TaskHead } from '@onnx-lora/sdk/tasks';
+import {
+  type GraphPort,
+  type HeadPort,
+  listedPorts,
+  shownPort,
+  type TaskModel,
+  type NewHead,
+  noHead,
+  type TaskHead,
+} from '@onnx-lora/sdk/tasks';
 import { imagePort } from '../imagePort.ts';
 
 /** Where images go into a model and answers come out. */

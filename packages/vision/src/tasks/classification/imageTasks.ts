@@ -1,6 +1,19 @@
 /** @file Teaches and tests models that answer about whole images: with a class, with labels, or with numbers. */
 
-import { classification, type ClassificationScores, type ClassifierOptions, type Labelled, labelling, type LabellingOptions, type LabelVector, type MultiLabelScores, regression, type RegressionOptions, type RegressionScores, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  classification,
+  type ClassificationScores,
+  type ClassifierOptions,
+  type Labelled,
+  labelling,
+  type LabellingOptions,
+  type LabelVector,
+  type MultiLabelScores,
+  regression,
+  type RegressionOptions,
+  type RegressionScores,
+  type Task,
+} from '@onnx-lora/sdk/tasks';
 import type { ImageSource } from '../../data/imageRecord.ts';
 import { imageExamples, type ImageTaskOptions, type LoadedPixels } from './imageExamples.ts';
 

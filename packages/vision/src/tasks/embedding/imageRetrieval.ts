@@ -1,7 +1,17 @@
 /** @file Teaches a model which images show the same thing, and measures how well one image finds the others. */
 
 import { OnnxLoraError, stack } from '@onnx-lora/sdk';
-import { haveAPair, type KindData, type KindGroup, type RetrievalLossOptions, type RetrievalScores, retrievalTask, type Task, type Labelled, RecordDataset } from '@onnx-lora/sdk/tasks';
+import {
+  haveAPair,
+  type KindData,
+  type KindGroup,
+  type RetrievalLossOptions,
+  type RetrievalScores,
+  retrievalTask,
+  type Task,
+  type Labelled,
+  RecordDataset,
+} from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../augment/augment.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imageRecord.ts';
 import { readImageData } from '../../data/readImageData.ts';

@@ -1,7 +1,16 @@
 /** @file Teaches a model of images and texts which caption belongs to which image. */
 
 import { int64, OnnxLoraError, stack } from '@onnx-lora/sdk';
-import { contrastive, infoNce, type Labelled, type PreparedTask, RecordDataset, sigmoidContrastive, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
+import {
+  contrastive,
+  infoNce,
+  type Labelled,
+  type PreparedTask,
+  RecordDataset,
+  sigmoidContrastive,
+  type Task,
+  type TaskModel,
+} from '@onnx-lora/sdk/tasks';
 import type { Augmentation } from '../../../augment/augment.ts';
 import type { ImageDataOptions, ImageRecord, ImageSource } from '../../../data/imageRecord.ts';
 import { readImageData } from '../../../data/readImageData.ts';
@@ -49,7 +58,10 @@ async function prepare(
   const { ports, images, tokenizer } = await openImageText(model, options);
   const data = await readImageData(source, options);
   const { seed = 0 } = options;
-  const captioned = (records: readonly ImageRecord[], drawn: readonly Augmentation[]): RecordDataset<ImageRecord, LoadedPixels, Caption> => {
+  const captioned = (
+    records: readonly ImageRecord[],
+    drawn: readonly Augmentation[],
+  ): RecordDataset<ImageRecord, LoadedPixels, Caption> => {
     const numbers = new Map(records.map(({ file }, i) => [file, i]));
     const captions = records.map((record) => ({ ids: tokenizer.encode(captionOf(record)), image: numbers.get(record.file)! })); // prettier-ignore
     return new RecordDataset(records, captions, pixelLoading(images, drawn, seed));
