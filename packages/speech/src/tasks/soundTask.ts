@@ -43,12 +43,12 @@ export interface SoundTask {
    *
    * @param own another extractor than the model's, such as one of a shorter window
    */
-  dataset<Target>(
+  readonly dataset: <Target>(
     records: readonly SpeechRecord[],
     targets: readonly Target[],
     isTrained: boolean,
     own?: FeatureExtractor,
-  ): Promise<SpeechDataset<Target>>;
+  ) => Promise<SpeechDataset<Target>>;
   /** Feeds of clips; those that are trained on are padded to lengths that return, since each takes a graph of its own. */
   feeds(ports: SoundPorts, clips: readonly Tensor[], isTrained: boolean): AudioFeeds;
 }

@@ -81,11 +81,11 @@ export interface OpenedExamples<Item extends object, Record> {
   /** How the data are used, in words. */
   readonly notes?: readonly string[];
   /** What the data say of a record. */
-  known(record: Record): KnownOfRecord;
+  readonly known: (record: Record) => KnownOfRecord;
   /** The output of the model's own head, where it has one for whole examples. */
   readonly own?: HeadPort | undefined;
   /** The head on the features of a model without one; absent where none is attached. */
-  attach?(model: TaskModel, labels: readonly string[]): TaskHead;
+  readonly attach?: (model: TaskModel, labels: readonly string[]) => TaskHead;
   /** A dataset of records to be trained on or measured on; `targets` has one for each. */
   dataset<Target>(
     records: readonly Record[],
@@ -97,11 +97,11 @@ export interface OpenedExamples<Item extends object, Record> {
   /** Targets by which windows are put together: {@link recordTargets}. */
   targets?(examples: readonly Labelled<Item, unknown>[]): Feeds;
   /** Blends examples that are trained on: the batch with float32 `[batch, classes]` in place of classes. */
-  blend?(inputs: Feeds, classes: readonly number[], count: number, draw: number): Batch;
+  readonly blend?: (inputs: Feeds, classes: readonly number[], count: number, draw: number) => Batch;
   /** Values inside the graph that {@link OpenedExamples.sections} needs. */
   readonly outputs?: readonly string[];
   /** First values of a new head that give about these numbers: a linear probe on the frozen model. */
-  probe?(features: HeadFeatures, wanted: (example: number) => readonly number[]): HeadValues;
+  readonly probe?: (features: HeadFeatures, wanted: (example: number) => readonly number[]) => HeadValues;
   /** What is measured, by their names and in their order; what is usual by default. */
   readonly metrics?: {
     /** Of classes. */

@@ -5,7 +5,7 @@ import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.
 import type { Runtime, SessionOptions } from '../../runtime/session.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../dropout.ts';
-import type { pieceRows, Products } from './microBatch.ts';
+import type { Products } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { PrefixOptions } from '../prefix/prefixOptions.ts';
 import type { Memory } from '../forward/index.ts';
@@ -37,7 +37,7 @@ export interface GradientStepRequest extends TrainedGraph {
    * computed in pieces; without it always at once.
    */
   readonly lossWeight?: (targets: Feeds) => number;
-  /** How many rows a piece has; {@link pieceRows} by default. */
+  /** How many rows a piece has; `pieceRows` by default. */
   readonly pieceRows?: (rows: number, forwardBytes: number, products: Products) => number;
   /** Bytes that forward values may take while they wait for their gradients; `auto` by default. */
   readonly memory?: Memory;

@@ -1,8 +1,7 @@
 /** @file Embeddings that wait on the disk until their number is known, and files of arrays that are made of them. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { AtomicWriter } from '@onnx-lora/sdk/data';
-import { atomicWriters } from '../../../../files/atomicWriter.ts';
+import { OnnxLoraError } from '../../../../errors.ts';
+import { type AtomicWriter, atomicWriters } from '../../../../files/atomicWriter.ts';
 
 /** A file of named arrays that grows. */
 export interface ArrayFile {

@@ -1,8 +1,7 @@
 /** @file A zip file whose members are stored as they are, written one after the other. */
 
 import { crc32 } from 'node:zlib';
-import { AtomicWriter } from '@onnx-lora/sdk/data';
-import { atomicWriters } from '../../../../files/atomicWriter.ts';
+import { type AtomicWriter, atomicWriters } from '../../../../files/atomicWriter.ts';
 
 /** From here on sizes and places take the 64 bits of zip64. */
 const LARGE = 0xffff_ffff;
