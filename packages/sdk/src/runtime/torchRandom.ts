@@ -12,7 +12,11 @@ export class TorchRandom {
   readonly #state = new Uint32Array(SIZE);
   #next = SIZE;
 
-  /** @param seed of which the lower 32 bits count, as in torch */
+  /**
+   * Begins anew.
+   *
+   * @param seed of which the lower 32 bits count, as in torch
+   */
   constructor(seed: number) {
     this.#state[0] = seed;
     for (let i = 1; i < SIZE; i++) {

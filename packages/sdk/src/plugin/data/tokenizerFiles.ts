@@ -119,7 +119,9 @@ export interface ByteLevelFiles {
   readonly merges: readonly string[];
   /** As {@link addedTokens} gives them. */
   readonly added: readonly JsonObject[];
+  /** Whether a space is put in front of a text that has none; not by default. */
   readonly addsPrefixSpace?: boolean;
+  /** The token of what is in no vocabulary; none by default. */
   readonly unknown?: string | null;
   /** What stands around a text; nothing by default. */
   readonly processor?: JsonObject | null;
