@@ -1,7 +1,7 @@
 /** @file Every setting that has both a flag and a key in a YAML file: its type, its words for `--help`, its limits. */
 
 import type { Provider } from '@onnx-lora/sdk';
-import type { TaskSettingValue } from '@onnx-lora/sdk/plugin';
+import type { SettingValue } from '@onnx-lora/sdk/plugin';
 import {
   type BadLossPolicy,
   type BadSamplePolicy,
@@ -20,7 +20,7 @@ export interface Settings {
   data?: string;
   validation?: string | number;
   task?: string;
-  set?: Record<string, TaskSettingValue>;
+  set?: Record<string, SettingValue>;
   adapter?: string;
   from?: string;
   targets?: string | string[];

@@ -1,7 +1,7 @@
 /** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
 
 import type { Catalogue } from '@onnx-lora/sdk';
-import type { TaskFactory } from '@onnx-lora/sdk/plugin';
+import { type SettingInfo, settingSchema, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { z } from 'zod';
 import { choicesOf } from './choices.ts';
 import { keyOf, type SettingName, settingInfos } from './settings.ts';
@@ -57,11 +57,21 @@ function suggesting(words: readonly string[], { items, ...schema }: JsonSchema):
   return items === undefined ? one(schema) : { ...schema, items: one(items as JsonSchema) };
 }
 
-/** Settings of tasks, each with what it means to the tasks that have it. */
+/** Settings of tasks, each with what it takes and means to the tasks that have it. */
 function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
-  const meanings = new Map<string, Set<string>>();
-  for (const { name, description } of tasks.flatMap(({ settings = [] }) => settings))
-    meanings.set(name, (meanings.get(name) ?? new Set()).add(description));
-  const properties = [...meanings].map(([name, texts]) => [name, { description: [...texts].join(' Or: ') }] as const);
-  return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) }] };
+  const meanings = new Map<string, SettingInfo[]>();
+  for (const row of tasks.flatMap(({ settings }) => settings?.rows ?? []))
+    meanings.set(row.name, [...(meanings.get(row.name) ?? []), row]);
+  const properties = [...meanings].map(([name, rows]) => {
+    const schemas = new Map(rows.map((row) => [JSON.stringify(rowSchema(row)), rowSchema(row)]));
+    const description = [...new Set(rows.map((row) => row.description))].join(' Or: ');
+    return [name, { description, ...(schemas.size === 1 ? rowSchema(rows[0]!) : { anyOf: [...schemas.values()] }) }];
+  });
+  return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) as Record<string, JsonSchema> }] };
+}
+
+/** A list may be written as text with commas between. */
+function rowSchema(row: SettingInfo): JsonSchema {
+  const { $schema: _, ...schema } = z.toJSONSchema(settingSchema(row), { target: 'draft-7' });
+  return row.kind === 'texts' ? { anyOf: [schema, { type: 'string' }] } : schema;
 }

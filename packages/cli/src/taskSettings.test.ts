@@ -2,21 +2,28 @@
 
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TaskFactory } from '@onnx-lora/sdk/plugin';
+import { settingsOf, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { call, callJson, temporaryFolder } from '../fixtures/call.ts';
 import { readSettings } from './readSettings.ts';
 import { taskSettings } from './taskSettings.ts';
 
+interface Options {
+  readonly augment?: string;
+  readonly smoothing?: number;
+  readonly calibrate?: boolean;
+  readonly labels?: readonly string[];
+}
+
 const factory: TaskFactory = {
   name: 'guess',
   description: 'Guesses.',
-  settings: [
-    { name: 'augment', kind: 'text', description: '' },
-    { name: 'smoothing', kind: 'number', description: '' },
-    { name: 'calibrate', kind: 'flag', description: '' },
-    { name: 'labels', kind: 'texts', description: '' },
-  ],
+  settings: settingsOf<Options>({
+    augment: { kind: 'text', description: '' },
+    smoothing: { kind: 'number', description: '' },
+    calibrate: { kind: 'flag', description: '' },
+    labels: { kind: 'texts', description: '' },
+  }),
   create: () => Promise.reject(new Error('unused')) as never,
   predictor: () => Promise.reject(new Error('unused')),
 };
@@ -36,7 +43,7 @@ describe('settings of a task', () => {
     [{ smoothing: 'much' }, '--set smoothing must be a number, but it is "much".'],
     [{ smoothing: '' }, '--set smoothing must be a number'],
     [{ calibrate: 'yes' }, '--set calibrate must be true or false'],
-    [{ labels: true }, '--set labels must be a list with commas between'],
+    [{ labels: true }, '--set labels must be a list of names'],
     [{ augment: true }, '--set augment must be text'],
   ])('%j is refused', (given, message) => {
     expect(() => taskSettings(given, factory)).toThrow(message);

@@ -86,8 +86,6 @@ export type {
   PreprocessorFactory,
   TaskFactory,
   TaskOptions,
-  TaskSetting,
-  TaskSettingValue,
 } from './plugin/taskFactory.ts';
 export { guard, type Guarded } from './plugin/guard.ts';
 export { guardedFactory } from './plugin/guardedFactory.ts';
@@ -127,3 +125,17 @@ export {
 } from './plugin/definePlugin.ts';
 export type { GradientRule, Surroundings, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
+export {
+  type GivenOptions,
+  type NumberBounds,
+  type SettingInfo,
+  type SettingRow,
+  type SettingRows,
+  settingSchema,
+  settingsOf,
+  type SettingSource,
+  type SettingTable,
+  type SettingValue,
+  type SettingValues,
+  valueOfWords,
+} from './plugin/settings.ts';

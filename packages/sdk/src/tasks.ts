@@ -93,7 +93,14 @@ export type {
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, spread } from './plugin/tasks/batches.ts';
-export { choice } from './plugin/tasks/choice.ts';
+export {
+  answeringTask,
+  classifierSettings,
+  headSetting,
+  labellingSettings,
+  regressionSettings,
+  retrievalSettings,
+} from './plugin/tasks/taskSettings.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { joinRows } from './plugin/tasks/embedding/joinRows.ts';
 export {

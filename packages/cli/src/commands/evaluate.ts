@@ -96,8 +96,8 @@ export function evalCommand(context: Context): Command {
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a task that knows no parts of data */
-function withTest(settings: Settings, { name, settings: known = [] }: TaskFactory): Settings {
-  if (known.some((setting) => setting.name === 'evalSplit'))
+function withTest(settings: Settings, { name, settings: known }: TaskFactory): Settings {
+  if (known?.rows.some((setting) => setting.name === 'evalSplit'))
     return { ...settings, set: { ...settings.set, evalSplit: 'test' } };
   throw usageError(
     `The task "${name}" has no setting evalSplit, so --split test has no use. Give the test data alone.`,

@@ -1,6 +1,6 @@
 /** @file `onnx-lora tasks`: what can be learned, and the settings that each task has of its own. */
 
-import { didYouMean, type TaskFactory, type TaskSetting } from '@onnx-lora/sdk/plugin';
+import { didYouMean, type SettingInfo, type TaskFactory } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
@@ -22,10 +22,10 @@ export function tasksCommand(context: Context): Command {
     const shown = name === undefined ? tasks : [find(name, tasks)];
     if (json) {
       terminal.printJson(
-        shown.map(({ name: task, description, settings = [], defaults = {} }) => ({
+        shown.map(({ name: task, description, settings, defaults = {} }) => ({
           name: task,
           description,
-          settings,
+          settings: settings?.rows ?? [],
           defaults,
         })),
       );
@@ -45,15 +45,20 @@ function find(name: string, tasks: readonly TaskFactory[]): TaskFactory {
   throw usageError(`There is no task "${name}".${didYouMean(name, names)} Tasks are ${names.join(', ')}.`);
 }
 
-const values: Readonly<Record<TaskSetting['kind'], string>> = {
+const values: Readonly<Record<SettingInfo['kind'], string>> = {
   text: '=…',
   number: '=<n>',
   flag: '',
   texts: '=…,…',
+  choice: '=…',
+  other: '=…',
 };
 
-function details({ description, settings = [], defaults = {} }: TaskFactory): string[] {
-  const rows = settings.map(({ name, kind, description: what }) => [`  --set ${name}${values[kind]}`, what]);
+function details({ description, settings, defaults = {} }: TaskFactory): string[] {
+  const rows = (settings?.rows ?? []).map(({ name, kind, or, description: what }) => [
+    `  --set ${name}${values[or ? 'text' : kind]}`,
+    what,
+  ]);
   const own = Object.entries(defaults).map(([name, value]) => `--${keyOf(name as SettingName)} ${value}`);
   return [
     description,

@@ -3,7 +3,6 @@
 import { int64, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
   balancedWeights,
-  choice,
   chooseHead,
   type ClassifierOptions,
   classifierParts,
@@ -14,6 +13,7 @@ import {
   type HeadChoice,
   type HeadPort,
   labelsOrNumbers,
+  headSetting,
   type Predictor,
   type PreparedTask,
   type Processor,
@@ -23,7 +23,14 @@ import {
   temperatureOf,
   unknownLabel,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions, Preprocessor, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import {
+  type PredictorOptions,
+  type Preprocessor,
+  settingsOf,
+  type SettingTable,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
 import { preprocessorOf } from './preprocessor.ts';
 import { readSplit, type Sample } from './samples.classification.ts';
 
@@ -105,20 +112,10 @@ export class ClassificationFactory implements TaskFactory {
   readonly name: string = NAME;
   readonly description = 'A label for each file; the data is a table with the columns path and label.';
   /** Change: add what users may set, `--set head=new`. */
-  readonly settings: readonly TaskSetting[] = [
-    {
-      name: 'head',
-      kind: 'text',
-      description: 'auto (a new head where the model does not know the labels; the default), new, or keep.',
-    },
-  ];
+  readonly settings: SettingTable<ClassificationSettings> = settingsOf({ head: headSetting });
 
-  create({ data, validation, holdOut = 0, seed, settings = {} }: TaskOptions): Task {
-    return classification(data, {
-      validation: validation ?? holdOut,
-      seed,
-      head: choice('head', settings['head'], ['auto', 'new', 'keep']),
-    });
+  create({ data, validation, holdOut = 0, seed, settings }: TaskOptions): Task {
+    return classification(data, { ...this.settings.read(settings), validation: validation ?? holdOut, seed });
   }
 
   async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {

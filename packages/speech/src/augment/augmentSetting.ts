@@ -1,7 +1,6 @@
 /** @file The setting by which tasks of the command line take a preset of wave augmentations. */
 
-import { choice } from '@onnx-lora/sdk/tasks';
-import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
+import type { SettingRow } from '@onnx-lora/sdk/plugin';
 import type { WaveAugmentation } from './augmentWave.ts';
 import { gain } from './gain.ts';
 import { noise } from './noise.ts';
@@ -27,20 +26,9 @@ export const waveAugmentationPresets: ReadonlyMap<string, readonly WaveAugmentat
 const names = [...waveAugmentationPresets.keys()];
 
 /** `--set augment=standard`. */
-export const waveAugmentSetting: TaskSetting = {
-  name: 'augment',
-  kind: 'text',
+export const waveAugmentSetting: SettingRow<readonly WaveAugmentation[]> = {
+  kind: 'choice',
+  of: names,
+  to: (name) => waveAugmentationPresets.get(name),
   description: `Random changes of the sound in training: ${names.join(', ')}; none by default.`,
 };
-
-/**
- * The preset that the setting names; undefined where it is not given.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that no preset has
- */
-export function waveAugmentationsFrom(
-  settings: Readonly<Record<string, TaskSettingValue>> = {},
-): readonly WaveAugmentation[] | undefined {
-  const name = choice('augment', settings['augment'], names);
-  return name === undefined ? undefined : waveAugmentationPresets.get(name);
-}

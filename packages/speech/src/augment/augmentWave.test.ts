@@ -4,17 +4,18 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { SoundReader } from '../audio/soundReader.ts';
 import { toWave } from '../audio/wave.ts';
-import { waveAugmentationsFrom } from './augmentSetting.ts';
+import type { SoundTaskOptions } from '../tasks/soundTask.ts';
 import { augmentWave, type WaveAugmentation } from './augmentWave.ts';
 import { background } from './background.ts';
 import { convolve } from './convolve.ts';
 import { gain } from './gain.ts';
 import { loadClips } from './loadClips.ts';
 import { noise } from './noise.ts';
-import { strongWaveAugmentations, waveAugmentationPresets } from './augmentSetting.ts';
+import { strongWaveAugmentations, waveAugmentationPresets, waveAugmentSetting } from './augmentSetting.ts';
 import { room } from './room.ts';
 import { speed } from './speed.ts';
 import '../../../../test/support/seed.ts';
@@ -197,9 +198,9 @@ describe('room and convolve', () => {
 
 describe('presets and files', () => {
   it('finds presets by name', () => {
-    expect(waveAugmentationsFrom({ augment: 'standard' })).toEqual([speed(), gain()]);
-    expect(waveAugmentationsFrom({})).toBeUndefined();
-    expect(() => waveAugmentationsFrom({ augment: 'storng' })).toThrow('strong');
+    const table = settingsOf<SoundTaskOptions>({ augment: waveAugmentSetting });
+    expect(table.read({ augment: 'standard' })).toEqual({ augment: [speed(), gain()] });
+    expect(() => table.read({ augment: 'storng' })).toThrow('Did you mean "strong"?');
     expect([...waveAugmentationPresets.keys()]).toEqual(['none', 'standard', 'strong']);
   });
 

@@ -1,7 +1,6 @@
 /** @file The setting by which tasks of the command line take a preset of augmentations. */
 
-import { choice } from '@onnx-lora/sdk/tasks';
-import type { TaskSetting, TaskSettingValue } from '@onnx-lora/sdk/plugin';
+import type { SettingRow } from '@onnx-lora/sdk/plugin';
 import type { Augmentation } from './augment.ts';
 import { horizontalFlip } from './flip.ts';
 import { randAugment } from './randAugment.ts';
@@ -41,20 +40,9 @@ export const augmentationPresets: ReadonlyMap<string, readonly Augmentation[]> =
 const names = [...augmentationPresets.keys()];
 
 /** `--set augment=standard`. */
-export const augmentSetting: TaskSetting = {
-  name: 'augment',
-  kind: 'text',
+export const augmentSetting: SettingRow<readonly Augmentation[]> = {
+  kind: 'choice',
+  of: names,
+  to: (name) => augmentationPresets.get(name),
   description: `Random changes of the images in training: ${names.join(', ')}; none by default.`,
 };
-
-/**
- * The preset that the setting names; undefined where it is not given.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a name that no preset has
- */
-export function augmentationsFrom(
-  settings: Readonly<Record<string, TaskSettingValue>> = {},
-): readonly Augmentation[] | undefined {
-  const name = choice('augment', settings['augment'], names);
-  return name === undefined ? undefined : augmentationPresets.get(name);
-}

@@ -1,17 +1,26 @@
 /** @file Embeddings of the records of files, for `predict`. */
 
 import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice, type Prediction, type Predictor, type RunnableModel } from '@onnx-lora/sdk/tasks';
+import type { Prediction, Predictor, RunnableModel } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import { sequencePredictor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { lengthOptions } from '../sequenceSettings.ts';
+import type { SequenceTaskOptions } from '../sequenceTask.ts';
 import { embeddingEndings, embeddingWriter } from './files/embeddingWriter.ts';
 import { requirePerToken } from './sequenceEmbedder.ts';
 import { sequenceFeature } from './sequenceFeature.ts';
 import { pooledStates, tokenStates } from './tokenStates.ts';
+
+/** What is answered with. */
+export interface EmbeddingOptions extends SequenceTaskOptions {
+  /** The graph output that is the feature; that of `sequenceFeature` by default. */
+  readonly output?: string | undefined;
+  /** `mean` by default; `residues` answers with one vector for each. */
+  readonly pool?: 'mean' | 'first' | 'residues' | undefined;
+  /** Divides every embedding by its length; false by default. */
+  readonly normalize?: boolean | undefined;
+}
 
 /**
  * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
@@ -22,18 +31,17 @@ import { pooledStates, tokenStates } from './tokenStates.ts';
  */
 export async function embeddingPredictor(
   model: RunnableModel,
-  { settings = {}, ...options }: PredictorOptions,
+  { settings: _, ...options }: PredictorOptions,
+  { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: EmbeddingOptions,
 ): Promise<Predictor> {
-  const { output, normalize } = settings;
-  const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
-  const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);
-  const input = await openSequenceInput(model, lengthOptions(settings));
-  const shown = (vector: Float32Array): Float32Array => (normalize === true ? unit(vector) : vector);
+  const feature = sequenceFeature(model, output);
+  const input = await openSequenceInput(model, { maxLength, tooLong, overlap });
+  const shown = (vector: Float32Array): Float32Array => (normalize ? unit(vector) : vector);
   const request = {
     ...options,
     model,
     input,
-    data: dataOptions(settings),
+    data,
     outputs: [feature.output],
     rows: input.rows,
     writerEndings: embeddingEndings,

@@ -6,7 +6,7 @@ import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingPredictor } from './embeddingPredictor.ts';
+import { type EmbeddingOptions, embeddingPredictor } from './embeddingPredictor.ts';
 import { openSequenceEmbedder } from './sequenceEmbedder.ts';
 import { sequenceFeature } from './sequenceFeature.ts';
 import { SequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
@@ -117,8 +117,8 @@ it('names what a model lacks', () => {
   );
 });
 
-async function answersOf(fasta: string, settings: Record<string, string | boolean>, skip = 0) {
-  const predictor: Predictor = await embeddingPredictor(model, { settings });
+async function answersOf(fasta: string, settings: EmbeddingOptions, skip = 0) {
+  const predictor: Predictor = await embeddingPredictor(model, {}, settings);
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(fasta);
   }
