@@ -20,7 +20,7 @@ import type { SequenceHeadOptions } from './sequenceHead.ts';
 import type { LengthOptions, SequenceTaskOptions } from './sequenceTask.ts';
 
 /** How long rows are. */
-export const lengthSettings: SettingRows<LengthOptions> = {
+const lengthSettings: SettingRows<LengthOptions> = {
   maxLength: {
     kind: 'number',
     whole: true,
@@ -109,7 +109,7 @@ export abstract class AnsweringFactory<Options extends AnsweringOptions> extends
   }
 
   /** Answers about sequences. */
-  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return this.open(model, await sequenceOptionsOf(options, this.settings.read(options.settings)));
+  async predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
+    return this.open(model, await sequenceOptionsOf(options, this.settings.read(settings)));
   }
 }

@@ -148,7 +148,10 @@ export function settingsOf<Options, Extra = unknown>(
   rows: SettingRows<NoInfer<Options>, NoInfer<Extra>>,
 ): SettingTable<Options, Extra> {
   const all = rowsIn(rows as unknown as Readonly<Record<string, AnyRow>>);
-  const infos = all.map(({ name, row: { to: _, must: __, ...row } }) => ({ ...row, name }) as SettingInfo & Extra);
+  const infos = all.map(({ name, row }) => {
+    const { to: _, must: __, ...info } = row;
+    return { ...info, name } as SettingInfo & Extra;
+  });
   const names = infos.map(({ name }) => name);
   const found = (given: SettingValues, source: SettingSource): { row: Row; plain: SettingValue; option: unknown }[] =>
     Object.entries(given).map(([name, value]) => {

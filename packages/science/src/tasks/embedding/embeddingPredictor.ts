@@ -31,7 +31,7 @@ export interface EmbeddingOptions extends SequenceTaskOptions {
  */
 export async function embeddingPredictor(
   model: RunnableModel,
-  { settings: _, ...options }: PredictorOptions,
+  options: Omit<PredictorOptions, 'settings'>,
   { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: EmbeddingOptions,
 ): Promise<Predictor> {
   const feature = sequenceFeature(model, output);

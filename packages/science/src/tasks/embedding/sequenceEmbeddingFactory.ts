@@ -46,8 +46,8 @@ export class SequenceEmbeddingFactory extends SequenceTaskFactory<EmbeddingOptio
   }
 
   /** Answers `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue. */
-  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return embeddingPredictor(model, options, this.settings.read(options.settings));
+  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options, this.settings.read(settings));
   }
 }
 
@@ -76,7 +76,7 @@ export class SequenceRetrievalFactory extends SequenceTaskFactory<RetrievalOptio
   }
 
   /** Answers as `sequence-embedding` does. */
-  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return embeddingPredictor(model, options, this.settings.read(options.settings));
+  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options, this.settings.read(settings));
   }
 }

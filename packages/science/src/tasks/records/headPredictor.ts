@@ -71,7 +71,7 @@ export function adaptersIn({ adapter, adapters = {}, ensemble = [] }: RecordPred
 
 /** The options of a predictor, with what its settings gave. */
 export async function sequenceOptionsOf(
-  { settings: _, ...options }: PredictorOptions,
+  options: Omit<PredictorOptions, 'settings'>,
   { ensemble: sources, maxLength, tooLong, overlap, ...data }: EnsembleOptions & SequenceTaskOptions,
 ): Promise<SequencePredictorOptions> {
   const [, ...ensemble] = await answeringAdapters(options.adapter, sources);

@@ -51,8 +51,8 @@ export class VariantEffectFactory extends SequenceTaskFactory<VariantEffectOptio
   });
 
   /** The task on the data, of which nothing is held out, since nothing is trained on it. */
-  create({ holdOut: _, ...options }: TaskOptions): Task {
-    return variantEffect(options.data, this.optionsOf(options));
+  create(options: TaskOptions): Task {
+    return variantEffect(options.data, { ...this.optionsOf(options), holdOut: undefined });
   }
 
   /** Answers `{ id, score }` for each variant of a table of mutations, or of a file of sequences. */
