@@ -92,7 +92,7 @@ module.exports = {
     onlyIn('@wasm-audio-decoders/flac', '^packages/speech/src/audio/formats/flac/flac[.]ts$'),
     onlyIn('@wasm-audio-decoders/ogg-vorbis', '^packages/speech/src/audio/formats/ogg/vorbis[.]ts$'),
     onlyIn('opus-decoder', '^packages/speech/src/audio/formats/ogg/opus[.]ts$'),
-    onlyIn('inversify', '^packages/(sdk/src/inversify|cli/src/container)[.]ts$'),
+    onlyIn('inversify', '^packages/sdk/src/inversify[.]ts$'),
     {
       name: 'no-cycles',
       severity: 'error',

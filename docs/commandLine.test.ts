@@ -8,11 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { loadCatalogue } from '../packages/cli/src/container.ts';
+import { loadRegistry } from '../packages/cli/src/context.ts';
 import { examplesOf } from '../packages/cli/src/options.ts';
 import { createProgram } from '../packages/cli/src/program.ts';
-import { readSettings } from '../packages/cli/src/readSettings.ts';
-import { Terminal } from '../packages/cli/src/terminal.ts';
+import { readSettings } from '../packages/cli/src/settings/readSettings.ts';
+import { Terminal } from '../packages/cli/src/terminal/terminal.ts';
 import { commandPage } from './commandPage.ts';
 import { exampleOfSettings, settingsPage } from './settingsPage.ts';
 
@@ -21,7 +21,7 @@ const at = (name: string): string => fileURLToPath(new URL(`reference/${name}.md
 function program(): ReturnType<typeof createProgram> {
   const nobody = { write: () => {} };
   const terminal = new Terminal({ stdout: nobody, stderr: nobody });
-  return createProgram({ terminal, registry: () => loadCatalogue(), plugins: () => [], exitWith: () => {} });
+  return createProgram({ terminal, registry: () => loadRegistry(), plugins: () => [], exitWith: () => {} });
 }
 
 test('the page of commands is up to date', async () => {

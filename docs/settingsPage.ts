@@ -1,9 +1,10 @@
 /** @file The page of the settings that may stand in a YAML file, made from the settings themselves. */
 
 import { format, resolveConfig } from 'prettier';
-import { flagOf, keyOf, type SettingName, settingInfos } from '../packages/cli/src/settings.ts';
+import { flagOf, settingInfos } from '../packages/cli/src/settings/settings.ts';
+import { keyOf, type SettingName } from '../packages/cli/src/settings/setting.ts';
 import { withFlags } from './commandPage.ts';
-import { type JsonSchema, valueSchema } from '../packages/cli/src/settingsSchema.ts';
+import { type JsonSchema, valueSchema } from '../packages/cli/src/settings/settingsSchema.ts';
 
 /** The file that the page shows. */
 export const exampleOfSettings = `# yaml-language-server: $schema=onnx-lora.schema.json

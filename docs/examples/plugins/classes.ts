@@ -3,9 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { float32, OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
-import { choice, classification, type ClassifierOptions, type Examples, filePredictor, headDecoder, type HeadOption, type HeadPort, type Labelled, type Predictor, type Processor, RecordDataset, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
+import { classification, type ClassifierOptions, type Examples, filePredictor, headDecoder, type HeadOption, type HeadPort, headSetting, type Labelled, type Predictor, type Processor, RecordDataset, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
 import { cellRefused, cellText, fileInside, readTable, splitRecords } from '@onnx-lora/sdk/data';
-import { definePlugin, type Plugin, type PredictorOptions, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
+import { definePlugin, type Plugin, type PredictorOptions, settingsOf, type SettingTable, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 
 /** A row of the table. */
 interface Sample {
@@ -71,14 +71,12 @@ async function readSamples(table: string): Promise<Sample[]> {
 class FileClassesFactory implements TaskFactory {
   readonly name = 'file-classes';
   readonly description = 'One class per file; the data is a table with the columns path and label.';
-  readonly settings = [
-    { name: 'head', kind: 'text', description: 'auto (default), new, or keep: whether the labels get a new head' },
-  ] as const;
+  readonly settings: SettingTable<FileClassesOptions> = settingsOf({ head: headSetting });
 
-  create({ data, validation, holdOut, seed, settings = {} }: TaskOptions): Task {
+  create({ data, validation, holdOut, seed, settings }: TaskOptions): Task {
     const share = validation ?? holdOut;
-    const head = choice('head', settings['head'], ['auto', 'new', 'keep']);
-    if (typeof share !== 'string') return fileClasses(data, { validation: share, seed, head });
+    if (typeof share !== 'string')
+      return fileClasses(data, { ...this.settings.read(settings), validation: share, seed });
     throw new OnnxLoraError('CONFIG_INVALID', `Files of the table itself are held out, but "${share}" is a path. Give a fraction such as 0.2.`); // prettier-ignore
   }
 

@@ -2,7 +2,7 @@
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import { type Dataset, filePredictor, heldOut, meanSquaredError, type Prediction, type Predictor, type PreparedTask, type Processor, type RunnableModel, type Task, type TaskModel } from '@onnx-lora/sdk/tasks'; // prettier-ignore
-import type { PredictorOptions, TaskFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
+import { type PredictorOptions, settingsOf, type SettingTable, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 import { ForecastErrors } from './errors.ts';
 import { preprocessorOf, rowsOf, type SeriesPreprocessor } from './preprocessor.ts';
 import { readReadings } from './readings.ts';
@@ -105,17 +105,17 @@ export function decodeForecasts(
 export class ForecastFactory implements TaskFactory {
   readonly name = 'forecast';
   readonly description = 'The next readings of a series; the data is a CSV file with a column for each variable.';
-  readonly settings = [
-    {
-      name: 'season',
+  readonly settings: SettingTable<ForecastOptions> = settingsOf({
+    season: {
       kind: 'number',
+      whole: true,
+      min: 1,
       description: 'rows after which readings repeat, for the seasonal naive forecast',
     },
-  ] as const;
+  });
 
-  create({ data, validation, settings = {} }: TaskOptions): Task {
-    if (typeof validation !== 'string')
-      return forecast(data, { heldOut: validation, season: settings['season'] as number | undefined });
+  create({ data, validation, settings }: TaskOptions): Task {
+    if (typeof validation !== 'string') return forecast(data, { ...this.settings.read(settings), heldOut: validation });
     throw new OnnxLoraError(
       'CONFIG_INVALID',
       `Forecasts are measured at the end of the series itself, but "${validation}" is a path. Give a fraction such as 0.2.`,

@@ -3,7 +3,7 @@
 import { float32, int64, OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import { crossEntropy, type GraphBuilder, meanSquaredError, type Predictor, type PreparedTask, type RunnableModel, type Task, type TaskModel, type Value } from '@onnx-lora/sdk/tasks'; // prettier-ignore
 import { checkFraction, recordsBySplit, splitRecords, withTestForValidation } from '@onnx-lora/sdk/data';
-import type { PredictorOptions, TaskFactory, TaskOptions } from '@onnx-lora/sdk/plugin';
+import { type PredictorOptions, settingsOf, type SettingTable, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin'; // prettier-ignore
 import { textPredictor } from './predictor.ts';
 import { PairMetrics } from './pairMetrics.ts';
 import { readPairs, type TextPair } from './pairs.ts';
@@ -132,13 +132,12 @@ export class TextEmbeddingFactory implements TaskFactory {
   readonly description =
     'Vectors of texts; the data is a table of pairs: text, positive and perhaps negative or score.';
   readonly defaults = { batchSize: 32 };
-  readonly settings = [
-    { name: 'temperature', kind: 'number', description: 'what cosines are divided by (0.05)' },
-  ] as const;
+  readonly settings: SettingTable<TextEmbeddingOptions> = settingsOf({
+    temperature: { kind: 'number', above: 0, description: 'what cosines are divided by (0.05)' },
+  });
 
-  create({ data, validation, holdOut, seed, settings = {} }: TaskOptions): Task {
-    const temperature = settings['temperature'] as number | undefined;
-    return textEmbedding(data, { validation: validation ?? holdOut, seed, temperature }) as Task;
+  create({ data, validation, holdOut, seed, settings }: TaskOptions): Task {
+    return textEmbedding(data, { ...this.settings.read(settings), validation: validation ?? holdOut, seed }) as Task;
   }
 
   predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {

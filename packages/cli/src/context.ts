@@ -1,7 +1,11 @@
-/** @file What every command is given. */
+/** @file What every command is given: the terminal, and everything that plugins bring. */
 
-import type { PluginRegistry } from '@onnx-lora/sdk';
-import type { Terminal } from './terminal.ts';
+import { loadPlugins, type PluginRegistry } from '@onnx-lora/sdk';
+import type { Terminal } from './terminal/terminal.ts';
+import { sciencePlugin } from '@onnx-lora/science';
+import type { Plugin } from '@onnx-lora/sdk/plugin';
+import { speechPlugin } from '@onnx-lora/speech';
+import { visionPlugin } from '@onnx-lora/vision';
 
 /** The surroundings of one call of the command. */
 export interface Context {
@@ -12,4 +16,12 @@ export interface Context {
   readonly plugins: () => readonly string[];
   /** Sets what the process exits with when no error is thrown. */
   readonly exitWith: (code: number) => void;
+}
+
+/** The plugins that come with the command. */
+export const ownPlugins: readonly Plugin[] = [visionPlugin, speechPlugin, sciencePlugin];
+
+/** What the commands choose from. What was asked for goes first: its families are asked before the command's own. */
+export function loadRegistry(asked: readonly Plugin[] = []): PluginRegistry {
+  return loadPlugins([...asked, ...ownPlugins]);
 }

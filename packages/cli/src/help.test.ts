@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest';
 import { main } from './program.ts';
-import { narrowed } from './table.ts';
-import { Terminal } from './terminal.ts';
+import { narrowed } from './terminal/table.ts';
+import { Terminal } from './terminal/terminal.ts';
 
 async function printed(columns: number, ...words: string[]): Promise<string> {
   let text = '';

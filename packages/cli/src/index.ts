@@ -1,4 +1,4 @@
 /** @file Public API of the command line: the command as a function. */
 
 export { main } from './program.ts';
-export type { Streams, Writer } from './terminal.ts';
+export type { Streams, Writer } from './terminal/terminal.ts';

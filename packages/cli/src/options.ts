@@ -1,8 +1,9 @@
 /** @file Gives commands their flags. */
 
 import { type Command, type Help, Option } from 'commander';
-import { descriptionOf, flagOf, groups, type SettingName, settingInfos } from './settings.ts';
-import { hanging } from './table.ts';
+import { descriptionOf, flagOf, settingInfos } from './settings/settings.ts';
+import type { CommandSettingInfo, Heading, SettingName } from './settings/setting.ts';
+import { hanging } from './terminal/table.ts';
 
 /** Flags of commands that write files. */
 export interface OverwriteFlags {
@@ -25,7 +26,8 @@ export function addSettings(
   words: Partial<Record<SettingName, string>> = {},
 ): Command {
   for (const name of names) {
-    const { form, placeholder } = settingInfos[name];
+    const { form } = settingInfos[name];
+    const placeholder = placeholderOf(settingInfos[name]);
     const flag = flagOf(name);
     const spelled = name === 'out' ? `-o, ${flag}` : flag;
     const option = new Option(
@@ -41,6 +43,12 @@ export function addSettings(
     if (option.negate) command.setOptionValue(name, undefined);
   }
   return command;
+}
+
+/** What follows a flag; nothing behind one that is true or false. */
+function placeholderOf({ kind, whole, placeholder }: CommandSettingInfo): string | undefined {
+  if (placeholder !== undefined || kind === 'flag') return placeholder;
+  return whole ? '<n>' : '<x>';
 }
 
 /** `--config`. */
@@ -89,11 +97,24 @@ function exampleText(line: string, width: number): string {
 /** From so many flags on, help has them under headings. */
 const MANY = 30;
 
+/** Headings of flags that are no settings. */
+const otherGroups: Readonly<Record<string, Heading | undefined>> = {
+  config: 'Model, data and task',
+  resume: 'The run and its folder',
+  overwrite: 'The run and its folder',
+  json: 'The run and its folder',
+  quiet: 'The run and its folder',
+  debug: 'The run and its folder',
+};
+
 /** Puts flags under headings, where there are many. */
 export function groupFlags({ options }: Command): void {
   if (options.length < MANY) return;
-  const headings = new Map(Object.entries(groups).flatMap(([heading, names]) => names.map((name) => [name, heading])));
-  for (const option of options) option.helpGroup(`${headings.get(option.attributeName()) ?? 'Other options'}:`);
+  const ofSettings: Readonly<Record<string, CommandSettingInfo | undefined>> = settingInfos;
+  for (const option of options) {
+    const name = option.attributeName();
+    option.helpGroup(`${ofSettings[name]?.group ?? otherGroups[name] ?? 'Other options'}:`);
+  }
 }
 
 /** On a narrow terminal, what a flag means stands below it. */

@@ -2,31 +2,30 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { combineCommand } from './commands/combine.ts';
-import { completionCommand } from './commands/completion.ts';
+import { combineCommand } from './commands/adapters/combine.ts';
+import { completionCommand } from './commands/about/completion.ts';
 import { compareCommand } from './commands/compare.ts';
-import { convertCommand } from './commands/convert.ts';
+import { convertCommand } from './commands/adapters/convert.ts';
 import { evalCommand } from './commands/evaluate.ts';
-import { explainCommand } from './commands/explain.ts';
+import { explainCommand } from './commands/about/explain.ts';
 import { inspectCommand } from './commands/inspect.ts';
-import { exportCommand } from './commands/export.ts';
-import { mergeCommand, unmergeCommand } from './commands/merge.ts';
+import { exportCommand } from './commands/adapters/export.ts';
+import { mergeCommand, unmergeCommand } from './commands/adapters/merge.ts';
 import { predictCommand } from './commands/predict.ts';
-import { pluginsCommand } from './commands/plugins.ts';
+import { pluginsCommand } from './commands/about/plugins.ts';
 import { preprocessCommand } from './commands/preprocess.ts';
 import { runCommand } from './commands/run.ts';
-import { schemaCommand } from './commands/schema.ts';
-import { tasksCommand } from './commands/tasks.ts';
+import { schemaCommand } from './commands/about/schema.ts';
+import { tasksCommand } from './commands/about/tasks.ts';
 import { trainCommand } from './commands/train.ts';
 import type { PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
-import { loadCatalogue } from './container.ts';
-import type { Context } from './context.ts';
-import { exitCodes, reportFailure, usageError } from './errors.ts';
+import { type Context, loadRegistry } from './context.ts';
+import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
 import { addExamples, addSettings, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
 import { type AskedPlugin, loadNamedPlugins } from './plugins/loadNamed.ts';
-import { type Streams, Terminal } from './terminal.ts';
+import { type Streams, Terminal } from './terminal/terminal.ts';
 
 const commands = [
   inspectCommand,
@@ -66,7 +65,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
   let plugins: readonly Plugin[] = [];
   const program = createProgram({
     terminal,
-    registry: () => (registry ??= loadCatalogue(plugins)),
+    registry: () => (registry ??= loadRegistry(plugins)),
     plugins: () => asked.map(({ name }) => name),
     exitWith: (code) => (exitCode = code),
   });

@@ -13,12 +13,11 @@ import {
   openModel,
 } from '@onnx-lora/sdk';
 import { didYouMean, guardedFactory, type TaskFactory, type TaskOptions } from '@onnx-lora/sdk/plugin';
-import { usageError } from './errors.ts';
+import { usageError } from './terminal/errors.ts';
 import { flagsOfRun, type Loaded, notLoadedHint } from './plugins/notLoaded.ts';
 import type { OverwriteFlags } from './options.ts';
-import { splitList } from './readSettings.ts';
-import type { Settings } from './settings.ts';
-import { taskSettings } from './taskSettings.ts';
+import { splitList } from './settings/targets.ts';
+import type { Settings } from './settings/setting.ts';
 
 /** The model and what else stands on the command line: without `--model`, the first word is the model. */
 export function splitWords(
@@ -217,22 +216,13 @@ export async function chooseTask(
   throw usageError(`${why} Say what to do with --task; tasks are ${known.join(', ')}.${notLoadedHint(loaded)}`);
 }
 
-/**
- * What a task is made from.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a `--set` that the task does not know
- */
-export function taskOptions(
-  factory: TaskFactory,
-  { validation, set }: Settings,
-  data: string,
-  seed: number,
-): TaskOptions {
+/** What a task is made from; `settings` are with those of the task as its table has them. */
+export function taskOptions({ validation, set }: Settings, data: string, seed: number): TaskOptions {
   return {
     data,
     ...(validation === undefined || validation === 0 ? {} : { validation }),
     seed,
-    ...(set === undefined ? {} : { settings: taskSettings(set, factory) }),
+    ...(set === undefined ? {} : { settings: set }),
   };
 }
 

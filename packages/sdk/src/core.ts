@@ -115,3 +115,5 @@ export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';
 export { providerNames } from './runtime/providers/providers.ts';
+export { DEFAULT_RANK } from './model/planning/loraOptions.ts';
+export { trainDefaults } from './model/training/options/options.ts';

@@ -43,7 +43,6 @@ export {
 } from './plugin/data/cells.ts';
 export {
   ColumnFinder,
-  columnOptions,
   type ColumnRole,
   type ColumnRoles,
   columnSettings,

@@ -93,8 +93,6 @@ export type {
   PreprocessorFactory,
   TaskFactory,
   TaskOptions,
-  TaskSetting,
-  TaskSettingValue,
 } from './plugin/taskFactory.ts';
 export { guard, type Guarded } from './plugin/guard.ts';
 export { guardedFactory } from './plugin/guardedFactory.ts';
@@ -134,3 +132,17 @@ export {
 } from './plugin/definePlugin.ts';
 export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
+export {
+  type GivenOptions,
+  type NumberBounds,
+  type SettingInfo,
+  type SettingRow,
+  type SettingRows,
+  settingSchema,
+  settingsOf,
+  type SettingSource,
+  type SettingTable,
+  type SettingValue,
+  type SettingValues,
+  valueOfWords,
+} from './plugin/settings.ts';

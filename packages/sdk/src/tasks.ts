@@ -93,13 +93,20 @@ export type {
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export { batchesOf, type BatchSource, evenlySpaced } from './plugin/tasks/batches.ts';
-export { choice, answersOnly } from './plugin/tasks/choice.ts';
 export {
   type Embedder,
   embeddingAnswers,
   type EmbedderOptions,
   openEmbedder,
 } from './plugin/tasks/embedding/embedder.ts';
+export {
+  answeringTask,
+  classifierSettings,
+  headSetting,
+  labellingSettings,
+  regressionSettings,
+  retrievalSettings,
+} from './plugin/tasks/taskSettings.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';

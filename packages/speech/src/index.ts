@@ -17,11 +17,10 @@ export { resample, resamplePoly, resampleStream } from './audio/resample.ts';
 export { toWave } from './audio/wave.ts';
 export {
   augmentWave,
+  type WaveAugmentation,
   standardWaveAugmentations,
   strongWaveAugmentations,
-  type WaveAugmentation,
   waveAugmentationPresets,
-  waveAugmentationsFrom,
   waveAugmentSetting,
 } from './augment/augmentWave.ts';
 export {
@@ -68,7 +67,7 @@ export { AudioFileReader } from './audio/audioFileReader.ts';
 export { openSpeechTokenizer, type SpeechTokenizerOptions } from './text/openSpeechTokenizer.ts';
 export type { SpeechTokenizer } from './text/subwordTokenizer.ts';
 export { clipLengths } from './data/clipLengths.ts';
-export { speechDataOptions, speechDataSettings } from './data/dataSettings.ts';
+export { speechDataSettings } from './data/dataSettings.ts';
 export { readSpeechData, splitSpeech } from './data/readSpeechData.ts';
 export { SpeechDataset, type SpeechExample, type SpeechLoading, type LoadedSound } from './data/speechDataset.ts';
 export type {

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import type { Prediction } from '@onnx-lora/sdk/tasks';
 import { csvCell, textOfCell, writeFileAtomic } from '@onnx-lora/sdk/data';
-import { usageError } from '../errors.ts';
-import { withColumns, withLists } from '../vectors.ts';
+import { usageError } from '../terminal/errors.ts';
+import { withColumns, withLists } from './vectors.ts';
 
 /** Endings of files that answers are written to, a line each. */
 export const answerEndings: readonly string[] = ['.csv', '.tsv', '.jsonl'];

@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
-import { usageError } from '../errors.ts';
+import { usageError } from '../terminal/errors.ts';
 import { isFolder } from '../sources.ts';
 
 /** Pictures of answers about these files that are in the folder already. */

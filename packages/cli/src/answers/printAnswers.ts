@@ -1,11 +1,11 @@
 /** @file Answers about whole files, printed: a table at the end, lines as they come, or JSON. */
 
 import type { Answer, Prediction } from '@onnx-lora/sdk/tasks';
-import { printable } from '../errors.ts';
-import type { Progress } from '../progress.ts';
-import { formatTable, grouped, short, timecode } from '../table.ts';
-import type { Terminal } from '../terminal.ts';
-import { briefVector, withLists } from '../vectors.ts';
+import { printable } from '../terminal/errors.ts';
+import type { Progress } from '../terminal/progress.ts';
+import { formatTable, grouped, short, timecode } from '../terminal/table.ts';
+import type { Terminal } from '../terminal/terminal.ts';
+import { briefVector, withLists } from './vectors.ts';
 
 /** How answers are printed. */
 export interface Printing {

@@ -12,8 +12,8 @@ import {
 } from '@onnx-lora/sdk/tasks';
 import { expect, it } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
-import { Progress } from '../progress.ts';
-import { Terminal } from '../terminal.ts';
+import { Progress } from '../terminal/progress.ts';
+import { Terminal } from '../terminal/terminal.ts';
 import { BeyondText } from './beyondText.ts';
 import { type RecordsRequest, writeRecords } from './writeRecords.ts';
 

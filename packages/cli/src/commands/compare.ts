@@ -5,8 +5,8 @@ import { OnnxLoraError } from '@onnx-lora/sdk';
 import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable, usageError } from '../errors.ts';
-import { type Measured, RunHistory } from '../history.ts';
+import { printable, usageError } from '../terminal/errors.ts';
+import { type Measured, RunHistory } from '../run/history.ts';
 import {
   addExamples,
   addOutput,
@@ -15,13 +15,14 @@ import {
   type OutputFlags,
   type OverwriteFlags,
 } from '../options.ts';
-import { readSettings } from '../readSettings.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import { comparisonPage, type ComparedRun } from '../report/comparison.ts';
-import { wordOf } from '../runConfig.ts';
-import { RunFolder } from '../runFolder.ts';
-import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
+import { wordOf } from '../settings/runConfig.ts';
+import { RunFolder } from '../run/runFolder.ts';
+import { settingInfos } from '../settings/settings.ts';
+import { keyOf, type SettingName, type Settings } from '../settings/setting.ts';
 import { requireFree } from '../sources.ts';
-import { formatTable, short, withInterval } from '../table.ts';
+import { formatTable, short, withInterval } from '../terminal/table.ts';
 
 /** Makes the command. */
 export function compareCommand(context: Context): Command {

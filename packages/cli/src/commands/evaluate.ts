@@ -3,18 +3,19 @@
 import { evaluate, type Evaluation } from '@onnx-lora/sdk';
 import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { Command, Option } from 'commander';
-import { checkNames } from '../choices.ts';
+import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
-import { machineOptions } from '../lora.ts';
+import { machineOptions } from '../settings/training.ts';
 import { addConfig, addExamples, addMismatch, addOutput, addSettings, type OutputFlags } from '../options.ts';
-import { usageError } from '../errors.ts';
-import type { Settings } from '../settings.ts';
-import { trainedOnOf } from '../runFolder.ts';
+import { usageError } from '../terminal/errors.ts';
+import type { Settings } from '../settings/setting.ts';
+import { trainedOnOf } from '../run/runFolder.ts';
 import { pathOfData } from '../plugins/dataset.ts';
-import { Progress } from '../progress.ts';
-import { readSettings } from '../readSettings.ts';
+import { Progress } from '../terminal/progress.ts';
+import { readSettings } from '../settings/readSettings.ts';
+import { withTaskSettings } from '../settings/taskSettings.ts';
 import { chooseTask, chosenAdapter, oneModel, openNamed, placedOn, requireFlag, taskOptions } from '../sources.ts';
-import { formatTable, grouped, short, withInterval } from '../table.ts';
+import { formatTable, grouped, short, withInterval } from '../terminal/table.ts';
 
 interface EvalFlags extends OutputFlags {
   readonly split: string;
@@ -77,7 +78,7 @@ export function evalCommand(context: Context): Command {
     const factory = await chooseTask(settings.task, model, context, chosen);
     if (adapter) await placedOn(model, adapter, flags.allowBaseMismatch);
     const asked = flags.split === 'test' ? withTest(settings, factory) : settings;
-    const task = factory.create(taskOptions(factory, asked, data, settings.seed ?? 0));
+    const task = factory.create(taskOptions(withTaskSettings(asked, factory), data, settings.seed ?? 0));
     const trainedOn = chosen && (await trainedOnOf(chosen.source));
     const evaluation = await evaluate(model, {
       task,
@@ -96,8 +97,8 @@ export function evalCommand(context: Context): Command {
 }
 
 /** @throws OnnxLoraError `CONFIG_INVALID` for a task that knows no parts of data */
-function withTest(settings: Settings, { name, settings: known = [] }: TaskFactory): Settings {
-  if (known.some((setting) => setting.name === 'evalSplit'))
+function withTest(settings: Settings, { name, settings: known }: TaskFactory): Settings {
+  if (known?.rows.some((setting) => setting.name === 'evalSplit'))
     return { ...settings, set: { ...settings.set, evalSplit: 'test' } };
   throw usageError(
     `The task "${name}" has no setting evalSplit, so --split test has no use. Give the test data alone.`,

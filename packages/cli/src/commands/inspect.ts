@@ -4,16 +4,17 @@ import path from 'node:path';
 import { type PluginRegistry, type LoraPreview, type Model, type ModuleInfo, previewLora } from '@onnx-lora/sdk';
 import type { GraphPort } from '@onnx-lora/sdk/tasks';
 import { defaultTargetPaths } from '@onnx-lora/sdk/plugin';
+import { DEFAULT_RANK } from '@onnx-lora/sdk/core';
 import { Command } from 'commander';
 import type { Context } from '../context.ts';
-import { printable } from '../errors.ts';
-import { adapterSettings, loraOptions } from '../lora.ts';
+import { printable } from '../terminal/errors.ts';
+import { adapterSettings, loraOptions } from '../settings/adapter.ts';
 import { addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
 import { notLoadedHint } from '../plugins/notLoaded.ts';
-import { readSettings } from '../readSettings.ts';
-import type { Settings } from '../settings.ts';
+import { readSettings } from '../settings/readSettings.ts';
+import type { Settings } from '../settings/setting.ts';
 import { oneModel, openNamed } from '../sources.ts';
-import { formatTable, grouped, inBytes } from '../table.ts';
+import { formatTable, grouped, inBytes } from '../terminal/table.ts';
 
 /** Makes the command. */
 export function inspectCommand(context: Context): Command {
@@ -113,7 +114,7 @@ function asJson(
     targets: matched
       ? {
           given: settings.targets ?? null,
-          ...(settings.tuner === undefined ? { r: settings.r ?? 8 } : { tuner: settings.tuner }),
+          ...(settings.tuner === undefined ? { r: settings.r ?? DEFAULT_RANK } : { tuner: settings.tuner }),
           modules: matched.targets,
           parameters: matched.parameters,
           tokens: matched.tokens,
@@ -260,7 +261,7 @@ function summary(model: Model, settings: Settings, matched: LoraPreview | undefi
       : `--targets ${String(settings.targets)}`;
   const saved = matched.trained.length > 0 ? `, and in full ${matched.trained.join(', ')}` : '';
   return [
-    `* ${which}: ${matched.targets.length} of ${model.modules().filter(({ partOf }) => partOf === undefined).length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? 8}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
+    `* ${which}: ${matched.targets.length} of ${model.modules().filter(({ partOf }) => partOf === undefined).length} modules${saved}; with ${settings.tuner ?? `r ${settings.r ?? DEFAULT_RANK}`} ${grouped(matched.trainableParameters)} trainable parameters (${share}% of the model's).`,
     ...matched.warnings,
   ];
 }

@@ -7,10 +7,10 @@ import { BeyondText } from '../answers/beyondText.ts';
 import { picturesOf, withPictures } from '../answers/pictures.ts';
 import { counted, printAnswers } from '../answers/printAnswers.ts';
 import { writeRecords } from '../answers/writeRecords.ts';
-import { checkNames } from '../choices.ts';
+import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
-import { usageError } from '../errors.ts';
-import { machineOptions } from '../lora.ts';
+import { usageError } from '../terminal/errors.ts';
+import { machineOptions } from '../settings/training.ts';
 import {
   addConfig,
   addExamples,
@@ -21,8 +21,8 @@ import {
   type OutputFlags,
   type OverwriteFlags,
 } from '../options.ts';
-import { Progress } from '../progress.ts';
-import { readSettings } from '../readSettings.ts';
+import { Progress } from '../terminal/progress.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import {
   chooseTask,
   chosenAdapter,
@@ -33,8 +33,8 @@ import {
   requireModel,
   splitWords,
 } from '../sources.ts';
-import { taskSettings } from '../taskSettings.ts';
-import { given, predictSources, requireSources, STDIN } from './predictSources.ts';
+import { withTaskSettings } from '../settings/taskSettings.ts';
+import { given, predictSources, requireSources, STDIN } from '../answers/predictSources.ts';
 
 /** Files that are answered for in one batch. */
 const FEW_FILES = 32;
@@ -86,12 +86,12 @@ export function predictCommand(context: Context): Command {
     const sources = predictSources(named.rest, endings);
     if (!streams && sources.includes(STDIN))
       throw usageError(`The task "${factory.name}" reads files, not standard input ("-").`);
-    const { out, batchSize, set } = settings;
+    const { out, batchSize, set } = withTaskSettings(settings, factory);
     if (out !== undefined) requireFree(records ? [out] : picturesOf(sources, out), flags);
     await using predictor = await openPredictor(base, {
       task: factory,
       ...(adapter ? { adapter } : {}),
-      ...(set === undefined ? {} : { settings: taskSettings(set, factory) }),
+      ...(set === undefined ? {} : { settings: set }),
       allowBaseMismatch,
       ...machineOptions(settings),
     });

@@ -14,8 +14,8 @@ import {
   type OutputFlags,
   type OverwriteFlags,
 } from '../options.ts';
-import { Progress } from '../progress.ts';
-import { readSettings } from '../readSettings.ts';
+import { Progress } from '../terminal/progress.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import {
   openNamed,
   nothingNamed,
@@ -25,7 +25,7 @@ import {
   requireOutFile,
   splitWords,
 } from '../sources.ts';
-import { grouped } from '../table.ts';
+import { grouped } from '../terminal/table.ts';
 
 /** Makes the command. */
 export function preprocessCommand(context: Context): Command {

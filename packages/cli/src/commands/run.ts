@@ -4,10 +4,10 @@ import { loadAdapter, type Model, type Tensor } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { didYouMean } from '@onnx-lora/sdk/plugin';
 import { Command } from 'commander';
-import { checkNames } from '../choices.ts';
+import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
-import { usageError } from '../errors.ts';
-import { machineOptions } from '../lora.ts';
+import { usageError } from '../terminal/errors.ts';
+import { machineOptions } from '../settings/training.ts';
 import {
   addExamples,
   addMismatch,
@@ -17,7 +17,7 @@ import {
   type OutputFlags,
   type OverwriteFlags,
 } from '../options.ts';
-import { readSettings } from '../readSettings.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag, requireFree, requireOutFile } from '../sources.ts';
 
 interface RunFlags extends OutputFlags, OverwriteFlags {

@@ -4,16 +4,16 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { Command } from 'commander';
-import { checkNames } from '../choices.ts';
+import { checkNames } from '../settings/choices.ts';
 import type { Context } from '../context.ts';
-import { adapterSettings } from '../lora.ts';
-import { usageError } from '../errors.ts';
+import { usageError } from '../terminal/errors.ts';
 import { addConfig, addExamples, addOutput, addSettings, type OutputFlags } from '../options.ts';
-import { readSettings } from '../readSettings.ts';
-import { descriptionOf } from '../settings.ts';
+import { readSettings } from '../settings/readSettings.ts';
+import type { SettingName } from '../settings/setting.ts';
+import { descriptionOf, settingInfos } from '../settings/settings.ts';
 import { oneModel } from '../sources.ts';
-import { short } from '../table.ts';
-import { runTraining, type TrainSummary } from '../trainRun.ts';
+import { short } from '../terminal/table.ts';
+import { runTraining, type TrainSummary } from '../run/trainRun.ts';
 
 interface TrainFlags extends OutputFlags {
   readonly config?: string;
@@ -21,6 +21,13 @@ interface TrainFlags extends OutputFlags {
   /** Folder of the run to go on with. */
   readonly resume?: string;
 }
+
+const names = Object.keys(settingInfos) as SettingName[];
+
+/** All settings but those of answers, and of plugins, which every command has. Where the run goes stands behind what it is about. */
+const trainSettings: readonly SettingName[] = names
+  .filter((name) => !['adapter', 'plugins', 'out'].includes(name))
+  .flatMap((name) => (name === 'from' ? (['out', name] as const) : [name]));
 
 /** Makes the command. */
 export function trainCommand(context: Context): Command {
@@ -30,59 +37,10 @@ export function trainCommand(context: Context): Command {
       'Trains a LoRA adapter and leaves a folder: adapter/ (as PEFT has it), report.html, metrics.jsonl, checkpoints/ and config.yaml, which repeats the run. Where data is held out (by --validation, or as validation, val or test beside train), it is measured before and after. Ctrl-C saves all that --resume needs and exits with 130; a second Ctrl-C ends at once. After a crash, --resume goes on from the last checkpoint and ends with the same adapter, bit for bit.',
     )
     .argument('[model]', 'folder, .onnx file or hub id; or --model');
-  addSettings(
-    command,
-    [
-      'model',
-      'fix',
-      'data',
-      'validation',
-      'task',
-      'set',
-      'out',
-      'from',
-      ...adapterSettings,
-      'init',
-      'original',
-      'initBatches',
-      'steps',
-      'epochs',
-      'batchSize',
-      'accumulationSteps',
-      'sampling',
-      'batchLength',
-      'lr',
-      'optimizer',
-      'schedule',
-      'warmupSteps',
-      'weightDecay',
-      'loraPlusRatio',
-      'clipNorm',
-      'ema',
-      'eval',
-      'evalEvery',
-      'metric',
-      'patience',
-      'minDelta',
-      'loadBest',
-      'onBadLoss',
-      'onBadSample',
-      'prefetch',
-      'memory',
-      'cachePrefix',
-      'seed',
-      'provider',
-      'threads',
-      'checkpointEvery',
-      'keepCheckpoints',
-      'tensorboard',
-      'track',
-    ],
-    {
-      out: 'folder for the run (default: a new one in runs/)',
-      validation: `${descriptionOf('validation')} (default: a tenth of each class, where the data has no part for it)`,
-    },
-  );
+  addSettings(command, trainSettings, {
+    out: 'folder for the run (default: a new one in runs/)',
+    validation: `${descriptionOf('validation')} (default: a tenth of each class, where the data has no part for it)`,
+  });
   command
     .option('--resume <folder>', 'go on with the interrupted run in this folder, as if nothing had happened')
     .option('--overwrite', 'replace the run that is in --out');

@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { readSettings } from '../readSettings.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import { askedIn, type AskedPlugin } from './loadNamed.ts';
 
 /** Flags that say what to load. */

@@ -5,8 +5,8 @@ import path from 'node:path';
 import type { DatasetFactory } from '@onnx-lora/sdk/plugin';
 import { afterEach, expect, it, vi } from 'vitest';
 import { temporaryFolder } from '../../fixtures/call.ts';
-import { Progress } from '../progress.ts';
-import { Terminal } from '../terminal.ts';
+import { Progress } from '../terminal/progress.ts';
+import { Terminal } from '../terminal/terminal.ts';
 import { pathOfData } from './dataset.ts';
 
 afterEach(() => vi.unstubAllEnvs());

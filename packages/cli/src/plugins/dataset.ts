@@ -6,8 +6,8 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { type PluginRegistry, OnnxLoraError } from '@onnx-lora/sdk';
 import { type DatasetFactory, didYouMean, guard } from '@onnx-lora/sdk/plugin';
-import { usageError } from '../errors.ts';
-import type { Progress } from '../progress.ts';
+import { usageError } from '../terminal/errors.ts';
+import type { Progress } from '../terminal/progress.ts';
 
 /**
  * The path behind `data`. `cells` and `cells:source` mean the dataset `cells` of a plugin; what lies there as a file or folder

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Context } from '../context.ts';
-import { readSettings } from '../readSettings.ts';
+import { readSettings } from '../settings/readSettings.ts';
 import { installedPlugins, type InstalledPackage } from './installed.ts';
 import { askedIn } from './loadNamed.ts';
 

@@ -2,13 +2,19 @@
 
 import type { PluginRegistry, TrainEvent } from '@onnx-lora/sdk';
 import { didYouMean, guard, type TrackedRun, type Tracker } from '@onnx-lora/sdk/plugin';
-import { usageError } from '../errors.ts';
+import { usageError } from '../terminal/errors.ts';
 
 /** What the command itself writes into the folder of the run. */
 export const TENSORBOARD = 'tensorboard';
 
 /** Whether TensorBoard is among the trackers that were asked for. */
-export function wantsTensorBoard({ tensorboard, track }: { tensorboard?: boolean; track?: string[] }): boolean {
+export function wantsTensorBoard({
+  tensorboard,
+  track,
+}: {
+  tensorboard?: boolean;
+  track?: readonly string[];
+}): boolean {
   return tensorboard === true || (track?.includes(TENSORBOARD) ?? false);
 }
 

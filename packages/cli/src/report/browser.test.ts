@@ -8,7 +8,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { writeDigits } from '../../../../test/fixtures/digits.ts';
 import { callJson, temporaryFolder, vit } from '../../fixtures/call.ts';
-import { RunHistory } from '../history.ts';
+import { RunHistory } from '../run/history.ts';
 import { formatReport, type ReportContent } from './html.ts';
 
 const executablePath = [process.env['CHROMIUM'], '/usr/bin/chromium', '/usr/bin/google-chrome'].find(

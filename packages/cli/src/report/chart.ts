@@ -1,7 +1,7 @@
 /** @file Points or lines of several series as SVG, a colour for each. */
 
 import type { ReportChart, ReportSection } from '@onnx-lora/sdk/tasks';
-import { short } from '../table.ts';
+import { short } from '../terminal/table.ts';
 import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 

@@ -1,8 +1,8 @@
 /** @file The page of `onnx-lora compare`: metrics of several runs, their curves over each other, settings that differ. */
 
-import type { Measured, RunHistory } from '../history.ts';
-import type { Settings } from '../settings.ts';
-import { grouped, short } from '../table.ts';
+import type { Measured, RunHistory } from '../run/history.ts';
+import type { Settings } from '../settings/setting.ts';
+import { grouped, short } from '../terminal/table.ts';
 import { chart } from './chart.ts';
 import { runningMean } from './curve.ts';
 import { escapeHtml, measuredHtml } from './escape.ts';

@@ -1,7 +1,7 @@
 /** @file Curves over the steps of a run as SVG: what each step had, a running mean, and points that were measured. */
 
-import type { Stretch } from '../history.ts';
-import { short } from '../table.ts';
+import type { Stretch } from '../run/history.ts';
+import { short } from '../terminal/table.ts';
 
 /** A point that was measured. */
 export interface CurvePoint {

@@ -1,6 +1,6 @@
 /** @file Text made safe for HTML: names of classes, files and models come from strangers. */
 
-import { short, withInterval } from '../table.ts';
+import { short, withInterval } from '../terminal/table.ts';
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',

@@ -1,7 +1,7 @@
 /** @file A number for each row and column as a table of colours, which scrolls while the names of its rows stay. */
 
 import type { ReportHeatmap } from '@onnx-lora/sdk/tasks';
-import { short } from '../table.ts';
+import { short } from '../terminal/table.ts';
 import { escapeHtml } from './escape.ts';
 
 /** The share of values that the colours reach: a few far ones must not make all others pale. */

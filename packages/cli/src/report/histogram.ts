@@ -1,7 +1,7 @@
 /** @file How often values are how large, as bars in SVG. */
 
 import type { ReportHistogram } from '@onnx-lora/sdk/tasks';
-import { short } from '../table.ts';
+import { short } from '../terminal/table.ts';
 import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 

@@ -2,10 +2,12 @@
 
 import type { TrainResult } from '@onnx-lora/sdk';
 import type { ReportSection } from '@onnx-lora/sdk/tasks';
-import type { Measured, RunHistory } from '../history.ts';
-import { wordOf } from '../runConfig.ts';
-import { keyOf, type SettingName, settingInfos, type Settings } from '../settings.ts';
-import { clock, grouped, short } from '../table.ts';
+import { trainDefaults } from '@onnx-lora/sdk/core';
+import type { Measured, RunHistory } from '../run/history.ts';
+import { wordOf } from '../settings/runConfig.ts';
+import { settingInfos } from '../settings/settings.ts';
+import { keyOf, type SettingName, type Settings } from '../settings/setting.ts';
+import { clock, grouped, short } from '../terminal/table.ts';
 import { confusionTable } from './confusion.ts';
 import { measuredCurve, stepCurve } from './curve.ts';
 import { escapeHtml, measuredHtml } from './escape.ts';
@@ -154,7 +156,10 @@ function facts({ made, history, seconds, trainableParameters, model, settings, b
           ],
         ]),
     ['trained parameters', `${grouped(trainableParameters)} (${((100 * trainableParameters) / all).toFixed(2)}%)`],
-    ['steps × examples', `${grouped(made)} × ${(settings.batchSize ?? 32) * (settings.accumulationSteps ?? 1)}`],
+    [
+      'steps × examples',
+      `${grouped(made)} × ${(settings.batchSize ?? trainDefaults.batchSize) * (settings.accumulationSteps ?? 1)}`,
+    ],
     ['time', clock(seconds)],
     ['last loss', history.lastLoss === undefined ? '–' : short(history.lastLoss)],
   ];

@@ -1,7 +1,7 @@
 /** @file A sequence logo as SVG: letters on top of each other, as high as what they say. */
 
 import type { ReportLogoColumn } from '@onnx-lora/sdk/tasks';
-import { short } from '../table.ts';
+import { short } from '../terminal/table.ts';
 import { niceTicks } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 

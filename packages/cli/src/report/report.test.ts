@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { confusionTable } from './confusion.ts';
-import { RunHistory, Series } from '../history.ts';
+import { RunHistory, Series } from '../run/history.ts';
 import { measuredCurve, niceTicks, stepCurve } from './curve.ts';
 import { escapeHtml } from './escape.ts';
 import { formatReport, type ReportContent } from './html.ts';

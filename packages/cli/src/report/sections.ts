@@ -1,7 +1,7 @@
 /** @file Sections of the report that the task brings: pictures, tables, clips to hear, charts and sequences. */
 
 import type { ReportClip, ReportPicture, ReportSection } from '@onnx-lora/sdk/tasks';
-import { short } from '../table.ts';
+import { short } from '../terminal/table.ts';
 import { chart } from './chart.ts';
 import { escapeHtml } from './escape.ts';
 import { heatmap } from './heatmap.ts';

@@ -2,7 +2,6 @@
 
 import { OnnxLoraError, stack, type Tensor } from '@onnx-lora/sdk';
 import {
-  choice,
   classification as classifier,
   type ClassifierOptions,
   type Examples,
@@ -10,6 +9,7 @@ import {
   headDecoder,
   type HeadOption,
   type HeadPort,
+  headSetting,
   type Labelled,
   type Predictor,
   type Processor,
@@ -18,7 +18,13 @@ import {
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type { PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import {
+  type PredictorOptions,
+  settingsOf,
+  type SettingTable,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
 import { preprocessorOf } from './preprocessor.ts';
 import { readSplit, type Sample } from './samples.classification.ts';
 
@@ -82,20 +88,10 @@ export class ClassificationFactory implements TaskFactory {
   readonly name: string = NAME;
   readonly description = 'A label for each file; the data is a table with the columns path and label.';
   /** Change: add what users may set, `--set head=new`. */
-  readonly settings: readonly TaskSetting[] = [
-    {
-      name: 'head',
-      kind: 'text',
-      description: 'auto (a new head where the model does not know the labels; the default), new, or keep.',
-    },
-  ];
+  readonly settings: SettingTable<ClassificationSettings> = settingsOf({ head: headSetting });
 
-  create({ data, validation, holdOut = 0, seed, settings = {} }: TaskOptions): Task {
-    return classification(data, {
-      validation: validation ?? holdOut,
-      seed,
-      head: choice('head', settings['head'], ['auto', 'new', 'keep']),
-    });
+  create({ data, validation, holdOut = 0, seed, settings }: TaskOptions): Task {
+    return classification(data, { ...this.settings.read(settings), validation: validation ?? holdOut, seed });
   }
 
   async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {

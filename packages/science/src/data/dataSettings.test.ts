@@ -1,7 +1,11 @@
 /** @file Tests of the settings of the command line. */
 
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
-import { dataOptions, dataSettings } from './dataSettings.ts';
+import { dataSettings } from './dataSettings.ts';
+import type { SequenceDataOptions } from './sequenceRecord.ts';
+
+const table = settingsOf<SequenceDataOptions>(dataSettings);
 
 test('every setting becomes an option', () => {
   const values: Readonly<Record<string, string | number>> = {
@@ -14,9 +18,9 @@ test('every setting becomes an option', () => {
     illegal: 'skip',
   };
   const settings = Object.fromEntries(
-    dataSettings.map(({ name, kind }) => [name, values[name] ?? (kind === 'texts' ? [name] : name)]),
+    table.rows.map(({ name, kind }) => [name, values[name] ?? (kind === 'texts' ? [name] : name)]),
   );
-  expect(dataOptions(settings)).toEqual({
+  expect(table.read(settings)).toEqual({
     columns: {
       sequence: 'sequenceColumn',
       second: 'secondColumn',
@@ -32,16 +36,18 @@ test('every setting becomes an option', () => {
     wildType: 'wildType',
     ...values,
   });
-  expect(dataOptions()).toEqual({});
 });
 
 test.each([
-  [{ alphabet: 'proteins' }, 'The setting alphabet is "proteins". Did you mean "protein"?'],
+  [
+    { alphabet: 'proteins' },
+    'The setting alphabet must be one of protein, dna, rna, smiles, but it is "proteins". Did you mean "protein"?',
+  ],
   [{ splitBy: 'clusters' }, 'Did you mean "cluster"?'],
-  [{ fold: 1.5 }, 'The setting fold must be a whole number from 0 on, but is 1.5'],
-  [{ identity: 30 }, 'The setting identity must be between 0 and 1, but is 30'],
+  [{ fold: 1.5 }, 'The setting fold must be a whole number of at least 0, but it is 1.5'],
+  [{ identity: 30 }, 'The setting identity must be a number above 0 and not above 1, but it is 30'],
 ])('%j is refused', (settings, message) => {
-  expect(() => dataOptions(settings)).toThrow(
+  expect(() => table.read(settings)).toThrow(
     expect.objectContaining({ code: 'CONFIG_INVALID', message: expect.stringContaining(message) }),
   );
 });

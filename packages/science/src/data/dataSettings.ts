@@ -1,74 +1,45 @@
 /** @file What the command line may say of how data are read (`--set name=value`), the same for all tasks on sequences. */
 
-import { OnnxLoraError } from '@onnx-lora/sdk';
-import { choice } from '@onnx-lora/sdk/tasks';
-import { columnOptions, columnSettings, defined, evalSplitSetting } from '@onnx-lora/sdk/data';
-import type { TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { sequenceColumns } from './table/columnRoles.ts';
+import { columnSettings, evalSplitSetting } from '@onnx-lora/sdk/data';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import type { SequenceColumns, SequenceDataOptions } from './sequenceRecord.ts';
+import { sequenceColumns } from './table/columnRoles.ts';
 
-/** What the settings are called. */
-export const dataSettings: readonly TaskSetting[] = [
-  ...columnSettings(sequenceColumns),
-  {
-    name: 'alphabet',
-    kind: 'text',
+/** Settings by the options that they give. */
+export const dataSettings: SettingRows<SequenceDataOptions> = {
+  columns: columnSettings<SequenceColumns>(sequenceColumns),
+  alphabet: {
+    kind: 'choice',
+    of: ['protein', 'dna', 'rna', 'smiles'],
     description: 'What letters stand for: protein, dna, rna or smiles; found out by default.',
   },
-  { name: 'wildType', kind: 'text', description: 'Sequence that mutations are counted in, or a FASTA file with it.' },
-  { name: 'firstPosition', kind: 'number', description: "Number of the wild type's first letter; 1 by default." },
-  evalSplitSetting,
-  {
-    name: 'fold',
+  wildType: { kind: 'text', description: 'Sequence that mutations are counted in, or a FASTA file with it.' },
+  firstPosition: {
     kind: 'number',
+    whole: true,
+    description: "Number of the wild type's first letter; 1 by default.",
+  },
+  evalSplit: evalSplitSetting,
+  fold: {
+    kind: 'number',
+    whole: true,
+    min: 0,
     description: 'Fold that is measured on, where splitColumn numbers folds; 0 by default.',
   },
-  {
-    name: 'splitBy',
-    kind: 'text',
+  splitBy: {
+    kind: 'choice',
+    of: ['random', 'group', 'mutations', 'cluster', 'scaffold', 'similarity'],
     description: 'How data are held out: random, group, mutations, cluster, scaffold or similarity.',
   },
-  {
-    name: 'identity',
+  identity: {
     kind: 'number',
+    above: 0,
+    max: 1,
     description: 'Share of alike positions that makes a cluster, or similarity of molecules.',
   },
-  { name: 'illegal', kind: 'text', description: 'error (default) or skip: sequences with letters that do not belong.' },
-];
-
-/**
- * The options that settings stand for.
- *
- * @throws OnnxLoraError `CONFIG_INVALID` for a word that is none of the choices, or a number that makes no sense
- */
-export function dataOptions(settings: TaskOptions['settings'] = {}): SequenceDataOptions {
-  const { wildType } = settings;
-  const number = (name: string, isRight: (value: number) => boolean, wanted: string): number | undefined => {
-    const value = settings[name];
-    if (value === undefined || (typeof value === 'number' && isRight(value))) return value;
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `The setting ${name} must be ${wanted}, but is ${String(value)}. Correct it.`,
-    );
-  };
-  return {
-    ...columnOptions<SequenceColumns>(sequenceColumns, settings),
-    ...defined({
-      alphabet: choice('alphabet', settings['alphabet'], ['protein', 'dna', 'rna', 'smiles']),
-      wildType: typeof wildType === 'string' ? wildType : undefined,
-      firstPosition: number('firstPosition', Number.isInteger, 'a whole number'),
-      evalSplit: choice('evalSplit', settings['evalSplit'], ['validation', 'test']),
-      fold: number('fold', (value) => Number.isInteger(value) && value >= 0, 'a whole number from 0 on'),
-      splitBy: choice('splitBy', settings['splitBy'], [
-        'random',
-        'group',
-        'mutations',
-        'cluster',
-        'scaffold',
-        'similarity',
-      ]),
-      identity: number('identity', (value) => value > 0 && value <= 1, 'between 0 and 1'),
-      illegal: choice('illegal', settings['illegal'], ['error', 'skip']),
-    }),
-  };
-}
+  illegal: {
+    kind: 'choice',
+    of: ['error', 'skip'],
+    description: 'error (default) or skip: sequences with letters that do not belong.',
+  },
+};

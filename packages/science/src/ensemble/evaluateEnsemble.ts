@@ -4,21 +4,20 @@ import { type Adapter, type Model, modelFor, OnnxLoraError } from '@onnx-lora/sd
 import type { PreparedTask, RunnableOptions, Task } from '@onnx-lora/sdk/tasks';
 import { type EnsembleEvaluation, measureEnsemble } from './measureEnsemble.ts';
 import { answeringAdapters } from '../tasks/records/answeringAdapters.ts';
-import type { SettingValues } from '../tasks/sequenceSettings.ts';
 
 /**
- * The task as it is, unless the settings name an `ensemble`: then `evaluate` measures the mean of the answers of all its adapters.
+ * The task as it is, unless there is an ensemble, folders of other adapters: then `evaluate` measures the mean of the answers of all its adapters.
  * Of one predicted number it tells too how many measured ones lie within 1.96 deviations (`inside95`, which is 0.95 where
  * deviations can be trusted), and what deviations must be multiplied by (`deviationFactor`). It is not to be trained.
  */
-export function withEnsemble(task: Task, settings: SettingValues = {}): Task {
-  if (settings['ensemble'] === undefined) return task;
+export function withEnsemble(task: Task, ensemble: readonly string[] | undefined): Task {
+  if (ensemble === undefined) return task;
   return {
     name: task.name,
     prepare: async (model) => {
       const data = await task.prepare(model);
       const measure: PreparedTask['measure'] = async ({ adapter, options: load, ...request }) => {
-        const all = await answeringAdapters(adapter, settings);
+        const all = await answeringAdapters(adapter, ensemble);
         const adapters = Object.fromEntries(all.map((each, i) => [String(i), each]));
         const { metrics, intervals, calibration = [] } = await measureEnsemble({ ...request, data, task: task.name, adapters, load }); // prettier-ignore
         const [only, ...others] = calibration;

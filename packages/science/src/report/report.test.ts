@@ -291,7 +291,7 @@ describe('of a small run', () => {
       // A run has its adapter in a folder of its own.
       await adapters.c.save(join(folder, 'c', 'adapter'));
       const ensemble = [join(folder, 'b'), join(folder, 'c')];
-      const set = withEnsemble(task, { ensemble });
+      const set = withEnsemble(task, ensemble);
       const { metrics } = await evaluate(model, { task: set, adapter: adapters.a, threads: 1 });
       const { inside95, deviationFactor, ...rest } = metrics;
       for (const [name, value] of Object.entries(found.metrics)) expect(rest[name]).toBeCloseTo(value, 6);
@@ -301,7 +301,7 @@ describe('of a small run', () => {
       await expect(train(model, { task: set, steps: 1, threads: 1 }).then(({ done }) => done)).rejects.toThrow(
         /trained one by one/,
       );
-      expect(withEnsemble(task)).toBe(task);
+      expect(withEnsemble(task, undefined)).toBe(task);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -15,6 +15,7 @@ import { modelFor } from './head/forAdapter.ts';
 import type { Model } from './model.ts';
 import type { BadSamplePolicy } from './training/batchQueue.ts';
 import { oneOf, whole } from './training/options/checks.ts';
+import { trainDefaults } from './training/options/options.ts';
 import { measure } from './training/measure.ts';
 
 /** Options of {@link evaluate}. */
@@ -61,7 +62,16 @@ export async function evaluate<Scores extends Metrics = Metrics>(
   model: Model,
   options: EvaluateOptions<Scores>,
 ): Promise<Evaluation<Scores>> {
-  const { task, adapter, batchSize = 32, provider, threads, limit, allowBaseMismatch = false, onBatch } = options;
+  const {
+    task,
+    adapter,
+    batchSize = trainDefaults.batchSize,
+    provider,
+    threads,
+    limit,
+    allowBaseMismatch = false,
+    onBatch,
+  } = options;
   whole('batchSize', batchSize, 1, 1_000_000);
   checkMachine(
     options,

@@ -4,26 +4,36 @@ import { OnnxLoraError } from '../errors.ts';
 import { guard, guardEach, type Guarded } from './guard.ts';
 import { guardedTask } from './guardedTask.ts';
 import type { Predictor } from './predictor.ts';
-import type { TaskFactory } from './taskFactory.ts';
+import { settingsOf } from './settings.ts';
+import type { PredictorOptions, TaskFactory, TaskOptions } from './taskFactory.ts';
 
 /**
  * The factory, but that its functions, and those of what it makes, throw nothing other than `OnnxLoraError`: what else they
- * throw becomes `PLUGIN_INVALID`, as {@link guardedTask} has it. What the factory does not have stays absent.
+ * throw becomes `PLUGIN_INVALID`, as {@link guardedTask} has it. They are given settings that its table has checked. What the
+ * factory does not have stays absent.
  */
 export function guardedFactory(factory: TaskFactory): TaskFactory {
   const { name, description, settings, defaults, input } = factory;
   const at = (where: string): Guarded => ({ part: `task "${name}"`, where });
+  const table = settings ?? settingsOf<unknown>({});
+  const checked = <Options extends PredictorOptions | TaskOptions>(options: Options): Options =>
+    options.settings
+      ? { ...options, settings: table.check(options.settings, { owner: `The task "${name}"` }) }
+      : options;
   return {
     name,
     description,
     ...(settings ? { settings } : {}),
     ...(defaults ? { defaults } : {}),
     ...(input ? { input } : {}),
-    create: (options) => guard(at('create'), () => guardedTask(factory.create(options))),
+    create: (options) => {
+      const own = checked(options);
+      return guard(at('create'), () => guardedTask(factory.create(own)));
+    },
     ...(factory.predictor
       ? {
-          predictor: (model, options) =>
-            guard(at('predictor'), async () => guardedPredictor(await factory.predictor!(model, options), at)),
+          predictor: (model, options = {}) =>
+            guard(at('predictor'), async () => guardedPredictor(await factory.predictor!(model, checked(options)), at)),
         }
       : {}),
   };

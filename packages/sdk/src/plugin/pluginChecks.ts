@@ -143,7 +143,7 @@ export function checkContributions<Kind extends ContributionKind>(
     }
   });
   if (kind === 'families') for (const family of list as readonly ModelFamily[]) checkTargets(family, name);
-  if (kind === 'tasks') for (const task of list as readonly TaskFactory[]) checkPredictor(task, name);
+  if (kind === 'tasks') for (const task of list as readonly TaskFactory[]) checkTask(task, name);
   if (namedByUsers.has(kind)) for (const each of list as readonly { name: string }[]) checkName(each.name, kind, name);
   return list;
 }
@@ -164,7 +164,13 @@ const formerPredictors = {
     'recordPredictor(model, { records, rows, feeds, decode, answers }, options), and input: { endings, records: true }',
 } as const;
 
-function checkPredictor(task: TaskFactory, plugin: string): void {
+function checkTask(task: TaskFactory, plugin: string): void {
+  if (Array.isArray(task.settings)) {
+    throw new OnnxLoraError(
+      'PLUGIN_INVALID',
+      `The task "${task.name}" of the plugin "${plugin}" lists its settings, which are a table now. Its author must write settingsOf({ season: { kind: 'number', description: '…' } }), and read values with settings.read(options.settings).`,
+    );
+  }
   const former = (Object.keys(formerPredictors) as (keyof typeof formerPredictors)[]).find((name) => name in task);
   if (former === undefined) return;
   throw new OnnxLoraError(

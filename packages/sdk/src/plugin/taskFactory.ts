@@ -4,6 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import type { Tensor } from '../runtime/tensor.ts';
 import type { Predictor } from './predictor.ts';
 import type { Task } from './preparedTask.ts';
+import type { SettingTable, SettingValues } from './settings.ts';
 import type { RunnableModel, RunnableOptions } from './taskModel.ts';
 
 /** Makes tasks from the command line's words; a domain package brings one per task. */
@@ -12,8 +13,8 @@ export interface TaskFactory {
   readonly name: string;
   /** One line for `--help`. */
   readonly description: string;
-  /** Settings of its own, which the command line takes as `--set name=value`. */
-  readonly settings?: readonly TaskSetting[];
+  /** Settings of its own, made by `settingsOf`; the command line takes them as `--set name=value`. */
+  readonly settings?: SettingTable;
   /** What the command line trains with where the user says nothing, in place of its own defaults. */
   readonly defaults?: Readonly<
     Partial<Record<'batchSize' | 'epochs' | 'lr' | 'warmupSteps', number>> & { sampling?: 'uniform' | 'length' }
@@ -51,14 +52,14 @@ export interface TaskOptions {
   readonly holdOut?: number;
   /** Seeds splits and augmentations. */
   readonly seed: number;
-  /** Values of the factory's own {@link TaskSetting | settings}, of the right kinds; absent is the default. */
-  readonly settings?: Readonly<Record<string, TaskSettingValue>>;
+  /** Values of the factory's own settings, which its table reads; absent is the default. */
+  readonly settings?: SettingValues | undefined;
 }
 
 /** How a predictor is made. */
 export interface PredictorOptions {
-  /** Values of the factory's own {@link TaskSetting | settings}. */
-  readonly settings?: Readonly<Record<string, TaskSettingValue>>;
+  /** Values of the factory's own settings, which its table reads. */
+  readonly settings?: SettingValues | undefined;
   /** The adapter that answers where nothing else is said, which may bring labels of its own; the base alone without one. */
   readonly adapter?: Adapter;
   /** Adapters with the same labels and head, by the names that sources may choose them by. */
@@ -66,19 +67,6 @@ export interface PredictorOptions {
   /** How the model is to be loaded, adapters aside. */
   readonly load?: Omit<RunnableOptions, 'adapters'>;
 }
-
-/** A setting that one task has and others have not. */
-export interface TaskSetting {
-  /** In camel case: `groupColumn`. */
-  readonly name: string;
-  /** What values it takes: `flag` is true or false, `texts` a list. */
-  readonly kind: 'text' | 'number' | 'flag' | 'texts';
-  /** One line for `--help`. */
-  readonly description: string;
-}
-
-/** The value of a {@link TaskSetting}, of its kind. */
-export type TaskSettingValue = string | number | boolean | readonly string[];
 
 /** Turns files into exactly what a model is fed, by what its preprocessor's file says. */
 export interface Preprocessor {

@@ -4,6 +4,7 @@ import { mkdtemp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import { AudioFileReader } from '../audio/audioFileReader.ts';
 import { toWave } from '../audio/wave.ts';
@@ -12,11 +13,12 @@ import {
   strongWaveAugmentations,
   type WaveAugmentation,
   waveAugmentationPresets,
-  waveAugmentationsFrom,
+  waveAugmentSetting,
 } from './augmentWave.ts';
 import { background, loadClips, noise } from './noise.ts';
 import { convolve, reverb } from './reverb.ts';
 import { gain, speedPerturbation } from './perturb.ts';
+import type { SoundTaskOptions } from '../tasks/soundTask.ts';
 import '../../../../test/support/seed.ts';
 
 const RATE = 16_000;
@@ -200,9 +202,9 @@ describe('room and convolve', () => {
 
 describe('presets and files', () => {
   it('finds presets by name', () => {
-    expect(waveAugmentationsFrom({ augment: 'standard' })).toEqual([speedPerturbation(), gain()]);
-    expect(waveAugmentationsFrom({})).toBeUndefined();
-    expect(() => waveAugmentationsFrom({ augment: 'storng' })).toThrow('strong');
+    const table = settingsOf<SoundTaskOptions>({ augment: waveAugmentSetting });
+    expect(table.read({ augment: 'standard' })).toEqual({ augment: [speedPerturbation(), gain()] });
+    expect(() => table.read({ augment: 'storng' })).toThrow('Did you mean "strong"?');
     expect([...waveAugmentationPresets.keys()]).toEqual(['none', 'standard', 'strong']);
   });
 

@@ -1,7 +1,7 @@
 /** @file Augmentations of audio as data, their presets, and how they are applied. */
 
 import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
-import type { TaskSetting } from '@onnx-lora/sdk/plugin';
+import type { SettingRow } from '@onnx-lora/sdk/plugin';
 import { applyBackground, applyNoise, type Background, type Noise, noise } from './noise.ts';
 import {
   applyGain,
@@ -60,7 +60,4 @@ const presets = augmentationPresets<WaveAugmentation>('sound', {
 export const waveAugmentationPresets: AugmentationPresets<WaveAugmentation>['byName'] = presets.byName;
 
 /** `--set augment=standard`. */
-export const waveAugmentSetting: TaskSetting = presets.setting;
-
-/** The preset that the setting names. */
-export const waveAugmentationsFrom: AugmentationPresets<WaveAugmentation>['from'] = presets.from;
+export const waveAugmentSetting: SettingRow<readonly WaveAugmentation[]> = presets.setting;

@@ -1,20 +1,18 @@
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
-import { speechDataOptions, speechDataSettings } from './dataSettings.ts';
+import { speechDataSettings } from './dataSettings.ts';
+import type { SpeechDataOptions } from './speechRecord.ts';
 
-const options = (settings: Record<string, string | number>) => speechDataOptions({ data: 'x', seed: 3, settings });
+const table = settingsOf<SpeechDataOptions>(speechDataSettings);
 
-test('every setting changes an option', () => {
-  const words: Record<string, string | number> = { missingAudio: 'skip', splitBy: 'speaker', evalSplit: 'test' };
-  for (const { name, kind } of speechDataSettings) {
-    const value = words[name] ?? (kind === 'number' ? 2 : 'any');
-    expect(options({ [name]: value }), name).not.toEqual(options({}));
+test('every setting gives an option', () => {
+  for (const { name, kind, of } of table.rows) {
+    const value = of?.[0] ?? (kind === 'number' ? 2 : 'any');
+    expect(JSON.stringify(table.read({ [name]: value })), name).toContain(JSON.stringify(value));
   }
-  expect(options({ audioColumn: 'a', splitColumn: 'b' })).toMatchObject({
-    columns: { audio: 'a', split: 'b' },
-    seed: 3,
-  });
+  expect(table.read({ audioColumn: 'a', splitColumn: 'b' })).toEqual({ columns: { audio: 'a', split: 'b' } });
 });
 
 test.each(['missingAudio', 'splitBy', 'evalSplit'])('%s is one of some words', (name) => {
-  expect(() => options({ [name]: 'x' })).toThrow(`The setting ${name} is "x"`);
+  expect(() => table.read({ [name]: 'x' })).toThrow(`The setting ${name} must be one of `);
 });

@@ -1,7 +1,7 @@
 /** @file Augmentations as data, their presets, and how they are applied to samples. */
 
-import { applyAugmentations, augmentationPresets, type AugmentationPresets } from '@onnx-lora/sdk/data';
-import type { TaskSetting } from '@onnx-lora/sdk/plugin';
+import { applyAugmentations, augmentationPresets } from '@onnx-lora/sdk/data';
+import type { SettingRow } from '@onnx-lora/sdk/plugin';
 import { applyColorJitter, applyRandomGrayscale, type ColorJitter, type RandomGrayscale } from './colorJitter.ts';
 import { applyFlip, type Flip, horizontalFlip } from './flip.ts';
 import { applyGaussianBlur, type GaussianBlur } from './gaussianBlur.ts';
@@ -94,7 +94,4 @@ const presets = augmentationPresets<Augmentation>('images', {
 });
 
 /** `--set augment=standard`. */
-export const augmentSetting: TaskSetting = presets.setting;
-
-/** The preset that the setting names. */
-export const augmentationsFrom: AugmentationPresets<Augmentation>['from'] = presets.from;
+export const augmentSetting: SettingRow<readonly Augmentation[]> = presets.setting;

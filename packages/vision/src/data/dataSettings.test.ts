@@ -1,8 +1,12 @@
 import { join } from 'node:path';
+import { settingsOf } from '@onnx-lora/sdk/plugin';
 import { expect, test } from 'vitest';
 import { dataFolder } from '../../fixtures/dataFolder.ts';
-import { dataOptions, dataSettings } from './dataSettings.ts';
+import { dataSettings } from './dataSettings.ts';
+import type { ImageDataOptions } from './imageRecord.ts';
 import { readImageData } from './readImageData.ts';
+
+const table = settingsOf<ImageDataOptions>(dataSettings);
 
 test('the words of the command line say how a manifest is read', async () => {
   const root = dataFolder({
@@ -24,7 +28,7 @@ test('the words of the command line say how a manifest is read', async () => {
     imageFolder: join(root, 'x'),
     missingImages: 'skip',
   };
-  const { train, validation } = await readImageData(join(root, 'm.csv'), dataOptions(settings));
+  const { train, validation } = await readImageData(join(root, 'm.csv'), table.read(settings));
   const file = join(root, 'x', '2.png');
   expect(train).toEqual([
     {
@@ -41,14 +45,15 @@ test('the words of the command line say how a manifest is read', async () => {
     },
   ]);
   expect(validation).toBeUndefined();
-  expect(Object.keys(settings).filter((name) => !dataSettings.some((setting) => setting.name === name))).toEqual([]);
 });
 
 test('columns of 0 and 1 may be named, and words that are no choice are refused', async () => {
   const root = dataFolder({ 'm.csv': 'image,a,b,c\n1.png,1,0,1', '1.png': true });
-  const { train } = await readImageData(join(root, 'm.csv'), dataOptions({ labelColumns: ['b', 'c'] }));
+  const { train } = await readImageData(join(root, 'm.csv'), table.read({ labelColumns: ['b', 'c'] }));
   expect(train[0]!.labels).toEqual(['c']);
-  expect(dataOptions({ pointsColumn: 'p' })).toEqual({ columns: { points: 'p' } });
-  expect(dataOptions()).toEqual({});
-  expect(() => dataOptions({ missingImages: 'never' })).toThrow(/missingImages is "never". It can be fail or skip/);
+  expect(table.read({ pointsColumn: 'p' })).toEqual({ columns: { points: 'p' } });
+  expect(table.read({})).toEqual({});
+  expect(() => table.read({ missingImages: 'never' })).toThrow(
+    'The setting missingImages must be one of fail, skip, but it is "never". Correct it.',
+  );
 });

@@ -1,50 +1,38 @@
 /** @file Regression on sequences for the command line. */
 
-import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
+import { type TaskFactory, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
 import {
-  choice,
   labelsOrNumbers,
   type Prediction,
   type Predictor,
+  regressionSettings,
   type RunnableModel,
   type Task,
 } from '@onnx-lora/sdk/tasks';
-import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
-import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { headPredictor, sequenceOptionsOf, type SequencePredictorOptions } from '../records/headPredictor.ts';
-import { sequenceFiles } from '../records/sequencePredictor.ts';
-import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
-import { sequenceDefaults } from '../sequenceDefaults.ts';
-import { sequenceRegression } from './sequenceTasks.ts';
+import { headPredictor, type SequencePredictorOptions } from '../records/headPredictor.ts';
+import { sequenceRegression, type SequenceRegressionOptions } from './sequenceTasks.ts';
+import { headSettings, AnsweringFactory, type AnsweringOptions, answeringSettings } from '../sequenceTaskFactory.ts';
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
-export class SequenceRegressionFactory implements TaskFactory {
+export class SequenceRegressionFactory
+  extends AnsweringFactory<SequenceRegressionOptions & AnsweringOptions>
+  implements TaskFactory
+{
   readonly name = 'sequence-regression';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Numbers about each sequence or pair, such as fitness or solubility; the data is a table with a column of numbers.';
-  readonly settings: readonly TaskSetting[] = [
+  readonly settings: SettingTable<SequenceRegressionOptions & AnsweringOptions> = settingsOf({
     ...headSettings,
-    { name: 'loss', kind: 'text', description: 'mse (default), or huber, which minds outliers less.' },
-    ensembleSetting,
-    ...sequenceSettings,
-  ];
-  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
+    ...regressionSettings,
+    ...answeringSettings,
+  });
 
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    const { settings = {} } = options;
-    const task = sequenceRegression(options.data, {
-      ...sequenceOptions(options),
-      ...headOptions(settings),
-      loss: choice('loss', settings['loss'], ['mse', 'huber']),
-    });
-    return withEnsemble(task, settings);
+  protected task(data: string, options: SequenceRegressionOptions): Task {
+    return sequenceRegression(data, options);
   }
 
-  /** @throws OnnxLoraError as {@link openSequenceRegressor} */
-  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return openSequenceRegressor(model, await sequenceOptionsOf(options));
+  protected open(model: RunnableModel, options: SequencePredictorOptions): Promise<Predictor> {
+    return openSequenceRegressor(model, options);
   }
 }
 

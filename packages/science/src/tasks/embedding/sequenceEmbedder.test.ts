@@ -6,9 +6,9 @@ import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingPredictor, openSequenceEmbedder } from './sequenceEmbedder.ts';
+import { embeddingPredictor, openSequenceEmbedder, type EmbeddingOptions } from './sequenceEmbedder.ts';
 import { SequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
-import { isPerToken, sequenceFeature } from './tokenStates.ts';
+import { sequenceFeature, isPerToken } from './tokenStates.ts';
 
 const fixtures = fileURLToPath(new URL('../../fixtures/', import.meta.url));
 const golden = JSON.parse(readFileSync(`${fixtures}embeddings.json`, 'utf8')) as Record<
@@ -118,8 +118,8 @@ it('names what a model lacks', () => {
   );
 });
 
-async function answersOf(fasta: string, settings: Record<string, string | boolean>, skip = 0) {
-  const predictor: Predictor = await embeddingPredictor(model, { settings });
+async function answersOf(fasta: string, settings: EmbeddingOptions, skip = 0) {
+  const predictor: Predictor = await embeddingPredictor(model, {}, settings);
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(fasta);
   }

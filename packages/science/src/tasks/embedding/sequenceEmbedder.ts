@@ -2,7 +2,6 @@
 
 import { OnnxLoraError, type Tensor } from '@onnx-lora/sdk';
 import {
-  choice,
   type Embedder,
   embeddingEndings,
   embeddingWriter,
@@ -16,13 +15,11 @@ import {
   unitVector,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceRecord } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { sequencePredictor, sequenceProcessor } from '../records/sequencePredictor.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { lengthOptions } from '../sequenceSettings.ts';
-import type { LengthOptions, TokenRow } from '../sequenceTask.ts';
+import type { LengthOptions, SequenceTaskOptions, TokenRow } from '../sequenceTask.ts';
 import {
   type FeatureOptions,
   pooledStates,
@@ -102,6 +99,16 @@ export async function openSequenceEmbedder(
   };
 }
 
+/** What files are answered about with. */
+export interface EmbeddingOptions extends SequenceTaskOptions {
+  /** The graph output that is the feature; that of `sequenceFeature` by default. */
+  readonly output?: string | undefined;
+  /** `mean` by default; `residues` answers with one vector for each. */
+  readonly pool?: Asked['pool'] | undefined;
+  /** Divides every embedding by its length; false by default. */
+  readonly normalize?: boolean | undefined;
+}
+
 /**
  * Answers `{ id, embedding }`; with the pool `residues` one answer per residue, `{ id, position, residue, embedding }`.
  * They are written to .npz and .safetensors files too.
@@ -111,12 +118,11 @@ export async function openSequenceEmbedder(
  */
 export async function embeddingPredictor(
   model: RunnableModel,
-  { settings = {}, ...options }: PredictorOptions,
+  options: Omit<PredictorOptions, 'settings'>,
+  { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: EmbeddingOptions,
 ): Promise<Predictor> {
-  const { output, normalize } = settings;
-  const pool = choice('pool', settings['pool'], ['mean', 'first', 'residues']) ?? 'mean';
-  const feature = sequenceFeature(model, typeof output === 'string' ? output : undefined);
-  const input = await openSequenceInput(model, lengthOptions(settings));
+  const feature = sequenceFeature(model, output);
+  const input = await openSequenceInput(model, { maxLength, tooLong, overlap });
   const isEach = pool === 'residues';
   if (isEach) {
     requirePerToken(feature);
@@ -131,7 +137,7 @@ export async function embeddingPredictor(
     ...options,
     model,
     input,
-    data: dataOptions(settings),
+    data,
     outputs: [feature.output],
     rows: input.rows,
     // States of all tokens are large.
@@ -139,7 +145,7 @@ export async function embeddingPredictor(
     answers: (record, rows) => {
       const { id, sequence } = record;
       const { starts } = isEach ? input.tokenizer.tokens(sequence) : { starts: [] };
-      return vectorsOf(rows, feature, pool, normalize === true).map((embedding, i): Prediction => {
+      return vectorsOf(rows, feature, pool, normalize).map((embedding, i): Prediction => {
         const at = starts[i]!;
         return isEach ? { id, position: at + 1, residue: sequence[at]!, embedding } : { id, embedding };
       });

@@ -1,98 +1,82 @@
 /** @file Embeddings of sequences for the command line. */
 
-import { answersOnly, choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
-import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { dataSettings } from '../../data/dataSettings.ts';
-import { lengthSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
-import { sequenceFiles } from '../records/sequencePredictor.ts';
-import { embeddingPredictor } from './sequenceEmbedder.ts';
-import { sequenceRetrieval } from './sequenceRetrieval.ts';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { answeringTask, type Predictor, retrievalSettings, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
+import {
+  type PredictorOptions,
+  type SettingRows,
+  settingsOf,
+  type SettingTable,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
+import { SequenceTaskFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
+import { type EmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
+import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
 
-const outputSetting: TaskSetting = {
-  name: 'output',
-  kind: 'text',
-  description: 'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
-};
-const normalizeSetting: TaskSetting = {
-  name: 'normalize',
-  kind: 'flag',
-  description: 'Divides every embedding by its length.',
-};
-const poolSetting: TaskSetting = {
-  name: 'pool',
-  kind: 'text',
-  description:
-    'mean (of all residues; default), first (the state of <cls>), or when predicting residues (one for each).',
+const embeddingSettings: SettingRows<EmbeddingOptions> = {
+  pool: {
+    kind: 'choice',
+    of: ['mean', 'first', 'residues'],
+    description:
+      'mean (of all residues; default), first (the state of <cls>), or when predicting residues (one for each).',
+  },
+  output: {
+    kind: 'text',
+    description:
+      'The graph output that is the feature; before-head is what a head reads. last_hidden_state by default.',
+  },
+  normalize: { kind: 'flag', description: 'Divides every embedding by its length.' },
+  ...sequenceSettings,
 };
 
 /** The task `sequence-embedding`: it answers with embeddings, and has nothing to learn. */
-export class SequenceEmbeddingFactory implements TaskFactory {
+export class SequenceEmbeddingFactory extends SequenceTaskFactory<EmbeddingOptions> implements TaskFactory {
   readonly name = 'sequence-embedding';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.';
-  readonly settings: readonly TaskSetting[] = [
-    poolSetting,
-    outputSetting,
-    normalizeSetting,
-    ...lengthSettings,
-    ...dataSettings,
-  ];
+  readonly settings: SettingTable<EmbeddingOptions> = settingsOf(embeddingSettings);
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
-    return answersOnly(
+    return answeringTask(
       this.name,
-      'To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval.',
+      'To train or measure embeddings on sequences with labels, groups or partners, take the task sequence-retrieval',
     );
   }
 
   /** Answers `{ id, embedding }`, or `{ id, position, residue, embedding }` for each residue. */
-  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return embeddingPredictor(model, options);
+  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options, this.settings.read(settings));
   }
 }
 
+type RetrievalOptions = Omit<SequenceRetrievalOptions, 'pool'> & EmbeddingOptions;
+
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
-export class SequenceRetrievalFactory implements TaskFactory {
+export class SequenceRetrievalFactory extends SequenceTaskFactory<RetrievalOptions> implements TaskFactory {
   readonly name = 'sequence-retrieval';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.';
   /** Groups, each of several sequences, whose loss needs them all at once. */
   readonly defaults = { batchSize: 16, epochs: 10, lr: 1e-3, warmupSteps: 0.1 } as const;
-  readonly settings: readonly TaskSetting[] = [
-    { name: 'loss', kind: 'text', description: 'contrastive (default), triplet or info-nce.' },
-    { name: 'temperature', kind: 'number', description: 'What cosines are divided by; 0.1 by default.' },
-    { name: 'margin', kind: 'number', description: 'Of triplets; 0.2 by default.' },
-    {
-      name: 'perGroup',
-      kind: 'number',
-      description: 'Sequences of one kind that are trained on together; 2 by default.',
-    },
-    poolSetting,
-    outputSetting,
-    normalizeSetting,
-    ...sequenceSettings,
-  ];
+  readonly settings: SettingTable<RetrievalOptions> = settingsOf({
+    ...retrievalSettings('Sequences of one kind'),
+    ...embeddingSettings,
+  });
 
-  /** The task on the data. */
+  /** @throws OnnxLoraError `CONFIG_INVALID` for the pool `residues` */
   create(options: TaskOptions): Task {
-    const { loss, temperature, margin, perGroup, output, pool } = options.settings ?? {};
-    const number = (value: unknown): number | undefined => (typeof value === 'number' ? value : undefined);
-    return sequenceRetrieval(options.data, {
-      ...sequenceOptions(options),
-      ...(output === undefined ? {} : { output: String(output) }),
-      pool: choice('pool', pool, ['mean', 'first']),
-      loss: choice('loss', loss, ['contrastive', 'triplet', 'info-nce']),
-      temperature: number(temperature),
-      margin: number(margin),
-      perGroup: number(perGroup),
-    });
+    const { pool, ...own } = this.optionsOf(options);
+    if (pool !== 'residues') return sequenceRetrieval(options.data, { ...own, pool });
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      'The setting pool is "residues", of which predictors answer with a vector for each. To train, take mean or first.',
+    );
   }
 
   /** Answers as `sequence-embedding` does. */
-  predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return embeddingPredictor(model, options);
+  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
+    return embeddingPredictor(model, options, this.settings.read(settings));
   }
 }

@@ -3,16 +3,23 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Adapter, loadAdapter, OnnxLoraError } from '@onnx-lora/sdk';
-import type { TaskSetting } from '@onnx-lora/sdk/plugin';
-import type { SettingValues } from '../sequenceSettings.ts';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
 
 const CONFIG = 'adapter_config.json';
 
-/** Other adapters whose answers are averaged with those of `--adapter`. */
-export const ensembleSetting: TaskSetting = {
-  name: 'ensemble',
-  kind: 'texts',
-  description: 'Adapters, or runs, that answer together with --adapter: answers are the mean, beside their deviation.',
+/** Which adapters answer together. */
+export interface EnsembleOptions {
+  /** Folders of other adapters, or of runs, whose answers are averaged with those of the adapter. */
+  readonly ensemble?: readonly string[] | undefined;
+}
+
+/** The same on the command line. */
+export const ensembleSettings: SettingRows<EnsembleOptions> = {
+  ensemble: {
+    kind: 'texts',
+    description:
+      'Adapters, or runs, that answer together with --adapter: answers are the mean, beside their deviation.',
+  },
 };
 
 /**
@@ -23,9 +30,8 @@ export const ensembleSetting: TaskSetting = {
  */
 export async function answeringAdapters(
   adapter: Adapter | undefined,
-  { ensemble = [] }: SettingValues = {},
+  sources: readonly string[] = [],
 ): Promise<readonly Adapter[]> {
-  const sources = Array.isArray(ensemble) ? (ensemble as readonly string[]) : [String(ensemble)];
   if (!adapter) {
     if (sources.length === 0) return [];
     throw new OnnxLoraError(

@@ -9,14 +9,12 @@ import {
   scoresOf,
 } from '@onnx-lora/sdk/tasks';
 import type { PredictorOptions } from '@onnx-lora/sdk/plugin';
-import { dataOptions } from '../../data/dataSettings.ts';
 import type { SequenceDataOptions } from '../../data/sequenceRecord.ts';
 import type { SequenceTokenizer } from '../../tokenizers/sequenceTokenizer.ts';
 import { requireHead } from '../sequenceHead.ts';
 import { openSequenceInput } from '../sequenceInput.ts';
-import { lengthOptions } from '../sequenceSettings.ts';
-import type { LengthOptions } from '../sequenceTask.ts';
-import { answeringAdapters } from './answeringAdapters.ts';
+import type { LengthOptions, SequenceTaskOptions } from '../sequenceTask.ts';
+import { answeringAdapters, type EnsembleOptions } from './answeringAdapters.ts';
 import { requireAnswers } from './requireAnswers.ts';
 import { sequencePredictor, type SequenceRow } from './sequencePredictor.ts';
 
@@ -71,13 +69,13 @@ export function adaptersIn({ adapter, adapters = {}, ensemble = [] }: RecordPred
   return [...(adapter ? [adapter] : []), ...Object.values(adapters), ...ensemble];
 }
 
-/** The options that the command line's words stand for. */
-export async function sequenceOptionsOf({
-  settings = {},
-  ...options
-}: PredictorOptions): Promise<SequencePredictorOptions> {
-  const [, ...ensemble] = await answeringAdapters(options.adapter, settings);
-  return { ...options, ensemble, data: dataOptions(settings), ...lengthOptions(settings) };
+/** The options of a predictor, with what its settings gave. */
+export async function sequenceOptionsOf(
+  options: Omit<PredictorOptions, 'settings'>,
+  { ensemble: sources, maxLength, tooLong, overlap, ...data }: EnsembleOptions & SequenceTaskOptions,
+): Promise<SequencePredictorOptions> {
+  const [, ...ensemble] = await answeringAdapters(options.adapter, sources);
+  return { ...options, ensemble, data, maxLength, tooLong, overlap };
 }
 
 /** Numbers, and how far adapters that answer together differ. */

@@ -1,88 +1,78 @@
 /** @file Tasks on residues for the command line: by name, and what answers about sequences without labels. */
 
-import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { choice, type Predictor, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
-import { withEnsemble } from '../../ensemble/evaluateEnsemble.ts';
-import { ensembleSetting } from '../records/answeringAdapters.ts';
-import { sequenceOptionsOf } from '../records/headPredictor.ts';
-import { sequenceFiles } from '../records/sequencePredictor.ts';
-import { sequenceDefaults } from '../sequenceDefaults.ts';
-import { headOptions, headSettings, sequenceOptions, sequenceSettings } from '../sequenceSettings.ts';
+import { type TaskFactory, type SettingRows, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import {
+  type Predictor,
+  type RunnableModel,
+  type Task,
+  classifierSettings,
+  headSetting,
+  regressionSettings,
+} from '@onnx-lora/sdk/tasks';
+import { type SequencePredictorOptions } from '../records/headPredictor.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
-import { residueClassification, residueRegression } from './residueTasks.ts';
+import {
+  residueClassification,
+  residueRegression,
+  type ResidueClassificationOptions,
+  type ResidueRegressionOptions,
+} from './residueTasks.ts';
+import type { SequenceHeadOptions } from '../sequenceHead.ts';
+import { AnsweringFactory, type AnsweringOptions, answeringSettings } from '../sequenceTaskFactory.ts';
 
 /** What both tasks have; what a head reads is not to be chosen, for there is one answer per token. */
-const settings: readonly TaskSetting[] = [
-  ...headSettings.filter(({ name }) => name === 'head'),
-  ensembleSetting,
-  ...sequenceSettings.map((setting) =>
-    setting.name === 'tooLong'
-      ? { ...setting, description: 'Of longer sequences: windows (all of it, in pieces; default), crop or error.' }
-      : setting,
-  ),
-];
+const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & AnsweringOptions> = {
+  head: headSetting,
+  ...answeringSettings,
+  tooLong: {
+    kind: 'choice',
+    of: ['crop', 'windows', 'error'],
+    description: 'Of longer sequences: windows (all of it, in pieces; default), crop or error.',
+  },
+};
 
-/** Makes `residue-classification` tasks, and what answers with a class for each residue. */
-export class ResidueClassificationFactory implements TaskFactory {
+/** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
+export class ResidueClassificationFactory
+  extends AnsweringFactory<ResidueClassificationOptions & AnsweringOptions>
+  implements TaskFactory
+{
   readonly name = 'residue-classification';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'A class for each residue, such as its secondary structure or whether it binds; the data is a table with a letter per residue, or a list.';
-  readonly settings: readonly TaskSetting[] = [
-    { name: 'unknown', kind: 'texts', description: 'Labels of residues of which nothing is known, such as X.' },
-    {
-      name: 'classWeights',
-      kind: 'text',
-      description: 'balanced: rare classes count as much as frequent ones; effective: nearly so.',
-    },
-    { name: 'labelSmoothing', kind: 'number', description: 'How much of a label is spread over all classes, 0 to 1.' },
-    ...settings,
-  ];
-  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
+  readonly settings: SettingTable<ResidueClassificationOptions & AnsweringOptions> = settingsOf({
+    unknown: { kind: 'texts', description: 'Labels of residues of which nothing is known, such as X.' },
+    classWeights: classifierSettings('').classWeights,
+    labelSmoothing: classifierSettings('').labelSmoothing,
+    ...residueSettings,
+  });
 
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    const { unknown, classWeights, labelSmoothing } = options.settings ?? {};
-    const task = residueClassification(options.data, {
-      ...sequenceOptions(options),
-      head: headOptions(options.settings).head,
-      ...(unknown === undefined ? {} : { unknown: Array.isArray(unknown) ? unknown.map(String) : [String(unknown)] }),
-      classWeights: choice('classWeights', classWeights, ['balanced', 'effective']),
-      ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
-    });
-    return withEnsemble(task, options.settings);
+  protected task(data: string, options: ResidueClassificationOptions): Task {
+    return residueClassification(data, options);
   }
 
-  /** Answers `{ id, residues, confidence, score }`, see {@link openResidueClassifier}. */
-  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return openResidueClassifier(model, await sequenceOptionsOf(options));
+  protected open(model: RunnableModel, options: SequencePredictorOptions): Promise<Predictor> {
+    return openResidueClassifier(model, options);
   }
 }
 
-/** Makes `residue-regression` tasks, and what answers with a number for each residue. */
-export class ResidueRegressionFactory implements TaskFactory {
+/** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
+export class ResidueRegressionFactory
+  extends AnsweringFactory<ResidueRegressionOptions & AnsweringOptions>
+  implements TaskFactory
+{
   readonly name = 'residue-regression';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.';
-  readonly settings: readonly TaskSetting[] = [
-    { name: 'loss', kind: 'text', description: 'mse (default), or huber, which minds outliers less.' },
-    ...settings,
-  ];
-  readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
+  readonly settings: SettingTable<ResidueRegressionOptions & AnsweringOptions> = settingsOf({
+    ...regressionSettings,
+    ...residueSettings,
+  });
 
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    const task = residueRegression(options.data, {
-      ...sequenceOptions(options),
-      head: headOptions(options.settings).head,
-      loss: choice('loss', options.settings?.['loss'], ['mse', 'huber']),
-    });
-    return withEnsemble(task, options.settings);
+  protected task(data: string, options: ResidueRegressionOptions): Task {
+    return residueRegression(data, options);
   }
 
-  /** Answers `{ id, values }`, see {@link openResidueRegressor}. */
-  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return openResidueRegressor(model, await sequenceOptionsOf(options));
+  protected open(model: RunnableModel, options: SequencePredictorOptions): Promise<Predictor> {
+    return openResidueRegressor(model, options);
   }
 }

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Model, openModel } from '@onnx-lora/sdk';
 import type { Prediction, Predictor } from '@onnx-lora/sdk/tasks';
-import type { TaskSettingValue } from '@onnx-lora/sdk/plugin';
+import type { SettingValue } from '@onnx-lora/sdk/plugin';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { esm } from '../../families/esm.ts';
 import { MutationScanFactory } from './mutationScanFactory.ts';
@@ -50,7 +50,7 @@ function expectClose(answers: readonly Prediction[], expected: readonly number[]
 }
 
 describe('variant-effect', () => {
-  const open = (settings: Record<string, TaskSettingValue>): Promise<Predictor> =>
+  const open = (settings: Record<string, SettingValue>): Promise<Predictor> =>
     new VariantEffectFactory().predictor(model, { settings });
   const table = (): string => file('variants.csv', ['mutant', ...tiny.variants].join('\n'));
 
@@ -88,12 +88,12 @@ describe('variant-effect', () => {
     const marginals = await open({ wildType });
     await expect(answered(marginals, fasta)).rejects.toThrow(/The variant ".*two.*" has 21 residues/);
     await marginals.release();
-    await expect(open({ method: 'masked' })).rejects.toThrow('The setting method is "masked"');
+    await expect(open({ method: 'masked' })).rejects.toThrow('The setting method must be one of masked-marginals,');
   });
 });
 
 describe('mutation-scan', () => {
-  const open = (settings: Record<string, TaskSettingValue> = {}): Promise<Predictor> =>
+  const open = (settings: Record<string, SettingValue> = {}): Promise<Predictor> =>
     new MutationScanFactory().predictor(model, { settings });
 
   test('answers with every substitution of every sequence', async () => {
@@ -117,7 +117,9 @@ describe('mutation-scan', () => {
     const predictor = await open({ residues: 'a, k' });
     expect((await answered(predictor, file('short.fasta', '>one\nMKT\n'))).answers.map(({ mutation }) => mutation)).toEqual(['M1A', 'M1K', 'K2A', 'T3A', 'T3K']); // prettier-ignore
     await predictor.release();
-    await expect(open({ residues: '12' })).rejects.toThrow('The setting residues is "12"');
+    await expect(open({ residues: '12' })).rejects.toThrow(
+      'The setting residues must be the letters to put in, such as ACDEFGHIKLMNPQRSTVWY, but it is "12"',
+    );
     const all = await open({ alphabet: 'smiles' });
     await expect(answered(all, file('m.csv', 'id,smiles\na,CC(=O)O\n'))).rejects.toThrow(/m\.csv.*there is "\(" at position 3/s); // prettier-ignore
     await all.release();

@@ -1,40 +1,58 @@
 /** @file Zero-shot variant effects for the command line. */
 
 import { type Predictor, requireNamedAdapters, type RunnableModel, type Task } from '@onnx-lora/sdk/tasks';
-import type { PredictorInput, PredictorOptions, TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { dataOptions, dataSettings } from '../../data/dataSettings.ts';
-import { sequenceFiles } from '../records/sequencePredictor.ts';
+import {
+  type PredictorOptions,
+  type SettingRows,
+  settingsOf,
+  type SettingTable,
+  type TaskFactory,
+  type TaskOptions,
+} from '@onnx-lora/sdk/plugin';
+import { dataSettings } from '../../data/dataSettings.ts';
+import { variantMethods, type VariantScorerOptions } from '../../variants/variantScorer.ts';
+import { SequenceTaskFactory } from '../sequenceTaskFactory.ts';
+import { variantEffect, type VariantEffectOptions } from './variantEffect.ts';
 import { variantPredictor } from './variantPredictor.ts';
-import { variantEffect } from './variantEffect.ts';
-import { multipleSetting, scoringFrom, scoringSettings } from './variantSettings.ts';
+
+/** Of scoring by likelihood. */
+export const scoringSettings: SettingRows<Pick<VariantScorerOptions, 'method' | 'maxLength'>> = {
+  method: {
+    kind: 'choice',
+    of: variantMethods,
+    description: `How variants are scored: ${variantMethods.join(', ')}; the first by default.`,
+  },
+  maxLength: {
+    kind: 'number',
+    whole: true,
+    min: 1,
+    description: 'Most tokens that the model is shown at once, special ones included.',
+  },
+};
 
 /** The task `variant-effect`: it measures and answers, and has nothing to learn. */
-export class VariantEffectFactory implements TaskFactory {
+export class VariantEffectFactory extends SequenceTaskFactory<VariantEffectOptions> implements TaskFactory {
   readonly name = 'variant-effect';
-  readonly input: PredictorInput = sequenceFiles;
   readonly description =
     'Scores of variants by a protein language model that has seen no measurement; to measure and predict with, not to train.';
-  readonly settings: readonly TaskSetting[] = [
+  readonly settings: SettingTable<VariantEffectOptions> = settingsOf({
     ...scoringSettings,
-    multipleSetting,
-    {
-      name: 'value',
+    multiple: {
+      kind: 'choice',
+      of: ['additive', 'together'],
+      description:
+        'What masked-marginals masks for several substitutions: additive (default) each alone, together all at once.',
+    },
+    value: {
       kind: 'text',
       description: 'Which measurement scores are compared with, where there are several.',
     },
     ...dataSettings,
-  ];
+  });
 
-  /** The task on the data. */
-  create({ data, validation, seed, settings }: TaskOptions): Task {
-    const value = settings?.['value'];
-    return variantEffect(data, {
-      ...dataOptions(settings),
-      ...scoringFrom(settings),
-      ...(validation === undefined ? {} : { validation }),
-      ...(value === undefined ? {} : { value: String(value) }),
-      seed,
-    });
+  /** The task on the data, of which nothing is held out, since nothing is trained on it. */
+  create(options: TaskOptions): Task {
+    return variantEffect(options.data, { ...this.optionsOf(options), holdOut: undefined });
   }
 
   /** Answers `{ id, score }` for each variant of a table of mutations, or of a file of sequences. */
@@ -43,7 +61,7 @@ export class VariantEffectFactory implements TaskFactory {
     { settings, adapter, adapters, load }: PredictorOptions = {},
   ): Promise<Predictor> {
     requireNamedAdapters(adapters);
-    const scoring = { ...load, ...scoringFrom(settings), adapter };
-    return variantPredictor(model, scoring, dataOptions(settings));
+    const { method, multiple, maxLength, ...data } = this.settings.read(settings);
+    return variantPredictor(model, { ...load, method, multiple, maxLength, adapter }, data);
   }
 }

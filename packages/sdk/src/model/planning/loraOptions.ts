@@ -3,6 +3,9 @@
 import type { Initializer } from '../../lora/init/initializer.ts';
 import type { Model, ModuleInfo } from '../model.ts';
 
+/** The rank of adapters where nobody says another. */
+export const DEFAULT_RANK = 8;
+
 /** A tuner by its name, with its settings. */
 export interface NamedTuner {
   /** What it is called. */

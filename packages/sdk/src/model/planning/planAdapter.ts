@@ -15,7 +15,7 @@ import { targetNames, withAttentions } from './chosenModules.ts';
 import { fittingRanks, requireRank } from './fittingRanks.ts';
 import { requireInitializable } from '../initial/initialSite.ts';
 import type { Model } from '../model.ts';
-import type { LoraOptions } from './loraOptions.ts';
+import { DEFAULT_RANK, type LoraOptions } from './loraOptions.ts';
 import { namedModules } from '../opening/namedModules.ts';
 import { planByTuner } from './planByTuner.ts';
 import type { PlannedAdapter } from './plannedAdapter.ts';
@@ -32,7 +32,7 @@ import { trainedTokens } from './trainedTokens.ts';
  */
 export function planAdapter(model: Model, options: LoraOptions = {}): PlannedAdapter {
   if (options.tuner !== undefined) return planByTuner(model, options, options.tuner);
-  const r = options.r ?? 8;
+  const r = options.r ?? DEFAULT_RANK;
   if (!Number.isInteger(r) || r < 1)
     throw new OnnxLoraError('CONFIG_INVALID', `The rank r must be a whole number of at least 1, but it is ${r}.`);
   const brought = new Map(model.registry.initializers.map((each) => [each.name, () => each.create()]));

@@ -1,8 +1,7 @@
 /** @file Augmentations of any domain: how a list of them is applied, and the setting that names a preset. */
 
 import { Random } from '../../runtime/random.ts';
-import type { TaskSetting, TaskSettingValue } from '../taskFactory.ts';
-import { choice } from '../tasks/choice.ts';
+import type { SettingRow } from '../settings.ts';
 import { badSetting } from './augmentationChecks.ts';
 
 /** What every augmentation has: data that can be written to a file and sent to a thread. */
@@ -55,13 +54,7 @@ export interface AugmentationPresets<Each> {
   /** The lists by the names that the setting has for them. A Map, for the name comes from a user. */
   readonly byName: ReadonlyMap<string, readonly Each[]>;
   /** `--set augment=standard`. */
-  readonly setting: TaskSetting;
-  /**
-   * The preset that the setting names; undefined where it is not given.
-   *
-   * @throws OnnxLoraError `CONFIG_INVALID` for a name that no preset has
-   */
-  readonly from: (settings?: Readonly<Record<string, TaskSettingValue>>) => readonly Each[] | undefined;
+  readonly setting: SettingRow<readonly Each[]>;
 }
 
 /**
@@ -79,13 +72,10 @@ export function augmentationPresets<Each>(
   return {
     byName,
     setting: {
-      name: 'augment',
-      kind: 'text',
+      kind: 'choice',
+      of: names,
+      to: (name: string) => byName.get(name),
       description: `Random changes of the ${what} in training: ${names.join(', ')}; none by default.`,
-    },
-    from: (settings = {}) => {
-      const name = choice('augment', settings['augment'], names);
-      return name === undefined ? undefined : byName.get(name);
     },
   };
 }

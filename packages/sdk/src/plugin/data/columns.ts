@@ -2,7 +2,7 @@
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { listed } from '../tasks/listed.ts';
-import type { TaskSetting, TaskSettingValue } from '../taskFactory.ts';
+import type { SettingRow, SettingRows } from '../settings.ts';
 import type { Table } from './table.ts';
 
 /** What a column of a domain's tables may hold. */
@@ -23,24 +23,16 @@ export type ColumnRoles<Role extends string> = Readonly<Record<Role, ColumnRole>
 /** Columns that a user names, by what they hold. */
 export type NamedColumns<Role extends string> = { readonly [R in Role]?: string | readonly string[] | undefined };
 
-/** The settings by which the command line names columns. */
-export function columnSettings(roles: ColumnRoles<string>): TaskSetting[] {
-  return Object.values(roles).map(({ setting, description, isMany }) => ({
-    name: setting,
-    kind: isMany ? 'texts' : 'text',
-    description,
-  }));
-}
-
-/** The columns that such settings name, as an option of whatever reads data; nothing where they name none. */
-export function columnOptions<Columns>(
-  roles: ColumnRoles<string>,
-  settings: Readonly<Record<string, TaskSettingValue>> = {},
-): { readonly columns?: Columns } {
-  const named = Object.entries(roles)
-    .map(([role, { setting }]) => [role, settings[setting]] as const)
-    .filter(([, column]) => column !== undefined);
-  return named.length > 0 ? { columns: Object.fromEntries(named) as Columns } : {};
+/** The settings by which the command line names columns: rows for the option `columns` of whatever reads data. */
+export function columnSettings<Columns>(roles: ColumnRoles<string & keyof Columns>): SettingRows<Columns> {
+  const rows = Object.entries<ColumnRole>(roles).map(
+    ([role, { setting: name, description, isMany }]): [string, SettingRow<string | readonly string[]>] => [
+      role,
+      isMany ? { name, kind: 'texts', description } : { name, kind: 'text', description },
+    ],
+  );
+  // Roles and columns go by the same names, which the compiler cannot follow through the entries.
+  return Object.fromEntries(rows) as unknown as SettingRows<Columns>;
 }
 
 /** How the error about a column that is not there is worded. */

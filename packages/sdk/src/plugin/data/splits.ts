@@ -1,7 +1,7 @@
 /** @file The parts of a dataset, and the records in them. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import type { TaskSetting } from '../taskFactory.ts';
+import type { SettingRow } from '../settings.ts';
 
 /** Which part of the data a record is in. */
 export type Split = 'train' | 'validation' | 'test';
@@ -49,10 +49,10 @@ export function withTestForValidation<Data extends SplitData<unknown>>(data: Dat
 /** Which of the data's own parts is measured on: `test` in place of any other, or `validation`, the default. */
 export type EvalSplit = 'validation' | 'test';
 
-/** {@link EvalSplit} on the command line, the same for all tasks on data. */
-export const evalSplitSetting: TaskSetting = {
-  name: 'evalSplit',
-  kind: 'text',
+/** {@link EvalSplit} as a setting, the same for all tasks on data. */
+export const evalSplitSetting: SettingRow<EvalSplit> = {
+  kind: 'choice',
+  of: ['validation', 'test'],
   description: 'validation (default) or test: which split is measured on.',
 };
 

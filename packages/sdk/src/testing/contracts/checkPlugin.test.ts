@@ -10,6 +10,7 @@ import { initializerNames, initializerOf } from '../../lora/init/named.ts';
 import { openModel } from '../../model/opening/openModel.ts';
 import type { OperatorRule } from '../../plugin/contributions.ts';
 import { definePlugin } from '../../plugin/definePlugin.ts';
+import { settingsOf } from '../../plugin/settings.ts';
 import type { TaskFactory } from '../../plugin/taskFactory.ts';
 import { createOptimizer, optimizerNames } from '../../train/optimizers/named.ts';
 import type { Optimizer } from '../../train/optimizers/optimizer.ts';
@@ -193,7 +194,7 @@ describe('a plugin', () => {
   const factory: TaskFactory = {
     name: 'cell-counting',
     description: '',
-    settings: [{ name: 'group-column', kind: 'text', description: 'a column' }],
+    settings: settingsOf<{ 'group-column'?: string }>({ 'group-column': { kind: 'text', description: 'a column' } }),
     create: () => ({ name: 'cell-counting', prepare: () => Promise.reject(new Error('not asked for')) }),
   };
   const cells = definePlugin({
@@ -279,7 +280,10 @@ describe('a plugin', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-plugin-'));
     try {
       const model = await openModel(await publishModel(folder, { model: linearNet() }));
-      const plugin = definePlugin({ name: 'p', tasks: [{ ...factory, description: 'Counts cells.', settings: [] }] });
+      const plugin = definePlugin({
+        name: 'p',
+        tasks: [{ ...factory, description: 'Counts cells.', settings: settingsOf({}) }],
+      });
       const task = { name: 'cell-counting', prepare: () => Promise.resolve({ train: { length: 0 } }) } as never;
       expect(await checkPlugin(plugin, { tasks: [{ task, model }] })).toEqual([
         'task "cell-counting": the data must have two examples at least, of which it has fewer',

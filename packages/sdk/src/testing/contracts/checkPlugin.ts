@@ -113,13 +113,13 @@ async function preprocessorProblems(
 }
 
 async function taskProblems(
-  { name, description, settings = [] }: TaskFactory,
+  { name, description, settings }: TaskFactory,
   { tasks = [] }: PluginExamples,
 ): Promise<string[]> {
   const given = tasks.filter(({ task }) => task.name === name);
   const found = given.length === 0 ? ['there is no example of it on data'] : [];
   if (description.trim() === '') found.push('it has no description');
-  for (const setting of settings)
+  for (const setting of settings?.rows ?? [])
     if (!/^[a-z][A-Za-z0-9]*$/.test(setting.name)) found.push(`the setting "${setting.name}" is not in camel case`);
   for (const { task, model, ...options } of given) found.push(...(await checkTask(task as Task, model, options)));
   return found;

@@ -1,51 +1,34 @@
 /** @file Classification of sound for the command line: tasks by name, and answers about files without labels. */
 
 import {
-  choice,
+  classifierSettings,
   filePredictor,
+  headSetting,
+  labellingSettings,
   type Predictor,
   type Processor,
   type RunnableModel,
   type Task,
   type TaskModel,
 } from '@onnx-lora/sdk/tasks';
-import type {
-  PredictorOptions,
-  PreprocessorFactory,
-  TaskFactory,
-  TaskOptions,
-  TaskSetting,
+import {
+  type PredictorOptions,
+  settingsOf,
+  type SettingTable,
+  type TaskFactory,
+  type TaskOptions,
 } from '@onnx-lora/sdk/plugin';
-import type { AudioReader } from '../../audio/audio.ts';
-import { soundSettings, soundTaskOptions } from '../soundSettings.ts';
-import { audioClassification, audioTagging, audioClassifier } from './audioClassification.ts';
-import type { AudioTaskOptions } from './audioExamples.ts';
-
-const headSetting: TaskSetting = {
-  name: 'head',
-  kind: 'text',
-  description: 'auto (a new head where the model does not know the labels; the default), new, or keep.',
-};
+import {
+  audioClassification,
+  audioTagging,
+  audioClassifier,
+  type AudioClassificationOptions,
+  type AudioTaggingOptions,
+} from './audioClassification.ts';
+import { soundSettings, SoundTaskFactory } from '../soundTaskFactory.ts';
 
 /** What factories of classifiers share. */
-abstract class SoundClassifierFactory {
-  /** How recordings become features. */
-  protected readonly reading: { readonly reader: AudioReader; readonly preprocessors: readonly PreprocessorFactory[] };
-
-  /** `preprocessors` are asked in order. */
-  constructor(reader: AudioReader, preprocessors: readonly PreprocessorFactory[]) {
-    this.reading = { reader, preprocessors };
-  }
-
-  /** What both tasks are told. */
-  protected optionsOf(options: TaskOptions): AudioTaskOptions {
-    return {
-      ...soundTaskOptions(options),
-      ...this.reading,
-      head: choice('head', options.settings?.['head'], ['auto', 'new', 'keep']),
-    };
-  }
-
+abstract class SoundClassifierFactory<Options> extends SoundTaskFactory<Options> {
   /** How recordings become feeds, and what the outputs mean; for programs that run the session themselves. */
   abstract processor(model: TaskModel): Promise<Processor>;
 
@@ -56,35 +39,22 @@ abstract class SoundClassifierFactory {
 }
 
 /** Makes `audio-classification` tasks and predictors. */
-export class AudioClassificationFactory extends SoundClassifierFactory implements TaskFactory {
+export class AudioClassificationFactory
+  extends SoundClassifierFactory<AudioClassificationOptions>
+  implements TaskFactory
+{
   readonly name = 'audio-classification';
   readonly description =
     'One class per recording, such as a word, an emotion or a speaker; the data is a folder of recordings for each class, or a manifest.';
-  readonly settings: readonly TaskSetting[] = [
-    headSetting,
-    { name: 'labelSmoothing', kind: 'number', description: 'How much of a label is spread over all classes, 0 to 1.' },
-    {
-      name: 'classWeights',
-      kind: 'text',
-      description: 'balanced: rare classes count as much as frequent ones; effective: nearly so.',
-    },
-    {
-      name: 'calibrate',
-      kind: 'flag',
-      description: 'Fits a temperature on held-out recordings, for probabilities to trust.',
-    },
+  readonly settings: SettingTable<AudioClassificationOptions> = settingsOf({
+    head: headSetting,
+    ...classifierSettings('recordings'),
     ...soundSettings,
-  ];
+  });
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
-    const { labelSmoothing, classWeights, calibrate } = options.settings ?? {};
-    return audioClassification(options.data, {
-      ...this.optionsOf(options),
-      ...(typeof labelSmoothing === 'number' ? { labelSmoothing } : {}),
-      classWeights: choice('classWeights', classWeights, ['balanced', 'effective']),
-      ...(calibrate === true ? { calibrate } : {}),
-    });
+    return audioClassification(options.data, this.optionsOf(options));
   }
 
   processor(model: TaskModel): Promise<Processor> {
@@ -93,25 +63,19 @@ export class AudioClassificationFactory extends SoundClassifierFactory implement
 }
 
 /** Makes `audio-tagging` tasks and predictors. */
-export class AudioTaggingFactory extends SoundClassifierFactory implements TaskFactory {
+export class AudioTaggingFactory extends SoundClassifierFactory<AudioTaggingOptions> implements TaskFactory {
   readonly name = 'audio-tagging';
   readonly description =
     'Any number of labels per recording, such as what is heard in it; the data is a manifest with labels.';
-  readonly settings: readonly TaskSetting[] = [
-    headSetting,
-    { name: 'threshold', kind: 'text', description: 'Probability from which a label is given (0.5), or tuned.' },
-    { name: 'posWeights', kind: 'text', description: 'balanced: rare labels count as much as frequent ones.' },
+  readonly settings: SettingTable<AudioTaggingOptions> = settingsOf({
+    head: headSetting,
+    ...labellingSettings,
     ...soundSettings,
-  ];
+  });
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
-    const { threshold, posWeights } = options.settings ?? {};
-    return audioTagging(options.data, {
-      ...this.optionsOf(options),
-      ...(threshold === undefined ? {} : { threshold: threshold === 'tuned' ? threshold : Number(threshold) }),
-      posWeights: choice('posWeights', posWeights, ['balanced']),
-    });
+    return audioTagging(options.data, this.optionsOf(options));
   }
 
   processor(model: TaskModel): Promise<Processor> {

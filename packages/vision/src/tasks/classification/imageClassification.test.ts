@@ -254,7 +254,9 @@ describe('ImageClassificationFactory', () => {
     const factory = new ImageClassificationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
     const data = dataFolder(catsAndDogs);
     const settings = { augment: 'standard', classWeights: 'balanced', mixUp: 0.2, labelSmoothing: 0.1, head: 'new' };
-    expect(Object.keys(settings).filter((name) => !factory.settings.some((each) => each.name === name))).toEqual([]);
+    expect(Object.keys(settings).filter((name) => !factory.settings.rows.some((each) => each.name === name))).toEqual(
+      [],
+    );
     const prepared = await factory.create({ data, seed: 1, settings, holdOut: 0.5 }).prepare(model());
     expect([prepared.train.length, prepared.validation!.length]).toEqual([2, 2]);
     expect(prepared.train.isDeterministic ?? false).toBe(false);

@@ -1,32 +1,21 @@
 /** @file Multi-label classification for the command line. */
 
-import { choice, type Processor, type Task, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { TaskFactory, TaskOptions, TaskSetting } from '@onnx-lora/sdk/plugin';
-import { ImageTaskFactory } from '../imageTaskFactory.ts';
+import { type Processor, type Task, type TaskModel, labellingSettings } from '@onnx-lora/sdk/tasks';
+import { type TaskFactory, type TaskOptions, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { ImageTaskFactory, imageSettings } from '../imageTaskFactory.ts';
 import { imageProcessor } from './imageProcessor.ts';
-import { multiLabelClassification } from './imageTasks.ts';
-import { imageOptions, imageSettings } from './settings.ts';
+import { multiLabelClassification, type MultiLabelOptions } from './imageTasks.ts';
 
 /** Makes `multi-label-classification` tasks and predictors. */
-export class MultiLabelFactory extends ImageTaskFactory implements TaskFactory {
+export class MultiLabelFactory extends ImageTaskFactory<MultiLabelOptions> implements TaskFactory {
   readonly name = 'multi-label-classification';
   readonly description =
     'Any number of labels per image; the data is a manifest with labels, or a column of 0 and 1 for each.';
-  readonly settings: readonly TaskSetting[] = [
-    ...imageSettings,
-    { name: 'threshold', kind: 'text', description: 'Probability from which a label is given (0.5), or tuned.' },
-    { name: 'posWeights', kind: 'text', description: 'balanced: rare labels count as much as frequent ones.' },
-  ];
+  readonly settings: SettingTable<MultiLabelOptions> = settingsOf({ ...imageSettings, ...labellingSettings });
 
   /** The task on the data. */
   create(options: TaskOptions): Task {
-    const { posWeights, threshold } = options.settings ?? {};
-    return multiLabelClassification(options.data, {
-      ...this.readingOf(options),
-      ...imageOptions(options),
-      ...(threshold === undefined ? {} : { threshold: threshold === 'tuned' ? threshold : Number(threshold) }),
-      posWeights: choice('posWeights', posWeights, ['balanced']),
-    });
+    return multiLabelClassification(options.data, this.optionsOf(options));
   }
 
   processor(model: TaskModel): Promise<Processor> {

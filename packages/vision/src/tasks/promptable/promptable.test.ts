@@ -233,7 +233,7 @@ describe('a model', () => {
     const decoder = new SharpDecoder();
     const factory = new PromptableSegmentationFactory(decoder, [new ImagePreprocessorFactory(decoder)]);
     await expect(factory.processor(model)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: /--set points/ });
-    await expect(factory.processor(model, { points: '1,2,3' })).rejects.toThrow(/not 2 numbers/);
+    await expect(factory.processor(model, { points: '1,2,3' })).rejects.toThrow(/must be points of 2 numbers/);
     const [x, y] = held[0]!.points![0]!;
     await using predictor = await factory.predictor(model, {
       settings: { points: `${x},${y};2,2`, labels: '1;0', masks: 'one' },

@@ -259,7 +259,7 @@ test('the command line’s settings make options, and mistakes are named', async
   expect(prepared.head!.labels).toEqual(['a', 'b', 'c', 'd']);
   expect(prepared.train.isDeterministic).toBe(false);
   expect(() => create({ augment: 'strnog' })).toThrow(/Did you mean "strong"/);
-  expect(() => create({ lossSize: 'half' })).toThrow(/lossSize is "half". It can be labels or logits/);
+  expect(() => create({ lossSize: 'half' })).toThrow('lossSize must be one of labels, logits, but it is "half"');
   expect(() => create({ classWeights: ['x'] })).toThrow(/numbers/);
   expect(existsSync(scene)).toBe(true);
 });

@@ -10,7 +10,7 @@ import type { Model } from '../../model.ts';
 import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
 import type { MetricChoice } from '../objective.ts';
 import { optimizerOf } from './optimizerOf.ts';
-import type { TrainOptions } from './options.ts';
+import { type TrainOptions, trainDefaults } from './options.ts';
 
 /** Options with their defaults, all within their bounds; those of whole numbers are. */
 interface CheckedOptions {
@@ -60,7 +60,10 @@ export function checked(options: TrainOptions, registry: Model['registry']): Che
   if (optimizer !== undefined) optimizerOf(optimizer, registry);
   if (ema) new Ema(ema === true ? {} : ema);
   for (const [name, bound] of Object.entries(clip ?? {})) positive(`clip.${name}`, bound as number);
-  scheduleOf(options.schedule ?? 'linear', { steps: steps || 1, warmup: options.warmupSteps ?? 0 });
+  scheduleOf(options.schedule ?? trainDefaults.schedule, {
+    steps: steps || 1,
+    warmup: options.warmupSteps ?? trainDefaults.warmupSteps,
+  });
   for (const name of ['weightDecay', 'loraPlusRatio', 'batchLength'] as const) {
     const value = options[name];
     if (value !== undefined && !(name === 'weightDecay' && value === 0)) positive(name, value);
@@ -74,21 +77,26 @@ export function checked(options: TrainOptions, registry: Model['registry']): Che
       );
   }
   return {
-    epochs: positive('epochs', options.epochs ?? 3, 1_000_000),
-    batchSize: whole('batchSize', options.batchSize ?? 32, 1, 1_000_000),
-    lr: positive('lr', options.lr ?? 1e-3),
+    epochs: positive('epochs', options.epochs ?? trainDefaults.epochs, 1_000_000),
+    batchSize: whole('batchSize', options.batchSize ?? trainDefaults.batchSize, 1, 1_000_000),
+    lr: positive('lr', options.lr ?? trainDefaults.lr),
     memory: options.memory === undefined || options.memory === 'auto' ? 'auto' : positive('memory', options.memory),
-    accumulation: whole('accumulationSteps', options.accumulationSteps ?? 1, 1, 1_000_000),
-    schedule: options.schedule ?? 'linear',
-    warmup: options.warmupSteps ?? 0,
-    seed: whole('seed', options.seed ?? 0, 0, MAX_SEED),
-    initBatches: whole('initBatches', options.initBatches ?? 8, 1, 1_000_000),
-    prefetch: whole('prefetch', options.prefetch ?? 2, 0, 1000),
-    checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? 100),
-    keep: whole('checkpoints.keep', checkpoints?.keep ?? 3),
-    onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? 'stop', ['stop', 'skip', 'backoff']),
-    maxBadLosses: whole('maxBadLosses', options.maxBadLosses ?? 10),
-    onBadSample: oneOf('onBadSample', options.onBadSample ?? 'fail', ['fail', 'skip']),
+    accumulation: whole(
+      'accumulationSteps',
+      options.accumulationSteps ?? trainDefaults.accumulationSteps,
+      1,
+      1_000_000,
+    ),
+    schedule: options.schedule ?? trainDefaults.schedule,
+    warmup: options.warmupSteps ?? trainDefaults.warmupSteps,
+    seed: whole('seed', options.seed ?? trainDefaults.seed, 0, MAX_SEED),
+    initBatches: whole('initBatches', options.initBatches ?? trainDefaults.initBatches, 1, 1_000_000),
+    prefetch: whole('prefetch', options.prefetch ?? trainDefaults.prefetch, 0, 1000),
+    checkpointEvery: whole('checkpoints.every', checkpoints?.every ?? trainDefaults.checkpointEvery),
+    keep: whole('checkpoints.keep', checkpoints?.keep ?? trainDefaults.keepCheckpoints),
+    onBadLoss: oneOf('onBadLoss', options.onBadLoss ?? trainDefaults.onBadLoss, ['stop', 'skip', 'backoff']),
+    maxBadLosses: whole('maxBadLosses', options.maxBadLosses ?? trainDefaults.maxBadLosses),
+    onBadSample: oneOf('onBadSample', options.onBadSample ?? trainDefaults.onBadSample, ['fail', 'skip']),
   };
 }
 

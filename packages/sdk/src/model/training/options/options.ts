@@ -37,6 +37,24 @@ export interface NamedOptimizer {
   readonly [setting: string]: unknown;
 }
 
+/** What a run does where nobody says otherwise. */
+export const trainDefaults = {
+  epochs: 3,
+  batchSize: 32,
+  lr: 1e-3,
+  accumulationSteps: 1,
+  schedule: 'linear',
+  warmupSteps: 0,
+  seed: 0,
+  initBatches: 8,
+  prefetch: 2,
+  checkpointEvery: 100,
+  keepCheckpoints: 3,
+  onBadLoss: 'stop',
+  maxBadLosses: 10,
+  onBadSample: 'fail',
+} as const;
+
 /** Options of `train`. */
 export interface TrainOptions<During extends Metrics = Metrics> {
   /** What is learned, and from which data. */

@@ -1,0 +1,48 @@
+/** @file `onnx-lora explain`: what an error code means, what it comes from, and what to do about it. */
+
+import type { ErrorCode } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { errorCodes } from '@onnx-lora/sdk/core';
+import { Command } from 'commander';
+import type { Context } from '../../context.ts';
+import { usageError } from '../../terminal/errors.ts';
+import { addExamples, addOutput, type OutputFlags } from '../../options.ts';
+import { formatTable } from '../../terminal/table.ts';
+
+const codes = Object.keys(errorCodes) as ErrorCode[];
+
+/** Makes the command. */
+export function explainCommand({ terminal }: Context): Command {
+  const command = new Command('explain')
+    .summary('explain an error code')
+    .description(
+      'Says what an error code means, what it comes from, and what to do about it; without a code, lists them all. Programs find the code of an OnnxLoraError in its property code.',
+    )
+    .argument('[code]', 'an error code, such as TARGET_NOT_FOUND');
+  addOutput(command);
+  addExamples(command, 'onnx-lora explain', 'onnx-lora explain TARGET_NOT_FOUND');
+  return command.action((word: string | undefined, { json }: OutputFlags) => {
+    const shown = word === undefined ? codes : [find(word)];
+    if (json) terminal.printJson(shown.map((code) => ({ code, ...errorCodes[code] })));
+    else for (const line of word === undefined ? list() : details(shown[0]!)) terminal.print(line);
+  });
+}
+
+/** `target-not-found` is understood as well. */
+function find(word: string): ErrorCode {
+  const spelled = word.toUpperCase().replaceAll('-', '_');
+  const code = codes.find((each) => each === spelled);
+  if (code) return code;
+  throw usageError(`There is no error code "${word}".${didYouMean(spelled, codes)} onnx-lora explain lists them all.`);
+}
+
+function list(): string[] {
+  return formatTable(codes.map((code) => [code, errorCodes[code].summary]));
+}
+
+function details(code: ErrorCode): string[] {
+  const { summary, causes, remedies } = errorCodes[code];
+  // Code stands in backticks, which a terminal need not show.
+  const points = (each: readonly string[]): string[] => each.map((text) => `- ${text.replaceAll('`', '')}`);
+  return [`${code}: ${summary}`, '', 'It comes from', ...points(causes), '', 'What to do', ...points(remedies)];
+}

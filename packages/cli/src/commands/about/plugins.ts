@@ -1,0 +1,83 @@
+/** @file `onnx-lora plugins`: what is loaded and what it brings, and which plugins are installed. */
+
+import {
+  contributionKinds,
+  type Contributions,
+  type OperatorRule,
+  type Plugin,
+  type PreprocessorFactory,
+  type TaskFactory,
+} from '@onnx-lora/sdk/plugin';
+import { Command } from 'commander';
+import { type Context, ownPlugins } from '../../context.ts';
+import { printable } from '../../terminal/errors.ts';
+import { addExamples, addOutput, type OutputFlags } from '../../options.ts';
+import { type InstalledPackage, PLUGIN_KEYWORD } from '../../plugins/installed.ts';
+import { notLoaded } from '../../plugins/notLoaded.ts';
+import { formatTable } from '../../terminal/table.ts';
+
+/** Makes the command. */
+export function pluginsCommand(context: Context): Command {
+  const command = new Command('plugins')
+    .summary('list plugins and what they bring')
+    .description(
+      `Lists the plugins that are loaded, those of --plugin among them, with what they bring, and the packages installed here that say they are plugins (by the keyword ${PLUGIN_KEYWORD}). A package is not loaded before you ask for it, since loading runs its code.`,
+    );
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora plugins',
+    'onnx-lora plugins --plugin onnx-lora-cells          # what this one brings',
+    'onnx-lora train models/cells --data photos --plugin onnx-lora-cells',
+  );
+  return command.action(({ json }: OutputFlags) => {
+    const { terminal } = context;
+    const print = (line: string): void => terminal.print(printable(line));
+    const { plugins, broughtBy } = context.registry();
+    const installed = notLoaded(context);
+    if (json) {
+      terminal.printJson({
+        loaded: plugins.map((plugin) => ({
+          ...facts(plugin),
+          own: ownPlugins.includes(plugin),
+          ...names(broughtBy(plugin)),
+        })),
+        installed,
+      });
+      return;
+    }
+    for (const plugin of plugins) {
+      const { name, version, description } = facts(plugin);
+      const from = ownPlugins.includes(plugin) ? 'comes with the command' : 'asked for';
+      print(`${[name, version].filter(Boolean).join(' ')}  (${from})`);
+      if (description) print(`  ${description}`);
+      const rows = Object.entries(names(broughtBy(plugin))).map(([kind, list]) => [`  ${kind}`, list.join(', ')]);
+      for (const line of formatTable(rows)) print(line);
+    }
+    for (const line of listed(installed)) print(line);
+  });
+}
+
+function facts({ name, version = '', description = '' }: Plugin): InstalledPackage {
+  return { name, version, description };
+}
+
+/** What a plugin brings, by name; preprocessors by the files that they read. */
+function names(brought: Contributions): Record<string, string[]> {
+  const nameOf = (each: object): string => {
+    const { domain, op, name, fileEndings } = each as Partial<OperatorRule & TaskFactory & PreprocessorFactory>;
+    if (op !== undefined) return [domain, op].filter(Boolean).join(':');
+    return name ?? fileEndings?.join(' ') ?? '';
+  };
+  const lists = contributionKinds.map((kind) => [kind, brought[kind].map(nameOf)] as const);
+  return Object.fromEntries(lists.filter(([, list]) => list.length > 0));
+}
+
+function listed(installed: readonly InstalledPackage[]): string[] {
+  if (installed.length === 0) return [];
+  return [
+    '',
+    'Installed, not loaded (--plugin NAME loads one):',
+    ...formatTable(installed.map(({ name, version, description }) => [`  ${name}`, version, description])),
+  ];
+}

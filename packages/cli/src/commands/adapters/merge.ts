@@ -1,0 +1,144 @@
+/** @file `onnx-lora merge` and `onnx-lora unmerge`: one plain .onnx from a model and adapters, and the way back. */
+
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { type Model, merge, type MergeResult, unmerge } from '@onnx-lora/sdk';
+import { Command } from 'commander';
+import { addAdapters, type AdapterFlags, loadWeighted } from './adapterList.ts';
+import type { Context } from '../../context.ts';
+import { printable } from '../../terminal/errors.ts';
+import {
+  addExamples,
+  addMismatch,
+  addOutput,
+  addOverwrite,
+  addSettings,
+  type OutputFlags,
+  type OverwriteFlags,
+} from '../../options.ts';
+import { readSettings } from '../../settings/readSettings.ts';
+import { oneModel, openNamed, requireFlag } from '../../sources.ts';
+import { short } from '../../terminal/table.ts';
+
+interface MergeFlags extends OutputFlags, OverwriteFlags, AdapterFlags {
+  readonly allowBaseMismatch?: boolean;
+  readonly requantize?: boolean;
+}
+
+/** Makes `merge`. */
+export function mergeCommand(context: Context): Command {
+  const command = new Command('merge')
+    .summary("fold adapters into a model's weights")
+    .description(
+      'Writes a plain .onnx with the adapters inside its weights, which any runtime opens and which is as fast as the base. The base is left as it is. Several adapters are folded in one after the other, each by its weight. A folder gets model.onnx and what lies beside the base, such as its preprocessor or tokenizer, and is opened as the base is; a lone .onnx file has only its labels with it. Weights of 16 bits are rounded; the answer says how far that is from the exact sum. Where a quantised weight would lose more than a fiftieth of the change to rounding, it stays as it is, and the low-rank product is computed beside it.',
+    )
+    .argument('[model]', 'folder, .onnx file or hub id; or --model');
+  addFlags(command);
+  addMismatch(command);
+  command.option(
+    '--requantize',
+    'quantise weights of few bits anew, whatever the change loses by it: as small and as fast as the base',
+  );
+  addOutput(command);
+  addExamples(
+    command,
+    'onnx-lora merge models/vit --adapter runs/photos --out models/vit-photos   # a folder as the base has, for predict',
+    'onnx-lora merge models/vit --adapter runs/photos --out photos.onnx         # a lone file, for other runtimes',
+    'onnx-lora merge models/vit --adapter runs/cats --adapter runs/birds --weight 0.7,0.3 -o both.onnx',
+  );
+  return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
+    run(context, word, flags, merge),
+  );
+}
+
+/** Makes `unmerge`. */
+export function unmergeCommand(context: Context): Command {
+  const command = new Command('unmerge')
+    .summary('take merged adapters out of a model again')
+    .description(
+      'Writes the model that a merged one was made from, to within rounding: W − s·B·A, with the weights of the merge. What merging has replaced cannot come back: DoRA, trained tokens, and what is trained in full.',
+    )
+    .argument('[model]', 'the merged model: folder, .onnx file or hub id; or --model');
+  addFlags(command);
+  addOutput(command);
+  addExamples(command, 'onnx-lora unmerge photos.onnx --adapter runs/photos --out base.onnx');
+  return command.action((word: string | undefined, flags: MergeFlags & Record<string, unknown>) =>
+    run(context, word, flags, unmerge),
+  );
+}
+
+function addFlags(command: Command): void {
+  addSettings(command, ['model', 'fix']);
+  addAdapters(command);
+  addSettings(command, ['out'], {
+    out: 'a folder for the model and what lies beside the base, or the lone .onnx file to write',
+  });
+  addOverwrite(command);
+}
+
+async function run(
+  { terminal, registry }: Context,
+  word: string | undefined,
+  { adapter, weight, ...flags }: MergeFlags & Record<string, unknown>,
+  write: typeof merge,
+): Promise<void> {
+  const settings = await readSettings(flags, undefined);
+  const model = await openNamed(oneModel(word, flags['model'], settings), registry(), settings);
+  const out = requireFlag(settings.out, 'out', 'name the .onnx file or the folder to write');
+  const adapters = await loadWeighted({ ...(adapter ? { adapter } : {}), ...(weight ? { weight } : {}) });
+  const result = await write(model, adapters, out, {
+    allowBaseMismatch: flags.allowBaseMismatch ?? false,
+    overwrite: flags.overwrite ?? false,
+    requantize: flags.requantize ?? false,
+  });
+  if (flags.json) terminal.printJson(result);
+  else for (const line of [...asText(result, out), ...stillNeeded(model, out)]) terminal.print(printable(line));
+}
+
+/** What `predict` also wants of a lone file: what lies beside the base. Its labels are inside. */
+function stillNeeded({ folder }: Model, out: string): string[] {
+  if (!out.endsWith('.onnx') || folder === undefined) return [];
+  const names = readdirSync(folder).filter((name) => PROCESSOR.test(name));
+  const missing = names.filter((name) => !existsSync(path.join(path.dirname(out), name)));
+  if (missing.length === 0) return [];
+  return [
+    `For other runtimes it is complete. To be opened here by tasks it also wants ${missing.join(', ')} beside it: merge into a folder (--out ${out.slice(0, -'.onnx'.length)}), which gets them.`,
+  ];
+}
+
+/** Files that say how inputs are made and answers are read; labels are in the merged file. */
+const PROCESSOR =
+  /^(?:preprocessor_config|processor_config|tokenizer|tokenizer_config|vocab|generation_config)\.(?:json|txt)$/;
+
+/** What was written, and what of it a person may not expect. */
+function asText({ files, modules, rounding, untied, beside }: MergeResult, out: string): string[] {
+  const worst = rounding.toSorted((a, b) => b.relativeError - a.relativeError)[0];
+  const changed = modules.length === 1 ? '1 module' : `${modules.length} modules`;
+  return [
+    `Wrote ${written(files, out)}: ${changed} changed.`,
+    ...(worst
+      ? [`Rounded: ${counted(rounding.map(({ module }) => module))}. Furthest from the exact sum is ${worst.module} (${worst.storage}), by ${percent(worst.relativeError)} of its weight.`] // prettier-ignore
+      : []),
+    ...(untied.length > 0 ? [`Copied, since other layers share the weight: ${counted(untied)}.`] : []),
+    ...(beside.length > 0
+      ? [`Computed beside the layer, since its weight cannot hold the delta: ${counted(beside)}.`]
+      : []),
+  ];
+}
+
+/** The file, with that of its weights where it has one; or the folder and what is in it. */
+function written(files: readonly string[], out: string): string {
+  if (files[0] === out) return files.join(' and ');
+  const models = files.filter((file) => file.endsWith('.onnx')).map((file) => path.relative(out, file));
+  return `${out} (${models.join(', ')}, and what lies beside ${models.length === 1 ? 'it' : 'them'})`;
+}
+
+/** The first few names, and how many more. */
+function counted(names: readonly string[]): string {
+  const more = names.length - 3;
+  return `${names.slice(0, 3).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function percent(share: number): string {
+  return `${short(100 * share)}%`;
+}

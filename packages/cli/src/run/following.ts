@@ -1,0 +1,155 @@
+/** @file What is told and kept of a run while it goes on, and what is left where it fails. */
+
+import {
+  type PluginRegistry,
+  type Model,
+  OnnxLoraError,
+  type TrainEvent,
+  type TrainResult,
+  type TrainingRun,
+} from '@onnx-lora/sdk';
+import type { Task } from '@onnx-lora/sdk/tasks';
+import type { FallenBackNode, ProviderReport, StepEvent } from '@onnx-lora/sdk/plugin';
+import type { Measured, RunHistory } from './history.ts';
+import { Trackers } from '../plugins/trackers.ts';
+import type { Progress } from '../terminal/progress.ts';
+import { configOf, quoted, type ResolvedSettings } from '../settings/runConfig.ts';
+import type { LoggedEvent, RunFolder } from './runFolder.ts';
+import { clock, decimals, grouped, short, withInterval } from '../terminal/table.ts';
+
+/** A run that goes on, and who is told of it. */
+export interface Work {
+  readonly model: Model;
+  readonly task: Task;
+  readonly settings: ResolvedSettings;
+  readonly progress: Progress;
+  readonly folder: RunFolder;
+  readonly history: RunHistory;
+  readonly registry: PluginRegistry;
+  /** Who follows the run; there once it begins. */
+  trackers?: Trackers;
+}
+
+/** Those who follow the run; a run that they refuse to follow is stopped. */
+export async function trackersOf({ settings, registry, folder, progress }: Work, run: TrainingRun): Promise<Trackers> {
+  const about = { folder: folder.path, firstStep: run.firstStep, settings: configOf(settings) };
+  try {
+    return await Trackers.begin(settings.track, registry, about, (message) => progress.note(`warning: ${message}`));
+  } catch (error) {
+    run.stop();
+    throw error;
+  }
+}
+
+/** @throws OnnxLoraError where the disk refuses, with what is left */
+export async function saveAdapter(adapter: TrainingRun['adapter'], work: Work): Promise<void> {
+  try {
+    await adapter.save(work.folder.adapter);
+  } catch (error) {
+    throw withRemains(error, work);
+  }
+}
+
+/**
+ * Waits for the end of the run.
+ *
+ * @throws OnnxLoraError of the step that failed, with what is left in the folder
+ */
+export async function complete(run: TrainingRun, work: Work): Promise<TrainResult> {
+  try {
+    for await (const event of run) tell(event, run, work);
+    return await run.done;
+  } catch (error) {
+    if (error instanceof OnnxLoraError && error.code === 'LOSS_NOT_FINITE') throw withLowerRate(error, run, work);
+    throw withRemains(error, work);
+  }
+}
+
+const lastCheckpoints = new WeakMap<RunFolder, string>();
+
+function withRemains(error: unknown, { folder }: Work): unknown {
+  if (!(error instanceof OnnxLoraError)) return error;
+  const checkpoint = lastCheckpoints.get(folder);
+  const left =
+    checkpoint === undefined
+      ? `There is no adapter in "${folder.path}"; --overwrite lets another run take its place.`
+      : `The run as it was then is in "${checkpoint}", which serves as an adapter too; once the cause is mended, go on with: ${resumeCommand(folder)}`;
+  return new OnnxLoraError(error.code, `${error.message} ${left}`, { cause: error });
+}
+
+/** Values of an adapter beyond this have grown without bound: those of trained ones are about 1 or below. */
+const GROWN = 1e3;
+
+/** What to do about a loss that is no number: go on at a lower rate, or begin anew where the adapter is beyond help. */
+function withLowerRate(error: OnnxLoraError, run: TrainingRun, { folder, settings }: Work): OnnxLoraError {
+  const lr = Number((settings.lr / 10).toPrecision(6));
+  const checkpoint = lastCheckpoints.get(folder);
+  const isGrown = [...run.adapter.tensors.values()].some(({ data }) =>
+    (data as Float32Array).some((value) => !(Math.abs(value) < GROWN)),
+  );
+  const advice =
+    checkpoint === undefined || isGrown
+      ? `Begin anew with a tenth of the rate: onnx-lora train --config ${quoted(folder.config)} --lr ${lr} --overwrite`
+      : `The run as it was then is in "${checkpoint}", which serves as an adapter too; go on from there with a tenth of the rate: ${resumeCommand(folder)} --lr ${lr}`;
+  return new OnnxLoraError(error.code, `${error.message} ${advice}`, { cause: error });
+}
+
+/** The command that goes on with a run. */
+export function resumeCommand({ path }: RunFolder): string {
+  return `onnx-lora train --resume ${quoted(path)}`;
+}
+
+/** Keeps an event for the report, and as a line of metrics.jsonl. */
+export function record({ folder, history, progress }: Work, event: LoggedEvent): void {
+  history.add(event);
+  const failure = folder.log(event);
+  if (failure) progress.note(`warning: metrics.jsonl cannot be written (${failure.message}); the training goes on.`);
+}
+
+function tell(event: TrainEvent, run: TrainingRun, work: Work): void {
+  const { progress, folder } = work;
+  record(work, event);
+  work.trackers?.add(event);
+  switch (event.type) {
+    case 'step':
+      progress.show(event.step, run.steps, progressLine(event));
+      break;
+    case 'evaluation':
+      progress.note(`step ${event.step}: ${metricsLine(event)}${event.best ? '  (best)' : ''}`);
+      break;
+    case 'checkpoint':
+      lastCheckpoints.set(folder, event.folder);
+      break;
+    case 'skipped':
+    case 'warning':
+      progress.note(`warning: ${event.message}`);
+      break;
+    case 'badSample':
+      progress.note(`warning: left out (${event.count} so far): ${event.message}`);
+      break;
+  }
+}
+
+function progressLine({ step, steps, loss, lr, samplesPerSecond, secondsLeft }: StepEvent): string {
+  return `step ${String(step).padStart(String(steps).length)}/${steps}  loss ${decimals(loss)}  lr ${lr.toExponential(2)}  ${samplesPerSecond.toFixed(0)} samples/s  ${clock(secondsLeft)} left`;
+}
+
+/** Where operators run: `412 operators run on webgpu, 1 without a kernel on the CPU (Sign)`. */
+export function placementLine({ provider, nodes, fallenBack }: ProviderReport): string {
+  const named = (reason: FallenBackNode['reason']): string[] =>
+    [...new Set(fallenBack.filter((node) => node.reason === reason).map(({ op }) => op))]; // prettier-ignore
+  const count = (reason: FallenBackNode['reason']): number =>
+    fallenBack.filter((node) => node.reason === reason).length;
+  const parts = [`${grouped(nodes[provider] ?? 0)} operators run on ${provider}`];
+  const [whole, missing] = [count('shape-arithmetic'), count('no-kernel')];
+  if (whole > 0) parts.push(`${whole} on whole numbers on the CPU (${named('shape-arithmetic').join(', ')})`);
+  if (missing > 0) parts.push(`${missing} without a kernel on the CPU (${named('no-kernel').join(', ')})`);
+  return parts.join(', ');
+}
+
+/** Metrics on one line: `loss 0.12  accuracy 0.95`. */
+export function metricsLine({ metrics, intervals }: Pick<Measured, 'metrics' | 'intervals'>): string {
+  return Object.entries(metrics)
+    .map(([name, value]) => `${name} ${withInterval(short(value), intervals?.[name])}`)
+    .join('  ');
+}

@@ -1,0 +1,119 @@
+/** @file What is measured of a run before it and after it. */
+
+import { evaluate, type Evaluation, type TrainResult, type TrainingRun } from '@onnx-lora/sdk';
+import { type PreparedTask, worseMetric } from '@onnx-lora/sdk/tasks';
+import type { Measured } from './history.ts';
+import { machineOptions, metricChoice } from '../settings/training.ts';
+import { wantsTensorBoard } from '../plugins/trackers.ts';
+import { formatConfig, type ResolvedSettings } from '../settings/runConfig.ts';
+import { grouped, short } from '../terminal/table.ts';
+import { metricsLine, record, type Work } from './following.ts';
+
+/** Measures the held-out data with the base or an adapter, and tells how far it is and what came out. */
+export async function measure(
+  { model, task, settings, progress }: Work,
+  which: 'base' | 'adapted',
+  adapter?: TrainingRun['adapter'],
+  isUntrained = false,
+): Promise<Evaluation> {
+  const evaluation = await evaluate(model, {
+    task,
+    ...(adapter ? { adapter } : {}),
+    batchSize: settings.batchSize,
+    ...(settings.onBadSample === undefined ? {} : { onBadSample: settings.onBadSample }),
+    ...machineOptions(settings),
+    onBatch: (done, total) =>
+      progress.showLive(
+        done,
+        total,
+        `measuring the ${which === 'base' ? 'base' : 'adapted model'}  ${grouped(done)} of ${grouped(total)}`,
+      ),
+  });
+  for (const { message } of evaluation.badSamples ?? [])
+    progress.note(`warning: a held-out example is left out: ${message}`);
+  const when = which === 'adapted' ? 'after' : isUntrained ? 'before, with an untrained head' : 'before';
+  progress.note(`${when}: ${metricsLine(evaluation)}`);
+  return evaluation;
+}
+
+/**
+ * Prepares the folder, and tells the history what the run had told before an interruption.
+ *
+ * @returns what the base measured
+ */
+export async function begin(
+  work: Work,
+  run: TrainingRun,
+  resume: boolean,
+  start: Evaluation | undefined,
+): Promise<Measured | undefined> {
+  const { folder, settings, history, progress } = work;
+  const records = { tensorboard: wantsTensorBoard(settings) };
+  try {
+    if (resume) {
+      const { events, damaged } = await folder.goOn(run.firstStep, formatConfig(settings), records);
+      for (const event of events) history.add(event);
+      if (damaged > 0)
+        progress.note(`warning: ${damaged} line${damaged === 1 ? '' : 's'} of metrics.jsonl could not be read, and the report lacks what they told.`); // prettier-ignore
+      progress.note(
+        run.firstStep > 0
+          ? `going on after step ${run.firstStep}`
+          : 'The run had not reached its first checkpoint, so it begins anew.',
+      );
+      return history.evaluations.find(({ step }) => step === 0);
+    }
+    folder.begin(formatConfig(settings), records);
+  } catch (error) {
+    run.stop();
+    throw error;
+  }
+  if (!start) return undefined;
+  const { examples, metrics, intervals } = start;
+  const measured = { step: 0, examples, metrics, ...(intervals ? { intervals } : {}) };
+  record(work, { type: 'evaluation', ...measured });
+  return measured;
+}
+
+/** The returned adapter's metrics: as the run measured them, or measured now. */
+export async function measureAfter(
+  work: Work,
+  { result: { adapter, steps, best }, prepared, before, firstStep }: Omit<Ended, 'stopped'>,
+): Promise<Measured> {
+  const { history, settings, progress } = work;
+  const [last, step] = settings.loadBest ? [history.best, best?.step] : [history.last, steps];
+  // A task that measures in a way of its own has measured something else during the run.
+  const isAlike = last?.step === step && !prepared.measure && (last?.intervals || !before?.intervals);
+  const known = isAlike ? last : undefined;
+  // What was read back from an earlier part of the run has no confusion matrix.
+  if (known && (known.confusion || known.step > firstStep)) {
+    progress.note(`after: ${metricsLine(known)}`);
+    return known;
+  }
+  const { examples, metrics, confusion, intervals } = await measure(work, 'adapted', adapter);
+  const measured = { step: step ?? steps, examples, metrics, confusion, ...(intervals ? { intervals } : {}) };
+  if (!known) record(work, { type: 'evaluation', ...measured });
+  return measured;
+}
+
+/** What to say where held-out data are measured worse after the training than before. */
+export function worseNote(
+  before: Measured | undefined,
+  after: Measured | undefined,
+  { metric }: ResolvedSettings,
+): string | undefined {
+  const choice = metric === undefined ? undefined : metricChoice(metric);
+  const worse = before && after && worseMetric(before.metrics, after.metrics, choice);
+  if (!worse) return undefined;
+  const on = after.examples === 1 ? 'one held-out example' : `${grouped(after.examples)} held-out examples`;
+  return `the training has made it worse: ${worse.name} was ${short(worse.before)} and is ${short(worse.after)} on ${on}. What to look at is in docs/guides/not-learning.md.`;
+}
+
+/** A run that has ended, and what was measured before it. */
+export interface Ended {
+  readonly result: TrainResult;
+  readonly prepared: PreparedTask;
+  readonly before: Measured | undefined;
+  readonly stopped: boolean;
+  /** The step that the run began after. */
+  readonly firstStep: number;
+}

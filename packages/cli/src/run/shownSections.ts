@@ -1,0 +1,112 @@
+/** @file What the report of a run shows beside numbers: sections of its task and of plugins. */
+
+import { type AdapterSession, OnnxLoraError, type TrainingRun } from '@onnx-lora/sdk';
+import type { PreparedTask, ReportSection } from '@onnx-lora/sdk/tasks';
+import type { Measured } from './history.ts';
+import { machineOptions } from '../settings/training.ts';
+import { formatSections } from '../report/sections.ts';
+import type { Work } from './following.ts';
+import { measureAfter, type Ended } from './measuring.ts';
+
+/**
+ * What is measured and shown of the finished adapter.
+ *
+ * @throws OnnxLoraError of what fails, with where the adapter is
+ */
+export async function afterwards(
+  work: Work,
+  { stopped, ...ended }: Ended,
+): Promise<{ readonly after: Measured | undefined; readonly sections: readonly ReportSection[] }> {
+  const { result, prepared, before } = ended;
+  try {
+    const { adapter, steps } = result;
+    const after = before && !stopped ? await measureAfter(work, ended) : undefined;
+    if (steps === 0 || stopped) return { after, sections: [] };
+    const found = [
+      ...(await taskSections(prepared, adapter, work)),
+      ...(await pluginSections({ adapter, before, after }, work)),
+    ];
+    return { after, sections: found.filter((section) => canBeShown(section, work)) };
+  } catch (error) {
+    if (!(error instanceof OnnxLoraError) || result.steps === 0) throw error;
+    throw new OnnxLoraError(error.code, `${error.message} The adapter is in "${work.folder.adapter}".`, {
+      cause: error,
+    });
+  }
+}
+
+/** A section that does not have what its kind needs is left out, and told of. */
+function canBeShown(section: ReportSection, { progress }: Work): boolean {
+  try {
+    formatSections([section]);
+    return true;
+  } catch (error) {
+    progress.note(`warning: the report lacks the section "${section?.title}": ${messageOf(error)}`);
+    return false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What the task shows of itself. It comes after the training, so that what goes wrong here only leaves it out. */
+async function taskSections(
+  prepared: PreparedTask,
+  adapter: TrainingRun['adapter'],
+  { model, settings, progress }: Work,
+): Promise<readonly ReportSection[]> {
+  if (!prepared.report) return [];
+  progress.note('measuring what the report shows');
+  let session: AdapterSession | undefined;
+  try {
+    const opened = await model
+      .withInputSizes(prepared.inputSizes ?? {})
+      .withOutputs(prepared.outputs ?? [])
+      .session({ adapters: { adapted: adapter }, ...machineOptions(settings) });
+    session = opened;
+    return [
+      ...(await prepared.report({
+        run: (inputs, which) => opened.run(inputs, { adapter: which === 'base' ? null : 'adapted' }),
+        batchSize: settings.batchSize,
+        model,
+        adapter,
+        options: machineOptions(settings),
+      })),
+    ];
+  } catch (error) {
+    progress.note(`warning: the report lacks what the task shows of itself: ${messageOf(error)}`);
+    return [];
+  } finally {
+    await session?.release();
+  }
+}
+
+/** What plugins add to every report. What goes wrong only leaves it out. */
+async function pluginSections(
+  {
+    adapter,
+    before,
+    after,
+  }: { readonly adapter: TrainingRun['adapter'] } & Partial<Record<'before' | 'after', Measured | undefined>>,
+  { model, task, progress, history, registry }: Work,
+): Promise<readonly ReportSection[]> {
+  const sections: ReportSection[] = [];
+  for (const factory of registry.sections) {
+    try {
+      const found = await factory.sections({
+        task: task.name,
+        model,
+        adapter,
+        losses: history.loss.stretches.map(({ step, mean }) => [step, mean] as const),
+        ...(before ? { before: before.metrics } : {}),
+        ...(after ? { after: after.metrics } : {}),
+      });
+      sections.push(...found);
+    } catch (error) {
+      // Whatever it is: a slip in a plugin must not take the report along.
+      progress.note(`warning: the report lacks "${factory.name}": ${messageOf(error)}`);
+    }
+  }
+  return sections;
+}

@@ -1,0 +1,297 @@
+/** @file One training run, from settings to a finished run folder. */
+
+import {
+  type Adapter,
+  type Evaluation,
+  type LoraOptions,
+  type Model,
+  modelFor,
+  previewLora,
+  train,
+  type TrainResult,
+} from '@onnx-lora/sdk';
+import { type PreparedTask, requireExamples, requireMetric } from '@onnx-lora/sdk/tasks';
+import { ExampleSet } from '@onnx-lora/sdk/data';
+import type { Context } from '../context.ts';
+import { exitCodes, usageError } from '../terminal/errors.ts';
+import { RunHistory } from './history.ts';
+import { Interrupt } from '../terminal/interrupt.ts';
+import { loraOptions } from '../settings/adapter.ts';
+import { pathOfData } from '../plugins/dataset.ts';
+import { requireTrackers } from '../plugins/trackers.ts';
+import { Progress } from '../terminal/progress.ts';
+import { formatReport } from '../report/html.ts';
+import { formatCommand, resolveSettings } from '../settings/runConfig.ts';
+import { RunFolder } from './runFolder.ts';
+import type { Settings } from '../settings/setting.ts';
+import { chooseTask, openNamed, requireFlag, requireModel, taskOptions } from '../sources.ts';
+import { grouped } from '../terminal/table.ts';
+import { withTaskSettings } from '../settings/taskSettings.ts';
+import { metricChoice, requireTogether, trainOptions } from '../settings/training.ts';
+import { type Work, trackersOf, saveAdapter, complete, resumeCommand, placementLine } from './following.ts';
+import { adapterToBegin, previewOf, previewWithHead, prepareOnce, parameterLine } from './beginning.ts';
+import { measure, begin, worseNote } from './measuring.ts';
+import { afterwards } from './shownSections.ts';
+
+/** How a run is made, settings aside. */
+export interface TrainRunOptions {
+  readonly overwrite: boolean;
+  /** Go on with the run that is in the folder. */
+  readonly resume: boolean;
+  readonly quiet: boolean;
+}
+
+/** What a run came to, as `--json` prints it. */
+export interface TrainSummary {
+  readonly out: string;
+  readonly adapter: string | null;
+  readonly report: string;
+  readonly steps: number;
+  /** Null when no step was made. */
+  readonly loss: number | null;
+  readonly stopped: boolean;
+  readonly endedBy: TrainResult['endedBy'];
+  readonly seconds: number;
+  readonly trainableParameters: number;
+  readonly before: Evaluation['metrics'] | null;
+  readonly after: Evaluation['metrics'] | null;
+  /** Of the metrics after training. */
+  readonly intervals?: Evaluation['intervals'];
+  /** Whether the held-out data are measured worse than before; null where they were not measured. */
+  readonly worse: boolean | null;
+  /** The best measurement during the run, where there were any. */
+  readonly best: TrainResult['best'] | null;
+  readonly skippedSteps: number;
+  readonly badSamples: number;
+}
+
+/** A finished or interrupted run. */
+export interface TrainOutcome {
+  readonly summary: TrainSummary;
+  readonly exitCode: number;
+}
+
+/** Share of each class that is held out where the data has no part for it. */
+const HOLD_OUT = 0.1;
+
+/**
+ * Trains and fills the run folder. What can be wrong with settings, model and data is an error before the folder is
+ * touched.
+ */
+export async function runTraining(
+  given: Settings,
+  { overwrite, resume, quiet }: TrainRunOptions,
+  context: Context,
+): Promise<TrainOutcome> {
+  const registry = context.registry();
+  const source = requireFlag(given.data, 'data', 'name the data to train on');
+  // What these say is read, before anything else is.
+  loraOptions(given);
+  requireTogether(given);
+  requireTrackers(given.track, registry);
+  // Whether held-out data, where there is such, is measured before and after.
+  const measures = given.eval ?? true;
+  const named = given.out === undefined ? undefined : new RunFolder(given.out);
+  if (resume) named?.checkUntaken();
+  else named?.checkFree(overwrite);
+  const progress = new Progress(context.terminal, { quiet });
+  const data = await pathOfData(source, registry, progress);
+  const model = await openNamed(requireModel(given.model), registry, given);
+  const begun = await adapterToBegin(given);
+  const own = begun ? modelFor<Model>(model, begun.adapter) : model;
+  const factory = await chooseTask(given.task, model, context, begun);
+  const folder = named ?? RunFolder.unused(data, factory.name);
+  const original = given.original === undefined ? undefined : await openNamed(given.original, registry, given);
+  const targets = given.targets ?? (begun ? [] : [...previewLora(model, loraOptions(given, original)).targets]);
+  const settings = resolveSettings(
+    // By their kinds, so that config.yaml has a number as a number.
+    withTaskSettings(given, factory),
+    {
+      model: model.name,
+      data: source,
+      task: factory.name,
+      // Without targets the family chose; the choice is written down.
+      ...(targets.length > 0 ? { targets } : {}),
+      ...(context.plugins().length > 0 ? { plugins: [...context.plugins()] } : {}),
+      out: folder.path,
+    },
+    factory.defaults,
+  );
+  // What is trained is measured, unless it is said that nothing be held out (--validation 0).
+  const holdOut = given.validation === undefined && measures ? { holdOut: HOLD_OUT } : {};
+  const { task, prepared } = await prepareOnce(
+    factory.create({ ...taskOptions(settings, data, settings.seed), ...holdOut }),
+    own,
+  );
+  requireExamples(prepared);
+  const holdsOut = prepared.validation !== undefined;
+  if (given.validation !== undefined && given.validation !== 0 && !holdsOut) {
+    throw usageError(`The task "${factory.name}" holds no data out, so --validation has no use. Leave it out.`);
+  }
+  requireMetric(settings.metric === undefined ? undefined : metricChoice(settings.metric), () =>
+    prepared.metrics().result(),
+  );
+  const lora = loraOptions(settings, original);
+  const { preview, newModules } = begun
+    ? await previewOf(begun, own, prepared)
+    : previewWithHead(model, prepared, lora);
+  const work: Work = { model, task, settings, progress, folder, history: new RunHistory(), registry };
+  const adapted = [...preview.targets, ...preview.parameters, ...preview.tokens];
+  if (prepared.head) {
+    progress.note(
+      prepared.head.attach
+        ? `The model has no head for this task: ${newModules.join(', ')} begins with ${prepared.head.labels.length} output${prepared.head.labels.length === 1 ? '' : 's'}, and is trained in full.`
+        : `The labels are not the model's: ${newModules.join(', ')} begins anew with ${prepared.head.labels.length}, and is trained in full.`,
+    );
+  }
+  const notes = prepared.notes ?? [];
+  for (const note of notes) progress.note(note);
+  // Some tasks say it in their own words, and how it was chosen.
+  if (prepared.validation && !notes.some((note) => note.includes('held out'))) {
+    progress.note(
+      `${grouped(prepared.train.length)} examples to train on, ${grouped(prepared.validation.length)} held out`,
+    );
+  }
+  progress.note(parameterLine(preview.trainableParameters, model.parameterCount, adapted.length));
+
+  const { targets: _, ...others } = settings;
+  folder.lock();
+  try {
+    // Another may have begun, or ended, since the folder was looked at.
+    if (!resume) folder.checkFree(overwrite);
+    return await trainInFolder(work, {
+      prepared,
+      start: begun ? { from: begun.adapter } : { lora },
+      adapted,
+      measures: measures && holdsOut,
+      overwrite,
+      resume,
+      shown: given.targets === undefined ? others : settings,
+    });
+  } finally {
+    folder.close();
+  }
+}
+
+/** What {@link trainInFolder} goes by. */
+interface Prepared extends Pick<TrainRunOptions, 'overwrite' | 'resume'> {
+  readonly prepared: PreparedTask;
+  /** The adapter to begin with, or how to make one. */
+  readonly start: { readonly from: Adapter } | { readonly lora: LoraOptions };
+  /** Modules that are adapted. */
+  readonly adapted: readonly string[];
+  /** Whether held-out data are measured before and after. */
+  readonly measures: boolean;
+  /** Settings for the report. The family's choice is listed as the adapted modules; among them it would only be long. */
+  readonly shown: Settings;
+}
+
+/** The run itself, in a folder that is this process's. */
+async function trainInFolder(
+  work: Work,
+  { prepared, start: beginning, adapted, measures, overwrite, resume, shown }: Prepared,
+): Promise<TrainOutcome> {
+  const { model, task, settings, progress, folder } = work;
+  // Looked at now, for files may change while it trains.
+  const trainedOn = await ExampleSet.of(prepared.train);
+  const start =
+    measures && !resume
+      ? await measure(
+          work,
+          'base',
+          'from' in beginning && !prepared.head ? beginning.from : undefined,
+          prepared.head !== undefined,
+        )
+      : undefined;
+  if (settings.init !== undefined) progress.note(`finding first values (${settings.init})`);
+  const run = await train(model, {
+    task,
+    ...beginning,
+    ...trainOptions(settings),
+    checkpoints: {
+      folder: folder.checkpoints,
+      every: settings.checkpointEvery,
+      ...(settings.keepCheckpoints === undefined ? {} : { keep: settings.keepCheckpoints }),
+      overwrite,
+    },
+    resume,
+  });
+  if (run.prefix.kept) {
+    progress.note(
+      `keeping what the frozen layers give for each example: ${(100 * run.prefix.share).toFixed(0)}% of the forward pass`,
+    );
+  }
+  if (run.provider !== 'cpu') {
+    // Not waited for: the run answers before its next step, or ends before.
+    run.providerReport().then(
+      (report) => progress.note(placementLine(report)),
+      () => undefined,
+    );
+  }
+  const interrupt = new Interrupt(() => {
+    run.stop();
+    progress.note('Stopping after this step; press Ctrl-C again to end at once.');
+  });
+  try {
+    const before = await begin(work, run, resume, start);
+    await folder.noteTrainedOn(trainedOn);
+    work.trackers = await trackersOf(work, run);
+    const result = await complete(run, work);
+    await work.trackers.close();
+    const { adapter, seconds, loss, steps: made } = result;
+    if (made > 0) await saveAdapter(adapter, work);
+    // Everything is safe now: a Ctrl-C during what follows may end the process.
+    interrupt.release();
+    const stopped = interrupt.code !== undefined;
+    const { after, sections } = await afterwards(work, { result, prepared, before, stopped, firstStep: run.firstStep });
+    const worse = worseNote(before, after, settings);
+    await folder.writeReport(
+      formatReport({
+        model: { name: model.name, family: model.family?.name, parameters: model.parameterCount },
+        settings: shown,
+        command: formatCommand(shown),
+        history: work.history,
+        made,
+        endedBy: result.endedBy,
+        planned: run.steps,
+        seconds,
+        provider: run.provider,
+        trainableParameters: run.trainableParameters,
+        modules: adapted,
+        before,
+        after,
+        worse,
+        sections,
+        date: new Date(),
+        runtime: `Node ${process.versions.node}`,
+      }),
+    );
+    if (worse !== undefined) progress.note(`warning: ${worse}`);
+    if (result.stopped && made > 0) progress.note(`To go on: ${resumeCommand(folder)}`);
+    return {
+      exitCode: interrupt.code ?? exitCodes.done,
+      summary: {
+        out: folder.path,
+        adapter: made > 0 ? folder.adapter : null,
+        report: folder.report,
+        steps: made,
+        loss: made > 0 && Number.isFinite(loss) ? loss : null,
+        stopped,
+        endedBy: result.endedBy,
+        seconds,
+        trainableParameters: run.trainableParameters,
+        before: before?.metrics ?? null,
+        after: after?.metrics ?? null,
+        ...(after?.intervals ? { intervals: after.intervals } : {}),
+        worse: before && after ? worse !== undefined : null,
+        best: result.best ?? null,
+        skippedSteps: result.skippedSteps,
+        badSamples: result.badSamples,
+      },
+    };
+  } finally {
+    run.stop();
+    interrupt.release();
+    await work.trackers?.close();
+  }
+}

@@ -1,0 +1,194 @@
+/** @file The adapter that settings describe, each the SDK's option that it is. */
+
+import type { LoraOptions, Model } from '@onnx-lora/sdk';
+import { type NamedTuner, settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { DEFAULT_RANK, initializerNames } from '@onnx-lora/sdk/core';
+import { z } from 'zod';
+import { usageError } from '../terminal/errors.ts';
+import { parseLayers, parseTable, parseTokens } from './numbers.ts';
+import { type CommandSetting, optionsIn, type SettingName, type Settings } from './setting.ts';
+import { parseTargets } from './targets.ts';
+
+type Table = string | Readonly<Record<string, number>>;
+
+const biases = ['none', 'all', 'lora_only'] as const;
+
+const text = z.string().min(1);
+const list = z.array(text).min(1);
+const index = z.int().min(0);
+
+/** Settings that say what is adapted and how, in the order of `--help`. */
+export const adapterTable: SettingTable<Omit<LoraOptions, 'original'> & { original: string }, CommandSetting> =
+  settingsOf({
+    targetModules: {
+      name: 'targets',
+      kind: 'other',
+      schema: z.union([text, list], {
+        error: 'must be names, re:PATTERN, conditions such as kind:linear, or all-linear',
+      }),
+      placeholder: '<modules>',
+      description:
+        'modules to adapt: names with commas between, re:PATTERN for whole paths, all-linear, none, or conditions: node:, weight: (patterns), kind:, shape:',
+      to: parseTargets,
+      group: 'What is adapted',
+    },
+    tuner: {
+      kind: 'text',
+      placeholder: '<name>',
+      description: 'another tuner than LoRA, which a plugin brings: its name, or JSON with its settings',
+      to: parseTuner,
+      group: 'The adapter',
+    },
+    r: {
+      kind: 'number',
+      whole: true,
+      min: 1,
+      description: 'rank of the adapter',
+      default: DEFAULT_RANK,
+      group: 'The adapter',
+    },
+    alpha: {
+      kind: 'number',
+      above: 0,
+      description: 'the adapter acts times alpha / r (default: 2 r)',
+      group: 'The adapter',
+    },
+    useRslora: {
+      name: 'rslora',
+      kind: 'flag',
+      description: 'scale by alpha / √r instead, for high ranks',
+      group: 'The adapter',
+    },
+    useDora: {
+      name: 'dora',
+      kind: 'flag',
+      description: 'DoRA: train a magnitude per output as well',
+      group: 'The adapter',
+    },
+    modulesToSave: {
+      kind: 'texts',
+      placeholder: '<modules>',
+      description: 'modules to train in full and save with the adapter, such as classifier',
+      group: 'What is adapted',
+    },
+    excludeModules: {
+      kind: 'texts',
+      placeholder: '<modules>',
+      description: 'modules to leave out of the targets',
+      group: 'What is adapted',
+    },
+    layersToTransform: {
+      kind: 'other',
+      schema: z.union([text, index, z.array(index)], { error: 'must be layer numbers, such as 0-3,7' }),
+      placeholder: '<layers>',
+      description: 'only these layer numbers, such as 0-3,7',
+      to: parseLayers,
+      group: 'What is adapted',
+    },
+    layersPattern: {
+      kind: 'texts',
+      placeholder: '<names>',
+      description: 'name of the list whose numbers --layers-to-transform means, where there are several',
+      group: 'What is adapted',
+    },
+    rankPattern: {
+      kind: 'other',
+      schema: z.union([text, z.record(z.string(), z.number())], { error: 'must be names and ranks, such as query=4' }),
+      placeholder: '<table>',
+      description: 'other ranks, such as query=4,output.dense=16',
+      to: (table: Table) => parseTable('rank-pattern', table),
+      group: 'The adapter',
+    },
+    alphaPattern: {
+      kind: 'other',
+      schema: z.union([text, z.record(z.string(), z.number())], { error: 'must be names and alphas, such as query=8' }),
+      placeholder: '<table>',
+      description: 'other alphas, likewise',
+      to: (table: Table) => parseTable('alpha-pattern', table),
+      group: 'The adapter',
+    },
+    targetParameters: {
+      kind: 'texts',
+      placeholder: '<names>',
+      description: 'parameters to adapt by their own names, such as experts.up_proj',
+      group: 'What is adapted',
+    },
+    trainableTokenIndices: {
+      kind: 'other',
+      schema: z.union([text, index, z.array(index), z.record(z.string(), z.array(index))], {
+        error: 'must be token ids, such as 5,7 or wte=5,7',
+      }),
+      placeholder: '<ids>',
+      description: 'tokens whose rows of the embedding are trained: 5,7, or wte=5,7 for one by name',
+      to: parseTokens,
+      group: 'What is adapted',
+    },
+    bias: {
+      kind: 'choice',
+      of: biases,
+      placeholder: '<which>',
+      description: `biases to train in full: ${biases.join(', ')}`,
+      default: 'none',
+      group: 'What is adapted',
+    },
+    loraBias: { kind: 'flag', description: 'give lora_B a bias of its own', group: 'The adapter' },
+    loraDropout: {
+      kind: 'number',
+      min: 0,
+      below: 1,
+      example: 0.1,
+      placeholder: '<share>',
+      description: 'share of what an adapter reads that each step leaves out',
+      default: 0,
+      group: 'The adapter',
+    },
+    ensureWeightTying: {
+      kind: 'flag',
+      description: 'one adapter for embed_tokens and the lm_head that shares its weight',
+      group: 'What is adapted',
+    },
+    initLoraWeights: {
+      name: 'init',
+      kind: 'text',
+      placeholder: '<name>',
+      description: `how the adapter starts: ${initializerNames.join(', ')}`,
+      group: 'The adapter',
+    },
+    original: {
+      kind: 'text',
+      placeholder: '<path or id>',
+      description: 'with --init loftq: the model before it was quantised',
+      group: 'The adapter',
+    },
+  });
+
+/** Names of settings that say what is adapted and how, but for how it starts. */
+export const adapterSettings: readonly SettingName[] = adapterTable.rows
+  .map(({ name }) => name as SettingName)
+  .filter((name) => name !== 'init' && name !== 'original');
+
+/**
+ * Options for `train` and `previewLora`; what was not given is left to the SDK.
+ *
+ * @param original what `--original` names, opened
+ */
+export function loraOptions(settings: Settings, original?: Model): LoraOptions {
+  const { original: _, ...options } = optionsIn(settings, adapterTable);
+  return { ...options, ...(original ? { original } : {}) };
+}
+
+/**
+ * What `--tuner` says: a name, or JSON with a name and settings.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+function parseTuner(text: string): NonNullable<LoraOptions['tuner']> {
+  if (!text.startsWith('{')) return text;
+  try {
+    const tuner = JSON.parse(text) as NamedTuner;
+    if (typeof tuner.name === 'string') return tuner;
+  } catch {
+    // Told below.
+  }
+  throw usageError(`--tuner must be a name, or JSON such as {"name":"ia3"}, but it is ${text}.`);
+}

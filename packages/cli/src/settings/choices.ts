@@ -1,0 +1,82 @@
+/** @file Words that flags, arguments and settings take where their own description is not a list of them. */
+
+import { type PluginRegistry, checkMachine, combineMethods } from '@onnx-lora/sdk';
+import { didYouMean } from '@onnx-lora/sdk/plugin';
+import { errorCodes, initializerNames, optimizerNames, providerNames } from '@onnx-lora/sdk/core';
+import { usageError } from '../terminal/errors.ts';
+import { TENSORBOARD } from '../plugins/trackers.ts';
+import { flagOf } from './settings.ts';
+import type { Settings } from './setting.ts';
+
+/** Words by the name of a setting, a flag or an argument as code spells it; other words may be right as well. */
+export function choicesOf({
+  tasks,
+  initializers,
+  tuners,
+  optimizers,
+  providers,
+  trackers,
+}: PluginRegistry): Readonly<Record<string, readonly string[] | undefined>> {
+  return {
+    task: namesOf(tasks),
+    // pissa_niter_N stands for many names.
+    init: [...initializerNames.filter((name) => !name.endsWith('_N')), ...namesOf(initializers)],
+    // Without plugins there is none, and a list of no words allows none.
+    tuner: tuners.length > 0 ? namesOf(tuners) : undefined,
+    optimizer: [...optimizerNames, ...namesOf(optimizers)],
+    provider: [...providerNames, ...namesOf(providers)],
+    track: [TENSORBOARD, ...namesOf(trackers)],
+    method: combineMethods,
+    majoritySign: ['total', 'frequency'],
+    compat: ['peft'],
+    names: ['4', '5'],
+    code: Object.keys(errorCodes),
+  };
+}
+
+/** Settings whose words are all there are. */
+const closed = ['init', 'tuner', 'optimizer'] as const;
+
+/**
+ * Checks names that plugins may bring, before anything is read: only with the plugins it is known which there are.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`, `PROVIDER_UNAVAILABLE`
+ */
+export function checkNames(settings: Settings, registry: PluginRegistry): void {
+  checkMachine(settings, namesOf(registry.providers));
+  const choices = choicesOf(registry);
+  for (const setting of closed) {
+    const given = settings[setting];
+    if (given === undefined) continue;
+    const words = choices[setting] ?? [];
+    const name = setting === 'tuner' && given.startsWith('{') ? nameIn(given) : given;
+    if (name === undefined || words.includes(name) || (setting === 'init' && /^pissa_niter_\d+$/.test(name))) continue;
+    const known =
+      words.length > 0
+        ? `It can be ${words.join(', ')}; plugins bring more (--plugin).`
+        : 'Load a plugin that brings it (--plugin), or leave it out.';
+    throw usageError(
+      `There is no ${nouns[setting]} "${name}" (${flagOf(setting)}).${didYouMean(name, words)} ${known}`,
+    );
+  }
+}
+
+const nouns: Readonly<Record<(typeof closed)[number], string>> = {
+  init: 'initialisation',
+  tuner: 'tuner',
+  optimizer: 'optimizer',
+};
+
+/** The name in a tuner's JSON; undefined for text that is none, of which its reader tells. */
+function nameIn(json: string): string | undefined {
+  try {
+    const { name } = JSON.parse(json) as { name?: unknown };
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function namesOf(list: readonly { readonly name: string }[]): string[] {
+  return list.map(({ name }) => name);
+}

@@ -1,0 +1,144 @@
+/** @file What a command reads and where its result goes: settings that are the command's own. */
+
+import { settingsOf, type SettingTable } from '@onnx-lora/sdk/plugin';
+import { trainDefaults } from '@onnx-lora/sdk/core';
+import { z } from 'zod';
+import type { CommandSetting, Settings } from './setting.ts';
+
+/** A folder or a fraction. Text that can only be meant as a number, such as `20%` or `0,2`, must not pass for a folder. */
+function folderOrFraction(): z.ZodType {
+  const error = 'must be a folder, or a fraction between 0 and 1 such as 0.2';
+  const fraction = z.number({ error }).gte(0, { error }).lt(1, { error });
+  const folder = z
+    .string({ error })
+    .min(1, { error })
+    .regex(/^(?![+-]?[\d.,]*\d[\d.,]*%?$)/, { error });
+  return z.preprocess(
+    (value) =>
+      typeof value === 'string' && value.trim() !== '' && Number.isFinite(Number(value)) ? Number(value) : value,
+    z.union([fraction, folder], { error }),
+  );
+}
+
+/** The model, the data, the task, and an adapter to begin with. */
+export const inputTable: SettingTable<
+  Pick<Settings, 'model' | 'fix' | 'data' | 'validation' | 'task' | 'set' | 'adapter' | 'from'>,
+  CommandSetting
+> = settingsOf({
+  model: {
+    kind: 'text',
+    placeholder: '<path or id>',
+    description: 'folder laid out like a published repository, .onnx file, or id on the hub',
+    group: 'Model, data and task',
+  },
+  fix: {
+    kind: 'other',
+    schema: z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean(), z.array(z.union([z.number(), z.boolean()]))], {
+        error: 'must be a number, true or false, or several with commas between',
+      }),
+      { error: 'must be inputs and values, such as sr: 16000' },
+    ),
+    form: 'pairs',
+    placeholder: '<input=value>',
+    description:
+      'an input of the model that keeps this value, such as sr=16000, and is not fed; may be given many times',
+    group: 'Model, data and task',
+  },
+  data: {
+    kind: 'text',
+    placeholder: '<folder>',
+    description: 'the data; for image-classification a folder per class, or such folders in train/ and test/',
+    group: 'Model, data and task',
+  },
+  validation: {
+    kind: 'other',
+    schema: folderOrFraction(),
+    placeholder: '<folder|fraction>',
+    description:
+      'data held out of training, to be measured: another folder, or a fraction of --data such as 0.2; 0 holds nothing out',
+    group: 'Model, data and task',
+  },
+  task: {
+    kind: 'text',
+    placeholder: '<name>',
+    description: "what is learned; default: the usual task of the model's family",
+    group: 'Model, data and task',
+  },
+  set: {
+    kind: 'other',
+    schema: z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.boolean(), z.array(z.string())], {
+        error: 'must be text, a number, true or false, or a list of texts',
+      }),
+      { error: 'must be names and values, such as augment: standard' },
+    ),
+    form: 'pairs',
+    placeholder: '<name=value>',
+    description: "a setting of the task's own; may be given many times (see onnx-lora tasks)",
+    group: 'Model, data and task',
+  },
+  adapter: {
+    kind: 'text',
+    placeholder: '<path>',
+    description: 'PEFT folder, folder of a training run, or .onnx_adapter file',
+  },
+  from: {
+    kind: 'text',
+    placeholder: '<run|adapter>',
+    description:
+      'begin with this adapter: its modules, ranks and head, and its numbers; folder of a run, PEFT folder or .onnx_adapter file',
+    group: 'What is adapted',
+  },
+});
+
+/** Checkpoints, who follows a run, plugins, and where the result is written. */
+export const folderTable: SettingTable<
+  Pick<Settings, 'checkpointEvery' | 'keepCheckpoints' | 'tensorboard' | 'track' | 'plugins' | 'out'>,
+  CommandSetting
+> = settingsOf({
+  checkpointEvery: {
+    kind: 'number',
+    whole: true,
+    min: 1,
+    description: 'save all that --resume needs every n steps',
+    default: trainDefaults.checkpointEvery,
+    group: 'The run and its folder',
+  },
+  keepCheckpoints: {
+    kind: 'number',
+    whole: true,
+    min: 1,
+    description: 'how many checkpoints stay',
+    default: trainDefaults.keepCheckpoints,
+    group: 'The run and its folder',
+  },
+  tensorboard: {
+    kind: 'flag',
+    description: 'write tensorboard/ into the folder of the run',
+    group: 'The run and its folder',
+  },
+  track: {
+    kind: 'texts',
+    form: 'each',
+    placeholder: '<name>',
+    description: 'who follows the run: tensorboard, or a tracker of a plugin; may be given many times',
+    group: 'The run and its folder',
+  },
+  plugins: {
+    kind: 'texts',
+    form: 'each',
+    flag: 'plugin',
+    placeholder: '<package>',
+    description: 'load this plugin first: an installed package, or the path of a .js file; may be given many times',
+    group: 'Model, data and task',
+  },
+  out: {
+    kind: 'text',
+    placeholder: '<path>',
+    description: 'where the result is written',
+    group: 'The run and its folder',
+  },
+});

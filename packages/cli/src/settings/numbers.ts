@@ -1,0 +1,67 @@
+/** @file Numbers that flags write in short: `0-3,7` for layers, `query=4,value=8` for tables, `wte=5,7` for tokens. */
+
+import { usageError } from '../terminal/errors.ts';
+
+/** More layers than any model has. */
+const MAX_LAYERS = 10_000;
+
+/**
+ * `0-3,7` → `[0, 1, 2, 3, 7]`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function parseLayers(layers: string | number | readonly number[]): number[] {
+  if (typeof layers !== 'string') return [layers].flat();
+  return layers.split(',').flatMap((part) => {
+    const [, from, to = from] = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part) ?? [];
+    const [first, last] = [Number(from), Number(to)];
+    if (from !== undefined && first <= last && last < MAX_LAYERS)
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    throw usageError(
+      `--layers-to-transform must be layer numbers, such as 0-3,7, but it is ${JSON.stringify(layers)}.`,
+    );
+  });
+}
+
+/**
+ * `query=4,value=8` → `{ query: 4, value: 8 }`. What stands before the last `=` is the name.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function parseTable(flag: string, table: string | Readonly<Record<string, number>>): Record<string, number> {
+  if (typeof table !== 'string') return { ...table };
+  const entries = table.split(/[,;]/).map((part): [string, number] => {
+    const [, name, number] = /^\s*(.+)=\s*([\d.]+)\s*$/.exec(part) ?? [];
+    if (name !== undefined && Number.isFinite(Number(number))) return [name.trim(), Number(number)];
+    throw usageError(
+      `--${flag} must be names and numbers, such as query=4,value=8, but it is ${JSON.stringify(table)}.`,
+    );
+  });
+  return Object.fromEntries(entries);
+}
+
+/**
+ * `5,7` → `[5, 7]`; `wte=5,7;wpe=1` → `{ wte: [5, 7], wpe: [1] }`.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID`
+ */
+export function parseTokens(
+  tokens: string | number | readonly number[] | Readonly<Record<string, readonly number[]>>,
+): readonly number[] | Readonly<Record<string, readonly number[]>> {
+  if (typeof tokens === 'number') return [tokens];
+  if (typeof tokens !== 'string') return tokens;
+  const ids = (text: string): number[] =>
+    text.split(',').map((part) => {
+      if (/^\s*\d+\s*$/.test(part)) return Number(part);
+      throw usageError(
+        `--trainable-token-indices must be token ids, such as 5,7 or wte=5,7, but it is ${JSON.stringify(tokens)}.`,
+      );
+    });
+  if (!tokens.includes('=')) return ids(tokens);
+  return Object.fromEntries(
+    tokens.split(';').map((part) => {
+      const at = part.lastIndexOf('=');
+      return [part.slice(0, at).trim(), ids(part.slice(at + 1))];
+    }),
+  );
+}

@@ -1,0 +1,167 @@
+/** @file Settings of one call: flags first, then the YAML file of `--config`; each value checked, each mistake named. */
+
+import { readFile, stat } from 'node:fs/promises';
+import { OnnxLoraError } from '@onnx-lora/sdk';
+import { didYouMean, settingSchema, valueOfWords } from '@onnx-lora/sdk/plugin';
+import { parseDocument, visit } from 'yaml';
+import { usageError } from '../terminal/errors.ts';
+import { wordsOf } from './settingsSchema.ts';
+import { flagOf, settingInfos } from './settings.ts';
+import { keyOf, type SettingName, type Settings } from './setting.ts';
+
+const names = Object.keys(settingInfos) as SettingName[];
+/** Files that values of `set` stand in, by the object that holds them. */
+const filesOfSets = new WeakMap<object, ReadonlyMap<string, string>>();
+/** Larger than any file of settings, small enough to parse at once. */
+const MAX_CONFIG_BYTES = 1 << 20;
+
+/**
+ * Merges flags and the file.
+ *
+ * @param flags as commander gives them, by setting name; other keys are passed over
+ * @throws OnnxLoraError `CONFIG_INVALID` for a value or key that cannot be, `FILE_NOT_FOUND` without the file
+ */
+export async function readSettings(
+  flags: Readonly<Record<string, unknown>>,
+  configFile: string | undefined,
+): Promise<Settings> {
+  const fromFile: Settings = configFile === undefined ? {} : await readConfigFile(configFile);
+  const fromFlags = settingsFromFlags(flags);
+  // Steps go before epochs; those of the file must not go before epochs that were asked for now.
+  if (fromFlags.epochs !== undefined) delete fromFile.steps;
+  const settings = { ...fromFile, ...fromFlags };
+  if (!fromFile.set) return settings;
+  const set = { ...fromFile.set, ...fromFlags.set };
+  const inFile = Object.keys(fromFile.set).filter((name) => !Object.hasOwn(fromFlags.set ?? {}, name));
+  filesOfSets.set(set, new Map(inFile.map((name) => [name, configFile!])));
+  return { ...settings, set };
+}
+
+/** The file that a setting of the task stands in; undefined where it was given by `--set`. */
+export function fileOfSet(set: NonNullable<Settings['set']>, name: string): string | undefined {
+  return filesOfSets.get(set)?.get(name);
+}
+
+function settingsFromFlags(flags: Readonly<Record<string, unknown>>): Settings {
+  const given = names.filter((name) => Object.hasOwn(flags, name) && flags[name] !== undefined);
+  return Object.fromEntries(
+    given.map((name) => [name, checked(name, valueOfFlag(name, flags[name]), () => flagOf(name), flags[name])]),
+  );
+}
+
+/** What the words after a flag say. */
+function valueOfFlag(name: SettingName, given: unknown): unknown {
+  const row = settingInfos[name];
+  if (row.form === 'pairs') return Object.fromEntries((given as string[]).map(pairOf));
+  if (typeof given !== 'string') return given;
+  if (given.startsWith('--')) throw usageError(`${flagOf(name)} needs a value, but the flag ${given} follows it.`);
+  return valueOfWords(row, given);
+}
+
+/** `a=b` → `['a', 'b']`; a name alone switches on. */
+function pairOf(text: string): [string, string | true] {
+  const at = text.indexOf('=');
+  return at < 0 ? [text, true] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/**
+ * Reads a YAML file of settings. Keys are the flags without their dashes; `batch_size` and `batchSize` are understood
+ * as `batch-size`.
+ *
+ * @throws OnnxLoraError `FILE_NOT_FOUND`, `CONFIG_INVALID`
+ */
+async function readConfigFile(file: string): Promise<Settings> {
+  // The parser compares each key with all others, and there may be a hundred thousand of them.
+  const document = parseDocument(await readText(file), { prettyErrors: true, uniqueKeys: false });
+  const [error] = document.errors;
+  if (error)
+    throw usageError(`"${file}" is not valid YAML: ${error.message.split('\n')[0]!.replace(/:$/, '')}. Correct it.`);
+  const twice = repeatedKey(document);
+  if (twice !== undefined) throw usageError(`"${file}" has the key "${twice}" twice. Remove one.`);
+  const content = toPlain(document, file);
+  const settings: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(content)) {
+    const name = names.find((each) => keyOf(each) === dashed(key));
+    if (!name) throw usageError(unknownKey(file, key));
+    if (Object.hasOwn(settings, name)) throw usageError(`"${file}" has the key "${keyOf(name)}" twice. Remove one.`);
+    if (value !== null && value !== undefined)
+      settings[name] = checked(name, value, (inner) => `"${[key, ...inner].join('.')}" in "${file}"`);
+  }
+  return settings;
+}
+
+/** A key that is there twice in one map; plain values would have the last. */
+function repeatedKey(document: ReturnType<typeof parseDocument>): string | undefined {
+  let repeated: string | undefined;
+  visit(document, {
+    Map(_, { items }) {
+      const keys = new Set<string>();
+      for (const { key } of items) {
+        const text = String(key);
+        if (keys.has(text)) repeated = text;
+        keys.add(text);
+      }
+      return repeated === undefined ? undefined : visit.BREAK;
+    },
+  });
+  return repeated;
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > MAX_CONFIG_BYTES) {
+      throw usageError(`"${file}" has ${size} bytes, more than settings can need. Name a YAML file of settings.`);
+    }
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new OnnxLoraError('FILE_NOT_FOUND', `There is no config file "${file}". Check the path.`, { cause });
+    }
+    throw new OnnxLoraError('FILE_INVALID', `"${file}" cannot be read: ${(cause as Error).message}. Name a file.`, {
+      cause,
+    });
+  }
+}
+
+function toPlain(document: ReturnType<typeof parseDocument>, file: string): Record<string, unknown> {
+  let content: unknown;
+  try {
+    // Aliases could unfold a small file into a huge value.
+    content = document.toJS({ maxAliasCount: 20 });
+  } catch (cause) {
+    throw usageError(`"${file}" cannot be read: ${(cause as Error).message}. Write its values out.`);
+  }
+  if (content === null || content === undefined) return {};
+  if (typeof content === 'object' && !Array.isArray(content)) return content as Record<string, unknown>;
+  throw usageError(`"${file}" must hold keys and values, such as "steps: 200".`);
+}
+
+function unknownKey(file: string, key: string): string {
+  const known = names.map(keyOf);
+  return `"${file}" has the unknown key "${key}".${didYouMean(dashed(key), known)} Keys are ${known.join(', ')}.`;
+}
+
+function dashed(key: string): string {
+  return key.replaceAll('_', '-').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/**
+ * The value, where it may be one.
+ *
+ * @param where says what is wrong, by the keys that lead to it inside the value
+ * @param given what the user wrote, where that is not the value itself
+ */
+function checked(name: SettingName, value: unknown, where: (inner: string[]) => string, given?: unknown): unknown {
+  const row = settingInfos[name];
+  // A number that may be a word too is also understood in quotes.
+  const { data, error } = settingSchema(row).safeParse(row.or ? valueOfWords(row, value) : value);
+  if (!error) return data;
+  const { path, message } = error.issues[0]!;
+  // Of names and values, the one that is wrong.
+  const inner = row.form === 'pairs' && given === undefined ? path.map(String) : [];
+  const shown = inner.reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], given ?? value);
+  const hint = typeof shown === 'string' ? didYouMean(shown, wordsOf(name)) : '';
+  throw usageError(`${where(inner)} ${message}, but it is ${JSON.stringify(shown)}.${hint}`);
+}

@@ -1,0 +1,122 @@
+/** @file What a setting of the command is: its values, and what the command says of it beyond what any table does. */
+
+import type { LoraOptions, Provider } from '@onnx-lora/sdk';
+import type { SettingInfo, SettingTable, SettingValue, SettingValues } from '@onnx-lora/sdk/plugin';
+import type { BadLossPolicy, BadSamplePolicy, ScheduleName } from '@onnx-lora/sdk/core';
+
+/** Values of settings; what is absent was not given. */
+export interface Settings {
+  model?: string;
+  fix?: Record<string, FixedSetting>;
+  data?: string;
+  validation?: string | number;
+  task?: string;
+  set?: Record<string, SettingValue>;
+  adapter?: string;
+  from?: string;
+  targets?: string | string[];
+  tuner?: string;
+  r?: number;
+  alpha?: number;
+  rslora?: boolean;
+  dora?: boolean;
+  modulesToSave?: string[];
+  excludeModules?: string[];
+  layersToTransform?: string | number | number[];
+  layersPattern?: string[];
+  rankPattern?: string | Record<string, number>;
+  alphaPattern?: string | Record<string, number>;
+  targetParameters?: string[];
+  trainableTokenIndices?: string | number[] | Record<string, number[]>;
+  bias?: NonNullable<LoraOptions['bias']>;
+  loraBias?: boolean;
+  loraDropout?: number;
+  ensureWeightTying?: boolean;
+  init?: string;
+  original?: string;
+  initBatches?: number;
+  steps?: number;
+  epochs?: number;
+  batchSize?: number;
+  accumulationSteps?: number;
+  sampling?: 'uniform' | 'balanced' | 'length';
+  batchLength?: number;
+  lr?: number;
+  optimizer?: string;
+  schedule?: ScheduleName;
+  warmupSteps?: number;
+  weightDecay?: number;
+  loraPlusRatio?: number;
+  clipNorm?: number;
+  ema?: number;
+  eval?: boolean;
+  evalEvery?: number | 'epoch';
+  metric?: string;
+  patience?: number;
+  minDelta?: number;
+  loadBest?: boolean;
+  onBadLoss?: BadLossPolicy;
+  onBadSample?: BadSamplePolicy;
+  prefetch?: number;
+  memory?: number | 'auto';
+  cachePrefix?: number | 'auto' | 'off';
+  seed?: number;
+  provider?: Provider;
+  threads?: number;
+  checkpointEvery?: number;
+  keepCheckpoints?: number;
+  tensorboard?: boolean;
+  track?: readonly string[];
+  plugins?: readonly string[];
+  out?: string;
+}
+
+/** What an input of the model may be fixed to, before it is read as the input's type. */
+export type FixedSetting = string | number | boolean | (number | boolean)[];
+
+/** The name of a setting in code; its flag is `--batch-size` for `batchSize`. */
+export type SettingName = keyof Settings;
+
+/** What the command says of a setting beyond what any table does. */
+export interface CommandSetting {
+  /** What follows the flag, where its kind does not say it; nothing follows a flag that is true or false. */
+  readonly placeholder?: string;
+  /** Flags that may come many times: with a name and a value each, or a value each. */
+  readonly form?: 'pairs' | 'each';
+  /** The flag, where it is not the key: `plugin` for `plugins`, `no-eval` for an `eval` that is false. */
+  readonly flag?: string;
+  /** The heading under which help has it where there are many. */
+  readonly group?: Heading;
+}
+
+/** A heading of help. */
+export type Heading =
+  | 'Model, data and task'
+  | 'The run and its folder'
+  | 'Steps and batches'
+  | 'How it learns'
+  | 'What is adapted'
+  | 'The adapter'
+  | 'What is measured'
+  | 'When something is wrong'
+  | 'Where it runs';
+
+/** One setting, as the command has it. */
+export type CommandSettingInfo = SettingInfo & CommandSetting;
+
+/** `batchSize` → `batch-size`: the key in a YAML file, and of nearly all the flag without its dashes. */
+export function keyOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The options that settings of a table are; those of other tables are passed over. */
+export function optionsIn<Options>(
+  settings: Settings,
+  table: SettingTable<Options, CommandSetting>,
+): ReturnType<SettingTable<Options>['read']> {
+  const names = new Set(table.rows.map(({ name }) => name));
+  const own = Object.entries(settings).filter(([name, value]) => names.has(name) && value !== undefined);
+  return table.read(Object.fromEntries(own) as SettingValues, {
+    where: (name) => `--${keyOf(name)}`,
+  });
+}

@@ -1,0 +1,78 @@
+/** @file The JSON schema of a YAML file of settings, by which editors complete and check it. */
+
+import type { PluginRegistry } from '@onnx-lora/sdk';
+import { type SettingInfo, settingSchema, type TaskFactory } from '@onnx-lora/sdk/plugin';
+import { z } from 'zod';
+import { choicesOf } from './choices.ts';
+import { settingInfos } from './settings.ts';
+import { keyOf, type SettingName } from './setting.ts';
+
+/** A JSON schema, or a part of one. */
+export type JsonSchema = z.core.JSONSchema.BaseSchema;
+
+/**
+ * The schema of what `--config` takes, with what these plugins bring. It wants what a person would write: where the
+ * command also reads `batch_size`, an empty value or a number in quotes, the schema holds to `batch-size` and plain
+ * numbers.
+ */
+export function settingsSchema(registry: PluginRegistry): JsonSchema {
+  const names = Object.keys(settingInfos) as SettingName[];
+  return {
+    $schema: 'http://json-schema.org/draft-07/schema#',
+    title: 'Settings of onnx-lora',
+    description: 'What onnx-lora takes with --config. A key is a flag without its dashes.',
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(names.map((name) => [keyOf(name), propertyOf(name, registry)])),
+  };
+}
+
+/** What a setting's value may be. */
+export function valueSchema(name: SettingName): JsonSchema {
+  return rowSchema(settingInfos[name]);
+}
+
+/** The words among the values that a setting may have. */
+export function wordsOf(name: SettingName): string[] {
+  const { enum: words = [], anyOf = [] } = valueSchema(name);
+  const constants = anyOf.flatMap((each) => (typeof each === 'object' ? [each.const, ...(each.enum ?? [])] : []));
+  return [...words, ...constants].filter((each) => typeof each === 'string');
+}
+
+function propertyOf(name: SettingName, registry: PluginRegistry): JsonSchema {
+  const { description, kind, default: value = kind === 'flag' ? false : undefined } = settingInfos[name];
+  const schema = name === 'set' ? setSchema(registry.tasks) : valueSchema(name);
+  const words = choicesOf(registry)[name];
+  return {
+    description,
+    ...(value === undefined ? {} : { default: value }),
+    // Other words, such as the task of a plugin, are right too; an editor offers these.
+    ...(words ? suggesting(words, schema) : schema),
+  };
+}
+
+/** A schema that says words which an editor may offer; of a list it says them of each. */
+function suggesting(words: readonly string[], { items, ...schema }: JsonSchema): JsonSchema {
+  const one = (each: JsonSchema): JsonSchema => ({ anyOf: [{ enum: [...words] }, each] });
+  return items === undefined ? one(schema) : { ...schema, items: one(items as JsonSchema) };
+}
+
+/** Settings of tasks, each with what it takes and means to the tasks that have it. */
+function setSchema(tasks: readonly TaskFactory[]): JsonSchema {
+  const meanings = new Map<string, SettingInfo[]>();
+  for (const row of tasks.flatMap(({ settings }) => settings?.rows ?? []))
+    meanings.set(row.name, [...(meanings.get(row.name) ?? []), row]);
+  const properties = [...meanings].map(([name, rows]) => {
+    // A list may be written as text with commas between.
+    const all = rows.flatMap((row) => [rowSchema(row), ...(row.kind === 'texts' ? [{ type: 'string' as const }] : [])]);
+    const schemas = new Map(all.map((schema) => [JSON.stringify(schema), schema]));
+    const description = [...new Set(rows.map((row) => row.description))].join(' Or: ');
+    return [name, { description, ...(schemas.size === 1 ? all[0] : { anyOf: [...schemas.values()] }) }];
+  });
+  return { allOf: [valueSchema('set'), { properties: Object.fromEntries(properties) as Record<string, JsonSchema> }] };
+}
+
+function rowSchema(row: SettingInfo): JsonSchema {
+  const { $schema: _, ...schema } = z.toJSONSchema(settingSchema(row), { target: 'draft-7' });
+  return schema;
+}

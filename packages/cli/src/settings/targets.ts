@@ -1,0 +1,104 @@
+/** @file What `--targets` may say. */
+
+import type { LoraOptions, ModuleInfo } from '@onnx-lora/sdk';
+import { usageError } from '../terminal/errors.ts';
+
+const PATTERN = 're:';
+
+/** A condition on a module. */
+type Condition = (module: ModuleInfo) => boolean;
+
+/** What may stand before the colon of a condition, and what the words behind it mean. */
+const conditions: Readonly<Record<string, (words: string) => Condition>> = {
+  node: (words) =>
+    (
+      (pattern) =>
+      ({ node }) =>
+        pattern.test(node)
+    )(regularExpression('node', words)),
+  weight: (words) =>
+    (
+      (pattern) =>
+      ({ weight }) =>
+        pattern.test(weight)
+    )(regularExpression('weight', words)),
+  kind: (words) =>
+    (
+      (kinds) =>
+      ({ kind }) =>
+        kinds.includes(kind)
+    )(splitList(words)),
+  shape: (words) =>
+    (
+      (sizes) =>
+      ({ weightShape }) =>
+        fits(weightShape, sizes)
+    )(words.split(/[x×]/)),
+};
+
+/**
+ * - `query,value` → names
+ * - `re:.*\\.(query|value)` → a pattern for whole paths
+ * - `all-linear` → itself, `none` → no names
+ * - `node:/query/ kind:linear shape:768x*` → a function that holds when all of the conditions do: a pattern found in the
+ *   name of the node or of the weight, one of these kinds, the weight's shape
+ *
+ * The sign is `re:` and not slashes, since names of ONNX nodes begin with a slash and some shells rewrite such words as
+ * paths.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` for what is none of these
+ */
+export function parseTargets(targets: string | readonly string[]): NonNullable<LoraOptions['targetModules']> {
+  if (typeof targets !== 'string') return targets;
+  if (targets.startsWith(PATTERN)) {
+    if (targets.length > PATTERN.length) return targets.slice(PATTERN.length);
+    throw usageError('--targets re: needs a pattern after it, such as re:.*\\.(query|value).');
+  }
+  if (targets.length > 2 && targets.startsWith('/') && targets.endsWith('/')) {
+    throw usageError(
+      `--targets ${targets} is not understood. Write a pattern for whole paths as re:${targets.slice(1, -1)}, and one for names of nodes as node:${targets}`,
+    );
+  }
+  if (/^(node|weight|kind|shape):/.test(targets)) return allOf(targets);
+  if (targets.toLowerCase() === 'all-linear') return targets;
+  if (targets.toLowerCase() === 'none') return [];
+  const names = splitList(targets);
+  if (names.length > 0) return names;
+  throw usageError(`--targets names nothing, but it is ${JSON.stringify(targets)}. Give names such as query,value.`);
+}
+
+function allOf(targets: string): Condition {
+  const all = targets.split(/\s+(?=\S)/).map((part) => {
+    const [, name = '', words = ''] = /^(\w+):(.+)$/.exec(part.trim()) ?? [];
+    const make = Object.hasOwn(conditions, name) ? conditions[name] : undefined;
+    if (make) return make(words);
+    throw usageError(
+      `--targets ${JSON.stringify(targets)} has ${JSON.stringify(part)}, which is no condition. Conditions are ${Object.keys(
+        conditions,
+      )
+        .map((each) => `${each}:…`)
+        .join(', ')}, with spaces between.`,
+    );
+  });
+  return (module) => all.every((holds) => holds(module));
+}
+
+function regularExpression(name: string, source: string): RegExp {
+  try {
+    return new RegExp(source);
+  } catch (cause) {
+    throw usageError(`--targets ${name}:${source} is no pattern: ${(cause as Error).message}. Correct it.`);
+  }
+}
+
+function fits(shape: readonly number[], sizes: readonly string[]): boolean {
+  return shape.length === sizes.length && sizes.every((size, i) => size === '*' || Number(size) === shape[i]);
+}
+
+/** `a, b` → `['a', 'b']`. */
+export function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
