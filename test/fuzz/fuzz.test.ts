@@ -61,7 +61,7 @@ describe('the parsers of foreign bytes', () => {
       const [, accepted, refused] = /(\d+) accepted, (\d+) refused, 0 failed/.exec(stdout) ?? [];
       expect(stdout).toContain(`${target}: ${count} inputs`);
       // Damage that always, or never, shows in the header would test little.
-      expect(Math.min(Number(accepted), Number(refused))).toBeGreaterThan(20);
+      expect(Math.min(Number(accepted), Number(refused))).toBeGreaterThan(count / 25);
       expect(code).toBe(0);
     },
     300_000,

@@ -1,10 +1,19 @@
 #!/usr/bin/env node
 /** @file Starts the command. It is not compiled, so that npm finds something to link before the first build. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
+const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const needed = engines.node.replace('>=', '');
+const isOld = process.versions.node.localeCompare(needed, 'en', { numeric: true }) < 0;
 const main = new URL('../dist/main.js', import.meta.url);
-if (existsSync(main)) {
+if (isOld) {
+  // It would end in an error of syntax or of a name that is not there.
+  console.error(
+    `error: onnx-lora needs Node ${needed} or newer, and this is ${process.versions.node}. Install a newer one from https://nodejs.org and run it again.`,
+  );
+  process.exitCode = 2;
+} else if (existsSync(main)) {
   try {
     await import(main.href);
   } catch (error) {

@@ -53,7 +53,7 @@ export function regressionParts({ head, targets, loss = 'mse', probe }: Regressi
     values.map((value, i) => (value - mean[i]!) / deviation[i]!);
   const own = head.head && {
     ...head.head,
-    units: { factor: deviation, offset: mean },
+    ...({ targetScaling: { factor: deviation, offset: mean } } satisfies Partial<NewHead>),
     ...(probe && { probe: (features: HeadFeatures) => probe(features, standardised) }),
   };
   const inDeviations = (g: GraphBuilder, value: Value): Value =>
