@@ -306,8 +306,12 @@ describe('mistakes', () => {
   test('the factory refuses settings that make no sense', () => {
     const factory = new SpeechRecognitionFactory(new AudioFileReader(), []);
     const create = (settings: Record<string, string>) => () => factory.create({ data: 'x', seed: 0, settings });
-    expect(create({ contextSeconds: 'much' })).toThrow(/contextSeconds is "much"/);
-    expect(create({ normalizer: 'german' })).toThrow(/normalizer is "german"/);
-    expect(create({ task: 'sing' })).toThrow(/task is "sing"/);
+    expect(create({ contextSeconds: 'much' })).toThrow(
+      /contextSeconds must be a number of seconds, or auto or full, but it is "much"/,
+    );
+    expect(create({ normalizer: 'german' })).toThrow(
+      /normalizer must be one of english, basic, none, but it is "german"/,
+    );
+    expect(create({ task: 'sing' })).toThrow(/task must be one of transcribe, translate, but it is "sing"/);
   });
 });
