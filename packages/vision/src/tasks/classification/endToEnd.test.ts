@@ -54,7 +54,7 @@ test('numbers come in units of the data, with the adapter and merged', async () 
   const { file, images } = manifest('grams', (digit) => String(5000 + 100 * digit));
   const task = imageRegression(file, { columns: { values: ['grams'] } });
   const prepared = await task.prepare(model);
-  expect(prepared.head).toMatchObject({ output: 'logits', labels: ['value'], units: { offset: [5450] } });
+  expect(prepared.head).toMatchObject({ output: 'logits', labels: ['value'], targetScaling: { offset: [5450] } });
   expect(prepared.head!.targetScaling!.factor[0]).toBeCloseTo(100 * Math.sqrt(8.25), 3);
 
   const adapter = await trained(model, task);
