@@ -36,7 +36,9 @@ export interface ChosenTuner {
 
 /** A layer to be adapted, and what PEFT calls it. */
 export interface TunedSite {
+  /** The layer. */
   readonly site: Site;
+  /** PEFT's name of it. */
   readonly module: string;
 }
 
