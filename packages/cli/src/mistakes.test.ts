@@ -362,6 +362,8 @@ describe('the words', () => {
     ['an unknown command', ['trian', vit]],
     ['help of an unknown command', ['help', 'trian']],
     ['an unknown flag', ['train', vit, '--batchsize', '4']],
+    ["a task's setting as a flag", ['train', vit, '--label-column', 'species']],
+    ["a task's setting as a flag, misspelt", ['train', vit, '--lable-column', 'species']],
     ['a flag without its value', ['inspect', vit, '--targets']],
     ['too many words', ['inspect', vit, 'more']],
     ['no output', ['merge', vit, '--adapter', 'a']],

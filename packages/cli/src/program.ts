@@ -19,8 +19,9 @@ import { schemaCommand } from './commands/about/schema.ts';
 import { tasksCommand } from './commands/about/tasks.ts';
 import { trainCommand } from './commands/train.ts';
 import type { PluginRegistry } from '@onnx-lora/sdk';
-import { didYouMean, type Plugin } from '@onnx-lora/sdk/plugin';
+import { didYouMean, nearest, type Plugin } from '@onnx-lora/sdk/plugin';
 import { type Context, loadRegistry } from './context.ts';
+import { keyOf } from './settings/setting.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
 import { addExamples, addSettings, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
@@ -86,13 +87,21 @@ export async function main(argv: readonly string[], streams: Streams = process):
     const isCommander = error instanceof CommanderError;
     // Help and version come this way too.
     if (isCommander && error.exitCode === 0) return exitCodes.done;
+    const hint = isCommander ? settingHint(error, (registry ??= loadRegistry(plugins))) : '';
     // commander has said what is wrong already, but for programs.
-    if (isCommander && !json) return exitCodes.mistake;
-    return reportFailure(isCommander ? usageError(withoutLabel(error.message)) : error, terminal, {
-      debug: argv.includes('--debug'),
-      quiet: argv.includes('--quiet'),
-      json,
-    });
+    if (isCommander && !json) {
+      if (hint !== '') terminal.stderr.write(`${hint}\n`);
+      return exitCodes.mistake;
+    }
+    return reportFailure(
+      isCommander ? usageError(`${withoutLabel(error.message)} ${hint}`.trimEnd()) : error,
+      terminal,
+      {
+        debug: argv.includes('--debug'),
+        quiet: argv.includes('--quiet'),
+        json,
+      },
+    );
   }
 }
 
@@ -127,6 +136,17 @@ function requireCommand([first, word]: readonly string[], { commands: all }: Com
   const names = all.map((command) => command.name());
   if (word === 'help' || names.includes(word)) return;
   throw usageError(`There is no command "${word}".${didYouMean(word, names)} Commands are ${names.join(', ')}.`);
+}
+
+/** Where a flag that there is not looks like a setting of a task: how that is given. */
+function settingHint({ code, message }: CommanderError, { tasks }: PluginRegistry): string {
+  const [, flag] = /^error: unknown option '--([\w-]+)/.exec(message) ?? [];
+  if (code !== 'commander.unknownOption' || flag === undefined) return '';
+  const names = new Map(tasks.flatMap(({ settings }) => (settings?.rows ?? []).map(({ name }) => [keyOf(name), name])));
+  // commander knows of a flag of its own that is near.
+  const key = names.has(flag) || message.includes('Did you mean') ? flag : nearest(flag, names.keys(), 1, 2)[0];
+  const name = key === undefined ? undefined : names.get(key);
+  return name === undefined ? '' : `"${name}" is a setting of a task, which is given as --set ${name}=…`;
 }
 
 function withoutLabel(message: string): string {
