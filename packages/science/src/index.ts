@@ -112,7 +112,11 @@ export {
   type SequenceEmbedder,
   type SequenceEmbedderOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
-export { SequenceEmbeddingFactory, SequenceRetrievalFactory } from './tasks/embedding/sequenceEmbeddingFactory.ts';
+export {
+  SequenceEmbeddingFactory,
+  SequenceRetrievalFactory,
+  type SequenceRetrievalFactoryOptions,
+} from './tasks/embedding/sequenceEmbeddingFactory.ts';
 export type { FeatureOptions, SequencePooling } from './tasks/embedding/tokenStates.ts';
 export {
   type SequenceGroup,
@@ -122,7 +126,7 @@ export {
 export { EsmTokenizer, type EsmTokenizerOptions } from './tokenizers/esmTokenizer.ts';
 export { openTokenizer } from './tokenizers/openTokenizer.ts';
 export type { FramedTokens, SequenceTokenizer, SequenceTokens } from './tokenizers/sequenceTokenizer.ts';
-export { MutationScanFactory } from './tasks/variants/mutationScanFactory.ts';
+export { MutationScanFactory, type MutationScanFactoryOptions } from './tasks/variants/mutationScanFactory.ts';
 export { type MeasuredVariant, variantEffect, type VariantEffectOptions } from './tasks/variants/variantEffect.ts';
 export { VariantEffectFactory } from './tasks/variants/variantEffectFactory.ts';
 export {
@@ -141,3 +145,5 @@ export {
 } from './variants/variantScorer.ts';
 export type { TokenScoresOptions } from './variants/tokenScores.ts';
 export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';
+export type { AnsweringOptions } from './tasks/sequenceTaskFactory.ts';
+export type { SequenceEmbeddingOptions } from './tasks/embedding/sequenceEmbedder.ts';

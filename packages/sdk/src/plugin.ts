@@ -133,7 +133,10 @@ export {
 export type { GradientRule, GraphContext, Vjp, VjpSite } from './autodiff/vjp.ts';
 export type { InferenceSite, Rule as InferenceRule } from './ops/inference/site.ts';
 export {
+  type ConvertedSetting,
+  type DescribedSetting,
   type GivenOptions,
+  type NestedSettings,
   type NumberBounds,
   type SettingInfo,
   type SettingRow,

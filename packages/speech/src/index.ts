@@ -89,7 +89,10 @@ export {
   speechRecognition,
   type SpeechRecognitionOptions,
 } from './tasks/recognition/speechRecognition.ts';
-export { SpeechRecognitionFactory } from './tasks/recognition/speechRecognitionFactory.ts';
+export {
+  SpeechRecognitionFactory,
+  type SpeechRecognitionFactoryOptions,
+} from './tasks/recognition/speechRecognitionFactory.ts';
 export type { ScoringOptions } from './tasks/scoring.ts';
 export type { TranscriptOptions } from './tasks/recognition/transcriptLabels.ts';
 export {

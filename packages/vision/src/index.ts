@@ -146,3 +146,4 @@ export { SemanticSegmentationFactory } from './tasks/segmentation/semanticSegmen
 export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationDataset.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
+export type { PromptableSegmenterOptions } from './tasks/promptable/promptableSegmenter.ts';

@@ -94,6 +94,7 @@ const sequenceDefaults: NonNullable<TaskFactory['defaults']> = {
 
 /** A factory of tasks on labelled sequences, about which several adapters may answer together. */
 export abstract class AnsweringFactory<Options extends AnsweringOptions> extends SequenceTaskFactory<Options> {
+  /** What trainings of sequences begin with. */
   readonly defaults: NonNullable<TaskFactory['defaults']> = sequenceDefaults;
 
   /** The task with one adapter. */

@@ -32,7 +32,7 @@ export interface DatasetRequest {
   readonly source: string;
   /**
    * A folder of its own, which stays from one call to the next: what is complete there need not be made again. The process
-   * may end at any time, so that what is not complete must not look as if it were: {@link writeFileAtomic}.
+   * may end at any time, so that what is not complete must not look as if it were: `writeFileAtomic`.
    */
   readonly folder: string;
   /** To be told what takes long: `downloading cells.tar, 12 of 340 MB`. */

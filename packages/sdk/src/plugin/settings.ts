@@ -45,7 +45,8 @@ export interface SettingInfo extends NumberBounds {
   readonly default?: string | number | boolean;
 }
 
-interface Described {
+/** What every row says of its setting. */
+export interface DescribedSetting {
   /** One line for `--help`. */
   readonly description: string;
   /** What it is called where the option's own name says too little: `imageColumn` for `columns.image`. */
@@ -57,18 +58,18 @@ interface Described {
 }
 
 /** The option of a value, where there is one. Values that are options as they are need no function. */
-type To<Plain, Option> = [Plain] extends [Option]
+export type ConvertedSetting<Plain, Option> = [Plain] extends [Option]
   ? { readonly to?: (value: Plain) => Option | undefined }
   : { readonly to: (value: Plain) => Option | undefined };
 
 /** A setting that gives an option of this type; `Extra` is what a table says of each beyond that. */
-export type SettingRow<Option, Extra = unknown> = Described &
+export type SettingRow<Option, Extra = unknown> = DescribedSetting &
   Extra &
   (
-    | ({ readonly kind: 'text' } & To<string, Option>)
-    | ({ readonly kind: 'texts' } & To<readonly string[], Option>)
-    | ({ readonly kind: 'flag' } & To<boolean, Option>)
-    | ({ readonly kind: 'number'; readonly or?: undefined } & NumberBounds & To<number, Option>)
+    | ({ readonly kind: 'text' } & ConvertedSetting<string, Option>)
+    | ({ readonly kind: 'texts' } & ConvertedSetting<readonly string[], Option>)
+    | ({ readonly kind: 'flag' } & ConvertedSetting<boolean, Option>)
+    | ({ readonly kind: 'number'; readonly or?: undefined } & NumberBounds & ConvertedSetting<number, Option>)
     | ({
         readonly kind: 'number';
         readonly or: readonly Extract<Option, string>[];
@@ -85,7 +86,7 @@ export type SettingRow<Option, Extra = unknown> = Described &
   );
 
 /** Options that hold others. */
-type Nested<Option, Extra> = Option extends
+export type NestedSettings<Option, Extra> = Option extends
   string | number | boolean | readonly unknown[] | ((...args: never[]) => unknown)
   ? never
   : SettingRows<Option, Extra> & { readonly kind?: never };
@@ -93,7 +94,7 @@ type Nested<Option, Extra> = Option extends
 /** Settings by the options that they give, in the order of `--help`; options within others stand within them. */
 export type SettingRows<Options, Extra = unknown> = {
   readonly [Key in keyof Options]?:
-    SettingRow<Exclude<Options[Key], undefined>, Extra> | Nested<Exclude<Options[Key], undefined>, Extra>;
+    SettingRow<Exclude<Options[Key], undefined>, Extra> | NestedSettings<Exclude<Options[Key], undefined>, Extra>;
 };
 
 /** Options that were given. */
@@ -130,7 +131,7 @@ export interface SettingTable<Options = unknown, Extra = unknown> {
 }
 
 /** A row as it is once its type has been checked. */
-interface AnyRow extends Described, Omit<SettingInfo, 'name'> {
+interface AnyRow extends DescribedSetting, Omit<SettingInfo, 'name'> {
   readonly to?: (value: SettingValue) => unknown;
 }
 

@@ -6,7 +6,7 @@ import { loadAdapter, type Model, openModel } from '@onnx-lora/sdk';
 import type { Predictor } from '@onnx-lora/sdk/tasks';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { scienceFamilies } from '../../families/index.ts';
-import { embeddingPredictor, openSequenceEmbedder, type EmbeddingOptions } from './sequenceEmbedder.ts';
+import { embeddingPredictor, openSequenceEmbedder, type SequenceEmbeddingOptions } from './sequenceEmbedder.ts';
 import { SequenceEmbeddingFactory } from './sequenceEmbeddingFactory.ts';
 import { sequenceFeature, isPerToken } from './tokenStates.ts';
 
@@ -118,7 +118,7 @@ it('names what a model lacks', () => {
   );
 });
 
-async function answersOf(fasta: string, settings: EmbeddingOptions, skip = 0) {
+async function answersOf(fasta: string, settings: SequenceEmbeddingOptions, skip = 0) {
   const predictor: Predictor = await embeddingPredictor(model, {}, settings);
   async function* bytes(): AsyncGenerator<Uint8Array> {
     yield Buffer.from(fasta);

@@ -100,7 +100,7 @@ export async function openSequenceEmbedder(
 }
 
 /** What files are answered about with. */
-export interface EmbeddingOptions extends SequenceTaskOptions {
+export interface SequenceEmbeddingOptions extends SequenceTaskOptions {
   /** The graph output that is the feature; that of `sequenceFeature` by default. */
   readonly output?: string | undefined;
   /** `mean` by default; `residues` answers with one vector for each. */
@@ -119,7 +119,7 @@ export interface EmbeddingOptions extends SequenceTaskOptions {
 export async function embeddingPredictor(
   model: RunnableModel,
   options: Omit<PredictorOptions, 'settings'>,
-  { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: EmbeddingOptions,
+  { output, pool = 'mean', normalize = false, maxLength, tooLong, overlap, ...data }: SequenceEmbeddingOptions,
 ): Promise<Predictor> {
   const feature = sequenceFeature(model, output);
   const input = await openSequenceInput(model, { maxLength, tooLong, overlap });

@@ -11,10 +11,10 @@ import {
   type TaskOptions,
 } from '@onnx-lora/sdk/plugin';
 import { SequenceTaskFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
-import { type EmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
+import { type SequenceEmbeddingOptions, embeddingPredictor } from './sequenceEmbedder.ts';
 import { sequenceRetrieval, type SequenceRetrievalOptions } from './sequenceRetrieval.ts';
 
-const embeddingSettings: SettingRows<EmbeddingOptions> = {
+const embeddingSettings: SettingRows<SequenceEmbeddingOptions> = {
   pool: {
     kind: 'choice',
     of: ['mean', 'first', 'residues'],
@@ -31,11 +31,11 @@ const embeddingSettings: SettingRows<EmbeddingOptions> = {
 };
 
 /** The task `sequence-embedding`: it answers with embeddings, and has nothing to learn. */
-export class SequenceEmbeddingFactory extends SequenceTaskFactory<EmbeddingOptions> implements TaskFactory {
+export class SequenceEmbeddingFactory extends SequenceTaskFactory<SequenceEmbeddingOptions> implements TaskFactory {
   readonly name = 'sequence-embedding';
   readonly description =
     'One vector per sequence, or per residue, written to .npz, .safetensors or .csv; to predict with, not to train.';
-  readonly settings: SettingTable<EmbeddingOptions> = settingsOf(embeddingSettings);
+  readonly settings: SettingTable<SequenceEmbeddingOptions> = settingsOf(embeddingSettings);
 
   /** A task that says, when it is prepared, what to take instead. */
   create(_options: TaskOptions): Task {
@@ -51,16 +51,20 @@ export class SequenceEmbeddingFactory extends SequenceTaskFactory<EmbeddingOptio
   }
 }
 
-type RetrievalOptions = Omit<SequenceRetrievalOptions, 'pool'> & EmbeddingOptions;
+/** Options of the task, and of what is answered. */
+export type SequenceRetrievalFactoryOptions = Omit<SequenceRetrievalOptions, 'pool'> & SequenceEmbeddingOptions;
 
 /** Makes `sequence-retrieval` tasks, and answers with embeddings. */
-export class SequenceRetrievalFactory extends SequenceTaskFactory<RetrievalOptions> implements TaskFactory {
+export class SequenceRetrievalFactory
+  extends SequenceTaskFactory<SequenceRetrievalFactoryOptions>
+  implements TaskFactory
+{
   readonly name = 'sequence-retrieval';
   readonly description =
     'Embeddings in which sequences of one label or group, or the two of a pair, lie together; data as for sequence-classification.';
   /** Groups, each of several sequences, whose loss needs them all at once. */
   readonly defaults = { batchSize: 16, epochs: 10, lr: 1e-3, warmupSteps: 0.1 } as const;
-  readonly settings: SettingTable<RetrievalOptions> = settingsOf({
+  readonly settings: SettingTable<SequenceRetrievalFactoryOptions> = settingsOf({
     ...retrievalSettings('Sequences of one kind'),
     ...embeddingSettings,
   });

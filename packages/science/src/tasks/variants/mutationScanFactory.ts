@@ -21,15 +21,16 @@ import { SequenceTaskFactory } from '../sequenceTaskFactory.ts';
 import { scanPredictor } from './scanPredictor.ts';
 import { scoringSettings } from './variantEffectFactory.ts';
 
-type Options = Pick<MutationScannerOptions, 'by' | 'value' | 'method' | 'maxLength'> &
+/** Options of the scan and of the data. */
+export type MutationScanFactoryOptions = Pick<MutationScannerOptions, 'by' | 'value' | 'method' | 'maxLength'> &
   Pick<ScanOptions, 'residues'> &
   SequenceDataOptions;
 
 /** The task `mutation-scan`: it answers with every single substitution of a sequence, and has nothing to learn. */
-export class MutationScanFactory extends SequenceTaskFactory<Options> implements TaskFactory {
+export class MutationScanFactory extends SequenceTaskFactory<MutationScanFactoryOptions> implements TaskFactory {
   readonly name = 'mutation-scan';
   readonly description = 'The effect of every single substitution of each sequence; to predict with, not to train.';
-  readonly settings: SettingTable<Options> = settingsOf({
+  readonly settings: SettingTable<MutationScanFactoryOptions> = settingsOf({
     by: {
       kind: 'choice',
       of: ['likelihood', 'model'],

@@ -20,14 +20,15 @@ import { transcriptionPredictor } from './transcriptionPredictor.ts';
 const ADAPTER = 'adapter';
 
 /** Options of the task, and of how transcripts are written. */
-type Options = SpeechRecognitionOptions & Pick<TranscribeOptions, 'timestamps' | 'beams'>;
+export type SpeechRecognitionFactoryOptions = SpeechRecognitionOptions &
+  Pick<TranscribeOptions, 'timestamps' | 'beams'>;
 
 /** Makes `speech-recognition` tasks, and what answers for recordings that nobody has transcribed. */
-export class SpeechRecognitionFactory extends SoundTaskFactory<Options> implements TaskFactory {
+export class SpeechRecognitionFactory extends SoundTaskFactory<SpeechRecognitionFactoryOptions> implements TaskFactory {
   readonly name = 'speech-recognition';
   readonly input: PredictorInput = { streams: true };
   readonly description = 'What is said; the data is recordings with their transcripts.';
-  readonly settings: SettingTable<Options> = settingsOf({
+  readonly settings: SettingTable<SpeechRecognitionFactoryOptions> = settingsOf({
     language: { kind: 'text', description: 'What is spoken, where the data does not say it, such as es.' },
     task: {
       kind: 'choice',

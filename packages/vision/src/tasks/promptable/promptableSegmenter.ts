@@ -14,6 +14,7 @@ import { type Prompt, promptFeeds, promptToInput } from './prompt.ts';
 export interface PromptableSegmenterOptions extends Pick<ImageReading, 'decoder' | 'preprocessors'> {
   /** The same for all files. */
   readonly prompt: Prompt;
+  /** Which masks a prompt is answered with; `several` by default. */
   readonly masks?: MaskChoice | undefined;
 }
 
