@@ -3,8 +3,7 @@
 import { deltaOf } from '../../packages/sdk/fixtures/deltaOf.ts';
 import { Adapter } from '../../packages/sdk/src/adapter/adapter.ts';
 import { type AdapterConfig, adapterConfig } from '../../packages/sdk/src/adapter/formats/peftConfig.ts';
-import { placeAdapter } from '../../packages/sdk/src/adapter/naming/place.ts';
-import type { PlacedAdapter } from '../../packages/sdk/src/adapter/naming/place.ts';
+import { placeAdapter, type PlacedAdapter } from '../../packages/sdk/src/adapter/naming/place.ts';
 import { AdapterSession } from '../../packages/sdk/src/adapter/serving/session.ts';
 import type { ModelProto } from '../../packages/sdk/src/graph/proto.ts';
 import { OrtRuntime } from '../../packages/sdk/src/runtime/ort.ts';

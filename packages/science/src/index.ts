@@ -111,6 +111,7 @@ export {
   openSequenceEmbedder,
   type SequenceEmbedder,
   type SequenceEmbedderOptions,
+  type SequenceEmbeddingOptions,
 } from './tasks/embedding/sequenceEmbedder.ts';
 export {
   SequenceEmbeddingFactory,
@@ -146,4 +147,3 @@ export {
 export type { TokenScoresOptions } from './variants/tokenScores.ts';
 export type { EffectScorer, ScoreOptions, Variant, VariantScorer } from './variants/effectScorer.ts';
 export type { AnsweringOptions } from './tasks/sequenceTaskFactory.ts';
-export type { SequenceEmbeddingOptions } from './tasks/embedding/sequenceEmbedder.ts';

@@ -4,8 +4,7 @@
  */
 
 import { Container, type ServiceIdentifier } from 'inversify';
-import type { ContributionKind, Contributions, Plugin } from './plugin/definePlugin.ts';
-import { contributionKinds } from './plugin/definePlugin.ts';
+import { type ContributionKind, type Contributions, type Plugin, contributionKinds } from './plugin/definePlugin.ts';
 import { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
 
 /** The key of one kind of contribution: `container.getAll(KIND.tasks)`. */

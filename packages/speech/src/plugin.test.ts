@@ -5,9 +5,8 @@ import { binding } from '@onnx-lora/sdk/plugin';
 import { describe, expect, it } from 'vitest';
 import type { AudioReader } from './audio/audio.ts';
 import { AudioFileReader } from './audio/audioFileReader.ts';
-import { AUDIO_READER } from './plugin.ts';
+import { AUDIO_READER, speechPlugin } from './plugin.ts';
 import { speechFamilies } from './families/index.ts';
-import { speechPlugin } from './plugin.ts';
 
 describe('speechPlugin', () => {
   it('brings families, a maker of feature extractors and a reader, each once', () => {

@@ -5,9 +5,8 @@ import { scaled, scalingOf } from '@onnx-lora/sdk/tasks';
 import { type Matrix, matrix } from '@onnx-lora/sdk/plugin';
 import { Random } from '@onnx-lora/sdk/core';
 import { describe, expect, it, test } from 'vitest';
-import { frozenBaselines } from './frozenBaselines.ts';
+import { frozenBaselines, oneHot } from './frozenBaselines.ts';
 import { bestNeighbourCount, neighbourAnswers } from './neighbours.ts';
-import { oneHot } from './frozenBaselines.ts';
 import { fitRidge, ridgeAnswers } from './ridge.ts';
 
 interface Golden {

@@ -10,13 +10,11 @@ import type { Answer, Predictor, Task } from '@onnx-lora/sdk/tasks';
 import { Random } from '@onnx-lora/sdk/core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { scienceFamilies } from '../families/index.ts';
-import { sequenceClassification } from './classification/sequenceTasks.ts';
+import { sequenceClassification, sequenceLabelling, sequenceRegression } from './classification/sequenceTasks.ts';
 import {
   SequenceClassificationFactory,
   SequenceLabellingFactory,
 } from './classification/sequenceClassificationFactory.ts';
-import { sequenceLabelling } from './classification/sequenceTasks.ts';
-import { sequenceRegression } from './classification/sequenceTasks.ts';
 import { SequenceRegressionFactory } from './classification/sequenceRegressionFactory.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'onnx-lora-sequences-'));

@@ -10,8 +10,7 @@ import { describe, expect, test } from 'vitest';
 import type { SequenceData, SequenceRecord } from '../data/sequenceRecord.ts';
 import { EsmTokenizer } from '../tokenizers/esmTokenizer.ts';
 import type { SequenceTokenizer } from '../tokenizers/sequenceTokenizer.ts';
-import { sequenceClassification } from './classification/sequenceTasks.ts';
-import { sequenceRegression } from './classification/sequenceTasks.ts';
+import { sequenceClassification, sequenceRegression } from './classification/sequenceTasks.ts';
 
 const cases = fileURLToPath(new URL('../../../../../shared/oracle/cases/', import.meta.url));
 const isThere = existsSync(cases);

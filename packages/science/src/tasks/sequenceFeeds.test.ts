@@ -7,8 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { letters } from '../fixtures/letters.ts';
 import { maxTokens } from './maxTokens.ts';
 import { openSequenceTask } from './openSequenceTask.ts';
-import { openSequenceInput } from './sequenceInput.ts';
-import { sequencePorts } from './sequenceInput.ts';
+import { openSequenceInput, sequencePorts } from './sequenceInput.ts';
 
 const ids = { type: 'int64', dims: ['batch', 'tokens'] } as const;
 const model = (inputs: TaskModel['inputs'], config?: Record<string, unknown>): TaskModel => ({

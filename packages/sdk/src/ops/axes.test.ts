@@ -1,10 +1,9 @@
 /** @file The table of axes, held against ONNX Runtime: positions of a traced axis are computed apart, and in their order. */
 
 import { expect, test } from 'vitest';
-import { checkOf } from '../../../../test/support/gradcheck.ts';
+import { checkOf, type Case, type Operand } from '../../../../test/support/gradcheck.ts';
 import { cases } from '../../../../test/support/gradientCases.ts';
 import { cpuSession } from '../../../../test/support/graphs.ts';
-import type { Case, Operand } from '../../../../test/support/gradcheck.ts';
 import { sizeOf, type Tensor } from '../runtime/tensor.ts';
 import { type AxisOperand, traceAxis } from './axes.ts';
 

@@ -2,8 +2,7 @@ import { float32 } from '@onnx-lora/sdk';
 import { Random } from '@onnx-lora/sdk/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { beta } from './mixBatch.ts';
-import { mixBatch, oneHot } from './mixBatch.ts';
+import { beta, mixBatch, oneHot } from './mixBatch.ts';
 
 /** Image i has the value i everywhere, and the class i. */
 function numbered(batch: number, height: number, width: number) {

@@ -13,8 +13,7 @@ import type { ImageRecord } from '../data/imageRecord.ts';
 import type { Image, ImageDecoder } from '../image/image.ts';
 import { SharpDecoder } from '../image/sharpDecoder.ts';
 import { imageLoader } from './imageLoader.ts';
-import type { ImageRequest } from './imageThread.ts';
-import type { LoadedPixels, ThreadRequest } from './imageThread.ts';
+import type { ImageRequest, LoadedPixels, ThreadRequest } from './imageThread.ts';
 import { ImagePreprocessorFactory } from './config/preprocessorFile.ts';
 
 let folder = '';

@@ -1,17 +1,13 @@
 /** @file What is done to an image up to the point where pixels become floats, in other threads or in the one that asks. */
 
-import type { Augmentation } from '../augment/augment.ts';
+import { type Augmentation, augment, fitAugmentations } from '../augment/augment.ts';
 import type { Box, ImageObject, ImageRecord, Point } from '../data/imageRecord.ts';
-import type { ClassNumbers } from '../data/shapes/masks.ts';
-import type { ImageLike } from '../image/image.ts';
-import type { Geometry } from './geometry.ts';
+import { type ClassNumbers, classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';
+import { type ImageLike, type Image, imageOf, sourceName } from '../image/image.ts';
+import { type Geometry, boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
 import { OnnxLoraError } from '@onnx-lora/sdk';
 import { BoundedCache, defined } from '@onnx-lora/sdk/data';
-import { augment, fitAugmentations } from '../augment/augment.ts';
 import type { Mask, Sample } from '../augment/sample.ts';
-import { classMaskOf, maskOf, maskOfObject } from '../data/shapes/masks.ts';
-import { type Image, imageOf, sourceName } from '../image/image.ts';
-import { boxToInput, geometryOf, maskToInput, pointToInput } from './geometry.ts';
 import type { ImagePlan, Size } from './imagePlan.ts';
 import type { Pixels } from './normalize.ts';
 import { ImagePreprocessor } from './preprocessor.ts';

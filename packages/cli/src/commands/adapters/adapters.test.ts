@@ -1,11 +1,10 @@
 /** @file Tests of what is done with a trained adapter: predict, merge, convert, run; all must agree. */
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Adapter, float32, loadAdapter, stack } from '@onnx-lora/sdk';
 import { readSafetensors, writeSafetensors } from '@onnx-lora/sdk/data';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { writeDigits } from '../../../../../test/fixtures/digits.ts';
 import { call, callJson, temporaryFolder, vit } from '../../../fixtures/call.ts';

@@ -3,9 +3,8 @@
 import type { GraphProto, NodeProto } from '../../graph/proto.ts';
 import { allGraphs, type GraphIndex, indexWhole } from '../../graph/walk.ts';
 import type { ParameterReader, TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
-import { occurrencesOf } from '../../match/sites.ts';
+import { occurrencesOf, type Site, type WeightLayout } from '../../match/sites.ts';
 import { pathFromParameter, scopeOf } from '../../match/modulePath.ts';
-import type { Site, WeightLayout } from '../../match/sites.ts';
 import { constantWeight, type StoredWeight } from '../../match/weights/index.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 

@@ -4,8 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Composite, gradcheck } from '../../../../../test/support/gradcheck.ts';
 import { differentiated } from '../../../../../test/support/differentiated.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import type { Attributes } from '../../graph/attributes.ts';
-import { float } from '../../graph/attributes.ts';
+import { type Attributes, float } from '../../graph/attributes.ts';
 import { attributeType } from '../../graph/proto.ts';
 import { tensor } from '../../runtime/tensor.ts';
 

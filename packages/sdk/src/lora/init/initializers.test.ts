@@ -17,8 +17,7 @@ import type {
   ObservedLayer,
 } from './initializer.ts';
 import { loftq } from './loftq.ts';
-import { loraGa } from './named.ts';
-import { initializerOf } from './named.ts';
+import { loraGa, initializerOf } from './named.ts';
 
 const layers = ['fc1', 'fc2'] as const;
 const weightOf = (layer: string): Matrix => goldenMatrix(`base.${layer}.weight`);

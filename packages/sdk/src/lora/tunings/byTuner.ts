@@ -8,13 +8,12 @@ import { OnnxLoraError } from '../../errors.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import type { Site } from '../../match/sites.ts';
+import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { evaluate } from '../../ops/evaluate.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { transposed } from '../../runtime/layout.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { kindOf } from '../kinds/table.ts';
-import { occurrencesOf } from '../../match/sites.ts';
 import type { ByTensor, TunedLayer, Tuner, TunerSettings, Tuning } from '../tuner.ts';
 import {
   type Edits,

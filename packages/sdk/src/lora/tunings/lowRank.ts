@@ -6,12 +6,11 @@ import type { WeightEdit } from '../../adapter/merging/editWeights.ts';
 import { biasReaders, byTensor, weightReader } from '../../adapter/merging/weightReaders.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { NodeProto } from '../../graph/proto.ts';
-import type { Site } from '../../match/sites.ts';
+import { type Site, occurrencesOf } from '../../match/sites.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import { type FactorValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { LowRankSite } from './lowRankSite.ts';
-import { occurrencesOf } from '../../match/sites.ts';
 import { factorTensor, type FirstValues, type OutputRole, outputTensor, rowsTensor } from './lowRankTensors.ts';
 import {
   type Edits,

@@ -21,10 +21,9 @@ import type { Model } from '../model.ts';
 import { openModel } from '../opening/openModel.ts';
 import { train } from '../train.ts';
 import { latestCheckpoint } from './checkpoints/checkpointFolder.ts';
-import type { TrainingRun } from './trainingRun.ts';
+import type { TrainingRun, TrainResult } from './trainingRun.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import type { TrainOptions } from './options/options.ts';
-import type { TrainResult } from './trainingRun.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-run-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -4,8 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { crc32c } from './tensorBoard.ts';
-import { TensorBoardWriter } from './tensorBoard.ts';
+import { crc32c, TensorBoardWriter } from './tensorBoard.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-board-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

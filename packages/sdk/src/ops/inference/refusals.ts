@@ -1,7 +1,6 @@
 /** @file What the runtime is sure to refuse: nodes whose operands cannot go together, whatever they hold. */
 
-import type { Dim, ValueType } from '../../graph/value.ts';
-import { isStatic } from '../../graph/value.ts';
+import { type Dim, type ValueType, isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { broadcast, product } from '../dim.ts';
 import { axesOf, type InferenceSite, input } from './site.ts';

@@ -2,12 +2,11 @@
 
 import { expect, test } from 'vitest';
 import { modelOf, runOnce } from '../../../../../test/support/graphs.ts';
-import { float32, int64, tensor } from '../../runtime/tensor.ts';
+import { float32, int64, tensor, type Feeds } from '../../runtime/tensor.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { type AttributeProto, attributeType, type GraphProto, type NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
-import type { Feeds } from '../../runtime/tensor.ts';
 import { inferGraph } from '../inferGraph.ts';
 
 const opset = 18;

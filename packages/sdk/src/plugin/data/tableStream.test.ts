@@ -2,8 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { peeked } from './tableStream.ts';
-import { openTable, type TableFormat } from './tableStream.ts';
+import { peeked, openTable, type TableFormat } from './tableStream.ts';
 
 /** Bytes in pieces of some length, which counts those that were taken. */
 function piecesOf(text: string, size: number): AsyncIterable<Uint8Array> & { taken: number; isClosed: boolean } {

@@ -7,8 +7,7 @@
 
 import type { NodeProto } from '../../graph/proto.ts';
 import { readNames } from '../../graph/walk.ts';
-import type { ForwardGraph } from './forwardGraph.ts';
-import { bytesOf } from './forwardGraph.ts';
+import { type ForwardGraph, bytesOf } from './forwardGraph.ts';
 
 /** Operators that take a pass or less over their values: computing them again costs little. */
 const cheap = new Set([

@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { modelFrom, runOnce } from '../../../../../test/support/graphs.ts';
 import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import { inferNode } from '../../ops/infer.ts';
-import type { DataType } from '../../runtime/tensor.ts';
-import { float32, int64 } from '../../runtime/tensor.ts';
+import { type DataType, float32, int64 } from '../../runtime/tensor.ts';
 import * as losses from './index.ts';
 
 const builder = (): GraphBuilder => new GraphBuilder({ opset: 18, infer: inferNode, prefix: 'loss/' });

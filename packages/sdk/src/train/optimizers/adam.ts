@@ -1,7 +1,6 @@
 /** @file Adam and AdamW, as torch computes them. */
 
-import type { Tensor } from '../../runtime/tensor.ts';
-import { sizeOf } from '../../runtime/tensor.ts';
+import { type Tensor, sizeOf } from '../../runtime/tensor.ts';
 import { slices } from '../turns.ts';
 import { Memory } from './memory.ts';
 import { numberIn, notNegative } from './numbers.ts';

@@ -18,8 +18,7 @@ import type { DecodedWindow } from '../search/search.ts';
 import type { DecodeOptions, SpeechEngine } from '../speechEngine.ts';
 import { cutSegments, joinTexts, SlidingAudio } from './windows.ts';
 import { compressionRatio, decodeWithFallback, usualFallback } from './fallback.ts';
-import { quietPlace } from './segmentsOf.ts';
-import { segmentsOf, transcriptOf } from './segmentsOf.ts';
+import { quietPlace, segmentsOf, transcriptOf } from './segmentsOf.ts';
 
 test.each(golden.cuts.texts)('cuts $tokens as transformers does', ({ tokens, steps, segments, next }) => {
   const cut = cutSegments(tokens, golden.cuts.firstTime, steps);

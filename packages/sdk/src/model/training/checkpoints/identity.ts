@@ -1,7 +1,6 @@
 /** @file What a run is, so that it goes on only from its own checkpoints. */
 
-import { formatAdapterConfig } from '../../../adapter/formats/peftConfig.ts';
-import type { AdapterConfig } from '../../../adapter/formats/peftConfig.ts';
+import { formatAdapterConfig, type AdapterConfig } from '../../../adapter/formats/peftConfig.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { RunIdentity } from './checkpoint.ts';
 

@@ -2,8 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PkSampler } from './pkSampler.ts';
-import { singleKinds } from './pkSampler.ts';
+import { PkSampler, singleKinds } from './pkSampler.ts';
 
 /** Each example is its own number. */
 const numbers = (length: number) => ({

@@ -8,8 +8,7 @@ import type { Batch, Dataset } from '../../dataset.ts';
 import type { PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { embeddingScatter } from './embeddingScatter.ts';
-import { type KindGroup, singleKinds } from './pkSampler.ts';
-import { PkSampler } from './pkSampler.ts';
+import { type KindGroup, singleKinds, PkSampler } from './pkSampler.ts';
 import { type EmbeddingsOf, RetrievalMetrics, type RetrievalScores } from './retrievalScores.ts';
 
 /** Examples, and the name of each one's kind. */

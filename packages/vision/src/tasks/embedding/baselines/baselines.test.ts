@@ -3,8 +3,7 @@ import { l2Normalize } from '@onnx-lora/sdk/tasks';
 import { matrix } from '@onnx-lora/sdk/plugin';
 import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
-import { stratifiedFolds } from './frozenBaselines.ts';
-import { frozenBaselines } from './frozenBaselines.ts';
+import { stratifiedFolds, frozenBaselines } from './frozenBaselines.ts';
 import { fitLogisticRegression, predictClasses } from './logisticRegression.ts';
 import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
 
