@@ -1,12 +1,12 @@
 /** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { allGraphs, floatAttribute, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
+import { allNodes, floatAttribute, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
-import { attributeOf } from '../ops/schema.ts';
+import { attributeOf, isRandom } from '../ops/schema.ts';
 
 /** A product with a weight that cannot be adapted by itself. */
 export interface UnadaptableLayer {
@@ -71,22 +71,20 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
   const places = sites.flatMap((site) => [site, ...site.alsoAt]);
   const adaptable = new Set(places.map(({ node }) => node));
   const found = new Map<string, UnadaptableLayer>();
-  for (const { node: nodes = [] } of allGraphs(graph)) {
-    for (const node of nodes) {
-      const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
-      if (name === undefined) continue;
-      const original = fusedFrom(node) ?? node;
-      const label = original.name || (original.output?.find(Boolean) ?? '');
-      const shape = shapeOf(name, index);
-      const domain = isKnownDomain(original) ? '' : `${original.domain}.`;
-      found.set(`${label} ${name}`, {
-        node: label,
-        operator: `${domain}${original.opType ?? ''}`,
-        weight: name,
-        ...(shape ? { shape } : {}),
-        reason: reasonOf(node, name, index),
-      });
-    }
+  for (const node of allNodes(graph)) {
+    const name = adaptable.has(node) ? undefined : weightOf(node, index, constants);
+    if (name === undefined) continue;
+    const original = fusedFrom(node) ?? node;
+    const label = original.name || (original.output?.find(Boolean) ?? '');
+    const shape = shapeOf(name, index);
+    const domain = isKnownDomain(original) ? '' : `${original.domain}.`;
+    found.set(`${label} ${name}`, {
+      node: label,
+      operator: `${domain}${original.opType ?? ''}`,
+      weight: name,
+      ...(shape ? { shape } : {}),
+      reason: reasonOf(node, name, index),
+    });
   }
   return [...found.values()];
 }
@@ -109,15 +107,12 @@ function shapeOf(name: string, index: GraphIndex): readonly number[] | undefined
 /** The values that are the same in every run. */
 function constantValues(graph: GraphProto, { constants }: GraphIndex): ReadonlySet<string> {
   const found = new Set(constants.keys());
-  const random = /^Random|^Bernoulli$|^Multinomial$/;
   // Nodes are in order, and a subgraph reads only from graphs around it.
-  for (const { node = [] } of allGraphs(graph)) {
-    for (const each of node) {
-      const inputs = (each.input ?? []).filter(Boolean);
-      const isMade = inputs.length > 0 && inputs.every((name) => found.has(name)) && subgraphs(each).length === 0;
-      if (each.opType === 'Constant' || (isMade && !random.test(each.opType ?? '')))
-        for (const name of each.output ?? []) found.add(name);
-    }
+  for (const node of allNodes(graph)) {
+    const inputs = (node.input ?? []).filter(Boolean);
+    const isMade = inputs.length > 0 && inputs.every((name) => found.has(name)) && subgraphs(node).length === 0;
+    if (node.opType === 'Constant' || (isMade && !isRandom(node)))
+      for (const name of node.output ?? []) found.add(name);
   }
   return found;
 }

@@ -44,6 +44,15 @@ const axes: Readonly<Record<string, number>> = {
   TopK: -1,
 };
 
+const random: ReadonlySet<string> = new Set([
+  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
+]); // prettier-ignore
+
+/** Whether a node gives something else each time: it draws, or drops what it draws of (since opset 12 where an input says so). */
+export function isRandom({ opType = '', input = [] }: NodeProto): boolean {
+  return random.has(opType) || (opType === 'Dropout' && Boolean(input[2]));
+}
+
 /** An attribute of a node, or its default. */
 export function attributeOf<Name extends keyof Defaults>(node: NodeProto, name: Name): Defaults[Name] {
   const value: number | string = defaults[name];

@@ -17,7 +17,7 @@ import type { Optimizer } from './optimizers/optimizer.ts';
 import type { ParameterSet } from './parameters.ts';
 import type { PrefixReport } from './prefix/prefixOptions.ts';
 import { readTrainerState, type TrainerState, writeTrainerState } from './trainerState.ts';
-import { inTurns } from './turns.ts';
+import { inTurns } from '../graph/turns.ts';
 
 /** What a step computes on the way. */
 export interface StepResult {

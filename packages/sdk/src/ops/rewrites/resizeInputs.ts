@@ -8,6 +8,7 @@ import { GraphBuilder, type Value } from '../../graph/builder.ts';
 import type { GraphProto, ModelProto, NodeProto, ValueInfoProto } from '../../graph/proto.ts';
 import { type Dim, formatShape, isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames, subgraphs } from '../../graph/walk.ts';
+import { isElementwise } from '../axes.ts';
 import { inferNode, isImpossible } from '../infer.ts';
 import { inlineKnownBranches } from './inlineBranches.ts';
 import { inferGraph, opsetOf } from '../inferGraph.ts';
@@ -15,12 +16,6 @@ import { expandTarget, reshapeTarget } from './resizedTarget.ts';
 
 /** Sizes by input and axis: `{ input_features: { 2: 600 } }`. */
 export type InputSizes = Readonly<Record<string, Readonly<Record<number, number>>>>;
-
-/** Operators that broadcast their operands. */
-const broadcasts = new Set([
-  'Add', 'Sub', 'Mul', 'Div', 'Pow', 'Mod', 'Min', 'Max', 'Sum', 'Mean', 'Where', 'And', 'Or', 'Xor', 'Equal', 'Less',
-  'LessOrEqual', 'Greater', 'GreaterOrEqual', 'PRelu',
-]); // prettier-ignore
 
 /**
  * The model whose inputs have these sizes along these axes. Constants that meet a smaller value keep their first positions;
@@ -205,7 +200,7 @@ class Resizer {
   /** The node with operands that fit each other. */
   #fitted(node: NodeProto): NodeProto {
     const { opType = '', input = [] } = node;
-    if (broadcasts.has(opType)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
+    if (isElementwise(node)) return { ...node, input: input.map((name) => this.#cutToFit(name, input)) };
     if ((opType === 'Reshape' || opType === 'Expand') && !this.#changed.has(input[1]!)) return this.#withTarget(node);
     if (opType === 'MatMul') this.#requireSameLength(node);
     return node;

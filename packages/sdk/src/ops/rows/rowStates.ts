@@ -7,7 +7,7 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { type AxisOperand, type AxisSite, isReshape, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
-import { axisOf } from '../schema.ts';
+import { axisOf, isRandom } from '../schema.ts';
 
 /**
  * How a value depends on the batch. A number: the axis on which each row of the batch has its own part, `size ÷ rows` long
@@ -40,11 +40,6 @@ export interface MixedRows {
  * batch is added to its integers.
  */
 export type RowState = RowAxis | 'counting' | MixedRows;
-
-/** Operators that give something else each time. */
-const randomOps: ReadonlySet<string> = new Set([
-  'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Bernoulli', 'Multinomial',
-]); // prettier-ignore
 
 /** Operators that may repeat a constant for each row. */
 const repeating: ReadonlySet<string> = new Set(['Expand', 'Tile']);
@@ -118,9 +113,8 @@ export class RowStates {
   #visit(node: NodeProto): RowState | readonly RowState[] {
     const { rows, opset } = this.#request;
     const { opType = '' } = node;
-    const isRandom = randomOps.has(opType) || (opType === 'Dropout' && node.input?.[2]);
     // What happens in a branch or a loop is not followed.
-    if (isRandom || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
+    if (isRandom(node) || !isKnownDomain(node) || subgraphs(node).length > 0) return mixedBy(node);
     if (opType === 'Constant') return this.#constant(node.output![0]!, attribute(node, 'value')?.t);
     // Known sizes are those of the batch that the graph is built for.
     const isSize = opType === 'Shape' || opType === 'Size';

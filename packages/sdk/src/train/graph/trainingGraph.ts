@@ -2,7 +2,7 @@
 
 import { type Backward, differentiation } from '../../autodiff/backward.ts';
 import { OnnxLoraError } from '../../errors.ts';
-import { atOnce } from '../../graph/file/atOnce.ts';
+import { atOnce } from '../../graph/turns.ts';
 import { GraphBuilder } from '../../graph/builder.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';

@@ -1,11 +1,12 @@
 /** @file Optimizers by name. */
 
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { Adafactor, type AdafactorOptions } from './adafactor.ts';
-import { Adam, type AdamOptions } from './adam.ts';
-import { Lion, type LionOptions } from './lion.ts';
+import { adafactor, type AdafactorOptions } from './adafactor.ts';
+import { adam, type AdamOptions } from './adam.ts';
+import { lion, type LionOptions } from './lion.ts';
+import { remembering } from './memory.ts';
 import type { Optimizer } from './optimizer.ts';
-import { Sgd, type SgdOptions } from './sgd.ts';
+import { sgd, type SgdOptions } from './sgd.ts';
 
 /** An optimizer by name, with its settings. */
 export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | AdafactorOptions;
@@ -26,13 +27,13 @@ export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimi
   switch (options.name) {
     case 'adamw':
     case 'adam':
-      return new Adam(options);
+      return remembering(adam(options));
     case 'sgd':
-      return new Sgd(options);
+      return remembering(sgd(options));
     case 'lion':
-      return new Lion(options);
+      return remembering(lion(options));
     case 'adafactor':
-      return new Adafactor(options);
+      return remembering(adafactor(options));
     default: {
       const { name } = options as { readonly name: string };
       throw new OnnxLoraError(

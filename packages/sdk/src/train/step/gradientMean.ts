@@ -2,7 +2,8 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { LossAndGradients } from './lossAndGradients.ts';
-import { inTurns, slices } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
+import { slices } from '../turns.ts';
 
 /**
  * A mean of losses and gradients, each counted by its weight. With the weights that a task's `lossWeight` gives, the mean

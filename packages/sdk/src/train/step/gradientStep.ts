@@ -21,7 +21,8 @@ import { RowFile } from '../prefix/rowFile.ts';
 import { rowInputsOf } from '../../ops/rows/rowInputs.ts';
 import { MemoryRows, type RowStore } from '../prefix/rowStore.ts';
 import { type FrozenPrefix, prepareTraining, type TrainingGraph } from '../graph/trainingGraph.ts';
-import { inTurns, multiply } from '../turns.ts';
+import { inTurns } from '../../graph/turns.ts';
+import { multiply } from '../turns.ts';
 import type { GradientStepRequest, MemoryPlan, TrainedGraph } from './stepRequest.ts';
 
 interface Compiled {
