@@ -15,16 +15,15 @@ import {
   celu, elu, hardSigmoid, hardSwish, leakyRelu, mish, preluInput, preluSlope, selu, shrink, softsign, swish,
   thresholdedRelu,
 } from './activations.ts'; // prettier-ignore
-import { batchNormBias, batchNormInput, batchNormScale } from './normalization/batchNorm.ts';
 import {
-  groupNormBias, groupNormInput, groupNormScale, instanceNormBias, instanceNormInput, instanceNormScale, lrnBack,
+  batchNormInput, batchNormScale, channelBias, groupNormBias, groupNormInput, groupNormScale, instanceNormInput, instanceNormScale, lrnBack,
   meanVarianceBack,
 } from './normalization/channelNorm.ts'; // prettier-ignore
 import {
   columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
 } from './movement/movement.ts'; // prettier-ignore
 import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
-import { convBias, convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
+import { convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
 import { dropoutBack } from './dropout.ts';
 import { einsumOperand } from './einsum.ts';
 import {
@@ -60,6 +59,7 @@ import { lstmCell } from './recurrent/lstm.ts';
 import { recurrentRule } from './recurrent/recurrent.ts';
 import { resizeBack } from './images/resize.ts';
 import {
+  axesFrom,
   castTo,
   type GradientRule,
   input,
@@ -151,9 +151,8 @@ const powerExponent: Vjp = ({ g, x: [x], y, dy }) => g.Mul(dy, g.Where(g.Greater
 
 /** Axes that a softmax runs over: one, or before opset 13 all from `axis` on, joined. */
 function softmaxAxes({ g, node, x: [x] }: VjpSite): number[] {
-  const rank = rankOf(x!);
-  const axis = axisOf(node, rank, g.opset);
-  return g.opset < 13 ? Array.from({ length: rank - axis }, (_, i) => axis + i) : [axis];
+  const axis = axisOf(node, rankOf(x!), g.opset);
+  return g.opset < 13 ? axesFrom(axis, x!) : [axis];
 }
 
 // y·(dy − Σ dy·y)
@@ -249,7 +248,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   LayerNormalization: [layerNormInput, layerNormScale, layerNormBias],
   RMSNormalization: [rmsNormInput, rmsNormScale],
   SimplifiedLayerNormalization: [rmsNormInput, rmsNormScale],
-  InstanceNormalization: [instanceNormInput, instanceNormScale, instanceNormBias],
+  InstanceNormalization: [instanceNormInput, instanceNormScale, channelBias],
   GroupNormalization: [groupNormInput, groupNormScale, groupNormBias],
   LpNormalization: [lpNormBack],
   LRN:        [lrnBack],
@@ -257,9 +256,9 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   MatMul:     [matMulLeft, matMulRight],
   Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, floatAttribute(node, 'beta', 1))],
   Einsum:     einsumOperand,
-  Conv:       [convInput, convWeight, convBias],
-  ConvTranspose: [convTransposeInput, convTransposeWeight, convBias],
-  BatchNormalization: [batchNormInput, batchNormScale, batchNormBias, null, null],
+  Conv:       [convInput, convWeight, channelBias],
+  ConvTranspose: [convTransposeInput, convTransposeWeight, channelBias],
+  BatchNormalization: [batchNormInput, batchNormScale, channelBias, null, null],
   MaxPool:    [maxPoolBack],
   AveragePool: [averagePoolBack],
   LpPool:     [lpPoolBack],

@@ -1,7 +1,9 @@
 /** @file Attributes of operators with the defaults that their schemas give them, where more than one reader asks for them. */
 
 import type { NodeProto } from '../graph/proto.ts';
+import type { Dim } from '../graph/value.ts';
 import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { divideExactly } from './dim.ts';
 
 /** Defaults that all operators share which have the attribute. */
 const defaults = {
@@ -70,6 +72,88 @@ export function axisOf(node: NodeProto, rank: number, opset = 13): number {
   const { opType = '' } = node;
   const isOld = opset < 13 && (opType === 'Softmax' || opType === 'LogSoftmax');
   return fromFront(intAttribute(node, 'axis', isOld ? 1 : (axes[opType] ?? 0)), rank);
+}
+
+/** Integers among the inputs of a node that the graph knows, by number of the input; undefined for others. */
+export type KnownInts = (input: number) => readonly number[] | undefined;
+
+/**
+ * The axes of a reduction, from the front: an attribute or input 1; all without either, or none where `noop_with_empty_axes`
+ * says so. Undefined where they are computed.
+ */
+export function reducedAxes(node: NodeProto, rank: number, ints: KnownInts): readonly number[] | undefined {
+  const axes = intsAttribute(node, 'axes') ?? ints(1);
+  if (!axes && node.input?.[1]) return undefined;
+  if (axes?.length) return axes.map((axis) => fromFront(axis, rank));
+  return attributeOf(node, 'noop_with_empty_axes') === 1 ? [] : Array.from({ length: rank }, (_, i) => i);
+}
+
+/** What a Slice takes of an axis: `count` positions from `first` on, `step` apart. */
+export interface SlicedAxis {
+  readonly axis: number;
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
+}
+
+/** What a Slice is told: lists of one length, of which some may be sizes that have a name; undefined for those not known. */
+export function sliceOperands<T extends Dim>(
+  node: NodeProto,
+  ints: (input: number) => readonly T[] | undefined,
+): Readonly<Record<'starts' | 'ends' | 'axes' | 'steps', readonly (T | number)[] | undefined>> {
+  const starts = intsAttribute(node, 'starts') ?? ints(1);
+  return {
+    starts,
+    ends: intsAttribute(node, 'ends') ?? ints(2),
+    axes: node.input?.[3] ? ints(3) : (intsAttribute(node, 'axes') ?? starts?.map((_, i) => i)),
+    steps: node.input?.[4] ? ints(4) : starts?.map(() => 1),
+  };
+}
+
+/** What a Slice takes of an operand; all of the axes that are not listed. Undefined where the graph does not know it. */
+export function slicedAxes(node: NodeProto, shape: readonly number[], ints: KnownInts): SlicedAxis[] | undefined {
+  const { starts, ends, axes, steps } = sliceOperands(node, ints);
+  if (!starts || !ends || !axes || !steps || steps.includes(0)) return undefined;
+  return axes.map((each, i) => {
+    const axis = fromFront(each, shape.length);
+    return { axis, step: steps[i]!, ...slicedRange(shape[axis] ?? 0, starts[i]!, ends[i]!, steps[i]!) };
+  });
+}
+
+/** Which of `size` positions `start:end:step` takes; negative numbers count from the end, what lies outside is cut off. */
+export function slicedRange(size: number, start: number, end: number, step: number): Omit<SlicedAxis, 'axis' | 'step'> {
+  const clamp = (value: number): number => {
+    const index = fromFront(value, size);
+    return step > 0 ? Math.min(Math.max(index, 0), size) : Math.min(Math.max(index, -1), size - 1);
+  };
+  const [first, last] = [clamp(start), clamp(end)];
+  return { first, count: Math.max(0, Math.ceil((last - first) / step)) };
+}
+
+/**
+ * The sizes of a Split's outputs: those that are given, as an attribute or input 1, or equal parts, of which the last may be
+ * smaller. Undefined where neither tells.
+ */
+export function splitSizes(
+  node: NodeProto,
+  total: Dim,
+  given: readonly Dim[] | undefined,
+): readonly (Dim | undefined)[] | undefined {
+  const sizes = intsAttribute(node, 'split') ?? given;
+  if (sizes || node.input?.[1]) return sizes;
+  const outputs = node.output ?? [];
+  const count = intAttribute(node, 'num_outputs', outputs.length);
+  if (typeof total !== 'number') return outputs.map(() => divideExactly(total, count));
+  const each = Math.ceil(total / count);
+  return outputs.map((_, i) => Math.max(0, Math.min(each, total - i * each)));
+}
+
+/** A list with `none` inserted where Unsqueeze inserts axes. */
+export function unsqueezed<T>(list: readonly T[], axes: readonly number[], none: T): T[] {
+  const rank = list.length + axes.length;
+  const inserted = new Set(axes.map((axis) => fromFront(axis, rank)));
+  const rest = [...list];
+  return Array.from({ length: rank }, (_, i) => (inserted.has(i) ? none : rest.shift()!));
 }
 
 /** The order in which a Transpose has the axes of its operand: all turned round by default. */

@@ -7,7 +7,7 @@ import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf, tensor } from '../../runtime/tensor.ts';
 import { isEqual, signOf } from '../comparisons.ts';
 import { castTo, input, staticShape, type Vjp, type VjpSite, where } from '../vjp.ts';
-import { reach, scatterWindows, type Window, windowOf } from './window.ts';
+import { positionKernels, reach, scatterWindows, type Window, windowOf } from './window.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /** The lowest finite float32 and float16: padding that is never a maximum, and that a product with 0 takes away. */
@@ -93,13 +93,14 @@ export const maxPoolBack: Vjp = (site) => {
   const padded = around.every((pad) => pad === 0)
     ? flat
     : padWith(g, flat, around, x.type === 'float16' ? LOWEST_HALF : LOWEST);
-  // Each window as a column of a matrix. A kernel with a one at a position of the window reads what stands there.
-  const count = sizeOf(kernel);
-  const eye = Float32Array.from({ length: count * count }, (_, i) => (i % (count + 1) === 0 ? 1 : 0));
-  const positions = castTo(g, g.constant(float32(eye, [count, 1, ...kernel])), x.type);
+  // Each window as a column of a matrix.
+  const positions = positionKernels(g, kernel, x.type);
   const columns = g.emit('Conv', [padded, positions], { strides, dilations });
   const first = g.emit('ArgMax', [columns], { axis: 1, keepdims: 1 });
-  const isFirst = g.Equal(g.Cast(first, dataTypeNumber('int32')), counting(g, [count, ...kernel.map(() => 1)]));
+  const isFirst = g.Equal(
+    g.Cast(first, dataTypeNumber('int32')),
+    counting(g, [sizeOf(kernel), ...kernel.map(() => 1)]),
+  );
   const chosen = where(g, isFirst, g.Reshape(dy, [batch * channels, 1, ...windows]));
   return g.Reshape(scatterWindows(g, chosen, positions, { ...window, group: 1 }, image), [batch, channels, ...image]);
 };

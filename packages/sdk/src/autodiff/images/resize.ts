@@ -10,7 +10,7 @@ import type { Value } from '../../graph/builder.ts';
 import { attributeType } from '../../graph/proto.ts';
 import { attribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
-import { asRows, castTo, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
+import { asRows, castTo, eye, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
 import { fromFront } from '../../ops/schema.ts';
 
 /** dy times the transposed matrix of each axis; of pixels that were repeated, the sum. */
@@ -86,8 +86,7 @@ function axisMatrix(site: VjpSite, axis: number, from: number, to: number): Valu
   const { g, node } = site;
   const { roi, scales, sizes, positions } = inputsOf(site);
   const at = positions[axis]!;
-  const eye = Float32Array.from({ length: from * from }, (_, i) => (i % (from + 1) === 0 ? 1 : 0));
-  const rows = g.constant(float32(eye, [1, 1, from, from]));
+  const rows = g.constant(float32(eye(from), [1, 1, from, from]));
   const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
   if (sizes && policy !== 'stretch') {
     throw new OnnxLoraError(

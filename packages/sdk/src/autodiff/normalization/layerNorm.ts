@@ -7,7 +7,7 @@ import { attributeOf, axisOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { signOf } from '../comparisons.ts';
 import { standardized, type Standardized, standardizedBack } from './standardize.ts';
-import { castTo, input, oncePerNode, rankOf, type Vjp, widened } from '../vjp.ts';
+import { axesFrom, castTo, input, oncePerNode, rankOf, type Vjp, widened } from '../vjp.ts';
 
 const normalized = oncePerNode(({ g, node, x: [x] }): Standardized => {
   const first = axisOf(node, rankOf(x!));
@@ -40,7 +40,7 @@ const rowsOf = oncePerNode((site): Rows => {
   const { g, node } = site;
   const x = widened(g, input(site, 0));
   const first = axisOf(node, rankOf(x));
-  const axes = Array.from({ length: rankOf(x) - first }, (_, i) => first + i);
+  const axes = axesFrom(first, x);
   const row = x.shape!.slice(first);
   const square = isStatic(row)
     ? g.Mul(g.ReduceSumSquare(x, axes, true), 1 / sizeOf(row))

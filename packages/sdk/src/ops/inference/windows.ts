@@ -3,6 +3,7 @@
  * com.microsoft.nchwc are for images whose channels ONNX Runtime keeps in blocks, for one processor.
  */
 
+import type { NodeProto } from '../../graph/proto.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply, product, subtract, symbol } from '../dim.ts';
@@ -28,14 +29,17 @@ function windowed(
   return ceil && (count - 1) * stride >= size + before ? count - 1 : count;
 }
 
-interface Window {
+/** How windows lie on `n` axes, as their node says. */
+export interface GivenWindow {
   readonly strides: readonly number[];
   readonly dilations: readonly number[];
+  /** All begins, then all ends; with `auto` SAME, what follows from the sizes takes their place. */
   readonly pads: readonly number[];
   readonly auto: string;
 }
 
-function windowOf({ node }: InferenceSite, n: number): Window {
+/** The attributes of a convolution or a pooling over `n` axes. */
+export function givenWindow(node: NodeProto, n: number): GivenWindow {
   const auto = attributeOf(node, 'auto_pad');
   const zeros = new Array<number>(2 * n).fill(0);
   return {
@@ -49,7 +53,7 @@ function windowOf({ node }: InferenceSite, n: number): Window {
 function spatial(site: InferenceSite, kernel: readonly Dim[]): ((size: Dim, i: number) => Dim) | undefined {
   const n = kernel.length;
   if (n > 16 || !kernel.every((k) => typeof k === 'number')) return undefined;
-  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const { strides, dilations, pads, auto } = givenWindow(site.node, n);
   const ceil = intAttribute(site.node, 'ceil_mode', 0) === 1;
   return (size, i) => {
     if (auto.startsWith('SAME'))
@@ -73,7 +77,7 @@ const convTranspose: Rule = (site) => {
   const weight = input(site, 1).shape;
   if (!shape || !weight || shape.length > 16) return [{ type }];
   const n = Math.max(0, shape.length - 2);
-  const { strides, dilations, pads, auto } = windowOf(site, n);
+  const { strides, dilations, pads, auto } = givenWindow(site.node, n);
   const extra = intsAttribute(site.node, 'output_padding') ?? new Array<number>(n).fill(0);
   const given = intsAttribute(site.node, 'output_shape');
   const sizes = shape.slice(2).map((size, i): Dim => {
@@ -109,7 +113,7 @@ const maxUnpool: Rule = (site) => {
   const given = input(site, 2);
   if (given.ints || given.shape) return [{ type, shape: given.ints }];
   const kernel = intsAttribute(site.node, 'kernel_shape') ?? [];
-  const { strides, pads } = windowOf(site, kernel.length);
+  const { strides, pads } = givenWindow(site.node, kernel.length);
   const sizes = shape?.slice(2).map((size, i) => {
     const reach = kernel[i]! - strides[i]! - pads[i]! - pads[i + kernel.length]!;
     return shifted(multiply(size, strides[i]!), reach);

@@ -12,7 +12,7 @@ import { isStatic, type ValueType } from '../../graph/value.ts';
 import { readNames } from '../../graph/walk.ts';
 import type { DropoutMask } from '../../lora/adapterInputs.ts';
 import type { AdapterInput, AdapterPlan } from '../../lora/tunings/moduleTuning.ts';
-import { CONTRIB } from '../../match/fuseGelu.ts';
+import { CONTRIB } from '../../match/fusions.ts';
 import { scopeOf } from '../../match/modulePath.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { opsetOf } from '../../ops/inferGraph.ts';

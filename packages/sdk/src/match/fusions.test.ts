@@ -6,7 +6,7 @@ import { GraphBuilder, type Value } from '../graph/builder.ts';
 import type { ModelProto } from '../graph/proto.ts';
 import { inferNode } from '../ops/infer.ts';
 import { float32 } from '../runtime/tensor.ts';
-import { fuseGelu } from './fuseGelu.ts';
+import { fuse } from './fusions.ts';
 
 type Build = (g: GraphBuilder, x: Value) => Value | [Value, ...Value[]];
 
@@ -23,7 +23,7 @@ function built(build: Build): ModelProto {
   return modelFrom(g, [x], [build(g, x)].flat());
 }
 
-const fused = (model: ModelProto): ModelProto => ({ ...model, graph: fuseGelu(model.graph!) });
+const fused = (model: ModelProto): ModelProto => ({ ...model, graph: fuse(model.graph!) });
 const ops = (model: ModelProto): string[] => model.graph!.node!.map(({ opType }) => opType!);
 
 /** 1 + erf(x/√2) in the ways that exporters write it. */
