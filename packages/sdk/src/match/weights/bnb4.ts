@@ -8,7 +8,7 @@ import { bnb4Numbers } from '../../ops/expand/quantized/matMulBnb4.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { namedConstant } from './dequantizeLinear.ts';
 import { floatTensor, floatType } from './plain.ts';
-import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
+import { asStored, type ChangedTensors, current, type StoredWeight } from './stored.ts';
 
 /**
  * The weight `[out, in]` of a MatMulBnb4 node: the number of each code, times its block's.
@@ -36,14 +36,11 @@ export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | u
     });
   };
   return {
+    ...asStored,
     name: codes.name,
     dims: [out, width],
     storage: `4-bit floats, blocks of ${block}`,
     tensors: [codes, scales],
-    chain: [],
-    support: [],
-    isPart: false,
-    cuts: [],
     read,
     write: (values, changed) => {
       const before = read(changed);

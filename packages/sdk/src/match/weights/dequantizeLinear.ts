@@ -8,7 +8,7 @@ import { sizeOf } from '../../runtime/tensor.ts';
 import { codeType, readCodes, withCodes } from './codes.ts';
 import { floatTensor, floatType } from './plain.ts';
 import { dequantize, type Quantized, requantize } from './quantized.ts';
-import { type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
+import { asStored, type ChangedTensors, current, type NamedTensor, type StoredWeight } from './stored.ts';
 import { attributeOf, axisOf } from '../../ops/schema.ts';
 
 /** Where a quantised weight's numbers lie. */
@@ -69,14 +69,13 @@ export function quantizedWeight(
     };
   };
   return {
+    ...asStored,
     name,
     dims,
     storage: type.name,
     tensors: [codes, scales, ...(zeros ? [zeros] : [])],
     chain,
     support,
-    isPart: false,
-    cuts: [],
     read: (changed) => dequantize(state(changed)),
     write: (values, changed) => {
       const after = requantize(values, state(changed));

@@ -9,7 +9,7 @@ import { pack, unpack, unsigned } from './codes.ts';
 import { namedConstant } from './dequantizeLinear.ts';
 import { floatTensor, floatType } from './plain.ts';
 import { dequantize, type Quantized, requantize } from './quantized.ts';
-import { type ChangedTensors, current, type StoredWeight } from './stored.ts';
+import { asStored, type ChangedTensors, current, type StoredWeight } from './stored.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /**
@@ -66,14 +66,11 @@ export function nBitsWeight(node: NodeProto, index: GraphIndex): StoredWeight | 
     return bytes;
   };
   return {
+    ...asStored,
     name: codes.name,
     dims: [out, width],
     storage: `uint${bits}, blocks of ${block}`,
     tensors: [codes, scales, ...(zeros ? [zeros] : [])],
-    chain: [],
-    support: [],
-    isPart: false,
-    cuts: [],
     read: (changed) => dequantize(state(changed)),
     write: (values, changed) => {
       const before = state(changed);
