@@ -24,7 +24,7 @@ export { FileLock, type Holder } from './files/fileLock.ts';
 export type { Owner } from './files/owner.ts';
 export { weightsDigest } from './graph/file/digest.ts';
 export { dataTypeName, dataTypeNumber } from './graph/dataType.ts';
-export { fromHalves, toHalf } from './graph/halfFloat.ts';
+export { fromHalves, toHalf } from './runtime/halfFloat.ts';
 export { arrayOf, type TensorDataConstructor } from './runtime/tensor.ts';
 export { readFloats, readTensor, tensorProto } from './graph/tensorData.ts';
 export { indexGraph, indexWhole, type GraphIndex } from './graph/walk.ts';

@@ -5,7 +5,7 @@
 
 import { float32, int64, type Tensor } from '../runtime/tensor.ts';
 import { dataTypeNumber } from './dataType.ts';
-import { toBfloat16, toHalf } from './halfFloat.ts';
+import { toBfloat16, toHalf } from '../runtime/halfFloat.ts';
 import type { NodeProto, TensorProto } from './proto.ts';
 import { tensorProto } from './tensorData.ts';
 import { isStatic, type ValueType } from './value.ts';

@@ -1,7 +1,7 @@
 /** @file Weights stored as floats: float32, and float64, float16 and bfloat16, which are rounded on writing. */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import { toBfloat16, toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { toBfloat16, toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { TensorProto } from '../../graph/proto.ts';
 import { readFloats, tensorProto } from '../../graph/tensorData.ts';
 import type { DataType } from '../../runtime/tensor.ts';

@@ -3,7 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto } from '../../graph/proto.ts';
 import { tensorProto } from '../../graph/tensorData.ts';
-import { toHalf, toShorts } from '../../graph/halfFloat.ts';
+import { toHalf, toShorts } from '../../runtime/halfFloat.ts';
 import type { ValueType } from '../../graph/value.ts';
 import type { Site } from '../../match/sites.ts';
 import { addendOf, lastNode } from '../../match/layers/layer.ts';

@@ -3,7 +3,7 @@
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { add, divideExactly, multiply } from '../dim.ts';
-import { input, like, type Rule } from './site.ts';
+import { input, like, type Rule, shaped } from './site.ts';
 
 type Shape = readonly Dim[] | undefined;
 
@@ -98,18 +98,16 @@ const attention: Rule = (site) =>
   site.node.domain === 'com.microsoft' ? packedAttention(0, 4)(site) : standardAttention(site);
 
 /** A bias for scores by the distance of query and key: `[1, heads, queries, keys]`. */
-const relativePositionBias: Rule = (site) => {
-  const [{ type, shape }, queries, keys] = [input(site), input(site, 1).ints?.[0], input(site, 2).ints?.[0]];
-  const isKnown = shape && queries !== undefined && keys !== undefined;
-  return [{ type, shape: isKnown ? [1, shape[1]!, queries, keys] : undefined }];
-};
+const relativePositionBias = shaped((shape, site) => {
+  const [queries, keys] = [input(site, 1).ints?.[0], input(site, 2).ints?.[0]];
+  return queries === undefined || keys === undefined ? undefined : [1, shape[1]!, queries, keys];
+});
 
 /** The same, weighted by each query: `[batch, heads, queries, keys]`. */
-const gatedRelativePositionBias: Rule = (site) => {
-  const [{ type, shape }, bias] = [input(site), input(site, 2).shape];
-  const isKnown = shape?.length === 3 && bias?.length === 4;
-  return [{ type, shape: isKnown ? [shape[0]!, ...bias.slice(1)] : undefined }];
-};
+const gatedRelativePositionBias = shaped((shape, site) => {
+  const bias = input(site, 2).shape;
+  return shape.length === 3 && bias?.length === 4 ? [shape[0]!, ...bias.slice(1)] : undefined;
+});
 
 /** Rows by operator. */
 export const attentionRules: Readonly<Record<string, Rule>> = {

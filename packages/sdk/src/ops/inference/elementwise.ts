@@ -4,7 +4,7 @@
  */
 
 import { dataTypeName } from '../../graph/dataType.ts';
-import { roundedToEven } from '../../graph/halfFloat.ts';
+import { roundedToEven } from '../../runtime/halfFloat.ts';
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, isSize, multiply, subtract, symbol } from '../dim.ts';

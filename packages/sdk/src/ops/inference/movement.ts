@@ -3,7 +3,7 @@
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intsAttribute } from '../../graph/walk.ts';
 import { add, broadcast, divideExactly, multiply, product } from '../dim.ts';
-import { axesOf, firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { axesOf, firstType, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
 import { attributeOf, axisOf, fromFront, permOf, splitSizes, unsqueezed } from '../schema.ts';
 
 /** Far above any real tensor's; the file says how long a shape is, and one of a billion entries is not a shape. */
@@ -28,12 +28,10 @@ const reshape: Rule = (site) => {
   return [{ type, shape: dims, ints }];
 };
 
-const flatten: Rule = (site) => {
-  const { type, shape } = input(site);
-  if (!shape) return [{ type }];
-  const axis = axisOf(site.node, shape.length);
-  return [{ type, shape: [product(shape.slice(0, axis)), product(shape.slice(axis))] }];
-};
+const flatten = shaped((shape, { node }) => {
+  const axis = axisOf(node, shape.length);
+  return [product(shape.slice(0, axis)), product(shape.slice(axis))];
+});
 
 const transpose: Rule = (site) => {
   const { type, shape, ints } = input(site);
@@ -111,26 +109,22 @@ const expand: Rule = (site) => {
   ];
 };
 
-const tile: Rule = (site) => {
-  const { type, shape } = input(site);
+const tile = shaped((shape, site) => {
   const repeats = input(site, 1).ints;
-  if (!repeats) return [{ type, shape: shape?.map((_, i) => unknownDim(site, i)) }];
-  return [{ type, shape: shape?.map((dim, i) => multiply(dim, repeats[i]!)) }];
-};
+  return shape.map((dim, i) => (repeats ? multiply(dim, repeats[i]!) : unknownDim(site, i)));
+});
 
-const pad: Rule = (site) => {
-  const { type, shape } = input(site);
+const pad = shaped((shape, site) => {
   const pads = intsAttribute(site.node, 'pads') ?? input(site, 1).ints;
-  const axes = site.inputs[3] ? numbersIn(input(site, 3)) : shape?.map((_, i) => i);
-  if (!shape) return [{ type }];
-  if (!pads || !axes) return [{ type, shape: shape.map((_, i) => unknownDim(site, i)) }];
+  const axes = site.inputs[3] ? numbersIn(input(site, 3)) : shape.map((_, i) => i);
+  if (!pads || !axes) return shape.map((_, i) => unknownDim(site, i));
   const result = [...shape];
   axes.forEach((each, i) => {
     const axis = fromFront(each, shape.length);
     result[axis] = add(add(result[axis]!, pads[i]!), pads[i + axes.length]!);
   });
-  return [{ type, shape: result }];
-};
+  return result;
+});
 
 /** Rows by operator. */
 export const movementRules: Readonly<Record<string, Rule>> = {

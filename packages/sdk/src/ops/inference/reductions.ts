@@ -3,7 +3,7 @@
 import type { Dim, ValueType } from '../../graph/value.ts';
 import { stringAttribute } from '../../graph/walk.ts';
 import { add, multiply } from '../dim.ts';
-import { type InferenceSite, input, like, numbersIn, type Rule } from './site.ts';
+import { type InferenceSite, input, like, numbersIn, type Rule, shaped } from './site.ts';
 import { attributeOf, axisOf, reducedAxes } from '../schema.ts';
 
 /** A reduction over the attribute `axes`, or over input 1; `fold` calculates with contents of one dimension. */
@@ -98,7 +98,7 @@ export const reductionRules: Readonly<Record<string, Rule>> = {
       reduction(),
     ]),
   ),
-  Det: (site) => [{ type: input(site).type, shape: input(site).shape?.slice(0, -2) }],
+  Det: shaped((shape) => shape.slice(0, -2)),
   ArgMax: arg,
   ArgMin: arg,
   LayerNormalization: normalization,

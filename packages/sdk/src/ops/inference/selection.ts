@@ -3,7 +3,7 @@
 import { type Dim, isStatic } from '../../graph/value.ts';
 import { intAttribute } from '../../graph/walk.ts';
 import { subtract, symbol } from '../dim.ts';
-import { firstType, input, numbersIn, type Rule, unknownDim } from './site.ts';
+import { firstType, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
 import { attributeOf, axisOf, fromFront, slicedRange, sliceOperands } from '../schema.ts';
 
 const slice: Rule = (site) => {
@@ -82,13 +82,12 @@ const gather: Rule = (site) => {
   return [{ type, shape: result, ints: result.length <= 1 ? picked : undefined }];
 };
 
-const gatherNd: Rule = (site) => {
-  const [{ type, shape }, indices] = [input(site), input(site, 1).shape];
-  const batch = attributeOf(site.node, 'batch_dims');
+const gatherNd = shaped((shape, site) => {
+  const indices = input(site, 1).shape;
   const depth = indices?.at(-1);
-  if (!shape || !indices || typeof depth !== 'number') return [{ type }];
-  return [{ type, shape: [...indices.slice(0, -1), ...shape.slice(batch + depth)] }];
-};
+  if (!indices || typeof depth !== 'number') return undefined;
+  return [...indices.slice(0, -1), ...shape.slice(attributeOf(site.node, 'batch_dims') + depth)];
+});
 
 const topK: Rule = (site) => {
   const { type, shape } = input(site);

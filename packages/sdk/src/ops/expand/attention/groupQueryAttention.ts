@@ -4,7 +4,7 @@ import type { Value } from '../../../graph/builder.ts';
 import { rmsNorm } from '../layerNorm.ts';
 import { rotate } from './rotary.ts';
 import {
-  additive, appended, attend, causal, joinHeads, lowest, range, repeatHeads, scores, sizeAt, splitHeads,
+  additive, appended, attend, causal, joinHeads, lowest, range, repeatHeads, scores, sizeAt, softcapped, splitHeads,
 } from './scaledDotProduct.ts'; // prettier-ignore
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 
@@ -44,7 +44,6 @@ export const groupQueryAttention: Rule = (site) => {
   const k = appended(site, pastKey, turned[1]);
   const v = appended(site, pastValue, splitHeads(site, apart.v, groups));
   const window = site.int('local_window_size', -1);
-  const softcap = site.float('softcap', 0);
   const score = scores(
     site,
     turned[0],
@@ -53,7 +52,7 @@ export const groupQueryAttention: Rule = (site) => {
     [],
   );
   if (!score) return undefined;
-  const capped = softcap > 0 ? g.Mul(g.Tanh(g.Div(score, site.scalar(softcap))), site.scalar(softcap)) : score;
+  const capped = softcapped(site, score);
   const seen = causal(site, queries, sizeAt(site, k, 2), past, window > 0 ? window : undefined);
   const masked = g.Add(attentionBias ? g.Add(capped, attentionBias) : capped, additive(site, seen, lowest(site)));
   const sink = headSink

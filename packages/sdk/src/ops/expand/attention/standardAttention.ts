@@ -11,6 +11,7 @@ import {
   repeatHeads,
   scores,
   sizeAt,
+  softcapped,
   splitHeads,
 } from './scaledDotProduct.ts';
 import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
@@ -37,8 +38,7 @@ export const standardAttention: Rule = (site) => {
 
   const plain = scores(site, q, repeatHeads(site, k, groups, times), site.float('scale', undefined), []);
   if (!plain) return undefined;
-  const softcap = site.float('softcap', 0);
-  const capped = softcap > 0 ? g.Mul(g.Tanh(g.Div(plain, site.scalar(softcap))), site.scalar(softcap)) : plain;
+  const capped = softcapped(site, plain);
   const masks = maskAddends(site, { q, k, mask, pastKey, lengths });
   if (!masks) return undefined;
   const score = masks.reduce((sum, each) => g.Add(sum, each), capped);
