@@ -9,19 +9,16 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import { float } from '../graph/attributes.ts';
 import { dataTypeNumber } from '../graph/dataType.ts';
 import type { NodeProto } from '../graph/proto.ts';
-import { floatAttribute, intAttribute, stringAttribute } from '../graph/walk.ts';
+import { intAttribute } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import {
   celu, elu, hardSigmoid, hardSwish, leakyRelu, mish, preluInput, preluSlope, selu, shrink, softsign, swish,
-  thresholdedRelu,
-} from './activations.ts'; // prettier-ignore
+  thresholdedRelu } from './activations.ts'; // prettier-ignore
 import {
   batchNormInput, batchNormScale, channelBias, groupNormBias, groupNormInput, groupNormScale, instanceNormInput, instanceNormScale, lrnBack,
-  meanVarianceBack,
-} from './normalization/channelNorm.ts'; // prettier-ignore
+  meanVarianceBack } from './normalization/channelNorm.ts'; // prettier-ignore
 import {
-  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack,
-} from './movement/movement.ts'; // prettier-ignore
+  columnsBack, concatPart, depthToSpaceBack, expandBack, sliceBack, spaceToDepthBack, splitBack, tileBack, transposeBack } from './movement/movement.ts'; // prettier-ignore
 import { clipHigh, clipInput, clipLow, extremeOperand, signOf } from './comparisons.ts';
 import { convInput, convTransposeInput, convTransposeWeight, convWeight } from './images/conv.ts';
 import { dropoutBack } from './dropout.ts';
@@ -46,12 +43,10 @@ import {
   maxPoolBack,
 } from './images/pooling.ts';
 import {
-  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent,
-} from './quantized.ts'; // prettier-ignore
+  dequantizeBack, dynamicQuantizeBack, integerConv, integerProduct, packedProduct, quantizeBack, quantizedRecurrent } from './quantized.ts'; // prettier-ignore
 import {
   reduceExtremeBack, reduceL1Back, reduceL2Back, reduceLogSumBack, reduceLogSumExpBack, reduceMeanBack, reduceProdBack,
-  reduceSumBack, reduceSumSquareBack,
-} from './reductions.ts'; // prettier-ignore
+  reduceSumBack, reduceSumSquareBack } from './reductions.ts'; // prettier-ignore
 import { scatterData, scatterUpdates } from './movement/scatter.ts';
 import { gridImage, gridPoints } from './images/gridSample.ts';
 import { gruCell } from './recurrent/gru.ts';
@@ -70,7 +65,7 @@ import {
   type VjpSite,
   where,
 } from './vjp.ts';
-import { axisOf } from '../ops/schema.ts';
+import { attributeOf, axisOf } from '../ops/schema.ts';
 
 /** Operators with a gradient. */
 export type DifferentiableOp =
@@ -128,7 +123,7 @@ const biased =
   };
 
 const gelu: Vjp = (site, i) =>
-  stringAttribute(site.node, 'approximate', 'none') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
+  attributeOf(site.node, 'approximate') === 'tanh' ? geluTanh(site, i) : geluErf(site, i);
 
 /** The exponent of Pow in the type of the base; the operator allows others. */
 function exponent({ g, x: [x, e] }: VjpSite): Value {
@@ -237,8 +232,8 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   HardSigmoid: [hardSigmoid],
   HardSwish:  [hardSwish],
   Mish:       [mish],
-  Swish:      [swish(1)],
-  QuickGelu:  [swish(1.702)],
+  Swish:      [swish],
+  QuickGelu:  [swish],
   Softsign:   [softsign],
   Shrink:     [shrink],
   Softplus:   [({ g, dy, x }) => g.Mul(dy, g.Sigmoid(x[0]!))],
@@ -254,7 +249,7 @@ export const gradientRules: { readonly [Op in DifferentiableOp]: GradientRule } 
   LRN:        [lrnBack],
   MeanVarianceNormalization: [meanVarianceBack],
   MatMul:     [matMulLeft, matMulRight],
-  Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, floatAttribute(node, 'beta', 1))],
+  Gemm:       [gemmInput, gemmInput, ({ g, node, dy }) => scaled(g, dy, attributeOf(node, 'beta'))],
   Einsum:     einsumOperand,
   Conv:       [convInput, convWeight, channelBias],
   ConvTranspose: [convTransposeInput, convTransposeWeight, channelBias],

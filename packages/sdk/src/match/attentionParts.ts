@@ -1,8 +1,8 @@
 /** @file Queries, keys and values inside one layer: which of its outputs they are, as the attention behind it shows. */
 
 import type { Dim, ValueType } from '../graph/value.ts';
-import { type GraphIndex, intAttribute, intsAttribute, type Use } from '../graph/walk.ts';
-import { axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../ops/schema.ts';
+import { type GraphIndex, intsAttribute, type Use } from '../graph/walk.ts';
+import { attributeOf, axisOf, fromFront, permOf, slicedAxes, unsqueezed } from '../ops/schema.ts';
 import { partRoles, type Sink } from './attentionRoles.ts';
 import type { Layer } from './layers/layer.ts';
 import type { Projection } from './structuralPath.ts';
@@ -148,7 +148,7 @@ class Follower {
       return [];
     };
     if (node.opType === 'MultiHeadAttention') return axes.length === 5 ? split(3, [1, 1, 1]) : undefined;
-    const [heads, shared] = [intAttribute(node, 'num_heads', 0), intAttribute(node, 'kv_num_heads', 0)];
+    const [heads, shared] = [attributeOf(node, 'num_heads'), attributeOf(node, 'kv_num_heads')];
     const width = this.#total / (heads + 2 * shared);
     if (node.opType !== 'GroupQueryAttention' || axes.length !== 3 || !(width > 0)) return undefined;
     return split(2, [heads * width, shared * width, shared * width]);

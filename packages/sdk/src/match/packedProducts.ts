@@ -2,8 +2,8 @@
 
 import type { NodeProto, TensorProto } from '../graph/proto.ts';
 import { tensorProto } from '../graph/tensorData.ts';
-import { type GraphIndex, intAttribute } from '../graph/walk.ts';
-import { splitSizes } from '../ops/schema.ts';
+import { type GraphIndex } from '../graph/walk.ts';
+import { attributeOf, splitSizes } from '../ops/schema.ts';
 import { int64 } from '../runtime/tensor.ts';
 import { pathFromNodeName, pathFromParameter, pathFromScopes } from './modulePath.ts';
 import { constantWeight, intsOf } from './weights/index.ts';
@@ -46,7 +46,7 @@ export function unpackProduct(
   if (stored?.dims.length !== 2 || use?.node.opType !== 'Split' || others.length > 0 || index.outputs.has(product))
     return undefined;
   const split = use.node;
-  const axis = intAttribute(split, 'axis', 0);
+  const axis = attributeOf(split, 'axis');
   if (axis !== -1 && axis + 1 !== rankOf(product)) return undefined;
   const [, width] = stored.dims as [number, number];
   const sizes = sizesOf(split, width, index);

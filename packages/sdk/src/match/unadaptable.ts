@@ -1,7 +1,7 @@
 /** @file Products with weights that are no sites, and why: what a list of adaptable layers would otherwise keep silent about. */
 
 import type { GraphProto, NodeProto } from '../graph/proto.ts';
-import { allNodes, floatAttribute, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
+import { allNodes, type GraphIndex, indexWhole, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
@@ -128,7 +128,7 @@ function reasonOf(node: NodeProto, weight: string, index: GraphIndex): string {
     return `reads a weight that other nodes compute from constants (${computedBy(weight, index)})`;
   if (opType === 'Gemm') {
     if (attributeOf(node, 'transA') === 1) return 'transposes its input';
-    if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1)
+    if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1)
       return 'scales its product or its bias (alpha, beta)';
   }
   if ((opType === 'MatMul' || opType === 'Gemm') && rank !== 2) return `has a weight of ${rank} dimensions`;

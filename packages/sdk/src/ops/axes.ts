@@ -5,7 +5,7 @@
 
 import type { NodeProto } from '../graph/proto.ts';
 import type { Dim } from '../graph/value.ts';
-import { attribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
+import { attribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { sizeOf } from '../runtime/tensor.ts';
 import { isKnownDomain } from './domains.ts';
 import { attributeOf, axisOf, equationOf, fromFront, permOf, reducedAxes, sliceOperands } from './schema.ts';
@@ -213,7 +213,7 @@ const gather: AxisRule = (site) => {
 
 /** Of a packed table, with its scales. */
 const gatherQuantized: AxisRule = ({ node, axis, x: [data, indices] }) => {
-  const own = axis - fromFront(intAttribute(node, 'gather_axis', 0), data!.shape.length);
+  const own = axis - fromFront(attributeOf(node, 'gather_axis'), data!.shape.length);
   return own >= 0 && own < indices!.shape.length ? ['whole', own] : undefined;
 };
 

@@ -5,23 +5,41 @@ import type { Dim } from '../graph/value.ts';
 import { floatAttribute, intAttribute, intsAttribute, stringAttribute } from '../graph/walk.ts';
 import { divideExactly } from './dim.ts';
 
-/** Defaults that all operators share which have the attribute. */
+/** Defaults of attributes, where no other is said of an operator below. */
 const defaults = {
+  activation: '',
   allowzero: 0,
+  alpha: 1,
+  approximate: 'none',
   auto_pad: 'NOTSET',
+  axis: 0,
   batch_dims: 0,
+  beta: 1,
   bits: 4,
   block_size: 0,
   blocksize: 1,
   channels_last: 0,
   direction: 'forward',
+  do_rotary: 0,
   epsilon: 1e-5,
   fmod: 0,
+  gamma: 1,
+  gather_axis: 0,
   group: 1,
+  interleaved: 0,
+  keep_aspect_ratio_policy: 'stretch',
   keepdims: 1,
+  kv_num_heads: 0,
   layout: 0,
+  mode: '',
   noop_with_empty_axes: 0,
+  num_heads: 0,
+  output_dtype: 0,
   p: 2,
+  q_num_heads: 0,
+  quant_type: -1,
+  quantize_axis: 1,
+  stash_type: 1,
   training_mode: 0,
   transA: 0,
   transB: 0,
@@ -31,19 +49,42 @@ const defaults = {
 
 type Defaults = typeof defaults;
 
-/** Where `axis` is not 0 by default. */
-const axes: Readonly<Record<string, number>> = {
-  DequantizeLinear: 1,
-  Flatten: 1,
-  LayerNormalization: -1,
-  LogSoftmax: -1,
-  LpNormalization: -1,
-  OneHot: -1,
-  QuantizeLinear: 1,
-  RMSNormalization: -1,
-  SimplifiedLayerNormalization: -1,
-  Softmax: -1,
-  TopK: -1,
+const floats: ReadonlySet<string> = new Set<keyof Defaults>(['alpha', 'beta', 'epsilon', 'gamma']);
+
+const lastAxis = { axis: -1 };
+
+/** What is other for an operator. */
+const ownDefaults: Readonly<Record<string, Partial<Defaults>>> = {
+  DepthToSpace: { mode: 'DCR' },
+  DequantizeLinear: { axis: 1 },
+  EmbedLayerNormalization: { epsilon: 1e-12 },
+  Flatten: { axis: 1 },
+  GatherBlockQuantized: { block_size: 128 },
+  GridSample: { mode: 'linear' },
+  GroupNorm: { channels_last: 1 },
+  HardSigmoid: { alpha: 0.2, beta: 0.5 },
+  LRN: { alpha: 1e-4, beta: 0.75 },
+  LayerNormalization: lastAxis,
+  LeakyRelu: { alpha: 0.01 },
+  LogSoftmax: lastAxis,
+  LpNormalization: lastAxis,
+  MatMulBnb4: { transB: 1 },
+  OneHot: lastAxis,
+  Pad: { mode: 'constant' },
+  QEmbedLayerNormalization: { epsilon: 1e-12 },
+  QLinearLeakyRelu: { alpha: 0.01 },
+  QuantizeLinear: { axis: 1 },
+  QuickGelu: { alpha: 1.702 },
+  RMSNormalization: lastAxis,
+  Resize: { mode: 'nearest' },
+  Selu: { alpha: 1.67326319217681884765625, gamma: 1.05070102214813232421875 },
+  SimplifiedLayerNormalization: lastAxis,
+  SkipGroupNorm: { channels_last: 1 },
+  SkipLayerNormalization: { epsilon: 1e-12 },
+  SkipSimplifiedLayerNormalization: { epsilon: 1e-12 },
+  Softmax: lastAxis,
+  TopK: lastAxis,
+  Upsample: { mode: 'nearest' },
 };
 
 const random: ReadonlySet<string> = new Set([
@@ -57,8 +98,10 @@ export function isRandom({ opType = '', input = [] }: NodeProto): boolean {
 
 /** An attribute of a node, or its default. */
 export function attributeOf<Name extends keyof Defaults>(node: NodeProto, name: Name): Defaults[Name] {
-  const value: number | string = defaults[name];
-  const read = typeof value === 'string' ? stringAttribute : Number.isInteger(value) ? intAttribute : floatAttribute;
+  const { opType = '' } = node;
+  const own = Object.hasOwn(ownDefaults, opType) ? ownDefaults[opType]![name] : undefined;
+  const value: number | string = own ?? defaults[name];
+  const read = typeof value === 'string' ? stringAttribute : floats.has(name) ? floatAttribute : intAttribute;
   return (read as (node: NodeProto, name: string, fallback: unknown) => Defaults[Name])(node, name, value);
 }
 
@@ -71,7 +114,7 @@ export function fromFront(axis: number, rank: number): number {
 export function axisOf(node: NodeProto, rank: number, opset = 13): number {
   const { opType = '' } = node;
   const isOld = opset < 13 && (opType === 'Softmax' || opType === 'LogSoftmax');
-  return fromFront(intAttribute(node, 'axis', isOld ? 1 : (axes[opType] ?? 0)), rank);
+  return fromFront(isOld ? intAttribute(node, 'axis', 1) : attributeOf(node, 'axis'), rank);
 }
 
 /** Integers among the inputs of a node that the graph knows, by number of the input; undefined for others. */

@@ -11,7 +11,7 @@ import { attributeType } from '../../graph/proto.ts';
 import { attribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';
 import { asRows, castTo, eye, input, staticShape, type Vjp, type VjpSite } from '../vjp.ts';
-import { fromFront } from '../../ops/schema.ts';
+import { attributeOf, fromFront } from '../../ops/schema.ts';
 
 /** dy times the transposed matrix of each axis; of pixels that were repeated, the sum. */
 export const resizeBack: Vjp = (site) => {
@@ -73,7 +73,7 @@ function repeats(site: VjpSite, from: readonly number[], to: readonly number[]):
     (place === 'asymmetric' && rounding === 'floor') || (place === 'half_pixel' && rounding.startsWith('round'));
   const scales = from.map((size, axis) => scaleOf(site, axis, size, to[axis]!));
   const isRepeated =
-    stringAttribute(node, 'mode', 'nearest') === 'nearest' &&
+    attributeOf(node, 'mode') === 'nearest' &&
     isPlain &&
     // AveragePool works on the axes behind the channels, of floats that every provider has.
     from.length >= 3 && from.length <= 5 && dy.type !== 'float64' &&
@@ -87,7 +87,7 @@ function axisMatrix(site: VjpSite, axis: number, from: number, to: number): Valu
   const { roi, scales, sizes, positions } = inputsOf(site);
   const at = positions[axis]!;
   const rows = g.constant(float32(eye(from), [1, 1, from, from]));
-  const policy = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch');
+  const policy = attributeOf(node, 'keep_aspect_ratio_policy');
   if (sizes && policy !== 'stretch') {
     throw new OnnxLoraError(
       'NO_GRADIENT',

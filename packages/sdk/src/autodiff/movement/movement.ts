@@ -1,7 +1,6 @@
 /** @file Gradients of operators that move values without changing them, and of Col2Im, which adds up those that meet. */
 
 import { OnnxLoraError } from '../../errors.ts';
-import { stringAttribute } from '../../graph/walk.ts';
 import { attributeOf, axisOf, permOf, slicedAxes } from '../../ops/schema.ts';
 import { input, knownInts, rankOf, staticShape, stretch, type Vjp, zeros } from '../vjp.ts';
 import { positionKernels, windowOf } from '../images/window.ts';
@@ -73,7 +72,7 @@ export const depthToSpaceBack: Vjp = ({ g, node, x: [x], dy }) => {
   const shape = staticShape(x!);
   const [n, c, h, w] = shape as [number, number, number, number];
   const blocks = g.Reshape(dy, [n, c / (b * b), h, b, w, b]);
-  const isDepthFirst = stringAttribute(node, 'mode', 'DCR') === 'DCR';
+  const isDepthFirst = attributeOf(node, 'mode') === 'DCR';
   return g.Reshape(g.Transpose(blocks, isDepthFirst ? [0, 3, 5, 1, 2, 4] : [0, 1, 3, 5, 2, 4]), shape);
 };
 

@@ -2,14 +2,14 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { intsAttribute } from '../../graph/walk.ts';
 import { input, knownInts, staticShape, type Vjp } from '../vjp.ts';
-import { fromFront } from '../../ops/schema.ts';
+import { attributeOf, fromFront } from '../../ops/schema.ts';
 
 /** Cuts the padding off again, and where it repeated the input adds it to what it repeated. */
 export const padBack: Vjp = (site) => {
   const { g, node, dy } = site;
-  const mode = stringAttribute(node, 'mode', 'constant');
+  const mode = attributeOf(node, 'mode');
   const pads = intsAttribute(node, 'pads') ?? knownInts(site)(1);
   if (!pads) {
     throw new OnnxLoraError(

@@ -132,8 +132,8 @@ export const lrnBack: Vjp = (site) => {
   const x = input(site, 0);
   const channels = staticShape(x)[1]!;
   const size = intAttribute(node, 'size', 1);
-  const beta = floatAttribute(node, 'beta', 0.75);
-  const weight = floatAttribute(node, 'alpha', 1e-4) / size;
+  const beta = attributeOf(node, 'beta');
+  const weight = attributeOf(node, 'alpha') / size;
   // Channel c sums from c − ⌊(size − 1)/2⌋ to c + ⌈(size − 1)/2⌉.
   const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
   const band = new Float32Array(channels * channels);

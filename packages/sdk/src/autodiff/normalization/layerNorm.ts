@@ -2,7 +2,6 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import { isStatic } from '../../graph/value.ts';
-import { intAttribute } from '../../graph/walk.ts';
 import { attributeOf, axisOf } from '../../ops/schema.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { signOf } from '../comparisons.ts';
@@ -69,7 +68,7 @@ export const rmsNormScale: Vjp = (site) => {
 export const lpNormBack: Vjp = (site) => {
   const { g, node, y, dy } = site;
   const x = input(site, 0);
-  const axes = [intAttribute(node, 'axis', -1)];
+  const axes = [attributeOf(node, 'axis')];
   const isL1 = attributeOf(node, 'p') === 1;
   const norm = isL1 ? g.ReduceSum(g.Abs(x), axes, true) : g.ReduceL2(x, axes, true);
   const inverse = g.Where(g.Greater(norm, 0), g.Reciprocal(norm), 0);

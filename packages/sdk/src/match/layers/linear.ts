@@ -1,7 +1,7 @@
 /** @file Linear layers: MatMul with the weight on either side, Gemm, MatMulNBits, MatMulInteger, Einsum. */
 
 import type { NodeProto } from '../../graph/proto.ts';
-import { type GraphIndex, type Use, floatAttribute } from '../../graph/walk.ts';
+import { type GraphIndex, type Use } from '../../graph/walk.ts';
 import {
   bnb4Weight,
   constantWeight,
@@ -53,7 +53,7 @@ export const matMulFromLeft =
 /** Gemm with the weight as second operand. */
 export const gemm: LayerFinder = (node, index) => {
   if (node.opType !== 'Gemm' || attributeOf(node, 'transA') === 1) return undefined;
-  if (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1) return undefined;
+  if (attributeOf(node, 'alpha') !== 1 || attributeOf(node, 'beta') !== 1) return undefined;
   const found = operands(node, index, { input: 0, weight: 1 });
   if (found?.stored.dims.length !== 2) return undefined;
   const layout = attributeOf(node, 'transB') === 1 ? 'out-in' : 'in-out';

@@ -1,5 +1,6 @@
 /** @file Weights of com.microsoft.MatMulBnb4: the 4-bit floats of bitsandbytes, in blocks with the largest number of each. */
 
+import { attributeOf } from '../../ops/schema.ts';
 import { readBytes } from '../../graph/bytes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { rawBytes, readFloats } from '../../graph/tensorData.ts';
@@ -18,9 +19,9 @@ import { asStored, type ChangedTensors, current, type StoredWeight } from './sto
 export function bnb4Weight(node: NodeProto, index: GraphIndex): StoredWeight | undefined {
   const [codes, scales] = [1, 2].map((i) => namedConstant(node.input?.[i], index));
   const [width, out, block] = (['K', 'N', 'block_size'] as const).map((name) => intAttribute(node, name, 0));
-  const numbers = bnb4Numbers(intAttribute(node, 'quant_type', -1));
+  const numbers = bnb4Numbers(attributeOf(node, 'quant_type'));
   if (!codes || !scales || !numbers || !width || !out || !block) return undefined;
-  if (intAttribute(node, 'transB', 1) !== 1) return undefined;
+  if (attributeOf(node, 'transB') !== 1) return undefined;
   const count = out * width;
   const blocks = Math.ceil(count / block);
   const scaleType = floatType(scales.tensor.dataType);

@@ -39,7 +39,7 @@ import { rankOf, type Rule, staticDim } from './site.ts';
  */
 const gatedRelativePositionBias: Rule = (site) => {
   const [query, queryBias, bias, weight, gateBias, eco, offset] = site.inputs;
-  const heads = site.int('num_heads', 0);
+  const heads = site.of('num_heads');
   const width = staticDim(weight, 1);
   if (!query || !queryBias || !bias || !weight || !gateBias || !eco || offset || heads < 1) return undefined;
   if (rankOf(query) !== 3 || width === undefined || width % 2 !== 0) return undefined;
@@ -89,7 +89,7 @@ const contrib: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu),
   BiasGelu: row(biasGelu),
   FastGelu: row(fastGelu),
-  QuickGelu: row(swish(1.702), 'alpha'),
+  QuickGelu: row(swish, 'alpha'),
   BiasAdd: row(biasAdd),
   BiasSplitGelu: row(biasSplitGelu),
   // Normalisations.
@@ -146,7 +146,7 @@ const quantized: Readonly<Record<string, ExpansionRow>> = {
   QLinearMul: row(qLinearBinary('Mul')),
   QLinearSigmoid: row(qLinearUnary('Sigmoid')),
   QLinearLeakyRelu: row(
-    qLinearUnary('LeakyRelu', (site) => ({ alpha: float(site.float('alpha', 0.01)) })),
+    qLinearUnary('LeakyRelu', (site) => ({ alpha: float(site.of('alpha')) })),
     'alpha',
   ),
   QLinearSoftmax: row(qLinearSoftmax, 'axis', 'opset'),
@@ -161,7 +161,7 @@ const quantized: Readonly<Record<string, ExpansionRow>> = {
 const standard: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu, 'approximate'),
   Mish: row(mish),
-  Swish: row(swish(1), 'alpha'),
+  Swish: row(swish, 'alpha'),
   HardSwish: row(hardSwish),
   SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   RMSNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),

@@ -1,7 +1,7 @@
 /** @file Types and shapes of operators on images `[batch, channels, …]` and boxes in them. */
 
 import type { Dim } from '../../graph/value.ts';
-import { attribute, intAttribute, intsAttribute, stringAttribute } from '../../graph/walk.ts';
+import { attribute, intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { divideExactly, multiply } from '../dim.ts';
 import { axesOf, firstType, type InferenceSite, input, numbersIn, type Rule, shaped, unknownDim } from './site.ts';
 import { attributeOf, fromFront } from '../schema.ts';
@@ -20,7 +20,7 @@ const resize: Rule = (site) => {
   const sizes = input(site, 3).ints;
   const scales = numbersIn(input(site, site.opset < 11 ? 1 : 2));
   // The sizes are then bounds.
-  const isBound = stringAttribute(site.node, 'keep_aspect_ratio_policy', 'stretch') !== 'stretch';
+  const isBound = attributeOf(site.node, 'keep_aspect_ratio_policy') !== 'stretch';
   const result: Dim[] = [...shape];
   axesWithin(site, shape.length).forEach((axis, i) => {
     result[axis] = (isBound ? undefined : (sizes?.[i] ?? sized(shape[axis]!, scales?.[i]))) ?? unknownDim(site, axis);

@@ -87,7 +87,7 @@ export const productRules: Readonly<Record<string, Rule>> = {
   MatMulInteger: product(() => 'int32'),
   MatMulInteger16: product(() => 'int32'),
   MatMulNBits: withLast(({ node }) => intAttribute(node, 'N', undefined)),
-  MatMulBnb4: withLast(({ node }) => intAttribute(node, intAttribute(node, 'transB', 1) === 1 ? 'N' : 'K', undefined)),
+  MatMulBnb4: withLast(({ node }) => intAttribute(node, attributeOf(node, 'transB') === 1 ? 'N' : 'K', undefined)),
   BiasSplitGelu: withLast((site) => {
     const last = input(site).shape?.at(-1);
     return last === undefined ? undefined : divideExactly(last, 2);

@@ -3,10 +3,11 @@
  * with its vocabulary is the largest of all.
  */
 
+import { attributeOf } from '../schema.ts';
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { NodeProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { indexNodes, intAttribute } from '../../graph/walk.ts';
+import { indexNodes } from '../../graph/walk.ts';
 import { isElementwise } from '../axes.ts';
 
 /**
@@ -20,7 +21,7 @@ export function gatherFirst(nodes: readonly NodeProto[], types: Map<string, Valu
   const value = (name: string): Value => ({ name, ...(types.get(name) ?? g.types.get(name)) });
   return nodes.flatMap((node) => {
     const [data = '', indices = ''] = node.input ?? [];
-    if (node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return [node];
+    if (node.opType !== 'Gather' || attributeOf(node, 'axis') !== 0) return [node];
     if (value(data).shape?.length !== 2 || value(indices).shape?.length !== 1) return [node];
     const { rows, products } = rowsOf(value(data), value(indices), { g, producer, value });
     const made = g.nodes.splice(0);

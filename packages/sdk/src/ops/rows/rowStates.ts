@@ -2,12 +2,12 @@
 
 import type { NodeProto, TensorProto } from '../../graph/proto.ts';
 import { isStatic, type ValueType } from '../../graph/value.ts';
-import { attribute, intAttribute, readNames, stringAttribute, subgraphs } from '../../graph/walk.ts';
+import { attribute, readNames, subgraphs } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { type AxisOperand, type AxisSite, isReshape, traceAxis, type TracedAxis } from '../axes.ts';
 import { isKnownDomain } from '../domains.ts';
 import { type IndexOperand, RowIndices } from './rowIndices.ts';
-import { axisOf, isRandom } from '../schema.ts';
+import { attributeOf, axisOf, isRandom } from '../schema.ts';
 
 /**
  * How a value depends on the batch. A number: the axis on which each row of the batch has its own part, `size ÷ rows` long
@@ -240,10 +240,10 @@ export class RowStates {
  * of them, or the other way round; undefined for other operators.
  */
 function blocksOf(node: NodeProto): number | undefined {
-  const size = intAttribute(node, 'blocksize', 1) ** 2;
+  const size = attributeOf(node, 'blocksize') ** 2;
   if (node.opType === 'SpaceToDepth') return size;
   if (node.opType !== 'DepthToSpace') return undefined;
-  return stringAttribute(node, 'mode', 'DCR') === 'CRD' ? 1 : 1 / size;
+  return attributeOf(node, 'mode') === 'CRD' ? 1 : 1 / size;
 }
 
 function mixedBy({ name, opType }: NodeProto): MixedRows {

@@ -58,8 +58,8 @@ export function selfAttention(
 ): Expanded {
   const { g } = site;
   const { mask, past, attentionBias } = inputs;
-  const heads = site.int('num_heads', 0);
-  if (heads < 1 || site.int('do_rotary', 0) !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
+  const heads = site.of('num_heads');
+  if (heads < 1 || site.of('do_rotary') !== 0 || site.int('past_present_share_buffer', 0) !== 0) return undefined;
   const [pastKey, pastValue] = [0, 1].map((i) => past && g.Squeeze(g.Slice(past, [i], [i + 1], [0]), [0]));
   const [q, k, v] = [inputs.q, inputs.k, inputs.v].map((each) => splitHeads(site, each, heads)) as [
     Value,

@@ -19,7 +19,7 @@ import { type ExpansionSite, rankOf, type Rule, staticDim } from '../site.ts';
 export const groupQueryAttention: Rule = (site) => {
   const [query, key, value, pastKey, pastValue, , , cos, sin, ids, attentionBias, headSink] = site.inputs;
   const [kScale, vScale, qNorm, kNorm, ...others] = site.inputs.slice(12);
-  const [heads, groups] = [site.int('num_heads', 0), site.int('kv_num_heads', 0)];
+  const [heads, groups] = [site.of('num_heads'), site.of('kv_num_heads')];
   const isKnown =
     [kScale, vScale, ...others].every((each) => !each) &&
     !qNorm === !kNorm &&
@@ -103,7 +103,7 @@ function rotated(
     readonly past: Value | undefined;
   },
 ): readonly [Value, Value] | undefined {
-  if (site.int('do_rotary', 0) !== 1) return [q, k];
+  if (site.of('do_rotary') !== 1) return [q, k];
   const { cos, sin, ids, queries, past } = tables;
   if (!cos || !sin) return undefined;
   const { g } = site;

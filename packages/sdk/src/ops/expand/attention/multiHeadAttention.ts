@@ -41,7 +41,7 @@ interface Inputs {
 }
 
 function crossAttention(site: ExpansionSite, inputs: Inputs): Expanded {
-  const heads = site.int('num_heads', 0);
+  const heads = site.of('num_heads');
   const { query, mask, attentionBias, pastKey, pastValue } = inputs;
   const fresh = heads > 0 ? freshHeads(site, inputs, heads) : undefined;
   if (!query || !fresh || !pastKey !== !pastValue) return undefined;
