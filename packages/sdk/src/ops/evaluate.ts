@@ -5,6 +5,7 @@ import type { GraphBuilder, Value } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import { readTensor } from '../graph/tensorData.ts';
 import { sizeOf } from '../runtime/tensor.ts';
+import { ofOne, ofTwo } from './arithmetic.ts';
 import { axisOf, permOf, reducedAxes, slicedAxes } from './schema.ts';
 
 /** Numbers and their shape. */
@@ -78,36 +79,17 @@ const reduced =
     return sums.map((sum) => finish(sum, data.length / sums.length));
   };
 
+function mapped<T>(table: Readonly<Record<string, T>>, rule: (compute: T) => Rule): Record<string, Rule> {
+  return Object.fromEntries(Object.entries(table).map(([op, compute]) => [op, rule(compute)]));
+}
+
 const rules: Readonly<Record<string, Rule>> = {
-  Neg: each((x) => -x),
-  Abs: each(Math.abs),
-  Sqrt: each(Math.sqrt),
-  Exp: each(Math.exp),
-  Log: each(Math.log),
-  Sin: each(Math.sin),
-  Cos: each(Math.cos),
-  Tanh: each(Math.tanh),
-  Sigmoid: each((x) => 1 / (1 + Math.exp(-x))),
-  Relu: each((x) => Math.max(x, 0)),
-  Reciprocal: each((x) => 1 / x),
-  Add: both((a, b) => a + b),
-  Sub: both((a, b) => a - b),
-  Mul: both((a, b) => a * b),
-  Div: both((a, b) => a / b),
-  Pow: both((a, b) => a ** b),
-  Max: both(Math.max),
-  Min: both(Math.min),
+  ...mapped(ofOne, each),
+  ...mapped(ofTwo, both),
   Where: (inputs, dims) => {
-    const [condition, yes, no] = inputs.map((input) => spread(input, dims)) as [
-      Float64Array,
-      Float64Array,
-      Float64Array,
-    ];
-    return condition.map((holds, i) => (holds ? yes[i]! : no[i]!));
+    const [condition, yes, no] = inputs.map((input) => spread(input, dims));
+    return condition!.map((holds, i) => (holds ? yes![i]! : no![i]!));
   },
-  Equal: both((a, b) => Number(a === b)),
-  Less: both((a, b) => Number(a < b)),
-  Greater: both((a, b) => Number(a > b)),
   // The shapes are inferred.
   Identity: same,
   Cast: same,

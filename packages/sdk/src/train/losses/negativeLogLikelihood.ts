@@ -2,8 +2,8 @@
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
 import type { CrossEntropyOptions } from './crossEntropy.ts';
-import { int32, rowsOf, shapeOf, typed, wide } from './operands.ts';
-import { classWeights, reduceRows, rowLabels } from './rowScores.ts';
+import { int32, range, rowsOf, shapeOf, typed, wide } from './operands.ts';
+import { reduceRows, rowLabels, weighted } from './rowScores.ts';
 
 /** Options of {@link negativeLogLikelihood}, as of cross-entropy. */
 export type NegativeLogLikelihoodOptions = Omit<CrossEntropyOptions, 'labelSmoothing'>;
@@ -26,15 +26,10 @@ export function negativeLogLikelihood(
   const shape = shapeOf(logProbabilities);
   const rows = rowsOf(g, wide(g, logProbabilities));
   const { index, counts } = rowLabels(g, labels, logProbabilities, ignoreIndex, reduction);
-  const classes = int32(
-    g,
-    Array.from({ length: shape.at(-1)! }, (_, i) => i),
-    [1, shape.at(-1)!],
-  );
-  const cost = g.withGradient(g.Neg(g.GatherElements(rows, index, 1)), [
-    { by: rows, gradient: g.Neg(typed(g, g.Equal(index, classes), rows)) },
-  ]);
-  const counted = typed(g, counts, rows);
-  const share = weight ? g.Mul(counted, g.Gather(classWeights(g, weight, rows), index, 0)) : counted;
-  return reduceRows(g, { costs: g.Mul(cost, share), counts: share }, shape.slice(0, -1), reduction);
+  const size = shape.at(-1)!;
+  const isLabel = g.Equal(index, int32(g, range(size), [1, size]));
+  const gradient = g.Neg(typed(g, isLabel, rows));
+  const cost = g.withGradient(g.Neg(g.GatherElements(rows, index, 1)), [{ by: rows, gradient }]);
+  const shares = weighted(g, typed(g, counts, rows), index, weight, rows);
+  return reduceRows(g, { costs: g.Mul(cost, shares), counts: shares }, shape.slice(0, -1), reduction);
 }
