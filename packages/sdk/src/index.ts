@@ -71,4 +71,4 @@ export { checkMachine } from './runtime/providers/providers.ts';
 export { BoundFeeds } from './runtime/boundFeeds.ts';
 export type { Provider, Runtime, Session } from './runtime/session.ts';
 export type { InputSizes } from './ops/rewrites/resizeInputs.ts';
-export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/loadPlugins.ts';
+export { type PluginRegistry, loadPlugins, type LoadPluginsOptions } from './plugin/registry/loadPlugins.ts';

@@ -4,7 +4,7 @@ import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
-import { guardedTask } from '../plugin/guardedTask.ts';
+import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, Task } from '../plugin/preparedTask.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';

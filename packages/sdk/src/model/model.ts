@@ -27,8 +27,8 @@ import { baseChangingInit, LORA, variantOf } from '../adapter/formats/peftConfig
 import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
 import { AdapterSession } from '../adapter/serving/session.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
-import type { ModelFamily } from '../plugin/family.ts';
-import { type PluginRegistry, noPlugins } from '../plugin/loadPlugins.ts';
+import type { ModelFamily } from '../plugin/families/family.ts';
+import { type PluginRegistry, noPlugins } from '../plugin/registry/loadPlugins.ts';
 import { requireNamedAdapters } from '../plugin/predict/sources.ts';
 import type { GraphPort, HeadInput, TaskModel } from '../plugin/taskModel.ts';
 import { checkMachine } from '../runtime/providers/providers.ts';

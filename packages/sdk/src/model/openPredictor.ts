@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { guardedFactory } from '../plugin/guardedFactory.ts';
+import { guardedFactory } from '../plugin/guards/guardedFactory.ts';
 import { requireNamedAdapters, sourcesOf } from '../plugin/predict/sources.ts';
 import type { Answer, Predictor, PredictOptions, Source } from '../plugin/predictor.ts';
 import type { PredictorInput, PredictorOptions, TaskFactory } from '../plugin/taskFactory.ts';

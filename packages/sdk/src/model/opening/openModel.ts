@@ -5,9 +5,9 @@ import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
-import type { Plugin } from '../../plugin/definePlugin.ts';
-import type { FamilyFiles, ModelFamily } from '../../plugin/family.ts';
-import { type PluginRegistry, catalogueOf } from '../../plugin/loadPlugins.ts';
+import type { Plugin } from '../../plugin/registry/definePlugin.ts';
+import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
+import { type PluginRegistry, catalogueOf } from '../../plugin/registry/loadPlugins.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { WorkerRuntime } from '../../runtime/workerRuntime.ts';
@@ -17,7 +17,7 @@ import { downloadModel, isHubId } from './hub.ts';
 import { type FilesToJoin, joinFiles, partsByName } from './joinFiles.ts';
 import { Model, type ModelParts, type PartOf } from '../model.ts';
 import { ownConfig, readModelConfig } from './readModelConfig.ts';
-import { withProviders } from '../../plugin/withProviders.ts';
+import { withProviders } from '../../plugin/registry/withProviders.ts';
 import { notFound } from '../../files/notFound.ts';
 
 /** Options of {@link openModel}. */

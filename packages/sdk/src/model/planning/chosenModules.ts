@@ -4,7 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { kindOf } from '../../lora/kinds/table.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
-import { defaultTargetPaths } from '../../plugin/family.ts';
+import { defaultTargetPaths } from '../../plugin/families/family.ts';
 import type { LoraOptions } from './loraOptions.ts';
 import type { Model, ModuleInfo } from '../model.ts';
 

@@ -5,7 +5,7 @@ import type { Batch, Dataset } from '../dataset.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
 import type { ReportSection } from '../reportSection.ts';
 import type { TaskModel } from '../taskModel.ts';
-import type { SplitData } from '../data/splits.ts';
+import type { SplitData } from '../data/splits/splits.ts';
 import { balancedWeights } from './classification/classBalance.ts';
 import type { HeadPort, TaskHead } from './classification/chooseHead.ts';
 import type { ClassAnswer } from './classification/classificationSections.ts';

@@ -6,7 +6,7 @@ import { crossEntropy } from '../../../train/losses/index.ts';
 import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { telling } from '../../data/splits.ts';
+import { telling } from '../../data/splits/splits.ts';
 import { heldOut } from '../heldOut.ts';
 import { listed } from '../listed.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, type OpenedExamples } from '../examples.ts';

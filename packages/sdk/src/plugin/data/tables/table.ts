@@ -3,8 +3,8 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { OnnxLoraError } from '../../errors.ts';
-import { listed } from '../tasks/listed.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import { listed } from '../../tasks/listed.ts';
 import type { Row, TableOptions } from './cells.ts';
 import { cellsOf, openTable, parsedJson, type TableStream } from './tableStream.ts';
 import { readText, unreadable } from './textLines.ts';

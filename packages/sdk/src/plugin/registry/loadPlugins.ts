@@ -1,10 +1,10 @@
 /** @file From plugins to all that they bring together. What does not fit is an error before anything runs. */
 
-import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { type Token, type TokenList, type Needs, type Resolved, type Binding } from './token.ts';
 import { checkContributions, checkPlugin, requireList, requireNoClash } from './pluginChecks.ts';
 import { type ContributionKind, contributionKinds, type Contributions, type Plugin } from './definePlugin.ts';
-import type { PreprocessorFactory } from './taskFactory.ts';
+import type { PreprocessorFactory } from '../taskFactory.ts';
 
 /** All that some plugins bring, in their order. */
 export interface PluginRegistry extends Contributions {

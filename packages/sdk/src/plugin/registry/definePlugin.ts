@@ -1,6 +1,6 @@
 /** @file `definePlugin`: everything that a package brings, in one typed object. */
 
-import { didYouMean, OnnxLoraError } from '../errors.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import type { Needs, Resolved, Binding } from './token.ts';
 import type {
   DatasetFactory,
@@ -11,9 +11,9 @@ import type {
   SectionFactory,
   TrackerFactory,
 } from './contributions.ts';
-import type { Tuner } from '../lora/tuner.ts';
-import type { ModelFamily } from './family.ts';
-import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
+import type { Tuner } from '../../lora/tuner.ts';
+import type { ModelFamily } from '../families/family.ts';
+import type { PreprocessorFactory, TaskFactory } from '../taskFactory.ts';
 
 /** Version of what this file describes. A plugin carries that of the SDK it was made with. */
 export const PLUGIN_CONTRACT = 2;

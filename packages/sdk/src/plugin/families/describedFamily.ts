@@ -1,6 +1,6 @@
 /** @file A family from facts, with what a reference page tells of it. */
 
-import type { NamePair } from '../adapter/naming/nameTable.ts';
+import type { NamePair } from '../../adapter/naming/nameTable.ts';
 import type { ModelFamily } from './family.ts';
 import { type FamilySignatures, pairsFrom, matcher, type RoleNames, rolesFrom } from './moduleNames.ts';
 

@@ -1,6 +1,6 @@
 /** @file Reads typed fields of a configuration beside a model; whatever has the wrong type is an error that names file and field. */
 
-import { OnnxLoraError } from '../../errors.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 import type { JsonObject } from './json.ts';
 
 /** The fields of one parsed configuration, which is a stranger's file. A field that is absent or null reads as undefined. */

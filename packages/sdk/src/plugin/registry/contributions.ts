@@ -1,15 +1,15 @@
 /** @file What a plugin may bring beside families, preprocessors and tasks: each a small interface of its own. */
 
-import type { Adapter } from '../adapter/adapter.ts';
-import type { GradientRule } from '../autodiff/vjp.ts';
-import type { Initializer } from '../lora/init/initializer.ts';
-import type { Rule as InferenceRule } from '../ops/inference/site.ts';
-import type { Runtime } from '../runtime/session.ts';
-import type { Optimizer } from '../train/optimizers/optimizer.ts';
-import type { TrainEvent } from './events.ts';
-import type { Metrics } from './dataset.ts';
-import type { ReportSection } from './reportSection.ts';
-import type { RunnableModel } from './taskModel.ts';
+import type { Adapter } from '../../adapter/adapter.ts';
+import type { GradientRule } from '../../autodiff/vjp.ts';
+import type { Initializer } from '../../lora/init/initializer.ts';
+import type { Rule as InferenceRule } from '../../ops/inference/site.ts';
+import type { Runtime } from '../../runtime/session.ts';
+import type { Optimizer } from '../../train/optimizers/optimizer.ts';
+import type { TrainEvent } from '../events.ts';
+import type { Metrics } from '../dataset.ts';
+import type { ReportSection } from '../reportSection.ts';
+import type { RunnableModel } from '../taskModel.ts';
 
 /** Data with a name, or a kind of source, that becomes something that tasks read: `--data cells`, `--data parquet:cells.pq`. */
 export interface DatasetFactory {

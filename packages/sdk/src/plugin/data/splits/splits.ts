@@ -1,7 +1,7 @@
 /** @file The parts of a dataset, and the records in them. */
 
-import { OnnxLoraError } from '../../errors.ts';
-import type { SettingRow } from '../settings.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import type { SettingRow } from '../../settings.ts';
 
 /** Which part of the data a record is in. */
 export type Split = 'train' | 'validation' | 'test';

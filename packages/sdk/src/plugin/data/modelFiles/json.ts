@@ -1,7 +1,7 @@
 /** @file JSON of strangers: nothing that is nested beyond measure, and no files beyond their size. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { OnnxLoraError } from '../../errors.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 
 /** Lists of polygons of points have four levels; this is more than any data need. */
 const MOST_LEVELS = 64;

@@ -1,6 +1,6 @@
 /** @file What the SDK must know of a model family. One file implements one family; it is data, not code. */
 
-import type { NameTable } from '../adapter/naming/nameTable.ts';
+import type { NameTable } from '../../adapter/naming/nameTable.ts';
 
 /** The facts by which a family is recognised. */
 export interface ModelFacts {

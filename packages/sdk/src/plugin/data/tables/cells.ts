@@ -1,8 +1,8 @@
 /** @file Rows of tables, what their cells mean, and how cells are written; whatever one should not be names its line and column. */
 
-import { OnnxLoraError } from '../../errors.ts';
-import { isNestedDeeply } from './json.ts';
-import { type Split, splitNames } from './splits.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import { isNestedDeeply } from '../modelFiles/json.ts';
+import { type Split, splitNames } from '../splits/splits.ts';
 
 /** One row. */
 export interface Row {

@@ -1,6 +1,6 @@
 /** @file Names the part of a plugin whose function fails. */
 
-import { OnnxLoraError } from '../errors.ts';
+import { OnnxLoraError } from '../../errors.ts';
 
 /** A function of a part, as messages name it. */
 export interface Guarded {

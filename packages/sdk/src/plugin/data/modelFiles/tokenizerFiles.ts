@@ -2,7 +2,7 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OnnxLoraError } from '../../errors.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 import { isObject, type JsonObject, readJsonObject } from './json.ts';
 import { slowness } from './regexCost.ts';
 

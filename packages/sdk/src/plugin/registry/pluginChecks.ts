@@ -1,18 +1,18 @@
 /** @file What must hold of plugins before anything uses them, each mistake with its remedy. */
 
-import { gradientRules } from '../autodiff/rules.ts';
-import { operatorName } from '../graph/knownOperators.ts';
-import { didYouMean, OnnxLoraError } from '../errors.ts';
-import { LORA } from '../adapter/formats/peftConfig.ts';
-import type { Tuner } from '../lora/tuner.ts';
-import { initializerNames } from '../lora/init/named.ts';
-import { isKnownDomain } from '../ops/domains.ts';
-import { optimizerNames } from '../train/optimizers/named.ts';
-import { providerNames } from '../runtime/providers/providers.ts';
+import { gradientRules } from '../../autodiff/rules.ts';
+import { operatorName } from '../../graph/knownOperators.ts';
+import { didYouMean, OnnxLoraError } from '../../errors.ts';
+import { LORA } from '../../adapter/formats/peftConfig.ts';
+import type { Tuner } from '../../lora/tuner.ts';
+import { initializerNames } from '../../lora/init/named.ts';
+import { isKnownDomain } from '../../ops/domains.ts';
+import { optimizerNames } from '../../train/optimizers/named.ts';
+import { providerNames } from '../../runtime/providers/providers.ts';
 import type { OperatorRule } from './contributions.ts';
 import { type ContributionKind, type Contributions, PLUGIN_CONTRACT, type Plugin } from './definePlugin.ts';
-import type { ModelFamily } from './family.ts';
-import type { TaskFactory } from './taskFactory.ts';
+import type { ModelFamily } from '../families/family.ts';
+import type { TaskFactory } from '../taskFactory.ts';
 
 /** What one of a kind is called in messages. */
 const words: Readonly<Record<ContributionKind, string>> = {

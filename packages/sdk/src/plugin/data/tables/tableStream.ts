@@ -2,9 +2,9 @@
 
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
-import { OnnxLoraError } from '../../errors.ts';
-import { listed } from '../tasks/listed.ts';
-import { isNestedDeeply } from './json.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import { listed } from '../../tasks/listed.ts';
+import { isNestedDeeply } from '../modelFiles/json.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
 import { linesOf, MAX_LINE } from './textLines.ts';
 

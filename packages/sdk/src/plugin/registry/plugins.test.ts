@@ -1,12 +1,12 @@
 /** @file Plugins put together: what they bring, what they need, and the mistakes that are told before anything runs. */
 
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { REGISTRY, createContainer, KIND } from '../inversify.ts';
+import { REGISTRY, createContainer, KIND } from '../../inversify.ts';
 import { token, tokenList, binding } from './token.ts';
 import { definePlugin, type Plugin, PLUGIN_CONTRACT } from './definePlugin.ts';
-import type { ModelFamily } from './family.ts';
+import type { ModelFamily } from '../families/family.ts';
 import { loadPlugins } from './loadPlugins.ts';
-import type { PreprocessorFactory, TaskFactory } from './taskFactory.ts';
+import type { PreprocessorFactory, TaskFactory } from '../taskFactory.ts';
 
 const SCALE = token<number>('scale', { usuallyFrom: 'onnx-lora-scale' });
 const WORD = tokenList<string>('word');

@@ -1,6 +1,6 @@
 /** @file Module names as a family lists them, made into what a family consists of: roles, tables, how it is recognised. */
 
-import type { NamePair } from '../adapter/naming/nameTable.ts';
+import type { NamePair } from '../../adapter/naming/nameTable.ts';
 import type { ModelFamily } from './family.ts';
 
 /**

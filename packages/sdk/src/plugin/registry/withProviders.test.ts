@@ -1,7 +1,7 @@
 /** @file Tests of providers that plugins bring. */
 
 import { expect, it } from 'vitest';
-import type { Runtime, Session, SessionOptions } from '../runtime/session.ts';
+import type { Runtime, Session, SessionOptions } from '../../runtime/session.ts';
 import { withProviders } from './withProviders.ts';
 
 const answering = (asked: SessionOptions[]): Runtime => ({

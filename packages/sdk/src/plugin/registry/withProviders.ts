@@ -1,7 +1,7 @@
 /** @file A runtime that hands sessions on to the providers of plugins, by their names. */
 
-import { noSuchProvider, providerNames } from '../runtime/providers/providers.ts';
-import type { Runtime } from '../runtime/session.ts';
+import { noSuchProvider, providerNames } from '../../runtime/providers/providers.ts';
+import type { Runtime } from '../../runtime/session.ts';
 import type { ProviderFactory } from './contributions.ts';
 
 /** What was made, once for all models: a provider may hold a connection, or a device. */

@@ -1,8 +1,8 @@
 /** @file Text of strangers' files: line by line, of which no more is in memory than one line, or whole up to a size. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { OnnxLoraError } from '../../errors.ts';
-import { notFound } from '../../files/notFound.ts';
+import { OnnxLoraError } from '../../../errors.ts';
+import { notFound } from '../../../files/notFound.ts';
 
 /** Longest line, in bytes or characters. */
 export const MAX_LINE: number = 1 << 24;

@@ -1,11 +1,11 @@
 /** @file A maker of tasks and predictors whose failures say which task it is, and in which function it fails. */
 
-import { OnnxLoraError } from '../errors.ts';
+import { OnnxLoraError } from '../../errors.ts';
 import { guard, guardEach, type Guarded } from './guard.ts';
 import { guardedTask } from './guardedTask.ts';
-import type { Predictor } from './predictor.ts';
-import { settingsOf } from './settings.ts';
-import type { PredictorOptions, TaskFactory, TaskOptions } from './taskFactory.ts';
+import type { Predictor } from '../predictor.ts';
+import { settingsOf } from '../settings.ts';
+import type { PredictorOptions, TaskFactory, TaskOptions } from '../taskFactory.ts';
 
 /**
  * The factory, but that its functions, and those of what it makes, throw nothing other than `OnnxLoraError`: what else they

@@ -1,8 +1,8 @@
 /** @file Which column of a table holds what: as the user says, by its usual names, or by what it holds. */
 
-import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { listed } from '../tasks/listed.ts';
-import type { SettingRow, SettingRows } from '../settings.ts';
+import { didYouMean, OnnxLoraError } from '../../../errors.ts';
+import { listed } from '../../tasks/listed.ts';
+import type { SettingRow, SettingRows } from '../../settings.ts';
 import type { Table } from './table.ts';
 
 /** What a column of a domain's tables may hold. */

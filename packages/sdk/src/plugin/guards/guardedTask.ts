@@ -1,10 +1,10 @@
 /** @file A task whose failures say which task it is, and in which function it fails. */
 
-import { OnnxLoraError } from '../errors.ts';
-import { namesIn, watchedNames } from '../train/graph/missedNames.ts';
+import { OnnxLoraError } from '../../errors.ts';
+import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
 import { badPart, guard, type Guarded } from './guard.ts';
-import type { MetricCollector, Metrics } from './dataset.ts';
-import type { NewHead, PreparedTask, Task } from './preparedTask.ts';
+import type { MetricCollector, Metrics } from '../dataset.ts';
+import type { NewHead, PreparedTask, Task } from '../preparedTask.ts';
 
 /** Functions of a prepared task. */
 type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'finish' | 'measure' | 'report';

@@ -1,6 +1,6 @@
 /** @file Holds records out by a fraction: by group, by all their labels, or by class, as they have them. */
 
-import { Random } from '../../runtime/random.ts';
+import { Random } from '../../../runtime/random.ts';
 
 /** The items in a random order that depends on the seed alone. */
 export function shuffled<T>(items: readonly T[], seed: number): T[] {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { OnnxLoraError } from '../../errors.ts';
+import { OnnxLoraError } from '../../../errors.ts';
 import { readTable } from './table.ts';
 import type { TableOptions } from './cells.ts';
 
