@@ -35,12 +35,11 @@ export {
   cellSplit,
   cellText,
   csvCell,
-  type Defined,
-  defined,
   type Row,
   type TableOptions,
   textOfCell,
 } from './plugin/data/tables/cells.ts';
+export { type Defined, defined } from './runtime/defined.ts';
 export {
   ColumnFinder,
   type ColumnRole,

@@ -55,7 +55,7 @@ export async function openPredictor(
   requireNamedAdapters(adapters);
   const all = [...(adapter ? [adapter] : []), ...Object.values(adapters)];
   requireSameAnswers(all);
-  const own = all[0] ? modelFor<Model>(model, all[0]) : model;
+  const own = all[0] ? modelFor(model, all[0]) : model;
   const factory = guardedFactory(typeof task === 'object' ? task : taskOf(own, task ?? all[0]?.notes.task));
   if (!factory.predictor) {
     throw new OnnxLoraError(

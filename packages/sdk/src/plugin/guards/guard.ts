@@ -29,8 +29,37 @@ export function guard<Result>(about: Guarded, run: () => Result): Result {
   }
 }
 
-/** The same for what comes one by one. */
-export async function* guardEach<Item>(about: Guarded, run: () => AsyncIterable<Item>): AsyncIterable<Item> {
+/** Says of a function of a part what messages name it by. */
+export type At = (where: string, facts?: () => string) => Guarded;
+
+/**
+ * What becomes of each member of an object: it stays `as-is`; it is a function that is called under {@link guard}, or one whose
+ * answers come one by one (`each`); or another takes its place, made of it, where functions may be called without their object.
+ */
+export type Members<T> = {
+  readonly [Name in keyof T]-?: 'as-is' | 'call' | 'each' | ((own: NonNullable<T[Name]>) => T[Name]);
+};
+
+type Call = (...args: readonly unknown[]) => unknown;
+
+/** The members of an object that are there, with functions whose failures say which part it is, and where it fails. */
+export function guarded<T extends object>(at: At, object: T, members: Members<T>): T {
+  const entries = (Reflect.ownKeys(members) as (keyof T & string)[]).flatMap((name) => {
+    const value: unknown = object[name];
+    if (value === undefined) return [];
+    const own = typeof value === 'function' ? (value.bind(object) as Call) : value;
+    const kind = members[name] as 'as-is' | 'call' | 'each' | Call;
+    if (typeof kind === 'function') return [[name, kind(own)] as const];
+    if (kind === 'as-is') return [[name, value] as const];
+    const call = own as Call;
+    const guardCall: Call = (...args) => guard(at(name), () => call(...args));
+    const guardEach: Call = (...args) => eachGuarded(at(name), () => call(...args) as AsyncIterable<unknown>);
+    return [[name, kind === 'call' ? guardCall : guardEach] as const];
+  });
+  return Object.fromEntries(entries) as T;
+}
+
+async function* eachGuarded<Item>(about: Guarded, run: () => AsyncIterable<Item>): AsyncIterable<Item> {
   try {
     yield* run();
   } catch (cause) {

@@ -2,27 +2,12 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { namesIn, watchedNames } from '../../train/graph/missedNames.ts';
-import { badPart, guard, type Guarded } from './guard.ts';
 import type { MetricCollector, Metrics } from '../dataset.ts';
-import type { NewHead, PreparedTask, Task } from '../preparedTask.ts';
-
-/** Functions of a prepared task. */
-type Callback = 'collate' | 'loss' | 'lossWeight' | 'metrics' | 'finish' | 'measure' | 'report';
-
-/** Members that are no functions; a table, so that the compiler says when one is missing here. */
-const facts: Readonly<Record<Exclude<keyof PreparedTask, Callback>, true>> = {
-  train: true,
-  validation: true,
-  warnings: true,
-  notes: true,
-  outputs: true,
-  head: true,
-  inputSizes: true,
-  smallerInputs: true,
-};
+import type { PreparedTask, Task } from '../preparedTask.ts';
+import { type At, badPart, guard, guarded, type Guarded, type Members } from './guard.ts';
 
 /** Tasks that were prepared by a guarded one, for which nothing is left to do. */
-const guarded = new WeakSet<object>();
+const done = new WeakSet<object>();
 
 /**
  * The task, but that its functions throw nothing other than `OnnxLoraError`: what else they throw becomes `PLUGIN_INVALID`
@@ -37,53 +22,69 @@ export function guardedTask<Example, Scores extends Metrics, During extends Metr
   task: Task<Example, Scores, During>,
 ): Task<Example, Scores, During> {
   const { name } = task;
+  const at = atTask(name);
   return {
     name,
     prepare: (model) =>
-      guard(at(name, 'prepare'), async () => {
+      guard(at('prepare'), async () => {
         const prepared = await task.prepare(model);
         requireCurrent(name, prepared);
-        return guarded.has(prepared) ? prepared : guardedData(name, prepared);
+        if (done.has(prepared)) return prepared;
+        const data = guarded(at, prepared, membersOf<Example, Scores, During>(at));
+        done.add(data);
+        return data;
       }),
   };
 }
 
-function guardedData<Example, Scores extends Metrics, During extends Metrics>(
-  task: string,
-  prepared: PreparedTask<Example, Scores, During>,
-): PreparedTask<Example, Scores, During> {
-  const data: PreparedTask<Example, Scores, During> = {
-    train: prepared.train,
-    ...factsOf(prepared),
-    ...(prepared.head ? { head: guardedHead(task, prepared.head) } : {}),
-    collate: (examples, progress) => guard(at(task, 'collate'), () => prepared.collate(examples, progress)),
-    loss: (g, outputs, targets) => {
+/** How a task of this name is spoken of. */
+export function atTask(name: string): At {
+  return (where, facts) => ({ part: `task "${name}"`, where, ...(facts ? { facts } : {}) });
+}
+
+function membersOf<Example, Scores extends Metrics, During extends Metrics>(
+  at: At,
+): Members<PreparedTask<Example, Scores, During>> {
+  const collector: Members<MetricCollector<During>> = {
+    update: (update) => (outputs, targets) =>
+      guard(
+        at('update', () => namesOf(outputs, targets)),
+        () => update(outputs, targets),
+      ),
+    result: (result) => () => guard(at('result'), () => numbers(at('result'), result())),
+    intervals: 'call',
+    confusion: 'call',
+  };
+  return {
+    train: 'as-is',
+    validation: 'as-is',
+    warnings: 'as-is',
+    notes: 'as-is',
+    outputs: 'as-is',
+    inputSizes: 'as-is',
+    smallerInputs: 'as-is',
+    head: (head) =>
+      head.probe ? { ...head, probe: (features) => guard(at('probe'), () => head.probe!(features)) } : head,
+    collate: 'call',
+    loss: (loss) => (g, outputs, targets) => {
       const missed: string[] = [];
       const read = (): string => (missed.length === 0 ? '' : `It reads ${missed.at(-1)}, which is not there. `);
       return guard(
-        at(task, 'loss', () => read() + namesOf(outputs, targets)),
-        () => prepared.loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
+        at('loss', () => read() + namesOf(outputs, targets)),
+        () => loss(g, watchedNames('output', outputs, missed), watchedNames('target', targets, missed)),
       );
     },
-    ...(prepared.lossWeight
-      ? { lossWeight: (targets) => guard(at(task, 'lossWeight'), () => prepared.lossWeight!(targets)) }
-      : {}),
-    metrics: () => guard(at(task, 'metrics'), () => guardedCollector(task, prepared.metrics())),
-    ...(prepared.finish ? { finish: (request) => guard(at(task, 'finish'), () => prepared.finish!(request)) } : {}),
-    ...(prepared.measure
-      ? {
-          measure: (request) =>
-            guard(at(task, 'measure'), async () => {
-              const measurement = await prepared.measure!(request);
-              requireNumbers(at(task, 'measure'), measurement.metrics);
-              return measurement;
-            }),
-        }
-      : {}),
-    ...(prepared.report ? { report: (request) => guard(at(task, 'report'), () => prepared.report!(request)) } : {}),
+    lossWeight: 'call',
+    metrics: (metrics) => () => guard(at('metrics'), () => guarded(at, metrics(), collector)),
+    finish: 'call',
+    measure: (measure) => (request) =>
+      guard(at('measure'), async () => {
+        const measurement = await measure(request);
+        numbers(at('measure'), measurement.metrics);
+        return measurement;
+      }),
+    report: 'call',
   };
-  guarded.add(data);
-  return data;
 }
 
 /** @throws OnnxLoraError `PLUGIN_INVALID` for what only the former contract had */
@@ -95,52 +96,17 @@ function requireCurrent(task: string, prepared: object): void {
   );
 }
 
-/** Those members that are there. */
-function factsOf<Prepared extends PreparedTask>(prepared: Prepared): Partial<Prepared> {
-  const names = (Object.keys(facts) as (keyof typeof facts)[]).filter((name) => prepared[name] !== undefined);
-  return Object.fromEntries(names.map((name) => [name, prepared[name]])) as Partial<Prepared>;
-}
-
-function guardedHead(task: string, head: NewHead): NewHead {
-  if (!head.probe) return head;
-  return { ...head, probe: (features) => guard(at(task, 'probe'), () => head.probe!(features)) };
-}
-
-function guardedCollector<Scores extends Metrics>(
-  task: string,
-  collector: MetricCollector<Scores>,
-): MetricCollector<Scores> {
-  return {
-    update: (outputs, targets) =>
-      guard(
-        at(task, 'update', () => namesOf(outputs, targets)),
-        () => collector.update(outputs, targets),
-      ),
-    result: () =>
-      guard(at(task, 'result'), () => {
-        const metrics = collector.result();
-        requireNumbers(at(task, 'result'), metrics);
-        return metrics;
-      }),
-    ...(collector.intervals ? { intervals: () => guard(at(task, 'intervals'), () => collector.intervals!()) } : {}),
-    ...(collector.confusion ? { confusion: () => guard(at(task, 'confusion'), () => collector.confusion!()) } : {}),
-  };
-}
-
 /** NaN and infinity are numbers here: a correlation of equal values is none, and a loss may be without bound. */
-function requireNumbers(about: Guarded, metrics: unknown): asserts metrics is Metrics {
+function numbers<Found extends Metrics>(about: Guarded, metrics: Found): Found {
   if (typeof metrics !== 'object' || metrics === null)
     throw badPart(about, `it gives ${shown(metrics)} in place of metrics by their names`);
   const bad = Object.entries(metrics).find(([, value]) => typeof value !== 'number');
-  if (bad) throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, which is no number`);
+  if (!bad) return metrics;
+  throw badPart(about, `the metric "${bad[0]}" is ${shown(bad[1])}, which is no number`);
 }
 
 function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
-}
-
-function at(task: string, where: string, told?: () => string): Guarded {
-  return { part: `task "${task}"`, where, ...(told ? { facts: told } : {}) };
 }
 
 function namesOf(outputs: Readonly<Record<string, unknown>>, targets: Readonly<Record<string, unknown>>): string {

@@ -11,7 +11,12 @@ import type {
   SectionFactory,
   TrackerFactory,
 } from './contributions.ts';
+import { LORA } from '../../adapter/formats/peftConfig.ts';
+import { initializerNames } from '../../lora/init/named.ts';
+import { defined } from '../../runtime/defined.ts';
 import type { Tuner } from '../../lora/tuner.ts';
+import { providerNames } from '../../runtime/providers/providers.ts';
+import { optimizerNames } from '../../train/optimizers/named.ts';
 import type { ModelFamily } from '../families/family.ts';
 import type { PreprocessorFactory, TaskFactory } from '../taskFactory.ts';
 
@@ -56,23 +61,9 @@ type Parts<N extends Needs> = {
     Contributions[Kind] | ((services: Kind extends 'preprocessors' ? Resolved<N> : Services<N>) => Contributions[Kind]);
 };
 
-/** What {@link definePlugin} takes. */
-export interface PluginDefinition<N extends Needs> extends Parts<N> {
-  /** The package's name, such as `@acme/onnx-lora-cells`. */
-  readonly name: string;
-  /** The package's version. */
-  readonly version?: string;
-  /** One line for `onnx-lora plugins`. */
-  readonly description?: string;
-  /** What it lends to others and to itself. */
-  readonly bindings?: readonly Binding[];
-  /** Tokens of what it must have, its own or others', by the names under which its functions get them. */
-  readonly needs?: N;
-}
-
 /** What a package brings. Made by {@link definePlugin}. */
 export interface Plugin {
-  /** The package's name. */
+  /** The package's name, such as `@acme/onnx-lora-cells`. */
   readonly name: string;
   /** The package's version. */
   readonly version?: string;
@@ -80,7 +71,7 @@ export interface Plugin {
   readonly description?: string;
   /** {@link PLUGIN_CONTRACT} of the SDK that it was made with. */
   readonly contract: number;
-  /** What it lends to other plugins. */
+  /** What it lends to others and to itself. */
   readonly bindings: readonly Binding[];
   /** What it borrows from others. */
   readonly needs: Needs;
@@ -90,20 +81,70 @@ export interface Plugin {
   };
 }
 
+/** What {@link definePlugin} takes. */
+export interface PluginDefinition<N extends Needs>
+  extends Parts<N>, Pick<Plugin, 'name' | 'version' | 'description'>, Partial<Pick<Plugin, 'bindings'>> {
+  /** Tokens of what it must have, its own or others', by the names under which its functions get them. */
+  readonly needs?: N;
+}
+
+/** Of what type a field must be; `list` is an array. */
+export type FieldType = 'string' | 'function' | 'object' | 'list';
+
+/** What is known of a kind. */
+interface Kind {
+  /** What one of it is called in messages. */
+  readonly word: string;
+  /** What each must have. */
+  readonly fields: Readonly<Record<string, FieldType>>;
+  /** Whether users write its names: as a flag's value, in YAML, into a shell's completion. */
+  readonly isNamed?: true;
+  /** Names that the SDK and its command have themselves. */
+  readonly own?: readonly string[];
+}
+
+const made = { name: 'string', create: 'function' } as const;
+const described = { name: 'string', description: 'string', create: 'function' } as const;
+
 /** All kinds, in the order in which they are listed. */
-export const contributionKinds: readonly ContributionKind[] = [
-  'families',
-  'preprocessors',
-  'tasks',
-  'datasets',
-  'initializers',
-  'tuners',
-  'optimizers',
-  'operators',
-  'providers',
-  'trackers',
-  'sections',
-];
+export const kinds: Readonly<Record<ContributionKind, Kind>> = {
+  families: {
+    word: 'a family',
+    fields: {
+      name: 'string',
+      domain: 'string',
+      matches: 'function',
+      roles: 'object',
+      defaultTargets: 'list',
+      tasks: 'list',
+    },
+  },
+  preprocessors: {
+    word: 'a preprocessor',
+    fields: { domain: 'string', fileEndings: 'list', recognises: 'function', create: 'function' },
+  },
+  tasks: { word: 'a task', fields: described, isNamed: true },
+  datasets: {
+    word: 'a dataset',
+    fields: { name: 'string', description: 'string', prepare: 'function' },
+    isNamed: true,
+  },
+  initializers: { word: 'an initializer', fields: made, isNamed: true, own: initializerNames },
+  tuners: {
+    word: 'a tuner',
+    fields: { name: 'string', peftType: 'string', description: 'string', defaults: 'object', tune: 'function' },
+    isNamed: true,
+    own: ['lora', LORA],
+  },
+  optimizers: { word: 'an optimizer', fields: made, isNamed: true, own: optimizerNames },
+  operators: { word: 'a rule for the operator', fields: { domain: 'string', op: 'string' } },
+  providers: { word: 'a provider', fields: described, isNamed: true, own: providerNames },
+  trackers: { word: 'a tracker', fields: described, isNamed: true, own: ['tensorboard'] },
+  sections: { word: 'a report section', fields: { name: 'string', sections: 'function' } },
+};
+
+/** The kinds by their names. */
+export const contributionKinds: readonly ContributionKind[] = Object.keys(kinds) as ContributionKind[];
 
 const keys: readonly string[] = ['name', 'version', 'description', 'bindings', 'needs', ...contributionKinds];
 
@@ -137,8 +178,7 @@ export function definePlugin<N extends Needs = Record<never, never>>(definition:
   });
   return {
     name,
-    ...(version === undefined ? {} : { version }),
-    ...(description === undefined ? {} : { description }),
+    ...defined({ version, description }),
     contract: PLUGIN_CONTRACT,
     bindings,
     needs: needs ?? {},

@@ -3,81 +3,26 @@
 import { gradientRules } from '../../autodiff/rules.ts';
 import { operatorName } from '../../graph/knownOperators.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
-import { LORA } from '../../adapter/formats/peftConfig.ts';
 import type { Tuner } from '../../lora/tuner.ts';
-import { initializerNames } from '../../lora/init/named.ts';
 import { isKnownDomain } from '../../ops/domains.ts';
-import { optimizerNames } from '../../train/optimizers/named.ts';
-import { providerNames } from '../../runtime/providers/providers.ts';
 import type { OperatorRule } from './contributions.ts';
-import { type ContributionKind, type Contributions, PLUGIN_CONTRACT, type Plugin } from './definePlugin.ts';
+import {
+  type ContributionKind,
+  contributionKinds,
+  type Contributions,
+  type FieldType,
+  kinds,
+  type Plugin,
+  PLUGIN_CONTRACT,
+} from './definePlugin.ts';
 import type { ModelFamily } from '../families/family.ts';
 import type { TaskFactory } from '../taskFactory.ts';
-
-/** What one of a kind is called in messages. */
-const words: Readonly<Record<ContributionKind, string>> = {
-  families: 'a family',
-  preprocessors: 'a preprocessor',
-  tasks: 'a task',
-  datasets: 'a dataset',
-  initializers: 'an initializer',
-  tuners: 'a tuner',
-  optimizers: 'an optimizer',
-  operators: 'a rule for the operator',
-  providers: 'a provider',
-  trackers: 'a tracker',
-  sections: 'a report section',
-};
-
-type FieldType = 'string' | 'function' | 'object' | 'list';
-
-/** What each of a kind must have: names of fields and their types. */
-const fields: Readonly<Record<ContributionKind, Readonly<Record<string, FieldType>>>> = {
-  families: {
-    name: 'string',
-    domain: 'string',
-    matches: 'function',
-    roles: 'object',
-    defaultTargets: 'list',
-    tasks: 'list',
-  },
-  preprocessors: { domain: 'string', fileEndings: 'list', recognises: 'function', create: 'function' },
-  tasks: { name: 'string', description: 'string', create: 'function' },
-  datasets: { name: 'string', description: 'string', prepare: 'function' },
-  initializers: { name: 'string', create: 'function' },
-  tuners: { name: 'string', peftType: 'string', description: 'string', defaults: 'object', tune: 'function' },
-  optimizers: { name: 'string', create: 'function' },
-  operators: { domain: 'string', op: 'string' },
-  providers: { name: 'string', description: 'string', create: 'function' },
-  trackers: { name: 'string', description: 'string', create: 'function' },
-  sections: { name: 'string', sections: 'function' },
-};
 
 const typeWords: Readonly<Record<FieldType, string>> = {
   string: 'a string',
   function: 'a function',
   object: 'an object',
   list: 'an array',
-};
-
-/** Kinds of which a user writes names: as a flag's value, in YAML, into a shell's completion. */
-const namedByUsers: ReadonlySet<ContributionKind> = new Set([
-  'tasks',
-  'datasets',
-  'initializers',
-  'tuners',
-  'optimizers',
-  'providers',
-  'trackers',
-]);
-
-/** Names that the SDK and its command have themselves. */
-const ownNames: Readonly<Partial<Record<ContributionKind, readonly string[]>>> = {
-  initializers: initializerNames,
-  tuners: ['lora', LORA],
-  optimizers: optimizerNames,
-  providers: providerNames,
-  trackers: ['tensorboard'],
 };
 
 /** @throws OnnxLoraError `PLUGIN_INVALID` for one plugin, or anything else, in the place of a list */
@@ -130,21 +75,21 @@ export function checkContributions<Kind extends ContributionKind>(
     );
   }
   (list as readonly unknown[]).forEach((each, i) => {
-    for (const [field, type] of Object.entries(fields[kind])) {
+    for (const [field, type] of Object.entries(kinds[kind].fields)) {
       const found = (each as Readonly<Record<string, unknown>> | null | undefined)?.[field];
       if (type === 'list' ? Array.isArray(found) : typeof found === type && found !== null) continue;
       const called = type === 'function' ? `${field}()` : field;
       throw new OnnxLoraError(
         'PLUGIN_INVALID',
         found === undefined
-          ? `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${called}, as ${words[kind]} must. Its author must add it.`
+          ? `Number ${i + 1} of "${kind}" of the plugin "${name}" has no ${called}, as ${kinds[kind].word} must. Its author must add it.`
           : `Number ${i + 1} of "${kind}" of the plugin "${name}" has a ${called} that is ${described(found)}. Its author must make it ${typeWords[type]}.`,
       );
     }
   });
   if (kind === 'families') for (const family of list as readonly ModelFamily[]) checkTargets(family, name);
   if (kind === 'tasks') for (const task of list as readonly TaskFactory[]) checkTask(task, name);
-  if (namedByUsers.has(kind)) for (const each of list as readonly { name: string }[]) checkName(each.name, kind, name);
+  if (kinds[kind].isNamed) for (const each of list as readonly { name: string }[]) checkName(each.name, kind, name);
   return list;
 }
 
@@ -184,7 +129,7 @@ function checkName(name: string, kind: ContributionKind, plugin: string): void {
   const isDataset = kind === 'datasets';
   if ((isDataset ? /^[A-Za-z0-9][A-Za-z0-9-]+$/ : /^[A-Za-z0-9][\w.-]*$/).test(name)) return;
   const characters = isDataset ? 'letters, digits and "-", two at least' : 'letters, digits, "-", "_" and "."';
-  const shown = words[kind].replace(/^an? /, '');
+  const shown = kinds[kind].word.replace(/^an? /, '');
   throw new OnnxLoraError(
     'PLUGIN_INVALID',
     `The ${shown} "${name}" of the plugin "${plugin}" cannot be named on the command line. Its author must take ${characters}.`,
@@ -204,7 +149,7 @@ export function requireNoClash(brought: ReadonlyMap<Plugin, Contributions>): voi
       );
     }
     plugins.set(plugin.name, plugin);
-    for (const kind of Object.keys(words) as ContributionKind[]) {
+    for (const kind of contributionKinds) {
       for (const each of lists[kind]) {
         for (const name of namesOf(each)) {
           const key = `${kind} ${name}`;
@@ -228,7 +173,7 @@ function namesOf(each: object): string[] {
 }
 
 function isOurs(kind: ContributionKind, each: object, name: string): boolean {
-  if (kind !== 'operators') return ownNames[kind]?.includes(name) ?? false;
+  if (kind !== 'operators') return kinds[kind].own?.includes(name) ?? false;
   const { domain, op, gradient } = each as OperatorRule;
   return gradient !== undefined && isKnownDomain({ domain }) && Object.hasOwn(gradientRules, op);
 }
@@ -240,7 +185,7 @@ function clash(kind: ContributionKind, name: string, first: string, second: stri
     first === 'the SDK' ? 'The author of the plugin must take another name' : 'Load one of the two plugins';
   return new OnnxLoraError(
     'PLUGIN_INVALID',
-    `${who} ${have} ${words[kind]} "${name}", and only one can be meant. ${remedy}.`,
+    `${who} ${have} ${kinds[kind].word} "${name}", and only one can be meant. ${remedy}.`,
   );
 }
 

@@ -8,7 +8,7 @@ import type { TaskModel } from '../taskModel.ts';
 import type { SplitData } from '../data/splits/splits.ts';
 import { balancedWeights } from './classification/classBalance.ts';
 import type { HeadPort, TaskHead } from './classification/chooseHead.ts';
-import type { ClassAnswer } from './classification/classificationSections.ts';
+import type { ClassAnswer } from './classification/calibration.ts';
 import type { ClassMetricName } from './classification/classificationMetrics.ts';
 import type { LabelMeasures } from './statistics/labelMeasure.ts';
 import type { NumberScores } from './statistics/numberMeasure.ts';

@@ -54,39 +54,42 @@ function heldOf(facts: readonly SplitFacts[], fraction: number, seed: number): n
   const hasGroups = facts.some(({ group }) => group !== undefined);
   if (hasGroups || new Set(groups).size < facts.length) {
     const examples = facts.map((each, i) => ({ group: groups[i]!, labels: labelsOf(each) }));
-    return groupSplit(examples, fraction, seed)?.held ?? [];
+    return groupSplit(examples, fraction, seed);
   }
   if (facts.some(({ label, labels }) => label === undefined && labels !== undefined)) {
-    const split = labelSetSplit(facts.map(labelsOf), fraction, seed);
-    return split.kept.length > 0 ? split.held : [];
+    const held = labelSetSplit(facts.map(labelsOf), fraction, seed);
+    return held.length < facts.length ? held : [];
   }
   return stratifiedSplit(
     facts.map(({ label }) => label ?? ''),
     fraction,
     seed,
-  ).held;
+  );
 }
 
+/** The places of equal values, by these. */
+export function placesByValue<Value>(values: Iterable<Value>): Map<Value, number[]> {
+  const places = new Map<Value, number[]>();
+  let at = 0;
+  for (const value of values) {
+    const own = places.get(value);
+    if (own) own.push(at);
+    else places.set(value, [at]);
+    at++;
+  }
+  return places;
+}
+
+const ascending = (a: number, b: number): number => a - b;
+
 /**
- * Splits the indices of `classes` (a class per example): of each class, `fraction` goes to `held`, rounded, and at
- * least one example stays on either side where the class has two. Both lists are in ascending order. The same seed
- * gives the same split.
+ * What is held out by class, given a class per example: of each class `fraction`, rounded, and at least one example stays on
+ * either side where the class has two. In ascending order; the same seed gives the same split.
  */
-export function stratifiedSplit(
-  classes: readonly string[],
-  fraction: number,
-  seed: number,
-): { kept: number[]; held: number[] } {
-  const byClass = new Map<string, number[]>();
-  classes.forEach((name, index) => {
-    const members = byClass.get(name);
-    if (members) members.push(index);
-    else byClass.set(name, [index]);
-  });
+export function stratifiedSplit(classes: readonly string[], fraction: number, seed: number): number[] {
   const random = new Random(seed);
   const held: number[] = [];
-  const kept: number[] = [];
-  for (const members of byClass.values()) {
+  for (const members of placesByValue(classes).values()) {
     const count = Math.min(members.length - 1, Math.max(1, Math.round(members.length * fraction)));
     // The front of a Fisher-Yates shuffle.
     for (let i = 0; i < count; i++) {
@@ -94,9 +97,8 @@ export function stratifiedSplit(
       [members[i], members[j]] = [members[j]!, members[i]!];
     }
     for (const each of members.slice(0, count)) held.push(each);
-    for (const each of members.slice(count)) kept.push(each);
   }
-  return { kept: kept.sort((a, b) => a - b), held: held.sort((a, b) => a - b) };
+  return held.sort(ascending);
 }
 
 /**
@@ -120,17 +122,11 @@ interface GroupedExample {
 }
 
 /**
- * Splits the indices of `examples`: about `fraction` of them and of each label goes to `held`. Groups change sides, in random
- * order, for as long as that brings the numbers nearer to their shares. Both sides get a group at least. Both lists are in
- * ascending order, and the same seed gives the same split.
- *
- * @returns undefined when there are fewer than two groups
+ * What is held out in whole groups: about `fraction` of the examples and of each label. Groups change sides, in random order,
+ * for as long as that brings the numbers nearer to their shares. Both sides get a group at least; of fewer than two groups
+ * nothing is held out. In ascending order; the same seed gives the same split.
  */
-export function groupSplit(
-  examples: readonly GroupedExample[],
-  fraction: number,
-  seed: number,
-): { kept: number[]; held: number[] } | undefined {
+export function groupSplit(examples: readonly GroupedExample[], fraction: number, seed: number): number[] {
   const groups = new Map<string, Group>();
   // The empty name stands for all examples, whatever their labels.
   const wanted = new Map<string, Count>();
@@ -143,7 +139,7 @@ export function groupSplit(
       wanted.set(label, { total, held: 0 });
     }
   }
-  if (groups.size < 2) return undefined;
+  if (groups.size < 2) return [];
   const held = new Set<string>();
   const order = shuffled([...groups.values()], seed);
   for (let hasChanged = true; hasChanged;) {
@@ -160,11 +156,7 @@ export function groupSplit(
     const cost = (group: Group): number => changeOf(group, 1, wanted, fraction);
     held.add(order.reduce((best, group) => (cost(group) < cost(best) ? group : best)).name);
   }
-  const indices = [...examples.keys()];
-  return {
-    kept: indices.filter((i) => !held.has(examples[i]!.group)),
-    held: indices.filter((i) => held.has(examples[i]!.group)),
-  };
+  return [...examples.keys()].filter((i) => held.has(examples[i]!.group));
 }
 
 interface Group {
@@ -199,17 +191,13 @@ function move({ name, counts }: Group, sign: number, held: Set<string>, wanted: 
 }
 
 /**
- * Splits the indices of `labels` (the labels of each example): about `fraction` goes to `held`. Labels are dealt out in turn, the
- * rarest first, each example to the side that lacks its label most. Both lists are in ascending order, and the same seed gives the
- * same split.
+ * What is held out by labels, given those of each example: about `fraction` of all and of each label. Labels are dealt out in
+ * turn, the rarest first, each example to the side that lacks its label most. In ascending order; the same seed gives the same
+ * split.
  *
  * @see Sechidis, Tsoumakas and Vlahavas, "On the stratification of multi-label data" (2011): iterative stratification
  */
-export function labelSetSplit(
-  labels: readonly (readonly string[])[],
-  fraction: number,
-  seed: number,
-): { kept: number[]; held: number[] } {
+export function labelSetSplit(labels: readonly (readonly string[])[], fraction: number, seed: number): number[] {
   // Ties are broken by the place in a random order, which is the order that everything is gone through in.
   const waiting = new Set(shuffled([...labels.keys()], seed));
   const byLabel = new Map<string, Set<number>>();
@@ -245,6 +233,5 @@ export function labelSetSplit(
     for (const index of members) deal(index, ({ wanted }) => wanted.get(label)!);
   }
   for (const index of waiting) deal(index, ({ room }) => room);
-  const ascending = (a: number, b: number): number => a - b;
-  return { kept: kept.members.sort(ascending), held: held.members.sort(ascending) };
+  return held.members.sort(ascending);
 }

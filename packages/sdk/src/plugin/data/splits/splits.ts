@@ -32,11 +32,7 @@ export interface SplitData<Item> {
 export function recordsBySplit<Item extends { readonly split?: Split }>(records: readonly Item[]): SplitData<Item> {
   const of = (split: Split): Item[] => records.filter((record) => (record.split ?? 'train') === split);
   const [validation, test] = [of('validation'), of('test')];
-  return {
-    train: of('train'),
-    ...(validation.length > 0 ? { validation } : {}),
-    ...(test.length > 0 ? { test } : {}),
-  };
+  return { train: of('train'), ...(validation.length > 0 && { validation }), ...(test.length > 0 && { test }) };
 }
 
 /** Where only a test split is held out, it is what the run is measured on, and so no test any more. */
