@@ -103,7 +103,7 @@ export type { CachePrefix } from './model/training/options/keptPrefix.ts';
 export type { Memory } from './train/forward/index.ts';
 export type { BadLossPolicy } from './model/training/badLoss.ts';
 export type { BadSamplePolicy } from './model/training/batchQueue.ts';
-export type { Headable, ModelChanges } from './model/head/headable.ts';
+export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGraph.ts';
 export { initializerNames } from './lora/init/named.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';

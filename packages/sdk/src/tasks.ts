@@ -184,7 +184,9 @@ export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './pl
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
 export { ErrorCounter, type ErrorRates, wordErrors, wordsOf } from './plugin/tasks/text/wordErrors.ts';
 export {
+  answersOf,
   calibrationError,
+  type ClassAnswer,
   type ConfidenceBin,
   fitTemperature,
   type LabelledScores,
@@ -209,9 +211,7 @@ export {
   type ClassTallyOptions,
 } from './plugin/tasks/classification/classificationMetrics.ts';
 export {
-  answersOf,
   calibrationSection,
-  type ClassAnswer,
   classTable,
   mistakeCaption,
   worstMistakes,
@@ -252,6 +252,7 @@ export {
   type Tally,
   type WholeAnswers,
   wholeAnswers,
+  MeasuredTally,
 } from './plugin/tasks/answers/answerMetrics.ts';
 export {
   JoinedWindows,
@@ -269,7 +270,7 @@ export {
   labelVector,
   thresholdsOf,
 } from './plugin/tasks/classification/labelling.ts';
-export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
+export { heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
 export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
@@ -277,7 +278,6 @@ export {
   bestThresholds,
   labelCounts,
   type LabelScores,
-  LabelTally,
   type LabelTallyOptions,
   type LabelVector,
   MultiLabelMetrics,

@@ -1,6 +1,6 @@
 /** @file What a training run tells while it goes on: one type per kind of event, told apart by `type`. */
 
-import type { Evaluation } from './evaluation.ts';
+import type { BadSample, Evaluation } from './evaluation.ts';
 import type { Metrics } from './dataset.ts';
 
 /** One optimizer step was made. */
@@ -27,20 +27,15 @@ export interface StepEvent {
 }
 
 /** Held-out data was measured. */
-export interface EvaluationEvent<Scores extends Metrics = Metrics> {
+export interface EvaluationEvent<Scores extends Metrics = Metrics> extends Pick<
+  Evaluation<Scores>,
+  'metrics' | 'confusion' | 'examples' | 'seconds'
+> {
   readonly type: 'evaluation';
   /** The steps made before. */
   readonly step: number;
-  /** Metrics by name; the first is the one by which evaluations are compared. */
-  readonly metrics: Scores;
-  /** Counts `[true class, predicted class]`, where the task has classes. */
-  readonly confusion?: Evaluation['confusion'];
   /** Intervals that hold metrics with a probability of 95%, where the task gives them: of the last evaluation, and with `loadBest` of the best. */
   readonly intervals?: Evaluation['intervals'];
-  /** How many examples were measured. */
-  readonly examples: number;
-  /** How long it took. */
-  readonly seconds: number;
   /** True when no evaluation of this run was better. */
   readonly best: boolean;
 }
@@ -68,14 +63,10 @@ export interface SkippedEvent {
 }
 
 /** An example could not be loaded and was left out. */
-export interface BadSampleEvent {
+export interface BadSampleEvent extends BadSample {
   readonly type: 'badSample';
   /** Steps made before. */
   readonly step: number;
-  /** Its index in the task's training data. */
-  readonly example: number;
-  /** Why: it names the file. */
-  readonly message: string;
   /** How many different examples were left out so far. */
   readonly count: number;
 }

@@ -6,11 +6,11 @@ import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
+import type { ModelGraph } from '../modelGraph.ts';
 import { headWidth } from './appendHead.ts';
 import { withAttached, withLabels, withReplaced } from './attachHead.ts';
-import type { Headable } from './headable.ts';
-import { scoreValues } from './headSites.ts';
 import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
+import { scoreValues } from './scoreValues.ts';
 
 /**
  * The model as an adapter answers with it: the head has the adapter's number of outputs and `config` its labels, so that a
@@ -24,7 +24,7 @@ import { freeTypes, type HeadValues, withFreeHeads } from './replaceHead.ts';
  * @throws OnnxLoraError `ADAPTER_MISMATCH` for an adapter of another base, whose modules or shapes are not the model's;
  *   `MODEL_UNSUPPORTED` where the graph is written for its own number of outputs
  */
-export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
+export function modelFor<M extends ModelGraph>(model: M, adapter: Adapter): M {
   requireUpright(model, adapter);
   const own = withHeadOf(model, adapter);
   // Labels of an adapter that is for another model would be told to be wrong, and not the adapter.
@@ -32,12 +32,12 @@ export function modelFor<M extends Headable<M>>(model: M, adapter: Adapter): M {
   return own;
 }
 
-function withHeadOf<M extends Headable<M>>(model: M, adapter: Adapter): M {
+function withHeadOf<M extends ModelGraph>(model: M, adapter: Adapter): M {
   const { head, labels, learned } = adapter.notes;
   const shapes = headShapes(adapter);
   if (head && !model.sites().some(({ path }) => path === head.module)) {
-    const dims = shapes.get(head.module)?.weight;
-    const width = headWidth({ name: model.name, types: model.types(), sites: model.sites() }, head);
+    const dims = shapes.get(head.module);
+    const width = headWidth(model, head);
     if (dims?.length !== 2 || dims[1] !== width) {
       throw new OnnxLoraError(
         'ADAPTER_MISMATCH',
@@ -61,7 +61,7 @@ function withHeadOf<M extends Headable<M>>(model: M, adapter: Adapter): M {
  *
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads that are attached in different ways
  */
-export function withOpenHeads<M extends Headable<M>>(
+export function withOpenHeads<M extends ModelGraph>(
   model: M,
   adapters: readonly Adapter[],
   reserved: readonly string[],
@@ -74,7 +74,7 @@ export function withOpenHeads<M extends Headable<M>>(
     if (isReserved && isOpenable(base, site)) open.add(site);
   }
   if (open.size === 0) return base;
-  const scores = scoreValues(base.onnx.model.graph, [...open], base.types(), base.name);
+  const scores = scoreValues(base, [...open]);
   return base.derived({
     model: withFreeHeads(base.onnx.model, scores),
     types: freeTypes(base.types(), scores),
@@ -89,7 +89,7 @@ export function withOpenHeads<M extends Headable<M>>(
  * @throws OnnxLoraError as {@link modelFor}; `ADAPTER_MISMATCH` for heads of different numbers of outputs, or attached in
  *   different ways
  */
-export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
+export function withSharedHead<M extends ModelGraph>(model: M, adapters: Readonly<Record<string, Adapter>>): M {
   const all = Object.entries(adapters);
   const attached = attachedAlike(
     model,
@@ -99,7 +99,7 @@ export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readon
   for (const module of new Set([...attached.map(({ notes }) => notes.head!.module), ...resized])) {
     const own = model.sites().find(({ path }) => path === module)?.weightShape[0];
     const sizes = all.flatMap(([name, each]) => {
-      const outputs = headShapes(each).get(module)?.weight[0] ?? own;
+      const outputs = headShapes(each).get(module)?.[0] ?? own;
       return outputs === undefined ? [] : [{ name, outputs }];
     });
     const [first] = sizes;
@@ -110,11 +110,11 @@ export function withSharedHead<M extends Headable<M>>(model: M, adapters: Readon
       `The head "${module}" has ${first!.outputs} outputs with the adapter "${first!.name}" and ${other.outputs} with "${other.name}", and one file holds a head of one size. Write a file for each size.`,
     );
   }
-  return all.reduce((headed, [, each]) => modelFor<M>(headed, each), model);
+  return all.reduce((headed, [, each]) => modelFor(headed, each), model);
 }
 
 /** @throws OnnxLoraError `ADAPTER_MISMATCH` where heads that the model lacks are attached in different ways */
-function attachedAlike<M>(model: Headable<M>, adapters: readonly Adapter[]): readonly Adapter[] {
+function attachedAlike(model: ModelGraph, adapters: readonly Adapter[]): readonly Adapter[] {
   const paths = new Set(model.sites().map(({ path }) => path));
   const attached = adapters.filter(({ notes }) => notes.head && !paths.has(notes.head.module));
   const other = attached.find(({ notes }) => JSON.stringify(notes.head) !== JSON.stringify(attached[0]!.notes.head));
@@ -126,12 +126,12 @@ function attachedAlike<M>(model: Headable<M>, adapters: readonly Adapter[]): rea
 }
 
 /** Layers of which an adapter brings another number of outputs, and the shape of the weight that it brings. */
-function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readonly number[]> {
+function resizedHeads(model: ModelGraph, adapter: Adapter): Map<Site, readonly number[]> {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return new Map();
   return new Map(
     model.sites().flatMap((site) => {
-      const dims = shapes.get(site.path)?.weight;
+      const dims = shapes.get(site.path);
       const [out, ...rest] = site.weightShape;
       const isOther = dims !== undefined && dims[0] !== out && dims.slice(1).join() === rest.join();
       return isOther && !model.openHeads.has(site.path) ? [[site, dims] as const] : [];
@@ -140,22 +140,22 @@ function resizedHeads<M>(model: Headable<M>, adapter: Adapter): Map<Site, readon
 }
 
 /** @throws OnnxLoraError `ADAPTER_MISMATCH` for a head whose weight is transposed: of its bias alone no one could tell that */
-function requireUpright<M>(model: Headable<M>, adapter: Adapter): void {
+function requireUpright(model: ModelGraph, adapter: Adapter): void {
   const shapes = headShapes(adapter);
   if (shapes.size === 0) return;
   for (const { path, weightShape } of model.sites()) {
-    const dims = shapes.get(path)?.weight;
+    const dims = shapes.get(path);
     if (dims?.length === 2 && dims[1] !== weightShape[1] && dims[0] === weightShape[1])
       requireShape(`${path}.weight of the adapter`, dims, weightShape, model.name);
   }
 }
 
 /** Shapes of the weights that an adapter replaces, by module. */
-function headShapes({ tensors }: Adapter): Map<string, { readonly weight: readonly number[] }> {
+function headShapes({ tensors }: Adapter): Map<string, readonly number[]> {
   return new Map(
     [...tensors].flatMap(([name, { dims }]) => {
       const { module, role, parameter } = parseTensorName(name);
-      return role === 'parameter' && parameter === 'weight' ? [[module, { weight: dims }] as const] : [];
+      return role === 'parameter' && parameter === 'weight' ? [[module, dims] as const] : [];
     }),
   );
 }
@@ -166,9 +166,9 @@ function fittingNotes({ notes }: Adapter, outputs: number): Adapter['notes'] {
   return labels?.length === outputs ? notes : rest;
 }
 
-function isOpenable<M>(model: Headable<M>, site: Site): boolean {
+function isOpenable(model: ModelGraph, site: Site): boolean {
   try {
-    scoreValues(model.onnx.model.graph, [site], model.types(), model.name);
+    scoreValues(model, [site]);
     return true;
   } catch (error) {
     if (error instanceof OnnxLoraError) return false;

@@ -1,7 +1,8 @@
 /** @file What a user says of the adapter to train. */
 
 import type { Initializer } from '../../lora/init/initializer.ts';
-import type { Model, ModuleInfo } from '../model.ts';
+import type { Model } from '../model.ts';
+import type { ModuleInfo } from '../opening/namedModules.ts';
 
 /** The rank of adapters where nobody says another. */
 export const DEFAULT_RANK = 8;

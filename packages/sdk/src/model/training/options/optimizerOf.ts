@@ -1,7 +1,7 @@
 /** @file The optimizer that a user means: one of the SDK's, one of a plugin's, or one that is made already. */
 
 import { didYouMean, OnnxLoraError } from '../../../errors.ts';
-import type { PluginRegistry } from '../../../plugin/loadPlugins.ts';
+import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
 import { createOptimizer, type OptimizerOptions, optimizerNames } from '../../../train/optimizers/named.ts';
 import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import type { TrainOptions } from './options.ts';

@@ -4,7 +4,7 @@ import type { ReportRequest } from '../../preparedTask.ts';
 import type { BatchSource } from '../batches.ts';
 import { heldOut } from '../heldOut.ts';
 import type { LabelledScores } from './calibration.ts';
-import { bestClasses, scoresOf } from './scores.ts';
+import { scoresOf } from './scores.ts';
 
 /** Held-out examples and their classes. */
 export interface LabelledExamples<Example> extends BatchSource<Example> {
@@ -32,14 +32,4 @@ export async function heldOutScores<Example>(
     at += rows.length;
   }
   return { rows: dataset.length, classes: labels.length, data, truths };
-}
-
-/** The share of examples whose best score is that of their label. */
-export function accuracyOf({ rows, classes, data, truths }: LabelledScores): number {
-  let right = 0;
-  for (let i = 0; i < rows; i++) {
-    const row = data.subarray(i * classes, (i + 1) * classes);
-    if (bestClasses(row, 1)[0] === truths[i]) right++;
-  }
-  return right / rows;
 }

@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../../../files/atomicWriter.ts';
 import { writeSafetensors } from '../../../adapter/formats/safetensors.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
-import { csvCell } from '../../data/cells.ts';
+import { csvCell } from '../../data/tables/cells.ts';
 
 /**
  * Writes embeddings with the names of their files: a `.safetensors` file (tensor `embeddings`; the names as a JSON list under
