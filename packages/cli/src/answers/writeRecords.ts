@@ -7,7 +7,7 @@ import { writeFileAtomic } from '@onnx-lora/sdk/data';
 import { exitCodes, printable, usageError } from '../terminal/errors.ts';
 import { Interrupt } from '../terminal/interrupt.ts';
 import type { Progress } from '../terminal/progress.ts';
-import { sectionsPage } from '../report/sectionsPage.ts';
+import { sectionsPage } from '../report/sections.ts';
 import { clock, grouped } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { withLists } from './vectors.ts';

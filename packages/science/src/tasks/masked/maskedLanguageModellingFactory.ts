@@ -1,26 +1,18 @@
 /** @file Masked-language modelling for the command line. */
 
-import type { Predictor, RunnableModel, Task } from '@onnx-lora/sdk/tasks';
-import {
-  type PredictorOptions,
-  settingsOf,
-  type SettingTable,
-  type TaskFactory,
-  type TaskOptions,
-} from '@onnx-lora/sdk/plugin';
-import { SequenceTaskFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
+import type { TaskFactory } from '@onnx-lora/sdk/plugin';
+import { sequenceFactory, sequenceSettings } from '../sequenceTaskFactory.ts';
 import { maskedLanguageModelling, type MaskedLanguageModellingOptions } from './maskedLanguageModelling.ts';
 import { openPerplexity } from './openPerplexity.ts';
 
-/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences. */
-export class MaskedLanguageModellingFactory
-  extends SequenceTaskFactory<MaskedLanguageModellingOptions>
-  implements TaskFactory
-{
-  readonly name = 'masked-language-modelling';
-  readonly description =
-    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.';
-  readonly settings: SettingTable<MaskedLanguageModellingOptions> = settingsOf({
+/** Makes `masked-language-modelling` tasks, and what says how well a model knows sequences, see {@link openPerplexity}. */
+export const maskedLanguageModellingFactory: TaskFactory = sequenceFactory<MaskedLanguageModellingOptions>({
+  name: 'masked-language-modelling',
+  description:
+    'Goes on with what the model was pre-trained on, with sequences of your own; the data is sequences without labels.',
+  // Little is learned of a sequence at a time, and much of it is known: more of them at once, and fewer rounds.
+  defaults: { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 },
+  settings: {
     rate: {
       kind: 'number',
       above: 0,
@@ -46,18 +38,8 @@ export class MaskedLanguageModellingFactory
       description: 'Each sequence has the same masks whenever it is trained on.',
     },
     ...sequenceSettings,
-  });
-  /** Little is learned of a sequence at a time, and much of it is known: more of them at once, and fewer rounds. */
-  readonly defaults = { batchSize: 16, epochs: 3, lr: 1e-3, warmupSteps: 0.05 } as const;
-
-  /** The task on the data. */
-  create(options: TaskOptions): Task {
-    return maskedLanguageModelling(options.data, this.optionsOf(options));
-  }
-
-  /** Answers `{ id, perplexity, accuracy, masked }`, see {@link openPerplexity}. */
-  predictor(model: RunnableModel, { settings, ...options }: PredictorOptions = {}): Promise<Predictor> {
-    const { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data } = this.settings.read(settings); // prettier-ignore
-    return openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength });
-  }
-}
+  },
+  task: maskedLanguageModelling,
+  predictor: (model, options, { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data }) =>
+    openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength }),
+});
