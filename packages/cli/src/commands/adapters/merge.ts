@@ -18,7 +18,7 @@ import {
 } from '../../options.ts';
 import { readSettings } from '../../settings/readSettings.ts';
 import { oneModel, openNamed, requireFlag } from '../../sources.ts';
-import { short } from '../../terminal/table.ts';
+import { percent } from '../../terminal/table.ts';
 
 interface MergeFlags extends OutputFlags, OverwriteFlags, AdapterFlags {
   readonly allowBaseMismatch?: boolean;
@@ -137,8 +137,4 @@ function written(files: readonly string[], out: string): string {
 function counted(names: readonly string[]): string {
   const more = names.length - 3;
   return `${names.slice(0, 3).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-function percent(share: number): string {
-  return `${short(100 * share)}%`;
 }
