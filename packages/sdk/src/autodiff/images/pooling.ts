@@ -1,7 +1,6 @@
 /** @file Gradients of pooling over windows and over whole images. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import { float } from '../../graph/attributes.ts';
 import { dataTypeNumber } from '../../graph/dataType.ts';
 import { intAttribute, intsAttribute } from '../../graph/walk.ts';
 import { float32, sizeOf, tensor } from '../../runtime/tensor.ts';
@@ -90,9 +89,8 @@ export const maxPoolBack: Vjp = (site) => {
   );
   const around = [0, 0, ...pads.slice(0, kernel.length), 0, 0, ...ends];
   const flat = g.Reshape(x, [batch * channels, 1, ...image]);
-  const padded = around.every((pad) => pad === 0)
-    ? flat
-    : padWith(g, flat, around, x.type === 'float16' ? LOWEST_HALF : LOWEST);
+  const fill = x.type === 'float16' ? LOWEST_HALF : LOWEST;
+  const padded = around.every((pad) => pad === 0) ? flat : g.Pad(flat, around, fill);
   // Each window as a column of a matrix.
   const positions = positionKernels(g, kernel, x.type);
   const columns = g.emit('Conv', [padded, positions], { strides, dilations });
@@ -104,12 +102,6 @@ export const maxPoolBack: Vjp = (site) => {
   const chosen = where(g, isFirst, g.Reshape(dy, [batch * channels, 1, ...windows]));
   return g.Reshape(scatterWindows(g, chosen, positions, { ...window, group: 1 }, image), [batch, channels, ...image]);
 };
-
-function padWith(g: GraphBuilder, value: Value, pads: readonly number[], fill: number): Value {
-  return g.opset < 11
-    ? g.emit('Pad', [value], { pads, value: float(fill) })
-    : g.emit('Pad', [value, g.ints(pads), castTo(g, g.scalar(fill), value.type)]);
-}
 
 /** 0, 1, 2 … as int32 of a shape. */
 function counting(g: GraphBuilder, shape: readonly number[]): Value {

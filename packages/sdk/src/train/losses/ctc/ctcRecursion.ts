@@ -1,7 +1,6 @@
 /** @file The recursion of CTC over time, as one Scan. */
 
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
-import { float } from '../../../graph/attributes.ts';
 import { dataTypeNumber } from '../../../graph/dataType.ts';
 import type { ValueInfoProto } from '../../../graph/proto.ts';
 import { inferNode } from '../../../ops/infer.ts';
@@ -33,11 +32,7 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
   });
   const [before, frame] = [value('before'), value('frame')];
   // What moves on by n: shifted to the right, with impossibilities coming in.
-  const moved = (n: number): Value => {
-    const pads = [0, n, 0, -n];
-    if (body.opset < 11) return body.emit('Pad', [before], { pads, value: float(NEVER) });
-    return body.emit('Pad', [before, body.ints(pads), numbers(body, [NEVER], [], like)]);
-  };
+  const moved = (n: number): Value => body.Pad(before, [0, n, 0, -n], NEVER);
   const ways = [before, moved(1), body.Add(moved(2), skip)];
   const best = body.emit('Max', ways);
   const sum = body.emit('Sum', ways.map((way) => body.Exp(body.Sub(way, best)))); // prettier-ignore
