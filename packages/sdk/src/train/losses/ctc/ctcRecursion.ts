@@ -1,8 +1,7 @@
 /** @file The recursion of CTC over time, as one Scan. */
 
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
-import { dataTypeNumber } from '../../../graph/dataType.ts';
-import type { ValueInfoProto } from '../../../graph/proto.ts';
+import { valueInfo } from '../../../lora/valueInfo.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { numbers, shapeOf } from '../operands.ts';
 
@@ -45,17 +44,12 @@ export function ctcRecursion(g: GraphBuilder, emissions: Value, skip: Value): Va
         name: `${emissions.name}/step`,
         node: body.nodes,
         initializer: body.initializers,
-        input: [before, frame].map(port),
-        output: [after, kept].map(port),
+        input: [before, frame].map((each) => valueInfo(each.name, each.type, each.shape)),
+        output: [after, kept].map((each) => valueInfo(each.name, each.type, each.shape)),
       },
     },
   });
   const type = { type: 'float64', shape: [frames, rows, states] } as const;
   g.types.set(all!.name, type);
   return { name: all!.name, ...type };
-}
-
-function port({ name, type, shape }: Value): ValueInfoProto {
-  const dim = (shape as readonly number[]).map((dimValue) => ({ dimValue }));
-  return { name, type: { tensorType: { elemType: dataTypeNumber(type!), shape: { dim } } } };
 }
