@@ -6,7 +6,7 @@ import { isKnownDomain } from '../ops/domains.ts';
 import type { Site } from './sites.ts';
 import { fusedFrom } from './view.ts';
 import { constantWeight, namedConstant } from './weights/index.ts';
-import { attributeOf, isRandom } from '../ops/schema.ts';
+import { attributeOf, isRandom, weightInputsOf } from '../ops/schema.ts';
 
 /** A product with a weight that cannot be adapted by itself. */
 export interface UnadaptableLayer {
@@ -21,48 +21,6 @@ export interface UnadaptableLayer {
   /** Why it is no module, as the end of a sentence that begins with the node. */
   readonly reason: string;
 }
-
-/** Operators that multiply what they read with weights: which of their inputs those are. */
-const weightInputs: Readonly<Record<string, readonly number[]>> = {
-  MatMul: [1, 0],
-  Gemm: [1, 0],
-  Einsum: [1, 0],
-  Conv: [1],
-  ConvTranspose: [1],
-  DeformConv: [1],
-  MatMulInteger: [1, 0],
-  ConvInteger: [1],
-  QLinearMatMul: [3],
-  QLinearConv: [3],
-  LSTM: [1, 2],
-  GRU: [1, 2],
-  RNN: [1, 2],
-  DynamicQuantizeLSTM: [1, 2],
-  AttnLSTM: [1, 2],
-  Attention: [1],
-  QAttention: [1],
-  DecoderAttention: [2, 3],
-  LongformerAttention: [1, 4],
-  DynamicQuantizeMatMul: [1],
-  MatMulIntegerToFloat: [1],
-  FusedMatMul: [1, 0],
-  TransposeMatMul: [1, 0],
-  FusedMatMulActivation: [1, 0],
-  FusedGemm: [1, 0],
-  GemmFastGelu: [1],
-  GemmFloat8: [1],
-  QGemm: [3],
-  FusedConv: [1],
-  NhwcConv: [1],
-  NhwcFusedConv: [1],
-  ConvTransposeWithDynamicPads: [1],
-  MatMulNBits: [1],
-  MatMulBnb4: [1],
-  MatMulFpQ4: [1],
-  SparseToDenseMatMul: [1, 0],
-  MoE: [2, 4],
-  QMoE: [2, 5],
-};
 
 /** All products of a graph with a constant of two dimensions or more that no site stands for, in graph order. */
 export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): UnadaptableLayer[] {
@@ -91,9 +49,10 @@ export function findUnadaptable(graph: GraphProto, sites: readonly Site[]): Unad
 
 /** The constant among a node's inputs that it multiplies what it computes with. */
 function weightOf(node: NodeProto, index: GraphIndex, constants: ReadonlySet<string>): string | undefined {
-  const { opType = '', input = [] } = node;
-  const at = Object.hasOwn(weightInputs, opType) ? weightInputs[opType]! : [];
-  const found = at.map((i) => input[i]).find((name) => name && constants.has(name));
+  const { input = [] } = node;
+  const found = weightInputsOf(node)
+    .map((i) => input[i])
+    .find((name) => name && constants.has(name));
   // What is computed from constants alone is a constant itself.
   if (!found || input.every((name) => !name || constants.has(name))) return undefined;
   const shape = shapeOf(found, index);

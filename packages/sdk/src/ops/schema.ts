@@ -220,3 +220,49 @@ export function equationOf(node: NodeProto): Equation {
   const result = written ?? `${left.includes('...') ? '...' : ''}${once.join('')}`;
   return { terms: left.split(','), result, isWritten: written !== undefined };
 }
+
+const weightInputs: Readonly<Record<string, readonly number[]>> = {
+  MatMul: [1, 0],
+  Gemm: [1, 0],
+  Einsum: [1, 0],
+  Conv: [1],
+  ConvTranspose: [1],
+  DeformConv: [1],
+  MatMulInteger: [1, 0],
+  ConvInteger: [1],
+  QLinearMatMul: [3],
+  QLinearConv: [3],
+  LSTM: [1, 2],
+  GRU: [1, 2],
+  RNN: [1, 2],
+  DynamicQuantizeLSTM: [1, 2],
+  AttnLSTM: [1, 2],
+  Attention: [1],
+  QAttention: [1],
+  DecoderAttention: [2, 3],
+  LongformerAttention: [1, 4],
+  DynamicQuantizeMatMul: [1],
+  MatMulIntegerToFloat: [1],
+  FusedMatMul: [1, 0],
+  TransposeMatMul: [1, 0],
+  FusedMatMulActivation: [1, 0],
+  FusedGemm: [1, 0],
+  GemmFastGelu: [1],
+  GemmFloat8: [1],
+  QGemm: [3],
+  FusedConv: [1],
+  NhwcConv: [1],
+  NhwcFusedConv: [1],
+  ConvTransposeWithDynamicPads: [1],
+  MatMulNBits: [1],
+  MatMulBnb4: [1],
+  MatMulFpQ4: [1],
+  SparseToDenseMatMul: [1, 0],
+  MoE: [2, 4],
+  QMoE: [2, 5],
+};
+
+/** Which inputs of an operator are weights that it multiplies what it reads with; where either may be, first the usual. */
+export function weightInputsOf({ opType = '' }: NodeProto): readonly number[] {
+  return Object.hasOwn(weightInputs, opType) ? weightInputs[opType]! : [];
+}
