@@ -69,7 +69,7 @@ export type { RowPlace } from './ops/rows/rowPlaces.ts';
 export { GradientStep } from './train/step/gradientStep.ts';
 export type { GradientStepRequest, MemoryPlan, TrainedGraph } from './train/step/stepRequest.ts';
 export type { Products } from './train/step/microBatch.ts';
-export type { LossAndGradients } from './train/step/lossAndGradients.ts';
+export type { LossAndGradients } from './train/step/gradientMean.ts';
 export {
   buildTrainingGraph,
   type FrozenPrefix,

@@ -3,7 +3,7 @@
 import type { CustomGradient } from '../graph/builder.ts';
 import type { NodeProto } from '../graph/proto.ts';
 import type { ValueType } from '../graph/value.ts';
-import { readNames, subgraphs } from '../graph/walk.ts';
+import { indexNodes, readNames, subgraphs } from '../graph/walk.ts';
 import { isKnownDomain } from '../ops/domains.ts';
 import { isIf } from './branches.ts';
 import { ruleOf, stopGradientOps } from './rules.ts';
@@ -80,4 +80,16 @@ export class ActiveValues {
 
 function isQuantizer({ opType }: NodeProto): boolean {
   return opType === 'QuantizeLinear' || opType === 'DynamicQuantizeLinear';
+}
+
+/**
+ * The differences `p − s` that nothing reads but a sum with s again. Models write `s + (p − s).detach()` so that they
+ * compute with p and learn as if it were s: quantised codes, hard assignments. Gradients must not pass the difference.
+ */
+export function straightThroughDifferences(nodes: readonly NodeProto[]): string[] {
+  const { readers } = indexNodes(nodes);
+  return nodes.flatMap(({ opType, input = [], output: [difference] = [] }) => {
+    const [reader, another] = opType === 'Sub' ? (readers.get(difference!) ?? []) : [];
+    return reader?.opType === 'Add' && !another && reader.input!.includes(input[1]!) ? [difference!] : [];
+  });
 }

@@ -9,7 +9,7 @@ import { Ema, type EmaOptions } from './ema.ts';
 import { GradientStep } from './step/gradientStep.ts';
 import type { GradientStepRequest, MemoryPlan } from './step/stepRequest.ts';
 import { applyGroups, type ParameterGroup, type ParameterRule } from './groups.ts';
-import type { LossAndGradients } from './step/lossAndGradients.ts';
+import type { LossAndGradients } from './step/gradientMean.ts';
 import { LossScale, type LossScalingOptions } from './step/lossScale.ts';
 import { createOptimizer, type OptimizerName, type OptimizerOptions } from './optimizers/named.ts';
 import { notNegative } from './optimizers/numbers.ts';

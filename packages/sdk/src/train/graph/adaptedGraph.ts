@@ -1,8 +1,7 @@
 /** @file The base with its adapters in, ready to be differentiated. */
 
-import { ActiveValues } from '../../autodiff/activeValues.ts';
+import { ActiveValues, straightThroughDifferences } from '../../autodiff/activeValues.ts';
 import { ruleOf } from '../../autodiff/rules.ts';
-import { straightThroughDifferences } from '../../autodiff/straightThrough.ts';
 import type { GraphProto, ModelProto } from '../../graph/proto.ts';
 import type { Value } from '../../graph/builder.ts';
 import type { ValueType } from '../../graph/value.ts';

@@ -12,7 +12,7 @@ import { MaskDrawer } from '../dropout.ts';
 import { requireExpected } from '../graph/expected.ts';
 import { GradientMean } from './gradientMean.ts';
 import { KeptGraphs } from './keptGraphs.ts';
-import type { LossAndGradients } from './lossAndGradients.ts';
+import type { LossAndGradients } from './gradientMean.ts';
 import { cut, type Piece, pieceRows, rowsOf } from './microBatch.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { PrefixCache } from '../prefix/prefixCache.ts';
