@@ -1,7 +1,6 @@
-/** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, HardSwish, and BiasAdd. */
+/** @file Gelu and its relatives: BiasGelu, FastGelu, QuickGelu, BiasSplitGelu, Mish, Swish, and BiasAdd. */
 
 import type { Value } from '../../graph/builder.ts';
-import { float } from '../../graph/attributes.ts';
 import { type ExpansionSite, rankOf, staticDim, type Rule } from './site.ts';
 
 /** `½x·(1 + erf(x/√2))`. */
@@ -48,10 +47,6 @@ export const swish: Rule = (site) => {
 
 /** `x·tanh(ln(1 + eˣ))`. */
 export const mish: Rule = ({ g, inputs: [x] }) => x && g.Mul(x, g.Tanh(g.Softplus(x)));
-
-/** `x·max(0, min(1, x/6 + ½))`. */
-export const hardSwish: Rule = ({ g, inputs: [x] }) =>
-  x && g.Mul(x, g.emit('HardSigmoid', [x], { alpha: float(1 / 6), beta: float(0.5) }));
 
 /** `X + bias + skip`, X `[batch, positions, channels]`. */
 export const biasAdd: Rule = ({ g, inputs: [x, bias, skip] }) => x && bias && skip && g.Add(g.Add(x, bias), skip);

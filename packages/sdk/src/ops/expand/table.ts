@@ -2,6 +2,7 @@
 
 import { float } from '../../graph/attributes.ts';
 import type { NodeProto } from '../../graph/proto.ts';
+import { hardSwish } from './activation.ts';
 import { attention } from './attention/attention.ts';
 import { embedLayerNorm, qEmbedLayerNorm } from './embedLayerNorm.ts';
 import { gatherBlockQuantized } from './quantized/gatherBlockQuantized.ts';
@@ -24,7 +25,7 @@ import {
 import { rotaryEmbedding, standardRotaryEmbedding } from './attention/rotary.ts';
 import { standardAttention } from './attention/standardAttention.ts';
 import { fusedConv, nhwcConv } from './conv.ts';
-import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, hardSwish, mish, swish } from './gelu.ts';
+import { biasAdd, biasGelu, biasSplitGelu, fastGelu, gelu, mish, swish } from './gelu.ts';
 import { layerNormalization, rmsNormalization, skipLayerNorm, skipRmsNorm } from './layerNorm.ts';
 import { fusedGemm, fusedMatMul, gemmFastGelu } from './matMul.ts';
 import { matMulBnb4 } from './quantized/matMulBnb4.ts';
@@ -162,7 +163,7 @@ const standard: Readonly<Record<string, ExpansionRow>> = {
   Gelu: row(gelu, 'approximate'),
   Mish: row(mish),
   Swish: row(swish, 'alpha'),
-  HardSwish: row(hardSwish),
+  HardSwish: row(({ g, inputs: [x] }) => x && hardSwish(g, x)),
   SimplifiedLayerNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   RMSNormalization: row(rmsNormalization, 'axis', 'epsilon', 'stash_type'),
   GroupNormalization: row(groupNormalization, 'epsilon', 'num_groups', 'stash_type'),
