@@ -19,8 +19,7 @@ import type { TrainedGraph } from '../train/step/stepRequest.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
-import { modelFor } from './head/forAdapter.ts';
-import { withNotes, withTargetScaling } from './head/headedAdapter.ts';
+import { modelFor, withNotes, withTargetScaling } from './head/forAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
@@ -29,18 +28,22 @@ import { planAdapter } from './planning/planAdapter.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder } from './training/checkpoints/checkpointFolder.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
-import { identityOf, requireSameRun } from './training/checkpoints/identity.ts';
+import {
+  checkpointToResume,
+  identityOf,
+  requireNoOthers,
+  requireSameRun,
+  warningsOf,
+} from './training/checkpoints/resume.ts';
 import { keptPrefix } from './training/options/keptPrefix.ts';
 import { requireMetric } from './training/objective.ts';
-import { optimizerOf } from './training/options/optimizerOf.ts';
+import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './training/options/checked.ts';
 import { trainDefaults, type TrainOptions } from './training/options/options.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
-import { checked, evaluationSteps, groupsOf, metricOf } from './training/options/checked.ts';
-import { checkpointToResume, requireNoOthers, warningsOf } from './training/checkpoints/resume.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and

@@ -3,7 +3,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '../../../errors.ts';
-import { isObject, type JsonObject, readJsonObject } from './json.ts';
+import { isObject, type JsonObject, readJsonObject } from './configFields.ts';
 import { slowness } from './regexCost.ts';
 
 /** More than any vocabulary has; lists are made that are as long as the largest id. */

@@ -7,16 +7,15 @@ import type { Metrics } from '../../dataset.ts';
 import type { HeadValues, PreparedTask, Task } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { telling } from '../../data/splits/splits.ts';
-import { heldOut } from '../heldOut.ts';
+import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled, type OpenedExamples } from '../examples.ts';
 import { softmaxRows } from '../statistics/classMeasure.ts';
-import { answersOf, fitTemperature, type LabelledScores, temperatureOf } from './calibration.ts';
+import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
 import { ClassificationMetrics, type ClassificationScores } from './classificationMetrics.ts';
 import { calibrationSection, classTable, worstMistakes } from './classificationSections.ts';
-import { differentLabels } from './dataLabels.ts';
-import { heldOutScores } from './heldOutScores.ts';
+import { differentLabels } from './modelLabels.ts';
 import { checkLabelSmoothing, type ClassWeighting, weightOfBatch, weightsOf } from './lossWeights.ts';
 
 /** Options of tasks with one class per example. */

@@ -8,7 +8,7 @@ import type { HeadValues, PreparedTask, ReportRequest, Task } from '../../prepar
 import type { ReportSection } from '../../reportSection.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { boundExamples, type Examples, type HeadOption, type Labelled } from '../examples.ts';
-import { heldOut } from '../heldOut.ts';
+import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
 import { f1 } from '../statistics/labelMeasure.ts';
 import { labelledHead } from './classification.ts';
