@@ -93,6 +93,7 @@ export type {
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
 export {
+  type BadExample,
   batchesOf,
   type BatchSource,
   evenlySpaced,
@@ -209,7 +210,14 @@ export {
   replacedHead,
   type TaskHead,
 } from './plugin/tasks/classification/chooseHead.ts';
-export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks/classification/classBalance.ts';
+export {
+  balancedWeights,
+  type ClassBalance,
+  classWeights,
+  checkLabelSmoothing,
+  type ClassWeighting,
+  weightsOf,
+} from './plugin/tasks/classification/lossWeights.ts';
 export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
@@ -284,7 +292,6 @@ export {
   labelVector,
   thresholdsOf,
 } from './plugin/tasks/classification/labelling.ts';
-export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export {
   averagePrecisions,
   bestThresholds,

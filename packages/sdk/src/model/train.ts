@@ -10,6 +10,7 @@ import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
+import type { Feeds } from '../runtime/tensor.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
@@ -148,7 +149,7 @@ export async function train<During extends Metrics = Metrics>(
     groups,
     memory: options.memory,
     ...defined({
-      lossWeight: data.lossWeight,
+      lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
       optimizer: options.optimizer && optimizerOf(options.optimizer, model.registry),
       clip: options.clip,
       prefix: typeof prefix === 'string' ? undefined : prefix,

@@ -21,6 +21,29 @@ export function isObject(value: unknown): value is JsonObject {
 }
 
 /**
+ * The text of a file beside a model; undefined where there is no file.
+ *
+ * @param most bytes that the file may have
+ * @param what the file is of, for messages: `a tokenizer`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, or cannot be read
+ */
+export async function readModelFile(path: string, most: number, what: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    if (size <= most) return await readFile(path, 'utf8');
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" has ${size} bytes, and ${what} has at most ${most}. Copy it again from where the model was published.`,
+    );
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${reason}. Check the file.`, { cause });
+  }
+}
+
+/**
  * The JSON object in a file; undefined where there is no file.
  *
  * @param most bytes that the file may have
@@ -28,22 +51,8 @@ export function isObject(value: unknown): value is JsonObject {
  * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, cannot be read, or is no object
  */
 export async function readJsonObject(path: string, most: number, what: string): Promise<JsonObject | undefined> {
-  let text: string;
-  try {
-    const { size } = await stat(path);
-    if (size > most) {
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `"${path}" has ${size} bytes, more than ${what} can need. Copy it again from where the model was published.`,
-      );
-    }
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${reason}. Check the file.`, { cause });
-  }
+  const text = await readModelFile(path, most, what);
+  if (text === undefined) return undefined;
   try {
     const parsed: unknown = JSON.parse(text);
     if (isObject(parsed) && !isNestedDeeply(parsed)) return parsed;

@@ -9,7 +9,14 @@ import type { TaskModel } from '../../taskModel.ts';
 import { telling } from '../../data/splits/splits.ts';
 import { heldOut } from '../batches.ts';
 import { listed } from '../listed.ts';
-import { boundExamples, type Examples, type HeadOption, type Labelled, type OpenedExamples } from '../examples.ts';
+import {
+  boundExamples,
+  type Examples,
+  type HeadOption,
+  type Labelled,
+  type OpenedExamples,
+  probedHead,
+} from '../examples.ts';
 import { softmaxRows } from '../statistics/classMeasure.ts';
 import { answersOf, fitTemperature, heldOutScores, type LabelledScores, temperatureOf } from './calibration.ts';
 import { chooseHead, type TaskHead } from './chooseHead.ts';
@@ -81,6 +88,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
       seed: opened.seed,
     });
   const { blend, probe } = opened;
+  const isClass = (example: number): number[] => labels.map((_, c) => Number(bound.targetOf(example) === c));
   const blended: typeof collate = async (batch) => {
     const draw = batch[0]?.draw;
     const { inputs, targets } = await collate(batch);
@@ -89,17 +97,7 @@ async function prepare<Item extends object, Record, Scores extends Metrics>(
   return {
     ...shared,
     ...(blend && { collate: blended }),
-    ...(head && {
-      head: {
-        ...head,
-        ...(probe && {
-          probe: (features) => {
-            const wanted = (example: number): number[] => labels.map((_, c) => Number(bound.targetOf(example) === c));
-            return classProbe(probe(features, wanted), labels.length);
-          },
-        }),
-      },
-    }),
+    ...probedHead(head, probe && ((features) => classProbe(probe(features, isClass), labels.length))),
     loss: (g, outputs, { labels: truths }) =>
       crossEntropy(g, outputs[output]!, truths!, { labelSmoothing, weight: weights }),
     lossWeight: (batch) => weightOfBatch(batch, weights),
