@@ -22,8 +22,12 @@ export {
   type AugmentationOptions,
   augmentationPresets,
   type AugmentationPresets,
+  badSetting,
+  checkRange,
+  checkShare,
+  checkWhole,
+  type Range,
 } from './plugin/data/augmentation.ts';
-export { badSetting, checkRange, checkShare, checkWhole, type Range } from './plugin/data/augmentationChecks.ts';
 export {
   cellLabels,
   cellList,
@@ -84,7 +88,7 @@ export {
   type TextPieces,
 } from './plugin/data/tables/textLines.ts';
 export { fairHoldOut, type RecordSplit, type SplitFacts, splitRecords } from './plugin/data/splits/splitRecords.ts';
-export { isObject, type JsonObject, readJsonObject } from './plugin/data/modelFiles/json.ts';
+export { isObject, type JsonObject, readJsonObject, ConfigFields } from './plugin/data/modelFiles/configFields.ts';
 export {
   byTokenizer,
   checkTokenIds,
@@ -97,7 +101,6 @@ export {
   readTokenizerFile,
   readTokenLines,
 } from './plugin/data/modelFiles/tokenizerFiles.ts';
-export { ConfigFields } from './plugin/data/modelFiles/configFields.ts';
 export {
   filesInTwoSplits,
   type Shared,

@@ -12,7 +12,7 @@ export type { ModuleInfo } from './model/opening/namedModules.ts';
 export { train } from './model/train.ts';
 export type { CheckpointOptions, TrainOptions } from './model/training/options/options.ts';
 export type { TrainResult, TrainingRun } from './model/training/trainingRun.ts';
-export type { TrainEvent } from './plugin/events.ts';
+export type { TrainEvent, Evaluation } from './plugin/events.ts';
 export type { EarlyStopping, MetricChoice } from './model/training/objective.ts';
 export type { LoraOptions } from './model/planning/loraOptions.ts';
 export { type LoraPreview, previewLora } from './model/planning/previewLora.ts';
@@ -22,7 +22,6 @@ export { evaluate, type EvaluateOptions } from './model/evaluate.ts';
 export { openPredictor, type OpenPredictorOptions, type TaskPredictor } from './model/openPredictor.ts';
 export { attachHead, type AttachHeadOptions, type HeadedModel } from './model/head/attachHead.ts';
 export { modelFor } from './model/head/forAdapter.ts';
-export type { Evaluation } from './plugin/evaluation.ts';
 export {
   type AdaptersToMerge,
   merge,

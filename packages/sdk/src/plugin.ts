@@ -78,8 +78,6 @@ export {
   matcher,
   type RoleNames,
   rolesFrom,
-} from './plugin/families/moduleNames.ts';
-export {
   asInLora,
   describedFamily,
   type DescribedFamily,

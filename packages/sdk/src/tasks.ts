@@ -7,7 +7,7 @@ export type { GraphBuilder, Operand, Value } from './graph/builder.ts';
 export type { LossFragment } from './train/graph/addLoss.ts';
 export { requireExamples } from './model/train.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
-export type { BadSample } from './plugin/evaluation.ts';
+export type { BadSample } from './plugin/events.ts';
 export {
   batchHardTriplet,
   type BatchHardTripletOptions,
@@ -92,7 +92,15 @@ export type {
 } from './plugin/reportSection.ts';
 export type { GraphPort, HeadInput, RunnableModel, RunnableOptions, TaskModel } from './plugin/taskModel.ts';
 export { withLoss, type WithLossOptions } from './plugin/withLoss.ts';
-export { batchesOf, type BatchSource, evenlySpaced } from './plugin/tasks/batches.ts';
+export {
+  type BadExample,
+  batchesOf,
+  type BatchSource,
+  evenlySpaced,
+  heldOut,
+  type HeldOutBatch,
+  bucketLength,
+} from './plugin/tasks/batches.ts';
 export {
   type Embedder,
   embeddingAnswers,
@@ -109,7 +117,7 @@ export {
 } from './plugin/tasks/taskSettings.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
-export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
+export { embeddingEndings, embeddingWriter, saveEmbeddings } from './plugin/tasks/embedding/files/embeddingWriter.ts';
 export type { KindGroup, KindGrouping, KindItems } from './plugin/tasks/embedding/pkSampler.ts';
 export {
   bestNeighbourCount,
@@ -155,13 +163,20 @@ export {
   unitTensor,
   unitVector,
   vectorsOf,
+  scaled,
+  type Scaling,
+  scalingOf,
 } from './plugin/tasks/embedding/rows.ts';
-export { scaled, type Scaling, scalingOf } from './plugin/tasks/embedding/scaling.ts';
-export { saveEmbeddings } from './plugin/tasks/embedding/saveEmbeddings.ts';
-export { heldOut, type HeldOutBatch } from './plugin/tasks/heldOut.ts';
-export { listed } from './plugin/tasks/listed.ts';
-export { listedPorts, shownPort } from './plugin/tasks/ports.ts';
-export { regressionHead, type RegressionHeadChoice } from './plugin/tasks/regression/regressionHead.ts';
+export { listed, listedPorts, shownPort } from './plugin/tasks/listed.ts';
+export {
+  regressionHead,
+  type RegressionHeadChoice,
+  type RegressionOptions,
+  type RegressionParts,
+  regressionParts,
+  type RegressionRequest,
+  valueTargets,
+} from './plugin/tasks/regression/regressionParts.ts';
 export {
   type NumberColumn,
   NumberTally,
@@ -171,14 +186,6 @@ export {
 } from './plugin/tasks/regression/regressionMetrics.ts';
 export { regression } from './plugin/tasks/regression/regression.ts';
 export { type NumberPairs, paritySection, residualSection } from './plugin/tasks/regression/numberSections.ts';
-export {
-  type RegressionOptions,
-  type RegressionParts,
-  regressionParts,
-  type RegressionRequest,
-  valueTargets,
-} from './plugin/tasks/regression/regressionParts.ts';
-export { bucketLength } from './plugin/tasks/bucketLength.ts';
 export { beamPaths, bestPaths } from './plugin/tasks/text/ctcDecoding.ts';
 export { CtcTokenizer, type CtcTokenizerOptions, type FramesOptions } from './plugin/tasks/text/ctcTokenizer.ts';
 export { align, type AlignedPiece, countEdits, type EditCounts } from './plugin/tasks/text/edits.ts';
@@ -192,6 +199,8 @@ export {
   type LabelledScores,
   reliability,
   temperatureOf,
+  heldOutScores,
+  type LabelledExamples,
 } from './plugin/tasks/classification/calibration.ts';
 export {
   chooseHead,
@@ -201,7 +210,14 @@ export {
   replacedHead,
   type TaskHead,
 } from './plugin/tasks/classification/chooseHead.ts';
-export { balancedWeights, type ClassBalance, classWeights } from './plugin/tasks/classification/classBalance.ts';
+export {
+  balancedWeights,
+  type ClassBalance,
+  classWeights,
+  checkLabelSmoothing,
+  type ClassWeighting,
+  weightsOf,
+} from './plugin/tasks/classification/lossWeights.ts';
 export {
   ClassificationMetrics,
   type ClassificationMetricsOptions,
@@ -222,7 +238,13 @@ export {
   classProbe,
   unknownLabel,
 } from './plugin/tasks/classification/classification.ts';
-export { type DataWords, differentLabels } from './plugin/tasks/classification/dataLabels.ts';
+export {
+  type DataWords,
+  differentLabels,
+  knownLabels,
+  labelsOrNumbers,
+  matchLabels,
+} from './plugin/tasks/classification/modelLabels.ts';
 export {
   decodeClasses,
   decodeLabels,
@@ -270,9 +292,6 @@ export {
   labelVector,
   thresholdsOf,
 } from './plugin/tasks/classification/labelling.ts';
-export { heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
-export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
-export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,
   bestThresholds,

@@ -2,7 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
-import type { BadSample, Evaluation } from '../plugin/evaluation.ts';
+import type { BadSample, Evaluation } from '../plugin/events.ts';
 import { defined } from '../runtime/defined.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';

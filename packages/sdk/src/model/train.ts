@@ -10,6 +10,7 @@ import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';
 import { ortVersion } from '../runtime/ort.ts';
 import { Random } from '../runtime/random.ts';
+import type { Feeds } from '../runtime/tensor.ts';
 import { ParameterSet } from '../train/parameters.ts';
 import { ShuffledBatches } from '../train/sampling/sampler.ts';
 import { scheduleOf } from '../train/schedules/schedule.ts';
@@ -19,8 +20,7 @@ import type { TrainedGraph } from '../train/step/stepRequest.ts';
 import { Trainer } from '../train/trainer.ts';
 import { continueFrom } from './initial/continueFrom.ts';
 import { attachHead } from './head/attachHead.ts';
-import { modelFor } from './head/forAdapter.ts';
-import { withNotes, withTargetScaling } from './head/headedAdapter.ts';
+import { modelFor, withNotes, withTargetScaling } from './head/forAdapter.ts';
 import { probedHead } from './head/probedHead.ts';
 import { initialise, type Initialised } from './initial/initialise.ts';
 import { loadAdapter } from './loadAdapter.ts';
@@ -29,18 +29,22 @@ import { planAdapter } from './planning/planAdapter.ts';
 import { BatchQueue } from './training/batchQueue.ts';
 import { CheckpointFolder } from './training/checkpoints/checkpointFolder.ts';
 import { Evaluator, type EvaluatorRequest } from './training/evaluator.ts';
-import { identityOf, requireSameRun } from './training/checkpoints/identity.ts';
+import {
+  checkpointToResume,
+  identityOf,
+  requireNoOthers,
+  requireSameRun,
+  warningsOf,
+} from './training/checkpoints/resume.ts';
 import { keptPrefix } from './training/options/keptPrefix.ts';
 import { requireMetric } from './training/objective.ts';
-import { optimizerOf } from './training/options/optimizerOf.ts';
+import { checked, evaluationSteps, groupsOf, metricOf, optimizerOf } from './training/options/checked.ts';
 import { trainDefaults, type TrainOptions } from './training/options/options.ts';
 import { memoryFailure } from './training/outOfMemory.ts';
 import { Run, throwIfAborted } from './training/run.ts';
 import type { TrainingRun } from './training/trainingRun.ts';
 import { parseRunState } from './training/checkpoints/runState.ts';
 import { digestOfOrder, meanBatchSize, samplingOrder } from './training/options/sampling.ts';
-import { checked, evaluationSteps, groupsOf, metricOf } from './training/options/checked.ts';
-import { checkpointToResume, requireNoOthers, warningsOf } from './training/checkpoints/resume.ts';
 
 /**
  * Trains an adapter. Returns once the first batch is loaded and the graph is built, so that mistakes in data, targets and
@@ -145,7 +149,7 @@ export async function train<During extends Metrics = Metrics>(
     groups,
     memory: options.memory,
     ...defined({
-      lossWeight: data.lossWeight,
+      lossWeight: data.lossWeight && ((targets: Feeds) => data.lossWeight!(targets)),
       optimizer: options.optimizer && optimizerOf(options.optimizer, model.registry),
       clip: options.clip,
       prefix: typeof prefix === 'string' ? undefined : prefix,

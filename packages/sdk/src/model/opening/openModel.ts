@@ -91,10 +91,7 @@ async function openAsItIs(source: string | readonly string[], given: OpenOptions
   const published = options.files ? [options.files] : publishedAs(families, readModelConfig(located));
   const wanted = { folder: located, published, variant };
   const single = (file: string): Model => modelOf({ name: source, onnx: openOnnx(file), folder: located }, options);
-  const joined = (found: FilesToJoin): Model => {
-    requireOneFile(options.fixedInputs ?? {}, filesOf(found), source);
-    return modelOf({ name: source, ...joinFiles(found), folder: located }, options);
-  };
+  const joined = (found: FilesToJoin): Model => joinedModel(source, found, located, options);
   const preferred = filesInFolder({ ...wanted, published: published.filter(({ arePreferred }) => arePreferred) });
   if (preferred) return joined(preferred);
   const whole = options.files ? undefined : wholeFile(wanted);
@@ -131,17 +128,19 @@ function openFiles(files: readonly string[], options: OpenOptions): Model {
     throw new OnnxLoraError('CONFIG_INVALID', 'No file of the model is named. Name at least one .onnx file.');
   }
   if (files.length === 1) return openFile(first, first, options);
-  const name = files.join(' + ');
-  requireOneFile(options.fixedInputs ?? {}, files, name);
   const folder = folderOf(first);
   for (const each of new Set([folder, ...files.map((file) => path.dirname(file))])) settle(each);
   const published = options.files ? [options.files] : publishedAs(options.families ?? [], readModelConfig(folder));
-  const found = filesNamed(files, published) ?? partsByName(files);
-  return modelOf({ name, ...joinFiles(found), folder }, options);
+  return joinedModel(files.join(' + '), filesNamed(files, published) ?? partsByName(files), folder, options);
 }
 
-function filesOf({ parts }: FilesToJoin): string[] {
-  return parts.map(({ file }) => file);
+function joinedModel(name: string, found: FilesToJoin, folder: string, options: OpenOptions): Model {
+  requireOneFile(
+    options.fixedInputs ?? {},
+    found.parts.map(({ file }) => file),
+    name,
+  );
+  return modelOf({ name, ...joinFiles(found), folder }, options);
 }
 
 function modelOf(

@@ -5,9 +5,8 @@ import { ByTuner, type ChosenTuner } from '../../lora/tunings/byTuner.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
 import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { targetNames } from './chosenModules.ts';
-import type { LoraOptions } from './loraOptions.ts';
+import type { LoraOptions, PlannedAdapter } from './loraOptions.ts';
 import type { Model } from '../model.ts';
-import type { PlannedAdapter } from './plannedAdapter.ts';
 import { selectNamed } from './selectNamed.ts';
 import { trainedParameters } from './trainedParameters.ts';
 

@@ -1,6 +1,6 @@
 /** @file Runs a task's held-out examples and sums up its metrics. */
 
-import type { Evaluation } from '../../plugin/evaluation.ts';
+import type { Evaluation } from '../../plugin/events.ts';
 import type { Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { type BadExample, loadExamples } from '../../plugin/tasks/batches.ts';

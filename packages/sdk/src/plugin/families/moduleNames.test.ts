@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { defaultTargetPaths } from './family.ts';
-import { pairsFrom, matcher, type RoleNames, rolesFrom } from './moduleNames.ts';
+import { pairsFrom, matcher, type RoleNames, rolesFrom } from './describedFamily.ts';
 
 const names: RoleNames = {
   query: [{ 4: 'layer.{n}.attention.query', 5: 'layers.{n}.q_proj' }, 'blocks.{n}.q'],

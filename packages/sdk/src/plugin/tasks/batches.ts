@@ -1,6 +1,8 @@
-/** @file Goes through a dataset batch by batch, for reports and for what is learned after training. */
+/** @file Goes through a dataset batch by batch, and gives batches few different lengths. */
 
+import type { Feeds, Tensor } from '../../runtime/tensor.ts';
 import type { Batch, Dataset } from '../dataset.ts';
+import type { ReportRequest } from '../preparedTask.ts';
 
 /** Examples, and how batches are made of them. */
 export interface BatchSource<Example> {
@@ -58,4 +60,31 @@ export async function* batchesOf<Example>(
 export function evenlySpaced(length: number, most: number = length): number[] {
   const count = Math.min(length, most);
   return Array.from({ length: count }, (_, i) => Math.floor((i * length) / count));
+}
+
+/** What the model with the adapter gives for one batch, and what is known of it. */
+export interface HeldOutBatch {
+  /** The model's outputs by name, `[batch, …]`. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** What `collate` gave beside the feeds. */
+  readonly targets: Feeds;
+}
+
+/** The batches of a dataset, in its order. */
+export async function* heldOut<Example>(
+  source: BatchSource<Example>,
+  request: Pick<ReportRequest, 'run' | 'batchSize'>,
+): AsyncGenerator<HeldOutBatch> {
+  for await (const { batch } of batchesOf(source, request.batchSize))
+    yield { outputs: await request.run(batch.inputs, 'adapted'), targets: batch.targets };
+}
+
+/**
+ * The length of the bucket that a length falls into, of few: multiples of `unit` up to 8, and of what it has doubled to beyond, so that there are four for each
+ * doubling and no length grows by more than a quarter once it has four units.
+ */
+export function bucketLength(length: number, unit: number): number {
+  let step = unit;
+  while (8 * step < length) step *= 2;
+  return Math.ceil(length / step) * step;
 }

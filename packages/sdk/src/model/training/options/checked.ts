@@ -1,18 +1,20 @@
 /** @file The options of a training, checked and with their defaults, before anything begins. */
 
-import { OnnxLoraError } from '../../../errors.ts';
-import { defined } from '../../../runtime/defined.ts';
+import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
+import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
+import { defined } from '../../../runtime/defined.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
 import { Ema } from '../../../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';
+import { createOptimizer, optimizerNames, type OptimizerOptions } from '../../../train/optimizers/named.ts';
+import type { Optimizer } from '../../../train/optimizers/optimizer.ts';
 import { scheduleOf } from '../../../train/schedules/schedule.ts';
 import type { Model } from '../../model.ts';
-import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
 import type { MetricChoice } from '../objective.ts';
-import { optimizerOf } from './optimizerOf.ts';
-import { type TrainOptions, trainDefaults } from './options.ts';
+import { MAX_SEED, oneOf, positive, whole } from './checks.ts';
+import { trainDefaults, type TrainOptions } from './options.ts';
 
 /** What is so where nobody says otherwise. */
 const defaults = { ...trainDefaults, memory: 'auto', cachePrefix: 'auto', ema: false, loadBest: false } as const;
@@ -118,4 +120,21 @@ export function evaluationSteps(
     );
   }
   return every === 'epoch' ? Math.max(1, Math.round(data.train.length / perStep)) : whole('evaluateEvery', every);
+}
+
+/** @throws OnnxLoraError `CONFIG_INVALID` for a name that nobody brings, and for settings that cannot be */
+export function optimizerOf(
+  given: NonNullable<TrainOptions['optimizer']>,
+  { optimizers }: Pick<PluginRegistry, 'optimizers'>,
+): Optimizer {
+  if (typeof given === 'object' && 'update' in given) return given as Optimizer;
+  const { name, ...settings } = typeof given === 'string' ? { name: given } : given;
+  const brought = optimizers.find((each) => each.name === name);
+  if (brought) return brought.create(settings);
+  if (optimizerNames.some((each) => each === name)) return createOptimizer({ name, ...settings } as OptimizerOptions);
+  const names = [...optimizerNames, ...optimizers.map((each) => each.name)];
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `There is no optimizer "${name}".${didYouMean(String(name), names)} Choose one of ${names.join(', ')}.`,
+  );
 }

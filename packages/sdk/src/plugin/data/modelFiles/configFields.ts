@@ -1,7 +1,69 @@
-/** @file Reads typed fields of a configuration beside a model; whatever has the wrong type is an error that names file and field. */
+/** @file JSON of strangers, nothing of it nested beyond measure, and the typed fields of a configuration beside a model. */
 
+import { readFile, stat } from 'node:fs/promises';
 import { OnnxLoraError } from '../../../errors.ts';
-import type { JsonObject } from './json.ts';
+
+/** Lists of polygons of points have four levels; this is more than any data need. */
+const MOST_LEVELS = 64;
+
+/** True of a value with lists or objects in one another, more of them than data have. */
+export function isNestedDeeply(value: unknown, levels: number = MOST_LEVELS): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isNestedDeeply(each, levels - 1));
+}
+
+/** A parsed JSON object. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Whether a value is an object, and neither null nor a list. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The text of a file beside a model; undefined where there is no file.
+ *
+ * @param most bytes that the file may have
+ * @param what the file is of, for messages: `a tokenizer`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, or cannot be read
+ */
+export async function readModelFile(path: string, most: number, what: string): Promise<string | undefined> {
+  try {
+    const { size } = await stat(path);
+    if (size <= most) return await readFile(path, 'utf8');
+    throw new OnnxLoraError(
+      'CONFIG_INVALID',
+      `"${path}" has ${size} bytes, and ${what} has at most ${most}. Copy it again from where the model was published.`,
+    );
+  } catch (cause) {
+    if (cause instanceof OnnxLoraError) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${path}": ${reason}. Check the file.`, { cause });
+  }
+}
+
+/**
+ * The JSON object in a file; undefined where there is no file.
+ *
+ * @param most bytes that the file may have
+ * @param what the file is of, for messages: `a tokenizer`
+ * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger, cannot be read, or is no object
+ */
+export async function readJsonObject(path: string, most: number, what: string): Promise<JsonObject | undefined> {
+  const text = await readModelFile(path, most, what);
+  if (text === undefined) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (isObject(parsed) && !isNestedDeeply(parsed)) return parsed;
+  } catch {
+    // Reported below, like any other text that is no object.
+  }
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `"${path}" is not a JSON object, or nested beyond measure. Copy it again from where the model was published.`,
+  );
+}
 
 /** The fields of one parsed configuration, which is a stranger's file. A field that is absent or null reads as undefined. */
 export class ConfigFields {

@@ -1,9 +1,8 @@
 /** @file What all readers of tokenizers' files begin with: reading them, the older ones as a tokenizer.json, and checks. */
 
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OnnxLoraError } from '../../../errors.ts';
-import { isObject, type JsonObject, readJsonObject } from './json.ts';
+import { isObject, type JsonObject, readJsonObject, readModelFile } from './configFields.ts';
 import { slowness } from './regexCost.ts';
 
 /** More than any vocabulary has; lists are made that are as long as the largest id. */
@@ -67,26 +66,11 @@ const mostLineBytes = 16 * 2 ** 20;
  * @throws OnnxLoraError `CONFIG_INVALID` for a file that is larger than a vocabulary can be, or cannot be read
  */
 export async function readTokenLines(file: string): Promise<readonly string[] | undefined> {
-  try {
-    const { size } = await stat(file);
-    if (size <= mostLineBytes) {
-      const text = await readFile(file, 'utf8');
-      return text
-        .replace(/^\uFEFF/, '')
-        .trimEnd()
-        .split(/\r\n|\n|\r/);
-    }
-    throw new OnnxLoraError(
-      'CONFIG_INVALID',
-      `"${file}" has ${size} bytes, but a vocabulary has at most ${mostLineBytes}. Use the file that came with the model.`,
-    );
-  } catch (cause) {
-    if (cause instanceof OnnxLoraError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new OnnxLoraError('CONFIG_INVALID', `Cannot read "${file}": ${(cause as Error).message}. Check the file.`, {
-      cause,
-    });
-  }
+  const text = await readModelFile(file, mostLineBytes, 'a vocabulary');
+  return text
+    ?.replace(/^\uFEFF/, '')
+    .trimEnd()
+    .split(/\r\n|\n|\r/);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** @file Rows of tables, what their cells mean, and how cells are written; whatever one should not be names its line and column. */
 
 import { OnnxLoraError } from '../../../errors.ts';
-import { isNestedDeeply } from '../modelFiles/json.ts';
+import { isNestedDeeply } from '../modelFiles/configFields.ts';
 import { type Split, splitNames } from '../splits/splits.ts';
 
 /** One row. */

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { OnnxLoraError } from '../../../errors.ts';
 import { listed } from '../../tasks/listed.ts';
-import { isNestedDeeply } from '../modelFiles/json.ts';
+import { isNestedDeeply } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
 import { linesOf, MAX_LINE } from './textLines.ts';
 

@@ -1,7 +1,9 @@
-/** @file Temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
+/** @file Held-out scores, and temperature scaling: scores divided by one number, so that probabilities say how often the answer is right. */
 
+import type { ReportRequest } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
-import { logSumExp, type Scores } from './scores.ts';
+import { type BatchSource, heldOut } from '../batches.ts';
+import { logSumExp, type Scores, scoresOf } from './scores.ts';
 
 /** Scores and the classes that are true, one per row. */
 export interface LabelledScores extends Scores {
@@ -97,4 +99,32 @@ export function calibrationError(bins: readonly ConfidenceBin[]): number {
 export function temperatureOf({ learned }: TaskModel): number {
   const temperature = learned?.['temperature'];
   return typeof temperature === 'number' && temperature > 0 ? temperature : 1;
+}
+
+/** Held-out examples and their classes. */
+export interface LabelledExamples<Example> extends BatchSource<Example> {
+  /** The number of each example's class. */
+  readonly truths: readonly number[];
+}
+
+/**
+ * Scores of all examples, in their order.
+ *
+ * @throws OnnxLoraError `INPUT_INVALID` when the output is missing or of another shape; `LOSS_NOT_FINITE` when a score
+ *   is NaN or infinite
+ */
+export async function heldOutScores<Example>(
+  examples: LabelledExamples<Example>,
+  request: Pick<ReportRequest, 'run' | 'batchSize'>,
+  { output, labels }: { readonly output: string; readonly labels: readonly string[] },
+): Promise<LabelledScores> {
+  const { dataset, truths } = examples;
+  const data = new Float32Array(dataset.length * labels.length);
+  let at = 0;
+  for await (const { outputs } of heldOut(examples, request)) {
+    const { data: rows } = scoresOf(outputs, output, labels.length);
+    data.set(rows, at);
+    at += rows.length;
+  }
+  return { rows: dataset.length, classes: labels.length, data, truths };
 }
