@@ -10,14 +10,8 @@ export {
 } from './baselines/frozenBaselines.ts';
 export { type Chemistry, openChemistry } from './chemistry/chemistry.ts';
 export { withRandomSmiles } from './chemistry/randomSmiles.ts';
-export {
-  type A3mOptions,
-  type FastaOptions,
-  type FastaRecord,
-  parseA3m,
-  parseFasta,
-  readFasta,
-} from './data/formats/fasta.ts';
+export { type A3mOptions, type FastaOptions, type FastaRecord, parseA3m, parseFasta } from './data/formats/fasta.ts';
+export { readFasta } from './data/sequenceFile.ts';
 export { parseFastq } from './data/formats/fastq.ts';
 export { parseStockholm, type StockholmRecord } from './data/formats/stockholm.ts';
 export { mutated, mutationsBetween, nameOfMutations, parseMutations } from './data/mutations.ts';
@@ -67,6 +61,7 @@ export {
   openSequenceRegressor,
 } from './tasks/classification/openSequenceClassifier.ts';
 export type { SequencePredictorOptions } from './tasks/records/headPredictor.ts';
+export type { SequenceTaskFactory } from './tasks/sequenceTaskFactory.ts';
 export { openSequenceTask } from './tasks/openSequenceTask.ts';
 export {
   sequenceClassification,

@@ -79,7 +79,7 @@ export {
 export { GradientMean } from './train/step/gradientMean.ts';
 export type { TrainerState } from './train/trainerState.ts';
 export { loraPlus, type LoraPlusOptions, withoutDecay } from './train/groups.ts';
-export { createOptimizer, type OptimizerName, optimizerNames } from './train/optimizers/named.ts';
+export * from './train/optimizers/named.ts';
 export {
   type Schedule,
   scheduleOf,
@@ -107,10 +107,6 @@ export type { ModelChanges, ModelGraph, ModelGraphParts } from './model/modelGra
 export { initializerNames } from './lora/init/named.ts';
 export type { AdapterNotes, AttachedHead, HeadPool } from './adapter/storage/adapterNotes.ts';
 export type { AdapterSource, PlaceOptions } from './adapter/serving/adapterBank.ts';
-export type { AdamOptions } from './train/optimizers/adam.ts';
-export type { SgdOptions } from './train/optimizers/sgd.ts';
-export type { LionOptions } from './train/optimizers/lion.ts';
-export type { AdafactorOptions } from './train/optimizers/adafactor.ts';
 export type { ClipOptions } from './train/clip.ts';
 export type { EmaOptions } from './train/ema.ts';
 export type { LossScalingOptions } from './train/step/lossScale.ts';

@@ -8,48 +8,7 @@ export type { LossFragment } from './train/graph/addLoss.ts';
 export { requireExamples } from './model/train.ts';
 export { worseMetric, type WorseMetric, requireMetric } from './model/training/objective.ts';
 export type { BadSample } from './plugin/events.ts';
-export {
-  batchHardTriplet,
-  type BatchHardTripletOptions,
-  binaryCrossEntropy,
-  type BinaryCrossEntropyOptions,
-  contrastive,
-  cosineDistance,
-  cosineEmbedding,
-  type CosineEmbeddingOptions,
-  crossEntropy,
-  type CrossEntropyOptions,
-  ctc,
-  type CtcOptions,
-  dice,
-  type DiceOptions,
-  distillation,
-  type DistillationOptions,
-  type ElementOptions,
-  huber,
-  type HuberOptions,
-  infoNce,
-  type InfoNceOptions,
-  kullbackLeibler,
-  type KullbackLeiblerOptions,
-  l1,
-  meanSquaredError,
-  negativeLogLikelihood,
-  type NegativeLogLikelihoodOptions,
-  type Reduction,
-  sigmoidFocal,
-  type SigmoidFocalOptions,
-  sigmoidContrastive,
-  smoothL1,
-  type SmoothL1Options,
-  softmaxFocal,
-  type SoftmaxFocalOptions,
-  supervisedContrastive,
-  type SupervisedContrastiveOptions,
-  tripletMargin,
-  type TripletMarginOptions,
-  weightedSum,
-} from './train/losses/index.ts';
+export * from './train/losses/index.ts';
 export type { Batch, Dataset, MetricCollector, Metrics, MetricsNamed } from './plugin/dataset.ts';
 export { filePredictor, fileProcessor } from './plugin/predict/filePredictor.ts';
 export { type SourceProcessor, sourcePredictor, type SourceRequest } from './plugin/predict/sourcePredictor.ts';

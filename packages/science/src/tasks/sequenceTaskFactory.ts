@@ -61,6 +61,9 @@ export const answeringSettings: SettingRows<AnsweringOptions> = { ...ensembleSet
 /** What several adapters may answer together about sequences. */
 export interface AnsweringOptions extends EnsembleOptions, SequenceTaskOptions {}
 
+/** Makes tasks on sequences, and what answers about files of them. */
+export type SequenceTaskFactory = TaskFactory & Required<Pick<TaskFactory, 'predictor' | 'settings'>>;
+
 /** What the command line knows of a task on sequences. */
 interface SequenceFactory<Options> extends Pick<TaskFactory, 'name' | 'description' | 'defaults'> {
   /** Settings of the task and of its predictor, by the options that they give. */
@@ -79,7 +82,7 @@ export function sequenceFactory<Options>({
   task,
   predictor,
   ...factory
-}: SequenceFactory<Options>): TaskFactory {
+}: SequenceFactory<Options>): SequenceTaskFactory {
   const settings = settingsOf<Options>(rows);
   return {
     ...factory,
@@ -113,7 +116,7 @@ export function answeringFactory<Options extends AnsweringOptions>({
   ...factory
 }: Omit<SequenceFactory<Options>, 'predictor' | 'defaults'> & {
   readonly open: (model: RunnableModel, options: SequencePredictorOptions) => Promise<Predictor>;
-}): TaskFactory {
+}): SequenceTaskFactory {
   return sequenceFactory<Options>({
     ...factory,
     defaults: sequenceDefaults,

@@ -3,17 +3,10 @@
 import { existsSync } from 'node:fs';
 import { Adapter, convertToLora, loadAdapter, saveOnnxAdapter, toPlainLora } from '@onnx-lora/sdk';
 import { type Generation, withNames } from '@onnx-lora/sdk/plugin';
-import { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Context } from '../../context.ts';
 import { usageError } from '../../terminal/errors.ts';
-import {
-  addExamples,
-  addOutput,
-  addOverwrite,
-  addSettings,
-  type OutputFlags,
-  type OverwriteFlags,
-} from '../../options.ts';
+import { commandOf, type Flags } from '../../options.ts';
 import {
   adapterPlaces,
   holdsAdapter,
@@ -27,7 +20,7 @@ import { grouped, percent } from '../../terminal/table.ts';
 
 const ENDING = '.onnx_adapter';
 
-interface ConvertFlags extends OutputFlags, OverwriteFlags {
+interface ConvertFlags extends Flags {
   readonly names?: string;
   readonly model?: string;
   readonly plainFrom?: string;
@@ -36,34 +29,36 @@ interface ConvertFlags extends OutputFlags, OverwriteFlags {
 
 /** Makes the command. */
 export function convertCommand(context: Context): Command {
-  const command = new Command('convert')
-    .summary('turn an adapter from one file format into another, or give its modules other names')
-    .description(
-      `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
-    )
-    .argument('<adapter>', `PEFT folder, folder of a training run, or ${ENDING} file`)
-    .argument('<out>', `a file that ends in ${ENDING}, or a folder`);
-  command.option('--names <version>', 'names of modules: 4 or 5, the version of transformers that has them');
-  addSettings(command, ['model'], { model: 'with --names: the base model, whose family knows both' });
-  command.option(
-    '--plain-from <path>',
-    "makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training; and one of a plugin's tuner: the base model",
-  );
-  command.option(
-    '--rank <n>',
-    "with --plain-from, of a tuner's adapter: the rank of what is no product of low rank by itself (default: 8)",
-  );
-  addOverwrite(command);
-  addOutput(command);
-  addExamples(
-    command,
-    'onnx-lora convert runs/photos photos.onnx_adapter',
-    'onnx-lora convert photos.onnx_adapter photos-adapter',
-    'onnx-lora convert runs/photos photos-v5 --names 5 --model models/vit',
-    'onnx-lora convert pissa-adapter plain-adapter --plain-from models/vit',
-    'onnx-lora convert loha-adapter plain-adapter --plain-from models/vit --rank 16 --plugin onnx-lora-loha',
-  );
-  return command.action(async (source: string, out: string, flags: ConvertFlags) => {
+  return commandOf({
+    name: 'convert',
+    summary: 'turn an adapter from one file format into another, or give its modules other names',
+    description: `Turns a PEFT folder into an ${ENDING}, which ONNX Runtime's other languages load, or back; which, the name of OUT says. An ${ENDING} holds the scaling inside its tensors and nothing about the base: a PEFT folder made from one has alpha = r, and is not checked against the base's weights. What only PEFT's config says, such as trained tokens, cannot be converted.`,
+    words: {
+      '<adapter>': `PEFT folder, folder of a training run, or ${ENDING} file`,
+      '<out>': `a file that ends in ${ENDING}, or a folder`,
+    },
+    flags: [
+      new Option('--names <version>', 'names of modules: 4 or 5, the version of transformers that has them'),
+      ['model', 'with --names: the base model, whose family knows both'],
+      new Option(
+        '--plain-from <path>',
+        "makes an adapter plain LoRA that PEFT trained with PiSSA, OLoRA, CorDA or LoRA-GA: the base model (PiSSA and OLoRA only), or the adapter as it was saved before training; and one of a plugin's tuner: the base model",
+      ),
+      new Option(
+        '--rank <n>',
+        "with --plain-from, of a tuner's adapter: the rank of what is no product of low rank by itself (default: 8)",
+      ),
+      'overwrite',
+      'output',
+    ],
+    examples: [
+      'onnx-lora convert runs/photos photos.onnx_adapter',
+      'onnx-lora convert photos.onnx_adapter photos-adapter',
+      'onnx-lora convert runs/photos photos-v5 --names 5 --model models/vit',
+      'onnx-lora convert pissa-adapter plain-adapter --plain-from models/vit',
+      'onnx-lora convert loha-adapter plain-adapter --plain-from models/vit --rank 16 --plugin onnx-lora-loha',
+    ],
+  }).action(async (source: string, out: string, flags: ConvertFlags) => {
     const names = requireGeneration(flags);
     const toOrt = out.endsWith(ENDING);
     const fromOrt = source.endsWith(ENDING);
@@ -89,18 +84,16 @@ export function convertCommand(context: Context): Command {
     await (toOrt ? saveOnnxAdapter(named, out) : named.save(out));
     const format = toOrt ? 'onnx_adapter' : 'peft';
     const parameters = named.parameterCount;
-    if (flags.json) {
-      context.terminal.printJson({
-        out,
-        format,
-        parameters,
-        ...(names === undefined ? {} : { names }),
-        ...(errors && { leftOut: Object.fromEntries(errors) }),
-      });
-    } else {
-      const words = `${wordsOfNames(named, plain, names)}${errors ? wordsOfErrors(errors) : ''}`;
-      context.terminal.print(`Wrote ${out}: ${grouped(parameters)} parameters${words}.`);
-    }
+    const told = {
+      out,
+      format,
+      parameters,
+      ...(names === undefined ? {} : { names }),
+      ...(errors && { leftOut: Object.fromEntries(errors) }),
+    };
+    context.terminal.result(flags, told, () => [
+      `Wrote ${out}: ${grouped(parameters)} parameters${wordsOfNames(named, plain, names)}${errors ? wordsOfErrors(errors) : ''}.`,
+    ]);
   });
 }
 

@@ -1,8 +1,13 @@
 /** @file Tasks with an answer about each sequence for the command line. */
 
-import type { TaskFactory } from '@onnx-lora/sdk/plugin';
 import { classifierSettings, labellingSettings, regressionSettings } from '@onnx-lora/sdk/tasks';
-import { answeringFactory, type AnsweringOptions, answeringSettings, headSettings } from '../sequenceTaskFactory.ts';
+import {
+  answeringFactory,
+  type AnsweringOptions,
+  answeringSettings,
+  headSettings,
+  type SequenceTaskFactory,
+} from '../sequenceTaskFactory.ts';
 import { openSequenceClassifier, openSequenceLabeller, openSequenceRegressor } from './openSequenceClassifier.ts';
 import {
   sequenceClassification,
@@ -14,7 +19,7 @@ import {
 } from './sequenceTasks.ts';
 
 /** Makes `sequence-classification` tasks, and what answers with classes. */
-export const sequenceClassificationFactory: TaskFactory = answeringFactory<
+export const sequenceClassificationFactory: SequenceTaskFactory = answeringFactory<
   SequenceClassificationOptions & AnsweringOptions
 >({
   name: 'sequence-classification',
@@ -26,7 +31,9 @@ export const sequenceClassificationFactory: TaskFactory = answeringFactory<
 });
 
 /** Makes `sequence-labelling` tasks, and what answers with any number of labels. */
-export const sequenceLabellingFactory: TaskFactory = answeringFactory<SequenceLabellingOptions & AnsweringOptions>({
+export const sequenceLabellingFactory: SequenceTaskFactory = answeringFactory<
+  SequenceLabellingOptions & AnsweringOptions
+>({
   name: 'sequence-labelling',
   description:
     'Any number of labels per sequence or pair, such as functions; the data is a table with labels, or a column of 0 and 1 for each.',
@@ -36,7 +43,9 @@ export const sequenceLabellingFactory: TaskFactory = answeringFactory<SequenceLa
 });
 
 /** Makes `sequence-regression` tasks, and what answers with numbers. */
-export const sequenceRegressionFactory: TaskFactory = answeringFactory<SequenceRegressionOptions & AnsweringOptions>({
+export const sequenceRegressionFactory: SequenceTaskFactory = answeringFactory<
+  SequenceRegressionOptions & AnsweringOptions
+>({
   name: 'sequence-regression',
   description:
     'Numbers about each sequence or pair, such as fitness or solubility; the data is a table with a column of numbers.',

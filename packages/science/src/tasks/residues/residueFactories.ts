@@ -1,9 +1,14 @@
 /** @file Tasks with an answer about each residue for the command line. */
 
-import type { SettingRows, TaskFactory } from '@onnx-lora/sdk/plugin';
+import type { SettingRows } from '@onnx-lora/sdk/plugin';
 import { classifierSettings, headSetting, regressionSettings } from '@onnx-lora/sdk/tasks';
 import type { SequenceHeadOptions } from '../sequenceHead.ts';
-import { answeringFactory, type AnsweringOptions, answeringSettings } from '../sequenceTaskFactory.ts';
+import {
+  answeringFactory,
+  type AnsweringOptions,
+  answeringSettings,
+  type SequenceTaskFactory,
+} from '../sequenceTaskFactory.ts';
 import { openResidueClassifier, openResidueRegressor } from './openResidueClassifier.ts';
 import {
   residueClassification,
@@ -24,7 +29,7 @@ const residueSettings: SettingRows<Pick<SequenceHeadOptions, 'head'> & Answering
 };
 
 /** Makes `residue-classification` tasks, and what answers with `{ id, residues, confidence, score }`. */
-export const residueClassificationFactory: TaskFactory = answeringFactory<
+export const residueClassificationFactory: SequenceTaskFactory = answeringFactory<
   ResidueClassificationOptions & AnsweringOptions
 >({
   name: 'residue-classification',
@@ -41,7 +46,9 @@ export const residueClassificationFactory: TaskFactory = answeringFactory<
 });
 
 /** Makes `residue-regression` tasks, and what answers with `{ id, values }`. */
-export const residueRegressionFactory: TaskFactory = answeringFactory<ResidueRegressionOptions & AnsweringOptions>({
+export const residueRegressionFactory: SequenceTaskFactory = answeringFactory<
+  ResidueRegressionOptions & AnsweringOptions
+>({
   name: 'residue-regression',
   description:
     'A number for each residue, such as its accessibility or flexibility; the data is a table with a list of numbers per sequence.',

@@ -4,9 +4,11 @@ import { didYouMean, OnnxLoraError } from '../../errors.ts';
 import { adafactor, type AdafactorOptions } from './adafactor.ts';
 import { adam, type AdamOptions } from './adam.ts';
 import { lion, type LionOptions } from './lion.ts';
-import { remembering } from './memory.ts';
+import { remembering, type UpdateRule } from './memory.ts';
 import type { Optimizer } from './optimizer.ts';
 import { sgd, type SgdOptions } from './sgd.ts';
+
+export type { AdafactorOptions, AdamOptions, LionOptions, SgdOptions };
 
 /** An optimizer by name, with its settings. */
 export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | AdafactorOptions;
@@ -14,8 +16,17 @@ export type OptimizerOptions = AdamOptions | SgdOptions | LionOptions | Adafacto
 /** The name of an optimizer. */
 export type OptimizerName = OptimizerOptions['name'];
 
+/** The rule of each. */
+const rules: { readonly [Name in OptimizerName]: (options: never) => UpdateRule<string> } = {
+  adamw: adam,
+  adam,
+  sgd,
+  lion,
+  adafactor,
+};
+
 /** Every optimizer's name. */
-export const optimizerNames: readonly OptimizerName[] = ['adamw', 'adam', 'sgd', 'lion', 'adafactor'];
+export const optimizerNames: readonly OptimizerName[] = Object.keys(rules) as OptimizerName[];
 
 /**
  * Makes the optimizer of this name, with default settings where only the name is given.
@@ -24,22 +35,9 @@ export const optimizerNames: readonly OptimizerName[] = ['adamw', 'adam', 'sgd',
  */
 export function createOptimizer(given: OptimizerName | OptimizerOptions): Optimizer {
   const options: OptimizerOptions = typeof given === 'string' ? { name: given } : given;
-  switch (options.name) {
-    case 'adamw':
-    case 'adam':
-      return remembering(adam(options));
-    case 'sgd':
-      return remembering(sgd(options));
-    case 'lion':
-      return remembering(lion(options));
-    case 'adafactor':
-      return remembering(adafactor(options));
-    default: {
-      const { name } = options as { readonly name: string };
-      throw new OnnxLoraError(
-        'CONFIG_INVALID',
-        `There is no optimizer "${name}".${didYouMean(name, optimizerNames)} Choose one of ${optimizerNames.join(', ')}.`,
-      );
-    }
-  }
+  if (Object.hasOwn(rules, options.name)) return remembering(rules[options.name](options as never));
+  throw new OnnxLoraError(
+    'CONFIG_INVALID',
+    `There is no optimizer "${options.name}".${didYouMean(options.name, optimizerNames)} Choose one of ${optimizerNames.join(', ')}.`,
+  );
 }
