@@ -162,7 +162,7 @@ function addedBias(product: string, out: number, index: GraphIndex, behind = 0):
 }
 
 /** The value that a fake-quantised value was made from: what a layer reads before its input is rounded. */
-function beforeRounding(value: string, index: GraphIndex): string {
+export function beforeRounding(value: string, index: GraphIndex): string {
   const dequantize = index.producer.get(value);
   if (dequantize?.opType !== 'DequantizeLinear') return value;
   const quantize = index.producer.get(dequantize.input?.[0] ?? '');
@@ -170,7 +170,7 @@ function beforeRounding(value: string, index: GraphIndex): string {
 }
 
 /** The nodes that round a product to the integers in which it is passed on, and back: what is yielded lies behind them. */
-function roundingBehind(product: string, index: GraphIndex): readonly [NodeProto, NodeProto] | undefined {
+export function roundingBehind(product: string, index: GraphIndex): readonly [NodeProto, NodeProto] | undefined {
   const quantize = soleUse(product, index)?.node;
   if (quantize?.opType !== 'QuantizeLinear') return undefined;
   const dequantize = soleUse(quantize.output![0]!, index)?.node;

@@ -4,8 +4,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import type { Dataset } from '../../plugin/dataset.ts';
 import type { PreparedTask } from '../../plugin/preparedTask.ts';
 import { wrongRow } from '../../train/graph/expected.ts';
-import { GradientMean } from '../../train/step/gradientMean.ts';
-import type { LossAndGradients } from '../../train/step/lossAndGradients.ts';
+import { GradientMean, type LossAndGradients } from '../../train/step/gradientMean.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import type { LoadedBatch } from './batchQueue.ts';
 
