@@ -19,13 +19,13 @@ In your project:
 
   ${installLine(packed)}
 
-npm leaves ONNX Runtime's CUDA libraries out then; docs/guides/providers.md says who wants them.`);
+That leaves ONNX Runtime's CUDA libraries out; docs/guides/providers.md says who wants them.`);
 }
 
 /** What installs the packages, but the generator of plugins, which is run from the clone. */
 function installLine(packed: readonly Tarball[]): string {
   const files = packed.filter(({ name }) => name !== 'create-onnx-lora-plugin').map(({ file }) => file);
-  return ['npm install --onnxruntime-node-install=skip', ...files.map(quoted)].join(' ');
+  return ['npm install --ignore-scripts', ...files.map(quoted)].join(' ');
 }
 
 function quoted(file: string): string {

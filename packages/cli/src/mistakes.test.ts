@@ -402,6 +402,26 @@ describe('the words', () => {
     expect(await mistake(temporaryFolder(), ...argv)).toMatchSnapshot();
   });
 
+  it.each([
+    ['--learning-rate', '--lr'],
+    ['--rank', '--r'],
+    ['--target-modules', '--targets'],
+    ['--num-train-epochs', '--epochs'],
+  ])('have %s, which is %s here', async (elsewhere, here) => {
+    const said = await mistake(temporaryFolder(), 'train', vit, elsewhere, '4');
+    expect(said).toBe(
+      `error: unknown option '${elsewhere}'\n(Here it is ${here}.)\nonnx-lora train --help lists what it takes.\n`,
+    );
+    const { stderr } = await call(['train', vit, elsewhere, '4', '--json']);
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { message: `unknown option '${elsewhere}'\n(Here it is ${here}.)` },
+    });
+  });
+
+  it('have a name of elsewhere for a flag that the command has not', async () => {
+    expect(await mistake(temporaryFolder(), 'merge', vit, '--learning-rate', '4')).not.toContain('Here it is');
+  });
+
   // Neither the model nor the data is there: settings are checked before anything is looked for.
   it.each([
     ['--optimizer', 'adanw', 'Did you mean "adamw"'],

@@ -22,6 +22,7 @@ import type { PluginRegistry } from '@onnx-lora/sdk';
 import { didYouMean, nearest, type Plugin } from '@onnx-lora/sdk/plugin';
 import { type Context, loadRegistry } from './context.ts';
 import { keyOf } from './settings/setting.ts';
+import { flagOf, settingElsewhere } from './settings/settings.ts';
 import { exitCodes, reportFailure, usageError } from './terminal/errors.ts';
 import { addExamples, addSetting, groupFlags, narrowHelp } from './options.ts';
 import { askedPlugins } from './plugins/asked.ts';
@@ -87,21 +88,20 @@ export async function main(argv: readonly string[], streams: Streams = process):
     const isCommander = error instanceof CommanderError;
     // Help and version come this way too.
     if (isCommander && error.exitCode === 0) return exitCodes.done;
-    const hint = isCommander ? settingHint(error, (registry ??= loadRegistry(plugins))) : '';
+    const command = program.commands.find((each) => each.name() === argv[0]) ?? program;
+    const message = isCommander ? inOurWords(error.message, command) : '';
+    const hint =
+      isCommander && message === error.message ? settingHint(error, (registry ??= loadRegistry(plugins))) : '';
     // commander has said what is wrong already, but for programs.
     if (isCommander && !json) {
       if (hint !== '') terminal.stderr.write(`${hint}\n`);
       return exitCodes.mistake;
     }
-    return reportFailure(
-      isCommander ? usageError(`${withoutLabel(error.message)} ${hint}`.trimEnd()) : error,
-      terminal,
-      {
-        debug: argv.includes('--debug'),
-        quiet: argv.includes('--quiet'),
-        json,
-      },
-    );
+    return reportFailure(isCommander ? usageError(`${withoutLabel(message)} ${hint}`.trimEnd()) : error, terminal, {
+      debug: argv.includes('--debug'),
+      quiet: argv.includes('--quiet'),
+      json,
+    });
   }
 }
 
@@ -138,6 +138,14 @@ function requireCommand([first, word]: readonly string[], { commands: all }: Com
   throw usageError(`There is no command "${word}".${didYouMean(word, names)} Commands are ${names.join(', ')}.`);
 }
 
+/** Where a flag that there is not has another name elsewhere: its name here, in place of what is spelled like it. */
+function inOurWords(message: string, { options }: Command): string {
+  const [said, flag] = /^error: unknown option '--([\w-]+)'/.exec(message) ?? [];
+  const name = flag === undefined ? undefined : settingElsewhere(flag);
+  if (name === undefined || options.every(({ long }) => long !== flagOf(name))) return message;
+  return `${said}\n(Here it is ${flagOf(name)}.)`;
+}
+
 /** Where a flag that there is not looks like a setting of a task: how that is given. */
 function settingHint({ code, message }: CommanderError, { tasks }: PluginRegistry): string {
   const [, flag] = /^error: unknown option '--([\w-]+)/.exec(message) ?? [];
@@ -161,7 +169,8 @@ function speakThrough(command: Command, terminal: Terminal): void {
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error:/, terminal.errorColours.red('error:'))),
+      outputError: (text, write) =>
+        write(inOurWords(text.trimEnd(), command).replace(/^error:/, terminal.errorColours.red('error:')) + '\n'),
       getOutHelpWidth: () => Math.min(terminal.stdout.columns ?? 100, 120),
       getErrHelpWidth: () => Math.min(terminal.stderr.columns ?? 100, 120),
     });

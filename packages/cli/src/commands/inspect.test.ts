@@ -3,11 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { float32 } from '@onnx-lora/sdk';
 import type { Value } from '@onnx-lora/sdk/tasks';
 import { GraphBuilder, inferNode, writeOnnx } from '@onnx-lora/sdk/core';
 import { expect, it } from 'vitest';
 import { call, callJson, vit } from '../../fixtures/call.ts';
+import { main } from '../program.ts';
 
 interface Inspected {
   readonly family: string;
@@ -63,6 +65,22 @@ it('marks the matches in its table', async () => {
     '*  classifier                                     linear  10×96            970  float32    weight-name',
     "* --targets classifier: 1 of 38 modules; with r 2 212 trainable parameters (0.04% of the model's).",
   ]);
+});
+
+it.each([
+  [80, '*  vit.encoder.layer.0.attention.attention.query  linear  96×96          9,312'],
+  [120, '*  vit.encoder.layer.0.attention.attention.query  linear  96×96          9,312  float32    node-name'],
+])('keeps a module on one line of a terminal of %i columns', async (columns, row) => {
+  let shown = '';
+  const streams = {
+    stdout: { write: (text: string) => (shown += text), isTTY: true, columns },
+    stderr: { write: () => 0 },
+  };
+  expect(await main(['inspect', vit], streams)).toBe(0);
+  const lines = shown.split('\n').map((line) => stripVTControlCharacters(line));
+  expect(lines).toContain(row);
+  expect(lines.filter((line) => line.startsWith('*  '))).toHaveLength(12);
+  expect(lines.some((line) => line.includes('on a wider terminal, or --json'))).toBe(columns === 80);
 });
 
 it.each(['query,nope', 're:nope', '/query/', 're:', ','])('refuses --targets %s', async (targets) => {

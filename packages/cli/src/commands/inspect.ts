@@ -136,10 +136,12 @@ function asText(
   const others = unadaptableLines(model).map(printable);
   if (modules.length === 0)
     return [bold(printable(model.name)), ...facts.map(printable), '', 'No module can be adapted.', ...others];
-  const [head, ...rows] = moduleTable(
+  const { table, isWhole } = moduleTable(
     modules,
     new Set([...(matched?.targets ?? []), ...(matched?.parameters ?? []), ...(matched?.tokens ?? [])]),
+    context.terminal.width,
   );
+  const [head, ...rows] = table;
   return [
     bold(printable(model.name)),
     ...facts.map(printable),
@@ -147,6 +149,7 @@ function asText(
     dim(head!),
     ...rows.map(printable),
     '',
+    ...(isWhole ? [] : ['How weights are stored and where paths are from: on a wider terminal, or --json.', '']),
     ...others,
     ...summary(model, settings, matched).map(printable),
   ];
@@ -199,7 +202,12 @@ function unadaptableLines(model: Model): string[] {
   return [`${what} with weights cannot be adapted:`, ...lines, ...more, ''];
 }
 
-function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string>): string[] {
+/** The table; without its last two columns where those have no room. */
+function moduleTable(
+  modules: readonly ModuleInfo[],
+  targets: ReadonlySet<string>,
+  width: number,
+): { table: string[]; isWhole: boolean } {
   const rows = modules.map(
     ({ path, kind, weightShape, groups, parameters, pathSource, confidence, storage, partOf }) => [
       targets.has(path) ? '*' : ' ',
@@ -211,10 +219,15 @@ function moduleTable(modules: readonly ModuleInfo[], targets: ReadonlySet<string
       confidence === 'certain' ? pathSource : `${pathSource} (${confidence})`,
     ],
   );
-  return formatTable(
-    [[' ', 'module', 'kind', 'weight', 'parameters', 'stored as', 'path from'], ...rows],
-    ['left', 'left', 'left', 'left', 'right', 'left', 'left'],
-  );
+  const all = [[' ', 'module', 'kind', 'weight', 'parameters', 'stored as', 'path from'], ...rows];
+  const table = (columns: number): string[] =>
+    formatTable(
+      all.map((row) => row.slice(0, columns)),
+      ['left', 'left', 'left', 'left', 'right', 'left', 'left'],
+    );
+  const whole = table(7);
+  const isWhole = whole.every(({ length }) => length <= width);
+  return { table: isWhole ? whole : table(5), isWhole };
 }
 
 function summary(model: Model, settings: Settings, matched: LoraPreview | undefined): string[] {

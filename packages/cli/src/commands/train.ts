@@ -89,7 +89,7 @@ function configToResume(folder: string, flags: TrainFlags): string {
   if (existsSync(config)) return config;
   throw new OnnxLoraError(
     'FILE_NOT_FOUND',
-    `"${folder}" holds no config.yaml, so it is not the folder of a run. Name the folder that was given as --out.`,
+    `"${folder}" holds no config.yaml, so it is not the folder of a run. Name the folder that was given as --out; where that run ended before its first step, train without --resume.`,
   );
 }
 

@@ -52,6 +52,12 @@ describe('a YAML file', () => {
     expect(await readSettings({}, yaml('# nothing\n'))).toEqual({});
   });
 
+  it('says what a key of other tools is called here', async () => {
+    await expect(readSettings({}, yaml('learning_rate: 1e-3\n'))).rejects.toThrow(
+      'has the unknown key "learning_rate". Here it is "lr". Keys are',
+    );
+  });
+
   it.each([
     ['an unknown key', 'batchsize: 2\n'],
     ['a key twice', 'batch-size: 2\nbatch_size: 3\n'],

@@ -6,7 +6,7 @@ import { didYouMean, settingSchema, valueOfWords } from '@onnx-lora/sdk/plugin';
 import { parseDocument, visit } from 'yaml';
 import { usageError } from '../terminal/errors.ts';
 import { wordsOf } from './settingsSchema.ts';
-import { flagOf, settingInfos } from './settings.ts';
+import { flagOf, settingElsewhere, settingInfos } from './settings.ts';
 import { keyOf, type SettingName, type Settings } from './setting.ts';
 
 const names = Object.keys(settingInfos) as SettingName[];
@@ -140,7 +140,9 @@ function toPlain(document: ReturnType<typeof parseDocument>, file: string): Reco
 
 function unknownKey(file: string, key: string): string {
   const known = names.map(keyOf);
-  return `"${file}" has the unknown key "${key}".${didYouMean(dashed(key), known)} Keys are ${known.join(', ')}.`;
+  const meant = settingElsewhere(dashed(key));
+  const hint = meant === undefined ? didYouMean(dashed(key), known) : ` Here it is "${keyOf(meant)}".`;
+  return `"${file}" has the unknown key "${key}".${hint} Keys are ${known.join(', ')}.`;
 }
 
 function dashed(key: string): string {

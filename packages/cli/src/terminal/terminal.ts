@@ -43,8 +43,13 @@ export class Terminal {
   /** A line of the result. */
   print(line: string): void {
     this.endLiveLine();
+    this.stdout.write(`${narrowed(line, this.width)}\n`);
+  }
+
+  /** Characters that a line of the result has room for: as many as it likes, where nobody looks on. */
+  get width(): number {
     const { isTTY, columns } = this.stdout;
-    this.stdout.write(`${isTTY && columns ? narrowed(line, columns) : line}\n`);
+    return isTTY && columns ? columns : Infinity;
   }
 
   /** The result for machines: one JSON value on one line. */
