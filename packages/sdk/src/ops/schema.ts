@@ -157,6 +157,8 @@ export function sliceOperands<T extends Dim>(
 export function slicedAxes(node: NodeProto, shape: readonly number[], ints: KnownInts): SlicedAxis[] | undefined {
   const { starts, ends, axes, steps } = sliceOperands(node, ints);
   if (!starts || !ends || !axes || !steps || steps.includes(0)) return undefined;
+  // Lists of several lengths are a damaged file's.
+  if ([ends, axes, steps].some(({ length }) => length !== starts.length)) return undefined;
   return axes.map((each, i) => {
     const axis = fromFront(each, shape.length);
     return { axis, step: steps[i]!, ...slicedRange(shape[axis] ?? 0, starts[i]!, ends[i]!, steps[i]!) };

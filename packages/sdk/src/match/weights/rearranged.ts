@@ -117,7 +117,7 @@ function eachRun(
 
 function slicedPart(node: NodeProto, dims: readonly number[], index: GraphIndex): Range | undefined {
   const [slice, another] = slicedAxes(node, dims, (i) => intsOf(node.input?.[i], index)) ?? [];
-  if (!slice || another || slice.step !== 1 || slice.count === 0) return undefined;
+  if (!slice || another || slice.step !== 1 || !(slice.count > 0)) return undefined;
   return { axis: slice.axis, start: slice.first, end: slice.first + slice.count };
 }
 

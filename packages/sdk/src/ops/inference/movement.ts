@@ -94,7 +94,7 @@ const split: Rule = (site) => {
   return outputs.map((_, i) => {
     const size = sizes?.[i];
     const part = typeof size === 'number' && shape.length === 1 ? ints?.slice(from, (from += size)) : undefined;
-    return { type, shape: shape.with(axis, size ?? unknownDim(site, axis, i)), ints: part };
+    return { type, shape: shape.map((dim, k) => (k === axis ? (size ?? unknownDim(site, axis, i)) : dim)), ints: part };
   });
 };
 
