@@ -43,7 +43,7 @@ export {
   type TableOptions,
   textOfCell,
 } from './plugin/data/tables/cells.ts';
-export { type Defined, defined } from './runtime/defined.ts';
+export { type Defined, defined } from './plugin/data/defined.ts';
 export {
   ColumnFinder,
   type ColumnRole,

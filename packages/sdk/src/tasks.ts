@@ -256,6 +256,7 @@ export {
   bestThresholds,
   labelCounts,
   type LabelScores,
+  LabelTally,
   type LabelTallyOptions,
   type LabelVector,
   MultiLabelMetrics,

@@ -3,7 +3,7 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { OnnxLoraError } from '../errors.ts';
 import type { BadSample, Evaluation } from '../plugin/events.ts';
-import { defined } from '../runtime/defined.ts';
+import { defined } from '../plugin/data/defined.ts';
 import type { ExampleSet } from '../plugin/data/exampleSet.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Dataset, Metrics } from '../plugin/dataset.ts';

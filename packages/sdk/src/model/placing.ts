@@ -8,6 +8,7 @@ import { changeInPart, hasAll, type PrefixChange, prefixChange } from '../adapte
 import { type PlacedAdapter, placeAdapter } from '../adapter/naming/place.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { type ChosenTuner, tunerSettings } from '../lora/tunings/byTuner.ts';
+import { listed } from '../plugin/tasks/listed.ts';
 import type { ModelGraph } from './modelGraph.ts';
 
 /** Models around one: the whole that it is a part of, and its own parts. */
@@ -127,10 +128,8 @@ export class AdapterPlaces {
     );
     if (modules.length === 0 || this.#warned.has(adapter)) return;
     this.#warned.add(adapter);
-    const few = modules.slice(0, 3).map((module) => `"${module}"`);
-    const rest = modules.length > few.length ? ` and ${modules.length - few.length} more` : '';
     process.emitWarning(
-      `The adapter changes modules that "${this.#model.name}" does not hold, which has no effect here: ${few.join(', ')}${rest}.`,
+      `The adapter changes modules that "${this.#model.name}" does not hold, which has no effect here: ${listed(modules, 3)}.`,
       'OnnxLoraWarning',
     );
   }

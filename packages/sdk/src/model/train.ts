@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { Adapter } from '../adapter/adapter.ts';
 import type { AdapterSession } from '../adapter/serving/session.ts';
 import { OnnxLoraError } from '../errors.ts';
-import { defined } from '../runtime/defined.ts';
+import { defined } from '../plugin/data/defined.ts';
 import { guardedTask } from '../plugin/guards/guardedTask.ts';
 import type { Metrics } from '../plugin/dataset.ts';
 import type { PreparedTask, ReportRequest } from '../plugin/preparedTask.ts';

@@ -3,7 +3,7 @@
 import type { AdapterNotes, AttachedHead } from '../../adapter/storage/adapterNotes.ts';
 import { OnnxLoraError, didYouMean } from '../../errors.ts';
 import type { Site } from '../../match/sites.ts';
-import { defined } from '../../runtime/defined.ts';
+import { defined } from '../../plugin/data/defined.ts';
 import type { HeadValues as GivenValues, NewHead } from '../../plugin/preparedTask.ts';
 import { Random } from '../../runtime/random.ts';
 import { float32, sizeOf } from '../../runtime/tensor.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { OnnxLoraError, systemFailure } from '../../errors.ts';
 import { settle } from '../../files/swapFolder.ts';
 import { openOnnx } from '../../graph/file/onnxFile.ts';
-import { defined } from '../../runtime/defined.ts';
+import { defined } from '../../plugin/data/defined.ts';
 import type { Plugin } from '../../plugin/registry/definePlugin.ts';
 import type { FamilyFiles, ModelFamily } from '../../plugin/families/family.ts';
 import { type PluginRegistry, catalogueOf } from '../../plugin/registry/loadPlugins.ts';

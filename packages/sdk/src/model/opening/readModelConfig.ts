@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseForeignJson } from '../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { ModelProto } from '../../graph/proto.ts';
+import { isObject, type JsonObject } from '../../plugin/data/modelFiles/configFields.ts';
 
 /**
  * Reads the `config.json` of a folder laid out like a published repository.
@@ -12,7 +13,7 @@ import type { ModelProto } from '../../graph/proto.ts';
  * @returns undefined where the folder has none
  * @throws OnnxLoraError `CONFIG_INVALID` when it is not a JSON object
  */
-export function readModelConfig(folder: string): Record<string, unknown> | undefined {
+export function readModelConfig(folder: string): JsonObject | undefined {
   const file = path.join(folder, 'config.json');
   return existsSync(file) ? parsed(readFileSync(file, 'utf8'), `"${file}" is`) : undefined;
 }
@@ -27,7 +28,7 @@ const CONFIG_KEY = 'onnx_lora.config';
  * @returns undefined where the model has none
  * @throws OnnxLoraError `CONFIG_INVALID` when it is not a JSON object
  */
-export function ownConfig({ metadataProps = [] }: ModelProto, file: string): Record<string, unknown> | undefined {
+export function ownConfig({ metadataProps = [] }: ModelProto, file: string): JsonObject | undefined {
   const text = metadataProps.find(({ key }) => key === CONFIG_KEY)?.value;
   return text === undefined ? undefined : parsed(text, `The metadata "${CONFIG_KEY}" of "${file}" are`);
 }
@@ -38,11 +39,10 @@ export function withOwnConfig(model: ModelProto, config: Readonly<Record<string,
   return { ...model, metadataProps: [...others, { key: CONFIG_KEY, value: JSON.stringify(config) }] };
 }
 
-function parsed(text: string, what: string): Record<string, unknown> {
+function parsed(text: string, what: string): JsonObject {
   try {
     const config = parseForeignJson(text);
-    if (typeof config === 'object' && config !== null && !Array.isArray(config))
-      return config as Record<string, unknown>;
+    if (isObject(config)) return config;
     throw new Error('it is not an object');
   } catch (cause) {
     throw new OnnxLoraError(

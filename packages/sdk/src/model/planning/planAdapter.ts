@@ -9,7 +9,7 @@ import { kindOf } from '../../lora/kinds/table.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank } from '../../lora/tunings/lowRank.ts';
 import { WholeParameter } from '../../lora/tunings/wholeParameter.ts';
-import { defined } from '../../runtime/defined.ts';
+import { defined } from '../../plugin/data/defined.ts';
 import { withParts } from '../../match/partSites.ts';
 import type { Site } from '../../match/sites.ts';
 import { targetNames, withAttentions } from './chosenModules.ts';

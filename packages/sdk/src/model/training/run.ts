@@ -17,7 +17,7 @@ import { EventLog } from './eventLog.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import type { CheckedOptions } from './options/checked.ts';
 import { trainDefaults } from './options/options.ts';
-import { defined } from '../../runtime/defined.ts';
+import { defined } from '../../plugin/data/defined.ts';
 import { memoryFailure } from './outOfMemory.ts';
 import { RunProgress, type RunState } from './checkpoints/runState.ts';
 import { PauseState, ProviderReports } from './betweenSteps.ts';

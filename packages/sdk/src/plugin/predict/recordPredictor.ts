@@ -4,7 +4,7 @@ import type { Adapter } from '../../adapter/adapter.ts';
 import type { AdapterSession } from '../../adapter/serving/session.ts';
 import { OnnxLoraError } from '../../errors.ts';
 import type { Feeds } from '../../runtime/tensor.ts';
-import { defined } from '../../runtime/defined.ts';
+import { defined } from '../data/defined.ts';
 import type {
   AnsweredRow,
   Answer,

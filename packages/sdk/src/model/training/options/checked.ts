@@ -4,7 +4,7 @@ import { didYouMean, OnnxLoraError } from '../../../errors.ts';
 import type { Metrics } from '../../../plugin/dataset.ts';
 import type { PreparedTask } from '../../../plugin/preparedTask.ts';
 import type { PluginRegistry } from '../../../plugin/registry/loadPlugins.ts';
-import { defined } from '../../../runtime/defined.ts';
+import { defined } from '../../../plugin/data/defined.ts';
 import { checkMachine } from '../../../runtime/providers/providers.ts';
 import { Ema } from '../../../train/ema.ts';
 import { loraPlus, type ParameterGroup, withoutDecay } from '../../../train/groups.ts';

@@ -1,16 +1,8 @@
 /** @file JSON of strangers, nothing of it nested beyond measure, and the typed fields of a configuration beside a model. */
 
 import { readFile, stat } from 'node:fs/promises';
+import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-
-/** Lists of polygons of points have four levels; this is more than any data need. */
-const MOST_LEVELS = 64;
-
-/** True of a value with lists or objects in one another, more of them than data have. */
-export function isNestedDeeply(value: unknown, levels: number = MOST_LEVELS): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((each) => isNestedDeeply(each, levels - 1));
-}
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -54,8 +46,8 @@ export async function readJsonObject(path: string, most: number, what: string): 
   const text = await readModelFile(path, most, what);
   if (text === undefined) return undefined;
   try {
-    const parsed: unknown = JSON.parse(text);
-    if (isObject(parsed) && !isNestedDeeply(parsed)) return parsed;
+    const parsed = parseForeignJson(text);
+    if (isObject(parsed)) return parsed;
   } catch {
     // Reported below, like any other text that is no object.
   }

@@ -1,7 +1,7 @@
 /** @file Rows of tables, what their cells mean, and how cells are written; whatever one should not be names its line and column. */
 
+import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../../errors.ts';
-import { isNestedDeeply } from '../modelFiles/configFields.ts';
 import { type Split, splitNames } from '../splits/splits.ts';
 
 /** One row. */
@@ -147,14 +147,12 @@ export function cellList(row: Row, column: string): readonly unknown[] | string 
   if (Array.isArray(cell)) return cell;
   const text = cellText(row, column);
   if (text === undefined || !text.startsWith('[')) return text;
-  let list: readonly unknown[];
   try {
-    list = JSON.parse(text) as readonly unknown[];
+    return parseForeignJson(text) as readonly unknown[];
   } catch (cause) {
-    throw cellRefused(row, column, text, 'a JSON list', 'Correct it', cause);
+    const wanted = cause instanceof SyntaxError ? 'a JSON list' : 'a list without so many lists in it';
+    throw cellRefused(row, column, text, wanted, 'Correct it', cause);
   }
-  if (!isNestedDeeply(list)) return list;
-  throw cellRefused(row, column, text, 'a list without so many lists in it', 'Correct it');
 }
 
 /** The error about a cell that is not what is `wanted`. */

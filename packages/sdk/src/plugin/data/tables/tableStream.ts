@@ -2,9 +2,10 @@
 
 import { Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
+import { parseForeignJson } from '../../../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../../../errors.ts';
 import { listed } from '../../tasks/listed.ts';
-import { isNestedDeeply } from '../modelFiles/configFields.ts';
+import { isObject } from '../modelFiles/configFields.ts';
 import { type Cells, type Row, type TableOptions, textOfCell } from './cells.ts';
 import { linesOf, MAX_LINE } from './textLines.ts';
 
@@ -177,7 +178,7 @@ async function* jsonRows(
  * @throws OnnxLoraError `DATA_INVALID` for any other value
  */
 export function cellsOf(value: unknown, place: string): ReadonlyMap<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return new Map(Object.entries(value));
+  if (isObject(value)) return new Map(Object.entries(value));
   throw new OnnxLoraError(
     'DATA_INVALID',
     `${place}: not an object. Write one per example: {"path": "…", "label": "cat"}.`,
@@ -190,18 +191,15 @@ export function cellsOf(value: unknown, place: string): ReadonlyMap<string, unkn
  * @throws OnnxLoraError `DATA_INVALID` for text that is none
  */
 export function parsedJson(text: string, place: string): unknown {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return parseForeignJson(text);
   } catch (cause) {
-    throw new OnnxLoraError(
-      'DATA_INVALID',
-      `${place}: not JSON (${(cause as Error).message}). Write one object per line: {"path": "…", "label": "cat"}.`,
-      { cause },
-    );
+    const problem =
+      cause instanceof SyntaxError
+        ? `not JSON (${cause.message}). Write one object per line: {"path": "…", "label": "cat"}.`
+        : 'lists or objects lie too deeply in one another. Correct it.';
+    throw new OnnxLoraError('DATA_INVALID', `${place}: ${problem}`, { cause });
   }
-  if (!isNestedDeeply(value)) return value;
-  throw new OnnxLoraError('DATA_INVALID', `${place}: lists or objects lie too deeply in one another. Correct it.`);
 }
 
 /** The beginning of bytes, and all of them. */

@@ -3,7 +3,7 @@
 import type { ReportRequest } from '../../preparedTask.ts';
 import type { TaskModel } from '../../taskModel.ts';
 import { type BatchSource, heldOut } from '../batches.ts';
-import { logSumExp, type Scores, scoresOf } from './scores.ts';
+import { highestOf, logSumExp, type Scores, scoresOf } from './scores.ts';
 
 /** Scores and the classes that are true, one per row. */
 export interface LabelledScores extends Scores {
@@ -67,7 +67,7 @@ export interface ClassAnswer {
 export function answersOf({ rows, classes, data, truths }: LabelledScores, temperature = 1): ClassAnswer[] {
   return Array.from({ length: rows }, (_, index) => {
     const row = data.subarray(index * classes, (index + 1) * classes).map((score) => score / temperature);
-    const answer = row.reduce((best, score, c) => (score > row[best]! ? c : best), 0);
+    const answer = highestOf(row);
     return { index, truth: truths[index]!, answer, confidence: Math.exp(row[answer]! - logSumExp(row)) };
   });
 }

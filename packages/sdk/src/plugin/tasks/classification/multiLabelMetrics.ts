@@ -33,7 +33,7 @@ export interface LabelTallyOptions {
 }
 
 /** Scores of labels, record by record. */
-class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVector, Scores> {
+export class LabelTally<Scores extends Metrics> extends MeasuredTally<LabelVector, Scores> {
   readonly #options: LabelTallyOptions;
   readonly #scores: number[] = [];
   readonly #truths: boolean[] = [];

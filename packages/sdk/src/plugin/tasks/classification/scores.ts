@@ -48,6 +48,13 @@ export function logSumExp(row: Float32Array | Float64Array): number {
   return largest + Math.log(sum);
 }
 
+/** The place of the highest of the `count` values from `from` on, counted from there; among equals the first. */
+export function highestOf(values: ArrayLike<number>, from = 0, count: number = values.length): number {
+  let best = 0;
+  for (let i = 1; i < count; i++) if (values[from + i]! > values[from + best]!) best = i;
+  return best;
+}
+
 /** Classes by score, best first, at most `count`; among equals the lower class comes first. */
 export function bestClasses(row: ArrayLike<number>, count: number): number[] {
   const order: number[] = [];

@@ -1,5 +1,6 @@
 /** @file How well one class per example is named. */
 
+import { highestOf } from '../classification/scores.ts';
 import type { Measure } from './measure.ts';
 import { rankingMeasure } from './rankingMeasure.ts';
 
@@ -41,7 +42,7 @@ export type ClassScores = Readonly<
  */
 export function classMeasure({ classes, truths, probabilities }: ClassAnswers): Measure<ClassScores> {
   const size = truths.length;
-  const answers = Int32Array.from({ length: size }, (_, i) => bestOf(probabilities, i * classes, classes));
+  const answers = Int32Array.from({ length: size }, (_, i) => highestOf(probabilities, i * classes, classes));
   const losses = Float64Array.from({ length: size }, (_, i) => -Math.log(probabilities[i * classes + truths[i]!]!));
   const named = namedMeasure({ classes, truths, answers, losses });
   const areas = areaMeasure({ classes, truths, probabilities });
@@ -146,12 +147,6 @@ export function softmaxRows(scores: ArrayLike<number>, classes: number): Float64
     for (let c = 0; c < classes; c++) row[c]! /= sum;
   }
   return result;
-}
-
-function bestOf(values: ArrayLike<number>, at: number, count: number): number {
-  let best = 0;
-  for (let c = 1; c < count; c++) if (values[at + c]! > values[at + best]!) best = c;
-  return best;
 }
 
 function mean(values: readonly number[]): number {

@@ -2,6 +2,7 @@
 
 import { OnnxLoraError } from '../../../errors.ts';
 import type { Tensor } from '../../../runtime/tensor.ts';
+import { highestOf, logSumExp } from '../classification/scores.ts';
 
 /**
  * The best id of each frame, row by row; `CtcTokenizer.decodeFrames` makes text of it.
@@ -11,7 +12,7 @@ import type { Tensor } from '../../../runtime/tensor.ts';
  * @throws OnnxLoraError `DATA_INVALID` for other shapes or types
  */
 export function bestPaths(logits: Tensor, lengths?: readonly number[]): number[][] {
-  return rowsOf(logits, lengths).map((row) => row.map(best));
+  return rowsOf(logits, lengths).map((row) => row.map((scores) => highestOf(scores)));
 }
 
 /**
@@ -92,15 +93,8 @@ function logAdd(a: number, b: number): number {
 }
 
 function logSoftmax(scores: Float32Array): Float64Array {
-  const top = scores.reduce((most, score) => Math.max(most, score), -Infinity);
-  const total = Math.log(scores.reduce((sum, score) => sum + Math.exp(score - top), 0)) + top;
+  const total = logSumExp(scores);
   return Float64Array.from(scores, (score) => score - total);
-}
-
-function best(scores: Float32Array): number {
-  let found = 0;
-  for (let i = 1; i < scores.length; i++) if (scores[i]! > scores[found]!) found = i;
-  return found;
 }
 
 /** Each row's frames, each the scores of all labels. */
