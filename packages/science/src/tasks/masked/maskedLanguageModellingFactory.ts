@@ -23,6 +23,8 @@ export const maskedLanguageModellingFactory: SequenceTaskFactory = sequenceFacto
     ...sequenceSettings,
   },
   task: maskedLanguageModelling,
-  predictor: (model, options, { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data }) =>
-    openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength }),
+  predictor: (model, options, settings) => {
+    const { rate, masked, random, spanLength, dynamic: _, maxLength, tooLong, overlap, ...data } = settings;
+    return openPerplexity(model, { ...options, data, maxLength, tooLong, overlap, rate, masked, random, spanLength });
+  },
 });
