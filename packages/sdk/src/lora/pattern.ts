@@ -5,6 +5,7 @@
  * short one. The tree is matched in bounded time by patternMatch.ts, and Python's syntax means here what it means there.
  */
 
+import { quote } from '../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../errors.ts';
 
 /** A parsed pattern. `set` matches one character, `look` none. */
@@ -227,10 +228,9 @@ class Parser {
   }
 
   #fail: (what: string) => never = (what) => {
-    const shown = this.#source.length > 100 ? `${this.#source.slice(0, 97)}...` : this.#source;
     throw new OnnxLoraError(
       'CONFIG_INVALID',
-      `${this.#where} is not a usable pattern: ${what}, in ${JSON.stringify(shown)} near character ${this.#at}. Correct it, or list module names instead.`,
+      `${this.#where} is not a usable pattern: ${what}, in ${quote(this.#source)} near character ${this.#at}. Correct it, or list module names instead.`,
     );
   };
 }

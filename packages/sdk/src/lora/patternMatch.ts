@@ -6,6 +6,7 @@
  * are tried at once, and what is still large is cut off by a count of steps.
  */
 
+import { quote } from '../adapter/formats/foreignJson.ts';
 import { OnnxLoraError } from '../errors.ts';
 import { type PatternNode, isWord, parsePattern } from './pattern.ts';
 
@@ -234,10 +235,9 @@ class Match {
     this.#work.spend(steps, this.#where);
     this.#steps += steps;
     if (this.#steps > MAX_STEPS) {
-      const shown = this.#source.length > 100 ? `${this.#source.slice(0, 97)}...` : this.#source;
       throw new OnnxLoraError(
         'CONFIG_INVALID',
-        `The pattern ${JSON.stringify(shown)} in ${this.#where} takes too long to match. Simplify it, or list module names instead.`,
+        `The pattern ${quote(this.#source)} in ${this.#where} takes too long to match. Simplify it, or list module names instead.`,
       );
     }
   }

@@ -1,5 +1,6 @@
 /** @file Finds the entries of a config that have no effect, and says what the person may have meant. */
 
+import { quote } from '../adapter/formats/foreignJson.ts';
 import { OnnxLoraError, didYouMean } from '../errors.ts';
 import { compilePattern } from './patternMatch.ts';
 import { type LayerRule, type TargetConfig, endings, nameRule } from './targetRules.ts';
@@ -189,8 +190,4 @@ export class TargetCheck {
 function beginnings(path: string): string[] {
   const parts = path.split('.');
   return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
 }

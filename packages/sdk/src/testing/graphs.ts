@@ -8,6 +8,7 @@ import { CONTRIB } from '../match/fusions.ts';
 import { OrtRuntime } from '../runtime/ort.ts';
 import type { Session } from '../runtime/session.ts';
 import type { Feeds, Tensor } from '../runtime/tensor.ts';
+import { released } from './lent.ts';
 
 /** The parts of a model under test. */
 export interface GraphParts {
@@ -57,12 +58,7 @@ export function cpuSession(model: ModelProto, name = 'test'): Promise<Session> {
 
 /** Runs a model once. */
 export async function runOnce(model: ModelProto, feeds: Feeds): Promise<Record<string, Tensor>> {
-  const session = await cpuSession(model);
-  try {
-    return await session.run(feeds);
-  } finally {
-    await session.release();
-  }
+  return released(await cpuSession(model), (session) => session.run(feeds));
 }
 
 /** The largest difference between two tensors, relative to the larger of 1 and the largest value. */

@@ -3,6 +3,7 @@
 import { OnnxLoraError } from '../../errors.ts';
 import type { Adapter } from '../adapter.ts';
 import { type AdapterConfig, adapterConfig } from '../formats/peftConfig.ts';
+import { patternTable } from '../formats/scaling.ts';
 import { capital, type Source } from './sources.ts';
 
 /** Keys of PEFT's that say something about the base, and stay where all adapters agree. */
@@ -32,8 +33,8 @@ export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigR
     alpha: alphaOf(r),
     // Inside a MultiheadAttention, PEFT adapts the projection together with its parent.
     targetModules: [...ranks.keys()].filter((path) => !path.includes('.base_layer.')),
-    rankPattern: uniform ? {} : pathPattern(ranks, (each) => each),
-    alphaPattern: uniform ? {} : pathPattern(ranks, alphaOf),
+    rankPattern: uniform ? {} : patternTable(ranks),
+    alphaPattern: uniform ? {} : patternTable(new Map([...ranks].map(([path, rank]) => [path, alphaOf(rank)]))),
     useRslora: rsloraRank !== undefined,
     modulesToSave: saved.length > 0 ? saved : null,
     bias: configs.find(({ bias }) => bias !== 'none')?.bias ?? 'none',
@@ -43,14 +44,6 @@ export function combinedConfig({ sources, ranks, loraBias, rsloraRank }: ConfigR
     baseModelNameOrPath: agreed(configs.map(({ baseModelNameOrPath }) => baseModelNameOrPath)) ?? null,
     extra: commonExtra(sources),
   });
-}
-
-/** Numbers by full path. A key means every module that ends with it, and the first that fits counts: long ones go first. */
-function pathPattern(ranks: ReadonlyMap<string, number>, value: (rank: number) => number): Record<string, number> {
-  const byLength = [...ranks].sort(([a], [b]) => b.length - a.length);
-  return Object.fromEntries(
-    byLength.map(([path, rank]) => [path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), value(rank)]),
-  );
 }
 
 /** What all say, those aside that say nothing; undefined when they differ. */

@@ -11,6 +11,7 @@ import { OnnxLoraError } from '../../errors.ts';
 import { dataTypeName, dataTypeNumber } from '../../graph/dataType.ts';
 import { type Tensor, arrayOf, bytesPerElement, sizeOf } from '../../runtime/tensor.ts';
 import { FlatBuffer, type FlatTable } from './flatBuffer.ts';
+import { quote } from './foreignJson.ts';
 
 const IDENTIFIER = 'TORT';
 /** The only version of the format that ONNX Runtime accepts. */
@@ -57,7 +58,7 @@ function parameterName(buffer: FlatBuffer, table: FlatTable, i: number): string 
 }
 
 function parameterTensor(buffer: FlatBuffer, table: FlatTable, key: string): Tensor {
-  const shown = JSON.stringify(key.length > 100 ? `${key.slice(0, 97)}...` : key);
+  const shown = quote(key);
   const number = table.int32(2);
   const type = dataTypeName(number);
   if (!type) return buffer.fail(`${shown} has the element type ${number}, which is not supported`);

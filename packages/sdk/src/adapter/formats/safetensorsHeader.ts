@@ -2,7 +2,7 @@
 
 import { OnnxLoraError } from '../../errors.ts';
 import { type DataType, bytesPerElement } from '../../runtime/tensor.ts';
-import { parseForeignJson } from './foreignJson.ts';
+import { isObject, parseForeignJson } from './foreignJson.ts';
 
 /** Element types by their safetensors spelling, in the order in which the reference library lays tensors out. */
 export const safetensorsTypes: Readonly<Record<string, DataType>> = {
@@ -187,10 +187,6 @@ function checkCover(entries: readonly TensorEntry[], dataSize: number, file: str
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((each) => Number.isSafeInteger(each) && each >= 0);
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A stranger's name as it may stand in a message: quoted, escaped, and not endless. */

@@ -35,14 +35,14 @@ interface PatternTable {
 const compiled = new WeakMap<object, PatternTable>();
 
 function firstMatch(table: Readonly<Record<string, number>>, where: string, modulePath: string): number | undefined {
-  const { patterns, answers } = patternTable(table, where);
+  const { patterns, answers } = readTable(table, where);
   if (!answers.has(modulePath)) {
     answers.set(modulePath, patterns.find(([pattern]) => pattern.endMatch(modulePath))?.[1]);
   }
   return answers.get(modulePath);
 }
 
-function patternTable(table: Readonly<Record<string, number>>, where: string): PatternTable {
+function readTable(table: Readonly<Record<string, number>>, where: string): PatternTable {
   const known = compiled.get(table);
   if (known) return known;
   // One for the table: what is bounded for each of many patterns and modules is not bounded.
@@ -51,4 +51,15 @@ function patternTable(table: Readonly<Record<string, number>>, where: string): P
   const made: PatternTable = { patterns, answers: new Map() };
   compiled.set(table, made);
   return made;
+}
+
+/** A module's path as a pattern. */
+export function escaped(path: string): string {
+  return path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+}
+
+/** Numbers by module as a table of patterns. A key means every module that ends with it, and the first that fits counts: long ones go first. */
+export function patternTable(numbers: ReadonlyMap<string, number>): Record<string, number> {
+  const byLength = [...numbers].sort(([a], [b]) => b.length - a.length);
+  return Object.fromEntries(byLength.map(([path, number]) => [escaped(path), number]));
 }

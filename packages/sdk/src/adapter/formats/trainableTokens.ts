@@ -5,7 +5,7 @@ import { floats } from '../../graph/tensorData.ts';
 import type { LowRankSite } from '../../lora/tunings/lowRankSite.ts';
 import { LowRank, type PlacedLowRank } from '../../lora/tunings/lowRank.ts';
 import type { Site } from '../../match/sites.ts';
-import { transposed } from '../../runtime/layout.ts';
+import { transposedMatrix } from '../../runtime/layout.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { AdapterConfig } from './peftConfig.ts';
 import { tensorName } from './tensorNames.ts';
@@ -86,16 +86,11 @@ export function tiedTokenTensors({ tuning, saved, names }: PlacedLowRank, layer:
   return {
     tuning: new LowRank(tiedTokens(tuning.layer, layer)),
     saved: new Map([
-      ['lora_A', turned(B)],
-      ['lora_B', turned(A)],
+      ['lora_A', transposedMatrix(B)],
+      ['lora_B', transposedMatrix(A)],
     ]),
     names,
   };
-}
-
-function turned({ data, dims }: Tensor): Tensor {
-  const [rows, columns] = dims as [number, number];
-  return float32(transposed(data as Float32Array, rows, columns), [columns, rows]);
 }
 
 function tokenIds(module: string, { trainableTokenIndices: given }: AdapterConfig): readonly number[] | undefined {

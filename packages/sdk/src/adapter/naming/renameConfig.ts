@@ -4,7 +4,7 @@ import { PatternWork } from '../../lora/patternMatch.ts';
 import { ALL_LINEAR, endings, savedRule } from '../../lora/targetRules.ts';
 import { selectModules } from '../../lora/targets.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
-import { scalingOf } from '../formats/scaling.ts';
+import { escaped, scalingOf } from '../formats/scaling.ts';
 
 /** Modules under their old names, and how they are called now. */
 export interface Renaming {
@@ -156,10 +156,6 @@ function renameKey(key: string, known: ByEnding, to: (path: string) => string): 
   const plain = name.replaceAll(String.raw`\.`, '.');
   const now = renameName(plain, known, to);
   return now.length === 1 && now[0] === plain ? [key] : now.map((each) => `${start}${escaped(each)}`);
-}
-
-function escaped(path: string): string {
-  return path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
 }
 
 function sameSet(a: readonly string[], b: readonly string[]): boolean {

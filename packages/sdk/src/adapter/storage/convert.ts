@@ -8,7 +8,7 @@ import { requireUnused, writeFileAtomic } from '../../files/atomicWriter.ts';
 import { floats } from '../../graph/tensorData.ts';
 import { formatOrtAdapter } from '../formats/ortAdapter.ts';
 import { type AdapterConfig, adapterConfig, baseChangingInit, requireLora, variantOf } from '../formats/peftConfig.ts';
-import { scalingOf } from '../formats/scaling.ts';
+import { patternTable, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, PEFT_PREFIX, tensorName, type TensorName, type TensorRole } from '../formats/tensorNames.ts';
 
 /** Tensors of a low-rank adapter, and the ends of their names: those of the graph inputs that take them. */
@@ -197,11 +197,7 @@ function cannotHold(what: string): OnnxLoraError {
 function configOf(ranks: ReadonlyMap<string, number>, names: readonly TensorName[]): AdapterConfig {
   const [r = 8] = ranks.values();
   const uniform = [...ranks.values()].every((each) => each === r);
-  // A key means every module that ends with it, and the first that fits counts: longer paths go first.
-  const byPath = [...ranks].sort(([a], [b]) => b.length - a.length);
-  const pattern = uniform
-    ? {}
-    : Object.fromEntries(byPath.map(([path, rank]) => [path.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`), rank]));
+  const pattern = uniform ? {} : patternTable(ranks);
   const parameters = names.filter(({ role }) => role === 'parameter');
   const saved = new Set(parameters.filter(({ parameter }) => parameter !== 'bias').map(({ module }) => module));
   const otherBiases = parameters.some(({ module }) => !saved.has(module));

@@ -5,7 +5,7 @@ import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
 import { Adapter } from '../adapter.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { AdapterConfig } from '../formats/peftConfig.ts';
-import { scalingOf } from '../formats/scaling.ts';
+import { escaped, scalingOf } from '../formats/scaling.ts';
 import { parseTensorName, type TensorRole } from '../formats/tensorNames.ts';
 
 /**
@@ -110,5 +110,5 @@ function timesEach(table: Readonly<Record<string, number>>, factor: number): Rec
 
 /** A pattern that matches this module's name and no other. */
 export function exactly(module: string): string {
-  return `^${module.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)}`;
+  return `^${escaped(module)}`;
 }

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import { leadsInside } from '../../graph/file/insideFolder.ts';
 import { bytesPerElement, type Tensor } from '../../runtime/tensor.ts';
+import { isObject, quote } from '../formats/foreignJson.ts';
 import { pythonJson } from '../formats/pythonJson.ts';
 import { formatSafetensors, readSafetensors, type Safetensors } from '../formats/safetensors.ts';
 
@@ -124,14 +125,6 @@ function shardPath(shard: string, file: string): string {
   }
   if (leadsInside(found, folder)) return found;
   throw invalid(file, `the file ${quote(shard)} is a link that leads out of the folder, which could read any file`);
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 97)}...` : text);
 }
 
 function invalid(file: string, what: string): OnnxLoraError {

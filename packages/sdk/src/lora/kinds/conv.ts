@@ -6,7 +6,7 @@ import { intsAttribute } from '../../graph/walk.ts';
 import type { Site } from '../../match/sites.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { type LayerKind, plainFactors } from './kind.ts';
-import { kaiming, twoVariants } from './linear.ts';
+import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /**
@@ -50,8 +50,6 @@ export const conv: LayerKind = {
     return asChannels(g, site, g.Sqrt(g.ReduceSumSquare(rows, [1], false)));
   },
   outputBias: asChannels,
-  initial: (site, factor, size, random) =>
-    factor === 'lora_A' ? kaiming(conv.matrix(site).width, size, random) : new Float32Array(size),
 };
 
 function groupsOf({ node }: Site): number {

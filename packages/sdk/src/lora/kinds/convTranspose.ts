@@ -4,7 +4,7 @@ import { intsAttribute } from '../../graph/walk.ts';
 import { sizeOf } from '../../runtime/tensor.ts';
 import { conv } from './conv.ts';
 import { type LayerKind, plainFactors } from './kind.ts';
-import { kaiming, twoVariants } from './linear.ts';
+import { twoVariants } from './linear.ts';
 import { attributeOf } from '../../ops/schema.ts';
 
 /**
@@ -51,8 +51,6 @@ export const convTranspose: LayerKind = {
     throw new Error('A transposed convolution has no DoRA.');
   },
   outputBias: (g, site, bias) => g.Reshape(bias, convTranspose.perOutputShape(site)),
-  initial: (site, factor, size, random) =>
-    factor === 'lora_A' ? kaiming(convTranspose.matrix(site).width, size, random) : new Float32Array(size),
   addDelta: (site, weight, { A, B, r, scaling }) => {
     const { out, groups } = convTranspose.matrix(site);
     const [inputs, own, ...kernel] = site.weightShape as [number, number, ...number[]];

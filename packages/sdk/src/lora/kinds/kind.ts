@@ -70,10 +70,18 @@ export interface LayerKind {
   adaptedNorm(g: GraphBuilder, site: Site, weight: Value, A: Value, B: Value): Value;
   /** The layer's own bias, an input of its node, as what is added to the output. */
   outputBias(g: GraphBuilder, site: Site, bias: Value): Value;
-  /** PEFT's first values of a factor, `size` of them. */
-  initial(site: Site, factor: Factor, size: number, random: Random): Float32Array;
+  /** PEFT's first values of a factor, `size` of them, where they are others than {@link firstValues}. */
+  initial?(site: Site, factor: Factor, size: number, random: Random): Float32Array;
   /** Where rows per output do not describe it: the weight in the graph's layout plus the delta s·B·A. */
   addDelta?(site: Site, weight: Float32Array, factors: FactorValues): Float32Array;
+}
+
+/** PEFT's first values of a factor, `size` of them: A is Kaiming's with a = √5, uniform in ±1/√width, and B zero. */
+export function firstValues(kind: LayerKind, site: Site, factor: Factor, size: number, random: Random): Float32Array {
+  if (kind.initial) return kind.initial(site, factor, size, random);
+  const bound = 1 / Math.sqrt(kind.matrix(site).width);
+  const values = new Float32Array(size);
+  return factor === 'lora_A' ? values.map(() => random.uniform(-bound, bound)) : values;
 }
 
 /** A factor for the graph. */

@@ -1,7 +1,6 @@
 /** @file Adapters of linear layers: y = x·W + (x·A)·B. */
 
 import type { GraphBuilder, Value } from '../../graph/builder.ts';
-import type { Random } from '../../runtime/random.ts';
 import { type LayerKind, transposedFactors } from './kind.ts';
 
 /** Linear layers: A `[r, in]`, B `[out, r]`. */
@@ -22,8 +21,6 @@ export const linear: LayerKind = {
   whole: (g, _, x, weight) => g.MatMul(x, g.Transpose(weight, [1, 0])),
   adaptedNorm: (g, { weight: { layout } }, weight, A, B) => matrixNorm(g, weight, g.MatMul(A, B), layout === 'in-out'),
   outputBias: (_, __, bias) => bias,
-  initial: ({ weightShape: [, width] }, factor, size, random) =>
-    factor === 'lora_A' ? kaiming(width!, size, random) : new Float32Array(size),
 };
 
 /** DoRA and a bias of B together mean nothing in PEFT. */
@@ -39,10 +36,4 @@ export function twoVariants({ dora, bias }: { readonly dora: boolean; readonly b
 export function matrixNorm(g: GraphBuilder, weight: Value, delta: Value, isInOut: boolean): Value {
   const adapted = g.Add(weight, isInOut ? delta : g.Transpose(delta, [1, 0]));
   return g.Sqrt(g.ReduceSumSquare(adapted, [isInOut ? 0 : 1], false));
-}
-
-/** Kaiming's uniform values with a = √5: ±1/√fanIn. */
-export function kaiming(fanIn: number, size: number, random: Random): Float32Array {
-  const bound = 1 / Math.sqrt(fanIn);
-  return new Float32Array(size).map(() => random.uniform(-bound, bound));
 }

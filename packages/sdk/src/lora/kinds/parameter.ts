@@ -3,7 +3,6 @@
 import type { Site } from '../../match/sites.ts';
 import { permute } from '../../match/weights/index.ts';
 import type { Factor, LayerKind } from './kind.ts';
-import { kaiming } from './linear.ts';
 
 /**
  * A parameter W `[experts, d1, d2]` (PEFT's `target_parameters`). A `[r·experts, d2]` holds r rows for each expert after
@@ -45,8 +44,6 @@ export const parameter: LayerKind = {
     throw new Error('A parameter has no DoRA.');
   },
   outputBias: (_, __, bias) => bias,
-  initial: ({ weightShape: [, , second] }, factor, size, random) =>
-    factor === 'lora_A' ? kaiming(second!, size, random) : new Float32Array(size),
   addDelta: ({ weightShape }, weight, { A, B, r, scaling }) => {
     const [experts, first, second] = weightShape as [number, number, number];
     const result = weight.slice();

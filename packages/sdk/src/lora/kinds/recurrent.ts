@@ -2,7 +2,6 @@
 
 import type { Site } from '../../match/sites.ts';
 import type { LayerKind } from './kind.ts';
-import { kaiming } from './linear.ts';
 import { parameter } from './parameter.ts';
 
 /**
@@ -31,8 +30,6 @@ export const recurrent: LayerKind = {
   perOutputShape: ({ weightShape: [rows] }) => [rows!],
   /** What is added to the weight of one direction: `[1, gates · hidden, in]`. */
   product: (g, { weightShape }, _, A, B) => g.Reshape(g.MatMul(B, A), [1, ...weightShape]),
-  initial: ({ weightShape: [, width] }, factor, size, random) =>
-    factor === 'lora_A' ? kaiming(width!, size, random) : new Float32Array(size),
   addDelta: (site, weight, { A, B, r, scaling }) => {
     const [rows, width] = site.weightShape as [number, number];
     const own = recurrent.toGraph(site, 'lora_B', B, r);

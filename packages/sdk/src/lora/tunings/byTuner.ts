@@ -260,7 +260,7 @@ export class ByTuner implements ModuleTuning {
     const own = changeOf(weight!);
     const [rows, columns] = site.weight.stored.dims as [number, number];
     const isTransposed = site.kind === 'linear' && site.weight.layout === 'in-out';
-    const inTorch = isTransposed ? Float64Array.from({ length: own.length }, (_, i) => own[(i % rows) * columns + Math.floor(i / rows)]!) : own; // prettier-ignore
+    const inTorch = isTransposed ? transposed(own, rows, columns) : own;
     return { weight: inTorch, changesBias: bias !== undefined && changeOf(bias).some((each) => each !== 0) };
   }
 

@@ -5,7 +5,7 @@ import { tensorName } from '../../adapter/formats/tensorNames.ts';
 import { floats } from '../../graph/tensorData.ts';
 import type { Site } from '../../match/sites.ts';
 import { float32, sizeOf, type Tensor } from '../../runtime/tensor.ts';
-import { type Factor, graphFactor } from '../kinds/kind.ts';
+import { type Factor, firstValues, graphFactor } from '../kinds/kind.ts';
 import { kindOf } from '../kinds/table.ts';
 import type { LowRankSite } from './lowRankSite.ts';
 import { type LaidOut, moved, type TuningTensor, type Weighted } from './moduleTuning.ts';
@@ -46,7 +46,7 @@ export function factorTensor({ layer, scaling, start }: Owner, role: Factor): Tu
     rankAxis,
     ...(tiedTo ? { twin: { slot: tiedTo.site.path, role: role === 'lora_A' ? 'lora_B' : 'lora_A' } } : {}),
     first: (random) =>
-      inGraph(start?.[role] ?? kind.initial(site, role, sizeOf(kind.factorShape(site, role, r!)), random), r!),
+      inGraph(start?.[role] ?? firstValues(kind, site, role, sizeOf(kind.factorShape(site, role, r!)), random), r!),
     fromSaved: (saved) => inGraph(floats(saved.get(role)!), kind.rankOf(site, saved.get('lora_A')!.dims)),
     toSaved: ({ value }) => float32(kind.fromGraph(site, role, value, r!), kind.factorShape(site, role, r!)),
     idle: (rank) => zeros(kind.graphShape(site, role, Math.max(rank, kind.leastRank(site)))),

@@ -1,7 +1,5 @@
 /** @file What must hold of every adapter: saved and loaded it is the same, merged it computes the same, none is the base. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Adapter } from '../../adapter/adapter.ts';
@@ -15,6 +13,7 @@ import { openModel } from '../../model/opening/openModel.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { type Feeds, float32, type Tensor } from '../../runtime/tensor.ts';
 import { compareTensors, relativeRms, type Tolerance, tolerances } from '../conformance/compare.ts';
+import { inScratch, released } from '../lent.ts';
 import { randomFeeds } from './randomFeeds.ts';
 
 /** What modules share has no module's path. */
@@ -61,8 +60,7 @@ export async function checkAdapterRoundTrip(
   adapter: Adapter,
   { feeds = randomFeeds(model), rows = true }: RoundTripOptions = {},
 ): Promise<string[]> {
-  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-round-trip-'));
-  try {
+  return inScratch(async (scratch) => {
     const base = await run(model, feeds, {});
     const adapted = await run(model, feeds, { adapter }, { adapter: 'adapter' });
     return [
@@ -72,9 +70,7 @@ export async function checkAdapterRoundTrip(
       ...(await mergeProblems(model, adapter, { feeds, base, adapted, scratch })),
       ...(rows ? await checkAdapterRows(model, adapter, { feeds }) : []),
     ];
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  });
 }
 
 async function run(
@@ -84,11 +80,7 @@ async function run(
   options: AdapterRunOptions = {},
 ): Promise<Outputs> {
   const session = await model.session({ adapters, threads: 1, provider: 'cpu', worker: false });
-  try {
-    return await session.run(feeds, options);
-  } finally {
-    await session.release();
-  }
+  return released(session, () => session.run(feeds, options));
 }
 
 async function fileProblems(model: Model, adapter: Adapter, folder: string): Promise<string[]> {

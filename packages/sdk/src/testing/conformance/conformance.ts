@@ -1,8 +1,5 @@
 /** @file Holds case folders against the SDK, check by check. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { OnnxLoraError } from '../../errors.ts';
 import type { OpenOptions } from '../../model/opening/openModel.ts';
 import { catalogueOf } from '../../plugin/registry/loadPlugins.ts';
@@ -10,15 +7,15 @@ import { OrtRuntime } from '../../runtime/ort.ts';
 import type { Runtime } from '../../runtime/session.ts';
 import { caseName, type ConformanceCase, findCases, readCase } from './case.ts';
 import { type Check, type CheckContext, type CheckName, failed, type Outcome } from './check.ts';
-import { base } from './checks/base.ts';
 import { discover } from './checks/discover.ts';
-import { forward } from './checks/forward.ts';
 import { gradients } from './checks/gradients.ts';
 import { load } from './checks/load.ts';
 import { loss } from './checks/loss.ts';
 import { merge } from './checks/merge.ts';
 import { save } from './checks/save.ts';
 import { train } from './checks/train.ts';
+import { inScratch } from '../lent.ts';
+import { base, forward } from './outputs.ts';
 
 /** All checks, in the order in which they run. */
 export const checks: readonly Check[] = [discover, base, load, forward, loss, gradients, train, save, merge];
@@ -132,13 +129,10 @@ async function attempt(
   subject: ConformanceCase,
   context: Omit<CheckContext, 'scratch'>,
 ): Promise<Outcome> {
-  const scratch = mkdtempSync(path.join(tmpdir(), 'onnx-lora-conformance-'));
   try {
-    return await check.run(subject, { ...context, scratch });
+    return await inScratch((scratch) => check.run(subject, { ...context, scratch }));
   } catch (error) {
     return failed([reasonOf(error)]);
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
   }
 }
 

@@ -1,12 +1,13 @@
-/** @file Comparing a run's outputs with the expected ones of a case. */
+/** @file The model alone, and with the adapter, gives the outputs that torch and PEFT give. */
 
 import type { Adapter } from '../../adapter/adapter.ts';
 import { loadAdapter } from '../../model/loadAdapter.ts';
 import type { Model } from '../../model/model.ts';
 import type { Tensor } from '../../runtime/tensor.ts';
 import path from 'node:path';
+import { released } from '../lent.ts';
 import type { ConformanceCase } from './case.ts';
-import { judge, notApplicable, type Outcome } from './check.ts';
+import { type Check, judge, notApplicable, type Outcome } from './check.ts';
 import { compareTensors, tolerances, type Tolerance } from './compare.ts';
 
 /** The adapter that the case starts from, as PEFT saved it. */
@@ -27,11 +28,7 @@ export async function outputsOf(
 ): Promise<Record<string, Tensor>> {
   // One thread: the models are tiny, and sums come out in one order.
   const session = await model.session({ threads: 1, ...(adapter ? { adapters: { adapter } } : {}) });
-  try {
-    return await session.run(subject.feeds, { adapter: adapter ? 'adapter' : null });
-  } finally {
-    await session.release();
-  }
+  return released(session, () => session.run(subject.feeds, { adapter: adapter ? 'adapter' : null }));
 }
 
 /** Expected outputs, `<prefix>.<output>`, of a case; empty where it has none. */
@@ -45,7 +42,7 @@ export function expectedOutputs(subject: ConformanceCase, prefix: 'base' | 'lora
 }
 
 /** Computes outputs, where the case expects some, and compares them. */
-export async function checkOutputs(
+async function checkOutputs(
   subject: ConformanceCase,
   prefix: 'base' | 'lora' | 'trained',
   compute: () => Promise<Record<string, Tensor>>,
@@ -57,3 +54,16 @@ export async function checkOutputs(
     [...expected].map(([name, tensor]) => compareTensors(name, actual[name], tensor, toleranceOf(subject, 'output'))),
   );
 }
+
+/** The base model, opened and run, gives the outputs that torch gives. */
+export const base: Check = {
+  name: 'base',
+  run: (subject) => checkOutputs(subject, 'base', () => outputsOf(subject.model, subject)),
+};
+
+/** The model with the adapter gives the outputs that PEFT gives. */
+export const forward: Check = {
+  name: 'forward',
+  run: (subject) =>
+    checkOutputs(subject, 'lora', async () => outputsOf(subject.model, subject, await caseAdapter(subject))),
+};

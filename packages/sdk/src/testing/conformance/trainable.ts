@@ -6,7 +6,6 @@ import type { Runtime } from '../../runtime/session.ts';
 import { float32, type Tensor } from '../../runtime/tensor.ts';
 import type { DrawMask } from '../../train/dropout.ts';
 import type { OptimizerOptions } from '../../train/optimizers/named.ts';
-import { scalingOf } from '../../adapter/formats/scaling.ts';
 import type { PlacedAdapter } from '../../adapter/naming/place.ts';
 import { parseTensorName } from '../../adapter/formats/tensorNames.ts';
 import { ByTuner } from '../../lora/tunings/byTuner.ts';
@@ -22,7 +21,6 @@ import { caseAdapter } from './outputs.ts';
 export interface Placed {
   readonly placed: PlacedAdapter;
   readonly plan: AdapterPlan;
-  readonly scaling: (path: string) => number;
 }
 
 /**
@@ -43,7 +41,6 @@ export async function placeFor(
       if (tuning instanceof LowRank && !drops) return new LowRank({ ...tuning.layer, dropout: 0 }, tuning.scaling);
       return tuning instanceof ByTuner && !hooks ? tuning.withoutTraining() : tuning;
     }),
-    scaling: (path) => scalingOf(adapter.config, path).scaling,
   };
 }
 

@@ -1,12 +1,12 @@
 /** @file What must hold of data with a name. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { DatasetFactory } from '../../plugin/registry/contributions.ts';
 import { call, findingsLater, refusalProblems } from '../failures.ts';
+import { inScratch } from '../lent.ts';
 
 /** What a dataset is checked with. */
 export interface DatasetExamples {
@@ -26,12 +26,10 @@ export interface DatasetExamples {
  * @returns what does not hold, and what `prepare` throws; nothing where all is well
  */
 export async function checkDataset(dataset: DatasetFactory, { source, bad }: DatasetExamples): Promise<string[]> {
-  const [folder, other] = [scratch(), scratch()];
-  const missing = bad ?? (source === '' ? undefined : path.join(other, `onnx-lora-missing${path.extname(source)}`));
   const prepare = (from: string, into: string): Promise<unknown> =>
     dataset.prepare({ source: from, folder: into, onProgress: () => {} });
-  try {
-    const problems = await findingsLater(async () => {
+  const problems = await inScratch((folder) =>
+    findingsLater(async () => {
       const first = await call('prepare', () => prepare(source, folder));
       if (typeof first !== 'string' || !existsSync(first))
         return [`prepare returns ${JSON.stringify(first)}, which is no path that is there`];
@@ -41,16 +39,13 @@ export async function checkDataset(dataset: DatasetFactory, { source, bad }: Dat
         ...(first === again ? [] : [`prepare returns "${first}", and then ${JSON.stringify(again)}`]),
         ...(isDeepStrictEqual(bytesIn(folder), before) ? [] : ['a second prepare changes what is in the folder']),
       ];
-    });
-    if (missing === undefined) return problems;
-    return [...problems, ...(await refusalProblems('a source that is not there', () => prepare(missing, other)))];
-  } finally {
-    for (const each of [folder, other]) rmSync(each, { recursive: true, force: true });
-  }
-}
-
-function scratch(): string {
-  return mkdtempSync(path.join(tmpdir(), 'onnx-lora-dataset-'));
+    }),
+  );
+  if (bad === undefined && source === '') return problems;
+  return inScratch(async (folder) => {
+    const missing = bad ?? path.join(folder, `onnx-lora-missing${path.extname(source)}`);
+    return [...problems, ...(await refusalProblems('a source that is not there', () => prepare(missing, folder)))];
+  });
 }
 
 /** A digest of each file by its path. */

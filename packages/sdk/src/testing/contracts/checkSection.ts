@@ -1,12 +1,10 @@
 /** @file What must hold of what a plugin shows in reports. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { openModel } from '../../model/opening/openModel.ts';
 import type { FinishedRun, SectionFactory } from '../../plugin/registry/contributions.ts';
 import { OrtRuntime } from '../../runtime/ort.ts';
 import { call, findingsLater } from '../failures.ts';
+import { inScratch } from '../lent.ts';
 import { linearNet } from '../models/linearNet.ts';
 import { publishModel } from '../models/publishModel.ts';
 import { randomAdapter } from '../randomAdapter.ts';
@@ -23,8 +21,7 @@ import { sectionProblems } from './sectionProblems.ts';
  * @returns what does not hold, and what `sections` throws; nothing where all is well
  */
 export async function checkSection(factory: SectionFactory, run: Partial<FinishedRun> = {}): Promise<string[]> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-section-'));
-  try {
+  return inScratch(async (folder) => {
     const model = await openModel(await publishModel(folder, { model: linearNet() }), { runtime: new OrtRuntime() });
     const measured: FinishedRun = {
       task: 'regression',
@@ -47,7 +44,5 @@ export async function checkSection(factory: SectionFactory, run: Partial<Finishe
       ...(await findingsLater(() => shown(' of a run without held-out data', unmeasured))),
     ];
     return [...new Set(problems)];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }

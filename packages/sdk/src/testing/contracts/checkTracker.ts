@@ -1,11 +1,9 @@
 /** @file What must hold of those who follow a run. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { TrackedRun, TrackerFactory } from '../../plugin/registry/contributions.ts';
 import type { TrainEvent } from '../../plugin/events.ts';
 import { call, findingsLater } from '../failures.ts';
+import { inScratch } from '../lent.ts';
 
 /** What a tracker is told of the run; no settings by default. */
 export type TrackerExamples = Partial<Pick<TrackedRun, 'settings'>>;
@@ -33,8 +31,7 @@ export async function checkTracker(
   factory: TrackerFactory,
   { settings = {} }: TrackerExamples = {},
 ): Promise<string[]> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-tracker-'));
-  const follow = (firstStep: number, told: readonly TrainEvent[], close: string): Promise<string[]> =>
+  const follow = (folder: string, firstStep: number, told: readonly TrainEvent[], close: string): Promise<string[]> =>
     findingsLater(async () => {
       const tracker = await call('create', async () => factory.create({ folder, firstStep, settings }));
       // As in a run, nothing that was begun is waited for before the end.
@@ -44,12 +41,10 @@ export async function checkTracker(
       const closed = await noneLater(() => call(close, async () => tracker.close()));
       return [...(await Promise.all(added)).flat(), ...closed];
     });
-  try {
-    const problems = await follow(0, Object.values(events), 'close');
-    return [...new Set([...problems, ...(await follow(2, [], 'close after nothing'))])];
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  return inScratch(async (folder) => {
+    const problems = await follow(folder, 0, Object.values(events), 'close');
+    return [...new Set([...problems, ...(await follow(folder, 2, [], 'close after nothing'))])];
+  });
 }
 
 /** What a call finds whose result does not matter. */

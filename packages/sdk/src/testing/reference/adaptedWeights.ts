@@ -8,6 +8,7 @@ import { occurrencesOf } from '../../match/sites.ts';
 import type { TrainedParameter } from '../../lora/tunings/trainedParameter.ts';
 import { lowRankLayers } from '../../lora/tunings/lowRank.ts';
 import { wholeParameters } from '../../lora/tunings/wholeParameter.ts';
+import { transposed } from '../../runtime/layout.ts';
 import type { PlannedAdapter } from '../../model/planning/loraOptions.ts';
 
 /** Tensors of an adapter in double precision, by PEFT's names and in PEFT's layout. */
@@ -57,7 +58,7 @@ function lowRankWeight(lowRank: LowRankSite, scaling: number): AdaptedWeight {
   const base = Float64Array.from(stored.read());
   const { weightShape } = site;
   const turned = layout === 'in-out' && site.kind === 'linear';
-  const torch = turned ? transposed(base, stored.dims) : base;
+  const torch = turned ? transposed(base, stored.dims[0]!, stored.dims[1]!) : base;
   const width = torch.length / weightShape[0]!;
   const names =
     site.kind === 'embedding'
@@ -82,7 +83,7 @@ function lowRankWeight(lowRank: LowRankSite, scaling: number): AdaptedWeight {
         return value + scaling * sum;
       });
     },
-    toGraph: (value) => (turned ? transposed(value, weightShape) : value),
+    toGraph: (value) => (turned ? transposed(value, weightShape[0]!, weightShape[1]!) : value),
   };
 }
 
@@ -109,10 +110,6 @@ function trainedWeight(parameter: TrainedParameter): AdaptedWeight {
     dims: stored.dims,
     readers,
     valueOf: (tensors) => Float64Array.from(tensors.get(own)!.data),
-    toGraph: (value) => (turned ? transposed(value, torchDims) : value),
+    toGraph: (value) => (turned ? transposed(value, torchDims[0]!, torchDims[1]!) : value),
   };
-}
-
-function transposed(values: Float64Array, [rows, columns]: readonly number[]): Float64Array {
-  return values.map((_, at) => values[(at % rows!) * columns! + Math.floor(at / rows!)]!);
 }

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { GraphBuilder } from '../../graph/builder.ts';
 import { inferNode } from '../../ops/infer.ts';
 import { modelFrom, runOnce } from '../graphs.ts';
-import { erfFloat64 } from './erf.ts';
+import { erfFloat64 } from './float64Forms.ts';
 
 it('erf has the digits of published tables', async () => {
   // Abramowitz and Stegun, table 7.1, and DLMF 7.23 for erf(3).

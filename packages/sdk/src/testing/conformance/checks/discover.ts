@@ -2,8 +2,7 @@
 
 import { SiteNames } from '../../../adapter/naming/moduleNames.ts';
 import { withParts } from '../../../match/partSites.ts';
-import { mayBeAbsent } from '../absent.ts';
-import type { ConformanceCase } from '../case.ts';
+import { type ConformanceCase, mayBeAbsent } from '../case.ts';
 import { type Check, failed, notApplicable, passed } from '../check.ts';
 import { caseAdapter } from '../outputs.ts';
 

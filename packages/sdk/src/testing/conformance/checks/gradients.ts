@@ -2,6 +2,7 @@
 
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { ParameterSet } from '../../../train/parameters.ts';
+import { released } from '../../lent.ts';
 import { type Check, type CheckContext, judge, notApplicable } from '../check.ts';
 import type { ConformanceCase } from '../case.ts';
 import { compareGradients, compareTensors, largestMagnitude, short } from '../compare.ts';
@@ -46,7 +47,7 @@ async function gradientsOf(
   { runtime }: CheckContext,
 ): Promise<{ loss: Tensor; actual: Map<string, Tensor> }> {
   const { trainer } = await trainerFor(subject, runtime);
-  try {
+  return released(trainer, async () => {
     const { loss, gradients: found } = await trainer.lossAndGradients(subject.feeds, subject.targets);
     // A parameter's own way back to PEFT's layout is its gradient's, too.
     const asParameters = trainer.parameters!.all.flatMap((parameter) => {
@@ -54,7 +55,5 @@ async function gradientsOf(
       return value ? [{ ...parameter, value }] : [];
     });
     return { loss: float32([loss], []), actual: new ParameterSet(asParameters).tensors() };
-  } finally {
-    await trainer.release();
-  }
+  });
 }

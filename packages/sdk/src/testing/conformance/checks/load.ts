@@ -1,7 +1,7 @@
 /** @file Every tensor of an adapter that PEFT saved finds its place in the graph. */
 
 import { parseTensorName } from '../../../adapter/formats/tensorNames.ts';
-import { mayBeAbsent } from '../absent.ts';
+import { mayBeAbsent } from '../case.ts';
 import { type Check, failed, passed } from '../check.ts';
 import { caseAdapter } from '../outputs.ts';
 

@@ -3,11 +3,11 @@
 import type { Runtime } from '../../../runtime/session.ts';
 import type { Feeds, Tensor } from '../../../runtime/tensor.ts';
 import { GraphBuilder, type Value } from '../../../graph/builder.ts';
-import { dataTypeNumber } from '../../../graph/dataType.ts';
 import { sessionModel } from '../../../graph/file/onnxFile.ts';
-import type { ValueInfoProto } from '../../../graph/proto.ts';
 import { inferNode } from '../../../ops/infer.ts';
 import { opsetOf } from '../../../ops/inferGraph.ts';
+import { port } from '../../graphs.ts';
+import { released } from '../../lent.ts';
 import type { ConformanceCase } from '../case.ts';
 import { type Check, judge, notApplicable } from '../check.ts';
 import { compareTensors } from '../compare.ts';
@@ -52,23 +52,12 @@ async function lossOf(
       Object.entries(tensors).map(([name, { type, dims }]) => [name, { name: `${prefix}${name}`, type, shape: dims }]),
     );
   const value = fragment(g, values(outputs, ''), values(subject.targets, 'target/'));
-  const input = Object.entries(feeds).map(([name, tensor]) => port(name, tensor));
+  const input = Object.entries(feeds).map(([name, { type, dims }]) => port({ name, type, shape: dims }));
   const model = {
     ...(irVersion === undefined ? {} : { irVersion }),
     opsetImport,
     graph: { name: 'loss', node: g.nodes, initializer: g.initializers, input, output: [{ name: value.name }] },
   };
   const session = await runtime.createSession({ ...sessionModel(model), name: `${subject.id} loss` }, { threads: 1 });
-  try {
-    return (await session.run(feeds))[value.name];
-  } finally {
-    await session.release();
-  }
-}
-
-function port(name: string, { type, dims }: Tensor): ValueInfoProto {
-  return {
-    name,
-    type: { tensorType: { elemType: dataTypeNumber(type), shape: { dim: dims.map((dimValue) => ({ dimValue })) } } },
-  };
+  return released(session, async () => (await session.run(feeds))[value.name]);
 }

@@ -4,11 +4,11 @@ import path from 'node:path';
 import { merge as mergeModel, type MergeResult } from '../../../model/merging/merge.ts';
 import type { Model } from '../../../model/model.ts';
 import { openModel } from '../../../model/opening/openModel.ts';
+import { transposedMatrix } from '../../../runtime/layout.ts';
 import { float32, type Tensor } from '../../../runtime/tensor.ts';
 import { readFloats } from '../../../graph/tensorData.ts';
 import { withParts } from '../../../match/partSites.ts';
-import { mayBeAbsent } from '../absent.ts';
-import type { ConformanceCase } from '../case.ts';
+import { type ConformanceCase, mayBeAbsent } from '../case.ts';
 import { type Check, judge } from '../check.ts';
 import { compareTensors, type Difference, type Tolerance } from '../compare.ts';
 import { caseAdapter, outputsOf, toleranceOf } from '../outputs.ts';
@@ -84,17 +84,9 @@ function parameterOf(model: Model, { modules }: ConformanceCase, name: string): 
     // GPT-2's Conv1D keeps its weight as [in, out].
     const isInOut = modules[module]?.[1] === 'Conv1D';
     const stored = float32(site.weight.stored.read(), site.weight.stored.dims);
-    return site.weight.layout === (isInOut ? 'out-in' : 'in-out') ? transposed(stored) : stored;
+    return site.weight.layout === (isInOut ? 'out-in' : 'in-out') ? transposedMatrix(stored) : stored;
   }
   if (part === 'bias' && site?.bias) return float32(site.bias.stored.read(), site.bias.stored.dims);
   const stored = model.onnx.model.graph.initializer?.find((tensor) => tensor.name === name);
   return stored && float32(readFloats(stored), stored.dims ?? []);
-}
-
-function transposed({ data, dims }: Tensor): Tensor {
-  const [rows, columns] = dims as [number, number];
-  return float32(
-    Array.from(data as Float32Array, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number),
-    [columns, rows],
-  );
 }

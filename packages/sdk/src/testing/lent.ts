@@ -1,0 +1,27 @@
+/** @file What a check has for a while, and gives back whatever happens: folders, sessions, trainers. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+
+/** Lends an empty folder, which is removed afterwards. */
+export async function inScratch<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'onnx-lora-check-'));
+  try {
+    return await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lends what has to be released. */
+export async function released<Part extends { release(): Promise<void> }, T>(
+  part: Part,
+  use: (part: Part) => Promise<T>,
+): Promise<T> {
+  try {
+    return await use(part);
+  } finally {
+    await part.release();
+  }
+}
