@@ -101,12 +101,23 @@ export {
 } from './plugin/tasks/embedding/embedder.ts';
 export {
   answeringTask,
+  checkedTask,
   classifierSettings,
   headSetting,
   labellingSettings,
   regressionSettings,
   retrievalSettings,
 } from './plugin/tasks/taskSettings.ts';
+export {
+  type AnsweringFactory,
+  type DividedAs,
+  fileTaskOf,
+  type PredictorFacts,
+  type ProcessorFactory,
+  type ProcessorFacts,
+  type TaskFacts,
+  taskOf,
+} from './plugin/tasks/taskOf.ts';
 export { embeddingScatter, type ScatterRequest } from './plugin/tasks/embedding/embeddingScatter.ts';
 export { type Feature, featureOf, type FeatureRules } from './plugin/tasks/embedding/feature.ts';
 export { embeddingEndings, embeddingWriter } from './plugin/tasks/embedding/files/embeddingWriter.ts';
@@ -270,7 +281,7 @@ export {
   thresholdsOf,
 } from './plugin/tasks/classification/labelling.ts';
 export { accuracyOf, heldOutScores, type LabelledExamples } from './plugin/tasks/classification/heldOutScores.ts';
-export { checkLabelSmoothing, type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
+export { type ClassWeighting, weightsOf } from './plugin/tasks/classification/lossWeights.ts';
 export { knownLabels, labelsOrNumbers, matchLabels } from './plugin/tasks/classification/modelLabels.ts';
 export {
   averagePrecisions,

@@ -1,27 +1,11 @@
-/** @file What the factories of all tasks on images share: settings, what reads the images, and predictors. */
+/** @file What all tasks on images share: settings, and what reads the images. */
 
-import {
-  filePredictor,
-  headSetting,
-  type Predictor,
-  type Processor,
-  type RunnableModel,
-  type TaskModel,
-} from '@onnx-lora/sdk/tasks';
-import type { ImageDataOptions } from '../data/imageRecord.ts';
-import type {
-  GivenOptions,
-  PredictorOptions,
-  PreprocessorFactory,
-  SettingRows,
-  SettingTable,
-  TaskOptions,
-} from '@onnx-lora/sdk/plugin';
+import { fileTaskOf, headSetting, type ProcessorFactory, type ProcessorFacts } from '@onnx-lora/sdk/tasks';
+import type { PreprocessorFactory, SettingRows } from '@onnx-lora/sdk/plugin';
 import { augmentSetting } from '../augment/augment.ts';
 import { dataSettings } from '../data/dataSettings.ts';
 import type { ImageDecoder } from '../image/image.ts';
 import type { ImageTaskOptions } from './classification/imageExamples.ts';
-import type { ImageReading } from './imageReading.ts';
 
 /** Settings of the tasks with one answer per image. */
 export const imageSettings: SettingRows<ImageTaskOptions> = {
@@ -30,29 +14,18 @@ export const imageSettings: SettingRows<ImageTaskOptions> = {
   ...dataSettings,
 };
 
-/** A factory of tasks on images. */
-export abstract class ImageTaskFactory<Options> {
-  /** Settings of the task and of its predictor, by the options that they give. */
-  abstract readonly settings: SettingTable<Options>;
-  /** What decodes and preprocesses the images. */
-  protected readonly reading: Pick<ImageReading, 'decoder' | 'preprocessors'>;
+/** What decodes and preprocesses the images of a task. */
+export interface ImageTools {
+  /** Reads image files. */
+  readonly decoder: ImageDecoder;
+  /** Makers of preprocessors, asked in order. */
+  readonly preprocessors: readonly PreprocessorFactory[];
+}
 
-  /** `preprocessors` are asked in order. */
-  constructor(decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) {
-    this.reading = { decoder, preprocessors };
-  }
+/** Makes the factory of a task on images; `preprocessors` are asked in order. */
+export type ImageTask = (decoder: ImageDecoder, preprocessors: readonly PreprocessorFactory[]) => ProcessorFactory;
 
-  /** What the command line's words say of the task. */
-  protected optionsOf(options: TaskOptions): GivenOptions<Options> & ImageDataOptions & ImageReading {
-    const { validation, holdOut, seed, settings } = options;
-    return { ...this.settings.read(settings), ...this.reading, validation, holdOut, seed };
-  }
-
-  /** How image files become feeds, and what the outputs mean; for programs that run the session themselves. */
-  abstract processor(model: TaskModel, settings?: PredictorOptions['settings']): Promise<Processor>;
-
-  /** Answers about image files. */
-  async predictor(model: RunnableModel, options: PredictorOptions = {}): Promise<Predictor> {
-    return filePredictor(model, await this.processor(model, options.settings), options);
-  }
+/** A task on images from what is said of it. */
+export function imageTask<Options>(facts: ProcessorFacts<Options, ImageTools>): ImageTask {
+  return (decoder, preprocessors) => fileTaskOf(facts, { decoder, preprocessors });
 }

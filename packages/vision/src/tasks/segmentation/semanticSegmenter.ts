@@ -1,10 +1,9 @@
 /** @file Class maps of images that nobody has labelled. */
 
-import { type Feeds, OnnxLoraError, stack } from '@onnx-lora/sdk';
+import { stack } from '@onnx-lora/sdk';
 import { labelsOrNumbers, type Processor, type TaskModel } from '@onnx-lora/sdk/tasks';
-import type { Geometry } from '../../preprocess/geometry.ts';
 import { checkBatch } from '../imagePort.ts';
-import { type ImageReading, openImages } from '../imageReading.ts';
+import { FedImages, type ImageReading, openImages } from '../imageReading.ts';
 import { classMapOfImage, scoresOf, segmentationPorts, segmentationPrediction } from './classMap.ts';
 import { checkedScores } from './segmentationMetrics.ts';
 
@@ -24,25 +23,16 @@ export async function semanticSegmenter(model: TaskModel, options: SemanticSegme
   // Each image is looked at once.
   const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });
   const labels = labelsOrNumbers(model, classes);
-  // Of each batch that was fed, the way of its images.
-  const fed = new WeakMap<Feeds, readonly Geometry[]>();
+  const fed = new FedImages();
   return {
     feeds: async (files) => {
       checkBatch(model, input, files.length);
       const images = await Promise.all(files.map((image) => loader.load({ image })));
-      const feeds = { [input.name]: stack(images.map(({ pixels }) => pixels)) };
-      fed.set(feeds, images.map(({ geometry }) => geometry)); // prettier-ignore
-      return feeds;
+      return fed.note({ [input.name]: stack(images.map(({ pixels }) => pixels)) }, images);
     },
     decode: (outputs, inputs) => {
       const scores = scoresOf(checkedScores(outputs, output, labels.length));
-      const geometries = fed.get(inputs);
-      if (geometries?.length !== scores.length) {
-        throw new OnnxLoraError(
-          'INPUT_INVALID',
-          `These are outputs of ${scores.length} images, but ${geometries ? `the feeds are of ${geometries.length}` : 'the feeds are not of this segmenter'}. Decode outputs with the feeds that gave them, as they came from feeds().`,
-        );
-      }
+      const geometries = fed.of(inputs, scores.length);
       return scores.map((each, i) => segmentationPrediction(classMapOfImage(each, geometries[i]!), labels));
     },
   };
