@@ -152,7 +152,7 @@ export {
   semanticSegmentationTask,
 } from './tasks/segmentation/semanticSegmentation.ts';
 export type { SegmentationScores } from './tasks/segmentation/segmentationMetrics.ts';
-export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmenter.ts';
+export { semanticSegmenter, type SemanticSegmenterOptions } from './tasks/segmentation/semanticSegmentation.ts';
 export type { SegmentationExample } from './tasks/segmentation/segmentationReport.ts';
 export type { SegmentationLossOptions } from './tasks/segmentation/segmentationLoss.ts';
 export type { PromptableSegmenterOptions } from './tasks/promptable/promptableSegmenter.ts';

@@ -22,7 +22,7 @@ import {
   type SemanticSegmentationOptions,
   semanticSegmentationTask,
 } from './semanticSegmentation.ts';
-import { semanticSegmenter } from './semanticSegmenter.ts';
+import { semanticSegmenter } from './semanticSegmentation.ts';
 import type { SegmentationExample } from './segmentationReport.ts';
 import { SharpDecoder } from '../../image/sharpDecoder.ts';
 import { ImagePreprocessorFactory } from '../../preprocess/config/preprocessorFile.ts';

@@ -4,7 +4,9 @@ import { OnnxLoraError, stack, tensor, type Tensor } from '@onnx-lora/sdk';
 import {
   type Batch,
   checkedTask,
+  labelsOrNumbers,
   type PreparedTask,
+  type Processor,
   RecordDataset,
   type Task,
   type TaskModel,
@@ -16,14 +18,19 @@ import type { ImageDataOptions, ImageRecord, ImageSource } from '../../data/imag
 import { readImageData } from '../../data/readImageData.ts';
 import type { LoadedImage } from '../../preprocess/imageLoader.ts';
 import { checkBatch } from '../imagePort.ts';
-import { imageLoading, type ImageReading, openImages } from '../imageReading.ts';
+import { FedImages, imageLoading, type ImageReading, openImages } from '../imageReading.ts';
 import { type ImageTask, imageTask } from '../imageTask.ts';
 import { checkNumber, segmentationClasses } from './segmentationClasses.ts';
 import { IGNORED, segmentationLoss, type SegmentationLossOptions } from './segmentationLoss.ts';
-import { SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
-import { type SegmentationPorts, segmentationPorts } from './classMap.ts';
+import { checkedScores, SegmentationMetrics, type SegmentationScores } from './segmentationMetrics.ts';
+import {
+  classMapOfImage,
+  scoresOf,
+  type SegmentationPorts,
+  segmentationPorts,
+  segmentationPrediction,
+} from './classMap.ts';
 import { type SegmentationDataset, type SegmentationExample, segmentationReport } from './segmentationReport.ts';
-import { semanticSegmenter } from './semanticSegmenter.ts';
 
 /** Options of {@link semanticSegmentation}. */
 export interface SemanticSegmentationOptions extends ImageDataOptions, ImageReading, SegmentationLossOptions {
@@ -182,4 +189,35 @@ function weightOf({ data }: Tensor, weights: readonly number[] | undefined): num
 function weightsIn(texts: readonly string[]): readonly number[] | undefined {
   const weights = texts.map(Number);
   return weights.every((weight) => weight >= 0) ? weights : undefined;
+}
+
+/** Options of {@link semanticSegmenter}. */
+export type SemanticSegmenterOptions = Pick<ImageReading, 'decoder' | 'preprocessors'>;
+
+/**
+ * Turns image files into what the model is fed, and its outputs into class maps of the images' own size: of each a PNG of class
+ * numbers with a palette (`mask`), and the share of each class (`classes`). Outputs are decoded with
+ * the feeds that gave them, of which the segmenter knows the images' own sizes.
+ *
+ * @throws OnnxLoraError `CONFIG_INVALID` or `MODEL_UNSUPPORTED` when the model does not segment images; `feeds` throws
+ *   `DATA_INVALID` naming an unreadable image
+ */
+export async function semanticSegmenter(model: TaskModel, options: SemanticSegmenterOptions = {}): Promise<Processor> {
+  const { input, output, classes } = segmentationPorts(model);
+  // Each image is looked at once.
+  const { images: loader } = await openImages(model, input.name, { ...options, cacheBytes: 0 });
+  const labels = labelsOrNumbers(model, classes);
+  const fed = new FedImages();
+  return {
+    feeds: async (files) => {
+      checkBatch(model, input, files.length);
+      const images = await Promise.all(files.map((image) => loader.load({ image })));
+      return fed.note({ [input.name]: stack(images.map(({ pixels }) => pixels)) }, images);
+    },
+    decode: (outputs, inputs) => {
+      const scores = scoresOf(checkedScores(outputs, output, labels.length));
+      const geometries = fed.of(inputs, scores.length);
+      return scores.map((each, i) => segmentationPrediction(classMapOfImage(each, geometries[i]!), labels));
+    },
+  };
 }

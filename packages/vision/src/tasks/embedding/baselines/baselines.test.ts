@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { fixture } from '../../../../fixtures/goldens.ts';
 import { stratifiedFolds, frozenBaselines } from './frozenBaselines.ts';
 import { fitLogisticRegression, predictClasses } from './logisticRegression.ts';
-import { bestNeighbourCount, nearestClasses } from './neighbours.ts';
+import { bestNeighbourCount, nearestClasses } from './frozenBaselines.ts';
 
 interface Probe {
   readonly C: number;
